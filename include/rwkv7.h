@@ -1,0 +1,307 @@
+/*
+ * rwkv7.h - the public interface of librwkv7, an engine for RWKV-7 language models on a CPU.
+ *
+ * Five nouns:
+ *
+ *   runtime    the machine: which SIMD kernels run and on how many threads
+ *   model      the weights; immutable after loading, may be shared by any number of sessions
+ *   session    the recurrent state: everything that the model remembers of the text so far, a few megabytes
+ *   tokenizer  bytes <-> token ids (World vocabulary format); immutable, may be shared
+ *   sampler    logits -> the next token id
+ *
+ * Conventions. A function that can fail returns `enum rwkv7_status` and takes `struct rwkv7_error *` last (may be NULL),
+ * which it fills only on failure. An object made by `rwkv7_<noun>_open/create/clone` belongs to the caller, who gives it
+ * back with `rwkv7_<noun>_close`; passing NULL to a close is allowed. The library never prints, exits or aborts.
+ * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
+ *
+ * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
+ * `rwkv7_math` is RWKV7_MATH_EXACT (the default).
+ */
+#ifndef RWKV7_H
+#define RWKV7_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define RWKV7_API __attribute__((visibility("default")))
+#define RWKV7_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define RWKV7_API
+#define RWKV7_PRINTF(fmt, args)
+#endif
+
+/* ------------------------------------------------------------------------------------------------ errors, version */
+
+enum rwkv7_status {
+    RWKV7_OK = 0,
+    RWKV7_ERR_IO,        /* a file or pipe could not be read or written */
+    RWKV7_ERR_MEMORY,    /* out of memory */
+    RWKV7_ERR_NUMERIC,   /* a NaN or an infinity where a number was needed */
+    RWKV7_ERR_USAGE,     /* the caller asked for something that does not exist (option, token id, CPU tier) */
+    RWKV7_ERR_MODEL,     /* a model file was rejected */
+    RWKV7_ERR_VOCAB,     /* a vocabulary was rejected, or does not belong to the model */
+    RWKV7_ERR_STATE,     /* a state file was rejected, or does not belong to the model */
+};
+
+struct rwkv7_error {
+    enum rwkv7_status status;
+    char message[256]; /* one line, no newline, NUL-terminated: what, where, expected, found */
+};
+
+/* "0.1.0" */
+RWKV7_API const char *rwkv7_version(void);
+
+/* ---------------------------------------------------------------------------------------------------------- runtime */
+
+enum rwkv7_math {
+    RWKV7_MATH_EXACT, /* every sum has one defined order: identical bits on every CPU and thread count */
+    RWKV7_MATH_BLAS,  /* many-token products go through OpenBLAS: results agree to a tolerance only */
+};
+
+struct rwkv7_runtime;
+
+struct rwkv7_runtime_options {
+    int threads;          /* 0: one per physical core this process may use */
+    const char *cpu;      /* NULL or "": the widest tier; else cap at this tier ("ref", "avx2", "avx512", "neon") */
+    enum rwkv7_math math;
+};
+
+/* Starts the threads. `opt` may be NULL for defaults. An unknown or unsupported tier is RWKV7_ERR_USAGE. */
+RWKV7_API enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
+                                                 struct rwkv7_error *err);
+RWKV7_API void rwkv7_runtime_close(struct rwkv7_runtime *rt); /* after the models that use it */
+RWKV7_API int rwkv7_runtime_threads(const struct rwkv7_runtime *rt);
+RWKV7_API const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt); /* the tier that runs, e.g. "avx512" */
+RWKV7_API const char *rwkv7_runtime_cpus(void); /* the tiers supported on this machine, narrowest first, "ref avx2 avx512" */
+
+/* Description of one linked library or build property for --version; index 0, 1, ... until NULL. */
+RWKV7_API const char *rwkv7_build_info(int index);
+
+/*
+ * Read bandwidth of this machine in bytes per second: the runtime's threads each read their share of `bytes` of memory
+ * (allocated for the purpose) as several streams with prefetch. One pass, about 0.1 s per GB.
+ */
+RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes, double *bytes_per_second,
+                                                    struct rwkv7_error *err);
+
+/* ------------------------------------------------------------------------------------------------------------ model */
+
+enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_TYPES };
+RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16" */
+
+/* Sizes of a model; the letters are those of the paper. */
+struct rwkv7_shape {
+    int vocab;                          /* V: rows of the embedding and of the head */
+    int layers;                         /* L */
+    int channels;                       /* C = heads * head_size */
+    int heads, head_size;               /* H, N */
+    int ffn;                            /* F: hidden width of the channel mix */
+    int rank_w, rank_a, rank_v, rank_g; /* widths of the low-rank factors; rank_v is 0 when layers is 1 */
+};
+
+struct rwkv7_model;
+
+struct rwkv7_model_info {
+    struct rwkv7_shape shape;
+    const char *path;            /* as given to open; "(random)" for rwkv7_model_random */
+    const char *container;       /* "safetensors", "safetensors, 4 shards", "memory" */
+    const char *naming;          /* "BlinkDL", "BlinkDL, transposed (.st)", "fla / Hugging Face", ... */
+    const char *version;         /* "x070" */
+    uint64_t parameters;         /* numbers stored in the tensors that the engine uses */
+    uint64_t tensors;            /* tensors in the file, used or not */
+    uint64_t ignored_tensors;    /* tensors that are known and unused (layer 0's v0, v1, v2) */
+    uint64_t weight_bytes;       /* bytes of weights held: mapped in place plus copies */
+    uint64_t copied_bytes;       /* the part of weight_bytes that had to be copied (transposed, converted, misaligned) */
+    uint64_t step_bytes;         /* bytes of weights and state read to evaluate one token, logits included */
+    uint64_t session_bytes;      /* one session's state */
+    uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
+    size_t metadata;             /* number of metadata pairs, see rwkv7_model_metadata */
+};
+
+struct rwkv7_model_options {
+    /* Called now and then while loading takes long, with done <= total in bytes; may be NULL. */
+    void (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *progress_arg;
+};
+
+/*
+ * Opens a checkpoint: a .safetensors/.st file, a *.safetensors.index.json, or a folder that holds either. The file is
+ * mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open.
+ */
+RWKV7_API enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path,
+                                             const struct rwkv7_model_options *opt, struct rwkv7_model **out,
+                                             struct rwkv7_error *err);
+
+/* Opens a .safetensors image in memory. `data` must outlive the model; `name` appears in messages. */
+RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size,
+                                                    const char *name, struct rwkv7_model **out,
+                                                    struct rwkv7_error *err);
+
+/* A model of the given shape with seeded random weights of one type, for benchmarks and tests. */
+RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                               enum rwkv7_type type, uint64_t seed, struct rwkv7_model **out,
+                                               struct rwkv7_error *err);
+RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
+RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
+/* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
+RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
+                                    const char **value);
+
+/* The published shape of that name ("0.1b", "0.4b", "1.5b", "2.9b", "7.2b"); false when there is none. */
+RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);
+
+/* ---------------------------------------------------------------------------------------------------------- session */
+
+struct rwkv7_session;
+
+/* A session at the start of a document (zero state). It refers to the model, which must outlive it. */
+RWKV7_API enum rwkv7_status rwkv7_session_create(struct rwkv7_model *model, struct rwkv7_session **out,
+                                                 struct rwkv7_error *err);
+RWKV7_API void rwkv7_session_close(struct rwkv7_session *s);
+RWKV7_API void rwkv7_session_reset(struct rwkv7_session *s); /* back to the start of a document */
+RWKV7_API enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, struct rwkv7_session **out,
+                                                struct rwkv7_error *err);
+/* dst becomes equal to src; both of the same model. */
+RWKV7_API void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src);
+RWKV7_API uint64_t rwkv7_session_tokens(const struct rwkv7_session *s); /* tokens evaluated since the start */
+
+enum rwkv7_logits {
+    RWKV7_LOGITS_NONE, /* only update the state; the head is not evaluated */
+    RWKV7_LOGITS_LAST, /* float[V]: after the last token */
+    RWKV7_LOGITS_ALL,  /* float[count][V]: after every token */
+};
+
+/*
+ * Feeds `count` tokens (ids below V) and updates the state. Many tokens at once are much faster than one by one, and in
+ * exact math give the same bits. `logits` as `which` says (NULL with NONE). Takes the tokens in chunks of at most
+ * RWKV7_CHUNK, each weight read once per chunk. On RWKV7_ERR_NUMERIC the message names the layer or the logits, and the
+ * position; after any error the state is unspecified, but reset and copy still work. count = 0 is allowed except with LAST.
+ */
+#define RWKV7_CHUNK 512
+RWKV7_API enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *tokens, size_t count,
+                                               enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
+
+/*
+ * The state as float32 arrays in the order and orientation of the specification: att_prev [L][C], wkv [L][H][N value][N key],
+ * ffn_prev [L][C]. Any pointer may be NULL.
+ */
+RWKV7_API void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, float *wkv, float *ffn_prev);
+RWKV7_API void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv,
+                                       const float *ffn_prev);
+
+/* Writes the state to a file (temporary name, then renamed) / replaces the state by that of a file of the same model. */
+RWKV7_API enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path,
+                                               struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_error *err);
+
+/* -------------------------------------------------------------------------------------------------------- tokenizer */
+
+#define RWKV7_END_OF_TEXT 0u /* the document separator, unless the vocabulary gives id 0 a text */
+
+struct rwkv7_tokenizer;
+
+/* Reads a vocabulary in the World format, one `ID LITERAL LENGTH` per line. */
+RWKV7_API enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out,
+                                                 struct rwkv7_error *err);
+/* The same from memory, which may be freed afterwards; `name` appears in messages. */
+RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_memory(const char *text, size_t size, const char *name,
+                                                        struct rwkv7_tokenizer **out, struct rwkv7_error *err);
+RWKV7_API void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t);
+RWKV7_API uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t);        /* largest id + 1 */
+RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* bytes of the longest token */
+RWKV7_API bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t); /* id 0 has no text of its own */
+/* The bytes of an id; length 0 for ids without an entry. */
+RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, uint32_t id, size_t *length);
+
+/*
+ * Greedy longest match from the left. Writes at most `room` ids and reports how many, and how many bytes of `text` they
+ * cover. With `final` false it stops where the next token could still change with more text (less than max_length bytes
+ * left), so that a long text can be fed piece by piece: keep the uncovered bytes and put the next piece behind them. With
+ * `final` true and room >= size all of the text is covered. A byte that no token starts with (vocabularies without all 256
+ * single bytes) is RWKV7_ERR_VOCAB.
+ */
+RWKV7_API enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer *t, const void *text, size_t size,
+                                                   bool final, uint32_t *ids, size_t room, size_t *count,
+                                                   size_t *covered, struct rwkv7_error *err);
+
+/* RWKV7_OK when the vocabulary can serve a model with `model_vocab` rows, else RWKV7_ERR_VOCAB and both sizes in the message. */
+RWKV7_API enum rwkv7_status rwkv7_tokenizer_check(const struct rwkv7_tokenizer *t, int model_vocab,
+                                                  struct rwkv7_error *err);
+
+/* --------------------------------------------------------------------------------------------------------- text out */
+
+/*
+ * Bytes of tokens in, valid UTF-8 out: holds back an incomplete character until it is completed (or shown to be broken:
+ * then U+FFFD), and, when stop strings are set, every tail that could still become one, across token borders.
+ */
+struct rwkv7_stream;
+RWKV7_API enum rwkv7_status rwkv7_stream_create(const char *const *stops, size_t stop_count, struct rwkv7_stream **out,
+                                                struct rwkv7_error *err);
+RWKV7_API void rwkv7_stream_close(struct rwkv7_stream *s);
+/*
+ * Adds bytes. *text, *length: what may be shown now (valid until the next call). *stop: index of the stop string that was
+ * found (the text ends before it; later pushes give nothing), or -1.
+ */
+RWKV7_API enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size,
+                                              const char **text, size_t *length, int *stop, struct rwkv7_error *err);
+/* The end: what was held back. */
+RWKV7_API enum rwkv7_status rwkv7_stream_finish(struct rwkv7_stream *s, const char **text, size_t *length,
+                                                struct rwkv7_error *err);
+
+/* ---------------------------------------------------------------------------------------------------------- sampler */
+
+struct rwkv7_token_bias {
+    uint32_t id;
+    float bias; /* added to the logit; -INFINITY bans the token */
+};
+
+struct rwkv7_sampler_options {
+    float temperature;       /* 0: greedy (the lowest id among equals) */
+    float top_p;             /* keep the smallest set of tokens with at least this probability; 1 keeps all */
+    int top_k;               /* 0: off */
+    float min_p;             /* drop tokens less probable than min_p times the best; 0: off */
+    float presence_penalty;  /* taken off the logit of every token already generated */
+    float frequency_penalty; /* the same, times its decayed count */
+    float penalty_decay;     /* counts are multiplied by this after every token */
+    uint64_t seed;
+    const struct rwkv7_token_bias *biases; /* copied by create */
+    size_t bias_count;
+};
+
+/* temperature 1, top_p 0.85, penalties 0, decay 0.996, no bias: a neutral start. */
+RWKV7_API void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt);
+
+struct rwkv7_sampler;
+/* `tokenizer` may be NULL; it serves to leave tokens of only spaces, tabs and digits out of the penalty counts. */
+RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
+                                                 const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
+                                                 struct rwkv7_error *err);
+RWKV7_API void rwkv7_sampler_close(struct rwkv7_sampler *s);
+/*
+ * Draws the next token from logits[vocab] (not changed) and counts it for the penalties. The generator is SplitMix64
+ * started with the seed; one 64-bit number per draw, none when greedy. RWKV7_ERR_NUMERIC for a NaN or +infinity, and when
+ * everything is banned.
+ */
+RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
+                                               struct rwkv7_error *err);
+
+/* ------------------------------------------------------------------------------------------------------ conveniences */
+
+/*
+ * Files that ship with the library or were compiled in; NULL when there is none. The model is a .safetensors image for
+ * rwkv7_model_open_memory, the vocabulary text for rwkv7_tokenizer_open_memory.
+ */
+RWKV7_API const void *rwkv7_builtin_model(size_t *size);
+RWKV7_API const char *rwkv7_builtin_vocab(size_t *size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

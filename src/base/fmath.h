@@ -1,0 +1,93 @@
+/*
+ * fmath.h - exp, sigmoid and tanh in float32 as defined by this project: the same bits on every machine.
+ *
+ * libm gives different last bits on different systems, so the functions are written out here in operations that IEEE 754
+ * defines exactly. SIMD kernels repeat these very operations in every lane.
+ *
+ * fmath_exp: x is clamped to [-104, 89]; n = round(x / ln 2) by the addition of 1.5 * 2^23; r = x - n ln 2 in two fused
+ * steps (Cody and Waite), |r| <= 0.3466; a minimax polynomial 1 + r + r^2 P(r) of degree 7 (coefficients of Cephes expf);
+ * then the scaling by 2^n as two multiplications by powers of two, so that results down to the denormals are rounded
+ * once. The largest errors are measured and bounded by tests/unit/test_fmath.c.
+ */
+#ifndef BASE_FMATH_H
+#define BASE_FMATH_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#define FMATH_EXP_MIN (-104.0f)
+#define FMATH_EXP_MAX 89.0f
+#define FMATH_LOG2E 1.44269504088896341f
+#define FMATH_LN2_HI 0.693359375f          /* 355/512: n * this is exact for |n| < 2^15 */
+#define FMATH_LN2_LO (-2.12194440054690583e-4f)
+#define FMATH_ROUND 12582912.0f            /* 1.5 * 2^23 */
+#define FMATH_C2 5.0000001201e-1f
+#define FMATH_C3 1.6666665459e-1f
+#define FMATH_C4 4.1665795894e-2f
+#define FMATH_C5 8.3334519073e-3f
+#define FMATH_C6 1.3981999507e-3f
+#define FMATH_C7 1.9875691500e-4f
+
+/* 2^n for -126 <= n <= 127 */
+static inline float fmath_pow2(int32_t n)
+{
+    const uint32_t bits = (uint32_t)(n + 127) << 23;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* e^x; a NaN gives a NaN, large x gives +infinity, very negative x gives 0. */
+static inline float fmath_exp(float x)
+{
+    float c = x < FMATH_EXP_MIN ? FMATH_EXP_MIN : x; /* comparisons this way round let a NaN through */
+    c = c > FMATH_EXP_MAX ? FMATH_EXP_MAX : c;
+    const float n = fmaf(c, FMATH_LOG2E, FMATH_ROUND) - FMATH_ROUND;
+    float r = fmaf(n, -FMATH_LN2_HI, c);
+    r = fmaf(n, -FMATH_LN2_LO, r);
+    float p = fmaf(FMATH_C7, r, FMATH_C6);
+    p = fmaf(p, r, FMATH_C5);
+    p = fmaf(p, r, FMATH_C4);
+    p = fmaf(p, r, FMATH_C3);
+    p = fmaf(p, r, FMATH_C2);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    if (!(n == n))
+        return p; /* NaN */
+    const int32_t i = (int32_t)n; /* -150 .. 129 */
+    const int32_t half = i >> 1;  /* two factors, each a normal number */
+    return p * fmath_pow2(half) * fmath_pow2(i - half);
+}
+
+/* 1 / (1 + e^-x) */
+static inline float fmath_sigmoid(float x)
+{
+    return 1.0f / (1.0f + fmath_exp(-x));
+}
+
+/*
+ * For |x| < 0.625 an odd polynomial, x + x^3 P(x^2) (the classic minimax of Cephes tanhf); else 1 - 2 / (e^2|x| + 1) with the
+ * sign of x. Both are computed and one is chosen, as in the SIMD versions.
+ */
+#define FMATH_TANH_SMALL 0.625f
+#define FMATH_T0 (-5.70498872745e-3f)
+#define FMATH_T1 2.06390887954e-2f
+#define FMATH_T2 (-5.37397155531e-2f)
+#define FMATH_T3 1.33314422036e-1f
+#define FMATH_T4 (-3.33332819422e-1f)
+
+static inline float fmath_tanh(float x)
+{
+    const float a = fabsf(x);
+    const float z = x * x;
+    float p = fmaf(FMATH_T0, z, FMATH_T1);
+    p = fmaf(p, z, FMATH_T2);
+    p = fmaf(p, z, FMATH_T3);
+    p = fmaf(p, z, FMATH_T4);
+    const float small = fmaf(p * z, x, x);
+    const float large = 1.0f - 2.0f / (fmath_exp(a + a) + 1.0f);
+    return a < FMATH_TANH_SMALL ? small : copysignf(large, x);
+}
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * sys.h - everything that differs between operating systems: clock, file mapping, atomic output files, machine facts.
+ */
+#ifndef BASE_SYS_H
+#define BASE_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* Monotonic time in seconds. */
+double sys_seconds(void);
+
+/* A read-only private mapping of a regular file. */
+struct file_map {
+    const uint8_t *data; /* [size]; NULL when size is 0 */
+    size_t size;
+};
+
+/* Maps a whole file. A folder, a FIFO, a device, a file that cannot be opened: RWKV7_ERR_IO that names it and says what it is. */
+enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct rwkv7_error *err);
+void file_map_close(struct file_map *map);
+/* The pages of [data, data + size) will not be needed soon: they leave the resident memory, and stay in the page cache. */
+void file_map_release(const void *data, size_t size);
+
+bool path_is_folder(const char *path);
+bool path_exists(const char *path);
+
+/*
+ * A file that appears under its name only when it is complete: written as PATH.tmpXXXXXX beside it, synced, renamed.
+ * A path that exists and is not a regular file (a FIFO, /dev/stdout) is written directly.
+ */
+struct out_file {
+    FILE *stream;
+    char *temporary; /* NULL when written directly */
+    char *path;
+};
+enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err);
+/* Flushes, syncs, renames and closes; on failure the temporary file is gone and the old file untouched. */
+enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err);
+/* Gives up: removes the temporary file. Harmless after commit and on a zeroed struct. */
+void out_file_abort(struct out_file *out);
+
+/* Physical cores that this process may use (affinity and container quota respected), at least 1. */
+int sys_physical_cores(void);
+/* Address space of `size` bytes that is backed lazily, with huge pages advised; NULL when out of memory. */
+void *sys_pages_alloc(size_t size);
+void sys_pages_free(void *p, size_t size);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * tensors.h - an index of named tensors over mapped bytes. What every file format is turned into; knows nothing of RWKV.
+ */
+#ifndef FORMATS_TENSORS_H
+#define FORMATS_TENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "base/sys.h"
+
+enum dtype {
+    DT_BOOL, DT_U8, DT_I8, DT_F8_E5M2, DT_F8_E4M3, DT_F8_E8M0, DT_F8_E4M3FNUZ, DT_F8_E5M2FNUZ, DT_F6_E2M3, DT_F6_E3M2,
+    DT_F4, DT_I16, DT_U16, DT_F16, DT_BF16, DT_I32, DT_U32, DT_F32, DT_I64, DT_U64, DT_F64, DT_C64,
+    DT_COUNT
+};
+const char *dtype_name(enum dtype type);  /* as spelled in safetensors: "BF16" */
+unsigned dtype_bits(enum dtype type);     /* bits per element */
+
+#define TENSOR_MAX_RANK 8
+
+struct tensor {
+    const char *name;                  /* owned by the index */
+    enum dtype type;
+    int rank;                          /* 0 for a scalar */
+    uint64_t shape[TENSOR_MAX_RANK];   /* outermost first */
+    const uint8_t *data;               /* little-endian, row-major, any alignment */
+    uint64_t bytes;
+    const char *file;                  /* path of the file that holds it, owned by the index */
+};
+
+struct tensor_pair {
+    const char *key, *value;
+};
+
+struct tensor_index {
+    struct tensor *tensors;            /* [count], sorted by name (strcmp) */
+    size_t count;
+    struct tensor_pair *metadata;      /* [metadata_count], in file order */
+    size_t metadata_count;
+    struct file_map *files;            /* [file_count]; the mappings that `data` points into */
+    size_t file_count;
+    char **owned;                      /* [owned_count]; strings that names, paths and metadata point into */
+    size_t owned_count;
+    char container[48];                /* "safetensors", "safetensors, 4 shards" */
+};
+
+/*
+ * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a folder with either. What it is not
+ * able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, an HTML page, a .pth, a .gguf, ...
+ */
+enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err);
+/* A safetensors image in memory, which must outlive the index. */
+enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char *name, struct tensor_index **out,
+                                      struct rwkv7_error *err);
+void tensors_close(struct tensor_index *index);
+
+/* Binary search; NULL when there is none of that name. */
+const struct tensor *tensors_find(const struct tensor_index *index, const char *name);
+
+#endif

@@ -1,0 +1,131 @@
+/*
+ * kernels.h - the numeric contract and the table of functions that keeps it.
+ *
+ * Every slot has one defined result, bit for bit, written down in ref.c; every other file computes the same bits faster.
+ * The definitions that make this possible:
+ *
+ *   dot16(x, y, n)   16 float32 lanes, all starting at +0; element i goes to lane i mod 16 by a fused multiply-add, in rising
+ *                    order of i; both operands are padded with +0 to a multiple of 16. Then the lanes are folded:
+ *                    l[j] += l[j + 8] for j < 8, then 4, 2, 1; the result is l[0].
+ *   sum16(x, n)      the same with lane += element instead of the fused multiply-add.
+ *   exp, sigmoid, tanh   the scalar functions of base/fmath.h: polynomials in fused multiply-adds with a stated error.
+ *   other operations single IEEE operations, in the order of the formula beside the slot; fma(a, b, c) = a * b + c rounded
+ *                    once. No contraction, no reassociation, no flushing of denormals.
+ *
+ * A NaN is a NaN: its sign and payload are not part of the contract. Vectors may have any alignment and any length >= 0; no slot
+ * reads or writes outside the arrays it is given. Outputs may not overlap inputs unless said so.
+ */
+#ifndef KERNELS_H
+#define KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Types of matrices that the products take; the first three are those of rwkv7_type, with the same values. */
+enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_TYPES };
+
+/* A matrix [rows][cols], row-major and dense, applied as y = W x: one row per output. */
+struct mat {
+    enum mat_type type;
+    int rows, cols;
+    const void *data; /* aligned to its element */
+};
+
+/* Rows [begin, end) of y = W x. x [cols]; y [rows], of which only [begin, end) is written. */
+typedef void gemv_fn(float *y, const struct mat *w, const float *x, int begin, int end);
+
+/*
+ * The same for `tokens` vectors at once: y[t * ldy + i] = dot16(W[i], x + t * ldx) for i in [begin, end). Same bits as gemv.
+ * Each weight is read and widened once per call. scratch: gemm_scratch(cols) floats, aligned to 64 bytes, for this call alone.
+ */
+typedef void gemm_fn(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin, int end,
+                     float *scratch);
+size_t gemm_scratch(int cols);
+
+/* Vectors of one head, all [N]; see the equations in ../model/step.c. */
+struct head_in {
+    const float *r, *w, *k, *v, *kk, *b;
+};
+
+struct kernels {
+    const char *name; /* "ref", "avx2", ... */
+
+    gemv_fn *gemv[MAT_TYPES];
+    gemm_fn *gemm[MAT_TYPES];
+    /* out[i] = (float)in[i], exact. */
+    void (*widen[MAT_TYPES])(float *out, const void *in, int n);
+
+    /*
+     * y = fma((x - mean) * (1 / sqrt(var + eps)), weight, bias) with mean = sum16(x) / n, d = x - mean,
+     * var = dot16(d, d) / n. y may be x.
+     */
+    void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, int n, float eps);
+
+    /* Token shift: y = fma(prev - u, mix, u). y may be u or prev. */
+    void (*shift)(float *y, const float *u, const float *prev, const float *mix, int n);
+
+    /* x += y */
+    void (*add)(float *x, const float *y, int n);
+    /* x = tanh(x) */
+    void (*tanh)(float *x, int n);
+    /* x = sigmoid(x) */
+    void (*sigmoid)(float *x, int n);
+    /* x = sigmoid(bias + x) */
+    void (*sigmoid_bias)(float *x, const float *bias, int n);
+    /* x = exp(-exp(-1/2) * sigmoid(bias + x)), the constant being DECAY_SCALE; the decay */
+    void (*decay)(float *x, const float *bias, int n);
+    /* v = fma(first - v, gate, v) */
+    void (*lerp)(float *v, const float *first, const float *gate, int n);
+    /* x = x > 0 ? x * x : 0 (a NaN stays a NaN) */
+    void (*relu_square)(float *x, int n);
+
+    /*
+     * The key of one head, n = N: kk = k * k_k; kk = kk / max(sqrt(dot16(kk, kk)), 1e-12); b = kk * a;
+     * then k = k * fma(a - 1, k_a, 1), in place.
+     */
+    void (*key)(float *kk, float *b, float *k, const float *a, const float *k_k, const float *k_a, int n);
+
+    /*
+     * The recurrence of one head over one token. S is kept key-first, S[j * n + i] with j the key and i the value channel, so
+     * that the lanes of a register are value channels and no sum crosses lanes:
+     *     q[i] = even + odd, where `even` is the chain of fma(S[j][i], kk[j], .) over even j rising from +0, `odd` over odd j
+     *     S[j][i] = fma(k[j], v[i], fma(-b[j], q[i], S[j][i] * w[j]))
+     *     y[i] = even + odd of fma(S[j][i], r[j], .), with the new S
+     * n <= WKV_MAX_N.
+     */
+    void (*wkv)(float *y, float *S, const struct head_in *in, int n);
+
+    /*
+     * The output of one head: m = sum16(y) / n; d = y - m; var = dot16(d, d) / n; o = fma(d * (1 / sqrt(var + eps)), weight, bias);
+     * bonus = dot16(r * k, r_k); o = fma(bonus, v, o) * g. out may be y.
+     */
+    void (*head_out)(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
+                     const float *g, const float *weight, const float *bias, int n, float eps);
+
+    /* The number of values that are NaN or infinite. */
+    int (*count_bad)(const float *x, int n);
+    /* Reads n bytes (a multiple of 4096) as fast as this tier can, several streams with prefetch; returns something that depends on them. */
+    uint64_t (*read_memory)(const void *p, size_t n);
+};
+
+#define DECAY_SCALE 0.60653065971263342f /* exp(-1/2) */
+#define WKV_MAX_N 1024
+
+/*
+ * Fills the table for the widest tier of this machine, or the one named by `cpu` (NULL, "": widest). false: no such tier
+ * here. kernels_supported(i): the tiers usable on this machine, narrowest first, NULL past the end.
+ */
+bool kernels_init(struct kernels *k, const char *cpu);
+const char *kernels_supported(int index);
+
+/* One line per file: what it does better than the rows above it. Called only by kernels_init. */
+void kernels_init_ref(struct kernels *k);
+void kernels_init_avx2(struct kernels *k);
+void kernels_init_avx512(struct kernels *k);
+void kernels_init_neon(struct kernels *k);
+
+/* gemm through OpenBLAS for every type: sums in its own order. Replaces the gemm slots when asked for. */
+void kernels_use_blas(struct kernels *k);
+
+#endif
