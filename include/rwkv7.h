@@ -83,6 +83,9 @@ RWKV7_API const char *rwkv7_runtime_cpus(void); /* the tiers supported on this m
 /* Description of one linked library or build property for --version; index 0, 1, ... until NULL. */
 RWKV7_API const char *rwkv7_build_info(int index);
 
+/* The largest resident memory of this process so far, in bytes, mapped weights included; 0 when unknown. */
+RWKV7_API uint64_t rwkv7_memory_peak(void);
+
 /*
  * Read bandwidth of this machine in bytes per second: the runtime's threads each read their share of `bytes` of memory
  * (allocated for the purpose) as several streams with prefetch. One pass, about 0.1 s per GB.

@@ -1,0 +1,204 @@
+/*
+ * pool.c - see pool.h.
+ *
+ * Waiting is the same everywhere: spin on an atomic word for a few microseconds, then sleep on a condition variable. A
+ * sleeper announces itself under the mutex before it looks at the word for the last time, and whoever changes the word looks
+ * for sleepers after it, so a wake-up cannot be lost.
+ */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+/* About 20 to 50 microseconds of spinning: longer than any gap between two phases of a token, shorter than a time slice. */
+#define SPIN_ROUNDS 2000
+#define MAX_THREADS 1024
+
+/* A counter that threads wait on until it changes. */
+struct event {
+    _Alignas(64) atomic_uint value;
+    atomic_int sleepers;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+};
+
+struct pool {
+    int threads;
+    int started; /* helpers running: threads - 1 once create has succeeded */
+    bool spin;   /* false when there are more threads than cores: a spinner would keep the worker from running */
+    pthread_t *handles;
+    pthread_mutex_t turn; /* held by the caller of pool_run */
+    pool_fn *fn;
+    void *arg;
+    bool quit;
+    struct event job;     /* counts the jobs handed out */
+    struct event barrier; /* counts the barriers passed */
+    _Alignas(64) atomic_int arrived;
+    _Alignas(64) atomic_int taken; /* next unit of the current phase */
+};
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+static void event_wait(struct event *e, unsigned seen, bool spin)
+{
+    for (int i = 0; spin && i < SPIN_ROUNDS; i++) {
+        if (atomic_load_explicit(&e->value, memory_order_acquire) != seen)
+            return;
+        pause_cpu();
+    }
+    pthread_mutex_lock(&e->mutex);
+    atomic_fetch_add(&e->sleepers, 1);
+    while (atomic_load(&e->value) == seen)
+        pthread_cond_wait(&e->changed, &e->mutex);
+    atomic_fetch_sub(&e->sleepers, 1);
+    pthread_mutex_unlock(&e->mutex);
+}
+
+static void event_signal(struct event *e)
+{
+    atomic_fetch_add(&e->value, 1);
+    if (atomic_load(&e->sleepers) > 0) {
+        pthread_mutex_lock(&e->mutex);
+        pthread_cond_broadcast(&e->changed);
+        pthread_mutex_unlock(&e->mutex);
+    }
+}
+
+static void event_init(struct event *e)
+{
+    pthread_mutex_init(&e->mutex, NULL);
+    pthread_cond_init(&e->changed, NULL);
+}
+
+static void event_destroy(struct event *e)
+{
+    pthread_cond_destroy(&e->changed);
+    pthread_mutex_destroy(&e->mutex);
+}
+
+struct start {
+    struct pool *pool;
+    int rank;
+};
+
+static void *helper_main(void *arg)
+{
+    struct start *start = arg;
+    struct pool *pool = start->pool;
+    const int rank = start->rank;
+    mem_free(start);
+    for (unsigned seen = 0;; seen++) {
+        event_wait(&pool->job, seen, pool->spin);
+        if (pool->quit)
+            return NULL;
+        pool->fn(pool->arg, pool, rank);
+        pool_barrier(pool);
+    }
+}
+
+enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    *out = NULL;
+    if (threads < 1 || threads > MAX_THREADS)
+        return fail(err, RWKV7_ERR_USAGE, "threads: expected 1 to %d, found %d", MAX_THREADS, threads);
+    struct pool *pool = mem_alloc(1, sizeof *pool);
+    if (!pool)
+        return fail_memory(err, "the thread pool");
+    pool->threads = threads;
+    pool->spin = threads <= sysconf(_SC_NPROCESSORS_ONLN);
+    pthread_mutex_init(&pool->turn, NULL);
+    event_init(&pool->job);
+    event_init(&pool->barrier);
+    pool->handles = mem_alloc((size_t)threads, sizeof *pool->handles);
+    if (!pool->handles) {
+        status = fail_memory(err, "the thread pool");
+        goto fail;
+    }
+    for (int rank = 1; rank < threads; rank++) {
+        struct start *start = mem_alloc(1, sizeof *start);
+        if (!start) {
+            status = fail_memory(err, "the thread pool");
+            goto fail;
+        }
+        *start = (struct start){pool, rank};
+        const int code = pthread_create(&pool->handles[rank], NULL, helper_main, start);
+        if (code != 0) {
+            mem_free(start);
+            status = fail(err, RWKV7_ERR_MEMORY, "cannot start thread %d of %d", rank + 1, threads);
+            goto fail;
+        }
+        pool->started++;
+    }
+    *out = pool;
+    return RWKV7_OK;
+fail:
+    pool_destroy(pool);
+    return status;
+}
+
+void pool_destroy(struct pool *pool)
+{
+    if (!pool)
+        return;
+    pool->quit = true;
+    event_signal(&pool->job);
+    for (int i = 1; i <= pool->started; i++)
+        pthread_join(pool->handles[i], NULL);
+    event_destroy(&pool->barrier);
+    event_destroy(&pool->job);
+    pthread_mutex_destroy(&pool->turn);
+    mem_free(pool->handles);
+    mem_free(pool);
+}
+
+int pool_threads(const struct pool *pool)
+{
+    return pool->threads;
+}
+
+void pool_run(struct pool *pool, pool_fn *fn, void *arg)
+{
+    pthread_mutex_lock(&pool->turn);
+    pool->fn = fn;
+    pool->arg = arg;
+    if (pool->threads > 1)
+        event_signal(&pool->job);
+    fn(arg, pool, 0);
+    pool_barrier(pool);
+    pthread_mutex_unlock(&pool->turn);
+}
+
+void pool_barrier(struct pool *pool)
+{
+    const unsigned seen = atomic_load_explicit(&pool->barrier.value, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) == pool->threads - 1) {
+        atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
+        atomic_store_explicit(&pool->taken, 0, memory_order_relaxed);
+        event_signal(&pool->barrier);
+    } else {
+        event_wait(&pool->barrier, seen, pool->spin);
+    }
+}
+
+bool pool_take(struct pool *pool, int total, int chunk, int *begin, int *end)
+{
+    /* Threads that find nothing left still add; the counter cannot overflow before the barrier resets it. */
+    const int at = atomic_fetch_add_explicit(&pool->taken, chunk, memory_order_relaxed);
+    if (at >= total)
+        return false;
+    *begin = at;
+    *end = total - at < chunk ? total : at + chunk;
+    return true;
+}

@@ -1,0 +1,315 @@
+#if defined(__linux__)
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include "base/sys.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <sched.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
+#include "base/mem.h"
+
+double sys_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- files */
+
+static const char *file_kind(mode_t mode)
+{
+    return S_ISDIR(mode)    ? "a folder"
+           : S_ISFIFO(mode) ? "a pipe"
+           : S_ISCHR(mode)  ? "a character device"
+           : S_ISBLK(mode)  ? "a block device"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "something else";
+}
+
+enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    struct stat st;
+
+    out->data = NULL;
+    out->size = 0;
+    /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
+    const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "%s", path);
+    if (fstat(fd, &st) != 0) {
+        status = fail_errno(err, "%s", path);
+        goto done;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        status = fail(err, RWKV7_ERR_IO, "%s: expected a regular file, found %s", path, file_kind(st.st_mode));
+        goto done;
+    }
+    if (st.st_size == 0)
+        goto done;
+    void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (p == MAP_FAILED) {
+        status = fail_errno(err, "%s: cannot be mapped", path);
+        goto done;
+    }
+    out->data = p;
+    out->size = (size_t)st.st_size;
+done:
+    close(fd);
+    return status;
+}
+
+void file_map_close(struct file_map *map)
+{
+    if (map->data)
+        munmap((void *)(uintptr_t)map->data, map->size);
+    map->data = NULL;
+    map->size = 0;
+}
+
+void file_map_release(const void *data, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)data + size) / page * page;
+    if (begin < end)
+        posix_madvise((void *)begin, end - begin, POSIX_MADV_DONTNEED);
+#if defined(__linux__)
+    /* glibc makes POSIX_MADV_DONTNEED a no-op, because for writable memory Linux would lose data. This is read-only. */
+    if (begin < end)
+        madvise((void *)begin, end - begin, MADV_DONTNEED);
+#endif
+}
+
+bool path_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool path_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    struct stat st;
+    int fd = -1;
+    const size_t n = strlen(path);
+    static const char suffix[] = ".tmpXXXXXX";
+
+    memset(out, 0, sizeof *out);
+    out->path = mem_string(path, n);
+    if (!out->path) {
+        status = fail_memory(err, "a file name");
+        goto fail;
+    }
+    const bool exists = stat(path, &st) == 0;
+    if (exists && !S_ISREG(st.st_mode)) {
+        fd = S_ISDIR(st.st_mode) ? (errno = EISDIR, -1) : open(path, O_WRONLY | O_CLOEXEC);
+    } else {
+        out->temporary = mem_alloc(n + sizeof suffix, 1);
+        if (!out->temporary) {
+            status = fail_memory(err, "a file name");
+            goto fail;
+        }
+        memcpy(out->temporary, path, n);
+        memcpy(out->temporary + n, suffix, sizeof suffix);
+        fd = mkstemp(out->temporary);
+        if (fd < 0) {
+            status = fail_errno(err, "%s: cannot be created", path);
+            mem_free(out->temporary);
+            out->temporary = NULL;
+            goto fail;
+        }
+        /* mkstemp makes it private; a result should have the old file's permissions, or the usual ones. */
+        const mode_t mask = umask(0);
+        umask(mask);
+        if (fchmod(fd, exists ? st.st_mode & 07777 : 0666 & ~mask) != 0) {
+            status = fail_errno(err, "%s: cannot set permissions", path);
+            goto fail;
+        }
+    }
+    if (fd < 0) {
+        status = fail_errno(err, "%s: cannot be written", path);
+        goto fail;
+    }
+    out->stream = fdopen(fd, "wb");
+    if (!out->stream) {
+        status = fail_errno(err, "%s: cannot be written", path);
+        goto fail;
+    }
+    return RWKV7_OK;
+fail:
+    if (fd >= 0)
+        close(fd);
+    out_file_abort(out);
+    return status;
+}
+
+enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+
+    if (fflush(out->stream) != 0 || (out->temporary && fsync(fileno(out->stream)) != 0))
+        status = fail_errno(err, "%s: cannot be written", out->path);
+    if (fclose(out->stream) != 0 && status == RWKV7_OK)
+        status = fail_errno(err, "%s: cannot be written", out->path);
+    out->stream = NULL;
+    if (status == RWKV7_OK && out->temporary && rename(out->temporary, out->path) != 0)
+        status = fail_errno(err, "%s: cannot be renamed from its temporary name", out->path);
+    if (status == RWKV7_OK) {
+        mem_free(out->temporary);
+        out->temporary = NULL;
+    }
+    out_file_abort(out);
+    return status;
+}
+
+void out_file_abort(struct out_file *out)
+{
+    if (out->stream)
+        fclose(out->stream);
+    if (out->temporary)
+        unlink(out->temporary);
+    mem_free(out->temporary);
+    mem_free(out->path);
+    memset(out, 0, sizeof *out);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- machine */
+
+#if defined(__linux__)
+/* The first number of a one-line file such as a cgroup or topology entry; false when there is none. */
+static bool read_number(const char *path, long *out)
+{
+    char text[64];
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    const bool got = fgets(text, sizeof text, f) != NULL && isdigit((unsigned char)text[0]);
+    fclose(f);
+    if (got)
+        *out = strtol(text, NULL, 10);
+    return got;
+}
+
+/* Whole CPUs granted by the container's quota; 0 when there is no limit. */
+static int quota_cpus(void)
+{
+    long quota = 0, period = 0;
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r"); /* version 2: "max 100000" or "150000 100000" */
+    if (f) {
+        const int fields = fscanf(f, "%ld %ld", &quota, &period);
+        fclose(f);
+        if (fields != 2)
+            return 0;
+    } else if (!read_number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", &quota) ||
+               !read_number("/sys/fs/cgroup/cpu/cpu.cfs_period_us", &period)) {
+        return 0;
+    }
+    return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+}
+
+int sys_physical_cores(void)
+{
+    cpu_set_t allowed;
+    int cores = 0;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
+        return 1;
+    /* A core counts once: by the lowest of its hardware threads that we may use. */
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &allowed))
+            continue;
+        char path[96], list[256] = "";
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        FILE *f = fopen(path, "r");
+        if (f) {
+            if (!fgets(list, sizeof list, f))
+                list[0] = '\0';
+            fclose(f);
+        }
+        bool first = true; /* "0,64" or "0-1" */
+        for (char *at = list; isdigit((unsigned char)*at);) {
+            const long low = strtol(at, &at, 10);
+            const long high = *at == '-' ? strtol(at + 1, &at, 10) : low;
+            for (long other = low; other <= high && other < cpu; other++)
+                if (other >= 0 && CPU_ISSET((int)other, &allowed))
+                    first = false;
+            if (*at == ',')
+                at++;
+        }
+        cores += first;
+    }
+    const int quota = quota_cpus();
+    if (quota > 0 && quota < cores)
+        cores = quota;
+    return cores > 0 ? cores : 1;
+}
+#elif defined(__APPLE__)
+int sys_physical_cores(void)
+{
+    /* Performance cores where the machine has two kinds: the slow ones would set the pace. */
+    static const char *const names[] = {"hw.perflevel0.physicalcpu", "hw.physicalcpu"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int cores = 0;
+        size_t size = sizeof cores;
+        if (sysctlbyname(names[i], &cores, &size, NULL, 0) == 0 && cores > 0)
+            return cores;
+    }
+    return 1;
+}
+#else
+int sys_physical_cores(void)
+{
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+#endif
+
+uint64_t sys_peak_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+#if defined(__APPLE__)
+    return (uint64_t)usage.ru_maxrss; /* bytes */
+#else
+    return (uint64_t)usage.ru_maxrss * 1024; /* KiB */
+#endif
+}
+
+void *sys_pages_alloc(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+#if defined(MADV_HUGEPAGE)
+    madvise(p, size, MADV_HUGEPAGE); /* advice only: fewer page faults while filling */
+#endif
+    return p;
+}
+
+void sys_pages_free(void *p, size_t size)
+{
+    if (p)
+        munmap(p, size);
+}
