@@ -1,0 +1,250 @@
+/* model.c - opening and closing a model, and what is known about it. */
+#include "model/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+const char *rwkv7_type_name(enum rwkv7_type type)
+{
+    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16"};
+    return (unsigned)type < RWKV7_TYPES ? names[type] : "?";
+}
+
+bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
+{
+    static const struct {
+        const char *name;
+        int layers, channels, rank_w, rank_a, rank_v, rank_g;
+    } published[] = {
+        {"0.1b", 12, 768, 64, 64, 32, 128},  {"0.4b", 24, 1024, 64, 64, 32, 128},  {"1.5b", 24, 2048, 96, 96, 64, 256},
+        {"2.9b", 32, 2560, 96, 96, 64, 320}, {"7.2b", 32, 4096, 128, 128, 96, 480},
+    };
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        if (strcmp(published[i].name, name) != 0)
+            continue;
+        *out = (struct rwkv7_shape){
+            .vocab = 65536,
+            .layers = published[i].layers,
+            .channels = published[i].channels,
+            .heads = published[i].channels / 64,
+            .head_size = 64,
+            .ffn = 4 * published[i].channels,
+            .rank_w = published[i].rank_w,
+            .rank_a = published[i].rank_a,
+            .rank_v = published[i].rank_v,
+            .rank_g = published[i].rank_g,
+        };
+        return true;
+    }
+    return false;
+}
+
+/* Small requests share blocks of this size; larger ones get their own. */
+#define BLOCK_SIZE ((size_t)1 << 20)
+
+void *model_block(struct rwkv7_model *model, size_t size)
+{
+    const size_t aligned = (size + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    if (aligned < size)
+        return NULL;
+    struct block *last = model->block_count ? &model->blocks[model->block_count - 1] : NULL;
+    if (!last || last->size - last->used < aligned) {
+        if (model->block_count == model->block_room) {
+            const size_t room = model->block_room ? 2 * model->block_room : 16;
+            struct block *grown = mem_grow(model->blocks, model->block_room, room, sizeof *grown);
+            if (!grown)
+                return NULL;
+            model->blocks = grown;
+            model->block_room = room;
+        }
+        last = &model->blocks[model->block_count];
+        last->size = aligned > BLOCK_SIZE ? aligned : BLOCK_SIZE;
+        last->used = 0;
+        last->data = sys_pages_alloc(last->size);
+        if (!last->data)
+            return NULL;
+        model->block_count++;
+    }
+    void *p = (char *)last->data + last->used;
+    last->used += aligned;
+    return p;
+}
+
+enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
+                            struct rwkv7_error *err)
+{
+    *out = NULL;
+    struct rwkv7_model *model = mem_alloc(1, sizeof *model);
+    if (!model)
+        return fail_memory(err, "the model");
+    model->rt = rt;
+    model->path = mem_string(path, strlen(path));
+    if (!model->path) {
+        rwkv7_model_close(model);
+        return fail_memory(err, "the model");
+    }
+    model->ln_eps = LN_EPS;
+    model->head_eps = HEAD_EPS;
+    model->info.path = model->path;
+    model->info.version = "x070";
+    *out = model;
+    return RWKV7_OK;
+}
+
+void rwkv7_model_close(struct rwkv7_model *model)
+{
+    if (!model)
+        return;
+    for (size_t i = 0; i < model->block_count; i++)
+        sys_pages_free(model->blocks[i].data, model->blocks[i].size);
+    mem_free(model->blocks);
+    mem_free(model->layers);
+    tensors_close(model->index);
+    mem_free(model->path);
+    mem_free(model);
+}
+
+/* The model of an opened index, which it owns from now on, whatever happens. */
+static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_index *index, const char *path,
+                                    const struct rwkv7_model_options *opt, struct rwkv7_model **out,
+                                    struct rwkv7_error *err)
+{
+    struct rwkv7_model *model = NULL;
+    struct spelling spelling;
+    enum rwkv7_status status = model_new(rt, path, &model, err);
+    if (status != RWKV7_OK) {
+        tensors_close(index);
+        return status;
+    }
+    model->index = index;
+    if ((status = names_recognise(index, path, &spelling, &model->shape, err)) != RWKV7_OK)
+        goto fail;
+    model->layers = mem_alloc((size_t)model->shape.layers, sizeof *model->layers);
+    if (!model->layers) {
+        status = fail_memory(err, "the model");
+        goto fail;
+    }
+    if (spelling.naming == NAMING_FLA)
+        model->head_eps = LN_EPS * (float)model->shape.head_size;
+    if ((status = weights_bind(model, &spelling, opt, err)) != RWKV7_OK)
+        goto fail;
+    model->info.container = index->container;
+    model->info.naming = names_describe(&spelling);
+    model->info.tensors = index->count;
+    model->info.metadata = index->metadata_count;
+    model_count(model);
+    *out = model;
+    return RWKV7_OK;
+fail:
+    rwkv7_model_close(model);
+    return status;
+}
+
+enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, const struct rwkv7_model_options *opt,
+                                   struct rwkv7_model **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    *out = NULL;
+    const enum rwkv7_status status = tensors_open(path, &index, err);
+    return status == RWKV7_OK ? open_index(rt, index, path, opt, out, err) : status;
+}
+
+enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size, const char *name,
+                                          struct rwkv7_model **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    *out = NULL;
+    const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
+    return status == RWKV7_OK ? open_index(rt, index, name, NULL, out, err) : status;
+}
+
+void model_count(struct rwkv7_model *model)
+{
+    const struct rwkv7_shape *s = &model->shape;
+    struct rwkv7_model_info *info = &model->info;
+    uint64_t vectors = 0, matrices = 0, parameters = 0;
+
+    for (int layer = -1; layer < s->layers; layer++) {
+        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
+        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
+        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
+        for (size_t i = 0; i < count; i++) {
+            if (specs[i].kind == WEIGHT_VECTOR) {
+                const float *vector = *(const float *const *)(const void *)(record + specs[i].offset);
+                const uint64_t n = vector ? (uint64_t)shape_axis(s, specs[i].rows) : 0;
+                parameters += n;
+                vectors += n * sizeof(float);
+            } else {
+                const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
+                parameters += (uint64_t)m->rows * (uint64_t)m->cols;
+                matrices += mat_bytes(m);
+            }
+        }
+    }
+    const struct mat *emb = &model->outer.emb;
+    const uint64_t row = mat_bytes(emb) / (uint64_t)emb->rows;
+    info->shape = *s;
+    info->parameters = parameters;
+    info->weight_bytes = matrices + vectors;
+    info->session_bytes = state_floats(s) * sizeof(float);
+    info->step_bytes = info->weight_bytes - mat_bytes(emb) + row + info->session_bytes;
+}
+
+const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
+{
+    return &model->info;
+}
+
+bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key, const char **value)
+{
+    if (!model->index || index >= model->index->metadata_count)
+        return false;
+    *key = model->index->metadata[index].key;
+    *value = model->index->metadata[index].value;
+    return true;
+}
+
+/* FNV-1a over 64-bit words: not against malice, only to tell models apart. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+uint64_t model_fingerprint(const struct rwkv7_model *model)
+{
+    enum { SAMPLE = 16 };
+    const struct rwkv7_shape *s = &model->shape;
+    uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, sizeof *s);
+    for (int layer = -1; layer < s->layers; layer++) {
+        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
+        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
+        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
+        for (size_t i = 0; i < count; i++) {
+            const size_t n = (size_t)shape_axis(s, specs[i].rows);
+            if (specs[i].kind == WEIGHT_VECTOR) {
+                const float *vector = *(const float *const *)(const void *)(record + specs[i].offset);
+                if (vector)
+                    hash = hash_bytes(hash, vector, n * sizeof *vector);
+                continue;
+            }
+            const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
+            if (!m->data)
+                continue;
+            /* The head of the first, middle and last row, as float32. */
+            const size_t element = m->type == MAT_F32 ? 4 : 2;
+            const int cols = m->cols < SAMPLE ? m->cols : SAMPLE;
+            for (int k = 0; k < 3; k++) {
+                const size_t at = (n - 1) * (size_t)k / 2 * (size_t)m->cols * element;
+                float sample[SAMPLE] = {0};
+                model->rt->kernels.widen[m->type](sample, (const char *)m->data + at, cols);
+                hash = hash_bytes(hash, sample, sizeof sample);
+            }
+        }
+    }
+    return hash;
+}

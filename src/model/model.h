@@ -1,0 +1,166 @@
+/*
+ * model.h - the three structures of the engine: runtime (the machine), model (immutable weights), session (mutable state).
+ * The letters are those of the paper: V vocabulary, L layers, C = H * N channels, heads and head size, F hidden width of the
+ * channel mix, R* widths of the low-rank factors.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "base/pool.h"
+#include "formats/tensors.h"
+#include "kernels/kernels.h"
+#include "rwkv7.h"
+
+struct rwkv7_runtime {
+    struct pool *pool;
+    struct kernels kernels;
+    enum rwkv7_math math;
+};
+
+/*
+ * One layer. Matrices are [out][in] and applied as y = W x, the low-rank factors too (a .pth stores those the other way
+ * round: they are transposed while loading). Vectors are float32, whatever the file holds.
+ */
+struct layer {
+    const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
+    const float *x_r, *x_w, *x_k, *x_v, *x_a, *x_g;             /* [C] token-shift weights of the time mix */
+    const float *w0, *a0, *v0;                                  /* [C] biases of decay, rate, value gate; v0: not in layer 0 */
+    const float *k_k, *k_a, *r_k;                               /* [C]; r_k is [H][N] */
+    const float *ln_x_weight, *ln_x_bias;                       /* [C] */
+    struct mat w1, w2;                                          /* [Rw][C], [C][Rw] */
+    struct mat a1, a2;                                          /* [Ra][C], [C][Ra] */
+    struct mat v1, v2;                                          /* [Rv][C], [C][Rv]; not in layer 0 */
+    struct mat g1, g2;                                          /* [Rg][C], [C][Rg] */
+    struct mat receptance, key, value, output;                  /* [C][C] */
+    const float *ffn_x_k;                                       /* [C] token-shift weight of the channel mix */
+    struct mat ffn_key, ffn_value;                              /* [F][C], [C][F] */
+};
+
+/* What stands outside the layers. */
+struct outer {
+    struct mat emb;                         /* [V][C], one row per token */
+    const float *ln0_weight, *ln0_bias;     /* [C]; NULL in files without a norm on the embedding */
+    const float *ln_out_weight, *ln_out_bias; /* [C] */
+    struct mat head;                        /* [V][C] */
+};
+
+/* A piece of memory that a model owns. */
+struct block {
+    void *data;
+    size_t size, used;
+};
+
+struct rwkv7_model {
+    struct rwkv7_runtime *rt;
+    struct rwkv7_shape shape;
+    struct rwkv7_model_info info;
+    struct outer outer;
+    struct layer *layers;        /* [L] */
+    float ln_eps;                /* of every LayerNorm */
+    float head_eps;              /* of the norm inside each head */
+    struct tensor_index *index;  /* what the weights point into; NULL for random models */
+    struct block *blocks;        /* [block_count] converted and transposed weights */
+    size_t block_count, block_room;
+    char *path;
+};
+
+#define LN_EPS 1e-5f
+#define HEAD_EPS 64e-5f /* BlinkDL: this constant for every head size; fla: N * LN_EPS, the same for N = 64 */
+
+/* --- weights by expectation: one row per tensor that a checkpoint must have (names.c) --- */
+
+enum weight_kind {
+    WEIGHT_VECTOR, /* any unit axes; float32 in memory */
+    WEIGHT_MATRIX, /* [rows][cols] */
+    WEIGHT_FACTOR, /* low-rank: [rows][cols] here, [cols][rows] in a .pth */
+};
+
+/* Axes by letter: V C F as above, w a v g for the ranks, H for a vector of C numbers that files store as [H][N]. */
+struct weight_spec {
+    const char *blinkdl, *fla, *hf; /* name inside its layer ("att.x_r"), or whole for the outer ones */
+    enum weight_kind kind;
+    char rows, cols;                /* cols is 0 for vectors */
+    bool not_first;                 /* absent from layer 0 (where a file may still hold it, unused) */
+    size_t offset;                  /* of the field in struct layer or struct outer */
+};
+extern const struct weight_spec layer_weights[], outer_weights[];
+extern const size_t layer_weight_count, outer_weight_count;
+int shape_axis(const struct rwkv7_shape *shape, char letter);
+
+enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF };
+struct spelling {
+    enum naming naming;
+    bool factors_transposed; /* low-rank factors are stored [cols][rows]: the .pth orientation */
+};
+/* Recognises the naming and all sizes; refuses what is not an RWKV-7 (x070) model with a sentence that says what it is. */
+enum rwkv7_status names_recognise(const struct tensor_index *index, const char *path, struct spelling *spelling,
+                                  struct rwkv7_shape *shape, struct rwkv7_error *err);
+/* The full name of a weight in this spelling; layer < 0 for the outer ones. */
+void names_full(char *out, size_t room, const struct spelling *spelling, const struct weight_spec *spec, int layer);
+const char *names_describe(const struct spelling *spelling);
+
+/* Finds, checks and prepares every weight of the index (weights.c). */
+enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,
+                               const struct rwkv7_model_options *opt, struct rwkv7_error *err);
+/* Zeroed memory that the model owns and frees, aligned to MEM_ALIGN; NULL when out of memory. */
+void *model_block(struct rwkv7_model *model, size_t size);
+/* Fills the derived fields of info (parameters, bytes) once all weights are bound. */
+void model_count(struct rwkv7_model *model);
+/* A model without weights; on failure nothing is left. */
+enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
+                            struct rwkv7_error *err);
+/* A 64-bit hash of sizes and a sample of all weights, the same whatever file they came in. */
+uint64_t model_fingerprint(const struct rwkv7_model *model);
+
+static inline size_t mat_bytes(const struct mat *m)
+{
+    return (size_t)m->rows * (size_t)m->cols * (m->type == MAT_F32 ? 4 : 2);
+}
+
+/* --- session --- */
+
+/*
+ * State of one layer inside session->state, `layer_floats(shape)` floats each: att_prev [C], ffn_prev [C], S [H][N key][N value].
+ * S is kept key-first for the wkv kernel; files and the public interface have it value-first.
+ */
+struct rwkv7_session {
+    struct rwkv7_model *model;
+    float *state;
+    uint64_t tokens;
+    struct step_work *step;       /* buffers, made when first needed */
+    struct prefill_work *prefill;
+};
+
+static inline size_t layer_floats(const struct rwkv7_shape *s)
+{
+    return (size_t)s->channels * (size_t)(2 + s->head_size);
+}
+
+static inline size_t state_floats(const struct rwkv7_shape *s)
+{
+    return (size_t)s->layers * layer_floats(s);
+}
+
+struct layer_state {
+    float *att_prev, *ffn_prev; /* [C] */
+    float *wkv;                 /* [H][N key][N value] */
+};
+
+static inline struct layer_state layer_state(const struct rwkv7_session *s, int layer)
+{
+    const size_t channels = (size_t)s->model->shape.channels;
+    float *at = s->state + (size_t)layer * layer_floats(&s->model->shape);
+    return (struct layer_state){at, at + channels, at + 2 * channels};
+}
+
+/* One token; logits [V] or NULL (step.c). */
+enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
+void step_work_free(struct step_work *work);
+/* 1 <= count <= RWKV7_CHUNK tokens; logits as `which` says (prefill.c). */
+enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
+                                 float *logits, struct rwkv7_error *err);
+void prefill_work_free(struct prefill_work *work);
+/* RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session. */
+enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_t position, struct rwkv7_error *err);
+
+#endif

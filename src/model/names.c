@@ -1,0 +1,264 @@
+/*
+ * names.c - the tensors that an RWKV-7 (x070) checkpoint must have, under each of the names they are known by.
+ *
+ * Three spellings: BlinkDL (the author's), fla (flash-linear-attention, Hugging Face folders), and an older Hugging Face
+ * export. Sizes are never taken from a configuration file, only from the shapes of the tensors.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/model.h"
+
+#define LAYER(field) offsetof(struct layer, field)
+#define OUTER(field) offsetof(struct outer, field)
+
+const struct weight_spec layer_weights[] = {
+    {"ln1.weight", "attn_norm.weight", "ln1.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln1_weight)},
+    {"ln1.bias", "attn_norm.bias", "ln1.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln1_bias)},
+    {"ln2.weight", "ffn_norm.weight", "ln2.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln2_weight)},
+    {"ln2.bias", "ffn_norm.bias", "ln2.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln2_bias)},
+    {"att.x_r", "attn.x_r", "attention.x_r", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_r)},
+    {"att.x_w", "attn.x_w", "attention.x_w", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_w)},
+    {"att.x_k", "attn.x_k", "attention.x_k", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_k)},
+    {"att.x_v", "attn.x_v", "attention.x_v", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_v)},
+    {"att.x_a", "attn.x_a", "attention.x_a", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_a)},
+    {"att.x_g", "attn.x_g", "attention.x_g", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_g)},
+    {"att.w0", "attn.w_lora.lora.2.bias", "attention.w0", WEIGHT_VECTOR, 'C', 0, false, LAYER(w0)},
+    {"att.w1", "attn.w_lora.lora.0.weight", "attention.w1", WEIGHT_FACTOR, 'w', 'C', false, LAYER(w1)},
+    {"att.w2", "attn.w_lora.lora.2.weight", "attention.w2", WEIGHT_FACTOR, 'C', 'w', false, LAYER(w2)},
+    {"att.a0", "attn.a_lora.lora.2.bias", "attention.a0", WEIGHT_VECTOR, 'C', 0, false, LAYER(a0)},
+    {"att.a1", "attn.a_lora.lora.0.weight", "attention.a1", WEIGHT_FACTOR, 'a', 'C', false, LAYER(a1)},
+    {"att.a2", "attn.a_lora.lora.2.weight", "attention.a2", WEIGHT_FACTOR, 'C', 'a', false, LAYER(a2)},
+    {"att.v0", "attn.v_lora.lora.2.bias", "attention.v0", WEIGHT_VECTOR, 'C', 0, true, LAYER(v0)},
+    {"att.v1", "attn.v_lora.lora.0.weight", "attention.v1", WEIGHT_FACTOR, 'v', 'C', true, LAYER(v1)},
+    {"att.v2", "attn.v_lora.lora.2.weight", "attention.v2", WEIGHT_FACTOR, 'C', 'v', true, LAYER(v2)},
+    {"att.g1", "attn.g_lora.lora.0.weight", "attention.g1", WEIGHT_FACTOR, 'g', 'C', false, LAYER(g1)},
+    {"att.g2", "attn.g_lora.lora.2.weight", "attention.g2", WEIGHT_FACTOR, 'C', 'g', false, LAYER(g2)},
+    {"att.k_k", "attn.k_k", "attention.k_k", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_k)},
+    {"att.k_a", "attn.k_a", "attention.k_a", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_a)},
+    {"att.r_k", "attn.r_k", "attention.r_k", WEIGHT_VECTOR, 'H', 0, false, LAYER(r_k)},
+    {"att.receptance.weight", "attn.r_proj.weight", "attention.receptance.weight", WEIGHT_MATRIX, 'C', 'C', false,
+     LAYER(receptance)},
+    {"att.key.weight", "attn.k_proj.weight", "attention.key.weight", WEIGHT_MATRIX, 'C', 'C', false, LAYER(key)},
+    {"att.value.weight", "attn.v_proj.weight", "attention.value.weight", WEIGHT_MATRIX, 'C', 'C', false, LAYER(value)},
+    {"att.output.weight", "attn.o_proj.weight", "attention.output.weight", WEIGHT_MATRIX, 'C', 'C', false,
+     LAYER(output)},
+    {"att.ln_x.weight", "attn.g_norm.weight", "attention.ln_x.weight", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(ln_x_weight)},
+    {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln_x_bias)},
+    {"ffn.x_k", "ffn.x_k", "feed_forward.x_k", WEIGHT_VECTOR, 'C', 0, false, LAYER(ffn_x_k)},
+    {"ffn.key.weight", "ffn.key.weight", "feed_forward.key.weight", WEIGHT_MATRIX, 'F', 'C', false, LAYER(ffn_key)},
+    {"ffn.value.weight", "ffn.value.weight", "feed_forward.value.weight", WEIGHT_MATRIX, 'C', 'F', false,
+     LAYER(ffn_value)},
+};
+const size_t layer_weight_count = sizeof layer_weights / sizeof layer_weights[0];
+
+const struct weight_spec outer_weights[] = {
+    {"emb.weight", "model.embeddings.weight", "model.embeddings.weight", WEIGHT_MATRIX, 'V', 'C', false, OUTER(emb)},
+    {"blocks.0.ln0.weight", "model.layers.0.pre_norm.weight", "model.layers.0.pre_ln.weight", WEIGHT_VECTOR, 'C', 0,
+     false, OUTER(ln0_weight)},
+    {"blocks.0.ln0.bias", "model.layers.0.pre_norm.bias", "model.layers.0.pre_ln.bias", WEIGHT_VECTOR, 'C', 0, false,
+     OUTER(ln0_bias)},
+    {"ln_out.weight", "model.norm.weight", "model.ln_out.weight", WEIGHT_VECTOR, 'C', 0, false, OUTER(ln_out_weight)},
+    {"ln_out.bias", "model.norm.bias", "model.ln_out.bias", WEIGHT_VECTOR, 'C', 0, false, OUTER(ln_out_bias)},
+    {"head.weight", "lm_head.weight", "lm_head.weight", WEIGHT_MATRIX, 'V', 'C', false, OUTER(head)},
+};
+const size_t outer_weight_count = sizeof outer_weights / sizeof outer_weights[0];
+
+int shape_axis(const struct rwkv7_shape *s, char letter)
+{
+    switch (letter) {
+    case 'V':
+        return s->vocab;
+    case 'C':
+    case 'H': /* r_k: one number per channel, stored as [H][N] */
+        return s->channels;
+    case 'F':
+        return s->ffn;
+    case 'w':
+        return s->rank_w;
+    case 'a':
+        return s->rank_a;
+    case 'v':
+        return s->rank_v;
+    case 'g':
+        return s->rank_g;
+    default:
+        return 1;
+    }
+}
+
+static const char *layer_prefix(enum naming naming)
+{
+    return naming == NAMING_BLINKDL ? "blocks." : "model.layers.";
+}
+
+void names_full(char *out, size_t room, const struct spelling *spelling, const struct weight_spec *spec, int layer)
+{
+    const char *name = spelling->naming == NAMING_BLINKDL ? spec->blinkdl
+                       : spelling->naming == NAMING_FLA   ? spec->fla
+                                                          : spec->hf;
+    if (layer < 0)
+        snprintf(out, room, "%s", name);
+    else
+        snprintf(out, room, "%s%d.%s", layer_prefix(spelling->naming), layer, name);
+}
+
+const char *names_describe(const struct spelling *spelling)
+{
+    switch (spelling->naming) {
+    case NAMING_BLINKDL:
+        return spelling->factors_transposed ? "BlinkDL (.pth orientation)" : "BlinkDL (.st orientation)";
+    case NAMING_FLA:
+        return "fla / Hugging Face";
+    default:
+        return "Hugging Face, older spelling";
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------------- recognition */
+
+static bool any_with(const struct tensor_index *index, const char *part)
+{
+    for (size_t i = 0; i < index->count; i++)
+        if (strstr(index->tensors[i].name, part))
+            return true;
+    return false;
+}
+
+/* Other models that people try, by a tensor that only they have. */
+static enum rwkv7_status refuse_others(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
+{
+    static const struct {
+        const char *part, *what;
+    } others[] = {
+        {".qkv.", "an RWKV-7 x070b checkpoint (DeepEmbed attention), an experiment that is not supported"},
+        {".ffn.s_emb", "an RWKV-7 x070a checkpoint (DeepEmbed); only x070 is supported"},
+        {"rosa", "an RWKV-8 experiment (\"rosa\" tensors), not RWKV-7"},
+        {".att.time_maa", "an RWKV-6 checkpoint; only RWKV-7 is supported"},
+        {".att.time_mix", "an RWKV-4 or RWKV-5 checkpoint; only RWKV-7 is supported"},
+        {".self_attn.", "a transformer, not RWKV-7"},
+        {".lora_A", "a LoRA adapter, not a whole model"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (any_with(index, others[i].part))
+            return fail(err, RWKV7_ERR_MODEL, "%s: this is %s", path, others[i].what);
+    return RWKV7_OK;
+}
+
+static enum rwkv7_status missing(const char *path, const char *name, struct rwkv7_error *err)
+{
+    return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", path, name);
+}
+
+/* Sizes beyond these are no model but a mistake, and products of two of them fit 64 bits easily. */
+#define MAX_AXIS (1 << 24)
+#define MAX_LAYERS 4096
+
+/* The two axes of the tensor that reveals a size. */
+static enum rwkv7_status axes(const struct tensor_index *index, const char *path, const struct spelling *spelling,
+                              size_t field, bool outer, int layer, int *rows, int *cols, struct rwkv7_error *err)
+{
+    const struct weight_spec *spec = outer ? outer_weights : layer_weights;
+    char name[160];
+    while (spec->offset != field)
+        spec++;
+    names_full(name, sizeof name, spelling, spec, layer);
+    const struct tensor *t = tensors_find(index, name);
+    if (!t)
+        return missing(path, name, err);
+    if (t->rank != 2)
+        return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected 2 axes, found %d", t->file, name, t->rank);
+    for (int i = 0; i < 2; i++)
+        if (t->shape[i] < 1 || t->shape[i] > MAX_AXIS)
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': axis %d has impossible size %llu", t->file, name, i,
+                        (unsigned long long)t->shape[i]);
+    *rows = (int)t->shape[0];
+    *cols = (int)t->shape[1];
+    return RWKV7_OK;
+}
+
+static int count_layers(const struct tensor_index *index, enum naming naming)
+{
+    const char *prefix = layer_prefix(naming);
+    const size_t n = strlen(prefix);
+    long most = -1;
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->tensors[i].name;
+        if (strncmp(name, prefix, n) != 0 || name[n] < '0' || name[n] > '9')
+            continue;
+        const long layer = strtol(name + n, NULL, 10);
+        if (layer > most)
+            most = layer;
+    }
+    return most >= MAX_LAYERS ? MAX_LAYERS + 1 : (int)most + 1;
+}
+
+/* Rank of a low-rank pair from its first factor, and with the first unambiguous one the orientation of all. */
+static enum rwkv7_status rank_of(const struct tensor_index *index, const char *path, struct spelling *spelling,
+                                 bool *known, size_t field, int layer, int channels, int *rank,
+                                 struct rwkv7_error *err)
+{
+    int rows = 0, cols = 0;
+    const enum rwkv7_status status = axes(index, path, spelling, field, false, layer, &rows, &cols, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (rows != channels && cols != channels)
+        return fail(err, RWKV7_ERR_MODEL, "%s: low-rank factors of layer %d: shape [%d,%d] has no axis of %d channels",
+                    path, layer, rows, cols, channels);
+    if (!*known && rows != cols) {
+        spelling->factors_transposed = rows == channels;
+        *known = true;
+    }
+    *rank = rows == channels ? cols : rows;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status names_recognise(const struct tensor_index *index, const char *path, struct spelling *spelling,
+                                  struct rwkv7_shape *shape, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = refuse_others(index, path, err);
+    if (status != RWKV7_OK)
+        return status;
+
+    memset(shape, 0, sizeof *shape);
+    spelling->factors_transposed = false;
+    if (tensors_find(index, "emb.weight")) {
+        spelling->naming = NAMING_BLINKDL;
+    } else if (tensors_find(index, "model.embeddings.weight")) {
+        spelling->naming = any_with(index, ".attention.") ? NAMING_HF : NAMING_FLA;
+    } else {
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' is among its %zu tensors",
+                    path, index->count);
+    }
+
+    int cols = 0;
+    if ((status = axes(index, path, spelling, OUTER(emb), true, -1, &shape->vocab, &shape->channels, err)) ||
+        (status = axes(index, path, spelling, LAYER(r_k), false, 0, &shape->heads, &shape->head_size, err)) ||
+        (status = axes(index, path, spelling, LAYER(ffn_key), false, 0, &shape->ffn, &cols, err)))
+        return status;
+    if ((int64_t)shape->heads * shape->head_size != shape->channels)
+        return fail(err, RWKV7_ERR_MODEL, "%s: r_k of layer 0 has shape [%d,%d], expected a product of %d channels",
+                    path, shape->heads, shape->head_size, shape->channels);
+    if (shape->head_size > WKV_MAX_N)
+        return fail(err, RWKV7_ERR_MODEL, "%s: head size %d is larger than %d", path, shape->head_size, WKV_MAX_N);
+    shape->layers = count_layers(index, spelling->naming);
+    if (shape->layers > MAX_LAYERS)
+        return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", path, MAX_LAYERS);
+
+    bool known = spelling->naming == NAMING_FLA; /* there, always stored as we want them */
+    const int channels = shape->channels;
+    if ((status = rank_of(index, path, spelling, &known, LAYER(w1), 0, channels, &shape->rank_w, err)) ||
+        (status = rank_of(index, path, spelling, &known, LAYER(a1), 0, channels, &shape->rank_a, err)) ||
+        (status = rank_of(index, path, spelling, &known, LAYER(g1), 0, channels, &shape->rank_g, err)) ||
+        (shape->layers > 1 &&
+         (status = rank_of(index, path, spelling, &known, LAYER(v1), 1, channels, &shape->rank_v, err))))
+        return status;
+    if (!known)
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes", path,
+                    channels, channels);
+    return RWKV7_OK;
+}

@@ -1,0 +1,188 @@
+/*
+ * random.c - a model of any shape with random weights, for benchmarks without a download.
+ *
+ * The scales keep everything in a healthy range: decays over most of (0.55, 1), rates and gates over (0, 1), a bounded state and
+ * logits of a few units. Every number depends only on the seed, the weight and its position, never on the number of threads.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/model.h"
+
+/* SplitMix64: the n-th output is a hash of seed + n * constant, so that any thread can start anywhere. */
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static uint64_t nth(uint64_t seed, uint64_t n)
+{
+    return mix(seed + (n + 1) * 0x9e3779b97f4a7c15u);
+}
+
+/* Uniform ranges of the vectors, by the end of their name; anything else is (-0.15, 0.15). */
+static void vector_range(const char *name, float *low, float *high)
+{
+    static const struct {
+        const char *end;
+        float low, high;
+    } ranges[] = {
+        {".weight", 0.75f, 1.25f}, {".w0", -5.0f, 3.0f},   {".a0", -2.0f, 2.0f},   {".v0", -1.5f, 1.5f},  {".k_k", 0.4f, 1.1f},
+        {".k_a", 0.6f, 1.3f},      {".r_k", -0.3f, 0.3f},  {".x_r", 0.0f, 1.0f},   {".x_w", 0.0f, 1.0f},  {".x_k", 0.0f, 1.0f},
+        {".x_v", 0.0f, 1.0f},      {".x_a", 0.0f, 1.0f},   {".x_g", 0.0f, 1.0f},
+    };
+    const size_t n = strlen(name);
+    *low = -0.15f;
+    *high = 0.15f;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        const size_t e = strlen(ranges[i].end);
+        if (n >= e && strcmp(name + n - e, ranges[i].end) == 0) {
+            *low = ranges[i].low;
+            *high = ranges[i].high;
+        }
+    }
+}
+
+struct fill {
+    enum mat_type type;
+    void *to;
+    size_t count;
+    float spread; /* uniform in (-spread, spread) */
+    uint64_t seed;
+};
+
+/* A float's upper half rounded to nearest even is its bfloat16; the values here are finite. */
+static uint16_t to_bf16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+/* For |x| < 65504; results below 2^-14 become zero, which is enough for random weights. */
+static uint16_t to_f16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    const uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
+    u &= 0x7fffffff;
+    if (u < 113u << 23)
+        return sign;
+    u += 0xfff + (u >> 13 & 1);
+    return (uint16_t)(sign | ((u - (112u << 23)) >> 13));
+}
+
+#define NUMBERS_PER_TASK (1 << 16)
+
+/* Four numbers from each 64-bit output. */
+static void fill_range(const struct fill *f, size_t begin, size_t end)
+{
+    float *f32 = f->to;
+    uint16_t *half = f->to;
+    const float scale = f->spread / 32768.0f;
+    uint64_t bits = 0;
+    for (size_t i = begin; i < end; i++) {
+        bits = i % 4 == 0 ? nth(f->seed, i / 4) : bits >> 16;
+        const float x = ((float)(int)(bits & 0xffff) - 32767.5f) * scale;
+        if (f->type == MAT_F32)
+            f32[i] = x;
+        else
+            half[i] = f->type == MAT_BF16 ? to_bf16(x) : to_f16(x);
+    }
+}
+
+static void fill_worker(void *arg, struct pool *pool, int rank)
+{
+    (void)rank;
+    const struct fill *f = arg;
+    const int tasks = (int)((f->count + NUMBERS_PER_TASK - 1) / NUMBERS_PER_TASK);
+    int begin, end;
+    while (pool_take(pool, tasks, 16, &begin, &end)) {
+        const size_t to = (size_t)end * NUMBERS_PER_TASK;
+        fill_range(f, (size_t)begin * NUMBERS_PER_TASK, to < f->count ? to : f->count);
+    }
+}
+
+/* 1 / sqrt(n) without the last bits of anybody's libm: two steps of Newton from a guess that is good enough for a scale. */
+static float inverse_root(int n)
+{
+    float y = 1.0f;
+    while (y * y * (float)n > 1.0f)
+        y *= 0.5f;
+    for (int i = 0; i < 4; i++)
+        y = y * (1.5f - 0.5f * (float)n * y * y);
+    return y;
+}
+
+static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct weight_spec *specs, size_t count,
+                                     int layer, void *record, enum rwkv7_type type, uint64_t seed,
+                                     struct rwkv7_error *err)
+{
+    const struct rwkv7_shape *s = &model->shape;
+    for (size_t i = 0; i < count; i++) {
+        if (layer == 0 && specs[i].not_first)
+            continue;
+        const int rows = shape_axis(s, specs[i].rows), cols = shape_axis(s, specs[i].cols);
+        const size_t n = (size_t)rows * (size_t)(specs[i].kind == WEIGHT_VECTOR ? 1 : cols);
+        const bool vector = specs[i].kind == WEIGHT_VECTOR;
+        void *data = model_block(model, n * (vector || type == RWKV7_F32 ? 4 : 2));
+        if (!data)
+            return fail_memory(err, "random weights");
+        const uint64_t own = mix(seed ^ mix((uint64_t)(layer + 1) << 32 | i));
+        if (vector) {
+            float low, high, *x = data;
+            vector_range(specs[i].blinkdl, &low, &high);
+            for (size_t j = 0; j < n; j++)
+                x[j] = low + (high - low) * ((float)(nth(own, j) >> 40) * 0x1p-24f);
+            *(const float **)(void *)((char *)record + specs[i].offset) = x;
+            model->info.type_parameters[RWKV7_F32] += n;
+            continue;
+        }
+        /* A uniform number of standard deviation 1 / sqrt(cols) keeps the length of what it multiplies. */
+        struct fill f = {(enum mat_type)type, data, n, 1.7f * inverse_root(cols), own};
+        pool_run(model->rt->pool, fill_worker, &f);
+        *(struct mat *)(void *)((char *)record + specs[i].offset) = (struct mat){(enum mat_type)type, rows, cols, data};
+        model->info.type_parameters[type] += n;
+    }
+    return RWKV7_OK;
+}
+
+enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape, enum rwkv7_type type,
+                                     uint64_t seed, struct rwkv7_model **out, struct rwkv7_error *err)
+{
+    struct rwkv7_model *model = NULL;
+    enum rwkv7_status status;
+    *out = NULL;
+    if ((unsigned)type >= RWKV7_TYPES)
+        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)type);
+    if (shape->vocab < 1 || shape->layers < 1 || shape->heads < 1 || shape->head_size < 1 || shape->ffn < 1 ||
+        shape->rank_w < 1 || shape->rank_a < 1 || shape->rank_g < 1 || (shape->layers > 1 && shape->rank_v < 1) ||
+        shape->head_size > WKV_MAX_N || (int64_t)shape->heads * shape->head_size != shape->channels)
+        return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
+    if ((status = model_new(rt, "(random)", &model, err)) != RWKV7_OK)
+        return status;
+    model->shape = *shape;
+    model->layers = mem_alloc((size_t)shape->layers, sizeof *model->layers);
+    if (!model->layers) {
+        status = fail_memory(err, "the model");
+        goto fail;
+    }
+    if ((status = fill_record(model, outer_weights, outer_weight_count, -1, &model->outer, type, seed, err)))
+        goto fail;
+    for (int i = 0; i < shape->layers; i++)
+        if ((status = fill_record(model, layer_weights, layer_weight_count, i, &model->layers[i], type, seed, err)))
+            goto fail;
+    model->info.container = "memory";
+    model->info.naming = "none";
+    model->info.tensors = outer_weight_count + (size_t)shape->layers * layer_weight_count;
+    model_count(model);
+    model->info.copied_bytes = model->info.weight_bytes;
+    *out = model;
+    return RWKV7_OK;
+fail:
+    rwkv7_model_close(model);
+    return status;
+}

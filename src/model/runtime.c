@@ -1,0 +1,115 @@
+/* runtime.c - the machine as the engine sees it: a kernel table and a team of threads. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+#include "model/model.h"
+
+enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
+                                       struct rwkv7_error *err)
+{
+    static const struct rwkv7_runtime_options defaults;
+    enum rwkv7_status status;
+    *out = NULL;
+    if (!opt)
+        opt = &defaults;
+    struct rwkv7_runtime *rt = mem_alloc(1, sizeof *rt);
+    if (!rt)
+        return fail_memory(err, "the runtime");
+    rt->math = opt->math;
+    if (!kernels_init(&rt->kernels, opt->cpu)) {
+        status = fail(err, RWKV7_ERR_USAGE, "CPU tier '%s' is unknown or not supported on this machine; supported: %s",
+                      opt->cpu, rwkv7_runtime_cpus());
+        goto fail;
+    }
+    if (opt->math == RWKV7_MATH_BLAS)
+        kernels_use_blas(&rt->kernels);
+    status = pool_create(opt->threads > 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);
+    if (status != RWKV7_OK)
+        goto fail;
+    *out = rt;
+    return RWKV7_OK;
+fail:
+    rwkv7_runtime_close(rt);
+    return status;
+}
+
+void rwkv7_runtime_close(struct rwkv7_runtime *rt)
+{
+    if (!rt)
+        return;
+    pool_destroy(rt->pool);
+    mem_free(rt);
+}
+
+int rwkv7_runtime_threads(const struct rwkv7_runtime *rt)
+{
+    return pool_threads(rt->pool);
+}
+
+const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt)
+{
+    return rt->kernels.name;
+}
+
+const char *rwkv7_runtime_cpus(void)
+{
+    static _Thread_local char list[128];
+    list[0] = '\0';
+    for (int i = 0; kernels_supported(i); i++) {
+        if (strlen(list) + strlen(kernels_supported(i)) + 2 > sizeof list)
+            break;
+        if (i > 0)
+            strcat(list, " ");
+        strcat(list, kernels_supported(i));
+    }
+    return list;
+}
+
+uint64_t rwkv7_memory_peak(void)
+{
+    return sys_peak_memory();
+}
+
+/* ------------------------------------------------------------------------------------------------- read bandwidth */
+
+struct probe {
+    const struct kernels *kernels;
+    uint8_t *data;
+    size_t size;
+    bool fill; /* true: write the memory, so that every page really exists */
+    _Atomic(uint64_t) sum;
+};
+
+static void probe_worker(void *arg, struct pool *pool, int rank)
+{
+    struct probe *p = arg;
+    const size_t page = 4096, share = p->size / (size_t)pool_threads(pool) / page * page;
+    uint8_t *from = p->data + (size_t)rank * share;
+    if (p->fill)
+        memset(from, rank + 1, share);
+    else
+        p->sum += p->kernels->read_memory(from, share);
+}
+
+enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes, double *bytes_per_second,
+                                          struct rwkv7_error *err)
+{
+    const size_t page = 4096, unit = page * (size_t)pool_threads(rt->pool);
+    struct probe p = {.kernels = &rt->kernels, .size = bytes / unit * unit, .fill = true};
+    *bytes_per_second = 0;
+    if (p.size == 0)
+        return fail(err, RWKV7_ERR_USAGE, "bandwidth probe: %zu bytes are less than a page for each of %d threads", bytes,
+                    pool_threads(rt->pool));
+    p.data = sys_pages_alloc(p.size);
+    if (!p.data)
+        return fail_memory(err, "the bandwidth probe");
+    pool_run(rt->pool, probe_worker, &p);
+    p.fill = false;
+    const double begin = sys_seconds();
+    pool_run(rt->pool, probe_worker, &p);
+    const double seconds = sys_seconds() - begin;
+    sys_pages_free(p.data, p.size);
+    *bytes_per_second = (double)p.size / (seconds > 0 ? seconds : 1e-9);
+    return RWKV7_OK;
+}

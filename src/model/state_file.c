@@ -1,0 +1,133 @@
+/*
+ * state_file.c - a session in a file: the whole context, however long, in a few megabytes.
+ *
+ * Layout, little-endian: the header below, then float32 att_prev [L][C], wkv [L][H][N value][N key], ffn_prev [L][C], then the
+ * checksum of everything before it. The header ties the file to a model: a state means nothing to other weights.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+#include "model/model.h"
+
+#define STATE_VERSION 1u
+
+struct state_header {
+    char magic[8]; /* "RWKV7ST" and a NUL */
+    uint32_t version;
+    uint32_t layers, channels, heads;
+    uint64_t tokens;      /* evaluated so far */
+    uint64_t fingerprint; /* of the weights */
+};
+_Static_assert(sizeof(struct state_header) == 40, "the header is written as it stands in memory");
+
+static const char magic[8] = "RWKV7ST";
+
+/* Two running sums in the manner of Fletcher over 32-bit words: position-dependent, and as fast as memory. */
+static uint64_t checksum(const void *data, size_t n)
+{
+    const unsigned char *bytes = data;
+    uint64_t low = 1, high = 0;
+    for (size_t i = 0; i + 4 <= n; i += 4) {
+        uint32_t word;
+        memcpy(&word, bytes + i, sizeof word);
+        low += word;
+        high += low;
+    }
+    return high * 0x9e3779b97f4a7c15u ^ low;
+}
+
+/* Bytes of a state file of this model. */
+static size_t file_size(const struct rwkv7_shape *s)
+{
+    return sizeof(struct state_header) + state_floats(s) * sizeof(float) + sizeof(uint64_t);
+}
+
+enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path, struct rwkv7_error *err)
+{
+    const struct rwkv7_shape *shape = &s->model->shape;
+    const size_t size = file_size(shape), lc = (size_t)shape->layers * (size_t)shape->channels;
+    struct out_file file = {0};
+    enum rwkv7_status status;
+    char *image = mem_alloc(size, 1);
+    if (!image)
+        return fail_memory(err, "a state file");
+
+    struct state_header header = {
+        .version = STATE_VERSION,
+        .layers = (uint32_t)shape->layers,
+        .channels = (uint32_t)shape->channels,
+        .heads = (uint32_t)shape->heads,
+        .tokens = s->tokens,
+        .fingerprint = model_fingerprint(s->model),
+    };
+    memcpy(header.magic, magic, sizeof magic);
+    memcpy(image, &header, sizeof header);
+    float *att_prev = (float *)(void *)(image + sizeof header);
+    float *wkv = att_prev + lc, *ffn_prev = wkv + lc * (size_t)shape->head_size;
+    rwkv7_session_get_state(s, att_prev, wkv, ffn_prev);
+    const uint64_t sum = checksum(image, size - sizeof sum);
+    memcpy(image + size - sizeof sum, &sum, sizeof sum);
+
+    if ((status = out_file_open(path, &file, err)) != RWKV7_OK)
+        goto done;
+    if (fwrite(image, 1, size, file.stream) != size) {
+        status = fail_errno(err, "%s: cannot be written", path);
+        goto done;
+    }
+    status = out_file_commit(&file, err);
+done:
+    out_file_abort(&file);
+    mem_free(image);
+    return status;
+}
+
+enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_error *err)
+{
+    const struct rwkv7_shape *shape = &s->model->shape;
+    const size_t size = file_size(shape), lc = (size_t)shape->layers * (size_t)shape->channels;
+    struct file_map map;
+    struct state_header header;
+    uint64_t sum;
+    enum rwkv7_status status = file_map_open(path, &map, err);
+    if (status != RWKV7_OK)
+        return status;
+
+    if (map.size < sizeof header || memcmp(map.data, magic, sizeof magic) != 0) {
+        status = fail(err, RWKV7_ERR_STATE, "%s: not an rwkv7 state file", path);
+        goto done;
+    }
+    memcpy(&header, map.data, sizeof header);
+    if (header.version != STATE_VERSION) {
+        status = fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u", path, header.version, STATE_VERSION);
+        goto done;
+    }
+    if (header.layers != (uint32_t)shape->layers || header.channels != (uint32_t)shape->channels ||
+        header.heads != (uint32_t)shape->heads) {
+        status = fail(err, RWKV7_ERR_STATE,
+                      "%s: a state of a model with %u layers, %u channels, %u heads; this model has %d, %d, %d", path,
+                      header.layers, header.channels, header.heads, shape->layers, shape->channels, shape->heads);
+        goto done;
+    }
+    if (map.size != size) {
+        status = fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
+        goto done;
+    }
+    memcpy(&sum, map.data + size - sizeof sum, sizeof sum);
+    if (sum != checksum(map.data, size - sizeof sum)) {
+        status = fail(err, RWKV7_ERR_STATE, "%s: checksum does not match: the file is damaged", path);
+        goto done;
+    }
+    if (header.fingerprint != model_fingerprint(s->model)) {
+        status = fail(err, RWKV7_ERR_STATE, "%s: a state of other weights than those of %s", path, s->model->path);
+        goto done;
+    }
+    const float *att_prev = (const float *)(const void *)(map.data + sizeof header);
+    rwkv7_session_set_state(s, att_prev, att_prev + lc, att_prev + lc + lc * (size_t)shape->head_size);
+    s->tokens = header.tokens;
+done:
+    file_map_close(&map);
+    return status;
+}

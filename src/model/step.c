@@ -1,0 +1,294 @@
+/*
+ * step.c - one token through the model.
+ *
+ * All threads run through the layers together. A layer is five phases with a barrier after each; inside a phase, rows of
+ * matrices or whole heads are taken in chunks. What is small (norms, token shifts, activations of the low-rank products) every
+ * thread computes for itself: that is cheaper than one more barrier. No allocation, no lock and no system call on the way.
+ *
+ * One phase never writes what another thread may still read in it: the shift vectors of the state, for instance, are replaced
+ * in the phase after the one that read them.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/model.h"
+
+struct step_work {
+    void *memory;
+    float *x;                 /* [C] residual stream */
+    float *r, *k, *v;         /* [C] */
+    float *w, *a, *g, *gate;  /* [C] decay, rate, output gate, value gate */
+    float *v_first;           /* [C] values of layer 0 */
+    float *low;               /* [Rw + Ra + Rv + Rg] first halves of the low-rank products, before their activation */
+    float *out;               /* [C] gated heads; then products on their way to the residual stream */
+    float *hidden;            /* [F] */
+    float **own;              /* [threads] -> own_floats(shape) each */
+};
+
+struct step_job {
+    struct rwkv7_session *s;
+    struct step_work *work;
+    uint32_t token;
+    float *logits;  /* [V] or NULL */
+    int bad_layer;  /* first layer with a NaN or infinity after it, L for the logits, -1 if none; written by rank 0 */
+};
+
+/* Private to a thread: a normalised vector, its six shifted mixes, activated low-rank vectors, and one head's key and output. */
+struct own {
+    float *u;           /* [C] */
+    float *mix[6];      /* [C] in the order r w k v a g */
+    float *low;         /* [Rw + Ra + Rv + Rg] */
+    float *kk, *b, *y;  /* [N] */
+};
+
+/* Rounded up to whole cache lines, so that no two buffers share one. */
+static size_t lines(int floats)
+{
+    return ((size_t)floats + 15) / 16 * 16;
+}
+
+static int low_floats(const struct rwkv7_shape *s)
+{
+    return s->rank_w + s->rank_a + s->rank_v + s->rank_g;
+}
+
+static size_t own_floats(const struct rwkv7_shape *s)
+{
+    return 7 * lines(s->channels) + lines(low_floats(s)) + 3 * lines(s->head_size);
+}
+
+static struct own own_of(const struct step_work *work, const struct rwkv7_shape *s, int rank)
+{
+    struct own o;
+    float *at = work->own[rank];
+    o.u = at, at += lines(s->channels);
+    for (int i = 0; i < 6; i++)
+        o.mix[i] = at, at += lines(s->channels);
+    o.low = at, at += lines(low_floats(s));
+    o.kk = at, at += lines(s->head_size);
+    o.b = at, at += lines(s->head_size);
+    o.y = at;
+    return o;
+}
+
+void step_work_free(struct step_work *work)
+{
+    if (!work)
+        return;
+    mem_free(work->memory);
+    mem_free(work->own);
+    mem_free(work);
+}
+
+static struct step_work *work_new(const struct rwkv7_shape *s, int threads)
+{
+    struct step_work *work = mem_alloc(1, sizeof *work);
+    if (!work)
+        return NULL;
+    const size_t c = lines(s->channels);
+    const size_t shared = 10 * c + lines(low_floats(s)) + lines(s->ffn);
+    work->memory = mem_alloc(shared + (size_t)threads * own_floats(s), sizeof(float));
+    work->own = mem_alloc((size_t)threads, sizeof *work->own);
+    if (!work->memory || !work->own) {
+        step_work_free(work);
+        return NULL;
+    }
+    float *at = work->memory;
+    float **const wide[] = {&work->x, &work->r, &work->k, &work->v,    &work->v_first,
+                            &work->w, &work->a, &work->g, &work->gate, &work->out};
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        *wide[i] = at, at += c;
+    work->low = at, at += lines(low_floats(s));
+    work->hidden = at, at += lines(s->ffn);
+    for (int rank = 0; rank < threads; rank++)
+        work->own[rank] = at, at += own_floats(s);
+    return work;
+}
+
+/* y = W x as one of several products of a phase that share their rows out together. */
+struct product {
+    float *y;
+    const struct mat *w;
+    const float *x;
+};
+
+/* Rows per chunk: small enough to share evenly, large enough for long streams; a multiple of 16. */
+static int chunk_rows(int total, int threads)
+{
+    const int chunk = total / (threads * 8) / 16 * 16;
+    return chunk < 16 ? 16 : chunk > 256 ? 256 : chunk;
+}
+
+static void run_products(const struct kernels *k, struct pool *pool, const struct product *products, int count)
+{
+    int total = 0, begin, end;
+    for (int i = 0; i < count; i++)
+        total += products[i].w->rows;
+    const int chunk = chunk_rows(total, pool_threads(pool));
+    while (pool_take(pool, total, chunk, &begin, &end)) {
+        int base = 0; /* of the product's rows in the common numbering */
+        for (int i = 0; i < count && base < end; base += products[i++].w->rows) {
+            const struct product *p = &products[i];
+            const int from = begin > base ? begin - base : 0;
+            const int to = end - base < p->w->rows ? end - base : p->w->rows;
+            if (from < to)
+                k->gemv[p->w->type](p->y, p->w, p->x, from, to);
+        }
+    }
+}
+
+/* The part of [0, total) that belongs to a thread where it must always be the same part. */
+static void fixed_share(int total, int rank, int threads, int *begin, int *end)
+{
+    *begin = (int)((int64_t)total * rank / threads);
+    *end = (int)((int64_t)total * (rank + 1) / threads);
+}
+
+/* x += W v for the residual stream, rows in chunks. */
+static void add_product(const struct kernels *k, struct pool *pool, struct step_work *work, const struct mat *w,
+                        const float *v, float *y)
+{
+    int begin, end;
+    const int chunk = chunk_rows(w->rows, pool_threads(pool));
+    while (pool_take(pool, w->rows, chunk, &begin, &end)) {
+        k->gemv[w->type](y, w, v, begin, end);
+        k->add(work->x + begin, y + begin, end - begin);
+    }
+}
+
+/*
+ * One head, from the products of the phases before to its gated output:
+ *     w = exp(-exp(-1/2) sig(w0 + tanh(xw w1) w2))     a = sig(a0 + xa a1 a2)     g = sig(xg g1) g2
+ *     v = v + (v_first - v) sig(v0 + xv v1 v2)         (layer 0: v_first = v)
+ *     kk = normalise(k k_k), b = kk a, k = k (1 + (a - 1) k_a)
+ *     S = S (diag(w) - kk b^T) + v k^T, y = S r
+ *     out = (norm(y) + (sum r k r_k) v) g
+ */
+static void run_head(const struct step_job *job, const struct own *own, int layer, int head)
+{
+    const struct rwkv7_model *model = job->s->model;
+    const struct rwkv7_shape *s = &model->shape;
+    const struct kernels *k = &model->rt->kernels;
+    const struct layer *l = &model->layers[layer];
+    struct step_work *work = job->work;
+    const int n = s->head_size, at = head * n;
+    const float *low_w = own->low, *low_a = low_w + s->rank_w, *low_v = low_a + s->rank_a, *low_g = low_v + s->rank_v;
+
+    k->gemv[l->w2.type](work->w, &l->w2, low_w, at, at + n);
+    k->decay(work->w + at, l->w0 + at, n);
+    k->gemv[l->a2.type](work->a, &l->a2, low_a, at, at + n);
+    k->sigmoid_bias(work->a + at, l->a0 + at, n);
+    k->gemv[l->g2.type](work->g, &l->g2, low_g, at, at + n);
+    float *v = work->v + at;
+    if (layer == 0) {
+        memcpy(work->v_first + at, v, (size_t)n * sizeof *v);
+    } else {
+        k->gemv[l->v2.type](work->gate, &l->v2, low_v, at, at + n);
+        k->sigmoid_bias(work->gate + at, l->v0 + at, n);
+        k->lerp(v, work->v_first + at, work->gate + at, n);
+    }
+    k->key(own->kk, own->b, work->k + at, work->a + at, l->k_k + at, l->k_a + at, n);
+
+    const struct head_in in = {work->r + at, work->w + at, work->k + at, v, own->kk, own->b};
+    k->wkv(own->y, layer_state(job->s, layer).wkv + (size_t)at * (size_t)n, &in, n);
+    k->head_out(work->out + at, own->y, work->r + at, work->k + at, l->r_k + at, v, work->g + at, l->ln_x_weight + at,
+                l->ln_x_bias + at, n, model->head_eps);
+}
+
+static void run_layer(struct step_job *job, struct pool *pool, int rank, const struct own *own, int layer)
+{
+    const struct rwkv7_model *model = job->s->model;
+    const struct rwkv7_shape *s = &model->shape;
+    const struct kernels *k = &model->rt->kernels;
+    const struct layer *l = &model->layers[layer];
+    const struct layer_state state = layer_state(job->s, layer);
+    struct step_work *work = job->work;
+    float *low_w = work->low, *low_a = low_w + s->rank_w, *low_v = low_a + s->rank_a, *low_g = low_v + s->rank_v;
+    int begin, end;
+
+    /* 1. u = LN(x), six mixes u + (prev - u) x_*; all products that start from them. */
+    k->layer_norm(own->u, work->x, l->ln1_weight, l->ln1_bias, s->channels, model->ln_eps);
+    const float *const shifts[6] = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g};
+    for (int i = 0; i < 6; i++)
+        k->shift(own->mix[i], own->u, state.att_prev, shifts[i], s->channels);
+    const struct product products[] = {
+        {work->r, &l->receptance, own->mix[0]}, {work->k, &l->key, own->mix[2]}, {work->v, &l->value, own->mix[3]},
+        {low_w, &l->w1, own->mix[1]},           {low_a, &l->a1, own->mix[4]},    {low_g, &l->g1, own->mix[5]},
+        {low_v, &l->v1, own->mix[3]}, /* last: absent in layer 0 */
+    };
+    run_products(k, pool, products, layer == 0 ? 6 : 7);
+    pool_barrier(pool);
+
+    /* 2. Heads: second halves of the low-rank products, recurrence, norm, bonus, gate. */
+    fixed_share(s->channels, rank, pool_threads(pool), &begin, &end);
+    memcpy(state.att_prev + begin, own->u + begin, (size_t)(end - begin) * sizeof *own->u);
+    memcpy(own->low, work->low, (size_t)low_floats(s) * sizeof *own->low);
+    k->tanh(own->low, s->rank_w);
+    k->sigmoid(own->low + s->rank_w + s->rank_a + s->rank_v, s->rank_g);
+    while (pool_take(pool, s->heads, 1, &begin, &end))
+        run_head(job, own, layer, begin);
+    pool_barrier(pool);
+
+    /* 3. x += O out; r is free and takes the product. */
+    add_product(k, pool, work, &l->output, work->out, work->r);
+    pool_barrier(pool);
+
+    /* 4. u = LN(x); hidden = relu(Kf (u + (prev - u) x_k))^2 */
+    k->layer_norm(own->u, work->x, l->ln2_weight, l->ln2_bias, s->channels, model->ln_eps);
+    k->shift(own->mix[0], own->u, state.ffn_prev, l->ffn_x_k, s->channels);
+    const int chunk = chunk_rows(s->ffn, pool_threads(pool));
+    while (pool_take(pool, s->ffn, chunk, &begin, &end)) {
+        k->gemv[l->ffn_key.type](work->hidden, &l->ffn_key, own->mix[0], begin, end);
+        k->relu_square(work->hidden + begin, end - begin);
+    }
+    pool_barrier(pool);
+
+    /* 5. x += Vf hidden */
+    fixed_share(s->channels, rank, pool_threads(pool), &begin, &end);
+    memcpy(state.ffn_prev + begin, own->u + begin, (size_t)(end - begin) * sizeof *own->u);
+    add_product(k, pool, work, &l->ffn_value, work->hidden, work->r);
+    pool_barrier(pool);
+    if (rank == 0 && job->bad_layer < 0 && k->count_bad(work->x, s->channels) > 0)
+        job->bad_layer = layer;
+}
+
+static void step_worker(void *arg, struct pool *pool, int rank)
+{
+    struct step_job *job = arg;
+    const struct rwkv7_model *model = job->s->model;
+    const struct rwkv7_shape *s = &model->shape;
+    const struct kernels *k = &model->rt->kernels;
+    struct step_work *work = job->work;
+    const struct own own = own_of(work, s, rank);
+
+    if (rank == 0) {
+        const struct mat *emb = &model->outer.emb;
+        const size_t row = mat_bytes(emb) / (size_t)emb->rows;
+        k->widen[emb->type](work->x, (const char *)emb->data + job->token * row, s->channels);
+        if (model->outer.ln0_weight)
+            k->layer_norm(work->x, work->x, model->outer.ln0_weight, model->outer.ln0_bias, s->channels, model->ln_eps);
+    }
+    pool_barrier(pool);
+    for (int layer = 0; layer < s->layers; layer++)
+        run_layer(job, pool, rank, &own, layer);
+    if (!job->logits)
+        return;
+    k->layer_norm(own.u, work->x, model->outer.ln_out_weight, model->outer.ln_out_bias, s->channels, model->ln_eps);
+    const struct product head = {job->logits, &model->outer.head, own.u};
+    run_products(k, pool, &head, 1);
+}
+
+enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err)
+{
+    const struct rwkv7_model *model = s->model;
+    struct pool *pool = model->rt->pool;
+    if (!s->step)
+        s->step = work_new(&model->shape, pool_threads(pool));
+    if (!s->step)
+        return fail_memory(err, "the buffers of a session");
+    struct step_job job = {s, s->step, token, logits, -1};
+    pool_run(pool, step_worker, &job);
+    if (job.bad_layer < 0 && logits && model->rt->kernels.count_bad(logits, model->shape.vocab) > 0)
+        job.bad_layer = model->shape.layers;
+    return job.bad_layer < 0 ? RWKV7_OK : fail_numeric(s, job.bad_layer, s->tokens, err);
+}
