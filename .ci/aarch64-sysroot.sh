@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Unpacks the C library and the three libraries of this project for aarch64 into a folder of their own, from the Debian
+# (or Ubuntu) mirrors that this system already uses. Nothing is installed and apt's own lists are left alone: a private
+# state folder makes apt believe in an empty arm64 machine, and dpkg unpacks what that machine would need.
+#
+#   .ci/aarch64-sysroot.sh FOLDER     then: cmake --preset aarch64 with RWKV7_SYSROOT=FOLDER in the environment
+set -euo pipefail
+
+sysroot=${1:?usage: aarch64-sysroot.sh FOLDER}
+if [ -f "$sysroot/.complete" ]; then
+    exit 0
+fi
+mkdir -p "$sysroot"
+sysroot=$(cd "$sysroot" && pwd)
+
+state=$(mktemp -d)
+trap 'rm -rf "$state"' EXIT
+mkdir -p "$state/state/lists/partial" "$state/cache/archives/partial"
+touch "$state/state/status"
+apt() {
+    apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root \
+        -o Dir::State="$state/state" -o Dir::State::status="$state/state/status" -o Dir::Cache="$state/cache" "$@"
+}
+apt update
+apt install --yes --no-install-recommends --download-only \
+    libc6-dev libopenblas-pthread-dev libcjson-dev libutf8proc-dev
+for package in "$state"/cache/archives/*.deb; do
+    dpkg -x "$package" "$sysroot"
+done
+# The links that the packages make when they are really installed (update-alternatives).
+ln -sfn openblas-pthread/libopenblas.so openblas-pthread/libopenblas.so.0 "$sysroot/usr/lib/aarch64-linux-gnu/"
+ln -sfn openblas-pthread/cblas.h openblas-pthread/openblas_config.h "$sysroot/usr/include/aarch64-linux-gnu/"
+if [ ! -e "$sysroot/lib/ld-linux-aarch64.so.1" ]; then # releases whose packages hold only /usr/lib
+    ln -sfn usr/lib "$sysroot/lib"
+fi
+touch "$sysroot/.complete"
