@@ -43,7 +43,7 @@ rwkv7_find_library(utf8proc libutf8proc utf8proc.h utf8proc)
 
 if(RWKV7_MISSING)
   list(JOIN RWKV7_MISSING ", " missing)
-  message(FATAL_ERROR "Not found: ${missing}. Install with one of\n"
+  message(FATAL_ERROR "Not found: ${missing}\nInstall with one of\n"
     "  apt-get install libopenblas-dev libcjson-dev libutf8proc-dev\n"
     "  dnf install openblas-devel cjson-devel utf8proc-devel\n"
     "  brew install openblas cjson utf8proc\n"

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Builds rwkv7 where needed, then the model of models/ continues PROMPT.
+#
+#   scripts/run.sh "PROMPT" [OPTION...]     options are those of `rwkv7 run`, such as --temp 0 or -m MODEL
+set -eu
+if [ $# -eq 0 ]; then
+    echo 'usage: scripts/run.sh "PROMPT" [OPTION...]' >&2
+    exit 2
+fi
+root=$(dirname "$0")/..
+"$root/scripts/build.sh" rwkv7_cli
+exec "$root/build/rwkv7" run "$@"

@@ -1,0 +1,8 @@
+#!/bin/sh
+# Builds everything and runs all tests.
+#
+#   scripts/test.sh [OPTION...]     options are those of ctest, such as -R tokenizer
+set -eu
+root=$(dirname "$0")/..
+"$root/scripts/build.sh"
+exec ctest --test-dir "$root/build" --output-on-failure --no-tests=error --parallel "$(getconf _NPROCESSORS_ONLN)" "$@"
