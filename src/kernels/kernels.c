@@ -1,0 +1,59 @@
+/* kernels.c - the ladder: reference first, then each tier that the machine has overrides what it does better. */
+#include "kernels/kernels.h"
+
+#include <string.h>
+
+#include "kernels/cpu.h"
+
+#if defined(__AVX__)
+#error "compiled with the flags of an instruction set: this file runs on every CPU"
+#endif
+
+/* Tiers from narrow to wide. A tier needs all tiers above it in this list, except those of other architectures. */
+static const struct {
+    const char *name;
+    unsigned needs;
+    void (*init)(struct kernels *k);
+} tiers[] = {
+    {"ref", 0, kernels_init_ref},
+#if defined(__x86_64__)
+    {"avx2", CPU_AVX2, kernels_init_avx2},
+    {"avx512", CPU_AVX512, kernels_init_avx512},
+#elif defined(__aarch64__)
+    {"neon", CPU_NEON, kernels_init_neon},
+#endif
+};
+#define TIER_COUNT ((int)(sizeof tiers / sizeof tiers[0]))
+
+size_t gemm_scratch(int cols)
+{
+    return ((size_t)cols + 15) / 16 * 16 * GEMM_SCRATCH_ROWS + GEMM_SCRATCH_TILES;
+}
+
+const char *kernels_supported(int index)
+{
+    const unsigned features = cpu_features();
+    for (int i = 0; i < TIER_COUNT; i++)
+        if ((tiers[i].needs & ~features) == 0 && index-- == 0)
+            return tiers[i].name;
+    return NULL;
+}
+
+bool kernels_init(struct kernels *k, const char *cpu)
+{
+    const unsigned features = cpu_features();
+    const bool widest = !cpu || !*cpu;
+    bool found = widest;
+    memset(k, 0, sizeof *k);
+    for (int i = 0; i < TIER_COUNT; i++) {
+        if (tiers[i].needs & ~features)
+            continue;
+        tiers[i].init(k);
+        k->name = tiers[i].name;
+        if (!widest && strcmp(cpu, tiers[i].name) == 0) {
+            found = true;
+            break;
+        }
+    }
+    return found;
+}

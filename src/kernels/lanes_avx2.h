@@ -1,0 +1,152 @@
+/* lanes_avx2.h - sixteen float lanes in two ymm registers. */
+#ifndef KERNELS_LANES_H
+#define KERNELS_LANES_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES_NAME "avx2"
+#define LANES_INIT kernels_init_avx2
+#define GEMV_ROWS 4   /* eight accumulators of the sixteen registers */
+#define GEMM_ROWS 3   /* a tile of 3 x 2 is twelve accumulators */
+#define GEMM_TOKENS 2
+#define WKV_BLOCK 2   /* vectors of value channels at once: two chains each */
+
+typedef struct {
+    __m256 l, h;
+} v16;
+
+static inline v16 v_zero(void)
+{
+    return (v16){_mm256_setzero_ps(), _mm256_setzero_ps()};
+}
+static inline v16 v_set(float x)
+{
+    return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+/* All ones in the first m - from of eight lanes. */
+static inline __m256i v_mask(int m, int from)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(m - from), lane);
+}
+/* m <= 16 numbers; the other lanes are zero and not read. */
+static inline v16 v_load(const float *p, int m)
+{
+    if (m == 16)
+        return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+    const __m256 low = _mm256_maskload_ps(p, v_mask(m, 0));
+    return (v16){low, m > 8 ? _mm256_maskload_ps(p + 8, v_mask(m, 8)) : _mm256_setzero_ps()};
+}
+static inline void v_store(float *p, v16 x, int m)
+{
+    if (m == 16) {
+        _mm256_storeu_ps(p, x.l);
+        _mm256_storeu_ps(p + 8, x.h);
+        return;
+    }
+    _mm256_maskstore_ps(p, v_mask(m, 0), x.l);
+    if (m > 8)
+        _mm256_maskstore_ps(p + 8, v_mask(m, 8), x.h);
+}
+/* AVX2 has no masked loads of 16-bit numbers: the few at the end of a row go through memory. */
+static inline v16 v_load_bf16(const uint16_t *p, int m)
+{
+    uint16_t part[16] = {0};
+    if (m < 16) {
+        memcpy(part, p, (size_t)m * sizeof *p);
+        p = part;
+    }
+    const __m256i l = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p));
+    const __m256i h = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(p + 8)));
+    return (v16){_mm256_castsi256_ps(_mm256_slli_epi32(l, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(h, 16))};
+}
+static inline v16 v_load_f16(const uint16_t *p, int m)
+{
+    uint16_t part[16] = {0};
+    if (m < 16) {
+        memcpy(part, p, (size_t)m * sizeof *p);
+        p = part;
+    }
+    return (v16){_mm256_cvtph_ps(_mm_loadu_si128((const void *)p)),
+                 _mm256_cvtph_ps(_mm_loadu_si128((const void *)(p + 8)))};
+}
+static inline v16 v_add(v16 a, v16 b)
+{
+    return (v16){_mm256_add_ps(a.l, b.l), _mm256_add_ps(a.h, b.h)};
+}
+static inline v16 v_sub(v16 a, v16 b)
+{
+    return (v16){_mm256_sub_ps(a.l, b.l), _mm256_sub_ps(a.h, b.h)};
+}
+static inline v16 v_mul(v16 a, v16 b)
+{
+    return (v16){_mm256_mul_ps(a.l, b.l), _mm256_mul_ps(a.h, b.h)};
+}
+static inline v16 v_div(v16 a, v16 b)
+{
+    return (v16){_mm256_div_ps(a.l, b.l), _mm256_div_ps(a.h, b.h)};
+}
+/* a * b + c, rounded once */
+static inline v16 v_fma(v16 a, v16 b, v16 c)
+{
+    return (v16){_mm256_fmadd_ps(a.l, b.l, c.l), _mm256_fmadd_ps(a.h, b.h, c.h)};
+}
+/* -a * b + c, rounded once */
+static inline v16 v_fnma(v16 a, v16 b, v16 c)
+{
+    return (v16){_mm256_fnmadd_ps(a.l, b.l, c.l), _mm256_fnmadd_ps(a.h, b.h, c.h)};
+}
+/* a > b ? a : b and a < b ? a : b; the second when one is a NaN */
+static inline v16 v_max(v16 a, v16 b)
+{
+    return (v16){_mm256_max_ps(a.l, b.l), _mm256_max_ps(a.h, b.h)};
+}
+static inline v16 v_min(v16 a, v16 b)
+{
+    return (v16){_mm256_min_ps(a.l, b.l), _mm256_min_ps(a.h, b.h)};
+}
+/* a < b ? yes : no */
+static inline v16 v_if_less(v16 a, v16 b, v16 yes, v16 no)
+{
+    return (v16){_mm256_blendv_ps(no.l, yes.l, _mm256_cmp_ps(a.l, b.l, _CMP_LT_OQ)),
+                 _mm256_blendv_ps(no.h, yes.h, _mm256_cmp_ps(a.h, b.h, _CMP_LT_OQ))};
+}
+static inline v16 v_abs(v16 x)
+{
+    const __m256 bit = _mm256_set1_ps(-0.0f);
+    return (v16){_mm256_andnot_ps(bit, x.l), _mm256_andnot_ps(bit, x.h)};
+}
+static inline v16 v_copysign(v16 magnitude, v16 sign)
+{
+    const __m256 bit = _mm256_set1_ps(-0.0f);
+    return (v16){_mm256_or_ps(_mm256_andnot_ps(bit, magnitude.l), _mm256_and_ps(bit, sign.l)),
+                 _mm256_or_ps(_mm256_andnot_ps(bit, magnitude.h), _mm256_and_ps(bit, sign.h))};
+}
+static inline v16 v_xor(v16 a, v16 b)
+{
+    return (v16){_mm256_xor_ps(a.l, b.l), _mm256_xor_ps(a.h, b.h)};
+}
+static inline __m256 v_scale8(__m256 x, __m256 n)
+{
+    const __m256i i = _mm256_cvtps_epi32(n), bias = _mm256_set1_epi32(127), half = _mm256_srai_epi32(i, 1);
+    const __m256i rest = _mm256_sub_epi32(i, half);
+    x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+}
+/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp */
+static inline v16 v_scale(v16 x, v16 n)
+{
+    return (v16){v_scale8(x.l, n.l), v_scale8(x.h, n.h)};
+}
+/* The halving tree of the contract. */
+static inline float v_fold(v16 x)
+{
+    const __m256 eight = _mm256_add_ps(x.l, x.h);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+#endif

@@ -1,0 +1,121 @@
+/* lanes_avx512.h - sixteen float lanes in one zmm register. */
+#ifndef KERNELS_LANES_H
+#define KERNELS_LANES_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define LANES_NAME "avx512"
+#define LANES_INIT kernels_init_avx512
+#define GEMV_ROWS 8   /* rows in flight: eight streams from memory */
+#define GEMM_ROWS 4   /* a tile of 4 x 6 accumulators leaves 8 registers for operands */
+#define GEMM_TOKENS 6
+#define WKV_BLOCK 4   /* vectors of value channels at once: two chains each */
+
+typedef __m512 v16;
+
+static inline v16 v_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline v16 v_set(float x)
+{
+    return _mm512_set1_ps(x);
+}
+static inline __mmask16 v_mask(int m)
+{
+    return (__mmask16)((1u << m) - 1u);
+}
+/* m <= 16 numbers; the other lanes are zero and not read. */
+static inline v16 v_load(const float *p, int m)
+{
+    return m == 16 ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(v_mask(m), p);
+}
+static inline void v_store(float *p, v16 x, int m)
+{
+    if (m == 16)
+        _mm512_storeu_ps(p, x);
+    else
+        _mm512_mask_storeu_ps(p, v_mask(m), x);
+}
+static inline v16 v_load_bf16(const uint16_t *p, int m)
+{
+    const __m256i h = m == 16 ? _mm256_loadu_si256((const void *)p) : _mm256_maskz_loadu_epi16(v_mask(m), p);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+static inline v16 v_load_f16(const uint16_t *p, int m)
+{
+    const __m256i h = m == 16 ? _mm256_loadu_si256((const void *)p) : _mm256_maskz_loadu_epi16(v_mask(m), p);
+    return _mm512_cvtph_ps(h);
+}
+static inline v16 v_add(v16 a, v16 b)
+{
+    return _mm512_add_ps(a, b);
+}
+static inline v16 v_sub(v16 a, v16 b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static inline v16 v_mul(v16 a, v16 b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static inline v16 v_div(v16 a, v16 b)
+{
+    return _mm512_div_ps(a, b);
+}
+/* a * b + c, rounded once */
+static inline v16 v_fma(v16 a, v16 b, v16 c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+/* -a * b + c, rounded once */
+static inline v16 v_fnma(v16 a, v16 b, v16 c)
+{
+    return _mm512_fnmadd_ps(a, b, c);
+}
+/* a > b ? a : b and a < b ? a : b; the second when one is a NaN */
+static inline v16 v_max(v16 a, v16 b)
+{
+    return _mm512_max_ps(a, b);
+}
+static inline v16 v_min(v16 a, v16 b)
+{
+    return _mm512_min_ps(a, b);
+}
+/* a < b ? yes : no */
+static inline v16 v_if_less(v16 a, v16 b, v16 yes, v16 no)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), no, yes);
+}
+static inline v16 v_abs(v16 x)
+{
+    return _mm512_abs_ps(x);
+}
+static inline v16 v_copysign(v16 magnitude, v16 sign)
+{
+    const __m512 bit = _mm512_set1_ps(-0.0f);
+    return _mm512_or_ps(_mm512_andnot_ps(bit, magnitude), _mm512_and_ps(bit, sign));
+}
+static inline v16 v_xor(v16 a, v16 b)
+{
+    return _mm512_xor_ps(a, b);
+}
+/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp */
+static inline v16 v_scale(v16 x, v16 n)
+{
+    const __m512i i = _mm512_cvtps_epi32(n), bias = _mm512_set1_epi32(127), half = _mm512_srai_epi32(i, 1);
+    const __m512i rest = _mm512_sub_epi32(i, half);
+    x = _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
+    return _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
+}
+/* The halving tree of the contract. */
+static inline float v_fold(v16 x)
+{
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+#endif

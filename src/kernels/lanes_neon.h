@@ -1,0 +1,141 @@
+/* lanes_neon.h - sixteen float lanes in four q registers. */
+#ifndef KERNELS_LANES_H
+#define KERNELS_LANES_H
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LANES_NAME "neon"
+#define LANES_INIT kernels_init_neon
+#define GEMV_ROWS 4   /* sixteen accumulators of the thirty-two registers */
+#define GEMM_ROWS 3   /* a tile of 3 x 2 is twenty-four accumulators */
+#define GEMM_TOKENS 2
+#define WKV_BLOCK 2   /* vectors of value channels at once: two chains each */
+
+typedef struct {
+    float32x4_t q[4];
+} v16;
+
+#define V_EACH(expression)                                                                                             \
+    v16 result;                                                                                                        \
+    for (int i = 0; i < 4; i++)                                                                                        \
+        result.q[i] = (expression);                                                                                    \
+    return result
+
+static inline v16 v_set(float x)
+{
+    V_EACH(vdupq_n_f32(x));
+}
+static inline v16 v_zero(void)
+{
+    return v_set(0.0f);
+}
+/* m <= 16 numbers; the other lanes are zero and not read. The few at the end of a row go through memory. */
+static inline v16 v_load(const float *p, int m)
+{
+    float part[16] = {0};
+    if (m < 16) {
+        memcpy(part, p, (size_t)m * sizeof *p);
+        p = part;
+    }
+    V_EACH(vld1q_f32(p + 4 * i));
+}
+static inline void v_store(float *p, v16 x, int m)
+{
+    float part[16], *to = m < 16 ? part : p;
+    for (int i = 0; i < 4; i++)
+        vst1q_f32(to + 4 * i, x.q[i]);
+    if (m < 16)
+        memcpy(p, part, (size_t)m * sizeof *p);
+}
+static inline v16 v_load_bf16(const uint16_t *p, int m)
+{
+    uint16_t part[16] = {0};
+    if (m < 16) {
+        memcpy(part, p, (size_t)m * sizeof *p);
+        p = part;
+    }
+    V_EACH(vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p + 4 * i), 16)));
+}
+static inline v16 v_load_f16(const uint16_t *p, int m)
+{
+    uint16_t part[16] = {0};
+    if (m < 16) {
+        memcpy(part, p, (size_t)m * sizeof *p);
+        p = part;
+    }
+    V_EACH(vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p + 4 * i))));
+}
+static inline v16 v_add(v16 a, v16 b)
+{
+    V_EACH(vaddq_f32(a.q[i], b.q[i]));
+}
+static inline v16 v_sub(v16 a, v16 b)
+{
+    V_EACH(vsubq_f32(a.q[i], b.q[i]));
+}
+static inline v16 v_mul(v16 a, v16 b)
+{
+    V_EACH(vmulq_f32(a.q[i], b.q[i]));
+}
+static inline v16 v_div(v16 a, v16 b)
+{
+    V_EACH(vdivq_f32(a.q[i], b.q[i]));
+}
+/* a * b + c, rounded once */
+static inline v16 v_fma(v16 a, v16 b, v16 c)
+{
+    V_EACH(vfmaq_f32(c.q[i], a.q[i], b.q[i]));
+}
+/* -a * b + c, rounded once */
+static inline v16 v_fnma(v16 a, v16 b, v16 c)
+{
+    V_EACH(vfmsq_f32(c.q[i], a.q[i], b.q[i]));
+}
+/* a > b ? a : b and a < b ? a : b; the second when one is a NaN */
+static inline v16 v_max(v16 a, v16 b)
+{
+    V_EACH(vbslq_f32(vcgtq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]));
+}
+static inline v16 v_min(v16 a, v16 b)
+{
+    V_EACH(vbslq_f32(vcltq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]));
+}
+/* a < b ? yes : no */
+static inline v16 v_if_less(v16 a, v16 b, v16 yes, v16 no)
+{
+    V_EACH(vbslq_f32(vcltq_f32(a.q[i], b.q[i]), yes.q[i], no.q[i]));
+}
+static inline v16 v_abs(v16 x)
+{
+    V_EACH(vabsq_f32(x.q[i]));
+}
+static inline v16 v_copysign(v16 magnitude, v16 sign)
+{
+    V_EACH(vbslq_f32(vdupq_n_u32(0x80000000u), sign.q[i], magnitude.q[i]));
+}
+static inline v16 v_xor(v16 a, v16 b)
+{
+    V_EACH(vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(a.q[i]), vreinterpretq_u32_f32(b.q[i]))));
+}
+static inline float32x4_t v_scale4(float32x4_t x, float32x4_t n)
+{
+    const int32x4_t i = vcvtnq_s32_f32(n), bias = vdupq_n_s32(127), half = vshrq_n_s32(i, 1), rest = vsubq_s32(i, half);
+    x = vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
+    return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23)));
+}
+/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp */
+static inline v16 v_scale(v16 x, v16 n)
+{
+    V_EACH(v_scale4(x.q[i], n.q[i]));
+}
+/* The halving tree of the contract. */
+static inline float v_fold(v16 x)
+{
+    const float32x4_t four = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));
+    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
+#endif

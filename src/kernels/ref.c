@@ -1,0 +1,316 @@
+/*
+ * ref.c - the definition of every kernel, in scalar C that can be read like a specification. All other files must give these
+ * bits. It is also what runs where no SIMD tier fits, so it is plain, not careless.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/fmath.h"
+#include "kernels/kernels.h"
+
+#if defined(__AVX__)
+#error "compiled with the flags of an instruction set: the reference runs on every CPU"
+#endif
+
+#define LANES 16
+
+static float fold(float lanes[LANES])
+{
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int j = 0; j < half; j++)
+            lanes[j] += lanes[j + half];
+    return lanes[0];
+}
+
+static float sum16(const float *x, int n)
+{
+    float lanes[LANES] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i % LANES] += x[i];
+    for (int i = n; i % LANES != 0; i++)
+        lanes[i % LANES] += 0.0f;
+    return fold(lanes);
+}
+
+static float dot16(const float *x, const float *y, int n)
+{
+    float lanes[LANES] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i % LANES] = fmaf(x[i], y[i], lanes[i % LANES]);
+    for (int i = n; i % LANES != 0; i++)
+        lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
+    return fold(lanes);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- widening */
+
+static float f16_to_f32(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
+    uint32_t bits;
+    if (exponent == 31) {
+        bits = sign | 0x7f800000 | fraction << 13;
+    } else if (exponent != 0) {
+        bits = sign | (exponent + 112) << 23 | fraction << 13;
+    } else {
+        const float magnitude = (float)fraction * 0x1p-24f; /* denormal half, normal float: exact */
+        memcpy(&bits, &magnitude, sizeof bits);
+        bits |= sign;
+    }
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static float bf16_to_f32(uint16_t b)
+{
+    const uint32_t bits = (uint32_t)b << 16;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static void widen_f32_ref(float *out, const void *in, int n)
+{
+    if (n > 0)
+        memcpy(out, in, (size_t)n * sizeof *out);
+}
+
+static void widen_f16_ref(float *out, const void *in, int n)
+{
+    const uint16_t *from = in;
+    for (int i = 0; i < n; i++)
+        out[i] = f16_to_f32(from[i]);
+}
+
+static void widen_bf16_ref(float *out, const void *in, int n)
+{
+    const uint16_t *from = in;
+    for (int i = 0; i < n; i++)
+        out[i] = bf16_to_f32(from[i]);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- products */
+
+static const float *row_f32(const struct mat *w, int row)
+{
+    return (const float *)w->data + (size_t)row * (size_t)w->cols;
+}
+
+static const uint16_t *row_half(const struct mat *w, int row)
+{
+    return (const uint16_t *)w->data + (size_t)row * (size_t)w->cols;
+}
+
+static float dot16_half(const uint16_t *w, const float *x, int n, float (*widen)(uint16_t))
+{
+    float lanes[LANES] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i % LANES] = fmaf(widen(w[i]), x[i], lanes[i % LANES]);
+    for (int i = n; i % LANES != 0; i++)
+        lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
+    return fold(lanes);
+}
+
+static void gemv_f32_ref(float *y, const struct mat *w, const float *x, int begin, int end)
+{
+    for (int i = begin; i < end; i++)
+        y[i] = dot16(row_f32(w, i), x, w->cols);
+}
+
+static void gemv_f16_ref(float *y, const struct mat *w, const float *x, int begin, int end)
+{
+    for (int i = begin; i < end; i++)
+        y[i] = dot16_half(row_half(w, i), x, w->cols, f16_to_f32);
+}
+
+static void gemv_bf16_ref(float *y, const struct mat *w, const float *x, int begin, int end)
+{
+    for (int i = begin; i < end; i++)
+        y[i] = dot16_half(row_half(w, i), x, w->cols, bf16_to_f32);
+}
+
+static void gemm_f32_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
+                         int end, float *scratch)
+{
+    (void)scratch;
+    for (size_t t = 0; t < (size_t)tokens; t++)
+        gemv_f32_ref(y + t * ldy, w, x + t * ldx, begin, end);
+}
+
+static void gemm_f16_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
+                         int end, float *scratch)
+{
+    (void)scratch;
+    for (size_t t = 0; t < (size_t)tokens; t++)
+        gemv_f16_ref(y + t * ldy, w, x + t * ldx, begin, end);
+}
+
+static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
+                          int end, float *scratch)
+{
+    (void)scratch;
+    for (size_t t = 0; t < (size_t)tokens; t++)
+        gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end);
+}
+
+/* ------------------------------------------------------------------------------------------------------- elementwise */
+
+/* mean and 1 / sqrt(var + eps), and d = x - mean left in `d` (which may be x). */
+static float centre(float *d, const float *x, int n, float eps)
+{
+    const float mean = sum16(x, n) / (float)n;
+    for (int i = 0; i < n; i++)
+        d[i] = x[i] - mean;
+    return 1.0f / sqrtf(dot16(d, d, n) / (float)n + eps);
+}
+
+static void layer_norm_ref(float *y, const float *x, const float *weight, const float *bias, int n, float eps)
+{
+    const float scale = centre(y, x, n, eps);
+    for (int i = 0; i < n; i++)
+        y[i] = fmaf(y[i] * scale, weight[i], bias[i]);
+}
+
+static void shift_ref(float *y, const float *u, const float *prev, const float *mix, int n)
+{
+    for (int i = 0; i < n; i++)
+        y[i] = fmaf(prev[i] - u[i], mix[i], u[i]);
+}
+
+static void add_ref(float *x, const float *y, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] += y[i];
+}
+
+static void tanh_ref(float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = fmath_tanh(x[i]);
+}
+
+static void sigmoid_ref(float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = fmath_sigmoid(x[i]);
+}
+
+static void sigmoid_bias_ref(float *x, const float *bias, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = fmath_sigmoid(bias[i] + x[i]);
+}
+
+static void decay_ref(float *x, const float *bias, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = fmath_exp(-DECAY_SCALE * fmath_sigmoid(bias[i] + x[i]));
+}
+
+static void lerp_ref(float *v, const float *first, const float *gate, int n)
+{
+    for (int i = 0; i < n; i++)
+        v[i] = fmaf(first[i] - v[i], gate[i], v[i]);
+}
+
+static void relu_square_ref(float *x, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const float positive = x[i] < 0.0f ? 0.0f : x[i];
+        x[i] = positive * positive;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- heads */
+
+static void key_ref(float *kk, float *b, float *k, const float *a, const float *k_k, const float *k_a, int n)
+{
+    for (int i = 0; i < n; i++)
+        kk[i] = k[i] * k_k[i];
+    const float length = sqrtf(dot16(kk, kk, n));
+    const float floor = length < 1e-12f ? 1e-12f : length;
+    for (int i = 0; i < n; i++) {
+        kk[i] = kk[i] / floor;
+        b[i] = kk[i] * a[i];
+        k[i] = k[i] * fmaf(a[i] - 1.0f, k_a[i], 1.0f);
+    }
+}
+
+static void wkv_ref(float *y, float *S, const struct head_in *in, int n)
+{
+    for (int i = 0; i < n; i++) {
+        float q[2] = {0}, sum[2] = {0}; /* even and odd j */
+        for (int j = 0; j < n; j++)
+            q[j % 2] = fmaf(S[(size_t)j * (size_t)n + (size_t)i], in->kk[j], q[j % 2]);
+        const float removed = q[0] + q[1];
+        for (int j = 0; j < n; j++) {
+            float *s = &S[(size_t)j * (size_t)n + (size_t)i];
+            *s = fmaf(in->k[j], in->v[i], fmaf(-in->b[j], removed, *s * in->w[j]));
+            sum[j % 2] = fmaf(*s, in->r[j], sum[j % 2]);
+        }
+        y[i] = sum[0] + sum[1];
+    }
+}
+
+static void head_out_ref(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
+                         const float *g, const float *weight, const float *bias, int n, float eps)
+{
+    float lanes[LANES] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i % LANES] = fmaf(r[i] * k[i], r_k[i], lanes[i % LANES]);
+    for (int i = n; i % LANES != 0; i++)
+        lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
+    const float bonus = fold(lanes), scale = centre(out, y, n, eps);
+    for (int i = 0; i < n; i++)
+        out[i] = fmaf(bonus, v[i], fmaf(out[i] * scale, weight[i], bias[i])) * g[i];
+}
+
+/* ------------------------------------------------------------------------------------------------------------ checks */
+
+static int count_bad_ref(const float *x, int n)
+{
+    int bad = 0;
+    for (int i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad += (bits & 0x7f800000) == 0x7f800000;
+    }
+    return bad;
+}
+
+static uint64_t read_memory_ref(const void *p, size_t n)
+{
+    const uint64_t *words = p;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n / sizeof *words; i++)
+        sum += words[i];
+    return sum;
+}
+
+void kernels_init_ref(struct kernels *k)
+{
+    k->gemv[MAT_F32] = gemv_f32_ref;
+    k->gemv[MAT_F16] = gemv_f16_ref;
+    k->gemv[MAT_BF16] = gemv_bf16_ref;
+    k->gemm[MAT_F32] = gemm_f32_ref;
+    k->gemm[MAT_F16] = gemm_f16_ref;
+    k->gemm[MAT_BF16] = gemm_bf16_ref;
+    k->widen[MAT_F32] = widen_f32_ref;
+    k->widen[MAT_F16] = widen_f16_ref;
+    k->widen[MAT_BF16] = widen_bf16_ref;
+    k->layer_norm = layer_norm_ref;
+    k->shift = shift_ref;
+    k->add = add_ref;
+    k->tanh = tanh_ref;
+    k->sigmoid = sigmoid_ref;
+    k->sigmoid_bias = sigmoid_bias_ref;
+    k->decay = decay_ref;
+    k->lerp = lerp_ref;
+    k->relu_square = relu_square_ref;
+    k->key = key_ref;
+    k->wkv = wkv_ref;
+    k->head_out = head_out_ref;
+    k->count_bad = count_bad_ref;
+    k->read_memory = read_memory_ref;
+}
