@@ -1,0 +1,67 @@
+#include "golden.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const own[] = {"f32_n32", "bf16_n64", "f16_n128", "bf16_fla", "bf16_fla_fused", "f32_n16"};
+static const char *const shared[] = {"rand_a_L2_D128_V300_f32", "rand_b_L3_D192_V257_bf16", "rand_c_L2_D256_V501_f16",
+                                     "rand_d_L2_D64_V96_bf16_fla"};
+
+const void *golden_tensor(const struct golden *g, const char *name, uint64_t *elements)
+{
+    const struct tensor *t = tensors_find(g->index, name);
+    if (!t)
+        return NULL;
+    if ((uintptr_t)t->data % 4 != 0) {
+        fprintf(stderr, "golden: '%s' is not aligned\n", name);
+        exit(1);
+    }
+    if (elements)
+        *elements = t->bytes / 4;
+    return t->data;
+}
+
+bool golden_open(int i, struct golden *g)
+{
+    static char model[512];
+    char expected[512];
+    struct rwkv7_error err;
+    const int own_count = (int)(sizeof own / sizeof own[0]), shared_count = (int)(sizeof shared / sizeof shared[0]);
+
+    memset(g, 0, sizeof *g);
+    if (i >= own_count + shared_count)
+        return false;
+    const char *folder = i < own_count ? TEST_DIR "/golden/data" : SHARED_DIR "/vectors";
+    const char *name = i < own_count ? own[i] : shared[i - own_count];
+    snprintf(model, sizeof model, "%s/%s.safetensors", folder, name);
+    snprintf(expected, sizeof expected, "%s/%s.expected.safetensors", folder, name);
+    if (i >= own_count) {
+        FILE *f = fopen(expected, "rb");
+        if (!f) {
+            printf("skip %s: not on this machine\n", expected);
+            return false;
+        }
+        fclose(f);
+    }
+    if (tensors_open(expected, &g->index, &err) != RWKV7_OK) {
+        fprintf(stderr, "golden: %s\n", err.message);
+        exit(1);
+    }
+    uint64_t n;
+    g->model = model;
+    g->tokens = golden_tensor(g, "tokens", &n);
+    g->count = (int)n;
+    g->logits = golden_tensor(g, "logits", NULL);
+    g->att_prev = golden_tensor(g, "att_x_prev", NULL);
+    g->wkv = golden_tensor(g, "wkv", NULL);
+    g->ffn_prev = golden_tensor(g, "ffn_x_prev", NULL);
+    g->greedy = golden_tensor(g, "greedy", &n);
+    g->greedy_count = (int)n;
+    return true;
+}
+
+void golden_close(struct golden *g)
+{
+    tensors_close(g->index);
+}
