@@ -1,0 +1,249 @@
+/* test_base.c - threads, memory, messages, mapped and atomically written files. */
+#define _GNU_SOURCE
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/sys.h"
+#include "test.h"
+
+static char folder[] = "/tmp/rwkv7-test-base-XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ threads */
+
+enum { PHASES = 200, UNITS = 1000 };
+
+struct phases {
+    atomic_int units[PHASES]; /* how many units of a phase were done */
+    atomic_int late;          /* threads that saw a phase unfinished after its barrier */
+};
+
+static void phase_worker(void *arg, struct pool *pool, int rank)
+{
+    struct phases *p = arg;
+    (void)rank;
+    for (int phase = 0; phase < PHASES; phase++) {
+        int begin, end;
+        while (pool_take(pool, UNITS, 7, &begin, &end))
+            p->units[phase] += end - begin;
+        pool_barrier(pool);
+        if (p->units[phase] != UNITS)
+            p->late++;
+        pool_barrier(pool);
+    }
+}
+
+static void test_pool(void)
+{
+    for (int threads = 1; threads <= 5; threads++) {
+        struct pool *pool = NULL;
+        CHECK(pool_create(threads, &pool, NULL) == RWKV7_OK);
+        for (int round = 0; round < 3; round++) {
+            struct phases p = {0};
+            pool_run(pool, phase_worker, &p);
+            CHECK_MSG(p.late == 0, "%d threads", threads);
+            for (int phase = 0; phase < PHASES; phase++)
+                CHECK(p.units[phase] == UNITS);
+        }
+        pool_destroy(pool);
+    }
+}
+
+/* Long pauses between jobs: the threads have gone to sleep and must wake. */
+static void test_pool_sleeps(void)
+{
+    struct pool *pool = NULL;
+    CHECK(pool_create(3, &pool, NULL) == RWKV7_OK);
+    for (int round = 0; round < 3; round++) {
+        struct phases p = {0};
+        usleep(20000);
+        pool_run(pool, phase_worker, &p);
+        CHECK(p.late == 0);
+    }
+    pool_destroy(pool);
+}
+
+static void test_pool_errors(void)
+{
+    struct pool *pool = NULL;
+    struct rwkv7_error err;
+    CHECK(pool_create(0, &pool, &err) == RWKV7_ERR_USAGE && !pool);
+    CHECK(strstr(err.message, "found 0") != NULL);
+    CHECK(pool_create(100000, &pool, &err) == RWKV7_ERR_USAGE && !pool);
+    for (long at = 0; at < 20; at++) {
+        mem_fail_after(at);
+        const enum rwkv7_status status = pool_create(3, &pool, &err);
+        mem_fail_after(-1);
+        CHECK(status == RWKV7_OK || status == RWKV7_ERR_MEMORY);
+        if (status == RWKV7_OK)
+            pool_destroy(pool);
+    }
+    CHECK(sys_physical_cores() >= 1);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- memory */
+
+static void test_sizes(void)
+{
+    size_t n = 0;
+    CHECK(size_mul(1 << 20, 1 << 20, &n) && n == (size_t)1 << 40);
+    CHECK(!size_mul(SIZE_MAX / 2, 3, &n));
+    CHECK(size_mul(SIZE_MAX, 0, &n) && n == 0);
+    CHECK(size_add(1, 2, &n) && n == 3);
+    CHECK(!size_add(SIZE_MAX, 1, &n));
+    CHECK(mem_alloc(SIZE_MAX / 2, 3) == NULL);
+    CHECK(mem_alloc(SIZE_MAX - 10, 1) == NULL);
+    void *nothing = mem_alloc(0, 8);
+    CHECK(nothing != NULL);
+    mem_free(nothing);
+    unsigned char *p = mem_alloc(100, 3);
+    CHECK((uintptr_t)p % MEM_ALIGN == 0);
+    int sum = 0;
+    for (int i = 0; i < 300; i++)
+        sum += p[i];
+    CHECK(sum == 0);
+    memset(p, 1, 300);
+    p = mem_grow(p, 100, 200, 3);
+    sum = 0;
+    for (int i = 0; i < 600; i++)
+        sum += p[i];
+    CHECK(sum == 300);
+    mem_free(p);
+    char *s = mem_string("abcdef", 3);
+    CHECK_STR(s, "abc");
+    mem_free(s);
+}
+
+static void test_messages(void)
+{
+    struct rwkv7_error err;
+    CHECK(fail(&err, RWKV7_ERR_MODEL, "%s: bad\n\x1b[31m", "file") == RWKV7_ERR_MODEL);
+    CHECK_STR(err.message, "file: bad??[31m");
+    CHECK(fail(NULL, RWKV7_ERR_IO, "nobody listens") == RWKV7_ERR_IO);
+    char longer[1000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    memcpy(longer + 253, "\xe2\x82\xac", 3); /* a character across the cut */
+    fail(&err, RWKV7_ERR_IO, "%s", longer);
+    CHECK(strlen(err.message) == 253 && err.message[252] == 'x');
+}
+
+/* -------------------------------------------------------------------------------------------------------------- files */
+
+static void test_mapping(void)
+{
+    struct file_map map;
+    struct rwkv7_error err;
+    CHECK(file_map_open(in_folder("absent"), &map, &err) == RWKV7_ERR_IO);
+    CHECK(strstr(err.message, "No such file") != NULL && strstr(err.message, "absent") != NULL);
+    CHECK(file_map_open(folder, &map, &err) == RWKV7_ERR_IO);
+    CHECK(strstr(err.message, "found a folder") != NULL);
+    CHECK(file_map_open("/dev/null", &map, &err) == RWKV7_ERR_IO);
+    CHECK(strstr(err.message, "found a character device") != NULL);
+    const char *fifo = in_folder("fifo");
+    CHECK(mkfifo(fifo, 0600) == 0);
+    CHECK(file_map_open(fifo, &map, &err) == RWKV7_ERR_IO); /* and does not wait for a writer */
+    CHECK(strstr(err.message, "found a pipe") != NULL);
+    unlink(fifo);
+
+    const char *empty = in_folder("empty");
+    fclose(fopen(empty, "wb"));
+    CHECK(file_map_open(empty, &map, &err) == RWKV7_OK && map.size == 0);
+    file_map_close(&map);
+    unlink(empty);
+}
+
+static int entries(void)
+{
+    char command[300];
+    int n = -1;
+    snprintf(command, sizeof command, "ls -A %s | wc -l", folder);
+    FILE *f = popen(command, "r");
+    if (!f || fscanf(f, "%d", &n) != 1)
+        n = -1;
+    if (f)
+        pclose(f);
+    return n;
+}
+
+static void check_content(const char *path, const char *want)
+{
+    char got[64] = "";
+    FILE *f = fopen(path, "rb");
+    CHECK(f != NULL);
+    if (!f)
+        return;
+    const size_t n = fread(got, 1, sizeof got - 1, f);
+    got[n] = '\0';
+    fclose(f);
+    CHECK_STR(got, want);
+}
+
+static void test_atomic_files(void)
+{
+    struct out_file out;
+    struct rwkv7_error err;
+    char path[256];
+    snprintf(path, sizeof path, "%s", in_folder("result"));
+
+    CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
+    fputs("first", out.stream);
+    CHECK(!path_exists(path));
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    check_content(path, "first");
+
+    CHECK(chmod(path, 0640) == 0);
+    CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
+    fputs("second", out.stream);
+    check_content(path, "first");
+    out_file_abort(&out);
+    check_content(path, "first");
+    CHECK(entries() == 1);
+
+    CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
+    fputs("third", out.stream);
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    check_content(path, "third");
+    struct stat st;
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640);
+    CHECK(entries() == 1);
+    unlink(path);
+
+    CHECK(out_file_open(in_folder("no/such/place"), &out, &err) == RWKV7_ERR_IO);
+    CHECK(out_file_open(folder, &out, &err) == RWKV7_ERR_IO);
+    CHECK(strstr(err.message, "directory") != NULL);
+    if (path_exists("/dev/full")) {
+        CHECK(out_file_open("/dev/full", &out, &err) == RWKV7_OK);
+        fputs("no room", out.stream);
+        CHECK(out_file_commit(&out, &err) == RWKV7_ERR_IO);
+        CHECK(strstr(err.message, "No space left") != NULL);
+    } else {
+        SKIP("a full disk: this system has no /dev/full");
+    }
+}
+
+int main(void)
+{
+    if (!mkdtemp(folder))
+        return 1;
+    RUN(test_pool);
+    RUN(test_pool_sleeps);
+    RUN(test_pool_errors);
+    RUN(test_sizes);
+    RUN(test_messages);
+    RUN(test_mapping);
+    RUN(test_atomic_files);
+    rmdir(folder);
+    return test_end();
+}

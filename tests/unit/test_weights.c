@@ -1,0 +1,387 @@
+/*
+ * test_weights.c - models that are almost right: what is missing, extra, misshapen or of a wrong type is refused by name; other
+ * families are recognised; a NaN in the weights is reported with its layer; running out of memory leaves nothing behind.
+ *
+ * Every case is a good model of tests/golden with one thing changed, written as a safetensors image in memory.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "formats/tensors.h"
+#include "rwkv7.h"
+#include "test.h"
+
+#define GOLDEN(name) TEST_DIR "/golden/data/" name ".safetensors"
+
+static struct rwkv7_runtime *rt;
+
+/* One change to the tensors of a file; fields that are NULL or 0 do nothing. */
+struct change {
+    const char *drop; /* leave this tensor out */
+    const char *rename_from, *rename_to;
+    const char *extra;           /* add a float of this name */
+    const char *reshape, *shape; /* this tensor gets another shape (same number of elements) */
+    const char *retype, *type;   /* and this one another type (same width) */
+    const char *poison;          /* the first number of this one becomes a NaN */
+    int shift;                   /* bytes of padding before everything, as an extra U8 tensor that comes first */
+};
+
+struct image {
+    char *bytes;
+    size_t size;
+};
+
+static struct image write_image(const char *path, const struct change *c)
+{
+    struct tensor_index *index = NULL;
+    struct rwkv7_error err;
+    if (tensors_open(path, &index, &err) != RWKV7_OK) {
+        fprintf(stderr, "%s\n", err.message);
+        exit(1);
+    }
+    size_t data = 0;
+    for (size_t i = 0; i < index->count; i++)
+        data += (size_t)index->tensors[i].bytes;
+    char *header = calloc(index->count + 4, 400), *body = calloc(data + 64, 1);
+    size_t h = 0, at = 0;
+    h += (size_t)sprintf(header + h, "{");
+    if (c->extra) {
+        h += (size_t)sprintf(header + h, "\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},", c->extra);
+        at = 4;
+    }
+    for (size_t i = 0; i < index->count; i++) {
+        const struct tensor *t = &index->tensors[i];
+        const char *name = t->name, *type = dtype_name(t->type);
+        char shape[100] = "";
+        if (c->drop && strcmp(c->drop, name) == 0)
+            continue;
+        for (int a = 0; a < t->rank; a++)
+            sprintf(shape + strlen(shape), "%s%llu", a ? "," : "", (unsigned long long)t->shape[a]);
+        memcpy(body + at, t->data, (size_t)t->bytes);
+        if (c->reshape && strcmp(c->reshape, name) == 0)
+            strcpy(shape, c->shape);
+        if (c->retype && strcmp(c->retype, name) == 0)
+            type = c->type;
+        if (c->poison && strcmp(c->poison, name) == 0)
+            memset(body + at, 0xff, 4);
+        if (c->rename_from && strcmp(c->rename_from, name) == 0)
+            name = c->rename_to;
+        h += (size_t)sprintf(header + h, "\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]},", name,
+                             type, shape, at, at + (size_t)t->bytes);
+        at += (size_t)t->bytes;
+    }
+    header[h - 1] = '}';
+    /* The header's length decides the alignment of the data. */
+    while ((8 + h) % 64 != (size_t)c->shift)
+        header[h++] = ' ';
+    struct image image = {malloc(8 + h + at), 8 + h + at};
+    const uint64_t length = h;
+    memcpy(image.bytes, &length, 8);
+    memcpy(image.bytes + 8, header, h);
+    memcpy(image.bytes + 8 + h, body, at);
+    free(header);
+    free(body);
+    tensors_close(index);
+    return image;
+}
+
+static void refused(const char *path, struct change c, const char *fragment)
+{
+    struct image image = write_image(path, &c);
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_error err = {0};
+    const enum rwkv7_status status = rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", &model, &err);
+    CHECK_MSG(status == RWKV7_ERR_MODEL && !model, "%s: status %d", fragment, (int)status);
+    CHECK_MSG(strstr(err.message, fragment) != NULL, "got \"%s\", want \"%s\"", err.message, fragment);
+    CHECK(strncmp(err.message, "test.st: ", 9) == 0);
+    free(image.bytes);
+}
+
+#define REFUSED(fragment, ...) refused(GOLDEN("f32_n32"), (struct change){__VA_ARGS__}, fragment)
+#define REFUSED_FLA(fragment, ...) refused(GOLDEN("bf16_fla_fused"), (struct change){__VA_ARGS__}, fragment)
+
+static void test_missing(void)
+{
+    REFUSED("tensor 'blocks.1.att.w2' is missing", .drop = "blocks.1.att.w2");
+    REFUSED("tensor 'blocks.0.ln0.bias' is missing", .drop = "blocks.0.ln0.bias");
+    REFUSED("tensor 'head.weight' is missing", .drop = "head.weight");
+    REFUSED("tensor 'blocks.0.att.r_k' is missing", .drop = "blocks.0.att.r_k");
+    REFUSED("tensor 'blocks.1.att.v1' is missing", .drop = "blocks.1.att.v1");
+    REFUSED("neither 'emb.weight' nor", .drop = "emb.weight");
+    REFUSED("tensor 'blocks.2.ln1.weight' is missing", .rename_from = "blocks.1.ffn.x_k",
+            .rename_to = "blocks.2.ffn.x_k");
+    REFUSED_FLA("tensor 'model.layers.0.attn.x_r' is missing", .drop = "model.layers.0.attn.x_x");
+    REFUSED_FLA("tensor 'model.layers.1.attn.v_lora.lora.2.bias' is missing",
+                .drop = "model.layers.1.attn.v_lora.lora.2.bias");
+}
+
+static void test_extra(void)
+{
+    REFUSED("tensor 'blocks.0.att.nonsense' does not belong", .extra = "blocks.0.att.nonsense");
+    REFUSED("tensor 'optimizer' does not belong", .extra = "optimizer");
+    REFUSED_FLA("tensor 'model.layers.0.attn.x_r' does not belong", .extra = "model.layers.0.attn.x_r");
+}
+
+static void test_shapes(void)
+{
+    REFUSED("tensor 'blocks.1.ffn.key.weight': expected shape [203,96], found [96,203]",
+            .reshape = "blocks.1.ffn.key.weight", .shape = "96,203");
+    REFUSED("tensor 'blocks.0.att.output.weight': expected shape [96,96], found [9216]",
+            .reshape = "blocks.0.att.output.weight", .shape = "9216");
+    REFUSED("tensor 'blocks.1.att.x_k': expected shape [96], found [2,48]", .reshape = "blocks.1.att.x_k",
+            .shape = "2,48");
+    REFUSED("tensor 'blocks.1.att.r_k': expected shape [3,32], found [32,3]", .reshape = "blocks.1.att.r_k",
+            .shape = "32,3");
+    REFUSED("tensor 'blocks.1.att.g2': expected shape [11,96], found [96,11]", .reshape = "blocks.1.att.g2",
+            .shape = "96,11");
+    REFUSED("expected a product of 96 channels", .reshape = "emb.weight", .shape = "122,48");
+    REFUSED("tensor 'emb.weight': expected 2 axes, found 1", .reshape = "emb.weight", .shape = "5856");
+    REFUSED_FLA("tensor 'model.layers.1.attn.x_x': expected shape [6,64], found [64,6]",
+                .reshape = "model.layers.1.attn.x_x", .shape = "64,6");
+}
+
+static void test_types(void)
+{
+    REFUSED("tensor 'blocks.0.att.key.weight': expected type F32, F16 or BF16, found I32",
+            .retype = "blocks.0.att.key.weight", .type = "I32");
+    REFUSED("tensor 'ln_out.weight': expected type F32, F16 or BF16, found U32", .retype = "ln_out.weight",
+            .type = "U32");
+}
+
+static void test_other_families(void)
+{
+    REFUSED("x070a", .extra = "blocks.0.ffn.s_emb.weight");
+    REFUSED("x070b", .extra = "blocks.0.qkv.qq.weight");
+    REFUSED("RWKV-6", .extra = "blocks.0.att.time_maa_x");
+    REFUSED("RWKV-4 or RWKV-5", .extra = "blocks.0.att.time_mix_k");
+    REFUSED("a transformer", .extra = "model.layers.0.self_attn.q_proj.weight");
+    REFUSED("LoRA adapter", .extra = "blocks.0.att.key.lora_A");
+}
+
+/* Data at every alignment gives the same logits; only what is not aligned to its element is copied. */
+static void test_alignment(void)
+{
+    static const char *const files[] = {GOLDEN("f32_n32"), GOLDEN("bf16_n64_st")};
+    for (int f = 0; f < 2; f++) {
+        float want[257], got[257];
+        for (int shift = 0; shift < 5; shift++) {
+            const struct change c = {.shift = shift};
+            struct image image = write_image(files[f], &c);
+            /* malloc aligns to 16, so the data starts `shift` bytes after an aligned address. */
+            struct rwkv7_model *model = NULL;
+            struct rwkv7_session *s = NULL;
+            const uint32_t tokens[] = {1, 2, 3};
+            CHECK(rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", &model, NULL) == RWKV7_OK);
+            CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+            const struct rwkv7_model_info *info = rwkv7_model_info(model);
+            CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_LAST, shift == 0 ? want : got, NULL) == RWKV7_OK);
+            if (shift > 0)
+                CHECK(memcmp(got, want, (size_t)info->shape.vocab * sizeof(float)) == 0);
+            const bool aligned = shift % (f == 0 ? 4 : 2) == 0;
+            CHECK_MSG(aligned == (info->copied_bytes < info->weight_bytes / 2),
+                      "file %d, shift %d: %llu of %llu copied", f, shift, (unsigned long long)info->copied_bytes,
+                      (unsigned long long)info->weight_bytes);
+            rwkv7_session_close(s);
+            rwkv7_model_close(model);
+            free(image.bytes);
+        }
+    }
+}
+
+static void test_nan(void)
+{
+    static const struct {
+        const char *tensor, *fragment;
+    } cases[] = {
+        {"blocks.1.ffn.value.weight", "layer 1 gave a NaN or an infinity at token "},
+        {"blocks.0.att.output.weight", "layer 0 gave a NaN or an infinity at token "},
+        {"head.weight", "the logits hold a NaN or an infinity at token "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct change c = {.poison = cases[i].tensor};
+        struct image image = write_image(GOLDEN("f32_n32"), &c);
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_session *s = NULL;
+        struct rwkv7_error err;
+        float logits[3 * 61];
+        const uint32_t tokens[] = {1, 2, 3};
+        CHECK(rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", &model, &err) == RWKV7_OK);
+        CHECK(rwkv7_session_create(model, &s, &err) == RWKV7_OK);
+        for (size_t count = 1; count <= 3; count += 2) {
+            rwkv7_session_reset(s);
+            CHECK(rwkv7_session_eval(s, tokens, count, RWKV7_LOGITS_ALL, logits, &err) == RWKV7_ERR_NUMERIC);
+            CHECK_MSG(strstr(err.message, cases[i].fragment) != NULL, "%s", err.message);
+        }
+        rwkv7_session_close(s);
+        rwkv7_model_close(model);
+        free(image.bytes);
+    }
+}
+
+static void test_arguments(void)
+{
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_session *s = NULL;
+    struct rwkv7_error err;
+    float logits[61];
+    const uint32_t bad = 61;
+    CHECK(rwkv7_model_open(rt, GOLDEN("f32_n32"), NULL, &model, &err) == RWKV7_OK);
+    CHECK(rwkv7_session_create(model, &s, &err) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s, &bad, 1, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_ERR_USAGE);
+    CHECK_STR(err.message, "token id 61 at position 0 is not below the vocabulary size 61");
+    CHECK(rwkv7_session_eval(s, NULL, 0, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_ERR_USAGE);
+    CHECK(rwkv7_session_eval(s, NULL, 0, RWKV7_LOGITS_NONE, NULL, &err) == RWKV7_OK);
+    rwkv7_session_close(s);
+    rwkv7_model_close(model);
+
+    struct rwkv7_runtime *none = NULL;
+    const struct rwkv7_runtime_options opt = {.cpu = "pentium"};
+    CHECK(rwkv7_runtime_create(&opt, &none, &err) == RWKV7_ERR_USAGE && !none);
+    CHECK(strstr(err.message, "'pentium'") != NULL && strstr(err.message, "ref") != NULL);
+    double rate = 0;
+    CHECK(rwkv7_runtime_bandwidth(rt, 16 << 20, &rate, &err) == RWKV7_OK && rate > 0);
+    CHECK(rwkv7_runtime_bandwidth(rt, 0, &rate, &err) == RWKV7_ERR_USAGE);
+}
+
+/* Every allocation fails once; nothing may leak (the sanitizer looks) and a later try succeeds. */
+static void test_out_of_memory(void)
+{
+    static const uint32_t tokens[] = {1, 2, 3};
+    bool done = false;
+    for (long at = 0; at < 2000 && !done; at++) {
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_session *s = NULL;
+        enum rwkv7_status status;
+        float logits[257];
+        mem_fail_after(at);
+        (status = rwkv7_model_open(rt, GOLDEN("bf16_n64"), NULL, &model, NULL)) ||
+            (status = rwkv7_session_create(model, &s, NULL)) ||
+            (status = rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL)) ||
+            (status = rwkv7_session_eval(s, tokens, 1, RWKV7_LOGITS_LAST, logits, NULL));
+        mem_fail_after(-1);
+        CHECK_MSG(status == RWKV7_OK || status == RWKV7_ERR_MEMORY, "allocation %ld: status %d", at, (int)status);
+        done = status == RWKV7_OK;
+        rwkv7_session_close(s);
+        rwkv7_model_close(model);
+    }
+    CHECK(done);
+}
+
+static void test_random_model(void)
+{
+    const struct rwkv7_shape shape = {100, 2, 64, 2, 32, 150, 8, 8, 8, 16};
+    struct rwkv7_model *a = NULL, *b = NULL;
+    struct rwkv7_runtime *one = NULL;
+    const struct rwkv7_runtime_options opt = {.threads = 1};
+    struct rwkv7_session *s = NULL;
+    const uint32_t tokens[] = {5, 6, 7, 8};
+    CHECK(rwkv7_runtime_create(&opt, &one, NULL) == RWKV7_OK);
+    for (int type = 0; type < RWKV7_TYPES; type++) {
+        float x[100], y[100];
+        CHECK(rwkv7_model_random(rt, &shape, (enum rwkv7_type)type, 7, &a, NULL) == RWKV7_OK);
+        CHECK(rwkv7_model_random(one, &shape, (enum rwkv7_type)type, 7, &b, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_create(a, &s, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_eval(s, tokens, 4, RWKV7_LOGITS_LAST, x, NULL) == RWKV7_OK);
+        rwkv7_session_close(s);
+        CHECK(rwkv7_session_create(b, &s, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_eval(s, tokens, 4, RWKV7_LOGITS_LAST, y, NULL) == RWKV7_OK);
+        rwkv7_session_close(s);
+        CHECK(memcmp(x, y, sizeof x) == 0);
+        float low = x[0], high = x[0];
+        for (int i = 0; i < 100; i++) {
+            low = x[i] < low ? x[i] : low;
+            high = x[i] > high ? x[i] : high;
+        }
+        CHECK(high - low > 0.5f && high < 100 && low > -100);
+        rwkv7_model_close(a);
+        rwkv7_model_close(b);
+    }
+    struct rwkv7_error err;
+    struct rwkv7_shape wrong = shape;
+    wrong.heads = 3;
+    CHECK(rwkv7_model_random(rt, &wrong, RWKV7_F32, 7, &a, &err) == RWKV7_ERR_USAGE);
+    rwkv7_runtime_close(one);
+    CHECK(!rwkv7_shape_named("3b", &wrong));
+    CHECK(rwkv7_shape_named("1.5b", &wrong) && wrong.channels == 2048 && wrong.layers == 24);
+}
+
+/* A state belongs to its model; torn, damaged and foreign files are refused with the reason. */
+static void refuse_state(struct rwkv7_session *s, const char *path, const void *bytes, size_t n, const char *fragment)
+{
+    struct rwkv7_error err = {0};
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+    CHECK(rwkv7_session_load(s, path, &err) == RWKV7_ERR_STATE);
+    CHECK_MSG(strstr(err.message, fragment) != NULL, "got \"%s\", want \"%s\"", err.message, fragment);
+}
+
+static void test_state_files(void)
+{
+    char path[] = "/tmp/rwkv7-test-state-XXXXXX";
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    close(fd);
+    struct rwkv7_model *model = NULL, *other = NULL;
+    struct rwkv7_session *s = NULL, *foreign = NULL;
+    struct rwkv7_error err;
+    const uint32_t tokens[] = {1, 2, 3};
+    CHECK(rwkv7_model_open(rt, GOLDEN("bf16_fla"), NULL, &model, NULL) == RWKV7_OK);
+    CHECK(rwkv7_model_open(rt, GOLDEN("bf16_fla_fused"), NULL, &other, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_create(other, &foreign, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_save(s, path, &err) == RWKV7_OK);
+
+    CHECK(rwkv7_session_load(foreign, path, &err) == RWKV7_ERR_STATE);
+    CHECK_MSG(strstr(err.message, "other weights") != NULL, "%s", err.message);
+
+    static unsigned char bytes[1 << 20];
+    FILE *f = fopen(path, "rb");
+    const size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    if (f)
+        fclose(f);
+    CHECK(n == 40 + 2 * 64 * (2 + 64) * 4 + 8);
+    refuse_state(s, path, bytes, 0, "not an rwkv7 state file");
+    refuse_state(s, path, "RWKV7", 5, "not an rwkv7 state file");
+    refuse_state(s, path, bytes, n - 1, "torn");
+    bytes[5000] ^= 1;
+    refuse_state(s, path, bytes, n, "damaged");
+    bytes[5000] ^= 1;
+    bytes[8] = 9;
+    refuse_state(s, path, bytes, n, "version 9, expected 1");
+    bytes[8] = 1;
+    bytes[12] = 77;
+    refuse_state(s, path, bytes, n, "77 layers");
+    bytes[12] = 2;
+    f = fopen(path, "wb");
+    CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
+    CHECK(rwkv7_session_load(s, path, &err) == RWKV7_OK && rwkv7_session_tokens(s) == 3);
+    CHECK(rwkv7_session_save(s, "/no/such/folder/state", &err) == RWKV7_ERR_IO);
+
+    unlink(path);
+    rwkv7_session_close(s);
+    rwkv7_session_close(foreign);
+    rwkv7_model_close(model);
+    rwkv7_model_close(other);
+}
+
+int main(void)
+{
+    const struct rwkv7_runtime_options opt = {.threads = 2};
+    if (rwkv7_runtime_create(&opt, &rt, NULL) != RWKV7_OK)
+        return 1;
+    RUN(test_missing);
+    RUN(test_extra);
+    RUN(test_shapes);
+    RUN(test_types);
+    RUN(test_other_families);
+    RUN(test_alignment);
+    RUN(test_nan);
+    RUN(test_arguments);
+    RUN(test_out_of_memory);
+    RUN(test_random_model);
+    RUN(test_state_files);
+    rwkv7_runtime_close(rt);
+    return test_end();
+}
