@@ -40,13 +40,13 @@ extern "C" {
 
 enum rwkv7_status {
     RWKV7_OK = 0,
-    RWKV7_ERR_IO,        /* a file or pipe could not be read or written */
-    RWKV7_ERR_MEMORY,    /* out of memory */
-    RWKV7_ERR_NUMERIC,   /* a NaN or an infinity where a number was needed */
-    RWKV7_ERR_USAGE,     /* the caller asked for something that does not exist (option, token id, CPU tier) */
-    RWKV7_ERR_MODEL,     /* a model file was rejected */
-    RWKV7_ERR_VOCAB,     /* a vocabulary was rejected, or does not belong to the model */
-    RWKV7_ERR_STATE,     /* a state file was rejected, or does not belong to the model */
+    RWKV7_ERR_IO,      /* a file or pipe could not be read or written */
+    RWKV7_ERR_MEMORY,  /* out of memory */
+    RWKV7_ERR_NUMERIC, /* a NaN or an infinity where a number was needed */
+    RWKV7_ERR_USAGE,   /* the caller asked for something that does not exist (option, token id, CPU tier) */
+    RWKV7_ERR_MODEL,   /* a model file was rejected */
+    RWKV7_ERR_VOCAB,   /* a vocabulary was rejected, or does not belong to the model */
+    RWKV7_ERR_STATE,   /* a state file was rejected, or does not belong to the model */
 };
 
 struct rwkv7_error {
@@ -67,8 +67,8 @@ enum rwkv7_math {
 struct rwkv7_runtime;
 
 struct rwkv7_runtime_options {
-    int threads;          /* 0: one per physical core this process may use */
-    const char *cpu;      /* NULL or "": the widest tier; else cap at this tier ("ref", "avx2", "avx512", "neon") */
+    int threads;     /* 0: one per physical core this process may use */
+    const char *cpu; /* NULL or "": the widest tier; else cap at this tier ("ref", "avx2", "avx512", "neon") */
     enum rwkv7_math math;
 };
 
@@ -78,7 +78,8 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_opti
 RWKV7_API void rwkv7_runtime_close(struct rwkv7_runtime *rt); /* after the models that use it */
 RWKV7_API int rwkv7_runtime_threads(const struct rwkv7_runtime *rt);
 RWKV7_API const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt); /* the tier that runs, e.g. "avx512" */
-RWKV7_API const char *rwkv7_runtime_cpus(void); /* the tiers supported on this machine, narrowest first, "ref avx2 avx512" */
+RWKV7_API const char *
+rwkv7_runtime_cpus(void); /* the tiers supported on this machine, narrowest first, "ref avx2 avx512" */
 
 /* Description of one linked library or build property for --version; index 0, 1, ... until NULL. */
 RWKV7_API const char *rwkv7_build_info(int index);
@@ -112,19 +113,19 @@ struct rwkv7_model;
 
 struct rwkv7_model_info {
     struct rwkv7_shape shape;
-    const char *path;            /* as given to open; "(random)" for rwkv7_model_random */
-    const char *container;       /* "safetensors", "safetensors, 4 shards", "memory" */
-    const char *naming;          /* "BlinkDL", "BlinkDL, transposed (.st)", "fla / Hugging Face", ... */
-    const char *version;         /* "x070" */
-    uint64_t parameters;         /* numbers stored in the tensors that the engine uses */
-    uint64_t tensors;            /* tensors in the file, used or not */
-    uint64_t ignored_tensors;    /* tensors that are known and unused (layer 0's v0, v1, v2) */
-    uint64_t weight_bytes;       /* bytes of weights held: mapped in place plus copies */
-    uint64_t copied_bytes;       /* the part of weight_bytes that had to be copied (transposed, converted, misaligned) */
-    uint64_t step_bytes;         /* bytes of weights and state read to evaluate one token, logits included */
-    uint64_t session_bytes;      /* one session's state */
+    const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
+    const char *container;    /* "safetensors", "safetensors, 4 shards", "memory" */
+    const char *naming;       /* "BlinkDL", "BlinkDL, transposed (.st)", "fla / Hugging Face", ... */
+    const char *version;      /* "x070" */
+    uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
+    uint64_t tensors;         /* tensors in the file, used or not */
+    uint64_t ignored_tensors; /* tensors that are known and unused (layer 0's v0, v1, v2) */
+    uint64_t weight_bytes;    /* bytes of weights held: mapped in place plus copies */
+    uint64_t copied_bytes;    /* the part of weight_bytes that had to be copied (transposed, converted, misaligned) */
+    uint64_t step_bytes;      /* bytes of weights and state read to evaluate one token, logits included */
+    uint64_t session_bytes;   /* one session's state */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
-    size_t metadata;             /* number of metadata pairs, see rwkv7_model_metadata */
+    size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
 };
 
 struct rwkv7_model_options {

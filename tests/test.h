@@ -11,39 +11,39 @@
 
 static int test_checks, test_failures;
 
-#define CHECK(cond)                                                                                                    \
-    do {                                                                                                               \
-        test_checks++;                                                                                                 \
-        if (!(cond)) {                                                                                                 \
-            test_failures++;                                                                                           \
-            fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #cond);                                   \
-        }                                                                                                              \
+#define CHECK(cond)                                                                  \
+    do {                                                                             \
+        test_checks++;                                                               \
+        if (!(cond)) {                                                               \
+            test_failures++;                                                         \
+            fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #cond); \
+        }                                                                            \
     } while (0)
 
 /* CHECK with an explanation, printf-style. */
-#define CHECK_MSG(cond, ...)                                                                                           \
-    do {                                                                                                               \
-        test_checks++;                                                                                                 \
-        if (!(cond)) {                                                                                                 \
-            test_failures++;                                                                                           \
-            fprintf(stderr, "%s:%d: CHECK failed: %s: ", __FILE__, __LINE__, #cond);                                   \
-            fprintf(stderr, __VA_ARGS__);                                                                              \
-            fputc('\n', stderr);                                                                                       \
-        }                                                                                                              \
+#define CHECK_MSG(cond, ...)                                                         \
+    do {                                                                             \
+        test_checks++;                                                               \
+        if (!(cond)) {                                                               \
+            test_failures++;                                                         \
+            fprintf(stderr, "%s:%d: CHECK failed: %s: ", __FILE__, __LINE__, #cond); \
+            fprintf(stderr, __VA_ARGS__);                                            \
+            fputc('\n', stderr);                                                     \
+        }                                                                            \
     } while (0)
 
-#define CHECK_STR(got, want)                                                                                           \
-    do {                                                                                                               \
-        const char *got_ = (got), *want_ = (want);                                                                     \
-        CHECK_MSG(strcmp(got_, want_) == 0, "got \"%s\", want \"%s\"", got_, want_);                                   \
+#define CHECK_STR(got, want)                                                         \
+    do {                                                                             \
+        const char *got_ = (got), *want_ = (want);                                   \
+        CHECK_MSG(strcmp(got_, want_) == 0, "got \"%s\", want \"%s\"", got_, want_); \
     } while (0)
 
-#define RUN(test)                                                                                                      \
-    do {                                                                                                               \
-        const int before_ = test_failures;                                                                             \
-        test();                                                                                                        \
-        printf("%s %s\n", test_failures == before_ ? "ok  " : "FAIL", #test);                                          \
-        fflush(stdout);                                                                                                \
+#define RUN(test)                                                             \
+    do {                                                                      \
+        const int before_ = test_failures;                                    \
+        test();                                                               \
+        printf("%s %s\n", test_failures == before_ ? "ok  " : "FAIL", #test); \
+        fflush(stdout);                                                       \
     } while (0)
 
 /* Says why something could not be checked here; shown in the log and counted by nobody. */

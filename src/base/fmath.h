@@ -19,9 +19,9 @@
 #define FMATH_EXP_MIN (-104.0f)
 #define FMATH_EXP_MAX 89.0f
 #define FMATH_LOG2E 1.44269504088896341f
-#define FMATH_LN2_HI 0.693359375f          /* 355/512: n * this is exact for |n| < 2^15 */
+#define FMATH_LN2_HI 0.693359375f /* 355/512: n * this is exact for |n| < 2^15 */
 #define FMATH_LN2_LO (-2.12194440054690583e-4f)
-#define FMATH_ROUND 12582912.0f            /* 1.5 * 2^23 */
+#define FMATH_ROUND 12582912.0f /* 1.5 * 2^23 */
 #define FMATH_C2 5.0000001201e-1f
 #define FMATH_C3 1.6666665459e-1f
 #define FMATH_C4 4.1665795894e-2f
@@ -54,7 +54,7 @@ static inline float fmath_exp(float x)
     p = fmaf(p, r, 1.0f);
     p = fmaf(p, r, 1.0f);
     if (!(n == n))
-        return p; /* NaN */
+        return p;                 /* NaN */
     const int32_t i = (int32_t)n; /* -150 .. 129 */
     const int32_t half = i >> 1;  /* two factors, each a normal number */
     return p * fmath_pow2(half) * fmath_pow2(i - half);

@@ -237,7 +237,7 @@ int sys_physical_cores(void)
         return 1;
     /* A core counts once: by the lowest of its hardware threads that we may use. */
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &allowed))
+        if (!CPU_ISSET((size_t)cpu, &allowed))
             continue;
         char path[96], list[256] = "";
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
@@ -252,7 +252,7 @@ int sys_physical_cores(void)
             const long low = strtol(at, &at, 10);
             const long high = *at == '-' ? strtol(at + 1, &at, 10) : low;
             for (long other = low; other <= high && other < cpu; other++)
-                if (other >= 0 && CPU_ISSET((int)other, &allowed))
+                if (other >= 0 && CPU_ISSET((size_t)other, &allowed))
                     first = false;
             if (*at == ',')
                 at++;

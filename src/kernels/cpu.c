@@ -21,10 +21,10 @@ static uint32_t saved_state(uint32_t leaf1_ecx)
 
 unsigned cpu_features(void)
 {
-    const uint32_t fma = 1u << 12, avx = 1u << 28, f16c = 1u << 29;               /* leaf 1, ecx */
-    const uint32_t avx2 = 1u << 5, f = 1u << 16, dq = 1u << 17, bw = 1u << 30;    /* leaf 7, ebx */
+    const uint32_t fma = 1u << 12, avx = 1u << 28, f16c = 1u << 29;            /* leaf 1, ecx */
+    const uint32_t avx2 = 1u << 5, f = 1u << 16, dq = 1u << 17, bw = 1u << 30; /* leaf 7, ebx */
     const uint32_t vl = 1u << 31;
-    const uint32_t ymm = 0x06, zmm = 0xe6;                                        /* XCR0 */
+    const uint32_t ymm = 0x06, zmm = 0xe6; /* XCR0 */
     uint32_t eax, ebx, ecx, edx, ecx1;
     unsigned features = 0;
 

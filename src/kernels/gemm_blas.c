@@ -31,8 +31,8 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
                 widening()->widen[w->type](scratch + (size_t)r * (size_t)w->cols, from + (size_t)r * row, w->cols);
             panel = scratch;
         }
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, tokens, rows, w->cols, 1.0f, x, (int)ldx, panel, w->cols, 0.0f,
-                    y + p, (int)ldy);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, tokens, rows, w->cols, 1.0f, x, (int)ldx, panel, w->cols,
+                    0.0f, y + p, (int)ldy);
     }
 }
 

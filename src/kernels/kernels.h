@@ -39,10 +39,10 @@ typedef void gemv_fn(float *y, const struct mat *w, const float *x, int begin, i
  * The same for `tokens` vectors at once: y[t * ldy + i] = dot16(W[i], x + t * ldx) for i in [begin, end). Same bits as gemv.
  * Each weight is read and widened once per call. scratch: gemm_scratch(cols) floats, aligned to 64 bytes, for this call alone.
  */
-typedef void gemm_fn(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin, int end,
-                     float *scratch);
-#define GEMM_SCRATCH_ROWS 36     /* rows of a widened panel, padded to whole vectors */
-#define GEMM_SCRATCH_TILES 4096  /* floats for accumulators at rest */
+typedef void gemm_fn(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
+                     int end, float *scratch);
+#define GEMM_SCRATCH_ROWS 36    /* rows of a widened panel, padded to whole vectors */
+#define GEMM_SCRATCH_TILES 4096 /* floats for accumulators at rest */
 size_t gemm_scratch(int cols);
 
 /* Vectors of one head, all [N]; see the equations in ../model/step.c. */

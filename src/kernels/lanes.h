@@ -20,7 +20,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* Vectors i, i + 16, ... of n numbers; m is how many of the sixteen lanes are there. */
-#define EACH_16(n) for (int i = 0, m; i < (n) && (m = (n) - i < 16 ? (n) - i : 16, 1); i += 16)
+#define EACH_16(n) for (int i = 0, m; i < (n) && (m = (n)-i < 16 ? (n)-i : 16, 1); i += 16)
 
 /* ------------------------------------------------------------------------------------------- functions of base/fmath.h */
 
@@ -66,7 +66,7 @@ static float dot16(const float *x, const float *y, int n)
 {
     v16 acc = v_zero();
     EACH_16(n)
-        acc = v_fma(v_load(x + i, m), v_load(y + i, m), acc);
+    acc = v_fma(v_load(x + i, m), v_load(y + i, m), acc);
     return v_fold(acc);
 }
 
@@ -75,7 +75,7 @@ static float centre(float *d, const float *x, int n, float eps)
 {
     v16 sum = v_zero(), squares = v_zero();
     EACH_16(n)
-        sum = v_add(sum, v_load(x + i, m));
+    sum = v_add(sum, v_load(x + i, m));
     const float mean = v_fold(sum) / (float)n;
     const v16 means = v_set(mean);
     int i = 0;
@@ -97,12 +97,13 @@ static void layer_norm(float *y, const float *x, const float *weight, const floa
 {
     const v16 scale = v_set(centre(y, x, n, eps));
     EACH_16(n)
-        v_store(y + i, v_fma(v_mul(v_load(y + i, m), scale), v_load(weight + i, m), v_load(bias + i, m)), m);
+    v_store(y + i, v_fma(v_mul(v_load(y + i, m), scale), v_load(weight + i, m), v_load(bias + i, m)), m);
 }
 
 static void shift(float *y, const float *u, const float *prev, const float *mix, int n)
 {
-    EACH_16(n) {
+    EACH_16(n)
+    {
         const v16 now = v_load(u + i, m);
         v_store(y + i, v_fma(v_sub(v_load(prev + i, m), now), v_load(mix + i, m), now), m);
     }
@@ -111,30 +112,31 @@ static void shift(float *y, const float *u, const float *prev, const float *mix,
 static void add(float *x, const float *y, int n)
 {
     EACH_16(n)
-        v_store(x + i, v_add(v_load(x + i, m), v_load(y + i, m)), m);
+    v_store(x + i, v_add(v_load(x + i, m), v_load(y + i, m)), m);
 }
 
 static void tanh_each(float *x, int n)
 {
     EACH_16(n)
-        v_store(x + i, v_tanh(v_load(x + i, m)), m);
+    v_store(x + i, v_tanh(v_load(x + i, m)), m);
 }
 
 static void sigmoid(float *x, int n)
 {
     EACH_16(n)
-        v_store(x + i, v_sigmoid(v_load(x + i, m)), m);
+    v_store(x + i, v_sigmoid(v_load(x + i, m)), m);
 }
 
 static void sigmoid_bias(float *x, const float *bias, int n)
 {
     EACH_16(n)
-        v_store(x + i, v_sigmoid(v_add(v_load(bias + i, m), v_load(x + i, m))), m);
+    v_store(x + i, v_sigmoid(v_add(v_load(bias + i, m), v_load(x + i, m))), m);
 }
 
 static void decay(float *x, const float *bias, int n)
 {
-    EACH_16(n) {
+    EACH_16(n)
+    {
         const v16 z = v_add(v_load(bias + i, m), v_load(x + i, m));
         v_store(x + i, v_exp(v_mul(v_set(-DECAY_SCALE), v_sigmoid(z))), m);
     }
@@ -142,7 +144,8 @@ static void decay(float *x, const float *bias, int n)
 
 static void lerp(float *v, const float *first, const float *gate, int n)
 {
-    EACH_16(n) {
+    EACH_16(n)
+    {
         const v16 own = v_load(v + i, m);
         v_store(v + i, v_fma(v_sub(v_load(first + i, m), own), v_load(gate + i, m), own), m);
     }
@@ -150,7 +153,8 @@ static void lerp(float *v, const float *first, const float *gate, int n)
 
 static void relu_square(float *x, int n)
 {
-    EACH_16(n) {
+    EACH_16(n)
+    {
         const v16 positive = v_max(v_zero(), v_load(x + i, m));
         v_store(x + i, v_mul(positive, positive), m);
     }
@@ -166,14 +170,14 @@ static void widen_f16(float *out, const void *in, int n)
 {
     const uint16_t *from = in;
     EACH_16(n)
-        v_store(out + i, v_load_f16(from + i, m), m);
+    v_store(out + i, v_load_f16(from + i, m), m);
 }
 
 static void widen_bf16(float *out, const void *in, int n)
 {
     const uint16_t *from = in;
     EACH_16(n)
-        v_store(out + i, v_load_bf16(from + i, m), m);
+    v_store(out + i, v_load_bf16(from + i, m), m);
 }
 
 static int count_bad(const float *x, int n)
@@ -181,7 +185,7 @@ static int count_bad(const float *x, int n)
     const v16 infinity = v_set(INFINITY), one = v_set(1.0f);
     v16 bad = v_zero(); /* exact: far fewer than 2^24 in a lane */
     EACH_16(n)
-        bad = v_add(bad, v_if_less(v_abs(v_load(x + i, m)), infinity, v_zero(), one));
+    bad = v_add(bad, v_if_less(v_abs(v_load(x + i, m)), infinity, v_zero(), one));
     return (int)v_fold(bad);
 }
 
@@ -191,10 +195,11 @@ static void key(float *kk, float *b, float *k, const float *a, const float *k_k,
 {
     const v16 one = v_set(1.0f);
     EACH_16(n)
-        v_store(kk + i, v_mul(v_load(k + i, m), v_load(k_k + i, m)), m);
+    v_store(kk + i, v_mul(v_load(k + i, m), v_load(k_k + i, m)), m);
     const float length = sqrtf(dot16(kk, kk, n));
     const v16 floor = v_set(length < 1e-12f ? 1e-12f : length);
-    EACH_16(n) {
+    EACH_16(n)
+    {
         const v16 unit = v_div(v_load(kk + i, m), floor), rate = v_load(a + i, m);
         v_store(kk + i, unit, m);
         v_store(b + i, v_mul(unit, rate), m);
@@ -256,9 +261,10 @@ static void head_out(float *out, const float *y, const float *r, const float *k,
 {
     v16 acc = v_zero();
     EACH_16(n)
-        acc = v_fma(v_mul(v_load(r + i, m), v_load(k + i, m)), v_load(r_k + i, m), acc);
+    acc = v_fma(v_mul(v_load(r + i, m), v_load(k + i, m)), v_load(r_k + i, m), acc);
     const v16 bonus = v_set(v_fold(acc)), scale = v_set(centre(out, y, n, eps));
-    EACH_16(n) {
+    EACH_16(n)
+    {
         const v16 o = v_fma(v_mul(v_load(out + i, m), scale), v_load(weight + i, m), v_load(bias + i, m));
         v_store(out + i, v_mul(v_fma(bonus, v_load(v + i, m), o), v_load(g + i, m)), m);
     }
@@ -282,64 +288,65 @@ ALWAYS_INLINE v16 load_bf16(const uint16_t *p, int m)
 }
 
 /* One row, for what is left at the end; GEMV_ROWS rows at a time before. */
-#define DEFINE_GEMV(type, element)                                                                                     \
-    ALWAYS_INLINE void gemv_rows_##type(float *y, const element *w, const element *ahead, const float *x, int n,       \
-                                        int rows)                                                                      \
-    {                                                                                                                  \
-        enum { LINE = 64 / sizeof(element) };                                                                          \
-        const size_t ld = (size_t)n;                                                                                   \
-        v16 acc[GEMV_ROWS];                                                                                            \
-        int i = 0;                                                                                                     \
-        for (int r = 0; r < rows; r++)                                                                                 \
-            acc[r] = v_zero();                                                                                         \
-        for (; i + LINE <= n; i += LINE) {                                                                             \
-            for (int r = 0; r < rows; r++)                                                                             \
-                __builtin_prefetch(ahead + (size_t)r * ld + i);                                                        \
-            for (int step = 0; step < LINE; step += 16) {                                                              \
-                const v16 v = v_load(x + i + step, 16);                                                                \
-                for (int r = 0; r < rows; r++)                                                                         \
-                    acc[r] = v_fma(load_##type(w + (size_t)r * ld + i + step, 16), v, acc[r]);                         \
-            }                                                                                                          \
-        }                                                                                                              \
-        for (; i < n; i += 16) {                                                                                       \
-            const int m = n - i < 16 ? n - i : 16;                                                                     \
-            const v16 v = v_load(x + i, m);                                                                            \
-            for (int r = 0; r < rows; r++)                                                                             \
-                acc[r] = v_fma(load_##type(w + (size_t)r * ld + i, m), v, acc[r]);                                     \
-        }                                                                                                              \
-        for (int r = 0; r < rows; r++)                                                                                 \
-            y[r] = v_fold(acc[r]);                                                                                     \
-    }                                                                                                                  \
-                                                                                                                       \
-    static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end)                         \
-    {                                                                                                                  \
-        const size_t ld = (size_t)w->cols;                                                                             \
-        const element *row = (const element *)w->data + (size_t)begin * ld;                                            \
-        int i = begin;                                                                                                 \
-        for (; i + GEMV_ROWS <= end; i += GEMV_ROWS, row += GEMV_ROWS * ld) {                                          \
-            const bool more = i + 2 * GEMV_ROWS <= w->rows;                                                            \
-            gemv_rows_##type(y + i, row, more ? row + GEMV_ROWS * ld : row, x, w->cols, GEMV_ROWS);                    \
-        }                                                                                                              \
-        for (; i < end; i++, row += ld)                                                                                \
-            gemv_rows_##type(y + i, row, row, x, w->cols, 1);                                                          \
+#define DEFINE_GEMV(type, element)                                                                               \
+    ALWAYS_INLINE void gemv_rows_##type(float *y, const element *w, const element *ahead, const float *x, int n, \
+                                        int rows)                                                                \
+    {                                                                                                            \
+        enum { LINE = 64 / sizeof(element) };                                                                    \
+        const size_t ld = (size_t)n;                                                                             \
+        v16 acc[GEMV_ROWS];                                                                                      \
+        int i = 0;                                                                                               \
+        for (int r = 0; r < rows; r++)                                                                           \
+            acc[r] = v_zero();                                                                                   \
+        for (; i + LINE <= n; i += LINE) {                                                                       \
+            for (int r = 0; r < rows; r++)                                                                       \
+                __builtin_prefetch(ahead + (size_t)r * ld + i);                                                  \
+            for (int step = 0; step < LINE; step += 16) {                                                        \
+                const v16 v = v_load(x + i + step, 16);                                                          \
+                for (int r = 0; r < rows; r++)                                                                   \
+                    acc[r] = v_fma(load_##type(w + (size_t)r * ld + i + step, 16), v, acc[r]);                   \
+            }                                                                                                    \
+        }                                                                                                        \
+        for (; i < n; i += 16) {                                                                                 \
+            const int m = n - i < 16 ? n - i : 16;                                                               \
+            const v16 v = v_load(x + i, m);                                                                      \
+            for (int r = 0; r < rows; r++)                                                                       \
+                acc[r] = v_fma(load_##type(w + (size_t)r * ld + i, m), v, acc[r]);                               \
+        }                                                                                                        \
+        for (int r = 0; r < rows; r++)                                                                           \
+            y[r] = v_fold(acc[r]);                                                                               \
+    }                                                                                                            \
+                                                                                                                 \
+    static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end)                   \
+    {                                                                                                            \
+        const size_t ld = (size_t)w->cols;                                                                       \
+        const element *row = (const element *)w->data + (size_t)begin * ld;                                      \
+        int i = begin;                                                                                           \
+        for (; i + GEMV_ROWS <= end; i += GEMV_ROWS, row += GEMV_ROWS * ld) {                                    \
+            const bool more = i + 2 * GEMV_ROWS <= w->rows;                                                      \
+            gemv_rows_##type(y + i, row, more ? row + GEMV_ROWS * ld : row, x, w->cols, GEMV_ROWS);              \
+        }                                                                                                        \
+        for (; i < end; i++, row += ld)                                                                          \
+            gemv_rows_##type(y + i, row, row, x, w->cols, 1);                                                    \
     }
 
 DEFINE_GEMV(f32, float)
 DEFINE_GEMV(f16, uint16_t)
 DEFINE_GEMV(bf16, uint16_t)
 
-#define PANEL_ROWS 32   /* rows widened at a time */
-#define BLOCK_COLS 512  /* columns between two rests of the accumulators */
+#define PANEL_ROWS 32  /* rows widened at a time */
+#define BLOCK_COLS 512 /* columns between two rests of the accumulators */
 #define TILE_FLOATS (GEMM_ROWS * GEMM_TOKENS * 16)
 #define PANEL_TILES ((PANEL_ROWS + GEMM_ROWS - 1) / GEMM_ROWS)
-_Static_assert(PANEL_TILES * GEMM_ROWS <= GEMM_SCRATCH_ROWS, "the panel fits the scratch memory");
-_Static_assert(PANEL_TILES * TILE_FLOATS <= GEMM_SCRATCH_TILES, "the resting accumulators fit the scratch memory");
+_Static_assert(PANEL_TILES *GEMM_ROWS <= GEMM_SCRATCH_ROWS, "the panel fits the scratch memory");
+_Static_assert(PANEL_TILES *TILE_FLOATS <= GEMM_SCRATCH_TILES, "the resting accumulators fit the scratch memory");
 
 /*
  * Adds n columns to the accumulators of one tile. w: GEMM_ROWS rows of a panel, ld apart, padded with zeroes to whole vectors;
  * x: the vectors. first: the accumulators start at zero instead of where they rest.
  */
-ALWAYS_INLINE void gemm_tile(float *rest, const float *w, size_t ld, const float *const x[GEMM_TOKENS], int n, bool first)
+ALWAYS_INLINE void gemm_tile(float *rest, const float *w, size_t ld, const float *const x[GEMM_TOKENS], int n,
+                             bool first)
 {
     v16 acc[GEMM_ROWS][GEMM_TOKENS];
     for (int r = 0; r < GEMM_ROWS; r++)
@@ -379,7 +386,8 @@ static void gemm_panel(float *y, size_t ldy, const float *panel, int rows, int c
             for (int t = 0; t < GEMM_TOKENS; t++) /* past the end: the last one again, not stored */
                 vectors[t] = x + (size_t)(t0 + t < tokens ? t0 + t : tokens - 1) * ldx + block;
             for (int r = 0; r < rows; r += GEMM_ROWS)
-                gemm_tile(rest + r / GEMM_ROWS * TILE_FLOATS, panel + (size_t)r * ld + block, ld, vectors, n, block == 0);
+                gemm_tile(rest + r / GEMM_ROWS * TILE_FLOATS, panel + (size_t)r * ld + block, ld, vectors, n,
+                          block == 0);
         }
         for (int r = 0; r < rows; r++)
             for (int t = 0; t < GEMM_TOKENS && t0 + t < tokens; t++) {
@@ -389,23 +397,23 @@ static void gemm_panel(float *y, size_t ldy, const float *panel, int rows, int c
     }
 }
 
-#define DEFINE_GEMM(type, element)                                                                                     \
-    static void gemm_##type(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens,         \
-                            int begin, int end, float *scratch)                                                        \
-    {                                                                                                                  \
-        const size_t ld = ((size_t)w->cols + 15) / 16 * 16;                                                            \
-        float *rest = scratch + GEMM_SCRATCH_ROWS * ld;                                                                \
-        for (int p = begin; p < end; p += PANEL_ROWS) {                                                                \
-            const int rows = end - p < PANEL_ROWS ? end - p : PANEL_ROWS;                                              \
-            for (int r = 0; r < PANEL_TILES * GEMM_ROWS; r++) {                                                        \
-                float *to = scratch + (size_t)r * ld;                                                                  \
-                const int n = r < rows ? w->cols : 0;                                                                  \
-                if (n > 0)                                                                                             \
-                    widen_##type(to, (const element *)w->data + (size_t)(p + r) * (size_t)w->cols, n);                 \
-                memset(to + n, 0, (ld - (size_t)n) * sizeof *to);                                                      \
-            }                                                                                                          \
-            gemm_panel(y + p, ldy, scratch, rows, w->cols, x, ldx, tokens, rest);                                      \
-        }                                                                                                              \
+#define DEFINE_GEMM(type, element)                                                                             \
+    static void gemm_##type(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, \
+                            int begin, int end, float *scratch)                                                \
+    {                                                                                                          \
+        const size_t ld = ((size_t)w->cols + 15) / 16 * 16;                                                    \
+        float *rest = scratch + GEMM_SCRATCH_ROWS * ld;                                                        \
+        for (int p = begin; p < end; p += PANEL_ROWS) {                                                        \
+            const int rows = end - p < PANEL_ROWS ? end - p : PANEL_ROWS;                                      \
+            for (int r = 0; r < PANEL_TILES * GEMM_ROWS; r++) {                                                \
+                float *to = scratch + (size_t)r * ld;                                                          \
+                const int n = r < rows ? w->cols : 0;                                                          \
+                if (n > 0)                                                                                     \
+                    widen_##type(to, (const element *)w->data + (size_t)(p + r) * (size_t)w->cols, n);         \
+                memset(to + n, 0, (ld - (size_t)n) * sizeof *to);                                              \
+            }                                                                                                  \
+            gemm_panel(y + p, ldy, scratch, rows, w->cols, x, ldx, tokens, rest);                              \
+        }                                                                                                      \
     }
 
 DEFINE_GEMM(f32, float)

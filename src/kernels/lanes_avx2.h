@@ -8,10 +8,10 @@
 
 #define LANES_NAME "avx2"
 #define LANES_INIT kernels_init_avx2
-#define GEMV_ROWS 4   /* eight accumulators of the sixteen registers */
-#define GEMM_ROWS 3   /* a tile of 3 x 2 is twelve accumulators */
+#define GEMV_ROWS 4 /* eight accumulators of the sixteen registers */
+#define GEMM_ROWS 3 /* a tile of 3 x 2 is twelve accumulators */
 #define GEMM_TOKENS 2
-#define WKV_BLOCK 2   /* vectors of value channels at once: two chains each */
+#define WKV_BLOCK 2 /* vectors of value channels at once: two chains each */
 
 typedef struct {
     __m256 l, h;

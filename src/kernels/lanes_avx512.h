@@ -7,10 +7,10 @@
 
 #define LANES_NAME "avx512"
 #define LANES_INIT kernels_init_avx512
-#define GEMV_ROWS 8   /* rows in flight: eight streams from memory */
-#define GEMM_ROWS 4   /* a tile of 4 x 6 accumulators leaves 8 registers for operands */
+#define GEMV_ROWS 8 /* rows in flight: eight streams from memory */
+#define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators leaves 8 registers for operands */
 #define GEMM_TOKENS 6
-#define WKV_BLOCK 4   /* vectors of value channels at once: two chains each */
+#define WKV_BLOCK 4 /* vectors of value channels at once: two chains each */
 
 typedef __m512 v16;
 

@@ -8,19 +8,19 @@
 
 #define LANES_NAME "neon"
 #define LANES_INIT kernels_init_neon
-#define GEMV_ROWS 4   /* sixteen accumulators of the thirty-two registers */
-#define GEMM_ROWS 3   /* a tile of 3 x 2 is twenty-four accumulators */
+#define GEMV_ROWS 4 /* sixteen accumulators of the thirty-two registers */
+#define GEMM_ROWS 3 /* a tile of 3 x 2 is twenty-four accumulators */
 #define GEMM_TOKENS 2
-#define WKV_BLOCK 2   /* vectors of value channels at once: two chains each */
+#define WKV_BLOCK 2 /* vectors of value channels at once: two chains each */
 
 typedef struct {
     float32x4_t q[4];
 } v16;
 
-#define V_EACH(expression)                                                                                             \
-    v16 result;                                                                                                        \
-    for (int i = 0; i < 4; i++)                                                                                        \
-        result.q[i] = (expression);                                                                                    \
+#define V_EACH(expression)          \
+    v16 result;                     \
+    for (int i = 0; i < 4; i++)     \
+        result.q[i] = (expression); \
     return result
 
 static inline v16 v_set(float x)

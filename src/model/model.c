@@ -18,7 +18,7 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
         const char *name;
         int layers, channels, rank_w, rank_a, rank_v, rank_g;
     } published[] = {
-        {"0.1b", 12, 768, 64, 64, 32, 128},  {"0.4b", 24, 1024, 64, 64, 32, 128},  {"1.5b", 24, 2048, 96, 96, 64, 256},
+        {"0.1b", 12, 768, 64, 64, 32, 128},  {"0.4b", 24, 1024, 64, 64, 32, 128},   {"1.5b", 24, 2048, 96, 96, 64, 256},
         {"2.9b", 32, 2560, 96, 96, 64, 320}, {"7.2b", 32, 4096, 128, 128, 96, 480},
     };
     for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {

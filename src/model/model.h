@@ -24,24 +24,24 @@ struct rwkv7_runtime {
 struct layer {
     const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
     const float *x_r, *x_w, *x_k, *x_v, *x_a, *x_g;             /* [C] token-shift weights of the time mix */
-    const float *w0, *a0, *v0;                                  /* [C] biases of decay, rate, value gate; v0: not in layer 0 */
-    const float *k_k, *k_a, *r_k;                               /* [C]; r_k is [H][N] */
-    const float *ln_x_weight, *ln_x_bias;                       /* [C] */
-    struct mat w1, w2;                                          /* [Rw][C], [C][Rw] */
-    struct mat a1, a2;                                          /* [Ra][C], [C][Ra] */
-    struct mat v1, v2;                                          /* [Rv][C], [C][Rv]; not in layer 0 */
-    struct mat g1, g2;                                          /* [Rg][C], [C][Rg] */
-    struct mat receptance, key, value, output;                  /* [C][C] */
-    const float *ffn_x_k;                                       /* [C] token-shift weight of the channel mix */
-    struct mat ffn_key, ffn_value;                              /* [F][C], [C][F] */
+    const float *w0, *a0, *v0;                 /* [C] biases of decay, rate, value gate; v0: not in layer 0 */
+    const float *k_k, *k_a, *r_k;              /* [C]; r_k is [H][N] */
+    const float *ln_x_weight, *ln_x_bias;      /* [C] */
+    struct mat w1, w2;                         /* [Rw][C], [C][Rw] */
+    struct mat a1, a2;                         /* [Ra][C], [C][Ra] */
+    struct mat v1, v2;                         /* [Rv][C], [C][Rv]; not in layer 0 */
+    struct mat g1, g2;                         /* [Rg][C], [C][Rg] */
+    struct mat receptance, key, value, output; /* [C][C] */
+    const float *ffn_x_k;                      /* [C] token-shift weight of the channel mix */
+    struct mat ffn_key, ffn_value;             /* [F][C], [C][F] */
 };
 
 /* What stands outside the layers. */
 struct outer {
-    struct mat emb;                         /* [V][C], one row per token */
-    const float *ln0_weight, *ln0_bias;     /* [C]; NULL in files without a norm on the embedding */
+    struct mat emb;                           /* [V][C], one row per token */
+    const float *ln0_weight, *ln0_bias;       /* [C]; NULL in files without a norm on the embedding */
     const float *ln_out_weight, *ln_out_bias; /* [C] */
-    struct mat head;                        /* [V][C] */
+    struct mat head;                          /* [V][C] */
 };
 
 /* A piece of memory that a model owns. */
@@ -55,11 +55,11 @@ struct rwkv7_model {
     struct rwkv7_shape shape;
     struct rwkv7_model_info info;
     struct outer outer;
-    struct layer *layers;        /* [L] */
-    float ln_eps;                /* of every LayerNorm */
-    float head_eps;              /* of the norm inside each head */
-    struct tensor_index *index;  /* what the weights point into; NULL for random models */
-    struct block *blocks;        /* [block_count] converted and transposed weights */
+    struct layer *layers;       /* [L] */
+    float ln_eps;               /* of every LayerNorm */
+    float head_eps;             /* of the norm inside each head */
+    struct tensor_index *index; /* what the weights point into; NULL for random models */
+    struct block *blocks;       /* [block_count] converted and transposed weights */
     size_t block_count, block_room;
     char *path;
 };
@@ -79,9 +79,9 @@ enum weight_kind {
 struct weight_spec {
     const char *blinkdl, *fla, *hf; /* name inside its layer ("att.x_r"), or whole for the outer ones */
     enum weight_kind kind;
-    char rows, cols;                /* cols is 0 for vectors */
-    bool not_first;                 /* absent from layer 0 (where a file may still hold it, unused) */
-    size_t offset;                  /* of the field in struct layer or struct outer */
+    char rows, cols; /* cols is 0 for vectors */
+    bool not_first;  /* absent from layer 0 (where a file may still hold it, unused) */
+    size_t offset;   /* of the field in struct layer or struct outer */
 };
 extern const struct weight_spec layer_weights[], outer_weights[];
 extern const size_t layer_weight_count, outer_weight_count;
@@ -127,7 +127,7 @@ struct rwkv7_session {
     struct rwkv7_model *model;
     float *state;
     uint64_t tokens;
-    struct step_work *step;       /* buffers, made when first needed */
+    struct step_work *step; /* buffers, made when first needed */
     struct prefill_work *prefill;
 };
 

@@ -197,8 +197,7 @@ static int count_layers(const struct tensor_index *index, enum naming naming)
 
 /* Rank of a low-rank pair from its first factor, and with the first unambiguous one the orientation of all. */
 static enum rwkv7_status rank_of(const struct tensor_index *index, const char *path, struct spelling *spelling,
-                                 bool *known, size_t field, int layer, int channels, int *rank,
-                                 struct rwkv7_error *err)
+                                 bool *known, size_t field, int layer, int channels, int *rank, struct rwkv7_error *err)
 {
     int rows = 0, cols = 0;
     const enum rwkv7_status status = axes(index, path, spelling, field, false, layer, &rows, &cols, err);
@@ -229,9 +228,10 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
     } else if (tensors_find(index, "model.embeddings.weight")) {
         spelling->naming = any_with(index, ".attention.") ? NAMING_HF : NAMING_FLA;
     } else {
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' is among its %zu tensors",
-                    path, index->count);
+        return fail(
+            err, RWKV7_ERR_MODEL,
+            "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' is among its %zu tensors",
+            path, index->count);
     }
 
     int cols = 0;
@@ -258,7 +258,7 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
         return status;
     if (!known)
         return fail(err, RWKV7_ERR_MODEL,
-                    "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes", path,
-                    channels, channels);
+                    "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
+                    path, channels, channels);
     return RWKV7_OK;
 }

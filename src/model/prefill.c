@@ -14,17 +14,17 @@
 #include "model/model.h"
 
 struct prefill_work {
-    int room;             /* tokens that fit */
+    int room; /* tokens that fit */
     void *memory;
-    float *x;             /* [T][C] residual stream */
-    float *u;             /* [1 + T][C] normalised; row 0 is the token before the chunk */
-    float *m;             /* [T][C] a shifted mix; the value gate; products on their way to the residual stream */
+    float *x; /* [T][C] residual stream */
+    float *u; /* [1 + T][C] normalised; row 0 is the token before the chunk */
+    float *m; /* [T][C] a shifted mix; the value gate; products on their way to the residual stream */
     float *r, *w, *k, *v, *a, *g; /* [T][C]; out (the gated heads) takes the place of w */
-    float *v_first;       /* [T][C] values of layer 0 */
-    float *low;           /* [T][Rw], [T][Ra], [T][Rv], [T][Rg] one after the other */
-    float *hidden;        /* [T][F] */
-    float **scratch;      /* [threads] -> gemm_scratch floats each */
-    float *head;          /* [threads][3][N]: kk, b, y of one head and token */
+    float *v_first;               /* [T][C] values of layer 0 */
+    float *low;                   /* [T][Rw], [T][Ra], [T][Rv], [T][Rg] one after the other */
+    float *hidden;                /* [T][F] */
+    float **scratch;              /* [threads] -> gemm_scratch floats each */
+    float *head;                  /* [threads][3][N]: kk, b, y of one head and token */
 };
 
 struct prefill_job {
@@ -138,8 +138,8 @@ static void square_hidden(const struct prefill_job *job, const struct product *p
 /* ------------------------------------------------------------------------------------------------------------ phases */
 
 /* u[1 + t] = LN(x[t]), and row 0 from the state. */
-static void normalise(const struct prefill_job *job, struct pool *pool, int rank, const float *weight, const float *bias,
-                      const float *prev)
+static void normalise(const struct prefill_job *job, struct pool *pool, int rank, const float *weight,
+                      const float *bias, const float *prev)
 {
     const struct rwkv7_model *model = job->s->model;
     const size_t c = (size_t)model->shape.channels;
@@ -148,8 +148,8 @@ static void normalise(const struct prefill_job *job, struct pool *pool, int rank
         memcpy(job->work->u, prev, c * sizeof *prev);
     while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
         for (int t = begin; t < end; t++)
-            model->rt->kernels.layer_norm(job->work->u + (size_t)(t + 1) * c, job->work->x + (size_t)t * c, weight, bias,
-                                          (int)c, model->ln_eps);
+            model->rt->kernels.layer_norm(job->work->u + (size_t)(t + 1) * c, job->work->x + (size_t)t * c, weight,
+                                          bias, (int)c, model->ln_eps);
     pool_barrier(pool);
 }
 
@@ -161,7 +161,8 @@ static void shift(const struct prefill_job *job, struct pool *pool, const float 
     int begin, end;
     while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
         for (size_t t = (size_t)begin; t < (size_t)end; t++)
-            model->rt->kernels.shift(job->work->m + t * c, job->work->u + (t + 1) * c, job->work->u + t * c, mix, (int)c);
+            model->rt->kernels.shift(job->work->m + t * c, job->work->u + (t + 1) * c, job->work->u + t * c, mix,
+                                     (int)c);
     pool_barrier(pool);
 }
 

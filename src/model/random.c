@@ -30,9 +30,10 @@ static void vector_range(const char *name, float *low, float *high)
         const char *end;
         float low, high;
     } ranges[] = {
-        {".weight", 0.75f, 1.25f}, {".w0", -5.0f, 3.0f},   {".a0", -2.0f, 2.0f},   {".v0", -1.5f, 1.5f},  {".k_k", 0.4f, 1.1f},
-        {".k_a", 0.6f, 1.3f},      {".r_k", -0.3f, 0.3f},  {".x_r", 0.0f, 1.0f},   {".x_w", 0.0f, 1.0f},  {".x_k", 0.0f, 1.0f},
-        {".x_v", 0.0f, 1.0f},      {".x_a", 0.0f, 1.0f},   {".x_g", 0.0f, 1.0f},
+        {".weight", 0.75f, 1.25f}, {".w0", -5.0f, 3.0f}, {".a0", -2.0f, 2.0f},  {".v0", -1.5f, 1.5f},
+        {".k_k", 0.4f, 1.1f},      {".k_a", 0.6f, 1.3f}, {".r_k", -0.3f, 0.3f}, {".x_r", 0.0f, 1.0f},
+        {".x_w", 0.0f, 1.0f},      {".x_k", 0.0f, 1.0f}, {".x_v", 0.0f, 1.0f},  {".x_a", 0.0f, 1.0f},
+        {".x_g", 0.0f, 1.0f},
     };
     const size_t n = strlen(name);
     *low = -0.15f;

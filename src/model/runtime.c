@@ -99,8 +99,8 @@ enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes
     struct probe p = {.kernels = &rt->kernels, .size = bytes / unit * unit, .fill = true};
     *bytes_per_second = 0;
     if (p.size == 0)
-        return fail(err, RWKV7_ERR_USAGE, "bandwidth probe: %zu bytes are less than a page for each of %d threads", bytes,
-                    pool_threads(rt->pool));
+        return fail(err, RWKV7_ERR_USAGE, "bandwidth probe: %zu bytes are less than a page for each of %d threads",
+                    bytes, pool_threads(rt->pool));
     p.data = sys_pages_alloc(p.size);
     if (!p.data)
         return fail_memory(err, "the bandwidth probe");

@@ -101,8 +101,8 @@ void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, con
 enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_t position, struct rwkv7_error *err)
 {
     if (layer < s->model->shape.layers)
-        return fail(err, RWKV7_ERR_NUMERIC, "%s: layer %d gave a NaN or an infinity at token %llu", s->model->path, layer,
-                    (unsigned long long)position);
+        return fail(err, RWKV7_ERR_NUMERIC, "%s: layer %d gave a NaN or an infinity at token %llu", s->model->path,
+                    layer, (unsigned long long)position);
     return fail(err, RWKV7_ERR_NUMERIC, "%s: the logits hold a NaN or an infinity at token %llu", s->model->path,
                 (unsigned long long)position);
 }
@@ -115,8 +115,8 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
         return fail(err, RWKV7_ERR_USAGE, "logits of the last token were asked for, but no token was given");
     for (size_t i = 0; i < count; i++)
         if (tokens[i] >= vocab)
-            return fail(err, RWKV7_ERR_USAGE, "token id %u at position %zu is not below the vocabulary size %zu", tokens[i],
-                        i, vocab);
+            return fail(err, RWKV7_ERR_USAGE, "token id %u at position %zu is not below the vocabulary size %zu",
+                        tokens[i], i, vocab);
 
     for (size_t done = 0; done < count;) {
         const size_t chunk = count - done < RWKV7_CHUNK ? count - done : RWKV7_CHUNK;

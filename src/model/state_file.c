@@ -101,7 +101,8 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     }
     memcpy(&header, map.data, sizeof header);
     if (header.version != STATE_VERSION) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u", path, header.version, STATE_VERSION);
+        status =
+            fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u", path, header.version, STATE_VERSION);
         goto done;
     }
     if (header.layers != (uint32_t)shape->layers || header.channels != (uint32_t)shape->channels ||
@@ -112,7 +113,8 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
         goto done;
     }
     if (map.size != size) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
+        status =
+            fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
         goto done;
     }
     memcpy(&sum, map.data + size - sizeof sum, sizeof sum);

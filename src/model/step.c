@@ -15,30 +15,30 @@
 
 struct step_work {
     void *memory;
-    float *x;                 /* [C] residual stream */
-    float *r, *k, *v;         /* [C] */
-    float *w, *a, *g, *gate;  /* [C] decay, rate, output gate, value gate */
-    float *v_first;           /* [C] values of layer 0 */
-    float *low;               /* [Rw + Ra + Rv + Rg] first halves of the low-rank products, before their activation */
-    float *out;               /* [C] gated heads; then products on their way to the residual stream */
-    float *hidden;            /* [F] */
-    float **own;              /* [threads] -> own_floats(shape) each */
+    float *x;                /* [C] residual stream */
+    float *r, *k, *v;        /* [C] */
+    float *w, *a, *g, *gate; /* [C] decay, rate, output gate, value gate */
+    float *v_first;          /* [C] values of layer 0 */
+    float *low;              /* [Rw + Ra + Rv + Rg] first halves of the low-rank products, before their activation */
+    float *out;              /* [C] gated heads; then products on their way to the residual stream */
+    float *hidden;           /* [F] */
+    float **own;             /* [threads] -> own_floats(shape) each */
 };
 
 struct step_job {
     struct rwkv7_session *s;
     struct step_work *work;
     uint32_t token;
-    float *logits;  /* [V] or NULL */
-    int bad_layer;  /* first layer with a NaN or infinity after it, L for the logits, -1 if none; written by rank 0 */
+    float *logits; /* [V] or NULL */
+    int bad_layer; /* first layer with a NaN or infinity after it, L for the logits, -1 if none; written by rank 0 */
 };
 
 /* Private to a thread: a normalised vector, its six shifted mixes, activated low-rank vectors, and one head's key and output. */
 struct own {
-    float *u;           /* [C] */
-    float *mix[6];      /* [C] in the order r w k v a g */
-    float *low;         /* [Rw + Ra + Rv + Rg] */
-    float *kk, *b, *y;  /* [N] */
+    float *u;          /* [C] */
+    float *mix[6];     /* [C] in the order r w k v a g */
+    float *low;        /* [Rw + Ra + Rv + Rg] */
+    float *kk, *b, *y; /* [N] */
 };
 
 /* Rounded up to whole cache lines, so that no two buffers share one. */

@@ -273,7 +273,8 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling 
 
     for (size_t i = 0; i < outer_weight_count; i++) {
         const struct weight_spec *spec = &outer_weights[i];
-        const bool ln0 = spec->offset == offsetof(struct outer, ln0_weight) || spec->offset == offsetof(struct outer, ln0_bias);
+        const bool ln0 =
+            spec->offset == offsetof(struct outer, ln0_weight) || spec->offset == offsetof(struct outer, ln0_bias);
         char name[160];
         names_full(name, sizeof name, spelling, spec, -1);
         if (ln0 && spelling->naming != NAMING_BLINKDL && !tensors_find(model->index, name))
@@ -282,7 +283,8 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling 
             goto done;
     }
     if (!model->outer.ln0_weight != !model->outer.ln0_bias) {
-        status = fail(err, RWKV7_ERR_MODEL, "%s: the norm of the embedding has only one of weight and bias", model->path);
+        status =
+            fail(err, RWKV7_ERR_MODEL, "%s: the norm of the embedding has only one of weight and bias", model->path);
         goto done;
     }
     for (int layer = 0; layer < model->shape.layers; layer++)

@@ -6,11 +6,11 @@
 #include "rwkv7.h"
 
 struct golden {
-    const char *model;       /* path of the weights */
+    const char *model; /* path of the weights */
     struct tensor_index *index;
-    int count;               /* T */
-    const uint32_t *tokens;  /* [T] */
-    const float *logits;     /* [T][V] */
+    int count;              /* T */
+    const uint32_t *tokens; /* [T] */
+    const float *logits;    /* [T][V] */
     const float *att_prev, *wkv, *ffn_prev;
     int greedy_count;
     const uint32_t *greedy;

@@ -202,7 +202,8 @@ static void test_same_bits(void)
             model = load(rt, g.model);
             for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c++) {
                 float *got = run_chunks(model, &g, chunks[c], &end);
-                CHECK_MSG(memcmp(got, want, bytes) == 0, "%s: chunks of %d, %d threads", g.model, chunks[c], threads[t]);
+                CHECK_MSG(memcmp(got, want, bytes) == 0, "%s: chunks of %d, %d threads", g.model, chunks[c],
+                          threads[t]);
                 CHECK_MSG(snapshot_equal(&end, &want_end), "%s: state, chunks of %d", g.model, chunks[c]);
                 snapshot_free(&end);
                 free(got);
@@ -329,7 +330,8 @@ static void test_trained(void)
                                            {"seq2.tokens", "seq2.logits"},
                                            {"seq3.tokens", "seq3.logits"}};
     for (int i = 0; i < 4; i++) {
-        const struct tensor *tokens = tensors_find(expected, names[i][0]), *logits = tensors_find(expected, names[i][1]);
+        const struct tensor *tokens = tensors_find(expected, names[i][0]),
+                            *logits = tensors_find(expected, names[i][1]);
         CHECK(tokens && logits);
         if (!tokens || !logits)
             break;
