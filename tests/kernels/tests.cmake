@@ -1,0 +1,1 @@
+rwkv7_add_test(test_kernels kernels/test_kernels.c)
