@@ -37,7 +37,7 @@ function(rwkv7_find_library name module header)
   endif()
 endfunction()
 
-rwkv7_find_library(OpenBLAS openblas cblas.h openblasp openblas) # Fedora's plain libopenblas has no threads
+rwkv7_find_library(OpenBLAS openblas cblas.h openblasp openblas) # where both exist, the one that threads may share
 rwkv7_find_library(cJSON libcjson cjson/cJSON.h cjson)
 rwkv7_find_library(utf8proc libutf8proc utf8proc.h utf8proc)
 
