@@ -225,8 +225,8 @@ RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, 
 
 /*
  * Greedy longest match from the left. Writes at most `room` ids and reports how many, and how many bytes of `text` they
- * cover. With `final` false it stops where the next token could still change with more text (less than max_length bytes
- * left), so that a long text can be fed piece by piece: keep the uncovered bytes and put the next piece behind them. With
+ * cover. With `final` false it stops where the next token could still change with more text (fewer than max_length bytes
+ * from the end), so that a long text can be fed piece by piece: keep the uncovered bytes and put the next piece behind them. With
  * `final` true and room >= size all of the text is covered. A byte that no token starts with (vocabularies without all 256
  * single bytes) is RWKV7_ERR_VOCAB.
  */
