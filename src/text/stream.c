@@ -128,7 +128,8 @@ static bool release(struct rwkv7_stream *s, size_t n, bool final)
     }
     if (!append(&s->text, s->pending.bytes + plain, at - plain))
         return false;
-    memmove(s->pending.bytes, s->pending.bytes + at, s->pending.length - at);
+    if (at > 0)
+        memmove(s->pending.bytes, s->pending.bytes + at, s->pending.length - at);
     s->pending.length -= at;
     return true;
 }
