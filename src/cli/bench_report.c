@@ -1,0 +1,162 @@
+/* bench_report.c - the results of `rwkv7 bench` as a table, as CSV or as JSON. See bench.h. */
+#include <stdio.h>
+
+#include "cli/bench.h"
+
+static const char *model_name(const struct bench_report *r)
+{
+    return r->args->shape ? r->args->shape : r->info->path;
+}
+
+static const char *math_name(const struct bench_report *r)
+{
+    return r->args->math == RWKV7_MATH_BLAS ? "blas" : "exact";
+}
+
+/* Bytes per second that decoding reads. */
+static double read_rate(const struct bench_report *r, const struct measurement *m)
+{
+    return m->rate.median * (double)r->info->step_bytes;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ table */
+
+static void table_begin(const struct bench_report *r)
+{
+    char types[64], step[16];
+    printf("model    %s%s: %s\n", model_name(r), r->args->shape ? ", random weights" : "", types_text(r->info, types));
+    printf("kernels  %s, %s math; %s read per token\n", r->cpu, math_name(r),
+           scaled_text((double)r->info->step_bytes, "B", step));
+    printf("runs     %d of each; the median, the slowest and the fastest\n\n", r->args->repetitions);
+    printf("threads  test            tok/s    least     most  ms/tok    GB/s   of GB/s\n");
+}
+
+static void table_add(const struct bench_report *r, const struct measurement *m)
+{
+    printf("%7d  %-7s %5d %8.1f %8.1f %8.1f %7.2f", m->threads, m->decode ? "decode" : "prefill", m->tokens,
+           m->rate.median, m->rate.least, m->rate.most, 1000 / m->rate.median);
+    if (m->decode)
+        printf(" %7.1f  %3.0f%% of %.1f (%.1f at best)", 1e-9 * read_rate(r, m), 100 * read_rate(r, m) / m->read.median,
+               1e-9 * m->read.median, 1e-9 * m->read.most);
+    putchar('\n');
+}
+
+/* -------------------------------------------------------------------------------------------------------------- CSV */
+
+/* RFC 4180: a field in quotes, quotes in it doubled. */
+static void csv_text(const char *text)
+{
+    putchar('"');
+    for (; *text; text++)
+        printf(*text == '"' ? "\"%c" : "%c", *text);
+    putchar('"');
+}
+
+static void csv_begin(void)
+{
+    printf("model,types,parameters,kernels,math,threads,test,tokens,context,repetitions,tok_s,tok_s_least,tok_s_most,"
+           "bytes_per_token,bytes_s,read_bytes_s,read_bytes_s_most,read_share\n");
+}
+
+static void csv_add(const struct bench_report *r, const struct measurement *m)
+{
+    char types[64];
+    csv_text(model_name(r));
+    putchar(',');
+    csv_text(types_text(r->info, types));
+    printf(",%llu,%s,%s,%d,%s,%d,%d,%d,%.4f,%.4f,%.4f", (unsigned long long)r->info->parameters, r->cpu, math_name(r),
+           m->threads, m->decode ? "decode" : "prefill", m->tokens, m->decode ? r->args->context : 0,
+           r->args->repetitions, m->rate.median, m->rate.least, m->rate.most);
+    if (m->decode)
+        printf(",%llu,%.0f,%.0f,%.0f,%.4f\n", (unsigned long long)r->info->step_bytes, read_rate(r, m), m->read.median,
+               m->read.most, read_rate(r, m) / m->read.median);
+    else
+        printf(",,,,,\n");
+}
+
+/* ------------------------------------------------------------------------------------------------------------- JSON */
+
+static void json_begin(struct bench_report *r)
+{
+    char types[64];
+    r->json = cJSON_CreateObject();
+    cJSON_AddStringToObject(r->json, "version", rwkv7_version());
+    cJSON_AddStringToObject(r->json, "model", model_name(r));
+    cJSON_AddBoolToObject(r->json, "random_weights", r->args->shape != NULL);
+    cJSON_AddStringToObject(r->json, "types", types_text(r->info, types));
+    cJSON_AddNumberToObject(r->json, "parameters", (double)r->info->parameters);
+    cJSON_AddNumberToObject(r->json, "bytes_per_token", (double)r->info->step_bytes);
+    cJSON_AddStringToObject(r->json, "kernels", r->cpu);
+    cJSON_AddStringToObject(r->json, "math", math_name(r));
+    cJSON_AddNumberToObject(r->json, "repetitions", r->args->repetitions);
+    r->results = cJSON_AddArrayToObject(r->json, "results");
+}
+
+static void json_spread(cJSON *to, const char *name, const struct spread *s)
+{
+    cJSON *const o = cJSON_AddObjectToObject(to, name);
+    cJSON_AddNumberToObject(o, "median", s->median);
+    cJSON_AddNumberToObject(o, "least", s->least);
+    cJSON_AddNumberToObject(o, "most", s->most);
+}
+
+static void json_add(const struct bench_report *r, const struct measurement *m)
+{
+    cJSON *const o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "test", m->decode ? "decode" : "prefill");
+    cJSON_AddNumberToObject(o, "threads", m->threads);
+    cJSON_AddNumberToObject(o, "tokens", m->tokens);
+    json_spread(o, "tokens_per_second", &m->rate);
+    if (m->decode) {
+        cJSON_AddNumberToObject(o, "context", r->args->context);
+        cJSON_AddNumberToObject(o, "bytes_per_second", read_rate(r, m));
+        json_spread(o, "machine_bytes_per_second", &m->read);
+        cJSON_AddNumberToObject(o, "read_share", read_rate(r, m) / m->read.median);
+    }
+    cJSON_AddItemToArray(r->results, o);
+}
+
+/* ------------------------------------------------------------------------------------------------------------------- */
+
+int bench_report_begin(struct bench_report *r)
+{
+    if (r->begun)
+        return DONE;
+    r->begun = true;
+    switch (r->format) {
+    case BENCH_TABLE:
+        table_begin(r);
+        break;
+    case BENCH_CSV:
+        csv_begin();
+        break;
+    case BENCH_JSON:
+        json_begin(r);
+        break;
+    }
+    return out_flush();
+}
+
+int bench_report_add(struct bench_report *r, const struct measurement *m)
+{
+    switch (r->format) {
+    case BENCH_TABLE:
+        table_add(r, m);
+        break;
+    case BENCH_CSV:
+        csv_add(r, m);
+        break;
+    case BENCH_JSON:
+        json_add(r, m);
+        break;
+    }
+    return out_flush();
+}
+
+int bench_report_end(struct bench_report *r, int code)
+{
+    if (r->json && code == DONE)
+        return out_json(r->json);
+    cJSON_Delete(r->json);
+    return code;
+}

@@ -1,0 +1,235 @@
+/* common.c - see common.h. */
+#include "cli/common.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/lookup.h"
+#include "cli/terminal.h"
+
+/* --------------------------------------------------------------------------------------------------------- messages */
+
+static void print_message(const char *fmt, va_list list)
+{
+    char message[1024];
+    vsnprintf(message, sizeof message, fmt, list);
+    /* Words of the command line may be in it: a message is one line and holds no escape sequence. */
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
+    progress_clear();
+    out_end_line();
+    fprintf(stderr, "rwkv7: %s\n", message);
+}
+
+int complain(int code, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    print_message(fmt, list);
+    va_end(list);
+    return code;
+}
+
+int complain_usage(const struct command *command, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    print_message(fmt, list);
+    va_end(list);
+    fprintf(stderr, "Try 'rwkv7 help%s%s'.\n", command ? " " : "", command ? command->name : "");
+    return MISUSED;
+}
+
+int report(const struct rwkv7_error *err)
+{
+    int code = FAILED;
+    switch (err->status) {
+    case RWKV7_OK:
+        return DONE;
+    case RWKV7_ERR_IO:
+    case RWKV7_ERR_MEMORY:
+    case RWKV7_ERR_NUMERIC:
+        code = FAILED;
+        break;
+    case RWKV7_ERR_USAGE:
+        code = MISUSED;
+        break;
+    case RWKV7_ERR_MODEL:
+    case RWKV7_ERR_VOCAB:
+    case RWKV7_ERR_STATE:
+        code = REJECTED;
+        break;
+    }
+    return complain(code, "%s", err->message);
+}
+
+const char *scaled_text(double value, const char *unit, char text[16])
+{
+    static const char prefixes[] = " KMGT";
+    size_t i = 0;
+    while (value >= 999.5 && prefixes[i + 1]) {
+        value /= 1000;
+        i++;
+    }
+    const int decimals = i == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+    snprintf(text, 16, "%.*f%s%.*s%s", decimals, value, i > 0 || *unit ? " " : "", i > 0, &prefixes[i], unit);
+    return text;
+}
+
+const char *types_text(const struct rwkv7_model_info *info, char text[64])
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int type = 0; type < RWKV7_TYPES; type++) {
+        char number[16];
+        if (info->type_parameters[type] > 0)
+            used += (size_t)snprintf(text + used, 64 - used, "%s%s %s", used > 0 ? ", " : "",
+                                     rwkv7_type_name((enum rwkv7_type)type),
+                                     scaled_text((double)info->type_parameters[type], "", number));
+    }
+    return text;
+}
+
+/* -------------------------------------------------------------------------------------------------- standard output */
+
+static bool line_open; /* what was written last did not end a line */
+
+static int out_failed(void)
+{
+    if (errno == EPIPE)
+        return CLOSED;
+    return complain(FAILED, "cannot write to standard output: %s", strerror(errno));
+}
+
+int out_write(const void *data, size_t size)
+{
+    if (fwrite(data, 1, size, stdout) != size)
+        return out_failed();
+    if (size > 0)
+        line_open = ((const char *)data)[size - 1] != '\n';
+    return DONE;
+}
+
+void out_end_line(void)
+{
+    if (line_open && isatty(STDOUT_FILENO)) {
+        putchar('\n');
+        fflush(stdout);
+    }
+    line_open = false;
+}
+
+int out_flush(void)
+{
+    return fflush(stdout) == 0 ? DONE : out_failed();
+}
+
+int out_json(cJSON *json)
+{
+    char *const text = json ? cJSON_Print(json) : NULL;
+    int code = text ? out_write(text, strlen(text)) : complain(FAILED, "out of memory for JSON");
+    if (code == DONE)
+        code = out_write("\n", 1);
+    cJSON_free(text);
+    cJSON_Delete(json);
+    return code;
+}
+
+int out_close(void)
+{
+    return fclose(stdout) == 0 ? DONE : out_failed();
+}
+
+/* ----------------------------------------------------------------------------------------------------- interruption */
+
+volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+void interrupt_catch(void)
+{
+    /* SA_RESETHAND: the second one finds the default action. No SA_RESTART: a read that waits for input gives up. */
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- engine */
+
+int engine_open_runtime(struct engine *e, const struct args *args, int threads)
+{
+    const struct rwkv7_runtime_options machine = {
+        .threads = threads, .cpu = args->cpu, .math = (enum rwkv7_math)args->math};
+    struct rwkv7_error err;
+    return rwkv7_runtime_create(&machine, &e->runtime, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+static void show_loading(void *arg, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    progress_show("loading", (double)done / (double)total, 1e-9 * (double)done, "GB");
+}
+
+int engine_open_model(struct engine *e, const struct args *args)
+{
+    const struct rwkv7_model_options loading = {.progress = show_loading};
+    struct rwkv7_error err;
+    char path[PATH_ROOM];
+    size_t size;
+
+    enum rwkv7_status status = model_find(args, path, &err);
+    if (status == RWKV7_OK && *path) {
+        status = rwkv7_model_open(e->runtime, path, &loading, &e->model, &err);
+    } else if (status == RWKV7_OK) {
+        const void *const image = rwkv7_builtin_model(&size);
+        status = rwkv7_model_open_memory(e->runtime, image, size, "(built in)", &e->model, &err);
+    }
+    progress_clear();
+    return status == RWKV7_OK ? DONE : report(&err);
+}
+
+enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err)
+{
+    char model[PATH_ROOM], path[PATH_ROOM];
+    size_t size;
+
+    const bool found = model_find(args, model, err) == RWKV7_OK;
+    enum rwkv7_status status = vocab_find(args, found ? model : NULL, path, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (*path) {
+        snprintf(e->vocab_name, sizeof e->vocab_name, "%s", path);
+        status = rwkv7_tokenizer_open(path, &e->tokenizer, err);
+    } else {
+        const char *const text = rwkv7_builtin_vocab(&size);
+        snprintf(e->vocab_name, sizeof e->vocab_name, "(built in)");
+        status = rwkv7_tokenizer_open_memory(text, size, e->vocab_name, &e->tokenizer, err);
+    }
+    if (status == RWKV7_OK && e->model)
+        status = rwkv7_tokenizer_check(e->tokenizer, rwkv7_model_info(e->model)->shape.vocab, err);
+    return status;
+}
+
+int engine_open_vocab(struct engine *e, const struct args *args)
+{
+    struct rwkv7_error err;
+    const enum rwkv7_status status = engine_try_vocab(e, args, &err);
+    return status == RWKV7_OK ? DONE : report(&err);
+}
+
+void engine_close(struct engine *e)
+{
+    rwkv7_tokenizer_close(e->tokenizer);
+    rwkv7_model_close(e->model);
+    rwkv7_runtime_close(e->runtime);
+    *e = (struct engine){0};
+}

@@ -1,0 +1,71 @@
+/*
+ * common.h - what the commands share: messages and exit codes, standard output, interruption, and opening things.
+ *
+ * A function that returns an int returns an exit code, and has printed its message when that is not DONE.
+ */
+#ifndef CLI_COMMON_H
+#define CLI_COMMON_H
+
+#include <cjson/cJSON.h>
+#include <signal.h>
+
+#include "cli/args.h"
+
+enum exit_code {
+    DONE = 0,
+    FAILED = 1,   /* while running: input or output, memory, numbers */
+    MISUSED = 2,  /* the command line */
+    REJECTED = 3, /* a model, vocabulary or state file */
+    INTERRUPTED = 130,
+    CLOSED = -1, /* nobody reads standard output any more: end quietly; main() makes it 0 */
+};
+
+/* Prints "rwkv7: message" and returns `code`. */
+int complain(int code, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+/* The same for a mistake on the command line: adds where help is, returns MISUSED. `command` may be NULL. */
+int complain_usage(const struct command *command, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+/* Prints an error of the library; the exit code that belongs to its status. */
+int report(const struct rwkv7_error *err);
+
+/* Standard output. DONE, CLOSED, or a message and FAILED. */
+int out_write(const void *data, size_t size);
+int out_flush(void);
+void out_end_line(void);   /* on a terminal, when the cursor is not at the start of a line: other text follows */
+int out_json(cJSON *json); /* takes it; NULL: out of memory */
+int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
+
+/* From now on ^C only sets `interrupted`; the second one kills. */
+void interrupt_catch(void);
+extern volatile sig_atomic_t interrupted;
+
+/* Everything a command may need open. Zeroed before use. */
+struct engine {
+    struct rwkv7_runtime *runtime;
+    struct rwkv7_model *model;
+    struct rwkv7_tokenizer *tokenizer;
+    char vocab_name[1024]; /* where the tokenizer came from */
+};
+
+int engine_open_runtime(struct engine *e, const struct args *args, int threads);
+int engine_open_model(struct engine *e, const struct args *args);
+/*
+ * The vocabulary of the arguments; when a model is open, checked against it. `try` prints nothing. Its failure may leave the
+ * tokenizer open: then it was found and does not fit.
+ */
+int engine_open_vocab(struct engine *e, const struct args *args);
+enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err);
+void engine_close(struct engine *e);
+
+/* "412 MB", "1.53 G": three digits or more, decimal prefixes. */
+const char *scaled_text(double value, const char *unit, char text[16]);
+/* "bf16 1.53 G, f32 123 K": the parameters of a model by type. */
+const char *types_text(const struct rwkv7_model_info *info, char text[64]);
+
+int run_command(const struct args *args);
+int bench_command(const struct args *args);
+int info_command(const struct args *args);
+int tokenize_command(const struct args *args);
+int logits_command(const struct args *args);
+int help_command(const struct args *args);
+
+#endif

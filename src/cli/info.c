@@ -1,0 +1,136 @@
+/* info.c - `rwkv7 info`: what a model is and what it needs. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "cli/common.h"
+
+/* What is known of the vocabulary. */
+struct finding {
+    bool found, fits;
+    const char *path;
+    uint32_t ids;
+    const char *why; /* it was not found or does not fit */
+};
+
+/* Text of a file, without what a terminal would obey. */
+static void print_plain(const char *text)
+{
+    for (; *text; text++)
+        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+static void print_text(const struct rwkv7_model *model, const struct finding *vocab)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(model);
+    const struct rwkv7_shape *const s = &info->shape;
+    char text[64], number[16], copied[16], session[16];
+
+    printf("model       ");
+    print_plain(info->path);
+    printf("\nformat      %s, %s names, %s\n", info->container, info->naming, info->version);
+    printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
+    printf("layers      %d\n", s->layers);
+    printf("channels    %d: %d heads of %d\n", s->channels, s->heads, s->head_size);
+    printf("mixing      %d wide\n", s->ffn);
+    printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
+    printf("tokens      %d\n", s->vocab);
+    printf("vocabulary  ");
+    if (vocab->found) {
+        print_plain(vocab->path);
+        printf(": %" PRIu32 " ids, %s\n", vocab->ids, vocab->fits ? "fits" : "does not fit");
+    } else {
+        print_plain(vocab->why);
+        putchar('\n');
+    }
+    printf("memory      weights %s, of which %s copied; each session %s\n",
+           scaled_text((double)info->weight_bytes, "B", number), scaled_text((double)info->copied_bytes, "B", copied),
+           scaled_text((double)info->session_bytes, "B", session));
+    printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
+    printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
+    const char *key, *value;
+    for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++) {
+        printf("%s", i == 0 ? "metadata    " : "            ");
+        print_plain(key);
+        printf(": ");
+        print_plain(value);
+        putchar('\n');
+    }
+}
+
+static cJSON *shape_json(const struct rwkv7_shape *s)
+{
+    cJSON *const o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "vocab", s->vocab);
+    cJSON_AddNumberToObject(o, "layers", s->layers);
+    cJSON_AddNumberToObject(o, "channels", s->channels);
+    cJSON_AddNumberToObject(o, "heads", s->heads);
+    cJSON_AddNumberToObject(o, "head_size", s->head_size);
+    cJSON_AddNumberToObject(o, "ffn", s->ffn);
+    cJSON_AddNumberToObject(o, "rank_w", s->rank_w);
+    cJSON_AddNumberToObject(o, "rank_a", s->rank_a);
+    cJSON_AddNumberToObject(o, "rank_v", s->rank_v);
+    cJSON_AddNumberToObject(o, "rank_g", s->rank_g);
+    return o;
+}
+
+static cJSON *vocab_json(const struct finding *vocab)
+{
+    cJSON *const o = cJSON_CreateObject();
+    if (vocab->found) {
+        cJSON_AddStringToObject(o, "path", vocab->path);
+        cJSON_AddNumberToObject(o, "ids", vocab->ids);
+    }
+    cJSON_AddBoolToObject(o, "fits", vocab->fits);
+    if (!vocab->fits)
+        cJSON_AddStringToObject(o, "problem", vocab->why);
+    return o;
+}
+
+static int print_info_json(const struct rwkv7_model *model, const struct finding *vocab)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(model);
+    cJSON *const o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "path", info->path);
+    cJSON_AddStringToObject(o, "container", info->container);
+    cJSON_AddStringToObject(o, "naming", info->naming);
+    cJSON_AddStringToObject(o, "version", info->version);
+    cJSON_AddItemToObject(o, "shape", shape_json(&info->shape));
+    cJSON_AddNumberToObject(o, "parameters", (double)info->parameters);
+    cJSON *const types = cJSON_AddObjectToObject(o, "types");
+    for (int type = 0; type < RWKV7_TYPES; type++)
+        if (info->type_parameters[type] > 0)
+            cJSON_AddNumberToObject(types, rwkv7_type_name((enum rwkv7_type)type), (double)info->type_parameters[type]);
+    cJSON_AddNumberToObject(o, "tensors", (double)info->tensors);
+    cJSON_AddNumberToObject(o, "ignored_tensors", (double)info->ignored_tensors);
+    cJSON_AddNumberToObject(o, "weight_bytes", (double)info->weight_bytes);
+    cJSON_AddNumberToObject(o, "copied_bytes", (double)info->copied_bytes);
+    cJSON_AddNumberToObject(o, "session_bytes", (double)info->session_bytes);
+    cJSON_AddNumberToObject(o, "step_bytes", (double)info->step_bytes);
+    cJSON_AddItemToObject(o, "vocabulary", vocab_json(vocab));
+    cJSON *const metadata = cJSON_AddObjectToObject(o, "metadata");
+    const char *key, *value;
+    for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++)
+        cJSON_AddStringToObject(metadata, key, value);
+    return out_json(o);
+}
+
+int info_command(const struct args *args)
+{
+    struct engine engine = {0};
+    struct rwkv7_error err;
+    int code = engine_open_runtime(&engine, args, 0);
+    if (code == DONE)
+        code = engine_open_model(&engine, args);
+    if (code == DONE) {
+        struct finding vocab = {.path = engine.vocab_name, .why = err.message};
+        vocab.fits = engine_try_vocab(&engine, args, &err) == RWKV7_OK;
+        vocab.found = engine.tokenizer != NULL;
+        vocab.ids = vocab.found ? rwkv7_tokenizer_size(engine.tokenizer) : 0;
+        if (args->json)
+            code = print_info_json(engine.model, &vocab);
+        else
+            print_text(engine.model, &vocab);
+    }
+    engine_close(&engine);
+    return code;
+}

@@ -1,0 +1,25 @@
+/* input.h - bytes from a file, from standard input or from the command line, all alike; and token ids written in them. */
+#ifndef CLI_INPUT_H
+#define CLI_INPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct input {
+    const char *name; /* in messages */
+    int fd;           /* -1: `text` */
+    const char *text;
+    size_t left; /* bytes of text */
+};
+
+void input_text(struct input *in, const char *name, const char *text);
+/* "-" is standard input. */
+int input_open(struct input *in, const char *path);
+void input_close(struct input *in);
+/* Waits for the next bytes, at most `room`. *got is 0 at the end, and when interrupted. */
+int input_read(struct input *in, char *to, size_t room, size_t *got);
+
+/* Calls `take` for every id up to the end; ids are separated by spaces, line breaks or commas. Stops when it is not DONE. */
+int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg);
+
+#endif

@@ -1,0 +1,138 @@
+/* lookup.c - see lookup.h. */
+#include "cli/lookup.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEMO_MODEL "rwkv7-demo.safetensors"
+#define WORLD_VOCAB "rwkv_vocab_v20230424.txt"
+
+static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...)
+    RWKV7_PRINTF(3, 4);
+static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    err->status = status;
+    vsnprintf(err->message, sizeof err->message, fmt, list);
+    va_end(list);
+    return status;
+}
+
+/* Composes a path; true when something is there. */
+static bool there(char path[PATH_ROOM], const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static bool there(char path[PATH_ROOM], const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    const int n = vsnprintf(path, PATH_ROOM, fmt, list);
+    va_end(list);
+    return n > 0 && n < PATH_ROOM && access(path, F_OK) == 0;
+}
+
+/* The user's data folder and a file in it. */
+static bool in_user_folder(char path[PATH_ROOM], const char *name)
+{
+    const char *const data = getenv("XDG_DATA_HOME"), *const home = getenv("HOME");
+    if (data && data[0] == '/') /* the XDG specification: anything else is to be ignored */
+        return there(path, "%s/rwkv7/%s", data, name);
+    return home && there(path, "%s/.local/share/rwkv7/%s", home, name);
+}
+
+enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    size_t size;
+    if (args->model) {
+        if (snprintf(path, PATH_ROOM, "%s", args->model) >= PATH_ROOM)
+            return failed(err, RWKV7_ERR_USAGE, "the path of the model is longer than %d bytes", PATH_ROOM - 1);
+        return RWKV7_OK;
+    }
+    if (rwkv7_builtin_model(&size)) {
+        path[0] = '\0';
+        return RWKV7_OK;
+    }
+    if (there(path, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(path, DEMO_MODEL))
+        return RWKV7_OK;
+    return failed(
+        err, RWKV7_ERR_MODEL,
+        "no model: none was compiled in or installed; download RWKV-7 weights in safetensors form and name them "
+        "with -m FILE or RWKV7_MODEL");
+}
+
+/* The only file of a folder that is called *vocab*.txt. */
+static enum rwkv7_status only_vocab(const char *folder, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    DIR *const entries = opendir(folder);
+    path[0] = '\0';
+    if (!entries)
+        return status;
+    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+        const char *const ending = strrchr(entry->d_name, '.');
+        if (entry->d_name[0] == '.' || !strstr(entry->d_name, "vocab") || strcmp(ending ? ending : "", ".txt") != 0)
+            continue;
+        if (path[0]) {
+            status = failed(err, RWKV7_ERR_VOCAB, "%.150s holds several vocabularies; choose one with --vocab", folder);
+            break;
+        }
+        if (!there(path, "%s/%s", folder, entry->d_name))
+            path[0] = '\0';
+    }
+    closedir(entries);
+    return status;
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Sets path to "" when there is none beside the model. */
+static enum rwkv7_status vocab_beside(const char *model, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    const char *const slash = strrchr(model, '/'), *const name = slash ? slash + 1 : model;
+    char folder[PATH_ROOM];
+    if (is_folder(model)) {
+        snprintf(folder, sizeof folder, "%s", model);
+    } else {
+        const char *const dot = strrchr(name, '.');
+        if (there(path, "%.*s.vocab.txt", (int)(dot ? dot - model : (long)strlen(model)), model))
+            return RWKV7_OK;
+        /* "/" and not "", when the model lies in the root */
+        snprintf(folder, sizeof folder, "%.*s", slash > model ? (int)(slash - model) : 1, slash ? model : ".");
+    }
+    if (there(path, "%s/%s", folder, WORLD_VOCAB))
+        return RWKV7_OK;
+    return only_vocab(folder, path, err);
+}
+
+enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    size_t size;
+    path[0] = '\0';
+    if (args->vocab) {
+        if (snprintf(path, PATH_ROOM, "%s", args->vocab) >= PATH_ROOM)
+            return failed(err, RWKV7_ERR_USAGE, "the path of the vocabulary is longer than %d bytes", PATH_ROOM - 1);
+        return RWKV7_OK;
+    }
+    if (model && *model) {
+        const enum rwkv7_status status = vocab_beside(model, path, err);
+        if (status != RWKV7_OK || path[0])
+            return status;
+    }
+    if ((!model || *model) && in_user_folder(path, WORLD_VOCAB))
+        return RWKV7_OK;
+    path[0] = '\0';
+    if (rwkv7_builtin_vocab(&size))
+        return RWKV7_OK;
+    return failed(err, RWKV7_ERR_VOCAB, "no vocabulary found%s%.150s; name one with --vocab FILE", model ? " for " : "",
+                  !model   ? ""
+                  : *model ? model
+                           : "the built-in model");
+}

@@ -1,0 +1,80 @@
+/*
+ * main.c - rwkv7, the program: finds the command and runs it. The commands see nothing of the engine but rwkv7.h, so what they
+ * can do, any program that links the library can do.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/common.h"
+
+/* A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. */
+static void on_bus_error(int signal_number)
+{
+    static const char message[] = "rwkv7: a file that is in use was cut short, or could not be read\n";
+    (void)signal_number;
+    const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
+    _exit(FAILED);
+}
+
+static void set_signals(void)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGPIPE, &action, NULL); /* write() says EPIPE instead */
+    action.sa_handler = on_bus_error;
+    sigaction(SIGBUS, &action, NULL);
+}
+
+static int print_version(void)
+{
+    struct engine e = {0};
+    const struct args args = {.cpu = getenv("RWKV7_CPU")};
+    const int code = engine_open_runtime(&e, &args, 0);
+    if (code != DONE)
+        return code;
+    printf("rwkv7 %s\n", rwkv7_version());
+    printf("kernels: %s (here: %s), threads: %d\n", rwkv7_runtime_cpu(e.runtime), rwkv7_runtime_cpus(),
+           rwkv7_runtime_threads(e.runtime));
+    for (int i = 0; rwkv7_build_info(i); i++)
+        printf("%s\n", rwkv7_build_info(i));
+    engine_close(&e);
+    return DONE;
+}
+
+static int run(int argc, char **argv)
+{
+    struct args args;
+    if (argc < 2) {
+        help_print(NULL, stderr);
+        return MISUSED;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return print_version();
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        help_print(NULL, stdout);
+        return DONE;
+    }
+    const struct command *const command = command_find(argv[1]);
+    if (!command)
+        return MISUSED;
+    int code = args_parse(command, argc - 2, argv + 2, &args);
+    if (code == DONE && args.help)
+        help_print(command, stdout);
+    else if (code == DONE)
+        code = command->run(&args);
+    args_free(&args);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    set_signals();
+    int code = run(argc, argv);
+    if (code == DONE)
+        code = out_close();
+    return code == CLOSED ? DONE : code;
+}

@@ -1,0 +1,112 @@
+/* options.c - the tables that are the command line: every command, every option. See args.h. */
+#include "cli/common.h"
+
+enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32 };
+#define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS)
+#define ENGINE (RUN | BENCH | LOGITS)
+#define AT(field) offsetof(struct args, field)
+
+/* clang-format off */
+/* The values that options have: the field of struct args, what the help calls it, its range. */
+#define FLAG(field) {FLAG, AT(field), NULL, 0, 0, NULL}
+#define TEXT(field, argument) {TEXT, AT(field), argument, 0, 0, NULL}
+#define VARIABLE(field, argument, name) {TEXT, AT(field), argument, 0, 0, name}
+#define TEXTS(field, argument) {TEXTS, AT(field), argument, 0, 0, NULL}
+#define CHOICE(field, words) {CHOICE, AT(field), words, 0, 0, NULL}
+#define WHOLE(field, argument, least, most) {WHOLE, AT(field), argument, least, most, NULL}
+#define REAL(field, argument, least, most) {REAL, AT(field), argument, least, most, NULL}
+#define COUNTS(field, argument, least, most) {COUNTS, AT(field), argument, least, most, NULL}
+#define SEED(field, argument) {SEED, AT(field), argument, 0, 0, NULL}
+#define BANS(field, argument) {BANS, AT(field), argument, 0, 0, NULL}
+#define BIASES(field, argument) {BIASES, AT(field), argument, 0, 0, NULL}
+#define HEADING(title, commands) {NULL, 0, commands, {FLAG, 0, NULL, 0, 0, NULL}, NULL, title}
+/* clang-format on */
+
+const struct command command_table[] = {
+    {"run", RUN, "[PROMPT]", "continue a text",
+     "Continues a text. The prompt is standard input, unless that is a terminal, then\n"
+     "the prompt file, then PROMPT, as one text. '-' stands for standard input.",
+     false, run_command},
+    {"bench", BENCH, "", "measure speed",
+     "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
+     "compares the latter with how fast this machine reads memory. With --shape, no\n"
+     "model is needed.",
+     false, bench_command},
+    {"info", INFO, "[MODEL]", "describe a model",
+     "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
+    {"tokenize", TOKENIZE, "[TEXT]", "text to token ids and back",
+     "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
+    {"logits", LOGITS, "[MODEL]", "write logits, to check another implementation",
+     "Feeds token ids to a model, from its zero state, and writes the logits after\n"
+     "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
+     "vocabulary.",
+     true, logits_command},
+    {"help", HELP, "[COMMAND]", "explain a command", "Explains a command.", false, help_command},
+    {NULL, 0, NULL, NULL, NULL, false, NULL},
+};
+
+/* One option, one row: name, letter, commands, value, default, help. */
+/* clang-format off */
+const struct option option_table[] = {
+    {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
+
+    HEADING("Model", ANY_MODEL),
+    {"model", 'm', ANY_MODEL, VARIABLE(model, "FILE", "RWKV7_MODEL"), NULL, "checkpoint or its folder; else the model that ships"},
+    {"vocab", 0, RUN | INFO | TOKENIZE, TEXT(vocab, "FILE"), NULL, "vocabulary; else looked for beside the model"},
+    {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
+    {"type", 0, BENCH, CHOICE(type, "f32|f16|bf16"), "bf16", "type of the random weights"},
+
+    HEADING("Prompt", RUN),
+    {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
+    {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
+    {"bos", 0, RUN, FLAG(bos), NULL, "start with token 0, the document separator"},
+    {"no-bos", 0, RUN, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
+
+    HEADING("Length", RUN),
+    {"tokens", 'n', RUN, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
+    {"stop", 0, RUN, TEXTS(stops, "STRING"), NULL, "end before STRING, in which \\n is a line break; repeatable"},
+    {"ignore-eos", 0, RUN, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
+
+    HEADING("Choice of tokens", RUN),
+    {"temp", 0, RUN, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
+    {"top-p", 0, RUN, REAL(top_p, "P", 0, 1), "0.85", "draw from the likeliest tokens that make up P"},
+    {"top-k", 0, RUN, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
+    {"min-p", 0, RUN, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
+    {"presence", 0, RUN, REAL(presence, "X", -100, 100), "0", "taken off the logit of a token that was used"},
+    {"frequency", 0, RUN, REAL(frequency, "X", -100, 100), "0", "taken off once per use"},
+    {"penalty-decay", 0, RUN, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
+    {"ban", 0, RUN, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
+    {"bias", 0, RUN, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
+    {"seed", 0, RUN, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
+
+    HEADING("Measurement", BENCH),
+    {"prompt", 'p', BENCH, COUNTS(prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
+    {"tokens", 'n', BENCH, WHOLE(tokens, "N", 0, 1 << 24), "64", "tokens to decode; 0: none"},
+    {"context", 0, BENCH, WHOLE(context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
+    {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "of each measurement, after a warm-up"},
+
+    HEADING("Conversion", TOKENIZE),
+    {"decode", 'd', TOKENIZE, FLAG(decode), NULL, "ids to text; ids are separated by spaces or commas"},
+    {"count", 'c', TOKENIZE, FLAG(count), NULL, "only say how many tokens"},
+    {"lines", 'l', TOKENIZE, FLAG(lines), NULL, "one token per line: id, then its text"},
+
+    HEADING("Evaluation", LOGITS),
+    {"tokens", 0, LOGITS, TEXT(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE that holds them"},
+    {"output", 'o', LOGITS, TEXT(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
+    {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
+
+    HEADING("Machine", ENGINE),
+    {"threads", 't', RUN | LOGITS, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
+    {"cpu", 0, ENGINE, VARIABLE(cpu, "TIER", "RWKV7_CPU"), NULL, "use at most this instruction set, see --version"},
+    {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
+
+    HEADING("Output", RUN | BENCH | INFO),
+    {"quiet", 'q', RUN, FLAG(quiet), NULL, "no progress, no summary"},
+    {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
+    {"json", 0, BENCH | INFO, FLAG(json), NULL, "as JSON"},
+    {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
+
+    HEADING(NULL, 0),
+};
+/* clang-format on */
