@@ -1,0 +1,86 @@
+#include "formats/shards.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+#include "formats/json.h"
+#include "formats/sniff.h"
+#include "formats/snippet.h"
+
+#define INDEX_MAX_SIZE 100000000u /* bytes; as much as a header may have */
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct placed_tensor *x = a, *y = b;
+    const int by_file = strcmp(x->file, y->file);
+    return by_file ? by_file : strcmp(x->tensor, y->tensor);
+}
+
+/* Only a file beside the index: a downloaded index must not be able to name any other file of the machine. */
+static bool is_plain_name(const char *name)
+{
+    return *name && !strpbrk(name, "/\\") && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+static enum rwkv7_status read_map(const char *path, const cJSON *map, struct shard_map *out, struct rwkv7_error *err)
+{
+    const struct snippet shown = snippet_path(path);
+    size_t count = 0;
+
+    if (!cJSON_IsObject(map))
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected an object \"weight_map\", found %s", shown.text,
+                    map ? json_kind(map) : "none");
+    if (!map->child)
+        return fail(err, RWKV7_ERR_MODEL, "%s: the weight_map is empty", shown.text);
+    for (const cJSON *entry = map->child; entry; entry = entry->next)
+        count++;
+    out->tensors = mem_alloc(count, sizeof *out->tensors);
+    if (!out->tensors)
+        return fail_memory(err, "the index of tensors");
+    for (const cJSON *entry = map->child; entry; entry = entry->next) {
+        if (!cJSON_IsString(entry))
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected the name of a file, found %s", shown.text,
+                        snippet_name(entry->string).text, json_kind(entry));
+        if (!is_plain_name(entry->valuestring))
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected a file of the same folder, found '%s'",
+                        shown.text, snippet_name(entry->string).text, snippet_name(entry->valuestring).text);
+        out->tensors[out->count++] = (struct placed_tensor){.file = entry->valuestring, .tensor = entry->string};
+    }
+    qsort(out->tensors, count, sizeof *out->tensors, compare_places);
+    for (size_t i = 0; i < count; i++)
+        out->files += i == 0 || strcmp(out->tensors[i - 1].file, out->tensors[i].file) != 0;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status shard_map_open(const char *path, struct shard_map *out, struct rwkv7_error *err)
+{
+    struct file_map file;
+    enum rwkv7_status status;
+
+    memset(out, 0, sizeof *out);
+    if ((status = file_map_open(path, &file, err)) != RWKV7_OK)
+        return status;
+    const struct json_text text = {.file = path, .bytes = file.data, .size = file.size};
+    if (file.size > INDEX_MAX_SIZE)
+        status = fail(err, RWKV7_ERR_MODEL, "%s: expected an index of at most %u bytes, found %zu",
+                      snippet_path(path).text, INDEX_MAX_SIZE, file.size);
+    else if (file.size == 0 || file.data[0] != '{')
+        status = sniff(file.data, file.size, path, err);
+    if (status == RWKV7_OK)
+        status = json_parse(&text, &out->tree, err);
+    if (status == RWKV7_OK)
+        status = read_map(path, cJSON_GetObjectItemCaseSensitive(out->tree, "weight_map"), out, err);
+    if (status != RWKV7_OK)
+        shard_map_close(out);
+    file_map_close(&file);
+    return status;
+}
+
+void shard_map_close(struct shard_map *map)
+{
+    mem_free(map->tensors);
+    cJSON_Delete(map->tree);
+    memset(map, 0, sizeof *map);
+}

@@ -1,0 +1,168 @@
+#include "formats/sniff.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <utf8proc.h>
+
+#include "formats/snippet.h"
+
+/* Formats that begin with fixed bytes. */
+static const struct magic {
+    const char *bytes;
+    size_t length;
+    const char *found;
+} magics[] = {
+    {"GGUF", 4, "a GGUF file; this program reads safetensors"},
+    {"fmgg", 4, "a ggml file of rwkv.cpp; this program reads safetensors"}, /* 'ggmf', little-endian */
+    {"lmgg", 4, "a ggml file; this program reads safetensors"},
+    {"tjgg", 4, "a ggml file; this program reads safetensors"},
+    {"algg", 4, "a ggml adapter; this program reads safetensors"},
+    {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14,
+     "an old PyTorch checkpoint (a pickle); convert it to safetensors"},
+    {"\x80\x02", 2, "a Python pickle; this program reads safetensors"},
+    {"\x80\x03", 2, "a Python pickle; this program reads safetensors"},
+    {"\x80\x04", 2, "a Python pickle; this program reads safetensors"},
+    {"\x80\x05", 2, "a Python pickle; this program reads safetensors"},
+    {"\x1f\x8b", 2, "a gzip archive; unpack it first"},
+    {"\x28\xb5\x2f\xfd", 4, "a zstd archive; unpack it first"},
+    {"\xfd\x37zXZ\0", 6, "an xz archive; unpack it first"},
+    {"BZh", 3, "a bzip2 archive; unpack it first"},
+    {"7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive; unpack it first"},
+    {"\x93NUMPY", 6, "a NumPy array (.npy); this program reads safetensors"},
+    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file; this program reads safetensors"},
+    {"\x7f"
+     "ELF",
+     4, "a program, not a model"},
+    {"%PDF-", 5, "a PDF document, not a model"},
+    {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "zeros, as a download leaves that did not finish"},
+};
+
+static bool starts_with(const uint8_t *data, size_t size, const char *bytes, size_t length)
+{
+    return size >= length && memcmp(data, bytes, length) == 0;
+}
+
+static const char *find_magic(const uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++)
+        if (starts_with(data, size, magics[i].bytes, magics[i].length))
+            return magics[i].found;
+    return NULL;
+}
+
+/* A ZIP's first entry, whose name stands at byte 30, is NAME/data.pkl in a PyTorch checkpoint. */
+static const char *find_zip(const uint8_t *data, size_t size)
+{
+    static const char pickle[] = "data.pkl";
+    const size_t n = sizeof pickle - 1;
+    if (!starts_with(data, size, "PK\3\4", 4))
+        return starts_with(data, size, "PK\5\6", 4) ? "an empty ZIP archive" : NULL;
+    if (size < 30)
+        return "a ZIP archive that was cut";
+    const size_t name = data[26] | (size_t)data[27] << 8;
+    if (name >= n && size >= 30 + name && memcmp(data + 30 + name - n, pickle, n) == 0)
+        return "a PyTorch checkpoint (.pth); convert it to safetensors";
+    return "a ZIP archive; if it is a PyTorch checkpoint (.pth), convert it to safetensors";
+}
+
+/*
+ * What Git checks out in place of a large file when its LFS extension is missing: three lines of text, `version URL`,
+ * `oid sha256:...`, `size N`.
+ */
+static bool is_lfs_pointer(const uint8_t *data, size_t size, unsigned long long *stands_for)
+{
+    static const char version[] = "version https://git-lfs.github.com/spec/";
+    char text[512];
+    if (!starts_with(data, size, version, sizeof version - 1))
+        return false;
+    snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), (const char *)data);
+    const char *line = strstr(text, "\nsize ");
+    *stands_for = 0;
+    if (line)
+        sscanf(line, "\nsize %19llu", stands_for);
+    return true;
+}
+
+/* Is it UTF-8 without control characters, as far as one looks? */
+static bool is_text(const uint8_t *data, size_t size)
+{
+    const size_t looked = size < 512 ? size : 512;
+    size_t at = 0;
+    while (at < looked) {
+        utf8proc_int32_t c;
+        const utf8proc_ssize_t n = utf8proc_iterate(data + at, (utf8proc_ssize_t)(size - at), &c);
+        if (n <= 0 || (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+            return false;
+        at += (size_t)n;
+    }
+    return size > 0;
+}
+
+/* `ID 'literal' LENGTH`, the first line of a vocabulary. */
+static bool is_vocabulary(const uint8_t *data, size_t size)
+{
+    size_t at = 0;
+    while (at < size && data[at] >= '0' && data[at] <= '9')
+        at++;
+    if (at == 0 || at == size || data[at++] != ' ')
+        return false;
+    if (at < size && data[at] == 'b')
+        at++;
+    return at < size && (data[at] == '\'' || data[at] == '"');
+}
+
+static bool is_html(const uint8_t *text, size_t size)
+{
+    static const char *const starts[] = {"<!doctype", "<html", "<?xml", "<head", "<body", "<error"};
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        if (size >= strlen(starts[i]) && strncasecmp((const char *)text, starts[i], strlen(starts[i])) == 0)
+            return true;
+    return false;
+}
+
+static const char *find_text(const uint8_t *data, size_t size)
+{
+    if (!is_text(data, size))
+        return NULL;
+    if (starts_with(data, size, "\xef\xbb\xbf", 3)) {
+        data += 3;
+        size -= 3;
+    }
+    while (size > 0 && (*data == ' ' || *data == '\t' || *data == '\r' || *data == '\n')) {
+        data++;
+        size--;
+    }
+    if (is_html(data, size))
+        return "a web page, probably an error or a login page of the site that it was loaded from";
+    if (size > 0 && (*data == '{' || *data == '['))
+        return "a JSON text; give its folder, the .safetensors file, or a *.safetensors.index.json";
+    if (is_vocabulary(data, size))
+        return "a vocabulary, which is not a model";
+    return "";
+}
+
+enum rwkv7_status sniff(const uint8_t *data, size_t size, const char *file, struct rwkv7_error *err)
+{
+    const struct snippet path = snippet_path(file);
+    unsigned long long stands_for;
+    const char *found;
+
+    if (size == 0)
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected safetensors, found an empty file", path.text);
+    if (is_lfs_pointer(data, size, &stands_for))
+        return fail(
+            err, RWKV7_ERR_MODEL,
+            "%s: expected safetensors, found a Git LFS pointer to a file of %llu bytes; fetch it with `git lfs pull`",
+            path.text, stands_for);
+    if ((found = find_magic(data, size)) == NULL && (found = find_zip(data, size)) == NULL)
+        found = find_text(data, size);
+    if (!found)
+        return RWKV7_OK;
+    if (*found)
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected safetensors, found %s", path.text, found);
+    return fail(err, RWKV7_ERR_MODEL, "%s: expected safetensors, found plain text: '%s'", path.text,
+                snippet_text(data, size, 48).text);
+}

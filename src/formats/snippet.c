@@ -1,0 +1,78 @@
+#include "formats/snippet.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <utf8proc.h>
+
+#define SNIPPET_MOST 80 /* bytes, so that a path, a name and a sentence fit in rwkv7_error.message */
+
+/* The bytes of the first character; *printable: a terminal just shows it. */
+static size_t next_character(const uint8_t *bytes, size_t left, bool *printable)
+{
+    utf8proc_int32_t c;
+    const utf8proc_ssize_t n = utf8proc_iterate(bytes, (utf8proc_ssize_t)left, &c);
+    *printable = false;
+    if (n <= 0)
+        return 1;
+    switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_CC: /* control characters, among them the C1 set that starts escape sequences */
+    case UTF8PROC_CATEGORY_CF: /* invisible: text direction, joiners */
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
+        break;
+    default:
+        *printable = true;
+    }
+    return (size_t)n;
+}
+
+struct snippet snippet_text(const void *bytes, size_t size, size_t most)
+{
+    struct snippet s;
+    const uint8_t *from = bytes;
+    size_t at = 0, used = 0;
+
+    if (most > SNIPPET_MOST)
+        most = SNIPPET_MOST;
+    while (at < size) {
+        bool printable;
+        const size_t n = next_character(from + at, size - at, &printable);
+        const size_t shown = printable ? n : 1;
+        if (used + shown > most)
+            break;
+        if (printable)
+            memcpy(s.text + used, from + at, n);
+        else
+            s.text[used] = '?';
+        used += shown;
+        at += n;
+    }
+    memcpy(s.text + used, at < size ? "..." : "", at < size ? 4 : 1);
+    return s;
+}
+
+struct snippet snippet_name(const char *name)
+{
+    return snippet_text(name, strlen(name), 64);
+}
+
+struct snippet snippet_path(const char *path)
+{
+    struct snippet s;
+    size_t n = strlen(path);
+
+    if (n <= SNIPPET_MOST)
+        return snippet_text(path, n, n);
+    path += n - SNIPPET_MOST;
+    while (((uint8_t)*path & 0xc0) == 0x80) /* not from the middle of a character */
+        path++;
+    s = snippet_text(path, strlen(path), SNIPPET_MOST);
+    n = strlen(s.text);
+    memmove(s.text + 3, s.text, n + 1);
+    memcpy(s.text, "...", 3);
+    return s;
+}

@@ -1,0 +1,295 @@
+#include "formats/tensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/folder.h"
+#include "formats/safetensors.h"
+#include "formats/shards.h"
+#include "formats/snippet.h"
+
+/* -------------------------------------------------------------------------------------------------------------- types */
+
+static const struct {
+    const char *name;
+    unsigned bits;
+} dtypes[DT_COUNT] = {
+    [DT_BOOL] = {"BOOL", 8},
+    [DT_U8] = {"U8", 8},
+    [DT_I8] = {"I8", 8},
+    [DT_F8_E5M2] = {"F8_E5M2", 8},
+    [DT_F8_E4M3] = {"F8_E4M3", 8},
+    [DT_F8_E8M0] = {"F8_E8M0", 8},
+    [DT_F8_E4M3FNUZ] = {"F8_E4M3FNUZ", 8},
+    [DT_F8_E5M2FNUZ] = {"F8_E5M2FNUZ", 8},
+    [DT_F6_E2M3] = {"F6_E2M3", 6},
+    [DT_F6_E3M2] = {"F6_E3M2", 6},
+    [DT_F4] = {"F4", 4},
+    [DT_I16] = {"I16", 16},
+    [DT_U16] = {"U16", 16},
+    [DT_F16] = {"F16", 16},
+    [DT_BF16] = {"BF16", 16},
+    [DT_I32] = {"I32", 32},
+    [DT_U32] = {"U32", 32},
+    [DT_F32] = {"F32", 32},
+    [DT_I64] = {"I64", 64},
+    [DT_U64] = {"U64", 64},
+    [DT_F64] = {"F64", 64},
+    [DT_C64] = {"C64", 64},
+};
+
+const char *dtype_name(enum dtype type)
+{
+    return dtypes[type].name;
+}
+
+unsigned dtype_bits(enum dtype type)
+{
+    return dtypes[type].bits;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- the index */
+
+static int compare_tensors(const void *a, const void *b)
+{
+    const struct tensor *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static void sort_tensors(struct tensor *tensors, size_t count)
+{
+    qsort(tensors, count, sizeof *tensors, compare_tensors);
+}
+
+static enum rwkv7_status index_new(size_t files, struct tensor_index **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = mem_alloc(1, sizeof *index);
+    if (index) {
+        index->files = mem_alloc(files, sizeof *index->files);
+        index->owned = mem_alloc(files, 2 * sizeof *index->owned); /* of each file: its path and its strings */
+    }
+    if (!index || !index->files || !index->owned) {
+        tensors_close(index);
+        return fail_memory(err, "the index of tensors");
+    }
+    *out = index;
+    return RWKV7_OK;
+}
+
+void tensors_close(struct tensor_index *index)
+{
+    if (!index)
+        return;
+    for (size_t i = 0; i < index->file_count; i++)
+        file_map_close(&index->files[i]);
+    for (size_t i = 0; i < index->owned_count; i++)
+        mem_free(index->owned[i]);
+    mem_free(index->tensors);
+    mem_free(index->metadata);
+    mem_free(index->files);
+    mem_free(index->owned);
+    mem_free(index);
+}
+
+const struct tensor *tensors_find(const struct tensor_index *index, const char *name)
+{
+    const struct tensor key = {.name = name};
+    return index->count ? bsearch(&key, index->tensors, index->count, sizeof key, compare_tensors) : NULL;
+}
+
+/* The index frees `string` from now on; false when there is none because memory ran out. */
+static bool own(struct tensor_index *index, char *string)
+{
+    if (string)
+        index->owned[index->owned_count++] = string;
+    return string != NULL;
+}
+
+/* Reads an image into *out, sorted by name. Its strings belong to the index. */
+static enum rwkv7_status read_image(struct tensor_index *index, const uint8_t *image, size_t size, const char *path,
+                                    struct safetensors *out, struct rwkv7_error *err)
+{
+    const enum rwkv7_status status = safetensors_read(image, size, path, out, err);
+    if (status != RWKV7_OK)
+        return status;
+    own(index, out->strings);
+    out->strings = NULL;
+    sort_tensors(out->tensors, out->count);
+    return RWKV7_OK;
+}
+
+/* The same for a file, which is mapped. The mapping and `path` (NULL: no memory) belong to the index. */
+static enum rwkv7_status read_file(struct tensor_index *index, char *path, struct safetensors *out,
+                                   struct rwkv7_error *err)
+{
+    struct file_map *file = &index->files[index->file_count];
+    if (!own(index, path))
+        return fail_memory(err, "a path");
+    const enum rwkv7_status status = file_map_open(path, file, err);
+    if (status != RWKV7_OK)
+        return status;
+    index->file_count++;
+    return read_image(index, file->data, file->size, path, out, err);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ one image */
+
+static void take_tensors(struct tensor_index *index, struct safetensors *image)
+{
+    index->tensors = image->tensors;
+    index->count = image->count;
+    index->metadata = image->metadata;
+    index->metadata_count = image->metadata_count;
+}
+
+static enum rwkv7_status open_single(const char *path, struct tensor_index **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    struct safetensors image;
+    enum rwkv7_status status = index_new(1, &index, err);
+    if (status == RWKV7_OK)
+        status = read_file(index, mem_string(path, strlen(path)), &image, err);
+    if (status != RWKV7_OK) {
+        tensors_close(index);
+        return status;
+    }
+    take_tensors(index, &image);
+    snprintf(index->container, sizeof index->container, "safetensors");
+    *out = index;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char *name, struct tensor_index **out,
+                                      struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    struct safetensors image;
+    *out = NULL;
+    enum rwkv7_status status = index_new(1, &index, err);
+    if (status != RWKV7_OK)
+        return status;
+    char *file = mem_string(name, strlen(name));
+    status = own(index, file) ? read_image(index, data, size, file, &image, err) : fail_memory(err, "a name");
+    if (status != RWKV7_OK) {
+        tensors_close(index);
+        return status;
+    }
+    take_tensors(index, &image);
+    snprintf(index->container, sizeof index->container, "memory");
+    *out = index;
+    return RWKV7_OK;
+}
+
+/* --------------------------------------------------------------------------------------------------------------- shards */
+
+/* The tensors of a shard and those that the map places there must be the same. Both are sorted by name. */
+static enum rwkv7_status check_shard(const char *path, const struct placed_tensor *placed, size_t placed_count,
+                                     const struct safetensors *shard, struct rwkv7_error *err)
+{
+    const struct snippet shown = snippet_path(path), file = snippet_text(placed->file, strlen(placed->file), 48);
+    for (size_t i = 0; i < placed_count || i < shard->count; i++) {
+        const int order = i == placed_count   ? 1
+                          : i == shard->count ? -1
+                                              : strcmp(placed[i].tensor, shard->tensors[i].name);
+        if (order < 0)
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected in '%s', not found there", shown.text,
+                        snippet_name(placed[i].tensor).text, file.text);
+        if (order > 0)
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': found in '%s', where the weight_map does not place it",
+                        shown.text, snippet_name(shard->tensors[i].name).text, file.text);
+    }
+    return RWKV7_OK;
+}
+
+/* Reads the files of the map into shards[map->files]. */
+static enum rwkv7_status read_shards(struct tensor_index *index, const char *path, const struct shard_map *map,
+                                     struct safetensors *shards, struct rwkv7_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    size_t begin = 0;
+
+    for (size_t i = 0; i < map->files; i++) {
+        const struct placed_tensor *placed = &map->tensors[begin];
+        size_t end = begin + 1;
+        while (end < map->count && strcmp(map->tensors[end].file, placed->file) == 0)
+            end++;
+        enum rwkv7_status status = read_file(index, folder_join(path, folder, placed->file), &shards[i], err);
+        if (status == RWKV7_OK)
+            status = check_shard(path, placed, end - begin, &shards[i], err);
+        if (status != RWKV7_OK)
+            return status;
+        begin = end;
+    }
+    return RWKV7_OK;
+}
+
+/*
+ * One index of all shards. The map names each tensor once and the shards agree with it, so no tensor can be there twice.
+ * Shards repeat the metadata of the checkpoint: the first one's are taken.
+ */
+static enum rwkv7_status merge_shards(struct tensor_index *index, const struct shard_map *map,
+                                      struct safetensors *shards, struct rwkv7_error *err)
+{
+    index->tensors = mem_alloc(map->count, sizeof *index->tensors);
+    if (!index->tensors)
+        return fail_memory(err, "the index of tensors");
+    for (size_t i = 0; i < map->files; i++) {
+        memcpy(index->tensors + index->count, shards[i].tensors, shards[i].count * sizeof *index->tensors);
+        index->count += shards[i].count;
+    }
+    sort_tensors(index->tensors, index->count);
+    index->metadata = shards[0].metadata;
+    index->metadata_count = shards[0].metadata_count;
+    shards[0].metadata = NULL;
+    snprintf(index->container, sizeof index->container, "safetensors, %zu shard%s", map->files,
+             map->files == 1 ? "" : "s");
+    return RWKV7_OK;
+}
+
+static enum rwkv7_status open_shards(const char *path, struct tensor_index **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    struct safetensors *shards = NULL;
+    struct shard_map map;
+    enum rwkv7_status status = shard_map_open(path, &map, err);
+    if (status != RWKV7_OK)
+        return status;
+    shards = mem_alloc(map.files, sizeof *shards);
+    if (!shards) {
+        status = fail_memory(err, "the shards");
+        goto done;
+    }
+    if ((status = index_new(map.files, &index, err)) != RWKV7_OK ||
+        (status = read_shards(index, path, &map, shards, err)) != RWKV7_OK ||
+        (status = merge_shards(index, &map, shards, err)) != RWKV7_OK)
+        goto done;
+    *out = index;
+    index = NULL;
+done:
+    for (size_t i = 0; shards && i < map.files; i++)
+        safetensors_free(&shards[i]);
+    mem_free(shards);
+    shard_map_close(&map);
+    tensors_close(index);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- any path */
+
+enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err)
+{
+    char *chosen = NULL;
+    enum rwkv7_status status = RWKV7_OK;
+    *out = NULL;
+    if (path_is_folder(path)) {
+        if ((status = folder_checkpoint(path, &chosen, err)) != RWKV7_OK)
+            return status;
+        path = chosen;
+    }
+    status = path_ends_with(path, ".index.json") ? open_shards(path, out, err) : open_single(path, out, err);
+    mem_free(chosen);
+    return status;
+}
