@@ -290,7 +290,7 @@ static uint32_t draw(struct rwkv7_sampler *s, uint32_t best)
 enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                      struct rwkv7_error *err)
 {
-    uint32_t best;
+    uint32_t best = 0;
     const enum rwkv7_status status = prepare(s, logits, &best, err);
     if (status != RWKV7_OK)
         return status;

@@ -46,18 +46,18 @@ struct excerpt {
     char text[64];
 };
 
-/* What stands at r->at, for messages: a few characters in quotes, or "the end of the line". */
-static struct excerpt found(const struct reader *r)
+/* What stands at `from`, for messages: a few characters in quotes, or "the end of the line". */
+static struct excerpt found(const struct reader *r, const uint8_t *from)
 {
     struct excerpt e = {"the end of the line"};
-    const size_t left = (size_t)(r->end - r->at), shown = left < 12 ? left : 12;
+    const size_t left = (size_t)(r->end - from), shown = left < 12 ? left : 12;
     if (left == 0)
         return e;
     size_t n = 0;
     e.text[n++] = '"';
     for (size_t i = 0; i < shown; i++) {
-        const bool plain = r->at[i] >= 0x20 && r->at[i] < 0x7f;
-        n += (size_t)snprintf(e.text + n, sizeof e.text - n, plain ? "%c" : "\\x%02x", r->at[i]);
+        const bool plain = from[i] >= 0x20 && from[i] < 0x7f;
+        n += (size_t)snprintf(e.text + n, sizeof e.text - n, plain ? "%c" : "\\x%02x", from[i]);
     }
     snprintf(e.text + n, sizeof e.text - n, shown < left ? "...\"" : "\"");
     return e;
@@ -126,7 +126,7 @@ static int hex_value(uint8_t c)
  */
 static enum rwkv7_status read_escape(struct reader *r, bool in_bytes, uint32_t *out)
 {
-    const struct excerpt here = found(r);
+    const uint8_t *const first = r->at;
     const char *const kind = in_bytes ? "bytes" : "str";
     r->at++;
     const uint8_t letter = r->at < r->end ? *r->at++ : 0;
@@ -160,16 +160,18 @@ static enum rwkv7_status read_escape(struct reader *r, bool in_bytes, uint32_t *
         break;
     }
     if (digits == 0)
-        return reject(r, "expected an escape that Python's repr prints in a %s literal, found %s", kind, here.text);
+        return reject(r, "expected an escape that Python's repr prints in a %s literal, found %s", kind,
+                      found(r, first).text);
     *out = 0;
     for (int i = 0; i < digits; i++) {
         const int value = r->at < r->end ? hex_value(*r->at++) : -1;
         if (value < 0)
-            return reject(r, "expected %d hexadecimal digits after \\%c, found %s", digits, letter, here.text);
+            return reject(r, "expected %d hexadecimal digits after \\%c, found %s", digits, letter,
+                          found(r, first).text);
         *out = *out << 4 | (uint32_t)value;
     }
     if (*out > 0x10ffff || (*out >= 0xd800 && *out <= 0xdfff))
-        return reject(r, "expected the code point of a character, found %s", here.text);
+        return reject(r, "expected the code point of a character, found %s", found(r, first).text);
     return RWKV7_OK;
 }
 
@@ -177,11 +179,11 @@ static enum rwkv7_status read_escape(struct reader *r, bool in_bytes, uint32_t *
 static enum rwkv7_status read_literal(struct reader *r, uint8_t *out, uint32_t *length)
 {
     uint8_t *to = out;
-    const struct excerpt here = found(r);
+    const uint8_t *const first = r->at;
     const bool in_bytes = read_byte(r, 'b');
     const uint8_t quote = r->at < r->end ? *r->at : 0;
     if (quote != '\'' && quote != '"')
-        return reject(r, "expected a Python str or bytes literal, found %s", here.text);
+        return reject(r, "expected a Python str or bytes literal, found %s", found(r, first).text);
     r->at++;
     for (;;) {
         if (r->at == r->end)
@@ -190,7 +192,7 @@ static enum rwkv7_status read_literal(struct reader *r, uint8_t *out, uint32_t *
         if (c == quote)
             break;
         if (c == '\\') {
-            uint32_t value;
+            uint32_t value = 0;
             const enum rwkv7_status status = read_escape(r, in_bytes, &value);
             if (status != RWKV7_OK)
                 return status;
@@ -208,7 +210,7 @@ static enum rwkv7_status read_literal(struct reader *r, uint8_t *out, uint32_t *
             const utf8proc_ssize_t n = utf8proc_iterate(r->at, r->end - r->at, &point);
             if (in_bytes || n <= 0)
                 return reject(r, "expected %s, found %s", in_bytes ? "ASCII in a bytes literal" : "valid UTF-8",
-                              found(r).text);
+                              found(r, r->at).text);
             memcpy(to, r->at, (size_t)n);
             to += n;
             r->at += n;
@@ -229,24 +231,24 @@ static enum rwkv7_status read_line(struct reader *r, uint32_t least, uint32_t *i
 
     if (r->end > r->at && r->end[-1] == '\r')
         return reject(r, "expected the line to end with LF, found CR LF (a Windows tool converted the file?)");
-    struct excerpt here = found(r);
+    const uint8_t *first = r->at;
     if (!read_number(r, id))
-        return reject(r, "expected a line `ID LITERAL LENGTH`, found %s", here.text);
+        return reject(r, "expected a line `ID LITERAL LENGTH`, found %s", found(r, first).text);
     if (*id < least || *id >= VOCAB_MAX_IDS)
         return reject(r, "expected an id from %u to %u, rising from line to line, found %s", least, VOCAB_MAX_IDS - 1,
-                      here.text);
+                      found(r, first).text);
     if (!read_byte(r, ' '))
-        return reject(r, "expected one space after the id, found %s", found(r).text);
+        return reject(r, "expected one space after the id, found %s", found(r, r->at).text);
     const enum rwkv7_status status = read_literal(r, out, length);
     if (status != RWKV7_OK)
         return status;
     if (!read_byte(r, ' '))
-        return reject(r, "expected one space after the literal, found %s", found(r).text);
-    here = found(r);
+        return reject(r, "expected one space after the literal, found %s", found(r, r->at).text);
+    first = r->at;
     if (!read_number(r, &stated))
-        return reject(r, "expected the length of the token in bytes, found %s", here.text);
+        return reject(r, "expected the length of the token in bytes, found %s", found(r, first).text);
     if (r->at < r->end)
-        return reject(r, "expected the end of the line after the length, found %s", found(r).text);
+        return reject(r, "expected the end of the line after the length, found %s", found(r, r->at).text);
     if (stated != *length)
         return reject(r, "the literal has %u bytes, but the length field says %u", *length, stated);
     return RWKV7_OK;
@@ -293,7 +295,7 @@ enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, st
         goto out_of_memory;
     while (at < end) {
         const uint8_t *const feed = memchr(at, '\n', (size_t)(end - at));
-        uint32_t id, length;
+        uint32_t id = 0, length = 0;
         r.line++;
         r.at = at;
         r.end = feed ? feed : end;
@@ -310,9 +312,10 @@ enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, st
         v.tokens++;
         v.longest = length > v.longest ? length : v.longest;
     }
-    /* Less than half of both is used, commonly. */
-    uint8_t *const bytes = mem_grow(v.bytes, used, used, 1);
-    v.bytes = bytes ? bytes : v.bytes;
+    uint8_t *const bytes = mem_grow(v.bytes, used, used, 1); /* less than half of it was needed */
+    if (!bytes)
+        goto out_of_memory;
+    v.bytes = bytes;
     *out = v;
     return RWKV7_OK;
 

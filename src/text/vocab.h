@@ -12,8 +12,9 @@ struct vocab {
     uint32_t size;   /* largest id + 1 */
     uint32_t tokens; /* ids that have an entry, at least 1 */
     uint32_t longest;
-    uint32_t *start; /* [size + 1]: token i is bytes[start[i]] .. bytes[start[i + 1] - 1], empty for ids without an entry */
-    uint8_t *bytes;  /* [start[size]] */
+    uint32_t
+        *start; /* [size + 1]: token i is bytes[start[i]] .. bytes[start[i + 1] - 1], empty for ids without an entry */
+    uint8_t *bytes; /* [start[size]] */
 };
 
 /*

@@ -48,7 +48,7 @@ bool golden_open(int i, struct golden *g)
         fprintf(stderr, "golden: %s\n", err.message);
         exit(1);
     }
-    uint64_t n;
+    uint64_t n = 0;
     g->model = model;
     g->tokens = golden_tensor(g, "tokens", &n);
     g->count = (int)n;
