@@ -1,0 +1,20 @@
+# Fuzz targets. Ordinarily each is linked with replay.c and runs over its corpus as a test. As fuzzers, with clang:
+#   cmake -B build-fuzz -DCMAKE_C_COMPILER=clang -DRWKV7_FUZZ=ON -DRWKV7_SANITIZE=ON -DCMAKE_C_FLAGS=-fsanitize=fuzzer-no-link
+#   cmake --build build-fuzz --target fuzz_safetensors && mkdir found && build-fuzz/tests/fuzz_safetensors found tests/corpus/safetensors
+option(RWKV7_FUZZ "Build the fuzz targets as libFuzzer programs (clang)" OFF)
+
+function(rwkv7_add_fuzz name corpus)
+  add_executable(${name} fuzz/${name}.c)
+  target_link_libraries(${name} PRIVATE rwkv7_objects)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${name} PRIVATE _POSIX_C_SOURCE=200809L $<$<PLATFORM_ID:Linux>:_DEFAULT_SOURCE>)
+  target_compile_options(${name} PRIVATE ${RWKV7_WARNINGS})
+  if(RWKV7_FUZZ)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(${name} PRIVATE fuzz/replay.c)
+    add_test(NAME ${name} COMMAND ${name} ${CMAKE_CURRENT_SOURCE_DIR}/corpus/${corpus})
+  endif()
+endfunction()
+
+rwkv7_add_fuzz(fuzz_safetensors safetensors)
