@@ -246,6 +246,10 @@ static int complain_value(const struct command *command, const struct option *o,
     case TEXTS:
         return complain_usage(command, "--%s needs text, with no escapes but \\n \\t \\r \\\\ \\xHH, not '%s'", o->name,
                               text);
+    case BANS:
+        return complain_usage(command, "--%s needs token ids with commas between, not '%s'", o->name, text);
+    case BIASES:
+        return complain_usage(command, "--%s needs ID=NUMBER, with commas between if several, not '%s'", o->name, text);
     default:
         return complain_usage(command, "--%s needs %s, not '%s'", o->name, o->value.argument, text);
     }

@@ -27,8 +27,9 @@ static void table_begin(const struct bench_report *r)
     printf("model    %s%s: %s\n", model_name(r), r->args->shape ? ", random weights" : "", types_text(r->info, types));
     printf("kernels  %s, %s math; %s read per token\n", r->cpu, math_name(r),
            scaled_text((double)r->info->step_bytes, "B", step));
-    printf("runs     %d of each; the median, the slowest and the fastest\n\n", r->args->repetitions);
-    printf("threads  test            tok/s    least     most  ms/tok    GB/s   of GB/s\n");
+    printf("runs     %d of each: median, least, most; decoding after %d tokens\n\n", r->args->repetitions,
+           r->args->context);
+    printf("threads  test            tok/s    least     most  ms/tok    GB/s  share of read GB/s (most)\n");
 }
 
 static void table_add(const struct bench_report *r, const struct measurement *m)
@@ -36,7 +37,7 @@ static void table_add(const struct bench_report *r, const struct measurement *m)
     printf("%7d  %-7s %5d %8.1f %8.1f %8.1f %7.2f", m->threads, m->decode ? "decode" : "prefill", m->tokens,
            m->rate.median, m->rate.least, m->rate.most, 1000 / m->rate.median);
     if (m->decode)
-        printf(" %7.1f  %3.0f%% of %.1f (%.1f at best)", 1e-9 * read_rate(r, m), 100 * read_rate(r, m) / m->read.median,
+        printf(" %7.1f  %4.0f%% of %.1f (%.1f)", 1e-9 * read_rate(r, m), 100 * read_rate(r, m) / m->read.median,
                1e-9 * m->read.median, 1e-9 * m->read.most);
     putchar('\n');
 }

@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "cli/args.h"
+#include "cli/lookup.h"
 
 enum exit_code {
     DONE = 0,
@@ -43,7 +44,7 @@ struct engine {
     struct rwkv7_runtime *runtime;
     struct rwkv7_model *model;
     struct rwkv7_tokenizer *tokenizer;
-    char vocab_name[1024]; /* where the tokenizer came from */
+    char vocab_name[PATH_ROOM]; /* where the tokenizer came from */
 };
 
 int engine_open_runtime(struct engine *e, const struct args *args, int threads);

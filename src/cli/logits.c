@@ -14,7 +14,6 @@
 
 #include "cli/common.h"
 #include "cli/input.h"
-#include "cli/lookup.h"
 #include "cli/terminal.h"
 
 enum { MOST_FLOATS = 1 << 23 }; /* of logits in memory at once: 32 MB, or one row */

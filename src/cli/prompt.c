@@ -28,8 +28,8 @@ struct feed {
 
     struct input sources[SOURCES];
     int count, now;
-    double total, read; /* bytes */
-    bool endless;       /* total is unknown */
+    double total, encoded; /* bytes */
+    bool endless;          /* total is unknown */
 
     char *text; /* read and not yet encoded */
     size_t length;
@@ -78,7 +78,6 @@ static int read_some(struct feed *f, char *to, size_t room, size_t *got)
 {
     for (*got = 0; f->now < f->count && !interrupted; f->now++) {
         const int code = input_read(&f->sources[f->now], to, room, got);
-        f->read += (double)*got;
         if (code != DONE || *got > 0)
             return code;
     }
@@ -98,7 +97,10 @@ static int evaluate(struct feed *f, size_t count, float *logits)
     f->result->tokens += count;
     f->pending -= count;
     memmove(f->ids, f->ids + count, f->pending * sizeof *f->ids);
-    progress_show("prompt", f->endless ? -1 : fmin(f->read / f->total, 1), (double)f->result->tokens, "tokens");
+    /* How many bytes the pending tokens are is not known; as many each as the others. */
+    const double tokens = (double)f->result->tokens,
+                 part = f->encoded / f->total * tokens / (tokens + (double)f->pending);
+    progress_show("prompt", f->endless ? -1 : fmin(part, 1), tokens, "tokens");
     return DONE;
 }
 
@@ -114,6 +116,7 @@ static int encode(struct feed *f, bool final)
         if (status != RWKV7_OK)
             return report(&err);
         used += covered;
+        f->encoded += (double)covered;
         f->pending += count;
         while (f->pending > RWKV7_CHUNK && !interrupted) {
             const int code = evaluate(f, RWKV7_CHUNK, NULL);

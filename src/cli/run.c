@@ -145,7 +145,7 @@ static void print_summary(const struct generation *g)
     char memory[16];
 
     fprintf(stderr, "%sprompt %llu tokens", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens);
-    if (g->prompt.seconds > 0)
+    if (g->prompt.tokens > 0)
         fprintf(stderr, ", %.1f tok/s", (double)g->prompt.tokens / g->prompt.seconds);
     if (g->args->tokens != 0)
         fprintf(stderr, "; generated %d tokens", g->tokens);

@@ -63,12 +63,13 @@ void progress_show(const char *what, double part, double count, const char *unit
 
     char line[160];
     const double rate = count / (now - began);
+    const int decimals = rate < 99.95;
     if (part >= 0) {
         const int filled = (int)(part * BAR);
-        snprintf(line, sizeof line, "%s [%.*s%*s] %3.0f%%  %.3g %s/s", what, filled,
-                 "========================", BAR - filled, "", 100 * part, rate, unit);
+        snprintf(line, sizeof line, "%s [%.*s%*s] %3.0f%%  %.*f %s/s", what, filled,
+                 "========================", BAR - filled, "", 100 * part, decimals, rate, unit);
     } else {
-        snprintf(line, sizeof line, "%s %.0f %s  %.3g %s/s", what, count, unit, rate, unit);
+        snprintf(line, sizeof line, "%s %.0f %s  %.*f %s/s", what, count, unit, decimals, rate, unit);
     }
     /* One column less than there are: a full line would wrap. */
     fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);

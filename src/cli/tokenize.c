@@ -58,21 +58,33 @@ static int write_quoted(const uint8_t *bytes, size_t size)
     return code == DONE ? out_write("\"\n", 2) : code;
 }
 
+/* The digits of a number in front of `end`: a long text makes many, and printf would take longer than all the rest. */
+static char *decimal_before(char *end, uint32_t number)
+{
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return end;
+}
+
 static int write_id(struct conversion *c, uint32_t id)
 {
-    char text[16];
+    char text[16], *const end = text + sizeof text, *begin = end;
     const bool first = c->tokens++ == 0;
     if (c->args->count)
         return DONE;
-    if (!c->args->lines) {
-        const int n = snprintf(text, sizeof text, first ? "%" PRIu32 : " %" PRIu32, id);
-        return out_write(text, (size_t)n);
-    }
+    if (c->args->lines)
+        *--begin = '\t';
+    begin = decimal_before(begin, id);
+    if (!c->args->lines && !first)
+        *--begin = ' ';
+    const int code = out_write(begin, (size_t)(end - begin));
+    if (code != DONE || !c->args->lines)
+        return code;
     size_t length;
     const uint8_t *const bytes = rwkv7_tokenizer_bytes(c->tokenizer, id, &length);
-    const int n = snprintf(text, sizeof text, "%" PRIu32 "\t", id);
-    const int code = out_write(text, (size_t)n);
-    return code == DONE ? write_quoted(bytes, length) : code;
+    return write_quoted(bytes, length);
 }
 
 static int encode_block(struct conversion *c, char *text, size_t *length, bool final)
