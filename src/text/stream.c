@@ -1,201 +1,228 @@
 /*
  * stream.c - bytes of tokens in, valid UTF-8 out, up to a stop string.
  *
- * Bytes wait in `pending` until nothing that may still come can change their fate: the start of a stop string, or of a
- * character, at the end is kept back. Broken sequences become U+FFFD, one for each maximal subpart (Unicode 15, section 3.9).
+ * Stop strings are looked for in the bytes, one byte at a time (Knuth, Morris and Pratt), so neither the borders of the
+ * tokens nor those of the pushes matter. The one that is complete first ends the text; of those complete at the same
+ * byte, the longest. Held back is the longest tail that begins a stop string, and a character that is not complete.
+ *
+ * Bytes that are no UTF-8 become U+FFFD as Unicode advises (chapter 3, "U+FFFD Substitution of Maximal Subparts"): one
+ * for the longest run that could have begun a character, or else for a single byte.
  */
 #include <string.h>
+
+#include <utf8proc.h>
 
 #include "base/mem.h"
 #include "base/status.h"
 
-struct buffer {
-    uint8_t *bytes;
-    size_t length, room;
+struct stop {
+    uint8_t *text;
+    size_t length;
+    size_t *fallback; /* [length]: after text[0 .. i], the length of the longest proper prefix that is also a suffix */
+    size_t matched;   /* bytes of it that the input ends with */
 };
 
 struct rwkv7_stream {
-    char **stops;
-    size_t *stop_lengths;
+    struct stop *stops;
     size_t stop_count;
-    struct buffer pending; /* came in, not yet shown */
-    struct buffer text;    /* what the last call showed */
-    bool stopped;
+    int found;     /* index of the stop string that ended the text, or -1 */
+    uint8_t *held; /* input that has not become output */
+    size_t held_size, held_room;
+    uint8_t *out;
+    size_t out_size, out_room;
 };
 
-static bool append(struct buffer *b, const void *bytes, size_t n)
+/* ----------------------------------------------------------------------------------------------------- stop strings */
+
+/* One more byte of input; returns how many bytes of the stop string the input ends with now. */
+static size_t advance(const struct stop *stop, size_t matched, uint8_t byte)
 {
-    if (b->room - b->length < n) {
-        size_t room;
-        if (!size_mul(b->room + n, 2, &room))
-            return false;
-        uint8_t *grown = mem_grow(b->bytes, b->length, room, 1);
-        if (!grown)
-            return false;
-        b->bytes = grown;
-        b->room = room;
-    }
-    if (n > 0)
-        memcpy(b->bytes + b->length, bytes, n);
-    b->length += n;
+    while (matched > 0 && stop->text[matched] != byte)
+        matched = stop->fallback[matched - 1];
+    return matched + (stop->text[matched] == byte);
+}
+
+static bool prepare(struct stop *stop, const char *text)
+{
+    stop->length = strlen(text);
+    stop->text = (uint8_t *)mem_string(text, stop->length);
+    stop->fallback = mem_alloc(stop->length, sizeof *stop->fallback);
+    if (!stop->text || !stop->fallback)
+        return false;
+    for (size_t i = 1; i < stop->length; i++)
+        stop->fallback[i] = advance(stop, stop->fallback[i - 1], stop->text[i]);
     return true;
 }
+
+/* Takes one byte of input; s->found tells whether it completed a stop string. */
+static void take(struct rwkv7_stream *s, uint8_t byte)
+{
+    for (size_t i = 0; i < s->stop_count; i++) {
+        struct stop *const stop = &s->stops[i];
+        stop->matched = advance(stop, stop->matched, byte);
+        if (stop->matched == stop->length && (s->found < 0 || stop->length > s->stops[s->found].length))
+            s->found = (int)i;
+    }
+}
+
+/* Length of the longest tail of the input that begins a stop string. */
+static size_t unfinished(const struct rwkv7_stream *s)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < s->stop_count; i++)
+        longest = s->stops[i].matched > longest ? s->stops[i].matched : longest;
+    return longest;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ UTF-8 */
+
+/*
+ * Can the first n bytes at p begin a character that is longer than n? They can if some bytes complete them, and of all
+ * completions the lowest (80 80 80) or the highest (bf bf bf) is valid if any is.
+ */
+static bool begins_character(const uint8_t *p, size_t n)
+{
+    static const uint8_t fills[] = {0x80, 0xbf};
+    if (n > 3)
+        return false;
+    for (size_t i = 0; i < sizeof fills; i++) {
+        uint8_t whole[4];
+        utf8proc_int32_t point;
+        memset(whole, fills[i], sizeof whole);
+        memcpy(whole, p, n);
+        if (utf8proc_iterate(whole, sizeof whole, &point) > (utf8proc_ssize_t)n)
+            return true;
+    }
+    return false;
+}
+
+/* How many bytes at p could begin a character; p does not begin with a whole one. */
+static size_t character_start(const uint8_t *p, size_t size)
+{
+    size_t n = 0;
+    while (n < size && begins_character(p, n + 1))
+        n++;
+    return n;
+}
+
+/*
+ * Turns the held bytes before `limit` into output, as far as they are certain: a character that reaches beyond the limit
+ * stays, and so does one that is not complete, unless this is the end.
+ */
+static void emit(struct rwkv7_stream *s, size_t limit, bool end)
+{
+    static const uint8_t replacement[] = {0xef, 0xbf, 0xbd}; /* U+FFFD */
+    size_t at = 0;
+
+    while (at < limit) {
+        const uint8_t *const p = s->held + at;
+        const size_t left = s->held_size - at;
+        utf8proc_int32_t point;
+        const utf8proc_ssize_t valid = utf8proc_iterate(p, (utf8proc_ssize_t)left, &point);
+        const size_t start = valid > 0 ? 0 : character_start(p, left);
+        const size_t length = valid > 0 ? (size_t)valid : start > 0 ? start : 1;
+        if (at + length > limit || (start == left && !end))
+            break;
+        const size_t written = valid > 0 ? length : sizeof replacement;
+        memcpy(s->out + s->out_size, valid > 0 ? p : replacement, written);
+        s->out_size += written;
+        at += length;
+    }
+    s->held_size -= at;
+    if (at > 0)
+        memmove(s->held, s->held + at, s->held_size);
+}
+
+/* --------------------------------------------------------------------------------------------------------- interface */
 
 enum rwkv7_status rwkv7_stream_create(const char *const *stops, size_t stop_count, struct rwkv7_stream **out,
                                       struct rwkv7_error *err)
 {
     *out = NULL;
-    struct rwkv7_stream *s = mem_alloc(1, sizeof *s);
+    for (size_t i = 0; i < stop_count; i++)
+        if (stops[i][0] == '\0')
+            return fail(err, RWKV7_ERR_USAGE, "stop string %zu: expected at least one character, found none", i + 1);
+    struct rwkv7_stream *const s = mem_alloc(1, sizeof *s);
     if (!s)
-        return fail_memory(err, "the text stream");
+        return fail_memory(err, "the output stream");
+    s->found = -1;
     s->stops = mem_alloc(stop_count, sizeof *s->stops);
-    s->stop_lengths = mem_alloc(stop_count, sizeof *s->stop_lengths);
-    if (!s->stops || !s->stop_lengths) {
-        rwkv7_stream_close(s);
-        return fail_memory(err, "the text stream");
-    }
-    for (size_t i = 0; i < stop_count; i++) {
-        s->stop_lengths[i] = strlen(stops[i]);
-        if (s->stop_lengths[i] == 0) {
-            rwkv7_stream_close(s);
-            return fail(err, RWKV7_ERR_USAGE, "a stop string may not be empty");
-        }
-        s->stops[i] = mem_string(stops[i], s->stop_lengths[i]);
-        if (!s->stops[i]) {
-            rwkv7_stream_close(s);
-            return fail_memory(err, "the text stream");
-        }
-        s->stop_count++;
-    }
+    if (!s->stops)
+        goto fail;
+    for (; s->stop_count < stop_count; s->stop_count++)
+        if (!prepare(&s->stops[s->stop_count], stops[s->stop_count]))
+            goto fail;
     *out = s;
     return RWKV7_OK;
+fail:
+    s->stop_count = s->stops ? stop_count : 0;
+    rwkv7_stream_close(s);
+    return fail_memory(err, "the output stream");
 }
 
 void rwkv7_stream_close(struct rwkv7_stream *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->stop_count; i++)
-        mem_free(s->stops[i]);
+    for (size_t i = 0; i < s->stop_count; i++) {
+        mem_free(s->stops[i].text);
+        mem_free(s->stops[i].fallback);
+    }
     mem_free(s->stops);
-    mem_free(s->stop_lengths);
-    mem_free(s->pending.bytes);
-    mem_free(s->text.bytes);
+    mem_free(s->held);
+    mem_free(s->out);
     mem_free(s);
 }
 
-/*
- * The character at p, by the table of well-formed sequences: its length and *whole = true; or the length of the longest start of
- * one (at least 1), *whole = false, and *open tells whether it may still be completed by bytes behind the end.
- */
-static size_t character(const uint8_t *p, size_t n, bool *whole, bool *open)
+/* Room for `size` bytes in a buffer that has `used`. */
+static bool reserve(uint8_t **buffer, size_t used, size_t *room, size_t size)
 {
-    const uint8_t c = p[0];
-    size_t length = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
-    *whole = *open = false;
-    if (length == 0)
-        return 1;
-    /* The second byte is what excludes overlong forms, surrogates and code points past U+10FFFF. */
-    const uint8_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-    for (size_t i = 1; i < length; i++) {
-        if (i == n) {
-            *open = true;
-            return n;
-        }
-        if (p[i] < (i == 1 ? low : 0x80) || p[i] > (i == 1 ? high : 0xbf))
-            return i;
-    }
-    *whole = true;
-    return length;
-}
-
-/* Moves the first n pending bytes to the text; with `final` false an unfinished character at their end stays. */
-static bool release(struct rwkv7_stream *s, size_t n, bool final)
-{
-    static const char replacement[] = "\xef\xbf\xbd";
-    size_t at = 0, plain = 0; /* [plain, at) is well-formed and not yet copied */
-    while (at < n) {
-        bool whole, open;
-        const size_t length = character(s->pending.bytes + at, n - at, &whole, &open);
-        if (open && !final)
-            break;
-        if (!whole) {
-            if (!append(&s->text, s->pending.bytes + plain, at - plain) || !append(&s->text, replacement, 3))
-                return false;
-            plain = at + length;
-        }
-        at += length;
-    }
-    if (!append(&s->text, s->pending.bytes + plain, at - plain))
+    if (size <= *room)
+        return true;
+    uint8_t *const larger = mem_grow(*buffer, used, size, 1);
+    if (!larger)
         return false;
-    if (at > 0)
-        memmove(s->pending.bytes, s->pending.bytes + at, s->pending.length - at);
-    s->pending.length -= at;
+    *buffer = larger;
+    *room = size;
     return true;
-}
-
-/* The earliest stop string in the pending bytes (the first given among those that begin there); false when there is none. */
-static bool find_stop(const struct rwkv7_stream *s, size_t *at, int *stop)
-{
-    for (*at = 0; *at < s->pending.length; ++*at)
-        for (size_t i = 0; i < s->stop_count; i++)
-            if (s->stop_lengths[i] <= s->pending.length - *at &&
-                memcmp(s->pending.bytes + *at, s->stops[i], s->stop_lengths[i]) == 0) {
-                *stop = (int)i;
-                return true;
-            }
-    return false;
-}
-
-/* Bytes at the end that could be the start of a stop string. */
-static size_t held_back(const struct rwkv7_stream *s)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < s->stop_count; i++) {
-        size_t n = s->stop_lengths[i] - 1 < s->pending.length ? s->stop_lengths[i] - 1 : s->pending.length;
-        while (n > most && memcmp(s->pending.bytes + s->pending.length - n, s->stops[i], n) != 0)
-            n--;
-        most = n > most ? n : most;
-    }
-    return most;
 }
 
 enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size, const char **text,
                                     size_t *length, int *stop, struct rwkv7_error *err)
 {
-    size_t at = 0;
-    bool done = true;
-    *text = "";
-    *length = 0;
-    *stop = -1;
-    s->text.length = 0;
-    if (s->stopped || size == 0)
-        return RWKV7_OK;
-    if (!append(&s->pending, bytes, size))
-        return fail_memory(err, "the text stream");
-    if (find_stop(s, &at, stop)) {
-        s->stopped = true;
-        done = release(s, at, true);
-        s->pending.length = 0;
-    } else {
-        done = release(s, s->pending.length - held_back(s), false);
+    size_t held, output; /* bytes that there can be */
+
+    if (!size_add(s->held_size, size, &held) || !size_mul(held, 3, &output) ||
+        !reserve(&s->held, s->held_size, &s->held_room, held) || !reserve(&s->out, 0, &s->out_room, output))
+        return fail_memory(err, "the output text");
+    s->out_size = 0;
+    if (s->found < 0) {
+        size_t taken = 0;
+        while (taken < size && s->found < 0) {
+            s->held[s->held_size++] = bytes[taken];
+            take(s, bytes[taken++]);
+        }
+        if (s->found < 0) {
+            emit(s, s->held_size - unfinished(s), false);
+        } else {
+            s->held_size -= s->stops[s->found].length;
+            emit(s, s->held_size, true);
+        }
     }
-    if (!done)
-        return fail_memory(err, "the text stream");
-    *text = s->text.length ? (const char *)s->text.bytes : "";
-    *length = s->text.length;
+    *text = s->out_size > 0 ? (const char *)s->out : "";
+    *length = s->out_size;
+    *stop = s->found;
     return RWKV7_OK;
 }
 
 enum rwkv7_status rwkv7_stream_finish(struct rwkv7_stream *s, const char **text, size_t *length,
                                       struct rwkv7_error *err)
 {
-    *text = "";
-    *length = 0;
-    s->text.length = 0;
-    if (!release(s, s->pending.length, true))
-        return fail_memory(err, "the text stream");
-    *text = s->text.length ? (const char *)s->text.bytes : "";
-    *length = s->text.length;
+    if (!reserve(&s->out, 0, &s->out_room, 3 * s->held_size)) /* does not overflow: push has had that many */
+        return fail_memory(err, "the output text");
+    s->out_size = 0;
+    emit(s, s->held_size, true);
+    *text = s->out_size > 0 ? (const char *)s->out : "";
+    *length = s->out_size;
     return RWKV7_OK;
 }
