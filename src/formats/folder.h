@@ -8,12 +8,12 @@
 #include "base/status.h"
 
 /*
- * The path of model.safetensors, else of model.safetensors.index.json, else of the only *.safetensors.index.json, else of
- * the only *.safetensors or *.st; to be freed with mem_free. RWKV7_ERR_MODEL lists what is there instead.
+ * The path of model.safetensors, else of model.safetensors.index.json, else of the only *.safetensors.index.json, else
+ * of the only *.safetensors or *.st. To be freed with mem_free. RWKV7_ERR_MODEL lists what is there instead.
  */
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err);
 
-/* The path of `name` in the folder named by the first `length` bytes of `folder`; freed with mem_free, NULL: no memory. */
+/* The path of `name` in the folder of `length` bytes `folder`. To be freed with mem_free; NULL when out of memory. */
 char *folder_join(const char *folder, size_t length, const char *name);
 
 /* "model.st" ends with ".st"; ".st" alone does not. */

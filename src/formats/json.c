@@ -283,7 +283,7 @@ static enum rwkv7_status report(const struct json_text *text, const struct scan 
                 text->offset + (size_t)(s->at - s->begin), near, s->wanted, found);
 }
 
-/* ------------------------------------------------------------------------------------------------------- unique keys */
+/* ------------------------------------------------------------------------------------------------------ unique keys */
 
 static int compare_strings(const void *a, const void *b)
 {
@@ -310,7 +310,7 @@ static const char *find_duplicate(const cJSON *tree, const char **keys)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ parsing */
+/* ---------------------------------------------------------------------------------------------------------- parsing */
 
 enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct rwkv7_error *err)
 {

@@ -30,7 +30,7 @@ struct reader {
     struct rwkv7_error *err;
 };
 
-/* ----------------------------------------------------------------------------------------------------------- messages */
+/* --------------------------------------------------------------------------------------------------------- messages */
 
 static enum rwkv7_status reject(const struct reader *r, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 static enum rwkv7_status reject_tensor(const struct reader *r, const char *name, const char *fmt, ...)
@@ -69,7 +69,7 @@ static struct snippet shape_text(const struct tensor *t)
     return snippet_text(text, n, 80);
 }
 
-/* --------------------------------------------------------------------------------------------------- before the JSON */
+/* -------------------------------------------------------------------------------------------------- before the JSON */
 
 static enum rwkv7_status read_prefix(struct reader *r)
 {
@@ -278,7 +278,7 @@ static enum rwkv7_status read_entries(struct reader *r, const cJSON *header)
     return RWKV7_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------- the layout */
+/* ------------------------------------------------------------------------------------------------------- the layout */
 
 static int compare_spans(const void *a, const void *b)
 {
@@ -301,14 +301,14 @@ static enum rwkv7_status place_tensors(struct reader *r)
     qsort(r->spans, count, sizeof *r->spans, compare_spans);
     for (size_t i = 0; i < count; i++) {
         const struct span *span = &r->spans[i];
-        const char *before = i ? r->spans[i - 1].tensor->name : NULL;
         if (span->begin > at)
             return reject_tensor(r, span->tensor->name,
                                  "data begins at %llu, %llu bytes that belong to no tensor before it",
                                  (unsigned long long)span->begin, (unsigned long long)(span->begin - at));
         if (span->begin < at)
             return reject_tensor(r, span->tensor->name, "data begins at %llu, inside tensor '%s', which ends at %llu",
-                                 (unsigned long long)span->begin, snippet_name(before).text, (unsigned long long)at);
+                                 (unsigned long long)span->begin, snippet_name(span[-1].tensor->name).text,
+                                 (unsigned long long)at);
         at = span->end;
     }
     if (at > size)
@@ -322,7 +322,7 @@ static enum rwkv7_status place_tensors(struct reader *r)
     return RWKV7_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- the whole */
+/* -------------------------------------------------------------------------------------------------------- the whole */
 
 enum rwkv7_status safetensors_read(const uint8_t *image, size_t size, const char *file, struct safetensors *out,
                                    struct rwkv7_error *err)

@@ -5,8 +5,8 @@
  * "data_offsets": [begin, end]}, offsets counted from the end of the header; "__metadata__" maps strings to strings.
  *
  * The reader is strict: it takes less than the official one and nothing that the official one refuses. The tensors must
- * tile the data exactly, without a hole, an overlap or a byte left over, so that a file that was cut, padded or tampered
- * with is refused before anything is computed from it. There is no rule about alignment.
+ * tile the data exactly, without a hole, an overlap or a byte left over, so that a file that was cut, padded or
+ * tampered with is refused before anything is computed from it. There is no rule about alignment.
  */
 #ifndef FORMATS_SAFETENSORS_H
 #define FORMATS_SAFETENSORS_H
@@ -24,8 +24,8 @@ struct safetensors {
 };
 
 /*
- * `file` is the path for messages and for tensor.file; it and the image must outlive the result, which is empty after an
- * error. What is not safetensors is RWKV7_ERR_MODEL, with a guess at what it is.
+ * `file` is the path for messages and for tensor.file; it and the image must outlive the result, which is empty after
+ * an error. What is not safetensors is RWKV7_ERR_MODEL, with a guess at what it is.
  */
 enum rwkv7_status safetensors_read(const uint8_t *image, size_t size, const char *file, struct safetensors *out,
                                    struct rwkv7_error *err);

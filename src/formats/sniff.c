@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -33,9 +34,7 @@ static const struct magic {
     {"7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive; unpack it first"},
     {"\x93NUMPY", 6, "a NumPy array (.npy); this program reads safetensors"},
     {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file; this program reads safetensors"},
-    {"\x7f"
-     "ELF",
-     4, "a program, not a model"},
+    {"\177ELF", 4, "a program, not a model"},
     {"%PDF-", 5, "a PDF document, not a model"},
     {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "zeros, as a download leaves that did not finish"},
 };
@@ -80,9 +79,7 @@ static bool is_lfs_pointer(const uint8_t *data, size_t size, unsigned long long 
         return false;
     snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : sizeof text - 1), (const char *)data);
     const char *line = strstr(text, "\nsize ");
-    *stands_for = 0;
-    if (line)
-        sscanf(line, "\nsize %19llu", stands_for);
+    *stands_for = line ? strtoull(line + strlen("\nsize "), NULL, 10) : 0;
     return true;
 }
 

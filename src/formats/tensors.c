@@ -10,7 +10,7 @@
 #include "formats/shards.h"
 #include "formats/snippet.h"
 
-/* -------------------------------------------------------------------------------------------------------------- types */
+/* ------------------------------------------------------------------------------------------------------------ types */
 
 static const struct {
     const char *name;
@@ -50,7 +50,7 @@ unsigned dtype_bits(enum dtype type)
     return dtypes[type].bits;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the index */
+/* -------------------------------------------------------------------------------------------------------- the index */
 
 static int compare_tensors(const void *a, const void *b)
 {
@@ -134,7 +134,7 @@ static enum rwkv7_status read_file(struct tensor_index *index, char *path, struc
     return read_image(index, file->data, file->size, path, out, err);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ one image */
+/* -------------------------------------------------------------------------------------------------------- one image */
 
 static void take_tensors(struct tensor_index *index, struct safetensors *image)
 {
@@ -182,7 +182,7 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
     return RWKV7_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- shards */
+/* ----------------------------------------------------------------------------------------------------------- shards */
 
 /* The tensors of a shard and those that the map places there must be the same. Both are sorted by name. */
 static enum rwkv7_status check_shard(const char *path, const struct placed_tensor *placed, size_t placed_count,
@@ -227,8 +227,8 @@ static enum rwkv7_status read_shards(struct tensor_index *index, const char *pat
 }
 
 /*
- * One index of all shards. The map names each tensor once and the shards agree with it, so no tensor can be there twice.
- * Shards repeat the metadata of the checkpoint: the first one's are taken.
+ * One index of all shards. The map names each tensor once and the shards agree with it, so no tensor can be there
+ * twice. Shards repeat the metadata of the checkpoint: the first one's are taken.
  */
 static enum rwkv7_status merge_shards(struct tensor_index *index, const struct shard_map *map,
                                       struct safetensors *shards, struct rwkv7_error *err)
@@ -277,7 +277,7 @@ done:
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- any path */
+/* --------------------------------------------------------------------------------------------------------- any path */
 
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err)
 {

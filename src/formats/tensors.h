@@ -1,5 +1,6 @@
 /*
- * tensors.h - an index of named tensors over mapped bytes. What every file format is turned into; knows nothing of RWKV.
+ * tensors.h - an index of named tensors over mapped bytes. What every file format is turned into; knows nothing of
+ * RWKV.
  */
 #ifndef FORMATS_TENSORS_H
 #define FORMATS_TENSORS_H
@@ -37,18 +38,18 @@ struct tensor_pair {
 struct tensor_index {
     struct tensor *tensors;            /* [count], sorted by name (strcmp) */
     size_t count;
-    struct tensor_pair *metadata;      /* [metadata_count], in file order */
+    struct tensor_pair *metadata;      /* [metadata_count], in file order; of shards, those of the first */
     size_t metadata_count;
     struct file_map *files;            /* [file_count]; the mappings that `data` points into */
     size_t file_count;
     char **owned;                      /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
-    char container[48];                /* "safetensors", "safetensors, 4 shards" */
+    char container[48];                /* "safetensors", "safetensors, 4 shards", "memory" */
 };
 
 /*
- * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a folder with either. What it is not
- * able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, an HTML page, a .pth, a .gguf, ...
+ * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a folder with either. What it is
+ * not able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, an HTML page, a .pth, a .gguf, ...
  */
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err);
 /* A safetensors image in memory, which must outlive the index. */

@@ -293,7 +293,7 @@ def folders():
     sharded("tensor_in_two", index(a="1.safetensors", b="3.safetensors"),
             "tensor 'a': found in '3.safetensors', where the weight_map does not place it",
             **{"3.safetensors": image({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 2, 4)}, FOUR)})
-    sharded("missing_file", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: No such file")
+    sharded("missing_file", index(a="1.safetensors", b="3.safetensors"), "No such file")
     sharded("broken_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: the file is cut",
             **{"3.safetensors": part["b"][:-1]})
     sharded("pointer_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: expected safetensors, found a Git LFS",

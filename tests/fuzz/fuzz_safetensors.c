@@ -1,6 +1,6 @@
 /*
- * fuzz_safetensors.c - any bytes as a safetensors image: either a complete message, or an index that is true to the image.
- * Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_safetensors.c - any bytes as a safetensors image: either a complete message, or an index that is true to the
+ * image. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>

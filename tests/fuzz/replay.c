@@ -1,7 +1,7 @@
 /*
  * replay.c - runs a fuzz target without a fuzzer, as part of the ordinary tests: over all files of the folders that are
- * named (and of their folders), and over two kinds of damage to each: cut short at every length, and single bytes changed.
- * The damage is seeded, so that a failure repeats; the last lines printed say where it happened.
+ * named (and of their folders), and over two kinds of damage to each: cut short at every length, and single bytes
+ * changed. The damage is seeded, so that a failure repeats; the last lines printed say where it happened.
  */
 #include <dirent.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /*
- * test_safetensors.c - opening checkpoints: the corpus of small files with the message that each must give, what cannot be
- * committed (sizes, FIFOs), the values that come out, and what happens when memory runs out at any point.
+ * test_safetensors.c - opening checkpoints: the corpus of small files with the message that each must give, what cannot
+ * be committed (sizes, FIFOs), the values that come out, and what happens when memory runs out at any point.
  */
 #include "test.h"
 
@@ -17,7 +17,7 @@
 #define CORPUS TEST_DIR "/corpus/safetensors/"
 #define PATIENCE 10.0 /* seconds, for what takes milliseconds: only quadratic time exceeds it, sanitizers do not */
 
-/* ------------------------------------------------------------------------------------------------ images in memory */
+/* ------------------------------------------------------------------------------------------------- images in memory */
 
 struct image {
     char *bytes;
@@ -132,7 +132,7 @@ static void test_corpus(void)
     CHECK(cases > 150);
 }
 
-/* ------------------------------------------------------------------------------------------------- what comes out */
+/* --------------------------------------------------------------------------------------------------- what comes out */
 
 static void test_values(void)
 {
@@ -222,7 +222,7 @@ static void test_dtypes(void)
         CHECK(dtype_name((enum dtype)i) && dtype_bits((enum dtype)i) > 0);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ size */
+/* ------------------------------------------------------------------------------------------------------------- size */
 
 static void test_many_tensors(void)
 {
@@ -315,7 +315,7 @@ static void check_large_header(const char *path, uint64_t length, const char *ex
     remove(path);
 }
 
-/* --------------------------------------------------------------------------------------- what is no ordinary file */
+/* ----------------------------------------------------------------------------------------- what is no ordinary file */
 
 static void test_files(void)
 {
@@ -381,7 +381,7 @@ static void test_long_message(void)
     free(m.bytes);
 }
 
-/* ------------------------------------------------------------------------------------------------- out of memory */
+/* ---------------------------------------------------------------------------------------------------- out of memory */
 
 static long cjson_countdown = -1, cjson_blocks;
 
