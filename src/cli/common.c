@@ -157,9 +157,11 @@ static void on_interrupt(int signal_number)
 void interrupt_catch(void)
 {
     /* SA_RESETHAND: the second one finds the default action. No SA_RESTART: a read that waits for input gives up. */
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, old;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGINT, NULL, &old);
+    if (old.sa_handler != SIG_IGN) /* shells ask that of programs in the background */
+        sigaction(SIGINT, &action, NULL);
 }
 
 /* ----------------------------------------------------------------------------------------------------------- engine */
@@ -213,14 +215,8 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
         snprintf(e->vocab_name, sizeof e->vocab_name, "(built in)");
         status = rwkv7_tokenizer_open_memory(text, size, e->vocab_name, &e->tokenizer, err);
     }
-    if (status == RWKV7_OK && e->model) {
-        struct rwkv7_error why;
-        status = rwkv7_tokenizer_check(e->tokenizer, rwkv7_model_info(e->model)->shape.vocab, &why);
-        if (status != RWKV7_OK) {
-            err->status = status;
-            snprintf(err->message, sizeof err->message, "%.120s: %.130s", e->vocab_name, why.message);
-        }
-    }
+    if (status == RWKV7_OK && e->model)
+        status = rwkv7_tokenizer_check(e->tokenizer, rwkv7_model_info(e->model)->shape.vocab, err);
     return status;
 }
 

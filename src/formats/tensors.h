@@ -12,23 +12,43 @@
 #include "base/sys.h"
 
 enum dtype {
-    DT_BOOL, DT_U8, DT_I8, DT_F8_E5M2, DT_F8_E4M3, DT_F8_E8M0, DT_F8_E4M3FNUZ, DT_F8_E5M2FNUZ, DT_F6_E2M3, DT_F6_E3M2,
-    DT_F4, DT_I16, DT_U16, DT_F16, DT_BF16, DT_I32, DT_U32, DT_F32, DT_I64, DT_U64, DT_F64, DT_C64,
+    DT_BOOL,
+    DT_U8,
+    DT_I8,
+    DT_F8_E5M2,
+    DT_F8_E4M3,
+    DT_F8_E8M0,
+    DT_F8_E4M3FNUZ,
+    DT_F8_E5M2FNUZ,
+    DT_F6_E2M3,
+    DT_F6_E3M2,
+    DT_F4,
+    DT_I16,
+    DT_U16,
+    DT_F16,
+    DT_BF16,
+    DT_I32,
+    DT_U32,
+    DT_F32,
+    DT_I64,
+    DT_U64,
+    DT_F64,
+    DT_C64,
     DT_COUNT
 };
-const char *dtype_name(enum dtype type);  /* as spelled in safetensors: "BF16" */
-unsigned dtype_bits(enum dtype type);     /* bits per element */
+const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16" */
+unsigned dtype_bits(enum dtype type);    /* bits per element */
 
 #define TENSOR_MAX_RANK 8
 
 struct tensor {
-    const char *name;                  /* owned by the index */
+    const char *name; /* owned by the index */
     enum dtype type;
-    int rank;                          /* 0 for a scalar */
-    uint64_t shape[TENSOR_MAX_RANK];   /* outermost first */
-    const uint8_t *data;               /* little-endian, row-major, any alignment */
+    int rank;                        /* 0 for a scalar */
+    uint64_t shape[TENSOR_MAX_RANK]; /* outermost first */
+    const uint8_t *data;             /* little-endian, row-major, any alignment */
     uint64_t bytes;
-    const char *file;                  /* path of the file that holds it, owned by the index */
+    const char *file; /* path of the file that holds it, owned by the index */
 };
 
 struct tensor_pair {
@@ -36,15 +56,15 @@ struct tensor_pair {
 };
 
 struct tensor_index {
-    struct tensor *tensors;            /* [count], sorted by name (strcmp) */
+    struct tensor *tensors; /* [count], sorted by name (strcmp) */
     size_t count;
-    struct tensor_pair *metadata;      /* [metadata_count], in file order; of shards, those of the first */
+    struct tensor_pair *metadata; /* [metadata_count], in file order; of shards, those of the first */
     size_t metadata_count;
-    struct file_map *files;            /* [file_count]; the mappings that `data` points into */
+    struct file_map *files; /* [file_count]; the mappings that `data` points into */
     size_t file_count;
-    char **owned;                      /* [owned_count]; strings that names, paths and metadata point into */
+    char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
-    char container[48];                /* "safetensors", "safetensors, 4 shards", "memory" */
+    char container[48]; /* "safetensors", "safetensors, 4 shards", "memory" */
 };
 
 /*
