@@ -64,7 +64,7 @@ const struct option option_table[] = {
 
     HEADING("Length", RUN),
     {"tokens", 'n', RUN, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
-    {"stop", 0, RUN, TEXTS(stops, "STRING"), NULL, "end before STRING, in which \\n is a newline; repeatable"},
+    {"stop", 0, RUN, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
     {"ignore-eos", 0, RUN, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
 
     HEADING("Choice of tokens", RUN),

@@ -1,0 +1,125 @@
+# Finding models and vocabularies, and refusing what is none.
+
+model=$models/bf16_n64.safetensors
+vocab=$tests/syllables.vocab.txt
+
+run rwkv7 info "$model"
+exits 0
+silent
+out_has '^format +safetensors, BlinkDL'
+out_has '^parameters .*bf16'
+out_has '^layers +3$'
+out_has '^channels +128: 2 heads of 64$'
+out_has '^tokens +257$'
+
+run rwkv7 info "$model" --vocab "$vocab"
+out_has '^vocabulary .*: 257 ids, fits$'
+
+run rwkv7 info --json --vocab "$vocab" --model "$model"
+exits 0
+silent
+out_has '"layers":	3,'
+out_has '"fits":	true'
+out_has '"step_bytes":	[1-9]'
+
+run rwkv7 info missing.safetensors
+exits 1
+text ''
+err 'rwkv7: missing.safetensors: No such file or directory'
+
+# Things that are given for a model by mistake are recognised.
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n' >lfs.safetensors
+printf '<!DOCTYPE html><html></html>' >html.safetensors
+printf 'PK\003\004................archive/data.pkl' >model.pth
+printf 'GGUF\003\000\000\000' >model.gguf
+: >empty.safetensors
+head -c 5000 "$model" >cut.safetensors
+for bad in 'lfs.safetensors LFS' 'html.safetensors web.page' 'model.pth PyTorch' 'model.gguf GGUF' 'empty.safetensors empty' \
+    'cut.safetensors cut'; do
+    run rwkv7 info "${bad% *}"
+    exits 3
+    text ''
+    err_has "^rwkv7: ${bad% *}: .*${bad#* }"
+done
+run rwkv7 info /dev/null
+exits 1
+err_has '^rwkv7: /dev/null: expected a regular file'
+rm -f ./*.safetensors model.*
+
+# The model: an argument, -m, RWKV7_MODEL.
+run env RWKV7_MODEL=missing rwkv7 info "$model"
+exits 0
+run env RWKV7_MODEL=missing rwkv7 info --model "$model"
+exits 0
+run env RWKV7_MODEL="$model" rwkv7 info
+exits 0
+out_has bf16_n64
+run env RWKV7_MODEL=missing rwkv7 info
+exits 1
+err 'rwkv7: missing: No such file or directory'
+
+# The vocabulary: each place is preferred to the next, so they are emptied in turn.
+found() { # found PATTERN
+    run rwkv7 info model.safetensors
+    out_has "^vocabulary +$1: "
+}
+mkdir -p data/rwkv7
+cp "$model" model.safetensors
+cp "$vocab" model.vocab.txt
+cp "$vocab" rwkv_vocab_v20230424.txt
+cp "$vocab" data/rwkv7/rwkv_vocab_v20230424.txt
+XDG_DATA_HOME=$work/dir/data
+export XDG_DATA_HOME
+found 'model.vocab.txt'
+mv model.vocab.txt my-vocab.txt
+found './rwkv_vocab_v20230424.txt'
+rm rwkv_vocab_v20230424.txt
+found './my-vocab.txt'
+cp my-vocab.txt other-vocab.txt
+run rwkv7 run --tokens 1 --model model.safetensors x
+exits 3
+err_has '^rwkv7: . holds several vocabularies; choose one with --vocab'
+rm ./*-vocab.txt
+found "$XDG_DATA_HOME/rwkv7/rwkv_vocab_v20230424.txt"
+unset XDG_DATA_HOME
+mkdir -p "$HOME/.local/share"
+mv data/rwkv7 "$HOME/.local/share/"
+found "$HOME/.local/share/rwkv7/rwkv_vocab_v20230424.txt"
+rm -r "$HOME/.local"
+mkdir folder
+mv model.safetensors folder/
+cp "$vocab" folder/a.vocab.txt
+run rwkv7 info folder
+exits 0
+out_has '^vocabulary +folder/a.vocab.txt: '
+rm -r folder data
+
+# None, a broken one, one of another model.
+run rwkv7 run --model "$model" x
+exits 3
+text ''
+err_has 'vocabulary'
+run rwkv7 run --model "$model" --vocab missing.txt x
+exits 1
+err 'rwkv7: missing.txt: No such file or directory'
+printf "1 'a' 1\n2 'b' 2\n" >wrong.txt
+run rwkv7 run --model "$model" --vocab wrong.txt x
+exits 3
+err_has '^rwkv7: wrong.txt:2: '
+run rwkv7 run --model "$models/f32_n32.safetensors" --vocab "$vocab" x
+exits 3
+text ''
+err_has '^rwkv7: .*syllables.vocab.txt: the vocabulary does not belong to this model: .*61'
+
+# The model that ships, where it was compiled in.
+if rwkv7 info >/dev/null 2>&1; then
+    run rwkv7 info
+    out_has '^vocabulary .*, fits$'
+    run rwkv7 run --tokens 8 --temp 0 'Once upon a time'
+    exits 0
+    ok 'some text' [ -s "$work/out" ]
+else
+    run rwkv7 run x
+    exits 3
+    err_has '^rwkv7: no model: '
+fi

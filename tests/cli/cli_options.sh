@@ -1,0 +1,149 @@
+# Options, help, version: what is said about the command line itself.
+
+run rwkv7
+exits 2
+text ''
+err_has '^Usage: rwkv7 COMMAND'
+
+for help in --help -h help; do
+    run rwkv7 $help
+    exits 0
+    silent
+    out_has '^Usage: rwkv7 COMMAND'
+    out_has '^  run \[PROMPT\] '
+done
+
+for command in run bench info tokenize logits help; do
+    run rwkv7 help $command
+    exits 0
+    silent
+    out_has "^Usage: rwkv7 $command "
+    ok 'no line longer than 80' awk 'length > 80 { exit 1 }' "$work/out"
+    cp "$work/out" "$work/help"
+    run rwkv7 $command --help
+    ok 'the same as help' cmp -s "$work/out" "$work/help"
+    run rwkv7 $command -h
+    ok 'the same as help' cmp -s "$work/out" "$work/help"
+done
+
+# Every option of the help is in the manual, with a paragraph of its own.
+manual=$tests/../../docs/rwkv7.1
+for command in run bench info tokenize logits; do
+    for option in $(rwkv7 help $command | sed -n 's/^ .*--\([a-z-]*\).*/\1/p'); do
+        ok "--$option is in the manual" grep -Eq "^\.It .*Fl -$option|^\.It .*, -$option" "$manual"
+    done
+done
+
+run rwkv7 --version
+exits 0
+silent
+out_has '^rwkv7 [0-9]+\.[0-9]+\.[0-9]+$'
+out_has '^kernels: [a-z0-9]+ \(here: ref.*\), threads: [1-9]'
+out_has '^built for '
+out_has BLAS
+tiers=$(sed -n 's/^kernels: .*(here: \(.*\)),.*/\1/p' "$work/out")
+for tier in $tiers; do
+    run env RWKV7_CPU="$tier" rwkv7 --version
+    out_has "^kernels: $tier \("
+done
+run env RWKV7_CPU=z80 rwkv7 --version
+exits 2
+err_has "^rwkv7: .*'z80'.*ref"
+
+run rwkv7 rnu
+exits 2
+text ''
+err "rwkv7: unknown command 'rnu'; did you mean 'run'?
+Try 'rwkv7 help'."
+
+run rwkv7 help tokenise
+exits 2
+err_has "unknown command 'tokenise'; did you mean 'tokenize'"
+
+run rwkv7 something
+exits 2
+err "rwkv7: unknown command 'something'
+Try 'rwkv7 help'."
+
+run rwkv7 run --tmep 1
+exits 2
+err "rwkv7: unknown option '--tmep'; did you mean '--temp'?
+Try 'rwkv7 help run'."
+
+run rwkv7 run --thread=2
+exits 2
+err_has "did you mean '--threads'"
+
+run rwkv7 run --nothing-like-it
+exits 2
+err "rwkv7: unknown option '--nothing-like-it'
+Try 'rwkv7 help run'."
+
+run rwkv7 info --temp 1
+exits 2
+err "rwkv7: '--temp' is an option of 'run', not of 'info'
+Try 'rwkv7 help run'."
+
+run rwkv7 run -z
+exits 2
+err_has "unknown option '-z'"
+
+run rwkv7 run --tokens
+exits 2
+err_has '^rwkv7: --tokens needs a value: N$'
+
+run rwkv7 run --quiet=yes
+exits 2
+err_has "^rwkv7: --quiet takes no value"
+
+for number in x 1x '' ' 1' 0x10 1e3 -2 99999999999999999999; do
+    run rwkv7 run --tokens "$number"
+    exits 2
+    err_has "^rwkv7: --tokens needs a whole number from -1 to 2147483647, not '$number'$"
+done
+for number in x 1x '' ' 1' 0x10 nan inf -1 101 1e999; do
+    run rwkv7 run --temp "$number"
+    exits 2
+    err_has "^rwkv7: --temp needs a number from 0 to 100, not '$number'$"
+done
+for seed in -1 x 18446744073709551616; do
+    run rwkv7 run --seed $seed
+    exits 2
+    err_has '^rwkv7: --seed needs a whole number from 0 to 18446744073709551615, '
+done
+run rwkv7 run --ban 1,2x
+exits 2
+err_has "^rwkv7: --ban needs token ids .*'1,2x'"
+run rwkv7 run --bias 1
+exits 2
+err_has '^rwkv7: --bias needs ID=NUMBER'
+run rwkv7 run --math fast
+exits 2
+err_has "^rwkv7: --math needs one of exact\|blas, not 'fast'"
+run rwkv7 run --stop 'a\qb'
+exits 2
+err_has '^rwkv7: --stop needs text'
+run rwkv7 bench --prompt 64,
+exits 2
+err_has '^rwkv7: --prompt needs whole numbers from 0 to 16777216 with commas between'
+run rwkv7 bench --shape 14b
+exits 2
+err_has "^rwkv7: --shape needs one of 0.1b .* not '14b'"
+
+run rwkv7 run two words
+exits 2
+err_has "^rwkv7: unexpected argument 'words'; several words need quotes"
+run rwkv7 bench words
+exits 2
+err_has "^rwkv7: unexpected argument 'words'$"
+run rwkv7 info one --model another
+exits 2
+err_has "^rwkv7: two models: 'another' and 'one'"
+run rwkv7 tokenize --count --lines
+exits 2
+err_has 'exclude each other'
+
+# A word of the command line cannot send codes to the terminal.
+run rwkv7 "$(printf 'a\033[31mb')"
+exits 2
+err_has "unknown command 'a\?\[31mb'"

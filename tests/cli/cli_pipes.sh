@@ -1,0 +1,119 @@
+# Full disks, closed pipes, ^C, long prompts, terminals.
+
+model=$models/bf16_n64.safetensors
+vocab=$tests/syllables.vocab.txt
+
+if [ -c /dev/full ]; then
+    for arguments in "run -q --temp 0 --model $model --vocab $vocab hello" '--version' 'help' "info $model" \
+        "tokenize --vocab $vocab hello" "logits $model --tokens 1,2,3 -o -" "logits $model --tokens 1,2,3 -o /dev/full"; do
+        last="rwkv7 $arguments >/dev/full"
+        rwkv7 $arguments >/dev/full 2>"$work/err" </dev/null
+        code=$?
+        exits 1
+        err_has '^rwkv7: cannot write (to standard output|/dev/full): No space left on device$'
+        ok 'one line' [ "$(wc -l <"$work/err")" -eq 1 ]
+    done
+else
+    skip 'there is no /dev/full'
+fi
+
+# The reader goes away: no message, exit code 0.
+last='rwkv7 run | head -c 1'
+{
+    rwkv7 run -n -1 --ignore-eos --model "$model" --vocab "$vocab" hello </dev/null 2>"$work/err"
+    echo $? >code
+} | head -c 1 >"$work/out"
+code=$(cat code)
+exits 0
+silent
+ok 'one byte' sized "$work/out" 1
+
+# ^C once there is text: that text, the summary, 130. The program tells its process id and is sent the signal from behind.
+interrupt() { # interrupt FILE: when it has something in it
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        [ -s "$1" ] && break
+        sleep 0.25
+    done
+    kill -INT "$(cat pid)"
+}
+: >"$work/out"
+interrupt "$work/out" &
+run sh -c 'echo $$ >pid; exec rwkv7 run -n -1 --ignore-eos "$@"' sh --model "$model" --vocab "$vocab" hello
+exits 130
+ok 'the text so far' [ -s "$work/out" ]
+err_has '^prompt [0-9]+ tokens.*; generated [0-9]+ tokens'
+wait
+# ^C while it waits for a prompt.
+last='^C while waiting for standard input'
+mkfifo fifo
+sleep 5 >fifo &
+sleeper=$!
+{
+    sleep 0.5
+    kill -INT "$(cat pid)"
+} &
+sh -c 'echo $$ >pid; exec rwkv7 run "$@"' sh --model "$model" --vocab "$vocab" <fifo >"$work/out" 2>"$work/err"
+code=$?
+kill $sleeper
+wait
+exits 130
+text ''
+err_has '^prompt 0 tokens'
+# ^C leaves no part of an array behind.
+seq -s, 1 250 >ids
+for _ in 1 2 3 4 5 6 7 8; do cat ids ids ids ids >more && mv more ids; done
+interrupt array.npy.part &
+run sh -c 'echo $$ >pid; exec rwkv7 logits "$@"' sh --model "$model" --tokens @ids --step -o array.npy
+exits 130
+ok 'no file' [ ! -e array.npy ]
+ok 'no temporary file' [ ! -e array.npy.part ]
+wait
+
+# 20 MB of prompt take no more memory than 20 bytes. Tokens of 1000 bytes keep it short.
+peak() { # megabytes, of the last run
+    sed -n 's/.*; memory \([0-9]*\)[0-9.]* MB.*/\1/p' "$work/err"
+}
+given aaaaaaaaaaaaaaaaaaaa
+run rwkv7 run -n 0 --model "$models/f32_n16.safetensors" --vocab "$tests/long.vocab.txt"
+small=$(peak)
+yes aaaaaaaaaaaaaaaaaaa | tr '\n' a | head -c 20000000 >"$work/in"
+run rwkv7 run -n 0 --model "$models/f32_n16.safetensors" --vocab "$tests/long.vocab.txt"
+exits 0
+err_has '^prompt 20001 tokens'
+ok "memory, $small MB before, $(peak) MB now" [ "$(peak)" -lt $((small + 12)) ]
+
+# On a terminal: a newline behind the text, a dimmed summary unless NO_COLOR.
+on_terminal() {
+    last="$* on a terminal"
+    script -qec "$*" /dev/null </dev/null 2>/dev/null | tr -d '\r' >"$work/out"
+    code=0
+}
+escape=$(printf '\033')
+if script --version 2>/dev/null | grep -q util-linux; then
+    on_terminal rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
+    out_has '^ju gai$'
+    out_has "^$escape\[2mprompt .*$escape\[0m$"
+    on_terminal NO_COLOR=1 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
+    out_has '^ju gai$'
+    ok 'no colours' lacks_escapes "$work/out"
+    on_terminal TERM=dumb rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
+    ok 'no escape codes' lacks_escapes "$work/out"
+    on_terminal rwkv7 logits "$model" --tokens 1 -o -
+    out_has 'not for a terminal'
+else
+    skip "script(1) is not util-linux's"
+fi
+
+# A model that is cut short while it is in use.
+if [ $emulated -eq 0 ]; then
+    cp "$model" cut.safetensors
+    {
+        sleep 1
+        : >cut.safetensors
+    } &
+    run rwkv7 run -n 20000 --ignore-eos --model cut.safetensors --vocab "$vocab" hello
+    exits 1
+    err 'rwkv7: a file that is in use was cut short, or could not be read'
+else
+    skip 'SIGBUS under an emulator'
+fi

@@ -1,0 +1,104 @@
+# rwkv7 tokenize: text to ids and back, any bytes, any length.
+
+bytes=$tests/bytes.vocab.txt
+vocab=$tests/syllables.vocab.txt
+
+run rwkv7 tokenize --vocab "$bytes" abc
+exits 0
+silent
+out '98 99 100'
+given abc
+run rwkv7 tokenize --vocab "$bytes"
+out '98 99 100'
+given abc
+run rwkv7 tokenize --vocab "$bytes" -
+out '98 99 100'
+run rwkv7 tokenize --vocab "$bytes" ''
+out ''
+run rwkv7 tokenize --vocab "$bytes" -- --count
+out '46 46 100 112 118 111 117'
+run rwkv7 tokenize --vocab "$bytes" --count abc
+out 3
+run rwkv7 tokenize --vocab "$bytes" -l "$(printf 'a"\\\n\t\033\302\251z')"
+out '98	"a"
+35	"\""
+93	"\\"
+11	"\n"
+10	"\t"
+28	"\x1b"
+195	"\xc2"
+170	"\xa9"
+123	"z"'
+
+run rwkv7 tokenize --vocab "$bytes" --decode '98 99, 100'
+exits 0
+silent
+text abc
+given '98
+99,100'
+run rwkv7 tokenize --vocab "$bytes" -d
+text abc
+run rwkv7 tokenize --vocab "$bytes" -d '0 98 0'
+silent
+text a
+run rwkv7 tokenize --vocab "$bytes" -d '98 300 4000000000'
+exits 0
+text a
+err 'rwkv7: left out: 2 ids that have no text, the first is 300'
+run rwkv7 tokenize --vocab "$bytes" -d '98 x'
+exits 2
+err_has "expected token ids, found 'x'"
+run rwkv7 tokenize --vocab "$bytes" -d '98 4294967296'
+exits 2
+err_has 'a token id is at most 4294967295'
+run rwkv7 tokenize --vocab "$bytes" -d ' -1'
+exits 2
+
+# Greedy: the longest token wins, however the input is cut into pieces.
+run rwkv7 tokenize --vocab "$vocab" --lines 'thing the '
+out '20	"t"
+58	"hi"
+14	"n"
+7	"g"
+27	" "
+237	"the "'
+given 'some under '
+run rwkv7 tokenize --vocab "$vocab" --count
+out 2
+last='pieces'
+{
+    printf so
+    sleep 0.2
+    printf 'me un'
+    sleep 0.2
+    printf 'der '
+} | rwkv7 tokenize --vocab "$vocab" --count >"$work/out"
+out 2
+run rwkv7 tokenize --vocab "$vocab" 'x-'
+exits 3
+err_has 'no token for byte 0x2d'
+
+# The vocabulary is found beside a model, which need not exist.
+mkdir folder
+cp "$bytes" folder/my.vocab.txt
+run rwkv7 tokenize --model folder/my.safetensors abc
+out '98 99 100'
+run rwkv7 tokenize --model folder abc
+out '98 99 100'
+
+# Any bytes come back as they were; 3 MB are many blocks.
+head -c 3000000 /dev/urandom >random
+for file in random "$tests/long.vocab.txt"; do
+    last="$file and back"
+    rwkv7 tokenize --vocab "$tests/long.vocab.txt" <"$file" | rwkv7 tokenize --vocab "$tests/long.vocab.txt" -d >back
+    ok 'the same bytes' cmp -s "$file" back
+done
+if [ -f "$shared/vectors/rwkv_vocab_v20230424.txt" ]; then
+    world=$shared/vectors/rwkv_vocab_v20230424.txt
+    run rwkv7 tokenize --vocab "$world" 'Hello, wörld 😀'
+    out '33155 45 354 9357 2010 33 3319 153 129'
+    rwkv7 tokenize --vocab "$world" <random | rwkv7 tokenize --vocab "$world" -d >back
+    ok 'the same bytes' cmp -s random back
+else
+    skip 'the World vocabulary is not here'
+fi
