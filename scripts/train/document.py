@@ -1,0 +1,36 @@
+"""A training document: text whose parts carry loss weights, and labels that are not in the text.
+
+Text alone teaches a recurrent model little about a state that is asked for only once, at the end. So a generator may
+`mark` any place with the answer that would be right there; the label replaces the next token as the target of that place.
+"""
+
+TEXT, ANSWER = 0.25, 1.0
+END = None                      # as a label: the end of the document, token 0
+
+
+class Document:
+    """Collects text; weights and labels are kept by byte offset. Everything is ASCII."""
+
+    def __init__(self):
+        self.parts, self.size = [], 0
+        self.spans = []         # (end offset, weight) of consecutive pieces
+        self.labels = {}        # end offset of the last byte before the place -> (text or END, weight)
+
+    def add(self, text, weight=0.0):
+        """Append text whose tokens are learnt with this weight."""
+        self.parts.append(text)
+        self.size += len(text)
+        self.spans.append((self.size, weight))
+
+    def mark(self, label, weight):
+        """After all text so far the right next token is the first token of `label` (or END)."""
+        self.labels[self.size] = (label, weight)
+
+    def ask(self, question, answer):
+        """A question line and its answer line; after an answer the text always ends."""
+        self.add("\nQ: %s\nA:" % question)
+        self.add(" " + answer, ANSWER)
+        self.mark(END, ANSWER)
+
+    def text(self):
+        return "".join(self.parts)

@@ -1,0 +1,103 @@
+"""The training mixture: which task, how large; and packing documents into rows.
+
+A row is a pure function of (seed, step, index, levels): its random numbers come from random.Random("seed/step/index"). So a
+training can stop and go on anywhere and see the same data. Held-out data uses other seed strings.
+
+The curriculum: every task has a level between 0 and 1, the largest size in use as a part of the largest size at all. A level
+rises whenever nearly all answers of its task were right.
+"""
+import random
+
+import numpy as np
+
+import stories
+import tasks
+from wkv import CHUNK
+
+TASKS = list(tasks.GENERATORS) + ["far", "story"]
+DEFAULT = "recall:3,far:0.7,cups:3,parity:1.5,perm:2,story:4"
+FIRST_LEVELS = {name: 0.08 for name in TASKS}
+STORY_EVENTS = 24
+FAR_PAIRS, FAR_EVENTS = 24, 12
+
+
+def parse(text):
+    """{"recall": 3.0, ..} from "recall:3,..."."""
+    shares = {name: float(share) for name, share in (part.split(":") for part in text.split(","))}
+    assert set(shares) <= set(TASKS), "tasks are: " + " ".join(TASKS)
+    return shares
+
+
+def raise_levels(levels, accuracy, enough=0.95):
+    """The levels after a report with these accuracies."""
+    return {name: min(1.0, level * 1.15) if accuracy.get(name, 0) >= enough else level for name, level in levels.items()}
+
+
+def _size(rng, longest, level):
+    """A size up to `level` of the longest: mostly uniform, often the largest allowed."""
+    limit = max(2, round(longest * level))
+    return limit if rng.random() < 0.25 else rng.randint(1, limit)
+
+
+def draw(rng, name, level):
+    """One document of task `name` at this level."""
+    if name == "story":
+        return stories.story(rng, max(2, _size(rng, STORY_EVENTS, level)), questions=rng.choice((0, 3, 6, 8)))
+    if name == "far":
+        return tasks.recall(rng, _size(rng, FAR_PAIRS, level), filler=stories.filler(rng, rng.randint(1, FAR_EVENTS)))
+    size = _size(rng, tasks.LONGEST[name], level)
+    if name == "perm":
+        return tasks.permutations(rng, size, moves=rng.choice((2, 2, 3, 5)))
+    return tasks.GENERATORS[name](rng, size)
+
+
+def sample_texts(rng, count):
+    """Texts of all tasks at full size, for the vocabulary."""
+    return [draw(rng, TASKS[i % len(TASKS)], 1.0).text() for i in range(count)]
+
+
+def encode(tokenizer, doc):
+    """(inputs, targets, weights) of a document: it starts with token 0 and its last target is token 0."""
+    tokens, ends = tokenizer.encode_ends(doc.text().encode())
+    n = len(tokens)
+    inputs, targets, weights = np.zeros(n + 1, np.int32), np.zeros(n + 1, np.int32), np.zeros(n + 1, np.float32)
+    inputs[1:] = targets[:n] = tokens
+    stops, values = zip(*doc.spans)
+    weights[:n] = np.array(values, np.float32)[np.searchsorted(stops, ends)]
+    places = np.fromiter(doc.labels, np.int64, len(doc.labels))
+    at = np.searchsorted(ends, places)
+    assert (ends[at] == places).all(), doc.text()
+    labels = list(doc.labels.values())
+    targets[at + 1] = [tokenizer.first_token(label) for label, _ in labels]
+    weights[at + 1] = [weight for _, weight in labels]
+    return inputs, targets, weights
+
+
+def row(tokenizer, rng, length, levels, shares):
+    """One packed row: inputs, targets, weights [length], reset [length / CHUNK], task number of each place.
+
+    Documents start at multiples of CHUNK. The state is cleared at most starts; some documents meet what the one before left.
+    """
+    names, parts = list(shares), list(shares.values())
+    inputs, targets = np.zeros(length, np.int16), np.zeros(length, np.int16)
+    weights, task = np.zeros(length, np.float32), np.zeros(length, np.int8)
+    reset = np.zeros(length // CHUNK, np.uint8)
+    at, misses = 0, 0
+    while at < length and misses < 6:
+        name = rng.choices(names, parts)[0]
+        x, y, w = encode(tokenizer, draw(rng, name, levels[name] if misses < 3 else 0.5 * levels[name]))
+        stop = at + len(x)
+        if stop > length:
+            misses += 1
+            continue
+        reset[at // CHUNK] = at == 0 or rng.random() < 0.9
+        inputs[at:stop], targets[at:stop], weights[at:stop] = x, y, w
+        task[at:stop] = TASKS.index(name)
+        at = -(-stop // CHUNK) * CHUNK
+    return inputs, targets, weights, reset, task
+
+
+def batch(tokenizer, seed, step, indices, length, levels, shares):
+    """The rows of one step with these indices, as five stacked arrays."""
+    rows = (row(tokenizer, random.Random("%s/%d/%d" % (seed, step, i)), length, levels, shares) for i in indices)
+    return [np.stack(parts) for parts in zip(*rows)]
