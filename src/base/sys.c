@@ -218,10 +218,12 @@ static int quota_cpus(void)
     long quota = 0, period = 0;
     FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r"); /* version 2: "max 100000" or "150000 100000" */
     if (f) {
-        const int fields = fscanf(f, "%ld %ld", &quota, &period);
+        char text[64] = "", *rest = text;
+        if (!fgets(text, sizeof text, f))
+            text[0] = '\0';
         fclose(f);
-        if (fields != 2)
-            return 0;
+        quota = strtol(text, &rest, 10); /* "max" gives 0: no limit */
+        period = strtol(rest, NULL, 10);
     } else if (!read_number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", &quota) ||
                !read_number("/sys/fs/cgroup/cpu/cpu.cfs_period_us", &period)) {
         return 0;

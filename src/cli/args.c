@@ -106,7 +106,8 @@ static char *unescaped(const char *text)
         if (name) {
             byte = (unsigned char)meanings[name - names];
         } else if (*text == 'x' && isxdigit((unsigned char)text[1]) && isxdigit((unsigned char)text[2])) {
-            sscanf(text + 1, "%2x", &byte);
+            const char digits[3] = {text[1], text[2], '\0'};
+            byte = (unsigned)strtoul(digits, NULL, 16);
             text += 2;
         }
         if (byte == 0) {
