@@ -12,8 +12,8 @@
 /* ------------------------------------------------------------------------------------------- what was meant instead */
 
 /*
- * Steps from a to b: a letter inserted, dropped, replaced, or two neighbours swapped (optimal string alignment). A word that
- * begins with the other one counts as one step.
+ * Steps from a to b: a letter inserted, dropped, replaced, or two neighbours swapped (optimal string alignment). A word
+ * that begins with the other one counts as one step.
  */
 static size_t distance(const char *a, const char *b)
 {
@@ -185,8 +185,7 @@ static bool store(const struct option *o, struct args *args, const char *text)
 
     switch (o->value.kind) {
     case FLAG:
-        *(bool *)at = true;
-        return true;
+        break;
     case TEXT:
         *(const char **)at = text;
         return true;
@@ -280,17 +279,20 @@ struct words {
     char **argv;
 };
 
-/* The value that belongs to an option: what is attached to it, or else the next word. */
-static int take_value(const struct option *o, const char *attached, struct words *words, struct args *args)
+/* Sets a flag, or stores the value of another option: what is attached to it, or else the next word. */
+static int take(const struct option *o, const char *attached, struct words *words, struct args *args)
 {
     const char *text = attached;
-    if (o->value.argument && !text) {
-        if (words->at == words->count)
-            return complain_usage(args->command, "--%s needs a value: %s", o->name, o->value.argument);
-        text = words->argv[words->at++];
+    if (o->value.kind == FLAG) {
+        if (attached)
+            return complain_usage(args->command, "--%s takes no value, but '%s' was given", o->name, attached);
+        *(bool *)((char *)args + o->value.at) = true;
+        return DONE;
     }
-    if (!o->value.argument && text)
-        return complain_usage(args->command, "--%s takes no value, but '%s' was given", o->name, text);
+    if (!text && words->at == words->count)
+        return complain_usage(args->command, "--%s needs a value: %s", o->name, o->value.argument);
+    if (!text)
+        text = words->argv[words->at++];
     return store(o, args, text) ? DONE : complain_value(args->command, o, text);
 }
 
@@ -303,7 +305,7 @@ static int parse_long(const char *word, struct words *words, struct args *args)
         snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), word);
         return complain_unknown(args->command, name);
     }
-    return take_value(o, word[n] ? word + n + 1 : NULL, words, args);
+    return take(o, word[n] ? word + n + 1 : NULL, words, args);
 }
 
 /* "-qv", "-n5", "-qn 5": letters, of which the last one may take a value. */
@@ -313,7 +315,7 @@ static int parse_short(const char *letters, struct words *words, struct args *ar
         const struct option *const o = find_short(args->command, *letters);
         if (!o)
             return complain_usage(args->command, "unknown option '-%c'", *letters);
-        const int code = take_value(o, o->value.argument && letters[1] ? letters + 1 : NULL, words, args);
+        const int code = take(o, o->value.argument && letters[1] ? letters + 1 : NULL, words, args);
         if (code != DONE || o->value.argument)
             return code;
     }

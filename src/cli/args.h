@@ -1,8 +1,8 @@
 /*
  * args.h - the command line as one plain struct.
  *
- * Every option of every command is one row of the table in options.c: names, argument, range, default, help and where the
- * value goes. The parser (args.c) and the help texts (help.c) only read that table, so they cannot disagree.
+ * Every option of every command is one row of the table in options.c: names, argument, range, default, help and where
+ * the value goes. The parser (args.c) and the help texts (help.c) only read that table, so they cannot disagree.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -112,8 +112,8 @@ extern const struct option option_table[];   /* ends with a row whose help is NU
 extern const struct command command_table[]; /* ends with a row whose name is NULL */
 
 /*
- * Fills *args from argv, behind the name of the command. A mistake is printed, and its exit code returned. The strings point
- * into argv.
+ * Fills *args from argv, behind the name of the command. A mistake is printed, and its exit code returned. The strings
+ * point into argv.
  */
 int args_parse(const struct command *command, int argc, char **argv, struct args *args);
 void args_free(struct args *args);
@@ -122,8 +122,8 @@ void args_free(struct args *args);
 const struct command *command_find(const char *name);
 
 /*
- * Strict numbers: the whole text, nothing around it, no overflow. `end` may be NULL; else the number may be followed by other
- * text, and *end is where it begins.
+ * Strict numbers: the whole text, nothing around it, no overflow. `end` may be NULL; else the number may be followed by
+ * other text, and *end is where it begins.
  */
 bool parse_whole(const char *text, long long *out, const char **end);
 bool parse_unsigned(const char *text, uint64_t *out, const char **end);

@@ -1,9 +1,9 @@
 /*
  * bench.c - `rwkv7 bench`: how fast is this model on this machine, and how fast could it be?
  *
- * Decoding reads every weight once per token, so its limit is the rate at which memory can be read. That rate depends on the
- * hour (other programs, other guests of the same machine), hence it is measured between the repetitions of the decode, with
- * the same threads, and the two are compared in the same run.
+ * Decoding reads every weight once per token, so its limit is the rate at which memory can be read. That rate depends
+ * on the hour (other programs, other guests of the same machine), hence it is measured between the repetitions of the
+ * decode, with the same threads, and the two are compared in the same run.
  */
 #include "cli/bench.h"
 

@@ -117,7 +117,7 @@ static void json_add(const struct bench_report *r, const struct measurement *m)
     cJSON_AddItemToArray(r->results, o);
 }
 
-/* ------------------------------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------------------- public */
 
 int bench_report_begin(struct bench_report *r)
 {

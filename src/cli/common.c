@@ -141,7 +141,9 @@ int out_json(cJSON *json)
 
 int out_close(void)
 {
-    return fclose(stdout) == 0 ? DONE : out_failed();
+    const bool lost = ferror(stdout) != 0; /* in a printf whose result nobody looked at */
+    errno = EIO;
+    return fclose(stdout) == 0 && !lost ? DONE : out_failed();
 }
 
 /* ----------------------------------------------------------------------------------------------------- interruption */

@@ -1,4 +1,6 @@
-/* help.c - help texts, printed from the tables of options.c. Lines stay below 80 columns where those tables let them. */
+/*
+ * help.c - help texts, printed from the tables of options.c. Lines stay below 80 columns where those tables let them.
+ */
 #include <stdio.h>
 #include <string.h>
 

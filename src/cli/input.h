@@ -1,4 +1,6 @@
-/* input.h - bytes from a file, from standard input or from the command line, all alike; and token ids written in them. */
+/*
+ * input.h - bytes from a file, from standard input or from the command line, all alike; and token ids written in them.
+ */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
 
@@ -19,7 +21,10 @@ void input_close(struct input *in);
 /* Waits for the next bytes, at most `room`. *got is 0 at the end, and when interrupted. */
 int input_read(struct input *in, char *to, size_t room, size_t *got);
 
-/* Calls `take` for every id up to the end; ids are separated by spaces, line breaks or commas. Stops when it is not DONE. */
+/*
+ * Calls `take` for every id up to the end; ids are separated by spaces, line breaks or commas. Stops when it is not
+ * DONE.
+ */
 int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg);
 
 #endif

@@ -67,8 +67,8 @@ static int check_ids(const struct id_list *list, int vocab)
 }
 
 /*
- * The result appears under its name only when it is whole: it is written beside it and renamed. What exists and is no regular
- * file, such as a FIFO, is written to directly.
+ * The result appears under its name only when it is whole: it is written beside it and renamed. What exists and is no
+ * regular file, such as a FIFO, is written to directly.
  */
 struct output {
     FILE *stream;

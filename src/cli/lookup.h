@@ -7,15 +7,15 @@
 #define PATH_ROOM 4096 /* bytes; a longer path is as good as absent */
 
 /*
- * The model: -m (or the operand), RWKV7_MODEL, the one compiled in (an empty path), then rwkv7-demo.safetensors in the data
- * folder of the installation, then in the user's.
+ * The model: -m (or the operand), RWKV7_MODEL, the one compiled in (an empty path), then rwkv7-demo.safetensors in the
+ * data folder of the installation, then in the user's.
  */
 enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err);
 
 /*
  * The vocabulary: --vocab; beside the model (MODEL with .vocab.txt for its ending; rwkv_vocab_v20230424.txt; the only
- * *vocab*.txt of the folder); the user's data folder; the one compiled in (an empty path). `model` is a path of model_find, and
- * the model that is compiled in has its vocabulary compiled in as well; NULL when there is no model.
+ * *vocab*.txt of the folder); the user's data folder; the one compiled in (an empty path). `model` is a path of
+ * model_find, and the model that is compiled in has its vocabulary compiled in as well; NULL when there is no model.
  */
 enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err);
 

@@ -1,6 +1,6 @@
 /*
- * main.c - rwkv7, the program: finds the command and runs it. The commands see nothing of the engine but rwkv7.h, so what they
- * can do, any program that links the library can do.
+ * main.c - rwkv7, the program: finds the command and runs it. The commands see nothing of the engine but rwkv7.h, so
+ * what they can do, any program that links the library can do.
  */
 #include <signal.h>
 #include <stdio.h>

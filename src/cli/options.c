@@ -10,7 +10,7 @@ enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32 };
 /* The values that options have: the field of struct args, what the help calls it, its range. */
 #define FLAG(field) {FLAG, AT(field), NULL, 0, 0, NULL}
 #define TEXT(field, argument) {TEXT, AT(field), argument, 0, 0, NULL}
-#define VARIABLE(field, argument, name) {TEXT, AT(field), argument, 0, 0, name}
+#define ENV(field, argument, name) {TEXT, AT(field), argument, 0, 0, name}
 #define TEXTS(field, argument) {TEXTS, AT(field), argument, 0, 0, NULL}
 #define CHOICE(field, words) {CHOICE, AT(field), words, 0, 0, NULL}
 #define WHOLE(field, argument, least, most) {WHOLE, AT(field), argument, least, most, NULL}
@@ -51,7 +51,8 @@ const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
 
     HEADING("Model", ANY_MODEL),
-    {"model", 'm', ANY_MODEL, VARIABLE(model, "FILE", "RWKV7_MODEL"), NULL, "checkpoint or its folder; else the model that ships"},
+    {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
+     "checkpoint or folder; else RWKV7_MODEL or what ships"},
     {"vocab", 0, RUN | INFO | TOKENIZE, TEXT(vocab, "FILE"), NULL, "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
     {"type", 0, BENCH, CHOICE(type, "f32|f16|bf16"), "bf16", "type of the random weights"},
@@ -98,7 +99,7 @@ const struct option option_table[] = {
     HEADING("Machine", ENGINE),
     {"threads", 't', RUN | LOGITS, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
-    {"cpu", 0, ENGINE, VARIABLE(cpu, "TIER", "RWKV7_CPU"), NULL, "use at most this instruction set, see --version"},
+    {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
 
     HEADING("Output", RUN | BENCH | INFO),

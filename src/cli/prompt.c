@@ -1,9 +1,9 @@
 /*
  * prompt.c - see prompt.h.
  *
- * A prompt of any length takes the same memory: it is read block by block, encoded as far as the next bytes cannot change the
- * tokens, and evaluated chunk by chunk. The newest chunk is held back until it is known whether it is the last one, since only
- * the last token needs logits.
+ * A prompt of any length takes the same memory: it is read block by block, encoded as far as the next bytes cannot
+ * change the tokens, and evaluated chunk by chunk. The newest chunk is held back until it is known whether it is the
+ * last one, since only the last token needs logits.
  */
 #include "cli/prompt.h"
 

@@ -10,8 +10,8 @@ struct prompt_result {
 };
 
 /*
- * Reads standard input, the prompt file and the operand as one text and feeds it to the session. Writes the logits after its
- * last token, [V], unless `logits` is NULL. Ends early when interrupted.
+ * Reads standard input, the prompt file and the operand as one text and feeds it to the session. Writes the logits
+ * after its last token, [V], unless `logits` is NULL. Ends early when interrupted.
  */
 int prompt_feed(const struct args *args, const struct rwkv7_tokenizer *tokenizer, struct rwkv7_session *session,
                 float *logits, struct prompt_result *result);

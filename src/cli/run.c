@@ -20,7 +20,7 @@ struct generation {
     uint64_t seed;
 
     struct prompt_result prompt;
-    int tokens;         /* generated, and shown or part of a stop string */
+    long long tokens;   /* generated, and shown or part of a stop string */
     uint64_t evaluated; /* of those; the last one needs no evaluation */
     double seconds;     /* from the first draw to the last */
 };
@@ -40,7 +40,9 @@ static uint64_t random_seed(void)
     return seed;
 }
 
-/* The biases of the command line, and a ban on every id that would print nothing: unused rows, end of text if unwanted. */
+/*
+ * The biases of the command line, and a ban on every id that would print nothing: unused rows, end of text if unwanted.
+ */
 static int create_sampler(struct generation *g)
 {
     const struct args *const args = g->args;
@@ -148,7 +150,7 @@ static void print_summary(const struct generation *g)
     if (g->prompt.tokens > 0)
         fprintf(stderr, ", %.1f tok/s", (double)g->prompt.tokens / g->prompt.seconds);
     if (g->args->tokens != 0)
-        fprintf(stderr, "; generated %d tokens", g->tokens);
+        fprintf(stderr, "; generated %lld tokens", g->tokens);
     if (g->evaluated > 0 && g->seconds > 0)
         fprintf(stderr, ", %.1f tok/s, %.1f GB/s", (double)g->evaluated / g->seconds, 1e-9 * bytes / g->seconds);
     if (rwkv7_memory_peak() > 0)

@@ -17,7 +17,10 @@ struct conversion {
     uint32_t first_unknown;
 };
 
-/* Bytes of the UTF-8 character at `at`; 0 when there is none (RFC 3629: no surrogates, nothing overlong or above U+10FFFF). */
+/*
+ * Bytes of the UTF-8 character at `at`; 0 when there is none (RFC 3629: no surrogates, nothing overlong or above
+ * U+10FFFF).
+ */
 static size_t character(const uint8_t *at, size_t left)
 {
     const uint8_t c = at[0];
