@@ -100,9 +100,9 @@ static int falling(const void *a, const void *b)
 static void naive(const struct rwkv7_sampler_options *o, const float *logits, int n, double *out)
 {
     static struct pair sorted[MAX_TOKENS];
-    double top = -INFINITY, sum = 0, cum = 0, total = 0;
+    double top = (double)logits[0], sum = 0, cum = 0, total = 0;
     for (int i = 0; i < n; i++)
-        top = fmax(top, (double)logits[i]);
+        top = (double)logits[i] > top ? (double)logits[i] : top;
     for (int i = 0; i < n; i++)
         sum += exp((double)logits[i] - top);
     for (int i = 0; i < n; i++)
@@ -126,6 +126,11 @@ static void naive(const struct rwkv7_sampler_options *o, const float *logits, in
         out[i] /= total;
 }
 
+static double chi_square(double got, double want)
+{
+    return (got - want) * (got - want) / want;
+}
+
 static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned seed)
 {
     enum { DRAWS = 20000 };
@@ -142,21 +147,21 @@ static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned
         got[next(s, logits)]++;
     rwkv7_sampler_close(s);
     /* Chi-square over tokens expected at least five times, the others together; six standard deviations. */
-    double chi = 0, rest_want = 0, rest_got = 0;
+    double chi = 0, rest[2] = {0};
     int degrees = 0;
     for (int i = 0; i < n; i++) {
-        const double expected = want[i] * DRAWS;
         CHECK_MSG(want[i] > 0 || got[i] == 0, "token %d was cut but drawn %d times", i, got[i]);
-        if (expected >= 5) {
-            chi += (got[i] - expected) * (got[i] - expected) / expected;
-            degrees++;
-        } else {
-            rest_want += expected;
-            rest_got += got[i];
+        const double expected = want[i] * DRAWS;
+        if (expected < 5) {
+            rest[0] += expected;
+            rest[1] += got[i];
+            continue;
         }
+        chi += chi_square(got[i], expected);
+        degrees++;
     }
-    if (rest_want >= 5)
-        chi += (rest_got - rest_want) * (rest_got - rest_want) / rest_want;
+    if (rest[0] >= 5)
+        chi += chi_square(rest[1], rest[0]);
     CHECK_MSG(chi < degrees + 6 * sqrt(2.0 * degrees) + 6, "chi-square %g with %d degrees", chi, degrees);
 }
 
