@@ -217,8 +217,14 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
         snprintf(e->vocab_name, sizeof e->vocab_name, "(built in)");
         status = rwkv7_tokenizer_open_memory(text, size, e->vocab_name, &e->tokenizer, err);
     }
-    if (status == RWKV7_OK && e->model)
-        status = rwkv7_tokenizer_check(e->tokenizer, rwkv7_model_info(e->model)->shape.vocab, err);
+    if (status == RWKV7_OK && e->model) {
+        struct rwkv7_error why;
+        status = rwkv7_tokenizer_check(e->tokenizer, rwkv7_model_info(e->model)->shape.vocab, &why);
+        if (status != RWKV7_OK) {
+            err->status = status;
+            snprintf(err->message, sizeof err->message, "%.120s: %.130s", e->vocab_name, why.message);
+        }
+    }
     return status;
 }
 

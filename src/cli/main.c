@@ -3,6 +3,7 @@
  * what they can do, any program that links the library can do.
  */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +11,18 @@
 
 #include "cli/common.h"
 
-/* A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. */
+/*
+ * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several
+ * threads may run into it; the first one speaks.
+ */
 static void on_bus_error(int signal_number)
 {
     static const char message[] = "rwkv7: a file that is in use was cut short, or could not be read\n";
+    static atomic_flag said = ATOMIC_FLAG_INIT;
     (void)signal_number;
+    if (atomic_flag_test_and_set(&said))
+        for (;;)
+            pause();
     const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     (void)ignored;
     _exit(FAILED);

@@ -182,11 +182,11 @@ static int run_generation(struct generation *g)
     int code = prepare(g);
     if (code != DONE)
         return code;
+    interrupt_catch();
     if (args->verbose)
         print_start(g);
     if (args->echo && isatty(STDOUT_FILENO))
         progress_disable(); /* the prompt is shown while it is read */
-    interrupt_catch();
     code = prompt_feed(args, g->engine->tokenizer, g->session, args->tokens != 0 ? g->logits : NULL, &g->prompt);
     if (code != DONE)
         return code;

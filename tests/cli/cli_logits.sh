@@ -64,7 +64,7 @@ err 'rwkv7: cannot read missing: No such file or directory'
 run rwkv7 logits "$model" --tokens 1 -o missing/a.npy
 exits 1
 err 'rwkv7: cannot write missing/a.npy: No such file or directory'
-ok 'no file' [ -z "$(ls | grep npy)" ]
+ok 'no file' [ "$(echo ./*.npy*)" = './*.npy*' ]
 
 # A result that was there is replaced as a whole or not at all.
 echo old >a.npy

@@ -29,40 +29,42 @@ silent
 ok 'one byte' sized "$work/out" 1
 
 # ^C once there is text: that text, the summary, 130. The program tells its process id and is sent the signal from behind.
-interrupt() { # interrupt FILE: when it has something in it
-    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        [ -s "$1" ] && break
-        sleep 0.25
+await() { # await FILE: until there is something in it, or for 30 seconds
+    tries=0
+    while [ ! -s "$1" ] && [ $tries -lt 300 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
     done
+}
+interrupt_at() { # interrupt_at FILE
+    await "$1"
     kill -INT "$(cat pid)"
 }
 : >"$work/out"
-interrupt "$work/out" &
+interrupt_at "$work/out" &
 run sh -c 'echo $$ >pid; exec rwkv7 run -n -1 --ignore-eos "$@"' sh --model "$model" --vocab "$vocab" hello
 exits 130
 ok 'the text so far' [ -s "$work/out" ]
 err_has '^prompt [0-9]+ tokens.*; generated [0-9]+ tokens'
 wait
-# ^C while it waits for a prompt.
+
 last='^C while waiting for standard input'
 mkfifo fifo
-sleep 5 >fifo &
+sleep 60 >fifo &
 sleeper=$!
-{
-    sleep 0.5
-    kill -INT "$(cat pid)"
-} &
-sh -c 'echo $$ >pid; exec rwkv7 run "$@"' sh --model "$model" --vocab "$vocab" <fifo >"$work/out" 2>"$work/err"
+: >"$work/err"
+interrupt_at "$work/err" & # --verbose writes to it when everything is open
+sh -c 'echo $$ >pid; exec rwkv7 run -v "$@"' sh --model "$model" --vocab "$vocab" <fifo >"$work/out" 2>"$work/err"
 code=$?
 kill $sleeper
 wait
 exits 130
 text ''
 err_has '^prompt 0 tokens'
+
 # ^C leaves no part of an array behind.
-seq -s, 1 250 >ids
-for _ in 1 2 3 4 5 6 7 8; do cat ids ids ids ids >more && mv more ids; done
-interrupt array.npy.part &
+yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
+interrupt_at array.npy.part &
 run sh -c 'echo $$ >pid; exec rwkv7 logits "$@"' sh --model "$model" --tokens @ids --step -o array.npy
 exits 130
 ok 'no file' [ ! -e array.npy ]
@@ -107,8 +109,9 @@ fi
 # A model that is cut short while it is in use.
 if [ $emulated -eq 0 ]; then
     cp "$model" cut.safetensors
+    : >"$work/out"
     {
-        sleep 1
+        await "$work/out"
         : >cut.safetensors
     } &
     run rwkv7 run -n 20000 --ignore-eos --model cut.safetensors --vocab "$vocab" hello
