@@ -35,7 +35,7 @@ void out_end_line(void);   /* on a terminal, when the cursor is not at the start
 int out_json(cJSON *json); /* takes it; NULL: out of memory */
 int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
 
-/* From now on ^C only sets `interrupted`; the second one kills. */
+/* From now on ^C, unless it was ignored from the start, only sets `interrupted`; the second one kills. */
 void interrupt_catch(void);
 extern volatile sig_atomic_t interrupted;
 
