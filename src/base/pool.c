@@ -8,7 +8,7 @@
 #include "base/pool.h"
 
 #include <pthread.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -107,9 +107,25 @@ static void *helper_main(void *arg)
     }
 }
 
+static enum rwkv7_status start_helpers(struct pool *pool, struct rwkv7_error *err)
+{
+    for (int rank = 1; rank < pool->threads; rank++) {
+        struct start *start = mem_alloc(1, sizeof *start);
+        if (!start)
+            return fail_memory(err, "the thread pool");
+        *start = (struct start){pool, rank};
+        if (pthread_create(&pool->handles[rank], NULL, helper_main, start) != 0) {
+            mem_free(start);
+            return fail(err, RWKV7_ERR_MEMORY, "cannot start thread %d of %d", rank + 1, pool->threads);
+        }
+        pool->started++;
+    }
+    return RWKV7_OK;
+}
+
 enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error *err)
 {
-    enum rwkv7_status status = RWKV7_OK;
+    enum rwkv7_status status;
     *out = NULL;
     if (threads < 1 || threads > MAX_THREADS)
         return fail(err, RWKV7_ERR_USAGE, "threads: expected 1 to %d, found %d", MAX_THREADS, threads);
@@ -126,21 +142,14 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
         status = fail_memory(err, "the thread pool");
         goto fail;
     }
-    for (int rank = 1; rank < threads; rank++) {
-        struct start *start = mem_alloc(1, sizeof *start);
-        if (!start) {
-            status = fail_memory(err, "the thread pool");
-            goto fail;
-        }
-        *start = (struct start){pool, rank};
-        const int code = pthread_create(&pool->handles[rank], NULL, helper_main, start);
-        if (code != 0) {
-            mem_free(start);
-            status = fail(err, RWKV7_ERR_MEMORY, "cannot start thread %d of %d", rank + 1, threads);
-            goto fail;
-        }
-        pool->started++;
-    }
+    /* Signals are for the program's own threads: helpers are born with all of them blocked. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    status = start_helpers(pool, err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (status != RWKV7_OK)
+        goto fail;
     *out = pool;
     return RWKV7_OK;
 fail:

@@ -11,9 +11,11 @@ static void write_message(struct rwkv7_error *err, enum rwkv7_status status, con
     if (vsnprintf(err->message, sizeof err->message, fmt, args) < 0)
         err->message[0] = '\0';
     /* Names come from files: a line break or an escape sequence in one must not reach the terminal. */
-    for (char *c = err->message; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+    for (unsigned char *c = (unsigned char *)err->message; *c; c++)
+        if (*c < 0x20 || *c == 0x7f)
             *c = '?';
+        else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) /* more control characters, in UTF-8 */
+            c[0] = c[1] = '?';
     /* A message that was cut must not end in the middle of a UTF-8 character. */
     size_t n = strlen(err->message);
     if (n == sizeof err->message - 1) {

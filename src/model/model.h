@@ -13,6 +13,8 @@
 
 struct rwkv7_runtime {
     struct pool *pool;
+    struct pool *alone;   /* one thread, for work that costs less than the meetings of several */
+    uint64_t alone_bytes; /* what goes through fewer bytes of weights than this is done alone */
     struct kernels kernels;
     enum rwkv7_math math;
 };
@@ -153,12 +155,13 @@ static inline struct layer_state layer_state(const struct rwkv7_session *s, int 
     return (struct layer_state){at, at + channels, at + 2 * channels};
 }
 
-/* One token; logits [V] or NULL (step.c). */
-enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
+/* One token; logits [V] or NULL (step.c). Either is run by `pool`, one of the two of the runtime. */
+enum rwkv7_status step_token(struct rwkv7_session *s, struct pool *pool, uint32_t token, float *logits,
+                             struct rwkv7_error *err);
 void step_work_free(struct step_work *work);
 /* 1 <= count <= RWKV7_CHUNK tokens; logits as `which` says (prefill.c). */
-enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
-                                 float *logits, struct rwkv7_error *err);
+enum rwkv7_status prefill_tokens(struct rwkv7_session *s, struct pool *pool, const uint32_t *tokens, int count,
+                                 enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 void prefill_work_free(struct prefill_work *work);
 /* RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session. */
 enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_t position, struct rwkv7_error *err);

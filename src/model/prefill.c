@@ -314,17 +314,16 @@ static void prefill_worker(void *arg, struct pool *pool, int rank)
     run_logits(job, pool, rank);
 }
 
-enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
-                                 float *logits, struct rwkv7_error *err)
+enum rwkv7_status prefill_tokens(struct rwkv7_session *s, struct pool *pool, const uint32_t *tokens, int count,
+                                 enum rwkv7_logits which, float *logits, struct rwkv7_error *err)
 {
     const struct rwkv7_model *model = s->model;
-    struct pool *pool = model->rt->pool;
     if (s->prefill && s->prefill->room < count) {
         prefill_work_free(s->prefill);
         s->prefill = NULL;
     }
     if (!s->prefill)
-        s->prefill = work_new(&model->shape, count, pool_threads(pool));
+        s->prefill = work_new(&model->shape, count, pool_threads(model->rt->pool));
     if (!s->prefill)
         return fail_memory(err, "the buffers of a prompt");
 

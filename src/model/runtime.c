@@ -5,6 +5,9 @@
 #include "base/sys.h"
 #include "model/model.h"
 
+/* From the cache of one core a few megabytes take as long as the barriers of a token, or less when the machine is busy. */
+#define ALONE_BYTES ((uint64_t)4 << 20)
+
 enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                        struct rwkv7_error *err)
 {
@@ -17,6 +20,7 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     if (!rt)
         return fail_memory(err, "the runtime");
     rt->math = opt->math;
+    rt->alone_bytes = ALONE_BYTES;
     if (!kernels_init(&rt->kernels, opt->cpu)) {
         status = fail(err, RWKV7_ERR_USAGE, "CPU tier '%s' is unknown or not supported on this machine; supported: %s",
                       opt->cpu, rwkv7_runtime_cpus());
@@ -25,6 +29,8 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     if (opt->math == RWKV7_MATH_BLAS)
         kernels_use_blas(&rt->kernels);
     status = pool_create(opt->threads > 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);
+    if (status == RWKV7_OK)
+        status = pool_create(1, &rt->alone, err);
     if (status != RWKV7_OK)
         goto fail;
     *out = rt;
@@ -39,6 +45,7 @@ void rwkv7_runtime_close(struct rwkv7_runtime *rt)
     if (!rt)
         return;
     pool_destroy(rt->pool);
+    pool_destroy(rt->alone);
     mem_free(rt);
 }
 

@@ -107,6 +107,12 @@ enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_
                 (unsigned long long)position);
 }
 
+static struct pool *pool_for(const struct rwkv7_model *model, size_t count)
+{
+    const struct rwkv7_runtime *rt = model->rt;
+    return model->info.step_bytes * count < rt->alone_bytes ? rt->alone : rt->pool;
+}
+
 enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *tokens, size_t count,
                                      enum rwkv7_logits which, float *logits, struct rwkv7_error *err)
 {
@@ -123,8 +129,9 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
         const bool last = done + chunk == count;
         const enum rwkv7_logits now = which == RWKV7_LOGITS_LAST && !last ? RWKV7_LOGITS_NONE : which;
         float *out = now == RWKV7_LOGITS_ALL ? logits + done * vocab : now == RWKV7_LOGITS_LAST ? logits : NULL;
-        const enum rwkv7_status status = chunk == 1 ? step_token(s, tokens[done], out, err)
-                                                    : prefill_tokens(s, tokens + done, (int)chunk, now, out, err);
+        struct pool *pool = pool_for(s->model, chunk);
+        const enum rwkv7_status status = chunk == 1 ? step_token(s, pool, tokens[done], out, err)
+                                                    : prefill_tokens(s, pool, tokens + done, (int)chunk, now, out, err);
         if (status != RWKV7_OK)
             return status;
         done += chunk;

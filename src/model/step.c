@@ -278,12 +278,12 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     run_products(k, pool, &head, 1);
 }
 
-enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err)
+enum rwkv7_status step_token(struct rwkv7_session *s, struct pool *pool, uint32_t token, float *logits,
+                             struct rwkv7_error *err)
 {
     const struct rwkv7_model *model = s->model;
-    struct pool *pool = model->rt->pool;
     if (!s->step)
-        s->step = work_new(&model->shape, pool_threads(pool));
+        s->step = work_new(&model->shape, pool_threads(model->rt->pool));
     if (!s->step)
         return fail_memory(err, "the buffers of a session");
     struct step_job job = {s, s->step, token, logits, -1};

@@ -130,6 +130,8 @@ static void test_messages(void)
     struct rwkv7_error err;
     CHECK(fail(&err, RWKV7_ERR_MODEL, "%s: bad\n\x1b[31m", "file") == RWKV7_ERR_MODEL);
     CHECK_STR(err.message, "file: bad??[31m");
+    fail(&err, RWKV7_ERR_MODEL, "next line \xc2\x85, accent \xc3\xa9");
+    CHECK_STR(err.message, "next line ??, accent \xc3\xa9");
     CHECK(fail(NULL, RWKV7_ERR_IO, "nobody listens") == RWKV7_ERR_IO);
     char longer[1000];
     memset(longer, 'x', sizeof longer - 1);
