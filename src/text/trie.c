@@ -6,8 +6,9 @@
  * sorted by length, so the token that ends at a node is always the first of its range.
  *
  * Two rules of a double array: a node's children must fall on empty cells, and no two nodes may have the same base (or
- * one would take the other's children for its own: a label names the byte, not the parent). Nodes with several children
- * are placed from a cursor that moves on whenever it meets resistance, nodes with one child fill the gaps behind it.
+ * one would take the other's children for its own: a label names the byte, not the parent). The search for a place goes
+ * on where the last one ended, so all searches together are linear; nodes with one child have a search of their own, and
+ * fill the gaps that the others leave.
  */
 #include "text/trie.h"
 
@@ -153,9 +154,7 @@ static enum rwkv7_status find_base(struct builder *b, const char *name, const st
                                    struct rwkv7_error *err)
 {
     uint32_t *const cursor = c->count == 1 ? &b->one : &b->several;
-    bool resisted = false;
-    *cursor = next_empty(b, *cursor);
-    for (uint32_t i = *cursor;; i = next_empty(b, i + 1)) {
+    for (uint32_t i = next_empty(b, *cursor);; i = next_empty(b, i + 1)) {
         const enum rwkv7_status status = reserve(b, name, i, err);
         if (status != RWKV7_OK)
             return status;
@@ -164,12 +163,10 @@ static enum rwkv7_status find_base(struct builder *b, const char *name, const st
         while (k < c->count && b->slots[base + c->byte[k]].skip == 0)
             k++;
         if (k == c->count && !b->slots[base].is_base) {
-            if (resisted && c->count > 1)
-                *cursor = i;
+            *cursor = i;
             *out = base;
             return RWKV7_OK;
         }
-        resisted = true;
     }
 }
 

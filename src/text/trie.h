@@ -2,9 +2,9 @@
  * trie.h - finds the longest token that a text begins with.
  *
  * A double array: the node that is reached from a node over byte b lies in cell (base of the node) + b, and the children
- * of all nodes are interleaved so densely that hardly a cell stays empty. A cell is eight bytes, one load per byte of
- * text. Every cell carries the longest token that ends on the way to it, so that the walk needs no memory of its own:
- * where it falls out of the tree, the answer is at hand, however far back that token ended.
+ * of all nodes are interleaved (the 116,079 nodes of the World vocabulary take 135,395 cells). A cell is eight bytes, one
+ * load per byte of text. It carries the longest token that ends on the way to it: where the walk falls out of the tree, the
+ * answer is at hand, however far back that token ended.
  */
 #ifndef TEXT_TRIE_H
 #define TEXT_TRIE_H

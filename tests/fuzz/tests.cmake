@@ -18,3 +18,4 @@ function(rwkv7_add_fuzz name corpus)
 endfunction()
 
 rwkv7_add_fuzz(fuzz_safetensors safetensors)
+rwkv7_add_fuzz(fuzz_vocab vocab)
