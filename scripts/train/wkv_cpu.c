@@ -15,15 +15,20 @@
 #define CHUNK 8
 #define MAXN 64
 
-int wkv_chunk(void) { return CHUNK; }
+int wkv_chunk(void)
+{
+    return CHUNK;
+}
 
 static void step(int n, REAL *S, const REAL *w, const REAL *k, const REAL *v, const REAL *kk, const REAL *b, REAL *q)
 {
     for (int i = 0; i < n; i++) {
         REAL *row = S + i * n, sum = 0;
-        for (int j = 0; j < n; j++) sum += row[j] * kk[j];
+        for (int j = 0; j < n; j++)
+            sum += row[j] * kk[j];
         q[i] = sum;
-        for (int j = 0; j < n; j++) row[j] = row[j] * w[j] - sum * b[j] + v[i] * k[j];
+        for (int j = 0; j < n; j++)
+            row[j] = row[j] * w[j] - sum * b[j] + v[i] * k[j];
     }
 }
 
@@ -38,11 +43,13 @@ void wkv_forward(int B, int T, int H, int n, const uint8_t *reset, const REAL *r
         memset(S, 0, sizeof S);
         for (int t = 0; t < T; t++) {
             const size_t at = (((size_t)batch * T + t) * H + head) * n;
-            if (t % CHUNK == 0 && reset[(size_t)batch * chunks + t / CHUNK]) memset(S, 0, sizeof S);
+            if (t % CHUNK == 0 && reset[(size_t)batch * chunks + t / CHUNK])
+                memset(S, 0, sizeof S);
             step(n, S, w + at, k + at, v + at, kk + at, b + at, q + at);
             for (int i = 0; i < n; i++) {
                 REAL sum = 0;
-                for (int j = 0; j < n; j++) sum += S[i * n + j] * r[at + j];
+                for (int j = 0; j < n; j++)
+                    sum += S[i * n + j] * r[at + j];
                 y[at + i] = sum;
             }
             if (t % CHUNK == CHUNK - 1)
@@ -52,8 +59,8 @@ void wkv_forward(int B, int T, int H, int n, const uint8_t *reset, const REAL *r
 }
 
 void wkv_backward(int B, int T, int H, int n, const uint8_t *reset, const REAL *r, const REAL *w, const REAL *k,
-                  const REAL *v, const REAL *kk, const REAL *b, const REAL *q, const REAL *ends, const REAL *dy, REAL *dr,
-                  REAL *dw, REAL *dk, REAL *dv, REAL *dkk, REAL *db)
+                  const REAL *v, const REAL *kk, const REAL *b, const REAL *q, const REAL *ends, const REAL *dy,
+                  REAL *dr, REAL *dw, REAL *dk, REAL *dv, REAL *dkk, REAL *db)
 {
     const int chunks = T / CHUNK;
 #pragma omp parallel for schedule(dynamic)
@@ -64,8 +71,10 @@ void wkv_backward(int B, int T, int H, int n, const uint8_t *reset, const REAL *
         memset(dS, 0, sizeof dS);
         for (int c = chunks - 1; c >= 0; c--) {
             const int fresh = c == 0 || reset[(size_t)batch * chunks + c];
-            if (fresh) memset(states, 0, nn * sizeof *states);
-            else memcpy(states, ends + ((size_t)bh * chunks + c - 1) * nn, nn * sizeof *states);
+            if (fresh)
+                memset(states, 0, nn * sizeof *states);
+            else
+                memcpy(states, ends + ((size_t)bh * chunks + c - 1) * nn, nn * sizeof *states);
             for (int m = 0; m < CHUNK; m++) {
                 const size_t at = (((size_t)batch * T + c * CHUNK + m) * H + head) * n;
                 memcpy(states + (m + 1) * nn, states + m * nn, nn * sizeof *states);
@@ -100,7 +109,8 @@ void wkv_backward(int B, int T, int H, int n, const uint8_t *reset, const REAL *
                 memcpy(dkk + at, gkk, n * sizeof *gkk);
                 memcpy(db + at, gb, n * sizeof *gb);
             }
-            if (fresh) memset(dS, 0, sizeof dS);
+            if (fresh)
+                memset(dS, 0, sizeof dS);
         }
         free(states);
     }
@@ -113,8 +123,10 @@ int encode(const uint8_t *text, int length, const int32_t *next, const int32_t *
     for (int at = 0; at < length;) {
         int node = 0, best = 0, stop = at;
         for (int p = at; p < length && (node = next[node * 256 + text[p]]) != 0; p++)
-            if (id[node]) best = id[node], stop = p + 1;
-        if (!best) return -1;
+            if (id[node])
+                best = id[node], stop = p + 1;
+        if (!best)
+            return -1;
         tokens[count] = best;
         ends[count++] = at = stop;
     }

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2034 # names that the case files read
 # The command line, tested through real pipes.
 #
 #   cli.sh CASES COMMAND...     runs tests/cli/CASES.sh against the program that COMMAND starts
@@ -119,6 +120,7 @@ sized() {
 : >"$work/in"
 last='(nothing)'
 code=0
+# shellcheck source=/dev/null
 . "$tests/$cases.sh"
 printf '%s: %d checks, %d failures\n' "$cases" "$checks" "$failures"
 [ "$checks" -gt 0 ] && [ "$failures" -eq 0 ]

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # rwkv7 bench: that it measures, in three forms. How fast is another question.
 
 model=$models/bf16_fla.safetensors

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # rwkv7 logits: a NumPy file, whole or not at all.
 
 model=$models/f32_n32.safetensors # 61 rows

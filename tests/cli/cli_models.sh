@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # Finding models and vocabularies, and refusing what is none.
 
 model=$models/bf16_n64.safetensors

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # Options, help, version: what is said about the command line itself.
 
 run rwkv7

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # rwkv7 tokenize: text to ids and back, any bytes, any length.
 
 bytes=$tests/bytes.vocab.txt
