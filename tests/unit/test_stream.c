@@ -1,6 +1,7 @@
-/* test_stream.c - text as it comes out: whole characters, stop strings across the borders of tokens. */
-#include <stdlib.h>
-
+/*
+ * test_stream.c - text as it comes out: whole characters, stop strings across the borders of tokens, nothing held back longer
+ * than needed; by examples, and against a plain restatement of the rules on random bytes.
+ */
 #include "base/mem.h"
 #include "rwkv7.h"
 #include "test.h"
@@ -77,6 +78,146 @@ static void test_stops(void)
     stops_at("x#y", "#", "y", "x", 0);
     stops_at("\xe2\x82#", "#", NULL, BAD, 0);
     stops_at("#", "#", NULL, "", 0);
+    stops_at("xabcd", "abcd", "bc", "xa", 1);         /* the first to be complete */
+    stops_at("xabc", "bc", "abc", "x", 1);            /* both at once: the longest */
+    stops_at("\xe2\x82\xac.", "\xac.", NULL, BAD, 0); /* a stop string may cut a character */
+}
+
+/* --------------------------------------------------------------------------------------------------- on random bytes */
+
+static uint32_t random_below(uint32_t n) /* SplitMix64 */
+{
+    static uint64_t state = 5;
+    uint64_t z = state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ z >> 31) % n);
+}
+
+/*
+ * Unicode, table 3-7: length of the longest start of a well-formed sequence at p, and in *whole the length of the sequence;
+ * 0 and 0 when no sequence begins with p[0].
+ */
+static size_t sequence(const uint8_t *p, size_t n, size_t *whole)
+{
+    static const uint8_t rows[][6] = {
+        /* first byte from, to; second byte from, to; length */
+        {0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    *whole = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (p[0] < rows[i][0] || p[0] > rows[i][1])
+            continue;
+        size_t length = 1;
+        *whole = rows[i][4];
+        if (length < *whole && length < n && p[1] >= rows[i][2] && p[1] <= rows[i][3])
+            length++;
+        while (length >= 2 && length < *whole && length < n && p[length] >= 0x80 && p[length] <= 0xbf)
+            length++;
+        return length;
+    }
+    return 0;
+}
+
+/* What is certain of in[0 .. n) when nothing from `limit` on may be shown; `end`: nothing follows. */
+static size_t decode(const uint8_t *in, size_t n, size_t limit, bool end, char *out)
+{
+    size_t at = 0, size = 0;
+    while (at < limit) {
+        size_t whole;
+        const size_t start = sequence(in + at, n - at, &whole), length = start ? start : 1;
+        const bool valid = start > 0 && start == whole, incomplete = start > 0 && !valid && at + start == n;
+        if (at + length > limit || (incomplete && !end))
+            break;
+        memcpy(out + size, valid ? (const char *)in + at : BAD, valid ? length : 3);
+        size += valid ? length : 3;
+        at += length;
+    }
+    return size;
+}
+
+static bool ends_with(const uint8_t *in, size_t n, const char *text, size_t length)
+{
+    return length <= n && memcmp(in + n - length, text, length) == 0;
+}
+
+/* The longest of the stop strings that in[0 .. n) ends with; -1 when there is none. */
+static int complete_stop(const uint8_t *in, size_t n, const char *const *stops, size_t stop_count)
+{
+    int best = -1;
+    for (size_t i = 0; i < stop_count; i++)
+        if (ends_with(in, n, stops[i], strlen(stops[i])) && (best < 0 || strlen(stops[i]) > strlen(stops[best])))
+            best = (int)i;
+    return best;
+}
+
+/* How many bytes at the end of in[0 .. n) begin a stop string. */
+static size_t begun_stop(const uint8_t *in, size_t n, const char *const *stops, size_t stop_count)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < stop_count; i++)
+        for (size_t k = 1; k < strlen(stops[i]); k++)
+            if (k > longest && ends_with(in, n, stops[i], k))
+                longest = k;
+    return longest;
+}
+
+/* Random input and stop strings over a few bytes, in random pushes; what is shown is compared after each. */
+static void check_random(const char *alphabet)
+{
+    const uint32_t letters = (uint32_t)strlen(alphabet);
+    uint8_t in[40];
+    char words[3][6], want[3 * sizeof in], got[3 * sizeof in];
+    const char *const stops[3] = {words[0], words[1], words[2]}, *text;
+    const size_t size = random_below(sizeof in), stop_count = random_below(4);
+    size_t taken = 0, want_size = 0, got_size = 0, length;
+    struct rwkv7_stream *s = NULL;
+    int stop, want_stop = -1;
+
+    for (size_t i = 0; i < size; i++)
+        in[i] = (uint8_t)alphabet[random_below(letters)];
+    for (size_t i = 0; i < stop_count; i++) {
+        const size_t n = 1 + random_below(5);
+        for (size_t j = 0; j < n; j++)
+            words[i][j] = alphabet[random_below(letters)];
+        words[i][n] = '\0';
+    }
+    CHECK(rwkv7_stream_create(stops, stop_count, &s, NULL) == RWKV7_OK);
+    while (taken < size) {
+        const size_t more = 1 + random_below((uint32_t)(size - taken));
+        CHECK(rwkv7_stream_push(s, in + taken, more, &text, &length, &stop, NULL) == RWKV7_OK);
+        memcpy(got + got_size, text, length);
+        got_size += length;
+        for (size_t n = taken + 1; n <= taken + more && want_stop < 0; n++) {
+            want_stop = complete_stop(in, n, stops, stop_count);
+            if (want_stop >= 0) {
+                const size_t cut = n - strlen(stops[want_stop]);
+                want_size = decode(in, cut, cut, true, want);
+            }
+        }
+        taken += more;
+        if (want_stop < 0)
+            want_size = decode(in, taken, taken - begun_stop(in, taken, stops, stop_count), false, want);
+        CHECK(stop == want_stop && got_size == want_size && memcmp(got, want, got_size) == 0);
+    }
+    CHECK(rwkv7_stream_finish(s, &text, &length, NULL) == RWKV7_OK);
+    memcpy(got + got_size, text, length);
+    got_size += length;
+    if (want_stop < 0)
+        want_size = decode(in, size, size, true, want);
+    CHECK(got_size == want_size && memcmp(got, want, got_size) == 0);
+    rwkv7_stream_close(s);
+}
+
+static void test_random(void)
+{
+    for (int round = 0; round < 10000; round++) {
+        check_random("ab");
+        check_random("a\x80\xbf\xc3\xe2\xf0");
+        check_random("\x7f\x80\x8f\x90\x9f\xa0\xbf\xc1\xc2\xdf\xe0\xec\xed\xee\xf0\xf3\xf4\xf5\xff");
+    }
 }
 
 /* Nothing is held back longer than needed: what cannot become a stop string is shown at once. */
@@ -101,24 +242,44 @@ static void test_held_back(void)
 
 static void test_errors(void)
 {
-    const char *const stops[] = {"a", ""};
+    const char *const stops[] = {"ab", ""};
     struct rwkv7_stream *s = NULL;
     struct rwkv7_error err;
     CHECK(rwkv7_stream_create(stops, 2, &s, &err) == RWKV7_ERR_USAGE && !s);
-    for (long at = 0; at < 5; at++) {
+    CHECK_STR(err.message, "stop string 2: expected at least one character, found none");
+    rwkv7_stream_close(NULL);
+
+    bool done = false;
+    for (long at = 0; at < 20 && !done; at++) {
         mem_fail_after(at);
         const enum rwkv7_status status = rwkv7_stream_create(stops, 1, &s, &err);
         mem_fail_after(-1);
-        CHECK(status == RWKV7_OK || status == RWKV7_ERR_MEMORY);
-        if (status == RWKV7_OK)
-            rwkv7_stream_close(s);
+        done = status == RWKV7_OK;
+        CHECK(done ? s != NULL : status == RWKV7_ERR_MEMORY && !s);
     }
+    CHECK(done);
+
+    /* A push that fails changes nothing: the same push again gives what it would have given. */
+    const char *text;
+    size_t length;
+    int stop;
+    for (long at = 0; at < 2; at++) {
+        mem_fail_after(at);
+        CHECK(rwkv7_stream_push(s, (const uint8_t *)"xa", 2, &text, &length, &stop, &err) == RWKV7_ERR_MEMORY);
+        mem_fail_after(-1);
+    }
+    CHECK(rwkv7_stream_push(s, (const uint8_t *)"xa", 2, &text, &length, &stop, NULL) == RWKV7_OK);
+    CHECK(length == 1 && text[0] == 'x' && stop == -1);
+    CHECK(rwkv7_stream_finish(s, &text, &length, NULL) == RWKV7_OK);
+    CHECK(length == 1 && text[0] == 'a');
+    rwkv7_stream_close(s);
 }
 
 int main(void)
 {
     RUN(test_characters);
     RUN(test_stops);
+    RUN(test_random);
     RUN(test_held_back);
     RUN(test_errors);
     return test_end();
