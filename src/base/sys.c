@@ -287,6 +287,18 @@ int sys_physical_cores(void)
 }
 #endif
 
+uint64_t sys_physical_memory(void)
+{
+#if defined(__APPLE__)
+    uint64_t bytes = 0;
+    size_t size = sizeof bytes;
+    return sysctlbyname("hw.memsize", &bytes, &size, NULL, 0) == 0 ? bytes : 0;
+#else
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : 0;
+#endif
+}
+
 uint64_t sys_peak_memory(void)
 {
     struct rusage usage;

@@ -46,6 +46,8 @@ void out_file_abort(struct out_file *out);
 
 /* Physical cores that this process may use (affinity and container quota respected), at least 1. */
 int sys_physical_cores(void);
+/* Memory of the machine in bytes; 0 when unknown. */
+uint64_t sys_physical_memory(void);
 /* The largest resident memory of this process so far, in bytes, mapped file pages included; 0 when unknown. */
 uint64_t sys_peak_memory(void);
 /* Address space of `size` bytes that is backed lazily, with huge pages advised; NULL when out of memory. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/sys.h"
 #include "model/model.h"
 
 /* SplitMix64: the n-th output is a hash of seed + n * constant, so that any thread can start anywhere. */
@@ -151,6 +152,29 @@ static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct wei
     return RWKV7_OK;
 }
 
+static uint64_t record_bytes(const struct rwkv7_shape *s, const struct weight_spec *specs, size_t count,
+                             enum rwkv7_type type)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t rows = (uint64_t)shape_axis(s, specs[i].rows), cols = (uint64_t)shape_axis(s, specs[i].cols);
+        bytes += specs[i].kind == WEIGHT_VECTOR ? rows * 4 : rows * cols * (type == RWKV7_F32 ? 4 : 2);
+    }
+    return bytes;
+}
+
+/* Pages are only backed when they are filled: without this, a model that is too large ends in the hands of the OOM killer. */
+static enum rwkv7_status check_memory(const struct rwkv7_shape *s, enum rwkv7_type type, struct rwkv7_error *err)
+{
+    const uint64_t have = sys_physical_memory();
+    const uint64_t need = record_bytes(s, outer_weights, outer_weight_count, type) +
+                          (uint64_t)s->layers * record_bytes(s, layer_weights, layer_weight_count, type);
+    if (have == 0 || need < have)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_MEMORY, "random model: its weights need %.1f GB, this machine has %.1f GB of memory",
+                1e-9 * (double)need, 1e-9 * (double)have);
+}
+
 enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape, enum rwkv7_type type,
                                      uint64_t seed, struct rwkv7_model **out, struct rwkv7_error *err)
 {
@@ -163,7 +187,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         shape->rank_w < 1 || shape->rank_a < 1 || shape->rank_g < 1 || (shape->layers > 1 && shape->rank_v < 1) ||
         shape->head_size > WKV_MAX_N || (int64_t)shape->heads * shape->head_size != shape->channels)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    if ((status = model_new(rt, "(random)", &model, err)) != RWKV7_OK)
+    if ((status = check_memory(shape, type, err)) || (status = model_new(rt, "(random)", &model, err)))
         return status;
     model->shape = *shape;
     model->layers = mem_alloc((size_t)shape->layers, sizeof *model->layers);

@@ -304,6 +304,11 @@ static void test_random_model(void)
     struct rwkv7_shape wrong = shape;
     wrong.heads = 3;
     CHECK(rwkv7_model_random(rt, &wrong, RWKV7_F32, 7, &a, &err) == RWKV7_ERR_USAGE);
+    wrong = shape;
+    wrong.vocab = 1 << 30;
+    wrong.ffn = 1 << 30;
+    CHECK(rwkv7_model_random(rt, &wrong, RWKV7_F32, 7, &a, &err) == RWKV7_ERR_MEMORY && !a);
+    CHECK_MSG(strstr(err.message, "this machine has") != NULL, "%s", err.message);
     rwkv7_runtime_close(one);
     CHECK(!rwkv7_shape_named("3b", &wrong));
     CHECK(rwkv7_shape_named("1.5b", &wrong) && wrong.channels == 2048 && wrong.layers == 24);
