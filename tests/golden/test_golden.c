@@ -200,9 +200,10 @@ static void test_same_bits(void)
         rwkv7_runtime_close(rt);
 
         for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+            const size_t stride = threads[t] == 2 ? 1 : 3; /* every size of chunk with one team is enough */
             rt = runtime(threads[t], NULL, RWKV7_MATH_EXACT);
             model = load(rt, g.model);
-            for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c++) {
+            for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c += stride) {
                 float *got = run_chunks(model, &g, chunks[c], &end);
                 CHECK_MSG(memcmp(got, want, bytes) == 0, "%s: chunks of %d, %d threads", g.model, chunks[c],
                           threads[t]);
