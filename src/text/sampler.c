@@ -1,44 +1,58 @@
 /*
  * sampler.c - from logits to the next token, the same on every machine.
  *
- * The order is that of the author's reference: bias and penalties; softmax at temperature 1; top-p, then top-k, then min-p,
- * all on those probabilities; then the temperature as p^(1/T); then the draw. (Others apply the temperature first: a hot
- * temperature then also widens top-p. Here the two are independent.)
+ * The order is that of the author's reference: bias and penalties; probabilities at temperature 1; top-p, then top-k, then
+ * min-p, all on those; then the temperature as p^(1/T); then the draw. (Others apply the temperature first: a hot one then
+ * also widens top-p. Here the two are independent.)
  *
- * Everything is written in single additions and multiplications in one order: probabilities in float by an exp of this file,
- * which any compiler vectorises for the oldest CPU, sums in double. The draw walks the kept tokens in rising order of id.
+ * Only the distance d = best logit - logit of a token matters: its weight is e^-d, and e^(-d/T) at temperature T, which
+ * needs no power. Weights are integers, in units of 2^-32 of the best token's, so that sums are exact in any order.
+ *
+ * Top-p, top-k, min-p and the draw itself each ask for the shortest beginning of one order of all tokens, by rising
+ * distance and, for equals, rising id. None of them sorts: the tokens near the best are gathered, farther ones only if the
+ * answer is not among those, and the end of the beginning is found as quickselect finds a median, in linear time.
  */
+#include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fmath.h"
 #include "base/mem.h"
 #include "base/status.h"
 
-/* A token whose probability passes the coarse sieve. */
+#define MAX_VOCAB (1 << 20)
+#define ONE 0x1p32            /* weight of the best token; the sum of all is at most 2^52, exact in a double too */
+#define ROUND_WEIGHT 0x1.8p20 /* adding it to a double below 2^19 leaves multiples of 1 / ONE */
+#define FAR 24.0f             /* tokens at this distance and beyond have weight 0: e^-24 < 2^-33 */
+#define BLOCK 64              /* logits; whole blocks are skipped by their best one */
+#define LANES 8               /* logits treated alike, for compilers to vectorise */
+
 struct candidate {
-    float p; /* relative to the best, which has 1 */
-    uint32_t id;
+    uint64_t key; /* bits of the distance, then the id: in the order of the tokens, as a distance is not negative */
+    uint64_t weight;
 };
 
-/* Probabilities are sieved by their upper bits: sign, exponent and 4 bits of mantissa. 1.0f is the last bucket. */
-#define BUCKET_SHIFT 19
-#define BUCKETS ((0x3f800000u >> BUCKET_SHIFT) + 1)
-
 struct rwkv7_sampler {
-    struct rwkv7_sampler_options options; /* biases point to our copy */
-    struct rwkv7_token_bias *biases;
+    struct rwkv7_sampler_options options;
+    struct rwkv7_token_bias *biases; /* options.biases */
+    uint64_t random;                 /* state of the generator */
     int vocab;
-    uint64_t state;         /* of the generator */
-    float *logits;          /* [vocab] with bias and penalties */
-    float *p;               /* [vocab] */
-    struct candidate *kept; /* [vocab] */
-    float *counts;          /* [vocab] decayed occurrences of the tokens in `seen` */
-    uint32_t *seen;         /* [vocab] tokens drawn so far */
+    float scale; /* 1 / temperature */
+
+    size_t blocks;
+    float *logits;     /* [blocks][BLOCK]: with bias and penalties, -infinity behind the last one */
+    float *block_best; /* [blocks] */
+    float best;
+
+    struct candidate *candidates; /* [vocab] */
+    size_t candidate_count;
+
+    float *counts;  /* [vocab] decayed occurrences */
+    uint32_t *seen; /* [vocab] tokens drawn so far */
     size_t seen_count;
     uint8_t *flags; /* [vocab] */
 };
+
 enum { SEEN = 1, UNCOUNTED = 2 }; /* drawn before; only spaces, tabs and digits */
 
 void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt)
@@ -69,8 +83,8 @@ static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, in
     }
     if (o->top_k < 0)
         return fail(err, RWKV7_ERR_USAGE, "top-k: expected at least 0, found %d", o->top_k);
-    if (vocab < 1)
-        return fail(err, RWKV7_ERR_USAGE, "a sampler needs a vocabulary, found size %d", vocab);
+    if (vocab < 1 || vocab > MAX_VOCAB)
+        return fail(err, RWKV7_ERR_USAGE, "vocabulary: expected 1 to %d tokens, found %d", MAX_VOCAB, vocab);
     for (size_t i = 0; i < o->bias_count; i++) {
         if (o->biases[i].id >= (uint32_t)vocab)
             return fail(err, RWKV7_ERR_USAGE, "bias for token %u: the vocabulary has ids 0 to %d", o->biases[i].id,
@@ -104,22 +118,26 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, 
         return fail_memory(err, "the sampler");
     const size_t n = (size_t)vocab;
     s->options = *opt;
+    s->random = opt->seed;
     s->vocab = vocab;
-    s->state = opt->seed;
-    s->logits = mem_alloc(n, sizeof *s->logits);
-    s->p = mem_alloc(n, sizeof *s->p);
-    s->kept = mem_alloc(n, sizeof *s->kept);
+    s->scale = fminf(1.0f / opt->temperature, FLT_MAX);
+    s->blocks = (n + BLOCK - 1) / BLOCK;
+    s->biases = mem_alloc(opt->bias_count, sizeof *s->biases);
+    s->logits = mem_alloc(s->blocks, BLOCK * sizeof *s->logits);
+    s->block_best = mem_alloc(s->blocks, sizeof *s->block_best);
+    s->candidates = mem_alloc(n, sizeof *s->candidates);
     s->counts = mem_alloc(n, sizeof *s->counts);
     s->seen = mem_alloc(n, sizeof *s->seen);
     s->flags = mem_alloc(n, sizeof *s->flags);
-    s->biases = mem_alloc(opt->bias_count, sizeof *s->biases);
-    if (!s->logits || !s->p || !s->kept || !s->counts || !s->seen || !s->flags || !s->biases) {
+    if (!s->biases || !s->logits || !s->block_best || !s->candidates || !s->counts || !s->seen || !s->flags) {
         rwkv7_sampler_close(s);
         return fail_memory(err, "the sampler");
     }
     if (opt->bias_count > 0)
         memcpy(s->biases, opt->biases, opt->bias_count * sizeof *s->biases);
     s->options.biases = s->biases;
+    for (size_t i = n; i < s->blocks * BLOCK; i++)
+        s->logits[i] = -INFINITY;
     for (uint32_t id = 0; tokenizer && id < (uint32_t)vocab; id++)
         if (is_space_or_digits(tokenizer, id))
             s->flags[id] = UNCOUNTED;
@@ -131,115 +149,167 @@ void rwkv7_sampler_close(struct rwkv7_sampler *s)
 {
     if (!s)
         return;
+    mem_free(s->biases);
     mem_free(s->logits);
-    mem_free(s->p);
-    mem_free(s->kept);
+    mem_free(s->block_best);
+    mem_free(s->candidates);
     mem_free(s->counts);
     mem_free(s->seen);
     mem_free(s->flags);
-    mem_free(s->biases);
     mem_free(s);
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014); the upper 53 bits as a number in [0, 1). */
-static double next_uniform(struct rwkv7_sampler *s)
-{
-    uint64_t x = s->state += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    x ^= x >> 31;
-    return (double)(x >> 11) * 0x1p-53;
-}
+/* ---------------------------------------------------------------------------------------------------------- weights */
 
-/* e^x for x <= 0 without fused operations: relative error below 3e-7; below -87 it is 0. */
-static inline float exp_negative(float x)
+/*
+ * e^-d for d in [0, FAR]: fmath_exp in separate multiplications and additions, relative error below 1e-7. Without the FMA
+ * instructions, which the oldest CPU does not have, a fused operation is a function call; this is vectorised everywhere.
+ */
+static inline float exp_minus(float d)
 {
-    const float c = x < -87.0f ? -87.0f : x;
-    const float n = c * FMATH_LOG2E + FMATH_ROUND - FMATH_ROUND;
-    const float r = c - n * FMATH_LN2_HI - n * FMATH_LN2_LO;
+    const float n = d * -FMATH_LOG2E + FMATH_ROUND - FMATH_ROUND;
+    const float r = -d - n * FMATH_LN2_HI - n * FMATH_LN2_LO;
     const float q = ((((FMATH_C7 * r + FMATH_C6) * r + FMATH_C5) * r + FMATH_C4) * r + FMATH_C3) * r + FMATH_C2;
-    const float p = (q * r + 1.0f) * r + 1.0f;
-    return x < -87.0f ? 0.0f : p * fmath_pow2((int32_t)n);
+    return ((q * r + 1.0f) * r + 1.0f) * fmath_pow2((int32_t)n);
 }
 
-/* Eight running sums, so that the additions need not wait for each other, added up in order. */
-static double sum_all(const float *p, size_t n)
+static inline double round_weight(float w)
 {
-    double part[8] = {0}, sum = 0;
-    for (size_t i = 0; i < n; i++)
-        part[i % 8] += (double)p[i];
-    for (int i = 0; i < 8; i++)
-        sum += part[i];
-    return sum;
+    return ((double)w + ROUND_WEIGHT) - ROUND_WEIGHT;
 }
 
-static int by_probability(const void *a, const void *b)
+static uint64_t to_units(float w)
 {
-    const struct candidate *x = a, *y = b;
-    return x->p > y->p ? -1 : x->p < y->p ? 1 : x->id < y->id ? -1 : x->id > y->id;
+    return (uint64_t)(round_weight(w) * ONE);
 }
 
-static uint32_t bucket_of(float p)
+/* Weights of one block at temperature 1 / scale, not rounded yet. */
+static void weigh_block(const struct rwkv7_sampler *s, size_t block, float scale, float *w)
+{
+    const float *const x = s->logits + block * BLOCK;
+    for (int i = 0; i < BLOCK; i++) {
+        const float d = (s->best - x[i]) * scale;
+        w[i] = d < FAR ? d : FAR;
+    }
+    for (int i = 0; i < BLOCK; i++) /* a loop of its own, or gcc branches on the line above instead of vectorising */
+        w[i] = exp_minus(w[i]);
+}
+
+/* The sum of the weights of all tokens at temperature 1 / scale. */
+static uint64_t total_weight(const struct rwkv7_sampler *s, float scale)
+{
+    double sum[LANES] = {0}, total = 0;
+    for (size_t b = 0; b < s->blocks; b++) {
+        float w[BLOCK];
+        if ((s->best - s->block_best[b]) * scale >= FAR)
+            continue;
+        weigh_block(s, b, scale, w);
+        for (int i = 0; i < BLOCK; i += LANES)
+            for (int lane = 0; lane < LANES; lane++)
+                sum[lane] += round_weight(w[i + lane]);
+    }
+    for (int lane = 0; lane < LANES; lane++)
+        total += sum[lane];
+    return (uint64_t)(total * ONE);
+}
+
+/* -------------------------------------------------------------------------------------------------------- candidates */
+
+static uint64_t key_of(float distance, uint32_t id)
 {
     uint32_t bits;
-    memcpy(&bits, &p, sizeof bits);
-    return bits >> BUCKET_SHIFT;
+    memcpy(&bits, &distance, sizeof bits);
+    return (uint64_t)bits << 32 | id;
+}
+
+static float distance_of(uint64_t key)
+{
+    const uint32_t bits = (uint32_t)(key >> 32);
+    float distance;
+    memcpy(&distance, &bits, sizeof distance);
+    return distance;
 }
 
 /*
- * Finds what top-p and top-k leave: tokens of probability above *least, and of those that are exactly *least only ids up to
- * *last_id. A sieve by buckets leaves few candidates to sort.
+ * Makes candidates of all tokens up to some distance: one at which their weights reach `wanted`, or their number `limit`, or a
+ * single weight falls below `least`, or all are there. Banned tokens are infinitely far and never among them.
  */
-static void find_cutoff(struct rwkv7_sampler *s, float *least, uint32_t *last_id)
+static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t limit, float least)
 {
-    const size_t n = (size_t)s->vocab;
-    const double wanted = (double)s->options.top_p * sum_all(s->p, n);
-    const bool by_mass = s->options.top_p<1.0f, by_count = s->options.top_k> 0 && s->options.top_k < s->vocab;
-    double mass[BUCKETS] = {0};
-    size_t count[BUCKETS] = {0};
-    *least = 0;
-    *last_id = UINT32_MAX;
-    if (!by_mass && !by_count)
-        return;
-    for (size_t i = 0; i < n; i++) {
-        mass[bucket_of(s->p[i])] += (double)s->p[i];
-        count[bucket_of(s->p[i])]++;
-    }
-    uint32_t bucket = BUCKETS;
-    double sum = 0;
-    size_t tokens = 0;
-    do {
-        bucket--;
-        sum += mass[bucket];
-        tokens += count[bucket];
-    } while (bucket > 0 && !(by_mass && sum >= wanted) && !(by_count && tokens >= (size_t)s->options.top_k));
+    static const float reach[] = {0.0f, 4.0f, 8.0f, 16.0f, FAR, INFINITY};
+    size_t n = 0;
+    uint64_t mass = 0;
 
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (bucket_of(s->p[i]) >= bucket)
-            s->kept[kept++] = (struct candidate){s->p[i], (uint32_t)i};
-    qsort(s->kept, kept, sizeof *s->kept, by_probability);
-    size_t last = 0; /* the last one that stays, by mass; those with the same probability stay too */
-    for (sum = (double)s->kept[0].p; last + 1 < kept && !(by_mass && sum >= wanted); last++)
-        sum += (double)s->kept[last + 1].p;
-    *least = s->kept[last].p;
-    if (by_count && (size_t)s->options.top_k - 1 < kept) {
-        const struct candidate *c = &s->kept[s->options.top_k - 1];
-        if (c->p >= *least) {
-            *least = c->p;
-            *last_id = c->id;
+    for (size_t k = 1; k < sizeof reach / sizeof reach[0]; k++) {
+        for (size_t b = 0; b < s->blocks; b++) {
+            const float *const x = s->logits + b * BLOCK;
+            float w[BLOCK];
+            if (s->best - s->block_best[b] >= reach[k])
+                continue;
+            weigh_block(s, b, scale, w);
+            for (uint32_t i = 0; i < BLOCK; i++) {
+                const float d = s->best - x[i];
+                if (d >= reach[k - 1] && d < reach[k]) {
+                    const uint64_t weight = to_units(w[i]);
+                    s->candidates[n++] = (struct candidate){key_of(d, (uint32_t)(b * BLOCK) + i), weight};
+                    mass += weight;
+                }
+            }
         }
+        if (mass >= wanted || n >= limit || (reach[k] <= FAR && exp_minus(reach[k]) < least))
+            break;
     }
+    s->candidate_count = n;
 }
 
-/* The logits with bias and penalties, and the id of the largest. */
-static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, uint32_t *best, struct rwkv7_error *err)
+static void swap(struct candidate *a, struct candidate *b)
 {
-    const struct rwkv7_sampler_options *o = &s->options;
-    for (int i = 0; i < s->vocab; i++)
-        if (isnan(logits[i]) || logits[i] == INFINITY)
-            return fail(err, RWKV7_ERR_NUMERIC, "the logit of token %d is %s", i,
-                        isnan(logits[i]) ? "not a number" : "infinite");
+    const struct candidate c = *a;
+    *a = *b;
+    *b = c;
+}
+
+/*
+ * Rearranges c[0 .. n) so that it starts with the shortest beginning of the order whose weights reach `wanted` or that has
+ * `limit` tokens, with its farthest token at the end. Returns its length: n when there is none so short.
+ */
+static size_t shortest(struct candidate *c, size_t n, uint64_t wanted, size_t limit)
+{
+    size_t begin = 0, end = n; /* what is before `begin` belongs to it, what is from `end` on does not */
+    uint64_t mass = 0;         /* of what is before `begin` */
+
+    while (begin < end) {
+        swap(&c[begin + (end - begin) / 2], &c[end - 1]);
+        const struct candidate pivot = c[end - 1];
+        size_t middle = begin;
+        for (size_t i = begin; i < end - 1; i++) { /* no branch in it: which tokens are nearer cannot be predicted */
+            swap(&c[i], &c[middle]);
+            middle += c[middle].key < pivot.key;
+        }
+        swap(&c[middle], &c[end - 1]);
+        uint64_t nearer = mass;
+        for (size_t i = begin; i < middle; i++)
+            nearer += c[i].weight;
+        if (nearer >= wanted || middle >= limit) {
+            end = middle;
+        } else if (nearer + pivot.weight >= wanted || middle + 1 >= limit) {
+            return middle + 1;
+        } else {
+            mass = nearer + pivot.weight;
+            begin = middle + 1;
+        }
+    }
+    return n;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- steps */
+
+/* Bias and penalties; finds the best logit of every block and of all. */
+static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, struct rwkv7_error *err)
+{
+    const struct rwkv7_sampler_options *const o = &s->options;
+    bool broken = false;
+
     memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
     for (size_t i = 0; i < o->bias_count; i++)
         s->logits[o->biases[i].id] += o->biases[i].bias;
@@ -247,62 +317,133 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, u
         const uint32_t id = s->seen[i];
         s->logits[id] -= o->presence_penalty + s->counts[id] * o->frequency_penalty;
     }
-    *best = 0;
-    for (uint32_t i = 1; i < (uint32_t)s->vocab; i++)
-        if (s->logits[i] > s->logits[*best])
-            *best = i;
-    if (s->logits[*best] == -INFINITY)
+    s->best = -INFINITY;
+    for (size_t b = 0; b < s->blocks; b++) {
+        const float *const x = s->logits + b * BLOCK;
+        float best[LANES];
+        int bad[LANES] = {0};
+        for (int lane = 0; lane < LANES; lane++)
+            best[lane] = -INFINITY;
+        for (int i = 0; i < BLOCK; i += LANES) {
+            for (int lane = 0; lane < LANES; lane++) {
+                best[lane] = x[i + lane] > best[lane] ? x[i + lane] : best[lane];
+                bad[lane] |= !(x[i + lane] <= FLT_MAX);
+            }
+        }
+        for (int lane = 0; lane < LANES; lane++) {
+            best[0] = best[lane] > best[0] ? best[lane] : best[0];
+            broken |= bad[lane] != 0;
+        }
+        s->block_best[b] = best[0];
+        s->best = best[0] > s->best ? best[0] : s->best;
+    }
+    for (int id = 0; broken && id < s->vocab; id++)
+        if (!(s->logits[id] <= FLT_MAX))
+            return fail(err, RWKV7_ERR_NUMERIC, "the logit of token %d is %s", id,
+                        isnan(s->logits[id]) ? "not a number" : "infinite");
+    if (s->best == -INFINITY)
         return fail(err, RWKV7_ERR_NUMERIC, "no token is left to choose from: every one is banned");
     return RWKV7_OK;
 }
 
-static uint32_t draw(struct rwkv7_sampler *s, uint32_t best)
+/* SplitMix64 (Steele, Lea, Flood 2014); the upper 53 bits as a number in [0, 1). */
+static double next_uniform(struct rwkv7_sampler *s)
 {
-    const struct rwkv7_sampler_options *o = &s->options;
-    const size_t n = (size_t)s->vocab;
-    const float top = s->logits[best];
-    float least;
-    uint32_t last_id;
-    for (size_t i = 0; i < n; i++)
-        s->p[i] = exp_negative(s->logits[i] - top);
-    find_cutoff(s, &least, &last_id);
+    uint64_t x = s->random += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    x ^= x >> 31;
+    return (double)(x >> 11) * 0x1p-53;
+}
 
-    size_t kept = 0;
-    double sum = 0;
-    for (uint32_t i = 0; i < (uint32_t)n; i++) {
-        const float p = s->p[i];
-        if (p <= 0 || p < least || (p == least && i > last_id) || p < o->min_p)
-            continue;
-        const float weight = o->temperature == 1.0f ? p : exp_negative((s->logits[i] - top) / o->temperature);
-        s->kept[kept++] = (struct candidate){weight, i};
-        sum += (double)weight;
+/* The lowest id among the best. */
+static uint32_t nearest(const struct rwkv7_sampler *s)
+{
+    size_t b = 0, i;
+    while (s->block_best[b] < s->best)
+        b++;
+    for (i = b * BLOCK; s->logits[i] < s->best; i++)
+        ;
+    return (uint32_t)i;
+}
+
+/* Leaves the candidates that top-p, top-k and min-p keep. */
+static void keep(struct rwkv7_sampler *s)
+{
+    const struct rwkv7_sampler_options *const o = &s->options;
+    struct candidate *const c = s->candidates;
+    const size_t limit = o->top_k > 0 ? (size_t)o->top_k : SIZE_MAX;
+    uint64_t wanted = UINT64_MAX;
+
+    if (o->top_p < 1.0f)
+        wanted = (uint64_t)ceil((double)o->top_p * (double)total_weight(s, 1.0f));
+    gather(s, 1.0f, wanted, limit, o->min_p);
+
+    const size_t all = s->candidate_count;
+    size_t n = all, kept = 0;
+    if (o->top_p < 1.0f) {
+        n = shortest(c, all, wanted, SIZE_MAX);
+        const float last = distance_of(c[n - 1].key);
+        for (size_t i = n; i < all; i++)
+            if (distance_of(c[i].key) == last)
+                swap(&c[i], &c[n++]);
     }
-    const double target = next_uniform(s) * sum;
-    double passed = 0;
-    for (size_t i = 0; i < kept; i++) {
-        passed += (double)s->kept[i].p;
-        if (passed > target)
-            return s->kept[i].id;
+    if (limit < n)
+        n = shortest(c, n, UINT64_MAX, limit);
+    for (size_t i = 0; i < n; i++)
+        if ((double)c[i].weight >= (double)o->min_p * ONE)
+            swap(&c[i], &c[kept++]);
+    s->candidate_count = kept;
+}
+
+/* With u uniform in [0, 1): the first token, in order, at which the running sum of the weights exceeds u times their sum. */
+static uint32_t draw(struct rwkv7_sampler *s)
+{
+    const struct rwkv7_sampler_options *const o = &s->options;
+    const bool cut = o->top_p < 1.0f || (o->top_k > 0 && o->top_k < s->vocab) || o->min_p > 0.0f;
+    uint64_t sum = 0;
+
+    if (cut) {
+        keep(s);
+        for (size_t i = 0; i < s->candidate_count; i++) {
+            struct candidate *const c = &s->candidates[i];
+            const float d = distance_of(c->key) * s->scale;
+            c->weight = to_units(exp_minus(d < FAR ? d : FAR));
+            sum += c->weight;
+        }
+    } else {
+        sum = total_weight(s, s->scale);
     }
-    return best; /* only if rounding left the target at the very end */
+    const uint64_t wanted = (uint64_t)(next_uniform(s) * (double)sum) + 1; /* the product is rounded below the sum */
+    if (!cut)
+        gather(s, s->scale, wanted, SIZE_MAX, 0.0f);
+    return (uint32_t)s->candidates[shortest(s->candidates, s->candidate_count, wanted, SIZE_MAX) - 1].key;
+}
+
+/* The token has been drawn: all counts fade, its own grows. */
+static void count(struct rwkv7_sampler *s, uint32_t id)
+{
+    for (size_t i = 0; i < s->seen_count; i++) {
+        float *const n = &s->counts[s->seen[i]];
+        *n *= s->options.penalty_decay;
+        if (*n < FLT_MIN)
+            *n = 0.0f; /* denormals are slow, and never fade to zero */
+    }
+    if (!(s->flags[id] & SEEN)) {
+        s->flags[id] |= SEEN;
+        s->seen[s->seen_count++] = id;
+    }
+    if (!(s->flags[id] & UNCOUNTED))
+        s->counts[id] += 1.0f;
 }
 
 enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                      struct rwkv7_error *err)
 {
-    uint32_t best = 0;
-    const enum rwkv7_status status = prepare(s, logits, &best, err);
+    const enum rwkv7_status status = prepare(s, logits, err);
     if (status != RWKV7_OK)
         return status;
-    *id = s->options.temperature == 0.0f ? best : draw(s, best);
-
-    for (size_t i = 0; i < s->seen_count; i++)
-        s->counts[s->seen[i]] *= s->options.penalty_decay;
-    if (!(s->flags[*id] & SEEN)) {
-        s->flags[*id] |= SEEN;
-        s->seen[s->seen_count++] = *id;
-    }
-    if (!(s->flags[*id] & UNCOUNTED))
-        s->counts[*id] += 1.0f;
+    *id = s->options.temperature == 0.0f ? nearest(s) : draw(s);
+    count(s, *id);
     return RWKV7_OK;
 }

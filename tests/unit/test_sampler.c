@@ -1,4 +1,7 @@
-/* test_sampler.c - the sampler against a naive one, against values worked out by hand, and against its own past. */
+/*
+ * test_sampler.c - the sampler against values worked out by hand, draw by draw against a naive one that sorts everything, as
+ * a distribution, and against its own past.
+ */
 #include <math.h>
 #include <stdlib.h>
 
@@ -48,6 +51,27 @@ static void test_greedy(void)
     s = sampler(&opt, 4, NULL);
     CHECK(next(s, logits) == 3);
     rwkv7_sampler_close(s);
+
+    /* Biases add up; the best anywhere in a block or behind the last whole one; -0 equals 0. */
+    const struct rwkv7_token_bias biases[] = {{2, 0.75f}, {2, 0.75f}};
+    opt.biases = biases;
+    opt.bias_count = 2;
+    s = sampler(&opt, 4, NULL);
+    CHECK(next(s, logits) == 2);
+    rwkv7_sampler_close(s);
+    opt.bias_count = 0;
+    static float many[200];
+    for (uint32_t i = 0; i < 200; i++) {
+        s = sampler(&opt, (int)i + 1, NULL);
+        many[i] = 1;
+        CHECK(next(s, many) == i);
+        many[i] = -0.0f;
+        rwkv7_sampler_close(s);
+    }
+    s = sampler(&opt, 200, NULL);
+    many[0] = many[7] = 0;
+    CHECK(next(s, many) == 0);
+    rwkv7_sampler_close(s);
 }
 
 static void test_penalties(void)
@@ -78,6 +102,10 @@ static void test_penalties(void)
     s = sampler(&opt, 2, NULL);
     CHECK(next(s, pair) == 0 && next(s, pair) == 1);
     rwkv7_sampler_close(s);
+    opt.presence_penalty = 0.5f;
+    s = sampler(&opt, 2, t);
+    CHECK(next(s, pair) == 0 && next(s, pair) == 1 && next(s, pair) == 0);
+    rwkv7_sampler_close(s);
     rwkv7_tokenizer_close(t);
 }
 
@@ -85,45 +113,139 @@ static void test_penalties(void)
 
 enum { MAX_TOKENS = 400 };
 
-struct pair {
-    double p;
-    int id;
+struct ranked {
+    float distance; /* from the best logit */
+    uint32_t id;
+    uint64_t first, weight; /* in units of 2^-32: at temperature 1, and at the one asked for */
 };
 
-static int falling(const void *a, const void *b)
+static int by_rank(const void *a, const void *b)
 {
-    const struct pair *x = a, *y = b;
-    return x->p > y->p ? -1 : x->p < y->p ? 1 : x->id - y->id;
+    const struct ranked *x = a, *y = b;
+    return x->distance != y->distance ? (x->distance > y->distance) - (x->distance < y->distance)
+                                      : (x->id > y->id) - (x->id < y->id);
 }
 
-/* Probabilities of the tokens after all cuts, straight from the specification. */
-static void naive(const struct rwkv7_sampler_options *o, const float *logits, int n, double *out)
+static uint64_t units(double distance)
 {
-    static struct pair sorted[MAX_TOKENS];
-    double top = (double)logits[0], sum = 0, cum = 0, total = 0;
+    return (uint64_t)llrint(exp(-distance) * 0x1p32);
+}
+
+/* The tokens that are kept, in order, straight from the specification; returns how many. */
+static size_t naive_kept(const struct rwkv7_sampler_options *o, const float *logits, int n, struct ranked *out)
+{
+    float best = -INFINITY;
+    uint64_t total = 0, mass = 0;
+    size_t kept = 0;
     for (int i = 0; i < n; i++)
-        top = (double)logits[i] > top ? (double)logits[i] : top;
+        best = fmaxf(best, logits[i]);
+    for (int i = 0; i < n; i++) {
+        const float d = best - logits[i];
+        out[i] = (struct ranked){d, (uint32_t)i, units((double)d), units((double)d / (double)o->temperature)};
+        total += out[i].first;
+    }
+    qsort(out, (size_t)n, sizeof *out, by_rank);
+    for (; kept < (size_t)n; kept++) {
+        const bool reached = kept > 0 && (double)mass >= (double)o->top_p * (double)total;
+        if (o->top_p < 1 && reached && out[kept].distance > out[kept - 1].distance)
+            break;
+        if ((o->top_k > 0 && kept == (size_t)o->top_k) || (double)out[kept].first < (double)o->min_p * 0x1p32)
+            break;
+        mass += out[kept].first;
+    }
+    return kept;
+}
+
+/* Probabilities of the tokens after all cuts. */
+static void naive_distribution(const struct rwkv7_sampler_options *o, const float *logits, int n, double *out)
+{
+    static struct ranked ranked[MAX_TOKENS];
+    const size_t kept = naive_kept(o, logits, n, ranked);
+    double total = 0;
     for (int i = 0; i < n; i++)
-        sum += exp((double)logits[i] - top);
-    for (int i = 0; i < n; i++)
-        sorted[i] = (struct pair){exp((double)logits[i] - top) / sum, i};
-    qsort(sorted, (size_t)n, sizeof *sorted, falling);
-    double cutoff = 0;
-    for (int i = 0; i < n && o->top_p < 1; i++) {
-        cum += sorted[i].p;
-        cutoff = sorted[i].p;
-        if (cum >= (double)o->top_p)
+        out[i] = 0;
+    for (size_t i = 0; i < kept; i++)
+        total += (double)ranked[i].weight;
+    for (size_t i = 0; i < kept; i++)
+        out[ranked[i].id] = (double)ranked[i].weight / total;
+}
+
+static uint64_t splitmix64(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static uint32_t naive_next(const struct rwkv7_sampler_options *o, const float *logits, int n, uint64_t *state,
+                           struct ranked *work)
+{
+    const size_t kept = naive_kept(o, logits, n, work);
+    uint64_t sum = 0, passed = 0;
+    size_t i = 0;
+    for (size_t k = 0; k < kept; k++)
+        sum += work[k].weight;
+    const double u = (double)(splitmix64(state) >> 11) * 0x1p-53;
+    for (; i + 1 < kept; i++) {
+        passed += work[i].weight;
+        if ((double)passed > u * (double)sum)
             break;
     }
-    for (int i = 0; i < n; i++) {
-        const bool keep =
-            sorted[i].p >= cutoff && (o->top_k == 0 || i < o->top_k) && sorted[i].p >= (double)o->min_p * sorted[0].p;
-        out[sorted[i].id] = keep ? pow(sorted[i].p, 1.0 / (double)o->temperature) : 0;
+    return work[i].id;
+}
+
+static const struct {
+    float temperature, top_p;
+    int top_k;
+    float min_p;
+} cuts[] = {
+    {1, 1, 0, 0},       {1, 0.85f, 0, 0},  {1, 0.3f, 0, 0},        {1, 1, 7, 0},       {1, 1, 0, 0.2f},
+    {0.5f, 0.9f, 0, 0}, {2, 0.7f, 20, 0},  {1.3f, 0.95f, 5, 0.1f}, {1, 0.0001f, 0, 0}, {0.2f, 1, 0, 0.05f},
+    {9, 1, 0, 0},       {9, 1, 100000, 0}, {9, 1, 300, 0},         {1, 0.999f, 0, 1},  {1e-30f, 1, 0, 0},
+};
+enum { CUTS = sizeof cuts / sizeof cuts[0] };
+
+static struct rwkv7_sampler_options cut(unsigned i)
+{
+    struct rwkv7_sampler_options opt = defaults();
+    opt.temperature = cuts[i].temperature;
+    opt.top_p = cuts[i].top_p;
+    opt.top_k = cuts[i].top_k;
+    opt.min_p = cuts[i].min_p;
+    return opt;
+}
+
+/* Every single draw, on distributions from peaked to flat, with many equals and with banned tokens. */
+static void test_naive(void)
+{
+    enum { N = 3000 };
+    static float logits[N];
+    static struct ranked work[N];
+    uint64_t random = 3;
+    for (unsigned i = 0; i < CUTS; i++) {
+        for (unsigned shape = 0; shape < 4; shape++) {
+            struct rwkv7_sampler_options opt = cut(i);
+            const int n = 1 + (int)(splitmix64(&random) % N);
+            uint64_t state = opt.seed = splitmix64(&random);
+            struct rwkv7_sampler *s = sampler(&opt, n, NULL);
+            for (int draw = 0; draw < 12; draw++) {
+                for (int k = 0; k < n; k++) {
+                    const double u = (double)(splitmix64(&random) >> 11) * 0x1p-53;
+                    logits[k] = (float)(shape == 0   ? -3 * log(u + 1e-12) /* a few stand out */
+                                        : shape == 1 ? 0.5 * u             /* flat */
+                                        : shape == 2 ? floor(6 * u)        /* many equals */
+                                                     : 60 * u);            /* most have weight 0 */
+                    if (shape == 2 && k > 0 && u < 0.01)
+                        logits[k] = -INFINITY;
+                }
+                const uint32_t want = naive_next(&opt, logits, n, &state, work), got = next(s, logits);
+                CHECK_MSG(got == want, "cut %u, shape %u, %d tokens, draw %d: got %u, want %u", i, shape, n, draw, got,
+                          want);
+            }
+            rwkv7_sampler_close(s);
+        }
     }
-    for (int i = 0; i < n; i++)
-        total += out[i];
-    for (int i = 0; i < n; i++)
-        out[i] /= total;
 }
 
 static double chi_square(double got, double want)
@@ -133,14 +255,14 @@ static double chi_square(double got, double want)
 
 static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned seed)
 {
-    enum { DRAWS = 20000 };
+    enum { DRAWS = 5000 };
     float logits[MAX_TOKENS];
     double want[MAX_TOKENS];
     int got[MAX_TOKENS] = {0};
     srand(seed);
     for (int i = 0; i < n; i++)
         logits[i] = (float)(rand() % 1000) * 0.008f;
-    naive(&opt, logits, n, want);
+    naive_distribution(&opt, logits, n, want);
     opt.seed = seed;
     struct rwkv7_sampler *s = sampler(&opt, n, NULL);
     for (int i = 0; i < DRAWS; i++)
@@ -167,23 +289,9 @@ static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned
 
 static void test_distributions(void)
 {
-    static const struct {
-        float temperature, top_p;
-        int top_k;
-        float min_p;
-    } cases[] = {
-        {1, 1, 0, 0},       {1, 0.85f, 0, 0}, {1, 0.3f, 0, 0},        {1, 1, 7, 0},       {1, 1, 0, 0.2f},
-        {0.5f, 0.9f, 0, 0}, {2, 0.7f, 20, 0}, {1.3f, 0.95f, 5, 0.1f}, {1, 0.0001f, 0, 0}, {0.2f, 1, 0, 0.05f},
-    };
-    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        for (int n = 1; n <= 400; n = n * 7 + 3) {
-            struct rwkv7_sampler_options opt = defaults();
-            opt.temperature = cases[i].temperature;
-            opt.top_p = cases[i].top_p;
-            opt.top_k = cases[i].top_k;
-            opt.min_p = cases[i].min_p;
-            check_distribution(opt, n, 100 * i + (unsigned)n);
-        }
+    for (unsigned i = 0; i < CUTS; i++)
+        for (int n = 1; n <= MAX_TOKENS; n = n * 7 + 3)
+            check_distribution(cut(i), n, 100 * i + (unsigned)n);
 }
 
 /* Equal logits at the edge: top-p keeps them all, top-k the lowest ids. */
@@ -212,7 +320,7 @@ static void test_ties(void)
 static void test_seeds(void)
 {
     enum { N = 1000 };
-    static const uint32_t want[2][6] = {{742, 173, 284, 336, 39, 877}, {891, 915, 224, 433, 704, 829}};
+    static const uint32_t want[2][6] = {{631, 136, 309, 198, 284, 113}, {644, 533, 383, 729, 421, 656}};
     static float logits[N];
     for (int i = 0; i < N; i++)
         logits[i] = (float)(i * 7919 % N) * 0.01f;
@@ -224,6 +332,41 @@ static void test_seeds(void)
         for (int i = 0; i < 6; i++) {
             const uint32_t id = next(s, logits);
             CHECK_MSG(id == want[seed][i], "seed %u, draw %d: %u", seed, i, id);
+        }
+        rwkv7_sampler_close(s);
+    }
+
+    /* Equal logits show the generator itself: the published first numbers of SplitMix64 for 1234567, scaled to 1000. */
+    static const uint64_t published[] = {6457827717110365317u, 3203168211198807973u, 9817491932198370423u};
+    struct rwkv7_sampler_options opt = defaults();
+    opt.seed = 1234567;
+    memset(logits, 0, sizeof logits);
+    struct rwkv7_sampler *s = sampler(&opt, N, NULL);
+    for (int i = 0; i < 3; i++)
+        CHECK(next(s, logits) == (uint32_t)((double)published[i] * 0x1p-64 * N));
+    rwkv7_sampler_close(s);
+}
+
+/* One number per draw, none when greedy; what is fed does not matter, and the same sampler again gives the same. */
+static void test_reproducible(void)
+{
+    enum { N = 300 };
+    static float logits[N];
+    uint32_t first[50];
+    struct rwkv7_sampler_options opt = defaults();
+    opt.seed = 9;
+    opt.top_p = 0.8f;
+    opt.presence_penalty = 0.4f;
+    opt.frequency_penalty = 0.4f;
+    for (int round = 0; round < 2; round++) {
+        uint64_t random = 77;
+        struct rwkv7_sampler *s = sampler(&opt, N, NULL);
+        for (int i = 0; i < 50; i++) {
+            for (int k = 0; k < N; k++)
+                logits[k] = (float)(splitmix64(&random) % 1000) * 0.01f;
+            const uint32_t id = next(s, logits);
+            CHECK(round == 0 || id == first[i]);
+            first[i] = id;
         }
         rwkv7_sampler_close(s);
     }
@@ -285,21 +428,30 @@ static void test_errors(void)
     CHECK(done);
 }
 
-/* test_sampler --bench: microseconds per draw from 65,536 logits. */
+/* test_sampler --bench: microseconds per draw from 65,536 logits. A measurement and no check. */
 static int bench(void)
 {
     enum { N = 65536, DRAWS = 200 };
+    static const double steepness[] = {4, 1, 0.2}; /* of an exponential distribution of logits: peaked to nearly flat */
     static float logits[N];
-    struct rwkv7_sampler_options opt;
-    rwkv7_sampler_defaults(&opt);
-    for (int i = 0; i < N; i++)
-        logits[i] = 3 * (float)((rand() + (double)rand() + rand() + rand()) / RAND_MAX - 2);
-    struct rwkv7_sampler *s = sampler(&opt, N, NULL);
-    const double begin = sys_seconds();
-    for (int i = 0; i < DRAWS; i++)
-        next(s, logits);
-    printf("%.0f us per draw\n", 1e6 * (sys_seconds() - begin) / DRAWS);
-    rwkv7_sampler_close(s);
+    for (size_t k = 0; k < sizeof steepness / sizeof steepness[0]; k++) {
+        uint64_t random = 1;
+        for (int i = 0; i < N; i++)
+            logits[i] = (float)(-steepness[k] * log((double)((splitmix64(&random) >> 11) + 1) * 0x1p-53));
+        printf("steepness %g:", steepness[k]);
+        for (int greedy = 0; greedy < 2; greedy++) {
+            struct rwkv7_sampler_options opt;
+            rwkv7_sampler_defaults(&opt);
+            opt.temperature = greedy ? 0.0f : 1.0f;
+            struct rwkv7_sampler *s = sampler(&opt, N, NULL);
+            const double begin = sys_seconds();
+            for (int i = 0; i < DRAWS; i++)
+                next(s, logits);
+            printf("%s %.0f us", greedy ? ", greedy" : " top-p 0.85", 1e6 * (sys_seconds() - begin) / DRAWS);
+            rwkv7_sampler_close(s);
+        }
+        printf("\n");
+    }
     return 0;
 }
 
@@ -309,9 +461,11 @@ int main(int argc, char **argv)
         return bench();
     RUN(test_greedy);
     RUN(test_penalties);
+    RUN(test_naive);
     RUN(test_distributions);
     RUN(test_ties);
     RUN(test_seeds);
+    RUN(test_reproducible);
     RUN(test_errors);
     return test_end();
 }
