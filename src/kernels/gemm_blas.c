@@ -8,8 +8,6 @@
 
 #include "kernels/kernels.h"
 
-#define PANEL_ROWS GEMM_SCRATCH_ROWS
-
 static const struct kernels *widening(void)
 {
     static _Thread_local struct kernels k;
@@ -22,8 +20,9 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
                       int end, float *scratch)
 {
     const size_t element = w->type == MAT_F32 ? 4 : 2, row = (size_t)w->cols * element;
-    for (int p = begin; p < end; p += PANEL_ROWS) {
-        const int rows = end - p < PANEL_ROWS ? end - p : PANEL_ROWS;
+    const int most = w->type == MAT_F32 ? end - begin : gemm_panel_rows(w->cols, GEMM_PANEL_FLOATS);
+    for (int p = begin, rows; p < end; p += rows) {
+        rows = end - p < most ? end - p : most;
         const char *from = (const char *)w->data + (size_t)p * row;
         const float *panel = (const float *)(const void *)from;
         if (w->type != MAT_F32) {

@@ -25,9 +25,23 @@ static const struct {
 };
 #define TIER_COUNT ((int)(sizeof tiers / sizeof tiers[0]))
 
+static size_t whole_vectors(int cols)
+{
+    return ((size_t)cols + 15) / 16 * 16;
+}
+
+int gemm_panel_rows(int cols, int floats)
+{
+    int rows = GEMM_MAX_PANEL;
+    while (rows > 2 * GEMM_ROW_STEP && (size_t)rows * whole_vectors(cols) > (size_t)floats)
+        rows -= GEMM_ROW_STEP;
+    return rows;
+}
+
 size_t gemm_scratch(int cols)
 {
-    return ((size_t)cols + 15) / 16 * 16 * GEMM_SCRATCH_ROWS + GEMM_SCRATCH_TILES;
+    const size_t rows = (size_t)gemm_panel_rows(cols, GEMM_PANEL_FLOATS);
+    return rows * (whole_vectors(cols) + GEMM_MAX_TOKENS * 16);
 }
 
 const char *kernels_supported(int index)

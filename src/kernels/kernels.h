@@ -37,13 +37,12 @@ typedef void gemv_fn(float *y, const struct mat *w, const float *x, int begin, i
 
 /*
  * The same for `tokens` vectors at once: y[t * ldy + i] = dot16(W[i], x + t * ldx) for i in [begin, end). Same bits as gemv.
- * Each weight is read and widened once per call. scratch: gemm_scratch(cols) floats, aligned to 64 bytes, for this call alone.
+ * Each weight is read and widened once per call. scratch: gemm_scratch(cols) floats, for this call alone; fastest aligned to 64 bytes.
  */
 typedef void gemm_fn(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                      int end, float *scratch);
-#define GEMM_SCRATCH_ROWS 36    /* rows of a widened panel, padded to whole vectors */
-#define GEMM_SCRATCH_TILES 4096 /* floats for accumulators at rest */
 size_t gemm_scratch(int cols);
+#define GEMM_MAX_PANEL 64 /* the best number of rows for one call is a multiple of this */
 
 /* Vectors of one head, all [N]; see the equations in ../model/step.c. */
 struct head_in {
@@ -121,11 +120,21 @@ struct kernels {
 bool kernels_init(struct kernels *k, const char *cpu);
 const char *kernels_supported(int index);
 
-/* One line per file: what it does better than the rows above it. Called only by kernels_init. */
+/* One per file: overrides what it does better than those before it. Called only by kernels_init. */
 void kernels_init_ref(struct kernels *k);
 void kernels_init_avx2(struct kernels *k);
 void kernels_init_avx512(struct kernels *k);
 void kernels_init_neon(struct kernels *k);
+
+/*
+ * For the files that widen panels of rows into the scratch memory of gemm: how many rows of so many columns make a panel of about
+ * `floats` <= GEMM_PANEL_FLOATS, a multiple of GEMM_ROW_STEP up to GEMM_MAX_PANEL. Behind the panel there is room for the 16 lanes of
+ * the sums of its rows with GEMM_MAX_TOKENS vectors.
+ */
+int gemm_panel_rows(int cols, int floats);
+#define GEMM_PANEL_FLOATS (192 * 1024)
+#define GEMM_ROW_STEP 8
+#define GEMM_MAX_TOKENS 6
 
 /* gemm through OpenBLAS for every type: sums in its own order. Replaces the gemm slots when asked for. */
 void kernels_use_blas(struct kernels *k);

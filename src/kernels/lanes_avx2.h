@@ -6,12 +6,35 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LANES_NAME "avx2"
 #define LANES_INIT kernels_init_avx2
 #define GEMV_ROWS 4 /* eight accumulators of the sixteen registers */
-#define GEMM_ROWS 3 /* a tile of 3 x 2 is twelve accumulators */
-#define GEMM_TOKENS 2
-#define WKV_BLOCK 2 /* vectors of value channels at once: two chains each */
+#define GEMM_ROWS 4 /* a tile of 4 x 3 accumulators of one register each */
+#define GEMM_TOKENS 3
+#define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3)
+#define GEMV_AHEAD 1024
+#define PANEL_FLOATS (64 * 1024) /* of 256 KB to 2 MB of second-level cache */
+#define WKV_BLOCK 2              /* vectors of value channels at once: two chains each */
+
+/* One register. */
+#define R_LANES 8
+typedef __m256 reg;
+
+static inline reg r_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+static inline reg r_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+static inline void r_store(float *p, reg x)
+{
+    _mm256_storeu_ps(p, x);
+}
+static inline reg r_fma(reg a, reg b, reg c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
 
 typedef struct {
     __m256 l, h;
@@ -147,6 +170,20 @@ static inline float v_fold(v16 x)
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+/* The same for GEMV_ROWS accumulators at once: y[r] = v_fold(acc[r]). */
+static inline void v_fold_rows(float *y, const v16 *acc)
+{
+    __m256 half[4], quarter[2];
+    for (int r = 0; r < 4; r++)
+        half[r] = _mm256_add_ps(acc[r].l, acc[r].h);
+    for (int r = 0; r < 2; r++) /* [row r | row r + 2] */
+        quarter[r] = _mm256_add_ps(_mm256_permute2f128_ps(half[r], half[r + 2], 0x20),
+                                   _mm256_permute2f128_ps(half[r], half[r + 2], 0x31));
+    const __m256 two =
+        _mm256_add_ps(_mm256_shuffle_ps(quarter[0], quarter[1], 0x44), _mm256_shuffle_ps(quarter[0], quarter[1], 0xee));
+    const __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two, two, 0x08), _mm256_shuffle_ps(two, two, 0x0d));
+    _mm_storeu_ps(y, _mm_movelh_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps(one, 1)));
 }
 
 #endif

@@ -5,12 +5,35 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define LANES_NAME "avx512"
 #define LANES_INIT kernels_init_avx512
 #define GEMV_ROWS 8 /* rows in flight: eight streams from memory */
-#define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators leaves 8 registers for operands */
+#define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
 #define GEMM_TOKENS 6
-#define WKV_BLOCK 4 /* vectors of value channels at once: two chains each */
+#define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+#define GEMV_AHEAD 1024
+#define PANEL_FLOATS (192 * 1024) /* of 1 to 2 MB of second-level cache */
+#define WKV_BLOCK 4               /* vectors of value channels at once: two chains each */
+
+/* One register. */
+#define R_LANES 16
+typedef __m512 reg;
+
+static inline reg r_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static inline reg r_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static inline void r_store(float *p, reg x)
+{
+    _mm512_storeu_ps(p, x);
+}
+static inline reg r_fma(reg a, reg b, reg c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
 
 typedef __m512 v16;
 
@@ -116,6 +139,22 @@ static inline float v_fold(v16 x)
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+/* The same for GEMV_ROWS accumulators at once: y[r] = v_fold(acc[r]). Halves of two rows share a register, then quarters of four. */
+static inline void v_fold_rows(float *y, const v16 *acc)
+{
+    __m512 half[4], quarter[2];
+    for (int r = 0; r < 4; r++) /* [row r | row r + 4] */
+        half[r] = _mm512_add_ps(_mm512_shuffle_f32x4(acc[r], acc[r + 4], 0x44),
+                                _mm512_shuffle_f32x4(acc[r], acc[r + 4], 0xee));
+    for (int r = 0; r < 2; r++) /* [r | r + 4 | r + 2 | r + 6] */
+        quarter[r] = _mm512_add_ps(_mm512_shuffle_f32x4(half[r], half[r + 2], 0x88),
+                                   _mm512_shuffle_f32x4(half[r], half[r + 2], 0xdd));
+    const __m512 two =
+        _mm512_add_ps(_mm512_shuffle_ps(quarter[0], quarter[1], 0x44), _mm512_shuffle_ps(quarter[0], quarter[1], 0xee));
+    const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(two, two, 0x08), _mm512_shuffle_ps(two, two, 0x0d));
+    const __m512i order = _mm512_setr_epi32(0, 1, 8, 9, 4, 5, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    _mm256_storeu_ps(y, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, one)));
 }
 
 #endif

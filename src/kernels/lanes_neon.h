@@ -6,12 +6,35 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LANES_NAME "neon"
 #define LANES_INIT kernels_init_neon
 #define GEMV_ROWS 4 /* sixteen accumulators of the thirty-two registers */
-#define GEMM_ROWS 3 /* a tile of 3 x 2 is twenty-four accumulators */
-#define GEMM_TOKENS 2
-#define WKV_BLOCK 2 /* vectors of value channels at once: two chains each */
+#define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
+#define GEMM_TOKENS 6
+#define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+#define GEMV_AHEAD 1024
+#define PANEL_FLOATS (64 * 1024) /* of 256 KB to 16 MB of second-level cache */
+#define WKV_BLOCK 2              /* vectors of value channels at once: two chains each */
+
+/* One register. */
+#define R_LANES 4
+typedef float32x4_t reg;
+
+static inline reg r_zero(void)
+{
+    return vdupq_n_f32(0.0f);
+}
+static inline reg r_load(const float *p)
+{
+    return vld1q_f32(p);
+}
+static inline void r_store(float *p, reg x)
+{
+    vst1q_f32(p, x);
+}
+static inline reg r_fma(reg a, reg b, reg c)
+{
+    return vfmaq_f32(c, a, b);
+}
 
 typedef struct {
     float32x4_t q[4];
@@ -136,6 +159,17 @@ static inline float v_fold(v16 x)
     const float32x4_t four = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));
     const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
     return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+/* The same for GEMV_ROWS accumulators at once: y[r] = v_fold(acc[r]). */
+static inline void v_fold_rows(float *y, const v16 *acc)
+{
+    float32x4_t four[4], two[2];
+    for (int r = 0; r < 4; r++)
+        four[r] = vaddq_f32(vaddq_f32(acc[r].q[0], acc[r].q[2]), vaddq_f32(acc[r].q[1], acc[r].q[3]));
+    for (int r = 0; r < 2; r++) /* [row 2r, row 2r + 1] */
+        two[r] = vaddq_f32(vcombine_f32(vget_low_f32(four[2 * r]), vget_low_f32(four[2 * r + 1])),
+                           vcombine_f32(vget_high_f32(four[2 * r]), vget_high_f32(four[2 * r + 1])));
+    vst1q_f32(y, vpaddq_f32(two[0], two[1]));
 }
 
 #endif

@@ -5,96 +5,17 @@
  * are odd, addresses unaligned, numbers ordinary or wild (denormals, huge ones, infinities, NaNs). The seed is printed and may
  * be given as an argument. `test_kernels --bench` measures instead: GB/s and GFLOP/s of each tier.
  */
-#define _GNU_SOURCE
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/sys.h"
+#include "bench_kernels.h"
+#include "guarded.h"
 #include "kernels/kernels.h"
 #include "test.h"
 
 static struct kernels ref;
-static uint64_t random_state;
-
-static uint64_t next_random(void)
-{
-    uint64_t x = random_state += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
-static int below(int n)
-{
-    return (int)(next_random() % (uint64_t)n);
-}
-
-/* ------------------------------------------------------------------------------------------------------ guarded arrays */
-
-#define REGION_PAGES 256
-enum { REGIONS = 24 };
-
-struct region {
-    uint8_t *first; /* of REGION_PAGES pages between two that nobody may touch */
-    size_t size;
-};
-static struct region regions[REGIONS];
-
-static void make_regions(void)
-{
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = REGION_PAGES * page;
-    for (int i = 0; i < REGIONS; i++) {
-        uint8_t *p = mmap(NULL, size + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
-        if (p == MAP_FAILED || mprotect(p, page, PROT_NONE) != 0 || mprotect(p + page + size, page, PROT_NONE) != 0)
-            exit(1);
-        regions[i] = (struct region){p + page, size};
-    }
-}
-
-/* `bytes` bytes of region i that touch its end (or its start), whatever alignment that gives beyond that of an element. */
-static void *guarded(int i, size_t bytes, bool at_end)
-{
-    if (bytes > regions[i].size) {
-        fprintf(stderr, "%zu bytes do not fit a region\n", bytes);
-        exit(1);
-    }
-    return regions[i].first + (at_end ? regions[i].size - bytes : 0);
-}
-
-static float wild_float(void)
-{
-    static const float special[] = {0.0f,     -0.0f,     1e-45f, -1e-40f, 1.17549435e-38f, 3.4e38f, -3.4e38f,
-                                    INFINITY, -INFINITY, NAN,    1.0f,    -1.0f,           88.8f,   -103.9f,
-                                    0.625f,   -0.625f,   1e10f,  -1e-10f};
-    if (below(3) == 0)
-        return special[below((int)(sizeof special / sizeof special[0]))];
-    const uint32_t bits = (uint32_t)next_random();
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float tame_float(void)
-{
-    return (float)((double)(next_random() >> 40) * 0x1p-22 - 2.0); /* [-2, 2) */
-}
-
-static void fill(float *x, size_t n, bool wild)
-{
-    for (size_t i = 0; i < n; i++)
-        x[i] = wild ? wild_float() : tame_float();
-}
-
-static bool same(const float *a, const float *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i])))
-            return false;
-    return true;
-}
 
 /* ----------------------------------------------------------------------------------------------------- vector kernels */
 
@@ -180,7 +101,7 @@ static const struct vector_slot vector_slots[] = {
 
 static int vector_length(int i)
 {
-    return i <= 70 ? i : i == 71 ? 128 : i == 72 ? 257 : 768 + below(300);
+    return i <= 70 ? i : i == 71 ? 128 : i == 72 ? 257 : 768 + random_below(300);
 }
 
 static void check_vectors(const struct kernels *tier)
@@ -195,14 +116,14 @@ static void check_vectors(const struct kernels *tier)
                     const size_t bytes = (size_t)n * sizeof(float);
                     want[a] = guarded(2 * a, bytes, variant & 1);
                     got[a] = guarded(2 * a + 1, bytes, variant & 1);
-                    fill(want[a], (size_t)n, variant & 2);
+                    random_fill(want[a], (size_t)n, variant & 2);
                     memcpy(got[a], want[a], bytes);
                 }
                 slot->run(&ref, want, n);
                 slot->run(tier, got, n);
                 for (int a = 0; a < slot->arrays; a++)
-                    CHECK_MSG(same(want[a], got[a], (size_t)n), "%s: %s, n = %d, array %d, variant %d", tier->name,
-                              slot->name, n, a, variant);
+                    CHECK_MSG(same_floats(want[a], got[a], (size_t)n), "%s: %s, n = %d, array %d, variant %d",
+                              tier->name, slot->name, n, a, variant);
             }
     }
 }
@@ -215,10 +136,10 @@ static void check_widen(const struct kernels *tier)
             uint8_t *in = guarded(0, bytes, n & 1);
             float *want = guarded(1, (size_t)n * 4, true), *got = guarded(2, (size_t)n * 4, n & 1);
             for (size_t i = 0; i < bytes; i++)
-                in[i] = (uint8_t)next_random();
+                in[i] = (uint8_t)random_bits();
             ref.widen[type](want, in, n);
             tier->widen[type](got, in, n);
-            CHECK_MSG(same(want, got, (size_t)n), "%s: widen type %d, n = %d", tier->name, type, n);
+            CHECK_MSG(same_floats(want, got, (size_t)n), "%s: widen type %d, n = %d", tier->name, type, n);
         }
     /* All half-precision numbers. */
     static uint16_t all[65536];
@@ -228,7 +149,7 @@ static void check_widen(const struct kernels *tier)
     for (int type = MAT_F16; type <= MAT_BF16; type++) {
         ref.widen[type](want, all, 65536);
         tier->widen[type](got, all, 65536);
-        CHECK_MSG(same(want, got, 65536), "%s: widen all of type %d", tier->name, type);
+        CHECK_MSG(same_floats(want, got, 65536), "%s: widen all of type %d", tier->name, type);
     }
     CHECK(want[0x3f80] == 1.0f); /* bf16, the last type */
     ref.widen[MAT_F16](want, all, 65536);
@@ -245,18 +166,18 @@ static void check_wkv(const struct kernels *tier)
             float *in[6];
             for (int a = 0; a < 6; a++) {
                 in[a] = guarded(a, bytes, variant & 1);
-                fill(in[a], (size_t)n, variant & 2);
+                random_fill(in[a], (size_t)n, variant & 2);
             }
             float *S_want = guarded(6, bytes * (size_t)n, variant & 1),
                   *S_got = guarded(7, bytes * (size_t)n, variant & 1);
             float *want = guarded(8, bytes, variant & 1), *got = guarded(9, bytes, variant & 1);
-            fill(S_want, (size_t)n * (size_t)n, variant & 2);
+            random_fill(S_want, (size_t)n * (size_t)n, variant & 2);
             memcpy(S_got, S_want, bytes * (size_t)n);
             const struct head_in head = {in[0], in[1], in[2], in[3], in[4], in[5]};
             ref.wkv(want, S_want, &head, n);
             tier->wkv(got, S_got, &head, n);
-            CHECK_MSG(same(want, got, (size_t)n), "%s: wkv, n = %d, variant %d", tier->name, n, variant);
-            CHECK_MSG(same(S_want, S_got, (size_t)n * (size_t)n), "%s: wkv state, n = %d", tier->name, n);
+            CHECK_MSG(same_floats(want, got, (size_t)n), "%s: wkv, n = %d, variant %d", tier->name, n, variant);
+            CHECK_MSG(same_floats(S_want, S_got, (size_t)n * (size_t)n), "%s: wkv state, n = %d", tier->name, n);
         }
 }
 
@@ -268,11 +189,11 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, bool wil
     const size_t n = (size_t)rows * (size_t)cols;
     void *data = guarded(0, n * (type == MAT_F32 ? 4 : 2), at_end);
     if (type == MAT_F32) {
-        fill(data, n, wild);
+        random_fill(data, n, wild);
     } else {
         uint16_t *half = data;
         for (size_t i = 0; i < n; i++) {
-            const uint16_t bits = (uint16_t)next_random();
+            const uint16_t bits = (uint16_t)random_bits();
             const uint16_t tame =
                 type == MAT_BF16 ? (uint16_t)((bits & 0x80ff) | 0x3f00) : (uint16_t)((bits & 0x83ff) | 0x3800);
             half[i] = wild ? bits : tame;
@@ -284,18 +205,18 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, bool wil
 static void check_gemv(const struct kernels *tier, enum mat_type type)
 {
     for (int i = 0; i < 120; i++) {
-        const int rows = 1 + below(21), cols = i < 80 ? i : 500 + below(100);
-        const int begin = below(rows), end = begin + below(rows - begin + 1);
+        const int rows = 1 + random_below(21), cols = i < 80 ? i : 500 + random_below(100);
+        const int begin = random_below(rows), end = begin + random_below(rows - begin + 1);
         const struct mat w = random_matrix(type, rows, cols, i % 3 == 2, i & 1);
         float *x = guarded(1, (size_t)cols * 4, i & 1);
         float *want = guarded(2, (size_t)rows * 4, true), *got = guarded(3, (size_t)rows * 4, i & 1);
-        fill(x, (size_t)cols, i % 3 == 2);
-        fill(want, (size_t)rows, false);
+        random_fill(x, (size_t)cols, i % 3 == 2);
+        random_fill(want, (size_t)rows, false);
         memcpy(got, want, (size_t)rows * 4);
         ref.gemv[type](want, &w, x, begin, end);
         tier->gemv[type](got, &w, x, begin, end);
-        CHECK_MSG(same(want, got, (size_t)rows), "%s: gemv type %d, %d x %d, rows %d to %d", tier->name, type, rows,
-                  cols, begin, end);
+        CHECK_MSG(same_floats(want, got, (size_t)rows), "%s: gemv type %d, %d x %d, rows %d to %d", tier->name, type,
+                  rows, cols, begin, end);
     }
 }
 
@@ -306,25 +227,25 @@ static void check_gemm(const struct kernels *tier, enum mat_type type)
     float *scratch = NULL;
     for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++)
         for (int i = 0; i < 6; i++) {
-            const int tokens = counts[c], rows = 1 + below(i == 5 ? 90 : 40);
-            const int cols = i == 4 ? 510 + below(20) : i == 5 ? 1000 + below(60) : 1 + below(70);
-            const int begin = below(rows), end = i & 1 ? rows : begin + below(rows - begin + 1);
-            const size_t ldx = (size_t)cols + (size_t)below(3), ldy = (size_t)rows + (size_t)below(3);
+            const int tokens = counts[c], rows = 1 + random_below(i == 5 ? 90 : 40);
+            const int cols = i == 4 ? 510 + random_below(20) : i == 5 ? 1000 + random_below(60) : 1 + random_below(70);
+            const int begin = random_below(rows), end = i & 1 ? rows : begin + random_below(rows - begin + 1);
+            const size_t ldx = (size_t)cols + (size_t)random_below(3), ldy = (size_t)rows + (size_t)random_below(3);
             const struct mat w = random_matrix(type, rows, cols, i == 3, i & 1);
             const size_t x_floats = (size_t)(tokens - 1) * ldx + (size_t)cols;
             const size_t y_floats = (size_t)(tokens - 1) * ldy + (size_t)rows;
             float *x = guarded(1, x_floats * 4, i & 1);
             float *want = guarded(2, y_floats * 4, true), *got = guarded(3, y_floats * 4, i & 1);
-            fill(x, x_floats, i == 3);
-            fill(want, y_floats, false);
+            random_fill(x, x_floats, i == 3);
+            random_fill(want, y_floats, false);
             memcpy(got, want, y_floats * 4);
             if (posix_memalign((void **)&scratch, 64, gemm_scratch(cols) * sizeof *scratch) != 0)
                 exit(1);
             for (size_t t = 0; t < (size_t)tokens; t++)
                 ref.gemv[type](want + t * ldy, &w, x + t * ldx, begin, end);
             tier->gemm[type](got, ldy, &w, x, ldx, tokens, begin, end, scratch);
-            CHECK_MSG(same(want, got, y_floats), "%s: gemm type %d, %d tokens, %d x %d, rows %d to %d", tier->name,
-                      type, tokens, rows, cols, begin, end);
+            CHECK_MSG(same_floats(want, got, y_floats), "%s: gemm type %d, %d tokens, %d x %d, rows %d to %d",
+                      tier->name, type, tokens, rows, cols, begin, end);
             free(scratch);
         }
 }
@@ -337,12 +258,12 @@ static void test_blas(void)
     kernels_use_blas(&blas);
     for (int type = 0; type < MAT_TYPES; type++)
         for (int i = 0; i < 8; i++) {
-            const int rows = 1 + below(80), cols = 1 + below(1060), tokens = 1 + below(9);
+            const int rows = 1 + random_below(80), cols = 1 + random_below(1060), tokens = 1 + random_below(9);
             const struct mat w = random_matrix((enum mat_type)type, rows, cols, false, true);
             float *x = guarded(1, (size_t)cols * (size_t)tokens * 4, true), *scratch = NULL;
             float *want = guarded(2, (size_t)rows * 4, true),
                   *got = guarded(3, (size_t)rows * (size_t)tokens * 4, true);
-            fill(x, (size_t)cols * (size_t)tokens, false);
+            random_fill(x, (size_t)cols * (size_t)tokens, false);
             if (posix_memalign((void **)&scratch, 64, gemm_scratch(cols) * sizeof *scratch) != 0)
                 exit(1);
             blas.gemm[type](got, (size_t)rows, &w, x, (size_t)cols, tokens, 0, rows, scratch);
@@ -389,53 +310,15 @@ static void test_names(void)
     CHECK_STR(k.name, kernels_supported(last));
 }
 
-/* ------------------------------------------------------------------------------------------------------------- bench */
-
-static void bench(void)
-{
-    enum { ROWS = 65536, COLS = 2048, TOKENS = 512, PRODUCT_ROWS = 2048 };
-    static const char *const types[] = {"f32", "f16", "bf16"};
-    const size_t bytes = (size_t)ROWS * COLS * 4;
-    uint8_t *data = sys_pages_alloc(bytes);
-    float *x = sys_pages_alloc((size_t)TOKENS * COLS * 4), *y = sys_pages_alloc((size_t)TOKENS * ROWS * 4);
-    float *scratch = sys_pages_alloc(gemm_scratch(COLS) * 4);
-    if (!data || !x || !y || !scratch)
-        exit(1);
-    memset(data, 0, bytes);
-    printf("one thread; gemv reads %d x %d from memory, gemm is %d tokens x %d x %d\n", ROWS, COLS, TOKENS,
-           PRODUCT_ROWS, COLS);
-    for (int i = 0; kernels_supported(i); i++) {
-        struct kernels k;
-        kernels_init(&k, kernels_supported(i));
-        for (int type = 0; type < MAT_TYPES; type++) {
-            const struct mat w = {(enum mat_type)type, ROWS, COLS, data};
-            const double size = (double)bytes / (type == MAT_F32 ? 1 : 2);
-            double begin = sys_seconds();
-            k.read_memory(data, bytes);
-            const double probe = (double)bytes / (sys_seconds() - begin);
-            begin = sys_seconds();
-            k.gemv[type](y, &w, x, 0, ROWS);
-            const double gemv = size / (sys_seconds() - begin);
-            begin = sys_seconds();
-            if (i > 0) /* the reference would take minutes */
-                k.gemm[type](y, ROWS, &w, x, COLS, TOKENS, 0, PRODUCT_ROWS, scratch);
-            const double gemm = i > 0 ? 2.0 * TOKENS * PRODUCT_ROWS * COLS / (sys_seconds() - begin) : 0;
-            printf("%-7s %-5s gemv %5.1f GB/s, %3.0f%% of read_memory (%.1f GB/s); gemm %6.1f GFLOP/s\n", k.name,
-                   types[type], gemv / 1e9, 100 * gemv / probe, probe / 1e9, gemm / 1e9);
-        }
-    }
-}
-
+/* [SEED] | --bench [SLOT] [THREADS] */
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
-        bench();
-        return 0;
-    }
-    random_state = argc > 1 ? (uint64_t)strtoull(argv[1], NULL, 10) : (uint64_t)getpid();
-    printf("seed %llu\n", (unsigned long long)random_state);
-    make_regions();
-    if (!kernels_init(&ref, "ref"))
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
+        return bench_kernels(argc > 2 ? argv[2] : NULL, argc > 3 ? atoi(argv[3]) : 1);
+    const uint64_t seed = argc > 1 ? (uint64_t)strtoull(argv[1], NULL, 10) : (uint64_t)getpid();
+    printf("seed %llu\n", (unsigned long long)seed);
+    random_seed(seed);
+    if (!guarded_open() || !kernels_init(&ref, "ref"))
         return 1;
     RUN(test_names);
     RUN(test_tiers);

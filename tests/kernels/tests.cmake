@@ -1,1 +1,2 @@
 rwkv7_add_test(test_kernels kernels/test_kernels.c)
+target_sources(test_kernels PRIVATE kernels/guarded.c kernels/bench_kernels.c)

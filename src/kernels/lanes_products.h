@@ -1,0 +1,258 @@
+/*
+ * lanes_products.h - the part of lanes.h that multiplies matrices and reads memory.
+ *
+ * One vector: bound by memory, which is fastest when several long streams are read at once. So the rows of a call are cut into
+ * GEMV_ROWS equal stretches, and one row of each stretch is worked on at a time, with an accumulator each: every stretch is a stream
+ * through consecutive rows, however short these are, prefetched a fixed distance ahead.
+ *
+ * Many vectors: bound by arithmetic. Rows are widened to a float32 panel that stays in the second-level cache; tiles of GEMM_ROWS rows
+ * by GEMM_TOKENS vectors keep their accumulators in registers. The lanes of the contract do not depend on one another, so a tile
+ * walks the columns once for each register's worth of lanes: that needs a register, not a whole v16, per accumulator and allows
+ * larger tiles. Columns are cut into blocks whose vectors stay in the first-level cache; between two blocks the accumulators rest
+ * in memory. Neither changes the order of additions.
+ */
+#ifndef KERNELS_LANES_PRODUCTS_H
+#define KERNELS_LANES_PRODUCTS_H
+
+#define v_load_f32 v_load /* for the names that macros make */
+
+/* ---------------------------------------------------------------------------------------------------------- one vector */
+
+/*
+ * rows: GEMV_ROWS, or 1 for what is left over; a constant where inlined. They lie `stride` elements apart and have n columns; from
+ * here, `left` elements of each stretch remain.
+ */
+#define DEFINE_GEMV(type, element)                                                                                     \
+    ALWAYS_INLINE void gemv_rows_##type(float *y, const element *w, size_t stride, size_t left, const float *x, int n, \
+                                        int rows)                                                                      \
+    {                                                                                                                  \
+        enum { LINE = 64 / sizeof(element), AHEAD = GEMV_AHEAD / sizeof(element) };                                    \
+        v16 acc[GEMV_ROWS];                                                                                            \
+        int i = 0;                                                                                                     \
+        for (int r = 0; r < rows; r++)                                                                                 \
+            acc[r] = v_zero();                                                                                         \
+        for (; i + LINE <= n; i += LINE) {                                                                             \
+            const size_t ahead = (size_t)i + AHEAD < left ? AHEAD : 0;                                                 \
+            for (int step = 0; step < LINE; step += 16) {                                                              \
+                const v16 v = v_load(x + i + step, 16);                                                                \
+                for (int r = 0; r < rows; r++)                                                                         \
+                    acc[r] = v_fma(v_load_##type(w + (size_t)r * stride + i + step, 16), v, acc[r]);                   \
+            }                                                                                                          \
+            for (int r = 0; r < rows; r++)                                                                             \
+                __builtin_prefetch(w + (size_t)r * stride + i + ahead);                                                \
+        }                                                                                                              \
+        for (; i < n; i += 16) {                                                                                       \
+            const int m = n - i < 16 ? n - i : 16;                                                                     \
+            const v16 v = v_load(x + i, m);                                                                            \
+            for (int r = 0; r < rows; r++)                                                                             \
+                acc[r] = v_fma(v_load_##type(w + (size_t)r * stride + i, m), v, acc[r]);                               \
+        }                                                                                                              \
+        if (rows == GEMV_ROWS)                                                                                         \
+            v_fold_rows(y, acc);                                                                                       \
+        else                                                                                                           \
+            for (int r = 0; r < rows; r++)                                                                             \
+                y[r] = v_fold(acc[r]);                                                                                 \
+    }                                                                                                                  \
+                                                                                                                       \
+    static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end)                         \
+    {                                                                                                                  \
+        const size_t cols = (size_t)w->cols;                                                                           \
+        const element *from = (const element *)w->data + (size_t)begin * cols;                                         \
+        const int share = (end - begin) / GEMV_ROWS;                                                                   \
+        for (int i = 0; i < share; i++) {                                                                              \
+            float sums[GEMV_ROWS];                                                                                     \
+            gemv_rows_##type(sums, from + (size_t)i * cols, (size_t)share * cols, (size_t)(share - i) * cols, x,       \
+                             w->cols, GEMV_ROWS);                                                                      \
+            for (int r = 0; r < GEMV_ROWS; r++)                                                                        \
+                y[begin + r * share + i] = sums[r];                                                                    \
+        }                                                                                                              \
+        for (int i = begin + share * GEMV_ROWS; i < end; i++)                                                          \
+            gemv_rows_##type(y + i, (const element *)w->data + (size_t)i * cols, 0, 0, x, w->cols, 1);                 \
+    }
+
+DEFINE_GEMV(f32, float)
+DEFINE_GEMV(f16, uint16_t)
+DEFINE_GEMV(bf16, uint16_t)
+
+/* -------------------------------------------------------------------------------------------------------- many vectors */
+
+/*
+ * A panel holds tiles of GEMM_ROWS rows, each as [vectors of 16 columns][GEMM_ROWS][16], so that a tile is read in one stream. The
+ * sums of a tile rest as [GEMM_ROWS][tokens][16].
+ */
+#define STEP (GEMM_ROWS * 16) /* floats of a tile per vector of columns */
+#define BLOCK 64              /* vectors of columns between two rests */
+_Static_assert(GEMM_ROW_STEP % GEMM_ROWS == 0 && GEMM_ROW_STEP % GEMV_ROWS == 0, "a panel is whole tiles");
+_Static_assert(GEMM_TOKENS <= GEMM_MAX_TOKENS && PANEL_FLOATS <= GEMM_PANEL_FLOATS, "scratch memory is large enough");
+
+/*
+ * to = from + the products of `count` > 0 vectors of columns. w: the tile's part of the panel; x: one pointer per token;
+ * tokens: a constant where inlined; ahead: bytes that will be wanted soon, a line for each vector of columns.
+ */
+ALWAYS_INLINE void gemm_tile(float *to, const float *from, const float *w, const float *const *x, int tokens, int count,
+                             const char *ahead)
+{
+    for (int lane = 0; lane < 16; lane += R_LANES) {
+        reg acc[GEMM_ROWS][GEMM_TOKENS];
+        for (int r = 0; r < GEMM_ROWS; r++)
+            for (int t = 0; t < tokens; t++)
+                acc[r][t] = r_load(from + (r * tokens + t) * 16 + lane);
+        int c = 0;
+        do {
+            reg v[GEMM_TOKENS];
+            if (lane == 0)
+                __builtin_prefetch(ahead + 64 * c);
+            for (int t = 0; t < tokens; t++)
+                v[t] = r_load(x[t] + 16 * c + lane);
+            for (int r = 0; r < GEMM_ROWS; r++) {
+                const reg row = r_load(w + STEP * c + 16 * r + lane);
+                for (int t = 0; t < tokens; t++)
+                    acc[r][t] = r_fma(row, v[t], acc[r][t]);
+            }
+        } while (++c < count);
+        for (int r = 0; r < GEMM_ROWS; r++)
+            for (int t = 0; t < tokens; t++)
+                r_store(to + (r * tokens + t) * 16 + lane, acc[r][t]);
+    }
+}
+
+typedef void gemm_tile_fn(float *to, const float *from, const float *w, const float *const *x, int count,
+                          const char *ahead);
+
+#define DEFINE_TILE(tokens)                                                                                        \
+    static void gemm_tile_##tokens(float *to, const float *from, const float *w, const float *const *x, int count, \
+                                   const char *ahead)                                                              \
+    {                                                                                                              \
+        gemm_tile(to, from, w, x, tokens, count, ahead);                                                           \
+    }
+GEMM_EACH_TOKENS(DEFINE_TILE)
+#define NAME_TILE(tokens) [tokens] = gemm_tile_##tokens,
+static gemm_tile_fn *const gemm_tiles[GEMM_TOKENS + 1] = {GEMM_EACH_TOKENS(NAME_TILE)};
+
+/* The next bytes of memory to bring closer while there is time. */
+struct ahead {
+    const char *at, *end;
+};
+
+/*
+ * The rows of a panel times at most GEMM_TOKENS vectors. y points to the first row for the first token. Of the tiles that are computed
+ * on the way, as many as there are tokens prefetch the vectors of the next call, x_next; the others prefetch the next panel.
+ */
+static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, const float *x, size_t ldx,
+                       int tokens, const float *x_next, struct ahead *next, float *rest)
+{
+    static const float zeroes[STEP * GEMM_TOKENS];
+    gemm_tile_fn *const tile = gemm_tiles[tokens];
+    const int full = cols / 16, all = (cols + 15) / 16;
+    float last[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with zeroes */
+    const float *vectors[GEMM_TOKENS];
+    for (int c = 0, count; c < all; c += count) {
+        count = c == full ? 1 : full - c < BLOCK ? full - c : BLOCK;
+        for (int t = 0; t < tokens; t++) {
+            vectors[t] = x + (size_t)t * ldx + 16 * (size_t)c;
+            if (c == full) {
+                v_store(last[t], v_load(vectors[t], cols - 16 * full), 16);
+                vectors[t] = last[t];
+            }
+        }
+        for (int i = 0; i * GEMM_ROWS < rows; i++) {
+            float *sums = rest + i * STEP * tokens;
+            const char *ahead = next->at;
+            if (i < tokens)
+                ahead = (const char *)(x_next + (size_t)i * ldx + 16 * (size_t)c);
+            else if (next->end - next->at > 64 * count)
+                next->at += 64 * count;
+            tile(sums, c == 0 ? zeroes : sums, panel + ((size_t)i * (size_t)all + (size_t)c) * STEP, vectors, count,
+                 ahead);
+        }
+    }
+    for (int r = 0; r < rows; r += GEMV_ROWS)
+        for (int t = 0; t < tokens; t++) {
+            v16 acc[GEMV_ROWS];
+            float some[GEMV_ROWS], *to = y + (size_t)t * ldy + (size_t)r;
+            for (int i = 0; i < GEMV_ROWS; i++)
+                acc[i] = v_load(rest + ((r + i) * tokens + t) * 16, 16);
+            if (rows - r >= GEMV_ROWS) {
+                v_fold_rows(to, acc);
+            } else {
+                v_fold_rows(some, acc);
+                memcpy(to, some, (size_t)(rows - r) * sizeof *to);
+            }
+        }
+}
+
+#define DEFINE_GEMM(type, element)                                                                             \
+    /* Widens rows to tiles; those past the end are zero. */                                                   \
+    static void pack_##type(float *panel, const element *w, int rows, int cols)                                \
+    {                                                                                                          \
+        const size_t ld = (size_t)cols;                                                                        \
+        for (; rows > 0; rows -= GEMM_ROWS, w += GEMM_ROWS * ld)                                               \
+            for (int i = 0; i < cols; i += 16) {                                                               \
+                const int m = cols - i < 16 ? cols - i : 16;                                                   \
+                for (int r = 0; r < GEMM_ROWS; r++, panel += 16) {                                             \
+                    if (rows >= 2 * GEMM_ROWS && i % (64 / (int)sizeof(element)) == 0)                         \
+                        __builtin_prefetch(w + (size_t)(GEMM_ROWS + r) * ld + i);                              \
+                    v_store(panel, r < rows ? v_load_##type(w + (size_t)r * ld + i, m) : v_zero(), 16);        \
+                }                                                                                              \
+            }                                                                                                  \
+    }                                                                                                          \
+                                                                                                               \
+    static void gemm_##type(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, \
+                            int begin, int end, float *scratch)                                                \
+    {                                                                                                          \
+        const size_t cols = (size_t)w->cols;                                                                   \
+        const element *data = w->data;                                                                         \
+        const int most = gemm_panel_rows(w->cols, PANEL_FLOATS);                                               \
+        float *rest = scratch + (size_t)most * ((cols + 15) / 16 * 16);                                        \
+        if (tokens == 1) {                                                                                     \
+            gemv_##type(y, w, x, begin, end);                                                                  \
+            return;                                                                                            \
+        }                                                                                                      \
+        for (int i = begin, rows; i < end; i += rows) {                                                        \
+            rows = end - i < most ? end - i : most;                                                            \
+            struct ahead next = {(const char *)(data + (size_t)(i + rows) * cols),                             \
+                                 (const char *)(data + (size_t)end * cols)};                                   \
+            pack_##type(scratch, data + (size_t)i * cols, rows, w->cols);                                      \
+            for (int t = 0, some; t < tokens; t += some) {                                                     \
+                const float *from = x + (size_t)t * ldx;                                                       \
+                some = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                    \
+                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, from, ldx, some,              \
+                           t + 2 * GEMM_TOKENS <= tokens ? from + GEMM_TOKENS * ldx : from, &next, rest);      \
+            }                                                                                                  \
+        }                                                                                                      \
+    }
+
+DEFINE_GEMM(f32, float)
+DEFINE_GEMM(f16, uint16_t)
+DEFINE_GEMM(bf16, uint16_t)
+
+/* ------------------------------------------------------------------------------------------------------- reading memory */
+
+/* Eight streams, each prefetched two kilobytes ahead. */
+static uint64_t read_memory(const void *p, size_t n)
+{
+    enum { STREAMS = 8, AHEAD = 512 };
+    const size_t share = n / sizeof(float) / STREAMS / 16 * 16;
+    const float *from = p;
+    v16 acc[STREAMS];
+    for (int s = 0; s < STREAMS; s++)
+        acc[s] = v_zero();
+    for (size_t i = 0; i < share; i += 16)
+        for (int s = 0; s < STREAMS; s++) {
+            const float *at = from + (size_t)s * share + i;
+            __builtin_prefetch(at + (i + AHEAD < share ? AHEAD : 0));
+            acc[s] = v_xor(acc[s], v_load(at, 16));
+        }
+    for (int s = 1; s < STREAMS; s++)
+        acc[0] = v_xor(acc[0], acc[s]);
+    uint32_t words[16];
+    float lanes[16];
+    v_store(lanes, acc[0], 16);
+    memcpy(words, lanes, sizeof words);
+    uint64_t sum = 0;
+    for (int i = 0; i < 16; i++)
+        sum += words[i];
+    return sum;
+}
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * bench_kernels.c - how fast every slot is on every tier of this machine.
+ *
+ * Clocks and neighbours of a shared machine change within seconds, so the tiers take turns, ROUNDS times, and medians are printed.
+ * Beside each product that comes from memory stands the median of its ratio to a read of the same memory (read_memory of the widest
+ * tier) in the same round: that ratio holds still when the machine does not.
+ */
+#include "bench_kernels.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/sys.h"
+#include "kernels/kernels.h"
+
+#define ROUNDS 9
+#define SAMPLE 0.02 /* seconds at least */
+#define MAX_TIERS 8
+#define MEMORY ((size_t)1 << 31)
+#define MAX_COLS 8192
+#define MAX_TOKENS 512
+#define MAX_ROWS 2048 /* of a matrix that is multiplied by many tokens */
+#define VECTORS 10    /* of MAX_COLS floats, for the slots that take vectors */
+#define HEADS 64      /* states of 64 x 64: a megabyte, not in the first-level cache */
+
+struct bench {
+    const struct kernels *kernels;
+    const struct bench_case *what;
+    struct pool *pool;
+    uint8_t *memory;         /* [MEMORY] */
+    float *x, *y;            /* [MAX_TOKENS][MAX_COLS] and as many */
+    float *scratch[64];      /* per thread */
+    float *vectors[VECTORS]; /* [MAX_COLS] each */
+    uint64_t sum;            /* keeps read_memory from being dropped */
+};
+
+struct bench_case {
+    const char *slot;
+    enum mat_type type;
+    int rows, cols, tokens;
+    /* Does the work once and returns how much it was, in bytes or floating-point operations. */
+    double (*run)(struct bench *b);
+};
+
+static size_t element_size(enum mat_type type)
+{
+    return type == MAT_F32 ? 4 : 2;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ products */
+
+#define PAGE ((size_t)4096)
+
+static void read_share(void *arg, struct pool *pool, int rank)
+{
+    struct bench *b = arg;
+    const size_t share = MEMORY / PAGE / (size_t)pool_threads(pool) * PAGE;
+    const uint64_t sum = b->kernels->read_memory(b->memory + (size_t)rank * share, share);
+    if (rank == 0)
+        b->sum += sum;
+}
+
+static double run_read_memory(struct bench *b)
+{
+    pool_run(b->pool, read_share, b);
+    return (double)(MEMORY / PAGE / (size_t)pool_threads(b->pool) * PAGE * (size_t)pool_threads(b->pool));
+}
+
+static void gemv_share(void *arg, struct pool *pool, int rank)
+{
+    const struct bench *b = arg;
+    const struct bench_case *c = b->what;
+    const struct mat w = {c->type, c->rows, c->cols, b->memory};
+    int begin, end;
+    (void)rank;
+    while (pool_take(pool, c->rows, 256, &begin, &end))
+        b->kernels->gemv[c->type](b->y, &w, b->x, begin, end);
+}
+
+static double run_gemv(struct bench *b)
+{
+    pool_run(b->pool, gemv_share, b);
+    return (double)b->what->rows * b->what->cols * (double)element_size(b->what->type);
+}
+
+static void gemm_share(void *arg, struct pool *pool, int rank)
+{
+    const struct bench *b = arg;
+    const struct bench_case *c = b->what;
+    const struct mat w = {c->type, c->rows, c->cols, b->memory};
+    int begin, end;
+    while (pool_take(pool, c->rows, 2 * GEMM_MAX_PANEL, &begin, &end))
+        b->kernels->gemm[c->type](b->y, MAX_ROWS, &w, b->x, (size_t)c->cols, c->tokens, begin, end, b->scratch[rank]);
+}
+
+static double run_gemm(struct bench *b)
+{
+    pool_run(b->pool, gemm_share, b);
+    return 2.0 * b->what->rows * b->what->cols * b->what->tokens;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- vectors */
+
+/* A slot over vectors of `cols` floats, of which `streams` are read or written, often enough to be measured. */
+#define VECTOR_CASE(name, streams, call)            \
+    static double run_##name(struct bench *b)       \
+    {                                               \
+        const struct kernels *k = b->kernels;       \
+        float *const *v = b->vectors;               \
+        const int n = b->what->cols;                \
+        for (int i = 0; i < 100; i++)               \
+            call;                                   \
+        return 100.0 * (streams)*n * sizeof(float); \
+    }
+
+VECTOR_CASE(widen, 1.5, k->widen[b->what->type](v[0], v[1], n))
+VECTOR_CASE(layer_norm, 4, k->layer_norm(v[0], v[1], v[2], v[3], n, 1e-5f))
+VECTOR_CASE(shift, 4, k->shift(v[0], v[1], v[2], v[3], n))
+VECTOR_CASE(add, 3, k->add(v[0], v[1], n))
+VECTOR_CASE(tanh, 2, k->tanh(v[0], n))
+VECTOR_CASE(sigmoid, 2, k->sigmoid(v[0], n))
+VECTOR_CASE(sigmoid_bias, 3, k->sigmoid_bias(v[0], v[1], n))
+VECTOR_CASE(decay, 3, k->decay(v[0], v[1], n))
+VECTOR_CASE(lerp, 4, k->lerp(v[0], v[1], v[2], n))
+VECTOR_CASE(relu_square, 2, k->relu_square(v[0], n))
+VECTOR_CASE(key, 7, k->key(v[0], v[1], v[2], v[3], v[4], v[5], n))
+VECTOR_CASE(head_out, 9, k->head_out(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], n, 1e-5f))
+VECTOR_CASE(count_bad, 1, b->sum += (uint64_t)k->count_bad(v[0], n))
+
+/* The state is read once and written once. */
+static double run_wkv(struct bench *b)
+{
+    const int n = b->what->cols;
+    const size_t state = (size_t)n * (size_t)n;
+    float *const *v = b->vectors;
+    const struct head_in in = {v[0], v[1], v[2], v[3], v[4], v[5]};
+    for (size_t head = 0; head < HEADS; head++)
+        b->kernels->wkv(v[6], b->x + head * state, &in, n);
+    return (double)HEADS * 2 * (double)state * sizeof(float);
+}
+
+/* ---------------------------------------------------------------------------------------------------------------- table */
+
+static const struct bench_case cases[] = {
+    {"read_memory", MAT_F32, 0, 0, 0, run_read_memory},
+    {"gemv", MAT_F32, 1 << 18, 2048, 0, run_gemv},
+    {"gemv", MAT_F16, 1 << 19, 2048, 0, run_gemv},
+    {"gemv", MAT_BF16, 1 << 19, 2048, 0, run_gemv},
+    {"gemv", MAT_BF16, 1 << 17, 8192, 0, run_gemv},
+    {"gemv", MAT_BF16, 1 << 24, 64, 0, run_gemv},
+    {"gemm", MAT_F32, 2048, 2048, 512, run_gemm},
+    {"gemm", MAT_F16, 2048, 2048, 512, run_gemm},
+    {"gemm", MAT_BF16, 2048, 2048, 512, run_gemm},
+    {"gemm", MAT_BF16, 2048, 8192, 512, run_gemm},
+    {"gemm", MAT_BF16, 2048, 2048, 64, run_gemm},
+    {"gemm", MAT_BF16, 2048, 2048, 7, run_gemm},
+    {"widen", MAT_F16, 0, 2048, 0, run_widen},
+    {"widen", MAT_BF16, 0, 2048, 0, run_widen},
+    {"layer_norm", MAT_F32, 0, 2048, 0, run_layer_norm},
+    {"shift", MAT_F32, 0, 2048, 0, run_shift},
+    {"add", MAT_F32, 0, 2048, 0, run_add},
+    {"tanh", MAT_F32, 0, 2048, 0, run_tanh},
+    {"sigmoid", MAT_F32, 0, 2048, 0, run_sigmoid},
+    {"sigmoid_bias", MAT_F32, 0, 2048, 0, run_sigmoid_bias},
+    {"decay", MAT_F32, 0, 2048, 0, run_decay},
+    {"lerp", MAT_F32, 0, 2048, 0, run_lerp},
+    {"relu_square", MAT_F32, 0, 2048, 0, run_relu_square},
+    {"key", MAT_F32, 0, 64, 0, run_key},
+    {"wkv", MAT_F32, 0, 64, 0, run_wkv},
+    {"head_out", MAT_F32, 0, 64, 0, run_head_out},
+    {"count_bad", MAT_F32, 0, 2048, 0, run_count_bad},
+};
+
+/* Giga-units per second. */
+static double measure(struct bench *b, const struct kernels *k, const struct bench_case *c)
+{
+    double work = 0, elapsed;
+    b->kernels = k;
+    b->what = c;
+    const double begin = sys_seconds();
+    do {
+        work += c->run(b);
+        elapsed = sys_seconds() - begin;
+    } while (elapsed < SAMPLE);
+    return work / elapsed / 1e9;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, ROUNDS, sizeof *values, compare);
+    return values[ROUNDS / 2];
+}
+
+/* The reference is there to be right: at its speed, large products get a fraction of their rows. */
+static struct bench_case for_reference(struct bench_case c)
+{
+    if (c.run == run_gemv)
+        c.rows /= 128;
+    if (c.run == run_gemm)
+        c.rows /= 64;
+    return c;
+}
+
+static void run_case(struct bench *b, const struct bench_case *c, const struct kernels *tiers, int count)
+{
+    static const char *const types[] = {"f32", "f16", "bf16"};
+    static double speed[MAX_TIERS][ROUNDS], share[MAX_TIERS][ROUNDS];
+    const bool from_memory = c->run == run_gemv;
+    const struct bench_case small = for_reference(*c);
+    char size[64] = "";
+    if (c->tokens > 0)
+        snprintf(size, sizeof size, "%s %dx%d, %d tokens", types[c->type], c->rows, c->cols, c->tokens);
+    else if (c->rows > 0)
+        snprintf(size, sizeof size, "%s %dx%d", types[c->type], c->rows, c->cols);
+    else if (c->cols > 0)
+        snprintf(size, sizeof size, "%s %d", types[c->type], c->cols);
+    for (int round = 0; round < ROUNDS; round++) {
+        const double probe = from_memory ? measure(b, &tiers[count - 2], &cases[0]) : 1;
+        for (int i = 0; i < count; i++) {
+            speed[i][round] = measure(b, &tiers[i], i == 0 ? &small : c);
+            share[i][round] = speed[i][round] / probe;
+        }
+    }
+    printf("%-13s %-28s", c->slot, size);
+    for (int i = 0; i < count - (c->run == run_gemm ? 0 : 1); i++) {
+        printf(" %8.2f", median(speed[i]));
+        if (from_memory)
+            printf(" %3.0f%%", 100 * median(share[i]));
+    }
+    printf("  %s\n", c->run == run_gemm ? "GFLOP/s" : "GB/s");
+    fflush(stdout);
+}
+
+static bool bench_open(struct bench *b, int threads)
+{
+    bool ok = pool_create(threads, &b->pool, NULL) == RWKV7_OK;
+    ok = (b->memory = sys_pages_alloc(MEMORY)) && ok;
+    ok = (b->x = mem_alloc((size_t)MAX_TOKENS * MAX_COLS, sizeof(float))) && ok;
+    ok = (b->y = mem_alloc((size_t)1 << 24, sizeof(float))) && ok;
+    for (int i = 0; i < threads; i++)
+        ok = (b->scratch[i] = mem_alloc(gemm_scratch(MAX_COLS), sizeof(float))) && ok;
+    for (int i = 0; i < VECTORS; i++)
+        ok = (b->vectors[i] = mem_alloc(MAX_COLS, sizeof(float))) && ok;
+    return ok;
+}
+
+static void bench_close(struct bench *b)
+{
+    pool_destroy(b->pool);
+    sys_pages_free(b->memory, MEMORY);
+    mem_free(b->x);
+    mem_free(b->y);
+    for (int i = 0; i < 64; i++)
+        mem_free(b->scratch[i]);
+    for (int i = 0; i < VECTORS; i++)
+        mem_free(b->vectors[i]);
+}
+
+int bench_kernels(const char *slot, int threads)
+{
+    struct bench b = {0};
+    struct kernels tiers[MAX_TIERS];
+    int count = 0, found = 0;
+    if (threads < 1 || threads > 64 || !bench_open(&b, threads)) {
+        fprintf(stderr, "1 to 64 threads, and %zu MB of memory\n", MEMORY >> 20);
+        bench_close(&b);
+        return 1;
+    }
+    memset(b.memory, 0x3c,
+           MEMORY); /* ordinary numbers in every type; pages never written would all be one page of zeroes */
+    memset(b.x, 0x3c, (size_t)MAX_TOKENS * MAX_COLS * sizeof(float));
+    for (int i = 0; i < VECTORS; i++)
+        for (int j = 0; j < MAX_COLS; j++)
+            b.vectors[i][j] = 0.05f;
+
+    printf("%d thread%s for products and read_memory, medians of %d rounds\n%-42s", threads, threads > 1 ? "s" : "",
+           ROUNDS, "");
+    for (; kernels_supported(count) && count < MAX_TIERS - 1; count++) {
+        kernels_init(&tiers[count], kernels_supported(count));
+        printf(" %8s", tiers[count].name);
+    }
+    tiers[count] = tiers[count - 1];
+    kernels_use_blas(&tiers[count++]);
+    printf(" (gemm: OpenBLAS last)\n");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (!slot || strcmp(slot, cases[i].slot) == 0) {
+            run_case(&b, &cases[i], tiers, count);
+            found++;
+        }
+    if (!found)
+        fprintf(stderr, "no slot is called %s\n", slot);
+    bench_close(&b);
+    return found ? 0 : 1;
+}
