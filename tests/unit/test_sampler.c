@@ -10,6 +10,14 @@
 #include "rwkv7.h"
 #include "test.h"
 
+static uint64_t splitmix64(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
 static struct rwkv7_sampler *sampler(const struct rwkv7_sampler_options *opt, int vocab,
                                      const struct rwkv7_tokenizer *t)
 {
@@ -170,14 +178,6 @@ static void naive_distribution(const struct rwkv7_sampler_options *o, const floa
         out[ranked[i].id] = (double)ranked[i].weight / total;
 }
 
-static uint64_t splitmix64(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
 static uint32_t naive_next(const struct rwkv7_sampler_options *o, const float *logits, int n, uint64_t *state,
                            struct ranked *work)
 {
@@ -259,9 +259,9 @@ static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned
     float logits[MAX_TOKENS];
     double want[MAX_TOKENS];
     int got[MAX_TOKENS] = {0};
-    srand(seed);
+    uint64_t random = ~(uint64_t)seed;
     for (int i = 0; i < n; i++)
-        logits[i] = (float)(rand() % 1000) * 0.008f;
+        logits[i] = (float)(splitmix64(&random) % 1000) * 0.008f;
     naive_distribution(&opt, logits, n, want);
     opt.seed = seed;
     struct rwkv7_sampler *s = sampler(&opt, n, NULL);
