@@ -275,14 +275,14 @@ static bool grow_ids(struct vocab *v, uint32_t *room, uint32_t size)
 enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, struct vocab *out,
                              struct rwkv7_error *err)
 {
+    if (size == 0) /* text may be NULL then */
+        return fail(err, RWKV7_ERR_VOCAB, "%s: expected a vocabulary, found an empty file", name);
+
     enum rwkv7_status status = RWKV7_OK;
     struct vocab v = {0};
     uint32_t room = 0, used = 0; /* elements of v.start, bytes of v.bytes */
     const uint8_t *at = (const uint8_t *)text, *const end = at + size;
     struct reader r = {.name = name, .err = err};
-
-    if (size == 0)
-        return fail(err, RWKV7_ERR_VOCAB, "%s: expected a vocabulary, found an empty file", name);
     const char *const wrong = wrong_file(at, size);
     if (wrong)
         return fail(err, RWKV7_ERR_VOCAB, "%s: expected a vocabulary, found %s", name, wrong);
