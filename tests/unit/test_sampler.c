@@ -256,7 +256,7 @@ static double chi_square(double got, double want)
 static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned seed)
 {
     enum { DRAWS = 5000 };
-    float logits[MAX_TOKENS];
+    float logits[MAX_TOKENS] = {0};
     double want[MAX_TOKENS];
     int got[MAX_TOKENS] = {0};
     uint64_t random = ~(uint64_t)seed;
