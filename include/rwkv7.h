@@ -250,7 +250,8 @@ RWKV7_API enum rwkv7_status rwkv7_stream_create(const char *const *stops, size_t
 RWKV7_API void rwkv7_stream_close(struct rwkv7_stream *s);
 /*
  * Adds bytes. *text, *length: what may be shown now (valid until the next call). *stop: index of the stop string that was
- * found (the text ends before it; later pushes give nothing), or -1.
+ * found (the text ends before it; later pushes give nothing), or -1. The first one to be complete wins; among those complete at
+ * the same byte, the longest.
  */
 RWKV7_API enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size,
                                               const char **text, size_t *length, int *stop, struct rwkv7_error *err);
