@@ -23,12 +23,12 @@ FAR_PAIRS, FAR_EVENTS = 24, 12
 
 def parse(text):
     """{"recall": 3.0, ..} from "recall:3,..."."""
-    shares = {name: float(share) for name, share in (part.split(":") for part in text.split(","))}
+    shares = {name: float(share) for name, share in (part.split(":") for part in text.split(",") if part)}
     assert set(shares) <= set(TASKS), "tasks are: " + " ".join(TASKS)
     return shares
 
 
-def raise_levels(levels, accuracy, enough=0.95):
+def raise_levels(levels, accuracy, enough):
     """The levels after a report with these accuracies."""
     return {name: min(1.0, level * 1.15) if accuracy.get(name, 0) >= enough else level for name, level in levels.items()}
 

@@ -51,7 +51,8 @@ def options(argv=None):
     p.add_argument("--clip", type=float, default=1.0)
     p.add_argument("--seed", default="rwkv7-demo")
     p.add_argument("--tasks", default=mixture.DEFAULT, help="shares of the tasks, as in %(default)s")
-    p.add_argument("--start-from", help="take weights and levels from this checkpoint when none is in --out")
+    p.add_argument("--levels", default="", help="set levels of the curriculum at this start, as in story:0.5,perm:0.4")
+    p.add_argument("--enough", type=float, default=0.95, help="accuracy of answer tokens at which a level rises")
     p.add_argument("--save-every", type=float, default=300, help="seconds between checkpoints")
     p.add_argument("--report-every", type=int, default=50, help="steps between reports")
     p.add_argument("--pause-file", help="sleep while this file exists")
@@ -175,6 +176,7 @@ def update(model, optimizer, arrays, args, tally):
 
 def train(rank, args):
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     if args.processes > 1:
         distributed.init_process_group("gloo", init_method="file://" + os.path.abspath(args.out) + "/meeting", rank=rank,
                                        world_size=args.processes)
@@ -189,14 +191,9 @@ def train(rank, args):
     if os.path.exists(path):
         saved = torch.load(path, map_location="cpu")
         optimizer.load_state_dict(saved["optimizer"])
-        step, tokens = saved["step"], saved["tokens"]
-    elif args.start_from:
-        saved = torch.load(args.start_from, map_location="cpu")
-    else:
-        saved = None
-    if saved:
         model.load_state_dict(saved["model"])
-        levels.update(saved["levels"])
+        step, tokens, levels = saved["step"], saved["tokens"], saved["levels"]
+    levels.update(mixture.parse(args.levels))
     if rank == 0:
         print("%d parameters, step %d of %d, %d tokens seen" % (sum(p.numel() for p in model.parameters()), step, args.steps, tokens))
     tally, saved_at = Tally(), time.time()
@@ -212,7 +209,7 @@ def train(rank, args):
         tokens += args.rows * args.length
         if step % args.report_every == 0 or step == args.steps:
             mean, accuracy = tally.report(args.processes)
-            levels = mixture.raise_levels(levels, accuracy)
+            levels = mixture.raise_levels(levels, accuracy, args.enough)
             if rank == 0:
                 report(args, step, tokens, mean, accuracy, levels, (tokens - mark[1]) / (time.time() - mark[0]))
             tally, mark = Tally(), (time.time(), tokens)
