@@ -48,32 +48,27 @@ static inline v16 v_set(float x)
 {
     return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
 }
-/* All ones in the first m - from of eight lanes. */
-static inline __m256i v_mask(int m, int from)
-{
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(m - from), lane);
-}
-/* m <= 16 numbers; the other lanes are zero and not read. */
+/*
+ * m <= 16 numbers; the other lanes are zero and not read. The few at the end of a row go through memory: AVX2 masks only 32-bit
+ * elements, its masked stores are slow on some CPUs, and emulators read all that a masked load leaves out.
+ */
 static inline v16 v_load(const float *p, int m)
 {
-    if (m == 16)
-        return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
-    const __m256 low = _mm256_maskload_ps(p, v_mask(m, 0));
-    return (v16){low, m > 8 ? _mm256_maskload_ps(p + 8, v_mask(m, 8)) : _mm256_setzero_ps()};
+    float part[16] = {0};
+    if (m < 16) {
+        memcpy(part, p, (size_t)m * sizeof *p);
+        p = part;
+    }
+    return (v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
 }
 static inline void v_store(float *p, v16 x, int m)
 {
-    if (m == 16) {
-        _mm256_storeu_ps(p, x.l);
-        _mm256_storeu_ps(p + 8, x.h);
-        return;
-    }
-    _mm256_maskstore_ps(p, v_mask(m, 0), x.l);
-    if (m > 8)
-        _mm256_maskstore_ps(p + 8, v_mask(m, 8), x.h);
+    float part[16], *to = m < 16 ? part : p;
+    _mm256_storeu_ps(to, x.l);
+    _mm256_storeu_ps(to + 8, x.h);
+    if (m < 16)
+        memcpy(p, part, (size_t)m * sizeof *p);
 }
-/* AVX2 has no masked loads of 16-bit numbers: the few at the end of a row go through memory. */
 static inline v16 v_load_bf16(const uint16_t *p, int m)
 {
     uint16_t part[16] = {0};

@@ -204,8 +204,9 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
         const element *data = w->data;                                                                         \
         const int most = gemm_panel_rows(w->cols, PANEL_FLOATS);                                               \
         float *rest = scratch + (size_t)most * ((cols + 15) / 16 * 16);                                        \
-        if (tokens == 1) {                                                                                     \
-            gemv_##type(y, w, x, begin, end);                                                                  \
+        if (tokens == 1 || cols == 0) {                                                                        \
+            for (size_t t = 0; t < (size_t)tokens; t++)                                                        \
+                gemv_##type(y + t * ldy, w, x + t * ldx, begin, end);                                          \
             return;                                                                                            \
         }                                                                                                      \
         for (int i = begin, rows; i < end; i += rows) {                                                        \
