@@ -1,4 +1,5 @@
-#define _GNU_SOURCE /* MAP_ANON */
+#define _GNU_SOURCE /* MAP_ANON, on Linux and on macOS */
+#define _DARWIN_C_SOURCE
 #include "guarded.h"
 
 #include <math.h>
@@ -24,13 +25,14 @@ bool guarded_open(void)
     return true;
 }
 
-void *guarded(int region, size_t bytes, bool at_end)
+void *guarded(int region, size_t count, size_t size, enum place place)
 {
-    if (bytes > GUARDED_BYTES) {
+    const size_t bytes = count * size, odd = (1 + 2 * (size_t)random_below(8)) * size;
+    if (bytes + odd > GUARDED_BYTES) {
         fprintf(stderr, "%zu bytes do not fit a region\n", bytes);
         exit(1);
     }
-    return regions[region] + (at_end ? GUARDED_BYTES - bytes : 0);
+    return regions[region] + (place == AT_END ? GUARDED_BYTES - bytes : place == ODD ? odd : 0);
 }
 
 void random_seed(uint64_t seed)

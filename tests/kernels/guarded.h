@@ -1,8 +1,7 @@
 /*
  * guarded.h - arrays between unreadable pages, and the numbers to put in them.
  *
- * An array lies against the page behind it or the page before it, so that a read or write of one byte past that side is a crash,
- * whatever alignment that gives beyond that of an element.
+ * An array lies against the page behind it or the page before it, so that a read or write of one byte past that side is a crash.
  */
 #ifndef GUARDED_H
 #define GUARDED_H
@@ -12,12 +11,16 @@
 #include <stdint.h>
 
 enum { GUARDED_REGIONS = 20 };
-#define GUARDED_BYTES ((size_t)5 << 20) /* of a region */
+#define GUARDED_BYTES ((size_t)2 << 20) /* of a region */
 
 /* Makes the regions; false when there is no memory. */
 bool guarded_open(void);
-/* The last (at_end) or first `bytes` bytes of a region. Another call for the same region takes the memory again. */
-void *guarded(int region, size_t bytes, bool at_end);
+/*
+ * `count` elements of `size` bytes at the start of a region, at its end, or at an odd place inside it, where nothing is aligned to more
+ * than an element. Another call for the same region takes the memory again.
+ */
+enum place { AT_START, AT_END, ODD, PLACES };
+void *guarded(int region, size_t count, size_t size, enum place place);
 
 void random_seed(uint64_t seed);
 uint64_t random_bits(void);
