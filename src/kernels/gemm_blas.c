@@ -40,6 +40,6 @@ void kernels_use_blas(struct kernels *k)
 #if defined(HAVE_OPENBLAS_SET_NUM_THREADS)
     openblas_set_num_threads(1);
 #endif
-    for (int type = 0; type < MAT_TYPES; type++)
+    for (int type = 0; type < MAT_FLOATS; type++)
         k->gemm[type] = gemm_blas;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "kernels/cpu.h"
+#include "kernels/quants.h"
 
 #if defined(__AVX__)
 #error "compiled with the flags of an instruction set: this file runs on every CPU"
@@ -42,6 +43,11 @@ size_t gemm_scratch(int cols)
 {
     const size_t rows = (size_t)gemm_panel_rows(cols, GEMM_PANEL_FLOATS);
     return rows * (whole_vectors(cols) + GEMM_MAX_TOKENS * 16);
+}
+
+size_t quant_scratch(int cols)
+{
+    return QUANT_PANEL * (size_t)quant_cols(cols) + QUANT_REST;
 }
 
 const char *kernels_supported(int index)

@@ -22,14 +22,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Types of matrices that the products take; the first three are those of rwkv7_type, with the same values. */
-enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_TYPES };
+/* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
+enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_TYPES };
 
-/* A matrix [rows][cols], row-major and dense, applied as y = W x: one row per output. */
+/* A matrix [rows][cols], applied as y = W x: one row per output. Floats are row-major and dense, integers in tiles of rows. */
 struct mat {
     enum mat_type type;
     int rows, cols;
-    const void *data; /* aligned to its element */
+    const void *data; /* aligned to its element; integers to 64 bytes */
 };
 
 /* Rows [begin, end) of y = W x. x [cols]; y [rows], of which only [begin, end) is written. */
@@ -44,6 +44,23 @@ typedef void gemm_fn(float *y, size_t ldy, const struct mat *w, const float *x, 
 size_t gemm_scratch(int cols);
 #define GEMM_MAX_PANEL 64 /* the best number of rows for one call is a multiple of this */
 
+/* Vectors of so many columns as 8-bit integers, one after the other; quants.h says how many of each. Aligned to 64 bytes. */
+struct quants {
+    int8_t *q;    /* [tokens][quant_cols] */
+    float *scale; /* [tokens][quant_blocks] */
+    int16_t *sum; /* [tokens][quant_groups] the sum of the integers of a group */
+};
+
+/*
+ * Rows [begin, end) of y = W x for matrices of integers. Over the blocks of a row in rising order, from acc = +0:
+ *     acc = fma((float)isum, scale of w * scale of x, acc)       isum: the exact sum of products of integers, s included
+ */
+typedef void quant_gemv_fn(float *y, const struct mat *w, const struct quants *x, int begin, int end);
+/* The same for `tokens` vectors at once: y[t * ldy + i]. scratch: quant_scratch(cols) bytes for this call alone, aligned to 64. */
+typedef void quant_gemm_fn(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                           int end, void *scratch);
+size_t quant_scratch(int cols);
+
 /* Vectors of one head, all [N]; see the equations in ../model/step.c. */
 struct head_in {
     const float *r, *w, *k, *v, *kk, *b;
@@ -52,10 +69,18 @@ struct head_in {
 struct kernels {
     const char *name; /* "ref", "avx2", ... */
 
-    gemv_fn *gemv[MAT_TYPES];
-    gemm_fn *gemm[MAT_TYPES];
+    gemv_fn *gemv[MAT_FLOATS];
+    gemm_fn *gemm[MAT_FLOATS];
     /* out[i] = (float)in[i], exact. */
-    void (*widen[MAT_TYPES])(float *out, const void *in, int n);
+    void (*widen[MAT_FLOATS])(float *out, const void *in, int n);
+
+    quant_gemv_fn *quant_gemv[MAT_TYPES]; /* of MAT_Q8 and above */
+    quant_gemm_fn *quant_gemm[MAT_TYPES];
+    /*
+     * One vector of n numbers, per block of 256: most = max |x|; scale = most / 127; q = x * (127 / most) rounded to nearest, ties to
+     * even; both are 0 where most < QUANT_LEAST. A block with a NaN or an infinity has a NaN for a scale and zeroes. Padding is zero.
+     */
+    void (*quantize)(int8_t *q, float *scale, int16_t *sum, const float *x, int n);
 
     /*
      * y = fma((x - mean) * (1 / sqrt(var + eps)), weight, bias) with mean = sum16(x) / n, d = x - mean,
@@ -110,6 +135,7 @@ struct kernels {
     uint64_t (*read_memory)(const void *p, size_t n);
 };
 
+#define QUANT_LEAST 0x1p-100f            /* below it 127 / most would not be safe */
 #define DECAY_SCALE 0.60653065971263342f /* exp(-1/2) */
 #define WKV_MAX_N 1024
 

@@ -7,6 +7,7 @@
 
 #include "base/fmath.h"
 #include "kernels/kernels.h"
+#include "kernels/quants.h"
 
 #if defined(__AVX__)
 #error "compiled with the flags of an instruction set: the reference runs on every CPU"
@@ -154,6 +155,83 @@ static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float
         gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end);
 }
 
+/* ---------------------------------------------------------------------------------------------------------- integers */
+
+/* Row `row` of group `group` of a tile, with s multiplied in. */
+static void group_ref(int8_t out[QUANT_GROUP], enum mat_type type, const struct quant_tile *tile, int group, int row)
+{
+    const uint8_t *q = tile->q + (size_t)group * quant_group_bytes(type);
+    for (int i = 0; i < QUANT_GROUP; i++) {
+        const int vector = i / 4, lane = 4 * row + i % 4;
+        if (type == MAT_Q8) {
+            out[i] = (int8_t)q[64 * vector + lane];
+        } else {
+            const int pair = q[64 * (vector % 4) + lane];
+            out[i] = (int8_t)(((vector < 4 ? pair & 15 : pair >> 4) - 8) * tile->s[group * QUANT_ROWS + row]);
+        }
+    }
+}
+
+static float quant_dot(const struct mat *w, int row, const int8_t *x, const float *x_scale)
+{
+    const struct quant_tile tile = quant_tile(w, row / QUANT_ROWS);
+    const int lane = row % QUANT_ROWS;
+    float acc = 0.0f;
+    for (int b = 0; b < quant_blocks(w->cols); b++) {
+        int32_t isum = 0;
+        for (int g = 0; g < quant_groups_of(w->cols, b); g++) {
+            const int group = b * (QUANT_BLOCK / QUANT_GROUP) + g;
+            int8_t q[QUANT_GROUP];
+            group_ref(q, w->type, &tile, group, lane);
+            for (int i = 0; i < QUANT_GROUP; i++)
+                isum += q[i] * x[group * QUANT_GROUP + i];
+        }
+        acc = fmaf((float)isum, bf16_to_f32(tile.scale[b * QUANT_ROWS + lane]) * x_scale[b], acc);
+    }
+    return acc;
+}
+
+static void quant_gemm_ref(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                           int end, void *scratch)
+{
+    (void)scratch;
+    for (size_t t = 0; t < (size_t)tokens; t++)
+        for (int i = begin; i < end; i++)
+            y[t * ldy + (size_t)i] =
+                quant_dot(w, i, x->q + t * (size_t)quant_cols(w->cols), x->scale + t * (size_t)quant_blocks(w->cols));
+}
+
+static void quant_gemv_ref(float *y, const struct mat *w, const struct quants *x, int begin, int end)
+{
+    quant_gemm_ref(y, 0, w, x, 1, begin, end, NULL);
+}
+
+static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, int n)
+{
+    memset(q, 0, (size_t)quant_cols(n));
+    for (int b = 0; b < quant_blocks(n); b++) {
+        const int begin = b * QUANT_BLOCK, end = n - begin < QUANT_BLOCK ? n : begin + QUANT_BLOCK;
+        float most = 0.0f;
+        bool bad = false;
+        for (int i = begin; i < end; i++) {
+            most = fmaxf(most, fabsf(x[i]));
+            bad = bad || !isfinite(x[i]);
+        }
+        scale[b] = bad ? NAN : most < QUANT_LEAST ? 0.0f : most / 127.0f;
+        if (!(scale[b] > 0.0f))
+            continue;
+        const float inverse = 127.0f / most;
+        for (int i = begin; i < end; i++)
+            q[i] = (int8_t)nearbyintf(x[i] * inverse);
+    }
+    for (int g = 0; g < quant_groups(n); g++) {
+        int total = 0;
+        for (int i = 0; i < QUANT_GROUP; i++)
+            total += q[g * QUANT_GROUP + i];
+        sum[g] = (int16_t)total;
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------------- elementwise */
 
 /* mean and 1 / sqrt(var + eps), and d = x - mean left in `d` (which may be x). */
@@ -299,6 +377,11 @@ void kernels_init_ref(struct kernels *k)
     k->widen[MAT_F32] = widen_f32_ref;
     k->widen[MAT_F16] = widen_f16_ref;
     k->widen[MAT_BF16] = widen_bf16_ref;
+    k->quant_gemv[MAT_Q8] = quant_gemv_ref;
+    k->quant_gemv[MAT_Q4] = quant_gemv_ref;
+    k->quant_gemm[MAT_Q8] = quant_gemm_ref;
+    k->quant_gemm[MAT_Q4] = quant_gemm_ref;
+    k->quantize = quantize_ref;
     k->layer_norm = layer_norm_ref;
     k->shift = shift_ref;
     k->add = add_ref;

@@ -31,7 +31,7 @@ struct binding {
 
 static enum mat_type mat_type_of(enum dtype type)
 {
-    return type == DT_F32 ? MAT_F32 : type == DT_F16 ? MAT_F16 : type == DT_BF16 ? MAT_BF16 : MAT_TYPES;
+    return type == DT_F32 ? MAT_F32 : type == DT_F16 ? MAT_F16 : type == DT_BF16 ? MAT_BF16 : MAT_FLOATS;
 }
 
 static void shape_text(char *out, size_t room, const uint64_t *shape, int rank)
@@ -58,7 +58,7 @@ static enum rwkv7_status take(struct binding *b, const char *name, const struct 
     if (!t)
         return fail(b->err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", b->model->path, name);
     *type = mat_type_of(t->type);
-    if (*type == MAT_TYPES)
+    if (*type == MAT_FLOATS)
         return fail(b->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected type F32, F16 or BF16, found %s", t->file, name,
                     dtype_name(t->type));
     b->used[t - index->tensors] = 1;

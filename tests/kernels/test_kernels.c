@@ -156,7 +156,7 @@ static void check_vectors(const struct kernels *tier)
 
 static void check_widen(const struct kernels *tier)
 {
-    for (int type = 0; type < MAT_TYPES; type++)
+    for (int type = 0; type < MAT_FLOATS; type++)
         for (int n = 0; n <= 70; n++)
             for (int place = 0; place < PLACES; place++) {
                 const size_t size = element_size((enum mat_type)type), count = (size_t)n;
@@ -291,8 +291,8 @@ static void test_blas(void)
     struct kernels blas;
     CHECK(kernels_init(&blas, NULL));
     kernels_use_blas(&blas);
-    for (int i = 0; i < 8 * MAT_TYPES; i++) {
-        const enum mat_type type = (enum mat_type)(i % MAT_TYPES);
+    for (int i = 0; i < 8 * MAT_FLOATS; i++) {
+        const enum mat_type type = (enum mat_type)(i % MAT_FLOATS);
         const int rows = 1 + random_below(80), cols = 1 + random_below(1060), tokens = 1 + random_below(9);
         const int begin = random_below(rows);
         const size_t x_count = (size_t)tokens * (size_t)cols, y_count = (size_t)tokens * (size_t)rows;
@@ -342,7 +342,7 @@ static void test_tiers(void)
         check_vectors(&tier);
         check_widen(&tier);
         check_wkv(&tier);
-        for (int type = 0; type < MAT_TYPES; type++) {
+        for (int type = 0; type < MAT_FLOATS; type++) {
             check_gemv(&tier, (enum mat_type)type);
             check_gemm(&tier, (enum mat_type)type);
         }
@@ -399,7 +399,7 @@ static void test_pinned(void)
             for (int i = 0; i < vector_slots[s].arrays; i++)
                 vectors = checksum(vectors, a[i], 1003);
         }
-    for (int type = 0; type < MAT_TYPES; type++) {
+    for (int type = 0; type < MAT_FLOATS; type++) {
         const struct mat w = random_matrix((enum mat_type)type, 19, 333, false, AT_START);
         float *x = floats(1, 333, AT_START), *y = floats(2, 19, AT_START);
         random_fill(x, 333, false);

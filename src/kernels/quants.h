@@ -1,0 +1,91 @@
+/*
+ * quants.h - matrices of 8- and 4-bit integers, and the 8-bit vectors that they are multiplied by: formats and their memory.
+ *
+ * A row is cut into blocks of 256 columns, a block into groups of 32. With integers q and one float32 number `scale` per block
+ *     Q8   w = scale * q            q in -127 .. 127
+ *     Q4   w = scale * s * q        q in -8 .. 7 per weight, s in -15 .. 15 per group
+ *     x      = scale * q            q in -127 .. 127, the vector
+ * so the products of a block are one exact integer sum (s * q fits into 8 bits, the sum into 24), however it is computed; only
+ * the sums of blocks are added in floating point, in rising order. Scales of matrices are stored as the upper halves of float32
+ * (bfloat16), rounded away from zero: a whole exponent range, and no float16 unit needed.
+ *
+ * Rows are interleaved so that a vector lane is a row: tiles of 16 rows, padded with zeroes, and in a tile four neighbouring
+ * columns of 16 rows make 64 bytes, which is what the integer dot products of x86 and Arm and the tiles of AMX take as they are.
+ * Columns are padded with zeroes to a multiple of 64. One tile, in this order, without gaps except before `q`, which begins on a
+ * multiple of 64 bytes:
+ *     scale  uint16  [blocks][16]
+ *     s      int8    [groups][16]         Q4 only
+ *     q      Q8: int8  [groups][8][16][4] columns 4 i .. 4 i + 3 of the group for 16 rows, i = 0 .. 7
+ *            Q4: uint8 [groups][4][16][4] q + 8 in 4 bits: columns 4 i .. 4 i + 3 in the low, 16 + 4 i .. in the high halves, i = 0 .. 3
+ */
+#ifndef KERNELS_QUANTS_H
+#define KERNELS_QUANTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/kernels.h"
+
+#define QUANT_ROWS 16   /* rows of a tile */
+#define QUANT_GROUP 32  /* columns that share s, and a sum of the vector */
+#define QUANT_BLOCK 256 /* columns that share a scale */
+#define QUANT_PAD 64    /* columns are padded to a multiple of this */
+
+static inline int quant_cols(int cols)
+{
+    return (cols + QUANT_PAD - 1) / QUANT_PAD * QUANT_PAD;
+}
+static inline int quant_groups(int cols)
+{
+    return quant_cols(cols) / QUANT_GROUP;
+}
+static inline int quant_blocks(int cols)
+{
+    return (cols + QUANT_BLOCK - 1) / QUANT_BLOCK;
+}
+/* Groups of block b: 8 but for the last. */
+static inline int quant_groups_of(int cols, int b)
+{
+    const int left = quant_groups(cols) - b * (QUANT_BLOCK / QUANT_GROUP);
+    return left < QUANT_BLOCK / QUANT_GROUP ? left : QUANT_BLOCK / QUANT_GROUP;
+}
+
+/* Scratch memory of quant_gemm: so many rows with s multiplied in, one byte per column, and this many bytes more. */
+#define QUANT_PANEL 64
+#define QUANT_REST 65536
+
+/* Bytes of a group's integers in a tile. */
+static inline size_t quant_group_bytes(enum mat_type type)
+{
+    return type == MAT_Q8 ? QUANT_ROWS * QUANT_GROUP : QUANT_ROWS * QUANT_GROUP / 2;
+}
+/* Bytes before a tile's integers. */
+static inline size_t quant_head_bytes(enum mat_type type, int cols)
+{
+    const size_t scales = (size_t)quant_blocks(cols) * QUANT_ROWS * sizeof(uint16_t);
+    const size_t s = type == MAT_Q4 ? (size_t)quant_groups(cols) * QUANT_ROWS : 0;
+    return (scales + s + 63) / 64 * 64;
+}
+static inline size_t quant_tile_bytes(enum mat_type type, int cols)
+{
+    return quant_head_bytes(type, cols) + (size_t)quant_groups(cols) * quant_group_bytes(type);
+}
+static inline int quant_tiles(int rows)
+{
+    return (rows + QUANT_ROWS - 1) / QUANT_ROWS;
+}
+
+struct quant_tile {
+    const uint16_t *scale; /* [blocks][16] */
+    const int8_t *s;       /* [groups][16]; Q4 */
+    const uint8_t *q;      /* [groups][quant_group_bytes] */
+};
+static inline struct quant_tile quant_tile(const struct mat *w, int tile)
+{
+    const uint8_t *at = (const uint8_t *)w->data + (size_t)tile * quant_tile_bytes(w->type, w->cols);
+    return (struct quant_tile){(const uint16_t *)(const void *)at,
+                               (const int8_t *)at + (size_t)quant_blocks(w->cols) * QUANT_ROWS * sizeof(uint16_t),
+                               at + quant_head_bytes(w->type, w->cols)};
+}
+
+#endif
