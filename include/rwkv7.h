@@ -96,8 +96,9 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 
 /* ------------------------------------------------------------------------------------------------------------ model */
 
-enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_TYPES };
-RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16" */
+/* Q8, Q4: integers of 8 and 4 bits with scales, 8.06 and 4.31 bits per weight; see docs/FORMATS.md. */
+enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_TYPES };
+RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4" */
 
 /* Sizes of a model; the letters are those of the paper. */
 struct rwkv7_shape {
@@ -128,7 +129,11 @@ struct rwkv7_model_info {
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
 };
 
+/* What becomes of the matrices while loading. With Q4, the head and the low-rank factors take 8 bits. */
+enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4 };
+
 struct rwkv7_model_options {
+    enum rwkv7_weights weights;
     /* Called now and then while loading takes long, with done <= total in bytes; may be NULL. */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
@@ -144,8 +149,8 @@ RWKV7_API enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const cha
 
 /* Opens a .safetensors image in memory. `data` must outlive the model; `name` appears in messages. */
 RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size,
-                                                    const char *name, struct rwkv7_model **out,
-                                                    struct rwkv7_error *err);
+                                                    const char *name, const struct rwkv7_model_options *opt,
+                                                    struct rwkv7_model **out, struct rwkv7_error *err);
 
 /* A model of the given shape with seeded random weights of one type, for benchmarks and tests. */
 RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,

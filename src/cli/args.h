@@ -38,6 +38,7 @@ struct args {
     const char *cpu;
     int math; /* enum rwkv7_math */
     int threads;
+    int type; /* 0: as stored, else 1 + enum rwkv7_type */
     bool json;
 
     /* run */
@@ -53,7 +54,6 @@ struct args {
 
     /* bench */
     const char *shape;
-    int type;                        /* enum rwkv7_type */
     struct count_list prompts, team; /* tokens per prefill; numbers of threads */
     int context, repetitions;
     bool csv;

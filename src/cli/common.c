@@ -184,17 +184,25 @@ static void show_loading(void *arg, uint64_t done, uint64_t total)
 
 int engine_open_model(struct engine *e, const struct args *args)
 {
-    const struct rwkv7_model_options loading = {.progress = show_loading};
+    struct rwkv7_model_options loading = {.progress = show_loading};
     struct rwkv7_error err;
     char path[PATH_ROOM];
     size_t size;
+
+    if (args->type == 1 + RWKV7_Q8)
+        loading.weights = RWKV7_WEIGHTS_Q8;
+    else if (args->type == 1 + RWKV7_Q4)
+        loading.weights = RWKV7_WEIGHTS_Q4;
+    else if (args->type != 0)
+        return complain_usage(args->command, "--type %s: a checkpoint is opened as stored, or as q8 or q4",
+                              rwkv7_type_name((enum rwkv7_type)(args->type - 1)));
 
     enum rwkv7_status status = model_find(args, path, &err);
     if (status == RWKV7_OK && *path) {
         status = rwkv7_model_open(e->runtime, path, &loading, &e->model, &err);
     } else if (status == RWKV7_OK) {
         const void *const image = rwkv7_builtin_model(&size);
-        status = rwkv7_model_open_memory(e->runtime, image, size, "(built in)", &e->model, &err);
+        status = rwkv7_model_open_memory(e->runtime, image, size, "(built in)", &loading, &e->model, &err);
     }
     progress_clear();
     return status == RWKV7_OK ? DONE : report(&err);

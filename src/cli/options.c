@@ -4,6 +4,7 @@
 enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32 };
 #define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS)
 #define ENGINE (RUN | BENCH | LOGITS)
+#define TYPES "stored|f32|f16|bf16|q8|q4"
 #define AT(field) offsetof(struct args, field)
 
 /* clang-format off */
@@ -55,7 +56,8 @@ const struct option option_table[] = {
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
     {"vocab", 0, RUN | INFO | TOKENIZE, TEXT(vocab, "FILE"), NULL, "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
-    {"type", 0, BENCH, CHOICE(type, "f32|f16|bf16"), "bf16", "type of the random weights"},
+    {"type", 0, RUN | LOGITS, CHOICE(type, TYPES), "stored", "q8, q4: make the weights integers while loading"},
+    {"type", 0, BENCH, CHOICE(type, TYPES), "stored", "the same; of random weights any, stored being bf16"},
 
     HEADING("Prompt", RUN),
     {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},

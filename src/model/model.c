@@ -8,7 +8,7 @@
 
 const char *rwkv7_type_name(enum rwkv7_type type)
 {
-    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16"};
+    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16", "q8", "q4"};
     return (unsigned)type < RWKV7_TYPES ? names[type] : "?";
 }
 
@@ -72,6 +72,19 @@ void *model_block(struct rwkv7_model *model, size_t size)
     return p;
 }
 
+bool model_block_free(struct rwkv7_model *model, const void *p)
+{
+    for (size_t i = 0; i < model->block_count; i++) {
+        struct block *b = &model->blocks[i];
+        if (b->data != p || b->size <= BLOCK_SIZE)
+            continue;
+        sys_pages_free(b->data, b->size);
+        *b = model->blocks[--model->block_count];
+        return true;
+    }
+    return false;
+}
+
 enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
                             struct rwkv7_error *err)
 {
@@ -130,6 +143,9 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
         model->head_eps = LN_EPS * (float)model->shape.head_size;
     if ((status = weights_bind(model, &spelling, opt, err)) != RWKV7_OK)
         goto fail;
+    if (opt && opt->weights != RWKV7_WEIGHTS_STORED &&
+        (status = model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err)) != RWKV7_OK)
+        goto fail;
     model->info.container = index->container;
     model->info.naming = names_describe(&spelling);
     model->info.tensors = index->count;
@@ -152,12 +168,13 @@ enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, c
 }
 
 enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size, const char *name,
-                                          struct rwkv7_model **out, struct rwkv7_error *err)
+                                          const struct rwkv7_model_options *opt, struct rwkv7_model **out,
+                                          struct rwkv7_error *err)
 {
     struct tensor_index *index = NULL;
     *out = NULL;
     const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
-    return status == RWKV7_OK ? open_index(rt, index, name, NULL, out, err) : status;
+    return status == RWKV7_OK ? open_index(rt, index, name, opt, out, err) : status;
 }
 
 void model_count(struct rwkv7_model *model)
@@ -235,6 +252,10 @@ uint64_t model_fingerprint(const struct rwkv7_model *model)
             const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
             if (!m->data)
                 continue;
+            if (m->type >= MAT_FLOATS) {
+                hash = hash_bytes(hash, m->data, quant_tile_bytes(m->type, m->cols));
+                continue;
+            }
             /* The head of the first, middle and last row, as float32. */
             const size_t element = m->type == MAT_F32 ? 4 : 2;
             const int cols = m->cols < SAMPLE ? m->cols : SAMPLE;

@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "formats/tensors.h"
 #include "kernels/kernels.h"
+#include "kernels/quants.h"
 #include "rwkv7.h"
 
 struct rwkv7_runtime {
@@ -106,6 +107,8 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling 
                                const struct rwkv7_model_options *opt, struct rwkv7_error *err);
 /* Zeroed memory that the model owns and frees, aligned to MEM_ALIGN; NULL when out of memory. */
 void *model_block(struct rwkv7_model *model, size_t size);
+/* Gives back memory of model_block, if it has a block to itself; else it is kept, and the answer is false. */
+bool model_block_free(struct rwkv7_model *model, const void *p);
 /* Fills the derived fields of info (parameters, bytes) once all weights are bound. */
 void model_count(struct rwkv7_model *model);
 /* A model without weights; on failure nothing is left. */
@@ -114,8 +117,17 @@ enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct r
 /* A 64-bit hash of sizes and a sample of all weights, the same whatever file they came in. */
 uint64_t model_fingerprint(const struct rwkv7_model *model);
 
+/*
+ * Replaces the matrices of floats by integers (quantise.c), all threads at work: `type` for the large ones of the layers, Q8 for the
+ * low-rank factors and the head; the embedding, of which a token reads one row, stays.
+ */
+enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
+                                 struct rwkv7_error *err);
+
 static inline size_t mat_bytes(const struct mat *m)
 {
+    if (m->type >= MAT_FLOATS)
+        return (size_t)quant_tiles(m->rows) * quant_tile_bytes(m->type, m->cols);
     return (size_t)m->rows * (size_t)m->cols * (m->type == MAT_F32 ? 4 : 2);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "model/model.h"
+#include "model/product.h"
 
 struct prefill_work {
     int room; /* tokens that fit */
@@ -23,7 +24,9 @@ struct prefill_work {
     float *v_first;               /* [T][C] values of layer 0 */
     float *low;                   /* [T][Rw], [T][Ra], [T][Rv], [T][Rg] one after the other */
     float *hidden;                /* [T][F] */
-    float **scratch;              /* [threads] -> gemm_scratch floats each */
+    struct quants many;           /* integers of the vectors [T][C] or [T][F] that are multiplied next */
+    struct quants few[4];         /* integers of the parts of low */
+    float **scratch;              /* [threads] -> product_scratch floats each */
     float *head;                  /* [threads][3][N]: kk, b, y of one head and token */
 };
 
@@ -60,11 +63,17 @@ static struct prefill_work *work_new(const struct rwkv7_shape *s, int room, int 
     const size_t t = (size_t)room, row = lines(t * (size_t)s->channels), team = (size_t)threads;
     const size_t low = lines(t * (size_t)(s->rank_w + s->rank_a + s->rank_v + s->rank_g));
     const size_t hidden = lines(t * (size_t)s->ffn), head = lines(3 * (size_t)s->head_size);
-    const size_t scratch = lines(gemm_scratch(s->ffn > s->channels ? s->ffn : s->channels));
+    const int widest = s->ffn > s->channels ? s->ffn : s->channels;
+    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+    const size_t scratch = lines(product_scratch(widest));
     const size_t shift = lines((size_t)s->channels);
 
+    size_t quants = quants_floats(widest, t);
+    for (int i = 0; i < 4; i++)
+        quants += quants_floats(ranks[i], t);
+
     work->room = room;
-    work->memory = mem_alloc(10 * row + shift + low + hidden + team * (scratch + head), sizeof(float));
+    work->memory = mem_alloc(10 * row + shift + low + hidden + quants + team * (scratch + head), sizeof(float));
     work->scratch = mem_alloc(team, sizeof *work->scratch);
     if (!work->memory || !work->scratch) {
         prefill_work_free(work);
@@ -78,6 +87,9 @@ static struct prefill_work *work_new(const struct rwkv7_shape *s, int room, int 
     at += shift; /* u has one row more */
     work->low = at, at += low;
     work->hidden = at, at += hidden;
+    work->many = quants_at(at, widest, t), at += quants_floats(widest, t);
+    for (int i = 0; i < 4; i++)
+        work->few[i] = quants_at(at, ranks[i], t), at += quants_floats(ranks[i], t);
     for (int rank = 0; rank < threads; rank++)
         work->scratch[rank] = at, at += scratch;
     work->head = at;
@@ -90,7 +102,7 @@ static struct prefill_work *work_new(const struct rwkv7_shape *s, int room, int 
 struct product {
     float *y;
     const struct mat *w;
-    const float *x;
+    struct operand x;
 };
 
 /* Rows of a matrix per chunk: a multiple of what gemm widens at a time. */
@@ -113,8 +125,7 @@ static void run_products(const struct prefill_job *job, struct pool *pool, int r
             begin -= chunks;
         const int from = begin * ROWS_PER_CHUNK;
         const int to = p->w->rows - from < ROWS_PER_CHUNK ? p->w->rows : from + ROWS_PER_CHUNK;
-        k->gemm[p->w->type](p->y, (size_t)p->w->rows, p->w, p->x, (size_t)p->w->cols, job->count, from, to,
-                            job->work->scratch[rank]);
+        product_gemm(k, p->y, p->w, &p->x, job->count, from, to, job->work->scratch[rank]);
         if (after)
             after(job, p, from, to);
     }
@@ -153,16 +164,30 @@ static void normalise(const struct prefill_job *job, struct pool *pool, int rank
     pool_barrier(pool);
 }
 
-/* m[t] = u[1 + t] + (u[t] - u[1 + t]) mix */
-static void shift(const struct prefill_job *job, struct pool *pool, const float *mix)
+/* m[t] = u[1 + t] + (u[t] - u[1 + t]) mix, to be multiplied by matrices of type `type`. */
+static void shift(const struct prefill_job *job, struct pool *pool, const float *mix, enum mat_type type)
 {
     const struct rwkv7_model *model = job->s->model;
     const size_t c = (size_t)model->shape.channels;
+    const struct operand m = {job->work->m, job->work->many};
     int begin, end;
-    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
+    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end)) {
         for (size_t t = (size_t)begin; t < (size_t)end; t++)
             model->rt->kernels.shift(job->work->m + t * c, job->work->u + (t + 1) * c, job->work->u + t * c, mix,
                                      (int)c);
+        operand_quantise(&model->rt->kernels, &m, type, (int)c, begin, end);
+    }
+    pool_barrier(pool);
+}
+
+/* What was made by rows or heads is quantised by tokens; nothing to do, and no barrier, for matrices of floats. */
+static void quantise(const struct prefill_job *job, struct pool *pool, const struct operand *o, const struct mat *w)
+{
+    int begin, end;
+    if (w->type < MAT_FLOATS)
+        return;
+    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
+        operand_quantise(&job->s->model->rt->kernels, o, w->type, w->cols, begin, end);
     pool_barrier(pool);
 }
 
@@ -212,53 +237,59 @@ static void run_layer(struct prefill_job *job, struct pool *pool, int rank, int 
 
     /* Time mix: one shifted mix at a time, and the products that start from it. */
     normalise(job, pool, rank, l->ln1_weight, l->ln1_bias, state.att_prev);
+    const struct operand m = {work->m, work->many};
     const struct {
         const float *mix;
         struct product products[2];
         int count;
     } starts[] = {
-        {l->x_r, {{work->r, &l->receptance, work->m}}, 1},
-        {l->x_w, {{low_w, &l->w1, work->m}}, 1},
-        {l->x_k, {{work->k, &l->key, work->m}}, 1},
-        {l->x_v, {{work->v, &l->value, work->m}, {low_v, &l->v1, work->m}}, layer == 0 ? 1 : 2},
-        {l->x_a, {{low_a, &l->a1, work->m}}, 1},
-        {l->x_g, {{low_g, &l->g1, work->m}}, 1},
+        {l->x_r, {{work->r, &l->receptance, m}}, 1},
+        {l->x_w, {{low_w, &l->w1, m}}, 1},
+        {l->x_k, {{work->k, &l->key, m}}, 1},
+        {l->x_v, {{work->v, &l->value, m}, {low_v, &l->v1, m}}, layer == 0 ? 1 : 2},
+        {l->x_a, {{low_a, &l->a1, m}}, 1},
+        {l->x_g, {{low_g, &l->g1, m}}, 1},
     };
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
-        shift(job, pool, starts[i].mix);
+        shift(job, pool, starts[i].mix, starts[i].products[0].w->type);
         run_products(job, pool, rank, starts[i].products, starts[i].count, NULL);
     }
 
     /* Second halves of the low-rank products. The mix is no longer needed: its place takes the value gate. */
+    const struct product seconds[] = {
+        {work->w, &l->w2, {low_w, work->few[0]}},
+        {work->a, &l->a2, {low_a, work->few[1]}},
+        {work->g, &l->g2, {low_g, work->few[3]}},
+        {work->m, &l->v2, {low_v, work->few[2]}}, /* last: absent in layer 0 */
+    };
+    const int second_count = layer == 0 ? 3 : 4;
     while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end)) {
         k->tanh(low_w + begin * s->rank_w, (end - begin) * s->rank_w);
         k->sigmoid(low_g + begin * s->rank_g, (end - begin) * s->rank_g);
+        for (int i = 0; i < second_count; i++)
+            operand_quantise(k, &seconds[i].x, seconds[i].w->type, seconds[i].w->cols, begin, end);
     }
     if (rank == 0)
         memcpy(state.att_prev, work->u + count * c, c * sizeof(float));
     pool_barrier(pool);
-    const struct product seconds[] = {
-        {work->w, &l->w2, low_w},
-        {work->a, &l->a2, low_a},
-        {work->g, &l->g2, low_g},
-        {work->m, &l->v2, low_v}, /* last: absent in layer 0 */
-    };
-    run_products(job, pool, rank, seconds, layer == 0 ? 3 : 4, NULL);
+    run_products(job, pool, rank, seconds, second_count, NULL);
 
     while (pool_take(pool, s->heads, 1, &begin, &end))
         scan_head(job, rank, layer, begin);
     pool_barrier(pool);
-    const struct product output = {work->m, &l->output, work->w};
+    const struct product output = {work->m, &l->output, {work->w, work->many}};
+    quantise(job, pool, &output.x, &l->output);
     run_products(job, pool, rank, &output, 1, add_to_residual);
 
     /* Channel mix. */
     normalise(job, pool, rank, l->ln2_weight, l->ln2_bias, state.ffn_prev);
-    shift(job, pool, l->ffn_x_k);
-    const struct product key = {work->hidden, &l->ffn_key, work->m};
+    shift(job, pool, l->ffn_x_k, l->ffn_key.type);
+    const struct product key = {work->hidden, &l->ffn_key, m};
     run_products(job, pool, rank, &key, 1, square_hidden);
     if (rank == 0)
         memcpy(state.ffn_prev, work->u + count * c, c * sizeof(float));
-    const struct product value = {work->m, &l->ffn_value, work->hidden};
+    const struct product value = {work->m, &l->ffn_value, {work->hidden, work->many}};
+    quantise(job, pool, &value.x, &l->ffn_value);
     run_products(job, pool, rank, &value, 1, add_to_residual);
 
     for (int t = 0; rank == 0 && job->bad_layer < 0 && t < job->count; t++)
@@ -279,15 +310,19 @@ static void run_logits(struct prefill_job *job, struct pool *pool, int rank)
 
     if (job->which == RWKV7_LOGITS_ALL) {
         normalise(job, pool, rank, outer->ln_out_weight, outer->ln_out_bias, work->x);
-        const struct product head = {job->logits, &outer->head, work->u + c};
+        const struct product head = {job->logits, &outer->head, {work->u + c, work->many}};
+        quantise(job, pool, &head.x, &outer->head);
         run_products(job, pool, rank, &head, 1, NULL);
     } else if (job->which == RWKV7_LOGITS_LAST) {
-        if (rank == 0)
+        const struct operand u = {work->u, work->many};
+        if (rank == 0) {
             k->layer_norm(work->u, work->x + (size_t)last * (size_t)c, outer->ln_out_weight, outer->ln_out_bias, c,
                           model->ln_eps);
+            operand_quantise(k, &u, outer->head.type, c, 0, 1);
+        }
         pool_barrier(pool);
         while (pool_take(pool, outer->head.rows, 8 * ROWS_PER_CHUNK, &begin, &end))
-            k->gemv[outer->head.type](job->logits, &outer->head, work->u, begin, end);
+            product_gemv(k, job->logits, &outer->head, &u, begin, end);
     }
 }
 

@@ -187,7 +187,8 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         shape->rank_w < 1 || shape->rank_a < 1 || shape->rank_g < 1 || (shape->layers > 1 && shape->rank_v < 1) ||
         shape->head_size > WKV_MAX_N || (int64_t)shape->heads * shape->head_size != shape->channels)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    if ((status = check_memory(shape, type, err)) || (status = model_new(rt, "(random)", &model, err)))
+    const enum rwkv7_type made = type < RWKV7_Q8 ? type : RWKV7_BF16; /* quantised afterwards */
+    if ((status = check_memory(shape, made, err)) || (status = model_new(rt, "(random)", &model, err)))
         return status;
     model->shape = *shape;
     model->layers = mem_alloc((size_t)shape->layers, sizeof *model->layers);
@@ -195,11 +196,13 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         status = fail_memory(err, "the model");
         goto fail;
     }
-    if ((status = fill_record(model, outer_weights, outer_weight_count, -1, &model->outer, type, seed, err)))
+    if ((status = fill_record(model, outer_weights, outer_weight_count, -1, &model->outer, made, seed, err)))
         goto fail;
     for (int i = 0; i < shape->layers; i++)
-        if ((status = fill_record(model, layer_weights, layer_weight_count, i, &model->layers[i], type, seed, err)))
+        if ((status = fill_record(model, layer_weights, layer_weight_count, i, &model->layers[i], made, seed, err)))
             goto fail;
+    if (type != made && (status = model_quantise(model, (enum mat_type)type, NULL, err)))
+        goto fail;
     model->info.container = "memory";
     model->info.naming = "none";
     model->info.tensors = outer_weight_count + (size_t)shape->layers * layer_weight_count;

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "model/model.h"
+#include "model/product.h"
 
 struct step_work {
     void *memory;
@@ -35,10 +36,12 @@ struct step_job {
 
 /* Private to a thread: a normalised vector, its six shifted mixes, activated low-rank vectors, and one head's key and output. */
 struct own {
-    float *u;          /* [C] */
-    float *mix[6];     /* [C] in the order r w k v a g */
-    float *low;        /* [Rw + Ra + Rv + Rg] */
-    float *kk, *b, *y; /* [N] */
+    float *u;              /* [C] */
+    float *mix[6];         /* [C] in the order r w k v a g */
+    float *low;            /* [Rw + Ra + Rv + Rg] */
+    float *kk, *b, *y;     /* [N] */
+    struct quants many[6]; /* integers of the mixes; [0] has room for F numbers */
+    struct quants few[4];  /* integers of the parts of low */
 };
 
 /* Rounded up to whole cache lines, so that no two buffers share one. */
@@ -52,9 +55,16 @@ static int low_floats(const struct rwkv7_shape *s)
     return s->rank_w + s->rank_a + s->rank_v + s->rank_g;
 }
 
+static int widest(const struct rwkv7_shape *s)
+{
+    return s->ffn > s->channels ? s->ffn : s->channels;
+}
+
 static size_t own_floats(const struct rwkv7_shape *s)
 {
-    return 7 * lines(s->channels) + lines(low_floats(s)) + 3 * lines(s->head_size);
+    return 7 * lines(s->channels) + lines(low_floats(s)) + 3 * lines(s->head_size) + quants_floats(widest(s), 1) +
+           5 * quants_floats(s->channels, 1) + quants_floats(s->rank_w, 1) + quants_floats(s->rank_a, 1) +
+           quants_floats(s->rank_v, 1) + quants_floats(s->rank_g, 1);
 }
 
 static struct own own_of(const struct step_work *work, const struct rwkv7_shape *s, int rank)
@@ -67,7 +77,14 @@ static struct own own_of(const struct step_work *work, const struct rwkv7_shape 
     o.low = at, at += lines(low_floats(s));
     o.kk = at, at += lines(s->head_size);
     o.b = at, at += lines(s->head_size);
-    o.y = at;
+    o.y = at, at += lines(s->head_size);
+    for (int i = 0; i < 6; i++) {
+        const int cols = i == 0 ? widest(s) : s->channels;
+        o.many[i] = quants_at(at, cols, 1), at += quants_floats(cols, 1);
+    }
+    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+    for (int i = 0; i < 4; i++)
+        o.few[i] = quants_at(at, ranks[i], 1), at += quants_floats(ranks[i], 1);
     return o;
 }
 
@@ -109,7 +126,7 @@ static struct step_work *work_new(const struct rwkv7_shape *s, int threads)
 struct product {
     float *y;
     const struct mat *w;
-    const float *x;
+    const struct operand *x;
 };
 
 /* Rows per chunk: small enough to share evenly, large enough for long streams; a multiple of 16. */
@@ -132,7 +149,7 @@ static void run_products(const struct kernels *k, struct pool *pool, const struc
             const int from = begin > base ? begin - base : 0;
             const int to = end - base < p->w->rows ? end - base : p->w->rows;
             if (from < to)
-                k->gemv[p->w->type](p->y, p->w, p->x, from, to);
+                product_gemv(k, p->y, p->w, p->x, from, to);
         }
     }
 }
@@ -144,14 +161,16 @@ static void fixed_share(int total, int rank, int threads, int *begin, int *end)
     *end = (int)((int64_t)total * (rank + 1) / threads);
 }
 
-/* x += W v for the residual stream, rows in chunks. */
+/* x += W v for the residual stream, rows in chunks. `quants`: memory for the integers of v. */
 static void add_product(const struct kernels *k, struct pool *pool, struct step_work *work, const struct mat *w,
-                        const float *v, float *y)
+                        const float *v, const struct quants *quants, float *y)
 {
     int begin, end;
+    const struct operand o = {v, *quants};
+    operand_quantise(k, &o, w->type, w->cols, 0, 1);
     const int chunk = chunk_rows(w->rows, pool_threads(pool));
     while (pool_take(pool, w->rows, chunk, &begin, &end)) {
-        k->gemv[w->type](y, w, v, begin, end);
+        product_gemv(k, y, w, &o, begin, end);
         k->add(work->x + begin, y + begin, end - begin);
     }
 }
@@ -173,17 +192,19 @@ static void run_head(const struct step_job *job, const struct own *own, int laye
     struct step_work *work = job->work;
     const int n = s->head_size, at = head * n;
     const float *low_w = own->low, *low_a = low_w + s->rank_w, *low_v = low_a + s->rank_a, *low_g = low_v + s->rank_v;
+    const struct operand w = {low_w, own->few[0]}, a = {low_a, own->few[1]}, gate = {low_v, own->few[2]},
+                         g = {low_g, own->few[3]};
 
-    k->gemv[l->w2.type](work->w, &l->w2, low_w, at, at + n);
+    product_gemv(k, work->w, &l->w2, &w, at, at + n);
     k->decay(work->w + at, l->w0 + at, n);
-    k->gemv[l->a2.type](work->a, &l->a2, low_a, at, at + n);
+    product_gemv(k, work->a, &l->a2, &a, at, at + n);
     k->sigmoid_bias(work->a + at, l->a0 + at, n);
-    k->gemv[l->g2.type](work->g, &l->g2, low_g, at, at + n);
+    product_gemv(k, work->g, &l->g2, &g, at, at + n);
     float *v = work->v + at;
     if (layer == 0) {
         memcpy(work->v_first + at, v, (size_t)n * sizeof *v);
     } else {
-        k->gemv[l->v2.type](work->gate, &l->v2, low_v, at, at + n);
+        product_gemv(k, work->gate, &l->v2, &gate, at, at + n);
         k->sigmoid_bias(work->gate + at, l->v0 + at, n);
         k->lerp(v, work->v_first + at, work->gate + at, n);
     }
@@ -203,18 +224,24 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, const s
     const struct layer *l = &model->layers[layer];
     const struct layer_state state = layer_state(job->s, layer);
     struct step_work *work = job->work;
+    const int ranks[4] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
     float *low_w = work->low, *low_a = low_w + s->rank_w, *low_v = low_a + s->rank_a, *low_g = low_v + s->rank_v;
     int begin, end;
 
     /* 1. u = LN(x), six mixes u + (prev - u) x_*; all products that start from them. */
     k->layer_norm(own->u, work->x, l->ln1_weight, l->ln1_bias, s->channels, model->ln_eps);
     const float *const shifts[6] = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g};
-    for (int i = 0; i < 6; i++)
+    const struct mat *const starts[6] = {&l->receptance, &l->w1, &l->key, &l->value, &l->a1, &l->g1};
+    struct operand mixes[6];
+    for (int i = 0; i < 6; i++) {
         k->shift(own->mix[i], own->u, state.att_prev, shifts[i], s->channels);
+        mixes[i] = (struct operand){own->mix[i], own->many[i]};
+        operand_quantise(k, &mixes[i], starts[i]->type, s->channels, 0, 1);
+    }
     const struct product products[] = {
-        {work->r, &l->receptance, own->mix[0]}, {work->k, &l->key, own->mix[2]}, {work->v, &l->value, own->mix[3]},
-        {low_w, &l->w1, own->mix[1]},           {low_a, &l->a1, own->mix[4]},    {low_g, &l->g1, own->mix[5]},
-        {low_v, &l->v1, own->mix[3]}, /* last: absent in layer 0 */
+        {work->r, &l->receptance, &mixes[0]}, {work->k, &l->key, &mixes[2]}, {work->v, &l->value, &mixes[3]},
+        {low_w, &l->w1, &mixes[1]},           {low_a, &l->a1, &mixes[4]},    {low_g, &l->g1, &mixes[5]},
+        {low_v, &l->v1, &mixes[3]}, /* last: absent in layer 0 */
     };
     run_products(k, pool, products, layer == 0 ? 6 : 7);
     pool_barrier(pool);
@@ -225,20 +252,28 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, const s
     memcpy(own->low, work->low, (size_t)low_floats(s) * sizeof *own->low);
     k->tanh(own->low, s->rank_w);
     k->sigmoid(own->low + s->rank_w + s->rank_a + s->rank_v, s->rank_g);
+    const struct mat *const seconds[4] = {&l->w2, &l->a2, &l->v2, &l->g2};
+    const float *part = own->low;
+    for (int i = 0; i < 4; part += ranks[i++]) {
+        const struct operand o = {part, own->few[i]};
+        operand_quantise(k, &o, seconds[i]->type, ranks[i], 0, 1);
+    }
     while (pool_take(pool, s->heads, 1, &begin, &end))
         run_head(job, own, layer, begin);
     pool_barrier(pool);
 
     /* 3. x += O out; r is free and takes the product. */
-    add_product(k, pool, work, &l->output, work->out, work->r);
+    add_product(k, pool, work, &l->output, work->out, &own->many[0], work->r);
     pool_barrier(pool);
 
     /* 4. u = LN(x); hidden = relu(Kf (u + (prev - u) x_k))^2 */
     k->layer_norm(own->u, work->x, l->ln2_weight, l->ln2_bias, s->channels, model->ln_eps);
     k->shift(own->mix[0], own->u, state.ffn_prev, l->ffn_x_k, s->channels);
+    const struct operand mix = {own->mix[0], own->many[0]};
+    operand_quantise(k, &mix, l->ffn_key.type, s->channels, 0, 1);
     const int chunk = chunk_rows(s->ffn, pool_threads(pool));
     while (pool_take(pool, s->ffn, chunk, &begin, &end)) {
-        k->gemv[l->ffn_key.type](work->hidden, &l->ffn_key, own->mix[0], begin, end);
+        product_gemv(k, work->hidden, &l->ffn_key, &mix, begin, end);
         k->relu_square(work->hidden + begin, end - begin);
     }
     pool_barrier(pool);
@@ -246,7 +281,7 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, const s
     /* 5. x += Vf hidden */
     fixed_share(s->channels, rank, pool_threads(pool), &begin, &end);
     memcpy(state.ffn_prev + begin, own->u + begin, (size_t)(end - begin) * sizeof *own->u);
-    add_product(k, pool, work, &l->ffn_value, work->hidden, work->r);
+    add_product(k, pool, work, &l->ffn_value, work->hidden, &own->many[0], work->r);
     pool_barrier(pool);
     if (rank == 0 && job->bad_layer < 0 && k->count_bad(work->x, s->channels) > 0)
         job->bad_layer = layer;
@@ -274,7 +309,9 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     if (!job->logits)
         return;
     k->layer_norm(own.u, work->x, model->outer.ln_out_weight, model->outer.ln_out_bias, s->channels, model->ln_eps);
-    const struct product head = {job->logits, &model->outer.head, own.u};
+    const struct operand u = {own.u, own.many[0]};
+    operand_quantise(k, &u, model->outer.head.type, s->channels, 0, 1);
+    const struct product head = {job->logits, &model->outer.head, &u};
     run_products(k, pool, &head, 1);
 }
 

@@ -91,7 +91,8 @@ static void refused(const char *path, struct change c, const char *fragment)
     struct image image = write_image(path, &c);
     struct rwkv7_model *model = NULL;
     struct rwkv7_error err = {0};
-    const enum rwkv7_status status = rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", &model, &err);
+    const enum rwkv7_status status =
+        rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", NULL, &model, &err);
     CHECK_MSG(status == RWKV7_ERR_MODEL && !model, "%s: status %d", fragment, (int)status);
     CHECK_MSG(strstr(err.message, fragment) != NULL, "got \"%s\", want \"%s\"", err.message, fragment);
     CHECK(strncmp(err.message, "test.st: ", 9) == 0);
@@ -172,7 +173,7 @@ static void test_alignment(void)
             struct rwkv7_model *model = NULL;
             struct rwkv7_session *s = NULL;
             const uint32_t tokens[] = {1, 2, 3};
-            CHECK(rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", &model, NULL) == RWKV7_OK);
+            CHECK(rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", NULL, &model, NULL) == RWKV7_OK);
             CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
             const struct rwkv7_model_info *info = rwkv7_model_info(model);
             CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_LAST, shift == 0 ? want : got, NULL) == RWKV7_OK);
@@ -206,7 +207,7 @@ static void test_nan(void)
         struct rwkv7_error err;
         float logits[3 * 61];
         const uint32_t tokens[] = {1, 2, 3};
-        CHECK(rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", &model, &err) == RWKV7_OK);
+        CHECK(rwkv7_model_open_memory(rt, image.bytes, image.size, "test.st", NULL, &model, &err) == RWKV7_OK);
         CHECK(rwkv7_session_create(model, &s, &err) == RWKV7_OK);
         for (size_t count = 1; count <= 3; count += 2) {
             rwkv7_session_reset(s);

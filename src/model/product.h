@@ -1,0 +1,74 @@
+/*
+ * product.h - the vectors that matrices are multiplied by, in the form that the type of the matrix asks for: float32, and for
+ * matrices of integers also 8-bit integers (kernels/quants.h).
+ */
+#ifndef MODEL_PRODUCT_H
+#define MODEL_PRODUCT_H
+
+#include "kernels/quants.h"
+
+/* `tokens` vectors of the same length, one after the other. */
+struct operand {
+    const float *x;
+    struct quants quants; /* valid after operand_quantise */
+};
+
+/* Memory of the integers of `tokens` vectors, in floats: whole cache lines. */
+static inline size_t quants_floats(int cols, size_t tokens)
+{
+    const size_t q = tokens * (size_t)quant_cols(cols);
+    const size_t scale = (tokens * (size_t)quant_blocks(cols) * sizeof(float) + 63) / 64 * 64;
+    const size_t sum = (tokens * (size_t)quant_groups(cols) * sizeof(int16_t) + 63) / 64 * 64;
+    return (q + scale + sum) / sizeof(float);
+}
+
+/* The same memory, at `at`, aligned to a cache line. */
+static inline struct quants quants_at(float *at, int cols, size_t tokens)
+{
+    struct quants q;
+    q.q = (int8_t *)at;
+    at += tokens * (size_t)quant_cols(cols) / sizeof(float);
+    q.scale = at;
+    at += (tokens * (size_t)quant_blocks(cols) + 15) / 16 * 16;
+    q.sum = (int16_t *)(void *)at;
+    return q;
+}
+
+/* Makes the integers of vectors [begin, end), if `type` asks for them. */
+static inline void operand_quantise(const struct kernels *k, const struct operand *o, enum mat_type type, int cols,
+                                    int begin, int end)
+{
+    if (type < MAT_FLOATS)
+        return;
+    for (size_t t = (size_t)begin; t < (size_t)end; t++)
+        k->quantize(o->quants.q + t * (size_t)quant_cols(cols), o->quants.scale + t * (size_t)quant_blocks(cols),
+                    o->quants.sum + t * (size_t)quant_groups(cols), o->x + t * (size_t)cols, cols);
+}
+
+/* Rows [begin, end) of y = W x for one vector. */
+static inline void product_gemv(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
+                                int begin, int end)
+{
+    if (w->type < MAT_FLOATS)
+        k->gemv[w->type](y, w, o->x, begin, end);
+    else
+        k->quant_gemv[w->type](y, w, &o->quants, begin, end);
+}
+
+/* The same for several: y [tokens][rows]. scratch: product_scratch(cols) floats. */
+static inline void product_gemm(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
+                                int tokens, int begin, int end, float *scratch)
+{
+    if (w->type < MAT_FLOATS)
+        k->gemm[w->type](y, (size_t)w->rows, w, o->x, (size_t)w->cols, tokens, begin, end, scratch);
+    else
+        k->quant_gemm[w->type](y, (size_t)w->rows, w, &o->quants, tokens, begin, end, scratch);
+}
+
+static inline size_t product_scratch(int cols)
+{
+    const size_t floats = gemm_scratch(cols), bytes = quant_scratch(cols);
+    return floats * sizeof(float) > bytes ? floats : (bytes + sizeof(float) - 1) / sizeof(float);
+}
+
+#endif

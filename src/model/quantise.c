@@ -1,0 +1,274 @@
+/*
+ * quantise.c - matrices of floats to the integers of kernels/quants.h, while loading.
+ *
+ * Which integers stand for a matrix is part of the numeric promise, so everything here is defined down to the bit: single float32
+ * operations, sums in the order of the columns. The sixteen rows of a tile are worked on side by side, which a compiler turns into
+ * vectors without changing any sum.
+ *
+ * Q8: the scale makes the largest number of a block 127. Q4: for each group, a few factors are tried that map its largest number
+ * near -8; for the integers that each gives, the best factor is a quotient of two sums (least squares), and the trial with the
+ * smallest squared error wins. The block's scale lets the largest of its factors be 15; the others are rounded to integers of it.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+#include "kernels/quants.h"
+#include "model/model.h"
+
+enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, BLOCK = QUANT_BLOCK, GROUPS = QUANT_BLOCK / QUANT_GROUP };
+
+/* What the largest number of a group of Q4 is mapped to, in trials: -8 itself, a little less, and a little more, to be cut off. */
+static const float trials[] = {-7.3f, -8.0f, -8.7f};
+enum { TRIALS = sizeof trials / sizeof trials[0] };
+
+/* To the nearest integer, ties to even, for |x| < 2^22. */
+static inline float nearest(float x)
+{
+    return (x + 0x1.8p23f) - 0x1.8p23f;
+}
+
+static inline float clamp(float x, float low, float high)
+{
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+/* The upper half of a float32, rounded away from zero. */
+static uint16_t scale_up(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0xffff) >> 16);
+}
+
+static float scale_float(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+#define SCALE_NAN 0x7fc0
+
+/* One block of a tile: w [columns][16], columns <= 256, a multiple of 32. scale [16]. q: the integers [columns][16]. */
+static void quantise_q8(const float (*w)[ROWS], int columns, uint16_t *scale, int8_t (*q)[ROWS])
+{
+    float most[ROWS] = {0}, inverse[ROWS];
+    for (int c = 0; c < columns; c++)
+        for (int r = 0; r < ROWS; r++)
+            most[r] = fabsf(w[c][r]) > most[r] ? fabsf(w[c][r]) : most[r];
+    for (int r = 0; r < ROWS; r++) {
+        scale[r] = most[r] < QUANT_LEAST ? 0 : scale_up(most[r] / 127.0f);
+        inverse[r] = scale[r] ? 1.0f / scale_float(scale[r]) : 0.0f;
+    }
+    for (int c = 0; c < columns; c++)
+        for (int r = 0; r < ROWS; r++)
+            q[c][r] = (int8_t)nearest(w[c][r] * inverse[r]);
+}
+
+/* The factor of a group, w [32][16], that makes w nearly factor * integer in -8 .. 7. */
+static void group_factor(const float (*w)[ROWS], float factor[ROWS])
+{
+    float most[ROWS] = {0}, gain[ROWS] = {0};
+    for (int c = 0; c < GROUP; c++)
+        for (int r = 0; r < ROWS; r++)
+            most[r] = fabsf(w[c][r]) > fabsf(most[r]) ? w[c][r] : most[r];
+    for (int r = 0; r < ROWS; r++)
+        factor[r] = 0.0f;
+    for (int i = 0; i < TRIALS; i++) {
+        float inverse[ROWS], wq[ROWS] = {0}, qq[ROWS] = {0};
+        for (int r = 0; r < ROWS; r++)
+            inverse[r] = fabsf(most[r]) < QUANT_LEAST ? 0.0f : trials[i] / most[r];
+        for (int c = 0; c < GROUP; c++)
+            for (int r = 0; r < ROWS; r++) {
+                const float q = clamp(nearest(w[c][r] * inverse[r]), -8.0f, 7.0f);
+                wq[r] += w[c][r] * q;
+                qq[r] += q * q;
+            }
+        /* The best factor is wq / qq, and it takes wq^2 / qq from the squared error. */
+        for (int r = 0; r < ROWS; r++) {
+            const float best = qq[r] > 0.0f ? wq[r] / qq[r] : 0.0f;
+            const bool better = best * wq[r] > gain[r];
+            gain[r] = better ? best * wq[r] : gain[r];
+            factor[r] = better ? best : factor[r];
+        }
+    }
+}
+
+/* The same for Q4; s [groups][16]. */
+static void quantise_q4(const float (*w)[ROWS], int columns, uint16_t *scale, int8_t *s, int8_t (*q)[ROWS])
+{
+    float factor[GROUPS][ROWS], most[ROWS] = {0};
+    for (int g = 0; g < columns / GROUP; g++) {
+        group_factor(w + g * GROUP, factor[g]);
+        for (int r = 0; r < ROWS; r++)
+            most[r] = fabsf(factor[g][r]) > most[r] ? fabsf(factor[g][r]) : most[r];
+    }
+    for (int r = 0; r < ROWS; r++)
+        scale[r] = most[r] < QUANT_LEAST ? 0 : scale_up(most[r] / 15.0f);
+    for (int g = 0; g < columns / GROUP; g++) {
+        float inverse[ROWS];
+        for (int r = 0; r < ROWS; r++) {
+            const float unit = scale_float(scale[r]);
+            const float whole = scale[r] ? clamp(nearest(factor[g][r] / unit), -15.0f, 15.0f) : 0.0f;
+            s[g * ROWS + r] = (int8_t)whole;
+            inverse[r] = whole == 0.0f ? 0.0f : 1.0f / (whole * unit);
+        }
+        for (int c = g * GROUP; c < (g + 1) * GROUP; c++)
+            for (int r = 0; r < ROWS; r++)
+                q[c][r] = (int8_t)clamp(nearest(w[c][r] * inverse[r]), -8.0f, 7.0f);
+    }
+}
+
+/* The integers of one group in the order of the tile. */
+static void store_group(enum mat_type type, const int8_t (*q)[ROWS], uint8_t *to)
+{
+    for (int c = 0; c < GROUP; c++)
+        for (int r = 0; r < ROWS; r++) {
+            const int vector = c / 4, lane = 4 * r + c % 4;
+            if (type == MAT_Q8)
+                to[64 * vector + lane] = (uint8_t)q[c][r];
+            else if (vector < 4)
+                to[64 * vector + lane] = (uint8_t)(q[c][r] + 8);
+            else
+                to[64 * (vector - 4) + lane] |= (uint8_t)((q[c][r] + 8) << 4);
+        }
+}
+
+/* rows: floats [16][cols] of the tile, of which `count` exist. to: quant_tile_bytes of zeroes. */
+static void quantise_tile(enum mat_type type, const float *rows, int count, int cols, uint8_t *to)
+{
+    const size_t s_at = (size_t)quant_blocks(cols) * ROWS * sizeof(uint16_t), q_at = quant_head_bytes(type, cols);
+    float w[BLOCK][ROWS];
+    int8_t q[BLOCK][ROWS];
+    for (int b = 0; b < quant_blocks(cols); b++) {
+        const int first = b * BLOCK, groups = quant_groups_of(cols, b);
+        bool bad[ROWS] = {false};
+        uint16_t scale[ROWS];
+        memset(w, 0, sizeof w);
+        for (int r = 0; r < count; r++)
+            for (int c = 0; c < groups * GROUP && first + c < cols; c++) {
+                const float x = rows[(size_t)r * (size_t)cols + (size_t)(first + c)];
+                bad[r] = bad[r] || !isfinite(x);
+                w[c][r] = isfinite(x) ? x : 0.0f;
+            }
+        int8_t *s = (int8_t *)to + s_at + (size_t)(b * GROUPS) * ROWS;
+        if (type == MAT_Q8)
+            quantise_q8((const float(*)[ROWS])w, groups * GROUP, scale, q);
+        else
+            quantise_q4((const float(*)[ROWS])w, groups * GROUP, scale, s, q);
+        for (int r = 0; r < ROWS; r++)
+            scale[r] = bad[r] ? SCALE_NAN : scale[r];
+        memcpy(to + (size_t)b * sizeof scale, scale, sizeof scale);
+        for (int g = 0; g < groups; g++)
+            store_group(type, (const int8_t(*)[ROWS])q + g * GROUP,
+                        to + q_at + (size_t)(b * GROUPS + g) * quant_group_bytes(type));
+    }
+}
+
+/* --- a whole model, all threads over the tiles of all matrices --- */
+
+struct task {
+    struct mat *mat; /* of floats, until its replacement is complete */
+    struct mat made;
+    int first; /* its first tile in the numbering of all */
+};
+
+struct job {
+    struct rwkv7_model *model;
+    const struct rwkv7_model_options *opt;
+    struct task *tasks;
+    int count, tiles;
+    float **rows;   /* [threads] -> [16][most columns] */
+    uint64_t total; /* bytes of floats */
+    _Atomic(uint64_t) finished;
+};
+
+static void quantise_worker(void *arg, struct pool *pool, int rank)
+{
+    struct job *job = arg;
+    int begin, end, at = 0;
+    while (pool_take(pool, job->tiles, 4, &begin, &end)) {
+        for (int tile = begin; tile < end; tile++) {
+            while (at + 1 < job->count && job->tasks[at + 1].first <= tile)
+                at++;
+            const struct task *task = &job->tasks[at];
+            const struct mat *from = task->mat;
+            const int row = (tile - task->first) * ROWS, count = from->rows - row < ROWS ? from->rows - row : ROWS;
+            const size_t bytes = mat_bytes(from) / (size_t)from->rows;
+            const uint8_t *source = (const uint8_t *)from->data + (size_t)row * bytes;
+            job->model->rt->kernels.widen[from->type](job->rows[rank], source, count * from->cols);
+            quantise_tile(task->made.type, job->rows[rank], count, from->cols,
+                          (uint8_t *)task->made.data +
+                              (size_t)(tile - task->first) * quant_tile_bytes(task->made.type, from->cols));
+            file_map_release(source, (size_t)count * bytes);
+            job->finished += (uint64_t)count * bytes;
+        }
+        if (rank == 0 && job->opt && job->opt->progress)
+            job->opt->progress(job->opt->progress_arg, job->finished, job->total);
+    }
+}
+
+/* The matrices of the record that the request concerns become tasks; their integers get memory. */
+static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *specs, size_t count, void *record,
+                                     enum mat_type type, struct rwkv7_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct mat *m = (struct mat *)(void *)((char *)record + specs[i].offset);
+        if (specs[i].kind == WEIGHT_VECTOR || !m->data || m->type >= MAT_FLOATS || m == &job->model->outer.emb)
+            continue;
+        /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
+        const bool fine = specs[i].kind == WEIGHT_FACTOR || m == &job->model->outer.head;
+        struct mat made = {fine ? MAT_Q8 : type, m->rows, m->cols, NULL};
+        if (!(made.data = model_block(job->model, mat_bytes(&made))))
+            return fail_memory(err, "the quantised weights");
+        job->tasks[job->count++] = (struct task){m, made, job->tiles};
+        job->tiles += quant_tiles(m->rows);
+        job->total += mat_bytes(m);
+    }
+    return RWKV7_OK;
+}
+
+enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
+                                 struct rwkv7_error *err)
+{
+    const struct rwkv7_shape *s = &model->shape;
+    const int threads = pool_threads(model->rt->pool), most = s->ffn > s->channels ? s->ffn : s->channels;
+    struct job job = {.model = model, .opt = opt};
+    enum rwkv7_status status = RWKV7_OK;
+
+    job.tasks = mem_alloc((size_t)s->layers * layer_weight_count + outer_weight_count, sizeof *job.tasks);
+    job.rows = mem_alloc((size_t)threads, sizeof *job.rows);
+    for (int i = 0; job.rows && i < threads; i++)
+        if (!(job.rows[i] = mem_alloc((size_t)most, ROWS * sizeof(float))))
+            status = RWKV7_ERR_MEMORY;
+    if (!job.tasks || !job.rows || status != RWKV7_OK) {
+        status = fail_memory(err, "the quantised weights");
+        goto done;
+    }
+    status = plan_record(&job, outer_weights, outer_weight_count, &model->outer, type, err);
+    for (int i = 0; i < s->layers && status == RWKV7_OK; i++)
+        status = plan_record(&job, layer_weights, layer_weight_count, &model->layers[i], type, err);
+    if (status != RWKV7_OK)
+        goto done;
+    pool_run(model->rt->pool, quantise_worker, &job);
+    for (int i = 0; i < job.count; i++) {
+        struct task *t = &job.tasks[i];
+        const uint64_t numbers = (uint64_t)t->made.rows * (uint64_t)t->made.cols;
+        model->info.type_parameters[t->mat->type] -= numbers;
+        model->info.type_parameters[t->made.type] += numbers;
+        model->info.copied_bytes += mat_bytes(&t->made);
+        if (model_block_free(model, t->mat->data))
+            model->info.copied_bytes -= mat_bytes(t->mat);
+        *t->mat = t->made;
+    }
+done:
+    for (int i = 0; job.rows && i < threads; i++)
+        mem_free(job.rows[i]);
+    mem_free(job.rows);
+    mem_free(job.tasks);
+    return status;
+}
