@@ -30,15 +30,21 @@ static struct rwkv7_runtime *runtime(int threads, const char *cpu, enum rwkv7_ma
     return rt;
 }
 
-static struct rwkv7_model *load(struct rwkv7_runtime *rt, const char *path)
+static struct rwkv7_model *load_as(struct rwkv7_runtime *rt, const char *path, enum rwkv7_weights weights)
 {
     struct rwkv7_error err;
     struct rwkv7_model *model = NULL;
-    if (rwkv7_model_open(rt, path, NULL, &model, &err) != RWKV7_OK) {
+    const struct rwkv7_model_options opt = {.weights = weights};
+    if (rwkv7_model_open(rt, path, &opt, &model, &err) != RWKV7_OK) {
         fprintf(stderr, "model: %s\n", err.message);
         exit(1);
     }
     return model;
+}
+
+static struct rwkv7_model *load(struct rwkv7_runtime *rt, const char *path)
+{
+    return load_as(rt, path, RWKV7_WEIGHTS_STORED);
 }
 
 static struct rwkv7_session *session(struct rwkv7_model *model)
@@ -183,56 +189,95 @@ static float *run_chunks(struct rwkv7_model *model, const struct golden *g, int 
 }
 
 /* One reference run (tier and threads at their best, token by token); every other way must give the same bits. */
-static void test_same_bits(void)
+static void check_same_bits(const struct golden *g, enum rwkv7_weights weights)
 {
     static const int chunks[] = {1, 2, 3, 5, 8, 13, 31, 64};
     static const int threads[] = {1, 2, 3, 5};
     char tiers[128];
-    struct golden g;
-    snprintf(tiers, sizeof tiers, "%s", rwkv7_runtime_cpus());
-    for (int i = 0; golden_open(i, &g); i++) {
-        struct rwkv7_runtime *rt = runtime(1, NULL, RWKV7_MATH_EXACT);
-        struct rwkv7_model *model = load(rt, g.model);
-        const size_t bytes = (size_t)g.count * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof(float);
-        struct snapshot want_end, end;
-        float *want = run_chunks(model, &g, 1, &want_end);
+    struct snapshot want_end, end;
+    struct rwkv7_runtime *rt = runtime(1, NULL, RWKV7_MATH_EXACT);
+    struct rwkv7_model *model = load_as(rt, g->model, weights);
+    const size_t bytes = (size_t)g->count * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof(float);
+    float *want = run_chunks(model, g, 1, &want_end);
+    rwkv7_model_close(model);
+    rwkv7_runtime_close(rt);
+
+    for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+        const size_t stride = threads[t] == 2 ? 1 : 3; /* every size of chunk with one team is enough */
+        rt = runtime(threads[t], NULL, RWKV7_MATH_EXACT);
+        model = load_as(rt, g->model, weights);
+        for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c += stride) {
+            float *got = run_chunks(model, g, chunks[c], &end);
+            CHECK_MSG(memcmp(got, want, bytes) == 0, "%s, weights %d: chunks of %d, %d threads", g->model, weights,
+                      chunks[c], threads[t]);
+            CHECK_MSG(snapshot_equal(&end, &want_end), "%s, weights %d: state, chunks of %d", g->model, weights,
+                      chunks[c]);
+            snapshot_free(&end);
+            free(got);
+        }
         rwkv7_model_close(model);
         rwkv7_runtime_close(rt);
+    }
+    snprintf(tiers, sizeof tiers, "%s", rwkv7_runtime_cpus());
+    for (char *tier = strtok(tiers, " "); tier; tier = strtok(NULL, " ")) {
+        rt = runtime(2, tier, RWKV7_MATH_EXACT);
+        model = load_as(rt, g->model, weights);
+        for (int c = 1; c <= 64; c += 63) {
+            float *got = run_chunks(model, g, c, &end);
+            CHECK_MSG(memcmp(got, want, bytes) == 0, "%s, weights %d: tier %s, chunks of %d", g->model, weights, tier,
+                      c);
+            CHECK_MSG(snapshot_equal(&end, &want_end), "%s, weights %d: state, tier %s", g->model, weights, tier);
+            snapshot_free(&end);
+            free(got);
+        }
+        rwkv7_model_close(model);
+        rwkv7_runtime_close(rt);
+    }
+    snapshot_free(&want_end);
+    free(want);
+}
 
-        for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
-            const size_t stride = threads[t] == 2 ? 1 : 3; /* every size of chunk with one team is enough */
-            rt = runtime(threads[t], NULL, RWKV7_MATH_EXACT);
-            model = load(rt, g.model);
-            for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c += stride) {
-                float *got = run_chunks(model, &g, chunks[c], &end);
-                CHECK_MSG(memcmp(got, want, bytes) == 0, "%s: chunks of %d, %d threads", g.model, chunks[c],
-                          threads[t]);
-                CHECK_MSG(snapshot_equal(&end, &want_end), "%s: state, chunks of %d", g.model, chunks[c]);
-                snapshot_free(&end);
-                free(got);
-            }
-            rwkv7_model_close(model);
-            rwkv7_runtime_close(rt);
+static void test_same_bits(void)
+{
+    struct golden g;
+    for (int i = 0; golden_open(i, &g); i++) {
+        check_same_bits(&g, RWKV7_WEIGHTS_STORED);
+        if (i < 2) { /* two sizes of heads; the type in the file no longer matters */
+            check_same_bits(&g, RWKV7_WEIGHTS_Q8);
+            check_same_bits(&g, RWKV7_WEIGHTS_Q4);
         }
-        char list[128];
-        snprintf(list, sizeof list, "%s", tiers);
-        for (char *tier = strtok(list, " "); tier; tier = strtok(NULL, " ")) {
-            rt = runtime(2, tier, RWKV7_MATH_EXACT);
-            model = load(rt, g.model);
-            for (int c = 1; c <= 64; c += 63) {
-                float *got = run_chunks(model, &g, c, &end);
-                CHECK_MSG(memcmp(got, want, bytes) == 0, "%s: tier %s, chunks of %d", g.model, tier, c);
-                CHECK_MSG(snapshot_equal(&end, &want_end), "%s: state, tier %s", g.model, tier);
-                snapshot_free(&end);
-                free(got);
-            }
-            rwkv7_model_close(model);
-            rwkv7_runtime_close(rt);
-        }
-        snapshot_free(&want_end);
-        free(want);
         golden_close(&g);
     }
+}
+
+/* Integers lose precision, but only so much: root mean square of the error of the logits, by that of the logits. */
+static void test_quantised(void)
+{
+    static const float allowed[] = {[RWKV7_WEIGHTS_Q8] = 0.06f, [RWKV7_WEIGHTS_Q4] = 0.45f};
+    struct rwkv7_runtime *rt = runtime(2, NULL, RWKV7_MATH_EXACT);
+    struct golden g;
+    for (int i = 0; golden_open(i, &g); i++) {
+        for (enum rwkv7_weights weights = RWKV7_WEIGHTS_Q8; weights <= RWKV7_WEIGHTS_Q4; weights++) {
+            struct rwkv7_model *model = load_as(rt, g.model, weights);
+            const size_t n = (size_t)g.count * (size_t)rwkv7_model_info(model)->shape.vocab;
+            struct snapshot end;
+            float *logits = run_chunks(model, &g, 64, &end), off = 0, all = 0;
+            for (size_t j = 0; j < n; j++) {
+                off += (logits[j] - g.logits[j]) * (logits[j] - g.logits[j]);
+                all += g.logits[j] * g.logits[j];
+            }
+            const float error = sqrtf(off / all);
+            CHECK_MSG(error <= allowed[weights], "%s: error %g", g.model, (double)error);
+            CHECK(error > 0); /* it was quantised */
+            printf("     %s, %s: logits off by %.3f of their size\n", strrchr(g.model, '/') + 1,
+                   weights == RWKV7_WEIGHTS_Q8 ? "q8" : "q4", (double)error);
+            snapshot_free(&end);
+            free(logits);
+            rwkv7_model_close(model);
+        }
+        golden_close(&g);
+    }
+    rwkv7_runtime_close(rt);
 }
 
 /* The same weights with their low-rank factors stored the other way round. */
@@ -358,6 +403,7 @@ int main(void)
     RUN(test_oracle);
     RUN(test_oracle_blas);
     RUN(test_same_bits);
+    RUN(test_quantised);
     RUN(test_orientation);
     RUN(test_sessions);
     RUN(test_trained);

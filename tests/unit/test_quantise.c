@@ -1,0 +1,171 @@
+/*
+ * test_quantise.c - matrices of floats become integers: how far each number may move, that 4 bits beat plain rounding, that the
+ * result does not depend on threads, and that a NaN in a weight is not rounded away.
+ */
+#include <math.h>
+#include <stdlib.h>
+
+#include "model/model.h"
+#include "test.h"
+
+static const struct rwkv7_shape shape = {.vocab = 61,
+                                         .layers = 2,
+                                         .channels = 320,
+                                         .heads = 5,
+                                         .head_size = 64,
+                                         .ffn = 600,
+                                         .rank_w = 8,
+                                         .rank_a = 8,
+                                         .rank_v = 8,
+                                         .rank_g = 24};
+
+static struct rwkv7_runtime *runtime(int threads)
+{
+    struct rwkv7_runtime *rt = NULL;
+    const struct rwkv7_runtime_options opt = {.threads = threads};
+    CHECK(rwkv7_runtime_create(&opt, &rt, NULL) == RWKV7_OK);
+    return rt;
+}
+
+static struct rwkv7_model *random_model(struct rwkv7_runtime *rt, enum rwkv7_type type)
+{
+    struct rwkv7_model *model = NULL;
+    CHECK(rwkv7_model_random(rt, &shape, type, 3, &model, NULL) == RWKV7_OK);
+    return model;
+}
+
+static float half_float(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Number (row, col) of a matrix of integers, and the distance between the numbers that its group can express. */
+static float number(const struct mat *m, int row, int col, float *step)
+{
+    const struct quant_tile tile = quant_tile(m, row / QUANT_ROWS);
+    const int lane = row % QUANT_ROWS, group = col / QUANT_GROUP, vector = col % QUANT_GROUP / 4;
+    const uint8_t *q = tile.q + (size_t)group * quant_group_bytes(m->type);
+    *step = half_float(tile.scale[col / QUANT_BLOCK * QUANT_ROWS + lane]);
+    if (m->type == MAT_Q8)
+        return *step * (float)(int8_t)q[64 * vector + 4 * lane + col % 4];
+    *step *= (float)tile.s[group * QUANT_ROWS + lane];
+    const int pair = q[64 * (vector % 4) + 4 * lane + col % 4];
+    return *step * (float)((vector < 4 ? pair & 15 : pair >> 4) - 8);
+}
+
+static float bf16_at(const struct mat *m, int row, int col)
+{
+    return half_float(((const uint16_t *)m->data)[(size_t)row * (size_t)m->cols + (size_t)col]);
+}
+
+static void test_q8(void)
+{
+    struct rwkv7_runtime *rt = runtime(2);
+    struct rwkv7_model *plain = random_model(rt, RWKV7_BF16), *q8 = random_model(rt, RWKV7_Q8);
+    const struct mat *const pairs[][2] = {{&plain->layers[1].key, &q8->layers[1].key},
+                                          {&plain->layers[0].ffn_value, &q8->layers[0].ffn_value},
+                                          {&plain->layers[1].g2, &q8->layers[1].g2},
+                                          {&plain->outer.head, &q8->outer.head}};
+    for (size_t i = 0; i < 4; i++) {
+        const struct mat *from = pairs[i][0], *to = pairs[i][1];
+        CHECK(to->type == MAT_Q8 && to->rows == from->rows && to->cols == from->cols);
+        int wrong = 0;
+        for (int r = 0; r < to->rows; r++)
+            for (int c = 0; c < to->cols; c++) {
+                float step;
+                const float x = number(to, r, c, &step);
+                wrong += !(fabsf(x - bf16_at(from, r, c)) <= 0.5001f * step);
+            }
+        CHECK_MSG(wrong == 0, "matrix %zu: %d numbers further off than half a step", i, wrong);
+    }
+    CHECK(q8->outer.emb.type == MAT_BF16);
+    CHECK(rwkv7_model_info(q8)->weight_bytes < rwkv7_model_info(plain)->weight_bytes);
+    rwkv7_model_close(plain);
+    rwkv7_model_close(q8);
+    rwkv7_runtime_close(rt);
+}
+
+/* The squared error of plain rounding of one group, with a scale of its own at full precision: largest number to -8. */
+static double plain_error(const struct mat *m, int row, int group)
+{
+    float most = 0;
+    double error = 0;
+    for (int c = 0; c < QUANT_GROUP; c++) {
+        const float x = bf16_at(m, row, group * QUANT_GROUP + c);
+        most = fabsf(x) > fabsf(most) ? x : most;
+    }
+    for (int c = 0; c < QUANT_GROUP; c++) {
+        const float x = bf16_at(m, row, group * QUANT_GROUP + c), step = most / -8.0f;
+        const float q = fminf(nearbyintf(x / step), 7.0f);
+        error += (double)((x - q * step) * (x - q * step));
+    }
+    return error;
+}
+
+static void test_q4(void)
+{
+    struct rwkv7_runtime *rt = runtime(2);
+    struct rwkv7_model *plain = random_model(rt, RWKV7_BF16), *q4 = random_model(rt, RWKV7_Q4);
+    const struct mat *from = &plain->layers[1].value, *to = &q4->layers[1].value;
+    CHECK(to->type == MAT_Q4 && q4->outer.head.type == MAT_Q8 && q4->layers[1].w1.type == MAT_Q8);
+    double error = 0, simple = 0;
+    for (int r = 0; r < to->rows; r++)
+        for (int g = 0; g < to->cols / QUANT_GROUP; g++) {
+            simple += plain_error(from, r, g);
+            for (int c = g * QUANT_GROUP; c < (g + 1) * QUANT_GROUP; c++) {
+                float step;
+                const float off = number(to, r, c, &step) - bf16_at(from, r, c);
+                error += (double)(off * off);
+            }
+        }
+    CHECK_MSG(error < simple, "error %g, of plain rounding %g", error, simple);
+    printf("     squared error %.3f of that of plain rounding\n", error / simple);
+    rwkv7_model_close(plain);
+    rwkv7_model_close(q4);
+    rwkv7_runtime_close(rt);
+}
+
+static void test_threads(void)
+{
+    struct rwkv7_runtime *one = runtime(1), *three = runtime(3);
+    struct rwkv7_model *a = random_model(one, RWKV7_Q4), *b = random_model(three, RWKV7_Q4);
+    CHECK(memcmp(a->layers[1].ffn_key.data, b->layers[1].ffn_key.data, mat_bytes(&a->layers[1].ffn_key)) == 0);
+    CHECK(memcmp(a->outer.head.data, b->outer.head.data, mat_bytes(&a->outer.head)) == 0);
+    rwkv7_model_close(a);
+    rwkv7_model_close(b);
+    rwkv7_runtime_close(one);
+    rwkv7_runtime_close(three);
+}
+
+/* Integers have no NaN: the scale of the block becomes one, and so does every logit that it reaches. */
+static void test_nan(void)
+{
+    struct rwkv7_runtime *rt = runtime(1);
+    for (enum mat_type type = MAT_Q8; type <= MAT_Q4; type++) {
+        struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
+        ((uint16_t *)model->layers[1].output.data)[5] = 0x7fc0;
+        CHECK(model_quantise(model, type, NULL, NULL) == RWKV7_OK);
+        struct rwkv7_session *s = NULL;
+        CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+        struct rwkv7_error err = {0};
+        float logits[61];
+        const uint32_t id = 7;
+        CHECK(rwkv7_session_eval(s, &id, 1, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_ERR_NUMERIC);
+        CHECK_MSG(strstr(err.message, "layer 1"), "%s", err.message);
+        rwkv7_session_close(s);
+        rwkv7_model_close(model);
+    }
+    rwkv7_runtime_close(rt);
+}
+
+int main(void)
+{
+    RUN(test_q8);
+    RUN(test_q4);
+    RUN(test_threads);
+    RUN(test_nan);
+    return test_end();
+}
