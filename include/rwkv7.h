@@ -132,8 +132,16 @@ struct rwkv7_model_info {
 /* What becomes of the matrices while loading. With Q4, the head and the low-rank factors take 8 bits. */
 enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4 };
 
+/*
+ * The squared ReLU leaves most hidden units of trained models at zero, and decoding need not read the columns of ffn.value that
+ * belong to them, if these lie together in memory. AUTO: where weights are made into integers anyway; ON: always, which copies a
+ * quarter of the weights while loading; OFF: never. The results are the same.
+ */
+enum rwkv7_sparse { RWKV7_SPARSE_AUTO, RWKV7_SPARSE_ON, RWKV7_SPARSE_OFF };
+
 struct rwkv7_model_options {
     enum rwkv7_weights weights;
+    enum rwkv7_sparse sparse;
     /* Called now and then while loading takes long, with done <= total in bytes; may be NULL. */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
@@ -152,9 +160,17 @@ RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, co
                                                     const char *name, const struct rwkv7_model_options *opt,
                                                     struct rwkv7_model **out, struct rwkv7_error *err);
 
-/* A model of the given shape with seeded random weights of one type, for benchmarks and tests. */
+struct rwkv7_random_options {
+    enum rwkv7_type type;
+    enum rwkv7_sparse sparse;
+    float
+        ffn_density; /* this part of the hidden units of the channel mix is never zero, the others always are; 0: as it comes */
+    uint64_t seed;
+};
+
+/* A model of the given shape with random weights, for benchmarks and tests. */
 RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
-                                               enum rwkv7_type type, uint64_t seed, struct rwkv7_model **out,
+                                               const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
@@ -179,6 +195,8 @@ RWKV7_API enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, s
 /* dst becomes equal to src; both of the same model. */
 RWKV7_API void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src);
 RWKV7_API uint64_t rwkv7_session_tokens(const struct rwkv7_session *s); /* tokens evaluated since the start */
+/* The part of ffn.value that single tokens had to read, 0 .. 1, since this was asked last (see enum rwkv7_sparse). */
+RWKV7_API double rwkv7_session_density(struct rwkv7_session *s);
 
 enum rwkv7_logits {
     RWKV7_LOGITS_NONE, /* only update the state; the head is not evaluated */

@@ -38,7 +38,8 @@ struct args {
     const char *cpu;
     int math; /* enum rwkv7_math */
     int threads;
-    int type; /* 0: as stored, else 1 + enum rwkv7_type */
+    int sparse; /* enum rwkv7_sparse */
+    int type;   /* 0: as stored, else 1 + enum rwkv7_type */
     bool json;
 
     /* run */
@@ -56,6 +57,7 @@ struct args {
     const char *shape;
     struct count_list prompts, team; /* tokens per prefill; numbers of threads */
     int context, repetitions;
+    float ffn_density;
     bool csv;
 
     /* tokenize */

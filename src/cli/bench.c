@@ -157,8 +157,13 @@ static int open_model(struct engine *e, const struct args *args)
         return engine_open_model(e, args);
     if (!rwkv7_shape_named(args->shape, &shape))
         return complain_usage(args->command, "--shape needs one of 0.1b 0.4b 1.5b 2.9b 7.2b, not '%s'", args->shape);
-    const enum rwkv7_type type = args->type == 0 ? RWKV7_BF16 : (enum rwkv7_type)(args->type - 1);
-    if (rwkv7_model_random(e->runtime, &shape, type, 1, &e->model, &err) != RWKV7_OK)
+    const struct rwkv7_random_options random = {
+        .type = args->type == 0 ? RWKV7_BF16 : (enum rwkv7_type)(args->type - 1),
+        .sparse = (enum rwkv7_sparse)args->sparse,
+        .ffn_density = args->ffn_density,
+        .seed = 1,
+    };
+    if (rwkv7_model_random(e->runtime, &shape, &random, &e->model, &err) != RWKV7_OK)
         return report(&err);
     return DONE;
 }

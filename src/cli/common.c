@@ -184,7 +184,7 @@ static void show_loading(void *arg, uint64_t done, uint64_t total)
 
 int engine_open_model(struct engine *e, const struct args *args)
 {
-    struct rwkv7_model_options loading = {.progress = show_loading};
+    struct rwkv7_model_options loading = {.sparse = (enum rwkv7_sparse)args->sparse, .progress = show_loading};
     struct rwkv7_error err;
     char path[PATH_ROOM];
     size_t size;

@@ -25,10 +25,14 @@
 /* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
 enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_TYPES };
 
-/* A matrix [rows][cols], applied as y = W x: one row per output. Floats are row-major and dense, integers in tiles of rows. */
+/*
+ * A matrix [rows][cols], applied as y = W x: one row per output. Floats are row-major and dense, integers in tiles of rows. By column,
+ * floats are [cols][rows], integers as quants.h says.
+ */
 struct mat {
     enum mat_type type;
     int rows, cols;
+    bool by_column;
     const void *data; /* aligned to its element; integers to 64 bytes */
 };
 
@@ -61,6 +65,31 @@ typedef void quant_gemm_fn(float *y, size_t ldy, const struct mat *w, const stru
                            int end, void *scratch);
 size_t quant_scratch(int cols);
 
+/*
+ * The columns of a vector that are not zero, in 16 lists one after the other: list l is column[first[l]] .. column[first[l + 1] - 1],
+ * rising. For floats list l has the columns that are l modulo 16, for integers list 0 has all.
+ */
+struct active {
+    int32_t *column; /* [cols] */
+    int first[17];
+};
+void active_floats(struct active *a, const float *x, int cols);
+void active_quants(struct active *a, const struct quants *x, int cols);
+
+/*
+ * y = W x of a matrix by column, of which only the columns in `a` are read; the bits are those of gemv and quant_gemv, except that
+ * a -0 may be a +0. Rows [begin, end), of which begin is a multiple of 64, and end too or the last row.
+ */
+typedef void column_gemv_fn(float *y, const struct mat *w, const float *x, const struct active *a, int begin, int end);
+typedef void quant_column_gemv_fn(float *y, const struct mat *w, const struct quants *x, const struct active *a,
+                                  int begin, int end);
+/*
+ * For the products with many vectors: rows [begin, end) of a matrix by column as a matrix by row, made in `memory` of
+ * rows_of_columns_bytes(w, end - begin) bytes, aligned to 64; its row 0 is `begin`.
+ */
+struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory);
+size_t rows_of_columns_bytes(const struct mat *w, int rows);
+
 /* Vectors of one head, all [N]; see the equations in ../model/step.c. */
 struct head_in {
     const float *r, *w, *k, *v, *kk, *b;
@@ -76,6 +105,8 @@ struct kernels {
 
     quant_gemv_fn *quant_gemv[MAT_TYPES]; /* of MAT_Q8 and above */
     quant_gemm_fn *quant_gemm[MAT_TYPES];
+    column_gemv_fn *column_gemv[MAT_FLOATS];
+    quant_column_gemv_fn *quant_column_gemv[MAT_TYPES];
     /*
      * One vector of n numbers, per block of 256: most = max |x|; scale = most / 127; q = x * (127 / most) rounded to nearest, ties to
      * even; both are 0 where most < QUANT_LEAST. A block with a NaN or an infinity has a NaN for a scale and zeroes. Padding is zero.

@@ -75,6 +75,53 @@ static inline int quant_tiles(int rows)
     return (rows + QUANT_ROWS - 1) / QUANT_ROWS;
 }
 
+/*
+ * By column (struct mat, by_column): all rows of a column lie together, padded with zeroes to a multiple of 64, so that columns that
+ * are multiplied by zero need not be read. In this order, all on multiples of 64 bytes but for the last in Q4, on 32:
+ *     scale  uint16  [blocks][padded rows]
+ *     s      int8    [groups][padded rows]   Q4 only
+ *     q      Q8: int8 [cols][padded rows]
+ *            Q4: uint8 [cols][padded rows / 2]  q + 8 in 4 bits: of 16 rows the first 8 in the low, the others in the high halves
+ */
+#define QUANT_SECTION 64
+
+static inline size_t quant_padded_rows(int rows)
+{
+    return ((size_t)rows + QUANT_SECTION - 1) / QUANT_SECTION * QUANT_SECTION;
+}
+/* Bytes of one column, and of what comes before the first. */
+static inline size_t quant_column_bytes(enum mat_type type, int rows)
+{
+    return quant_padded_rows(rows) / (type == MAT_Q8 ? 1 : 2);
+}
+static inline size_t quant_columns_head(enum mat_type type, int rows, int cols)
+{
+    const size_t s = type == MAT_Q4 ? (size_t)quant_groups(cols) : 0;
+    return quant_padded_rows(rows) * ((size_t)quant_blocks(cols) * sizeof(uint16_t) + s);
+}
+
+struct quant_columns {
+    const uint16_t *scale; /* [blocks][padded rows] */
+    const int8_t *s;       /* [groups][padded rows]; Q4 */
+    const uint8_t *q;      /* [cols][quant_column_bytes] */
+};
+static inline struct quant_columns quant_columns(const struct mat *w)
+{
+    const uint8_t *at = w->data;
+    return (struct quant_columns){(const uint16_t *)(const void *)at,
+                                  (const int8_t *)at +
+                                      quant_padded_rows(w->rows) * (size_t)quant_blocks(w->cols) * sizeof(uint16_t),
+                                  at + quant_columns_head(w->type, w->rows, w->cols)};
+}
+
+/* Bytes of a matrix of integers. */
+static inline size_t quant_bytes(const struct mat *w)
+{
+    if (w->by_column)
+        return quant_columns_head(w->type, w->rows, w->cols) + (size_t)w->cols * quant_column_bytes(w->type, w->rows);
+    return (size_t)quant_tiles(w->rows) * quant_tile_bytes(w->type, w->cols);
+}
+
 struct quant_tile {
     const uint16_t *scale; /* [blocks][16] */
     const int8_t *s;       /* [groups][16]; Q4 */

@@ -232,6 +232,78 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
     }
 }
 
+/* ---------------------------------------------------------------------------------------------------------- by column */
+
+static void column_gemv(float *y, const struct mat *w, const float *x, const struct active *a, int begin, int end,
+                        float (*number)(const struct mat *w, size_t at))
+{
+    for (int i = begin; i < end; i++) {
+        float lanes[LANES] = {0};
+        for (int l = 0; l < LANES; l++)
+            for (int c = a->first[l]; c < a->first[l + 1]; c++) {
+                const int column = a->column[c];
+                lanes[l] = fmaf(number(w, (size_t)column * (size_t)w->rows + (size_t)i), x[column], lanes[l]);
+            }
+        y[i] = fold(lanes);
+    }
+}
+
+static float f32_number(const struct mat *w, size_t at)
+{
+    return ((const float *)w->data)[at];
+}
+static float f16_number(const struct mat *w, size_t at)
+{
+    return f16_to_f32(((const uint16_t *)w->data)[at]);
+}
+static float bf16_number(const struct mat *w, size_t at)
+{
+    return bf16_to_f32(((const uint16_t *)w->data)[at]);
+}
+
+static void column_gemv_f32_ref(float *y, const struct mat *w, const float *x, const struct active *a, int begin,
+                                int end)
+{
+    column_gemv(y, w, x, a, begin, end, f32_number);
+}
+static void column_gemv_f16_ref(float *y, const struct mat *w, const float *x, const struct active *a, int begin,
+                                int end)
+{
+    column_gemv(y, w, x, a, begin, end, f16_number);
+}
+static void column_gemv_bf16_ref(float *y, const struct mat *w, const float *x, const struct active *a, int begin,
+                                 int end)
+{
+    column_gemv(y, w, x, a, begin, end, bf16_number);
+}
+
+static void quant_column_gemv_ref(float *y, const struct mat *w, const struct quants *x, const struct active *a,
+                                  int begin, int end)
+{
+    const struct quant_columns columns = quant_columns(w);
+    const size_t stride = quant_column_bytes(w->type, w->rows), padded = quant_padded_rows(w->rows);
+    for (int i = begin; i < end; i++) {
+        float acc = 0.0f;
+        int c = a->first[0];
+        for (int b = 0; b < quant_blocks(w->cols); b++) {
+            int32_t isum = 0;
+            for (; c < a->first[1] && a->column[c] < (b + 1) * QUANT_BLOCK; c++) {
+                const int column = a->column[c];
+                const uint8_t *q = columns.q + (size_t)column * stride;
+                int number = (int8_t)q[w->type == MAT_Q8 ? i : 0];
+                if (w->type == MAT_Q4) {
+                    const int pair = q[i / 16 * 8 + i % 8];
+                    const int s = columns.s[(size_t)(column / QUANT_GROUP) * padded + (size_t)i];
+                    number = ((i % 16 < 8 ? pair & 15 : pair >> 4) - 8) * s;
+                }
+                isum += number * x->q[column];
+            }
+            acc = fmaf((float)isum, bf16_to_f32(columns.scale[(size_t)b * padded + (size_t)i]) * x->scale[b], acc);
+        }
+        y[i] = acc;
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------------- elementwise */
 
 /* mean and 1 / sqrt(var + eps), and d = x - mean left in `d` (which may be x). */
@@ -381,6 +453,11 @@ void kernels_init_ref(struct kernels *k)
     k->quant_gemv[MAT_Q4] = quant_gemv_ref;
     k->quant_gemm[MAT_Q8] = quant_gemm_ref;
     k->quant_gemm[MAT_Q4] = quant_gemm_ref;
+    k->column_gemv[MAT_F32] = column_gemv_f32_ref;
+    k->column_gemv[MAT_F16] = column_gemv_f16_ref;
+    k->column_gemv[MAT_BF16] = column_gemv_bf16_ref;
+    k->quant_column_gemv[MAT_Q8] = quant_column_gemv_ref;
+    k->quant_column_gemv[MAT_Q4] = quant_column_gemv_ref;
     k->quantize = quantize_ref;
     k->layer_norm = layer_norm_ref;
     k->shift = shift_ref;

@@ -143,8 +143,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
         model->head_eps = LN_EPS * (float)model->shape.head_size;
     if ((status = weights_bind(model, &spelling, opt, err)) != RWKV7_OK)
         goto fail;
-    if (opt && opt->weights != RWKV7_WEIGHTS_STORED &&
-        (status = model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err)) != RWKV7_OK)
+    if ((status = model_pack(model, opt, err)) != RWKV7_OK)
         goto fail;
     model->info.container = index->container;
     model->info.naming = names_describe(&spelling);
@@ -175,6 +174,16 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
     *out = NULL;
     const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
     return status == RWKV7_OK ? open_index(rt, index, name, opt, out, err) : status;
+}
+
+enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err)
+{
+    static const struct rwkv7_model_options defaults;
+    if (!opt)
+        opt = &defaults;
+    if (opt->weights != RWKV7_WEIGHTS_STORED)
+        return model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err);
+    return opt->sparse == RWKV7_SPARSE_ON ? model_turn_values(model, opt, err) : RWKV7_OK;
 }
 
 void model_count(struct rwkv7_model *model)
@@ -252,8 +261,8 @@ uint64_t model_fingerprint(const struct rwkv7_model *model)
             const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
             if (!m->data)
                 continue;
-            if (m->type >= MAT_FLOATS) {
-                hash = hash_bytes(hash, m->data, quant_tile_bytes(m->type, m->cols));
+            if (m->type >= MAT_FLOATS || m->by_column) {
+                hash = hash_bytes(hash, m->data, mat_bytes(m) < 4096 ? mat_bytes(m) : 4096);
                 continue;
             }
             /* The head of the first, middle and last row, as float32. */

@@ -119,15 +119,20 @@ uint64_t model_fingerprint(const struct rwkv7_model *model);
 
 /*
  * Replaces the matrices of floats by integers (quantise.c), all threads at work: `type` for the large ones of the layers, Q8 for the
- * low-rank factors and the head; the embedding, of which a token reads one row, stays.
+ * low-rank factors and the head; the embedding, of which a token reads one row, stays. opt: whether ffn.value is stored by column.
  */
 enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
                                  struct rwkv7_error *err);
+/* Stores ffn.value, of floats, by column. */
+enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
+                                    struct rwkv7_error *err);
+/* What the options ask for, after binding or filling: one of the two above, or nothing. */
+enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err);
 
 static inline size_t mat_bytes(const struct mat *m)
 {
     if (m->type >= MAT_FLOATS)
-        return (size_t)quant_tiles(m->rows) * quant_tile_bytes(m->type, m->cols);
+        return quant_bytes(m);
     return (size_t)m->rows * (size_t)m->cols * (m->type == MAT_F32 ? 4 : 2);
 }
 
@@ -141,7 +146,8 @@ struct rwkv7_session {
     struct rwkv7_model *model;
     float *state;
     uint64_t tokens;
-    struct step_work *step; /* buffers, made when first needed */
+    uint64_t columns, columns_read; /* of ffn.value in single tokens, since rwkv7_session_density */
+    struct step_work *step;         /* buffers, made when first needed */
     struct prefill_work *prefill;
 };
 

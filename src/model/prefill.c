@@ -55,8 +55,9 @@ static size_t lines(size_t floats)
     return (floats + 15) / 16 * 16;
 }
 
-static struct prefill_work *work_new(const struct rwkv7_shape *s, int room, int threads)
+static struct prefill_work *work_new(const struct rwkv7_model *model, int room, int threads)
 {
+    const struct rwkv7_shape *s = &model->shape;
     struct prefill_work *work = mem_alloc(1, sizeof *work);
     if (!work)
         return NULL;
@@ -65,7 +66,8 @@ static struct prefill_work *work_new(const struct rwkv7_shape *s, int room, int 
     const size_t hidden = lines(t * (size_t)s->ffn), head = lines(3 * (size_t)s->head_size);
     const int widest = s->ffn > s->channels ? s->ffn : s->channels;
     const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
-    const size_t scratch = lines(product_scratch(widest));
+    const size_t values = rows_of_columns_bytes(&model->layers[0].ffn_value, COLUMN_ROWS) / sizeof(float);
+    const size_t scratch = product_scratch(widest) + lines(values + 1);
     const size_t shift = lines((size_t)s->channels);
 
     size_t quants = quants_floats(widest, t);
@@ -106,7 +108,8 @@ struct product {
 };
 
 /* Rows of a matrix per chunk: a multiple of what gemm widens at a time. */
-#define ROWS_PER_CHUNK 32
+#define ROWS_PER_CHUNK 64
+_Static_assert(ROWS_PER_CHUNK <= COLUMN_ROWS, "one call for a chunk");
 #define TOKENS_PER_CHUNK 8
 
 typedef void after_fn(const struct prefill_job *job, const struct product *p, int begin, int end);
@@ -125,7 +128,8 @@ static void run_products(const struct prefill_job *job, struct pool *pool, int r
             begin -= chunks;
         const int from = begin * ROWS_PER_CHUNK;
         const int to = p->w->rows - from < ROWS_PER_CHUNK ? p->w->rows : from + ROWS_PER_CHUNK;
-        product_gemm(k, p->y, p->w, &p->x, job->count, from, to, job->work->scratch[rank]);
+        (p->w->by_column ? product_gemm_columns : product_gemm)(k, p->y, p->w, &p->x, job->count, from, to,
+                                                                job->work->scratch[rank]);
         if (after)
             after(job, p, from, to);
     }
@@ -358,7 +362,7 @@ enum rwkv7_status prefill_tokens(struct rwkv7_session *s, struct pool *pool, con
         s->prefill = NULL;
     }
     if (!s->prefill)
-        s->prefill = work_new(&model->shape, count, pool_threads(model->rt->pool));
+        s->prefill = work_new(model, count, pool_threads(model->rt->pool));
     if (!s->prefill)
         return fail_memory(err, "the buffers of a prompt");
 

@@ -138,16 +138,50 @@ static void store_group(enum mat_type type, const int8_t (*q)[ROWS], uint8_t *to
         }
 }
 
-/* rows: floats [16][cols] of the tile, of which `count` exist. to: quant_tile_bytes of zeroes. */
-static void quantise_tile(enum mat_type type, const float *rows, int count, int cols, uint8_t *to)
+static void store_tile(const struct mat *to, int tile, int block, const uint16_t *scale, const int8_t *s,
+                       const int8_t (*q)[ROWS])
 {
-    const size_t s_at = (size_t)quant_blocks(cols) * ROWS * sizeof(uint16_t), q_at = quant_head_bytes(type, cols);
+    const struct quant_tile t = quant_tile(to, tile);
+    const int groups = quant_groups_of(to->cols, block);
+    memcpy((uint16_t *)t.scale + block * ROWS, scale, ROWS * sizeof *scale);
+    if (to->type == MAT_Q4)
+        memcpy((int8_t *)t.s + block * GROUPS * ROWS, s, (size_t)groups * ROWS);
+    for (int g = 0; g < groups; g++)
+        store_group(to->type, q + g * GROUP,
+                    (uint8_t *)t.q + (size_t)(block * GROUPS + g) * quant_group_bytes(to->type));
+}
+
+/* The same in a matrix by column. */
+static void store_columns(const struct mat *to, int tile, int block, const uint16_t *scale, const int8_t *s,
+                          const int8_t (*q)[ROWS])
+{
+    const struct quant_columns columns = quant_columns(to);
+    const size_t padded = quant_padded_rows(to->rows), stride = quant_column_bytes(to->type, to->rows);
+    const size_t row = (size_t)tile * ROWS;
+    memcpy((uint16_t *)columns.scale + (size_t)block * padded + row, scale, ROWS * sizeof *scale);
+    for (int g = 0; to->type == MAT_Q4 && g < quant_groups_of(to->cols, block); g++)
+        memcpy((int8_t *)columns.s + (size_t)(block * GROUPS + g) * padded + row, s + g * ROWS, ROWS);
+    for (int c = 0; c < BLOCK && block * BLOCK + c < to->cols; c++) {
+        uint8_t *at = (uint8_t *)columns.q + (size_t)(block * BLOCK + c) * stride;
+        if (to->type == MAT_Q8)
+            memcpy(at + row, q[c], ROWS);
+        else
+            for (int r = 0; r < ROWS / 2; r++)
+                at[row / 2 + (size_t)r] = (uint8_t)((q[c][r] + 8) | (q[c][r + ROWS / 2] + 8) << 4);
+    }
+}
+
+/* rows: floats [16][cols] of the tile, of which `count` exist. The memory of `to` was zero. */
+static void quantise_tile(const struct mat *to, int tile, const float *rows, int count)
+{
+    const int cols = to->cols;
     float w[BLOCK][ROWS];
     int8_t q[BLOCK][ROWS];
     for (int b = 0; b < quant_blocks(cols); b++) {
         const int first = b * BLOCK, groups = quant_groups_of(cols, b);
         bool bad[ROWS] = {false};
         uint16_t scale[ROWS];
+        int8_t s[GROUPS * ROWS];
         memset(w, 0, sizeof w);
         for (int r = 0; r < count; r++)
             for (int c = 0; c < groups * GROUP && first + c < cols; c++) {
@@ -155,17 +189,13 @@ static void quantise_tile(enum mat_type type, const float *rows, int count, int 
                 bad[r] = bad[r] || !isfinite(x);
                 w[c][r] = isfinite(x) ? x : 0.0f;
             }
-        int8_t *s = (int8_t *)to + s_at + (size_t)(b * GROUPS) * ROWS;
-        if (type == MAT_Q8)
+        if (to->type == MAT_Q8)
             quantise_q8((const float(*)[ROWS])w, groups * GROUP, scale, q);
         else
             quantise_q4((const float(*)[ROWS])w, groups * GROUP, scale, s, q);
         for (int r = 0; r < ROWS; r++)
             scale[r] = bad[r] ? SCALE_NAN : scale[r];
-        memcpy(to + (size_t)b * sizeof scale, scale, sizeof scale);
-        for (int g = 0; g < groups; g++)
-            store_group(type, (const int8_t(*)[ROWS])q + g * GROUP,
-                        to + q_at + (size_t)(b * GROUPS + g) * quant_group_bytes(type));
+        (to->by_column ? store_columns : store_tile)(to, tile, b, scale, s, (const int8_t(*)[ROWS])q);
     }
 }
 
@@ -201,13 +231,11 @@ static void quantise_worker(void *arg, struct pool *pool, int rank)
             const size_t bytes = mat_bytes(from) / (size_t)from->rows;
             const uint8_t *source = (const uint8_t *)from->data + (size_t)row * bytes;
             job->model->rt->kernels.widen[from->type](job->rows[rank], source, count * from->cols);
-            quantise_tile(task->made.type, job->rows[rank], count, from->cols,
-                          (uint8_t *)task->made.data +
-                              (size_t)(tile - task->first) * quant_tile_bytes(task->made.type, from->cols));
+            quantise_tile(&task->made, tile - task->first, job->rows[rank], count);
             file_map_release(source, (size_t)count * bytes);
             job->finished += (uint64_t)count * bytes;
         }
-        if (rank == 0 && job->opt && job->opt->progress)
+        if (rank == 0 && job->opt->progress)
             job->opt->progress(job->opt->progress_arg, job->finished, job->total);
     }
 }
@@ -222,7 +250,9 @@ static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *
             continue;
         /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
         const bool fine = specs[i].kind == WEIGHT_FACTOR || m == &job->model->outer.head;
-        struct mat made = {fine ? MAT_Q8 : type, m->rows, m->cols, NULL};
+        struct mat made = {.type = fine ? MAT_Q8 : type, .rows = m->rows, .cols = m->cols};
+        made.by_column = job->opt->sparse != RWKV7_SPARSE_OFF && specs[i].offset == offsetof(struct layer, ffn_value) &&
+                         specs == layer_weights;
         if (!(made.data = model_block(job->model, mat_bytes(&made))))
             return fail_memory(err, "the quantised weights");
         job->tasks[job->count++] = (struct task){m, made, job->tiles};

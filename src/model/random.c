@@ -54,7 +54,19 @@ struct fill {
     size_t count;
     float spread; /* uniform in (-spread, spread) */
     uint64_t seed;
+    int cols;
+    float density; /* see row_offset; 0: without */
 };
+
+/*
+ * Added to the numbers of a row of ffn.key: with a bias of 1 in the norm before it, this moves the sum by 8 standard deviations up
+ * (for the part `density` of the rows) or down.
+ */
+static float row_offset(const struct fill *f, size_t row)
+{
+    const float place = (float)(nth(~f->seed, row) >> 40) * 0x1p-24f;
+    return f->density == 0 ? 0.0f : (place < f->density ? 8.0f : -8.0f) / (float)f->cols;
+}
 
 /* A float's upper half rounded to nearest even is its bfloat16; the values here are finite. */
 static uint16_t to_bf16(float x)
@@ -85,10 +97,14 @@ static void fill_range(const struct fill *f, size_t begin, size_t end)
     float *f32 = f->to;
     uint16_t *half = f->to;
     const float scale = f->spread / 32768.0f;
+    const size_t cols = (size_t)f->cols;
     uint64_t bits = 0;
+    float offset = 0;
     for (size_t i = begin; i < end; i++) {
         bits = i % 4 == 0 ? nth(f->seed, i / 4) : bits >> 16;
-        const float x = ((float)(int)(bits & 0xffff) - 32767.5f) * scale;
+        if (i == begin || i % cols == 0)
+            offset = row_offset(f, i / cols);
+        const float x = ((float)(int)(bits & 0xffff) - 32767.5f) * scale + offset;
         if (f->type == MAT_F32)
             f32[i] = x;
         else
@@ -120,8 +136,8 @@ static float inverse_root(int n)
 }
 
 static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct weight_spec *specs, size_t count,
-                                     int layer, void *record, enum rwkv7_type type, uint64_t seed,
-                                     struct rwkv7_error *err)
+                                     int layer, void *record, enum rwkv7_type type,
+                                     const struct rwkv7_random_options *opt, struct rwkv7_error *err)
 {
     const struct rwkv7_shape *s = &model->shape;
     for (size_t i = 0; i < count; i++) {
@@ -133,20 +149,25 @@ static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct wei
         void *data = model_block(model, n * (vector || type == RWKV7_F32 ? 4 : 2));
         if (!data)
             return fail_memory(err, "random weights");
-        const uint64_t own = mix(seed ^ mix((uint64_t)(layer + 1) << 32 | i));
+        const uint64_t own = mix(opt->seed ^ mix((uint64_t)(layer + 1) << 32 | i));
         if (vector) {
             float low, high, *x = data;
             vector_range(specs[i].blinkdl, &low, &high);
+            if (opt->ffn_density > 0 && strcmp(specs[i].blinkdl, "ln2.bias") == 0)
+                low = high = 1.0f;
             for (size_t j = 0; j < n; j++)
                 x[j] = low + (high - low) * ((float)(nth(own, j) >> 40) * 0x1p-24f);
             *(const float **)(void *)((char *)record + specs[i].offset) = x;
             model->info.type_parameters[RWKV7_F32] += n;
             continue;
         }
+        const bool is_key = strcmp(specs[i].blinkdl, "ffn.key.weight") == 0;
         /* A uniform number of standard deviation 1 / sqrt(cols) keeps the length of what it multiplies. */
-        struct fill f = {(enum mat_type)type, data, n, 1.7f * inverse_root(cols), own};
+        struct fill f = {(enum mat_type)type,          data, n, 1.7f * inverse_root(cols), own, cols,
+                         is_key ? opt->ffn_density : 0};
         pool_run(model->rt->pool, fill_worker, &f);
-        *(struct mat *)(void *)((char *)record + specs[i].offset) = (struct mat){(enum mat_type)type, rows, cols, data};
+        *(struct mat *)(void *)((char *)record + specs[i].offset) =
+            (struct mat){.type = (enum mat_type)type, .rows = rows, .cols = cols, .data = data};
         model->info.type_parameters[type] += n;
     }
     return RWKV7_OK;
@@ -175,19 +196,26 @@ static enum rwkv7_status check_memory(const struct rwkv7_shape *s, enum rwkv7_ty
                 1e-9 * (double)need, 1e-9 * (double)have);
 }
 
-enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape, enum rwkv7_type type,
-                                     uint64_t seed, struct rwkv7_model **out, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                     const struct rwkv7_random_options *opt, struct rwkv7_model **out,
+                                     struct rwkv7_error *err)
 {
     struct rwkv7_model *model = NULL;
     enum rwkv7_status status;
     *out = NULL;
-    if ((unsigned)type >= RWKV7_TYPES)
-        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)type);
+    if ((unsigned)opt->type >= RWKV7_TYPES)
+        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
+    if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
+        return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);
     if (shape->vocab < 1 || shape->layers < 1 || shape->heads < 1 || shape->head_size < 1 || shape->ffn < 1 ||
         shape->rank_w < 1 || shape->rank_a < 1 || shape->rank_g < 1 || (shape->layers > 1 && shape->rank_v < 1) ||
         shape->head_size > WKV_MAX_N || (int64_t)shape->heads * shape->head_size != shape->channels)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    const enum rwkv7_type made = type < RWKV7_Q8 ? type : RWKV7_BF16; /* quantised afterwards */
+    const enum rwkv7_type made = opt->type < RWKV7_Q8 ? opt->type : RWKV7_BF16; /* packed afterwards */
+    const struct rwkv7_model_options packing = {.weights = opt->type == RWKV7_Q8   ? RWKV7_WEIGHTS_Q8
+                                                           : opt->type == RWKV7_Q4 ? RWKV7_WEIGHTS_Q4
+                                                                                   : RWKV7_WEIGHTS_STORED,
+                                                .sparse = opt->sparse};
     if ((status = check_memory(shape, made, err)) || (status = model_new(rt, "(random)", &model, err)))
         return status;
     model->shape = *shape;
@@ -196,12 +224,12 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         status = fail_memory(err, "the model");
         goto fail;
     }
-    if ((status = fill_record(model, outer_weights, outer_weight_count, -1, &model->outer, made, seed, err)))
+    if ((status = fill_record(model, outer_weights, outer_weight_count, -1, &model->outer, made, opt, err)))
         goto fail;
     for (int i = 0; i < shape->layers; i++)
-        if ((status = fill_record(model, layer_weights, layer_weight_count, i, &model->layers[i], made, seed, err)))
+        if ((status = fill_record(model, layer_weights, layer_weight_count, i, &model->layers[i], made, opt, err)))
             goto fail;
-    if (type != made && (status = model_quantise(model, (enum mat_type)type, NULL, err)))
+    if ((status = model_pack(model, &packing, err)))
         goto fail;
     model->info.container = "memory";
     model->info.naming = "none";

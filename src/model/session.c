@@ -56,6 +56,13 @@ uint64_t rwkv7_session_tokens(const struct rwkv7_session *s)
     return s->tokens;
 }
 
+double rwkv7_session_density(struct rwkv7_session *s)
+{
+    const double density = s->columns ? (double)s->columns_read / (double)s->columns : 1.0;
+    s->columns = s->columns_read = 0;
+    return density;
+}
+
 /* [H][a][b] to [H][b][a]: between the key-first order of the kernels and the value-first order of the world. */
 static void turn_heads(float *to, const float *from, int heads, int n)
 {

@@ -42,6 +42,7 @@ struct own {
     float *kk, *b, *y;     /* [N] */
     struct quants many[6]; /* integers of the mixes; [0] has room for F numbers */
     struct quants few[4];  /* integers of the parts of low */
+    struct active active;  /* room for F columns */
 };
 
 /* Rounded up to whole cache lines, so that no two buffers share one. */
@@ -64,7 +65,7 @@ static size_t own_floats(const struct rwkv7_shape *s)
 {
     return 7 * lines(s->channels) + lines(low_floats(s)) + 3 * lines(s->head_size) + quants_floats(widest(s), 1) +
            5 * quants_floats(s->channels, 1) + quants_floats(s->rank_w, 1) + quants_floats(s->rank_a, 1) +
-           quants_floats(s->rank_v, 1) + quants_floats(s->rank_g, 1);
+           quants_floats(s->rank_v, 1) + quants_floats(s->rank_g, 1) + lines(s->ffn);
 }
 
 static struct own own_of(const struct step_work *work, const struct rwkv7_shape *s, int rank)
@@ -85,6 +86,7 @@ static struct own own_of(const struct step_work *work, const struct rwkv7_shape 
     const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
     for (int i = 0; i < 4; i++)
         o.few[i] = quants_at(at, ranks[i], 1), at += quants_floats(ranks[i], 1);
+    o.active.column = (int32_t *)(void *)at;
     return o;
 }
 
@@ -216,7 +218,34 @@ static void run_head(const struct step_job *job, const struct own *own, int laye
                 l->ln_x_bias + at, n, model->head_eps);
 }
 
-static void run_layer(struct step_job *job, struct pool *pool, int rank, const struct own *own, int layer)
+/* The same for a matrix by column: only the columns are read that v does not multiply by zero. */
+static void add_columns(const struct kernels *k, struct pool *pool, int rank, struct step_job *job, const struct mat *w,
+                        struct own *own)
+{
+    struct step_work *work = job->work;
+    const struct operand o = {work->hidden, own->many[0]};
+    int begin, end;
+    operand_quantise(k, &o, w->type, w->cols, 0, 1);
+    if (w->type < MAT_FLOATS)
+        active_floats(&own->active, o.x, w->cols);
+    else
+        active_quants(&own->active, &o.quants, w->cols);
+    if (rank == 0) {
+        job->s->columns += (uint64_t)w->cols;
+        job->s->columns_read += (uint64_t)own->active.first[16];
+    }
+    /* A chunk is a piece of every column: few and long ones. */
+    const int share = w->rows / (2 * pool_threads(pool)) / QUANT_SECTION * QUANT_SECTION;
+    while (pool_take(pool, w->rows, share < QUANT_SECTION ? QUANT_SECTION : share, &begin, &end)) {
+        if (w->type < MAT_FLOATS)
+            k->column_gemv[w->type](work->r, w, o.x, &own->active, begin, end);
+        else
+            k->quant_column_gemv[w->type](work->r, w, &o.quants, &own->active, begin, end);
+        k->add(work->x + begin, work->r + begin, end - begin);
+    }
+}
+
+static void run_layer(struct step_job *job, struct pool *pool, int rank, struct own *own, int layer)
 {
     const struct rwkv7_model *model = job->s->model;
     const struct rwkv7_shape *s = &model->shape;
@@ -281,7 +310,10 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, const s
     /* 5. x += Vf hidden */
     fixed_share(s->channels, rank, pool_threads(pool), &begin, &end);
     memcpy(state.ffn_prev + begin, own->u + begin, (size_t)(end - begin) * sizeof *own->u);
-    add_product(k, pool, work, &l->ffn_value, work->hidden, &own->many[0], work->r);
+    if (l->ffn_value.by_column)
+        add_columns(k, pool, rank, job, &l->ffn_value, own);
+    else
+        add_product(k, pool, work, &l->ffn_value, work->hidden, &own->many[0], work->r);
     pool_barrier(pool);
     if (rank == 0 && job->bad_layer < 0 && k->count_bad(work->x, s->channels) > 0)
         job->bad_layer = layer;
@@ -294,7 +326,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     const struct rwkv7_shape *s = &model->shape;
     const struct kernels *k = &model->rt->kernels;
     struct step_work *work = job->work;
-    const struct own own = own_of(work, s, rank);
+    struct own own = own_of(work, s, rank);
 
     if (rank == 0) {
         const struct mat *emb = &model->outer.emb;

@@ -165,7 +165,7 @@ static enum rwkv7_status bind_matrix(struct binding *b, const char *name, int ro
         snprintf(expected, sizeof expected, "[%llu,%llu]", (unsigned long long)first, (unsigned long long)second);
         return wrong_shape(b, t, expected);
     }
-    *out = (struct mat){type, rows, cols, t->data};
+    *out = (struct mat){.type = type, .rows = rows, .cols = cols, .data = t->data};
     b->model->info.type_parameters[type] += (uint64_t)rows * (uint64_t)cols;
     if (!turned && is_aligned(t->data, type))
         return RWKV7_OK;

@@ -30,11 +30,12 @@ static struct rwkv7_runtime *runtime(int threads, const char *cpu, enum rwkv7_ma
     return rt;
 }
 
-static struct rwkv7_model *load_as(struct rwkv7_runtime *rt, const char *path, enum rwkv7_weights weights)
+static struct rwkv7_model *load_as(struct rwkv7_runtime *rt, const char *path, enum rwkv7_weights weights,
+                                   enum rwkv7_sparse sparse)
 {
     struct rwkv7_error err;
     struct rwkv7_model *model = NULL;
-    const struct rwkv7_model_options opt = {.weights = weights};
+    const struct rwkv7_model_options opt = {.weights = weights, .sparse = sparse};
     if (rwkv7_model_open(rt, path, &opt, &model, &err) != RWKV7_OK) {
         fprintf(stderr, "model: %s\n", err.message);
         exit(1);
@@ -44,7 +45,7 @@ static struct rwkv7_model *load_as(struct rwkv7_runtime *rt, const char *path, e
 
 static struct rwkv7_model *load(struct rwkv7_runtime *rt, const char *path)
 {
-    return load_as(rt, path, RWKV7_WEIGHTS_STORED);
+    return load_as(rt, path, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_AUTO);
 }
 
 static struct rwkv7_session *session(struct rwkv7_model *model)
@@ -188,15 +189,17 @@ static float *run_chunks(struct rwkv7_model *model, const struct golden *g, int 
     return logits;
 }
 
-/* One reference run (tier and threads at their best, token by token); every other way must give the same bits. */
-static void check_same_bits(const struct golden *g, enum rwkv7_weights weights)
+/*
+ * One reference run (tier and threads at their best, token by token, ffn.value by row); every other way must give the same bits.
+ */
+static void check_same_bits(const struct golden *g, enum rwkv7_weights weights, enum rwkv7_sparse sparse)
 {
     static const int chunks[] = {1, 2, 3, 5, 8, 13, 31, 64};
     static const int threads[] = {1, 2, 3, 5};
     char tiers[128];
     struct snapshot want_end, end;
     struct rwkv7_runtime *rt = runtime(1, NULL, RWKV7_MATH_EXACT);
-    struct rwkv7_model *model = load_as(rt, g->model, weights);
+    struct rwkv7_model *model = load_as(rt, g->model, weights, RWKV7_SPARSE_OFF);
     const size_t bytes = (size_t)g->count * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof(float);
     float *want = run_chunks(model, g, 1, &want_end);
     rwkv7_model_close(model);
@@ -205,7 +208,7 @@ static void check_same_bits(const struct golden *g, enum rwkv7_weights weights)
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
         const size_t stride = threads[t] == 2 ? 1 : 3; /* every size of chunk with one team is enough */
         rt = runtime(threads[t], NULL, RWKV7_MATH_EXACT);
-        model = load_as(rt, g->model, weights);
+        model = load_as(rt, g->model, weights, sparse);
         for (size_t c = 0; c < sizeof chunks / sizeof chunks[0]; c += stride) {
             float *got = run_chunks(model, g, chunks[c], &end);
             CHECK_MSG(memcmp(got, want, bytes) == 0, "%s, weights %d: chunks of %d, %d threads", g->model, weights,
@@ -221,7 +224,7 @@ static void check_same_bits(const struct golden *g, enum rwkv7_weights weights)
     snprintf(tiers, sizeof tiers, "%s", rwkv7_runtime_cpus());
     for (char *tier = strtok(tiers, " "); tier; tier = strtok(NULL, " ")) {
         rt = runtime(2, tier, RWKV7_MATH_EXACT);
-        model = load_as(rt, g->model, weights);
+        model = load_as(rt, g->model, weights, sparse);
         for (int c = 1; c <= 64; c += 63) {
             float *got = run_chunks(model, g, c, &end);
             CHECK_MSG(memcmp(got, want, bytes) == 0, "%s, weights %d: tier %s, chunks of %d", g->model, weights, tier,
@@ -241,11 +244,14 @@ static void test_same_bits(void)
 {
     struct golden g;
     for (int i = 0; golden_open(i, &g); i++) {
-        check_same_bits(&g, RWKV7_WEIGHTS_STORED);
-        if (i < 2) { /* two sizes of heads; the type in the file no longer matters */
-            check_same_bits(&g, RWKV7_WEIGHTS_Q8);
-            check_same_bits(&g, RWKV7_WEIGHTS_Q4);
-        }
+        check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_OFF);
+        if (i < 3) /* f32, bf16, f16 */
+            check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_ON);
+        if (i < 2) /* two sizes of heads; the type in the file no longer matters */
+            for (enum rwkv7_sparse sparse = RWKV7_SPARSE_ON; sparse <= RWKV7_SPARSE_OFF; sparse++) {
+                check_same_bits(&g, RWKV7_WEIGHTS_Q8, sparse);
+                check_same_bits(&g, RWKV7_WEIGHTS_Q4, sparse);
+            }
         golden_close(&g);
     }
 }
@@ -258,7 +264,7 @@ static void test_quantised(void)
     struct golden g;
     for (int i = 0; golden_open(i, &g); i++) {
         for (enum rwkv7_weights weights = RWKV7_WEIGHTS_Q8; weights <= RWKV7_WEIGHTS_Q4; weights++) {
-            struct rwkv7_model *model = load_as(rt, g.model, weights);
+            struct rwkv7_model *model = load_as(rt, g.model, weights, RWKV7_SPARSE_AUTO);
             const size_t n = (size_t)g.count * (size_t)rwkv7_model_info(model)->shape.vocab;
             struct snapshot end;
             float *logits = run_chunks(model, &g, 64, &end), off = 0, all = 0;

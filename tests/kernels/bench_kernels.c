@@ -74,7 +74,7 @@ static void gemv_share(void *arg, struct pool *pool, int rank)
 {
     const struct bench *b = arg;
     const struct bench_case *c = b->what;
-    const struct mat w = {c->type, c->rows, c->cols, b->memory};
+    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
     int begin, end;
     (void)rank;
     while (pool_take(pool, c->rows, 256, &begin, &end))
@@ -91,7 +91,7 @@ static void gemm_share(void *arg, struct pool *pool, int rank)
 {
     const struct bench *b = arg;
     const struct bench_case *c = b->what;
-    const struct mat w = {c->type, c->rows, c->cols, b->memory};
+    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
     int begin, end;
     while (pool_take(pool, c->rows, 2 * GEMM_MAX_PANEL, &begin, &end))
         b->kernels->gemm[c->type](b->y, MAX_ROWS, &w, b->x, (size_t)c->cols, c->tokens, begin, end, b->scratch[rank]);

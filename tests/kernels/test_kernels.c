@@ -221,7 +221,7 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, bool wil
             half[i] = wild ? bits : tame;
         }
     }
-    return (struct mat){type, rows, cols, data};
+    return (struct mat){.type = type, .rows = rows, .cols = cols, .data = data};
 }
 
 /* Two copies of the same random numbers, so that what a product must not write can be compared too. */

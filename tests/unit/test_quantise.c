@@ -30,7 +30,8 @@ static struct rwkv7_runtime *runtime(int threads)
 static struct rwkv7_model *random_model(struct rwkv7_runtime *rt, enum rwkv7_type type)
 {
     struct rwkv7_model *model = NULL;
-    CHECK(rwkv7_model_random(rt, &shape, type, 3, &model, NULL) == RWKV7_OK);
+    const struct rwkv7_random_options opt = {.type = type, .sparse = RWKV7_SPARSE_OFF, .seed = 3};
+    CHECK(rwkv7_model_random(rt, &shape, &opt, &model, NULL) == RWKV7_OK);
     return model;
 }
 
@@ -147,7 +148,8 @@ static void test_nan(void)
     for (enum mat_type type = MAT_Q8; type <= MAT_Q4; type++) {
         struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
         ((uint16_t *)model->layers[1].output.data)[5] = 0x7fc0;
-        CHECK(model_quantise(model, type, NULL, NULL) == RWKV7_OK);
+        const struct rwkv7_model_options opt = {.sparse = RWKV7_SPARSE_ON};
+        CHECK(model_quantise(model, type, &opt, NULL) == RWKV7_OK);
         struct rwkv7_session *s = NULL;
         CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
         struct rwkv7_error err = {0};

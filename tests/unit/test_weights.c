@@ -283,8 +283,9 @@ static void test_random_model(void)
     CHECK(rwkv7_runtime_create(&opt, &one, NULL) == RWKV7_OK);
     for (int type = 0; type < RWKV7_TYPES; type++) {
         float x[100], y[100];
-        CHECK(rwkv7_model_random(rt, &shape, (enum rwkv7_type)type, 7, &a, NULL) == RWKV7_OK);
-        CHECK(rwkv7_model_random(one, &shape, (enum rwkv7_type)type, 7, &b, NULL) == RWKV7_OK);
+        const struct rwkv7_random_options random = {.type = (enum rwkv7_type)type, .seed = 7};
+        CHECK(rwkv7_model_random(rt, &shape, &random, &a, NULL) == RWKV7_OK);
+        CHECK(rwkv7_model_random(one, &shape, &random, &b, NULL) == RWKV7_OK);
         CHECK(rwkv7_session_create(a, &s, NULL) == RWKV7_OK);
         CHECK(rwkv7_session_eval(s, tokens, 4, RWKV7_LOGITS_LAST, x, NULL) == RWKV7_OK);
         rwkv7_session_close(s);
@@ -303,12 +304,13 @@ static void test_random_model(void)
     }
     struct rwkv7_error err;
     struct rwkv7_shape wrong = shape;
+    const struct rwkv7_random_options plain = {.type = RWKV7_F32, .seed = 7};
     wrong.heads = 3;
-    CHECK(rwkv7_model_random(rt, &wrong, RWKV7_F32, 7, &a, &err) == RWKV7_ERR_USAGE);
+    CHECK(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_USAGE);
     wrong = shape;
     wrong.vocab = 1 << 30;
     wrong.ffn = 1 << 30;
-    CHECK(rwkv7_model_random(rt, &wrong, RWKV7_F32, 7, &a, &err) == RWKV7_ERR_MEMORY && !a);
+    CHECK(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_MEMORY && !a);
     CHECK_MSG(strstr(err.message, "this machine has") != NULL, "%s", err.message);
     rwkv7_runtime_close(one);
     CHECK(!rwkv7_shape_named("3b", &wrong));
