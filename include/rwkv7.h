@@ -124,6 +124,7 @@ struct rwkv7_model_info {
     uint64_t weight_bytes;    /* bytes of weights held: mapped in place plus copies */
     uint64_t copied_bytes;    /* the part of weight_bytes that had to be copied (transposed, converted, misaligned) */
     uint64_t step_bytes;      /* bytes of weights and state read to evaluate one token, logits included */
+    uint64_t skipped_bytes;   /* the part of step_bytes that is only read as far as rwkv7_session_density says */
     uint64_t session_bytes;   /* one session's state */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */

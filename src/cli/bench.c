@@ -35,6 +35,7 @@ static struct spread spread_of(double *values, int count)
 /* What one model in one team of threads is measured with. */
 struct bench {
     const struct args *args;
+    float density; /* of hidden units, in random weights */
     struct engine *engine;
     struct rwkv7_session *session, *start; /* start: the state before decoding */
     uint32_t *tokens;                      /* random ids, enough for the longest measurement */
@@ -94,8 +95,11 @@ static int measure_decode(struct bench *b, int tokens, struct measurement *m)
     }
     if (code != DONE)
         return code;
+    const struct rwkv7_model_info *const info = rwkv7_model_info(b->engine->model);
     m->rate = spread_of(b->rates, b->args->repetitions);
     m->read = spread_of(b->reads, b->args->repetitions);
+    m->density = rwkv7_session_density(b->session);
+    m->bytes = (double)info->step_bytes - (1 - m->density) * (double)info->skipped_bytes;
     return DONE;
 }
 
@@ -107,7 +111,7 @@ static int measure_all(struct bench *b, struct bench_report *r)
     for (size_t i = 0; i <= args->prompts.count && code == DONE; i++) {
         struct measurement m = {.threads = threads, .decode = i == args->prompts.count};
         m.tokens = m.decode ? args->tokens : args->prompts.at[i];
-        if (m.tokens == 0)
+        if (m.tokens == 0 || (!m.decode && b->density < 1)) /* it makes no difference to prefill */
             continue;
         code = m.decode ? measure_decode(b, m.tokens, &m) : measure_prefill(b, m.tokens, &m);
         if (code == DONE)
@@ -149,7 +153,7 @@ static int prepare(struct bench *b)
     return DONE;
 }
 
-static int open_model(struct engine *e, const struct args *args)
+static int open_model(struct engine *e, const struct args *args, float density)
 {
     struct rwkv7_shape shape;
     struct rwkv7_error err;
@@ -160,7 +164,7 @@ static int open_model(struct engine *e, const struct args *args)
     const struct rwkv7_random_options random = {
         .type = args->type == 0 ? RWKV7_BF16 : (enum rwkv7_type)(args->type - 1),
         .sparse = (enum rwkv7_sparse)args->sparse,
-        .ffn_density = args->ffn_density,
+        .ffn_density = density,
         .seed = 1,
     };
     if (rwkv7_model_random(e->runtime, &shape, &random, &e->model, &err) != RWKV7_OK)
@@ -168,13 +172,13 @@ static int open_model(struct engine *e, const struct args *args)
     return DONE;
 }
 
-static int bench_team(const struct args *args, int threads, struct bench_report *r)
+static int bench_team(const struct args *args, int threads, float density, struct bench_report *r)
 {
     struct engine engine = {0};
-    struct bench b = {.args = args, .engine = &engine};
+    struct bench b = {.args = args, .density = density, .engine = &engine};
     int code = engine_open_runtime(&engine, args, threads);
     if (code == DONE)
-        code = open_model(&engine, args);
+        code = open_model(&engine, args, density);
     if (code == DONE)
         code = prepare(&b);
     if (code == DONE) {
@@ -200,7 +204,12 @@ int bench_command(const struct args *args)
     int code = DONE;
     if (args->json && args->csv)
         return complain_usage(args->command, "--json and --csv exclude each other");
-    for (size_t i = 0; i < args->team.count && code == DONE; i++)
-        code = bench_team(args, args->team.at[i], &r);
+    if (args->ffn_density < 1 && !args->shape)
+        return complain_usage(args->command, "--ffn-density needs --shape: a checkpoint has a density of its own");
+    for (size_t i = 0; i < args->team.count && code == DONE; i++) {
+        code = bench_team(args, args->team.at[i], 1, &r);
+        if (code == DONE && args->ffn_density < 1)
+            code = bench_team(args, args->team.at[i], args->ffn_density, &r);
+    }
     return bench_report_end(&r, code);
 }

@@ -13,6 +13,8 @@ struct measurement {
     bool decode;
     int threads;
     int tokens;         /* per repetition */
+    double density;     /* decode: part of ffn.value that was read */
+    double bytes;       /* decode: read per token */
     struct spread rate; /* tokens per second */
     struct spread read; /* decode: bytes per second that the machine could read between the repetitions */
 };

@@ -14,9 +14,9 @@ static const char *math_name(const struct bench_report *r)
 }
 
 /* Bytes per second that decoding reads. */
-static double read_rate(const struct bench_report *r, const struct measurement *m)
+static double read_rate(const struct measurement *m)
 {
-    return m->rate.median * (double)r->info->step_bytes;
+    return m->rate.median * m->bytes;
 }
 
 /* ------------------------------------------------------------------------------------------------------------ table */
@@ -29,16 +29,16 @@ static void table_begin(const struct bench_report *r)
            scaled_text((double)r->info->step_bytes, "B", step));
     printf("runs     %d of each: median, least, most; decoding after %d tokens\n\n", r->args->repetitions,
            r->args->context);
-    printf("threads  test            tok/s    least     most  ms/tok    GB/s  share of read GB/s (most)\n");
+    printf("threads  test            tok/s    least     most  ms/tok  density    GB/s  share of read GB/s (most)\n");
 }
 
-static void table_add(const struct bench_report *r, const struct measurement *m)
+static void table_add(const struct measurement *m)
 {
     printf("%7d  %-7s %5d %8.1f %8.1f %8.1f %7.2f", m->threads, m->decode ? "decode" : "prefill", m->tokens,
            m->rate.median, m->rate.least, m->rate.most, 1000 / m->rate.median);
     if (m->decode)
-        printf(" %7.1f  %4.0f%% of %.1f (%.1f)", 1e-9 * read_rate(r, m), 100 * read_rate(r, m) / m->read.median,
-               1e-9 * m->read.median, 1e-9 * m->read.most);
+        printf("  %7.2f %7.1f  %4.0f%% of %.1f (%.1f)", m->density, 1e-9 * read_rate(m),
+               100 * read_rate(m) / m->read.median, 1e-9 * m->read.median, 1e-9 * m->read.most);
     putchar('\n');
 }
 
@@ -56,7 +56,7 @@ static void csv_text(const char *text)
 static void csv_begin(void)
 {
     printf("model,types,parameters,kernels,math,threads,test,tokens,context,repetitions,tok_s,tok_s_least,tok_s_most,"
-           "bytes_per_token,bytes_s,read_bytes_s,read_bytes_s_most,read_share\n");
+           "density,bytes_per_token,bytes_s,read_bytes_s,read_bytes_s_most,read_share\n");
 }
 
 static void csv_add(const struct bench_report *r, const struct measurement *m)
@@ -69,10 +69,10 @@ static void csv_add(const struct bench_report *r, const struct measurement *m)
            m->threads, m->decode ? "decode" : "prefill", m->tokens, m->decode ? r->args->context : 0,
            r->args->repetitions, m->rate.median, m->rate.least, m->rate.most);
     if (m->decode)
-        printf(",%llu,%.0f,%.0f,%.0f,%.4f\n", (unsigned long long)r->info->step_bytes, read_rate(r, m), m->read.median,
-               m->read.most, read_rate(r, m) / m->read.median);
+        printf(",%.4f,%.0f,%.0f,%.0f,%.0f,%.4f\n", m->density, m->bytes, read_rate(m), m->read.median, m->read.most,
+               read_rate(m) / m->read.median);
     else
-        printf(",,,,,\n");
+        printf(",,,,,,\n");
 }
 
 /* ------------------------------------------------------------------------------------------------------------- JSON */
@@ -110,9 +110,11 @@ static void json_add(const struct bench_report *r, const struct measurement *m)
     json_spread(o, "tokens_per_second", &m->rate);
     if (m->decode) {
         cJSON_AddNumberToObject(o, "context", r->args->context);
-        cJSON_AddNumberToObject(o, "bytes_per_second", read_rate(r, m));
+        cJSON_AddNumberToObject(o, "density", m->density);
+        cJSON_AddNumberToObject(o, "bytes_per_token", m->bytes);
+        cJSON_AddNumberToObject(o, "bytes_per_second", read_rate(m));
         json_spread(o, "machine_bytes_per_second", &m->read);
-        cJSON_AddNumberToObject(o, "read_share", read_rate(r, m) / m->read.median);
+        cJSON_AddNumberToObject(o, "read_share", read_rate(m) / m->read.median);
     }
     cJSON_AddItemToArray(r->results, o);
 }
@@ -142,7 +144,7 @@ int bench_report_add(struct bench_report *r, const struct measurement *m)
 {
     switch (r->format) {
     case BENCH_TABLE:
-        table_add(r, m);
+        table_add(m);
         break;
     case BENCH_CSV:
         csv_add(r, m);

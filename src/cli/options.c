@@ -56,9 +56,9 @@ const struct option option_table[] = {
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
     {"vocab", 0, RUN | INFO | TOKENIZE, TEXT(vocab, "FILE"), NULL, "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
-    {"type", 0, RUN | LOGITS, CHOICE(type, TYPES), "stored", "q8, q4: make the weights integers while loading"},
-    {"sparse", 0, RUN | LOGITS | BENCH, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes; auto: in q8 and q4"},
-    {"type", 0, BENCH, CHOICE(type, TYPES), "stored", "the same; of random weights any, stored being bf16"},
+    {"type", 0, RUN | LOGITS, CHOICE(type, TYPES), "stored", "q8, q4: make the weights integers"},
+    {"sparse", 0, RUN | LOGITS | BENCH, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
+    {"type", 0, BENCH, CHOICE(type, TYPES), "stored", "q8, q4; of random weights any"},
 
     HEADING("Prompt", RUN),
     {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
@@ -87,7 +87,7 @@ const struct option option_table[] = {
     {"prompt", 'p', BENCH, COUNTS(prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
     {"tokens", 'n', BENCH, WHOLE(tokens, "N", 0, 1 << 24), "64", "tokens to decode; 0: none"},
     {"context", 0, BENCH, WHOLE(context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
-    {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0, 1), "0", "with --shape: part of hidden units that are not zero"},
+    {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0.01, 1), "1", "also decode with so many hidden units not zero"},
     {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "of each measurement, after a warm-up"},
 
     HEADING("Conversion", TOKENIZE),

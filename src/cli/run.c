@@ -143,7 +143,9 @@ static void print_start(const struct generation *g)
 static void print_summary(const struct generation *g)
 {
     const bool dim = terminal_colours();
-    const double bytes = (double)rwkv7_model_info(g->engine->model)->step_bytes * (double)g->evaluated;
+    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
+    const double skipped = (1 - rwkv7_session_density(g->session)) * (double)info->skipped_bytes;
+    const double bytes = ((double)info->step_bytes - skipped) * (double)g->evaluated;
     char memory[16];
 
     fprintf(stderr, "%sprompt %llu tokens", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens);

@@ -190,7 +190,7 @@ void model_count(struct rwkv7_model *model)
 {
     const struct rwkv7_shape *s = &model->shape;
     struct rwkv7_model_info *info = &model->info;
-    uint64_t vectors = 0, matrices = 0, parameters = 0;
+    uint64_t vectors = 0, matrices = 0, parameters = 0, columns = 0;
 
     for (int layer = -1; layer < s->layers; layer++) {
         const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
@@ -206,6 +206,7 @@ void model_count(struct rwkv7_model *model)
                 const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
                 parameters += (uint64_t)m->rows * (uint64_t)m->cols;
                 matrices += mat_bytes(m);
+                columns += m->by_column ? mat_bytes(m) : 0;
             }
         }
     }
@@ -215,6 +216,7 @@ void model_count(struct rwkv7_model *model)
     info->parameters = parameters;
     info->weight_bytes = matrices + vectors;
     info->session_bytes = state_floats(s) * sizeof(float);
+    info->skipped_bytes = columns;
     info->step_bytes = info->weight_bytes - mat_bytes(emb) + row + info->session_bytes;
 }
 

@@ -28,6 +28,18 @@ out_has '"repetitions":	3,'
 out_has '"test":	"prefill",'
 ok 'one result' [ "$(grep -c '"test"' "$work/out")" -eq 1 ]
 
+run rwkv7 bench --model "$model" --type q4 -p 8 -n 4 -r 1 -t 2
+exits 0
+silent
+out_has '^model .*q8 .*q4 '
+out_has '^ +2 +decode +4 .* (0\.[0-9]+|1\.00) +[0-9.]+ +[0-9]+% of '
+run rwkv7 bench --model "$model" --type f16
+exits 2
+err_has 'opened as stored, or as q8 or q4'
+run rwkv7 bench --model "$model" --ffn-density 0.5
+exits 2
+err_has '--ffn-density needs --shape'
+
 run rwkv7 bench --json --csv
 exits 2
 err_has 'exclude each other'
