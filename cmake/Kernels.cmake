@@ -2,10 +2,15 @@
 # any CPU of its architecture and looks (src/kernels/cpu.c) before it calls into one of these files.
 string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
 if(processor MATCHES "^(x86_64|amd64)$")
-  target_sources(rwkv7_objects PRIVATE src/kernels/avx2.c src/kernels/avx512.c)
-  set_source_files_properties(src/kernels/avx2.c PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma;-mf16c")
-  set_source_files_properties(src/kernels/avx512.c PROPERTIES COMPILE_OPTIONS
-    "-mavx2;-mfma;-mf16c;-mavx512f;-mavx512bw;-mavx512dq;-mavx512vl;-mprefer-vector-width=512")
+  target_sources(rwkv7_objects PRIVATE
+    src/kernels/avx2.c src/kernels/avxvnni.c src/kernels/avx512.c src/kernels/avx512vnni.c src/kernels/amx.c)
+  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+  set_source_files_properties(src/kernels/avx2.c PROPERTIES COMPILE_OPTIONS "${avx2}")
+  set_source_files_properties(src/kernels/avxvnni.c PROPERTIES COMPILE_OPTIONS "${avx2};-mavxvnni")
+  set_source_files_properties(src/kernels/avx512.c PROPERTIES COMPILE_OPTIONS "${avx512}")
+  set_source_files_properties(src/kernels/avx512vnni.c PROPERTIES COMPILE_OPTIONS "${avx512};-mavx512vnni")
+  set_source_files_properties(src/kernels/amx.c PROPERTIES COMPILE_OPTIONS "${avx512};-mamx-tile;-mamx-int8")
 elseif(processor MATCHES "^(aarch64|arm64)$")
   target_sources(rwkv7_objects PRIVATE src/kernels/neon.c)
 endif()

@@ -16,6 +16,7 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 #endif
@@ -308,6 +309,16 @@ uint64_t sys_peak_memory(void)
     return (uint64_t)usage.ru_maxrss; /* bytes */
 #else
     return (uint64_t)usage.ru_maxrss * 1024; /* KiB */
+#endif
+}
+
+bool sys_allow_tiles(void)
+{
+#if defined(__linux__) && defined(__x86_64__)
+    const long request = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM and XFEATURE_XTILEDATA, since Linux 5.16 */
+    return syscall(SYS_arch_prctl, request, tile_data) == 0;
+#else
+    return false;
 #endif
 }
 

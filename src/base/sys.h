@@ -50,6 +50,8 @@ int sys_physical_cores(void);
 uint64_t sys_physical_memory(void);
 /* The largest resident memory of this process so far, in bytes, mapped file pages included; 0 when unknown. */
 uint64_t sys_peak_memory(void);
+/* Asks for the tile registers of AMX, which Linux gives to a process on request; false when it may not use them. */
+bool sys_allow_tiles(void);
 /* Address space of `size` bytes that is backed lazily, with huge pages advised; NULL when out of memory. */
 void *sys_pages_alloc(size_t size);
 void sys_pages_free(void *p, size_t size);

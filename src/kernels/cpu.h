@@ -3,9 +3,12 @@
 #define KERNELS_CPU_H
 
 enum {
-    CPU_AVX2 = 1 << 0,   /* AVX2, FMA, F16C, and the upper halves of the registers are saved */
-    CPU_AVX512 = 1 << 1, /* F, BW, DQ, VL, and all of the 512-bit state is saved */
-    CPU_NEON = 1 << 2,   /* Advanced SIMD with fused multiply-add: every aarch64 */
+    CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C, and the upper halves of the registers are saved */
+    CPU_AVXVNNI = 1 << 1,    /* with AVX-VNNI: products of bytes, four at once */
+    CPU_AVX512 = 1 << 2,     /* F, BW, DQ, VL, and all of the 512-bit state is saved */
+    CPU_AVX512VNNI = 1 << 3, /* with AVX512_VNNI: the same, in 512 bits */
+    CPU_AMX = 1 << 4,        /* AMX of int8 and bf16, AVX512_BF16; and the system lets us have the tiles */
+    CPU_NEON = 1 << 5,       /* Advanced SIMD with fused multiply-add: every aarch64 */
 };
 
 unsigned cpu_features(void);

@@ -1,0 +1,184 @@
+/*
+ * amx.c - products of matrices of integers with many vectors, in the tile registers of AMX.
+ *
+ * One instruction multiplies 16 vectors by 16 rows over 64 columns and adds the exact sums to a tile of 16 x 16 integers. Vectors
+ * make a tile as they lie in memory, 16 lines of 64 bytes; so do 64 columns of 16 rows of a Q8 matrix (quants.h), while Q4 is
+ * unpacked once for all vectors of a call. Two tiles of vectors by two of rows use all registers and load each tile for two products.
+ *
+ * Tiles cannot be scaled, so the sums of every block of 256 columns go through memory. This costs little, because 64 vectors by 64
+ * rows of accumulators, the sums of a block and its operands stay near the first-level cache. The arithmetic is that of ref.c.
+ *
+ * Where vectors do not fill their last tile it begins earlier, so that some are computed twice, with the same result. Fewer than 16
+ * vectors make shorter tiles.
+ */
+#include <string.h>
+
+#include "kernels/amx_tiles.h"
+#include "kernels/kernels.h"
+#include "kernels/quants.h"
+
+enum {
+    GROUP = 4, /* tiles of vectors, and of rows, that are accumulated at a time */
+    STEP = 64, /* columns of one instruction */
+    STEP_ROWS = STEP * QUANT_ROWS,
+    TILE = AMX_LINES * QUANT_ROWS, /* sums in a tile */
+};
+_Static_assert(GROUP *QUANT_ROWS == QUANT_PANEL, "a group of rows is a panel");
+_Static_assert((GROUP * GROUP + 4) * TILE * sizeof(float) <= QUANT_REST, "scratch memory is large enough");
+
+/* A tile of rows. */
+struct rows {
+    const int8_t *q;       /* [steps][16][16][4], with s multiplied in */
+    const uint16_t *scale; /* [blocks][16] */
+    int first;
+    __mmask16 wanted;
+};
+
+/* sums [2 of vectors][2 of rows][16][16] over `steps` times 64 columns. */
+static inline void multiply(int32_t *sums, const int8_t *x0, const int8_t *x1, size_t stride, const int8_t *w0,
+                            const int8_t *w1, int steps)
+{
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int i = 0; i < steps; i++) {
+        _tile_loadd(6, w0 + i * STEP_ROWS, 64);
+        _tile_loadd(4, x0 + i * STEP, stride);
+        _tile_dpbssd(0, 4, 6);
+        _tile_loadd(7, w1 + i * STEP_ROWS, 64);
+        _tile_dpbssd(1, 4, 7);
+        _tile_loadd(5, x1 + i * STEP, stride);
+        _tile_dpbssd(2, 5, 6);
+        _tile_dpbssd(3, 5, 7);
+    }
+    _tile_stored(0, sums, 64);
+    _tile_stored(1, sums + TILE, 64);
+    _tile_stored(2, sums + 2 * TILE, 64);
+    _tile_stored(3, sums + 3 * TILE, 64);
+}
+
+/* acc [lines][16] = fma(sums, scale of w * scale of x, acc) */
+static inline void accumulate(float *acc, const int32_t *sums, const uint16_t *w_scale, const float *x_scale,
+                              size_t blocks, int lines)
+{
+    const __m256i half = _mm256_loadu_si256((const void *)w_scale);
+    const __m512 rows = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    for (int t = 0; t < lines; t++) {
+        const __m512 scale = _mm512_mul_ps(rows, _mm512_set1_ps(x_scale[(size_t)t * blocks]));
+        const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16 * t));
+        _mm512_store_ps(acc + 16 * t, _mm512_fmadd_ps(sum, scale, _mm512_load_ps(acc + 16 * t)));
+    }
+}
+
+/*
+ * A group of `lines` x `count` vectors by a panel; their tiles begin at vector at[i]. memory: acc [GROUP][GROUP][16][16], then sums.
+ * lines is a constant where inlined.
+ */
+static inline __attribute__((always_inline)) void multiply_group(float *y, size_t ldy, const struct rows *rows,
+                                                                 int row_tiles, const struct quants *x, const int *at,
+                                                                 int tiles, int cols, int lines, float *memory)
+{
+    const size_t stride = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols);
+    float(*const acc)[GROUP][TILE] = (float(*)[GROUP][TILE])(void *)memory;
+    int32_t *const sums = (int32_t *)(void *)(memory + GROUP * GROUP * TILE);
+
+    memset(acc, 0, GROUP * sizeof *acc);
+    for (int b = 0; b < (int)blocks; b++)
+        for (int r = 0; r < row_tiles; r += 2)
+            for (int t = 0; t < tiles; t += 2) {
+                const size_t column = (size_t)b * QUANT_BLOCK, row = column * QUANT_ROWS;
+                multiply(sums, x->q + (size_t)at[t] * stride + column, x->q + (size_t)at[t + 1] * stride + column,
+                         stride, rows[r].q + row, rows[r + 1].q + row, quant_groups_of(cols, b) * QUANT_GROUP / STEP);
+                for (int i = 0; i < 4; i++)
+                    accumulate(acc[t + i / 2][r + i % 2], sums + i * TILE, rows[r + i % 2].scale + b * QUANT_ROWS,
+                               x->scale + (size_t)at[t + i / 2] * blocks + b, blocks, lines);
+            }
+    for (int t = 0; t < tiles; t++)
+        for (int line = 0; line < lines; line++)
+            for (int r = 0; r < row_tiles; r++)
+                _mm512_mask_storeu_ps(y + (size_t)(at[t] + line) * ldy + rows[r].first, rows[r].wanted,
+                                      _mm512_load_ps(acc[t][r] + 16 * line));
+}
+
+/* The integers of a Q4 tile in the order of Q8, times s. */
+static void unpack(int8_t *out, const struct quant_tile *tile, int groups)
+{
+    const __m512i even = _mm512_set1_epi16(0x000f), odd = _mm512_set1_epi16(0x0f00), low = _mm512_set1_epi16(0x00ff);
+    for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
+        const __m512i s = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(tile->s + g * QUANT_ROWS)));
+        /* s in every 16 bits; 8 s, to be taken back, in every byte */
+        const __m512i s16 = _mm512_or_si512(_mm512_slli_epi32(s, 16), _mm512_and_si512(s, _mm512_set1_epi32(0xffff)));
+        const __m512i s8 =
+            _mm512_or_si512(_mm512_slli_epi16(s16, 11), _mm512_and_si512(_mm512_slli_epi16(s16, 3), low));
+        for (int i = 0; i < 4; i++) {
+            __m512i q = _mm512_loadu_si512(tile->q + (size_t)g * quant_group_bytes(MAT_Q4) + 64 * i);
+            for (int half = 0; half < 2; half++, q = _mm512_srli_epi16(q, 4)) {
+                /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
+                const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, even), s16);
+                const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, odd), s16);
+                const __m512i both = _mm512_or_si512(_mm512_and_si512(first, low), second);
+                _mm512_storeu_si512(out + 64 * (i + 4 * half), _mm512_sub_epi8(both, s8));
+            }
+        }
+    }
+}
+
+/* Rows [16 tile, 16 tile + 16) of [begin, end). unpacked: memory of a tile, for Q4. */
+static struct rows rows_of(const struct mat *w, int tile, int begin, int end, int8_t *unpacked)
+{
+    const struct quant_tile at = quant_tile(w, tile);
+    const int first = tile * QUANT_ROWS;
+    struct rows rows = {(const int8_t *)at.q, at.scale, first, 0xffff};
+    if (first < begin)
+        rows.wanted &= (__mmask16)(0xffff << (begin - first));
+    if (end - first < QUANT_ROWS)
+        rows.wanted &= (__mmask16)(0xffff >> (first + QUANT_ROWS - end));
+    if (w->type == MAT_Q4) {
+        unpack(unpacked, &at, quant_groups(w->cols));
+        rows.q = unpacked;
+    }
+    return rows;
+}
+
+static void quant_gemm_amx(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                           int end, void *scratch)
+{
+    const int lines = tokens < AMX_LINES ? tokens : AMX_LINES, tiles = (tokens + AMX_LINES - 1) / AMX_LINES;
+    int8_t *const unpacked = scratch;
+    float *const memory = (float *)(void *)(unpacked + (size_t)QUANT_PANEL * (size_t)quant_cols(w->cols));
+
+    if (tokens == 0)
+        return;
+    amx_configure(lines);
+    for (int first = begin / QUANT_ROWS; first * QUANT_ROWS < end; first += GROUP) {
+        struct rows rows[GROUP];
+        int count = quant_tiles(end) - first;
+        count = count < GROUP ? count : GROUP;
+        for (int r = 0; r < count; r++)
+            rows[r] =
+                rows_of(w, first + r, begin, end, unpacked + (size_t)(r * QUANT_ROWS) * (size_t)quant_cols(w->cols));
+        for (int r = count; r < GROUP; r++)
+            rows[r] = rows[count - 1];
+        amx_written();
+        for (int t = 0; t < tiles; t += GROUP) {
+            int at[GROUP];
+            for (int i = 0; i < GROUP; i++) {
+                const int from = (t + i) * AMX_LINES;
+                at[i] = from < tokens - lines ? from : tokens - lines;
+            }
+            const int some = tiles - t < GROUP ? tiles - t : GROUP;
+            if (lines == AMX_LINES)
+                multiply_group(y, ldy, rows, count, x, at, some, w->cols, AMX_LINES, memory);
+            else
+                multiply_group(y, ldy, rows, count, x, at, some, w->cols, lines, memory);
+        }
+    }
+    _tile_release();
+}
+
+void kernels_init_amx(struct kernels *k)
+{
+    k->quant_gemm[MAT_Q8] = quant_gemm_amx;
+    k->quant_gemm[MAT_Q4] = quant_gemm_amx;
+}
