@@ -3,3 +3,7 @@ foreach(cases cli_bench cli_logits cli_models cli_options cli_pipes cli_run cli_
   add_test(NAME ${cases} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/cli.sh ${cases}
                                  ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:rwkv7_cli>)
 endforeach()
+
+# The comparison with other programs, against stubs.
+add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
+                              ${PROJECT_SOURCE_DIR}/scripts/compare.sh)
