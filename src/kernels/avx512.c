@@ -1,4 +1,14 @@
-/* avx512.c - the kernels of lanes.h in the registers of lanes_avx512.h. */
+/* avx512.c - the kernels of lanes.h and lanes_quants.h in the registers of lanes_avx512.h. */
 #include "kernels/lanes_avx512.h"
 
+#include "kernels/dots_avx512.h"
+
 #include "kernels/lanes.h"
+
+#include "kernels/lanes_quants.h"
+
+void kernels_init_avx512(struct kernels *k)
+{
+    lanes_init(k);
+    quants_init(k);
+}

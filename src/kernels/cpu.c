@@ -54,9 +54,46 @@ unsigned cpu_features(void)
 
 #elif defined(__aarch64__)
 
+/* No instruction that any program may use says what the CPU can do; the operating system does. */
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+static unsigned products_of_bytes(void)
+{
+    const unsigned long asimddp = 1ul << 20; /* AT_HWCAP */
+    const unsigned long i8mm = 1ul << 13;    /* AT_HWCAP2 */
+    return (getauxval(AT_HWCAP) & asimddp ? CPU_DOTPROD : 0u) | (getauxval(AT_HWCAP2) & i8mm ? CPU_I8MM : 0u);
+}
+
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static int is_set(const char *name)
+{
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
+}
+
+static unsigned products_of_bytes(void)
+{
+    return (is_set("hw.optional.arm.FEAT_DotProd") ? CPU_DOTPROD : 0u) |
+           (is_set("hw.optional.arm.FEAT_I8MM") ? CPU_I8MM : 0u);
+}
+
+#else
+
+static unsigned products_of_bytes(void)
+{
+    return 0;
+}
+
+#endif
+
 unsigned cpu_features(void)
 {
-    return CPU_NEON;
+    const unsigned products = products_of_bytes();
+    return CPU_NEON | (products & CPU_DOTPROD ? products : 0u);
 }
 
 #else

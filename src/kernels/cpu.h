@@ -9,6 +9,8 @@ enum {
     CPU_AVX512VNNI = 1 << 3, /* with AVX512_VNNI: the same, in 512 bits */
     CPU_AMX = 1 << 4,        /* AMX of int8 and bf16, AVX512_BF16; and the system lets us have the tiles */
     CPU_NEON = 1 << 5,       /* Advanced SIMD with fused multiply-add: every aarch64 */
+    CPU_DOTPROD = 1 << 6,    /* dot products of bytes */
+    CPU_I8MM = 1 << 7,       /* and products of small matrices of bytes */
 };
 
 unsigned cpu_features(void);

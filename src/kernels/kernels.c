@@ -10,7 +10,7 @@
 #error "compiled with the flags of an instruction set: this file runs on every CPU"
 #endif
 
-/* Tiers from narrow to wide. A tier needs all tiers above it in this list, except those of other architectures. */
+/* Tiers from narrow to wide. One that the CPU lacks is skipped; those below it build on what is there. */
 static const struct {
     const char *name;
     unsigned needs;
@@ -19,9 +19,14 @@ static const struct {
     {"ref", 0, kernels_init_ref},
 #if defined(__x86_64__)
     {"avx2", CPU_AVX2, kernels_init_avx2},
+    {"avxvnni", CPU_AVXVNNI, kernels_init_avxvnni},
     {"avx512", CPU_AVX512, kernels_init_avx512},
+    {"avx512vnni", CPU_AVX512VNNI, kernels_init_avx512vnni},
+    {"amx", CPU_AMX, kernels_init_amx},
 #elif defined(__aarch64__)
     {"neon", CPU_NEON, kernels_init_neon},
+    {"dotprod", CPU_DOTPROD, kernels_init_dotprod},
+    {"i8mm", CPU_I8MM, kernels_init_i8mm},
 #endif
 };
 #define TIER_COUNT ((int)(sizeof tiers / sizeof tiers[0]))

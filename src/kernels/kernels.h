@@ -180,8 +180,13 @@ const char *kernels_supported(int index);
 /* One per file: overrides what it does better than those before it. Called only by kernels_init. */
 void kernels_init_ref(struct kernels *k);
 void kernels_init_avx2(struct kernels *k);
+void kernels_init_avxvnni(struct kernels *k);
 void kernels_init_avx512(struct kernels *k);
+void kernels_init_avx512vnni(struct kernels *k);
+void kernels_init_amx(struct kernels *k);
 void kernels_init_neon(struct kernels *k);
+void kernels_init_dotprod(struct kernels *k);
+void kernels_init_i8mm(struct kernels *k);
 
 /*
  * For the files that widen panels of rows into the scratch memory of gemm: how many rows of so many columns make a panel of about

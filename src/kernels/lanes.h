@@ -272,7 +272,7 @@ static void head_out(float *out, const float *y, const float *r, const float *k,
 
 #include "kernels/lanes_products.h"
 
-void LANES_INIT(struct kernels *k)
+static void lanes_init(struct kernels *k)
 {
     k->gemv[MAT_F32] = gemv_f32;
     k->gemv[MAT_F16] = gemv_f16;

@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LANES_INIT kernels_init_avx2
 #define GEMV_ROWS 4 /* eight accumulators of the sixteen registers */
 #define GEMM_ROWS 4 /* a tile of 4 x 3 accumulators of one register each */
 #define GEMM_TOKENS 3
@@ -158,6 +157,14 @@ static inline v16 v_scale(v16 x, v16 n)
 {
     return (v16){v_scale8(x.l, n.l), v_scale8(x.h, n.h)};
 }
+/* The largest lane; no lane is a NaN. */
+static inline float v_fold_max(v16 x)
+{
+    const __m256 eight = _mm256_max_ps(x.l, x.h);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
 /* The halving tree of the contract. */
 static inline float v_fold(v16 x)
 {
@@ -179,6 +186,32 @@ static inline void v_fold_rows(float *y, const v16 *acc)
         _mm256_add_ps(_mm256_shuffle_ps(quarter[0], quarter[1], 0x44), _mm256_shuffle_ps(quarter[0], quarter[1], 0xee));
     const __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two, two, 0x08), _mm256_shuffle_ps(two, two, 0x0d));
     _mm_storeu_ps(y, _mm_movelh_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps(one, 1)));
+}
+
+/* Sixteen 32-bit integers. */
+typedef struct {
+    __m256i l, h;
+} n16;
+
+static inline n16 n_set(int x)
+{
+    return (n16){_mm256_set1_epi32(x), _mm256_set1_epi32(x)};
+}
+static inline n16 n_zero(void)
+{
+    return n_set(0);
+}
+static inline v16 v_from_ints(n16 x)
+{
+    return (v16){_mm256_cvtepi32_ps(x.l), _mm256_cvtepi32_ps(x.h)};
+}
+/* 32 whole numbers within -128 .. 127 as bytes. */
+static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
+{
+    const __m256i a = _mm256_packs_epi32(_mm256_cvtps_epi32(l.l), _mm256_cvtps_epi32(l.h));
+    const __m256i b = _mm256_packs_epi32(_mm256_cvtps_epi32(h.l), _mm256_cvtps_epi32(h.h));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packing works within halves */
+    _mm256_storeu_si256((void *)p, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), order));
 }
 
 #endif

@@ -5,7 +5,6 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define LANES_INIT kernels_init_avx512
 #define GEMV_ROWS 8 /* rows in flight: eight streams from memory */
 #define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
 #define GEMM_TOKENS 6
@@ -132,6 +131,11 @@ static inline v16 v_scale(v16 x, v16 n)
     x = _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
     return _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
 }
+/* The largest lane; no lane is a NaN. */
+static inline float v_fold_max(v16 x)
+{
+    return _mm512_reduce_max_ps(x);
+}
 /* The halving tree of the contract. */
 static inline float v_fold(v16 x)
 {
@@ -155,6 +159,28 @@ static inline void v_fold_rows(float *y, const v16 *acc)
     const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(two, two, 0x08), _mm512_shuffle_ps(two, two, 0x0d));
     const __m512i order = _mm512_setr_epi32(0, 1, 8, 9, 4, 5, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
     _mm256_storeu_ps(y, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, one)));
+}
+
+/* Sixteen 32-bit integers. */
+typedef __m512i n16;
+
+static inline n16 n_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+static inline n16 n_set(int x)
+{
+    return _mm512_set1_epi32(x);
+}
+static inline v16 v_from_ints(n16 x)
+{
+    return _mm512_cvtepi32_ps(x);
+}
+/* 32 whole numbers within -128 .. 127 as bytes. */
+static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
+{
+    _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(l)));
+    _mm_storeu_si128((void *)(p + 16), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(h)));
 }
 
 #endif

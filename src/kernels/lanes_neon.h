@@ -6,7 +6,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#define LANES_INIT kernels_init_neon
 #define GEMV_ROWS 4 /* sixteen accumulators of the thirty-two registers */
 #define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
 #define GEMM_TOKENS 6
@@ -153,6 +152,11 @@ static inline v16 v_scale(v16 x, v16 n)
 {
     V_EACH(v_scale4(x.q[i], n.q[i]));
 }
+/* The largest lane; no lane is a NaN. */
+static inline float v_fold_max(v16 x)
+{
+    return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.q[0], x.q[1]), vmaxq_f32(x.q[2], x.q[3])));
+}
 /* The halving tree of the contract. */
 static inline float v_fold(v16 x)
 {
@@ -170,6 +174,66 @@ static inline void v_fold_rows(float *y, const v16 *acc)
         two[r] = vaddq_f32(vcombine_f32(vget_low_f32(four[2 * r]), vget_low_f32(four[2 * r + 1])),
                            vcombine_f32(vget_high_f32(four[2 * r]), vget_high_f32(four[2 * r + 1])));
     vst1q_f32(y, vpaddq_f32(two[0], two[1]));
+}
+
+/* Sixteen 32-bit integers. */
+typedef struct {
+    int32x4_t q[4];
+} n16;
+
+static inline n16 n_set(int x)
+{
+    const int32x4_t four = vdupq_n_s32(x);
+    return (n16){{four, four, four, four}};
+}
+static inline n16 n_zero(void)
+{
+    return n_set(0);
+}
+static inline v16 v_from_ints(n16 x)
+{
+    V_EACH(vcvtq_f32_s32(x.q[i]));
+}
+static inline int8x16_t v_bytes(v16 x)
+{
+    const int16x8_t l = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q[0])), vmovn_s32(vcvtnq_s32_f32(x.q[1])));
+    const int16x8_t h = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q[2])), vmovn_s32(vcvtnq_s32_f32(x.q[3])));
+    return vcombine_s8(vmovn_s16(l), vmovn_s16(h));
+}
+/* 32 whole numbers within -128 .. 127 as bytes. */
+static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
+{
+    vst1q_s8(p, v_bytes(l));
+    vst1q_s8(p + 16, v_bytes(h));
+}
+
+/* Sixteen bytes as integers. */
+static inline n16 n_load_bytes(const int8_t *p)
+{
+    const int8x16_t x = vld1q_s8(p);
+    const int16x8_t l = vmovl_s8(vget_low_s8(x)), h = vmovl_high_s8(x);
+    return (n16){{vmovl_s16(vget_low_s16(l)), vmovl_high_s16(l), vmovl_s16(vget_low_s16(h)), vmovl_high_s16(h)}};
+}
+
+/* What dots_neon.h and dots_dotprod.h have in common: 64 bytes of weights, and 4 of a vector, 4 times. Their sums start at zero. */
+typedef struct {
+    int8x16_t q[4]; /* of 4 rows each */
+} w64;
+typedef int8x16_t x4;
+
+static inline w64 w_load(const void *p)
+{
+    const int8_t *from = p;
+    return (w64){{vld1q_s8(from), vld1q_s8(from + 16), vld1q_s8(from + 32), vld1q_s8(from + 48)}};
+}
+static inline x4 x_load(const int8_t *p)
+{
+    return vreinterpretq_s8_s32(vld1q_dup_s32((const void *)p));
+}
+static inline n16 n_start(int sum)
+{
+    (void)sum;
+    return n_zero();
 }
 
 #endif

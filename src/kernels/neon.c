@@ -1,4 +1,14 @@
-/* neon.c - the kernels of lanes.h in the registers of lanes_neon.h. */
+/* neon.c - the kernels of lanes.h and lanes_quants.h in the registers of lanes_neon.h. */
 #include "kernels/lanes_neon.h"
 
+#include "kernels/dots_neon.h"
+
 #include "kernels/lanes.h"
+
+#include "kernels/lanes_quants.h"
+
+void kernels_init_neon(struct kernels *k)
+{
+    lanes_init(k);
+    quants_init(k);
+}

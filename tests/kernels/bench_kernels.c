@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/sys.h"
-#include "kernels/kernels.h"
+#include "kernels/quants.h"
 
 #define ROUNDS 9
 #define SAMPLE 0.02 /* seconds at least */
@@ -24,8 +24,9 @@
 #define MAX_COLS 8192
 #define MAX_TOKENS 512
 #define MAX_ROWS 2048 /* of a matrix that is multiplied by many tokens */
-#define VECTORS 10    /* of MAX_COLS floats, for the slots that take vectors */
-#define HEADS 64      /* states of 64 x 64: a megabyte, not in the first-level cache */
+#define SCRATCH ((size_t)GEMM_MAX_PANEL * (MAX_COLS + 16 * GEMM_MAX_TOKENS)) /* floats: for either kind of product */
+#define VECTORS 10 /* of MAX_COLS floats, for the slots that take vectors */
+#define HEADS 64   /* states of 64 x 64: a megabyte, not in the first-level cache */
 
 struct bench {
     const struct kernels *kernels;
@@ -33,6 +34,7 @@ struct bench {
     struct pool *pool;
     uint8_t *memory;         /* [MEMORY] */
     float *x, *y;            /* [MAX_TOKENS][MAX_COLS] and as many */
+    struct quants quants;    /* [MAX_TOKENS][MAX_COLS] */
     float *scratch[64];      /* per thread */
     float *vectors[VECTORS]; /* [MAX_COLS] each */
     uint64_t sum;            /* keeps read_memory from being dropped */
@@ -103,6 +105,40 @@ static double run_gemm(struct bench *b)
     return 2.0 * b->what->rows * b->what->cols * b->what->tokens;
 }
 
+static void quant_gemv_share(void *arg, struct pool *pool, int rank)
+{
+    const struct bench *b = arg;
+    const struct bench_case *c = b->what;
+    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
+    int begin, end;
+    (void)rank;
+    while (pool_take(pool, c->rows, 256, &begin, &end))
+        b->kernels->quant_gemv[c->type](b->y, &w, &b->quants, begin, end);
+}
+
+static double run_quant_gemv(struct bench *b)
+{
+    const struct bench_case *c = b->what;
+    pool_run(b->pool, quant_gemv_share, b);
+    return (double)quant_bytes(&(struct mat){.type = c->type, .rows = c->rows, .cols = c->cols});
+}
+
+static void quant_gemm_share(void *arg, struct pool *pool, int rank)
+{
+    const struct bench *b = arg;
+    const struct bench_case *c = b->what;
+    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
+    int begin, end;
+    while (pool_take(pool, c->rows, QUANT_PANEL, &begin, &end))
+        b->kernels->quant_gemm[c->type](b->y, MAX_ROWS, &w, &b->quants, c->tokens, begin, end, b->scratch[rank]);
+}
+
+static double run_quant_gemm(struct bench *b)
+{
+    pool_run(b->pool, quant_gemm_share, b);
+    return 2.0 * b->what->rows * b->what->cols * b->what->tokens;
+}
+
 /* ------------------------------------------------------------------------------------------------------------- vectors */
 
 /* A slot over vectors of `cols` floats, of which `streams` are read or written, often enough to be measured. */
@@ -129,6 +165,7 @@ VECTOR_CASE(lerp, 4, k->lerp(v[0], v[1], v[2], n))
 VECTOR_CASE(relu_square, 2, k->relu_square(v[0], n))
 VECTOR_CASE(key, 7, k->key(v[0], v[1], v[2], v[3], v[4], v[5], n))
 VECTOR_CASE(head_out, 9, k->head_out(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], n, 1e-5f))
+VECTOR_CASE(quantize, 1.25, k->quantize(b->quants.q, b->quants.scale, b->quants.sum, v[4], n))
 VECTOR_CASE(count_bad, 1, b->sum += (uint64_t)k->count_bad(v[0], n))
 
 /* The state is read once and written once. */
@@ -158,6 +195,17 @@ static const struct bench_case cases[] = {
     {"gemm", MAT_BF16, 2048, 8192, 512, run_gemm},
     {"gemm", MAT_BF16, 2048, 2048, 64, run_gemm},
     {"gemm", MAT_BF16, 2048, 2048, 7, run_gemm},
+    {"quant_gemv", MAT_Q8, 1 << 20, 768, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q8, 1 << 19, 2048, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q8, 1 << 17, 8192, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q4, 1 << 21, 768, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q4, 1 << 20, 2048, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q4, 1 << 18, 8192, 0, run_quant_gemv},
+    {"quant_gemm", MAT_Q8, 2048, 2048, 512, run_quant_gemm},
+    {"quant_gemm", MAT_Q8, 2048, 8192, 512, run_quant_gemm},
+    {"quant_gemm", MAT_Q4, 2048, 2048, 512, run_quant_gemm},
+    {"quant_gemm", MAT_Q4, 2048, 2048, 64, run_quant_gemm},
+    {"quant_gemm", MAT_Q4, 2048, 2048, 7, run_quant_gemm},
     {"widen", MAT_F16, 0, 2048, 0, run_widen},
     {"widen", MAT_BF16, 0, 2048, 0, run_widen},
     {"layer_norm", MAT_F32, 0, 2048, 0, run_layer_norm},
@@ -172,6 +220,7 @@ static const struct bench_case cases[] = {
     {"key", MAT_F32, 0, 64, 0, run_key},
     {"wkv", MAT_F32, 0, 64, 0, run_wkv},
     {"head_out", MAT_F32, 0, 64, 0, run_head_out},
+    {"quantize", MAT_F32, 0, 2048, 0, run_quantize},
     {"count_bad", MAT_F32, 0, 2048, 0, run_count_bad},
 };
 
@@ -201,21 +250,29 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
+static bool from_memory(const struct bench_case *c)
+{
+    return c->run == run_gemv || c->run == run_quant_gemv;
+}
+static bool by_arithmetic(const struct bench_case *c)
+{
+    return c->run == run_gemm || c->run == run_quant_gemm;
+}
+
 /* The reference is there to be right: at its speed, large products get a fraction of their rows. */
 static struct bench_case for_reference(struct bench_case c)
 {
-    if (c.run == run_gemv)
+    if (from_memory(&c))
         c.rows /= 128;
-    if (c.run == run_gemm)
+    if (by_arithmetic(&c))
         c.rows /= 64;
     return c;
 }
 
 static void run_case(struct bench *b, const struct bench_case *c, const struct kernels *tiers, int count)
 {
-    static const char *const types[] = {"f32", "f16", "bf16"};
+    static const char *const types[] = {"f32", "f16", "bf16", "q8", "q4"};
     static double speed[MAX_TIERS][ROUNDS], share[MAX_TIERS][ROUNDS];
-    const bool from_memory = c->run == run_gemv;
     const struct bench_case small = for_reference(*c);
     char size[64] = "";
     if (c->tokens > 0)
@@ -225,7 +282,7 @@ static void run_case(struct bench *b, const struct bench_case *c, const struct k
     else if (c->cols > 0)
         snprintf(size, sizeof size, "%s %d", types[c->type], c->cols);
     for (int round = 0; round < ROUNDS; round++) {
-        const double probe = from_memory ? measure(b, &tiers[count - 2], &cases[0]) : 1;
+        const double probe = from_memory(c) ? measure(b, &tiers[count - 2], &cases[0]) : 1;
         for (int i = 0; i < count; i++) {
             speed[i][round] = measure(b, &tiers[i], i == 0 ? &small : c);
             share[i][round] = speed[i][round] / probe;
@@ -234,10 +291,10 @@ static void run_case(struct bench *b, const struct bench_case *c, const struct k
     printf("%-13s %-28s", c->slot, size);
     for (int i = 0; i < count - (c->run == run_gemm ? 0 : 1); i++) {
         printf(" %8.2f", median(speed[i]));
-        if (from_memory)
+        if (from_memory(c))
             printf(" %3.0f%%", 100 * median(share[i]));
     }
-    printf("  %s\n", c->run == run_gemm ? "GFLOP/s" : "GB/s");
+    printf("  %s\n", by_arithmetic(c) ? "Gop/s" : "GB/s");
     fflush(stdout);
 }
 
@@ -247,8 +304,11 @@ static bool bench_open(struct bench *b, int threads)
     ok = (b->memory = sys_pages_alloc(MEMORY)) && ok;
     ok = (b->x = mem_alloc((size_t)MAX_TOKENS * MAX_COLS, sizeof(float))) && ok;
     ok = (b->y = mem_alloc((size_t)1 << 24, sizeof(float))) && ok;
+    ok = (b->quants.q = mem_alloc((size_t)MAX_TOKENS * MAX_COLS, 1)) && ok;
+    ok = (b->quants.scale = mem_alloc((size_t)MAX_TOKENS * MAX_COLS / QUANT_BLOCK, sizeof(float))) && ok;
+    ok = (b->quants.sum = mem_alloc((size_t)MAX_TOKENS * MAX_COLS / QUANT_GROUP, sizeof(int16_t))) && ok;
     for (int i = 0; i < threads; i++)
-        ok = (b->scratch[i] = mem_alloc(gemm_scratch(MAX_COLS), sizeof(float))) && ok;
+        ok = (b->scratch[i] = mem_alloc(SCRATCH, sizeof(float))) && ok;
     for (int i = 0; i < VECTORS; i++)
         ok = (b->vectors[i] = mem_alloc(MAX_COLS, sizeof(float))) && ok;
     return ok;
@@ -260,6 +320,9 @@ static void bench_close(struct bench *b)
     sys_pages_free(b->memory, MEMORY);
     mem_free(b->x);
     mem_free(b->y);
+    mem_free(b->quants.q);
+    mem_free(b->quants.scale);
+    mem_free(b->quants.sum);
     for (int i = 0; i < 64; i++)
         mem_free(b->scratch[i]);
     for (int i = 0; i < VECTORS; i++)

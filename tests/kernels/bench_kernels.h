@@ -2,7 +2,7 @@
 #ifndef BENCH_KERNELS_H
 #define BENCH_KERNELS_H
 
-/* Prints GB/s and GFLOP/s of every slot (or the one named) on every tier; products run on `threads` threads. Exit code. */
+/* Prints GB/s and Gop/s of every slot (or the one named) on every tier; products run on `threads` threads. Exit code. */
 int bench_kernels(const char *slot, int threads);
 
 #endif

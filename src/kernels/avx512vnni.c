@@ -1,0 +1,11 @@
+/* avx512vnni.c - the kernels of lanes_quants.h with the products of dots_avx512vnni.h. */
+#include "kernels/lanes_avx512.h"
+
+#include "kernels/dots_avx512vnni.h"
+
+#include "kernels/lanes_quants.h"
+
+void kernels_init_avx512vnni(struct kernels *k)
+{
+    quants_init(k);
+}

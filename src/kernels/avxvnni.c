@@ -1,0 +1,11 @@
+/* avxvnni.c - the kernels of lanes_quants.h with the products of dots_avxvnni.h. */
+#include "kernels/lanes_avx2.h"
+
+#include "kernels/dots_avxvnni.h"
+
+#include "kernels/lanes_quants.h"
+
+void kernels_init_avxvnni(struct kernels *k)
+{
+    quants_init(k);
+}

@@ -1,0 +1,73 @@
+/*
+ * dots_avx2.h - products of bytes in ymm registers: pairs of products in 16 bits, then pairs of those in 32.
+ *
+ * The instruction for pairs takes unsigned by signed bytes and saturates at 16 bits, so the sign of a weight moves to the vector:
+ * |w| * sign(w) x, at most 128 * 127 * 2 = 32512.
+ */
+#ifndef KERNELS_DOTS_H
+#define KERNELS_DOTS_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define QUANT_STREAMS 2
+#define QUANT_TILES 1 /* 8 accumulators of the 16 registers */
+#define QUANT_TOKENS 4
+#define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
+
+typedef struct {
+    __m256i l, h, size_l, size_h; /* the weights, and |w| unsigned */
+} w64;
+typedef __m256i x4;
+
+static inline w64 w_load(const void *p)
+{
+    const __m256i *from = p, l = _mm256_load_si256(from), h = _mm256_load_si256(from + 1);
+    return (w64){l, h, _mm256_abs_epi8(l), _mm256_abs_epi8(h)};
+}
+static inline x4 x_load(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+static inline n16 n_start(int sum)
+{
+    (void)sum;
+    return n_zero();
+}
+static inline n16 n_dot4(n16 acc, w64 w, x4 x)
+{
+    const __m256i one = _mm256_set1_epi16(1);
+    const __m256i l = _mm256_maddubs_epi16(w.size_l, _mm256_sign_epi8(x, w.l));
+    const __m256i h = _mm256_maddubs_epi16(w.size_h, _mm256_sign_epi8(x, w.h));
+    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(l, one)),
+                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, one))};
+}
+/*
+ * acc + s * (a group of Q4), in pairs of 16-bit sums. The weights are q + 8, so the first of a pair starts at -8 times the sum of x; in
+ * the end it is within 8 * 127 * 32 = 32512, and the other within 15 * 127 * 16 = 30480. On the way they may wrap around.
+ */
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i order = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5,
+                                           8, 9, 8, 9, 12, 13, 12, 13);
+    __m256i l = _mm256_set1_epi32(-8 * sum & 0xffff), h = l;
+    for (int i = 0; i < 4; i++) {
+        const __m256i *pair = (const __m256i *)(const void *)(q + 64 * i);
+        const __m256i p = _mm256_load_si256(pair), r = _mm256_load_si256(pair + 1);
+        const x4 first = x_load(x + 4 * i), second = x_load(x + 16 + 4 * i);
+        l = _mm256_add_epi16(l, _mm256_maddubs_epi16(_mm256_and_si256(p, low), first));
+        h = _mm256_add_epi16(h, _mm256_maddubs_epi16(_mm256_and_si256(r, low), first));
+        l = _mm256_add_epi16(l, _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(p, 4), low), second));
+        h = _mm256_add_epi16(h, _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(r, 4), low), second));
+    }
+    const __m256i s_l = _mm256_shuffle_epi8(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)s)), order);
+    const __m256i s_h = _mm256_shuffle_epi8(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(s + 8))), order);
+    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(l, s_l)),
+                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, s_h))};
+}
+
+#endif

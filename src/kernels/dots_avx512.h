@@ -1,0 +1,66 @@
+/*
+ * dots_avx512.h - products of bytes in zmm registers without VNNI: pairs of products in 16 bits, then pairs of those in 32.
+ *
+ * The instruction for pairs takes unsigned by signed bytes and saturates at 16 bits, so the sign of a weight moves to the vector:
+ * |w| * sign(w) x, at most 128 * 127 * 2 = 32512.
+ */
+#ifndef KERNELS_DOTS_H
+#define KERNELS_DOTS_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define QUANT_STREAMS 4
+#define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
+#define QUANT_TOKENS 6
+#define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+
+typedef struct {
+    __m512i size; /* |w|, unsigned */
+    __mmask64 minus;
+} w64;
+typedef __m512i x4;
+
+static inline w64 w_load(const void *p)
+{
+    const __m512i w = _mm512_load_si512(p);
+    return (w64){_mm512_abs_epi8(w), _mm512_movepi8_mask(w)};
+}
+static inline x4 x_load(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+static inline n16 n_start(int sum)
+{
+    (void)sum;
+    return n_zero();
+}
+static inline n16 n_dot4(n16 acc, w64 w, x4 x)
+{
+    const __m512i signed_x = _mm512_mask_sub_epi8(x, w.minus, _mm512_setzero_si512(), x);
+    const __m512i pairs = _mm512_maddubs_epi16(w.size, signed_x);
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+/*
+ * acc + s * (a group of Q4), in pairs of 16-bit sums. The weights are q + 8, so a first half starts at -8 times the sum of x; in the
+ * end it is within 8 * 127 * 32 = 32512, and so is the other with 15 * 127 * 16 = 30480. On the way they may wrap around.
+ */
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    __m512i l = _mm512_set1_epi32(-8 * sum & 0xffff), h = _mm512_setzero_si512();
+    for (int i = 0; i < 4; i++) {
+        const __m512i pair = _mm512_load_si512(q + 64 * i);
+        l = _mm512_add_epi16(l, _mm512_maddubs_epi16(_mm512_and_si512(pair, low), x_load(x + 4 * i)));
+        h = _mm512_add_epi16(
+            h, _mm512_maddubs_epi16(_mm512_and_si512(_mm512_srli_epi16(pair, 4), low), x_load(x + 16 + 4 * i)));
+    }
+    const __m512i twice = _mm512_shuffle_epi8(_mm512_cvtepi8_epi32(_mm_load_si128((const void *)s)),
+                                              _mm512_set4_epi32(0x0d0c0d0c, 0x09080908, 0x05040504, 0x01000100));
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(l, h), twice));
+}
+
+#endif

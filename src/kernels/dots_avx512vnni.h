@@ -1,0 +1,53 @@
+/* dots_avx512vnni.h - products of bytes in zmm registers: unsigned weights by signed numbers of the vector, four in one instruction. */
+#ifndef KERNELS_DOTS_H
+#define KERNELS_DOTS_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define QUANT_STREAMS 4
+#define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
+#define QUANT_TOKENS 6
+#define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+
+typedef __m512i w64; /* weights + 128 */
+typedef __m512i x4;
+
+static inline w64 w_load(const void *p)
+{
+    return _mm512_xor_si512(_mm512_load_si512(p), _mm512_set1_epi8(-128));
+}
+static inline x4 x_load(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+/* Takes the 128 back; |sum| < 2^15. */
+static inline n16 n_start(int sum)
+{
+    return n_set(-128 * sum);
+}
+static inline n16 n_dot4(n16 acc, w64 w, x4 x)
+{
+    return _mm512_dpbusd_epi32(acc, w, x);
+}
+/*
+ * acc + s * (a group of Q4). The weights are q + 8, so the sum starts at -8 times that of x; in the end it fits 16 bits
+ * (32 * 8 * 127), and a product of pairs of 16 bits with s and 0 is the one with s.
+ */
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    n16 l = n_set(-8 * sum), h = n_zero();
+    for (int i = 0; i < 4; i++) {
+        const __m512i pair = _mm512_load_si512(q + 64 * i);
+        l = _mm512_dpbusd_epi32(l, _mm512_and_si512(pair, low), x_load(x + 4 * i));
+        h = _mm512_dpbusd_epi32(h, _mm512_and_si512(_mm512_srli_epi16(pair, 4), low), x_load(x + 16 + 4 * i));
+    }
+    const __m512i scale = _mm512_cvtepi8_epi32(_mm_load_si128((const void *)s));
+    return _mm512_dpwssd_epi32(acc, _mm512_add_epi32(l, h), _mm512_and_si512(scale, _mm512_set1_epi32(0xffff)));
+}
+
+#endif

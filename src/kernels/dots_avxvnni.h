@@ -1,0 +1,60 @@
+/* dots_avxvnni.h - products of bytes in ymm registers: unsigned weights by signed numbers of the vector, four in one instruction. */
+#ifndef KERNELS_DOTS_H
+#define KERNELS_DOTS_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#define QUANT_STREAMS 4
+#define QUANT_TILES 1 /* 12 accumulators of the 16 registers */
+#define QUANT_TOKENS 6
+#define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+
+typedef n16 w64; /* weights + 128 */
+typedef __m256i x4;
+
+static inline w64 w_load(const void *p)
+{
+    const __m256i *from = p, top = _mm256_set1_epi8(-128);
+    return (w64){_mm256_xor_si256(_mm256_load_si256(from), top), _mm256_xor_si256(_mm256_load_si256(from + 1), top)};
+}
+static inline x4 x_load(const int8_t *p)
+{
+    int32_t four;
+    memcpy(&four, p, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+/* Takes the 128 back. */
+static inline n16 n_start(int sum)
+{
+    return n_set(-128 * sum);
+}
+static inline n16 n_dot4(n16 acc, w64 w, x4 x)
+{
+    return (n16){_mm256_dpbusd_avx_epi32(acc.l, w.l, x), _mm256_dpbusd_avx_epi32(acc.h, w.h, x)};
+}
+/*
+ * acc + s * (a group of Q4). The weights are q + 8, so the sum starts at -8 times that of x; in the end it fits 16 bits
+ * (32 * 8 * 127), and a product of pairs of 16 bits with s and 0 is the one with s.
+ */
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const __m256i low = _mm256_set1_epi8(15), mask = _mm256_set1_epi32(0xffff);
+    __m256i l = _mm256_set1_epi32(-8 * sum), h = l;
+    for (int i = 0; i < 4; i++) {
+        const __m256i *pair = (const __m256i *)(const void *)(q + 64 * i);
+        const __m256i p = _mm256_load_si256(pair), r = _mm256_load_si256(pair + 1);
+        const x4 first = x_load(x + 4 * i), second = x_load(x + 16 + 4 * i);
+        l = _mm256_dpbusd_avx_epi32(l, _mm256_and_si256(p, low), first);
+        h = _mm256_dpbusd_avx_epi32(h, _mm256_and_si256(r, low), first);
+        l = _mm256_dpbusd_avx_epi32(l, _mm256_and_si256(_mm256_srli_epi16(p, 4), low), second);
+        h = _mm256_dpbusd_avx_epi32(h, _mm256_and_si256(_mm256_srli_epi16(r, 4), low), second);
+    }
+    const __m256i s_l = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)s));
+    const __m256i s_h = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(s + 8)));
+    return (n16){_mm256_dpwssd_avx_epi32(acc.l, l, _mm256_and_si256(s_l, mask)),
+                 _mm256_dpwssd_avx_epi32(acc.h, h, _mm256_and_si256(s_h, mask))};
+}
+
+#endif

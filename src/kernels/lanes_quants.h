@@ -1,0 +1,325 @@
+/*
+ * lanes_quants.h - products with matrices of integers (quants.h), and vectors made integers, written once over sixteen lanes.
+ *
+ * A lane is a row of a tile. Included by the file of an instruction set after its lanes_*.h and its dots_*.h, which says how 64 bytes
+ * of weights, [16 rows][4 columns], are multiplied by four columns of a vector. Sums of a block are exact integers however they are
+ * made, so only what happens at the end of a block is part of the contract.
+ *
+ * One vector: bound by memory, which is fastest when several streams are read at once, so QUANT_STREAMS tiles are walked side by side.
+ * While a tile is worked on, the same bytes of the next one in its stream are prefetched: scales, s and integers, each when its like
+ * is used.
+ *
+ * Many vectors: bound by arithmetic. Integers of QUANT_TILES tiles meet those of up to QUANT_TOKENS vectors, and the sums of a block
+ * stay in registers. Q4 is unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level cache.
+ */
+#ifndef KERNELS_LANES_QUANTS_H
+#define KERNELS_LANES_QUANTS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "base/fmath.h"
+#include "kernels/kernels.h"
+#include "kernels/quants.h"
+
+#ifndef ALWAYS_INLINE
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#endif
+
+#define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* of a block */
+#define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, in a group of Q8 */
+
+/* y[rows of the tile within begin .. end - 1] = sums */
+ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)
+{
+    const int first = tile * QUANT_ROWS;
+    const int from = begin > first ? begin : first, to = end < first + QUANT_ROWS ? end : first + QUANT_ROWS;
+    float rows[QUANT_ROWS];
+    if (to - from == QUANT_ROWS) {
+        v_store(y + first, sums, QUANT_ROWS);
+    } else {
+        v_store(rows, sums, QUANT_ROWS);
+        memcpy(y + from, rows + (from - first), (size_t)(to - from) * sizeof *y);
+    }
+}
+
+/* acc + the products of block b. sums: its exact integers; scales of 16 rows. */
+ALWAYS_INLINE v16 add_block(v16 acc, n16 sums, const uint16_t *scale, float x_scale)
+{
+    return v_fma(v_from_ints(sums), v_mul(v_load_bf16(scale, QUANT_ROWS), v_set(x_scale)), acc);
+}
+
+/* The sum of the vector's integers in block b. */
+ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
+{
+    int total = 0;
+    for (int g = 0; g < groups; g++)
+        total += sum[g];
+    return total;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- one vector */
+
+/* A walk over `tiles` tiles side by side; tiles and type are constants where inlined. What is used is prefetched `ahead` bytes on. */
+ALWAYS_INLINE void walk_tiles(v16 *acc, const struct quant_tile *tile, enum mat_type type, int cols,
+                              const struct quants *x, int tiles, size_t ahead)
+{
+    const size_t group_bytes = quant_group_bytes(type);
+    for (int t = 0; t < tiles; t++)
+        acc[t] = v_zero();
+    for (int b = 0, first = 0; b < quant_blocks(cols); b++, first += GROUPS) {
+        const int groups = quant_groups_of(cols, b);
+        const n16 start = type == MAT_Q8 ? n_start(block_sum(x->sum + first, groups)) : n_zero();
+        n16 sums[QUANT_STREAMS];
+        for (int t = 0; t < tiles; t++)
+            sums[t] = start;
+        for (int g = first; g < first + groups; g++) {
+            const int8_t *q = x->q + (size_t)g * QUANT_GROUP;
+            for (int t = 0; t < tiles; t++) {
+                const uint8_t *from = tile[t].q + (size_t)g * group_bytes;
+                for (size_t line = 0; line < group_bytes; line += 64)
+                    __builtin_prefetch(from + line + ahead);
+                if (type == MAT_Q4 && g % 4 == 0)
+                    __builtin_prefetch((const char *)tile[t].s + (size_t)g * QUANT_ROWS + ahead);
+            }
+            if (type == MAT_Q4)
+                for (int t = 0; t < tiles; t++)
+                    sums[t] = n_add_nibbles(sums[t], tile[t].q + (size_t)g * group_bytes,
+                                            tile[t].s + (size_t)g * QUANT_ROWS, q, x->sum[g]);
+            else
+                for (int i = 0; i < VECTORS; i++)
+                    for (int t = 0; t < tiles; t++)
+                        sums[t] =
+                            n_dot4(sums[t], w_load(tile[t].q + (size_t)g * group_bytes + 64 * i), x_load(q + 4 * i));
+        }
+        for (int t = 0; t < tiles; t++) {
+            const uint16_t *scale = tile[t].scale + (size_t)b * QUANT_ROWS;
+            __builtin_prefetch((const char *)scale + ahead);
+            acc[t] = add_block(acc[t], sums[t], scale, x->scale[b]);
+        }
+    }
+}
+
+ALWAYS_INLINE void quant_gemv(float *y, const struct mat *w, enum mat_type type, const struct quants *x, int begin,
+                              int end)
+{
+    const int last = quant_tiles(end);
+    const size_t bytes = quant_tile_bytes(type, w->cols);
+    v16 acc[QUANT_STREAMS];
+    struct quant_tile tile[QUANT_STREAMS];
+    int i = begin / QUANT_ROWS;
+    if (begin >= end)
+        return;
+    for (; i + QUANT_STREAMS <= last; i += QUANT_STREAMS) {
+        for (int t = 0; t < QUANT_STREAMS; t++)
+            tile[t] = quant_tile(w, i + t);
+        walk_tiles(acc, tile, type, w->cols, x, QUANT_STREAMS, QUANT_STREAMS * bytes);
+        for (int t = 0; t < QUANT_STREAMS; t++)
+            store_rows(y, i + t, acc[t], begin, end);
+    }
+    for (; i < last; i++) {
+        tile[0] = quant_tile(w, i);
+        walk_tiles(acc, tile, type, w->cols, x, 1, bytes);
+        store_rows(y, i, acc[0], begin, end);
+    }
+}
+
+static void quant_gemv_q8(float *y, const struct mat *w, const struct quants *x, int begin, int end)
+{
+    quant_gemv(y, w, MAT_Q8, x, begin, end);
+}
+static void quant_gemv_q4(float *y, const struct mat *w, const struct quants *x, int begin, int end)
+{
+    quant_gemv(y, w, MAT_Q4, x, begin, end);
+}
+
+/* -------------------------------------------------------------------------------------------------------- many vectors */
+
+/* Neighbouring tiles as bytes, whatever the type: tile t has its integers at q + t * q_stride, [groups][8][16][4]. */
+struct panel {
+    const int8_t *q;
+    const uint16_t *scale; /* of tile t at scale + t * scale_stride */
+    size_t q_stride, scale_stride;
+    int cols;
+};
+
+/* sums[tile][token][16] = W x of neighbouring tiles and vectors; the numbers of both are constants where inlined. */
+ALWAYS_INLINE void multiply(float *sums, const struct panel *p, const struct quants *x, int tiles, int tokens)
+{
+    const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols), all = cols / QUANT_GROUP;
+    for (int i = 0; i < tiles * tokens; i++)
+        v_store(sums + 16 * i, v_zero(), 16);
+    for (size_t b = 0; b < blocks; b++) {
+        const int groups = quant_groups_of(p->cols, (int)b);
+        const int8_t *q = p->q + b * QUANT_BLOCK * QUANT_ROWS, *from = x->q + b * QUANT_BLOCK;
+        n16 acc[QUANT_TILES][QUANT_TOKENS];
+        for (int n = 0; n < tokens; n++) {
+            const n16 start = n_start(block_sum(x->sum + (size_t)n * all + b * GROUPS, groups));
+            for (int t = 0; t < tiles; t++)
+                acc[t][n] = start;
+        }
+        for (int i = 0; i < groups * VECTORS; i++) {
+            w64 w[QUANT_TILES];
+            for (int t = 0; t < tiles; t++)
+                w[t] = w_load(q + (size_t)t * p->q_stride + 64 * i);
+            for (int n = 0; n < tokens; n++) {
+                const x4 v = x_load(from + (size_t)n * cols + 4 * i);
+                for (int t = 0; t < tiles; t++)
+                    acc[t][n] = n_dot4(acc[t][n], w[t], v);
+            }
+        }
+        for (int t = 0; t < tiles; t++)
+            for (int n = 0; n < tokens; n++) {
+                float *to = sums + (t * tokens + n) * 16;
+                v_store(to,
+                        add_block(v_load(to, 16), acc[t][n], p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS,
+                                  x->scale[(size_t)n * blocks + b]),
+                        16);
+            }
+    }
+}
+
+typedef void multiply_fn(float *sums, const struct panel *p, const struct quants *x);
+#define DEFINE_MULTIPLY(tokens)                                                                    \
+    static void multiply_one_##tokens(float *sums, const struct panel *p, const struct quants *x)  \
+    {                                                                                              \
+        multiply(sums, p, x, 1, tokens);                                                           \
+    }                                                                                              \
+    static void multiply_many_##tokens(float *sums, const struct panel *p, const struct quants *x) \
+    {                                                                                              \
+        multiply(sums, p, x, QUANT_TILES, tokens);                                                 \
+    }
+QUANT_EACH_TOKENS(DEFINE_MULTIPLY)
+#define NAME_ONE(tokens) [tokens] = multiply_one_##tokens,
+#define NAME_MANY(tokens) [tokens] = multiply_many_##tokens,
+static multiply_fn *const multiply_one[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_ONE)};
+static multiply_fn *const multiply_many[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_MANY)};
+
+/* A tile of Q4 as bytes, s multiplied in. */
+static void unpack_tile(int8_t *to, const struct quant_tile *tile, int cols)
+{
+    const uint8_t *q = tile->q;
+    for (int g = 0; g < quant_groups(cols); g++, q += 256, to += 512) {
+        int8_t s[64];
+        for (int i = 0; i < 64; i++)
+            s[i] = tile->s[g * QUANT_ROWS + i / 4];
+        for (int v = 0; v < 256; v += 64)
+            for (int i = 0; i < 64; i++) {
+                to[v + i] = (int8_t)(((q[v + i] & 15) - 8) * s[i]);
+                to[256 + v + i] = (int8_t)(((q[v + i] >> 4) - 8) * s[i]);
+            }
+    }
+}
+
+ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum mat_type type, const struct quants *x,
+                              int tokens, int begin, int end, void *scratch)
+{
+    enum { TILES = QUANT_PANEL / QUANT_ROWS };
+    const size_t cols = (size_t)quant_cols(w->cols), bytes = quant_tile_bytes(type, w->cols);
+    if (begin >= end)
+        return;
+    for (int tile = begin / QUANT_ROWS, last = quant_tiles(end), count; tile < last; tile += count) {
+        const struct quant_tile first = quant_tile(w, tile);
+        struct panel panel = {(const int8_t *)first.q, first.scale, bytes, bytes / sizeof(uint16_t), w->cols};
+        count = last - tile < TILES ? last - tile : TILES;
+        if (type == MAT_Q4) {
+            panel.q = scratch;
+            panel.q_stride = cols * QUANT_ROWS;
+            for (int t = 0; t < count; t++) {
+                const struct quant_tile from = quant_tile(w, tile + t);
+                unpack_tile((int8_t *)scratch + (size_t)t * panel.q_stride, &from, w->cols);
+            }
+        }
+        for (int n = 0, some; n < tokens; n += some) {
+            const size_t at = (size_t)n;
+            const struct quants vectors = {x->q + at * cols, x->scale + at * (size_t)quant_blocks(w->cols),
+                                           x->sum + at * (cols / QUANT_GROUP)};
+            some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
+            for (int t = 0, tiles; t < count; t += tiles) {
+                float sums[QUANT_TILES * QUANT_TOKENS * 16];
+                struct panel part = panel;
+                tiles = count - t < QUANT_TILES ? 1 : QUANT_TILES;
+                part.q += (size_t)t * panel.q_stride;
+                part.scale += (size_t)t * panel.scale_stride;
+                (tiles == 1 ? multiply_one : multiply_many)[some](sums, &part, &vectors);
+                for (int i = 0; i < tiles; i++)
+                    for (int j = 0; j < some; j++)
+                        store_rows(y + (at + (size_t)j) * ldy, tile + t + i, v_load(sums + (i * some + j) * 16, 16),
+                                   begin, end);
+            }
+        }
+    }
+}
+
+static void quant_gemm_q8(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                          int end, void *scratch)
+{
+    quant_gemm(y, ldy, w, MAT_Q8, x, tokens, begin, end, scratch);
+}
+static void quant_gemm_q4(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                          int end, void *scratch)
+{
+    if (tokens == 1)
+        quant_gemv_q4(y, w, x, begin, end);
+    else
+        quant_gemm(y, ldy, w, MAT_Q4, x, tokens, begin, end, scratch);
+}
+
+/* ------------------------------------------------------------------------------------------------------------ vectors */
+
+/* One block of `groups` whole groups. */
+ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const float *x, int groups)
+{
+    v16 most = v_zero(), bad = v_zero();
+    for (int i = 0; i < groups * QUANT_GROUP; i += 16) {
+        const v16 v = v_load(x + i, 16);
+        most = v_max(v_abs(v), most);  /* a NaN leaves it */
+        bad = v_fma(v, v_zero(), bad); /* a NaN or an infinity times zero is a NaN */
+    }
+    const float largest = v_fold_max(most), none = v_fold(bad);
+    float sums[GROUPS] = {0};
+    if (none == 0.0f && largest >= QUANT_LEAST) {
+        const v16 inverse = v_set(127.0f / largest), round = v_set(FMATH_ROUND);
+        v16 pairs[GROUPS];
+        *scale = largest / 127.0f;
+        for (int g = 0; g < groups; g++) {
+            const float *from = x + g * QUANT_GROUP;
+            const v16 l = v_sub(v_add(v_mul(v_load(from, 16), inverse), round), round);
+            const v16 h = v_sub(v_add(v_mul(v_load(from + 16, 16), inverse), round), round);
+            v_store_bytes(q + g * QUANT_GROUP, l, h);
+            pairs[g] = v_add(l, h);
+        }
+        for (int g = groups; g < GROUPS; g++)
+            pairs[g] = v_zero();
+        for (int g = 0; g < GROUPS; g += GEMV_ROWS)
+            v_fold_rows(sums + g, pairs + g);
+    } else {
+        *scale = none == 0.0f ? 0.0f : NAN;
+        memset(q, 0, (size_t)(groups * QUANT_GROUP));
+    }
+    for (int g = 0; g < groups; g++)
+        sum[g] = (int16_t)sums[g];
+}
+
+static void quantize(int8_t *q, float *scale, int16_t *sum, const float *x, int n)
+{
+    int i = 0;
+    for (; i + QUANT_BLOCK <= n; i += QUANT_BLOCK, q += QUANT_BLOCK, sum += GROUPS)
+        quantize_block(q, scale++, sum, x + i, GROUPS);
+    if (i < n) {
+        float last[QUANT_BLOCK] = {0};
+        memcpy(last, x + i, (size_t)(n - i) * sizeof *x);
+        quantize_block(q, scale, sum, last, quant_groups(n - i));
+    }
+}
+
+static void quants_init(struct kernels *k)
+{
+    k->quant_gemv[MAT_Q8] = quant_gemv_q8;
+    k->quant_gemv[MAT_Q4] = quant_gemv_q4;
+    k->quant_gemm[MAT_Q8] = quant_gemm_q8;
+    k->quant_gemm[MAT_Q4] = quant_gemm_q4;
+    k->quantize = quantize;
+}
+
+#endif

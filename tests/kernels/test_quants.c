@@ -1,0 +1,240 @@
+/*
+ * test_quants.c - matrices and vectors of integers: every tier of this machine against ref.c, the same bits, and no byte touched outside
+ * the arrays. What ref.c itself gives is pinned by checksums. The seed is printed and may be given as an argument.
+ *
+ * Matrices are random bytes in the ranges of quants.h or its extremes. Q8 weights may also be -128, which we never make.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "guarded.h"
+#include "kernels/quants.h"
+#include "test.h"
+
+static struct kernels ref;
+
+enum kind { ORDINARY, EXTREME, WILD, KINDS }; /* WILD: scales of any bits, infinities and NaNs among them */
+
+static uint16_t random_scale(enum kind kind)
+{
+    const uint16_t bits = (uint16_t)random_bits();
+    return kind == WILD ? bits : (uint16_t)((bits & 0x00ff) | 0x3b80); /* about 0.004 to 0.03 */
+}
+
+static int8_t random_integer(int most, enum kind kind)
+{
+    return (int8_t)(kind == EXTREME ? (random_below(2) ? most : -most) : random_below(2 * most + 1) - most);
+}
+
+/* In region 0; padding is random too: rows past the end are not asked for, columns meet zeroes. */
+static struct mat random_matrix(enum mat_type type, int rows, int cols, enum kind kind)
+{
+    const size_t tile = quant_tile_bytes(type, cols), bytes = (size_t)quant_tiles(rows) * tile;
+    uint8_t *data = guarded(0, bytes, 1, random_below(2) ? AT_START : AT_END);
+    for (size_t i = 0; i < bytes; i++)
+        data[i] = (uint8_t)random_bits();
+    for (uint8_t *at = data, *end = data; at < data + bytes;) {
+        end += tile;
+        for (int i = 0; i < QUANT_ROWS * quant_blocks(cols); i++, at += sizeof(uint16_t))
+            memcpy(at, &(uint16_t){random_scale(kind)}, sizeof(uint16_t));
+        for (int i = 0; type == MAT_Q4 && i < QUANT_ROWS * quant_groups(cols); i++)
+            *at++ = (uint8_t)random_integer(15, kind);
+        for (; kind == EXTREME && at < end; at++)
+            *at = (uint8_t)(type == MAT_Q4 ? random_below(2) * 15 + random_below(2) * 240
+                                           : (int[]){127, -127, -128}[random_below(3)]);
+        at = end;
+    }
+    return (struct mat){.type = type, .rows = rows, .cols = cols, .data = data};
+}
+
+/* Vectors in regions 1 to 3. In WILD ones some blocks have a NaN for a scale, and zeroes. */
+static struct quants random_quants(int cols, int tokens, enum kind kind)
+{
+    const size_t n = (size_t)tokens, padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols);
+    const size_t groups = (size_t)quant_groups(cols);
+    const enum place place = random_below(2) ? AT_START : AT_END;
+    const struct quants x = {guarded(1, n * padded, 1, place), guarded(2, n * blocks, sizeof(float), AT_END),
+                             guarded(3, n * groups, sizeof(int16_t), AT_END)};
+    const bool one_sign = random_below(4) == 0; /* for the largest sums */
+    memset(x.q, 0, n * padded);
+    for (size_t t = 0; t < n; t++) {
+        int8_t *q = x.q + t * padded;
+        for (size_t b = 0; b < blocks; b++) {
+            const bool bad = kind == WILD && random_below(3) == 0;
+            x.scale[t * blocks + b] = bad ? NAN : (float)(1 + random_below(1000)) * 0x1p-12f;
+            for (size_t i = b * QUANT_BLOCK; !bad && i < (size_t)cols && i < (b + 1) * QUANT_BLOCK; i++)
+                q[i] = (int8_t)(one_sign ? -127 : random_integer(127, kind));
+        }
+        for (size_t g = 0; g < groups; g++) {
+            int sum = 0;
+            for (int i = 0; i < QUANT_GROUP; i++)
+                sum += q[g * QUANT_GROUP + (size_t)i];
+            x.sum[t * groups + g] = (int16_t)sum;
+        }
+    }
+    return x;
+}
+
+/* Two copies of the same random numbers, so that what a product must not write can be compared too. */
+static void twins(float **want, float **got, size_t count)
+{
+    *want = guarded(4, count, sizeof(float), AT_END);
+    *got = guarded(5, count, sizeof(float), (enum place)random_below(PLACES));
+    random_fill(*want, count, false);
+    memcpy(*got, *want, count * sizeof(float));
+}
+
+/* ---------------------------------------------------------------------------------------------------------- products */
+
+static void check_gemv(const struct kernels *tier, enum mat_type type, int rows, int cols, enum kind kind)
+{
+    const int begin = random_below(rows), end = begin + random_below(rows - begin + 1);
+    const struct mat w = random_matrix(type, rows, cols, kind);
+    const struct quants x = random_quants(cols, 1, kind);
+    float *want, *got;
+    twins(&want, &got, (size_t)rows);
+    ref.quant_gemv[type](want, &w, &x, begin, end);
+    tier->quant_gemv[type](got, &w, &x, begin, end);
+    CHECK_MSG(same_floats(want, got, (size_t)rows), "%s: quant_gemv type %d, %d x %d, rows %d to %d, kind %d",
+              tier->name, type, rows, cols, begin, end, kind);
+}
+
+/* The scratch memory starts as NaNs and may not be overrun. */
+static void check_gemm(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, enum kind kind)
+{
+    const int begin = random_below(rows), end = random_below(2) ? rows : begin + random_below(rows - begin + 1);
+    const size_t ldy = (size_t)rows + (size_t)random_below(3), count = (size_t)(tokens - 1) * ldy + (size_t)rows;
+    const struct mat w = random_matrix(type, rows, cols, kind);
+    const struct quants x = random_quants(cols, tokens, kind);
+    const size_t size = (quant_scratch(cols) + 63) / 64 * 64;
+    uint8_t *scratch = guarded(6, size, 1, AT_END);
+    float *want, *got;
+    memset(scratch, 0xff, size);
+    twins(&want, &got, count);
+    ref.quant_gemm[type](want, ldy, &w, &x, tokens, begin, end, NULL);
+    tier->quant_gemm[type](got, ldy, &w, &x, tokens, begin, end, scratch);
+    CHECK_MSG(same_floats(want, got, count), "%s: quant_gemm type %d, %d tokens, %d x %d, rows %d to %d, kind %d",
+              tier->name, type, tokens, rows, cols, begin, end, kind);
+}
+
+static void check_products(const struct kernels *tier, enum mat_type type)
+{
+    for (int i = 0; i < 200; i++)
+        check_gemv(tier, type, 1 + random_below(150), 1 + random_below(600), (enum kind)(i % KINDS));
+    check_gemv(tier, type, 100 + random_below(60), 2048, ORDINARY);
+    check_gemv(tier, type, 100 + random_below(60), 4097 + random_below(500), EXTREME);
+    for (int tokens = 1; tokens <= 40; tokens++)
+        check_gemm(tier, type, tokens, 1 + random_below(100), 1 + random_below(300), (enum kind)(tokens % KINDS));
+    check_gemm(tier, type, 70, 1 + random_below(150), 1 + random_below(600), ORDINARY);
+    check_gemm(tier, type, 64, 128, 256 + random_below(400), EXTREME);
+    check_gemm(tier, type, 5, 70, 4097 + random_below(500), WILD);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- vectors */
+
+static void check_quantize(const struct kernels *tier, const float *numbers, int n, enum place place)
+{
+    const size_t count = (size_t)n, padded = (size_t)quant_cols(n), blocks = (size_t)quant_blocks(n);
+    const size_t groups = (size_t)quant_groups(n);
+    float *x = guarded(0, count, sizeof(float), place);
+    int8_t *q_want = guarded(1, padded, 1, AT_END), *q_got = guarded(2, padded, 1, place == ODD ? AT_START : place);
+    float *scale_want = guarded(3, blocks, sizeof(float), AT_END),
+          *scale_got = guarded(4, blocks, sizeof(float), place);
+    int16_t *sum_want = guarded(5, groups, sizeof(int16_t), AT_END);
+    int16_t *sum_got = guarded(6, groups, sizeof(int16_t), place);
+    memcpy(x, numbers, count * sizeof(float));
+    ref.quantize(q_want, scale_want, sum_want, x, n);
+    tier->quantize(q_got, scale_got, sum_got, x, n);
+    CHECK_MSG(memcmp(q_want, q_got, padded) == 0, "%s: quantize %d, integers", tier->name, n);
+    CHECK_MSG(same_floats(scale_want, scale_got, blocks), "%s: quantize %d, scales", tier->name, n);
+    CHECK_MSG(memcmp(sum_want, sum_got, groups * sizeof(int16_t)) == 0, "%s: quantize %d, sums", tier->name, n);
+}
+
+static void check_vectors(const struct kernels *tier)
+{
+    static const float most[] = {127.0f, 1.0f, 0x1p-100f, 0x1.fffffep-101f, 3e38f, 1e-40f};
+    static float x[3 * QUANT_BLOCK];
+    for (int place = 0; place < PLACES; place++)
+        for (int n = 0; n <= 3 * QUANT_BLOCK; n += n < 70 ? 1 : 13) {
+            random_fill(x, (size_t)n, false);
+            check_quantize(tier, x, n, (enum place)place);
+            random_fill(x, (size_t)n, true); /* nearly every block has a NaN or an infinity */
+            check_quantize(tier, x, n, (enum place)place);
+            for (int i = 0; i < n; i++) /* ties */
+                x[i] = (float)(random_below(508) - 254) / 2.0f;
+            check_quantize(tier, x, n, (enum place)place);
+        }
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) { /* the ends of the ranges */
+        random_fill(x, QUANT_BLOCK, false);
+        for (int j = 0; j < QUANT_BLOCK; j++)
+            x[j] *= most[i] / 2.0f;
+        x[random_below(QUANT_BLOCK)] = random_below(2) ? most[i] : -most[i];
+        check_quantize(tier, x, QUANT_BLOCK, AT_END);
+    }
+    for (int i = 0; i < 64; i++) { /* one bad number in any place of the second block */
+        random_fill(x, 3 * QUANT_BLOCK, false);
+        x[QUANT_BLOCK + random_below(QUANT_BLOCK)] = (float[]){NAN, INFINITY, -INFINITY}[i % 3];
+        check_quantize(tier, x, 3 * QUANT_BLOCK, AT_START);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------- tiers */
+
+static void test_tiers(void)
+{
+    for (int i = 0; kernels_supported(i); i++) {
+        struct kernels tier;
+        CHECK(kernels_init(&tier, kernels_supported(i)));
+        for (int type = MAT_FLOATS; type < MAT_TYPES; type++)
+            check_products(&tier, (enum mat_type)type);
+        check_vectors(&tier);
+        printf("     %s\n", tier.name);
+    }
+}
+
+/* FNV-1a */
+static uint32_t checksum(uint32_t sum, const void *data, size_t n)
+{
+    const uint8_t *byte = data;
+    for (size_t i = 0; i < n; i++)
+        sum = (sum ^ byte[i]) * 16777619u;
+    return sum;
+}
+
+/* The results of the reference for one stream of random numbers. Another value here means another contract: old texts change. */
+static void test_pinned(void)
+{
+    enum { ROWS = 37, COLS = 700, GROUPS = (COLS + QUANT_PAD - 1) / QUANT_PAD * QUANT_PAD / QUANT_GROUP };
+    uint32_t products = 2166136261u, vectors = products;
+    float y[ROWS], numbers[COLS], scale[3];
+    int8_t q[GROUPS * QUANT_GROUP];
+    int16_t sum[GROUPS];
+    random_seed(7);
+    for (int type = MAT_FLOATS; type < MAT_TYPES; type++)
+        for (int kind = 0; kind < WILD; kind++) {
+            const struct mat w = random_matrix((enum mat_type)type, ROWS, COLS, (enum kind)kind);
+            const struct quants x = random_quants(COLS, 1, (enum kind)kind);
+            ref.quant_gemv[type](y, &w, &x, 0, ROWS);
+            products = checksum(products, y, sizeof y);
+        }
+    random_fill(numbers, COLS, false);
+    ref.quantize(q, scale, sum, numbers, COLS);
+    vectors = checksum(checksum(checksum(vectors, q, sizeof q), scale, sizeof scale), sum, sizeof sum);
+    CHECK_MSG(products == 0xf93a2ab8, "0x%08x", products);
+    CHECK_MSG(vectors == 0x9a6c3793, "0x%08x", vectors);
+}
+
+/* [SEED] */
+int main(int argc, char **argv)
+{
+    const uint64_t seed = argc > 1 ? (uint64_t)strtoull(argv[1], NULL, 10) : (uint64_t)getpid();
+    printf("seed %llu\n", (unsigned long long)seed);
+    if (!guarded_open() || !kernels_init(&ref, "ref"))
+        return 1;
+    RUN(test_pinned);
+    random_seed(seed);
+    RUN(test_tiers);
+    return test_end();
+}
