@@ -1,7 +1,5 @@
 #include "formats/safetensors.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,82 +19,40 @@ struct span {
 };
 
 struct reader {
-    const char *file;
-    const uint8_t *image;
-    size_t size;
+    const struct file_image *in;
     size_t header; /* bytes of JSON and of the spaces behind it */
     struct span *spans;
-    struct safetensors *out;
-    struct rwkv7_error *err;
+    struct tensor_list *out;
 };
-
-/* --------------------------------------------------------------------------------------------------------- messages */
-
-static enum rwkv7_status reject(const struct reader *r, const char *fmt, ...) RWKV7_PRINTF(2, 3);
-static enum rwkv7_status reject_tensor(const struct reader *r, const char *name, const char *fmt, ...)
-    RWKV7_PRINTF(3, 4);
-
-static enum rwkv7_status reject(const struct reader *r, const char *fmt, ...)
-{
-    char what[sizeof r->err->message];
-    va_list args;
-    va_start(args, fmt);
-    if (vsnprintf(what, sizeof what, fmt, args) < 0)
-        what[0] = '\0';
-    va_end(args);
-    return fail(r->err, RWKV7_ERR_MODEL, "%s: %s", snippet_path(r->file).text, what);
-}
-
-static enum rwkv7_status reject_tensor(const struct reader *r, const char *name, const char *fmt, ...)
-{
-    char what[sizeof r->err->message];
-    va_list args;
-    va_start(args, fmt);
-    if (vsnprintf(what, sizeof what, fmt, args) < 0)
-        what[0] = '\0';
-    va_end(args);
-    return reject(r, "tensor '%s': %s", snippet_name(name).text, what);
-}
-
-/* "[16,8]" */
-static struct snippet shape_text(const struct tensor *t)
-{
-    char text[TENSOR_MAX_RANK * 21 + 2] = "[";
-    size_t n = 1;
-    for (int i = 0; i < t->rank; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%llu", i ? "," : "", (unsigned long long)t->shape[i]);
-    text[n++] = ']';
-    return snippet_text(text, n, 80);
-}
 
 /* -------------------------------------------------------------------------------------------------- before the JSON */
 
 static enum rwkv7_status read_prefix(struct reader *r)
 {
     uint64_t length = 0;
-    const bool whole = r->size > PREFIX;
+    const bool whole = r->in->size > PREFIX;
     if (whole)
         for (size_t i = PREFIX; i-- > 0;)
-            length = length << 8 | r->image[i];
+            length = length << 8 | r->in->bytes[i];
     /* No other format has eight bytes that make a small number and then a brace. */
-    if (!whole || length > SAFETENSORS_MAX_HEADER || r->image[PREFIX] != '{') {
-        const enum rwkv7_status status = sniff(r->image, r->size, r->file, r->err);
+    if (!whole || length > SAFETENSORS_MAX_HEADER || r->in->bytes[PREFIX] != '{') {
+        const enum rwkv7_status status = sniff(r->in->bytes, r->in->size, r->in->file, r->in->err);
         if (status != RWKV7_OK)
             return status;
     }
     if (!whole)
-        return reject(r, "expected safetensors, found %zu bytes, too few for a header", r->size);
+        return refuse(r->in, "expected safetensors, found %zu bytes, too few for a header", r->in->size);
     if (length == 0)
-        return reject(r, "expected safetensors, found a header of 0 bytes");
+        return refuse(r->in, "expected safetensors, found a header of 0 bytes");
     if (length > SAFETENSORS_MAX_HEADER)
-        return reject(r, "expected safetensors, whose header has at most %u bytes, found a header length of %llu",
+        return refuse(r->in, "expected safetensors, whose header has at most %u bytes, found a header length of %llu",
                       SAFETENSORS_MAX_HEADER, (unsigned long long)length);
-    if (r->image[PREFIX] != '{')
-        return reject(r, "expected the header to begin with '{', found '%s'",
-                      snippet_text(r->image + PREFIX, 1, 1).text);
-    if (length > r->size - PREFIX)
-        return reject(r, "the file is cut: expected a header of %llu bytes, found %zu", (unsigned long long)length,
-                      r->size - PREFIX);
+    if (r->in->bytes[PREFIX] != '{')
+        return refuse(r->in, "expected the header to begin with '{', found '%s'",
+                      snippet_text(r->in->bytes + PREFIX, 1, 1).text);
+    if (length > r->in->size - PREFIX)
+        return refuse(r->in, "the file is cut: expected a header of %llu bytes, found %zu", (unsigned long long)length,
+                      r->in->size - PREFIX);
     r->header = (size_t)length;
     return RWKV7_OK;
 }
@@ -104,13 +60,13 @@ static enum rwkv7_status read_prefix(struct reader *r)
 static enum rwkv7_status parse_header(const struct reader *r, cJSON **out)
 {
     struct json_text text = {
-        .file = r->file, .bytes = r->image + PREFIX, .size = r->header, .offset = PREFIX, .integers = true};
+        .file = r->in->file, .bytes = r->in->bytes + PREFIX, .size = r->header, .offset = PREFIX, .integers = true};
     while (text.bytes[text.size - 1] == ' ') /* ends at the '{' */
         text.size--;
     if (text.bytes[text.size - 1] != '}')
-        return reject(r, "expected the header to end with '}' and spaces, found '%s'",
+        return refuse(r->in, "expected the header to end with '}' and spaces, found '%s'",
                       snippet_text(text.bytes + text.size - 1, 1, 1).text);
-    return json_parse(&text, out, r->err);
+    return json_parse(&text, out, r->in->err);
 }
 
 /* ------------------------------------------------------------------------------------------------------ the entries */
@@ -118,25 +74,25 @@ static enum rwkv7_status parse_header(const struct reader *r, cJSON **out)
 static enum rwkv7_status read_dtype(const struct reader *r, const cJSON *value, struct tensor *t)
 {
     if (!cJSON_IsString(value))
-        return reject_tensor(r, t->name, "dtype: expected a string, found %s", json_kind(value));
+        return refuse_tensor(r->in, t->name, "dtype: expected a string, found %s", json_kind(value));
     for (int i = 0; i < DT_COUNT; i++) {
         if (strcmp(value->valuestring, dtype_name((enum dtype)i)) == 0) {
             t->type = (enum dtype)i;
             return RWKV7_OK;
         }
     }
-    return reject_tensor(r, t->name, "dtype: unknown type '%s'", snippet_name(value->valuestring).text);
+    return refuse_tensor(r->in, t->name, "dtype: unknown type '%s'", snippet_name(value->valuestring).text);
 }
 
 static enum rwkv7_status read_shape(const struct reader *r, const cJSON *value, struct tensor *t)
 {
     if (!cJSON_IsArray(value))
-        return reject_tensor(r, t->name, "shape: expected an array, found %s", json_kind(value));
+        return refuse_tensor(r->in, t->name, "shape: expected an array, found %s", json_kind(value));
     for (const cJSON *size = value->child; size; size = size->next) {
         if (!cJSON_IsNumber(size))
-            return reject_tensor(r, t->name, "shape: expected integers, found %s", json_kind(size));
+            return refuse_tensor(r->in, t->name, "shape: expected integers, found %s", json_kind(size));
         if (t->rank == TENSOR_MAX_RANK)
-            return reject_tensor(r, t->name, "shape: expected at most %d axes, found more", TENSOR_MAX_RANK);
+            return refuse_tensor(r->in, t->name, "shape: expected at most %d axes, found more", TENSOR_MAX_RANK);
         t->shape[t->rank++] = json_integer(size);
     }
     return RWKV7_OK;
@@ -146,14 +102,14 @@ static enum rwkv7_status read_offsets(const struct reader *r, const cJSON *value
                                       struct span *span)
 {
     if (!cJSON_IsArray(value))
-        return reject_tensor(r, t->name, "data_offsets: expected an array, found %s", json_kind(value));
+        return refuse_tensor(r->in, t->name, "data_offsets: expected an array, found %s", json_kind(value));
     const cJSON *begin = value->child, *end = begin ? begin->next : NULL;
     if (!end || end->next || !cJSON_IsNumber(begin) || !cJSON_IsNumber(end))
-        return reject_tensor(r, t->name, "data_offsets: expected two integers");
+        return refuse_tensor(r->in, t->name, "data_offsets: expected two integers");
     span->begin = json_integer(begin);
     span->end = json_integer(end);
     if (span->end < span->begin)
-        return reject_tensor(r, t->name, "data_offsets [%llu, %llu] end before they begin",
+        return refuse_tensor(r->in, t->name, "data_offsets [%llu, %llu] end before they begin",
                              (unsigned long long)span->begin, (unsigned long long)span->end);
     return RWKV7_OK;
 }
@@ -164,16 +120,17 @@ static enum rwkv7_status check_size(const struct reader *r, struct tensor *t, co
     size_t bits = dtype_bits(t->type);
     for (int i = 0; i < t->rank; i++)
         if (!size_mul(bits, (size_t)t->shape[i], &bits))
-            return reject_tensor(r, t->name, "shape %s of %s is too large", shape_text(t).text, dtype_name(t->type));
+            return refuse_tensor(r->in, t->name, "shape %s of %s is too large", snippet_axes(t->shape, t->rank).text,
+                                 dtype_name(t->type));
     if (bits % 8 != 0)
-        return reject_tensor(r, t->name, "shape %s of %s is not a whole number of bytes", shape_text(t).text,
-                             dtype_name(t->type));
+        return refuse_tensor(r->in, t->name, "shape %s of %s is not a whole number of bytes",
+                             snippet_axes(t->shape, t->rank).text, dtype_name(t->type));
     t->bytes = bits / 8;
     if (t->bytes != span->end - span->begin)
-        return reject_tensor(r, t->name, "data_offsets [%llu, %llu] hold %llu bytes, shape %s of %s needs %llu",
+        return refuse_tensor(r->in, t->name, "data_offsets [%llu, %llu] hold %llu bytes, shape %s of %s needs %llu",
                              (unsigned long long)span->begin, (unsigned long long)span->end,
-                             (unsigned long long)(span->end - span->begin), shape_text(t).text, dtype_name(t->type),
-                             (unsigned long long)t->bytes);
+                             (unsigned long long)(span->end - span->begin), snippet_axes(t->shape, t->rank).text,
+                             dtype_name(t->type), (unsigned long long)t->bytes);
     return RWKV7_OK;
 }
 
@@ -184,18 +141,18 @@ static enum rwkv7_status read_tensor(const struct reader *r, const cJSON *entry,
     enum rwkv7_status status;
 
     if (!cJSON_IsObject(entry))
-        return reject_tensor(r, t->name, "expected an object, found %s", json_kind(entry));
+        return refuse_tensor(r->in, t->name, "expected an object, found %s", json_kind(entry));
     for (const cJSON *field = entry->child; field; field = field->next) {
         const cJSON **known = strcmp(field->string, "dtype") == 0          ? &dtype
                               : strcmp(field->string, "shape") == 0        ? &shape
                               : strcmp(field->string, "data_offsets") == 0 ? &offsets
                                                                            : NULL;
         if (!known)
-            return reject_tensor(r, t->name, "unknown field '%s'", snippet_name(field->string).text);
+            return refuse_tensor(r->in, t->name, "unknown field '%s'", snippet_name(field->string).text);
         *known = field;
     }
     if (!dtype || !shape || !offsets)
-        return reject_tensor(r, t->name, "expected dtype, shape and data_offsets, found no %s",
+        return refuse_tensor(r->in, t->name, "expected dtype, shape and data_offsets, found no %s",
                              !dtype   ? "dtype"
                              : !shape ? "shape"
                                       : "data_offsets");
@@ -213,10 +170,10 @@ static bool is_metadata(const cJSON *entry)
 static enum rwkv7_status check_metadata(const struct reader *r, const cJSON *metadata)
 {
     if (!cJSON_IsObject(metadata))
-        return reject(r, "__metadata__: expected an object, found %s", json_kind(metadata));
+        return refuse(r->in, "__metadata__: expected an object, found %s", json_kind(metadata));
     for (const cJSON *pair = metadata->child; pair; pair = pair->next)
         if (!cJSON_IsString(pair))
-            return reject(r, "__metadata__: '%s': expected a string, found %s", snippet_name(pair->string).text,
+            return refuse(r->in, "__metadata__: '%s': expected a string, found %s", snippet_name(pair->string).text,
                           json_kind(pair));
     return RWKV7_OK;
 }
@@ -233,7 +190,7 @@ static const char *keep(char **at, const char *string)
 
 static enum rwkv7_status read_entries(struct reader *r, const cJSON *header)
 {
-    struct safetensors *out = r->out;
+    struct tensor_list *out = r->out;
     enum rwkv7_status status;
     size_t count = 0, pairs = 0, length = 0;
 
@@ -255,7 +212,7 @@ static enum rwkv7_status read_entries(struct reader *r, const cJSON *header)
     out->strings = mem_alloc(length, 1);
     r->spans = mem_alloc(count, sizeof *r->spans);
     if (!out->tensors || !out->metadata || !out->strings || !r->spans)
-        return fail_memory(r->err, "the index of tensors");
+        return fail_memory(r->in->err, "the index of tensors");
 
     char *at = out->strings;
     for (const cJSON *entry = header->child; entry; entry = entry->next) {
@@ -270,7 +227,7 @@ static enum rwkv7_status read_entries(struct reader *r, const cJSON *header)
         struct tensor *t = &out->tensors[out->count];
         struct span *span = &r->spans[out->count++];
         t->name = keep(&at, entry->string);
-        t->file = r->file;
+        t->file = r->in->file;
         span->tensor = t;
         if ((status = read_tensor(r, entry, t, span)) != RWKV7_OK)
             return status;
@@ -293,8 +250,8 @@ static int compare_spans(const void *a, const void *b)
 /* In the order of their offsets the tensors must follow each other from the first byte of the data to its last. */
 static enum rwkv7_status place_tensors(struct reader *r)
 {
-    const uint8_t *data = r->image + PREFIX + r->header;
-    const uint64_t size = r->size - PREFIX - r->header;
+    const uint8_t *data = r->in->bytes + PREFIX + r->header;
+    const uint64_t size = r->in->size - PREFIX - r->header;
     const size_t count = r->out->count;
     uint64_t at = 0;
 
@@ -302,20 +259,20 @@ static enum rwkv7_status place_tensors(struct reader *r)
     for (size_t i = 0; i < count; i++) {
         const struct span *span = &r->spans[i];
         if (span->begin > at)
-            return reject_tensor(r, span->tensor->name,
+            return refuse_tensor(r->in, span->tensor->name,
                                  "data begins at %llu, %llu bytes that belong to no tensor before it",
                                  (unsigned long long)span->begin, (unsigned long long)(span->begin - at));
         if (span->begin < at)
-            return reject_tensor(r, span->tensor->name, "data begins at %llu, inside tensor '%s', which ends at %llu",
-                                 (unsigned long long)span->begin, snippet_name(span[-1].tensor->name).text,
-                                 (unsigned long long)at);
+            return refuse_tensor(
+                r->in, span->tensor->name, "data begins at %llu, inside tensor '%s', which ends at %llu",
+                (unsigned long long)span->begin, snippet_name(span[-1].tensor->name).text, (unsigned long long)at);
         at = span->end;
     }
     if (at > size)
-        return reject(r, "the file is cut: expected %llu bytes of data, found %llu", (unsigned long long)at,
+        return refuse(r->in, "the file is cut: expected %llu bytes of data, found %llu", (unsigned long long)at,
                       (unsigned long long)size);
     if (at < size)
-        return reject(r, "expected %llu bytes of data, found %llu: %llu bytes belong to no tensor",
+        return refuse(r->in, "expected %llu bytes of data, found %llu: %llu bytes belong to no tensor",
                       (unsigned long long)at, (unsigned long long)size, (unsigned long long)(size - at));
     for (size_t i = 0; i < count; i++)
         r->spans[i].tensor->data = data + r->spans[i].begin;
@@ -324,26 +281,17 @@ static enum rwkv7_status place_tensors(struct reader *r)
 
 /* -------------------------------------------------------------------------------------------------------- the whole */
 
-enum rwkv7_status safetensors_read(const uint8_t *image, size_t size, const char *file, struct safetensors *out,
-                                   struct rwkv7_error *err)
+enum rwkv7_status safetensors_read(const struct file_image *in, struct tensor_list *out)
 {
-    struct reader r = {.file = file, .image = image, .size = size, .out = out, .err = err};
+    struct reader r = {.in = in, .out = out};
     cJSON *header = NULL;
     enum rwkv7_status status;
 
     memset(out, 0, sizeof *out);
     if ((status = read_prefix(&r)) != RWKV7_OK || (status = parse_header(&r, &header)) != RWKV7_OK ||
         (status = read_entries(&r, header)) != RWKV7_OK || (status = place_tensors(&r)) != RWKV7_OK)
-        safetensors_free(out);
+        tensor_list_free(out);
     mem_free(r.spans);
     cJSON_Delete(header);
     return status;
-}
-
-void safetensors_free(struct safetensors *s)
-{
-    mem_free(s->tensors);
-    mem_free(s->metadata);
-    mem_free(s->strings);
-    memset(s, 0, sizeof *s);
 }

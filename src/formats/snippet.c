@@ -1,7 +1,7 @@
 #include "formats/snippet.h"
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <utf8proc.h>
@@ -75,4 +75,14 @@ struct snippet snippet_path(const char *path)
     memmove(s.text + 3, s.text, n + 1);
     memcpy(s.text, "...", 3);
     return s;
+}
+
+struct snippet snippet_axes(const uint64_t *axes, int count)
+{
+    char text[SNIPPET_MOST + 32] = "["; /* one number more than is shown */
+    size_t n = 1;
+    for (int i = 0; i < count && n < SNIPPET_MOST; i++)
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%llu", i ? "," : "", (unsigned long long)axes[i]);
+    text[n++] = ']';
+    return snippet_text(text, n, SNIPPET_MOST);
 }

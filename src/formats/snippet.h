@@ -8,6 +8,7 @@
 #define FORMATS_SNIPPET_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct snippet {
     char text[88];
@@ -19,5 +20,7 @@ struct snippet snippet_text(const void *bytes, size_t size, size_t most);
 struct snippet snippet_name(const char *name);
 /* The end of a path: it says more than the beginning. */
 struct snippet snippet_path(const char *path);
+/* "[16,8]" */
+struct snippet snippet_axes(const uint64_t *axes, int count);
 
 #endif

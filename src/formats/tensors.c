@@ -107,21 +107,45 @@ static bool own(struct tensor_index *index, char *string)
     return string != NULL;
 }
 
-/* Reads an image into *out, sorted by name. Its strings belong to the index. */
-static enum rwkv7_status read_image(struct tensor_index *index, const uint8_t *image, size_t size, const char *path,
-                                    struct safetensors *out, struct rwkv7_error *err)
+/* The formats that begin with fixed bytes; safetensors does not, and explains what is none of them. */
+static const struct format {
+    const char *container, *magic;
+    reader_fn *read;
+} formats[] = {
+    {"safetensors", "", safetensors_read},
+};
+
+static const struct format *find_format(const struct file_image *in)
 {
-    const enum rwkv7_status status = safetensors_read(image, size, path, out, err);
+    const struct format *f = formats;
+    while (*f->magic && (in->size < strlen(f->magic) || memcmp(in->bytes, f->magic, strlen(f->magic)) != 0))
+        f++;
+    return f;
+}
+
+/* Reads an image into *out, sorted by name. Its strings belong to the index. */
+static enum rwkv7_status read_image(struct tensor_index *index, const struct file_image *in, struct tensor_list *out)
+{
+    const struct format *format = find_format(in);
+    enum rwkv7_status status = format->read(in, out);
     if (status != RWKV7_OK)
         return status;
+    sort_tensors(out->tensors, out->count);
+    for (size_t i = 1; i < out->count; i++) {
+        if (strcmp(out->tensors[i - 1].name, out->tensors[i].name) == 0) {
+            status = refuse_tensor(in, out->tensors[i].name, "stands there twice");
+            tensor_list_free(out);
+            return status;
+        }
+    }
     own(index, out->strings);
     out->strings = NULL;
-    sort_tensors(out->tensors, out->count);
+    snprintf(index->container, sizeof index->container, "%s", format->container);
     return RWKV7_OK;
 }
 
 /* The same for a file, which is mapped. The mapping and `path` (NULL: no memory) belong to the index. */
-static enum rwkv7_status read_file(struct tensor_index *index, char *path, struct safetensors *out,
+static enum rwkv7_status read_file(struct tensor_index *index, char *path, struct tensor_list *out,
                                    struct rwkv7_error *err)
 {
     struct file_map *file = &index->files[index->file_count];
@@ -131,12 +155,13 @@ static enum rwkv7_status read_file(struct tensor_index *index, char *path, struc
     if (status != RWKV7_OK)
         return status;
     index->file_count++;
-    return read_image(index, file->data, file->size, path, out, err);
+    const struct file_image in = {.bytes = file->data, .size = file->size, .file = path, .err = err};
+    return read_image(index, &in, out);
 }
 
 /* -------------------------------------------------------------------------------------------------------- one image */
 
-static void take_tensors(struct tensor_index *index, struct safetensors *image)
+static void take_tensors(struct tensor_index *index, struct tensor_list *image)
 {
     index->tensors = image->tensors;
     index->count = image->count;
@@ -147,7 +172,7 @@ static void take_tensors(struct tensor_index *index, struct safetensors *image)
 static enum rwkv7_status open_single(const char *path, struct tensor_index **out, struct rwkv7_error *err)
 {
     struct tensor_index *index = NULL;
-    struct safetensors image;
+    struct tensor_list image;
     enum rwkv7_status status = index_new(1, &index, err);
     if (status == RWKV7_OK)
         status = read_file(index, mem_string(path, strlen(path)), &image, err);
@@ -156,7 +181,6 @@ static enum rwkv7_status open_single(const char *path, struct tensor_index **out
         return status;
     }
     take_tensors(index, &image);
-    snprintf(index->container, sizeof index->container, "safetensors");
     *out = index;
     return RWKV7_OK;
 }
@@ -165,13 +189,14 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
                                       struct rwkv7_error *err)
 {
     struct tensor_index *index = NULL;
-    struct safetensors image;
+    struct tensor_list image;
     *out = NULL;
     enum rwkv7_status status = index_new(1, &index, err);
     if (status != RWKV7_OK)
         return status;
     char *file = mem_string(name, strlen(name));
-    status = own(index, file) ? read_image(index, data, size, file, &image, err) : fail_memory(err, "a name");
+    const struct file_image in = {.bytes = data, .size = size, .file = file, .err = err};
+    status = own(index, file) ? read_image(index, &in, &image) : fail_memory(err, "a name");
     if (status != RWKV7_OK) {
         tensors_close(index);
         return status;
@@ -186,7 +211,7 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
 
 /* The tensors of a shard and those that the map places there must be the same. Both are sorted by name. */
 static enum rwkv7_status check_shard(const char *path, const struct placed_tensor *placed, size_t placed_count,
-                                     const struct safetensors *shard, struct rwkv7_error *err)
+                                     const struct tensor_list *shard, struct rwkv7_error *err)
 {
     const struct snippet shown = snippet_path(path), file = snippet_text(placed->file, strlen(placed->file), 48);
     for (size_t i = 0; i < placed_count || i < shard->count; i++) {
@@ -205,7 +230,7 @@ static enum rwkv7_status check_shard(const char *path, const struct placed_tenso
 
 /* Reads the files of the map into shards[map->files]. */
 static enum rwkv7_status read_shards(struct tensor_index *index, const char *path, const struct shard_map *map,
-                                     struct safetensors *shards, struct rwkv7_error *err)
+                                     struct tensor_list *shards, struct rwkv7_error *err)
 {
     const char *slash = strrchr(path, '/');
     const size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
@@ -231,7 +256,7 @@ static enum rwkv7_status read_shards(struct tensor_index *index, const char *pat
  * twice. Shards repeat the metadata of the checkpoint: the first one's are taken.
  */
 static enum rwkv7_status merge_shards(struct tensor_index *index, const struct shard_map *map,
-                                      struct safetensors *shards, struct rwkv7_error *err)
+                                      struct tensor_list *shards, struct rwkv7_error *err)
 {
     index->tensors = mem_alloc(map->count, sizeof *index->tensors);
     if (!index->tensors)
@@ -244,7 +269,8 @@ static enum rwkv7_status merge_shards(struct tensor_index *index, const struct s
     index->metadata = shards[0].metadata;
     index->metadata_count = shards[0].metadata_count;
     shards[0].metadata = NULL;
-    snprintf(index->container, sizeof index->container, "safetensors, %zu shard%s", map->files,
+    const size_t n = strlen(index->container);
+    snprintf(index->container + n, sizeof index->container - n, ", %zu shard%s", map->files,
              map->files == 1 ? "" : "s");
     return RWKV7_OK;
 }
@@ -252,7 +278,7 @@ static enum rwkv7_status merge_shards(struct tensor_index *index, const struct s
 static enum rwkv7_status open_shards(const char *path, struct tensor_index **out, struct rwkv7_error *err)
 {
     struct tensor_index *index = NULL;
-    struct safetensors *shards = NULL;
+    struct tensor_list *shards = NULL;
     struct shard_map map;
     enum rwkv7_status status = shard_map_open(path, &map, err);
     if (status != RWKV7_OK)
@@ -270,7 +296,7 @@ static enum rwkv7_status open_shards(const char *path, struct tensor_index **out
     index = NULL;
 done:
     for (size_t i = 0; shards && i < map.files; i++)
-        safetensors_free(&shards[i]);
+        tensor_list_free(&shards[i]);
     mem_free(shards);
     shard_map_close(&map);
     tensors_close(index);
