@@ -72,6 +72,11 @@ static bool is_single(const char *name)
     return path_ends_with(name, ".safetensors") || path_ends_with(name, ".st");
 }
 
+static bool is_pth(const char *name)
+{
+    return path_ends_with(name, ".pth");
+}
+
 static bool is_model(const char *name)
 {
     return strcmp(name, "model.safetensors") == 0;
@@ -118,7 +123,7 @@ static void describe(const struct listing *l, bool (*fits)(const char *), char *
 
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err)
 {
-    bool (*const order[])(const char *) = {is_model, is_model_index, is_index, is_single};
+    bool (*const order[])(const char *) = {is_model, is_model_index, is_index, is_single, is_pth};
     struct listing l = {0};
     const char *found = NULL;
     bool several = false;
@@ -131,11 +136,11 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
         found = only(&l, order[i], &several);
     if (!found) {
         describe(&l, several ? order[i - 1] : NULL, names, sizeof names);
-        status =
-            fail(err, RWKV7_ERR_MODEL,
-                 several ? "%s: several checkpoints in this folder, name one of them: %s"
-                         : "%s: expected model.safetensors or another safetensors checkpoint in this folder, found %s",
-                 snippet_path(folder).text, names);
+        status = fail(err, RWKV7_ERR_MODEL,
+                      several ? "%s: several checkpoints in this folder, name one of them: %s"
+                              : "%s: expected model.safetensors or another checkpoint (.safetensors, .st, .pth) in "
+                                "this folder, found %s",
+                      snippet_path(folder).text, names);
         goto done;
     }
     *path = folder_join(folder, strlen(folder), found);

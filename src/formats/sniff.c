@@ -17,23 +17,24 @@ static const struct magic {
     const char *found;
 } magics[] = {
     {"GGUF", 4, "a GGUF file; this program reads safetensors"},
-    {"fmgg", 4, "a ggml file of rwkv.cpp; this program reads safetensors"}, /* 'ggmf', little-endian */
-    {"lmgg", 4, "a ggml file; this program reads safetensors"},
-    {"tjgg", 4, "a ggml file; this program reads safetensors"},
-    {"algg", 4, "a ggml adapter; this program reads safetensors"},
+    {"fmgg", 4, "a ggml file of rwkv.cpp, which this program does not read"}, /* 'ggmf', little-endian */
+    {"lmgg", 4, "a ggml file, which this program does not read"},
+    {"tjgg", 4, "a ggml file, which this program does not read"},
+    {"algg", 4, "a ggml adapter, which this program does not read"},
     {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14,
-     "an old PyTorch checkpoint (a pickle); convert it to safetensors"},
-    {"\x80\x02", 2, "a Python pickle; this program reads safetensors"},
-    {"\x80\x03", 2, "a Python pickle; this program reads safetensors"},
-    {"\x80\x04", 2, "a Python pickle; this program reads safetensors"},
-    {"\x80\x05", 2, "a Python pickle; this program reads safetensors"},
+     "a PyTorch checkpoint in the form from before 2020; read it with torch.load and write it with torch.save"},
+    {"\x80\x02", 2, "a Python pickle; a .pth is an archive around one"},
+    {"\x80\x03", 2, "a Python pickle; a .pth is an archive around one"},
+    {"\x80\x04", 2, "a Python pickle; a .pth is an archive around one"},
+    {"\x80\x05", 2, "a Python pickle; a .pth is an archive around one"},
+    {"PK\5\6", 4, "an empty ZIP archive"},
     {"\x1f\x8b", 2, "a gzip archive; unpack it first"},
     {"\x28\xb5\x2f\xfd", 4, "a zstd archive; unpack it first"},
     {"\xfd\x37zXZ\0", 6, "an xz archive; unpack it first"},
     {"BZh", 3, "a bzip2 archive; unpack it first"},
     {"7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive; unpack it first"},
-    {"\x93NUMPY", 6, "a NumPy array (.npy); this program reads safetensors"},
-    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file; this program reads safetensors"},
+    {"\x93NUMPY", 6, "a NumPy array (.npy), which this program does not read"},
+    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file, which this program does not read"},
     {"\177ELF", 4, "a program, not a model"},
     {"%PDF-", 5, "a PDF document, not a model"},
     {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "zeros, as a download leaves that did not finish"},
@@ -50,21 +51,6 @@ static const char *find_magic(const uint8_t *data, size_t size)
         if (starts_with(data, size, magics[i].bytes, magics[i].length))
             return magics[i].found;
     return NULL;
-}
-
-/* A ZIP's first entry, whose name stands at byte 30, is NAME/data.pkl in a PyTorch checkpoint. */
-static const char *find_zip(const uint8_t *data, size_t size)
-{
-    static const char pickle[] = "data.pkl";
-    const size_t n = sizeof pickle - 1;
-    if (!starts_with(data, size, "PK\3\4", 4))
-        return starts_with(data, size, "PK\5\6", 4) ? "an empty ZIP archive" : NULL;
-    if (size < 30)
-        return "a ZIP archive that was cut";
-    const size_t name = data[26] | (size_t)data[27] << 8;
-    if (name >= n && size >= 30 + name && memcmp(data + 30 + name - n, pickle, n) == 0)
-        return "a PyTorch checkpoint (.pth); convert it to safetensors";
-    return "a ZIP archive; if it is a PyTorch checkpoint (.pth), convert it to safetensors";
 }
 
 /*
@@ -148,18 +134,18 @@ enum rwkv7_status sniff(const uint8_t *data, size_t size, const char *file, stru
     const char *found;
 
     if (size == 0)
-        return fail(err, RWKV7_ERR_MODEL, "%s: expected safetensors, found an empty file", path.text);
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected a checkpoint, found an empty file", path.text);
     if (is_lfs_pointer(data, size, &stands_for))
         return fail(
             err, RWKV7_ERR_MODEL,
-            "%s: expected safetensors, found a Git LFS pointer to a file of %llu bytes; fetch it with `git lfs pull`",
+            "%s: expected a checkpoint, found a Git LFS pointer to a file of %llu bytes; fetch it with `git lfs pull`",
             path.text, stands_for);
-    if ((found = find_magic(data, size)) == NULL && (found = find_zip(data, size)) == NULL)
+    if ((found = find_magic(data, size)) == NULL)
         found = find_text(data, size);
     if (!found)
         return RWKV7_OK;
     if (*found)
-        return fail(err, RWKV7_ERR_MODEL, "%s: expected safetensors, found %s", path.text, found);
-    return fail(err, RWKV7_ERR_MODEL, "%s: expected safetensors, found plain text: '%s'", path.text,
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected a checkpoint, found %s", path.text, found);
+    return fail(err, RWKV7_ERR_MODEL, "%s: expected a checkpoint, found plain text: '%s'", path.text,
                 snippet_text(data, size, 48).text);
 }

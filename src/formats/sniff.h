@@ -1,4 +1,4 @@
-/* sniff.h - what a file is that is not safetensors, told by its first bytes. */
+/* sniff.h - what a file is that is no checkpoint, told by its first bytes. */
 #ifndef FORMATS_SNIFF_H
 #define FORMATS_SNIFF_H
 

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "formats/folder.h"
+#include "formats/pth.h"
 #include "formats/safetensors.h"
 #include "formats/shards.h"
 #include "formats/snippet.h"
@@ -112,6 +113,7 @@ static const struct format {
     const char *container, *magic;
     reader_fn *read;
 } formats[] = {
+    {"PyTorch", "PK\3\4", pth_read},
     {"safetensors", "", safetensors_read},
 };
 

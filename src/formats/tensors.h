@@ -64,15 +64,15 @@ struct tensor_index {
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
-    char container[48]; /* "safetensors", "safetensors, 4 shards", "memory" */
+    char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "memory" */
 };
 
 /*
- * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a folder with either. What it is
- * not able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, an HTML page, a .pth, a .gguf, ...
+ * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a PyTorch .pth, a folder with one of
+ * them. What it is not able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, an HTML page, a .gguf, ...
  */
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err);
-/* A safetensors image in memory, which must outlive the index. */
+/* A safetensors or .pth image in memory, which must outlive the index. */
 enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char *name, struct tensor_index **out,
                                       struct rwkv7_error *err);
 void tensors_close(struct tensor_index *index);

@@ -35,7 +35,7 @@ printf 'PK\003\004................archive/data.pkl' >model.pth
 printf 'GGUF\003\000\000\000' >model.gguf
 : >empty.safetensors
 head -c 5000 "$model" >cut.safetensors
-for bad in 'lfs.safetensors LFS' 'html.safetensors web.page' 'model.pth PyTorch' 'model.gguf GGUF' 'empty.safetensors empty' \
+for bad in 'lfs.safetensors LFS' 'html.safetensors web.page' 'model.pth ZIP' 'model.gguf GGUF' 'empty.safetensors empty' \
     'cut.safetensors cut'; do
     run rwkv7 info "${bad% *}"
     exits 3

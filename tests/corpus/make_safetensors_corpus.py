@@ -232,7 +232,7 @@ def messages():
 
 def other_formats():
     def other(name, contents, expected):
-        case(name, contents, f"expected safetensors, found {expected}")
+        case(name, contents, f"expected a checkpoint, found {expected}")
 
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0123456789abcdef" * 4 + b"\nsize 382110776\n"
     other("lfs_pointer.safetensors", pointer,
@@ -243,13 +243,8 @@ def other_formats():
     other("xml.safetensors", b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "a web page")
     other("text.safetensors", b"Entry not found", "plain text: 'Entry not found'")
     other("text_long.safetensors", b"Repository not found. " * 40, "plain text: 'Repository not found. Repository not found. Repo...'")
-    zip_start = b"PK\3\4\0\0\0\0\0\0" + bytes(16)
-    other("checkpoint.pth", zip_start + struct.pack("<HH", 16, 0) + b"archive/data.pkl" + bytes(40),
-          "a PyTorch checkpoint (.pth); convert it to safetensors")
-    other("archive.zip", zip_start + struct.pack("<HH", 5, 0) + b"a.txt" + bytes(40), "a ZIP archive; if it is")
-    other("archive_cut.zip", zip_start, "a ZIP archive that was cut")
     other("archive_empty.zip", b"PK\5\6" + bytes(18), "an empty ZIP archive")
-    other("legacy.pth", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "an old PyTorch checkpoint (a pickle)")
+    other("legacy.pth", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a PyTorch checkpoint in the form from before 2020; read it with torch.load")
     other("pickle.pkl", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94.", "a Python pickle")
     other("model.gguf", b"GGUF\3\0\0\0" + bytes(16), "a GGUF file")
     other("rwkv_cpp.bin", b"fmgg" + struct.pack("<6i", 101, 300, 128, 2, 1, 0), "a ggml file of rwkv.cpp")
@@ -277,8 +272,8 @@ def folders():
     case("folder_st", {"rwkv.st": GOOD, "vocab.txt": b"-"}, "ok")
     case("folder_several", {"b.st": GOOD, "a.safetensors": GOOD, "notes.txt": b"-"},
          "several checkpoints in this folder, name one of them: a.safetensors, b.st")
-    case("folder_none", {"model.pth": b"-", "config.json": b"-"},
-         "expected model.safetensors or another safetensors checkpoint in this folder, found config.json, model.pth")
+    case("folder_none", {"model.bin": b"-", "config.json": b"-"},
+         "another checkpoint (.safetensors, .st, .pth) in this folder, found config.json, model.bin")
     case("folder_many", {f"{i:02}_{'long' * 6}.bin": b"-" for i in range(9)}, "longlonglonglonglonglong.bin, ...")
 
     sharded("good", index(a="1.safetensors", b="2.safetensors"), "ok")
@@ -296,7 +291,7 @@ def folders():
     sharded("missing_file", index(a="1.safetensors", b="3.safetensors"), "No such file")
     sharded("broken_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: the file is cut",
             **{"3.safetensors": part["b"][:-1]})
-    sharded("pointer_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: expected safetensors, found a Git LFS",
+    sharded("pointer_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: expected a checkpoint, found a Git LFS",
             **{"3.safetensors": b"version https://git-lfs.github.com/spec/v1\nsize 5\n"})
     for name, file in [("parent", "../1.safetensors"), ("absolute", "/etc/passwd"), ("subfolder", "sub/1.safetensors"),
                        ("dots", ".."), ("dot", "."), ("no_name", ""), ("backslash", "..\\1.safetensors")]:

@@ -332,7 +332,7 @@ static void test_files(void)
     snprintf(path, sizeof path, "%s/missing.safetensors", folder);
     check_case(path, "missing.safetensors: No such file");
     check_case("", "No such file");
-    check_case(folder, "safetensors checkpoint in this folder, found nothing");
+    check_case(folder, "in this folder, found nothing");
     snprintf(path, sizeof path, "%s/missing.safetensors.index.json", folder);
     check_case(path, "No such file");
 
@@ -353,7 +353,7 @@ static void test_files(void)
 
     FILE *f = fopen(path, "wb");
     CHECK(f && fclose(f) == 0);
-    check_case(folder, "model.safetensors: expected safetensors, found an empty file");
+    check_case(folder, "model.safetensors: expected a checkpoint, found an empty file");
     CHECK(chmod(path, 0) == 0);
     if (geteuid() == 0)
         SKIP("a file without permission to read: root may read it");
@@ -365,7 +365,7 @@ static void test_files(void)
     snprintf(longer, sizeof longer, "%s/%0180d", folder, 7);
     CHECK(mkdir(longer, 0700) == 0);
     check_case(longer,
-               "00000007: expected model.safetensors or another safetensors checkpoint in this folder, found nothing");
+               "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, .pth) in this folder, found nothing");
     rmdir(longer);
     CHECK(rmdir(folder) == 0);
 }

@@ -1,0 +1,277 @@
+#include "formats/zip.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/little.h"
+#include "formats/snippet.h"
+
+/* Records begin with 'P' 'K' and two bytes that say which; sizes without what follows them (APPNOTE.TXT 4.3). */
+#define LOCAL_HEADER 0x04034b50u
+#define LOCAL_SIZE 30u
+#define CENTRAL_HEADER 0x02014b50u
+#define CENTRAL_SIZE 46u
+#define END_RECORD 0x06054b50u
+#define END_SIZE 22u
+#define END64_RECORD 0x06064b50u
+#define END64_SIZE 56u
+#define LOCATOR 0x07064b50u
+#define LOCATOR_SIZE 20u
+
+#define MAX_COMMENT 65535u
+#define FLAG_ENCRYPTED 0x0001u
+#define FLAG_DESCRIPTOR 0x0008u /* the sizes of the local header follow the data instead */
+#define EXTRA_ZIP64 0x0001u
+#define IN_ZIP64 0xffffffffu /* a field of 32 bits whose value stands elsewhere, in 64 bits */
+
+struct directory {
+    size_t begin, size; /* bytes of the image */
+    uint64_t count;     /* entries */
+};
+
+/* What the central directory says of an entry. */
+struct central {
+    unsigned flags, method;
+    uint64_t packed, size, offset;
+};
+
+/* --------------------------------------------------------------------------------------------------- the end record */
+
+/* The end record may have a comment behind it, which must end with the file. */
+static bool find_end(const struct file_image *in, size_t *out)
+{
+    for (size_t comment = 0; comment <= MAX_COMMENT && comment + END_SIZE <= in->size; comment++) {
+        const uint8_t *end = in->bytes + in->size - END_SIZE - comment;
+        if (little32(end) == END_RECORD && little16(end + 20) == comment) {
+            *out = (size_t)(end - in->bytes);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A field of the end record and the one of 64 bits that replaces it. */
+static bool agree(uint64_t narrow, uint64_t mark, uint64_t wide)
+{
+    return narrow == mark || narrow == wide;
+}
+
+static enum rwkv7_status read_end(const struct file_image *in, struct directory *out)
+{
+    size_t at = 0;
+    if (!find_end(in, &at))
+        return refuse(in, "a ZIP archive (.pth) without its end: the file is cut, or has something behind it");
+    const uint8_t *end = in->bytes + at;
+    uint64_t disk = little16(end + 4), start_disk = little16(end + 6), here = little16(end + 8),
+             count = little16(end + 10), size = little32(end + 12), begin = little32(end + 16);
+
+    if (at >= LOCATOR_SIZE && little32(end - LOCATOR_SIZE) == LOCATOR) {
+        const uint8_t *locator = end - LOCATOR_SIZE;
+        const uint64_t at64 = little64(locator + 8);
+        if (at < LOCATOR_SIZE + END64_SIZE || at64 > at - LOCATOR_SIZE - END64_SIZE ||
+            little32(in->bytes + at64) != END64_RECORD ||
+            little64(in->bytes + at64 + 4) != at - LOCATOR_SIZE - at64 - 12)
+            return refuse(in, "ZIP: expected a ZIP64 end record at byte %llu, found none", (unsigned long long)at64);
+        end = in->bytes + at64;
+        if (!agree(here, 0xffff, little64(end + 24)) || !agree(count, 0xffff, little64(end + 32)) ||
+            !agree(size, IN_ZIP64, little64(end + 40)) || !agree(begin, IN_ZIP64, little64(end + 48)))
+            return refuse(in, "ZIP: the end record and the ZIP64 end record contradict each other");
+        at = (size_t)at64;
+        disk = little32(end + 16);
+        start_disk = little32(end + 20);
+        here = little64(end + 24);
+        count = little64(end + 32);
+        size = little64(end + 40);
+        begin = little64(end + 48);
+    }
+    if (disk != 0 || start_disk != 0 || here != count)
+        return refuse(in, "a part of a ZIP archive in several parts; put them together first");
+    if (begin > at || size != at - begin)
+        return refuse(in, "ZIP: expected a central directory of %llu bytes at %llu, right before its end record at %zu",
+                      (unsigned long long)size, (unsigned long long)begin, at);
+    if (count > size / CENTRAL_SIZE)
+        return refuse(in, "ZIP: %llu entries do not fit in a central directory of %llu bytes",
+                      (unsigned long long)count, (unsigned long long)size);
+    *out = (struct directory){.begin = (size_t)begin, .size = (size_t)size, .count = count};
+    return RWKV7_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------ the entries */
+
+static enum rwkv7_status refuse_entry(const struct file_image *in, const struct zip_entry *e, const char *what)
+{
+    return refuse(in, "ZIP entry '%s': %s", snippet_text(e->name, e->name_size, 64).text, what);
+}
+
+/* Replaces what is marked as IN_ZIP64 by the values of the ZIP64 extra field, which stand in this order. */
+static bool read_zip64(const uint8_t *extra, size_t size, struct central *c)
+{
+    uint64_t *const fields[] = {&c->size, &c->packed, &c->offset};
+    const uint8_t *values = NULL;
+    size_t left = 0;
+    while (size >= 4 && !values) {
+        const size_t n = little16(extra + 2);
+        if (n > size - 4)
+            return false;
+        if (little16(extra) == EXTRA_ZIP64) {
+            values = extra + 4;
+            left = n;
+        }
+        extra += 4 + n;
+        size -= 4 + n;
+    }
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (*fields[i] != IN_ZIP64)
+            continue;
+        if (left < 8)
+            return false;
+        *fields[i] = little64(values);
+        values += 8;
+        left -= 8;
+    }
+    return true;
+}
+
+/* Not empty, not from the root, and no step up: a/b, but not /a, ../a, a/../b, a\b. */
+static bool is_inside(const char *name, size_t size)
+{
+    size_t step = 0; /* bytes since the last '/' */
+    if (size == 0 || name[0] == '/')
+        return false;
+    for (size_t i = 0; i <= size; i++) {
+        if (i < size && (name[i] == '\\' || name[i] == '\0'))
+            return false;
+        if (i < size && name[i] != '/') {
+            step++;
+            continue;
+        }
+        if (step == 2 && memcmp(name + i - 2, "..", 2) == 0)
+            return false;
+        step = 0;
+    }
+    return true;
+}
+
+/* Finds the data behind the local header, which must say the same of the entry. */
+static enum rwkv7_status read_local(const struct file_image *in, const struct directory *d, const struct central *c,
+                                    struct zip_entry *e)
+{
+    if (d->begin < LOCAL_SIZE || c->offset > d->begin - LOCAL_SIZE)
+        return refuse_entry(in, e, "its header lies outside of the archive");
+    const uint8_t *local = in->bytes + c->offset;
+    if (little32(local) != LOCAL_HEADER)
+        return refuse_entry(in, e, "there is no header where it should be");
+    const size_t name = little16(local + 26), skip = LOCAL_SIZE + name + little16(local + 28);
+    const size_t room = d->begin - (size_t)c->offset;
+    if (skip > room || c->size > room - skip)
+        return refuse_entry(in, e, "its data reaches beyond the archive");
+    const uint64_t packed = little32(local + 18), size = little32(local + 22);
+    const bool sized = agree(packed, IN_ZIP64, c->size) && agree(size, IN_ZIP64, c->size);
+    const bool later = (little16(local + 6) & FLAG_DESCRIPTOR) != 0 && packed == 0 && size == 0;
+    if (little16(local + 8) != c->method || name != e->name_size || memcmp(local + LOCAL_SIZE, e->name, name) != 0 ||
+        !(sized || later))
+        return refuse_entry(in, e, "its header and the central directory contradict each other");
+    e->header = local;
+    e->data = local + skip;
+    e->size = (size_t)c->size;
+    return RWKV7_OK;
+}
+
+/* One entry of the directory, of which `left` bytes remain; *used of them belong to it. */
+static enum rwkv7_status read_entry(const struct file_image *in, const struct directory *d, const uint8_t *at,
+                                    size_t left, struct zip_entry *e, size_t *used)
+{
+    if (left < CENTRAL_SIZE || little32(at) != CENTRAL_HEADER)
+        return refuse(in, "ZIP: the central directory is damaged at byte %zu", (size_t)(at - in->bytes));
+    const size_t name = little16(at + 28), extra = little16(at + 30), comment = little16(at + 32);
+    if (name + extra + comment > left - CENTRAL_SIZE)
+        return refuse(in, "ZIP: the central directory is damaged at byte %zu", (size_t)(at - in->bytes));
+    *used = CENTRAL_SIZE + name + extra + comment;
+    e->name = (const char *)at + CENTRAL_SIZE;
+    e->name_size = name;
+    struct central c = {.flags = little16(at + 8),
+                        .method = little16(at + 10),
+                        .packed = little32(at + 20),
+                        .size = little32(at + 24),
+                        .offset = little32(at + 42)};
+    if (!is_inside(e->name, name))
+        return refuse_entry(in, e, "expected the name of a file in a folder");
+    if (!read_zip64(at + CENTRAL_SIZE + name, extra, &c))
+        return refuse_entry(in, e, "its ZIP64 sizes are damaged");
+    if (c.flags & FLAG_ENCRYPTED)
+        return refuse_entry(in, e, "is encrypted");
+    if (c.method != 0)
+        return refuse_entry(in, e,
+                            "is compressed, where torch.save only stores; unpack the archive and `zip -0 -r` it");
+    if (c.packed != c.size)
+        return refuse_entry(in, e, "is stored, but with two different sizes");
+    return read_local(in, d, &c, e);
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct zip_entry *x = a, *y = b;
+    return (x->header > y->header) - (x->header < y->header);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct zip_entry *x = a, *y = b;
+    const size_t n = x->name_size < y->name_size ? x->name_size : y->name_size;
+    const int order = memcmp(x->name, y->name, n);
+    return order ? order : (x->name_size > y->name_size) - (x->name_size < y->name_size);
+}
+
+static enum rwkv7_status check_entries(const struct file_image *in, struct zip *zip)
+{
+    struct zip_entry *e = zip->entries;
+    qsort(e, zip->count, sizeof *e, compare_places);
+    if (zip->count > 0 && e[0].header != in->bytes)
+        return refuse(in, "ZIP: expected the first entry at the beginning of the file, found it at byte %zu",
+                      (size_t)(e[0].header - in->bytes));
+    for (size_t i = 1; i < zip->count; i++)
+        if (e[i].header < e[i - 1].data + e[i - 1].size)
+            return refuse_entry(in, &e[i], "begins inside another entry");
+    qsort(e, zip->count, sizeof *e, compare_names);
+    for (size_t i = 1; i < zip->count; i++)
+        if (compare_names(&e[i - 1], &e[i]) == 0)
+            return refuse_entry(in, &e[i], "stands there twice");
+    return RWKV7_OK;
+}
+
+enum rwkv7_status zip_open(const struct file_image *in, struct zip *out)
+{
+    struct directory d = {0};
+    size_t at = 0, used = 0;
+
+    memset(out, 0, sizeof *out);
+    enum rwkv7_status status = read_end(in, &d);
+    if (status != RWKV7_OK)
+        return status;
+    out->entries = mem_alloc((size_t)d.count, sizeof *out->entries);
+    if (!out->entries)
+        return fail_memory(in->err, "the entries of an archive");
+    for (; out->count < d.count && status == RWKV7_OK; at += used, used = 0)
+        status = read_entry(in, &d, in->bytes + d.begin + at, d.size - at, &out->entries[out->count++], &used);
+    if (status == RWKV7_OK && at != d.size)
+        status = refuse(in, "ZIP: the central directory has more than the %zu entries that it counts", out->count);
+    if (status == RWKV7_OK)
+        status = check_entries(in, out);
+    if (status != RWKV7_OK)
+        zip_close(out);
+    return status;
+}
+
+void zip_close(struct zip *zip)
+{
+    mem_free(zip->entries);
+    memset(zip, 0, sizeof *zip);
+}
+
+const struct zip_entry *zip_find(const struct zip *zip, const char *name, size_t size)
+{
+    const struct zip_entry key = {.name = name, .name_size = size};
+    return zip->count ? bsearch(&key, zip->entries, zip->count, sizeof key, compare_names) : NULL;
+}
