@@ -3,6 +3,8 @@
 
 #include "kernels/dots_avx2.h"
 
+#include "kernels/quads_avx2.h"
+
 #include "kernels/lanes.h"
 
 #include "kernels/lanes_quants.h"

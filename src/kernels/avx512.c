@@ -3,6 +3,8 @@
 
 #include "kernels/dots_avx512.h"
 
+#include "kernels/quads_avx512.h"
+
 #include "kernels/lanes.h"
 
 #include "kernels/lanes_quants.h"

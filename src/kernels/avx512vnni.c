@@ -3,6 +3,8 @@
 
 #include "kernels/dots_avx512vnni.h"
 
+#include "kernels/quads_avx512.h"
+
 #include "kernels/lanes_quants.h"
 
 void kernels_init_avx512vnni(struct kernels *k)

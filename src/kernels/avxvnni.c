@@ -3,6 +3,8 @@
 
 #include "kernels/dots_avxvnni.h"
 
+#include "kernels/quads_avx2.h"
+
 #include "kernels/lanes_quants.h"
 
 void kernels_init_avxvnni(struct kernels *k)

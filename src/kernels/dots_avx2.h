@@ -21,10 +21,14 @@ typedef struct {
 } w64;
 typedef __m256i x4;
 
+static inline w64 w_make(__m256i l, __m256i h)
+{
+    return (w64){l, h, _mm256_abs_epi8(l), _mm256_abs_epi8(h)};
+}
 static inline w64 w_load(const void *p)
 {
-    const __m256i *from = p, l = _mm256_load_si256(from), h = _mm256_load_si256(from + 1);
-    return (w64){l, h, _mm256_abs_epi8(l), _mm256_abs_epi8(h)};
+    const __m256i *from = p;
+    return w_make(_mm256_load_si256(from), _mm256_load_si256(from + 1));
 }
 static inline x4 x_load(const int8_t *p)
 {

@@ -22,10 +22,13 @@ typedef struct {
 } w64;
 typedef __m512i x4;
 
+static inline w64 w_make(__m512i w)
+{
+    return (w64){_mm512_abs_epi8(w), _mm512_movepi8_mask(w)};
+}
 static inline w64 w_load(const void *p)
 {
-    const __m512i w = _mm512_load_si512(p);
-    return (w64){_mm512_abs_epi8(w), _mm512_movepi8_mask(w)};
+    return w_make(_mm512_load_si512(p));
 }
 static inline x4 x_load(const int8_t *p)
 {

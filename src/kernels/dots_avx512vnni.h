@@ -14,9 +14,13 @@
 typedef __m512i w64; /* weights + 128 */
 typedef __m512i x4;
 
+static inline w64 w_make(__m512i w)
+{
+    return _mm512_xor_si512(w, _mm512_set1_epi8(-128));
+}
 static inline w64 w_load(const void *p)
 {
-    return _mm512_xor_si512(_mm512_load_si512(p), _mm512_set1_epi8(-128));
+    return w_make(_mm512_load_si512(p));
 }
 static inline x4 x_load(const int8_t *p)
 {

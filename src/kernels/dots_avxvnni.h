@@ -14,10 +14,15 @@
 typedef n16 w64; /* weights + 128 */
 typedef __m256i x4;
 
+static inline w64 w_make(__m256i l, __m256i h)
+{
+    const __m256i top = _mm256_set1_epi8(-128);
+    return (w64){_mm256_xor_si256(l, top), _mm256_xor_si256(h, top)};
+}
 static inline w64 w_load(const void *p)
 {
-    const __m256i *from = p, top = _mm256_set1_epi8(-128);
-    return (w64){_mm256_xor_si256(_mm256_load_si256(from), top), _mm256_xor_si256(_mm256_load_si256(from + 1), top)};
+    const __m256i *from = p;
+    return w_make(_mm256_load_si256(from), _mm256_load_si256(from + 1));
 }
 static inline x4 x_load(const int8_t *p)
 {

@@ -272,6 +272,8 @@ static void head_out(float *out, const float *y, const float *r, const float *k,
 
 #include "kernels/lanes_products.h"
 
+#include "kernels/lanes_columns.h"
+
 static void lanes_init(struct kernels *k)
 {
     k->gemv[MAT_F32] = gemv_f32;
@@ -280,6 +282,9 @@ static void lanes_init(struct kernels *k)
     k->gemm[MAT_F32] = gemm_f32;
     k->gemm[MAT_F16] = gemm_f16;
     k->gemm[MAT_BF16] = gemm_bf16;
+    k->column_gemv[MAT_F32] = column_gemv_f32;
+    k->column_gemv[MAT_F16] = column_gemv_f16;
+    k->column_gemv[MAT_BF16] = column_gemv_bf16;
     k->widen[MAT_F32] = widen_f32;
     k->widen[MAT_F16] = widen_f16;
     k->widen[MAT_BF16] = widen_bf16;

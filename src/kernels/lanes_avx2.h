@@ -205,6 +205,12 @@ static inline v16 v_from_ints(n16 x)
 {
     return (v16){_mm256_cvtepi32_ps(x.l), _mm256_cvtepi32_ps(x.h)};
 }
+/* Sixteen bytes as whole numbers. */
+static inline v16 v_load_bytes(const int8_t *p)
+{
+    const __m128i bytes = _mm_loadu_si128((const void *)p);
+    return v_from_ints((n16){_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
+}
 /* 32 whole numbers within -128 .. 127 as bytes. */
 static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
 {

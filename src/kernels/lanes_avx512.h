@@ -176,6 +176,11 @@ static inline v16 v_from_ints(n16 x)
 {
     return _mm512_cvtepi32_ps(x);
 }
+/* Sixteen bytes as whole numbers. */
+static inline v16 v_load_bytes(const int8_t *p)
+{
+    return v_from_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
+}
 /* 32 whole numbers within -128 .. 127 as bytes. */
 static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
 {

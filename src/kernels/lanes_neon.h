@@ -200,6 +200,14 @@ static inline int8x16_t v_bytes(v16 x)
     const int16x8_t h = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q[2])), vmovn_s32(vcvtnq_s32_f32(x.q[3])));
     return vcombine_s8(vmovn_s16(l), vmovn_s16(h));
 }
+/* Sixteen bytes as whole numbers. */
+static inline v16 v_load_bytes(const int8_t *p)
+{
+    const int8x16_t bytes = vld1q_s8(p);
+    const int16x8_t l = vmovl_s8(vget_low_s8(bytes)), h = vmovl_s8(vget_high_s8(bytes));
+    return v_from_ints((n16){{vmovl_s16(vget_low_s16(l)), vmovl_s16(vget_high_s16(l)), vmovl_s16(vget_low_s16(h)),
+                              vmovl_s16(vget_high_s16(h))}});
+}
 /* 32 whole numbers within -128 .. 127 as bytes. */
 static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
 {

@@ -313,12 +313,16 @@ static void quantize(int8_t *q, float *scale, int16_t *sum, const float *x, int 
     }
 }
 
+#include "kernels/quants_columns.h"
+
 static void quants_init(struct kernels *k)
 {
     k->quant_gemv[MAT_Q8] = quant_gemv_q8;
     k->quant_gemv[MAT_Q4] = quant_gemv_q4;
     k->quant_gemm[MAT_Q8] = quant_gemm_q8;
     k->quant_gemm[MAT_Q4] = quant_gemm_q4;
+    k->quant_column_gemv[MAT_Q8] = quant_column_gemv_q8;
+    k->quant_column_gemv[MAT_Q4] = quant_column_gemv_q4;
     k->quantize = quantize;
 }
 

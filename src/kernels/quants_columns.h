@@ -1,0 +1,106 @@
+/*
+ * quants_columns.h - the part of lanes_quants.h for matrices of integers by column, of which only the active columns are read.
+ *
+ * Four active columns of a group at a time become the vectors of [16 rows][4 columns] that n_dot4 takes. Sums of a group stay in
+ * registers; those of a block, whole numbers below 2^24 and so exact as floats, in the first-level cache. Columns are prefetched, since
+ * no hardware foresees which will be wanted.
+ */
+#ifndef KERNELS_QUANTS_COLUMNS_H
+#define KERNELS_QUANTS_COLUMNS_H
+
+#include "kernels/columns.h"
+
+#define QUANT_STRIP 2048 /* rows at a time: their sums make 8 KB */
+
+/* Four active columns of one group; what is missing is multiplied by zero. */
+struct quad {
+    const uint8_t *q[4], *ahead[4]; /* at the first row of the strip */
+    int8_t x[4];
+};
+
+/* totals[rows] += the active columns of a group, s included: whole numbers below 2^24. */
+ALWAYS_INLINE void add_group(float *totals, const struct quad *quads, int count, enum mat_type type, const int8_t *s,
+                             int sum, int rows)
+{
+    for (int row = 0; row < rows; row += QUANT_SECTION) {
+        const size_t at = (size_t)row / (type == MAT_Q8 ? 1 : 2);
+        n16 sums[QUANT_SECTION / 16];
+        for (int t = 0; t < QUANT_SECTION / 16; t++)
+            sums[t] = n_start(sum);
+        for (int i = 0; i < count; i++) {
+            w64 w[QUANT_SECTION / 16];
+            const x4 x = x_load(quads[i].x);
+            quad_load(w, quads[i].q, at, type == MAT_Q4);
+            for (int t = 0; t < QUANT_SECTION / 16; t++)
+                sums[t] = n_dot4(sums[t], w[t], x);
+            if (at % 64 == 0)
+                for (int c = 0; c < 4; c++)
+                    __builtin_prefetch(quads[i].ahead[c] + at);
+        }
+        quad_order(sums, type == MAT_Q4);
+        for (int t = 0; t < QUANT_SECTION / 16; t++) {
+            float *to = totals + row + 16 * t;
+            v16 some = v_from_ints(sums[t]);
+            if (type == MAT_Q4)
+                some = v_mul(some, v_load_bytes(s + row + 16 * t));
+            v_store(to, v_add(v_load(to, 16), some), 16);
+        }
+    }
+}
+
+ALWAYS_INLINE void quant_column_gemv(float *y, const struct mat *w, enum mat_type type, const struct quants *x,
+                                     const struct active *a, int begin, int end)
+{
+    const struct quant_columns columns = quant_columns(w);
+    const size_t padded = quant_padded_rows(w->rows), stride = quant_column_bytes(type, w->rows);
+    const int last = a->first[1];
+    for (int row = begin; row < end; row += QUANT_STRIP) {
+        _Alignas(64) float totals[QUANT_STRIP], sums[QUANT_STRIP];
+        const int rows = end - row < QUANT_STRIP ? end - row : QUANT_STRIP;
+        const size_t first = (size_t)row;
+        const uint8_t *q = columns.q + first / (type == MAT_Q8 ? 1 : 2);
+        int at = 0;
+        memset(sums, 0, sizeof sums);
+        for (int b = 0; b < quant_blocks(w->cols); b++) {
+            memset(totals, 0, sizeof totals);
+            while (at < last && a->column[at] < (b + 1) * QUANT_BLOCK) {
+                const int group = a->column[at] / QUANT_GROUP;
+                struct quad quads[QUANT_GROUP / 4];
+                int count = 0;
+                for (; at < last && a->column[at] / QUANT_GROUP == group; count++) {
+                    struct quad *quad = &quads[count];
+                    for (int c = 0; c < 4; c++) {
+                        const bool there = at < last && a->column[at] / QUANT_GROUP == group;
+                        const size_t column = (size_t)a->column[there ? at : at - 1];
+                        quad->q[c] = q + column * stride;
+                        quad->ahead[c] = q + column_ahead(a, there ? at : at - 1, last) * stride;
+                        quad->x[c] = there ? x->q[column] : 0;
+                        at += there;
+                    }
+                }
+                add_group(totals, quads, count, type, columns.s + (size_t)group * padded + first, x->sum[group], rows);
+            }
+            const v16 x_scale = v_set(x->scale[b]);
+            for (int i = 0; i < rows; i += 16)
+                v_store(sums + i,
+                        v_fma(v_load(totals + i, 16),
+                              v_mul(v_load_bf16(columns.scale + (size_t)b * padded + first + (size_t)i, 16), x_scale),
+                              v_load(sums + i, 16)),
+                        16);
+        }
+        memcpy(y + row, sums, (size_t)rows * sizeof *y);
+    }
+}
+
+static void quant_column_gemv_q8(float *y, const struct mat *w, const struct quants *x, const struct active *a,
+                                 int begin, int end)
+{
+    quant_column_gemv(y, w, MAT_Q8, x, a, begin, end);
+}
+static void quant_column_gemv_q4(float *y, const struct mat *w, const struct quants *x, const struct active *a,
+                                 int begin, int end)
+{
+    quant_column_gemv(y, w, MAT_Q4, x, a, begin, end);
+}
+
+#endif
