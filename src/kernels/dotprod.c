@@ -1,0 +1,11 @@
+/* dotprod.c - the kernels of lanes_quants.h with the products of dots_dotprod.h. */
+#include "kernels/lanes_neon.h"
+
+#include "kernels/dots_dotprod.h"
+
+#include "kernels/lanes_quants.h"
+
+void kernels_init_dotprod(struct kernels *k)
+{
+    quants_init(k);
+}

@@ -1,0 +1,47 @@
+/* dots_dotprod.h - products of bytes with the dot products of Arm: four columns of four rows in one instruction. */
+#ifndef KERNELS_DOTS_H
+#define KERNELS_DOTS_H
+
+#include "kernels/lanes_neon.h"
+
+#define QUANT_STREAMS 4
+#define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 vectors, and weights */
+#define QUANT_TOKENS 4
+#define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
+
+static inline n16 n_dot4(n16 acc, w64 w, x4 x)
+{
+    return (n16){{vdotq_s32(acc.q[0], w.q[0], x), vdotq_s32(acc.q[1], w.q[1], x), vdotq_s32(acc.q[2], w.q[2], x),
+                  vdotq_s32(acc.q[3], w.q[3], x)}};
+}
+
+/* 4 rows of a group of Q4: 16 columns in the low halves, with l, and 16 in the high ones. The weights are q + 8. */
+static inline int32x4_t dot_nibbles(const uint8_t *q, int8x16_t l, int8x16_t h, int32x4_t sum)
+{
+    const uint8x16_t low = vdupq_n_u8(15);
+    const uint8x16_t pair[4] = {vld1q_u8(q), vld1q_u8(q + 64), vld1q_u8(q + 128), vld1q_u8(q + 192)};
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vandq_u8(pair[0], low)), l, 0);
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vandq_u8(pair[1], low)), l, 1);
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vandq_u8(pair[2], low)), l, 2);
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vandq_u8(pair[3], low)), l, 3);
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[0], 4)), h, 0);
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[1], 4)), h, 1);
+    sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[2], 4)), h, 2);
+    return vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[3], 4)), h, 3);
+}
+/* acc + s * (a group of Q4); its sum starts at -8 times that of x. */
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const int8x16_t l = vld1q_s8(x), h = vld1q_s8(x + 16);
+    const int32x4_t start = vdupq_n_s32(-8 * sum);
+    const n16 scale = n_load_bytes(s);
+    return (n16){{vmlaq_s32(acc.q[0], dot_nibbles(q, l, h, start), scale.q[0]),
+                  vmlaq_s32(acc.q[1], dot_nibbles(q + 16, l, h, start), scale.q[1]),
+                  vmlaq_s32(acc.q[2], dot_nibbles(q + 32, l, h, start), scale.q[2]),
+                  vmlaq_s32(acc.q[3], dot_nibbles(q + 48, l, h, start), scale.q[3])}};
+}
+
+
+#include "kernels/quads_neon.h"
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * dots_neon.h - products of bytes on every 64-bit Arm: products in 16 bits, sums of two there too, then sums of those in 32.
+ *
+ * What is for 4 rows is written four times, not in a loop: clang would keep the sums in memory.
+ */
+#ifndef KERNELS_DOTS_H
+#define KERNELS_DOTS_H
+
+#include "kernels/lanes_neon.h"
+
+#define QUANT_STREAMS 4
+#define QUANT_TILES 1 /* 16 accumulators of the 32 registers, and 4 of weights */
+#define QUANT_TOKENS 4
+#define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
+
+/* 4 rows. Numbers are within -127 .. 127, so that two products are within 2 * 127 * 127 = 32258. */
+static inline int32x4_t dot_rows(int32x4_t acc, int8x16_t w, x4 x)
+{
+    const int16x8_t l = vmull_s8(vget_low_s8(w), vget_low_s8(x)), h = vmull_high_s8(w, x);
+    return vpadalq_s16(acc, vpaddq_s16(l, h));
+}
+static inline n16 n_dot4(n16 acc, w64 w, x4 x)
+{
+    return (n16){{dot_rows(acc.q[0], w.q[0], x), dot_rows(acc.q[1], w.q[1], x), dot_rows(acc.q[2], w.q[2], x),
+                  dot_rows(acc.q[3], w.q[3], x)}};
+}
+
+/* Products of 16 bits, of 2 rows each: [row][column modulo 4] */
+struct pairs {
+    int16x8_t l, h;
+};
+
+static inline struct pairs add_products(struct pairs sum, uint8x16_t w, x4 x)
+{
+    const int8x16_t q = vreinterpretq_s8_u8(w);
+    return (struct pairs){vmlal_s8(sum.l, vget_low_s8(q), vget_low_s8(x)), vmlal_high_s8(sum.h, q, x)};
+}
+static inline struct pairs add_nibbles(struct pairs sum, const uint8_t *q, const int8_t *x)
+{
+    const uint8x16_t both = vld1q_u8(q);
+    sum = add_products(sum, vandq_u8(both, vdupq_n_u8(15)), x_load(x));
+    return add_products(sum, vshrq_n_u8(both, 4), x_load(x + 16));
+}
+/*
+ * 4 rows of a group of Q4. The weights are q + 8, so the sum starts at -8 times that of x. Up to 8 products add up in 16 bits, and the
+ * sums of two columns: 2 * 8 * 15 * 127 = 30480.
+ */
+static inline int32x4_t dot_nibbles(const uint8_t *q, const int8_t *x, int32x4_t start)
+{
+    struct pairs sum = {vdupq_n_s16(0), vdupq_n_s16(0)};
+    sum = add_nibbles(sum, q, x);
+    sum = add_nibbles(sum, q + 64, x + 4);
+    sum = add_nibbles(sum, q + 128, x + 8);
+    sum = add_nibbles(sum, q + 192, x + 12);
+    return vpadalq_s16(start, vpaddq_s16(sum.l, sum.h));
+}
+/* acc + s * (a group of Q4) */
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const n16 scale = n_load_bytes(s);
+    const int32x4_t start = vdupq_n_s32(-8 * sum);
+    return (n16){{vmlaq_s32(acc.q[0], dot_nibbles(q, x, start), scale.q[0]),
+                  vmlaq_s32(acc.q[1], dot_nibbles(q + 16, x, start), scale.q[1]),
+                  vmlaq_s32(acc.q[2], dot_nibbles(q + 32, x, start), scale.q[2]),
+                  vmlaq_s32(acc.q[3], dot_nibbles(q + 48, x, start), scale.q[3])}};
+}
+
+
+#include "kernels/quads_neon.h"
+
+#endif
