@@ -3,7 +3,8 @@
 string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
 if(processor MATCHES "^(x86_64|amd64)$")
   target_sources(rwkv7_objects PRIVATE
-    src/kernels/avx2.c src/kernels/avxvnni.c src/kernels/avx512.c src/kernels/avx512vnni.c src/kernels/amx.c)
+    src/kernels/avx2.c src/kernels/avxvnni.c src/kernels/avx512.c src/kernels/avx512vnni.c src/kernels/amx.c
+    src/kernels/amx_bf16.c)
   set(avx2 -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
   set_source_files_properties(src/kernels/avx2.c PROPERTIES COMPILE_OPTIONS "${avx2}")
@@ -11,6 +12,8 @@ if(processor MATCHES "^(x86_64|amd64)$")
   set_source_files_properties(src/kernels/avx512.c PROPERTIES COMPILE_OPTIONS "${avx512}")
   set_source_files_properties(src/kernels/avx512vnni.c PROPERTIES COMPILE_OPTIONS "${avx512};-mavx512vnni")
   set_source_files_properties(src/kernels/amx.c PROPERTIES COMPILE_OPTIONS "${avx512};-mamx-tile;-mamx-int8")
+  set_source_files_properties(src/kernels/amx_bf16.c PROPERTIES COMPILE_OPTIONS
+    "${avx512};-mavx512bf16;-mamx-tile;-mamx-bf16")
 elseif(processor MATCHES "^(aarch64|arm64)$")
   target_sources(rwkv7_objects PRIVATE src/kernels/neon.c src/kernels/dotprod.c src/kernels/i8mm.c)
   set_source_files_properties(src/kernels/dotprod.c PROPERTIES COMPILE_OPTIONS "-march=armv8.2-a+dotprod")

@@ -104,6 +104,7 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
 /* The integers of a Q4 tile in the order of Q8, times s. */
 static void unpack(int8_t *out, const struct quant_tile *tile, int groups)
 {
+    const size_t next = (size_t)groups * quant_group_bytes(MAT_Q4); /* a second stream from memory */
     const __m512i even = _mm512_set1_epi16(0x000f), odd = _mm512_set1_epi16(0x0f00), low = _mm512_set1_epi16(0x00ff);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
         const __m512i s = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(tile->s + g * QUANT_ROWS)));
@@ -112,7 +113,9 @@ static void unpack(int8_t *out, const struct quant_tile *tile, int groups)
         const __m512i s8 =
             _mm512_or_si512(_mm512_slli_epi16(s16, 11), _mm512_and_si512(_mm512_slli_epi16(s16, 3), low));
         for (int i = 0; i < 4; i++) {
-            __m512i q = _mm512_loadu_si512(tile->q + (size_t)g * quant_group_bytes(MAT_Q4) + 64 * i);
+            const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q4) + 64 * i;
+            __m512i q = _mm512_loadu_si512(at);
+            __builtin_prefetch(at + next);
             for (int half = 0; half < 2; half++, q = _mm512_srli_epi16(q, 4)) {
                 /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
                 const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, even), s16);

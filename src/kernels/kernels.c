@@ -47,7 +47,8 @@ int gemm_panel_rows(int cols, int floats)
 size_t gemm_scratch(int cols)
 {
     const size_t rows = (size_t)gemm_panel_rows(cols, GEMM_PANEL_FLOATS);
-    return rows * (whole_vectors(cols) + GEMM_MAX_TOKENS * 16);
+    const size_t floats = rows * (whole_vectors(cols) + GEMM_MAX_TOKENS * 16);
+    return floats > GEMM_PANEL_FLOATS ? floats : GEMM_PANEL_FLOATS;
 }
 
 size_t quant_scratch(int cols)
@@ -81,4 +82,17 @@ bool kernels_init(struct kernels *k, const char *cpu)
         }
     }
     return found;
+}
+
+bool kernels_use_fast(struct kernels *k)
+{
+#if defined(__x86_64__)
+    if (strcmp(k->name, "amx") == 0) {
+        kernels_init_amx_bf16(k);
+        return true;
+    }
+#else
+    (void)k;
+#endif
+    return false;
 }

@@ -184,6 +184,7 @@ void kernels_init_avxvnni(struct kernels *k);
 void kernels_init_avx512(struct kernels *k);
 void kernels_init_avx512vnni(struct kernels *k);
 void kernels_init_amx(struct kernels *k);
+void kernels_init_amx_bf16(struct kernels *k); /* called by kernels_use_fast */
 void kernels_init_neon(struct kernels *k);
 void kernels_init_dotprod(struct kernels *k);
 void kernels_init_i8mm(struct kernels *k);
@@ -200,5 +201,10 @@ int gemm_panel_rows(int cols, int floats);
 
 /* gemm through OpenBLAS for every type: sums in its own order. Replaces the gemm slots when asked for. */
 void kernels_use_blas(struct kernels *k);
+/*
+ * gemm of bfloat16 in units whose sums have their own order and whose vectors keep 16 bits: results differ from gemv by about 1e-5 of
+ * their size. false, and no change: this tier has none. Calls of 256 rows suit it best.
+ */
+bool kernels_use_fast(struct kernels *k);
 
 #endif

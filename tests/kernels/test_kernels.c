@@ -283,7 +283,27 @@ static void check_gemm(const struct kernels *tier, enum mat_type type)
     check_gemm_case(tier, type, 4, 40, 5000 + random_below(30), false, AT_START);                   /* low panels */
 }
 
-/* Other sums than ours, of up to 1,060 products of numbers up to 4 (2 for f16 and bf16 times 2): float32 stays within this. */
+/* gemm with sums of another order than ours, against gemv of the reference: off by `tolerance` at most. */
+static void check_other_order(const struct kernels *k, enum mat_type type, int tokens, int rows, int cols,
+                              enum place place, float tolerance)
+{
+    const int begin = random_below(rows);
+    const size_t x_count = (size_t)tokens * (size_t)cols, y_count = (size_t)tokens * (size_t)rows;
+    const struct mat w = random_matrix(type, rows, cols, false, place);
+    float *x = floats(1, x_count, place), *scratch = floats(4, gemm_scratch(cols), AT_END), *want, *got, worst = 0;
+    random_fill(x, x_count, false);
+    memset(scratch, 0xff, gemm_scratch(cols) * sizeof *scratch);
+    twins(&want, &got, y_count, place);
+    k->gemm[type](got, (size_t)rows, &w, x, (size_t)cols, tokens, begin, rows, scratch);
+    for (size_t t = 0; t < (size_t)tokens; t++)
+        ref.gemv[type](want + t * (size_t)rows, &w, x + t * (size_t)cols, begin, rows);
+    for (size_t j = 0; j < y_count; j++)
+        worst = fmaxf(worst, fabsf(want[j] - got[j]));
+    CHECK_MSG(worst < tolerance, "type %d, %d x %d, %d tokens, rows from %d: off by %g", type, rows, cols, tokens,
+              begin, (double)worst);
+}
+
+/* Of up to 1,060 products of numbers up to 4 (2 for f16 and bf16 times 2): float32 stays within this. */
 #define BLAS_TOLERANCE 1e-3f
 
 static void test_blas(void)
@@ -291,24 +311,26 @@ static void test_blas(void)
     struct kernels blas;
     CHECK(kernels_init(&blas, NULL));
     kernels_use_blas(&blas);
-    for (int i = 0; i < 8 * MAT_FLOATS; i++) {
-        const enum mat_type type = (enum mat_type)(i % MAT_FLOATS);
-        const int rows = 1 + random_below(80), cols = 1 + random_below(1060), tokens = 1 + random_below(9);
-        const int begin = random_below(rows);
-        const size_t x_count = (size_t)tokens * (size_t)cols, y_count = (size_t)tokens * (size_t)rows;
-        /* nowhere against a page that may not be read: emulators of masked loads read more than the library asks for */
-        const struct mat w = random_matrix(type, rows, cols, false, AT_START);
-        float *x = floats(1, x_count, AT_START), *scratch = floats(4, gemm_scratch(cols), AT_START), *want, *got,
-              worst = 0;
-        random_fill(x, x_count, false);
-        twins(&want, &got, y_count, AT_START);
-        blas.gemm[type](got, (size_t)rows, &w, x, (size_t)cols, tokens, begin, rows, scratch);
-        for (size_t t = 0; t < (size_t)tokens; t++)
-            ref.gemv[type](want + t * (size_t)rows, &w, x + t * (size_t)cols, begin, rows);
-        for (size_t j = 0; j < y_count; j++)
-            worst = fmaxf(worst, fabsf(want[j] - got[j]));
-        CHECK_MSG(worst < BLAS_TOLERANCE, "type %d, %d x %d, %d tokens: off by %g", type, rows, cols, tokens,
-                  (double)worst);
+    for (int i = 0; i < 8 * MAT_FLOATS;
+         i++) /* not against pages: emulators of masked loads read more than is asked for */
+        check_other_order(&blas, (enum mat_type)(i % MAT_FLOATS), 1 + random_below(9), 1 + random_below(80),
+                          1 + random_below(1060), AT_START, BLAS_TOLERANCE);
+}
+
+/* Vectors of 16 bits: up to 2,100 products, each off by up to 4 / 2^18, in both directions. */
+#define FAST_TOLERANCE 2e-3f
+
+static void test_fast(void)
+{
+    struct kernels fast, same;
+    for (int i = 0; kernels_supported(i); i++) {
+        CHECK(kernels_init(&fast, kernels_supported(i)) && kernels_init(&same, kernels_supported(i)));
+        if (kernels_use_fast(&fast))
+            for (int j = 0; j < 24; j++)
+                check_other_order(&fast, MAT_BF16, 1 + random_below(70), 1 + random_below(300),
+                                  random_below(j % 4 ? 200 : 2100), (enum place)(j % PLACES), FAST_TOLERANCE);
+        else
+            CHECK(memcmp(&fast, &same, sizeof same) == 0);
     }
 }
 
@@ -443,5 +465,6 @@ int main(int argc, char **argv)
     random_seed(seed);
     RUN(test_tiers);
     RUN(test_blas);
+    RUN(test_fast);
     return test_end();
 }
