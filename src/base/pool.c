@@ -142,10 +142,16 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
         status = fail_memory(err, "the thread pool");
         goto fail;
     }
-    /* Signals are for the program's own threads: helpers are born with all of them blocked. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    /*
+     * Signals are for the program's own threads: helpers are born with all of them blocked. Not those that an instruction
+     * of the helper itself may raise (a mapped file that was cut short): blocked, they would end the process without a word.
+     */
+    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
+        sigdelset(&blocked, own[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     status = start_helpers(pool, err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != RWKV7_OK)

@@ -1,5 +1,7 @@
 /* test_base.c - threads, memory, messages, mapped and atomically written files. */
 #define _GNU_SOURCE
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -71,6 +73,33 @@ static void test_pool_sleeps(void)
         pool_run(pool, phase_worker, &p);
         CHECK(p.late == 0);
     }
+    pool_destroy(pool);
+}
+
+/* Which signals helpers take: only those that they raise themselves. */
+static void check_signals(void *arg, struct pool *pool, int rank)
+{
+    sigset_t blocked;
+    (void)pool;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    if (rank == 1)
+        *(bool *)arg = sigismember(&blocked, SIGINT) && sigismember(&blocked, SIGTERM) &&
+                       sigismember(&blocked, SIGALRM) && !sigismember(&blocked, SIGBUS) &&
+                       !sigismember(&blocked, SIGSEGV) && !sigismember(&blocked, SIGFPE) &&
+                       !sigismember(&blocked, SIGILL);
+}
+
+static void test_pool_signals(void)
+{
+    struct pool *pool = NULL;
+    bool right = false;
+    sigset_t before, after;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    CHECK(pool_create(2, &pool, NULL) == RWKV7_OK);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    CHECK(sigismember(&before, SIGINT) == sigismember(&after, SIGINT)); /* the caller's own are as they were */
+    pool_run(pool, check_signals, &right);
+    CHECK(right);
     pool_destroy(pool);
 }
 
@@ -241,6 +270,7 @@ int main(void)
         return 1;
     RUN(test_pool);
     RUN(test_pool_sleeps);
+    RUN(test_pool_signals);
     RUN(test_pool_errors);
     RUN(test_sizes);
     RUN(test_messages);
