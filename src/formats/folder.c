@@ -127,7 +127,7 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
     struct listing l = {0};
     const char *found = NULL;
     bool several = false;
-    char names[120];
+    char message[sizeof err->message]; /* the path, what is wrong, and as many names as still fit */
     size_t i;
     enum rwkv7_status status = list_folder(folder, &l, err);
     if (status != RWKV7_OK)
@@ -135,12 +135,13 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
     for (i = 0; i < sizeof order / sizeof order[0] && !found && !several; i++)
         found = only(&l, order[i], &several);
     if (!found) {
-        describe(&l, several ? order[i - 1] : NULL, names, sizeof names);
-        status = fail(err, RWKV7_ERR_MODEL,
-                      several ? "%s: several checkpoints in this folder, name one of them: %s"
-                              : "%s: expected model.safetensors or another checkpoint (.safetensors, .st, .pth) in "
-                                "this folder, found %s",
-                      snippet_path(folder).text, names);
+        const int n = snprintf(message, sizeof message,
+                               several ? "%s: several checkpoints in this folder, name one of them: "
+                                       : "%s: expected model.safetensors or another checkpoint (.safetensors, .st, "
+                                         ".pth) in this folder, found ",
+                               snippet_path(folder).text);
+        describe(&l, several ? order[i - 1] : NULL, message + n, sizeof message - (size_t)n);
+        status = fail(err, RWKV7_ERR_MODEL, "%s", message);
         goto done;
     }
     *path = folder_join(folder, strlen(folder), found);
