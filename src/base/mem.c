@@ -12,7 +12,7 @@ void mem_fail_after(long after)
     atomic_store(&fail_countdown, after);
 }
 
-static bool should_fail(void)
+bool mem_should_fail(void)
 {
     return atomic_load_explicit(&fail_countdown, memory_order_relaxed) >= 0 &&
            atomic_fetch_sub(&fail_countdown, 1) == 0;
@@ -37,7 +37,7 @@ bool size_add(size_t a, size_t b, size_t *out)
 void *mem_alloc(size_t count, size_t size)
 {
     size_t bytes;
-    if (!size_mul(count, size, &bytes) || !size_add(bytes, MEM_ALIGN, &bytes) || should_fail())
+    if (!size_mul(count, size, &bytes) || !size_add(bytes, MEM_ALIGN, &bytes) || mem_should_fail())
         return NULL;
     void *p;
     if (posix_memalign(&p, MEM_ALIGN, bytes / MEM_ALIGN * MEM_ALIGN + MEM_ALIGN) != 0)

@@ -24,5 +24,7 @@ char *mem_string(const char *text, size_t n);
 
 /* Tests only: the allocation after the next `after` ones fails, once. Negative: never (the default). */
 void mem_fail_after(long after);
+/* For other kinds of memory: whether the allocation at hand is the one that fails. */
+bool mem_should_fail(void);
 
 #endif

@@ -324,7 +324,7 @@ bool sys_allow_tiles(void)
 
 void *sys_pages_alloc(size_t size)
 {
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    void *p = mem_should_fail() ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
 #if defined(MADV_HUGEPAGE)
