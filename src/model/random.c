@@ -149,6 +149,7 @@ static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct wei
         void *data = model_block(model, n * (vector || type == RWKV7_F32 ? 4 : 2));
         if (!data)
             return fail_memory(err, "random weights");
+        model->info.tensors++;
         const uint64_t own = mix(opt->seed ^ mix((uint64_t)(layer + 1) << 32 | i));
         if (vector) {
             float low, high, *x = data;
@@ -233,7 +234,6 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         goto fail;
     model->info.container = "memory";
     model->info.naming = "none";
-    model->info.tensors = outer_weight_count + (size_t)shape->layers * layer_weight_count;
     model_count(model);
     model->info.copied_bytes = model->info.weight_bytes;
     *out = model;
