@@ -85,6 +85,18 @@ bool model_block_free(struct rwkv7_model *model, const void *p)
     return false;
 }
 
+void model_release(const struct rwkv7_model *model, const void *data, size_t size)
+{
+    const struct tensor_index *index = model->index;
+    bool ours = !index; /* random: everything is in blocks; else an image in memory belongs to the caller */
+    for (size_t i = 0; index && i < index->file_count && !ours; i++) {
+        const struct file_map *map = &index->files[i];
+        ours = (uintptr_t)data >= (uintptr_t)map->data && (uintptr_t)data < (uintptr_t)map->data + map->size;
+    }
+    if (ours)
+        file_map_release(data, size);
+}
+
 enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
                             struct rwkv7_error *err)
 {
@@ -232,51 +244,4 @@ bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const c
     *key = model->index->metadata[index].key;
     *value = model->index->metadata[index].value;
     return true;
-}
-
-/* FNV-1a over 64-bit words: not against malice, only to tell models apart. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
-{
-    const uint8_t *bytes = data;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    return hash;
-}
-
-uint64_t model_fingerprint(const struct rwkv7_model *model)
-{
-    enum { SAMPLE = 16 };
-    const struct rwkv7_shape *s = &model->shape;
-    uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, sizeof *s);
-    for (int layer = -1; layer < s->layers; layer++) {
-        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
-        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
-        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
-        for (size_t i = 0; i < count; i++) {
-            const size_t n = (size_t)shape_axis(s, specs[i].rows);
-            if (specs[i].kind == WEIGHT_VECTOR) {
-                const float *vector = *(const float *const *)(const void *)(record + specs[i].offset);
-                if (vector)
-                    hash = hash_bytes(hash, vector, n * sizeof *vector);
-                continue;
-            }
-            const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
-            if (!m->data)
-                continue;
-            if (m->type >= MAT_FLOATS || m->by_column) {
-                hash = hash_bytes(hash, m->data, mat_bytes(m) < 4096 ? mat_bytes(m) : 4096);
-                continue;
-            }
-            /* The head of the first, middle and last row, as float32. */
-            const size_t element = m->type == MAT_F32 ? 4 : 2;
-            const int cols = m->cols < SAMPLE ? m->cols : SAMPLE;
-            for (int k = 0; k < 3; k++) {
-                const size_t at = (n - 1) * (size_t)k / 2 * (size_t)m->cols * element;
-                float sample[SAMPLE] = {0};
-                model->rt->kernels.widen[m->type](sample, (const char *)m->data + at, cols);
-                hash = hash_bytes(hash, sample, sizeof sample);
-            }
-        }
-    }
-    return hash;
 }

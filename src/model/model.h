@@ -6,6 +6,8 @@
 #ifndef MODEL_H
 #define MODEL_H
 
+#include <string.h>
+
 #include "base/pool.h"
 #include "formats/tensors.h"
 #include "kernels/kernels.h"
@@ -109,12 +111,14 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling 
 void *model_block(struct rwkv7_model *model, size_t size);
 /* Gives back memory of model_block, if it has a block to itself; else it is kept, and the answer is false. */
 bool model_block_free(struct rwkv7_model *model, const void *p);
+/* The pages of weights that now stand elsewhere leave the resident memory, if they are of a mapped file or of the model's own. */
+void model_release(const struct rwkv7_model *model, const void *data, size_t size);
 /* Fills the derived fields of info (parameters, bytes) once all weights are bound. */
 void model_count(struct rwkv7_model *model);
 /* A model without weights; on failure nothing is left. */
 enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
                             struct rwkv7_error *err);
-/* A 64-bit hash of sizes and a sample of all weights, the same whatever file they came in. */
+/* A 64-bit hash of sizes and a sample of all weights, whatever file they came in and however they lie in memory (fingerprint.c). */
 uint64_t model_fingerprint(const struct rwkv7_model *model);
 
 /*
@@ -128,6 +132,14 @@ enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv
                                     struct rwkv7_error *err);
 /* What the options ask for, after binding or filling: one of the two above, or nothing. */
 enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err);
+
+/* The lengths of the vectors that matrices are multiplied by, in no order. */
+#define SHAPE_LENGTHS 6
+static inline void shape_lengths(const struct rwkv7_shape *s, int lengths[SHAPE_LENGTHS])
+{
+    const int all[] = {s->channels, s->ffn, s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+    memcpy(lengths, all, sizeof all);
+}
 
 static inline size_t mat_bytes(const struct mat *m)
 {

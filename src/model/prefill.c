@@ -27,6 +27,7 @@ struct prefill_work {
     struct quants many;           /* integers of the vectors [T][C] or [T][F] that are multiplied next */
     struct quants few[4];         /* integers of the parts of low */
     float **scratch;              /* [threads] -> product_scratch floats each */
+    float **turned;               /* [threads] -> rows of ffn.value, if that is by column */
     float *head;                  /* [threads][3][N]: kk, b, y of one head and token */
 };
 
@@ -47,6 +48,7 @@ void prefill_work_free(struct prefill_work *work)
         return;
     mem_free(work->memory);
     mem_free(work->scratch);
+    mem_free(work->turned);
     mem_free(work);
 }
 
@@ -66,18 +68,26 @@ static struct prefill_work *work_new(const struct rwkv7_model *model, int room, 
     const size_t hidden = lines(t * (size_t)s->ffn), head = lines(3 * (size_t)s->head_size);
     const int widest = s->ffn > s->channels ? s->ffn : s->channels;
     const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
-    const size_t values = rows_of_columns_bytes(&model->layers[0].ffn_value, COLUMN_ROWS) / sizeof(float);
-    const size_t scratch = product_scratch(widest) + lines(values + 1);
+    const struct mat *value = &model->layers[0].ffn_value;
+    const size_t turned = value->by_column ? lines(rows_of_columns_bytes(value, COLUMN_ROWS) / sizeof(float) + 1) : 0;
     const size_t shift = lines((size_t)s->channels);
+
+    int lengths[SHAPE_LENGTHS];
+    size_t scratch = 0; /* more columns do not always need more of it */
+    shape_lengths(s, lengths);
+    for (int i = 0; i < SHAPE_LENGTHS; i++)
+        scratch = product_scratch(lengths[i]) > scratch ? product_scratch(lengths[i]) : scratch;
 
     size_t quants = quants_floats(widest, t);
     for (int i = 0; i < 4; i++)
         quants += quants_floats(ranks[i], t);
 
     work->room = room;
-    work->memory = mem_alloc(10 * row + shift + low + hidden + quants + team * (scratch + head), sizeof(float));
+    work->memory =
+        mem_alloc(10 * row + shift + low + hidden + quants + team * (scratch + turned + head), sizeof(float));
     work->scratch = mem_alloc(team, sizeof *work->scratch);
-    if (!work->memory || !work->scratch) {
+    work->turned = mem_alloc(team, sizeof *work->turned);
+    if (!work->memory || !work->scratch || !work->turned) {
         prefill_work_free(work);
         return NULL;
     }
@@ -92,8 +102,10 @@ static struct prefill_work *work_new(const struct rwkv7_model *model, int room, 
     work->many = quants_at(at, widest, t), at += quants_floats(widest, t);
     for (int i = 0; i < 4; i++)
         work->few[i] = quants_at(at, ranks[i], t), at += quants_floats(ranks[i], t);
-    for (int rank = 0; rank < threads; rank++)
+    for (int rank = 0; rank < threads; rank++) {
         work->scratch[rank] = at, at += scratch;
+        work->turned[rank] = at, at += turned;
+    }
     work->head = at;
     return work;
 }
@@ -128,8 +140,11 @@ static void run_products(const struct prefill_job *job, struct pool *pool, int r
             begin -= chunks;
         const int from = begin * ROWS_PER_CHUNK;
         const int to = p->w->rows - from < ROWS_PER_CHUNK ? p->w->rows : from + ROWS_PER_CHUNK;
-        (p->w->by_column ? product_gemm_columns : product_gemm)(k, p->y, p->w, &p->x, job->count, from, to,
-                                                                job->work->scratch[rank]);
+        float *scratch = job->work->scratch[rank];
+        if (p->w->by_column)
+            product_gemm_columns(k, p->y, p->w, &p->x, job->count, from, to, scratch, job->work->turned[rank]);
+        else
+            product_gemm(k, p->y, p->w, &p->x, job->count, from, to, scratch);
         if (after)
             after(job, p, from, to);
     }

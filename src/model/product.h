@@ -65,7 +65,7 @@ static inline void product_gemm(const struct kernels *k, float *y, const struct 
         k->quant_gemm[w->type](y, (size_t)w->rows, w, &o->quants, tokens, begin, end, scratch);
 }
 
-/* In whole cache lines; behind it, product_gemm_columns needs more. */
+/* In whole cache lines. */
 static inline size_t product_scratch(int cols)
 {
     const size_t floats = gemm_scratch(cols), bytes = quant_scratch(cols);
@@ -75,11 +75,11 @@ static inline size_t product_scratch(int cols)
 /* Rows per call of product_gemm_columns, at most. */
 #define COLUMN_ROWS QUANT_SECTION
 
-/* product_gemm of a matrix by column. scratch: product_scratch(cols) floats, then rows_of_columns_bytes(w, COLUMN_ROWS). */
+/* product_gemm of a matrix by column. turned: rows_of_columns_bytes(w, COLUMN_ROWS) bytes, aligned to a cache line. */
 static inline void product_gemm_columns(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
-                                        int tokens, int begin, int end, float *scratch)
+                                        int tokens, int begin, int end, float *scratch, void *turned)
 {
-    const struct mat rows = rows_of_columns(w, begin, end, scratch + product_scratch(w->cols));
+    const struct mat rows = rows_of_columns(w, begin, end, turned);
     const size_t ldy = (size_t)w->rows;
     if (w->type < MAT_FLOATS)
         k->gemm[w->type](y + begin, ldy, &rows, o->x, (size_t)w->cols, tokens, 0, rows.rows, scratch);

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/sys.h"
 #include "kernels/quants.h"
 #include "model/model.h"
 
@@ -232,7 +231,7 @@ static void quantise_worker(void *arg, struct pool *pool, int rank)
             const uint8_t *source = (const uint8_t *)from->data + (size_t)row * bytes;
             job->model->rt->kernels.widen[from->type](job->rows[rank], source, count * from->cols);
             quantise_tile(&task->made, tile - task->first, job->rows[rank], count);
-            file_map_release(source, (size_t)count * bytes);
+            model_release(job->model, source, (size_t)count * bytes);
             job->finished += (uint64_t)count * bytes;
         }
         if (rank == 0 && job->opt->progress)
@@ -266,10 +265,14 @@ enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, 
                                  struct rwkv7_error *err)
 {
     const struct rwkv7_shape *s = &model->shape;
-    const int threads = pool_threads(model->rt->pool), most = s->ffn > s->channels ? s->ffn : s->channels;
+    const int threads = pool_threads(model->rt->pool);
     struct job job = {.model = model, .opt = opt};
     enum rwkv7_status status = RWKV7_OK;
+    int lengths[SHAPE_LENGTHS], most = 0;
 
+    shape_lengths(s, lengths);
+    for (int i = 0; i < SHAPE_LENGTHS; i++)
+        most = lengths[i] > most ? lengths[i] : most;
     job.tasks = mem_alloc((size_t)s->layers * layer_weight_count + outer_weight_count, sizeof *job.tasks);
     job.rows = mem_alloc((size_t)threads, sizeof *job.rows);
     for (int i = 0; job.rows && i < threads; i++)

@@ -177,7 +177,7 @@ static enum rwkv7_status bind_matrix(struct binding *b, const char *name, int ro
     b->model->info.copied_bytes += t->bytes;
     if (!turned) {
         memcpy(copy, t->data, (size_t)t->bytes);
-        file_map_release(t->data, (size_t)t->bytes);
+        model_release(b->model, t->data, (size_t)t->bytes);
         return RWKV7_OK;
     }
     if (b->turn_count == b->turn_room) {
@@ -213,7 +213,7 @@ static void turn_worker(void *arg, struct pool *pool, int rank)
         const struct turn *t = &b->turns[begin];
         const size_t bytes = (size_t)t->rows * (size_t)t->cols * t->element;
         turn_matrix(t);
-        file_map_release(t->from, bytes);
+        model_release(b->model, t->from, bytes);
         b->finished += bytes;
         if (rank == 0 && b->opt && b->opt->progress)
             b->opt->progress(b->opt->progress_arg, b->finished, b->total);

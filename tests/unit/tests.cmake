@@ -1,6 +1,7 @@
 rwkv7_add_test(test_base unit/test_base.c)
 rwkv7_add_test(test_weights unit/test_weights.c)
 rwkv7_add_test(test_quantise unit/test_quantise.c)
+rwkv7_add_test(test_packing unit/test_packing.c)
 rwkv7_add_test(test_fmath unit/test_fmath.c)
 rwkv7_add_test(test_tokenizer unit/test_tokenizer.c)
 rwkv7_add_test(test_stream unit/test_stream.c)

@@ -1,0 +1,94 @@
+/*
+ * fingerprint.c - a number that tells the weights of one model from those of another. A state file carries it, because a state means
+ * nothing to other weights. It depends on the numbers alone: not on the container, the naming, the order in memory, or the threads.
+ */
+#include "model/model.h"
+
+/* FNV-1a: not against malice. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+static float upper_half(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static float quant_number(const struct mat *m, size_t row, size_t col)
+{
+    const size_t block = col / QUANT_BLOCK, group = col / QUANT_GROUP, in_group = col % QUANT_GROUP;
+    const bool q8 = m->type == MAT_Q8;
+    float scale, s;
+    uint8_t q;
+    bool high; /* half of q */
+    if (m->by_column) {
+        const struct quant_columns c = quant_columns(m);
+        const size_t padded = quant_padded_rows(m->rows), lane = row % QUANT_ROWS;
+        scale = upper_half(c.scale[block * padded + row]);
+        s = q8 ? 1.0f : (float)c.s[group * padded + row];
+        high = lane >= QUANT_ROWS / 2;
+        q = c.q[col * quant_column_bytes(m->type, m->rows) + (q8 ? row : (row - lane) / 2 + lane % (QUANT_ROWS / 2))];
+    } else {
+        const struct quant_tile t = quant_tile(m, (int)(row / QUANT_ROWS));
+        const size_t lane = row % QUANT_ROWS, vector = in_group / 4, vectors = QUANT_GROUP / 4;
+        scale = upper_half(t.scale[block * QUANT_ROWS + lane]);
+        s = q8 ? 1.0f : (float)t.s[group * QUANT_ROWS + lane];
+        high = vector >= vectors / 2;
+        q = t.q[group * quant_group_bytes(m->type) + 64 * (q8 ? vector : vector % (vectors / 2)) + 4 * lane + col % 4];
+    }
+    if (q8)
+        return scale * (float)(int8_t)q;
+    return scale * s * (float)((high ? q >> 4 : q & 15) - 8);
+}
+
+/* Number [row][col] of a matrix, as a float32. */
+static float mat_number(const struct rwkv7_model *model, const struct mat *m, size_t row, size_t col)
+{
+    float x;
+    if (m->type >= MAT_FLOATS)
+        return quant_number(m, row, col);
+    const size_t at = m->by_column ? col * (size_t)m->rows + row : row * (size_t)m->cols + col;
+    model->rt->kernels.widen[m->type](&x, (const char *)m->data + at * (m->type == MAT_F32 ? 4 : 2), 1);
+    return x;
+}
+
+/* The head of the first, middle and last row. */
+static uint64_t hash_matrix(uint64_t hash, const struct rwkv7_model *model, const struct mat *m)
+{
+    enum { SAMPLE = 16 };
+    const size_t cols = m->cols < SAMPLE ? (size_t)m->cols : SAMPLE;
+    for (size_t k = 0; k < 3; k++)
+        for (size_t col = 0; col < cols; col++) {
+            const float x = mat_number(model, m, (size_t)(m->rows - 1) * k / 2, col);
+            hash = hash_bytes(hash, &x, sizeof x);
+        }
+    return hash;
+}
+
+uint64_t model_fingerprint(const struct rwkv7_model *model)
+{
+    const struct rwkv7_shape *s = &model->shape;
+    uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, sizeof *s);
+    for (int layer = -1; layer < s->layers; layer++) {
+        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
+        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
+        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
+        for (size_t i = 0; i < count; i++) {
+            const void *field = record + specs[i].offset;
+            const struct mat *m = field;
+            const float *vector = specs[i].kind == WEIGHT_VECTOR ? *(const float *const *)field : NULL;
+            if (vector)
+                hash = hash_bytes(hash, vector, (size_t)shape_axis(s, specs[i].rows) * sizeof *vector);
+            else if (specs[i].kind != WEIGHT_VECTOR && m->data)
+                hash = hash_matrix(hash, model, m);
+        }
+    }
+    return hash;
+}

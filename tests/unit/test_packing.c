@@ -1,0 +1,187 @@
+/*
+ * test_packing.c - weights in another form than the file's (integers, ffn.value by column), whatever the shape: many tokens at once
+ * give the bits of one at a time, the caller's memory is left alone, a state fits the same numbers in another order, what is not finite
+ * is not hidden, and running out of memory leaves nothing behind.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "model/model.h"
+#include "test.h"
+
+#define GOLDEN TEST_DIR "/golden/data/bf16_n64.safetensors"
+
+static const struct rwkv7_model_options packings[] = {
+    {.weights = RWKV7_WEIGHTS_STORED, .sparse = RWKV7_SPARSE_OFF},
+    {.weights = RWKV7_WEIGHTS_STORED, .sparse = RWKV7_SPARSE_ON},
+    {.weights = RWKV7_WEIGHTS_Q8, .sparse = RWKV7_SPARSE_OFF},
+    {.weights = RWKV7_WEIGHTS_Q8, .sparse = RWKV7_SPARSE_ON},
+    {.weights = RWKV7_WEIGHTS_Q4, .sparse = RWKV7_SPARSE_OFF},
+    {.weights = RWKV7_WEIGHTS_Q4, .sparse = RWKV7_SPARSE_ON},
+};
+enum { PACKINGS = sizeof packings / sizeof packings[0] };
+
+static struct rwkv7_runtime *rt;
+
+static uint64_t state = 11;
+static int random_below(int n)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (int)((state >> 33) % (uint64_t)n);
+}
+
+/* Ranks above C, F below C, lengths that fill no vector: nobody trains these, but a file may hold them. */
+static void test_shapes(void)
+{
+    enum { ROUNDS = 60, TOKENS = 40, VOCAB = 50 };
+    for (int round = 0; round < ROUNDS; round++) {
+        struct rwkv7_shape shape = {.vocab = VOCAB,
+                                    .layers = 1 + random_below(2),
+                                    .heads = 1 + random_below(4),
+                                    .head_size = 1 + random_below(70),
+                                    .ffn = 1 + random_below(400),
+                                    .rank_w = 1 + random_below(round % 3 ? 40 : 700),
+                                    .rank_a = 1 + random_below(round % 3 ? 40 : 2000),
+                                    .rank_v = 1 + random_below(40),
+                                    .rank_g = 1 + random_below(40)};
+        shape.channels = shape.heads * shape.head_size;
+        const struct rwkv7_random_options opt = {.type = (enum rwkv7_type)random_below(RWKV7_TYPES),
+                                                 .sparse = (enum rwkv7_sparse)random_below(3),
+                                                 .seed = (uint64_t)round + 1};
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_session *s = NULL;
+        uint32_t tokens[TOKENS];
+        static float all[TOKENS * VOCAB], one[VOCAB];
+        const size_t count = 1 + (size_t)random_below(TOKENS);
+        for (size_t i = 0; i < count; i++)
+            tokens[i] = (uint32_t)random_below(VOCAB);
+        CHECK(rwkv7_model_random(rt, &shape, &opt, &model, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_eval(s, tokens, count, RWKV7_LOGITS_ALL, all, NULL) == RWKV7_OK);
+        rwkv7_session_reset(s);
+        bool same = true;
+        for (size_t i = 0; i < count; i++) {
+            CHECK(rwkv7_session_eval(s, tokens + i, 1, RWKV7_LOGITS_LAST, one, NULL) == RWKV7_OK);
+            same = same && memcmp(all + i * VOCAB, one, sizeof one) == 0;
+        }
+        CHECK_MSG(same, "round %d: heads %d x %d, F %d, ranks %d %d %d %d, type %d, sparse %d, %zu tokens", round,
+                  shape.heads, shape.head_size, shape.ffn, shape.rank_w, shape.rank_a, shape.rank_v, shape.rank_g,
+                  (int)opt.type, (int)opt.sparse, count);
+        rwkv7_session_close(s);
+        rwkv7_model_close(model);
+    }
+}
+
+static void *read_file(const char *path, size_t *size)
+{
+    FILE *f = fopen(path, "rb");
+    char *bytes = malloc(1 << 22);
+    *size = f && bytes ? fread(bytes, 1, 1 << 22, f) : 0;
+    if (f)
+        fclose(f);
+    return bytes;
+}
+
+/* The pages of a mapped file are given back once they are packed; an image in memory is not ours to give. */
+static void test_image(void)
+{
+    size_t size;
+    char *image = read_file(GOLDEN, &size);
+    /* A model large enough to span whole pages, at an address where pages begin. */
+    char *pages = NULL;
+    CHECK(size > 8 * 4096 && posix_memalign((void **)&pages, 4096, size) == 0);
+    for (int i = 0; i < PACKINGS; i++) {
+        struct rwkv7_model *model = NULL;
+        memcpy(pages, image, size);
+        CHECK(rwkv7_model_open_memory(rt, pages, size, "image", &packings[i], &model, NULL) == RWKV7_OK);
+        CHECK_MSG(memcmp(pages, image, size) == 0, "packing %d", i);
+        rwkv7_model_close(model);
+    }
+    free(pages);
+    free(image);
+}
+
+/* The order in memory does not change whose state it is; other numbers do. */
+static void test_fingerprint(void)
+{
+    uint64_t prints[PACKINGS];
+    for (int i = 0; i < PACKINGS; i++) {
+        struct rwkv7_model *model = NULL;
+        CHECK(rwkv7_model_open(rt, GOLDEN, &packings[i], &model, NULL) == RWKV7_OK);
+        CHECK(model->layers[0].ffn_value.by_column == (i % 2 == 1));
+        prints[i] = model_fingerprint(model);
+        rwkv7_model_close(model);
+    }
+    CHECK(prints[0] == prints[1] && prints[2] == prints[3] && prints[4] == prints[5]);
+    CHECK(prints[0] != prints[2] && prints[2] != prints[4] && prints[4] != prints[0]);
+}
+
+/* By column, floats are looked at once, while they are stored; integers carry a NaN in their scale. */
+static void test_not_finite(void)
+{
+    static const uint16_t bad[] = {0x7fc0, 0x7f80, 0xff80};
+    const struct rwkv7_shape shape = {50, 2, 64, 1, 64, 130, 8, 8, 8, 8};
+    const struct rwkv7_random_options opt = {.type = RWKV7_BF16, .sparse = RWKV7_SPARSE_OFF, .seed = 5};
+    for (int i = 0; i < 3; i++)
+        for (int p = 0; p < PACKINGS; p++) {
+            struct rwkv7_model *model = NULL;
+            struct rwkv7_session *s = NULL;
+            struct rwkv7_error err = {0};
+            float logits[50];
+            const uint32_t token = 1;
+            CHECK(rwkv7_model_random(rt, &shape, &opt, &model, NULL) == RWKV7_OK);
+            ((uint16_t *)model->layers[1].ffn_value.data)[33 * 130 + 7] = bad[i];
+            enum rwkv7_status status = model_pack(model, &packings[p], &err);
+            if (packings[p].weights == RWKV7_WEIGHTS_STORED && packings[p].sparse == RWKV7_SPARSE_ON) {
+                CHECK(status == RWKV7_ERR_MODEL);
+                CHECK_MSG(strstr(err.message, "ffn.value of layer 1"), "%s", err.message);
+            } else {
+                CHECK(status == RWKV7_OK && rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+                status = rwkv7_session_eval(s, &token, 1, RWKV7_LOGITS_LAST, logits, &err);
+                CHECK_MSG(status == RWKV7_ERR_NUMERIC, "number %d, packing %d: status %d", i, p, (int)status);
+            }
+            rwkv7_session_close(s);
+            rwkv7_model_close(model);
+        }
+}
+
+/* Every allocation fails once; the sanitizer looks for what is left. */
+static void test_out_of_memory(void)
+{
+    static const uint32_t tokens[] = {1, 2, 3};
+    for (int p = 0; p < PACKINGS; p++) {
+        bool done = false;
+        for (long at = 0; at < 2000 && !done; at++) {
+            struct rwkv7_model *model = NULL;
+            struct rwkv7_session *s = NULL;
+            mem_fail_after(at);
+            enum rwkv7_status status = rwkv7_model_open(rt, GOLDEN, &packings[p], &model, NULL);
+            if (status == RWKV7_OK)
+                status = rwkv7_session_create(model, &s, NULL);
+            if (status == RWKV7_OK)
+                status = rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL);
+            mem_fail_after(-1);
+            CHECK_MSG(status == RWKV7_OK || status == RWKV7_ERR_MEMORY, "packing %d, allocation %ld: status %d", p, at,
+                      (int)status);
+            done = status == RWKV7_OK;
+            rwkv7_session_close(s);
+            rwkv7_model_close(model);
+        }
+        CHECK(done);
+    }
+}
+
+int main(void)
+{
+    const struct rwkv7_runtime_options opt = {.threads = 2};
+    if (rwkv7_runtime_create(&opt, &rt, NULL) != RWKV7_OK)
+        return 1;
+    RUN(test_shapes);
+    RUN(test_image);
+    RUN(test_fingerprint);
+    RUN(test_not_finite);
+    RUN(test_out_of_memory);
+    rwkv7_runtime_close(rt);
+    return test_end();
+}
