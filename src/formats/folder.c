@@ -77,6 +77,11 @@ static bool is_pth(const char *name)
     return path_ends_with(name, ".pth");
 }
 
+static bool is_gguf(const char *name)
+{
+    return path_ends_with(name, ".gguf");
+}
+
 static bool is_model(const char *name)
 {
     return strcmp(name, "model.safetensors") == 0;
@@ -123,7 +128,7 @@ static void describe(const struct listing *l, bool (*fits)(const char *), char *
 
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err)
 {
-    bool (*const order[])(const char *) = {is_model, is_model_index, is_index, is_single, is_pth};
+    bool (*const order[])(const char *) = {is_model, is_model_index, is_index, is_single, is_pth, is_gguf};
     struct listing l = {0};
     const char *found = NULL;
     bool several = false;
@@ -138,7 +143,7 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
         const int n = snprintf(message, sizeof message,
                                several ? "%s: several checkpoints in this folder, name one of them: "
                                        : "%s: expected model.safetensors or another checkpoint (.safetensors, .st, "
-                                         ".pth) in this folder, found ",
+                                         ".pth, .gguf) in this folder, found ",
                                snippet_path(folder).text);
         describe(&l, several ? order[i - 1] : NULL, message + n, sizeof message - (size_t)n);
         status = fail(err, RWKV7_ERR_MODEL, "%s", message);

@@ -14,6 +14,8 @@ struct tensor_list {
     struct tensor_pair *metadata; /* [metadata_count], likewise */
     size_t metadata_count;
     char *strings; /* the names and the metadata */
+    char *vocab;   /* [vocab_size] or NULL, see struct tensor_index */
+    size_t vocab_size;
 };
 void tensor_list_free(struct tensor_list *list); /* harmless on a zeroed struct */
 

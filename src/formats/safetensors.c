@@ -75,7 +75,7 @@ static enum rwkv7_status read_dtype(const struct reader *r, const cJSON *value, 
 {
     if (!cJSON_IsString(value))
         return refuse_tensor(r->in, t->name, "dtype: expected a string, found %s", json_kind(value));
-    for (int i = 0; i < DT_COUNT; i++) {
+    for (int i = 0; i < DT_PLAIN; i++) {
         if (strcmp(value->valuestring, dtype_name((enum dtype)i)) == 0) {
             t->type = (enum dtype)i;
             return RWKV7_OK;

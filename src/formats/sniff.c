@@ -16,7 +16,6 @@ static const struct magic {
     size_t length;
     const char *found;
 } magics[] = {
-    {"GGUF", 4, "a GGUF file; this program reads safetensors"},
     {"fmgg", 4, "a ggml file of rwkv.cpp, which this program does not read"}, /* 'ggmf', little-endian */
     {"lmgg", 4, "a ggml file, which this program does not read"},
     {"tjgg", 4, "a ggml file, which this program does not read"},

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/mem.h"
 #include "formats/folder.h"
+#include "formats/ggml_blocks.h"
+#include "formats/gguf.h"
+#include "formats/little.h"
 #include "formats/pth.h"
 #include "formats/safetensors.h"
 #include "formats/shards.h"
@@ -16,6 +20,7 @@
 static const struct {
     const char *name;
     unsigned bits;
+    unsigned block; /* 0 stands for 1 */
 } dtypes[DT_COUNT] = {
     [DT_BOOL] = {"BOOL", 8},
     [DT_U8] = {"U8", 8},
@@ -39,6 +44,14 @@ static const struct {
     [DT_U64] = {"U64", 64},
     [DT_F64] = {"F64", 64},
     [DT_C64] = {"C64", 64},
+    [DT_Q4_0] = {"Q4_0", 8 * 18, 32},
+    [DT_Q4_1] = {"Q4_1", 8 * 20, 32},
+    [DT_Q5_0] = {"Q5_0", 8 * 22, 32},
+    [DT_Q5_1] = {"Q5_1", 8 * 24, 32},
+    [DT_Q8_0] = {"Q8_0", 8 * 34, 32},
+    [DT_Q4_K] = {"Q4_K", 8 * 144, 256},
+    [DT_Q5_K] = {"Q5_K", 8 * 176, 256},
+    [DT_Q6_K] = {"Q6_K", 8 * 210, 256},
 };
 
 const char *dtype_name(enum dtype type)
@@ -49,6 +62,29 @@ const char *dtype_name(enum dtype type)
 unsigned dtype_bits(enum dtype type)
 {
     return dtypes[type].bits;
+}
+
+unsigned dtype_block(enum dtype type)
+{
+    return dtypes[type].block ? dtypes[type].block : 1;
+}
+
+bool dtype_has_rows(enum dtype type)
+{
+    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || type >= DT_PLAIN;
+}
+
+void tensor_row(const struct tensor *t, uint64_t row, float *out)
+{
+    const size_t n = (size_t)t->shape[t->rank - 1], blocks = n / dtype_block(t->type);
+    const uint8_t *from = t->data + (size_t)row * blocks * (dtype_bits(t->type) / 8);
+    if (t->type >= DT_PLAIN)
+        ggml_blocks_floats(t->type, from, blocks, out);
+    else if (t->type == DT_F32)
+        memcpy(out, from, n * sizeof *out);
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = (t->type == DT_F16 ? f16_to_f32 : bf16_to_f32)(little16(from + 2 * i));
 }
 
 /* -------------------------------------------------------------------------------------------------------- the index */
@@ -89,6 +125,7 @@ void tensors_close(struct tensor_index *index)
         mem_free(index->owned[i]);
     mem_free(index->tensors);
     mem_free(index->metadata);
+    mem_free(index->vocab);
     mem_free(index->files);
     mem_free(index->owned);
     mem_free(index);
@@ -98,6 +135,14 @@ const struct tensor *tensors_find(const struct tensor_index *index, const char *
 {
     const struct tensor key = {.name = name};
     return index->count ? bsearch(&key, index->tensors, index->count, sizeof key, compare_tensors) : NULL;
+}
+
+const char *tensors_metadata(const struct tensor_index *index, const char *key)
+{
+    for (size_t i = 0; i < index->metadata_count; i++)
+        if (strcmp(index->metadata[i].key, key) == 0)
+            return index->metadata[i].value;
+    return NULL;
 }
 
 /* The index frees `string` from now on; false when there is none because memory ran out. */
@@ -114,6 +159,7 @@ static const struct format {
     reader_fn *read;
 } formats[] = {
     {"PyTorch", "PK\3\4", pth_read},
+    {"GGUF", "GGUF", gguf_read},
     {"safetensors", "", safetensors_read},
 };
 
@@ -169,6 +215,8 @@ static void take_tensors(struct tensor_index *index, struct tensor_list *image)
     index->count = image->count;
     index->metadata = image->metadata;
     index->metadata_count = image->metadata_count;
+    index->vocab = image->vocab;
+    index->vocab_size = image->vocab_size;
 }
 
 static enum rwkv7_status open_single(const char *path, struct tensor_index **out, struct rwkv7_error *err)

@@ -5,6 +5,7 @@
 #ifndef FORMATS_TENSORS_H
 #define FORMATS_TENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,10 +35,20 @@ enum dtype {
     DT_U64,
     DT_F64,
     DT_C64,
+    DT_PLAIN, /* the types from here on come in blocks: those of ggml (ggml_blocks.h) */
+    DT_Q4_0 = DT_PLAIN,
+    DT_Q4_1,
+    DT_Q5_0,
+    DT_Q5_1,
+    DT_Q8_0,
+    DT_Q4_K,
+    DT_Q5_K,
+    DT_Q6_K,
     DT_COUNT
 };
-const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16" */
-unsigned dtype_bits(enum dtype type);    /* bits per element */
+const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16", or by ggml: "Q4_K" */
+unsigned dtype_block(enum dtype type);   /* elements in a block, 1 below DT_PLAIN; rows are whole blocks */
+unsigned dtype_bits(enum dtype type);    /* bits per block */
 
 #define TENSOR_MAX_RANK 8
 
@@ -46,7 +57,7 @@ struct tensor {
     enum dtype type;
     int rank;                        /* 0 for a scalar */
     uint64_t shape[TENSOR_MAX_RANK]; /* outermost first */
-    const uint8_t *data;             /* little-endian, row-major, any alignment */
+    const uint8_t *data;             /* little-endian, row-major, any alignment; a row is the last axis */
     uint64_t bytes;
     const char *file; /* path of the file that holds it, owned by the index */
 };
@@ -60,24 +71,33 @@ struct tensor_index {
     size_t count;
     struct tensor_pair *metadata; /* [metadata_count], in file order; of shards, those of the first */
     size_t metadata_count;
+    char *vocab; /* [vocab_size] the vocabulary in the file, as text in the World format; NULL: there is none */
+    size_t vocab_size;
     struct file_map *files; /* [file_count]; the mappings that `data` points into */
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
-    char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "memory" */
+    char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
 };
 
 /*
- * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a PyTorch .pth, a folder with one of
- * them. What it is not able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, an HTML page, a .gguf, ...
+ * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a PyTorch .pth, a GGUF file, a
+ * folder with one of them. What it is not able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, ...
  */
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err);
-/* A safetensors or .pth image in memory, which must outlive the index. */
+/* The image of a single file in memory, which must outlive the index. */
 enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char *name, struct tensor_index **out,
                                       struct rwkv7_error *err);
 void tensors_close(struct tensor_index *index);
 
 /* Binary search; NULL when there is none of that name. */
 const struct tensor *tensors_find(const struct tensor_index *index, const char *name);
+/* The value of the metadata of that key; NULL when there is none. */
+const char *tensors_metadata(const struct tensor_index *index, const char *key);
+
+/* Whether tensor_row takes the type: F32, F16, BF16, and all that come in blocks. */
+bool dtype_has_rows(enum dtype type);
+/* Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact. */
+void tensor_row(const struct tensor *t, uint64_t row, float *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fmath.h"
+#include "base/half.h"
 #include "kernels/kernels.h"
 #include "kernels/quants.h"
 
@@ -44,32 +45,6 @@ static float dot16(const float *x, const float *y, int n)
 }
 
 /* ---------------------------------------------------------------------------------------------------------- widening */
-
-static float f16_to_f32(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023;
-    uint32_t bits;
-    if (exponent == 31) {
-        bits = sign | 0x7f800000 | fraction << 13;
-    } else if (exponent != 0) {
-        bits = sign | (exponent + 112) << 23 | fraction << 13;
-    } else {
-        const float magnitude = (float)fraction * 0x1p-24f; /* denormal half, normal float: exact */
-        memcpy(&bits, &magnitude, sizeof bits);
-        bits |= sign;
-    }
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static float bf16_to_f32(uint16_t b)
-{
-    const uint32_t bits = (uint32_t)b << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
 
 static void widen_f32_ref(float *out, const void *in, int n)
 {

@@ -246,7 +246,6 @@ def other_formats():
     other("archive_empty.zip", b"PK\5\6" + bytes(18), "an empty ZIP archive")
     other("legacy.pth", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a PyTorch checkpoint in the form from before 2020; read it with torch.load")
     other("pickle.pkl", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94.", "a Python pickle")
-    other("model.gguf", b"GGUF\3\0\0\0" + bytes(16), "a GGUF file")
     other("rwkv_cpp.bin", b"fmgg" + struct.pack("<6i", 101, 300, 128, 2, 1, 0), "a ggml file of rwkv.cpp")
     other("ggml.bin", b"lmgg" + bytes(28), "a ggml file")
     other("model.safetensors.gz", gzip.compress(GOOD, mtime=0), "a gzip archive")
@@ -273,7 +272,7 @@ def folders():
     case("folder_several", {"b.st": GOOD, "a.safetensors": GOOD, "notes.txt": b"-"},
          "several checkpoints in this folder, name one of them: a.safetensors, b.st")
     case("folder_none", {"model.bin": b"-", "config.json": b"-"},
-         "another checkpoint (.safetensors, .st, .pth) in this folder, found config.json, model.bin")
+         "another checkpoint (.safetensors, .st, .pth, .gguf) in this folder, found config.json, model.bin")
     case("folder_many", {f"{i:02}_{'long' * 6}.bin": b"-" for i in range(9)}, "longlonglonglonglonglong.bin, ...")
 
     sharded("good", index(a="1.safetensors", b="2.safetensors"), "ok")

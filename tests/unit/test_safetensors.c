@@ -365,7 +365,7 @@ static void test_files(void)
     snprintf(longer, sizeof longer, "%s/%0180d", folder, 7);
     CHECK(mkdir(longer, 0700) == 0);
     check_case(longer,
-               "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, .pth) in this folder, found nothing");
+               "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, .pth, .gguf) in this folder, found nothing");
     rmdir(longer);
     CHECK(rmdir(folder) == 0);
 }

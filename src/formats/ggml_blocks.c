@@ -1,0 +1,138 @@
+#include "formats/ggml_blocks.h"
+
+#include <assert.h>
+
+#include "base/half.h"
+#include "formats/little.h"
+
+typedef void block_fn(const uint8_t *block, float *out);
+
+static float half_at(const uint8_t *p)
+{
+    return f16_to_f32(little16(p));
+}
+
+static int nibble(uint8_t byte, int high)
+{
+    return high ? byte >> 4 : byte & 15;
+}
+
+/* ----------------------------------------------------------------------------- blocks of 32: the second half in the high nibbles */
+
+/* d | q 16 bytes */
+static void q4_0(const uint8_t *b, float *out)
+{
+    const float d = half_at(b);
+    for (int i = 0; i < 32; i++)
+        out[i] = d * (float)(nibble(b[2 + i % 16], i / 16) - 8);
+}
+
+/* d | m | q 16 bytes */
+static void q4_1(const uint8_t *b, float *out)
+{
+    const float d = half_at(b), m = half_at(b + 2);
+    for (int i = 0; i < 32; i++)
+        out[i] = d * (float)nibble(b[4 + i % 16], i / 16) + m;
+}
+
+/* The integer of 5 bits: bit 4 of number i is bit i of the 4 bytes before the nibbles. */
+static int five_bits(const uint8_t *bits, int i)
+{
+    return nibble(bits[4 + i % 16], i / 16) | (int)(little32(bits) >> i & 1) << 4;
+}
+
+/* d | bits 4 bytes | q 16 bytes */
+static void q5_0(const uint8_t *b, float *out)
+{
+    const float d = half_at(b);
+    for (int i = 0; i < 32; i++)
+        out[i] = d * (float)(five_bits(b + 2, i) - 16);
+}
+
+/* d | m | bits 4 bytes | q 16 bytes */
+static void q5_1(const uint8_t *b, float *out)
+{
+    const float d = half_at(b), m = half_at(b + 2);
+    for (int i = 0; i < 32; i++)
+        out[i] = d * (float)five_bits(b + 4, i) + m;
+}
+
+/* d | q 32 bytes */
+static void q8_0(const uint8_t *b, float *out)
+{
+    const float d = half_at(b);
+    for (int i = 0; i < 32; i++)
+        out[i] = d * (float)(int8_t)b[2 + i];
+}
+
+/* ---------------------------------------------------------------------------------------------------------- blocks of 256 */
+
+/*
+ * The scale s and the offset t of 8 groups, 6 bits each, in 12 bytes: bytes 0-3 hold s of groups 0-3, bytes 4-7 their t,
+ * bytes 8-11 the low four bits of s and t of groups 4-7, whose high two bits are on top of bytes 0-3 and 4-7.
+ */
+static void scale_and_offset(const uint8_t *p, int group, float *s, float *t)
+{
+    if (group < 4) {
+        *s = (float)(p[group] & 63);
+        *t = (float)(p[group + 4] & 63);
+    } else {
+        *s = (float)((p[group + 4] & 15) | p[group - 4] >> 6 << 4);
+        *t = (float)(p[group + 4] >> 4 | p[group] >> 6 << 4);
+    }
+}
+
+/*
+ * d | m | 12 bytes of scales | q: groups 2 p and 2 p + 1 in the low and high nibbles of 32 bytes. `high` [32], or NULL: bit
+ * g of byte i is bit 4 of number i of group g.
+ */
+static void scaled_groups(const uint8_t *b, const uint8_t *high, const uint8_t *q, float *out)
+{
+    const float d = half_at(b), m = half_at(b + 2);
+    for (int g = 0; g < 8; g++) {
+        float s, t;
+        scale_and_offset(b + 4, g, &s, &t);
+        for (int i = 0; i < 32; i++) {
+            const int low = nibble(q[g / 2 * 32 + i], g % 2);
+            *out++ = d * s * (float)(high ? low | (high[i] >> g & 1) << 4 : low) - m * t;
+        }
+    }
+}
+
+static void q4_k(const uint8_t *b, float *out)
+{
+    scaled_groups(b, NULL, b + 16, out);
+}
+
+static void q5_k(const uint8_t *b, float *out)
+{
+    scaled_groups(b, b + 16, b + 48, out);
+}
+
+/*
+ * Low nibbles 128 bytes | high pairs of bits 64 bytes | scales of 16 numbers each, 16 signed bytes | d. Of each half, the
+ * quarters k = 0 .. 3 of 32 numbers share their bytes: 0 and 2, 1 and 3 the low bits, all four the high bits.
+ */
+static void q6_k(const uint8_t *b, float *out)
+{
+    const uint8_t *scales = b + 192;
+    const float d = half_at(b + 208);
+    for (int i = 0; i < 256; i++) {
+        const int half = i / 128, k = i / 32 % 4, at = i % 32;
+        const int low = nibble(b[half * 64 + k % 2 * 32 + at], k / 2);
+        const int high = b[128 + half * 32 + at] >> 2 * k & 3;
+        out[i] = d * (float)(int8_t)scales[i / 16] * (float)((low | high << 4) - 32);
+    }
+}
+
+void ggml_blocks_floats(enum dtype type, const uint8_t *blocks, size_t count, float *out)
+{
+    static block_fn *const functions[DT_COUNT] = {
+        [DT_Q4_0] = q4_0, [DT_Q4_1] = q4_1, [DT_Q5_0] = q5_0, [DT_Q5_1] = q5_1,
+        [DT_Q8_0] = q8_0, [DT_Q4_K] = q4_k, [DT_Q5_K] = q5_k, [DT_Q6_K] = q6_k,
+    };
+    assert(functions[type]);
+    const size_t bytes = dtype_bits(type) / 8, elements = dtype_block(type);
+    for (size_t i = 0; i < count; i++)
+        functions[type](blocks + i * bytes, out + i * elements);
+}

@@ -1,0 +1,69 @@
+#include "formats/gguf_vocab.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/little.h"
+
+/* token_type: the others are control tokens, unknown and unused ids. */
+enum { TYPE_NORMAL = 1, TYPE_USER_DEFINED = 4 };
+
+#define ID_AND_LENGTH 48 /* bytes of a line around the literal, at most */
+
+static bool is_text(const struct gguf_tokens *tokens, uint64_t id)
+{
+    if (!tokens->types)
+        return id != 0;
+    const uint32_t type = little32(tokens->types + 4 * id);
+    return type == TYPE_NORMAL || type == TYPE_USER_DEFINED;
+}
+
+/*
+ * Writes the literal between single quotes, so that one of these needs an escape if it has none. *length: bytes of the
+ * token, if it is well-formed. At most twice as many bytes as it has are written.
+ */
+static char *write_literal(char *to, const uint8_t *token, size_t size, size_t *length)
+{
+    *length = 0;
+    for (size_t i = 0; i < size; i++, ++*length) {
+        if (token[i] == '\'')
+            *to++ = '\\';
+        size_t n = 1;
+        if (token[i] == '\\')
+            n = i + 1 < size && token[i + 1] == 'x' ? 4 : 2;
+        if (n > size - i)
+            n = size - i;
+        memcpy(to, token + i, n);
+        to += n;
+        i += n - 1;
+    }
+    return to;
+}
+
+enum rwkv7_status gguf_vocab(const struct gguf_tokens *tokens, char **text, size_t *size, struct rwkv7_error *err)
+{
+    size_t room, frames;
+    char *to = NULL;
+    *text = NULL;
+    if (size_mul((size_t)tokens->count, ID_AND_LENGTH, &frames) && size_mul(2, tokens->bytes, &room) &&
+        size_add(room, frames, &room))
+        to = *text = mem_alloc(room, 1);
+    if (!to)
+        return fail_memory(err, "the vocabulary");
+    const uint8_t *at = tokens->strings;
+    for (uint64_t id = 0; id < tokens->count; id++) {
+        const size_t bytes = (size_t)little64(at);
+        size_t length;
+        at += sizeof(uint64_t);
+        if (is_text(tokens, id)) {
+            to += snprintf(to, ID_AND_LENGTH, "%" PRIu64 " b'", id);
+            to = write_literal(to, at, bytes, &length);
+            to += snprintf(to, ID_AND_LENGTH, "' %zu\n", length);
+        }
+        at += bytes;
+    }
+    *size = (size_t)(to - *text);
+    return RWKV7_OK;
+}
