@@ -175,6 +175,8 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
+/* A number that tells the weights of one model from those of another, whatever file they came in. */
+RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
 /* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);
@@ -223,10 +225,22 @@ RWKV7_API void rwkv7_session_get_state(const struct rwkv7_session *s, float *att
 RWKV7_API void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv,
                                        const float *ffn_prev);
 
-/* Writes the state to a file (temporary name, then renamed) / replaces the state by that of a file of the same model. */
+/* Bytes that a program keeps beside a state, in the same file; the library does not look at them. */
+struct rwkv7_note {
+    void *data;
+    size_t size;
+};
+RWKV7_API void rwkv7_note_clear(struct rwkv7_note *note); /* frees what the library has put into it */
+
+/* Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. */
 RWKV7_API enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path,
+                                               const struct rwkv7_note *note, struct rwkv7_error *err);
+/*
+ * Replaces the state by that of a file of the same model. The note goes to *note, unless NULL; give it back with
+ * rwkv7_note_clear. A file that is torn, damaged or of other weights is RWKV7_ERR_STATE and changes nothing.
+ */
+RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_note *note,
                                                struct rwkv7_error *err);
-RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_error *err);
 
 /* -------------------------------------------------------------------------------------------------------- tokenizer */
 
@@ -279,6 +293,8 @@ RWKV7_API void rwkv7_stream_close(struct rwkv7_stream *s);
  */
 RWKV7_API enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size,
                                               const char **text, size_t *length, int *stop, struct rwkv7_error *err);
+/* The bytes that are held back now, valid until the next call: pushed to a new stream with the same stop strings, they make it go on here. */
+RWKV7_API const uint8_t *rwkv7_stream_held(const struct rwkv7_stream *s, size_t *size);
 /* The end: what was held back. */
 RWKV7_API enum rwkv7_status rwkv7_stream_finish(struct rwkv7_stream *s, const char **text, size_t *length,
                                                 struct rwkv7_error *err);
@@ -319,6 +335,14 @@ RWKV7_API void rwkv7_sampler_close(struct rwkv7_sampler *s);
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                                struct rwkv7_error *err);
+/*
+ * The memory of a sampler, its generator and its counts, as bytes: another one made with the same options and vocabulary that
+ * recalls them goes on as this one would. Give the note back with rwkv7_note_clear.
+ */
+RWKV7_API enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s, struct rwkv7_note *note,
+                                                   struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwkv7_note *note,
+                                                 struct rwkv7_error *err);
 
 /* ------------------------------------------------------------------------------------------------------ conveniences */
 

@@ -1,8 +1,9 @@
 /*
  * state_file.c - a session in a file: the whole context, however long, in a few megabytes.
  *
- * Layout, little-endian: the header below, then float32 att_prev [L][C], wkv [L][H][N value][N key], ffn_prev [L][C], then the
- * checksum of everything before it. The header ties the file to a model: a state means nothing to other weights.
+ * Layout, little-endian: the header below, then float32 att_prev [L][C], wkv [L][H][N value][N key], ffn_prev [L][C], then the note
+ * of the program that wrote it, zeroes up to a multiple of 8 bytes, and the checksum of everything before it. The header ties the
+ * file to a model: a state means nothing to other weights.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "base/sys.h"
 #include "model/model.h"
 
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u
 
 struct state_header {
     char magic[8]; /* "RWKV7ST" and a NUL */
@@ -20,8 +21,9 @@ struct state_header {
     uint32_t layers, channels, heads;
     uint64_t tokens;      /* evaluated so far */
     uint64_t fingerprint; /* of the weights */
+    uint64_t note_size;
 };
-_Static_assert(sizeof(struct state_header) == 40, "the header is written as it stands in memory");
+_Static_assert(sizeof(struct state_header) == 48, "the header is written as it stands in memory");
 
 static const char magic[8] = "RWKV7ST";
 
@@ -39,19 +41,41 @@ static uint64_t checksum(const void *data, size_t n)
     return high * 0x9e3779b97f4a7c15u ^ low;
 }
 
-/* Bytes of a state file of this model. */
-static size_t file_size(const struct rwkv7_shape *s)
+/* Where the note stands in a state file of this model. */
+static size_t note_offset(const struct rwkv7_shape *s)
 {
-    return sizeof(struct state_header) + state_floats(s) * sizeof(float) + sizeof(uint64_t);
+    return sizeof(struct state_header) + state_floats(s) * sizeof(float);
 }
 
-enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path, struct rwkv7_error *err)
+/* Bytes of a state file of this model with a note of that size; 0 when there is no such number. */
+static size_t file_size(const struct rwkv7_shape *s, uint64_t note_size)
+{
+    const size_t plain = note_offset(s) + sizeof(uint64_t);
+    if (note_size > SIZE_MAX - 7 - plain)
+        return 0;
+    return plain + ((size_t)note_size + 7) / 8 * 8;
+}
+
+void rwkv7_note_clear(struct rwkv7_note *note)
+{
+    mem_free(note->data);
+    *note = (struct rwkv7_note){0};
+}
+
+uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
+{
+    return model_fingerprint(model);
+}
+
+enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path, const struct rwkv7_note *note,
+                                     struct rwkv7_error *err)
 {
     const struct rwkv7_shape *shape = &s->model->shape;
-    const size_t size = file_size(shape), lc = (size_t)shape->layers * (size_t)shape->channels;
+    const size_t note_size = note ? note->size : 0, size = file_size(shape, note_size),
+                 lc = (size_t)shape->layers * (size_t)shape->channels;
     struct out_file file = {0};
     enum rwkv7_status status;
-    char *image = mem_alloc(size, 1);
+    char *image = size ? mem_alloc(size, 1) : NULL;
     if (!image)
         return fail_memory(err, "a state file");
 
@@ -62,12 +86,15 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
         .heads = (uint32_t)shape->heads,
         .tokens = s->tokens,
         .fingerprint = model_fingerprint(s->model),
+        .note_size = note_size,
     };
     memcpy(header.magic, magic, sizeof magic);
     memcpy(image, &header, sizeof header);
     float *att_prev = (float *)(void *)(image + sizeof header);
     float *wkv = att_prev + lc, *ffn_prev = wkv + lc * (size_t)shape->head_size;
     rwkv7_session_get_state(s, att_prev, wkv, ffn_prev);
+    if (note_size > 0)
+        memcpy(image + note_offset(shape), note->data, note_size);
     const uint64_t sum = checksum(image, size - sizeof sum);
     memcpy(image + size - sizeof sum, &sum, sizeof sum);
 
@@ -84,13 +111,17 @@ done:
     return status;
 }
 
-enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_note *note,
+                                     struct rwkv7_error *err)
 {
     const struct rwkv7_shape *shape = &s->model->shape;
-    const size_t size = file_size(shape), lc = (size_t)shape->layers * (size_t)shape->channels;
+    const size_t lc = (size_t)shape->layers * (size_t)shape->channels;
     struct file_map map;
     struct state_header header;
     uint64_t sum;
+
+    if (note)
+        *note = (struct rwkv7_note){0};
     enum rwkv7_status status = file_map_open(path, &map, err);
     if (status != RWKV7_OK)
         return status;
@@ -112,6 +143,7 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
                       header.layers, header.channels, header.heads, shape->layers, shape->channels, shape->heads);
         goto done;
     }
+    const size_t size = file_size(shape, header.note_size);
     if (map.size != size) {
         status =
             fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
@@ -125,6 +157,16 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     if (header.fingerprint != model_fingerprint(s->model)) {
         status = fail(err, RWKV7_ERR_STATE, "%s: a state of other weights than those of %s", path, s->model->path);
         goto done;
+    }
+    if (note) {
+        const struct rwkv7_note kept = {
+            mem_string((const char *)map.data + note_offset(shape), (size_t)header.note_size),
+            (size_t)header.note_size};
+        if (!kept.data) {
+            status = fail_memory(err, "the note of a state file");
+            goto done;
+        }
+        *note = kept;
     }
     const float *att_prev = (const float *)(const void *)(map.data + sizeof header);
     rwkv7_session_set_state(s, att_prev, att_prev + lc, att_prev + lc + lc * (size_t)shape->head_size);

@@ -447,3 +447,60 @@ enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logit
     count(s, *id);
     return RWKV7_OK;
 }
+
+/* --------------------------------------------------------------------------------------------------------- its memory */
+
+/* The generator in 8 bytes, then, for every token seen in the order of their first draws: */
+struct memory {
+    uint32_t id;
+    float count;
+};
+
+enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s, struct rwkv7_note *note,
+                                         struct rwkv7_error *err)
+{
+    const size_t size = sizeof s->random + s->seen_count * sizeof(struct memory);
+    char *const data = mem_alloc(size, 1);
+    *note = (struct rwkv7_note){data, size};
+    if (!data) {
+        note->size = 0;
+        return fail_memory(err, "the memory of the sampler");
+    }
+    memcpy(data, &s->random, sizeof s->random);
+    for (size_t i = 0; i < s->seen_count; i++) {
+        const struct memory m = {s->seen[i], s->counts[s->seen[i]]};
+        memcpy(data + sizeof s->random + i * sizeof m, &m, sizeof m);
+    }
+    return RWKV7_OK;
+}
+
+static void forget(struct rwkv7_sampler *s)
+{
+    for (size_t i = 0; i < s->seen_count; i++) {
+        s->counts[s->seen[i]] = 0.0f;
+        s->flags[s->seen[i]] &= (uint8_t)~SEEN;
+    }
+    s->seen_count = 0;
+}
+
+enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwkv7_note *note, struct rwkv7_error *err)
+{
+    const char *const data = note->data;
+    forget(s);
+    if (note->size < sizeof s->random || (note->size - sizeof s->random) % sizeof(struct memory) != 0)
+        goto broken;
+    memcpy(&s->random, data, sizeof s->random);
+    for (size_t at = sizeof s->random; at < note->size; at += sizeof(struct memory)) {
+        struct memory m;
+        memcpy(&m, data + at, sizeof m);
+        if (m.id >= (uint32_t)s->vocab || (s->flags[m.id] & SEEN) || !(m.count >= 0.0f && m.count <= FLT_MAX))
+            goto broken;
+        s->flags[m.id] |= SEEN;
+        s->counts[m.id] = m.count;
+        s->seen[s->seen_count++] = m.id;
+    }
+    return RWKV7_OK;
+broken:
+    forget(s);
+    return fail(err, RWKV7_ERR_STATE, "what was remembered is not the memory of a sampler of this vocabulary");
+}

@@ -215,6 +215,12 @@ enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes
     return RWKV7_OK;
 }
 
+const uint8_t *rwkv7_stream_held(const struct rwkv7_stream *s, size_t *size)
+{
+    *size = s->held_size;
+    return s->held;
+}
+
 enum rwkv7_status rwkv7_stream_finish(struct rwkv7_stream *s, const char **text, size_t *length,
                                       struct rwkv7_error *err)
 {

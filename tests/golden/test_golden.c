@@ -332,8 +332,8 @@ static void test_sessions(void)
     CHECK(n == at40.matrix && largest_difference(at40.wkv, middle, at40.matrix) <= WKV_TOLERANCE);
 
     CHECK(rwkv7_session_clone(s, &clone, NULL) == RWKV7_OK);
-    CHECK_MSG(rwkv7_session_save(s, path, &err) == RWKV7_OK, "%s", err.message);
-    CHECK_MSG(rwkv7_session_load(loaded, path, &err) == RWKV7_OK, "%s", err.message);
+    CHECK_MSG(rwkv7_session_save(s, path, NULL, &err) == RWKV7_OK, "%s", err.message);
+    CHECK_MSG(rwkv7_session_load(loaded, path, NULL, &err) == RWKV7_OK, "%s", err.message);
     rwkv7_session_set_state(set, at40.att_prev, at40.wkv, at40.ffn_prev);
     CHECK(rwkv7_session_tokens(clone) == 40 && rwkv7_session_tokens(loaded) == 40);
 

@@ -380,6 +380,41 @@ static void refuses(struct rwkv7_sampler_options opt, const char *fragment)
     CHECK_MSG(strstr(err.message, fragment) != NULL, "%s", err.message);
 }
 
+/* One that recalls what another remembers draws as that one does; with counts that matter. */
+static void test_memory(void)
+{
+    struct rwkv7_sampler_options opt = defaults();
+    float logits[20];
+    opt.seed = 5;
+    opt.presence_penalty = 0.5f;
+    opt.frequency_penalty = 0.7f;
+    for (int i = 0; i < 20; i++)
+        logits[i] = (float)(i % 7) * 0.3f;
+    for (int after = 0; after < 60; after += 20) {
+        struct rwkv7_sampler *const a = sampler(&opt, 20, NULL), *const b = sampler(&opt, 20, NULL);
+        struct rwkv7_note note = {0};
+        struct rwkv7_error err = {0};
+        for (int i = 0; i < after; i++)
+            next(a, logits);
+        next(b, logits); /* to be forgotten */
+        CHECK(rwkv7_sampler_remember(a, &note, &err) == RWKV7_OK);
+        CHECK_MSG(rwkv7_sampler_recall(b, &note, &err) == RWKV7_OK, "%s", err.message);
+        for (int i = 0; i < 100; i++)
+            CHECK(next(a, logits) == next(b, logits));
+
+        if (after > 0) {
+            struct rwkv7_note wrong = note;
+            wrong.size -= 1;
+            CHECK(rwkv7_sampler_recall(b, &wrong, &err) == RWKV7_ERR_STATE);
+            memset((char *)note.data + 8, 0xff, 8); /* an id that does not exist, a count that is no number */
+            CHECK(rwkv7_sampler_recall(b, &note, &err) == RWKV7_ERR_STATE);
+        }
+        rwkv7_note_clear(&note);
+        rwkv7_sampler_close(a);
+        rwkv7_sampler_close(b);
+    }
+}
+
 static void test_errors(void)
 {
     struct rwkv7_sampler_options opt = defaults();
@@ -466,6 +501,7 @@ int main(int argc, char **argv)
     RUN(test_ties);
     RUN(test_seeds);
     RUN(test_reproducible);
+    RUN(test_memory);
     RUN(test_errors);
     return test_end();
 }

@@ -240,6 +240,43 @@ static void test_held_back(void)
     rwkv7_stream_close(s);
 }
 
+/* What one stream holds back at any point, pushed to another, makes that one go on there. */
+static void test_handed_on(void)
+{
+    static const char bytes[] = "ab \xe2\x82\xac a\xe2\x82! abab\n\nUse \n\nUser: no";
+    static const char want[] = "ab \xe2\x82\xac a" BAD "! abab\n\nUse ";
+    const char *const stops[] = {"\n\nUser:", "ababab"};
+    for (size_t border = 0; border < sizeof bytes; border++) {
+        struct rwkv7_stream *s[2] = {NULL, NULL};
+        char shown[128];
+        size_t at = 0;
+        int stop = -1;
+        CHECK(rwkv7_stream_create(stops, 2, &s[0], NULL) == RWKV7_OK);
+        CHECK(rwkv7_stream_create(stops, 2, &s[1], NULL) == RWKV7_OK);
+        for (size_t i = 0; i < sizeof bytes - 1; i++) {
+            const char *text;
+            size_t length;
+            if (i == border) {
+                const uint8_t *const held = rwkv7_stream_held(s[0], &length);
+                if (stop < 0)
+                    CHECK(rwkv7_stream_push(s[1], held, length, &text, &length, &stop, NULL) == RWKV7_OK &&
+                          length == 0);
+            }
+            if (stop < 0)
+                CHECK(rwkv7_stream_push(s[i >= border], (const uint8_t *)bytes + i, 1, &text, &length, &stop, NULL) ==
+                      RWKV7_OK);
+            else
+                length = 0;
+            memcpy(shown + at, text, length);
+            at += length;
+        }
+        CHECK_MSG(stop == 0 && at == strlen(want) && memcmp(shown, want, at) == 0, "border %zu: \"%.*s\"", border,
+                  (int)at, shown);
+        rwkv7_stream_close(s[0]);
+        rwkv7_stream_close(s[1]);
+    }
+}
+
 static void test_errors(void)
 {
     const char *const stops[] = {"ab", ""};
@@ -281,6 +318,7 @@ int main(void)
     RUN(test_stops);
     RUN(test_random);
     RUN(test_held_back);
+    RUN(test_handed_on);
     RUN(test_errors);
     return test_end();
 }

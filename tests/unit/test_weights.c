@@ -323,7 +323,7 @@ static void refuse_state(struct rwkv7_session *s, const char *path, const void *
     struct rwkv7_error err = {0};
     FILE *f = fopen(path, "wb");
     CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
-    CHECK(rwkv7_session_load(s, path, &err) == RWKV7_ERR_STATE);
+    CHECK(rwkv7_session_load(s, path, NULL, &err) == RWKV7_ERR_STATE);
     CHECK_MSG(strstr(err.message, fragment) != NULL, "got \"%s\", want \"%s\"", err.message, fragment);
 }
 
@@ -342,9 +342,9 @@ static void test_state_files(void)
     CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
     CHECK(rwkv7_session_create(other, &foreign, NULL) == RWKV7_OK);
     CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
-    CHECK(rwkv7_session_save(s, path, &err) == RWKV7_OK);
+    CHECK(rwkv7_session_save(s, path, NULL, &err) == RWKV7_OK);
 
-    CHECK(rwkv7_session_load(foreign, path, &err) == RWKV7_ERR_STATE);
+    CHECK(rwkv7_session_load(foreign, path, NULL, &err) == RWKV7_ERR_STATE);
     CHECK_MSG(strstr(err.message, "other weights") != NULL, "%s", err.message);
 
     static unsigned char bytes[1 << 20];
@@ -352,7 +352,7 @@ static void test_state_files(void)
     const size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
     if (f)
         fclose(f);
-    CHECK(n == 40 + 2 * 64 * (2 + 64) * 4 + 8);
+    CHECK(n == 48 + 2 * 64 * (2 + 64) * 4 + 8);
     refuse_state(s, path, bytes, 0, "not an rwkv7 state file");
     refuse_state(s, path, "RWKV7", 5, "not an rwkv7 state file");
     refuse_state(s, path, bytes, n - 1, "torn");
@@ -360,15 +360,29 @@ static void test_state_files(void)
     refuse_state(s, path, bytes, n, "damaged");
     bytes[5000] ^= 1;
     bytes[8] = 9;
-    refuse_state(s, path, bytes, n, "version 9, expected 1");
-    bytes[8] = 1;
+    refuse_state(s, path, bytes, n, "version 9, expected 2");
+    bytes[8] = 2;
     bytes[12] = 77;
     refuse_state(s, path, bytes, n, "77 layers");
     bytes[12] = 2;
+    memset(bytes + 40, 0xff, 8); /* the size of the note */
+    refuse_state(s, path, bytes, n, "torn");
+    memset(bytes + 40, 0, 8);
     f = fopen(path, "wb");
     CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
-    CHECK(rwkv7_session_load(s, path, &err) == RWKV7_OK && rwkv7_session_tokens(s) == 3);
-    CHECK(rwkv7_session_save(s, "/no/such/folder/state", &err) == RWKV7_ERR_IO);
+    CHECK(rwkv7_session_load(s, path, NULL, &err) == RWKV7_OK && rwkv7_session_tokens(s) == 3);
+    CHECK(rwkv7_session_save(s, "/no/such/folder/state", NULL, &err) == RWKV7_ERR_IO);
+
+    /* A note of any size comes back as it was. */
+    for (size_t size = 0; size < 20; size++) {
+        struct rwkv7_note note = {(char *)(uintptr_t) "nineteen characters", size}, back;
+        CHECK(rwkv7_session_save(s, path, &note, &err) == RWKV7_OK);
+        rwkv7_session_reset(s);
+        CHECK_MSG(rwkv7_session_load(s, path, &back, &err) == RWKV7_OK, "%s", err.message);
+        CHECK(rwkv7_session_tokens(s) == 3 && back.size == size && memcmp(back.data, note.data, size) == 0);
+        rwkv7_note_clear(&back);
+        CHECK(back.size == 0 && !back.data);
+    }
 
     unlink(path);
     rwkv7_session_close(s);
