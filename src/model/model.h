@@ -189,7 +189,22 @@ static inline struct layer_state layer_state(const struct rwkv7_session *s, int 
 enum rwkv7_status step_token(struct rwkv7_session *s, struct pool *pool, uint32_t token, float *logits,
                              struct rwkv7_error *err);
 void step_work_free(struct step_work *work);
-/* 1 <= count <= RWKV7_CHUNK tokens; logits as `which` says (prefill.c). */
+/* Tokens of one session that are evaluated together with those of others. */
+struct piece {
+    struct rwkv7_session *session;
+    const uint32_t *tokens; /* [count], at least one */
+    int count;
+    enum rwkv7_logits which;
+    int first;                /* set by prefill_pieces: its first row among those of all pieces */
+    int bad_layer, bad_token; /* the same: where a NaN or an infinity came up (L: the logits), or -1 */
+};
+/*
+ * At most RWKV7_CHUNK tokens in all, of different sessions of one model. logits: the wanted rows of all pieces, one after the other.
+ * *own: buffers, made and grown when needed (prefill.c).
+ */
+enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, struct piece *pieces, int piece_count,
+                                 float *logits, struct rwkv7_error *err);
+/* The same for one session: 1 <= count <= RWKV7_CHUNK tokens. */
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, struct pool *pool, const uint32_t *tokens, int count,
                                  enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 void prefill_work_free(struct prefill_work *work);
