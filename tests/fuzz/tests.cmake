@@ -19,3 +19,4 @@ endfunction()
 
 rwkv7_add_fuzz(fuzz_safetensors safetensors)
 rwkv7_add_fuzz(fuzz_vocab vocab)
+rwkv7_add_fuzz(fuzz_pth pth)

@@ -5,15 +5,14 @@
 #include "test.h"
 
 #include <cjson/cJSON.h>
-#include <dirent.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "corpus.h"
 #include "formats/safetensors.h"
-#include "formats/tensors.h"
 
 #define CORPUS TEST_DIR "/corpus/safetensors/"
 #define PATIENCE 10.0 /* for what takes milliseconds: only quadratic time exceeds it, sanitizers and emulators do not */
@@ -94,49 +93,9 @@ static void check_image(struct image *m, const char *expected)
 
 /* ----------------------------------------------------------------------------------------------------------- corpus */
 
-static void check_case(const char *path, const char *expected)
-{
-    struct tensor_index *index;
-    struct rwkv7_error err = {0};
-    const enum rwkv7_status status = tensors_open(path, &index, &err);
-    if (strcmp(expected, "ok") == 0) {
-        CHECK_MSG(status == RWKV7_OK && index, "%s: %s", path, err.message);
-    } else {
-        CHECK_MSG(status != RWKV7_OK && !index, "%s: accepted", path);
-        CHECK_MSG(strstr(err.message, expected), "%s: got \"%s\", want \"%s\"", path, err.message, expected);
-        CHECK_MSG(status == err.status, "%s", path);
-        CHECK(tensors_open(path, &index, NULL) == status);
-    }
-    tensors_close(index);
-}
-
 static void test_corpus(void)
 {
-    char line[1024], path[4096];
-    size_t cases = 0, files = 0;
-    FILE *table = fopen(CORPUS "cases.tsv", "r");
-    CHECK(table != NULL);
-    if (!table)
-        return;
-    while (fgets(line, sizeof line, table)) {
-        char *expected = strchr(line, '\t');
-        CHECK(expected != NULL);
-        if (!expected)
-            break;
-        *expected++ = '\0';
-        expected[strcspn(expected, "\n")] = '\0';
-        snprintf(path, sizeof path, "%s%s", CORPUS, line);
-        check_case(path, expected);
-        cases++;
-    }
-    fclose(table);
-    DIR *dir = opendir(CORPUS);
-    for (const struct dirent *e; dir && (e = readdir(dir)) != NULL;)
-        files += e->d_name[0] != '.' && strcmp(e->d_name, "cases.tsv") != 0;
-    if (dir)
-        closedir(dir);
-    CHECK_MSG(cases == files, "%zu lines in cases.tsv, %zu files", cases, files);
-    CHECK(cases > 150);
+    check_corpus(CORPUS, 150);
 }
 
 /* --------------------------------------------------------------------------------------------------- what comes out */
@@ -364,8 +323,8 @@ static void test_files(void)
     /* Of a long path the end is shown, and the message is still complete. */
     snprintf(longer, sizeof longer, "%s/%0180d", folder, 7);
     CHECK(mkdir(longer, 0700) == 0);
-    check_case(longer,
-               "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, .pth, .gguf) in this folder, found nothing");
+    check_case(longer, "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, .pth, .gguf) in "
+                       "this folder, found nothing");
     rmdir(longer);
     CHECK(rmdir(folder) == 0);
 }

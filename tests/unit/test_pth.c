@@ -1,0 +1,218 @@
+/*
+ * test_pth.c - PyTorch checkpoints: the corpus of small files with the message that each must give, what cannot be committed
+ * (many tensors, gigabytes), the same logits as from safetensors, a real file, and what happens when memory runs out.
+ */
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "corpus.h"
+#include "golden/golden.h"
+#include "pth_writer.h"
+#include "test.h"
+
+#define CORPUS TEST_DIR "/corpus/pth/"
+#define PATIENCE 10.0 /* for what takes milliseconds: only quadratic time exceeds it, sanitizers and emulators do not */
+
+static char temporary[] = "/tmp/rwkv7-test-XXXXXX.pth";
+
+static void test_corpus(void)
+{
+    check_corpus(CORPUS, 200);
+}
+
+static struct tensor_index *open_file(const char *path)
+{
+    struct tensor_index *index = NULL;
+    struct rwkv7_error err = {0};
+    CHECK_MSG(tensors_open(path, &index, &err) == RWKV7_OK, "%s: %s", path, err.message);
+    return index;
+}
+
+/* What torch.save gives for OrderedDict(emb=bfloat16 [2][2], head=bfloat16 [2]), and views of one storage. */
+static void test_values(void)
+{
+    struct tensor_index *index = open_file(CORPUS "ok_torch.pth");
+    if (index) {
+        const struct tensor *t = tensors_find(index, "emb");
+        CHECK(index->count == 2 && t);
+        CHECK(t && t->type == DT_BF16 && t->rank == 2 && t->shape[0] == 2 && t->shape[1] == 2);
+        CHECK(t && t->bytes == 8 && memcmp(t->data, "\0\1\2\3\4\5\6\7", 8) == 0);
+        CHECK(t && (t->data - index->files[0].data) % 64 == 0);
+        t = tensors_find(index, "head");
+        CHECK(t && t->rank == 1 && t->bytes == 4 && memcmp(t->data, "\x08\x09\x0a\x0b", 4) == 0);
+        CHECK(index->metadata_count == 0);
+        CHECK_STR(index->container, "PyTorch");
+    }
+    tensors_close(index);
+    index = open_file(CORPUS "ok_views.pth");
+    if (index) {
+        const struct tensor *x = tensors_find(index, "x"), *y = tensors_find(index, "y"), *z = tensors_find(index, "z");
+        CHECK(x && y && z && x->data == z->data && y->data == x->data + 8 && z->bytes == 16);
+    }
+    tensors_close(index);
+}
+
+/* The golden models as .pth: the same tensors, the same logits, bit for bit. */
+static void test_golden_models(void)
+{
+    struct rwkv7_runtime *rt = NULL;
+    const struct rwkv7_runtime_options threads = {.threads = 1};
+    struct golden g;
+    CHECK(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
+    for (int i = 0; rt && golden_open(i, &g); i++) {
+        struct tensor_index *original = open_file(g.model);
+        const char *const paths[] = {g.model, temporary};
+        float *logits[2] = {NULL, NULL};
+        size_t size = 0;
+        CHECK(original && pth_write(temporary, original->tensors, original->count));
+        for (int k = 0; k < 2; k++) {
+            struct rwkv7_model *model = NULL;
+            struct rwkv7_session *s = NULL;
+            struct rwkv7_error err = {0};
+            CHECK_MSG(rwkv7_model_open(rt, paths[k], NULL, &model, &err) == RWKV7_OK, "%s", err.message);
+            if (!model || rwkv7_session_create(model, &s, NULL) != RWKV7_OK)
+                exit(1);
+            CHECK_STR(rwkv7_model_info(model)->container, k ? "PyTorch" : "safetensors");
+            size = (size_t)g.count * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof **logits;
+            logits[k] = malloc(size);
+            CHECK(rwkv7_session_eval(s, g.tokens, (size_t)g.count, RWKV7_LOGITS_ALL, logits[k], NULL) == RWKV7_OK);
+            rwkv7_session_close(s);
+            rwkv7_model_close(model);
+        }
+        CHECK_MSG(memcmp(logits[0], logits[1], size) == 0, "%s", g.model);
+        free(logits[0]);
+        free(logits[1]);
+        tensors_close(original);
+        golden_close(&g);
+    }
+    rwkv7_runtime_close(rt);
+}
+
+static void test_many_tensors(void)
+{
+    enum { COUNT = 10000 };
+    struct tensor *tensors = calloc(COUNT, sizeof *tensors);
+    char(*names)[16] = calloc(COUNT, sizeof *names);
+    uint8_t *data = malloc(COUNT);
+    if (!tensors || !names || !data)
+        exit(1);
+    for (size_t i = 0; i < COUNT; i++) {
+        snprintf(names[i], sizeof *names, "t%zu", i * 7919 % COUNT); /* no sorted order */
+        data[i] = (uint8_t)i;
+        tensors[i] =
+            (struct tensor){.name = names[i], .type = DT_U8, .rank = 1, .shape = {1}, .data = &data[i], .bytes = 1};
+    }
+    CHECK(pth_write(temporary, tensors, COUNT));
+    const clock_t start = clock(); /* CPU time, so that a busy machine does not matter */
+    struct tensor_index *index = open_file(temporary);
+    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    size_t right = 0;
+    for (size_t i = 0; index && i < COUNT; i++) {
+        const struct tensor *t = tensors_find(index, names[i]);
+        right += t && t->bytes == 1 && *t->data == data[i];
+    }
+    CHECK(right == COUNT);
+    CHECK_MSG(seconds < PATIENCE, "%.1f s", seconds);
+    printf("     %d tensors opened in %.1f ms\n", COUNT, 1e3 * seconds);
+    tensors_close(index);
+    free(tensors);
+    free(names);
+    free(data);
+}
+
+/* A storage of 5 GiB, which is a hole in the file, and one behind it. */
+static void test_beyond_4_gib(void)
+{
+    const uint64_t wide = (uint64_t)5 << 30;
+    struct rlimit limit;
+    if (sizeof(size_t) < 8 || (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < wide + (1 << 20))) {
+        SKIP("a file of 5 GiB: not allowed here");
+        return;
+    }
+    const struct tensor tensors[] = {
+        {.name = "emb.weight", .type = DT_BF16, .rank = 2, .shape = {wide / 8192, 4096}, .bytes = wide},
+        {.name = "head.weight",
+         .type = DT_F32,
+         .rank = 1,
+         .shape = {3},
+         .data = (const uint8_t *)"abcdefghijkl",
+         .bytes = 12},
+    };
+    if (!pth_write(temporary, tensors, 2)) {
+        SKIP("a file of 5 GiB: /tmp has no room for it");
+        return;
+    }
+    struct tensor_index *index = open_file(temporary);
+    if (index) {
+        const struct tensor *emb = tensors_find(index, "emb.weight"), *head = tensors_find(index, "head.weight");
+        CHECK(emb && emb->bytes == wide && emb->shape[0] == wide / 8192 && emb->data[wide - 1] == 0);
+        CHECK(head && head->bytes == 12 && memcmp(head->data, "abcdefghijkl", 12) == 0);
+        CHECK(emb && head && head->data > emb->data + wide);
+    }
+    tensors_close(index);
+    CHECK(truncate(temporary, 0) == 0);
+}
+
+/* Written by the author of RWKV with an RWKV-8 experiment beside two layers of RWKV-7. */
+static void test_real_file(void)
+{
+    static const char path[] = SHARED_DIR "/vectors/reverse/260123_reverse_L2_only_rwkv7.pth";
+    static const struct {
+        const char *name;
+        int rank;
+        uint64_t shape[3];
+    } expected[] = {
+        {"e.weight", 2, {12, 32}},         {"o.bias", 1, {12}},          {"rwkv1.w1", 2, {32, 8}},
+        {"rwkv2.w2", 2, {8, 32}},          {"rwkv2.r_k", 2, {2, 16}},    {"rosa1.rosa_qkv.emb", 3, {1, 1, 32}},
+        {"ffn2.key.weight", 2, {128, 32}}, {"rwkv1.x_r", 3, {1, 1, 32}},
+    };
+    if (access(path, R_OK) != 0) {
+        SKIP("%s: not on this machine", path);
+        return;
+    }
+    struct tensor_index *index = open_file(path);
+    if (!index)
+        return;
+    CHECK_MSG(index->count == 99, "%zu", index->count);
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        const struct tensor *t = tensors_find(index, expected[i].name);
+        CHECK_MSG(t && t->type == DT_F32 && t->rank == expected[i].rank, "%s", expected[i].name);
+        CHECK_MSG(t && memcmp(t->shape, expected[i].shape, sizeof expected[i].shape) == 0, "%s", expected[i].name);
+    }
+    tensors_close(index);
+}
+
+/* Lets each allocation of an open fail in turn, until it succeeds. Leaks are found by the sanitizer build. */
+static void test_out_of_memory(void)
+{
+    enum rwkv7_status status = RWKV7_ERR_MEMORY;
+    long n = 0;
+    for (; n < 100 && status == RWKV7_ERR_MEMORY; n++) {
+        struct tensor_index *index;
+        mem_fail_after(n);
+        status = tensors_open(CORPUS "ok_torch.pth", &index, NULL);
+        mem_fail_after(-1);
+        CHECK((status == RWKV7_OK) == (index != NULL));
+        tensors_close(index);
+    }
+    CHECK_MSG(status == RWKV7_OK && n > 10, "status %d, allocation %ld", (int)status, n);
+}
+
+int main(void)
+{
+    const int fd = mkstemps(temporary, 4);
+    if (fd < 0 || close(fd) != 0)
+        return 1;
+    RUN(test_corpus);
+    RUN(test_values);
+    RUN(test_golden_models);
+    RUN(test_many_tensors);
+    RUN(test_beyond_4_gib);
+    RUN(test_real_file);
+    RUN(test_out_of_memory);
+    remove(temporary);
+    return test_end();
+}
