@@ -96,9 +96,12 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 
 /* ------------------------------------------------------------------------------------------------------------ model */
 
-/* Q8, Q4: integers of 8 and 4 bits with scales, 8.06 and 4.31 bits per weight; see docs/FORMATS.md. */
-enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_TYPES };
-RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4" */
+/*
+ * Q8, Q4: integers of 8 and 4 bits with scales, 8.06 and 4.31 bits per weight; see docs/FORMATS.md. GGML: in the blocks of a GGUF file,
+ * where only an embedding stays.
+ */
+enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_GGML, RWKV7_TYPES };
+RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "ggml" */
 
 /* Sizes of a model; the letters are those of the paper. */
 struct rwkv7_shape {
@@ -115,7 +118,7 @@ struct rwkv7_model;
 struct rwkv7_model_info {
     struct rwkv7_shape shape;
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
-    const char *container;    /* "safetensors", "safetensors, 4 shards", "memory" */
+    const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
     const char *naming;       /* "BlinkDL", "BlinkDL, transposed (.st)", "fla / Hugging Face", ... */
     const char *version;      /* "x070" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
@@ -130,7 +133,10 @@ struct rwkv7_model_info {
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
 };
 
-/* What becomes of the matrices while loading. With Q4, the head and the low-rank factors take 8 bits. */
+/*
+ * What becomes of the matrices while loading. With Q4, the head and the low-rank factors take 8 bits. STORED: floats stay as they
+ * are, and what a GGUF file holds in integers, of 4 to 8 bits, becomes Q8.
+ */
 enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4 };
 
 /*

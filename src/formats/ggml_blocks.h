@@ -11,6 +11,8 @@
 
 #include "formats/tensors.h"
 
+#define GGML_MAX_BLOCK 256 /* numbers */
+
 /* out [count * dtype_block(type)]. `type` is one of those for which that is more than 1. */
 void ggml_blocks_floats(enum dtype type, const uint8_t *blocks, size_t count, float *out);
 

@@ -2,6 +2,7 @@
  * fingerprint.c - a number that tells the weights of one model from those of another. A state file carries it, because a state means
  * nothing to other weights. It depends on the numbers alone: not on the container, the naming, the order in memory, or the threads.
  */
+#include "formats/ggml_blocks.h"
 #include "model/model.h"
 
 /* FNV-1a: not against malice. */
@@ -48,10 +49,20 @@ static float quant_number(const struct mat *m, size_t row, size_t col)
     return scale * s * (float)((high ? q >> 4 : q & 15) - 8);
 }
 
+static float tensor_number(const struct tensor *t, size_t row, size_t col)
+{
+    float block[GGML_MAX_BLOCK];
+    const size_t n = dtype_block(t->type), blocks = (size_t)t->shape[1] / n;
+    ggml_blocks_floats(t->type, t->data + (row * blocks + col / n) * (dtype_bits(t->type) / 8), 1, block);
+    return block[col % n];
+}
+
 /* Number [row][col] of a matrix, as a float32. */
 static float mat_number(const struct rwkv7_model *model, const struct mat *m, size_t row, size_t col)
 {
     float x;
+    if (m->type == MAT_GGML)
+        return tensor_number(m->data, row, col);
     if (m->type >= MAT_FLOATS)
         return quant_number(m, row, col);
     const size_t at = m->by_column ? col * (size_t)m->rows + row : row * (size_t)m->cols + col;

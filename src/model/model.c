@@ -8,7 +8,7 @@
 
 const char *rwkv7_type_name(enum rwkv7_type type)
 {
-    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16", "q8", "q4"};
+    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16", "q8", "q4", "ggml"};
     return (unsigned)type < RWKV7_TYPES ? names[type] : "?";
 }
 
@@ -144,7 +144,8 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
         return status;
     }
     model->index = index;
-    if ((status = names_recognise(index, path, &spelling, &model->shape, err)) != RWKV7_OK)
+    if ((status = names_recognise(index, path, &spelling, &model->shape, err)) != RWKV7_OK ||
+        (status = names_ln_eps(index, path, &model->ln_eps, err)) != RWKV7_OK)
         goto fail;
     model->layers = mem_alloc((size_t)model->shape.layers, sizeof *model->layers);
     if (!model->layers) {
@@ -195,7 +196,12 @@ enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model
         opt = &defaults;
     if (opt->weights != RWKV7_WEIGHTS_STORED)
         return model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err);
-    return opt->sparse == RWKV7_SPARSE_ON ? model_turn_values(model, opt, err) : RWKV7_OK;
+    enum rwkv7_status status = RWKV7_OK;
+    if (model->info.type_parameters[MAT_GGML] > 0)
+        status = model_quantise(model, MAT_GGML, opt, err);
+    if (status == RWKV7_OK && opt->sparse == RWKV7_SPARSE_ON)
+        status = model_turn_values(model, opt, err);
+    return status;
 }
 
 void model_count(struct rwkv7_model *model)

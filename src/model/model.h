@@ -49,6 +49,12 @@ struct outer {
     struct mat head;                          /* [V][C] */
 };
 
+/*
+ * The type of a matrix that lies in the file in blocks of ggml's integers (formats/ggml_blocks.h): data is its struct tensor. The
+ * embedding stays so, of which rows are read; no product takes it, and model_pack makes integers of the others.
+ */
+#define MAT_GGML MAT_TYPES
+
 /* A piece of memory that a model owns. */
 struct block {
     void *data;
@@ -82,7 +88,7 @@ enum weight_kind {
 
 /* Axes by letter: V C F as above, w a v g for the ranks, H for a vector of C numbers that files store as [H][N]. */
 struct weight_spec {
-    const char *blinkdl, *fla, *hf; /* name inside its layer ("att.x_r"), or whole for the outer ones */
+    const char *blinkdl, *fla, *hf, *gguf; /* name inside its layer ("att.x_r"), or whole for the outer ones */
     enum weight_kind kind;
     char rows, cols; /* cols is 0 for vectors */
     bool not_first;  /* absent from layer 0 (where a file may still hold it, unused) */
@@ -92,7 +98,7 @@ extern const struct weight_spec layer_weights[], outer_weights[];
 extern const size_t layer_weight_count, outer_weight_count;
 int shape_axis(const struct rwkv7_shape *shape, char letter);
 
-enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF };
+enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF };
 struct spelling {
     enum naming naming;
     bool factors_transposed; /* low-rank factors are stored [cols][rows]: the .pth orientation */
@@ -103,6 +109,8 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
 /* The full name of a weight in this spelling; layer < 0 for the outer ones. */
 void names_full(char *out, size_t room, const struct spelling *spelling, const struct weight_spec *spec, int layer);
 const char *names_describe(const struct spelling *spelling);
+/* The epsilon of every LayerNorm: LN_EPS where the metadata do not state it. */
+enum rwkv7_status names_ln_eps(const struct tensor_index *index, const char *path, float *eps, struct rwkv7_error *err);
 
 /* Finds, checks and prepares every weight of the index (weights.c). */
 enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,
@@ -122,12 +130,13 @@ enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct r
 uint64_t model_fingerprint(const struct rwkv7_model *model);
 
 /*
- * Replaces the matrices of floats by integers (quantise.c), all threads at work: `type` for the large ones of the layers, Q8 for the
- * low-rank factors and the head; the embedding, of which a token reads one row, stays. opt: whether ffn.value is stored by column.
+ * Replaces matrices by integers (quantise.c), all threads at work: `type` for the large ones of the layers, Q8 for the low-rank
+ * factors and the head; the embedding, of which a token reads one row, stays. `type` MAT_GGML: only what lies in blocks of ggml, by Q8.
+ * opt: whether ffn.value is stored by column.
  */
 enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
                                  struct rwkv7_error *err);
-/* Stores ffn.value, of floats, by column. */
+/* Stores ffn.value by column where it is of floats. */
 enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
                                     struct rwkv7_error *err);
 /* What the options ask for, after binding or filling: one of the two above, or nothing. */
@@ -143,9 +152,21 @@ static inline void shape_lengths(const struct rwkv7_shape *s, int lengths[SHAPE_
 
 static inline size_t mat_bytes(const struct mat *m)
 {
+    if (m->type == MAT_GGML)
+        return (size_t)((const struct tensor *)m->data)->bytes;
     if (m->type >= MAT_FLOATS)
         return quant_bytes(m);
     return (size_t)m->rows * (size_t)m->cols * (m->type == MAT_F32 ? 4 : 2);
+}
+
+/* Rows [first, first + count) as float32, exactly; out [count][cols]. For rows of floats and of ggml. */
+static inline void mat_rows(const struct kernels *k, const struct mat *m, size_t first, int count, float *out)
+{
+    if (m->type == MAT_GGML)
+        for (size_t i = 0; i < (size_t)count; i++)
+            tensor_row(m->data, first + i, out + i * (size_t)m->cols);
+    else
+        k->widen[m->type](out, (const char *)m->data + first * (mat_bytes(m) / (size_t)m->rows), count * m->cols);
 }
 
 /* --- session --- */

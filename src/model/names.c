@@ -1,8 +1,9 @@
 /*
  * names.c - the tensors that an RWKV-7 (x070) checkpoint must have, under each of the names they are known by.
  *
- * Three spellings: BlinkDL (the author's), fla (flash-linear-attention, Hugging Face folders), and an older Hugging Face
- * export. Sizes are never taken from a configuration file, only from the shapes of the tensors.
+ * Four spellings: BlinkDL (the author's), fla (flash-linear-attention, Hugging Face folders), an older Hugging Face export,
+ * and llama.cpp's (GGUF). Sizes are never taken from a configuration file, only from the shapes of the tensors; but llama.cpp
+ * makes a vector of r_k, so that the size of a head is only in its metadata.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,55 +15,75 @@
 #define OUTER(field) offsetof(struct outer, field)
 
 const struct weight_spec layer_weights[] = {
-    {"ln1.weight", "attn_norm.weight", "ln1.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln1_weight)},
-    {"ln1.bias", "attn_norm.bias", "ln1.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln1_bias)},
-    {"ln2.weight", "ffn_norm.weight", "ln2.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln2_weight)},
-    {"ln2.bias", "ffn_norm.bias", "ln2.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln2_bias)},
-    {"att.x_r", "attn.x_r", "attention.x_r", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_r)},
-    {"att.x_w", "attn.x_w", "attention.x_w", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_w)},
-    {"att.x_k", "attn.x_k", "attention.x_k", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_k)},
-    {"att.x_v", "attn.x_v", "attention.x_v", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_v)},
-    {"att.x_a", "attn.x_a", "attention.x_a", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_a)},
-    {"att.x_g", "attn.x_g", "attention.x_g", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_g)},
-    {"att.w0", "attn.w_lora.lora.2.bias", "attention.w0", WEIGHT_VECTOR, 'C', 0, false, LAYER(w0)},
-    {"att.w1", "attn.w_lora.lora.0.weight", "attention.w1", WEIGHT_FACTOR, 'w', 'C', false, LAYER(w1)},
-    {"att.w2", "attn.w_lora.lora.2.weight", "attention.w2", WEIGHT_FACTOR, 'C', 'w', false, LAYER(w2)},
-    {"att.a0", "attn.a_lora.lora.2.bias", "attention.a0", WEIGHT_VECTOR, 'C', 0, false, LAYER(a0)},
-    {"att.a1", "attn.a_lora.lora.0.weight", "attention.a1", WEIGHT_FACTOR, 'a', 'C', false, LAYER(a1)},
-    {"att.a2", "attn.a_lora.lora.2.weight", "attention.a2", WEIGHT_FACTOR, 'C', 'a', false, LAYER(a2)},
-    {"att.v0", "attn.v_lora.lora.2.bias", "attention.v0", WEIGHT_VECTOR, 'C', 0, true, LAYER(v0)},
-    {"att.v1", "attn.v_lora.lora.0.weight", "attention.v1", WEIGHT_FACTOR, 'v', 'C', true, LAYER(v1)},
-    {"att.v2", "attn.v_lora.lora.2.weight", "attention.v2", WEIGHT_FACTOR, 'C', 'v', true, LAYER(v2)},
-    {"att.g1", "attn.g_lora.lora.0.weight", "attention.g1", WEIGHT_FACTOR, 'g', 'C', false, LAYER(g1)},
-    {"att.g2", "attn.g_lora.lora.2.weight", "attention.g2", WEIGHT_FACTOR, 'C', 'g', false, LAYER(g2)},
-    {"att.k_k", "attn.k_k", "attention.k_k", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_k)},
-    {"att.k_a", "attn.k_a", "attention.k_a", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_a)},
-    {"att.r_k", "attn.r_k", "attention.r_k", WEIGHT_VECTOR, 'H', 0, false, LAYER(r_k)},
-    {"att.receptance.weight", "attn.r_proj.weight", "attention.receptance.weight", WEIGHT_MATRIX, 'C', 'C', false,
-     LAYER(receptance)},
-    {"att.key.weight", "attn.k_proj.weight", "attention.key.weight", WEIGHT_MATRIX, 'C', 'C', false, LAYER(key)},
-    {"att.value.weight", "attn.v_proj.weight", "attention.value.weight", WEIGHT_MATRIX, 'C', 'C', false, LAYER(value)},
-    {"att.output.weight", "attn.o_proj.weight", "attention.output.weight", WEIGHT_MATRIX, 'C', 'C', false,
-     LAYER(output)},
-    {"att.ln_x.weight", "attn.g_norm.weight", "attention.ln_x.weight", WEIGHT_VECTOR, 'C', 0, false,
-     LAYER(ln_x_weight)},
-    {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln_x_bias)},
-    {"ffn.x_k", "ffn.x_k", "feed_forward.x_k", WEIGHT_VECTOR, 'C', 0, false, LAYER(ffn_x_k)},
-    {"ffn.key.weight", "ffn.key.weight", "feed_forward.key.weight", WEIGHT_MATRIX, 'F', 'C', false, LAYER(ffn_key)},
-    {"ffn.value.weight", "ffn.value.weight", "feed_forward.value.weight", WEIGHT_MATRIX, 'C', 'F', false,
-     LAYER(ffn_value)},
+    {"ln1.weight", "attn_norm.weight", "ln1.weight", "attn_norm.weight", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(ln1_weight)},
+    {"ln1.bias", "attn_norm.bias", "ln1.bias", "attn_norm.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln1_bias)},
+    {"ln2.weight", "ffn_norm.weight", "ln2.weight", "attn_norm_2.weight", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(ln2_weight)},
+    {"ln2.bias", "ffn_norm.bias", "ln2.bias", "attn_norm_2.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln2_bias)},
+    {"att.x_r", "attn.x_r", "attention.x_r", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_r)},
+    {"att.x_w", "attn.x_w", "attention.x_w", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_w)},
+    {"att.x_k", "attn.x_k", "attention.x_k", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_k)},
+    {"att.x_v", "attn.x_v", "attention.x_v", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_v)},
+    {"att.x_a", "attn.x_a", "attention.x_a", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_a)},
+    {"att.x_g", "attn.x_g", "attention.x_g", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_g)},
+    {"att.w0", "attn.w_lora.lora.2.bias", "attention.w0", "time_mix_w0.weight", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(w0)},
+    {"att.w1", "attn.w_lora.lora.0.weight", "attention.w1", "time_mix_w1.weight", WEIGHT_FACTOR, 'w', 'C', false,
+     LAYER(w1)},
+    {"att.w2", "attn.w_lora.lora.2.weight", "attention.w2", "time_mix_w2.weight", WEIGHT_FACTOR, 'C', 'w', false,
+     LAYER(w2)},
+    {"att.a0", "attn.a_lora.lora.2.bias", "attention.a0", "time_mix_a0.weight", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(a0)},
+    {"att.a1", "attn.a_lora.lora.0.weight", "attention.a1", "time_mix_a1.weight", WEIGHT_FACTOR, 'a', 'C', false,
+     LAYER(a1)},
+    {"att.a2", "attn.a_lora.lora.2.weight", "attention.a2", "time_mix_a2.weight", WEIGHT_FACTOR, 'C', 'a', false,
+     LAYER(a2)},
+    {"att.v0", "attn.v_lora.lora.2.bias", "attention.v0", "time_mix_v0.weight", WEIGHT_VECTOR, 'C', 0, true, LAYER(v0)},
+    {"att.v1", "attn.v_lora.lora.0.weight", "attention.v1", "time_mix_v1.weight", WEIGHT_FACTOR, 'v', 'C', true,
+     LAYER(v1)},
+    {"att.v2", "attn.v_lora.lora.2.weight", "attention.v2", "time_mix_v2.weight", WEIGHT_FACTOR, 'C', 'v', true,
+     LAYER(v2)},
+    {"att.g1", "attn.g_lora.lora.0.weight", "attention.g1", "time_mix_g1.weight", WEIGHT_FACTOR, 'g', 'C', false,
+     LAYER(g1)},
+    {"att.g2", "attn.g_lora.lora.2.weight", "attention.g2", "time_mix_g2.weight", WEIGHT_FACTOR, 'C', 'g', false,
+     LAYER(g2)},
+    {"att.k_k", "attn.k_k", "attention.k_k", "time_mix_k_k.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_k)},
+    {"att.k_a", "attn.k_a", "attention.k_a", "time_mix_k_a.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_a)},
+    {"att.r_k", "attn.r_k", "attention.r_k", "time_mix_r_k.weight", WEIGHT_VECTOR, 'H', 0, false, LAYER(r_k)},
+    {"att.receptance.weight", "attn.r_proj.weight", "attention.receptance.weight", "time_mix_receptance.weight",
+     WEIGHT_MATRIX, 'C', 'C', false, LAYER(receptance)},
+    {"att.key.weight", "attn.k_proj.weight", "attention.key.weight", "time_mix_key.weight", WEIGHT_MATRIX, 'C', 'C',
+     false, LAYER(key)},
+    {"att.value.weight", "attn.v_proj.weight", "attention.value.weight", "time_mix_value.weight", WEIGHT_MATRIX, 'C',
+     'C', false, LAYER(value)},
+    {"att.output.weight", "attn.o_proj.weight", "attention.output.weight", "time_mix_output.weight", WEIGHT_MATRIX, 'C',
+     'C', false, LAYER(output)},
+    {"att.ln_x.weight", "attn.g_norm.weight", "attention.ln_x.weight", "time_mix_ln.weight", WEIGHT_VECTOR, 'C', 0,
+     false, LAYER(ln_x_weight)},
+    {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", "time_mix_ln.bias", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(ln_x_bias)},
+    {"ffn.x_k", "ffn.x_k", "feed_forward.x_k", "channel_mix_lerp_k.weight", WEIGHT_VECTOR, 'C', 0, false,
+     LAYER(ffn_x_k)},
+    {"ffn.key.weight", "ffn.key.weight", "feed_forward.key.weight", "channel_mix_key.weight", WEIGHT_MATRIX, 'F', 'C',
+     false, LAYER(ffn_key)},
+    {"ffn.value.weight", "ffn.value.weight", "feed_forward.value.weight", "channel_mix_value.weight", WEIGHT_MATRIX,
+     'C', 'F', false, LAYER(ffn_value)},
 };
 const size_t layer_weight_count = sizeof layer_weights / sizeof layer_weights[0];
 
 const struct weight_spec outer_weights[] = {
-    {"emb.weight", "model.embeddings.weight", "model.embeddings.weight", WEIGHT_MATRIX, 'V', 'C', false, OUTER(emb)},
-    {"blocks.0.ln0.weight", "model.layers.0.pre_norm.weight", "model.layers.0.pre_ln.weight", WEIGHT_VECTOR, 'C', 0,
-     false, OUTER(ln0_weight)},
-    {"blocks.0.ln0.bias", "model.layers.0.pre_norm.bias", "model.layers.0.pre_ln.bias", WEIGHT_VECTOR, 'C', 0, false,
-     OUTER(ln0_bias)},
-    {"ln_out.weight", "model.norm.weight", "model.ln_out.weight", WEIGHT_VECTOR, 'C', 0, false, OUTER(ln_out_weight)},
-    {"ln_out.bias", "model.norm.bias", "model.ln_out.bias", WEIGHT_VECTOR, 'C', 0, false, OUTER(ln_out_bias)},
-    {"head.weight", "lm_head.weight", "lm_head.weight", WEIGHT_MATRIX, 'V', 'C', false, OUTER(head)},
+    {"emb.weight", "model.embeddings.weight", "model.embeddings.weight", "token_embd.weight", WEIGHT_MATRIX, 'V', 'C',
+     false, OUTER(emb)},
+    {"blocks.0.ln0.weight", "model.layers.0.pre_norm.weight", "model.layers.0.pre_ln.weight", "token_embd_norm.weight",
+     WEIGHT_VECTOR, 'C', 0, false, OUTER(ln0_weight)},
+    {"blocks.0.ln0.bias", "model.layers.0.pre_norm.bias", "model.layers.0.pre_ln.bias", "token_embd_norm.bias",
+     WEIGHT_VECTOR, 'C', 0, false, OUTER(ln0_bias)},
+    {"ln_out.weight", "model.norm.weight", "model.ln_out.weight", "output_norm.weight", WEIGHT_VECTOR, 'C', 0, false,
+     OUTER(ln_out_weight)},
+    {"ln_out.bias", "model.norm.bias", "model.ln_out.bias", "output_norm.bias", WEIGHT_VECTOR, 'C', 0, false,
+     OUTER(ln_out_bias)},
+    {"head.weight", "lm_head.weight", "lm_head.weight", "output.weight", WEIGHT_MATRIX, 'V', 'C', false, OUTER(head)},
 };
 const size_t outer_weight_count = sizeof outer_weights / sizeof outer_weights[0];
 
@@ -91,13 +112,14 @@ int shape_axis(const struct rwkv7_shape *s, char letter)
 
 static const char *layer_prefix(enum naming naming)
 {
-    return naming == NAMING_BLINKDL ? "blocks." : "model.layers.";
+    return naming == NAMING_BLINKDL ? "blocks." : naming == NAMING_GGUF ? "blk." : "model.layers.";
 }
 
 void names_full(char *out, size_t room, const struct spelling *spelling, const struct weight_spec *spec, int layer)
 {
     const char *name = spelling->naming == NAMING_BLINKDL ? spec->blinkdl
                        : spelling->naming == NAMING_FLA   ? spec->fla
+                       : spelling->naming == NAMING_GGUF  ? spec->gguf
                                                           : spec->hf;
     if (layer < 0)
         snprintf(out, room, "%s", name);
@@ -112,6 +134,8 @@ const char *names_describe(const struct spelling *spelling)
         return spelling->factors_transposed ? "BlinkDL (.pth orientation)" : "BlinkDL (.st orientation)";
     case NAMING_FLA:
         return "fla / Hugging Face";
+    case NAMING_GGUF:
+        return "llama.cpp";
     default:
         return "Hugging Face, older spelling";
     }
@@ -147,6 +171,16 @@ static enum rwkv7_status refuse_others(const struct tensor_index *index, const c
     return RWKV7_OK;
 }
 
+/* What a GGUF file says of itself, which covers all families. */
+static enum rwkv7_status check_architecture(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
+{
+    const char *found = tensors_metadata(index, "general.architecture");
+    if (!found || strcmp(found, "rwkv7") == 0)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_MODEL, "%s: this is a model of architecture '%.40s'; only rwkv7 is supported", path,
+                found);
+}
+
 static enum rwkv7_status missing(const char *path, const char *name, struct rwkv7_error *err)
 {
     return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", path, name);
@@ -176,6 +210,23 @@ static enum rwkv7_status axes(const struct tensor_index *index, const char *path
                         (unsigned long long)t->shape[i]);
     *rows = (int)t->shape[0];
     *cols = (int)t->shape[1];
+    return RWKV7_OK;
+}
+
+/* H and N, which are the axes of r_k or in the metadata. */
+static enum rwkv7_status head_axes(const struct tensor_index *index, const char *path, const struct spelling *spelling,
+                                   struct rwkv7_shape *shape, struct rwkv7_error *err)
+{
+    static const char key[] = "rwkv7.wkv.head_size";
+    if (spelling->naming != NAMING_GGUF)
+        return axes(index, path, spelling, LAYER(r_k), false, 0, &shape->heads, &shape->head_size, err);
+    const char *text = tensors_metadata(index, key);
+    const long size = text ? strtol(text, NULL, 10) : 0;
+    if (size < 1 || shape->channels % size != 0)
+        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a divisor of %d channels, found %.40s", path,
+                    key, shape->channels, text ? text : "nothing");
+    shape->heads = (int)(shape->channels / size);
+    shape->head_size = (int)size;
     return RWKV7_OK;
 }
 
@@ -218,7 +269,7 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
                                   struct rwkv7_shape *shape, struct rwkv7_error *err)
 {
     enum rwkv7_status status = refuse_others(index, path, err);
-    if (status != RWKV7_OK)
+    if (status != RWKV7_OK || (status = check_architecture(index, path, err)) != RWKV7_OK)
         return status;
 
     memset(shape, 0, sizeof *shape);
@@ -227,16 +278,19 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
         spelling->naming = NAMING_BLINKDL;
     } else if (tensors_find(index, "model.embeddings.weight")) {
         spelling->naming = any_with(index, ".attention.") ? NAMING_HF : NAMING_FLA;
+    } else if (tensors_find(index, "token_embd.weight")) {
+        spelling->naming = NAMING_GGUF;
     } else {
         return fail(
             err, RWKV7_ERR_MODEL,
-            "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' is among its %zu tensors",
+            "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' nor 'token_embd.weight' is "
+            "among its %zu tensors",
             path, index->count);
     }
 
     int cols = 0;
     if ((status = axes(index, path, spelling, OUTER(emb), true, -1, &shape->vocab, &shape->channels, err)) ||
-        (status = axes(index, path, spelling, LAYER(r_k), false, 0, &shape->heads, &shape->head_size, err)) ||
+        (status = head_axes(index, path, spelling, shape, err)) ||
         (status = axes(index, path, spelling, LAYER(ffn_key), false, 0, &shape->ffn, &cols, err)))
         return status;
     if ((int64_t)shape->heads * shape->head_size != shape->channels)
@@ -247,8 +301,13 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
     shape->layers = count_layers(index, spelling->naming);
     if (shape->layers > MAX_LAYERS)
         return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", path, MAX_LAYERS);
+    const char *blocks = tensors_metadata(index, "rwkv7.block_count");
+    if (blocks && strtol(blocks, NULL, 10) != shape->layers)
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: metadata 'rwkv7.block_count' says %.40s, but there are tensors of %d layers", path, blocks,
+                    shape->layers);
 
-    bool known = spelling->naming == NAMING_FLA; /* there, always stored as we want them */
+    bool known = spelling->naming == NAMING_FLA || spelling->naming == NAMING_GGUF; /* always stored as we want them */
     const int channels = shape->channels;
     if ((status = rank_of(index, path, spelling, &known, LAYER(w1), 0, channels, &shape->rank_w, err)) ||
         (status = rank_of(index, path, spelling, &known, LAYER(a1), 0, channels, &shape->rank_a, err)) ||
@@ -261,4 +320,15 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
                     "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
                     path, channels, channels);
     return RWKV7_OK;
+}
+
+enum rwkv7_status names_ln_eps(const struct tensor_index *index, const char *path, float *eps, struct rwkv7_error *err)
+{
+    static const char key[] = "rwkv7.attention.layer_norm_epsilon";
+    const char *text = tensors_metadata(index, key);
+    *eps = text ? strtof(text, NULL) : LN_EPS;
+    if (*eps > 0.0f && *eps < 1.0f)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number between 0 and 1, found %.40s", path, key,
+                text);
 }

@@ -74,8 +74,12 @@ static struct prefill_work *work_new(const struct rwkv7_model *model, int room, 
     const size_t hidden = lines(t * (size_t)s->ffn), head = lines(3 * (size_t)s->head_size);
     const int widest = s->ffn > s->channels ? s->ffn : s->channels;
     const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
-    const struct mat *value = &model->layers[0].ffn_value;
-    const size_t turned = value->by_column ? lines(rows_of_columns_bytes(value, COLUMN_ROWS) / sizeof(float) + 1) : 0;
+    size_t turned = 0;
+    for (int i = 0; i < s->layers; i++) {
+        const struct mat *value = &model->layers[i].ffn_value;
+        const size_t floats = lines(rows_of_columns_bytes(value, COLUMN_ROWS) / sizeof(float) + 1);
+        turned = value->by_column && floats > turned ? floats : turned;
+    }
     int lengths[SHAPE_LENGTHS];
     size_t scratch = 0; /* more columns do not always need more of it */
     shape_lengths(s, lengths);
@@ -299,7 +303,9 @@ static void run_layer(struct prefill_job *job, struct pool *pool, int rank, int 
         {l->x_g, {{low_g, &l->g1, m}}, 1},
     };
     for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
-        shift(job, pool, layer, BEFORE_TIME_MIX, starts[i].mix, starts[i].products[0].w->type);
+        const struct product *p = starts[i].products;
+        shift(job, pool, layer, BEFORE_TIME_MIX, starts[i].mix,
+              starts[i].count == 1 ? p[0].w->type : operand_type(p[0].w, p[1].w));
         run_products(job, pool, rank, starts[i].products, starts[i].count, NULL);
     }
 
@@ -380,14 +386,13 @@ static void prefill_worker(void *arg, struct pool *pool, int rank)
     const struct kernels *k = &model->rt->kernels;
     const struct outer *outer = &model->outer;
     const int c = model->shape.channels;
-    const size_t row = mat_bytes(&outer->emb) / (size_t)outer->emb.rows;
     int begin, end;
 
     while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
         for (int t = begin; t < end; t++) {
             const struct piece *p = &job->pieces[job->work->piece[t]];
             float *x = job->work->x + (size_t)t * (size_t)c;
-            k->widen[outer->emb.type](x, (const char *)outer->emb.data + p->tokens[t - p->first] * row, c);
+            mat_rows(k, &outer->emb, p->tokens[t - p->first], 1, x);
             if (outer->ln0_weight)
                 k->layer_norm(x, x, outer->ln0_weight, outer->ln0_bias, c, model->ln_eps);
         }

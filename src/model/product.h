@@ -34,6 +34,12 @@ static inline struct quants quants_at(float *at, int cols, size_t tokens)
     return q;
 }
 
+/* The type that stands for both in operand_quantise when two matrices are multiplied by the same vector. */
+static inline enum mat_type operand_type(const struct mat *a, const struct mat *b)
+{
+    return a->type > b->type ? a->type : b->type;
+}
+
 /* Makes the integers of vectors [begin, end), if `type` asks for them. */
 static inline void operand_quantise(const struct kernels *k, const struct operand *o, enum mat_type type, int cols,
                                     int begin, int end)

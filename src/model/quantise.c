@@ -1,5 +1,5 @@
 /*
- * quantise.c - matrices of floats to the integers of kernels/quants.h, while loading.
+ * quantise.c - matrices of floats, or of ggml's integers, to the integers of kernels/quants.h, while loading.
  *
  * Which integers stand for a matrix is part of the numeric promise, so everything here is defined down to the bit: single float32
  * operations, sums in the order of the columns. The sixteen rows of a tile are worked on side by side, which a compiler turns into
@@ -201,7 +201,7 @@ static void quantise_tile(const struct mat *to, int tile, const float *rows, int
 /* --- a whole model, all threads over the tiles of all matrices --- */
 
 struct task {
-    struct mat *mat; /* of floats, until its replacement is complete */
+    struct mat *mat; /* as it was, until its replacement is complete */
     struct mat made;
     int first; /* its first tile in the numbering of all */
 };
@@ -212,7 +212,7 @@ struct job {
     struct task *tasks;
     int count, tiles;
     float **rows;   /* [threads] -> [16][most columns] */
-    uint64_t total; /* bytes of floats */
+    uint64_t total; /* bytes read */
     _Atomic(uint64_t) finished;
 };
 
@@ -228,10 +228,10 @@ static void quantise_worker(void *arg, struct pool *pool, int rank)
             const struct mat *from = task->mat;
             const int row = (tile - task->first) * ROWS, count = from->rows - row < ROWS ? from->rows - row : ROWS;
             const size_t bytes = mat_bytes(from) / (size_t)from->rows;
-            const uint8_t *source = (const uint8_t *)from->data + (size_t)row * bytes;
-            job->model->rt->kernels.widen[from->type](job->rows[rank], source, count * from->cols);
+            const uint8_t *source = from->type == MAT_GGML ? ((const struct tensor *)from->data)->data : from->data;
+            mat_rows(&job->model->rt->kernels, from, (size_t)row, count, job->rows[rank]);
             quantise_tile(&task->made, tile - task->first, job->rows[rank], count);
-            model_release(job->model, source, (size_t)count * bytes);
+            model_release(job->model, source + (size_t)row * bytes, (size_t)count * bytes);
             job->finished += (uint64_t)count * bytes;
         }
         if (rank == 0 && job->opt->progress)
@@ -245,10 +245,12 @@ static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *
 {
     for (size_t i = 0; i < count; i++) {
         struct mat *m = (struct mat *)(void *)((char *)record + specs[i].offset);
-        if (specs[i].kind == WEIGHT_VECTOR || !m->data || m->type >= MAT_FLOATS || m == &job->model->outer.emb)
+        if (specs[i].kind == WEIGHT_VECTOR || !m->data || m == &job->model->outer.emb)
+            continue;
+        if (m->type != MAT_GGML && (m->type >= MAT_FLOATS || type == MAT_GGML))
             continue;
         /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
-        const bool fine = specs[i].kind == WEIGHT_FACTOR || m == &job->model->outer.head;
+        const bool fine = type == MAT_GGML || specs[i].kind == WEIGHT_FACTOR || m == &job->model->outer.head;
         struct mat made = {.type = fine ? MAT_Q8 : type, .rows = m->rows, .cols = m->cols};
         made.by_column = job->opt->sparse != RWKV7_SPARSE_OFF && specs[i].offset == offsetof(struct layer, ffn_value) &&
                          specs == layer_weights;

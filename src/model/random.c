@@ -204,7 +204,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
     struct rwkv7_model *model = NULL;
     enum rwkv7_status status;
     *out = NULL;
-    if ((unsigned)opt->type >= RWKV7_TYPES)
+    if ((unsigned)opt->type > RWKV7_Q4)
         return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
     if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
         return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);

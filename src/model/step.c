@@ -260,12 +260,13 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, struct 
     /* 1. u = LN(x), six mixes u + (prev - u) x_*; all products that start from them. */
     k->layer_norm(own->u, work->x, l->ln1_weight, l->ln1_bias, s->channels, model->ln_eps);
     const float *const shifts[6] = {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g};
-    const struct mat *const starts[6] = {&l->receptance, &l->w1, &l->key, &l->value, &l->a1, &l->g1};
+    const enum mat_type types[6] = {l->receptance.type, l->w1.type, l->key.type, operand_type(&l->value, &l->v1),
+                                    l->a1.type,         l->g1.type};
     struct operand mixes[6];
     for (int i = 0; i < 6; i++) {
         k->shift(own->mix[i], own->u, state.att_prev, shifts[i], s->channels);
         mixes[i] = (struct operand){own->mix[i], own->many[i]};
-        operand_quantise(k, &mixes[i], starts[i]->type, s->channels, 0, 1);
+        operand_quantise(k, &mixes[i], types[i], s->channels, 0, 1);
     }
     const struct product products[] = {
         {work->r, &l->receptance, &mixes[0]}, {work->k, &l->key, &mixes[2]}, {work->v, &l->value, &mixes[3]},
@@ -329,9 +330,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     struct own own = own_of(work, s, rank);
 
     if (rank == 0) {
-        const struct mat *emb = &model->outer.emb;
-        const size_t row = mat_bytes(emb) / (size_t)emb->rows;
-        k->widen[emb->type](work->x, (const char *)emb->data + job->token * row, s->channels);
+        mat_rows(k, &model->outer.emb, job->token, 1, work->x);
         if (model->outer.ln0_weight)
             k->layer_norm(work->x, work->x, model->outer.ln0_weight, model->outer.ln0_bias, s->channels, model->ln_eps);
     }

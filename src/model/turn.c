@@ -48,6 +48,8 @@ static void turn_worker(void *arg, struct pool *pool, int rank)
     while (pool_take(pool, s->layers * per_layer, 1, &begin, &end)) {
         const int layer = begin / per_layer, row = begin % per_layer * TILE;
         const struct mat *from = &job->model->layers[layer].ffn_value;
+        if (from->type >= MAT_FLOATS)
+            continue;
         const int last = from->rows - row < TILE ? from->rows : row + TILE;
         const size_t bytes = mat_bytes(from) / (size_t)from->rows;
         if (!turn_rows(from, &job->made[layer], row, last))
@@ -67,6 +69,8 @@ enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv
     struct job job = {.model = model, .opt = opt, .made = mem_alloc((size_t)layers, sizeof *job.made), .bad_layer = -1};
     for (int i = 0; job.made && i < layers; i++) {
         job.made[i] = model->layers[i].ffn_value;
+        if (job.made[i].type >= MAT_FLOATS)
+            continue;
         job.made[i].by_column = true;
         if (!(job.made[i].data = model_block(model, mat_bytes(&job.made[i]))))
             status = RWKV7_ERR_MEMORY;
@@ -86,6 +90,8 @@ enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv
     }
     for (int i = 0; i < layers; i++) {
         struct mat *m = &model->layers[i].ffn_value;
+        if (m->type >= MAT_FLOATS)
+            continue;
         model->info.copied_bytes += mat_bytes(m);
         if (model_block_free(model, m->data))
             model->info.copied_bytes -= mat_bytes(m);

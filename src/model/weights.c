@@ -31,7 +31,11 @@ struct binding {
 
 static enum mat_type mat_type_of(enum dtype type)
 {
-    return type == DT_F32 ? MAT_F32 : type == DT_F16 ? MAT_F16 : type == DT_BF16 ? MAT_BF16 : MAT_FLOATS;
+    return type == DT_F32     ? MAT_F32
+           : type == DT_F16   ? MAT_F16
+           : type == DT_BF16  ? MAT_BF16
+           : type >= DT_PLAIN ? MAT_GGML
+                              : MAT_FLOATS;
 }
 
 static void shape_text(char *out, size_t room, const uint64_t *shape, int rank)
@@ -51,14 +55,15 @@ static enum rwkv7_status wrong_shape(struct binding *b, const struct tensor *t, 
 }
 
 /* The tensor of that name, marked as used and of a type that the engine computes with. */
-static enum rwkv7_status take(struct binding *b, const char *name, const struct tensor **out, enum mat_type *type)
+static enum rwkv7_status take(struct binding *b, const char *name, bool may_be_ggml, const struct tensor **out,
+                              enum mat_type *type)
 {
     const struct tensor_index *index = b->model->index;
     const struct tensor *t = tensors_find(index, name);
     if (!t)
         return fail(b->err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", b->model->path, name);
     *type = mat_type_of(t->type);
-    if (*type == MAT_FLOATS)
+    if (*type >= MAT_FLOATS && !(*type == MAT_GGML && may_be_ggml))
         return fail(b->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected type F32, F16 or BF16, found %s", t->file, name,
                     dtype_name(t->type));
     b->used[t - index->tensors] = 1;
@@ -96,11 +101,11 @@ static enum rwkv7_status bind_vector(struct binding *b, const char *name, char r
 {
     const struct tensor *t = NULL;
     enum mat_type type;
-    const enum rwkv7_status status = take(b, name, &t, &type);
+    const enum rwkv7_status status = take(b, name, false, &t, &type);
     if (status != RWKV7_OK)
         return status;
     const struct rwkv7_shape *shape = &b->model->shape;
-    const bool is_heads = rows == 'H'; /* r_k, the only one with two axes */
+    const bool is_heads = rows == 'H' && b->spelling->naming != NAMING_GGUF; /* r_k, the only one with two axes */
     uint64_t elements = 1;
     int wide = 0; /* axes other than 1: [1,1,C] and [C] are the same vector */
     for (int i = 0; i < t->rank; i++) {
@@ -120,18 +125,20 @@ static enum rwkv7_status bind_vector(struct binding *b, const char *name, char r
     return vector_floats(b, t->data, type, (size_t)count, out);
 }
 
-/* The older fla layout keeps the six shift weights in one tensor [6][C], rows in the order r w k v a g. */
+/* The older fla layout and GGUF keep the six shift weights in one tensor [6][C], rows in the order r w k v a g. */
 static enum rwkv7_status bind_fused_shift(struct binding *b, int layer, char letter, bool *found, const float **out)
 {
     static const char order[] = "rwkvag";
+    const enum naming naming = b->spelling->naming;
     char name[64];
-    snprintf(name, sizeof name, "model.layers.%d.attn.x_x", layer);
-    *found = b->spelling->naming == NAMING_FLA && tensors_find(b->model->index, name) != NULL;
+    snprintf(name, sizeof name,
+             naming == NAMING_GGUF ? "blk.%d.time_mix_lerp_fused.weight" : "model.layers.%d.attn.x_x", layer);
+    *found = (naming == NAMING_FLA || naming == NAMING_GGUF) && tensors_find(b->model->index, name) != NULL;
     if (!*found)
         return RWKV7_OK;
     const struct tensor *t = NULL;
     enum mat_type type;
-    const enum rwkv7_status status = take(b, name, &t, &type);
+    const enum rwkv7_status status = take(b, name, false, &t, &type);
     if (status != RWKV7_OK)
         return status;
     const size_t channels = (size_t)b->model->shape.channels;
@@ -156,7 +163,7 @@ static enum rwkv7_status bind_matrix(struct binding *b, const char *name, int ro
 {
     const struct tensor *t = NULL;
     enum mat_type type;
-    const enum rwkv7_status status = take(b, name, &t, &type);
+    const enum rwkv7_status status = take(b, name, !turned, &t, &type);
     if (status != RWKV7_OK)
         return status;
     const uint64_t first = (uint64_t)(turned ? cols : rows), second = (uint64_t)(turned ? rows : cols);
@@ -167,6 +174,10 @@ static enum rwkv7_status bind_matrix(struct binding *b, const char *name, int ro
     }
     *out = (struct mat){.type = type, .rows = rows, .cols = cols, .data = t->data};
     b->model->info.type_parameters[type] += (uint64_t)rows * (uint64_t)cols;
+    if (type == MAT_GGML) {
+        out->data = t;
+        return RWKV7_OK;
+    }
     if (!turned && is_aligned(t->data, type))
         return RWKV7_OK;
 

@@ -46,7 +46,7 @@ static void test_shapes(void)
                                     .rank_v = 1 + random_below(40),
                                     .rank_g = 1 + random_below(40)};
         shape.channels = shape.heads * shape.head_size;
-        const struct rwkv7_random_options opt = {.type = (enum rwkv7_type)random_below(RWKV7_TYPES),
+        const struct rwkv7_random_options opt = {.type = (enum rwkv7_type)random_below(RWKV7_Q4 + 1),
                                                  .sparse = (enum rwkv7_sparse)random_below(3),
                                                  .seed = (uint64_t)round + 1};
         struct rwkv7_model *model = NULL;
