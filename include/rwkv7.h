@@ -260,6 +260,9 @@ RWKV7_API enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_
 /* The same from memory, which may be freed afterwards; `name` appears in messages. */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_memory(const char *text, size_t size, const char *name,
                                                         struct rwkv7_tokenizer **out, struct rwkv7_error *err);
+/* The vocabulary that a checkpoint holds itself, as GGUF files do; *out is NULL when it holds none. */
+RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out,
+                                                       struct rwkv7_error *err);
 RWKV7_API void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t);
 RWKV7_API uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t);        /* largest id + 1 */
 RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* bytes of the longest token */

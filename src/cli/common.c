@@ -214,10 +214,17 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
     size_t size;
 
     const bool found = model_find(args, model, err) == RWKV7_OK;
-    enum rwkv7_status status = vocab_find(args, found ? model : NULL, path, err);
-    if (status != RWKV7_OK)
+    enum rwkv7_status status = RWKV7_OK;
+    if (found && *model && !args->vocab) {
+        status = rwkv7_tokenizer_open_model(model, &e->tokenizer, err);
+        if (status == RWKV7_ERR_VOCAB || status == RWKV7_ERR_MEMORY)
+            return status;
+    }
+    if (!e->tokenizer && (status = vocab_find(args, found ? model : NULL, path, err)) != RWKV7_OK)
         return status;
-    if (*path) {
+    if (e->tokenizer) {
+        snprintf(e->vocab_name, sizeof e->vocab_name, "%s", model);
+    } else if (*path) {
         snprintf(e->vocab_name, sizeof e->vocab_name, "%s", path);
         status = rwkv7_tokenizer_open(path, &e->tokenizer, err);
     } else {

@@ -50,8 +50,8 @@ struct engine {
 int engine_open_runtime(struct engine *e, const struct args *args, int threads);
 int engine_open_model(struct engine *e, const struct args *args);
 /*
- * The vocabulary of the arguments; when a model is open, checked against it. `try` prints nothing. Its failure may
- * leave the tokenizer open: then it was found and does not fit.
+ * The vocabulary of the arguments, or in the model's file, or near it; when a model is open, checked against it. `try` prints
+ * nothing. Its failure may leave the tokenizer open: then it was found and does not fit.
  */
 int engine_open_vocab(struct engine *e, const struct args *args);
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "formats/snippet.h"
 
 const char *rwkv7_type_name(enum rwkv7_type type)
 {
@@ -187,6 +188,19 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
     *out = NULL;
     const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
     return status == RWKV7_OK ? open_index(rt, index, name, opt, out, err) : status;
+}
+
+enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    char name[128];
+    *out = NULL;
+    enum rwkv7_status status = tensors_open(path, &index, err);
+    snprintf(name, sizeof name, "%s, its tokens", snippet_path(path).text);
+    if (status == RWKV7_OK && index->vocab)
+        status = rwkv7_tokenizer_open_memory(index->vocab, index->vocab_size, name, out, err);
+    tensors_close(index);
+    return status;
 }
 
 enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err)
