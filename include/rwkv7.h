@@ -224,6 +224,31 @@ RWKV7_API enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const ui
                                                enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 
 /*
+ * Several sessions at once: each weight is read once for all their tokens, so that eight conversations cost little more than one. The
+ * bits are those that each session would get alone.
+ */
+struct rwkv7_batch; /* buffers for sessions of one model */
+RWKV7_API enum rwkv7_status rwkv7_batch_create(struct rwkv7_model *model, struct rwkv7_batch **out,
+                                               struct rwkv7_error *err);
+RWKV7_API void rwkv7_batch_close(struct rwkv7_batch *b);
+
+/* Tokens for one session. Its error concerns no other. */
+struct rwkv7_feed {
+    struct rwkv7_session *session; /* of the model; each only once */
+    const uint32_t *tokens;        /* [count], ids below V, at least one */
+    size_t count;
+    bool logits; /* those after the last token are wanted */
+    struct rwkv7_error
+        err; /* set: status RWKV7_OK, or RWKV7_ERR_NUMERIC, and then this session's state is unspecified */
+};
+/*
+ * Feeds them all; no more than RWKV7_CHUNK tokens together. logits: float[n][V], n the number of feeds that want them, in the order
+ * of the feeds. A failure here is one of the call (arguments, memory), and has changed no session.
+ */
+RWKV7_API enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *feeds, size_t count,
+                                             float *logits, struct rwkv7_error *err);
+
+/*
  * The state as float32 arrays in the order and orientation of the specification: att_prev [L][C], wkv [L][H][N value][N key],
  * ffn_prev [L][C]. Any pointer may be NULL.
  */

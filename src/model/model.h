@@ -229,6 +229,11 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, struct pool *pool, const uint32_t *tokens, int count,
                                  enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 void prefill_work_free(struct prefill_work *work);
+/* RWKV7_ERR_USAGE for an id that the model does not have. */
+enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
+                            struct rwkv7_error *err);
+/* The threads for `count` tokens: all, unless that is less work than their meetings. */
+struct pool *pool_for(const struct rwkv7_model *model, size_t count);
 /* RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session. */
 enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_t position, struct rwkv7_error *err);
 

@@ -114,7 +114,18 @@ enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_
                 (unsigned long long)position);
 }
 
-static struct pool *pool_for(const struct rwkv7_model *model, size_t count)
+enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
+                            struct rwkv7_error *err)
+{
+    const size_t vocab = (size_t)model->shape.vocab;
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] >= vocab)
+            return fail(err, RWKV7_ERR_USAGE, "token id %u at position %zu is not below the vocabulary size %zu",
+                        tokens[i], i, vocab);
+    return RWKV7_OK;
+}
+
+struct pool *pool_for(const struct rwkv7_model *model, size_t count)
 {
     const struct rwkv7_runtime *rt = model->rt;
     return model->info.step_bytes * count < rt->alone_bytes ? rt->alone : rt->pool;
@@ -126,10 +137,9 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
     const size_t vocab = (size_t)s->model->shape.vocab;
     if (count == 0 && which == RWKV7_LOGITS_LAST)
         return fail(err, RWKV7_ERR_USAGE, "logits of the last token were asked for, but no token was given");
-    for (size_t i = 0; i < count; i++)
-        if (tokens[i] >= vocab)
-            return fail(err, RWKV7_ERR_USAGE, "token id %u at position %zu is not below the vocabulary size %zu",
-                        tokens[i], i, vocab);
+    enum rwkv7_status status = check_ids(s->model, tokens, count, err);
+    if (status != RWKV7_OK)
+        return status;
 
     for (size_t done = 0; done < count;) {
         const size_t chunk = count - done < RWKV7_CHUNK ? count - done : RWKV7_CHUNK;
@@ -137,8 +147,8 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
         const enum rwkv7_logits now = which == RWKV7_LOGITS_LAST && !last ? RWKV7_LOGITS_NONE : which;
         float *out = now == RWKV7_LOGITS_ALL ? logits + done * vocab : now == RWKV7_LOGITS_LAST ? logits : NULL;
         struct pool *pool = pool_for(s->model, chunk);
-        const enum rwkv7_status status = chunk == 1 ? step_token(s, pool, tokens[done], out, err)
-                                                    : prefill_tokens(s, pool, tokens + done, (int)chunk, now, out, err);
+        status = chunk == 1 ? step_token(s, pool, tokens[done], out, err)
+                            : prefill_tokens(s, pool, tokens + done, (int)chunk, now, out, err);
         if (status != RWKV7_OK)
             return status;
         done += chunk;

@@ -1,0 +1,73 @@
+/* batch.c - several sessions at once, see rwkv7.h: arguments checked, and the pieces handed to prefill.c. */
+#include "base/mem.h"
+#include "model/model.h"
+
+struct rwkv7_batch {
+    struct rwkv7_model *model;
+    struct prefill_work *work;
+    struct piece pieces[RWKV7_CHUNK];
+};
+
+enum rwkv7_status rwkv7_batch_create(struct rwkv7_model *model, struct rwkv7_batch **out, struct rwkv7_error *err)
+{
+    *out = mem_alloc(1, sizeof **out);
+    if (!*out)
+        return fail_memory(err, "a batch");
+    (*out)->model = model;
+    return RWKV7_OK;
+}
+
+void rwkv7_batch_close(struct rwkv7_batch *b)
+{
+    if (!b)
+        return;
+    prefill_work_free(b->work);
+    mem_free(b);
+}
+
+/* The number of tokens in all goes to *total. */
+static enum rwkv7_status check(const struct rwkv7_batch *b, const struct rwkv7_feed *feeds, size_t count, size_t *total,
+                               struct rwkv7_error *err)
+{
+    *total = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct rwkv7_feed *f = &feeds[i];
+        if (f->count < 1 || f->count > RWKV7_CHUNK - *total)
+            return fail(err, RWKV7_ERR_USAGE, "batch: expected 1 to %d tokens in all, found %zu more after %zu",
+                        RWKV7_CHUNK, f->count, *total);
+        if (f->session->model != b->model)
+            return fail(err, RWKV7_ERR_USAGE, "batch: session %zu is of another model", i);
+        for (size_t j = 0; j < i; j++)
+            if (feeds[j].session == f->session)
+                return fail(err, RWKV7_ERR_USAGE, "batch: sessions %zu and %zu are the same", j, i);
+        const enum rwkv7_status status = check_ids(b->model, f->tokens, f->count, err);
+        if (status != RWKV7_OK)
+            return status;
+        *total += f->count;
+    }
+    return RWKV7_OK;
+}
+
+enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *feeds, size_t count, float *logits,
+                                   struct rwkv7_error *err)
+{
+    size_t total;
+    enum rwkv7_status status = check(b, feeds, count, &total, err);
+    if (status != RWKV7_OK || count == 0)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        b->pieces[i] = (struct piece){.session = feeds[i].session,
+                                      .tokens = feeds[i].tokens,
+                                      .count = (int)feeds[i].count,
+                                      .which = feeds[i].logits ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE};
+    status = prefill_pieces(&b->work, pool_for(b->model, total), b->pieces, (int)count, logits, err);
+    for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
+        const struct piece *p = &b->pieces[i];
+        feeds[i].err.status = RWKV7_OK;
+        if (p->bad_layer >= 0)
+            fail_numeric(p->session, p->bad_layer, p->session->tokens + (uint64_t)p->bad_token, &feeds[i].err);
+        else
+            p->session->tokens += feeds[i].count;
+    }
+    return status;
+}
