@@ -6,8 +6,8 @@
  * made, so only what happens at the end of a block is part of the contract.
  *
  * One vector: bound by memory, which is fastest when several streams are read at once, so QUANT_STREAMS tiles are walked side by side.
- * While a tile is worked on, the same bytes of the next one in its stream are prefetched: scales, s and integers, each when its like
- * is used.
+ * A stream is every QUANT_STREAMS-th tile, its integers prefetched a fixed distance ahead, so that neighbouring calls continue one
+ * another's streams.
  *
  * Many vectors: bound by arithmetic. Integers of QUANT_TILES tiles meet those of up to QUANT_TOKENS vectors, and the sums of a block
  * stay in registers. Q4 is unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level cache.
@@ -28,6 +28,7 @@
 
 #define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* of a block */
 #define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, in a group of Q8 */
+#define QUANT_AHEAD 1024                   /* bytes */
 
 /* y[rows of the tile within begin .. end - 1] = sums */
 ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)
@@ -60,11 +61,14 @@ ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
 
 /* ---------------------------------------------------------------------------------------------------------- one vector */
 
-/* A walk over `tiles` tiles side by side; tiles and type are constants where inlined. What is used is prefetched `ahead` bytes on. */
+/*
+ * A walk over `tiles` tiles side by side; tiles and type are constants where inlined. The next tiles of these streams begin `next` bytes
+ * behind the end of these.
+ */
 ALWAYS_INLINE void walk_tiles(v16 *acc, const struct quant_tile *tile, enum mat_type type, int cols,
-                              const struct quants *x, int tiles, size_t ahead)
+                              const struct quants *x, int tiles, size_t next)
 {
-    const size_t group_bytes = quant_group_bytes(type);
+    const size_t group_bytes = quant_group_bytes(type), bytes = (size_t)quant_groups(cols) * group_bytes;
     for (int t = 0; t < tiles; t++)
         acc[t] = v_zero();
     for (int b = 0, first = 0; b < quant_blocks(cols); b++, first += GROUPS) {
@@ -75,28 +79,21 @@ ALWAYS_INLINE void walk_tiles(v16 *acc, const struct quant_tile *tile, enum mat_
             sums[t] = start;
         for (int g = first; g < first + groups; g++) {
             const int8_t *q = x->q + (size_t)g * QUANT_GROUP;
-            for (int t = 0; t < tiles; t++) {
-                const uint8_t *from = tile[t].q + (size_t)g * group_bytes;
+            const size_t at = (size_t)g * group_bytes;
+            const size_t ahead = at + QUANT_AHEAD < bytes ? QUANT_AHEAD : QUANT_AHEAD + next;
+            for (int t = 0; t < tiles; t++)
                 for (size_t line = 0; line < group_bytes; line += 64)
-                    __builtin_prefetch(from + line + ahead);
-                if (type == MAT_Q4 && g % 4 == 0)
-                    __builtin_prefetch((const char *)tile[t].s + (size_t)g * QUANT_ROWS + ahead);
-            }
+                    __builtin_prefetch(tile[t].q + at + line + ahead);
             if (type == MAT_Q4)
                 for (int t = 0; t < tiles; t++)
-                    sums[t] = n_add_nibbles(sums[t], tile[t].q + (size_t)g * group_bytes,
-                                            tile[t].s + (size_t)g * QUANT_ROWS, q, x->sum[g]);
+                    sums[t] = n_add_nibbles(sums[t], tile[t].q + at, tile[t].s + (size_t)g * QUANT_ROWS, q, x->sum[g]);
             else
                 for (int i = 0; i < VECTORS; i++)
                     for (int t = 0; t < tiles; t++)
-                        sums[t] =
-                            n_dot4(sums[t], w_load(tile[t].q + (size_t)g * group_bytes + 64 * i), x_load(q + 4 * i));
+                        sums[t] = n_dot4(sums[t], w_load(tile[t].q + at + 64 * i), x_load(q + 4 * i));
         }
-        for (int t = 0; t < tiles; t++) {
-            const uint16_t *scale = tile[t].scale + (size_t)b * QUANT_ROWS;
-            __builtin_prefetch((const char *)scale + ahead);
-            acc[t] = add_block(acc[t], sums[t], scale, x->scale[b]);
-        }
+        for (int t = 0; t < tiles; t++)
+            acc[t] = add_block(acc[t], sums[t], tile[t].scale + (size_t)b * QUANT_ROWS, x->scale[b]);
     }
 }
 
@@ -113,13 +110,13 @@ ALWAYS_INLINE void quant_gemv(float *y, const struct mat *w, enum mat_type type,
     for (; i + QUANT_STREAMS <= last; i += QUANT_STREAMS) {
         for (int t = 0; t < QUANT_STREAMS; t++)
             tile[t] = quant_tile(w, i + t);
-        walk_tiles(acc, tile, type, w->cols, x, QUANT_STREAMS, QUANT_STREAMS * bytes);
+        walk_tiles(acc, tile, type, w->cols, x, QUANT_STREAMS, (QUANT_STREAMS - 1) * bytes);
         for (int t = 0; t < QUANT_STREAMS; t++)
             store_rows(y, i + t, acc[t], begin, end);
     }
     for (; i < last; i++) {
         tile[0] = quant_tile(w, i);
-        walk_tiles(acc, tile, type, w->cols, x, 1, bytes);
+        walk_tiles(acc, tile, type, w->cols, x, 1, 0);
         store_rows(y, i, acc[0], begin, end);
     }
 }
