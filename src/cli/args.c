@@ -322,6 +322,24 @@ static int parse_short(const char *letters, struct words *words, struct args *ar
     return DONE;
 }
 
+static int take_operand(const char *word, struct args *args)
+{
+    struct text_list *const list = &args->operands;
+    const struct command *const command = args->command;
+    const bool many = command->operands >= 0 && list->count >= (size_t)command->operands;
+    if (many && command->operands == 1 && !command->takes_model)
+        return complain_usage(command, "unexpected argument '%s'; several words need quotes around them", word);
+    if (many)
+        return complain_usage(command, "unexpected argument '%s'", word);
+    const char **const grown = grow(list->at, list->count, sizeof *list->at);
+    if (!grown)
+        return complain(FAILED, "out of memory for the arguments");
+    list->at = grown;
+    list->at[list->count++] = word;
+    args->operand = list->at[0];
+    return DONE;
+}
+
 int args_parse(const struct command *command, int argc, char **argv, struct args *args)
 {
     struct words words = {argc, 0, argv};
@@ -344,11 +362,7 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
         const char *const word = words.argv[words.at++];
         int code = DONE;
         if (literal || word[0] != '-' || word[1] == '\0') {
-            if (args->operand && !command->takes_model)
-                code = complain_usage(command, "unexpected argument '%s'; several words need quotes around them", word);
-            else if (args->operand || !*command->synopsis)
-                code = complain_usage(command, "unexpected argument '%s'", word);
-            args->operand = word;
+            code = take_operand(word, args);
         } else if (word[1] != '-') {
             code = parse_short(word + 1, &words, args);
         } else if (word[2] != '\0') {
@@ -374,6 +388,7 @@ void args_free(struct args *args)
     for (size_t i = 0; i < args->stops.count; i++)
         free((char *)(uintptr_t)args->stops.at[i]);
     free(args->stops.at);
+    free(args->operands.at);
     free(args->prompts.at);
     free(args->team.at);
     free(args->biases.at);

@@ -31,7 +31,8 @@ struct bias_list {
 
 struct args {
     const struct command *command;
-    const char *operand; /* the one argument that is not an option: PROMPT, MODEL, TEXT, COMMAND; may be NULL */
+    struct text_list operands; /* the arguments that are not options */
+    const char *operand;       /* the first one: PROMPT, MODEL, TEXT, COMMAND; NULL if there is none */
     bool help;
 
     const char *model, *vocab;
@@ -62,6 +63,10 @@ struct args {
 
     /* tokenize */
     bool decode, count, lines;
+
+    /* eval */
+    const char *against;
+    int task;
 
     /* logits */
     const char *ids, *output;
@@ -104,6 +109,7 @@ struct command {
     const char *name;
     unsigned bit;         /* in struct option.commands */
     const char *synopsis; /* what follows the options */
+    int operands;         /* so many at most; -1: any number */
     const char *brief;    /* one line */
     const char *about;    /* a paragraph */
     bool takes_model;     /* the operand is the same as -m */

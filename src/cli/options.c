@@ -1,9 +1,9 @@
 /* options.c - the tables that are the command line: every command, every option. See args.h. */
 #include "cli/common.h"
 
-enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32 };
-#define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS)
-#define ENGINE (RUN | BENCH | LOGITS)
+enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32, EVAL = 64 };
+#define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
+#define ENGINE (RUN | BENCH | LOGITS | EVAL)
 #define TYPES "stored|f32|f16|bf16|q8|q4"
 #define AT(field) offsetof(struct args, field)
 
@@ -24,26 +24,31 @@ enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32 };
 /* clang-format on */
 
 const struct command command_table[] = {
-    {"run", RUN, "[PROMPT]", "continue a text",
+    {"run", RUN, "[PROMPT]", 1, "continue a text",
      "Continues a text. The prompt is standard input, unless that is a terminal, then\n"
      "the prompt file, then PROMPT, as one text. '-' stands for standard input.",
      false, run_command},
-    {"bench", BENCH, "", "measure speed",
+    {"bench", BENCH, "", 0, "measure speed",
      "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
      "compares the latter with how fast this machine reads memory. With --shape, no\n"
      "model is needed.",
      false, bench_command},
-    {"info", INFO, "[MODEL]", "describe a model",
+    {"info", INFO, "[MODEL]", 1, "describe a model",
      "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
-    {"tokenize", TOKENIZE, "[TEXT]", "text to token ids and back",
+    {"tokenize", TOKENIZE, "[TEXT]", 1, "text to token ids and back",
      "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
-    {"logits", LOGITS, "[MODEL]", "write logits, to check another implementation",
+    {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
+     "Measures how well a model predicts texts, each of them one document: loss and\n"
+     "perplexity. With --against, how far its predictions are from those of another\n"
+     "model, such as the one it was made from. Or, with --task, how often it is right.",
+     false, eval_command},
+    {"logits", LOGITS, "[MODEL]", 1, "write logits, to check another implementation",
      "Feeds token ids to a model, from its zero state, and writes the logits after\n"
      "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
      "vocabulary.",
      true, logits_command},
-    {"help", HELP, "[COMMAND]", "explain a command", "Explains a command.", false, help_command},
-    {NULL, 0, NULL, NULL, NULL, false, NULL},
+    {"help", HELP, "[COMMAND]", 1, "explain a command", "Explains a command.", false, help_command},
+    {NULL, 0, NULL, 0, NULL, NULL, false, NULL},
 };
 
 /* One option, one row: name, letter, commands, value, default, help. */
@@ -54,17 +59,20 @@ const struct option option_table[] = {
     HEADING("Model", ANY_MODEL),
     {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
-    {"vocab", 0, RUN | INFO | TOKENIZE, TEXT(vocab, "FILE"), NULL, "vocabulary; else looked for beside the model"},
+    {"vocab", 0, RUN | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
+     "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
-    {"type", 0, RUN | LOGITS, CHOICE(type, TYPES), "stored", "q8, q4: make the weights integers"},
-    {"sparse", 0, RUN | LOGITS | BENCH, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
+    {"type", 0, RUN | LOGITS | EVAL, CHOICE(type, TYPES), "stored", "q8, q4: make the weights integers"},
+    {"sparse", 0, RUN | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
     {"type", 0, BENCH, CHOICE(type, TYPES), "stored", "q8, q4; of random weights any"},
+    {"against", 0, EVAL, TEXT(against, "MODEL"), NULL, "also measure the distance from this model"},
+    {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
-    HEADING("Prompt", RUN),
+    HEADING("Prompt", RUN | EVAL),
     {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
-    {"bos", 0, RUN, FLAG(bos), NULL, "start with token 0, the document separator"},
-    {"no-bos", 0, RUN, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
+    {"bos", 0, RUN | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
+    {"no-bos", 0, RUN | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
     HEADING("Length", RUN),
     {"tokens", 'n', RUN, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
@@ -101,15 +109,15 @@ const struct option option_table[] = {
     {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
 
     HEADING("Machine", ENGINE),
-    {"threads", 't', RUN | LOGITS, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    {"threads", 't', RUN | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
 
-    HEADING("Output", RUN | BENCH | INFO),
-    {"quiet", 'q', RUN, FLAG(quiet), NULL, "no progress, no summary"},
+    HEADING("Output", RUN | BENCH | INFO | EVAL),
+    {"quiet", 'q', RUN | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
-    {"json", 0, BENCH | INFO, FLAG(json), NULL, "as JSON"},
+    {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
 
     HEADING(NULL, 0),

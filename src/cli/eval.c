@@ -1,0 +1,174 @@
+/*
+ * eval.c - `rwkv7 eval`: how well a model predicts texts, how far it is from another one, and how often it is right.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/eval.h"
+#include "cli/terminal.h"
+
+enum task { TASK_TEXT, TASK_LAMBADA, TASK_CHOICES }; /* in the order of the option */
+static const char *const task_names[] = {"text", "lambada", "choices"};
+
+enum { MOST_FLOATS = 1 << 23 }; /* of logits of each model in memory at once: 32 MB, or one row */
+
+int reader_feed(struct reader *r, const uint32_t *ids, size_t count, enum rwkv7_logits which)
+{
+    struct rwkv7_error err;
+    return rwkv7_session_eval(r->session, ids, count, which, r->logits, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+static int reader_open(struct reader *r, struct rwkv7_model *model, size_t rows)
+{
+    struct rwkv7_error err;
+    if (rwkv7_session_create(model, &r->session, &err) != RWKV7_OK)
+        return report(&err);
+    r->logits = malloc(rows * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof *r->logits);
+    return r->logits ? DONE : complain(FAILED, "out of memory for the logits");
+}
+
+static void reader_close(struct reader *r)
+{
+    rwkv7_session_close(r->session);
+    free(r->logits);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- results */
+
+/* One line of the result, in both forms. */
+static void put(cJSON *json, const char *key, const char *label, double value, const char *format, const char *unit)
+{
+    if (json) {
+        cJSON_AddNumberToObject(json, key, value);
+        return;
+    }
+    char number[32];
+    snprintf(number, sizeof number, format, value);
+    printf("%-22s%s%s\n", label, number, unit);
+}
+
+static void put_text(const struct evaluation *e, cJSON *json)
+{
+    const double tokens = (double)e->tokens;
+    put(json, "tokens", "tokens", tokens, "%.0f", "");
+    put(json, "bytes", "bytes", (double)e->bytes, "%.0f", "");
+    put(json, "loss", "loss", e->loss / tokens, "%.5f", " per token");
+    put(json, "bits_per_byte", "bits per byte", e->loss / log(2) / (double)e->bytes, "%.5f", "");
+    put(json, "perplexity", "perplexity", exp(e->loss / tokens), "%.5f", "");
+    if (!e->reference.session)
+        return;
+    put(json, "reference_perplexity", "reference perplexity", exp(e->reference_loss / tokens), "%.5f", "");
+    put(json, "divergence_mean", "divergence, mean", e->divergence / tokens, "%.3e", "");
+    put(json, "divergence_99", "divergence, 99%", spread_quantile(&e->spread, 0.99), "%.3e", "");
+    put(json, "divergence_most", "divergence, most", e->spread.most, "%.3e", "");
+    put(json, "same_top", "same likeliest", (double)e->agreed / tokens * (json ? 1 : 100), "%.3f", "%");
+}
+
+static void put_task(const struct evaluation *e, enum task task, cJSON *json)
+{
+    const double examples = (double)e->examples, unit = json ? 1 : 100;
+    put(json, "examples", "examples", examples, "%.0f", "");
+    if (task == TASK_LAMBADA)
+        put(json, "perplexity", "perplexity", exp(e->loss / examples), "%.4f", "");
+    put(json, "accuracy", "accuracy", (double)e->right / examples * unit, "%.2f", "%");
+    if (task == TASK_CHOICES)
+        put(json, "accuracy_normalised", "accuracy per byte", (double)e->right_normalised / examples * unit, "%.2f",
+            "%");
+}
+
+static int print_result(const struct evaluation *e, enum task task)
+{
+    cJSON *const json = e->args->json ? cJSON_CreateObject() : NULL;
+    if (e->args->json && !json)
+        return complain(FAILED, "out of memory for JSON");
+    if (json)
+        cJSON_AddStringToObject(json, "task", task_names[task]);
+    if (task == TASK_TEXT)
+        put_text(e, json);
+    else
+        put_task(e, task, json);
+    return json ? out_json(json) : DONE;
+}
+
+/* ------------------------------------------------------------------------------------------------------- the command */
+
+static int evaluate(struct evaluation *e, enum task task)
+{
+    static int (*const evals[])(struct evaluation *, const char *) = {eval_text, eval_lambada, eval_choices};
+    int code = DONE;
+    interrupt_catch();
+    for (size_t i = 0; i < e->args->operands.count && code == DONE; i++)
+        code = evals[task](e, e->args->operands.at[i]);
+    progress_clear();
+    if (code != DONE)
+        return code;
+    if (task == TASK_TEXT ? e->tokens == 0 : e->examples == 0)
+        return complain(FAILED, "there is nothing to predict");
+    return print_result(e, task);
+}
+
+/* The model to compare with is opened as it is stored, by the same threads. */
+static int open_reference(struct engine *reference, const struct engine *engine, const struct args *args)
+{
+    struct args other = *args;
+    other.model = args->against;
+    other.type = 0;
+    reference->runtime = engine->runtime;
+    const int code = engine_open_model(reference, &other);
+    if (code != DONE)
+        return code;
+    const int have = rwkv7_model_info(reference->model)->shape.vocab,
+              want = rwkv7_model_info(engine->model)->shape.vocab;
+    return have == want ? DONE
+                        : complain(REJECTED, "%s: a vocabulary of %d tokens cannot be compared with one of %d",
+                                   args->against, have, want);
+}
+
+static int check_usage(const struct args *args)
+{
+    if (args->operands.count == 0)
+        return complain_usage(args->command, "which files? Name one, or - for standard input");
+    if (args->against && args->task != TASK_TEXT)
+        return complain_usage(args->command, "--against compares on texts; leave out --task");
+    return DONE;
+}
+
+int eval_command(const struct args *args)
+{
+    struct engine engine = {0}, reference = {0};
+    struct evaluation *const e = calloc(1, sizeof *e); /* 30 KB */
+    int code = e ? check_usage(args) : complain(FAILED, "out of memory");
+    if (args->quiet)
+        progress_disable();
+    if (code == DONE)
+        code = engine_open_runtime(&engine, args, args->threads);
+    if (code == DONE)
+        code = engine_open_model(&engine, args);
+    if (code == DONE)
+        code = engine_open_vocab(&engine, args);
+    if (code == DONE && args->against)
+        code = open_reference(&reference, &engine, args);
+    if (code == DONE) {
+        e->args = args;
+        e->tokenizer = engine.tokenizer;
+        e->vocab = rwkv7_model_info(engine.model)->shape.vocab;
+        const size_t fitting = MOST_FLOATS / (size_t)e->vocab;
+        e->rows = fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
+        e->bos = args->bos || (!args->no_bos && rwkv7_tokenizer_has_end_of_text(e->tokenizer));
+        code = reader_open(&e->model, engine.model, e->rows);
+    }
+    if (code == DONE && args->against)
+        code = reader_open(&e->reference, reference.model, e->rows);
+    if (code == DONE)
+        code = evaluate(e, (enum task)args->task);
+    if (e) {
+        reader_close(&e->model);
+        reader_close(&e->reference);
+    }
+    rwkv7_model_close(reference.model);
+    engine_close(&engine);
+    free(e);
+    return code;
+}

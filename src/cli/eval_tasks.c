@@ -1,0 +1,230 @@
+/*
+ * eval_tasks.c - tasks with right answers, one JSON object per line.
+ *
+ * LAMBADA   {"text": "..."}: how likely is the last word, with the space before it, after the rest of the text? Scored as the
+ *           author's script does: the loss of a line is that of its whole last word, and the line counts as right when each
+ *           of the word's tokens is the likeliest at its place.
+ * choices   {"context": "...", "choices": ["...", ...], "answer": 0}: which choice is the likeliest after the context? Once by
+ *           log likelihood, and once by log likelihood per byte, which does not favour short ones.
+ *
+ * What goes before and what is predicted are encoded separately, so no token spans both.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/eval.h"
+#include "cli/terminal.h"
+
+/* Where an example stands, for messages. */
+struct place {
+    const char *path;
+    unsigned long line;
+};
+
+struct ids {
+    uint32_t *at;
+    size_t count;
+};
+
+static int complain_line(const struct place *place, const char *what)
+{
+    return complain(FAILED, "%s:%lu: %s", place->path, place->line, what);
+}
+
+/* The ids of a text, behind token 0 if `bos`; free(ids->at). */
+static int encode(const struct evaluation *e, const struct place *place, const char *text, size_t size, bool bos,
+                  struct ids *ids)
+{
+    struct rwkv7_error err;
+    size_t covered;
+    ids->count = 0;
+    ids->at = malloc((size + 1) * sizeof *ids->at);
+    if (!ids->at)
+        return complain(FAILED, "out of memory for the token ids");
+    ids->at[0] = RWKV7_END_OF_TEXT;
+    if (rwkv7_tokenizer_encode(e->tokenizer, text, size, true, ids->at + bos, size, &ids->count, &covered, &err) !=
+        RWKV7_OK)
+        return complain_line(place, err.message);
+    ids->count += bos;
+    return DONE;
+}
+
+/* From the zero state, feeds what stands before the prediction; leaves the logits behind it in row 0. */
+static int feed_context(struct evaluation *e, const struct place *place, const char *text, size_t size)
+{
+    struct ids ids = {0};
+    rwkv7_session_reset(e->model.session);
+    int code = encode(e, place, text, size, e->bos, &ids);
+    if (code == DONE && ids.count == 0)
+        code = complain_line(place, "nothing stands before what is to be predicted");
+    if (code == DONE)
+        code = reader_feed(&e->model, ids.at, ids.count, RWKV7_LOGITS_LAST);
+    free(ids.at);
+    return code;
+}
+
+/*
+ * log p of `text` behind what the session has read, whose last logits are in row 0. *greedy: each of its tokens is the
+ * likeliest.
+ */
+static int predict(struct evaluation *e, const struct place *place, const char *text, size_t size, double *log_p,
+                   bool *greedy)
+{
+    struct ids ids = {0};
+    size_t rows = 1; /* with logits, for the tokens from `at` on */
+    *log_p = 0;
+    *greedy = true;
+    int code = encode(e, place, text, size, false, &ids);
+    for (size_t at = 0; at < ids.count && code == DONE; at += rows) {
+        if (at > 0) {
+            rows = ids.count - at < e->rows ? ids.count - at : e->rows;
+            code = reader_feed(&e->model, ids.at + at - 1, rows, RWKV7_LOGITS_ALL);
+        }
+        for (size_t i = 0; i < rows && code == DONE; i++) {
+            const struct distribution d = distribution_of(e->model.logits + i * (size_t)e->vocab, e->vocab);
+            *log_p += log_probability(&d, ids.at[at + i]);
+            *greedy = *greedy && d.best == ids.at[at + i];
+        }
+    }
+    e->tokens += ids.count;
+    free(ids.at);
+    return code;
+}
+
+static int score_lambada(struct evaluation *e, const struct place *place, const cJSON *example)
+{
+    const cJSON *const text = cJSON_GetObjectItemCaseSensitive(example, "text");
+    const char *const last = cJSON_IsString(text) ? strrchr(text->valuestring, ' ') : NULL;
+    double log_p = 0;
+    bool greedy = false;
+    if (!last)
+        return complain_line(place, "expected {\"text\": \"...\"} with a space before the last word");
+    int code = feed_context(e, place, text->valuestring, (size_t)(last - text->valuestring));
+    if (code == DONE)
+        code = predict(e, place, last, strlen(last), &log_p, &greedy);
+    e->loss -= log_p;
+    e->right += greedy;
+    return code;
+}
+
+/* The scores of all choices, of which the best and the best per byte are kept. */
+static int compare_choices(struct evaluation *e, const struct place *place, const cJSON *choices,
+                           struct rwkv7_session *context, const float *logits, int *best, int *best_normalised)
+{
+    double most = -INFINITY, most_normalised = -INFINITY;
+    const cJSON *choice;
+    int number = 0;
+    cJSON_ArrayForEach(choice, choices)
+    {
+        double log_p;
+        bool greedy;
+        if (!cJSON_IsString(choice) || !*choice->valuestring)
+            return complain_line(place, "expected choices that are text");
+        const size_t size = strlen(choice->valuestring);
+        rwkv7_session_copy(e->model.session, context);
+        memcpy(e->model.logits, logits, (size_t)e->vocab * sizeof *logits);
+        const int code = predict(e, place, choice->valuestring, size, &log_p, &greedy);
+        if (code != DONE)
+            return code;
+        if (log_p > most) {
+            most = log_p;
+            *best = number;
+        }
+        if (log_p / (double)size > most_normalised) {
+            most_normalised = log_p / (double)size;
+            *best_normalised = number;
+        }
+        number++;
+    }
+    return DONE;
+}
+
+static int score_choices(struct evaluation *e, const struct place *place, const cJSON *example)
+{
+    const cJSON *const context = cJSON_GetObjectItemCaseSensitive(example, "context");
+    const cJSON *const choices = cJSON_GetObjectItemCaseSensitive(example, "choices");
+    const cJSON *const answer = cJSON_GetObjectItemCaseSensitive(example, "answer");
+    if (!cJSON_IsString(context) || !cJSON_IsArray(choices) || cJSON_GetArraySize(choices) < 2 ||
+        !cJSON_IsNumber(answer) || answer->valuedouble != (double)answer->valueint || answer->valueint < 0 ||
+        answer->valueint >= cJSON_GetArraySize(choices))
+        return complain_line(place, "expected {\"context\": \"...\", \"choices\": [\"...\", ...], \"answer\": 0}");
+
+    struct rwkv7_session *before = NULL;
+    struct rwkv7_error err;
+    const size_t row = (size_t)e->vocab * sizeof(float);
+    float *const logits = malloc(row);
+    int best = -1, best_normalised = -1;
+    int code = logits ? feed_context(e, place, context->valuestring, strlen(context->valuestring))
+                      : complain(FAILED, "out of memory for the logits");
+    if (code == DONE && rwkv7_session_clone(e->model.session, &before, &err) != RWKV7_OK)
+        code = report(&err);
+    if (code == DONE) {
+        memcpy(logits, e->model.logits, row);
+        code = compare_choices(e, place, choices, before, logits, &best, &best_normalised);
+    }
+    e->right += best == answer->valueint;
+    e->right_normalised += best_normalised == answer->valueint;
+    rwkv7_session_close(before);
+    free(logits);
+    return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ lines */
+
+typedef int score_fn(struct evaluation *e, const struct place *place, const cJSON *example);
+
+static int score_line(struct evaluation *e, const struct place *place, const char *line, size_t length, score_fn *score)
+{
+    const size_t blanks = strspn(line, " \t\r\n");
+    if (blanks == length)
+        return DONE;
+    cJSON *const example = cJSON_ParseWithLength(line, length);
+    const int code = example ? score(e, place, example) : complain_line(place, "this is not JSON");
+    cJSON_Delete(example);
+    e->examples += code == DONE;
+    return code;
+}
+
+static int score_lines(struct evaluation *e, const char *path, score_fn *score)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    FILE *const file = standard ? stdin : fopen(path, "r");
+    struct place place = {standard ? "standard input" : path, 0};
+    struct stat st;
+    char *line = NULL;
+    size_t room = 0;
+    double read = 0;
+    ssize_t length = 0;
+    int code = file ? DONE : complain(FAILED, "cannot read %s: %s", path, strerror(errno));
+    if (code != DONE)
+        return code;
+    const bool known = fstat(fileno(file), &st) == 0 && S_ISREG(st.st_mode);
+    while (code == DONE && !interrupted && (errno = 0, length = getline(&line, &room, file)) >= 0) {
+        place.line++;
+        read += (double)length;
+        code = score_line(e, &place, line, (size_t)length, score);
+        progress_show("eval", known ? read / ((double)st.st_size + 1) : -1, (double)e->examples, "examples");
+    }
+    if (code == DONE && !interrupted && ferror(file))
+        code = complain(FAILED, "cannot read %s: %s", place.path, strerror(errno));
+    if (!standard)
+        fclose(file);
+    free(line);
+    e->files++;
+    return code == DONE && interrupted ? INTERRUPTED : code;
+}
+
+int eval_lambada(struct evaluation *e, const char *path)
+{
+    return score_lines(e, path, score_lambada);
+}
+
+int eval_choices(struct evaluation *e, const char *path)
+{
+    return score_lines(e, path, score_choices);
+}

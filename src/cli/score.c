@@ -1,0 +1,56 @@
+/* score.c - see score.h. */
+#include "cli/score.h"
+
+#include <math.h>
+
+struct distribution distribution_of(const float *logits, int count)
+{
+    struct distribution d = {.logits = logits, .count = (uint32_t)count};
+    for (uint32_t i = 1; i < d.count; i++)
+        if (logits[i] > logits[d.best])
+            d.best = i;
+    const double most = (double)logits[d.best];
+    double sum = 0;
+    for (uint32_t i = 0; i < d.count; i++)
+        sum += exp((double)logits[i] - most);
+    d.log_sum = most + log(sum);
+    return d;
+}
+
+double log_probability(const struct distribution *d, uint32_t id)
+{
+    return (double)d->logits[id] - d->log_sum;
+}
+
+double divergence(const struct distribution *p, const struct distribution *q)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < p->count; i++) {
+        const double log_p = log_probability(p, i);
+        sum += exp(log_p) * (log_p - log_probability(q, i));
+    }
+    return sum > 0 ? sum : 0;
+}
+
+void spread_add(struct spread_of *s, double x)
+{
+    const int most = (SPREAD_MOST - SPREAD_LEAST) * SPREAD_OCTAVE - 1;
+    s->count++;
+    s->most = fmax(s->most, x);
+    if (!(x >= exp2(SPREAD_LEAST))) {
+        s->zeroes++;
+        return;
+    }
+    const double bin = SPREAD_OCTAVE * (log2(x) - SPREAD_LEAST);
+    s->bins[bin < most ? (int)bin : most]++;
+}
+
+double spread_quantile(const struct spread_of *s, double part)
+{
+    const double wanted = part * (double)s->count;
+    uint64_t below = s->zeroes;
+    int bin = -1;
+    while ((double)below < wanted && bin + 1 < (SPREAD_MOST - SPREAD_LEAST) * SPREAD_OCTAVE)
+        below += s->bins[++bin];
+    return bin < 0 ? 0 : fmin(exp2((bin + 0.5) / SPREAD_OCTAVE + SPREAD_LEAST), s->most);
+}

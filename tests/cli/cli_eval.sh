@@ -1,0 +1,106 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# rwkv7 eval: the numbers of the float64 oracle (make_eval.py), and what is not a text or a task.
+
+data=$tests/eval
+model=$models/bf16_n64.safetensors
+vocab=$tests/syllables.vocab.txt
+size=$(wc -c <"$model")
+head -c $((size - 20000)) "$model" >other.safetensors
+head -c 20000 /dev/zero >>other.safetensors
+
+# near KEY TOLERANCE: the number of the JSON on standard output is that of expected.tsv, to so large a part of it
+near() {
+    got=$(sed -n "s/^.*\"${1#*.}\":[[:space:]]*\([^,]*\).*\$/\1/p" "$work/out")
+    want=$(awk -v key="$1" '$1 == key { print $2 }' "$data/expected.tsv")
+    ok "expected $1 near $want, found $got" awk -v got="$got" -v want="$want" -v part="$2" 'BEGIN {
+        if (got == "" || want == "" || got - want > part * want || want - got > part * want) exit 1
+    }'
+}
+
+run rwkv7 eval -m "$model" --vocab "$vocab" --against other.safetensors --json "$data/text.txt"
+exits 0
+silent
+near text.tokens 0
+near text.bytes 0
+near text.loss 1e-6
+near text.perplexity 1e-6
+near text.reference_perplexity 1e-6
+near text.divergence_mean 1e-5
+near text.divergence_99 0.006
+near text.divergence_most 1e-5
+near text.same_top 1e-6
+cp "$work/out" whole
+
+# By any way the text comes in, on any machine: the same numbers.
+cp "$data/text.txt" "$work/in"
+run rwkv7 eval -m "$model" --vocab "$vocab" --against other.safetensors --json -t 1 --cpu ref -
+ok 'the same' cmp -s whole "$work/out"
+run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt"
+exits 0
+out_has '^tokens +1400$'
+out_has '^perplexity +5311\.'
+ok 'nothing to compare' [ "$(wc -l <"$work/out")" -eq 5 ]
+run rwkv7 eval -m "$model" --vocab "$vocab" --against "$model" "$data/text.txt"
+out_has '^divergence, most +0\.000e\+00$'
+out_has '^same likeliest +100\.000%$'
+run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt" "$data/text.txt"
+out_has '^tokens +2800$'
+out_has '^perplexity +5311\.'
+run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos "$data/text.txt"
+out_has '^tokens +1399$'
+run rwkv7 eval -m "$model" --vocab "$vocab" --type q8 --against "$model" --json "$data/text.txt"
+near text.perplexity 0.02
+
+run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada --json "$data/lambada.jsonl"
+exits 0
+silent
+near lambada.perplexity 1e-5
+near lambada.accuracy 1e-6
+run rwkv7 eval -m "$model" --vocab "$vocab" --task choices --json "$data/choices.jsonl"
+exits 0
+near choices.accuracy 1e-6
+near choices.accuracy_normalised 1e-6
+run rwkv7 eval -m "$model" --vocab "$vocab" --task choices "$data/choices.jsonl"
+out_has '^examples +30$'
+out_has '^accuracy per byte +43\.33%$'
+
+# Mistakes.
+run rwkv7 eval -m "$model" --vocab "$vocab"
+exits 2
+err_has '^rwkv7: which files'
+run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada --against "$model" "$data/lambada.jsonl"
+exits 2
+err_has 'compares on texts'
+run rwkv7 eval -m "$model" --vocab "$vocab" missing
+exits 1
+err 'rwkv7: cannot read missing: No such file or directory'
+run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada missing
+exits 1
+err 'rwkv7: cannot read missing: No such file or directory'
+: >empty
+run rwkv7 eval -m "$model" --vocab "$vocab" empty
+exits 1
+err 'rwkv7: there is nothing to predict'
+run rwkv7 eval -m "$model" --vocab "$vocab" --against "$models/f32_n16.safetensors" "$data/text.txt"
+exits 3
+err_has 'a vocabulary of 300 tokens cannot be compared with one of 257$'
+bad() { # bad TASK LINE PATTERN
+    printf '\n%s\n' "$2" >bad.jsonl
+    run rwkv7 eval -m "$model" --vocab "$vocab" --task "$1" bad.jsonl
+    exits 1
+    text ''
+    err_has "^rwkv7: bad.jsonl:2: $3"
+}
+bad lambada '{"text": "some more"' 'this is not JSON'
+bad lambada '{"text": "word"}' 'expected .*space before the last word'
+bad lambada '["some more"]' 'expected'
+bad lambada '{"text": "some MORE"}' '.*no token'
+bad choices '{"context": "a", "choices": ["a"], "answer": 0}' 'expected'
+bad choices '{"context": "a", "choices": ["a", "b"], "answer": 2}' 'expected'
+bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0.5}' 'expected'
+bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are text'
+run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
+printf '{"context": "", "choices": ["a", "b"], "answer": 0}' >bad.jsonl
+run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
+exits 1
+err_has 'nothing stands before'
