@@ -1,2 +1,3 @@
 rwkv7_add_test(test_golden golden/test_golden.c)
 target_sources(test_golden PRIVATE golden/golden.c)
+set_tests_properties(test_golden PROPERTIES COST 100) # the longest one first, when several run at once
