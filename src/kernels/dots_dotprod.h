@@ -41,7 +41,6 @@ static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, cons
                   vmlaq_s32(acc.q[3], dot_nibbles(q + 48, l, h, start), scale.q[3])}};
 }
 
-
 #include "kernels/quads_neon.h"
 
 #endif

@@ -91,7 +91,7 @@ static inline void multiply(n16 *sums, const int8_t *w, const int8_t *x, int gro
 
 /* Up to TILES neighbouring tiles. */
 struct panel {
-    const int8_t *q;                /* [tiles][columns / 8][8][2][8] */
+    const int8_t *q;              /* [tiles][columns / 8][8][2][8] */
     const uint16_t *scale[TILES]; /* [blocks][16] */
     int tiles, cols;
 };
