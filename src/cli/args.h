@@ -45,6 +45,9 @@ struct args {
 
     /* run */
     const char *prompt_file;
+    const char *state_in, *state_out;
+    const char *prompt_cache;
+    int prompt_cache_size; /* MB */
     bool bos, no_bos, echo, ignore_eos, quiet, verbose;
     int tokens;
     struct text_list stops;

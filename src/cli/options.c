@@ -74,6 +74,12 @@ const struct option option_table[] = {
     {"bos", 0, RUN | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
     {"no-bos", 0, RUN | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
+    HEADING("State", RUN),
+    {"state-in", 0, RUN, TEXT(state_in, "FILE"), NULL, "go on from a state that was kept"},
+    {"state-out", 0, RUN, TEXT(state_out, "FILE"), NULL, "keep the state at the end"},
+    {"prompt-cache", 0, RUN, TEXT(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
+    {"prompt-cache-size", 0, RUN, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000", "what the cache may grow to"},
+
     HEADING("Length", RUN),
     {"tokens", 'n', RUN, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
     {"stop", 0, RUN, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},

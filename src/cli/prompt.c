@@ -4,6 +4,9 @@
  * A prompt of any length takes the same memory: it is read block by block, encoded as far as the next bytes cannot
  * change the tokens, and evaluated chunk by chunk. The newest chunk is held back until it is known whether it is the
  * last one, since only the last token needs logits.
+ *
+ * With a prompt cache it takes 4 bytes per token: all of them are encoded before the first is evaluated, since how much of
+ * the prompt is known is a matter of its tokens.
  */
 #include "cli/prompt.h"
 
@@ -14,27 +17,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common.h"
+#include "cli/cache.h"
 #include "cli/input.h"
 #include "cli/terminal.h"
 
-enum { BLOCK = 1 << 16, SOURCES = 3 };
+enum { BLOCK = 1 << 16, SOURCES = 3, PLAN = 64 };
 
 struct feed {
     const struct args *args;
+    const struct rwkv7_model *model;
     const struct rwkv7_tokenizer *tokenizer;
     struct rwkv7_session *session;
     struct prompt_result *result;
 
     struct input sources[SOURCES];
     int count, now;
-    double total, encoded; /* bytes */
-    bool endless;          /* total is unknown */
+    double total, encoded;    /* bytes */
+    bool endless;             /* total is unknown */
+    uint64_t read;            /* bytes */
+    uint64_t border[SOURCES]; /* bytes read when a source ended */
 
     char *text; /* read and not yet encoded */
     size_t length;
-    uint32_t ids[2 * RWKV7_CHUNK]; /* encoded and not yet evaluated */
-    size_t pending;
+    uint32_t *ids; /* [room] encoded and not yet evaluated */
+    size_t pending, room;
 };
 
 static bool is_dash(const char *text)
@@ -78,25 +84,26 @@ static int read_some(struct feed *f, char *to, size_t room, size_t *got)
 {
     for (*got = 0; f->now < f->count && !interrupted; f->now++) {
         const int code = input_read(&f->sources[f->now], to, room, got);
+        f->read += *got;
+        f->border[f->now] = f->read;
         if (code != DONE || *got > 0)
             return code;
     }
     return DONE;
 }
 
-/* Evaluates the oldest `count` of the pending tokens. */
-static int evaluate(struct feed *f, size_t count, float *logits)
+/* Evaluates `count` of the pending tokens. */
+static int evaluate(struct feed *f, const uint32_t *ids, size_t count, float *logits)
 {
     struct rwkv7_error err;
     const double begin = seconds();
     const enum rwkv7_status status =
-        rwkv7_session_eval(f->session, f->ids, count, logits ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE, logits, &err);
+        rwkv7_session_eval(f->session, ids, count, logits ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE, logits, &err);
     if (status != RWKV7_OK)
         return report(&err);
     f->result->seconds += seconds() - begin;
     f->result->tokens += count;
     f->pending -= count;
-    memmove(f->ids, f->ids + count, f->pending * sizeof *f->ids);
     /* How many bytes the pending tokens are is not known; as many each as the others. */
     const double tokens = (double)f->result->tokens,
                  part = f->encoded / f->total * tokens / (tokens + (double)f->pending);
@@ -104,24 +111,42 @@ static int evaluate(struct feed *f, size_t count, float *logits)
     return DONE;
 }
 
-/* Encodes the text, as far as it can be or all of it, and evaluates all but the newest chunk. */
+/* Room for at least `count` more ids. */
+static int reserve(struct feed *f, size_t count)
+{
+    if (f->room - f->pending >= count)
+        return DONE;
+    const size_t room = 2 * (f->pending + count);
+    uint32_t *const grown = realloc(f->ids, room * sizeof *grown);
+    if (!grown)
+        return complain(FAILED, "out of memory for the prompt");
+    f->ids = grown;
+    f->room = room;
+    return DONE;
+}
+
+/* Encodes the text, as far as it can be or all of it, and without a cache evaluates all but the newest chunk. */
 static int encode(struct feed *f, bool final)
 {
     struct rwkv7_error err;
     size_t used = 0, count, covered;
     do {
-        const size_t room = sizeof f->ids / sizeof *f->ids - f->pending;
-        const enum rwkv7_status status = rwkv7_tokenizer_encode(f->tokenizer, f->text + used, f->length - used, final,
-                                                                f->ids + f->pending, room, &count, &covered, &err);
+        int code = reserve(f, RWKV7_CHUNK);
+        if (code != DONE)
+            return code;
+        const enum rwkv7_status status =
+            rwkv7_tokenizer_encode(f->tokenizer, f->text + used, f->length - used, final, f->ids + f->pending,
+                                   f->room - f->pending, &count, &covered, &err);
         if (status != RWKV7_OK)
             return report(&err);
         used += covered;
         f->encoded += (double)covered;
         f->pending += count;
-        while (f->pending > RWKV7_CHUNK && !interrupted) {
-            const int code = evaluate(f, RWKV7_CHUNK, NULL);
+        while (!f->args->prompt_cache && f->pending > RWKV7_CHUNK && !interrupted) {
+            code = evaluate(f, f->ids, RWKV7_CHUNK, NULL);
             if (code != DONE)
                 return code;
+            memmove(f->ids, f->ids + RWKV7_CHUNK, f->pending * sizeof *f->ids);
         }
     } while (count > 0 && !interrupted);
     f->length -= used;
@@ -129,14 +154,64 @@ static int encode(struct feed *f, bool final)
     return DONE;
 }
 
+/* How many of the tokens end at or before each border between sources. */
+static size_t find_marks(const struct feed *f, size_t marks[SOURCES])
+{
+    size_t at = 0, n = 0, length;
+    uint64_t bytes = 0;
+    for (int i = 0; i + 1 < f->count; i++) {
+        for (; at < f->pending; at++) {
+            rwkv7_tokenizer_bytes(f->tokenizer, f->ids[at], &length);
+            if (bytes + length > f->border[i])
+                break;
+            bytes += length;
+        }
+        marks[n++] = at;
+    }
+    return n;
+}
+
+/* Evaluates all ids, as far as the cache does not know them, and tells it where it is worth while. */
+static int evaluate_cached(struct feed *f, float *logits)
+{
+    struct cache cache;
+    size_t marks[SOURCES], plan[PLAN];
+    int code = cache_open(&cache, f->args, f->model);
+    if (code != DONE)
+        return code;
+    const size_t mark_count = find_marks(f, marks), count = f->pending;
+    size_t at = cache_find(&cache, f->session, f->ids, count);
+    const size_t planned = cache_plan(at, count, marks, mark_count, plan, PLAN);
+    f->result->cached = f->result->tokens = at;
+    f->pending -= at;
+    for (size_t i = 0; i <= planned && code == DONE && !interrupted; i++) {
+        const size_t next = i < planned ? plan[i] : count;
+        while (at < next && code == DONE && !interrupted) {
+            const size_t chunk = next - at < RWKV7_CHUNK ? next - at : RWKV7_CHUNK;
+            code = evaluate(f, f->ids + at, chunk, at + chunk == count ? logits : NULL);
+            at += chunk;
+        }
+        if (i < planned && code == DONE && !interrupted)
+            cache_keep(&cache, f->session, f->ids, at);
+    }
+    if (planned > 0)
+        cache_trim(&cache);
+    return code;
+}
+
 static int feed_all(struct feed *f, float *logits)
 {
+    const struct args *const args = f->args;
     size_t got;
-    if (f->args->bos || (!f->args->no_bos && rwkv7_tokenizer_has_end_of_text(f->tokenizer)))
+    const bool starts = !args->state_in && !args->no_bos && rwkv7_tokenizer_has_end_of_text(f->tokenizer);
+    int code = reserve(f, 2 * RWKV7_CHUNK);
+    if (code != DONE)
+        return code;
+    if (args->bos || starts)
         f->ids[f->pending++] = RWKV7_END_OF_TEXT;
     do {
-        int code = read_some(f, f->text + f->length, BLOCK, &got);
-        if (code == DONE && f->args->echo && got > 0)
+        code = read_some(f, f->text + f->length, BLOCK, &got);
+        if (code == DONE && args->echo && got > 0)
             code = out_write(f->text + f->length, got);
         f->length += got;
         if (code == DONE)
@@ -144,20 +219,19 @@ static int feed_all(struct feed *f, float *logits)
         if (code != DONE)
             return code;
     } while (got > 0 && !interrupted);
-    if (interrupted)
-        return DONE;
-    if (f->pending == 0 && logits)
-        return complain_usage(f->args->command, "the prompt is empty: nothing to continue");
-    const int code = f->args->echo ? out_flush() : DONE;
-    return code == DONE ? evaluate(f, f->pending, logits) : code;
+    code = args->echo ? out_flush() : DONE;
+    if (interrupted || code != DONE || f->pending == 0)
+        return code;
+    return args->prompt_cache ? evaluate_cached(f, logits) : evaluate(f, f->ids, f->pending, logits);
 }
 
-int prompt_feed(const struct args *args, const struct rwkv7_tokenizer *tokenizer, struct rwkv7_session *session,
-                float *logits, struct prompt_result *result)
+int prompt_feed(const struct args *args, const struct engine *engine, struct rwkv7_session *session, float *logits,
+                struct prompt_result *result)
 {
-    struct feed f = {.args = args, .tokenizer = tokenizer, .session = session, .result = result};
+    struct feed f = {
+        .args = args, .model = engine->model, .tokenizer = engine->tokenizer, .session = session, .result = result};
     /* What cannot be encoded yet is shorter than the longest token. */
-    f.text = malloc(BLOCK + rwkv7_tokenizer_max_length(tokenizer));
+    f.text = malloc(BLOCK + rwkv7_tokenizer_max_length(engine->tokenizer));
     int code = f.text ? open_sources(&f) : complain(FAILED, "out of memory for the prompt");
     if (code == DONE)
         code = feed_all(&f, logits);
@@ -165,5 +239,6 @@ int prompt_feed(const struct args *args, const struct rwkv7_tokenizer *tokenizer
     for (int i = 0; i < f.count; i++)
         input_close(&f.sources[i]);
     free(f.text);
+    free(f.ids);
     return code;
 }

@@ -2,18 +2,19 @@
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
-#include "cli/args.h"
+#include "cli/common.h"
 
 struct prompt_result {
     uint64_t tokens;
-    double seconds; /* in the engine, not waiting for input */
+    uint64_t cached; /* of those: not read again, but found in the prompt cache */
+    double seconds;  /* in the engine, not waiting for input */
 };
 
 /*
  * Reads standard input, the prompt file and the operand as one text and feeds it to the session. Writes the logits
- * after its last token, [V], unless `logits` is NULL. Ends early when interrupted.
+ * after its last token, [V], unless `logits` is NULL; an empty prompt leaves them alone. Ends early when interrupted.
  */
-int prompt_feed(const struct args *args, const struct rwkv7_tokenizer *tokenizer, struct rwkv7_session *session,
-                float *logits, struct prompt_result *result);
+int prompt_feed(const struct args *args, const struct engine *engine, struct rwkv7_session *session, float *logits,
+                struct prompt_result *result);
 
 #endif

@@ -1,13 +1,12 @@
 /* run.c - `rwkv7 run`: a prompt goes in, its continuation comes out, token by token. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "cli/common.h"
 #include "cli/prompt.h"
+#include "cli/sampling.h"
+#include "cli/saved.h"
 #include "cli/terminal.h"
 
 struct generation {
@@ -16,68 +15,16 @@ struct generation {
     struct rwkv7_session *session;
     struct rwkv7_sampler *sampler;
     struct rwkv7_stream *stream;
-    float *logits; /* [V] */
+    float *logits;   /* [V] after the last token of the session */
+    bool has_logits; /* there was one */
     uint64_t seed;
+    struct rwkv7_note memory; /* of the sampler, to be kept with the state */
 
     struct prompt_result prompt;
     long long tokens;   /* generated, and shown or part of a stop string */
     uint64_t evaluated; /* of those; the last one needs no evaluation */
     double seconds;     /* from the first draw to the last */
 };
-
-/* Short enough to be typed again. */
-static uint64_t random_seed(void)
-{
-    uint32_t seed;
-    FILE *const f = fopen("/dev/urandom", "rb");
-    if (!f || fread(&seed, sizeof seed, 1, f) != 1) {
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        seed = (uint32_t)t.tv_nsec ^ (uint32_t)t.tv_sec;
-    }
-    if (f)
-        fclose(f);
-    return seed;
-}
-
-/*
- * The biases of the command line, and a ban on every id that would print nothing: unused rows, end of text if unwanted.
- */
-static int create_sampler(struct generation *g)
-{
-    const struct args *const args = g->args;
-    const struct rwkv7_tokenizer *const tokenizer = g->engine->tokenizer;
-    const int vocab = rwkv7_model_info(g->engine->model)->shape.vocab;
-    const size_t given = args->biases.count;
-    struct rwkv7_token_bias *const biases = malloc((given + (size_t)vocab) * sizeof *biases);
-    if (!biases)
-        return complain(FAILED, "out of memory for the sampler");
-    if (given > 0)
-        memcpy(biases, args->biases.at, given * sizeof *biases);
-
-    struct rwkv7_sampler_options options;
-    rwkv7_sampler_defaults(&options);
-    options.temperature = args->temperature;
-    options.top_p = args->top_p;
-    options.top_k = args->top_k;
-    options.min_p = args->min_p;
-    options.presence_penalty = args->presence;
-    options.frequency_penalty = args->frequency;
-    options.penalty_decay = args->penalty_decay;
-    options.seed = g->seed;
-    options.biases = biases;
-    options.bias_count = given;
-    for (uint32_t id = 0; id < (uint32_t)vocab; id++) {
-        size_t length;
-        rwkv7_tokenizer_bytes(tokenizer, id, &length);
-        if (length == 0 && (id != RWKV7_END_OF_TEXT || args->ignore_eos))
-            biases[options.bias_count++] = (struct rwkv7_token_bias){id, -INFINITY};
-    }
-    struct rwkv7_error err;
-    const enum rwkv7_status status = rwkv7_sampler_create(&options, vocab, tokenizer, &g->sampler, &err);
-    free(biases);
-    return status == RWKV7_OK ? DONE : report(&err);
-}
 
 static int write_text(const char *text, size_t length)
 {
@@ -87,14 +34,27 @@ static int write_text(const char *text, size_t length)
     return code == DONE ? out_flush() : code;
 }
 
-/* Draws, shows and evaluates tokens until there are enough of them, the text ends, or ^C. */
+static int remember(struct generation *g)
+{
+    struct rwkv7_error err;
+    rwkv7_note_clear(&g->memory);
+    return rwkv7_sampler_remember(g->sampler, &g->memory, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+/*
+ * Draws, shows and evaluates tokens until there are enough of them, the text ends, or ^C. The draw that ends the text is not
+ * remembered: who goes on from there draws it again.
+ */
 static int generate(struct generation *g)
 {
     const struct rwkv7_tokenizer *const tokenizer = g->engine->tokenizer;
     const bool has_end = rwkv7_tokenizer_has_end_of_text(tokenizer);
     struct rwkv7_error err;
 
-    while (g->tokens != g->args->tokens && !interrupted) {
+    const bool keeps = g->args->state_out != NULL;
+    int code = keeps ? remember(g) : DONE;
+
+    while (code == DONE && g->tokens != g->args->tokens && !interrupted) {
         uint32_t id;
         const char *text;
         size_t length;
@@ -104,19 +64,22 @@ static int generate(struct generation *g)
         if (has_end && id == RWKV7_END_OF_TEXT)
             break;
         g->tokens++;
+        code = keeps ? remember(g) : DONE;
+        if (code != DONE)
+            break;
         const uint8_t *const bytes = rwkv7_tokenizer_bytes(tokenizer, id, &length);
         if (rwkv7_stream_push(g->stream, bytes, length, &text, &length, &stop, &err) != RWKV7_OK)
             return report(&err);
-        const int code = write_text(text, length);
-        if (code != DONE)
-            return code;
-        if (stop >= 0 || g->tokens == g->args->tokens)
-            break;
+        code = write_text(text, length);
+        if (code != DONE || ((stop >= 0 || g->tokens == g->args->tokens) && !keeps))
+            break; /* what follows from the last token is of no interest */
         if (rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, &err) != RWKV7_OK)
             return report(&err);
         g->evaluated++;
+        if (stop >= 0)
+            break;
     }
-    return DONE;
+    return code;
 }
 
 /* What the stream still holds: the text has ended, so it cannot become a stop string or a character any more. */
@@ -127,16 +90,17 @@ static int write_rest(struct generation *g)
     size_t length;
     if (rwkv7_stream_finish(g->stream, &text, &length, &err) != RWKV7_OK)
         return report(&err);
-    const int code = write_text(text, length);
-    out_end_line();
-    return code;
+    return write_text(text, length);
 }
 
 static void print_start(const struct generation *g)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
-    fprintf(stderr, "model %s (%s, %s); vocabulary %s; kernels %s, threads %d\n", info->path, info->container,
-            info->naming, g->engine->vocab_name, rwkv7_runtime_cpu(g->engine->runtime),
+    fprintf(stderr, "model ");
+    print_plain(stderr, info->path);
+    fprintf(stderr, " (%s, %s); vocabulary ", info->container, info->naming);
+    print_plain(stderr, g->engine->vocab_name);
+    fprintf(stderr, "; kernels %s, threads %d\n", rwkv7_runtime_cpu(g->engine->runtime),
             rwkv7_runtime_threads(g->engine->runtime));
 }
 
@@ -149,8 +113,10 @@ static void print_summary(const struct generation *g)
     char memory[16];
 
     fprintf(stderr, "%sprompt %llu tokens", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens);
-    if (g->prompt.tokens > 0)
-        fprintf(stderr, ", %.1f tok/s", (double)g->prompt.tokens / g->prompt.seconds);
+    if (g->prompt.cached > 0)
+        fprintf(stderr, " (%llu known)", (unsigned long long)g->prompt.cached);
+    if (g->prompt.tokens > g->prompt.cached)
+        fprintf(stderr, ", %.1f tok/s", (double)(g->prompt.tokens - g->prompt.cached) / g->prompt.seconds);
     if (g->args->tokens != 0)
         fprintf(stderr, "; generated %lld tokens", g->tokens);
     if (g->evaluated > 0 && g->seconds > 0)
@@ -162,20 +128,82 @@ static void print_summary(const struct generation *g)
     fprintf(stderr, "%s\n", dim ? "\033[0m" : "");
 }
 
+static size_t logits_bytes(const struct generation *g)
+{
+    return (size_t)rwkv7_model_info(g->engine->model)->shape.vocab * sizeof *g->logits;
+}
+
 static int prepare(struct generation *g)
 {
     const struct args *const args = g->args;
     struct rwkv7_error err;
     g->seed = args->seed_given ? args->seed : random_seed();
-    const int code = create_sampler(g);
+    const int code = sampling_create(args, g->engine, g->seed, &g->sampler);
     if (code != DONE)
         return code;
     if (rwkv7_stream_create(args->stops.at, args->stops.count, &g->stream, &err) != RWKV7_OK)
         return report(&err);
     if (rwkv7_session_create(g->engine->model, &g->session, &err) != RWKV7_OK)
         return report(&err);
-    g->logits = malloc((size_t)rwkv7_model_info(g->engine->model)->shape.vocab * sizeof *g->logits);
+    g->logits = malloc(logits_bytes(g));
     return g->logits ? DONE : complain(FAILED, "out of memory for the logits");
+}
+
+/* The text that was left goes on where it stood: `kept` comes from the state file. */
+static int go_on(struct generation *g, const struct saved *kept)
+{
+    const struct rwkv7_note *const logits = &kept->piece[SAVED_LOGITS], *const held = &kept->piece[SAVED_HELD],
+                                   *const memory = &kept->piece[SAVED_SAMPLER];
+    struct rwkv7_error err;
+    const char *text;
+    size_t length;
+    int stop;
+
+    if (logits->size != logits_bytes(g))
+        return DONE;
+    memcpy(g->logits, logits->data, logits->size);
+    g->has_logits = true;
+    if (memory->size >= sizeof g->seed) { /* it begins with the generator, whose state is a seed */
+        if (g->args->seed_given)
+            memcpy(memory->data, &g->seed, sizeof g->seed);
+        else
+            memcpy(&g->seed, memory->data, sizeof g->seed);
+        if (rwkv7_sampler_recall(g->sampler, memory, &err) != RWKV7_OK)
+            return report(&err);
+    }
+    if (rwkv7_stream_push(g->stream, held->data, held->size, &text, &length, &stop, &err) != RWKV7_OK)
+        return report(&err);
+    return write_text(text, length); /* nothing, unless the stop strings are others now */
+}
+
+static int read_prompt(struct generation *g)
+{
+    const struct args *const args = g->args;
+    struct saved kept = {0};
+    const bool wanted = args->tokens != 0 || args->state_out;
+    int code = args->state_in ? saved_load(&kept, g->session, args->state_in) : DONE;
+    if (code == DONE)
+        code = prompt_feed(args, g->engine, g->session, wanted ? g->logits : NULL, &g->prompt);
+    if (code == DONE && g->prompt.tokens > 0)
+        g->has_logits = wanted;
+    else if (code == DONE && !interrupted)
+        code = go_on(g, &kept);
+    saved_free(&kept);
+    if (code == DONE && !interrupted && args->tokens != 0 && !g->has_logits)
+        code = complain_usage(args->command, "the prompt is empty: nothing to continue");
+    return code;
+}
+
+/* Keeps what it takes to go on, instead of the last bytes being shown. */
+static int keep_state(struct generation *g)
+{
+    struct saved kept = {.piece = {[SAVED_SAMPLER] = g->memory}};
+    size_t held;
+    if (g->has_logits)
+        kept.piece[SAVED_LOGITS] = (struct rwkv7_note){g->logits, logits_bytes(g)};
+    const uint8_t *const bytes = rwkv7_stream_held(g->stream, &held);
+    kept.piece[SAVED_HELD] = (struct rwkv7_note){(void *)(uintptr_t)bytes, held};
+    return saved_store(&kept, g->session, g->args->state_out);
 }
 
 static int run_generation(struct generation *g)
@@ -189,16 +217,22 @@ static int run_generation(struct generation *g)
         print_start(g);
     if (args->echo && isatty(STDOUT_FILENO))
         progress_disable(); /* the prompt is shown while it is read */
-    code = prompt_feed(args, g->engine->tokenizer, g->session, args->tokens != 0 ? g->logits : NULL, &g->prompt);
+    code = read_prompt(g);
     if (code != DONE)
         return code;
+    const bool complete = !interrupted;
     const double begin = seconds();
     code = generate(g);
     g->seconds = seconds() - begin;
-    if (code == DONE)
+    if (code == DONE && args->state_out && complete)
+        code = keep_state(g);
+    else if (code == DONE)
         code = write_rest(g);
+    out_end_line();
     if (code != DONE)
         return code;
+    if (args->state_out && !complete)
+        complain(DONE, "interrupted in the prompt: no state is kept");
     if (!args->quiet)
         print_summary(g);
     return interrupted ? INTERRUPTED : DONE;
@@ -208,6 +242,8 @@ int run_command(const struct args *args)
 {
     struct engine engine = {0};
     struct generation g = {.args = args, .engine = &engine};
+    if (args->state_in && args->prompt_cache)
+        return complain_usage(args->command, "--state-in and --prompt-cache exclude each other");
     if (args->quiet)
         progress_disable();
     int code = engine_open_runtime(&engine, args, args->threads);
@@ -218,6 +254,7 @@ int run_command(const struct args *args)
     if (code == DONE)
         code = run_generation(&g);
     free(g.logits);
+    rwkv7_note_clear(&g.memory);
     rwkv7_session_close(g.session);
     rwkv7_stream_close(g.stream);
     rwkv7_sampler_close(g.sampler);

@@ -1,0 +1,232 @@
+/* cache.c - see cache.h. */
+#include "cli/cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    NAME_ROOM = 64,
+    GAP = 64,         /* tokens: reading so few again costs less than keeping one more state */
+    GRID = 256,       /* tokens: the finest of the doubling distances */
+    ABANDONED = 3600, /* seconds after which an unfinished entry has no writer any more */
+};
+
+struct entry {
+    char name[NAME_ROOM];
+    uint64_t hash, tokens;
+    uint64_t size;
+    time_t used;
+};
+
+struct entries {
+    struct entry *at;
+    size_t count, room;
+};
+
+int cache_open(struct cache *c, const struct args *args, const struct rwkv7_model *model)
+{
+    c->folder = args->prompt_cache;
+    c->limit = (uint64_t)args->prompt_cache_size * 1000000;
+    c->start = rwkv7_model_fingerprint(model) + (uint64_t)args->math;
+    /* A state tells what was read: others should not see it. */
+    if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
+        return complain(FAILED, "cannot make %s for the prompt cache: %s", c->folder, strerror(errno));
+    if (access(c->folder, R_OK | W_OK | X_OK) != 0)
+        return complain(FAILED, "cannot use %s for the prompt cache: %s", c->folder, strerror(errno));
+    return DONE;
+}
+
+/* One more token; the multiplier is that of MurmurHash3's finalizer. */
+static uint64_t hash_token(uint64_t hash, uint32_t id)
+{
+    hash = (hash ^ id) * 0xff51afd7ed558ccdu;
+    return hash ^ hash >> 32;
+}
+
+static void path_of(const struct cache *c, const char *name, char path[PATH_ROOM])
+{
+    snprintf(path, PATH_ROOM, "%s/%s", c->folder, name);
+}
+
+/* Parses "HASH-TOKENS.state"; *rest is what follows. False for a file that is none of ours. */
+static bool parse_name(const char *name, struct entry *e, const char **rest)
+{
+    int n = 0;
+    if (strlen(name) >= NAME_ROOM || strspn(name, "0123456789abcdef") != 16 ||
+        sscanf(name, "%16" SCNx64 "-%19" SCNu64 ".state%n", &e->hash, &e->tokens, &n) != 2 || n == 0)
+        return false;
+    snprintf(e->name, sizeof e->name, "%s", name);
+    *rest = name + n;
+    return true;
+}
+
+static bool add(struct entries *list, const struct entry *e)
+{
+    if (list->count == list->room) {
+        const size_t room = list->room ? 2 * list->room : 64;
+        struct entry *const grown = realloc(list->at, room * sizeof *grown);
+        if (!grown)
+            return false;
+        list->at = grown;
+        list->room = room;
+    }
+    list->at[list->count++] = *e;
+    return true;
+}
+
+/* All entries; removes what writers that were killed have left. */
+static void list_entries(const struct cache *c, struct entries *list)
+{
+    DIR *const folder = opendir(c->folder);
+    const struct dirent *file;
+    while (folder && (file = readdir(folder))) {
+        struct entry e;
+        struct stat st;
+        const char *rest;
+        char path[PATH_ROOM];
+        if (!parse_name(file->d_name, &e, &rest))
+            continue;
+        path_of(c, file->d_name, path);
+        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+            continue;
+        e.size = (uint64_t)st.st_size;
+        e.used = st.st_mtime;
+        if (*rest) {
+            if (time(NULL) - e.used > ABANDONED)
+                unlink(path);
+        } else if (!add(list, &e)) {
+            break;
+        }
+    }
+    if (folder)
+        closedir(folder);
+}
+
+static int by_tokens(const void *a, const void *b)
+{
+    const struct entry *const x = a, *const y = b;
+    return (x->tokens > y->tokens) - (x->tokens < y->tokens);
+}
+
+static int by_use(const void *a, const void *b)
+{
+    const struct entry *const x = a, *const y = b;
+    return (x->used > y->used) - (x->used < y->used);
+}
+
+/* Loads an entry if it is what its name says. */
+static bool take(const struct cache *c, const struct entry *e, struct rwkv7_session *s, const uint32_t *ids)
+{
+    char path[PATH_ROOM];
+    struct rwkv7_note note;
+    struct rwkv7_error err;
+    path_of(c, e->name, path);
+    const enum rwkv7_status status = rwkv7_session_load(s, path, &note, &err);
+    if (status == RWKV7_ERR_STATE) {
+        complain(DONE, "prompt cache: %s; the entry is removed", err.message);
+        unlink(path);
+    } else if (status != RWKV7_OK && access(path, F_OK) == 0) {
+        complain(DONE, "prompt cache: %s; the entry is not used", err.message);
+    }
+    if (status != RWKV7_OK)
+        return false;
+    const bool same = note.size == e->tokens * sizeof *ids && memcmp(note.data, ids, note.size) == 0;
+    rwkv7_note_clear(&note);
+    if (!same) {
+        rwkv7_session_reset(s);
+        return false;
+    }
+    utimensat(AT_FDCWD, path, NULL, 0); /* used now */
+    return true;
+}
+
+size_t cache_find(const struct cache *c, struct rwkv7_session *s, const uint32_t *ids, size_t count)
+{
+    struct entries list = {0};
+    size_t read = 0, matches = 0, found = 0;
+    uint64_t hash = c->start;
+
+    list_entries(c, &list);
+    if (list.count > 0)
+        qsort(list.at, list.count, sizeof *list.at, by_tokens);
+    for (size_t i = 0; i < list.count && list.at[i].tokens < count; i++) {
+        while (read < list.at[i].tokens)
+            hash = hash_token(hash, ids[read++]);
+        if (list.at[i].hash == hash)
+            list.at[matches++] = list.at[i];
+    }
+    while (matches > 0 && found == 0)
+        if (take(c, &list.at[--matches], s, ids))
+            found = (size_t)list.at[matches].tokens;
+    free(list.at);
+    return found;
+}
+
+void cache_keep(const struct cache *c, const struct rwkv7_session *s, const uint32_t *ids, size_t count)
+{
+    char name[NAME_ROOM], path[PATH_ROOM];
+    uint64_t hash = c->start;
+    struct rwkv7_error err;
+    for (size_t i = 0; i < count; i++)
+        hash = hash_token(hash, ids[i]);
+    snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
+    path_of(c, name, path);
+    const struct rwkv7_note note = {(void *)(uintptr_t)ids, count * sizeof *ids};
+    if (rwkv7_session_save(s, path, &note, &err) != RWKV7_OK)
+        complain(DONE, "prompt cache: %s", err.message);
+}
+
+void cache_trim(const struct cache *c)
+{
+    struct entries list = {0};
+    uint64_t total = 0;
+    list_entries(c, &list);
+    if (list.count > 0)
+        qsort(list.at, list.count, sizeof *list.at, by_use);
+    for (size_t i = 0; i < list.count; i++)
+        total += list.at[i].size;
+    for (size_t i = 0; i < list.count && total > c->limit; i++) {
+        char path[PATH_ROOM];
+        path_of(c, list.at[i].name, path);
+        unlink(path);
+        total -= list.at[i].size;
+    }
+    free(list.at);
+}
+
+/* Puts a place into the plan, unless it is out of bounds or close to another one. */
+static void consider(size_t place, size_t found, size_t *plan, size_t *n, size_t room)
+{
+    if (place < found + GAP || *n == room)
+        return;
+    size_t at = 0;
+    while (at < *n && plan[at] <= place)
+        at++;
+    if ((at > 0 && place - plan[at - 1] < GAP) || (at < *n && plan[at] - place < GAP))
+        return;
+    memmove(plan + at + 1, plan + at, (*n - at) * sizeof *plan);
+    plan[at] = place;
+    ++*n;
+}
+
+size_t cache_plan(size_t found, size_t count, const size_t *marks, size_t mark_count, size_t *plan, size_t room)
+{
+    size_t n = 0;
+    if (count == 0)
+        return 0;
+    for (size_t i = 0; i < mark_count; i++)
+        if (marks[i] < count)
+            consider(marks[i], found, plan, &n, room);
+    consider(count - 1, found, plan, &n, room);
+    for (size_t grid = GRID; 2 * grid < count; grid *= 2)
+        consider((count - 1 - grid) / grid * grid, found, plan, &n, room);
+    return n;
+}

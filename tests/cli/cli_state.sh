@@ -1,0 +1,261 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# States that are kept: texts that go on as if they had never been left, and prompts that are not read twice.
+
+model=$models/bf16_n64.safetensors
+vocab=$tests/syllables.vocab.txt
+story() {
+    run rwkv7 run -q --model "$model" --vocab "$vocab" "$@"
+}
+# joined N OPTIONS: a run of N tokens and one that goes on to 24 give the text of one run
+joined() {
+    first=$1
+    shift
+    story -n 24 --seed 9 "$@" hello
+    cp "$work/out" whole
+    story -n "$first" --seed 9 "$@" --state-out state hello
+    exits 0
+    cp "$work/out" parts
+    story -n $((24 - first)) "$@" --state-in state
+    exits 0
+    cat "$work/out" >>parts
+    ok "the same text in two parts, the first of $first tokens, with $*" cmp -s parts whole
+}
+for first in 0 1 7 23 24; do
+    joined $first --temp 0
+    joined $first
+    joined $first --temp 1 --top-p 1 --presence 2 --frequency 1
+done
+joined 11 --type q8 --temp 0
+joined 11 -t 3
+
+# The border may lie inside a character or a stop string.
+bytes() {
+    run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --seed 1 "$@"
+}
+bytes -n 200 hello
+cp "$work/out" whole
+for first in 20 21 22 23 24 25 26 27 28 29; do
+    bytes -n $first --state-out state hello
+    cp "$work/out" parts
+    run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" -n $((200 - first)) --state-in state
+    cat "$work/out" >>parts
+    ok "the same bytes, $first tokens first" cmp -s parts whole
+done
+story --temp 0 -n 16 hello
+stop=$(cut -c 8-13 "$work/out") # several tokens
+story --temp 0 -n 16 --stop "$stop" hello
+cp "$work/out" whole
+for first in 1 2 3 4 5 6 7; do
+    story --temp 0 -n $first --stop "$stop" --state-out state hello
+    cp "$work/out" parts
+    if ! cmp -s parts whole; then
+        story --temp 0 -n 16 --stop "$stop" --state-in state
+        cat "$work/out" >>parts
+    fi
+    ok "the same end, $first tokens first" cmp -s parts whole
+done
+
+# In many steps, into the same file; and ^C is a border like any other.
+story -n 3 --temp 0 --state-out state hello
+cp "$work/out" parts
+for step in 1 2 3 4 5 6 7; do
+    story -n 3 --temp 0 --state-in state --state-out state
+    cat "$work/out" >>parts
+done
+story -n 24 --temp 0 hello
+ok 'the same text in eight parts' cmp -s parts "$work/out"
+: >"$work/out"
+{
+    tries=0
+    while [ ! -s "$work/out" ] && [ $tries -lt 300 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -INT "$(cat pid)"
+} &
+run sh -c 'echo $$ >pid; exec rwkv7 run -q -n -1 --ignore-eos --temp 0 --state-out state "$@"' sh --model "$model" \
+    --vocab "$vocab" hello
+exits 130
+wait
+cp "$work/out" parts
+story --temp 0 --ignore-eos -n 30 --state-in state
+cat "$work/out" >>parts
+size=$(wc -c <parts)
+story --temp 0 --ignore-eos -n $((size + 1)) hello # a token has at least one byte
+head -c "$size" "$work/out" >whole
+ok 'the text before ^C and behind it' cmp -s parts whole
+
+# A prompt behind a state is more of the same document, without another separator in front.
+story -n 0 --state-out state 'one '
+exits 0
+text ''
+story --temp 0 -n 16 --state-in state 'more'
+cp "$work/out" parts
+story --temp 0 -n 16 'one more'
+ok 'prompts in two parts' cmp -s parts "$work/out"
+story -n 0 --no-bos --state-out state
+exits 0
+story -n 1 --state-in state
+exits 2
+err_has 'the prompt is empty'
+
+# Files that are refused, each with its reason; nothing is generated.
+refused() { # refused FILE PATTERN
+    story --state-in "$1" -n 3 hello
+    exits 3
+    text ''
+    err_has "^rwkv7: $1: .*$2"
+}
+story -n 3 --state-out state hello
+head -c 1000 state >torn
+refused torn 'torn'
+{
+    head -c 9000 state
+    printf X
+    tail -c +9002 state
+} >damaged
+refused damaged 'damaged'
+printf hello >foreign
+refused foreign 'not an rwkv7 state file'
+run rwkv7 run -q -n 3 --state-out other hello
+if [ "$code" -eq 0 ]; then
+    refused other 'a state of (a model with|other weights)'
+else
+    skip 'no model is built in'
+fi
+run rwkv7 run -q --model "${model%.safetensors}_st.safetensors" --vocab "$vocab" --state-in state -n 3 hello
+exits 0 # the same weights, stored another way
+story -n 3 --type q8 --state-in state hello
+exits 3
+err_has 'other weights'
+story -n 3 --sparse on --state-in state hello
+exits 0
+story --state-in missing hello
+exits 1
+err_has '^rwkv7: missing: '
+story -n 3 --state-out no/such/folder hello
+exits 1
+err_has '^rwkv7: no/such/folder: '
+story --state-in state --prompt-cache cache hello
+exits 2
+err_has 'exclude each other'
+
+# The prompt cache: the same text, and what is known is not read again.
+syllables() { # syllables SEED COUNT
+    awk -v seed="$1" -v count="$2" 'BEGIN {
+        split("ja re mi fo lu na so ve ga qa ", s, " ")
+        srand(seed)
+        for (i = 0; i < count; i++) printf "%s%s", s[int(rand() * 9) + 1], rand() < 0.3 ? " " : ""
+    }'
+}
+cached() {
+    run rwkv7 run --temp 0 -n 12 --model "$model" --vocab "$vocab" --prompt-cache cache "$@"
+    exits 0
+}
+same_text() {
+    cp "$work/out" got
+    run rwkv7 run -q --temp 0 -n 12 --model "$model" --vocab "$vocab" "$@"
+    ok 'the same text as without the cache' cmp -s got "$work/out"
+}
+known() {
+    sed -n 's/^prompt [0-9]* tokens (\([0-9]*\) known).*/\1/p' "$work/err"
+}
+total() {
+    sed -n 's/^prompt \([0-9]*\) tokens.*/\1/p' "$work/err"
+}
+syllables 1 3000 >long.txt
+cached -f long.txt
+ok 'nothing is known at first' [ -z "$(known)" ]
+tokens=$(total)
+same_text -f long.txt
+cached -f long.txt
+ok 'all but one is known' [ "$(known)" -eq $((tokens - 1)) ]
+same_text -f long.txt
+cached -f long.txt ' mo'
+ok 'the beginning is known' [ "$(known)" -eq $((tokens - 1)) ]
+same_text -f long.txt ' mo'
+question=$(syllables 2 200)
+cached -f long.txt "$question"
+same_text -f long.txt "$question"
+question=$(syllables 3 200)
+cached -f long.txt "$question"
+ok 'the file is known, the question is not' [ "$(known)" -ge $((tokens - 2)) ]
+same_text -f long.txt "$question"
+{
+    head -c 4000 long.txt
+    syllables 4 900
+} >fork.txt
+cached -f fork.txt
+ok 'a part of it is known' [ "$(known)" -gt 256 ]
+same_text -f fork.txt
+cached hello # too short to be kept
+ok 'nothing is known of a short prompt' [ -z "$(known)" ]
+cached --type q8 -f long.txt
+ok 'nothing is known for other weights' [ -z "$(known)" ]
+cached --math blas -f long.txt
+ok 'nothing is known for other math' [ -z "$(known)" ]
+cached -t 1 -f long.txt
+ok 'but for any number of threads' [ "$(known)" -eq $((tokens - 1)) ]
+
+# Broken entries: a word, no harm, and they are gone. Other files are left alone.
+for entry in cache/*.state; do
+    head -c 5000 "$entry" >first
+    cat first >"$entry"
+done
+: >cache/notes.txt
+: >cache/0123456789abcdef-12.state.tmpAbCdEf
+touch -t 202001010000 cache/0123456789abcdef-12.state.tmpAbCdEf
+: >cache/0123456789abcdef-13.state.tmpAbCdEf
+cached -f long.txt
+ok 'a broken entry is no use' [ -z "$(known)" ]
+err_has '^rwkv7: prompt cache: cache/.*torn; the entry is removed$'
+same_text -f long.txt
+cached -f long.txt
+ok 'it was replaced' [ "$(known)" -eq $((tokens - 1)) ]
+ok 'a file of somebody else' [ -e cache/notes.txt ]
+ok 'what a writer left' [ ! -e cache/0123456789abcdef-12.state.tmpAbCdEf ]
+ok 'what a writer still writes' [ -e cache/0123456789abcdef-13.state.tmpAbCdEf ]
+
+# The limit: what was not used for the longest time goes first.
+rm -rf cache
+syllables 5 1000 >one.txt
+syllables 6 1000 >two.txt
+syllables 7 1000 >three.txt
+cached -f one.txt
+touch -t 202001010000 cache/*
+cached -f two.txt
+cached -f one.txt # used again
+touch -t 202101010000 cache/*
+ok 'one is known' [ -n "$(known)" ]
+cached -f one.txt
+limit=$(($(cat cache/* | wc -c) / 1000000 + 1))
+cached -f three.txt --prompt-cache-size $limit
+cached --prompt-cache-size 0 -f fork.txt
+ok 'no room, no entries' [ -z "$(ls cache)" ]
+same_text -f fork.txt
+
+# Several processes at once, on the same and on other prompts, with room for only some.
+rm -rf cache
+for i in 1 2 3 4 5 6 7 8; do
+    syllables $((i % 3)) 1500 >"prompt$i.txt"
+    rwkv7 run -q --temp 0 -n 12 --model "$model" --vocab "$vocab" -f "prompt$i.txt" >"want$i" </dev/null
+done
+for round in 1 2 3; do
+    for i in 1 2 3 4 5 6 7 8; do
+        rwkv7 run -q --temp 0 -n 12 --model "$model" --vocab "$vocab" -f "prompt$i.txt" --prompt-cache cache \
+            --prompt-cache-size $((round - 1)) >"got$i" 2>"err$i" </dev/null &
+    done
+    wait
+    last="round $round of eight processes"
+    for i in 1 2 3 4 5 6 7 8; do
+        ok "the same text, process $i" cmp -s "got$i" "want$i"
+        ok "no complaint, process $i" [ ! -s "err$i" ]
+    done
+done
+for entry in cache/*.tmp*; do
+    ok 'nothing unfinished' [ ! -e "$entry" ]
+done
+
+run rwkv7 run --prompt-cache cache/notes/deep --model "$model" --vocab "$vocab" hello
+exits 1
+err_has '^rwkv7: cannot make cache/notes/deep for the prompt cache'
