@@ -1,21 +1,22 @@
 """Accuracy of an exported model on held-out prompts, in PyTorch; prints a Markdown table.
 
-    python3 evaluate.py MODEL.safetensors VOCAB.txt PROMPTS.jsonl [--device cpu] [--limit N]
+    python3 evaluate.py MODEL.safetensors VOCAB.txt PROMPTS.tsv [--device cpu] [--limit N]
 
-PROMPTS.jsonl comes from make_eval.py. An answer counts as right when every token of it, and the end of the document after it,
-is the arg max given the ones before: that is the same as greedy generation, in one pass.
+For use while training; scripts/eval_demo.sh asks the program itself. PROMPTS.tsv comes from make_eval.py. An answer counts as
+right when every token of it, and the end of the document after it, is the arg max given the ones before: that is the same as
+greedy generation, in one pass.
 """
 import argparse
 import collections
-import json
 
 import torch
 
 import checkpoint
+import make_eval
 import vocab
 from wkv import CHUNK
 
-TOKENS_AT_ONCE = 1 << 17
+TOKENS_AT_ONCE = 1 << 13
 
 
 def batches(records, tokenizer, budget):
@@ -88,11 +89,10 @@ def main():
     args = p.parse_args()
     seen = collections.Counter()
     records = []
-    with open(args.prompts) as f:
-        for record in map(json.loads, f):
-            seen[record["task"], record["times"]] += 1
-            if not args.limit or seen[record["task"], record["times"]] <= args.limit:
-                records.append(record)
+    for record in make_eval.read(args.prompts):
+        seen[record["task"], record["times"]] += 1
+        if not args.limit or seen[record["task"], record["times"]] <= args.limit:
+            records.append(record)
     tokenizer = vocab.Tokenizer(vocab.read(args.vocab))
     print(markdown(measure(checkpoint.load(args.model), tokenizer, records, args.device)))
 

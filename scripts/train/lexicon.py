@@ -24,7 +24,8 @@ COLOURS = "red blue green yellow white black brown gray golden silver".split()
 NOUNS = ("tree river cloud bread cheese table chair window door bridge road hill lake ship train wheel paper flower leaf snow "
          "rain wind fire salt sugar milk honey soup cake pear plum nut corn wool silk iron glass sand star moon sun wave boat "
          "bell wall roof gate path field pond nest seed root coat shoe glove belt button needle thread fork plate pot pan jar "
-         "barrel ladder bucket broom saw nail drawer shelf bench pillow carpet curtain garden violin trumpet piano dance song").split()
+         "barrel ladder bucket broom saw nail drawer shelf bench pillow carpet curtain garden violin trumpet piano dance "
+         "song").split()
 
 # Second halves and first halves of invented names such as "Bako"; each is one piece of the vocabulary.
 SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]

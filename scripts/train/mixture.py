@@ -17,8 +17,9 @@ from wkv import CHUNK
 TASKS = list(tasks.GENERATORS) + ["far", "story"]
 DEFAULT = "recall:3,far:0.7,cups:3,parity:1.5,perm:2,story:4"
 FIRST_LEVELS = {name: 0.08 for name in TASKS}
-STORY_EVENTS = 24
+STORY_EVENTS = 18
 FAR_PAIRS, FAR_EVENTS = 24, 12
+NUMBERS = 0.1                   # part of the lists whose values are numbers of two digits, that is two tokens
 
 
 def parse(text):
@@ -34,20 +35,22 @@ def raise_levels(levels, accuracy, enough):
 
 
 def _size(rng, longest, level):
-    """A size up to `level` of the longest: mostly uniform, often the largest allowed."""
+    """A size up to `level` of the longest: one of four the largest allowed, two in its upper half, one any."""
     limit = max(2, round(longest * level))
-    return limit if rng.random() < 0.25 else rng.randint(1, limit)
+    return rng.choice((limit, rng.randint(limit // 2, limit), rng.randint(limit // 2, limit), rng.randint(1, limit)))
 
 
 def draw(rng, name, level):
     """One document of task `name` at this level."""
     if name == "story":
-        return stories.story(rng, max(2, _size(rng, STORY_EVENTS, level)), questions=rng.choice((0, 3, 6, 8)))
+        return stories.story(rng, max(2, _size(rng, STORY_EVENTS, level)), questions=rng.choice((0, 8, 12, 12)))
     if name == "far":
         return tasks.recall(rng, _size(rng, FAR_PAIRS, level), filler=stories.filler(rng, rng.randint(1, FAR_EVENTS)))
     size = _size(rng, tasks.LONGEST[name], level)
     if name == "perm":
-        return tasks.permutations(rng, size, moves=rng.choice((2, 2, 3, 5)))
+        return tasks.permutations(rng, size, moves=rng.choice((2, 3, 5, 5, 5, 5)))
+    if name == "recall":
+        return tasks.recall(rng, size, numbers=rng.random() < NUMBERS)
     return tasks.GENERATORS[name](rng, size)
 
 

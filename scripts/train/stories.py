@@ -11,15 +11,18 @@ OPENINGS = ("One morning", "One day", "Early in the morning", "On a cold day", "
             "On a rainy day", "Once upon a time", "It was a quiet day and", "It was snowing and", "The sun was shining and")
 FEELINGS = ("happy", "tired", "hungry", "sad", "proud", "curious", "brave", "sleepy", "excited", "worried")
 WEATHER = ("It began to rain.", "The wind was blowing.", "The sun came out.", "It was very quiet.", "A bell rang far away.",
-           "The birds were singing.", "It was getting dark.", "Snow fell slowly.", "The air smelled of bread.", "Somebody laughed outside.")
+           "The birds were singing.", "It was getting dark.", "Snow fell slowly.", "The air smelled of bread.",
+           "Somebody laughed outside.")
 SAYINGS = ("What a day", "I have an idea", "I am so glad", "This is strange", "We should hurry", "I like it here",
-           "Do not worry", "Tomorrow will be better", "I am looking for something", "Let us rest a little")
+           "Do not worry", "Tomorrow will be better", "I am looking for something", "Let us rest a little",
+           "We should hurry home before dark")
 GO = ("went to", "walked to", "ran to", "hurried to", "went back to")
 TAKE = ("picked up", "took", "found", "grabbed")
 DROP = ("put down", "left", "dropped")
 GIVE = ("gave {o} to {b}", "handed {o} to {b}", "passed {o} to {b}")
-ENDINGS = ("Then everybody went to sleep.", "It had been a good day.", "And that was the end of the day.", "They all laughed together.",
-           "In the end everybody was happy.", "Nobody ever forgot that day.", "After that they went home.")
+ENDINGS = ("Then everybody went to sleep.", "It had been a good day.", "And that was the end of the day.",
+           "They all laughed together.", "In the end everybody was happy.", "Nobody ever forgot that day.",
+           "After that they went home.")
 
 
 class World:
@@ -42,7 +45,6 @@ class World:
         self.pet = self.owner = None
         if rng.random() < 0.35:
             self.pet, self.owner = rng.choice(ANIMALS), rng.choice(self.people)
-        self.history = {}           # person -> places visited before the present one
         self.last = None            # who acted last, for pronouns
 
     def the(self, kind):
@@ -104,12 +106,9 @@ def _event(world):
         if company:
             other = rng.choice(others)
             world.last = None
-            for mover in (name, other):
-                world.history.setdefault(mover, []).append(world.at[mover])
-                world.at[mover] = target
+            world.at[name] = world.at[other] = target
             return "%s and %s %s %s together." % (name, other, rng.choice(GO[:3]), PLACES[target])
         subject = world.subject(name)
-        world.history.setdefault(name, []).append(place)
         world.at[name] = target
         tail = ""
         if held and rng.random() < 0.25:
@@ -154,8 +153,6 @@ def _questions(world):
     out = []
     for name in world.people:
         out.append(("Where is %s?" % name, _place(world.at[name])))
-        if world.history.get(name):
-            out.append(("Where was %s before?" % name, _place(world.history[name][-1])))
         if world.held(name) and len(world.held(name)) == 1:
             out.append(("What does %s have?" % name, world.the(world.held(name)[0])))
         if not world.held(name):

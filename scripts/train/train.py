@@ -33,8 +33,10 @@ def options(argv=None):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--out", required=True, help="folder for checkpoint, log and curve")
     p.add_argument("--vocab", required=True, help="vocabulary in the World format")
-    p.add_argument("--steps", type=int, required=True, help="where the learning rate ends")
-    p.add_argument("--cooldown", type=int, default=0, help="the last steps, over which the rate falls")
+    end = p.add_mutually_exclusive_group(required=True)
+    end.add_argument("--steps", type=int, help="end after this step")
+    end.add_argument("--until", type=float, help="end at this Unix time, for a machine whose speed wanders")
+    p.add_argument("--cooldown", type=float, default=1, help="the last steps, or with --until seconds, over which the rate falls")
     p.add_argument("--processes", type=int, default=os.cpu_count())
     p.add_argument("--rows", type=int, default=16, help="rows in a batch, over all processes")
     p.add_argument("--micro", type=int, default=4, help="rows that a process takes at a time")
@@ -77,11 +79,20 @@ def make_optimizer(model, args):
     return torch.optim.AdamW(plan, lr=args.rate, betas=(0.9, 0.99), eps=1e-15)
 
 
-def rate_at(step, args):
+def what_is_left(step, args):
+    """Steps, or with --until seconds, to the end; the same in all processes."""
+    if args.steps:
+        return args.steps - step
+    left = torch.tensor([args.until - time.time()], dtype=torch.float64)
+    if args.processes > 1:
+        distributed.broadcast(left, 0)
+    return left.item()
+
+
+def rate_at(step, left, args):
     """Linear warm-up, then constant, then a straight line down over the cooldown."""
-    left = (args.steps - step) / max(1, args.cooldown)
     rate = args.rate * min(1.0, (step + 1) / args.warmup)
-    return args.final_rate + (rate - args.final_rate) * min(1.0, max(0.0, left))
+    return args.final_rate + (rate - args.final_rate) * min(1.0, left / args.cooldown)
 
 
 class Tally:
@@ -101,7 +112,8 @@ class Tally:
         if processes > 1:
             distributed.all_reduce(self.sums)
         right, count, loss = self.sums[0], self.sums[1], self.sums[2, 0]
-        return float(loss) / (self.steps * processes), {n: round(float(right[i] / count[i]), 4) for i, n in enumerate(mixture.TASKS) if count[i] > 0}
+        accuracy = {n: round(float(right[i] / count[i]), 4) for i, n in enumerate(mixture.TASKS) if count[i] > 0}
+        return float(loss) / (self.steps * processes), accuracy
 
 
 def save(path, model, optimizer, step, tokens, levels, args):
@@ -195,25 +207,27 @@ def train(rank, args):
         step, tokens, levels = saved["step"], saved["tokens"], saved["levels"]
     levels.update(mixture.parse(args.levels))
     if rank == 0:
-        print("%d parameters, step %d of %d, %d tokens seen" % (sum(p.numel() for p in model.parameters()), step, args.steps, tokens))
+        print("%d parameters, step %d, %d tokens seen" % (sum(p.numel() for p in model.parameters()), step, tokens))
     tally, saved_at = Tally(), time.time()
     mark = (time.time(), tokens)
     mine = range(rank, args.rows, args.processes)
-    while step < args.steps:
+    left = what_is_left(step, args)
+    while left > 0:
         lost = wait_while_paused(args.pause_file)
         mark, saved_at = (mark[0] + lost, mark[1]), saved_at + lost
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(step, args) * group["scale"]
+            group["lr"] = rate_at(step, left, args) * group["scale"]
         update(model, optimizer, mixture.batch(tokenizer, args.seed, step, mine, args.length, levels, shares), args, tally)
         step += 1
         tokens += args.rows * args.length
-        if step % args.report_every == 0 or step == args.steps:
+        left = what_is_left(step, args)
+        if step % args.report_every == 0 or left <= 0:
             mean, accuracy = tally.report(args.processes)
             levels = mixture.raise_levels(levels, accuracy, args.enough)
             if rank == 0:
                 report(args, step, tokens, mean, accuracy, levels, (tokens - mark[1]) / (time.time() - mark[0]))
             tally, mark = Tally(), (time.time(), tokens)
-        if rank == 0 and (time.time() - saved_at > args.save_every or step == args.steps):
+        if rank == 0 and (time.time() - saved_at > args.save_every or left <= 0):
             save(path, model, optimizer, step, tokens, levels, args)
             draw_curve(args.out)
             saved_at = time.time()
@@ -222,7 +236,7 @@ def train(rank, args):
 def report(args, step, tokens, loss, accuracy, levels, speed):
     """A line for people and one for draw_curve."""
     tasks = " ".join("%s %.3f@%.2f" % (name, right, levels[name]) for name, right in accuracy.items())
-    print("step %d/%d  %.2fM tokens  %.0f tok/s  loss %.4f  %s" % (step, args.steps, tokens / 1e6, speed, loss, tasks), flush=True)
+    print("step %d  %.2fM tokens  %.0f tok/s  loss %.4f  %s" % (step, tokens / 1e6, speed, loss, tasks), flush=True)
     with open(os.path.join(args.out, "log.jsonl"), "a") as f:
         f.write(json.dumps({"step": step, "tokens": tokens, "loss": loss, "accuracy": accuracy, "levels": levels,
                             "tokens_per_second": round(speed)}) + "\n")
