@@ -190,6 +190,26 @@ RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t inde
 /* The published shape of that name ("0.1b", "0.4b", "1.5b", "2.9b", "7.2b"); false when there is none. */
 RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);
 
+/* ------------------------------------------------------------------------------------------------------- checkpoint */
+
+/* The tensors of a file that rwkv7_model_open would read, whether they make up a model or not. */
+struct rwkv7_checkpoint;
+
+struct rwkv7_tensor {
+    const char *name, *type; /* "blocks.0.att.x_r", "BF16"; live as long as the checkpoint */
+    int rank;                /* number of axes, 0 for a single number */
+    const uint64_t *shape;   /* [rank], outermost first */
+    uint64_t bytes;
+    bool belongs; /* an RWKV-7 (x070) model has a tensor of this name, in one of the spellings */
+};
+
+RWKV7_API enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out,
+                                                  struct rwkv7_error *err);
+RWKV7_API void rwkv7_checkpoint_close(struct rwkv7_checkpoint *c);
+RWKV7_API const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c); /* "PyTorch", as in model_info */
+/* Tensor `index` in the order of the names; false past the end. */
+RWKV7_API bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t index, struct rwkv7_tensor *out);
+
 /* ---------------------------------------------------------------------------------------------------------- session */
 
 struct rwkv7_session;

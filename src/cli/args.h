@@ -42,6 +42,7 @@ struct args {
     int sparse; /* enum rwkv7_sparse */
     int type;   /* 0: as stored, else 1 + enum rwkv7_type */
     bool json;
+    bool list; /* info */
 
     /* run */
     const char *prompt_file;

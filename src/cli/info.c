@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/common.h"
+#include "cli/listing.h"
 
 /* What is known of the vocabulary. */
 struct finding {
@@ -11,13 +12,6 @@ struct finding {
     uint32_t ids;
     const char *why; /* it was not found or does not fit */
 };
-
-/* Text of a file, without what a terminal would obey. */
-static void print_plain(const char *text)
-{
-    for (; *text; text++)
-        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
 
 static void print_text(const struct rwkv7_model *model, const struct finding *vocab)
 {
@@ -118,6 +112,8 @@ int info_command(const struct args *args)
 {
     struct engine engine = {0};
     struct rwkv7_error err;
+    if (args->list)
+        return list_tensors(args);
     int code = engine_open_runtime(&engine, args, 0);
     if (code == DONE)
         code = engine_open_model(&engine, args);
@@ -130,6 +126,8 @@ int info_command(const struct args *args)
             code = print_info_json(engine.model, &vocab);
         else
             print_text(engine.model, &vocab);
+    } else if (code == REJECTED && !args->json) {
+        list_strangers(args);
     }
     engine_close(&engine);
     return code;

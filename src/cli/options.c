@@ -124,6 +124,7 @@ const struct option option_table[] = {
     {"quiet", 'q', RUN | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
+    {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
     {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
 
     HEADING(NULL, 0),

@@ -98,7 +98,7 @@ extern const struct weight_spec layer_weights[], outer_weights[];
 extern const size_t layer_weight_count, outer_weight_count;
 int shape_axis(const struct rwkv7_shape *shape, char letter);
 
-enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF };
+enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF, NAMINGS };
 struct spelling {
     enum naming naming;
     bool factors_transposed; /* low-rank factors are stored [cols][rows]: the .pth orientation */

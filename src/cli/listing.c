@@ -1,0 +1,119 @@
+#include "cli/listing.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/common.h"
+
+void print_plain(const char *text)
+{
+    for (; *text; text++)
+        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
+static void print_shape(const struct rwkv7_tensor *t)
+{
+    putchar('[');
+    for (int i = 0; i < t->rank; i++)
+        printf("%s%" PRIu64, i ? "," : "", t->shape[i]);
+    putchar(']');
+}
+
+/* One line per tensor, aligned; `strangers`: only those that do not belong to a model, without a mark. */
+static void print_tensors(const struct rwkv7_checkpoint *c, bool strangers)
+{
+    struct rwkv7_tensor t;
+    size_t width = 0;
+    for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++)
+        width = strlen(t.name) > width ? strlen(t.name) : width;
+    for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++) {
+        if (strangers && t.belongs)
+            continue;
+        printf("%s", strangers || t.belongs ? "  " : "? ");
+        print_plain(t.name);
+        printf("%*s  %-4s ", (int)(width - strlen(t.name)), "", t.type);
+        print_shape(&t);
+        putchar('\n');
+    }
+}
+
+static void count_tensors(const struct rwkv7_checkpoint *c, uint64_t *all, uint64_t *strangers)
+{
+    struct rwkv7_tensor t;
+    *strangers = 0;
+    for (*all = 0; rwkv7_checkpoint_tensor(c, (size_t)*all, &t); ++*all)
+        *strangers += !t.belongs;
+}
+
+static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path)
+{
+    cJSON *const o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "path", path);
+    cJSON_AddStringToObject(o, "container", rwkv7_checkpoint_container(c));
+    cJSON *const list = cJSON_AddArrayToObject(o, "tensors");
+    struct rwkv7_tensor t;
+    for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++) {
+        cJSON *const tensor = cJSON_CreateObject();
+        cJSON_AddStringToObject(tensor, "name", t.name);
+        cJSON_AddStringToObject(tensor, "type", t.type);
+        cJSON *const shape = cJSON_AddArrayToObject(tensor, "shape");
+        for (int axis = 0; axis < t.rank; axis++)
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t.shape[axis]));
+        cJSON_AddNumberToObject(tensor, "bytes", (double)t.bytes);
+        cJSON_AddBoolToObject(tensor, "belongs", t.belongs);
+        cJSON_AddItemToArray(list, tensor);
+    }
+    return out_json(o);
+}
+
+/* The checkpoint and where it lies; NULL for one that is compiled in. */
+static enum rwkv7_status open_checkpoint(const struct args *args, char path[PATH_ROOM], struct rwkv7_checkpoint **out,
+                                         struct rwkv7_error *err)
+{
+    const enum rwkv7_status status = model_find(args, path, err);
+    *out = NULL;
+    return status == RWKV7_OK && *path ? rwkv7_checkpoint_open(path, out, err) : status;
+}
+
+int list_tensors(const struct args *args)
+{
+    struct rwkv7_checkpoint *c;
+    struct rwkv7_error err;
+    char path[PATH_ROOM];
+    uint64_t all, strangers;
+    int code = DONE;
+
+    if (open_checkpoint(args, path, &c, &err) != RWKV7_OK)
+        return report(&err);
+    if (!c)
+        return complain_usage(args->command, "--tensors: name a file; the model that is built in is none");
+    if (args->json) {
+        code = print_tensors_json(c, path);
+    } else {
+        count_tensors(c, &all, &strangers);
+        print_tensors(c, false);
+        printf("%" PRIu64 " tensors, %s", all, rwkv7_checkpoint_container(c));
+        if (strangers > 0)
+            printf("; %" PRIu64 ", marked with ?, do not belong to an RWKV-7 (x070) model", strangers);
+        putchar('\n');
+    }
+    rwkv7_checkpoint_close(c);
+    return code;
+}
+
+void list_strangers(const struct args *args)
+{
+    struct rwkv7_checkpoint *c;
+    char path[PATH_ROOM];
+    uint64_t all, strangers;
+
+    if (open_checkpoint(args, path, &c, NULL) != RWKV7_OK || !c)
+        return;
+    count_tensors(c, &all, &strangers);
+    printf("format      %s\n", rwkv7_checkpoint_container(c));
+    printf("tensors     %" PRIu64 ", of which %" PRIu64 " do not belong to an RWKV-7 (x070) model%s\n", all, strangers,
+           strangers > 0 ? ":" : "");
+    print_tensors(c, true);
+    rwkv7_checkpoint_close(c);
+}

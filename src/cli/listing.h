@@ -1,0 +1,15 @@
+/* listing.h - `rwkv7 info` of checkpoints that may be no model: their tensors. */
+#ifndef CLI_LISTING_H
+#define CLI_LISTING_H
+
+#include "cli/args.h"
+
+/* All tensors of the model that the arguments name, as text or JSON; an exit code. */
+int list_tensors(const struct args *args);
+/* After a model was refused: the tensors that no RWKV-7 model has. Silent if the file is not a checkpoint at all. */
+void list_strangers(const struct args *args);
+
+/* Text of a file, without what a terminal would obey. */
+void print_plain(const char *text);
+
+#endif
