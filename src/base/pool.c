@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -26,6 +27,11 @@ struct event {
     pthread_cond_t changed;
 };
 
+/* Chunks taken of the part that belongs to one thread in the current phase. */
+struct share {
+    _Alignas(64) atomic_int taken;
+};
+
 struct pool {
     int threads;
     int started; /* helpers running: threads - 1 once create has succeeded */
@@ -39,6 +45,7 @@ struct pool {
     struct event barrier; /* counts the barriers passed */
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_int taken; /* next unit of the current phase */
+    struct share *shares;          /* [threads] */
 };
 
 static void pause_cpu(void)
@@ -138,7 +145,8 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
     event_init(&pool->job);
     event_init(&pool->barrier);
     pool->handles = mem_alloc((size_t)threads, sizeof *pool->handles);
-    if (!pool->handles) {
+    pool->shares = mem_alloc((size_t)threads, sizeof *pool->shares);
+    if (!pool->handles || !pool->shares) {
         status = fail_memory(err, "the thread pool");
         goto fail;
     }
@@ -174,6 +182,7 @@ void pool_destroy(struct pool *pool)
     event_destroy(&pool->barrier);
     event_destroy(&pool->job);
     pthread_mutex_destroy(&pool->turn);
+    mem_free(pool->shares);
     mem_free(pool->handles);
     mem_free(pool);
 }
@@ -201,6 +210,8 @@ void pool_barrier(struct pool *pool)
     if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) == pool->threads - 1) {
         atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&pool->taken, 0, memory_order_relaxed);
+        for (int i = 0; i < pool->threads; i++)
+            atomic_store_explicit(&pool->shares[i].taken, 0, memory_order_relaxed);
         event_signal(&pool->barrier);
     } else {
         event_wait(&pool->barrier, seen, pool->spin);
@@ -216,4 +227,24 @@ bool pool_take(struct pool *pool, int total, int chunk, int *begin, int *end)
     *begin = at;
     *end = total - at < chunk ? total : at + chunk;
     return true;
+}
+
+bool pool_share(struct pool *pool, int rank, int total, int chunk, int *begin, int *end)
+{
+    const int chunks = (total + chunk - 1) / chunk, threads = pool->threads;
+    for (int i = 0; i < threads; i++) {
+        const int owner = rank + i < threads ? rank + i : rank + i - threads;
+        const int first = (int)((int64_t)chunks * owner / threads);
+        const int count = (int)((int64_t)chunks * (owner + 1) / threads) - first;
+        atomic_int *taken = &pool->shares[owner].taken;
+        if (atomic_load_explicit(taken, memory_order_relaxed) >= count)
+            continue;
+        const int at = atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
+        if (at < count) {
+            *begin = (first + at) * chunk;
+            *end = total - *begin < chunk ? total : *begin + chunk;
+            return true;
+        }
+    }
+    return false;
 }

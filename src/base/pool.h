@@ -2,8 +2,8 @@
  * pool.h - a team of threads that runs one function together and meets at barriers.
  *
  * A token needs about five meetings per layer, each a few microseconds apart, so the threads spin for a while before they
- * sleep. Work inside a phase is taken in chunks from a shared counter rather than cut in halves: a core that is slower or
- * busy with something else takes fewer. Which thread computes a chunk never changes its result.
+ * sleep. Work inside a phase is taken in chunks rather than cut in halves: a core that is slower or busy with something else
+ * takes fewer. Which thread computes a chunk never changes its result.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
@@ -32,5 +32,11 @@ void pool_barrier(struct pool *pool);
  * pass the same total and chunk; a phase ends at a barrier or with fn.
  */
 bool pool_take(struct pool *pool, int total, int chunk, int *begin, int *end);
+
+/*
+ * The same, but a thread first goes through a part of its own, in order, and then through what the others have not yet begun of theirs:
+ * for work that is bound by memory, which likes long streams and finds in the caches of a core what that core used before.
+ */
+bool pool_share(struct pool *pool, int rank, int total, int chunk, int *begin, int *end);
 
 #endif

@@ -131,20 +131,22 @@ struct product {
     const struct operand *x;
 };
 
-/* Rows per chunk: small enough to share evenly, large enough for long streams; a multiple of 16. */
+/* Rows per chunk: few enough to share evenly, and a multiple of what the products walk side by side. */
 static int chunk_rows(int total, int threads)
 {
-    const int chunk = total / (threads * 8) / 16 * 16;
-    return chunk < 16 ? 16 : chunk > 256 ? 256 : chunk;
+    enum { LEAST = 64, MOST = 256 };
+    const int chunk = total / (threads * 16) / LEAST * LEAST;
+    return chunk < LEAST ? LEAST : chunk > MOST ? MOST : chunk;
 }
 
-static void run_products(const struct kernels *k, struct pool *pool, const struct product *products, int count)
+static void run_products(const struct kernels *k, struct pool *pool, int rank, const struct product *products,
+                         int count)
 {
     int total = 0, begin, end;
     for (int i = 0; i < count; i++)
         total += products[i].w->rows;
     const int chunk = chunk_rows(total, pool_threads(pool));
-    while (pool_take(pool, total, chunk, &begin, &end)) {
+    while (pool_share(pool, rank, total, chunk, &begin, &end)) {
         int base = 0; /* of the product's rows in the common numbering */
         for (int i = 0; i < count && base < end; base += products[i++].w->rows) {
             const struct product *p = &products[i];
@@ -164,14 +166,14 @@ static void fixed_share(int total, int rank, int threads, int *begin, int *end)
 }
 
 /* x += W v for the residual stream, rows in chunks. `quants`: memory for the integers of v. */
-static void add_product(const struct kernels *k, struct pool *pool, struct step_work *work, const struct mat *w,
-                        const float *v, const struct quants *quants, float *y)
+static void add_product(const struct kernels *k, struct pool *pool, int rank, struct step_work *work,
+                        const struct mat *w, const float *v, const struct quants *quants, float *y)
 {
     int begin, end;
     const struct operand o = {v, *quants};
     operand_quantise(k, &o, w->type, w->cols, 0, 1);
     const int chunk = chunk_rows(w->rows, pool_threads(pool));
-    while (pool_take(pool, w->rows, chunk, &begin, &end)) {
+    while (pool_share(pool, rank, w->rows, chunk, &begin, &end)) {
         product_gemv(k, y, w, &o, begin, end);
         k->add(work->x + begin, y + begin, end - begin);
     }
@@ -236,7 +238,7 @@ static void add_columns(const struct kernels *k, struct pool *pool, int rank, st
     }
     /* A chunk is a piece of every column: few and long ones. */
     const int share = w->rows / (2 * pool_threads(pool)) / QUANT_SECTION * QUANT_SECTION;
-    while (pool_take(pool, w->rows, share < QUANT_SECTION ? QUANT_SECTION : share, &begin, &end)) {
+    while (pool_share(pool, rank, w->rows, share < QUANT_SECTION ? QUANT_SECTION : share, &begin, &end)) {
         if (w->type < MAT_FLOATS)
             k->column_gemv[w->type](work->r, w, o.x, &own->active, begin, end);
         else
@@ -273,7 +275,7 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, struct 
         {low_w, &l->w1, &mixes[1]},           {low_a, &l->a1, &mixes[4]},    {low_g, &l->g1, &mixes[5]},
         {low_v, &l->v1, &mixes[3]}, /* last: absent in layer 0 */
     };
-    run_products(k, pool, products, layer == 0 ? 6 : 7);
+    run_products(k, pool, rank, products, layer == 0 ? 6 : 7);
     pool_barrier(pool);
 
     /* 2. Heads: second halves of the low-rank products, recurrence, norm, bonus, gate. */
@@ -288,12 +290,12 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, struct 
         const struct operand o = {part, own->few[i]};
         operand_quantise(k, &o, seconds[i]->type, ranks[i], 0, 1);
     }
-    while (pool_take(pool, s->heads, 1, &begin, &end))
+    while (pool_share(pool, rank, s->heads, 1, &begin, &end))
         run_head(job, own, layer, begin);
     pool_barrier(pool);
 
     /* 3. x += O out; r is free and takes the product. */
-    add_product(k, pool, work, &l->output, work->out, &own->many[0], work->r);
+    add_product(k, pool, rank, work, &l->output, work->out, &own->many[0], work->r);
     pool_barrier(pool);
 
     /* 4. u = LN(x); hidden = relu(Kf (u + (prev - u) x_k))^2 */
@@ -302,7 +304,7 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, struct 
     const struct operand mix = {own->mix[0], own->many[0]};
     operand_quantise(k, &mix, l->ffn_key.type, s->channels, 0, 1);
     const int chunk = chunk_rows(s->ffn, pool_threads(pool));
-    while (pool_take(pool, s->ffn, chunk, &begin, &end)) {
+    while (pool_share(pool, rank, s->ffn, chunk, &begin, &end)) {
         product_gemv(k, work->hidden, &l->ffn_key, &mix, begin, end);
         k->relu_square(work->hidden + begin, end - begin);
     }
@@ -314,7 +316,7 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, struct 
     if (l->ffn_value.by_column)
         add_columns(k, pool, rank, job, &l->ffn_value, own);
     else
-        add_product(k, pool, work, &l->ffn_value, work->hidden, &own->many[0], work->r);
+        add_product(k, pool, rank, work, &l->ffn_value, work->hidden, &own->many[0], work->r);
     pool_barrier(pool);
     if (rank == 0 && job->bad_layer < 0 && k->count_bad(work->x, s->channels) > 0)
         job->bad_layer = layer;
@@ -343,7 +345,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     const struct operand u = {own.u, own.many[0]};
     operand_quantise(k, &u, model->outer.head.type, s->channels, 0, 1);
     const struct product head = {job->logits, &model->outer.head, &u};
-    run_products(k, pool, &head, 1);
+    run_products(k, pool, rank, &head, 1);
 }
 
 enum rwkv7_status step_token(struct rwkv7_session *s, struct pool *pool, uint32_t token, float *logits,

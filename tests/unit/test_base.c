@@ -27,18 +27,20 @@ static const char *in_folder(const char *name)
 enum { PHASES = 200, UNITS = 1000 };
 
 struct phases {
-    atomic_int units[PHASES]; /* how many units of a phase were done */
-    atomic_int late;          /* threads that saw a phase unfinished after its barrier */
+    atomic_int units[PHASES];  /* how many units of a phase were done */
+    atomic_int places[PHASES]; /* the sum of their numbers */
+    atomic_int late;           /* threads that saw a phase unfinished after its barrier */
 };
 
 static void phase_worker(void *arg, struct pool *pool, int rank)
 {
     struct phases *p = arg;
-    (void)rank;
     for (int phase = 0; phase < PHASES; phase++) {
         int begin, end;
-        while (pool_take(pool, UNITS, 7, &begin, &end))
+        while (phase % 2 ? pool_share(pool, rank, UNITS, 7, &begin, &end) : pool_take(pool, UNITS, 7, &begin, &end)) {
             p->units[phase] += end - begin;
+            p->places[phase] += (begin + end - 1) * (end - begin) / 2;
+        }
         pool_barrier(pool);
         if (p->units[phase] != UNITS)
             p->late++;
@@ -56,7 +58,7 @@ static void test_pool(void)
             pool_run(pool, phase_worker, &p);
             CHECK_MSG(p.late == 0, "%d threads", threads);
             for (int phase = 0; phase < PHASES; phase++)
-                CHECK(p.units[phase] == UNITS);
+                CHECK(p.units[phase] == UNITS && p.places[phase] == UNITS * (UNITS - 1) / 2);
         }
         pool_destroy(pool);
     }
