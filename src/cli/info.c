@@ -13,6 +13,13 @@ struct finding {
     const char *why; /* it was not found or does not fit */
 };
 
+/* Text of a file, without what a terminal would obey. */
+static void print_plain(const char *text)
+{
+    for (; *text; text++)
+        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+}
+
 static void print_text(const struct rwkv7_model *model, const struct finding *vocab)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(model);

@@ -6,10 +6,11 @@
 
 #include "cli/common.h"
 
-void print_plain(const char *text)
+/* Without what a terminal would obey. */
+static void print_name(const char *name)
 {
-    for (; *text; text++)
-        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+    for (; *name; name++)
+        putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
 }
 
 static void print_shape(const struct rwkv7_tensor *t)
@@ -31,7 +32,7 @@ static void print_tensors(const struct rwkv7_checkpoint *c, bool strangers)
         if (strangers && t.belongs)
             continue;
         printf("%s", strangers || t.belongs ? "  " : "? ");
-        print_plain(t.name);
+        print_name(t.name);
         printf("%*s  %-4s ", (int)(width - strlen(t.name)), "", t.type);
         print_shape(&t);
         putchar('\n');

@@ -9,7 +9,4 @@ int list_tensors(const struct args *args);
 /* After a model was refused: the tensors that no RWKV-7 model has. Silent if the file is not a checkpoint at all. */
 void list_strangers(const struct args *args);
 
-/* Text of a file, without what a terminal would obey. */
-void print_plain(const char *text);
-
 #endif
