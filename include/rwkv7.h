@@ -54,6 +54,12 @@ struct rwkv7_error {
     char message[256]; /* one line, no newline, NUL-terminated: what, where, expected, found */
 };
 
+/*
+ * Makes text out of a file (metadata, names) fit for a terminal: bytes of control characters, C1 among them, and of broken
+ * UTF-8 become '?'. Messages are so already.
+ */
+RWKV7_API void rwkv7_text_plain(char *text);
+
 /* "0.1.0" */
 RWKV7_API const char *rwkv7_version(void);
 

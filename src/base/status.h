@@ -2,15 +2,22 @@
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H
 
+#include <stdarg.h>
+
 #include "rwkv7.h"
 
 /*
- * Writes the message (cut to fit, one line: control characters become '?') and returns `status`, so that a failure is one
+ * Writes the message (cut to fit, and fit for a terminal: rwkv7_text_plain) and returns `status`, so that a failure is one
  * statement: `return fail(err, RWKV7_ERR_MODEL, "%s: ...", path)`. err may be NULL.
  */
 enum rwkv7_status fail(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...) RWKV7_PRINTF(3, 4);
+/* The same with the arguments of a caller. */
+enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, va_list args)
+    RWKV7_PRINTF(3, 0);
+/* Puts words before a message that is there, such as "FILE: ". */
+void fail_where(struct rwkv7_error *err, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
-/* The same for an error of the operating system: appends ": " and the text of errno. */
+/* fail() for an error of the operating system: appends ": " and the text of errno. */
 enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
 /* RWKV7_ERR_MEMORY, naming what did not fit. */

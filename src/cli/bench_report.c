@@ -24,7 +24,9 @@ static double read_rate(const struct measurement *m)
 static void table_begin(const struct bench_report *r)
 {
     char types[64], step[16];
-    printf("model    %s%s: %s\n", model_name(r), r->args->shape ? ", random weights" : "", types_text(r->info, types));
+    printf("model    ");
+    print_plain(stdout, model_name(r));
+    printf("%s: %s\n", r->args->shape ? ", random weights" : "", types_text(r->info, types));
     printf("kernels  %s, %s math; %s read per token\n", r->cpu, math_name(r),
            scaled_text((double)r->info->step_bytes, "B", step));
     printf("runs     %d of each: median, least, most; decoding after %d tokens\n\n", r->args->repetitions,

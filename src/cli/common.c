@@ -16,10 +16,7 @@ static void print_message(const char *fmt, va_list list)
 {
     char message[1024];
     vsnprintf(message, sizeof message, fmt, list);
-    /* Words of the command line may be in it: a message is one line and holds no escape sequence. */
-    for (char *c = message; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?';
+    rwkv7_text_plain(message); /* words of the command line may be in it */
     progress_clear();
     out_end_line();
     fprintf(stderr, "rwkv7: %s\n", message);
@@ -65,6 +62,16 @@ int report(const struct rwkv7_error *err)
         break;
     }
     return complain(code, "%s", err->message);
+}
+
+void print_plain(FILE *to, const char *text)
+{
+    char *const copy = strdup(text);
+    if (copy) {
+        rwkv7_text_plain(copy);
+        fputs(copy, to);
+    }
+    free(copy);
 }
 
 const char *scaled_text(double value, const char *unit, char text[16])

@@ -28,6 +28,9 @@ int complain_usage(const struct command *command, const char *fmt, ...) RWKV7_PR
 /* Prints an error of the library; the exit code that belongs to its status. */
 int report(const struct rwkv7_error *err);
 
+/* Prints text of a file or its name, without what a terminal would obey. */
+void print_plain(FILE *to, const char *text);
+
 /* Standard output. DONE, CLOSED, or a message and FAILED. */
 int out_write(const void *data, size_t size);
 int out_flush(void);

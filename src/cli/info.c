@@ -13,13 +13,6 @@ struct finding {
     const char *why; /* it was not found or does not fit */
 };
 
-/* Text of a file, without what a terminal would obey. */
-static void print_plain(const char *text)
-{
-    for (; *text; text++)
-        putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
-
 static void print_text(const struct rwkv7_model *model, const struct finding *vocab)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(model);
@@ -27,7 +20,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     char text[64], number[16], copied[16], session[16];
 
     printf("model       ");
-    print_plain(info->path);
+    print_plain(stdout, info->path);
     printf("\nformat      %s, %s names, %s\n", info->container, info->naming, info->version);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
@@ -36,13 +29,10 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
     printf("tokens      %d\n", s->vocab);
     printf("vocabulary  ");
-    if (vocab->found) {
-        print_plain(vocab->path);
-        printf(": %" PRIu32 " ids, %s\n", vocab->ids, vocab->fits ? "fits" : "does not fit");
-    } else {
-        print_plain(vocab->why);
-        putchar('\n');
-    }
+    print_plain(stdout, vocab->fits ? vocab->path : vocab->why);
+    if (vocab->fits)
+        printf(": %" PRIu32 " ids, fits", vocab->ids);
+    putchar('\n');
     printf("memory      weights %s, of which %s copied; each session %s\n",
            scaled_text((double)info->weight_bytes, "B", number), scaled_text((double)info->copied_bytes, "B", copied),
            scaled_text((double)info->session_bytes, "B", session));
@@ -51,9 +41,9 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     const char *key, *value;
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++) {
         printf("%s", i == 0 ? "metadata    " : "            ");
-        print_plain(key);
+        print_plain(stdout, key);
         printf(": ");
-        print_plain(value);
+        print_plain(stdout, value);
         putchar('\n');
     }
 }

@@ -6,13 +6,6 @@
 
 #include "cli/common.h"
 
-/* Without what a terminal would obey. */
-static void print_name(const char *name)
-{
-    for (; *name; name++)
-        putchar((unsigned char)*name < 0x20 || *name == 0x7f ? '?' : *name);
-}
-
 static void print_shape(const struct rwkv7_tensor *t)
 {
     putchar('[');
@@ -32,7 +25,7 @@ static void print_tensors(const struct rwkv7_checkpoint *c, bool strangers)
         if (strangers && t.belongs)
             continue;
         printf("%s", strangers || t.belongs ? "  " : "? ");
-        print_name(t.name);
+        print_plain(stdout, t.name);
         printf("%*s  %-4s ", (int)(width - strlen(t.name)), "", t.type);
         print_shape(&t);
         putchar('\n');

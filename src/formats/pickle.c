@@ -161,13 +161,13 @@ static enum rwkv7_status reject(const struct machine *m, const char *fmt, ...) R
 
 static enum rwkv7_status reject(const struct machine *m, const char *fmt, ...)
 {
-    char what[sizeof m->in->err->message];
+    char where[48];
     va_list args;
+    snprintf(where, sizeof where, "pickle, byte %zu: ", m->at);
     va_start(args, fmt);
-    if (vsnprintf(what, sizeof what, fmt, args) < 0)
-        what[0] = '\0';
+    vrefuse(m->in, where, fmt, args);
     va_end(args);
-    return refuse(m->in, "pickle, byte %zu: %s", m->at, what);
+    return RWKV7_ERR_MODEL;
 }
 
 /* The opcode at m->at and its operand, without the lengths and with the ends of lines. */

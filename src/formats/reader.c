@@ -1,6 +1,5 @@
 #include "formats/reader.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,24 +15,29 @@ void tensor_list_free(struct tensor_list *list)
     memset(list, 0, sizeof *list);
 }
 
+enum rwkv7_status vrefuse(const struct file_image *in, const char *where, const char *fmt, va_list args)
+{
+    vfail(in->err, RWKV7_ERR_MODEL, fmt, args);
+    fail_where(in->err, "%s: %s", snippet_path(in->file).text, where);
+    return RWKV7_ERR_MODEL;
+}
+
 enum rwkv7_status refuse(const struct file_image *in, const char *fmt, ...)
 {
-    char what[sizeof in->err->message];
     va_list args;
     va_start(args, fmt);
-    if (vsnprintf(what, sizeof what, fmt, args) < 0)
-        what[0] = '\0';
+    vrefuse(in, "", fmt, args);
     va_end(args);
-    return fail(in->err, RWKV7_ERR_MODEL, "%s: %s", snippet_path(in->file).text, what);
+    return RWKV7_ERR_MODEL;
 }
 
 enum rwkv7_status refuse_tensor(const struct file_image *in, const char *name, const char *fmt, ...)
 {
-    char what[sizeof in->err->message];
+    char where[sizeof(struct snippet) + 16];
     va_list args;
+    snprintf(where, sizeof where, "tensor '%s': ", snippet_name(name).text);
     va_start(args, fmt);
-    if (vsnprintf(what, sizeof what, fmt, args) < 0)
-        what[0] = '\0';
+    vrefuse(in, where, fmt, args);
     va_end(args);
-    return refuse(in, "tensor '%s': %s", snippet_name(name).text, what);
+    return RWKV7_ERR_MODEL;
 }

@@ -6,6 +6,8 @@
 #ifndef FORMATS_READER_H
 #define FORMATS_READER_H
 
+#include <stdarg.h>
+
 #include "formats/tensors.h"
 
 struct tensor_list {
@@ -34,5 +36,8 @@ typedef enum rwkv7_status reader_fn(const struct file_image *in, struct tensor_l
 enum rwkv7_status refuse(const struct file_image *in, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 /* The same with "FILE: tensor 'NAME': ". */
 enum rwkv7_status refuse_tensor(const struct file_image *in, const char *name, const char *fmt, ...) RWKV7_PRINTF(3, 4);
+/* The same with the arguments of a caller, and "FILE: WHERE". */
+enum rwkv7_status vrefuse(const struct file_image *in, const char *where, const char *fmt, va_list args)
+    RWKV7_PRINTF(3, 0);
 
 #endif

@@ -33,13 +33,12 @@ static enum rwkv7_status reject(const struct reader *r, const char *fmt, ...) RW
 
 static enum rwkv7_status reject(const struct reader *r, const char *fmt, ...)
 {
-    char what[192];
     va_list args;
     va_start(args, fmt);
-    if (vsnprintf(what, sizeof what, fmt, args) < 0)
-        what[0] = '\0';
+    vfail(r->err, RWKV7_ERR_VOCAB, fmt, args);
     va_end(args);
-    return fail(r->err, RWKV7_ERR_VOCAB, "%s:%zu: %s", r->name, r->line, what);
+    fail_where(r->err, "%s:%zu: ", r->name, r->line);
+    return RWKV7_ERR_VOCAB;
 }
 
 struct excerpt {

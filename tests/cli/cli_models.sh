@@ -111,6 +111,31 @@ run rwkv7 run --model "$models/f32_n32.safetensors" --vocab "$vocab" x
 exits 3
 text ''
 err_has '^rwkv7: .*syllables.vocab.txt: the vocabulary does not belong to this model: .*61'
+run rwkv7 info --vocab "$vocab" "$models/f32_n32.safetensors"
+exits 0
+out_has '^vocabulary  .*syllables.vocab.txt: the vocabulary does not belong to this model: .*256.*61'
+run rwkv7 info --vocab wrong.txt "$model"
+exits 0
+out_has '^vocabulary  wrong.txt:2: '
+
+# Control characters in a name do not reach the terminal, neither one by one (C0), nor as bytes or characters of C1.
+lacks_controls() {
+    ! LC_ALL=C tr -d '\n' <"$1" | LC_ALL=C grep -q "$(printf '[\001-\037\177\233]')"
+}
+for name in "$(printf 'c0\033[31m')" "$(printf 'c1\23331m')" "$(printf 'c1\302\23331m')"; do
+    run rwkv7 info "$name"
+    exits 1
+    ok 'no control characters' lacks_controls "$work/err"
+    cp "$model" "$name" 2>/dev/null || continue # a file system may refuse it
+    run rwkv7 info "$name"
+    exits 0
+    ok 'no control characters' lacks_controls "$work/out"
+    run rwkv7 run -v -n 1 --model "$name" --vocab "$vocab" hello
+    ok 'no control characters' lacks_controls "$work/err"
+    run rwkv7 bench --model "$name" -p 1 -n 1 -r 1
+    ok 'no control characters' lacks_controls "$work/out"
+    rm "$name"
+done
 
 # The model that ships, where it was compiled in.
 if rwkv7 info >/dev/null 2>&1; then

@@ -163,6 +163,15 @@ static void test_messages(void)
     CHECK_STR(err.message, "file: bad??[31m");
     fail(&err, RWKV7_ERR_MODEL, "next line \xc2\x85, accent \xc3\xa9");
     CHECK_STR(err.message, "next line ??, accent \xc3\xa9");
+    fail(&err, RWKV7_ERR_MODEL,
+         "escape \x9b"
+         "31m, \xc2\x9b"
+         "31m, torn \xe2\x82, too long \xc0\x9b");
+    CHECK_STR(err.message, "escape ?31m, ??31m, torn ??, too long ??");
+    fail_where(&err, "%s:%d: ", "fi\xc2\x9cle", 3);
+    CHECK_STR(err.message, "fi??le:3: escape ?31m, ??31m, torn ??, too long ??");
+    CHECK(err.status == RWKV7_ERR_MODEL);
+    fail_where(NULL, "nobody listens");
     CHECK(fail(NULL, RWKV7_ERR_IO, "nobody listens") == RWKV7_ERR_IO);
     char longer[1000];
     memset(longer, 'x', sizeof longer - 1);
@@ -170,6 +179,8 @@ static void test_messages(void)
     memcpy(longer + 253, "\xe2\x82\xac", 3); /* a character across the cut */
     fail(&err, RWKV7_ERR_IO, "%s", longer);
     CHECK(strlen(err.message) == 253 && err.message[252] == 'x');
+    fail_where(&err, "before: ");
+    CHECK(strlen(err.message) == 255 && strncmp(err.message, "before: xxx", 11) == 0);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- files */
