@@ -8,20 +8,14 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/splitmix.h"
 #include "base/sys.h"
 #include "model/model.h"
 
-/* SplitMix64: the n-th output is a hash of seed + n * constant, so that any thread can start anywhere. */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    return x ^ x >> 31;
-}
-
+/* The n-th number of the generator, so that any thread can start anywhere. */
 static uint64_t nth(uint64_t seed, uint64_t n)
 {
-    return mix(seed + (n + 1) * 0x9e3779b97f4a7c15u);
+    return splitmix_hash(seed + (n + 1) * SPLITMIX_STEP);
 }
 
 /* Uniform ranges of the vectors, by the end of their name; anything else is (-0.15, 0.15). */
@@ -150,7 +144,7 @@ static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct wei
         if (!data)
             return fail_memory(err, "random weights");
         model->info.tensors++;
-        const uint64_t own = mix(opt->seed ^ mix((uint64_t)(layer + 1) << 32 | i));
+        const uint64_t own = splitmix_hash(opt->seed ^ splitmix_hash((uint64_t)(layer + 1) << 32 | i));
         if (vector) {
             float low, high, *x = data;
             vector_range(specs[i].blinkdl, &low, &high);

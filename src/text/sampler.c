@@ -18,6 +18,7 @@
 
 #include "base/fmath.h"
 #include "base/mem.h"
+#include "base/splitmix.h"
 #include "base/status.h"
 
 #define MAX_VOCAB (1 << 20)
@@ -346,14 +347,10 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, s
     return RWKV7_OK;
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014); the upper 53 bits as a number in [0, 1). */
+/* 53 bits as a number in [0, 1). */
 static double next_uniform(struct rwkv7_sampler *s)
 {
-    uint64_t x = s->random += 0x9e3779b97f4a7c15u;
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-    x ^= x >> 31;
-    return (double)(x >> 11) * 0x1p-53;
+    return (double)(splitmix_next(&s->random) >> 11) * 0x1p-53;
 }
 
 /* The lowest id among the best. */
