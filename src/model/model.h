@@ -112,7 +112,31 @@ const char *names_describe(const struct spelling *spelling);
 /* The epsilon of every LayerNorm: LN_EPS where the metadata do not state it. */
 enum rwkv7_status names_ln_eps(const struct tensor_index *index, const char *path, float *eps, struct rwkv7_error *err);
 
-/* Finds, checks and prepares every weight of the index (weights.c). */
+/* One weight of a checkpoint, and where its numbers lie. */
+struct weight_source {
+    const struct weight_spec *spec;
+    int layer; /* -1: outside the layers */
+    const struct tensor *tensor;
+    size_t row;     /* of the tensor: several vectors may lie in one */
+    int rows, cols; /* of the matrix as it is applied; a vector has `rows` numbers and no columns */
+    bool turned;    /* the matrix is stored [cols][rows] */
+};
+struct weight_sources {
+    struct weight_source *at; /* [count], those outside the layers first, then layer by layer */
+    size_t count;
+    size_t ignored; /* tensors that are known and not needed */
+};
+/*
+ * Finds every weight that a model of this shape must have (sources.c). Refuses the checkpoint when one is missing or has another
+ * type or shape than expected, and when a tensor belongs to none.
+ */
+enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct spelling *spelling,
+                               const struct rwkv7_shape *shape, struct weight_sources *out, struct rwkv7_error *err);
+void weight_sources_free(struct weight_sources *sources); /* harmless on a zeroed struct */
+/* The type of matrices that a tensor is stored as; MAT_FLOATS: none. */
+enum mat_type weight_type(enum dtype type);
+
+/* Finds and prepares every weight of the index (weights.c). */
 enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,
                                const struct rwkv7_model_options *opt, struct rwkv7_error *err);
 /* Zeroed memory that the model owns and frees, aligned to MEM_ALIGN; NULL when out of memory. */
