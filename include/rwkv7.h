@@ -282,6 +282,22 @@ RWKV7_API void rwkv7_session_get_state(const struct rwkv7_session *s, float *att
 RWKV7_API void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv,
                                        const float *ffn_prev);
 
+/* How the matrices of a tuned state are stored. They are square, so nothing but a statement tells. */
+enum rwkv7_state_order {
+    RWKV7_STATE_AS_STATED, /* as the metadata "time_state" of the file say: "value-key" or "key-value" */
+    RWKV7_STATE_VALUE_KEY, /* [H][N value][N key]: .pth files as trained */
+    RWKV7_STATE_KEY_VALUE, /* [H][N key][N value]: .st files of converters */
+};
+
+/*
+ * Starts the session from a state that was trained (state tuning): the tensors `blocks.<i>.att.time_state` [H][N][N], one per
+ * layer, F32, F16 or BF16, of a .pth or safetensors file, which may be a whole checkpoint; the shift vectors are zero, and no
+ * token counts as evaluated. RWKV7_ERR_USAGE when the order is to be as stated and the file does not state it, RWKV7_ERR_STATE when it
+ * holds something else or is of a model with other sizes; after an error the session is as before. A reset goes back to zeroes.
+ */
+RWKV7_API enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *path,
+                                                     enum rwkv7_state_order order, struct rwkv7_error *err);
+
 /* Bytes that a program keeps beside a state, in the same file; the library does not look at them. */
 struct rwkv7_note {
     void *data;

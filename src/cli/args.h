@@ -47,6 +47,8 @@ struct args {
     /* run */
     const char *prompt_file;
     const char *state_in, *state_out;
+    const char *state; /* also logits */
+    int state_order;   /* enum rwkv7_state_order */
     const char *prompt_cache;
     int prompt_cache_size; /* MB */
     bool bos, no_bos, echo, ignore_eos, quiet, verbose;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cli/common.h"
+#include "cli/tuned.h"
 #include "cli/input.h"
 #include "cli/terminal.h"
 
@@ -172,7 +173,9 @@ static int evaluate(const struct args *args, struct rwkv7_model *model, const st
     if (rwkv7_session_create(model, &session, &err) != RWKV7_OK)
         return report(&err);
     interrupt_catch(); /* from here on there is a temporary file */
-    code = output_open(&out, args->output);
+    code = tuned_start(args, session);
+    if (code == DONE)
+        code = output_open(&out, args->output);
     if (code == DONE)
         code = write_logits(args, session, list, vocab, &out);
     code = output_close(&out, code);

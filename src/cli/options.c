@@ -74,7 +74,10 @@ const struct option option_table[] = {
     {"bos", 0, RUN | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
     {"no-bos", 0, RUN | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
-    HEADING("State", RUN),
+    HEADING("State", RUN | LOGITS),
+    {"state", 0, RUN | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state-order", 0, RUN | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
+     "of its matrices; stated: in the file"},
     {"state-in", 0, RUN, TEXT(state_in, "FILE"), NULL, "go on from a state that was kept"},
     {"state-out", 0, RUN, TEXT(state_out, "FILE"), NULL, "keep the state at the end"},
     {"prompt-cache", 0, RUN, TEXT(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},

@@ -8,6 +8,7 @@
 #include "cli/sampling.h"
 #include "cli/saved.h"
 #include "cli/terminal.h"
+#include "cli/tuned.h"
 
 struct generation {
     const struct args *args;
@@ -138,13 +139,16 @@ static int prepare(struct generation *g)
     const struct args *const args = g->args;
     struct rwkv7_error err;
     g->seed = args->seed_given ? args->seed : random_seed();
-    const int code = sampling_create(args, g->engine, g->seed, &g->sampler);
+    int code = sampling_create(args, g->engine, g->seed, &g->sampler);
     if (code != DONE)
         return code;
     if (rwkv7_stream_create(args->stops.at, args->stops.count, &g->stream, &err) != RWKV7_OK)
         return report(&err);
     if (rwkv7_session_create(g->engine->model, &g->session, &err) != RWKV7_OK)
         return report(&err);
+    code = tuned_start(args, g->session);
+    if (code != DONE)
+        return code;
     g->logits = malloc(logits_bytes(g));
     return g->logits ? DONE : complain(FAILED, "out of memory for the logits");
 }

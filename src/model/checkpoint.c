@@ -38,8 +38,7 @@ const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c)
     return c->index->container;
 }
 
-/* Does a model have a tensor of that name, in any spelling? */
-static bool belongs(const char *name)
+bool name_belongs(const char *name)
 {
     char known[160];
     const char *digits = name + strcspn(name, "0123456789");
@@ -73,6 +72,6 @@ bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i, struct 
                                  .rank = t->rank,
                                  .shape = t->shape,
                                  .bytes = t->bytes,
-                                 .belongs = belongs(t->name)};
+                                 .belongs = name_belongs(t->name)};
     return true;
 }

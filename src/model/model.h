@@ -109,6 +109,8 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
 /* The full name of a weight in this spelling; layer < 0 for the outer ones. */
 void names_full(char *out, size_t room, const struct spelling *spelling, const struct weight_spec *spec, int layer);
 const char *names_describe(const struct spelling *spelling);
+/* Whether a model has a tensor of that name, in any spelling (checkpoint.c). */
+bool name_belongs(const char *name);
 /* The epsilon of every LayerNorm: LN_EPS where the metadata do not state it. */
 enum rwkv7_status names_ln_eps(const struct tensor_index *index, const char *path, float *eps, struct rwkv7_error *err);
 

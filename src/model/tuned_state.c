@@ -1,0 +1,126 @@
+/*
+ * tuned_state.c - a state to begin with instead of zeroes: training may leave the weights alone and fit only that.
+ *
+ * Such a file holds one tensor per layer, `blocks.<i>.att.time_state` [H][N][N], the WKV matrices; shift vectors are not trained.
+ * Two orders are in use: [value][key], as RWKV-PEFT trains it, and [key][value], as converters write it. A square matrix does
+ * not tell which it is, so the caller or the metadata of the file must.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "formats/snippet.h"
+#include "model/model.h"
+
+#define ORDER_KEY "time_state" /* in the metadata: "value-key" or "key-value" */
+
+/* The layer of a name `blocks.<i>.att.time_state`; -1 for others. */
+static long state_layer(const char *name)
+{
+    char known[64];
+    if (strncmp(name, "blocks.", 7) != 0)
+        return -1;
+    const long layer = strtol(name + 7, NULL, 10);
+    snprintf(known, sizeof known, "blocks.%ld.att.time_state", layer);
+    return strcmp(name, known) == 0 ? layer : -1;
+}
+
+static enum rwkv7_status find_order(const struct tensor_index *index, const char *path, enum rwkv7_state_order *order,
+                                    struct rwkv7_error *err)
+{
+    if (*order != RWKV7_STATE_AS_STATED)
+        return RWKV7_OK;
+    const char *stated = tensors_metadata(index, ORDER_KEY);
+    if (!stated)
+        return fail(err, RWKV7_ERR_USAGE,
+                    "%s: does not say in which order its matrices are: value-key, as trained, or key-value, as "
+                    "converters write them; choose one",
+                    snippet_path(path).text);
+    if (strcmp(stated, "value-key") == 0)
+        *order = RWKV7_STATE_VALUE_KEY;
+    else if (strcmp(stated, "key-value") == 0)
+        *order = RWKV7_STATE_KEY_VALUE;
+    else
+        return fail(err, RWKV7_ERR_STATE, "%s: metadata '%s': expected value-key or key-value, found '%s'",
+                    snippet_path(path).text, ORDER_KEY, snippet_name(stated).text);
+    return RWKV7_OK;
+}
+
+/* One state per layer, all of the right shape, and nothing that is neither a state nor a weight. */
+static enum rwkv7_status check_tensors(const struct tensor_index *index, const struct rwkv7_shape *shape,
+                                       const char *path, struct rwkv7_error *err)
+{
+    const uint64_t n = (uint64_t)shape->head_size;
+    const uint64_t expected[3] = {(uint64_t)shape->heads, n, n};
+    int found = 0;
+    for (size_t i = 0; i < index->count; i++) {
+        const struct tensor *t = &index->tensors[i];
+        const long layer = state_layer(t->name);
+        const struct snippet file = snippet_path(path), name = snippet_name(t->name);
+        if (layer < 0) {
+            if (name_belongs(t->name))
+                continue;
+            return fail(err, RWKV7_ERR_STATE, "%s: tensor '%s' does not belong to a tuned state", file.text, name.text);
+        }
+        if (layer >= shape->layers)
+            return fail(err, RWKV7_ERR_STATE, "%s: tensor '%s', but this model has %d layers", file.text, name.text,
+                        shape->layers);
+        if (!dtype_has_rows(t->type))
+            return fail(err, RWKV7_ERR_STATE, "%s: tensor '%s': expected type F32, F16 or BF16, found %s", file.text,
+                        name.text, dtype_name(t->type));
+        if (t->rank != 3 || memcmp(t->shape, expected, sizeof expected) != 0)
+            return fail(err, RWKV7_ERR_STATE, "%s: tensor '%s': expected shape %s, found %s", file.text, name.text,
+                        snippet_axes(expected, 3).text, snippet_axes(t->shape, t->rank).text);
+        found++;
+    }
+    if (found == shape->layers)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_STATE,
+                "%s: expected 'blocks.<i>.att.time_state' for each of %d layers, found %d of them",
+                snippet_path(path).text, shape->layers, found);
+}
+
+/* Into the kernels' order, [H][N key][N value]. */
+static void fill_layer(float *wkv, const struct tensor *t, const struct rwkv7_shape *shape,
+                       enum rwkv7_state_order order, float *row)
+{
+    const size_t n = (size_t)shape->head_size;
+    for (size_t h = 0; h < (size_t)shape->heads; h++, wkv += n * n) {
+        for (size_t i = 0; i < n; i++) {
+            tensor_row(t, h * n + i, row);
+            for (size_t j = 0; j < n; j++)
+                wkv[order == RWKV7_STATE_KEY_VALUE ? i * n + j : j * n + i] = row[j];
+        }
+    }
+}
+
+enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *path, enum rwkv7_state_order order,
+                                           struct rwkv7_error *err)
+{
+    const struct rwkv7_shape *shape = &s->model->shape;
+    struct tensor_index *index = NULL;
+    float *row = NULL;
+    char name[64];
+    enum rwkv7_status status = tensors_open(path, &index, err);
+    if (status == RWKV7_OK)
+        status = check_tensors(index, shape, path, err);
+    if (status == RWKV7_OK)
+        status = find_order(index, path, &order, err);
+    if (status != RWKV7_OK)
+        goto done;
+    row = mem_alloc((size_t)shape->head_size, sizeof *row);
+    if (!row) {
+        status = fail_memory(err, "a tuned state");
+        goto done;
+    }
+    rwkv7_session_reset(s);
+    for (int layer = 0; layer < shape->layers; layer++) {
+        snprintf(name, sizeof name, "blocks.%d.att.time_state", layer);
+        fill_layer(layer_state(s, layer).wkv, tensors_find(index, name), shape, order, row);
+    }
+done:
+    mem_free(row);
+    tensors_close(index);
+    return status;
+}
