@@ -1,9 +1,9 @@
 # The program itself, through real pipes: one test per file of cases. Cross-built programs run in their emulator.
-foreach(cases cli_bench cli_eval cli_logits cli_models cli_options cli_pipes cli_pth cli_run cli_state cli_tokenize cli_tuned)
+foreach(cases cli_bench cli_demo cli_eval cli_logits cli_models cli_options cli_pipes cli_pth cli_run cli_state cli_tokenize cli_tuned)
   add_test(NAME ${cases} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/cli.sh ${cases}
                                  ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:rwkv7_cli>)
 endforeach()
-set_tests_properties(cli_pipes cli_pth cli_run PROPERTIES COST 50) # long ones first
+set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
 
 # The comparison with other programs, against stubs.
 add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
