@@ -384,7 +384,7 @@ struct rwkv7_token_bias {
 
 struct rwkv7_sampler_options {
     float temperature;       /* 0: greedy (the lowest id among equals) */
-    float top_p;             /* keep the smallest set of tokens with at least this probability; 1 keeps all */
+    float top_p;             /* keep the smallest set of tokens with at least this probability; 1 keeps all, 0 the likeliest */
     int top_k;               /* 0: off */
     float min_p;             /* drop tokens less probable than min_p times the best; 0: off */
     float presence_penalty;  /* taken off the logit of every token already generated */

@@ -66,21 +66,19 @@ static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, in
     const struct {
         const char *name;
         float value, low, high;
-        bool above; /* low itself is not allowed */
     } ranges[] = {
-        {"temperature", o->temperature, 0.0f, 1000.0f, false},
-        {"top-p", o->top_p, 0.0f, 1.0f, true},
-        {"min-p", o->min_p, 0.0f, 1.0f, false},
-        {"presence penalty", o->presence_penalty, -1000.0f, 1000.0f, false},
-        {"frequency penalty", o->frequency_penalty, -1000.0f, 1000.0f, false},
-        {"penalty decay", o->penalty_decay, 0.0f, 1.0f, false},
+        {"temperature", o->temperature, 0.0f, 1000.0f},
+        {"top-p", o->top_p, 0.0f, 1.0f},
+        {"min-p", o->min_p, 0.0f, 1.0f},
+        {"presence penalty", o->presence_penalty, -1000.0f, 1000.0f},
+        {"frequency penalty", o->frequency_penalty, -1000.0f, 1000.0f},
+        {"penalty decay", o->penalty_decay, 0.0f, 1.0f},
     };
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         const float x = ranges[i].value;
-        if (!(x >= ranges[i].low && x <= ranges[i].high) || (ranges[i].above && x == ranges[i].low))
-            return fail(err, RWKV7_ERR_USAGE, "%s: expected %s %g and at most %g, found %g", ranges[i].name,
-                        ranges[i].above ? "more than" : "at least", (double)ranges[i].low, (double)ranges[i].high,
-                        (double)x);
+        if (!(x >= ranges[i].low && x <= ranges[i].high))
+            return fail(err, RWKV7_ERR_USAGE, "%s: expected at least %g and at most %g, found %g", ranges[i].name,
+                        (double)ranges[i].low, (double)ranges[i].high, (double)x);
     }
     if (o->top_k < 0)
         return fail(err, RWKV7_ERR_USAGE, "top-k: expected at least 0, found %d", o->top_k);
@@ -372,8 +370,8 @@ static void keep(struct rwkv7_sampler *s)
     const size_t limit = o->top_k > 0 ? (size_t)o->top_k : SIZE_MAX;
     uint64_t wanted = UINT64_MAX;
 
-    if (o->top_p < 1.0f)
-        wanted = (uint64_t)ceil((double)o->top_p * (double)total_weight(s, 1.0f));
+    if (o->top_p < 1.0f) /* 0 keeps the likeliest token too */
+        wanted = (uint64_t)fmax(1.0, ceil((double)o->top_p * (double)total_weight(s, 1.0f)));
     gather(s, 1.0f, wanted, limit, o->min_p);
 
     const size_t all = s->candidate_count;

@@ -200,9 +200,10 @@ static const struct {
     int top_k;
     float min_p;
 } cuts[] = {
-    {1, 1, 0, 0},       {1, 0.85f, 0, 0},  {1, 0.3f, 0, 0},        {1, 1, 7, 0},       {1, 1, 0, 0.2f},
-    {0.5f, 0.9f, 0, 0}, {2, 0.7f, 20, 0},  {1.3f, 0.95f, 5, 0.1f}, {1, 0.0001f, 0, 0}, {0.2f, 1, 0, 0.05f},
-    {9, 1, 0, 0},       {9, 1, 100000, 0}, {9, 1, 300, 0},         {1, 0.999f, 0, 1},  {1e-30f, 1, 0, 0},
+    {1, 1, 0, 0},       {1, 0.85f, 0, 0},    {1, 0.3f, 0, 0},   {1, 1, 7, 0},
+    {1, 1, 0, 0.2f},    {0.5f, 0.9f, 0, 0},  {2, 0.7f, 20, 0},  {1.3f, 0.95f, 5, 0.1f},
+    {1, 0.0001f, 0, 0}, {0.2f, 1, 0, 0.05f}, {9, 1, 0, 0},      {9, 1, 100000, 0},
+    {9, 1, 300, 0},     {1, 0.999f, 0, 1},   {1e-30f, 1, 0, 0}, {3, 0, 0, 0},
 };
 enum { CUTS = sizeof cuts / sizeof cuts[0] };
 
@@ -422,8 +423,8 @@ static void test_errors(void)
     opt.temperature = -1;
     refuses(opt, "temperature: expected at least 0 and at most 1000, found -1");
     opt = defaults();
-    opt.top_p = 0;
-    refuses(opt, "top-p: expected more than 0 and at most 1, found 0");
+    opt.top_p = -0.1f;
+    refuses(opt, "top-p: expected at least 0 and at most 1, found -0.1");
     opt.top_p = NAN;
     refuses(opt, "top-p");
     opt = defaults();
