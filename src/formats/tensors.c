@@ -10,6 +10,7 @@
 #include "formats/ggml_blocks.h"
 #include "formats/gguf.h"
 #include "formats/little.h"
+#include "formats/packed.h"
 #include "formats/pth.h"
 #include "formats/safetensors.h"
 #include "formats/shards.h"
@@ -20,7 +21,6 @@
 static const struct {
     const char *name;
     unsigned bits;
-    unsigned block; /* 0 stands for 1 */
 } dtypes[DT_COUNT] = {
     [DT_BOOL] = {"BOOL", 8},
     [DT_U8] = {"U8", 8},
@@ -44,14 +44,18 @@ static const struct {
     [DT_U64] = {"U64", 64},
     [DT_F64] = {"F64", 64},
     [DT_C64] = {"C64", 64},
-    [DT_Q4_0] = {"Q4_0", 8 * 18, 32},
-    [DT_Q4_1] = {"Q4_1", 8 * 20, 32},
-    [DT_Q5_0] = {"Q5_0", 8 * 22, 32},
-    [DT_Q5_1] = {"Q5_1", 8 * 24, 32},
-    [DT_Q8_0] = {"Q8_0", 8 * 34, 32},
-    [DT_Q4_K] = {"Q4_K", 8 * 144, 256},
-    [DT_Q5_K] = {"Q5_K", 8 * 176, 256},
-    [DT_Q6_K] = {"Q6_K", 8 * 210, 256},
+    [DT_Q4_0] = {"Q4_0", 8 * 18},
+    [DT_Q4_1] = {"Q4_1", 8 * 20},
+    [DT_Q5_0] = {"Q5_0", 8 * 22},
+    [DT_Q5_1] = {"Q5_1", 8 * 24},
+    [DT_Q8_0] = {"Q8_0", 8 * 34},
+    [DT_Q4_K] = {"Q4_K", 8 * 144},
+    [DT_Q5_K] = {"Q5_K", 8 * 176},
+    [DT_Q6_K] = {"Q6_K", 8 * 210},
+    [DT_TILES_Q8] = {"packed q8", 0},
+    [DT_TILES_Q4] = {"packed q4", 0},
+    [DT_COLUMNS_Q8] = {"packed q8 by column", 0},
+    [DT_COLUMNS_Q4] = {"packed q4 by column", 0},
 };
 
 const char *dtype_name(enum dtype type)
@@ -66,12 +70,12 @@ unsigned dtype_bits(enum dtype type)
 
 unsigned dtype_block(enum dtype type)
 {
-    return dtypes[type].block ? dtypes[type].block : 1;
+    return type < DT_PLAIN ? 1 : type < DT_Q4_K ? 32 : type < DT_PACKED ? 256 : 0;
 }
 
 bool dtype_has_rows(enum dtype type)
 {
-    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || type >= DT_PLAIN;
+    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || (type >= DT_PLAIN && type < DT_PACKED);
 }
 
 void tensor_row(const struct tensor *t, uint64_t row, float *out)
@@ -185,6 +189,10 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
             tensor_list_free(out);
             return status;
         }
+    }
+    if ((status = packed_resolve(in, out)) != RWKV7_OK) {
+        tensor_list_free(out);
+        return status;
     }
     own(index, out->strings);
     out->strings = NULL;

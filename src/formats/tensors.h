@@ -44,11 +44,16 @@ enum dtype {
     DT_Q4_K,
     DT_Q5_K,
     DT_Q6_K,
+    DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h) */
+    DT_TILES_Q8 = DT_PACKED,
+    DT_TILES_Q4,
+    DT_COLUMNS_Q8,
+    DT_COLUMNS_Q4,
     DT_COUNT
 };
 const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16", or by ggml: "Q4_K" */
-unsigned dtype_block(enum dtype type);   /* elements in a block, 1 below DT_PLAIN; rows are whole blocks */
-unsigned dtype_bits(enum dtype type);    /* bits per block */
+unsigned dtype_block(enum dtype type);   /* elements in a block, 1 below DT_PLAIN; rows are whole blocks; 0: packed */
+unsigned dtype_bits(enum dtype type);    /* bits per block; 0: packed */
 
 #define TENSOR_MAX_RANK 8
 
@@ -95,7 +100,7 @@ const struct tensor *tensors_find(const struct tensor_index *index, const char *
 /* The value of the metadata of that key; NULL when there is none. */
 const char *tensors_metadata(const struct tensor_index *index, const char *key);
 
-/* Whether tensor_row takes the type: F32, F16, BF16, and all that come in blocks. */
+/* Whether tensor_row takes the type: F32, F16, BF16, and all that come in blocks of ggml. */
 bool dtype_has_rows(enum dtype type);
 /* Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact. */
 void tensor_row(const struct tensor *t, uint64_t row, float *out);

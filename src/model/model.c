@@ -208,6 +208,10 @@ enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model
     static const struct rwkv7_model_options defaults;
     if (!opt)
         opt = &defaults;
+    const uint64_t q8 = model->info.type_parameters[RWKV7_Q8], q4 = model->info.type_parameters[RWKV7_Q4];
+    if ((opt->weights == RWKV7_WEIGHTS_Q8 && q4 > 0) || (opt->weights == RWKV7_WEIGHTS_Q4 && q8 > 0 && q4 == 0))
+        return fail(err, RWKV7_ERR_USAGE, "%s: its weights are %s already; others are made of the original",
+                    model->path, q4 > 0 ? "q4" : "q8");
     if (opt->weights != RWKV7_WEIGHTS_STORED)
         return model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err);
     enum rwkv7_status status = RWKV7_OK;

@@ -135,8 +135,8 @@ struct weight_sources {
 enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct spelling *spelling,
                                const struct rwkv7_shape *shape, struct weight_sources *out, struct rwkv7_error *err);
 void weight_sources_free(struct weight_sources *sources); /* harmless on a zeroed struct */
-/* The type of matrices that a tensor is stored as; MAT_FLOATS: none. */
-enum mat_type weight_type(enum dtype type);
+/* The type of matrix that a tensor is, and whether by column; false: none. */
+bool weight_form(enum dtype type, struct mat *out);
 
 /* Finds and prepares every weight of the index (weights.c). */
 enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,

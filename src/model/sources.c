@@ -17,13 +17,31 @@ struct search {
     struct rwkv7_error *err;
 };
 
-enum mat_type weight_type(enum dtype type)
+bool weight_form(enum dtype type, struct mat *out)
 {
-    return type == DT_F32     ? MAT_F32
-           : type == DT_F16   ? MAT_F16
-           : type == DT_BF16  ? MAT_BF16
-           : type >= DT_PLAIN ? MAT_GGML
-                              : MAT_FLOATS;
+    out->by_column = type == DT_COLUMNS_Q8 || type == DT_COLUMNS_Q4;
+    switch (type) {
+    case DT_F32:
+        out->type = MAT_F32;
+        return true;
+    case DT_F16:
+        out->type = MAT_F16;
+        return true;
+    case DT_BF16:
+        out->type = MAT_BF16;
+        return true;
+    case DT_TILES_Q8:
+    case DT_COLUMNS_Q8:
+        out->type = MAT_Q8;
+        return true;
+    case DT_TILES_Q4:
+    case DT_COLUMNS_Q4:
+        out->type = MAT_Q4;
+        return true;
+    default:
+        out->type = MAT_GGML;
+        return type >= DT_PLAIN;
+    }
 }
 
 static void shape_text(char *out, size_t room, const uint64_t *shape, int rank)
@@ -42,24 +60,45 @@ static enum rwkv7_status wrong_shape(const struct search *s, const struct tensor
                 found);
 }
 
-/* The tensor of that name, marked as used and of a type that the engine computes with. */
-static enum rwkv7_status take(struct search *s, const char *name, bool only_floats, const struct tensor **out)
+static bool is_float(enum dtype type)
+{
+    return type == DT_F32 || type == DT_F16 || type == DT_BF16;
+}
+
+static bool fits_vector(const struct weight_source *source, enum dtype type)
+{
+    (void)source;
+    return is_float(type);
+}
+
+/* Integers are never turned round; only rows of floats and of ggml can be read one by one, and only ffn.value by column. */
+static bool fits_matrix(const struct weight_source *source, enum dtype type)
+{
+    struct mat form;
+    const bool is_emb = source->layer < 0 && source->spec->offset == offsetof(struct outer, emb);
+    const bool is_value = source->layer >= 0 && source->spec->offset == offsetof(struct layer, ffn_value);
+    return is_float(type) || (weight_form(type, &form) && !source->turned && (!is_emb || form.type == MAT_GGML) &&
+                              (is_value || !form.by_column));
+}
+
+/* The tensor of that name, marked as used and of a type that will do. */
+static enum rwkv7_status take(struct search *s, const char *name,
+                              bool (*fits)(const struct weight_source *, enum dtype), struct weight_source *out)
 {
     const struct tensor *t = tensors_find(s->index, name);
     if (!t)
         return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", s->path, name);
-    const enum mat_type type = weight_type(t->type);
-    if (type == MAT_FLOATS || (type > MAT_FLOATS && only_floats))
+    if (!fits(out, t->type))
         return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected type F32, F16 or BF16, found %s", t->file, name,
                     dtype_name(t->type));
     s->used[t - s->index->tensors] = 1;
-    *out = t;
+    out->tensor = t;
     return RWKV7_OK;
 }
 
 static enum rwkv7_status find_vector(struct search *s, const char *name, struct weight_source *out)
 {
-    const enum rwkv7_status status = take(s, name, true, &out->tensor);
+    const enum rwkv7_status status = take(s, name, fits_vector, out);
     if (status != RWKV7_OK)
         return status;
     const struct tensor *t = out->tensor;
@@ -90,7 +129,7 @@ static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct 
     *found = (naming == NAMING_FLA || naming == NAMING_GGUF) && tensors_find(s->index, name) != NULL;
     if (!*found)
         return RWKV7_OK;
-    const enum rwkv7_status status = take(s, name, true, &out->tensor);
+    const enum rwkv7_status status = take(s, name, fits_vector, out);
     if (status != RWKV7_OK)
         return status;
     const struct tensor *t = out->tensor;
@@ -114,17 +153,24 @@ static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct 
 static enum rwkv7_status find_matrix(struct search *s, const char *name, struct weight_source *out)
 {
     out->turned = out->spec->kind == WEIGHT_FACTOR && s->spelling->factors_transposed;
-    const enum rwkv7_status status = take(s, name, out->turned, &out->tensor);
+    const enum rwkv7_status status = take(s, name, fits_matrix, out);
     if (status != RWKV7_OK)
         return status;
     const struct tensor *t = out->tensor;
     const uint64_t first = (uint64_t)(out->turned ? out->cols : out->rows),
                    second = (uint64_t)(out->turned ? out->rows : out->cols);
-    if (t->rank == 2 && t->shape[0] == first && t->shape[1] == second)
-        return RWKV7_OK;
-    char expected[64];
-    snprintf(expected, sizeof expected, "[%llu,%llu]", (unsigned long long)first, (unsigned long long)second);
-    return wrong_shape(s, t, expected);
+    if (t->rank != 2 || t->shape[0] != first || t->shape[1] != second) {
+        char expected[64];
+        snprintf(expected, sizeof expected, "[%llu,%llu]", (unsigned long long)first, (unsigned long long)second);
+        return wrong_shape(s, t, expected);
+    }
+    struct mat form = {.rows = out->rows, .cols = out->cols};
+    weight_form(t->type, &form);
+    if (t->type >= DT_PACKED && t->bytes != quant_bytes(&form))
+        return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected %zu bytes of %s for shape [%d,%d], found %llu",
+                    t->file, t->name, quant_bytes(&form), dtype_name(t->type), out->rows, out->cols,
+                    (unsigned long long)t->bytes);
+    return RWKV7_OK;
 }
 
 static enum rwkv7_status find_one(struct search *s, struct weight_source *out)

@@ -28,7 +28,7 @@ struct binding {
 
 static bool is_aligned(const void *p, enum mat_type type)
 {
-    return (uintptr_t)p % (type == MAT_F32 ? 4 : 2) == 0;
+    return (uintptr_t)p % (type == MAT_F32 ? 4 : type < MAT_FLOATS ? 2 : MEM_ALIGN) == 0;
 }
 
 /* `count` numbers at `data` as float32: in place if they are, else widened into memory of the model. */
@@ -55,8 +55,9 @@ static enum rwkv7_status vector_floats(struct binding *b, const uint8_t *data, e
 static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_source *source, struct mat *out)
 {
     const struct tensor *t = source->tensor;
-    const enum mat_type type = weight_type(t->type);
-    *out = (struct mat){.type = type, .rows = source->rows, .cols = source->cols, .data = t->data};
+    *out = (struct mat){.rows = source->rows, .cols = source->cols, .data = t->data};
+    weight_form(t->type, out);
+    const enum mat_type type = out->type;
     b->model->info.type_parameters[type] += (uint64_t)source->rows * (uint64_t)source->cols;
     if (type == MAT_GGML) {
         out->data = t;
@@ -123,7 +124,9 @@ static enum rwkv7_status bind_one(struct binding *b, const struct weight_source 
     if (source->spec->kind != WEIGHT_VECTOR)
         return bind_matrix(b, source, field);
     const size_t count = (size_t)source->rows;
-    const enum mat_type type = weight_type(source->tensor->type);
+    struct mat form;
+    weight_form(source->tensor->type, &form);
+    const enum mat_type type = form.type;
     model->info.type_parameters[type] += count;
     return vector_floats(b, source->tensor->data + source->row * count * (type == MAT_F32 ? 4 : 2), type, count, field);
 }
