@@ -1,0 +1,233 @@
+/*
+ * test_lora.c - LoRA files: merged rows against the same sum in double precision, and what does not fit.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "formats/lora.h"
+#include "pth_writer.h"
+#include "test.h"
+
+enum { OUT = 5, IN = 7, R = 3 };
+
+static float key[OUT][IN], changed[OUT][IN], other[OUT][IN], vector[IN], vector_too[IN];
+static float factor_a[R][IN], factor_b[OUT][R];
+static char temporary[] = "/tmp/rwkv7-test-XXXXXX.pth";
+
+static void fill(float *numbers, size_t n, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++) { /* MMIX by Knuth; multiples of 1/128 in [-2, 2) */
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        numbers[i] = (float)((int)(seed >> 55) - 256) / 128;
+    }
+}
+
+static struct tensor matrix(const char *name, const float *data, uint64_t rows, uint64_t cols)
+{
+    return (struct tensor){.name = name,
+                           .type = DT_F32,
+                           .rank = 2,
+                           .shape = {rows, cols},
+                           .data = (const uint8_t *)data,
+                           .bytes = rows * cols * sizeof *data};
+}
+
+static struct tensor row_of(const char *name, const float *data)
+{
+    struct tensor t = matrix(name, data, 1, IN);
+    t.rank = 3;
+    t.shape[0] = t.shape[1] = 1;
+    t.shape[2] = IN;
+    return t;
+}
+
+/* The checkpoint. Sorted by name, as an index is. */
+static struct tensor base_tensors[5];
+static const struct tensor_index base = {.tensors = base_tensors, .count = 5};
+
+static void make_base(void)
+{
+    fill(key[0], OUT * IN, 1);
+    fill(changed[0], OUT * IN, 2);
+    fill(other[0], OUT * IN, 3);
+    fill(vector, IN, 4);
+    fill(vector_too, IN, 5);
+    fill(factor_a[0], R * IN, 6);
+    fill(factor_b[0], OUT * R, 7);
+    base_tensors[0] = matrix("blocks.0.att.key.weight", key[0], OUT, IN);
+    base_tensors[1] = matrix("blocks.0.att.w1", key[0], OUT, IN);
+    base_tensors[2] = row_of("blocks.0.att.x_r", vector);
+    base_tensors[3] = matrix("emb.weight", other[0], OUT, IN);
+    base_tensors[4] = matrix("head.weight", other[0], OUT, IN);
+}
+
+static enum rwkv7_status open_lora(const struct tensor *tensors, size_t count, double alpha, struct lora **out,
+                                   struct rwkv7_error *err)
+{
+    if (!pth_write(temporary, tensors, count))
+        exit(1);
+    enum rwkv7_status status = lora_open(temporary, alpha, out, err);
+    if (status == RWKV7_OK && (status = lora_check(*out, &base, err)) != RWKV7_OK) {
+        lora_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static void check_refused(const struct tensor *tensors, size_t count, const char *message)
+{
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    CHECK_MSG(open_lora(tensors, count, 8, &l, &err) == RWKV7_ERR_MODEL && !l, "%s: accepted", message);
+    CHECK_MSG(strstr(err.message, message), "got \"%s\", want \"%s\"", err.message, message);
+    CHECK(strncmp(err.message, temporary, strlen(temporary)) == 0);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- merging */
+
+static void check_merged(const struct lora *l, const struct tensor *t, const float *from, double scale)
+{
+    struct lora_merge merge;
+    float row[IN];
+    const uint64_t rows = t->rank == 2 ? t->shape[0] : 1;
+    CHECK(lora_begin(l, t, &merge, NULL) == RWKV7_OK);
+    CHECK(lora_changes(&merge, t) == (scale != 0 || from != (const float *)(const void *)t->data));
+    for (uint64_t i = 0; i < rows; i++) {
+        lora_row(&merge, i, row);
+        for (int j = 0; j < IN; j++) {
+            double sum = 0;
+            for (int k = 0; k < R; k++)
+                sum += (double)factor_b[i][k] * (double)factor_a[k][j];
+            const double expected = (double)from[i * IN + (uint64_t)j] + scale * sum;
+            CHECK_MSG(scale == 0 ? (double)row[j] == expected : fabs((double)row[j] - expected) < 1e-5,
+                      "%s [%d][%d]: got %g, want %g", t->name, (int)i, j, (double)row[j], expected);
+        }
+    }
+    lora_end(&merge);
+    lora_end(&merge);
+}
+
+static void test_merge(void)
+{
+    const struct tensor tensors[] = {
+        matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN),
+        matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R),
+        matrix("blocks.0.att.w1.lora_A", factor_a[0], R, IN),
+        matrix("blocks.0.att.w1.lora_B", factor_b[0], OUT, R),
+        row_of("blocks.0.att.x_r", vector_too),
+        matrix("head.weight", changed[0], OUT, IN),
+    };
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    CHECK_MSG(open_lora(tensors, 6, 16, &l, &err) == RWKV7_OK, "%s", err.message);
+    if (!l)
+        return;
+    check_merged(l, &base_tensors[0], key[0], 16.0 / R);
+    check_merged(l, &base_tensors[1], key[0], 16.0 / R);
+    check_merged(l, &base_tensors[2], vector_too, 0);
+    check_merged(l, &base_tensors[3], other[0], 0);
+    check_merged(l, &base_tensors[4], changed[0], 0);
+    lora_close(l);
+    check_merged(NULL, &base_tensors[0], key[0], 0);
+}
+
+/* ------------------------------------------------------------------------------------------------------------- alpha */
+
+static void check_alpha(const char *metadata, double alpha, enum rwkv7_status status, const char *message)
+{
+    char path[sizeof temporary + 16], header[512], length[8];
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    snprintf(path, sizeof path, "%s.safetensors", temporary);
+    const int n = snprintf(header, sizeof header,
+                           "{%s\"blocks.0.att.key.lora_A\":{\"dtype\":\"F32\",\"shape\":[3,7],\"data_offsets\":[0,84]},"
+                           "\"blocks.0.att.key.lora_B\":{\"dtype\":\"F32\",\"shape\":[5,3],\"data_offsets\":[84,144]}}",
+                           metadata);
+    for (int i = 0; i < 8; i++)
+        length[i] = (char)((uint64_t)n >> 8 * i);
+    FILE *f = fopen(path, "wb");
+    if (!f)
+        exit(1);
+    fwrite(length, 1, 8, f);
+    fwrite(header, 1, (size_t)n, f);
+    fwrite(factor_a, 1, sizeof factor_a, f);
+    fwrite(factor_b, 1, sizeof factor_b, f);
+    fclose(f);
+    CHECK_MSG(lora_open(path, alpha, &l, &err) == status, "%s", err.message);
+    if (message)
+        CHECK_MSG(strstr(err.message, message), "got \"%s\", want \"%s\"", err.message, message);
+    else if (l)
+        check_merged(l, &base_tensors[0], key[0], 2);
+    lora_close(l);
+    remove(path);
+}
+
+static void test_alpha(void)
+{
+    check_alpha("", 6, RWKV7_OK, NULL);
+    check_alpha("", 0, RWKV7_ERR_USAGE, "does not state the alpha that it was trained with; give it");
+    check_alpha("", -1, RWKV7_ERR_USAGE, "is a number above 0, not -1");
+    check_alpha("", NAN, RWKV7_ERR_USAGE, "is a number above 0");
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"6\"},", 0, RWKV7_OK, NULL);
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"9\"},", 6, RWKV7_OK, NULL); /* what the caller says counts */
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"six\"},", 0, RWKV7_ERR_MODEL,
+                "metadata 'lora_alpha': expected a number above 0, found 'six'");
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"\"},", 0, RWKV7_ERR_MODEL, "found ''");
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"inf\"},", 0, RWKV7_ERR_MODEL, "found 'inf'");
+}
+
+/* --------------------------------------------------------------------------------------------------- what does not fit */
+
+static void test_refused(void)
+{
+    struct tensor t[3] = {matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN),
+                          matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R)};
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    CHECK(lora_open("missing.pth", 1, &l, &err) == RWKV7_ERR_IO && !l);
+    lora_close(NULL);
+
+    check_refused(base_tensors, 5, "not a LoRA file: the name of no tensor ends in .lora_A");
+    check_refused(t, 1, "tensor 'blocks.0.att.key.lora_A': has no counterpart in .lora_A or .lora_B");
+    t[0].name = "blocks.0.att.value.lora_A";
+    t[1].name = "blocks.0.att.value.lora_B";
+    check_refused(t, 2, "tensor 'blocks.0.att.value.lora_A': the checkpoint has no tensor that it changes");
+    t[0].name = "blocks.0.att.x_r.lora_A";
+    t[1].name = "blocks.0.att.x_r.lora_B";
+    check_refused(t, 2, "tensor 'blocks.0.att.x_r.lora_A': what it changes is not a matrix of floats");
+    t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], IN, R);
+    t[1] = matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R);
+    check_refused(t, 2, "tensor 'blocks.0.att.key.lora_A': expected shape [7,7], found [7,3]");
+    t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], R - 1, IN);
+    check_refused(t, 2, "tensor 'blocks.0.att.key.lora_B': expected shape [5,2], found [5,3]");
+    t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], 0, IN);
+    check_refused(t, 2, "tensor 'blocks.0.att.key.lora_A': expected shape [1,7], found [0,7]");
+    t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN);
+
+    t[2] = matrix("blocks.0.att.key.weight", key[0], OUT, IN);
+    check_refused(t, 3, "tensor 'blocks.0.att.key.lora_A': the file also replaces what it changes");
+    t[2] = matrix("blocks.0.att.bone", key[0], OUT, IN);
+    check_refused(t, 3, "tensor 'blocks.0.att.bone': the checkpoint has no such tensor");
+    t[2] = matrix("emb.weight", key[0], IN, OUT);
+    check_refused(t, 3, "tensor 'emb.weight': expected shape [5,7], found [7,5]");
+    t[2] = row_of("emb.weight", vector);
+    check_refused(t, 3, "tensor 'emb.weight': expected shape [5,7], found [1,1,7]");
+    t[2] = matrix("emb.weight", key[0], OUT, IN);
+    t[2].type = DT_U8;
+    t[2].bytes = OUT * IN;
+    check_refused(t, 3, "tensor 'emb.weight': expected type F32, F16 or BF16");
+}
+
+int main(void)
+{
+    const int fd = mkstemps(temporary, 4);
+    if (fd < 0 || close(fd) != 0)
+        return 1;
+    make_base();
+    RUN(test_merge);
+    RUN(test_alpha);
+    RUN(test_refused);
+    remove(temporary);
+    return test_end();
+}
