@@ -370,7 +370,9 @@ static enum rwkv7_status place_tensors(struct reader *r)
     if (alignment == 0 || (alignment & (alignment - 1)) != 0)
         return refuse(r->in, "general.alignment: expected a power of two, found %" PRIu64, alignment);
     align(&begin, alignment);
-    const uint64_t size = begin < r->in->size ? r->in->size - begin : 0;
+    if (begin > r->in->size) /* a file without data need not be padded */
+        begin = r->in->size;
+    const uint64_t size = r->in->size - begin;
     for (size_t i = 0; i < r->out->count; i++) {
         struct tensor *t = &r->out->tensors[i];
         if (r->offsets[i] != at)

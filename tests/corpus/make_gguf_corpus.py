@@ -171,6 +171,7 @@ def accepted():
     ok("scalar", gguf([tensor("x", ())], data=DATA))
     ok("four_axes", gguf([tensor("x", (6, 1, 1, 4))], data=bytes(96)))
     ok("zero_size", several([("x", (0, 4), "F32", b""), ("y", (32, 0), "Q4_0", b""), ("z", (4,), "F32", DATA)]))
+    ok("zero_size_only", gguf([tensor("x", (0, 4))]))
     ok("utf8_name", several([("вес.重み.😀", (4,), "F32", DATA), ("", (4,), "F32", DATA)]))
     ok("alignment", several([("x", (1,), "I8", b"a"), ("y", (1,), "I8", b"b")],
                             [pair("general.alignment", U32, 256)], 256))
