@@ -423,6 +423,20 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const 
 /* ------------------------------------------------------------------------------------------------------ conveniences */
 
 /*
+ * A file that appears under its name only when it is whole: written in the same folder as rwkv7-XXXXXXXX.tmp, synced, renamed.
+ * It replaces a file of that name, or the one that a symbolic link of that name leads to, and takes its permissions. A FIFO,
+ * a device, /dev/stdout and /dev/fd/N are written directly.
+ */
+struct rwkv7_output;
+RWKV7_API enum rwkv7_status rwkv7_output_open(const char *path, struct rwkv7_output **out, struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_output_write(struct rwkv7_output *o, const void *data, size_t size,
+                                               struct rwkv7_error *err);
+/* The file is whole. What follows is only close. */
+RWKV7_API enum rwkv7_status rwkv7_output_commit(struct rwkv7_output *o, struct rwkv7_error *err);
+/* Without commit before it: as if nothing had been written. */
+RWKV7_API void rwkv7_output_close(struct rwkv7_output *o);
+
+/*
  * Files that ship with the library or were compiled in; NULL when there is none. The model is a .safetensors image for
  * rwkv7_model_open_memory, the vocabulary text for rwkv7_tokenizer_open_memory.
  */

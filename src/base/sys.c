@@ -4,7 +4,6 @@
 #include "base/sys.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,93 +106,6 @@ bool path_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
-}
-
-enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
-{
-    enum rwkv7_status status = RWKV7_OK;
-    struct stat st;
-    int fd = -1;
-    const size_t n = strlen(path);
-    static const char suffix[] = ".tmpXXXXXX";
-
-    memset(out, 0, sizeof *out);
-    out->path = mem_string(path, n);
-    if (!out->path) {
-        status = fail_memory(err, "a file name");
-        goto fail;
-    }
-    const bool exists = stat(path, &st) == 0;
-    if (exists && !S_ISREG(st.st_mode)) {
-        fd = S_ISDIR(st.st_mode) ? (errno = EISDIR, -1) : open(path, O_WRONLY | O_CLOEXEC);
-    } else {
-        out->temporary = mem_alloc(n + sizeof suffix, 1);
-        if (!out->temporary) {
-            status = fail_memory(err, "a file name");
-            goto fail;
-        }
-        memcpy(out->temporary, path, n);
-        memcpy(out->temporary + n, suffix, sizeof suffix);
-        fd = mkstemp(out->temporary);
-        if (fd < 0) {
-            status = fail_errno(err, "%s: cannot be created", path);
-            mem_free(out->temporary);
-            out->temporary = NULL;
-            goto fail;
-        }
-        /* mkstemp makes it private; a result should have the old file's permissions, or the usual ones. */
-        const mode_t mask = umask(0);
-        umask(mask);
-        if (fchmod(fd, exists ? st.st_mode & 07777 : 0666 & ~mask) != 0) {
-            status = fail_errno(err, "%s: cannot set permissions", path);
-            goto fail;
-        }
-    }
-    if (fd < 0) {
-        status = fail_errno(err, "%s: cannot be written", path);
-        goto fail;
-    }
-    out->stream = fdopen(fd, "wb");
-    if (!out->stream) {
-        status = fail_errno(err, "%s: cannot be written", path);
-        goto fail;
-    }
-    return RWKV7_OK;
-fail:
-    if (fd >= 0)
-        close(fd);
-    out_file_abort(out);
-    return status;
-}
-
-enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
-{
-    enum rwkv7_status status = RWKV7_OK;
-
-    if (fflush(out->stream) != 0 || (out->temporary && fsync(fileno(out->stream)) != 0))
-        status = fail_errno(err, "%s: cannot be written", out->path);
-    if (fclose(out->stream) != 0 && status == RWKV7_OK)
-        status = fail_errno(err, "%s: cannot be written", out->path);
-    out->stream = NULL;
-    if (status == RWKV7_OK && out->temporary && rename(out->temporary, out->path) != 0)
-        status = fail_errno(err, "%s: cannot be renamed from its temporary name", out->path);
-    if (status == RWKV7_OK) {
-        mem_free(out->temporary);
-        out->temporary = NULL;
-    }
-    out_file_abort(out);
-    return status;
-}
-
-void out_file_abort(struct out_file *out)
-{
-    if (out->stream)
-        fclose(out->stream);
-    if (out->temporary)
-        unlink(out->temporary);
-    mem_free(out->temporary);
-    mem_free(out->path);
-    memset(out, 0, sizeof *out);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- machine */

@@ -1,5 +1,5 @@
 /*
- * sys.h - everything that differs between operating systems: clock, file mapping, atomic output files, machine facts.
+ * sys.h - everything that differs between operating systems: clock, file mapping, machine facts.
  */
 #ifndef BASE_SYS_H
 #define BASE_SYS_H
@@ -28,21 +28,6 @@ void file_map_release(const void *data, size_t size);
 
 bool path_is_folder(const char *path);
 bool path_exists(const char *path);
-
-/*
- * A file that appears under its name only when it is complete: written as PATH.tmpXXXXXX beside it, synced, renamed.
- * A path that exists and is not a regular file (a FIFO, /dev/stdout) is written directly.
- */
-struct out_file {
-    FILE *stream;
-    char *temporary; /* NULL when written directly */
-    char *path;
-};
-enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err);
-/* Flushes, syncs, renames and closes; on failure the temporary file is gone and the old file untouched. */
-enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err);
-/* Gives up: removes the temporary file. Harmless after commit and on a zeroed struct. */
-void out_file_abort(struct out_file *out);
 
 /* Physical cores that this process may use (affinity and container quota respected), at least 1. */
 int sys_physical_cores(void);

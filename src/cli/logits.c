@@ -4,12 +4,9 @@
  * The .npy format (version 1.0): magic, length of the header, a Python dictionary padded with spaces, the numbers.
  * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/common.h"
@@ -67,56 +64,36 @@ static int check_ids(const struct id_list *list, int vocab)
     return DONE;
 }
 
-/*
- * The result appears under its name only when it is whole: it is written beside it and renamed. What exists and is no
- * regular file, such as a FIFO, is written to directly.
- */
+/* Where the array goes. */
 struct output {
-    FILE *stream;
-    const char *path;
-    char part[PATH_ROOM]; /* temporary name; empty when written directly */
+    struct rwkv7_output *file; /* NULL: standard output */
 };
 
 static int output_open(struct output *out, const char *path)
 {
-    struct stat st;
-    *out = (struct output){.path = path, .stream = stdout};
-    if (strcmp(path, "-") == 0) {
-        if (isatty(STDOUT_FILENO))
-            return complain(MISUSED, "an array is not for a terminal; redirect standard output or give -o FILE");
-        return DONE;
-    }
-    if (stat(path, &st) != 0 || S_ISREG(st.st_mode)) {
-        if (snprintf(out->part, sizeof out->part, "%s.part", path) >= (int)sizeof out->part)
-            return complain(MISUSED, "the path of the output is longer than %d bytes", PATH_ROOM - 6);
-        path = out->part;
-    }
-    out->stream = fopen(path, "wb");
-    return out->stream ? DONE : complain(FAILED, "cannot write %s: %s", out->path, strerror(errno));
+    struct rwkv7_error err;
+    if (strcmp(path, "-") != 0)
+        return rwkv7_output_open(path, &out->file, &err) == RWKV7_OK ? DONE : report(&err);
+    if (isatty(STDOUT_FILENO))
+        return complain(MISUSED, "an array is not for a terminal; redirect standard output or give -o FILE");
+    return DONE;
 }
 
 static int output_write(struct output *out, const void *data, size_t size)
 {
-    if (out->stream == stdout)
+    struct rwkv7_error err;
+    if (!out->file)
         return out_write(data, size);
-    if (fwrite(data, 1, size, out->stream) == size)
-        return DONE;
-    return errno == EPIPE ? CLOSED : complain(FAILED, "cannot write %s: %s", out->path, strerror(errno));
+    return rwkv7_output_write(out->file, data, size, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-/* `code` is how the writing went: what is not whole is removed. */
+/* `code` is how the writing went: what is not whole does not stay. */
 static int output_close(struct output *out, int code)
 {
-    if (!out->stream || out->stream == stdout)
-        return code;
-    if (code == DONE && (fflush(out->stream) != 0 || (out->part[0] && fsync(fileno(out->stream)) != 0)))
-        code = complain(FAILED, "cannot write %s: %s", out->path, strerror(errno));
-    if (fclose(out->stream) != 0 && code == DONE)
-        code = complain(FAILED, "cannot write %s: %s", out->path, strerror(errno));
-    if (code == DONE && out->part[0] && rename(out->part, out->path) != 0)
-        code = complain(FAILED, "cannot rename %s to %s: %s", out->part, out->path, strerror(errno));
-    if (code != DONE && out->part[0])
-        unlink(out->part);
+    struct rwkv7_error err;
+    if (code == DONE && out->file && rwkv7_output_commit(out->file, &err) != RWKV7_OK)
+        code = report(&err);
+    rwkv7_output_close(out->file);
     return code;
 }
 

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/out_file.h"
 #include "base/sys.h"
 #include "model/model.h"
 
@@ -100,11 +101,8 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
 
     if ((status = out_file_open(path, &file, err)) != RWKV7_OK)
         goto done;
-    if (fwrite(image, 1, size, file.stream) != size) {
-        status = fail_errno(err, "%s: cannot be written", path);
-        goto done;
-    }
-    status = out_file_commit(&file, err);
+    if ((status = out_file_write(&file, image, size, err)) == RWKV7_OK)
+        status = out_file_commit(&file, err);
 done:
     out_file_abort(&file);
     mem_free(image);

@@ -13,7 +13,7 @@ text ''
 silent
 ok 'header and numbers' sized a.npy $((128 + 3 * 61 * 4))
 ok 'shape' [ "$(header a.npy)" = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 61), }" ]
-ok 'no temporary file' [ ! -e a.npy.part ]
+ok 'no temporary file' [ "$(echo *)" = a.npy ]
 ok 'usual permissions' [ "$(ls -l a.npy | cut -c1-10)" = "$(: >b.npy && ls -l b.npy | cut -c1-10)" ]
 
 # From a file, from standard input, token by token, to standard output, with other threads and kernels: the same bytes.
@@ -64,11 +64,44 @@ exits 1
 err 'rwkv7: cannot read missing: No such file or directory'
 run rwkv7 logits "$model" --tokens 1 -o missing/a.npy
 exits 1
-err 'rwkv7: cannot write missing/a.npy: No such file or directory'
-ok 'no file' [ "$(echo ./*.npy*)" = './*.npy*' ]
+err 'rwkv7: missing/a.npy: cannot be written: No such file or directory'
+ok 'no file' [ "$(echo *)" = ids ]
 
 # A result that was there is replaced as a whole or not at all.
 echo old >a.npy
 run rwkv7 logits "$model" --tokens 99 -o a.npy
 exits 2
 ok 'the old one' [ "$(cat a.npy)" = old ]
+
+# Names that are no file of their own.
+run rwkv7 logits "$model" --tokens 1,2,3 -o whole.npy
+echo mine >a.npy.part
+mkdir folder
+ln -s ../a.npy folder/link
+run rwkv7 logits "$model" --tokens 1,2,3 -o folder/link
+exits 0
+ok 'the link is still one' [ -L folder/link ]
+ok 'the file behind it' cmp -s a.npy whole.npy
+ok 'the file of somebody else' [ "$(cat a.npy.part)" = mine ]
+run rwkv7 logits "$model" --tokens 1 -o folder
+exits 1
+err 'rwkv7: folder: cannot be written: Is a directory'
+ln -s nothing broken
+run rwkv7 logits "$model" --tokens 1 -o broken
+exits 1
+err 'rwkv7: broken: cannot be written: No such file or directory'
+for stdout in /dev/stdout /dev/fd/1; do
+    run rwkv7 logits "$model" --tokens 1,2,3 -o $stdout
+    exits 0
+    ok "$stdout" cmp -s "$work/out" whole.npy
+    last="logits -o $stdout | cat"
+    rwkv7 logits "$model" --tokens 1,2,3 -o $stdout | cat >"$work/out"
+    ok "$stdout, a pipe" cmp -s "$work/out" whole.npy
+done
+mkfifo fifo
+cat fifo >from_fifo &
+run rwkv7 logits "$model" --tokens 1,2,3 -o fifo
+exits 0
+wait
+ok 'through a FIFO' cmp -s from_fifo whole.npy
+ok 'the FIFO is still one' [ -p fifo ]

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/out_file.h"
 #include "base/pool.h"
 #include "base/sys.h"
 #include "test.h"
@@ -264,6 +265,52 @@ static void test_atomic_files(void)
     CHECK(entries() == 1);
     unlink(path);
 
+    /* A symbolic link stays; what it leads to is replaced. One that leads to nothing is refused. */
+    char link[256];
+    snprintf(link, sizeof link, "%s", in_folder("link"));
+    CHECK(symlink("result", link) == 0);
+    CHECK(out_file_open(link, &out, &err) == RWKV7_ERR_IO);
+    fclose(fopen(path, "wb"));
+    CHECK(out_file_open(link, &out, &err) == RWKV7_OK);
+    fputs("fourth", out.stream);
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    CHECK(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
+    CHECK(lstat(path, &st) == 0 && S_ISREG(st.st_mode));
+    check_content(path, "fourth");
+    CHECK(entries() == 2);
+    unlink(link);
+
+    /* An open descriptor by name: written where it stands, not replaced. */
+    FILE *const f = fopen(path, "wb");
+    char name[32];
+    fputs("before ", f);
+    fflush(f);
+    snprintf(name, sizeof name, "/dev/fd/%d", fileno(f));
+    CHECK(out_file_open(name, &out, &err) == RWKV7_OK);
+    fputs("after", out.stream);
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    fclose(f);
+    check_content(path, "before after");
+    unlink(path);
+
+    /* Permissions: of a new file as the umask says; without special bits; and the umask is as it was. */
+    const mode_t mask = umask(027);
+    CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 07777) == 0640);
+    CHECK(chmod(path, 04755) == 0);
+    CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 07777) == 0755);
+    CHECK(umask(mask) == 027);
+    if (geteuid() != 0) {
+        CHECK(chmod(path, 0444) == 0);
+        CHECK(out_file_open(path, &out, &err) == RWKV7_ERR_IO);
+    }
+    unlink(path);
+    CHECK(entries() == 0);
+
+    CHECK(out_file_open("", &out, &err) == RWKV7_ERR_IO);
     CHECK(out_file_open(in_folder("no/such/place"), &out, &err) == RWKV7_ERR_IO);
     CHECK(out_file_open(folder, &out, &err) == RWKV7_ERR_IO);
     CHECK(strstr(err.message, "directory") != NULL);

@@ -1,0 +1,190 @@
+/* out_file.c - see out_file.h. */
+#include "base/out_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/splitmix.h"
+
+/* The descriptor that a path such as /dev/fd/3 names; -1 for any other path. */
+static int descriptor_named(const char *path)
+{
+    static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
+    if (strcmp(path, "/dev/stdout") == 0)
+        return STDOUT_FILENO;
+    if (strcmp(path, "/dev/stderr") == 0)
+        return STDERR_FILENO;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        const size_t n = strlen(folders[i]);
+        if (strncmp(path, folders[i], n) == 0 && isdigit((unsigned char)path[n])) {
+            char *end;
+            const long fd = strtol(path + n, &end, 10);
+            return *end == '\0' && fd <= INT_MAX ? (int)fd : -1;
+        }
+    }
+    return -1;
+}
+
+/*
+ * Creates the temporary file, under a name that nobody has. mkstemp would make it private, and what the umask allows can
+ * be asked only by changing it, for all threads.
+ */
+static int create_temporary(struct out_file *out, mode_t mode)
+{
+    enum { ATTEMPTS = 100, NAME_ROOM = 32 };
+    const char *const target = out->target ? out->target : out->path, *const slash = strrchr(target, '/');
+    const size_t folder = slash ? (size_t)(slash - target) + 1 : 0;
+    struct timespec now;
+    int fd = -1;
+
+    char *const name = mem_alloc(folder + NAME_ROOM, 1);
+    if (!name) {
+        errno = ENOMEM;
+        return -1;
+    }
+    memcpy(name, target, folder);
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t random = (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 40;
+    errno = EEXIST;
+    for (int i = 0; i < ATTEMPTS && fd < 0 && errno == EEXIST; i++) {
+        snprintf(name + folder, NAME_ROOM, "rwkv7-%08" PRIx32 ".tmp", (uint32_t)splitmix_next(&random));
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    }
+    if (fd < 0)
+        mem_free(name);
+    else
+        out->temporary = name;
+    return fd;
+}
+
+/* A temporary file that will replace the regular file behind out->path. */
+static int open_to_replace(struct out_file *out, mode_t mode)
+{
+    out->target = realpath(out->path, NULL);
+    if (!out->target || access(out->target, W_OK) != 0)
+        return -1;
+    const int fd = create_temporary(out, S_IRUSR | S_IWUSR);
+    if (fd >= 0 && fchmod(fd, mode & (S_IRWXU | S_IRWXG | S_IRWXO)) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static int open_any(struct out_file *out)
+{
+    const int named = descriptor_named(out->path);
+    struct stat st;
+    if (named >= 0)
+        return fcntl(named, F_DUPFD_CLOEXEC, 0);
+    if (stat(out->path, &st) == 0)
+        return S_ISREG(st.st_mode) ? open_to_replace(out, st.st_mode)
+                                   : open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    /* A link to nothing is refused: what it leads to could not be created under another name first. */
+    if (errno != ENOENT || lstat(out->path, &st) == 0 || out->path[0] == '\0')
+        return -1;
+    return create_temporary(out, 0666);
+}
+
+static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_error *err)
+{
+    return fail_errno(err, "%s: cannot be written", out->path);
+}
+
+enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
+{
+    *out = (struct out_file){.path = mem_string(path, strlen(path))};
+    if (!out->path)
+        return fail_memory(err, "a file name");
+    const int fd = open_any(out);
+    if (fd >= 0 && (out->stream = fdopen(fd, "wb")) != NULL)
+        return RWKV7_OK;
+    const enum rwkv7_status status = cannot_write(out, err);
+    if (fd >= 0)
+        close(fd);
+    out_file_abort(out);
+    return status;
+}
+
+enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t size, struct rwkv7_error *err)
+{
+    return fwrite(data, 1, size, out->stream) == size ? RWKV7_OK : cannot_write(out, err);
+}
+
+enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+
+    if (fflush(out->stream) != 0 || (out->temporary && fsync(fileno(out->stream)) != 0))
+        status = cannot_write(out, err);
+    if (fclose(out->stream) != 0 && status == RWKV7_OK)
+        status = cannot_write(out, err);
+    out->stream = NULL;
+    if (status == RWKV7_OK && out->temporary && rename(out->temporary, out->target ? out->target : out->path) != 0)
+        status = fail_errno(err, "%s: cannot be renamed from its temporary name", out->path);
+    if (status == RWKV7_OK) {
+        mem_free(out->temporary);
+        out->temporary = NULL;
+    }
+    out_file_abort(out);
+    return status;
+}
+
+void out_file_abort(struct out_file *out)
+{
+    if (out->stream)
+        fclose(out->stream);
+    if (out->temporary)
+        unlink(out->temporary);
+    mem_free(out->temporary);
+    mem_free(out->path);
+    free(out->target); /* of realpath */
+    *out = (struct out_file){0};
+}
+
+/* ------------------------------------------------------------------------------------------------- for other programs */
+
+struct rwkv7_output {
+    struct out_file file;
+};
+
+enum rwkv7_status rwkv7_output_open(const char *path, struct rwkv7_output **out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status;
+    *out = NULL;
+    struct rwkv7_output *const o = mem_alloc(1, sizeof *o);
+    if (!o)
+        return fail_memory(err, "a file");
+    status = out_file_open(path, &o->file, err);
+    if (status == RWKV7_OK)
+        *out = o;
+    else
+        mem_free(o);
+    return status;
+}
+
+enum rwkv7_status rwkv7_output_write(struct rwkv7_output *o, const void *data, size_t size, struct rwkv7_error *err)
+{
+    return out_file_write(&o->file, data, size, err);
+}
+
+enum rwkv7_status rwkv7_output_commit(struct rwkv7_output *o, struct rwkv7_error *err)
+{
+    return out_file_commit(&o->file, err);
+}
+
+void rwkv7_output_close(struct rwkv7_output *o)
+{
+    if (o)
+        out_file_abort(&o->file);
+    mem_free(o);
+}
