@@ -8,8 +8,12 @@
  * The tokens may be pieces of several sessions, one after the other: then the products are shared, and shifts and states are of each
  * piece its own. So a conversation costs little more while others are decoded with it.
  *
- * Activations are [T][C], one row per token. Like a step, a layer is a sequence of phases with barriers, whose work (rows of
- * matrices, tokens or heads) is taken in chunks.
+ * Activations are [T][C], one row per token, and do not fit into a cache. So what can be made and used up by one thread within its
+ * cache never becomes such an array: the norm is recomputed rather than kept, shifted mixes leave as the integers that the products
+ * take, results of products join the residual stream or become integers of their own at once, and the second halves of the
+ * low-rank products are made for one head and a few tokens just before these are scanned.
+ *
+ * Like a step, a layer is a sequence of phases with barriers, whose work (rows of matrices, tokens or heads) is taken in tasks.
  */
 #include <string.h>
 
@@ -17,23 +21,39 @@
 #include "model/model.h"
 #include "model/product.h"
 
+/* T vectors one after the other, in the forms that the matrices of the model ask for. */
+struct vectors {
+    int cols;
+    float *x;             /* [T][cols]; NULL if no matrix is of floats */
+    struct quants quants; /* [T]; q is NULL if none is of integers */
+};
+
+enum { MIX_R, MIX_W, MIX_K, MIX_V, MIX_A, MIX_G, MIXES };
+enum { LOW_W, LOW_A, LOW_V, LOW_G, LOWS };
+
+/* Private to a thread. */
+struct own {
+    float *scratch;              /* of products */
+    void *turned;                /* rows of ffn.value, if that is by column */
+    float *part;                 /* results of products that are used up at once */
+    float *u, *before, *m;       /* [C] normalised, the same of the token before, a shifted mix */
+    float *k, *v, *kk, *b, *out; /* [N] of one head and token */
+};
+
 struct prefill_work {
     int room; /* tokens that fit */
-    void *memory;
-    float *x; /* [T][C] residual stream */
-    float *u; /* [T][C] normalised */
-    float *m; /* [T][C] a shifted mix; the value gate; products on their way to the residual stream */
-    float *r, *w, *k, *v, *a, *g; /* [T][C]; out (the gated heads) takes the place of w */
-    float *v_first;               /* [T][C] values of layer 0 */
-    float *low;                   /* [T][Rw], [T][Ra], [T][Rv], [T][Rg] one after the other */
-    float *hidden;                /* [T][F] */
-    struct quants many;           /* integers of the vectors [T][C] or [T][F] that are multiplied next */
-    struct quants few[4];         /* integers of the parts of low */
-    float **scratch;              /* [threads] -> product_scratch floats each */
-    float **turned;               /* [threads] -> rows of ffn.value, if that is by column */
-    float *head;                  /* [threads][3][N]: kk, b, y of one head and token */
-    int *piece;                   /* [T] which piece a token belongs to */
-    int *wanted;                  /* [T] tokens of which the logits are wanted, rising */
+    float *memory;
+    float *x;                  /* [T][C] residual stream */
+    float *r, *k, *v;          /* [T][C]; out (the gated heads) takes the place of r */
+    float *v_first;            /* [T][C] values of layer 0 */
+    struct vectors mix[MIXES]; /* of C numbers; that of the channel mix takes the place of the first */
+    struct vectors low[LOWS];  /* of Rw, Ra, Rv, Rg numbers; these have floats always */
+    struct vectors out;        /* r as floats; integers in the place of a mix */
+    struct vectors hidden;     /* of F numbers; in the place of mixes but the first */
+    int *piece;                /* [T] which piece a token belongs to */
+    int *wanted;               /* [T] tokens of which the logits are wanted, rising */
+    int *bad;                  /* [T] first layer with a NaN or infinity after it, -1 if none */
+    struct own *own;           /* [threads] */
 };
 
 struct prefill_job {
@@ -46,337 +66,480 @@ struct prefill_job {
     float *logits;
 };
 
+#define TASK_ROWS 64            /* of a matrix: a multiple of what gemm widens at a time */
+#define PART_FLOATS (32 * 1024) /* of results that are used up at once: a piece of the second-level cache */
+#define SCAN_TOKENS 96    /* of a head, that are made ready for the recurrence at a time: whole tiles of every gemm */
+#define TOKENS_PER_TASK 8 /* at most */
+_Static_assert(TASK_ROWS <= COLUMN_ROWS, "one call for a task");
+
+/* ------------------------------------------------------------------------------------------------------------ memory */
+
 void prefill_work_free(struct prefill_work *work)
 {
     if (!work)
         return;
     mem_free(work->memory);
-    mem_free(work->scratch);
-    mem_free(work->turned);
     mem_free(work->piece);
     mem_free(work->wanted);
+    mem_free(work->bad);
+    mem_free(work->own);
     mem_free(work);
 }
 
-static size_t lines(size_t floats)
+/* Memory cut into pieces; without memory, only their sizes are added up. */
+struct cutter {
+    float *memory;
+    size_t used; /* floats */
+};
+
+/* Whole cache lines. */
+static float *cut(struct cutter *c, size_t floats)
 {
-    return (floats + 15) / 16 * 16;
+    float *const piece = c->memory ? c->memory + c->used : NULL;
+    c->used += (floats + 15) / 16 * 16;
+    return piece;
 }
 
-static struct prefill_work *work_new(const struct rwkv7_model *model, int room, int threads)
+static struct vectors cut_vectors(struct cutter *c, int cols, size_t tokens, bool floats, bool integers)
+{
+    struct vectors v = {.cols = cols};
+    if (floats)
+        v.x = cut(c, tokens * (size_t)cols);
+    if (integers) {
+        float *const piece = cut(c, quants_floats(cols, tokens));
+        if (piece)
+            v.quants = quants_at(piece, cols, tokens);
+    }
+    return v;
+}
+
+static void cut_all(struct prefill_work *work, struct cutter *c, const struct rwkv7_model *model, bool floats,
+                    bool integers, int threads)
 {
     const struct rwkv7_shape *s = &model->shape;
-    struct prefill_work *work = mem_alloc(1, sizeof *work);
-    if (!work)
-        return NULL;
-    const size_t t = (size_t)room, row = lines(t * (size_t)s->channels), team = (size_t)threads;
-    const size_t low = lines(t * (size_t)(s->rank_w + s->rank_a + s->rank_v + s->rank_g));
-    const size_t hidden = lines(t * (size_t)s->ffn), head = lines(3 * (size_t)s->head_size);
-    const int widest = s->ffn > s->channels ? s->ffn : s->channels;
-    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
-    size_t turned = 0;
-    for (int i = 0; i < s->layers; i++) {
-        const struct mat *value = &model->layers[i].ffn_value;
-        const size_t floats = lines(rows_of_columns_bytes(value, COLUMN_ROWS) / sizeof(float) + 1);
-        turned = value->by_column && floats > turned ? floats : turned;
-    }
+    const size_t t = (size_t)work->room, channels = (size_t)s->channels, row = t * channels, n = (size_t)s->head_size;
+    const size_t scan = LOWS * SCAN_TOKENS * (n + QUANT_ROWS);
+    const int ranks[LOWS] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+
     int lengths[SHAPE_LENGTHS];
     size_t scratch = 0; /* more columns do not always need more of it */
     shape_lengths(s, lengths);
     for (int i = 0; i < SHAPE_LENGTHS; i++)
         scratch = product_scratch(lengths[i]) > scratch ? product_scratch(lengths[i]) : scratch;
 
-    size_t quants = quants_floats(widest, t);
-    for (int i = 0; i < 4; i++)
-        quants += quants_floats(ranks[i], t);
+    size_t turned = 0; /* bytes */
+    for (int i = 0; i < s->layers; i++) {
+        const struct mat *value = &model->layers[i].ffn_value;
+        const size_t bytes = value->by_column ? rows_of_columns_bytes(value, COLUMN_ROWS) : 0;
+        turned = bytes > turned ? bytes : turned;
+    }
 
-    work->room = room;
-    work->memory = mem_alloc(10 * row + low + hidden + quants + team * (scratch + turned + head), sizeof(float));
-    work->scratch = mem_alloc(team, sizeof *work->scratch);
-    work->turned = mem_alloc(team, sizeof *work->turned);
-    work->piece = mem_alloc(t, sizeof *work->piece);
-    work->wanted = mem_alloc(t, sizeof *work->wanted);
-    if (!work->memory || !work->scratch || !work->turned || !work->piece || !work->wanted) {
-        prefill_work_free(work);
-        return NULL;
-    }
-    float *at = work->memory;
-    float **const wide[] = {&work->x, &work->m, &work->r, &work->w,       &work->k,
-                            &work->v, &work->a, &work->g, &work->v_first, &work->u};
+    float **const wide[] = {&work->x, &work->r, &work->k, &work->v, &work->v_first};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
-        *wide[i] = at, at += row;
-    work->low = at, at += low;
-    work->hidden = at, at += hidden;
-    work->many = quants_at(at, widest, t), at += quants_floats(widest, t);
-    for (int i = 0; i < 4; i++)
-        work->few[i] = quants_at(at, ranks[i], t), at += quants_floats(ranks[i], t);
+        *wide[i] = cut(c, row);
+    for (int i = 0; i < LOWS; i++)
+        work->low[i] = cut_vectors(c, ranks[i], t, true, integers);
+    work->mix[0] = cut_vectors(c, s->channels, t, floats, integers);
+    const size_t before = c->used;
+    work->hidden = cut_vectors(c, s->ffn, t, floats, integers);
+    const size_t behind = c->used;
+    c->used = before;
+    for (int i = 1; i < MIXES; i++)
+        work->mix[i] = cut_vectors(c, s->channels, t, floats, integers);
+    c->used = c->used > behind ? c->used : behind;
+    work->out = (struct vectors){s->channels, work->r, work->mix[1].quants};
+
     for (int rank = 0; rank < threads; rank++) {
-        work->scratch[rank] = at, at += scratch;
-        work->turned[rank] = at, at += turned;
+        struct own *own = &work->own[rank];
+        own->scratch = cut(c, scratch);
+        own->turned = cut(c, turned / sizeof(float) + 1);
+        own->part = cut(c, scan > PART_FLOATS ? scan : PART_FLOATS);
+        float **const channel_wide[] = {&own->u, &own->before, &own->m};
+        for (size_t i = 0; i < sizeof channel_wide / sizeof channel_wide[0]; i++)
+            *channel_wide[i] = cut(c, channels);
+        float **const head_wide[] = {&own->k, &own->v, &own->kk, &own->b, &own->out};
+        for (size_t i = 0; i < sizeof head_wide / sizeof head_wide[0]; i++)
+            *head_wide[i] = cut(c, n);
     }
-    work->head = at;
+}
+
+static struct prefill_work *work_new(const struct rwkv7_model *model, int room, int threads)
+{
+    bool floats = model->outer.head.type < MAT_FLOATS, integers = !floats;
+    for (int i = 0; i < model->shape.layers; i++) {
+        const struct layer *l = &model->layers[i];
+        const struct mat *const all[] = {&l->w1,    &l->w2,     &l->a1,      &l->a2,         &l->v1,
+                                         &l->v2,    &l->g1,     &l->g2,      &l->receptance, &l->key,
+                                         &l->value, &l->output, &l->ffn_key, &l->ffn_value};
+        for (size_t m = 0; m < sizeof all / sizeof all[0]; m++)
+            if (all[m]->rows > 0)
+                *(all[m]->type < MAT_FLOATS ? &floats : &integers) = true;
+    }
+    struct prefill_work *work = mem_alloc(1, sizeof *work);
+    if (!work)
+        return NULL;
+    work->room = room;
+    work->piece = mem_alloc((size_t)room, sizeof *work->piece);
+    work->wanted = mem_alloc((size_t)room, sizeof *work->wanted);
+    work->bad = mem_alloc((size_t)room, sizeof *work->bad);
+    work->own = mem_alloc((size_t)threads, sizeof *work->own);
+    if (!work->piece || !work->wanted || !work->bad || !work->own)
+        goto fail;
+    struct cutter c = {0};
+    cut_all(work, &c, model, floats, integers, threads);
+    c.memory = work->memory = mem_alloc(c.used, sizeof(float));
+    if (!work->memory)
+        goto fail;
+    c.used = 0;
+    cut_all(work, &c, model, floats, integers, threads);
     return work;
+fail:
+    prefill_work_free(work);
+    return NULL;
+}
+
+/* From token `token` on, for matrices of a type. */
+static struct operand operand_of(const struct vectors *v, enum mat_type type, int token)
+{
+    struct operand o = {0};
+    if (type < MAT_FLOATS)
+        o.x = v->x + (size_t)token * (size_t)v->cols;
+    else
+        o.quants = quants_from(v->quants, v->cols, (size_t)token);
+    return o;
+}
+
+/* Makes the integers of vectors [begin, end), if `type` asks for them. */
+static void quantise(const struct kernels *k, const struct vectors *v, enum mat_type type, int begin, int end)
+{
+    const struct operand o = {v->x, v->quants};
+    operand_quantise(k, &o, type, v->cols, begin, end);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- products */
 
+struct product;
+/* What becomes of the results of `tokens` vectors from `token` on with rows [begin, end): y [tokens][ldy], its first column is `begin`. */
+typedef void finish_fn(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
+                       int tokens, int begin, int end);
+
 /* Y = X W^T as one of several products of a phase. Rows of Y and X belong to tokens. */
 struct product {
-    float *y;
     const struct mat *w;
-    struct operand x;
+    const struct vectors *x;
+    float *y;             /* [T][rows]; NULL: only `finish` sees the results */
+    int first;            /* token; those before are not wanted */
+    int rows;             /* of the matrix, per task */
+    finish_fn *finish;    /* may be NULL */
+    struct vectors *next; /* for `finish`: the results as vectors, which are multiplied by a matrix of type next_type */
+    enum mat_type next_type;
 };
 
-/* Rows of a matrix per chunk: a multiple of what gemm widens at a time. */
-#define ROWS_PER_CHUNK 64
-_Static_assert(ROWS_PER_CHUNK <= COLUMN_ROWS, "one call for a chunk");
-#define TOKENS_PER_CHUNK 8
-
-typedef void after_fn(const struct prefill_job *job, const struct product *p, int begin, int end);
-
-/* All products of a phase, for `tokens` vectors; `after` (may be NULL) is called for the rows that were just made. */
-static void multiply(const struct prefill_job *job, struct pool *pool, int rank, const struct product *products,
-                     int count, int tokens, after_fn *after)
+static void run_product(const struct prefill_job *job, const struct own *own, const struct product *p, int tokens,
+                        int task)
 {
-    const struct kernels *k = &job->model->rt->kernels;
-    int total = 0, begin, end; /* in chunks, so that one never spans two matrices */
+    const int begin = task * p->rows, end = p->w->rows - begin < p->rows ? p->w->rows : begin + p->rows;
+    const struct mat rows = product_rows(p->w, begin, end, own->turned);
+    const int most = p->y ? tokens : PART_FLOATS / rows.rows;
+    const size_t ldy = (size_t)(p->y ? p->w->rows : rows.rows);
+    for (int token = p->first, some; token < tokens; token += some) {
+        some = tokens - token < most ? tokens - token : most;
+        float *const y = p->y ? p->y + (size_t)token * ldy + begin : own->part;
+        const struct operand x = operand_of(p->x, rows.type, token);
+        product_gemm(&job->model->rt->kernels, y, ldy, &rows, &x, some, own->scratch);
+        if (p->finish)
+            p->finish(job, p, y, ldy, token, some, begin, end);
+    }
+}
+
+/* All products of a phase. */
+static void run_products(const struct prefill_job *job, struct pool *pool, int rank, const struct product *products,
+                         int count, int tokens)
+{
+    int total = 0, task, next;
     for (int i = 0; i < count; i++)
-        total += (products[i].w->rows + ROWS_PER_CHUNK - 1) / ROWS_PER_CHUNK;
-    while (pool_take(pool, total, 1, &begin, &end)) {
+        total += (products[i].w->rows + products[i].rows - 1) / products[i].rows;
+    while (pool_take(pool, total, 1, &task, &next)) {
         const struct product *p = products;
-        for (int chunks; begin >= (chunks = (p->w->rows + ROWS_PER_CHUNK - 1) / ROWS_PER_CHUNK); p++)
-            begin -= chunks;
-        const int from = begin * ROWS_PER_CHUNK;
-        const int to = p->w->rows - from < ROWS_PER_CHUNK ? p->w->rows : from + ROWS_PER_CHUNK;
-        float *scratch = job->work->scratch[rank];
-        if (p->w->by_column)
-            product_gemm_columns(k, p->y, p->w, &p->x, tokens, from, to, scratch, job->work->turned[rank]);
-        else
-            product_gemm(k, p->y, p->w, &p->x, tokens, from, to, scratch);
-        if (after)
-            after(job, p, from, to);
+        for (int tasks; task >= (tasks = (p->w->rows + p->rows - 1) / p->rows); p++)
+            task -= tasks;
+        run_product(job, &job->work->own[rank], p, tokens, task);
     }
     pool_barrier(pool);
 }
 
-static void run_products(const struct prefill_job *job, struct pool *pool, int rank, const struct product *products,
-                         int count, after_fn *after)
+static void finish_residual(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
+                            int tokens, int begin, int end)
 {
-    multiply(job, pool, rank, products, count, job->count, after);
+    const size_t c = (size_t)p->w->rows;
+    float *x = job->work->x + (size_t)token * c + begin;
+    for (int t = 0; t < tokens; t++, x += c, y += ldy)
+        job->model->rt->kernels.add(x, y, end - begin);
 }
 
-static void add_to_residual(const struct prefill_job *job, const struct product *p, int begin, int end)
+/* Rows are whole blocks of integers. */
+static void finish_hidden(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
+                          int tokens, int begin, int end)
 {
-    const size_t c = (size_t)job->model->shape.channels;
-    for (size_t t = 0; t < (size_t)job->count; t++)
-        job->model->rt->kernels.add(job->work->x + t * c + begin, p->y + t * c + begin, end - begin);
+    const struct kernels *k = &job->model->rt->kernels;
+    for (int t = token; t < token + tokens; t++, y += ldy) {
+        k->relu_square(y, end - begin);
+        if (p->next_type >= MAT_FLOATS) {
+            const struct quants to = quants_from(p->next->quants, p->next->cols, (size_t)t);
+            k->quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y, end - begin);
+        }
+    }
 }
 
-static void square_hidden(const struct prefill_job *job, const struct product *p, int begin, int end)
+/* All rows at once, so that a vector is complete. */
+static void finish_low(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
+                       int tokens, int begin, int end)
 {
-    const size_t f = (size_t)job->model->shape.ffn;
-    for (size_t t = 0; t < (size_t)job->count; t++)
-        job->model->rt->kernels.relu_square(p->y + t * f + begin, end - begin);
+    (void)y, (void)ldy, (void)begin, (void)end;
+    quantise(&job->model->rt->kernels, p->next, p->next_type, token, token + tokens);
+}
+
+static void finish_low_w(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
+                         int tokens, int begin, int end)
+{
+    job->model->rt->kernels.tanh(y, tokens * end);
+    finish_low(job, p, y, ldy, token, tokens, begin, end);
+}
+
+static void finish_low_g(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
+                         int tokens, int begin, int end)
+{
+    job->model->rt->kernels.sigmoid(y, tokens * end);
+    finish_low(job, p, y, ldy, token, tokens, begin, end);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ phases */
 
-/* u[t] = LN(x[t]) */
-static void normalise(const struct prefill_job *job, struct pool *pool, const float *weight, const float *bias)
+/* Tokens per task: enough to spread, and few norms computed twice. */
+static int token_task(const struct prefill_job *job, const struct pool *pool)
 {
-    const struct rwkv7_model *model = job->model;
-    const size_t c = (size_t)model->shape.channels;
-    int begin, end;
-    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
-        for (size_t t = (size_t)begin; t < (size_t)end; t++)
-            model->rt->kernels.layer_norm(job->work->u + t * c, job->work->x + t * c, weight, bias, (int)c,
-                                          model->ln_eps);
-    pool_barrier(pool);
+    const int share = job->count / (4 * pool_threads(pool));
+    return share < 1 ? 1 : share < TOKENS_PER_TASK ? share : TOKENS_PER_TASK;
 }
 
-/* Which of the two vectors of a layer's state a shift looks back at. */
-enum before { BEFORE_TIME_MIX, BEFORE_CHANNEL_MIX };
+static void check(const struct prefill_job *job, int layer, int token)
+{
+    const struct rwkv7_model *model = job->model;
+    const int c = model->shape.channels;
+    if (job->work->bad[token] < 0 && model->rt->kernels.count_bad(job->work->x + (size_t)token * (size_t)c, c) > 0)
+        job->work->bad[token] = layer;
+}
 
-static float *state_before(const struct piece *p, int layer, enum before before)
+/* A norm, and the shifted mixes that start from it. */
+struct shifts {
+    const float *weight, *bias; /* of the norm */
+    bool time_mix;              /* or channel mix: which vector of the state is the token before */
+    const float *mix[MIXES];
+    int count;
+};
+
+static float *state_before(const struct piece *p, int layer, bool time_mix)
 {
     const struct layer_state state = layer_state(p->session, layer);
-    return before == BEFORE_TIME_MIX ? state.att_prev : state.ffn_prev;
+    return time_mix ? state.att_prev : state.ffn_prev;
 }
 
-/* m[t] = u[t] + (u before t - u[t]) mix, to be multiplied by matrices of type `type`. */
-static void shift(const struct prefill_job *job, struct pool *pool, int layer, enum before before, const float *mix,
-                  enum mat_type type)
+static void normalise(const struct prefill_job *job, const struct shifts *s, int token, float *u)
 {
     const struct rwkv7_model *model = job->model;
-    const size_t c = (size_t)model->shape.channels;
-    const struct operand m = {job->work->m, job->work->many};
+    const int c = model->shape.channels;
+    model->rt->kernels.layer_norm(u, job->work->x + (size_t)token * (size_t)c, s->weight, s->bias, c, model->ln_eps);
+}
+
+/* For tokens from `first` on, u[t] = LN(x[t]); mix i of t = u[t] + (u[t - 1] - u[t]) mix[i]. */
+static void shift(const struct prefill_job *job, struct pool *pool, int rank, int layer, const struct shifts *s,
+                  int first)
+{
+    const struct kernels *k = &job->model->rt->kernels;
+    const int c = job->model->shape.channels;
+    const struct own *own = &job->work->own[rank];
+    float *u = own->u, *before = own->before;
     int begin, end;
-    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end)) {
-        for (int t = begin; t < end; t++) {
-            const struct piece *p = &job->pieces[job->work->piece[t]];
-            const float *u = job->work->u + (size_t)t * c,
-                        *prev = t == p->first ? state_before(p, layer, before) : u - c;
-            model->rt->kernels.shift(job->work->m + (size_t)t * c, u, prev, mix, (int)c);
+    while (pool_take(pool, job->count - first, token_task(job, pool), &begin, &end)) {
+        for (int t = first + begin; t < first + end; t++) {
+            const struct piece *piece = &job->pieces[job->work->piece[t]];
+            if (t == piece->first)
+                memcpy(before, state_before(piece, layer, s->time_mix), (size_t)c * sizeof *before);
+            else if (t == first + begin)
+                normalise(job, s, t - 1, before);
+            if (s->time_mix && layer > 0)
+                check(job, layer - 1, t);
+            normalise(job, s, t, u);
+            for (int i = 0; i < s->count; i++) {
+                const struct vectors *v = &job->work->mix[i];
+                float *const m = v->x ? v->x + (size_t)t * (size_t)c : own->m;
+                k->shift(m, u, before, s->mix[i], c);
+                if (v->quants.q) {
+                    const struct quants to = quants_from(v->quants, c, (size_t)t);
+                    k->quantize(to.q, to.scale, to.sum, m, c);
+                }
+            }
+            float *const other = before;
+            before = u;
+            u = other;
         }
-        operand_quantise(&model->rt->kernels, &m, type, (int)c, begin, end);
     }
     pool_barrier(pool);
 }
 
-/* The last token of each piece is what its next one looks back at. Behind a barrier, since shift reads the one before. */
-static void remember(const struct prefill_job *job, int layer, enum before before)
+/* The last token of each piece is what its next one looks back at. Behind the barrier of shift, which reads the one before. */
+static void remember(const struct prefill_job *job, int rank, int layer, const struct shifts *s)
 {
-    const size_t c = (size_t)job->model->shape.channels;
-    for (int i = 0; i < job->piece_count; i++) {
+    for (int i = 0; rank == 0 && i < job->piece_count; i++) {
         const struct piece *p = &job->pieces[i];
-        memcpy(state_before(p, layer, before), job->work->u + (size_t)(p->first + p->count - 1) * c, c * sizeof(float));
+        normalise(job, s, p->first + p->count - 1, state_before(p, layer, s->time_mix));
     }
 }
 
-/* What was made by rows or heads is quantised by tokens; nothing to do, and no barrier, for matrices of floats. */
-static void quantise(const struct prefill_job *job, struct pool *pool, const struct operand *o, const struct mat *w)
-{
-    int begin, end;
-    if (w->type < MAT_FLOATS)
-        return;
-    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
-        operand_quantise(&job->model->rt->kernels, o, w->type, w->cols, begin, end);
-    pool_barrier(pool);
-}
-
-/* The recurrence of one head over a piece; the equations are those of run_head in step.c. */
-static void scan_head(const struct prefill_job *job, const struct piece *p, int rank, int layer, int head)
+/*
+ * The recurrence of one head over a piece; the equations are those of run_head in step.c. Nothing but the state is wanted of tokens
+ * before `first`.
+ */
+static void scan_head(const struct prefill_job *job, const struct own *own, const struct piece *piece, int layer,
+                      int head, int first)
 {
     const struct rwkv7_model *model = job->model;
     const struct kernels *k = &model->rt->kernels;
     const struct layer *l = &model->layers[layer];
     struct prefill_work *work = job->work;
-    const int n = model->shape.head_size, at = head * n;
-    const size_t c = (size_t)model->shape.channels;
-    float *S = layer_state(p->session, layer).wkv + (size_t)at * (size_t)n;
-    float *kk = work->head + (size_t)rank * lines(3 * (size_t)n), *b = kk + n, *y = b + n;
-
-    for (size_t t = (size_t)p->first; t < (size_t)(p->first + p->count); t++) {
-        const size_t i = t * c + (size_t)at;
-        float *v = work->v + i;
-        k->decay(work->w + i, l->w0 + at, n);
-        k->sigmoid_bias(work->a + i, l->a0 + at, n);
-        if (layer == 0) {
-            memcpy(work->v_first + i, v, (size_t)n * sizeof *v);
-        } else {
-            k->sigmoid_bias(work->m + i, l->v0 + at, n);
-            k->lerp(v, work->v_first + i, work->m + i, n);
+    const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
+    const size_t c = (size_t)model->shape.channels, ld = (size_t)(at - start + n), bytes = (size_t)n * sizeof(float);
+    float *S = layer_state(piece->session, layer).wkv + (size_t)at * (size_t)n;
+    const struct mat *const seconds[LOWS] = {&l->w2, &l->a2, &l->v2, &l->g2};
+    float *made[LOWS]; /* results: [SCAN_TOKENS][ld] */
+    const int behind = piece->first + piece->count;
+    for (int token = piece->first, some; token < behind; token += some) {
+        some = behind - token < SCAN_TOKENS ? behind - token : SCAN_TOKENS;
+        for (int i = 0; i < LOWS; i++) {
+            float *const y = own->part + (size_t)(i * SCAN_TOKENS) * ld;
+            made[i] = y + (at - start);
+            if ((i == LOW_V && layer == 0) || (i == LOW_G && token + some <= first))
+                continue;
+            const struct mat rows = product_rows(seconds[i], start, at + n, NULL);
+            const struct operand x = operand_of(&work->low[i], rows.type, token);
+            product_gemm(k, y, ld, &rows, &x, some, own->scratch);
         }
-        k->key(kk, b, work->k + i, work->a + i, l->k_k + at, l->k_a + at, n);
-        const struct head_in in = {work->r + i, work->w + i, work->k + i, v, kk, b};
-        k->wkv(y, S, &in, n);
-        k->head_out(work->w + i, y, work->r + i, work->k + i, l->r_k + at, v, work->g + i, l->ln_x_weight + at,
-                    l->ln_x_bias + at, n, model->head_eps);
+        for (int t = token; t < token + some; t++) {
+            const size_t i = (size_t)t * c + (size_t)at, of_t = (size_t)(t - token) * ld;
+            float *const w = made[LOW_W] + of_t, *const a = made[LOW_A] + of_t, *const gate = made[LOW_V] + of_t;
+            k->decay(w, l->w0 + at, n);
+            k->sigmoid_bias(a, l->a0 + at, n);
+            if (layer == 0) {
+                memcpy(own->v, work->v_first + i, bytes);
+            } else {
+                memcpy(own->v, work->v + i, bytes);
+                k->sigmoid_bias(gate, l->v0 + at, n);
+                k->lerp(own->v, work->v_first + i, gate, n);
+            }
+            memcpy(own->k, work->k + i, bytes);
+            k->key(own->kk, own->b, own->k, a, l->k_k + at, l->k_a + at, n);
+            const struct head_in in = {work->r + i, w, own->k, own->v, own->kk, own->b};
+            k->wkv(own->out, S, &in, n);
+            if (t < first)
+                continue;
+            k->head_out(own->out, own->out, in.r, own->k, l->r_k + at, own->v, made[LOW_G] + of_t, l->ln_x_weight + at,
+                        l->ln_x_bias + at, n, model->head_eps);
+            memcpy(work->r + i, own->out, bytes);
+        }
     }
 }
 
-static void run_layer(struct prefill_job *job, struct pool *pool, int rank, int layer)
+static void run_layer(const struct prefill_job *job, struct pool *pool, int rank, int layer)
 {
-    const struct rwkv7_model *model = job->model;
-    const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
-    const struct layer *l = &model->layers[layer];
+    const struct rwkv7_shape *s = &job->model->shape;
+    const struct layer *l = &job->model->layers[layer];
     struct prefill_work *work = job->work;
-    const size_t count = (size_t)job->count, c = (size_t)s->channels;
-    float *low_w = work->low, *low_a = low_w + count * (size_t)s->rank_w, *low_v = low_a + count * (size_t)s->rank_a,
-          *low_g = low_v + count * (size_t)s->rank_v;
+    const int count = job->count;
     int begin, end;
+    /*
+     * Of a piece that has no company and of which not all logits are wanted, the last layer gives its state, which needs the time mix
+     * of the last token, and the output of the last token, whose channel mix also needs that of the token before.
+     */
+    const bool last = layer == s->layers - 1 && job->piece_count == 1 && job->wanted <= 1;
+    const int ffn_first = last ? count - 1 : 0, att_first = last && count > 1 ? count - 2 : 0;
 
-    /* Time mix: one shifted mix at a time, and the products that start from it. */
-    normalise(job, pool, l->ln1_weight, l->ln1_bias);
-    const struct operand m = {work->m, work->many};
-    const struct {
-        const float *mix;
-        struct product products[2];
-        int count;
-    } starts[] = {
-        {l->x_r, {{work->r, &l->receptance, m}}, 1},
-        {l->x_w, {{low_w, &l->w1, m}}, 1},
-        {l->x_k, {{work->k, &l->key, m}}, 1},
-        {l->x_v, {{work->v, &l->value, m}, {low_v, &l->v1, m}}, layer == 0 ? 1 : 2},
-        {l->x_a, {{low_a, &l->a1, m}}, 1},
-        {l->x_g, {{low_g, &l->g1, m}}, 1},
-    };
-    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
-        const struct product *p = starts[i].products;
-        shift(job, pool, layer, BEFORE_TIME_MIX, starts[i].mix,
-              starts[i].count == 1 ? p[0].w->type : operand_type(p[0].w, p[1].w));
-        run_products(job, pool, rank, starts[i].products, starts[i].count, NULL);
-    }
+    const struct shifts att = {
+        l->ln1_weight, l->ln1_bias, true, {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g}, MIXES};
+    shift(job, pool, rank, layer, &att, 0);
+    remember(job, rank, layer, &att);
 
-    /* Second halves of the low-rank products. The mix is no longer needed: its place takes the value gate. */
-    const struct product seconds[] = {
-        {work->w, &l->w2, {low_w, work->few[0]}},
-        {work->a, &l->a2, {low_a, work->few[1]}},
-        {work->g, &l->g2, {low_g, work->few[3]}},
-        {work->m, &l->v2, {low_v, work->few[2]}}, /* last: absent in layer 0 */
+    struct vectors *mix = work->mix, *low = work->low;
+    float *const v = layer == 0 ? work->v_first : work->v;
+    const struct product firsts[] = {
+        {&l->g1, &mix[MIX_G], low[LOW_G].x, att_first, s->rank_g, finish_low_g, &low[LOW_G], l->g2.type},
+        {&l->w1, &mix[MIX_W], low[LOW_W].x, 0, s->rank_w, finish_low_w, &low[LOW_W], l->w2.type},
+        {&l->a1, &mix[MIX_A], low[LOW_A].x, 0, s->rank_a, finish_low, &low[LOW_A], l->a2.type},
+        {&l->receptance, &mix[MIX_R], work->r, att_first, TASK_ROWS, NULL, NULL, 0},
+        {&l->key, &mix[MIX_K], work->k, 0, TASK_ROWS, NULL, NULL, 0},
+        {&l->value, &mix[MIX_V], v, 0, TASK_ROWS, NULL, NULL, 0},
+        {&l->v1, &mix[MIX_V], low[LOW_V].x, 0, s->rank_v, finish_low, &low[LOW_V], l->v2.type}, /* not in layer 0 */
     };
-    const int second_count = layer == 0 ? 3 : 4;
-    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end)) {
-        k->tanh(low_w + (size_t)begin * (size_t)s->rank_w, (end - begin) * s->rank_w);
-        k->sigmoid(low_g + (size_t)begin * (size_t)s->rank_g, (end - begin) * s->rank_g);
-        for (int i = 0; i < second_count; i++)
-            operand_quantise(k, &seconds[i].x, seconds[i].w->type, seconds[i].w->cols, begin, end);
-    }
-    if (rank == 0)
-        remember(job, layer, BEFORE_TIME_MIX);
-    pool_barrier(pool);
-    run_products(job, pool, rank, seconds, second_count, NULL);
+    run_products(job, pool, rank, firsts, layer == 0 ? 6 : 7, count);
 
     while (pool_take(pool, s->heads * job->piece_count, 1, &begin, &end))
-        scan_head(job, &job->pieces[begin / s->heads], rank, layer, begin % s->heads);
+        scan_head(job, &work->own[rank], &job->pieces[begin / s->heads], layer, begin % s->heads, att_first);
     pool_barrier(pool);
-    const struct product output = {work->m, &l->output, {work->w, work->many}};
-    quantise(job, pool, &output.x, &l->output);
-    run_products(job, pool, rank, &output, 1, add_to_residual);
 
-    /* Channel mix. */
-    normalise(job, pool, l->ln2_weight, l->ln2_bias);
-    shift(job, pool, layer, BEFORE_CHANNEL_MIX, l->ffn_x_k, l->ffn_key.type);
-    const struct product key = {work->hidden, &l->ffn_key, m};
-    run_products(job, pool, rank, &key, 1, square_hidden);
-    if (rank == 0)
-        remember(job, layer, BEFORE_CHANNEL_MIX);
-    const struct product value = {work->m, &l->ffn_value, {work->hidden, work->many}};
-    quantise(job, pool, &value.x, &l->ffn_value);
-    run_products(job, pool, rank, &value, 1, add_to_residual);
+    if (l->output.type >= MAT_FLOATS) {
+        while (pool_take(pool, count - att_first, token_task(job, pool), &begin, &end))
+            quantise(&job->model->rt->kernels, &work->out, l->output.type, att_first + begin, att_first + end);
+        pool_barrier(pool);
+    }
+    const struct product output = {&l->output, &work->out, NULL, att_first, TASK_ROWS, finish_residual, NULL, 0};
+    run_products(job, pool, rank, &output, 1, count);
 
-    for (int t = 0; rank == 0 && t < job->count; t++) {
-        struct piece *p = &job->pieces[work->piece[t]];
-        if (p->bad_layer < 0 && k->count_bad(work->x + (size_t)t * c, s->channels) > 0) {
-            p->bad_layer = layer;
-            p->bad_token = t - p->first;
-        }
+    const struct shifts ffn = {l->ln2_weight, l->ln2_bias, false, {l->ffn_x_k}, 1};
+    shift(job, pool, rank, layer, &ffn, ffn_first);
+    remember(job, rank, layer, &ffn);
+
+    const bool floats = l->ffn_value.type < MAT_FLOATS;
+    const struct product key = {&l->ffn_key,
+                                &mix[0],
+                                floats ? work->hidden.x : NULL,
+                                ffn_first,
+                                floats ? TASK_ROWS : QUANT_BLOCK,
+                                finish_hidden,
+                                &work->hidden,
+                                l->ffn_value.type};
+    run_products(job, pool, rank, &key, 1, count);
+    const struct product value = {&l->ffn_value, &work->hidden, NULL, ffn_first, TASK_ROWS, finish_residual, NULL, 0};
+    run_products(job, pool, rank, &value, 1, count);
+    if (layer == s->layers - 1) {
+        while (pool_take(pool, count - ffn_first, token_task(job, pool), &begin, &end))
+            for (int t = ffn_first + begin; t < ffn_first + end; t++)
+                check(job, layer, t);
+        pool_barrier(pool);
     }
 }
 
-static void run_logits(struct prefill_job *job, struct pool *pool, int rank)
+static void run_logits(const struct prefill_job *job, struct pool *pool, int rank)
 {
     const struct rwkv7_model *model = job->model;
     const struct kernels *k = &model->rt->kernels;
     const struct outer *outer = &model->outer;
     struct prefill_work *work = job->work;
     const int c = model->shape.channels;
-    const struct operand u = {work->u, work->many};
+    const struct vectors u = {c, work->r, work->mix[0].quants};
+    const struct operand one = operand_of(&u, outer->head.type, 0);
     int begin, end;
 
     while (pool_take(pool, job->wanted, 1, &begin, &end)) {
-        k->layer_norm(work->u + (size_t)begin * (size_t)c, work->x + (size_t)work->wanted[begin] * (size_t)c,
+        k->layer_norm(u.x + (size_t)begin * (size_t)c, work->x + (size_t)work->wanted[begin] * (size_t)c,
                       outer->ln_out_weight, outer->ln_out_bias, c, model->ln_eps);
-        operand_quantise(k, &u, outer->head.type, c, begin, end);
+        quantise(k, &u, outer->head.type, begin, end);
     }
     pool_barrier(pool);
-    const struct product head = {job->logits, &outer->head, u};
+    const struct product head = {&outer->head, &u, job->logits, 0, TASK_ROWS, NULL, NULL, 0};
     if (job->wanted > 1)
-        multiply(job, pool, rank, &head, 1, job->wanted, NULL);
+        run_products(job, pool, rank, &head, 1, job->wanted);
     else if (job->wanted == 1)
-        while (pool_take(pool, outer->head.rows, 8 * ROWS_PER_CHUNK, &begin, &end))
-            product_gemv(k, job->logits, &outer->head, &u, begin, end);
+        while (pool_take(pool, outer->head.rows, 8 * TASK_ROWS, &begin, &end))
+            product_gemv(k, job->logits, &outer->head, &one, begin, end);
 }
 
 static void prefill_worker(void *arg, struct pool *pool, int rank)
@@ -388,7 +551,7 @@ static void prefill_worker(void *arg, struct pool *pool, int rank)
     const int c = model->shape.channels;
     int begin, end;
 
-    while (pool_take(pool, job->count, TOKENS_PER_CHUNK, &begin, &end))
+    while (pool_take(pool, job->count, token_task(job, pool), &begin, &end))
         for (int t = begin; t < end; t++) {
             const struct piece *p = &job->pieces[job->work->piece[t]];
             float *x = job->work->x + (size_t)t * (size_t)c;
@@ -422,6 +585,7 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
         return fail_memory(err, "the buffers of a prompt");
 
     struct prefill_work *work = job.work = *own;
+    memset(work->bad, -1, (size_t)job.count * sizeof *work->bad);
     for (int i = 0, t = 0; i < piece_count; i++)
         for (int j = 0; j < pieces[i].count; j++, t++) {
             const bool last = j == pieces[i].count - 1;
@@ -431,6 +595,13 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
         }
     pool_run(pool, prefill_worker, &job);
 
+    for (int t = 0; t < job.count; t++) {
+        struct piece *p = &pieces[work->piece[t]];
+        if (work->bad[t] >= 0 && (p->bad_layer < 0 || work->bad[t] < p->bad_layer)) {
+            p->bad_layer = work->bad[t];
+            p->bad_token = t - p->first;
+        }
+    }
     const int vocab = model->shape.vocab;
     for (int i = 0; i < job.wanted; i++) {
         struct piece *p = &pieces[work->piece[work->wanted[i]]];

@@ -40,15 +40,23 @@ static inline enum mat_type operand_type(const struct mat *a, const struct mat *
     return a->type > b->type ? a->type : b->type;
 }
 
+/* The same vectors from number `token` on. */
+static inline struct quants quants_from(struct quants q, int cols, size_t token)
+{
+    return (struct quants){q.q + token * (size_t)quant_cols(cols), q.scale + token * (size_t)quant_blocks(cols),
+                           q.sum + token * (size_t)quant_groups(cols)};
+}
+
 /* Makes the integers of vectors [begin, end), if `type` asks for them. */
 static inline void operand_quantise(const struct kernels *k, const struct operand *o, enum mat_type type, int cols,
                                     int begin, int end)
 {
     if (type < MAT_FLOATS)
         return;
-    for (size_t t = (size_t)begin; t < (size_t)end; t++)
-        k->quantize(o->quants.q + t * (size_t)quant_cols(cols), o->quants.scale + t * (size_t)quant_blocks(cols),
-                    o->quants.sum + t * (size_t)quant_groups(cols), o->x + t * (size_t)cols, cols);
+    for (size_t t = (size_t)begin; t < (size_t)end; t++) {
+        const struct quants to = quants_from(o->quants, cols, t);
+        k->quantize(to.q, to.scale, to.sum, o->x + t * (size_t)cols, cols);
+    }
 }
 
 /* Rows [begin, end) of y = W x for one vector. */
@@ -61,14 +69,14 @@ static inline void product_gemv(const struct kernels *k, float *y, const struct 
         k->quant_gemv[w->type](y, w, &o->quants, begin, end);
 }
 
-/* The same for several: y [tokens][rows]. scratch: product_scratch(cols) floats. */
-static inline void product_gemm(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
-                                int tokens, int begin, int end, float *scratch)
+/* All rows of a matrix by row, for several vectors: y[t * ldy + i]. scratch: product_scratch(cols) floats. */
+static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
+                                const struct operand *o, int tokens, float *scratch)
 {
     if (w->type < MAT_FLOATS)
-        k->gemm[w->type](y, (size_t)w->rows, w, o->x, (size_t)w->cols, tokens, begin, end, scratch);
+        k->gemm[w->type](y, ldy, w, o->x, (size_t)w->cols, tokens, 0, w->rows, scratch);
     else
-        k->quant_gemm[w->type](y, (size_t)w->rows, w, &o->quants, tokens, begin, end, scratch);
+        k->quant_gemm[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
 }
 
 /* In whole cache lines. */
@@ -78,19 +86,19 @@ static inline size_t product_scratch(int cols)
     return (floats * sizeof(float) > bytes ? floats * sizeof(float) : bytes) / sizeof(float) / 16 * 16 + 16;
 }
 
-/* Rows per call of product_gemm_columns, at most. */
+/*
+ * Rows [begin, end) of a matrix, as a matrix by row. begin is a multiple of 16; for a matrix by column, of COLUMN_ROWS, of which there
+ * are no more, and they are made in `turned`: rows_of_columns_bytes(w, COLUMN_ROWS) bytes, aligned to a cache line.
+ */
 #define COLUMN_ROWS QUANT_SECTION
-
-/* product_gemm of a matrix by column. turned: rows_of_columns_bytes(w, COLUMN_ROWS) bytes, aligned to a cache line. */
-static inline void product_gemm_columns(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
-                                        int tokens, int begin, int end, float *scratch, void *turned)
+static inline struct mat product_rows(const struct mat *w, int begin, int end, void *turned)
 {
-    const struct mat rows = rows_of_columns(w, begin, end, turned);
-    const size_t ldy = (size_t)w->rows;
-    if (w->type < MAT_FLOATS)
-        k->gemm[w->type](y + begin, ldy, &rows, o->x, (size_t)w->cols, tokens, 0, rows.rows, scratch);
-    else
-        k->quant_gemm[w->type](y + begin, ldy, &rows, &o->quants, tokens, 0, rows.rows, scratch);
+    if (w->by_column)
+        return rows_of_columns(w, begin, end, turned);
+    const size_t floats_row = (size_t)w->cols * (w->type == MAT_F32 ? sizeof(float) : sizeof(uint16_t));
+    const size_t before = w->type < MAT_FLOATS ? (size_t)begin * floats_row
+                                               : (size_t)(begin / QUANT_ROWS) * quant_tile_bytes(w->type, w->cols);
+    return (struct mat){.type = w->type, .rows = end - begin, .cols = w->cols, .data = (const char *)w->data + before};
 }
 
 #endif
