@@ -40,7 +40,7 @@ struct args {
     int math; /* enum rwkv7_math */
     int threads;
     int sparse; /* enum rwkv7_sparse */
-    int type;   /* 0: as stored, else 1 + enum rwkv7_type */
+    int type;   /* enum rwkv7_weights; bench: behind it the types that only random weights can have */
     bool json;
     bool list; /* info */
 

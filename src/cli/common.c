@@ -50,6 +50,7 @@ int report(const struct rwkv7_error *err)
     case RWKV7_ERR_IO:
     case RWKV7_ERR_MEMORY:
     case RWKV7_ERR_NUMERIC:
+    case RWKV7_ERR_STOPPED:
         code = FAILED;
         break;
     case RWKV7_ERR_USAGE:
@@ -191,19 +192,14 @@ static void show_loading(void *arg, uint64_t done, uint64_t total)
 
 int engine_open_model(struct engine *e, const struct args *args)
 {
-    struct rwkv7_model_options loading = {.sparse = (enum rwkv7_sparse)args->sparse, .progress = show_loading};
+    struct rwkv7_model_options loading = {
+        .weights = (enum rwkv7_weights)args->type, .sparse = (enum rwkv7_sparse)args->sparse, .progress = show_loading};
     struct rwkv7_error err;
     char path[PATH_ROOM];
     size_t size;
 
-    if (args->type == 1 + RWKV7_Q8)
-        loading.weights = RWKV7_WEIGHTS_Q8;
-    else if (args->type == 1 + RWKV7_Q4)
-        loading.weights = RWKV7_WEIGHTS_Q4;
-    else if (args->type != 0)
-        return complain_usage(args->command, "--type %s: a checkpoint is opened as stored, or as q8 or q4",
-                              rwkv7_type_name((enum rwkv7_type)(args->type - 1)));
-
+    if (args->type > RWKV7_WEIGHTS_Q4)
+        return complain_usage(args->command, "--type: a checkpoint is opened as stored, or as q8 or q4");
     enum rwkv7_status status = model_find(args, path, &err);
     if (status == RWKV7_OK && *path) {
         status = rwkv7_model_open(e->runtime, path, &loading, &e->model, &err);

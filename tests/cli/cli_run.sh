@@ -128,6 +128,12 @@ for checkpoint in bf16_n64 bf16_n64_st; do
         done
     done
 done
+for type in f32 f16 bf16; do
+    story --type $type hello
+    exits 2
+    err "rwkv7: --type needs one of stored|q8|q4, not '$type'
+Try 'rwkv7 help run'."
+done
 story --cpu z80 hello
 exits 2
 err_has "'z80'"
