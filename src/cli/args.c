@@ -85,18 +85,14 @@ static int complain_unknown(const struct command *command, const char *name)
 /* A list with room for one more entry; NULL when out of memory. */
 static void *grow(void *list, size_t count, size_t size)
 {
-    void *grown = (count & (count - 1)) == 0 ? realloc(list, (count ? 2 * count : 1) * size) : list;
-    if (!grown)
-        complain(FAILED, "out of memory for the command line");
-    return grown;
+    return (count & (count - 1)) == 0 ? realloc(list, (count ? 2 * count : 1) * size) : list;
 }
 
-/* A copy of `text` in which \n, \t, \r, \\, \xHH have become what they mean; NULL for any other escape and for \x00. */
-static char *unescaped(const char *text)
+/* `to` becomes `text` with \n, \t, \r, \\, \xHH as what they mean; false for any other escape and for \x00. */
+static bool unescape(const char *text, char *to)
 {
     static const char names[] = "ntr\\", meanings[] = "\n\t\r\\";
-    char *copy = malloc(strlen(text) + 1), *to = copy;
-    for (; copy && *text; text++) {
+    for (; *text; text++) {
         if (*text != '\\') {
             *to++ = *text;
             continue;
@@ -110,15 +106,12 @@ static char *unescaped(const char *text)
             byte = (unsigned)strtoul(digits, NULL, 16);
             text += 2;
         }
-        if (byte == 0) {
-            free(copy);
-            return NULL;
-        }
+        if (byte == 0)
+            return false;
         *to++ = (char)byte;
     }
-    if (copy)
-        *to = '\0';
-    return copy;
+    *to = '\0';
+    return true;
 }
 
 static bool in_range(const struct option *o, double value)
@@ -140,44 +133,58 @@ static int choice(const char *words, const char *text)
     }
 }
 
-static bool store_counts(const struct option *o, struct count_list *list, const char *text)
+/* Putting values in their places: DONE, MISUSED when `text` is no such value, FAILED when out of memory. */
+
+static int store_text(struct text_list *list, const char *text)
+{
+    char *const copy = malloc(strlen(text) + 1);
+    const char **const grown = copy ? grow(list->at, list->count, sizeof *list->at) : NULL;
+    if (!grown) {
+        free(copy);
+        return FAILED;
+    }
+    list->at = grown;
+    list->at[list->count++] = copy;
+    return unescape(text, copy) && *copy ? DONE : MISUSED;
+}
+
+static int store_counts(const struct option *o, struct count_list *list, const char *text)
 {
     list->count = 0;
     for (;; text++) {
         long long value;
         if (!parse_whole(text, &value, &text) || !in_range(o, (double)value))
-            return false;
+            return MISUSED;
         int *const grown = grow(list->at, list->count, sizeof *list->at);
         if (!grown)
-            return false;
+            return FAILED;
         list->at = grown;
         list->at[list->count++] = (int)value;
         if (*text != ',')
-            return *text == '\0';
+            return *text == '\0' ? DONE : MISUSED;
     }
 }
 
-static bool store_biases(const struct option *o, struct bias_list *list, const char *text)
+static int store_biases(const struct option *o, struct bias_list *list, const char *text)
 {
     for (;; text++) {
         uint64_t id;
         double bias = -INFINITY;
         if (!parse_unsigned(text, &id, &text) || id > UINT32_MAX)
-            return false;
+            return MISUSED;
         if (o->value.kind == BIASES && (*text != '=' || !parse_real(text + 1, &bias, &text)))
-            return false;
+            return MISUSED;
         struct rwkv7_token_bias *const grown = grow(list->at, list->count, sizeof *list->at);
         if (!grown)
-            return false;
+            return FAILED;
         list->at = grown;
         list->at[list->count++] = (struct rwkv7_token_bias){(uint32_t)id, (float)bias};
         if (*text != ',')
-            return *text == '\0';
+            return *text == '\0' ? DONE : MISUSED;
     }
 }
 
-/* Puts the value of an option in its place; false when `text` is not one. */
-static bool store(const struct option *o, struct args *args, const char *text)
+static int store(const struct option *o, struct args *args, const char *text)
 {
     void *const at = (char *)args + o->value.at;
     long long whole;
@@ -188,42 +195,37 @@ static bool store(const struct option *o, struct args *args, const char *text)
         break;
     case TEXT:
         *(const char **)at = text;
-        return true;
-    case TEXTS: {
-        struct text_list *const list = at;
-        char *const copy = unescaped(text);
-        const char **const grown = copy ? grow(list->at, list->count, sizeof *list->at) : NULL;
-        if (!grown) {
-            free(copy);
-            return false;
-        }
-        list->at = grown;
-        list->at[list->count++] = copy;
-        return *copy != '\0';
-    }
+        return DONE;
+    case TEXTS:
+        return store_text(at, text);
     case CHOICE:
         *(int *)at = choice(o->value.argument, text);
-        return *(int *)at >= 0;
+        return *(int *)at >= 0 ? DONE : MISUSED;
     case WHOLE:
         if (!parse_whole(text, &whole, NULL) || !in_range(o, (double)whole))
-            return false;
+            return MISUSED;
         *(int *)at = (int)whole;
-        return true;
+        return DONE;
     case REAL:
         if (!parse_real(text, &real, NULL) || !in_range(o, real))
-            return false;
+            return MISUSED;
         *(float *)at = (float)real;
-        return true;
+        return DONE;
     case COUNTS:
         return store_counts(o, at, text);
     case SEED:
         args->seed_given = true;
-        return parse_unsigned(text, at, NULL);
+        return parse_unsigned(text, at, NULL) ? DONE : MISUSED;
     case BANS:
     case BIASES:
         return store_biases(o, at, text);
     }
-    return false;
+    return MISUSED;
+}
+
+static int complain_memory(void)
+{
+    return complain(FAILED, "out of memory for the command line");
 }
 
 static int complain_value(const struct command *command, const struct option *o, const char *text)
@@ -293,7 +295,8 @@ static int take(const struct option *o, const char *attached, struct words *word
         return complain_usage(args->command, "--%s needs a value: %s", o->name, o->value.argument);
     if (!text)
         text = words->argv[words->at++];
-    return store(o, args, text) ? DONE : complain_value(args->command, o, text);
+    const int code = store(o, args, text);
+    return code == MISUSED ? complain_value(args->command, o, text) : code == FAILED ? complain_memory() : DONE;
 }
 
 static int parse_long(const char *word, struct words *words, struct args *args)
@@ -333,7 +336,7 @@ static int take_operand(const char *word, struct args *args)
         return complain_usage(command, "unexpected argument '%s'", word);
     const char **const grown = grow(list->at, list->count, sizeof *list->at);
     if (!grown)
-        return complain(FAILED, "out of memory for the arguments");
+        return complain_memory();
     list->at = grown;
     list->at[list->count++] = word;
     args->operand = list->at[0];
@@ -351,10 +354,11 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
         if (!o->name || !(o->commands & command->bit))
             continue;
         const char *const variable = o->value.variable ? getenv(o->value.variable) : NULL;
-        if (o->preset)
-            store(o, args, o->preset);
+        /* Presets are right, and only options of kind TEXT have a variable, for which every text will do. */
+        if (o->preset && store(o, args, o->preset) != DONE)
+            return complain_memory();
         if (variable && *variable)
-            store(o, args, variable); /* only options of kind TEXT have one: every text will do */
+            store(o, args, variable);
     }
     const char *const model = args->model;
 
