@@ -28,7 +28,7 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     }
     if (opt->math == RWKV7_MATH_BLAS)
         kernels_use_blas(&rt->kernels);
-    status = pool_create(opt->threads > 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);
+    status = pool_create(opt->threads != 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);
     if (status == RWKV7_OK)
         status = pool_create(1, &rt->alone, err);
     if (status != RWKV7_OK)

@@ -107,6 +107,16 @@ for number in x 1x '' ' 1' 0x10 nan inf -1 101 1e999; do
     exits 2
     err_has "^rwkv7: --temp needs a number from 0 to 100, not '$number'$"
 done
+for threads in -1 1025; do
+    run rwkv7 run --threads $threads
+    exits 2
+    err "rwkv7: --threads needs a whole number from 0 to 1024, not '$threads'
+Try 'rwkv7 help run'."
+    run rwkv7 bench -t 1,$threads
+    exits 2
+    err "rwkv7: --threads needs whole numbers from 0 to 1024 with commas between, not '1,$threads'
+Try 'rwkv7 help bench'."
+done
 for seed in -1 x 18446744073709551616; do
     run rwkv7 run --seed $seed
     exits 2
