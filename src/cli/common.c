@@ -50,7 +50,6 @@ int report(const struct rwkv7_error *err)
     case RWKV7_ERR_IO:
     case RWKV7_ERR_MEMORY:
     case RWKV7_ERR_NUMERIC:
-    case RWKV7_ERR_STOPPED:
         code = FAILED;
         break;
     case RWKV7_ERR_USAGE:
@@ -200,6 +199,7 @@ int engine_open_model(struct engine *e, const struct args *args)
 
     if (args->type > RWKV7_WEIGHTS_Q4)
         return complain_usage(args->command, "--type: a checkpoint is opened as stored, or as q8 or q4");
+
     enum rwkv7_status status = model_find(args, path, &err);
     if (status == RWKV7_OK && *path) {
         status = rwkv7_model_open(e->runtime, path, &loading, &e->model, &err);

@@ -1,7 +1,7 @@
 /* options.c - the tables that are the command line: every command, every option. See args.h. */
 #include "cli/common.h"
 
-enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32, EVAL = 64, CONVERT = 128 };
+enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32, EVAL = 64 };
 #define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
 #define ENGINE (RUN | BENCH | LOGITS | EVAL)
 #define WEIGHTS "stored|q8|q4"
@@ -37,11 +37,6 @@ const struct command command_table[] = {
      "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
     {"tokenize", TOKENIZE, "[TEXT]", 1, "text to token ids and back",
      "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
-    {"convert", CONVERT, "IN OUT", 2, "make one file of a model, or a smaller one",
-     "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
-     "the vocabulary too and is open at once. With --type, the numbers change: q8 and\n"
-     "q4 make integers of them, which take a half and a quarter of the space of bf16.",
-     false, convert_command},
     {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"
      "perplexity. With --against, how far its predictions are from those of another\n"
@@ -61,13 +56,11 @@ const struct command command_table[] = {
 const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
 
-    HEADING("Model", ANY_MODEL | CONVERT),
+    HEADING("Model", ANY_MODEL),
     {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
     {"vocab", 0, RUN | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
-    {"vocab", 0, CONVERT, TEXT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
-    {"type", 0, CONVERT, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "of the matrices; q8, q4: integers"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
     {"type", 0, RUN | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
     {"sparse", 0, RUN | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
@@ -124,14 +117,14 @@ const struct option option_table[] = {
     {"output", 'o', LOGITS, TEXT(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
     {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
 
-    HEADING("Machine", ENGINE | CONVERT),
-    {"threads", 't', RUN | LOGITS | EVAL | CONVERT, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    HEADING("Machine", ENGINE),
+    {"threads", 't', RUN | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
 
-    HEADING("Output", RUN | BENCH | INFO | EVAL | CONVERT),
-    {"quiet", 'q', RUN | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},
+    HEADING("Output", RUN | BENCH | INFO | EVAL),
+    {"quiet", 'q', RUN | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
