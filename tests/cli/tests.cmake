@@ -8,3 +8,7 @@ set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
 # The comparison with other programs, against stubs.
 add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
                               ${PROJECT_SOURCE_DIR}/scripts/compare.sh)
+
+# Downloads, from a server on loopback.
+add_test(NAME get_model COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/get_model_test.sh
+                                ${PROJECT_SOURCE_DIR}/scripts/get-model.sh)

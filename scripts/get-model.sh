@@ -1,0 +1,222 @@
+#!/bin/sh
+# Downloads an RWKV-7 checkpoint of the author, and the World vocabulary, to where rwkv7 looks for them.
+#
+#   scripts/get-model.sh SIZE [OPTION...]
+#
+#   SIZE               0.1b, 0.4b, ...; `--list` shows all
+#   --file REPO/FILE   instead of SIZE: any file of a repository of the author
+#   --dir DIR          folder; else $XDG_DATA_HOME/rwkv7 or ~/.local/share/rwkv7
+#   --base URL         where the repositories are; else RWKV7_MODEL_BASE, else https://huggingface.co/BlinkDL
+#   --vocab-base URL   where the vocabulary is; else RWKV7_VOCAB_BASE, else its repository on GitHub
+#   --with PROGRAM     curl or wget; else the first that is there
+#
+# A download that broke off goes on where it stopped when the script is run again. The checksum is the one that the server
+# states for the file (its Git LFS pointer, or FILE.sha256 beside it); where it states none, that is said, and only the size is
+# checked, by curl or wget. The checksum of the vocabulary is known. A file appears under its name only when it is whole, and
+# its path is the only thing that goes to standard output.
+set -eu
+
+# name, repository, file, parameters in millions (2 bytes each)
+models='
+0.1b        rwkv7-g1      rwkv7-g1d-0.1b-20260129-ctx8192.pth             191
+0.4b        rwkv7-g1      rwkv7-g1d-0.4b-20260210-ctx8192.pth             451
+1.5b        rwkv7-g1      rwkv7-g1d-1.5b-20260212-ctx8192.pth            1527
+2.9b        rwkv7-g1      rwkv7-g1d-2.9b-20260131-ctx8192.pth            2948
+7.2b        rwkv7-g1      rwkv7-g1d-7.2b-20260131-ctx8192.pth            7199
+13.3b       rwkv7-g1      rwkv7-g1d-13.3b-20260131-ctx8192.pth          13269
+world-0.1b  rwkv-7-world  RWKV-x070-World-0.1B-v2.8-20241210-ctx4096.pth  191
+world-0.4b  rwkv-7-world  RWKV-x070-World-0.4B-v2.9-20250107-ctx4096.pth  451
+world-1.5b  rwkv-7-world  RWKV-x070-World-1.5B-v3-20250127-ctx4096.pth   1527
+world-2.9b  rwkv-7-world  RWKV-x070-World-2.9B-v3-20250211-ctx4096.pth   2948
+'
+vocab=rwkv_vocab_v20230424.txt
+vocab_sha=e6dee3d4e31b4d5c40ac99508ac6c701ceef4bed681bf2167ce9a908552bca89
+base=${RWKV7_MODEL_BASE:-https://huggingface.co/BlinkDL}
+vocab_base=${RWKV7_VOCAB_BASE:-https://raw.githubusercontent.com/BlinkDL/ChatRWKV/main/tokenizer}
+folder=
+program=
+size=
+chosen=
+
+say() {
+    echo "get-model.sh: $*" >&2
+}
+die() { # die CODE MESSAGE
+    code=$1
+    shift
+    say "$*"
+    exit "$code"
+}
+list() {
+    echo "$models" | awk 'NF { printf "%-11s %5.1f GB  %s/%s\n", $1, $4 * 2e-3, $2, $3 }'
+}
+usage() {
+    sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0"
+}
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    --list)
+        list
+        exit 0
+        ;;
+    --file | --dir | --base | --vocab-base | --with)
+        [ $# -gt 1 ] || die 2 "$1 needs a value"
+        case $1 in
+        --file) chosen=$2 ;;
+        --dir) folder=$2 ;;
+        --base) base=$2 ;;
+        --vocab-base) vocab_base=$2 ;;
+        --with) program=$2 ;;
+        esac
+        shift
+        ;;
+    -*) die 2 "unknown option '$1'; see --help" ;;
+    *)
+        [ -z "$size" ] || die 2 "one model at a time, not '$size' and '$1'"
+        size=$1
+        ;;
+    esac
+    shift
+done
+
+if [ -n "$size" ] && [ -z "$chosen" ]; then
+    chosen=$(echo "$models" | awk -v size="$size" 'NF && $1 == tolower(size) { print $2 "/" $3 }')
+    [ -n "$chosen" ] || die 2 "no model '$size'; there are: $(echo "$models" | awk 'NF { printf "%s%s", n++ ? " " : "", $1 }')"
+elif [ -z "$chosen" ] || [ -n "$size" ]; then
+    usage >&2
+    exit 2
+fi
+case $chosen in
+*..* | /* | */ | */*/*) die 2 "--file wants REPOSITORY/FILE, not '$chosen'" ;;
+*/*) ;;
+*) die 2 "--file wants REPOSITORY/FILE, not '$chosen'" ;;
+esac
+
+if [ -z "$program" ]; then
+    for candidate in curl wget; do
+        if [ -z "$program" ] && command -v "$candidate" >/dev/null; then program=$candidate; fi
+    done
+    [ -n "$program" ] || die 1 'neither curl nor wget is installed'
+fi
+case $program in
+curl | wget) ;;
+*) die 2 "--with wants curl or wget, not '$program'" ;;
+esac
+if [ -z "$folder" ]; then
+    case ${XDG_DATA_HOME:-} in # the XDG specification: anything but an absolute path is to be ignored
+    /*) folder=$XDG_DATA_HOME/rwkv7 ;;
+    *) folder=${HOME:?}/.local/share/rwkv7 ;;
+    esac
+fi
+
+sha256() { # sha256 FILE
+    if command -v sha256sum >/dev/null; then
+        sha256sum <"$1"
+    elif command -v shasum >/dev/null; then
+        shasum -a 256 <"$1"
+    else
+        openssl dgst -sha256 -r <"$1"
+    fi | cut -d' ' -f1
+}
+
+# A small text from the server, at most 4 KB; empty when it is not there.
+text() { # text URL
+    case $program in
+    curl) curl -fsSL --retry 2 "$1" 2>/dev/null ;;
+    wget) wget -q --tries=3 -O - "$1" 2>/dev/null ;;
+    esac | head -c 4096 | tr -d '\000' || :
+}
+
+# Gets the rest of URL into FILE.
+get_rest() { # get_rest URL FILE
+    case $program in
+    curl)
+        if [ -t 2 ]; then
+            curl -fL --retry 3 --progress-bar -C - -o "$2" "$1"
+        else
+            curl -fsSL --retry 3 -C - -o "$2" "$1"
+        fi
+        ;;
+    wget)
+        if [ -t 2 ]; then
+            wget -q --show-progress --tries=4 -c -O "$2" "$1"
+        else
+            wget -nv --tries=4 -c -O "$2" "$1"
+        fi
+        ;;
+    esac
+}
+
+# The file, whole and of that checksum ("": unknown) and size ("": unknown), or an end with a word about why not.
+get() { # get URL FILE SHA256 BYTES
+    part=$2.part
+    if [ -f "$2" ]; then
+        if [ -z "$3" ] || [ "$(sha256 "$2")" = "$3" ]; then
+            say "$2 is already there"
+            return
+        fi
+        die 1 "$2 is there, but is another file than the server's; move it away"
+    fi
+    have=$(if [ -f "$part" ]; then wc -c <"$part" | tr -d ' '; else echo 0; fi)
+    if [ -n "$4" ]; then
+        [ "$have" -le "$4" ] || { rm "$part" && have=0; }
+        room=$(df -Pk "$(dirname "$2")" | awk 'NR == 2 { print $4 }')
+        [ "$room" -ge $((($4 - have) / 1024)) ] ||
+            die 1 "$(dirname "$2") has room for $room kB, but $((($4 - have) / 1024)) are missing"
+    fi
+    if [ -z "$4" ] || [ "$have" -ne "$4" ]; then
+        [ "$have" -eq 0 ] || say "going on after $have bytes"
+        code=0
+        get_rest "$1" "$part" || code=$?
+        # 33: the server cannot send a part of a file; 22: perhaps it has nothing behind what is here
+        if [ "$program" = curl ] && [ "$have" -gt 0 ] &&
+            { [ "$code" -eq 33 ] || { [ "$code" -eq 22 ] && [ -z "$4" ]; }; }; then
+            say 'the server cannot go on: again from the beginning'
+            rm -f "$part"
+            code=0
+            get_rest "$1" "$part" || code=$?
+        fi
+        if [ "$code" -ne 0 ]; then
+            [ -s "$part" ] || rm -f "$part"
+            if [ -f "$part" ]; then
+                die 1 "$1: the download broke off ($program: exit code $code); run this again to go on"
+            fi
+            die 1 "$1: cannot be downloaded ($program: exit code $code); is it still there? --list, --file and --base choose others"
+        fi
+    fi
+    if [ -n "$3" ]; then
+        found=$(sha256 "$part")
+        if [ "$found" != "$3" ]; then
+            rm "$part"
+            die 1 "$1: expected the checksum $3, found $found: removed, run this again"
+        fi
+    else
+        say "$1: the server states no checksum; only the size was checked"
+    fi
+    mv "$part" "$2"
+    say "$2 is complete"
+}
+
+mkdir -p "$folder"
+[ -f "$folder/$vocab" ] || get "$vocab_base/$vocab" "$folder/$vocab" "$vocab_sha" ''
+
+repository=${chosen%%/*}
+file=${chosen#*/}
+pointer=$(text "$base/$repository/raw/main/$file")
+case $pointer in
+'version https://git-lfs'*)
+    sha=$(echo "$pointer" | sed -n 's/^oid sha256:\([0-9a-f]\{64\}\)$/\1/p')
+    bytes=$(echo "$pointer" | sed -n 's/^size \([0-9][0-9]*\)$/\1/p')
+    ;;
+*)
+    sha=$(text "$base/$repository/resolve/main/$file.sha256" | sed -n '1s/^\([0-9a-f]\{64\}\).*/\1/p')
+    bytes=
+    ;;
+esac
+get "$base/$repository/resolve/main/$file" "$folder/$file" "$sha" "$bytes"
+echo "$folder/$file"
