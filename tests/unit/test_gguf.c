@@ -82,7 +82,7 @@ static void test_tensors(void)
 static void test_blocks(void)
 {
     struct tensor_index *index = open_file(CORPUS "ok_blocks.gguf");
-    for (enum dtype type = DT_PLAIN; type < DT_COUNT; type++) {
+    for (enum dtype type = DT_PLAIN; type < DT_PACKED; type++) {
         float row[512];
         char name[32];
         snprintf(name, sizeof name, "%s.floats", dtype_name(type));
@@ -321,7 +321,7 @@ static void free_models(struct models *m)
 
 static enum dtype all_types(int n, uint64_t cols)
 {
-    const enum dtype type = (enum dtype)(DT_PLAIN + n % (DT_COUNT - DT_PLAIN));
+    const enum dtype type = (enum dtype)(DT_PLAIN + n % (DT_PACKED - DT_PLAIN));
     return cols % dtype_block(type) == 0 ? type : DT_Q8_0;
 }
 
