@@ -3,7 +3,8 @@
  *
  * One vector: bound by memory, which is fastest when several long streams are read at once. So the rows of a call are cut into
  * GEMV_ROWS equal stretches, and one row of each stretch is worked on at a time, with an accumulator each: every stretch is a stream
- * through consecutive rows, however short these are, prefetched a fixed distance ahead.
+ * through consecutive rows, however short these are, prefetched a fixed distance ahead, at its end into that of a call for as many
+ * rows more.
  *
  * Many vectors: bound by arithmetic. Rows are widened to a float32 panel that stays in the second-level cache; tiles of GEMM_ROWS rows
  * by GEMM_TOKENS vectors keep their accumulators in registers. The lanes of the contract do not depend on one another, so a tile
@@ -32,7 +33,7 @@
         for (int r = 0; r < rows; r++)                                                                                 \
             acc[r] = v_zero();                                                                                         \
         for (; i + LINE <= n; i += LINE) {                                                                             \
-            const size_t ahead = (size_t)i + AHEAD < left ? AHEAD : 0;                                                 \
+            const size_t ahead = (size_t)i + AHEAD < left ? AHEAD : AHEAD + (GEMV_ROWS - 1) * stride;                  \
             for (int step = 0; step < LINE; step += 16) {                                                              \
                 const v16 v = v_load(x + i + step, 16);                                                                \
                 for (int r = 0; r < rows; r++)                                                                         \
