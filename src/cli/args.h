@@ -74,8 +74,15 @@ struct args {
     const char *against;
     int task;
 
+    /* batch */
+    int parallel;
+    bool resume;
+
+    /* logits, batch */
+    const char *output;
+
     /* logits */
-    const char *ids, *output;
+    const char *ids;
     bool step;
 };
 

@@ -1,9 +1,10 @@
 /* options.c - the tables that are the command line: every command, every option. See args.h. */
 #include "cli/common.h"
 
-enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32, EVAL = 64 };
-#define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
-#define ENGINE (RUN | BENCH | LOGITS | EVAL)
+enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32, EVAL = 64, BATCH = 128 };
+#define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS | EVAL | BATCH)
+#define ENGINE (RUN | BENCH | LOGITS | EVAL | BATCH)
+#define WRITE (RUN | BATCH)
 #define WEIGHTS "stored|q8|q4"
 #define AT(field) offsetof(struct args, field)
 
@@ -28,6 +29,11 @@ const struct command command_table[] = {
      "Continues a text. The prompt is standard input, unless that is a terminal, then\n"
      "the prompt file, then PROMPT, as one text. '-' stands for standard input.",
      false, run_command},
+    {"batch", BATCH, "[FILE]", 1, "continue many texts",
+     "Continues many texts at once. Every line of FILE, or of standard input, is a\n"
+     "JSON object with a \"prompt\", perhaps an \"id\", and options of its own: \"tokens\",\n"
+     "\"stop\", \"temp\", \"top_p\", ... The results are lines of JSON in the same order.",
+     false, batch_command},
     {"bench", BENCH, "", 0, "measure speed",
      "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
      "compares the latter with how fast this machine reads memory. With --shape, no\n"
@@ -59,20 +65,20 @@ const struct option option_table[] = {
     HEADING("Model", ANY_MODEL),
     {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
-    {"vocab", 0, RUN | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
+    {"vocab", 0, WRITE | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
-    {"type", 0, RUN | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
-    {"sparse", 0, RUN | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
+    {"type", 0, WRITE | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
+    {"sparse", 0, WRITE | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "the last three: of random weights"},
     {"against", 0, EVAL, TEXT(against, "MODEL"), NULL, "also measure the distance from this model"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
-    HEADING("Prompt", RUN | EVAL),
+    HEADING("Prompt", WRITE | EVAL),
     {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
-    {"bos", 0, RUN | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
-    {"no-bos", 0, RUN | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
+    {"bos", 0, WRITE | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
+    {"no-bos", 0, WRITE | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
     HEADING("State", RUN | LOGITS),
     {"state", 0, RUN | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
@@ -83,22 +89,22 @@ const struct option option_table[] = {
     {"prompt-cache", 0, RUN, TEXT(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
     {"prompt-cache-size", 0, RUN, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000", "what the cache may grow to"},
 
-    HEADING("Length", RUN),
-    {"tokens", 'n', RUN, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
-    {"stop", 0, RUN, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
-    {"ignore-eos", 0, RUN, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
+    HEADING("Length", WRITE),
+    {"tokens", 'n', WRITE, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
+    {"stop", 0, WRITE, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
+    {"ignore-eos", 0, WRITE, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
 
-    HEADING("Choice of tokens", RUN),
-    {"temp", 0, RUN, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
-    {"top-p", 0, RUN, REAL(top_p, "P", 0, 1), "0.85", "draw from the likeliest tokens that make up P"},
-    {"top-k", 0, RUN, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
-    {"min-p", 0, RUN, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
-    {"presence", 0, RUN, REAL(presence, "X", -100, 100), "0", "taken off the logit of a token that was used"},
-    {"frequency", 0, RUN, REAL(frequency, "X", -100, 100), "0", "taken off once per use"},
-    {"penalty-decay", 0, RUN, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
-    {"ban", 0, RUN, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
-    {"bias", 0, RUN, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
-    {"seed", 0, RUN, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
+    HEADING("Choice of tokens", WRITE),
+    {"temp", 0, WRITE, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
+    {"top-p", 0, WRITE, REAL(top_p, "P", 0, 1), "0.85", "draw from the likeliest tokens that make up P"},
+    {"top-k", 0, WRITE, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
+    {"min-p", 0, WRITE, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
+    {"presence", 0, WRITE, REAL(presence, "X", -100, 100), "0", "taken off the logit of a token that was used"},
+    {"frequency", 0, WRITE, REAL(frequency, "X", -100, 100), "0", "taken off once per use"},
+    {"penalty-decay", 0, WRITE, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
+    {"ban", 0, WRITE, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
+    {"bias", 0, WRITE, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
+    {"seed", 0, WRITE, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
 
     HEADING("Measurement", BENCH),
     {"prompt", 'p', BENCH, COUNTS(prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
@@ -117,14 +123,19 @@ const struct option option_table[] = {
     {"output", 'o', LOGITS, TEXT(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
     {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
 
+    HEADING("Bulk", BATCH),
+    {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "texts that are written at once"},
+    {"output", 'o', BATCH, TEXT(output, "FILE"), NULL, "write the results to FILE"},
+    {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
+
     HEADING("Machine", ENGINE),
-    {"threads", 't', RUN | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    {"threads", 't', WRITE | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
 
-    HEADING("Output", RUN | BENCH | INFO | EVAL),
-    {"quiet", 'q', RUN | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
+    HEADING("Output", WRITE | BENCH | INFO | EVAL),
+    {"quiet", 'q', WRITE | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},

@@ -1,0 +1,292 @@
+/*
+ * batch.c - the command `batch`: many prompts, JSON lines in, JSON lines out, in the same order.
+ *
+ * Several sequences are decoded together, so that each weight is read once per step for all of them; one that has finished makes
+ * room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however
+ * long the input is: when the window is full, or nobody takes the results, nothing more is read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/line_input.h"
+#include "cli/sampling.h"
+#include "cli/sequence.h"
+#include "cli/terminal.h"
+
+enum { LINES_PER_SEQUENCE = 4 };
+
+struct batch {
+    const struct args *args;
+    struct engine engine;
+    struct line_input in;
+    double in_size; /* bytes; negative when unknown */
+    FILE *out;      /* NULL: standard output */
+    uint64_t skip;  /* lines whose results are there already */
+    uint64_t seed;  /* of line 1 */
+
+    struct rwkv7_batch *together;
+    float *logits;            /* [parallel][V] */
+    struct rwkv7_feed *feeds; /* [parallel] */
+    struct sequence **fed;    /* [parallel] whose feeds they are */
+    struct sequence **window; /* [window_size]: line n at n % window_size; from first to before last */
+    size_t window_size;
+    uint64_t first, last; /* lines */
+    size_t active;        /* sequences in the window that are not finished */
+
+    uint64_t prompts, failed, prompt_tokens, tokens;
+    double began;
+};
+
+static struct sequence **place(const struct batch *b, uint64_t line)
+{
+    return &b->window[line % b->window_size];
+}
+
+static int write_line(const struct batch *b, char *text)
+{
+    const size_t length = strlen(text);
+    text[length] = '\n'; /* in one piece: a reader never sees half a line */
+    if (!b->out) {
+        const int code = out_write(text, length + 1);
+        return code == DONE ? out_flush() : code;
+    }
+    if (fwrite(text, 1, length + 1, b->out) == length + 1 && fflush(b->out) == 0)
+        return DONE;
+    return complain(FAILED, "cannot write to %s: %s", b->args->output, strerror(errno));
+}
+
+/* The results at the head of the window, as far as they are complete. */
+static int write_results(struct batch *b)
+{
+    int code = DONE;
+    while (code == DONE && b->first < b->last && (*place(b, b->first))->finished) {
+        struct sequence **const s = place(b, b->first);
+        char *const text = sequence_result(*s);
+        code = text ? write_line(b, text) : complain(FAILED, "out of memory for a result");
+        cJSON_free(text);
+        b->prompts++;
+        b->failed += (*s)->reason == NULL;
+        b->prompt_tokens += (*s)->fed;
+        b->tokens += (uint64_t)(*s)->tokens;
+        sequence_close(*s);
+        *s = NULL;
+        b->first++;
+    }
+    return code;
+}
+
+static int start_line(struct batch *b, enum line_kind kind, const char *line, size_t length)
+{
+    const uint64_t number = b->in.number;
+    struct sequence *const s = sequence_start(b->args, &b->engine, number, kind == LINE_TOO_LONG ? "" : line,
+                                              kind == LINE_TOO_LONG ? 0 : length, b->seed + number - 1);
+    if (!s)
+        return FAILED;
+    if (kind == LINE_TOO_LONG)
+        snprintf(s->error, sizeof s->error, "the line is longer than %zu bytes", LINE_MOST);
+    *place(b, b->last++) = s;
+    b->active += !s->finished;
+    return DONE;
+}
+
+/* Reads lines while there is room for them, and waits for one when there is nothing else to do. */
+static int admit(struct batch *b, bool *ended)
+{
+    *ended = false;
+    while (b->active < (size_t)b->args->parallel && b->last - b->first < b->window_size && !interrupted) {
+        enum line_kind kind;
+        char *line;
+        size_t length;
+        int code = line_input_next(&b->in, b->active == 0, &kind, &line, &length);
+        *ended = code == DONE && kind == LINE_END;
+        if (code != DONE || kind == LINE_LATER || kind == LINE_END)
+            return code;
+        if (b->in.number > b->skip)
+            code = start_line(b, kind, line, length);
+        if (code == DONE)
+            code = write_results(b); /* of bad lines */
+        if (code != DONE)
+            return code;
+    }
+    return DONE;
+}
+
+/* One step: a token of every sequence that is being written, and as much of the others' prompts as fits beside. */
+static int step(struct batch *b)
+{
+    const size_t vocab = (size_t)rwkv7_model_info(b->engine.model)->shape.vocab;
+    size_t count = 0, room = RWKV7_CHUNK - b->active;
+    for (uint64_t line = b->first; line < b->last; line++) {
+        struct sequence *const s = *place(b, line);
+        if (s->finished)
+            continue;
+        struct rwkv7_feed *const f = &b->feeds[count];
+        *f = (struct rwkv7_feed){.session = s->session};
+        f->logits = sequence_feed(s, room + 1, &f->tokens, &f->count);
+        room -= f->count - 1;
+        b->fed[count++] = s;
+    }
+    struct rwkv7_error err;
+    if (rwkv7_batch_eval(b->together, b->feeds, count, b->logits, &err) != RWKV7_OK)
+        return report(&err);
+    const float *row = b->logits;
+    for (size_t i = 0; i < count; i++) {
+        const struct rwkv7_feed *const f = &b->feeds[i];
+        sequence_advance(b->fed[i], &b->engine, f->count, row, &f->err);
+        row += f->logits ? vocab : 0;
+        b->active -= b->fed[i]->finished;
+    }
+    if (b->in_size > 0)
+        progress_show("batch", (double)b->in.bytes / b->in_size, (double)(b->tokens + b->prompt_tokens), "tokens");
+    return DONE;
+}
+
+static int run_batch(struct batch *b)
+{
+    bool ended = false;
+    int code = DONE;
+    while (code == DONE && !interrupted && !(ended && b->first == b->last)) {
+        code = admit(b, &ended);
+        if (code == DONE && b->active > 0)
+            code = step(b);
+        if (code == DONE)
+            code = write_results(b);
+    }
+    progress_clear();
+    return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ opening */
+
+/* The lines of results that are complete; what is behind them, half a line, is cut off. */
+static int read_results(struct batch *b)
+{
+    const char *const name = b->args->output;
+    char *line = NULL;
+    size_t room = 0;
+    off_t complete = 0;
+    ssize_t n;
+    int code = DONE;
+    double last = 0;
+    while ((n = getline(&line, &room, b->out)) > 0 && line[n - 1] == '\n') {
+        cJSON *const json = cJSON_Parse(line);
+        const cJSON *const number = cJSON_GetObjectItemCaseSensitive(json, "line");
+        const bool follows = cJSON_IsNumber(number) && number->valuedouble == last + 1;
+        cJSON_Delete(json);
+        if (!follows) {
+            code = complain(REJECTED, "%s: cannot be resumed: expected the result of line %.0f, found another line",
+                            name, last + 1);
+            break;
+        }
+        last++;
+        complete += n;
+    }
+    free(line);
+    b->skip = (uint64_t)last;
+    if (code == DONE && (ftruncate(fileno(b->out), complete) != 0 || fseeko(b->out, complete, SEEK_SET) != 0))
+        code = complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
+    return code;
+}
+
+static int open_output(struct batch *b)
+{
+    const char *const name = b->args->output;
+    struct stat st;
+    if (!name)
+        return b->args->resume ? complain_usage(b->args->command, "--resume needs --output FILE, to see what is done")
+                               : DONE;
+    const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    b->out = fd < 0 ? NULL : fdopen(fd, "r+");
+    if (!b->out || fstat(fd, &st) != 0) {
+        if (fd >= 0 && !b->out)
+            close(fd);
+        return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
+    }
+    if (b->args->resume)
+        return read_results(b);
+    if (S_ISREG(st.st_mode) && st.st_size > 0)
+        return complain(FAILED, "%s holds something already: --resume goes on with it", name);
+    return DONE;
+}
+
+static int open_all(struct batch *b)
+{
+    const size_t parallel = (size_t)b->args->parallel;
+    struct rwkv7_error err;
+    struct stat st;
+    int code = line_input_open(&b->in, b->args->operand ? b->args->operand : "-");
+    if (code == DONE)
+        code = open_output(b);
+    if (code == DONE)
+        code = engine_open_runtime(&b->engine, b->args, b->args->threads);
+    if (code == DONE)
+        code = engine_open_model(&b->engine, b->args);
+    if (code == DONE)
+        code = engine_open_vocab(&b->engine, b->args);
+    if (code != DONE)
+        return code;
+    if (rwkv7_batch_create(b->engine.model, &b->together, &err) != RWKV7_OK)
+        return report(&err);
+    b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;
+    b->seed = b->args->seed_given ? b->args->seed : random_seed();
+    b->window_size = LINES_PER_SEQUENCE * parallel;
+    b->logits = calloc(parallel * (size_t)rwkv7_model_info(b->engine.model)->shape.vocab, sizeof *b->logits);
+    b->feeds = calloc(parallel, sizeof *b->feeds);
+    b->fed = calloc(parallel, sizeof *b->fed);
+    b->window = calloc(b->window_size, sizeof(struct sequence *));
+    if (!b->logits || !b->feeds || !b->fed || !b->window)
+        return complain(FAILED, "out of memory for %zu sequences", parallel);
+    b->began = seconds();
+    return DONE;
+}
+
+static int close_all(struct batch *b, int code)
+{
+    for (; b->first < b->last; b->first++)
+        sequence_close(*place(b, b->first));
+    free(b->window);
+    free(b->fed);
+    free(b->feeds);
+    free(b->logits);
+    rwkv7_batch_close(b->together);
+    engine_close(&b->engine);
+    line_input_close(&b->in);
+    if (b->out && fclose(b->out) != 0 && code == DONE)
+        code = complain(FAILED, "cannot write to %s: %s", b->args->output, strerror(errno));
+    return code;
+}
+
+static void print_summary(const struct batch *b)
+{
+    const double time = seconds() - b->began;
+    fprintf(stderr, "batch %llu prompts", (unsigned long long)b->prompts);
+    if (b->skip > 0)
+        fprintf(stderr, " after %llu that were done", (unsigned long long)b->skip);
+    fprintf(stderr, ", %llu tokens; generated %llu tokens, %.1f tok/s; %.1f s\n", (unsigned long long)b->prompt_tokens,
+            (unsigned long long)b->tokens, time > 0 ? (double)b->tokens / time : 0, time);
+}
+
+int batch_command(const struct args *args)
+{
+    struct batch b = {.args = args};
+    if (args->quiet)
+        progress_disable();
+    int code = open_all(&b);
+    if (code == DONE) {
+        interrupt_catch();
+        code = run_batch(&b);
+    }
+    if (code == DONE && interrupted)
+        code = INTERRUPTED;
+    if ((code == DONE || code == INTERRUPTED) && !args->quiet)
+        print_summary(&b);
+    if (code == DONE && b.failed > 0)
+        code = complain(FAILED, "%llu of %llu lines gave an error instead of a text", (unsigned long long)b.failed,
+                        (unsigned long long)b.prompts);
+    return close_all(&b, code);
+}

@@ -1,0 +1,198 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# rwkv7 batch: many prompts at once, each with the text that it would get alone.
+
+model=$models/bf16_n64.safetensors
+vocab=$tests/syllables.vocab.txt
+batch() {
+    run rwkv7 batch --model "$model" --vocab "$vocab" "$@"
+}
+alone() {
+    rwkv7 run -q --model "$model" --vocab "$vocab" "$@" </dev/null
+}
+# What does not change from run to run.
+texts() {
+    sed 's/,"prompt_seconds".*/}/' "$1"
+}
+
+# The texts of `run`, whatever is decoded beside them, in the order of the lines.
+{
+    printf '{"prompt":"hello","temp":0,"tokens":16}\n'
+    printf '{"prompt":"halo","temp":0,"tokens":3,"id":"b"}\n'
+    printf '{"prompt":"mu","tokens":40,"seed":7,"temp":1.5,"top_p":0.9,"presence":0.5}\r\n'
+    printf '{"prompt":"","seed":8,"tokens":1,"id":[4]}\n'
+    printf ' {"prompt":"hello","temp":0,"tokens":16,"stop":["xe","qa"]} \n'
+    printf '{"prompt":"hello","temp":0,"tokens":0}' # no newline
+} >six.jsonl
+{
+    printf '{"line":1,"text":"%s","finish":"length","prompt_tokens":4,"tokens":16}\n' "$(alone --temp 0 -n 16 hello)"
+    printf '{"line":2,"id":"b","text":"%s","finish":"length","prompt_tokens":3,"tokens":3}\n' "$(alone --temp 0 -n 3 halo)"
+    printf '{"line":3,"text":"%s","finish":"length","prompt_tokens":2,"tokens":40,"seed":7}\n' \
+        "$(alone --seed 7 --temp 1.5 --top-p 0.9 --presence 0.5 -n 40 mu)"
+    printf '{"line":4,"id":[4],"text":"%s","finish":"length","prompt_tokens":1,"tokens":1,"seed":8}\n' \
+        "$(alone --seed 8 -n 1 '')"
+    printf '{"line":5,"text":"%s","finish":"stop","prompt_tokens":4,"tokens":%d}\n' \
+        "$(alone --temp 0 -n 16 --stop qa hello)" 6
+    printf '{"line":6,"text":"","finish":"length","prompt_tokens":4,"tokens":0}\n'
+} >want
+for arguments in '' '--parallel 1' '--parallel 2' '-t 1' '-t 3 --cpu ref' '--type stored'; do
+    batch $arguments six.jsonl
+    exits 0
+    texts "$work/out" >got
+    ok "the texts with '$arguments'" cmp -s got want
+    err_has '^batch 6 prompts, [0-9]+ tokens; generated 66 tokens, '
+done
+cp six.jsonl "$work/in"
+batch -q
+exits 0
+silent
+texts "$work/out" >got
+ok 'the texts from standard input' cmp -s got want
+
+# What the command says holds for lines that say nothing else.
+printf '{"prompt":"hello"}\n{"prompt":"hello","tokens":2}\n' >two.jsonl
+batch --temp 0 -n 16 two.jsonl
+out_has "\"text\":\"$(alone --temp 0 -n 16 hello)\""
+out_has "\"text\":\"$(alone --temp 0 -n 2 hello)\""
+batch --seed 5 -n 9 two.jsonl
+out_has "\"text\":\"$(alone --seed 5 -n 9 hello)\".*\"seed\":5,"
+out_has "\"text\":\"$(alone --seed 6 -n 2 hello)\".*\"seed\":6,"
+
+# A bad line is an error on its line, and the rest goes on.
+{
+    printf 'hello\n'
+    printf '\n'
+    printf '[1]\n'
+    printf '{"prompt":3}\n'
+    printf '{"prompt":"hello","id":5,"tokens":2} x\n'
+    printf '{"prompt":"hello","id":6,"token":2}\n'
+    printf '{"prompt":"hello","tokens":1.5}\n'
+    printf '{"prompt":"hello","temp":-1}\n'
+    printf '{"prompt":"hello","stop":""}\n'
+    printf '{"prompt":"hello","stop":[1]}\n'
+    printf '{"prompt":"hello","temp":0,"temp":1}\n'
+    printf '{"prompt":"hello","seed":-1}\n'
+    printf '{"prompt":"hello","ignore_eos":1}\n'
+    printf '{"prompt":"hel\\u0000lo"}\n'
+    printf '{"prompt":"?"}\n'
+    printf '{"prompt":"","no_bos":true}\n'
+    printf '{"prompt":"hello","model":"x"}\n'
+    printf '{"prompt":"hello","temp":0,"tokens":16}\n'
+} >bad.jsonl
+{
+    printf '{"line":1,"error":"expected one JSON object, found something else at byte 0"}\n'
+    printf '{"line":2,"error":"expected one JSON object, found something else at byte 0"}\n'
+    printf '{"line":3,"error":"expected a JSON object"}\n'
+    printf '{"line":4,"error":"expected a string '"'prompt'"'"}\n'
+    printf '{"line":5,"id":5,"error":"expected one JSON object, found something else at byte 37"}\n'
+    printf '{"line":6,"id":6,"error":"unknown member '"'token'"'"}\n'
+    printf '{"line":7,"error":"%s: expected a whole number from -1 to 2147483647"}\n' "'tokens'"
+    printf '{"line":8,"error":"%s: expected a number from 0 to 100"}\n' "'temp'"
+    printf '{"line":9,"error":"%s: expected strings that are not empty"}\n' "'stop'"
+    printf '{"line":10,"error":"%s: expected strings that are not empty"}\n' "'stop'"
+    printf '{"line":11,"error":"%s occurs twice"}\n' "'temp'"
+    printf '{"line":12,"error":"%s: expected a whole number from 0 to 2^53"}\n' "'seed'"
+    printf '{"line":13,"error":"%s: expected true or false"}\n' "'ignore_eos'"
+    printf '{"line":14,"error":"\\\\u0000 is not supported"}\n'
+    printf '{"line":15,"error":"the vocabulary has no token for byte 0x3f at offset 0 of the text"}\n'
+    printf '{"line":16,"error":"the prompt is empty, and this vocabulary has no token that begins a document"}\n'
+    printf '{"line":17,"error":"unknown member '"'model'"'"}\n'
+    sed -n '1s/"line":1,/"line":18,/p' want
+} >want_bad
+batch bad.jsonl
+exits 1
+texts "$work/out" >got
+ok 'an error for each bad line' cmp -s got want_bad
+err_has '^rwkv7: 17 of 18 lines gave an error instead of a text$'
+batch /dev/null
+exits 0
+text ''
+batch missing.jsonl
+exits 1
+err 'rwkv7: cannot read missing.jsonl: No such file or directory'
+batch .
+exits 1
+err_has '^rwkv7: cannot read .: '
+
+# Results in a file: never over others, and resumed where they end, half a line included.
+batch -q -o results six.jsonl
+exits 0
+text ''
+texts results >got
+ok 'the texts in a file' cmp -s got want
+batch -o results six.jsonl
+exits 1
+err 'rwkv7: results holds something already: --resume goes on with it'
+batch --resume six.jsonl
+exits 2
+for bytes in 0 10 $(head -n 2 results | wc -c) $(($(head -n 4 results | wc -c) + 20)) $(($(wc -c <results) - 1)); do
+    head -c "$bytes" results >part
+    batch --resume -o part six.jsonl
+    exits 0
+    texts part >got
+    ok "the same texts after $bytes bytes" cmp -s got want
+done
+batch -q --resume -o part six.jsonl
+exits 0
+texts part >got
+ok 'nothing is done twice' cmp -s got want
+printf 'something else\n' >other
+batch --resume -o other six.jsonl
+exits 3
+err "rwkv7: other: cannot be resumed: expected the result of line 1, found another line"
+ok 'and that file stays' holds_lines other 'something else'
+if [ -w /dev/full ]; then
+    batch -q -o /dev/full six.jsonl
+    exits 1
+    err 'rwkv7: cannot write to /dev/full: No space left on device'
+fi
+
+# A result comes as soon as it is there: a program that sends the next line only then is served.
+mkfifo lines answers
+rwkv7 batch -q --model "$model" --vocab "$vocab" lines >answers 2>/dev/null &
+exec 4<answers
+exec 3>lines
+count=0
+while [ $count -lt 3 ]; do
+    printf '{"prompt":"hello","temp":0,"tokens":%d}\n' $((count + 1)) >&3
+    read -r answer <&4
+    case $answer in
+        *'"tokens":'$((count + 1))*) count=$((count + 1)) ;;
+        *) break ;;
+    esac
+done
+exec 3>&-
+last='a dialogue'
+ok 'an answer to each line before the next' [ "$count" -eq 3 ]
+ok 'the end of the input is the end' wait $!
+exec 4<&-
+
+# A reader that has seen enough, and an interruption: whole lines only.
+i=0
+while [ $i -lt 200 ]; do
+    printf '{"prompt":"hello"}\n'
+    i=$((i + 1))
+done >many.jsonl
+last='a reader that leaves'
+ok 'ends quietly' [ "$(rwkv7 batch -m "$model" --vocab "$vocab" many.jsonl 2>&1 | head -n 1 | grep -c '"line":1,')" = 1 ]
+
+# ^C: whole lines only, and the rest can be done later.
+tries=0
+{
+    while [ ! -s stopped ] && [ $tries -lt 300 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+    kill -INT "$(cat pid)"
+} &
+run sh -c 'echo $$ >pid; exec rwkv7 batch -n 2000 --ignore-eos "$@"' sh -m "$model" --vocab "$vocab" --seed 1 -o stopped \
+    many.jsonl
+wait
+exits 130
+err_has '^batch [0-9]+ prompts, '
+ok 'leaves whole lines' [ "$(tail -n 1 stopped | grep -c '}$')" = 1 ]
+lines=$(wc -l <stopped)
+ok 'not all of them' [ "$lines" -lt 200 ]
+head -n $((lines + 1)) many.jsonl >some.jsonl
+batch -n 2000 --ignore-eos --seed 1 --resume -o stopped some.jsonl
+exits 0
+err_has "^batch 1 prompts after $lines that were done, "
