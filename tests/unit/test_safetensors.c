@@ -185,7 +185,7 @@ static void test_dtypes(void)
         CHECK(dtype_bits(types[i]) == bits[i]);
     }
     for (int i = 0; i < DT_COUNT; i++)
-        CHECK(dtype_name((enum dtype)i) && dtype_bits((enum dtype)i) > 0);
+        CHECK(dtype_name((enum dtype)i) && (dtype_bits((enum dtype)i) > 0) == (i < DT_PACKED));
 }
 
 /* ------------------------------------------------------------------------------------------------------------- size */
