@@ -60,6 +60,10 @@ struct args {
     bool seed_given;
     struct bias_list biases;
 
+    /* chat */
+    const char *system, *history;
+    int thinking, thoughts; /* enum thinking, enum thoughts */
+
     /* bench */
     const char *shape;
     struct count_list prompts, team; /* tokens per prefill; numbers of threads */

@@ -67,6 +67,7 @@ const char *types_text(const struct rwkv7_model_info *info, char text[64]);
 
 int run_command(const struct args *args);
 int batch_command(const struct args *args);
+int chat_command(const struct args *args);
 int bench_command(const struct args *args);
 int eval_command(const struct args *args);
 int info_command(const struct args *args);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/common.h"
+#include "cli/line.h"
 
 /*
  * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several
@@ -49,6 +50,7 @@ static int print_version(void)
            rwkv7_runtime_threads(e.runtime));
     for (int i = 0; rwkv7_build_info(i); i++)
         printf("%s\n", rwkv7_build_info(i));
+    printf("editing: %s\n", line_editing());
     engine_close(&e);
     return DONE;
 }

@@ -1,10 +1,22 @@
 /* options.c - the tables that are the command line: every command, every option. See args.h. */
 #include "cli/common.h"
 
-enum { RUN = 1, BENCH = 2, INFO = 4, TOKENIZE = 8, LOGITS = 16, HELP = 32, EVAL = 64, BATCH = 128 };
-#define ANY_MODEL (RUN | BENCH | INFO | TOKENIZE | LOGITS | EVAL | BATCH)
-#define ENGINE (RUN | BENCH | LOGITS | EVAL | BATCH)
+enum {
+    RUN = 1,
+    BENCH = 2,
+    INFO = 4,
+    TOKENIZE = 8,
+    LOGITS = 16,
+    HELP = 32,
+    EVAL = 64,
+    BATCH = 128,
+    CHAT = 256
+};
 #define WRITE (RUN | BATCH)
+#define TALK (RUN | CHAT)
+#define WRITING (WRITE | CHAT)
+#define ANY_MODEL (WRITING | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
+#define ENGINE (WRITING | BENCH | LOGITS | EVAL)
 #define WEIGHTS "stored|q8|q4"
 #define AT(field) offsetof(struct args, field)
 
@@ -34,6 +46,10 @@ const struct command command_table[] = {
      "JSON object with a \"prompt\", perhaps an \"id\", and options of its own: \"tokens\",\n"
      "\"stop\", \"temp\", \"top_p\", ... The results are lines of JSON in the same order.",
      false, batch_command},
+    {"chat", CHAT, "[MODEL]", 1, "talk with a model",
+     "Talks with a model that was trained to answer. Every line of standard input is a\n"
+     "message; /help lists the commands that a line may hold instead.",
+     true, chat_command},
     {"bench", BENCH, "", 0, "measure speed",
      "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
      "compares the latter with how fast this machine reads memory. With --shape, no\n"
@@ -65,46 +81,58 @@ const struct option option_table[] = {
     HEADING("Model", ANY_MODEL),
     {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
-    {"vocab", 0, WRITE | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
+    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
-    {"type", 0, WRITE | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
-    {"sparse", 0, WRITE | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto", "skip weights that meet zeroes"},
+    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
+    {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
+     "skip weights that meet zeroes"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "the last three: of random weights"},
     {"against", 0, EVAL, TEXT(against, "MODEL"), NULL, "also measure the distance from this model"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
+    HEADING("Conversation", CHAT),
+    {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
+    {"think", 0, CHAT, CHOICE(thinking, "off|empty|short|normal|long"), "off", "before it answers, if it was trained to"},
+    {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
+    {"history", 0, CHAT, TEXT(history, "FILE"), NULL, "keep the lines that were typed"},
+
     HEADING("Prompt", WRITE | EVAL),
     {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
-    {"bos", 0, WRITE | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
-    {"no-bos", 0, WRITE | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
+    {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
+    {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
-    HEADING("State", RUN | LOGITS),
-    {"state", 0, RUN | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
-    {"state-order", 0, RUN | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
+    HEADING("State", TALK | LOGITS),
+    {"state", 0, TALK | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state-order", 0, TALK | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
      "of its matrices; stated: in the file"},
-    {"state-in", 0, RUN, TEXT(state_in, "FILE"), NULL, "go on from a state that was kept"},
-    {"state-out", 0, RUN, TEXT(state_out, "FILE"), NULL, "keep the state at the end"},
-    {"prompt-cache", 0, RUN, TEXT(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
-    {"prompt-cache-size", 0, RUN, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000", "what the cache may grow to"},
+    {"state-in", 0, TALK, TEXT(state_in, "FILE"), NULL, "go on from a state that was kept"},
+    {"state-out", 0, TALK, TEXT(state_out, "FILE"), NULL, "keep the state at the end"},
+    {"prompt-cache", 0, TALK, TEXT(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
+    {"prompt-cache-size", 0, TALK, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000",
+     "what the cache may grow to"},
 
-    HEADING("Length", WRITE),
+    HEADING("Length", WRITING),
     {"tokens", 'n', WRITE, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
-    {"stop", 0, WRITE, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
+    {"tokens", 'n', CHAT, WHOLE(tokens, "N", -1, INT32_MAX), "4096", "at most N tokens for an answer; -1: any number"},
+    {"stop", 0, WRITING, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
     {"ignore-eos", 0, WRITE, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
 
-    HEADING("Choice of tokens", WRITE),
-    {"temp", 0, WRITE, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
+    HEADING("Choice of tokens", WRITING),
+    {"temp", 0, WRITING, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
     {"top-p", 0, WRITE, REAL(top_p, "P", 0, 1), "0.85", "draw from the likeliest tokens that make up P"},
-    {"top-k", 0, WRITE, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
-    {"min-p", 0, WRITE, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
+    {"top-p", 0, CHAT, REAL(top_p, "P", 0, 1), "0.3", "draw from the likeliest tokens that make up P"},
+    {"top-k", 0, WRITING, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
+    {"min-p", 0, WRITING, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
     {"presence", 0, WRITE, REAL(presence, "X", -100, 100), "0", "taken off the logit of a token that was used"},
+    {"presence", 0, CHAT, REAL(presence, "X", -100, 100), "0.5", "taken off the logit of a token that was used"},
     {"frequency", 0, WRITE, REAL(frequency, "X", -100, 100), "0", "taken off once per use"},
-    {"penalty-decay", 0, WRITE, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
-    {"ban", 0, WRITE, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
-    {"bias", 0, WRITE, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
-    {"seed", 0, WRITE, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
+    {"frequency", 0, CHAT, REAL(frequency, "X", -100, 100), "0.5", "taken off once per use"},
+    {"penalty-decay", 0, WRITING, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
+    {"ban", 0, WRITING, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
+    {"bias", 0, WRITING, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
+    {"seed", 0, WRITING, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
 
     HEADING("Measurement", BENCH),
     {"prompt", 'p', BENCH, COUNTS(prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
@@ -129,13 +157,13 @@ const struct option option_table[] = {
     {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
 
     HEADING("Machine", ENGINE),
-    {"threads", 't', WRITE | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    {"threads", 't', WRITING | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
 
-    HEADING("Output", WRITE | BENCH | INFO | EVAL),
-    {"quiet", 'q', WRITE | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
+    HEADING("Output", WRITING | BENCH | INFO | EVAL),
+    {"quiet", 'q', WRITING | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},

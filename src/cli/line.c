@@ -1,0 +1,220 @@
+/* line.c - see line.h. */
+#include "cli/line.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <wchar.h>
+#ifdef HAVE_LIBEDIT
+#include <histedit.h>
+#endif
+
+#include "cli/common.h"
+
+struct line_reader {
+    bool terminal;
+    const char *prompt;
+    char *buffer; /* of getline */
+    size_t room;
+#ifdef HAVE_LIBEDIT
+    EditLine *edit;
+    History *history;
+    const char *history_file;
+    mbstate_t shift;
+#endif
+};
+
+const char *line_editing(void)
+{
+#ifdef HAVE_LIBEDIT
+#define TEXT_OF(x) #x
+#define VERSION_TEXT(major, minor) "libedit " TEXT_OF(major) "." TEXT_OF(minor)
+    return VERSION_TEXT(LIBEDIT_MAJOR, LIBEDIT_MINOR);
+#else
+    return "none";
+#endif
+}
+
+#ifdef HAVE_LIBEDIT
+
+static char *current_prompt(EditLine *edit)
+{
+    struct line_reader *r = NULL;
+    el_get(edit, EL_CLIENTDATA, &r);
+    return (char *)(uintptr_t)r->prompt;
+}
+
+/* One character from the terminal; -1 when interrupted, which libedit itself would not notice. */
+static int read_character(EditLine *edit, wchar_t *out)
+{
+    struct line_reader *r = NULL;
+    el_get(edit, EL_CLIENTDATA, &r);
+    while (!interrupted) {
+        char byte;
+        const ssize_t n = read(STDIN_FILENO, &byte, 1);
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n < 0)
+            continue;
+        const size_t length = mbrtowc(out, &byte, 1, &r->shift);
+        if (length == (size_t)-2)
+            continue; /* more bytes of the same character follow */
+        if (length != (size_t)-1)
+            return 1;
+        memset(&r->shift, 0, sizeof r->shift);
+    }
+    return -1;
+}
+
+static bool open_editor(struct line_reader *r)
+{
+    HistEvent event;
+    /* Characters are what the terminal takes for them; without a language set, UTF-8. */
+    if (!setlocale(LC_CTYPE, "") || strcmp(setlocale(LC_CTYPE, NULL), "C") == 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+    r->history = history_init();
+    r->edit = el_init("rwkv7", stdin, stdout, stderr);
+    if (!r->history || !r->edit)
+        return false;
+    history(r->history, &event, H_SETSIZE, 1000);
+    history(r->history, &event, H_SETUNIQUE, 1);
+    if (r->history_file)
+        history(r->history, &event, H_LOAD, r->history_file); /* there is none the first time */
+    el_set(r->edit, EL_CLIENTDATA, r);
+    el_set(r->edit, EL_PROMPT, current_prompt);
+    el_set(r->edit, EL_EDITOR, "emacs");
+    el_set(r->edit, EL_HIST, history, r->history);
+    el_set(r->edit, EL_GETCFN, read_character);
+    el_source(r->edit, NULL);
+    return true;
+}
+
+static int edited_line(struct line_reader *r, char **text)
+{
+    HistEvent event;
+    int length;
+    const char *const line = el_gets(r->edit, &length);
+    if (!line || length <= 0)
+        return DONE;
+    *text = strndup(line, strcspn(line, "\n"));
+    if (!*text)
+        return complain(FAILED, "out of memory for the line");
+    if (**text)
+        history(r->history, &event, H_ENTER, *text);
+    return DONE;
+}
+
+#endif
+
+struct line_reader *line_open(bool terminal, const char *history_file)
+{
+    struct line_reader *const r = calloc(1, sizeof *r);
+    if (!r) {
+        complain(FAILED, "out of memory for lines");
+        return NULL;
+    }
+    r->terminal = terminal;
+#ifdef HAVE_LIBEDIT
+    r->history_file = history_file;
+    if (terminal && !open_editor(r)) {
+        line_close(r);
+        complain(FAILED, "the terminal cannot be set up for editing");
+        return NULL;
+    }
+#else
+    (void)history_file;
+#endif
+    return r;
+}
+
+void line_close(struct line_reader *r)
+{
+    if (!r)
+        return;
+#ifdef HAVE_LIBEDIT
+    HistEvent event;
+    if (r->history && r->history_file && history(r->history, &event, H_SAVE, r->history_file) < 0)
+        complain(DONE, "%s: the history cannot be written", r->history_file);
+    if (r->edit)
+        el_end(r->edit);
+    if (r->history)
+        history_end(r->history);
+#endif
+    free(r->buffer);
+    free(r);
+}
+
+/* One line without its newline; NULL at the end and when interrupted. */
+static int one_line(struct line_reader *r, const char *prompt, char **text)
+{
+    *text = NULL;
+    r->prompt = prompt;
+#ifdef HAVE_LIBEDIT
+    if (r->edit)
+        return edited_line(r, text);
+#endif
+    if (r->terminal) {
+        fputs(prompt, stdout);
+        fflush(stdout);
+    }
+    errno = 0;
+    const ssize_t n = getline(&r->buffer, &r->room, stdin);
+    const int why = errno;
+    if (n < 0) {
+        clearerr(stdin); /* an end typed at a terminal is not the end for ever */
+        return why == 0 || why == EINTR ? DONE : complain(FAILED, "cannot read standard input: %s", strerror(why));
+    }
+    *text = strndup(r->buffer, (size_t)n - (r->buffer[n - 1] == '\n'));
+    return *text ? DONE : complain(FAILED, "out of memory for the line");
+}
+
+/* Appends a line to the message, behind a newline if there is something; takes the line. */
+static int join(char **message, char *line)
+{
+    const size_t old = *message ? strlen(*message) : 0, n = strlen(line);
+    char *const grown = realloc(*message, old + n + 2);
+    if (grown) {
+        if (old > 0)
+            grown[old] = '\n';
+        memcpy(grown + old + (old > 0), line, n + 1);
+        *message = grown;
+    }
+    free(line);
+    return grown ? DONE : complain(FAILED, "out of memory for the message");
+}
+
+int line_read(struct line_reader *r, char **text)
+{
+    static const char quotes[] = "\"\"\"";
+    char *message = NULL, *line;
+    bool block = false, more = true;
+    int code = one_line(r, "> ", &line);
+
+    *text = NULL;
+    if (line && strcmp(line, quotes) == 0) {
+        block = true;
+        line[0] = '\0';
+    }
+    while (code == DONE && line && more) {
+        const size_t n = strlen(line);
+        const bool closes = block && strcmp(line, quotes) == 0;
+        more = !closes && (block || (n > 0 && line[n - 1] == '\\'));
+        if (closes || (more && !block))
+            line[closes ? 0 : n - 1] = '\0';
+        code = join(&message, line);
+        line = NULL;
+        if (more && code == DONE)
+            code = one_line(r, "| ", &line);
+    }
+    if (code != DONE || interrupted) {
+        free(message);
+        return code;
+    }
+    *text = message;
+    return DONE;
+}

@@ -1,0 +1,24 @@
+/*
+ * line.h - lines that a person types, with editing and history where the program was built with libedit and talks to a terminal; or
+ * plain lines of standard input.
+ */
+#ifndef CLI_LINE_H
+#define CLI_LINE_H
+
+#include <stdbool.h>
+
+struct line_reader;
+
+const char *line_editing(void); /* what edits: "libedit 2.11", or "none" */
+
+/* `history` names a file that keeps the lines from one time to the next; NULL: none. NULL, and a message, when out of memory. */
+struct line_reader *line_open(bool terminal, const char *history);
+void line_close(struct line_reader *r);
+
+/*
+ * The next message: one line, or several when a line ends with a backslash, or when they stand between two lines of three double
+ * quotes. *text is allocated, without the last newline; NULL at the end of the input, and when interrupted.
+ */
+int line_read(struct line_reader *r, char **text);
+
+#endif

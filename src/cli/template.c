@@ -1,0 +1,83 @@
+/*
+ * template.c - the words around a conversation that RWKV models are trained on:
+ *
+ *     System: ...
+ *
+ *     User: ...
+ *
+ *     Assistant: ...
+ *
+ * An empty line separates the turns, so that what is said must not hold one: runs of newlines become one. Models that think do so
+ * between <think> and </think>, and the last character of the tag is left to the model.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/talk.h"
+
+/* Appends `text` without white space around it, with one newline for several and for CR LF; returns the new end. */
+static char *append_clean(char *to, const char *text)
+{
+    char *const begin = to;
+    for (; *text; text++) {
+        if (*text == '\r' && text[1] == '\n')
+            continue;
+        if (to == begin && isspace((unsigned char)*text))
+            continue;
+        if (*text == '\n' && to[-1] == '\n')
+            continue;
+        *to++ = *text;
+    }
+    while (to > begin && isspace((unsigned char)to[-1]))
+        to--;
+    return to;
+}
+
+static char *append(char *to, const char *text)
+{
+    const size_t n = strlen(text);
+    memcpy(to, text, n);
+    return to + n;
+}
+
+char *template_system(const char *text)
+{
+    char *const all = malloc(strlen(text) + 16);
+    if (!all)
+        return NULL;
+    char *const said = append(all, "System: ");
+    char *to = append_clean(said, text);
+    to = to == said ? all : append(to, "\n\n");
+    *to = '\0';
+    return all;
+}
+
+static const struct {
+    const char *request, *opening;
+} manners[] = {
+    [THINK_OFF] = {"", ""},
+    [THINK_EMPTY] = {"", " <think>\n</think"},
+    [THINK_SHORT] = {" (think a bit)", " <think"},
+    [THINK_NORMAL] = {" (think)", " <think"},
+    [THINK_LONG] = {" (think a lot)", " <think"},
+};
+
+const char *template_opening(enum thinking thinking)
+{
+    return manners[thinking].opening;
+}
+
+char *template_turn(const char *user, bool first, enum thinking thinking)
+{
+    char *const all = malloc(strlen(user) + 80);
+    if (!all)
+        return NULL;
+    char *to = append(all, first ? "User: " : "\n\nUser: ");
+    to = append_clean(to, user);
+    to = append(to, manners[thinking].request);
+    to = append(to, "\n\nAssistant:");
+    to = append(to, manners[thinking].opening);
+    *to = '\0';
+    return all;
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""rwkv7 chat at a terminal of its own: prompt, editing, history, dimmed text, ^C.
+
+    chat_terminal.py EDITING COMMAND...     a command that writes only letters and never ends an answer by itself;
+                                            EDITING is "none" when it was built without libedit
+"""
+import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
+
+PATIENCE = 120  # seconds; emulators are slow
+
+
+class Terminal:
+    def __init__(self, command):
+        self.text = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm", LC_ALL="C.UTF-8")
+            os.environ.pop("NO_COLOR", None)
+            os.execvp(command[0], command)
+
+    def read(self, wait):
+        if not select.select([self.fd], [], [], wait)[0]:
+            return False
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            data = b""
+        self.text += data
+        return bool(data)
+
+    def expect(self, pattern, what):
+        """Reads until the pattern is there and forgets what it has matched. Returns the match."""
+        deadline = time.time() + PATIENCE
+        while time.time() < deadline:
+            match = re.search(pattern, self.text, re.S)
+            if match:
+                self.text = self.text[match.end():]
+                return match
+            if not self.read(1) and os.waitpid(self.pid, os.WNOHANG)[0]:
+                break
+        sys.exit(f"FAILED: {what}: expected {pattern!r}, got {self.text[-400:]!r}")
+
+    def send(self, keys):
+        os.write(self.fd, keys)
+
+    def end(self, what):
+        deadline = time.time() + PATIENCE
+        while time.time() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            self.read(0.1)
+        sys.exit(f"FAILED: {what}: the program does not end")
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"FAILED: {what}")
+
+
+def main():
+    editing, command = sys.argv[1] != "none", sys.argv[2:]
+    endless = Terminal(command + ["-n", "-1"])
+    endless.expect(rb"/help explains", "the greeting")
+    endless.expect(rb"> ", "the prompt")
+    endless.send(b"hello\r")
+    endless.expect(rb"hello.*?[a-z]{30}", "an answer that streams")
+    endless.send(b"\x03")  # the terminal makes SIGINT of it
+    endless.expect(rb"stopped.*> ", "^C stops the answer, and the program goes on")
+    endless.send(b"again\r")
+    endless.expect(rb"again.*?[a-z]{30}", "another answer")
+    os.kill(endless.pid, signal.SIGINT)
+    endless.expect(rb"stopped.*> ", "SIGINT stops the answer")
+    endless.send(b"half a line\x03")
+    endless.expect(rb"/quit ends.*> ", "^C drops a line")
+    endless.send(b"/stats\r")
+    endless.expect(rb"2 messages", "the line that was dropped was not sent")
+    endless.expect(rb"> ", "the prompt")
+    endless.send(b"/undo\r")
+    endless.expect(rb"taken back; 1 before.*> ", "an answer that was stopped can be taken back")
+
+    if editing:
+        for keys in (b"/systex\x08m ab\x7fc\r", b"/system b\r", b"\x1b[A\x1b[A\r", b"/system\r"):
+            endless.send(keys)  # backspaces of both kinds, and two lines up
+            seen = endless.expect(rb"(.*)> ", "the prompt")
+        check(b"\x1b[2mac\x1b[0m" in seen.group(1), f"the line was edited and is in the history: {seen.group(1)!r}")
+        endless.send("/system \u00e4\u20acx\x7f\r".encode())
+        endless.expect(rb"> ", "the prompt")
+        endless.send(b"/system\r")
+        endless.expect("2m\u00e4\u20ac\x1b".encode(), "characters of several bytes")
+        endless.expect(rb"> ", "the prompt")
+    endless.send(b"\x04")
+    check(endless.end("^D") == 0, "^D ends with exit code 0")
+
+    thinker = Terminal(command + ["-n", "5", "--think", "short"])
+    thinker.expect(rb"> ", "the prompt")
+    thinker.send(b"one \\\r")
+    thinker.expect(rb"\| ", "the prompt for more lines")
+    thinker.send(b"two\r")
+    thinker.expect(rb"<think[a-z]{5}", "an answer of five letters")
+    thinker.expect(rb"stopped after 5 tokens.*> ", "and why it ends")
+    thinker.send(b"/quit\r")
+    check(thinker.end("/quit") == 0, "/quit ends with exit code 0")
+    print("a terminal: all well")
+
+
+main()

@@ -1,0 +1,345 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# rwkv7 chat, piped: each message a line. With one token a byte, and no answer but small letters, a conversation is the same tokens
+# as its text, so that `run` says what has to come next.
+
+model=$models/bf16_n64.safetensors
+vocab=$tests/bytes.vocab.txt
+letters=$(awk 'BEGIN { for (i = 0; i < 257; i++) if (i < 98 || i > 123) printf "%s%d", i ? "," : "", i }')
+options="--model $model --vocab $vocab --ban $letters --temp 0 -n 30"
+
+chat() { # standard input by given
+    run rwkv7 chat -q $options --presence 0 --frequency 0 "$@"
+}
+next() { # next TEXT: what the model writes behind it
+    rwkv7 run -q $options "$@" </dev/null
+}
+first="User: hello
+
+Assistant:"
+one=$(next "$first")
+second="$first$one
+
+User: what?
+
+Assistant:"
+two=$(next "$second")
+third="$second$two
+
+User: hm
+
+Assistant:"
+three=$(next "$third")
+ok 'answers' [ ${#one} -eq 30 ]
+ok 'that differ' [ "$one" != "$two" ]
+
+given 'hello
+what?
+hm
+'
+chat
+exits 0
+silent
+out "$one
+$two
+$three"
+given 'hello
+what?
+hm' # without a newline at the end
+chat
+out "$one
+$two
+$three"
+given ''
+chat
+exits 0
+text ''
+
+# Taken back, again, and from the beginning: exactly.
+given 'hello
+no
+/undo
+what?
+/retry
+/undo
+what?
+hm
+/undo
+/undo
+/undo
+hello
+/reset
+hello
+what?
+'
+chat
+exits 0
+silent
+no=$(next "$first$one
+
+User: no
+
+Assistant:")
+out "$one
+$no
+$two
+$two
+$two
+$three
+$one
+$one
+$two"
+given '/undo
+hello
+'
+chat
+exits 2
+err 'rwkv7: there is nothing to take back'
+out "$one"
+given '/retry'
+chat
+exits 2
+
+# What is said is cleaned: white space around it, empty lines, CR LF.
+given '   hello  
+'
+chat
+out "$one"
+given '"""
+hello
+
+
+you
+"""
+one\
+two
+'
+chat
+lines=$(next "User: hello
+you
+
+Assistant:")
+out "$lines
+$(next "User: hello
+you
+
+Assistant:$lines
+
+User: one
+two
+
+Assistant:")"
+given '//hello'
+chat
+out "$(next 'User: /hello
+
+Assistant:')"
+
+# A system prompt, from the beginning and later.
+with=$(next "System: be brief
+
+$first")
+given 'hello'
+chat --system 'be brief'
+out "$with"
+given 'hello
+/system be brief
+hello
+/reset
+hello'
+chat
+out "$one
+$with
+$with"
+given '/system be brief
+/system'
+run rwkv7 chat $options
+err_has '^be brief$'
+
+# Requests to think, and how thoughts are shown: a vocabulary in which one token is a thought and an answer.
+given 'hello
+/think long
+hello
+/think no
+'
+chat --think short
+exits 2
+err "rwkv7: /think needs one of off, empty, short, normal, long, not 'no'"
+brief=$(next 'User: hello (think a bit)
+
+Assistant: <think')
+out "<think$brief
+<think$(next "User: hello (think a bit)
+
+Assistant: <think$brief
+
+User: hello (think a lot)
+
+Assistant: <think")"
+sed "s|^200 .*|200 '> well... </think>\\\\n\\\\n the <b>\\\\n answer \\\\n' 38|" "$vocab" >thoughts.txt
+thinking() {
+    given hello
+    run rwkv7 chat -q --model "$model" --vocab thoughts.txt --bias 200=1000 -n 1 "$@"
+    exits 0
+}
+thinking --think normal
+out '<think>well... </think>
+
+the <b>
+ answer '
+thinking --think normal --thoughts hide
+out 'the <b>
+ answer '
+thinking --think normal -n 2 --thoughts hide
+out_has '^> well... </think>$' # the second one is behind the thought: no tag any more
+sed "s|^200 .*|200 '><b>\\\\n' 5|" "$vocab" >thoughts.txt
+thinking --think empty
+out '<b>'
+
+# The end: other stop strings, --tokens, and that the next turn goes on behind what was shown.
+stop=$(printf %s "$one" | cut -c 8-10)
+shown=${one%%"$stop"*}
+after=$(next "$first$shown
+
+User: what?
+
+Assistant:")
+given 'hello
+what?
+'
+chat --stop "$stop"
+ok 'the answer ends before the stop string' [ "$(head -n 1 "$work/out")" = "$shown" ]
+ok 'and what follows does not know it' [ "$(tail -n 1 "$work/out")" = "${after%%"$stop"*}" ]
+given 'hello'
+run rwkv7 chat $options --presence 0 --frequency 0
+err_has '^stopped after 30 tokens, see --tokens$'
+
+# Kept, and gone on with.
+given 'hello
+/save talk
+'
+chat
+given '/load talk
+what?
+/undo
+what?
+/undo
+/undo
+hello
+'
+chat
+exits 0
+out "$two
+$two
+$one"
+given 'what?'
+chat --state-in talk --state-out talk
+out "$two"
+given 'hm
+/undo
+/undo
+what?
+'
+chat --state-in talk
+out "$three
+$two"
+given '/load talk'
+run rwkv7 chat $options
+err_has '^2 messages, [0-9]+ tokens$'
+run rwkv7 run -q $options -n 0 --state-out text "$first$one"
+given 'what?
+/reset
+what?
+/save again
+/load again
+hm
+'
+chat --state-in text
+out "$two
+$two
+$three"
+given 'hello
+/load missing
+/load
+/save
+/save no/such/folder
+what?'
+chat
+exits 1
+ok 'the conversation goes on' holds_lines "$work/out" "$one
+$two"
+ok 'four complaints' [ "$(wc -l <"$work/err")" -eq 4 ]
+head -c 2000 talk >torn
+given ''
+chat --state-in torn
+exits 3
+err_has '^rwkv7: torn: .*torn'
+chat --state-in talk --system hello
+exits 2
+err_has 'exclude each other'
+
+# A long system prompt, read once.
+long=$(awk 'BEGIN { for (i = 0; i < 200; i++) printf "this is rule %d. ", i }')
+given hello
+chat --system "$long"
+cp "$work/out" want
+for time in first second; do
+    given hello
+    chat --system "$long" --prompt-cache cache
+    ok "the same answer, $time time" cmp -s want "$work/out"
+done
+ok 'one state' [ "$(ls cache | wc -l)" -eq 1 ]
+
+# Sampling: the seed repeats a conversation; a second answer is another one.
+given 'hello
+/retry
+'
+chat --temp 1 --top-p 1 --seed 3
+ok 'another answer' [ "$(sed -n 1p "$work/out")" != "$(sed -n 2p "$work/out")" ]
+cp "$work/out" seeded
+given 'hello
+/retry
+'
+chat --temp 1 --top-p 1 --seed 3
+ok 'the same conversation' cmp -s seeded "$work/out"
+
+for mistake in /undoo '/undo 1' '/quit now' /; do
+    given "$mistake"
+    chat
+    exits 2
+    err_has '^rwkv7: (there is no command|/[a-z]+ takes nothing)'
+    text ''
+done
+given 'hello
+/quit
+what?'
+chat
+out "$one"
+given '/help'
+chat
+err_has '^  /undo '
+given '/stats
+hello
+/stats'
+chat
+err_has '^1 messages, [0-9]+ tokens; '
+err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
+
+# The reader goes away; a disk is full.
+{
+    yes hello | rwkv7 chat -q $options 2>"$work/err"
+    echo $? >code
+} | head -c 1 >"$work/out"
+code=$(cat code)
+last='rwkv7 chat | head -c 1'
+exits 0
+silent
+
+# At a terminal: editing, history, ^C.
+if command -v python3 >/dev/null && python3 -c 'import pty' 2>/dev/null; then
+    editing=$(rwkv7 --version | sed -n 's/^editing: //p')
+    run python3 "$tests/chat_terminal.py" "$editing" rwkv7 chat --model "$model" --vocab "$vocab" --ban "0,$letters"
+    exits 0
+    out 'a terminal: all well'
+else
+    skip 'no python3, so no terminal'
+fi
