@@ -117,6 +117,7 @@ struct rwkv7_shape {
     int heads, head_size;               /* H, N */
     int ffn;                            /* F: hidden width of the channel mix */
     int rank_w, rank_a, rank_v, rank_g; /* widths of the low-rank factors; rank_v is 0 when layers is 1 */
+    int deep;                           /* E: side of the matrix that a token has in each layer of x070a; 0: x070 */
 };
 
 struct rwkv7_model;
@@ -126,7 +127,7 @@ struct rwkv7_model_info {
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
     const char *naming;       /* "BlinkDL", "BlinkDL, transposed (.st)", "fla / Hugging Face", ... */
-    const char *version;      /* "x070" */
+    const char *version;      /* "x070", "x070a" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
     uint64_t tensors;         /* tensors in the file, used or not */
     uint64_t ignored_tensors; /* tensors that are known and unused (layer 0's v0, v1, v2) */

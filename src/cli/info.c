@@ -27,6 +27,8 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("channels    %d: %d heads of %d\n", s->channels, s->heads, s->head_size);
     printf("mixing      %d wide\n", s->ffn);
     printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
+    if (s->deep)
+        printf("matrices    %d x %d per token and layer\n", s->deep, s->deep);
     printf("tokens      %d\n", s->vocab);
     printf("vocabulary  ");
     print_plain(stdout, vocab->fits ? vocab->path : vocab->why);
@@ -61,6 +63,7 @@ static cJSON *shape_json(const struct rwkv7_shape *s)
     cJSON_AddNumberToObject(o, "rank_a", s->rank_a);
     cJSON_AddNumberToObject(o, "rank_v", s->rank_v);
     cJSON_AddNumberToObject(o, "rank_g", s->rank_g);
+    cJSON_AddNumberToObject(o, "deep", s->deep);
     return o;
 }
 

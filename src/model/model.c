@@ -114,7 +114,6 @@ enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct r
     model->ln_eps = LN_EPS;
     model->head_eps = HEAD_EPS;
     model->info.path = model->path;
-    model->info.version = "x070";
     *out = model;
     return RWKV7_OK;
 }
@@ -226,7 +225,7 @@ void model_count(struct rwkv7_model *model)
 {
     const struct rwkv7_shape *s = &model->shape;
     struct rwkv7_model_info *info = &model->info;
-    uint64_t vectors = 0, matrices = 0, parameters = 0, columns = 0;
+    uint64_t vectors = 0, matrices = 0, parameters = 0, columns = 0, unread = 0;
 
     for (int layer = -1; layer < s->layers; layer++) {
         const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
@@ -243,17 +242,18 @@ void model_count(struct rwkv7_model *model)
                 parameters += (uint64_t)m->rows * (uint64_t)m->cols;
                 matrices += mat_bytes(m);
                 columns += m->by_column ? mat_bytes(m) : 0;
+                if (specs[i].kind == WEIGHT_TABLE && m->rows > 0)
+                    unread += mat_bytes(m) - mat_bytes(m) / (uint64_t)m->rows;
             }
         }
     }
-    const struct mat *emb = &model->outer.emb;
-    const uint64_t row = mat_bytes(emb) / (uint64_t)emb->rows;
     info->shape = *s;
+    info->version = s->deep > 0 ? "x070a" : "x070";
     info->parameters = parameters;
     info->weight_bytes = matrices + vectors;
     info->session_bytes = state_floats(s) * sizeof(float);
     info->skipped_bytes = columns;
-    info->step_bytes = info->weight_bytes - mat_bytes(emb) + row + info->session_bytes;
+    info->step_bytes = info->weight_bytes - unread + info->session_bytes;
 }
 
 const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)

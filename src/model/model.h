@@ -39,6 +39,10 @@ struct layer {
     struct mat receptance, key, value, output; /* [C][C] */
     const float *ffn_x_k;                      /* [C] token-shift weight of the channel mix */
     struct mat ffn_key, ffn_value;             /* [F][C], [C][F] */
+    struct mat s_emb;                          /* [V][E*E] one row per token; this and what follows: only in x070a */
+    struct mat s_emb_x;                        /* [E*E][C] */
+    struct mat s1, s2;                         /* [E][C], [F][E] */
+    const float *s0;                           /* [F] */
 };
 
 /* What stands outside the layers. */
@@ -83,27 +87,37 @@ struct rwkv7_model {
 enum weight_kind {
     WEIGHT_VECTOR, /* any unit axes; float32 in memory */
     WEIGHT_MATRIX, /* [rows][cols] */
+    WEIGHT_TABLE,  /* the same, of which single rows are read: it stays as it is, where it is */
     WEIGHT_FACTOR, /* low-rank: [rows][cols] here, [cols][rows] in a .pth */
+    WEIGHT_TURNED, /* low-rank: [rows][cols] here, [cols][rows] in files, unless the shape shows the contrary */
 };
 
-/* Axes by letter: V C F as above, w a v g for the ranks, H for a vector of C numbers that files store as [H][N]. */
+enum weight_place {
+    EVERYWHERE,
+    NOT_FIRST, /* not in layer 0, where a file may still hold it, unused */
+    DEEP,      /* only in x070a */
+};
+
+/* Axes by letter: V C F as above, w a v g for the ranks, e and E for the side of x070a's matrices and its square, H for a vector of C numbers that files store as [H][N]. */
 struct weight_spec {
     const char *blinkdl, *fla, *hf, *gguf; /* name inside its layer ("att.x_r"), or whole for the outer ones */
     enum weight_kind kind;
     char rows, cols; /* cols is 0 for vectors */
-    bool not_first;  /* absent from layer 0 (where a file may still hold it, unused) */
-    size_t offset;   /* of the field in struct layer or struct outer */
+    enum weight_place place;
+    size_t offset; /* of the field in struct layer or struct outer */
 };
 extern const struct weight_spec layer_weights[], outer_weights[];
 extern const size_t layer_weight_count, outer_weight_count;
 int shape_axis(const struct rwkv7_shape *shape, char letter);
+bool weight_exists(const struct rwkv7_shape *shape, const struct weight_spec *spec, int layer);
+#define DEEP_MAX 256 /* side of x070a's matrices, of which a thread holds two */
 
 enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF, NAMINGS };
 struct spelling {
     enum naming naming;
     bool factors_transposed; /* low-rank factors are stored [cols][rows]: the .pth orientation */
 };
-/* Recognises the naming and all sizes; refuses what is not an RWKV-7 (x070) model with a sentence that says what it is. */
+/* Recognises the naming and all sizes; refuses what is not an RWKV-7 (x070, x070a) model with a sentence that says what it is. */
 enum rwkv7_status names_recognise(const struct tensor_index *index, const char *path, struct spelling *spelling,
                                   struct rwkv7_shape *shape, struct rwkv7_error *err);
 /* The full name of a weight in this spelling; layer < 0 for the outer ones. */
@@ -169,10 +183,10 @@ enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv
 enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err);
 
 /* The lengths of the vectors that matrices are multiplied by, in no order. */
-#define SHAPE_LENGTHS 6
+#define SHAPE_LENGTHS 7
 static inline void shape_lengths(const struct rwkv7_shape *s, int lengths[SHAPE_LENGTHS])
 {
-    const int all[] = {s->channels, s->ffn, s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+    const int all[] = {s->channels, s->ffn, s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->deep};
     memcpy(lengths, all, sizeof all);
 }
 

@@ -1,9 +1,9 @@
 /*
- * names.c - the tensors that an RWKV-7 (x070) checkpoint must have, under each of the names they are known by.
+ * names.c - the tensors that an RWKV-7 checkpoint (x070, x070a) must have, under each of the names they are known by.
  *
  * Four spellings: BlinkDL (the author's), fla (flash-linear-attention, Hugging Face folders), an older Hugging Face export,
  * and llama.cpp's (GGUF). Sizes are never taken from a configuration file, only from the shapes of the tensors; but llama.cpp
- * makes a vector of r_k, so that the size of a head is only in its metadata.
+ * makes a vector of r_k, so that the size of a head is only in its metadata. x070a is known under BlinkDL's names alone.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,75 +15,90 @@
 #define OUTER(field) offsetof(struct outer, field)
 
 const struct weight_spec layer_weights[] = {
-    {"ln1.weight", "attn_norm.weight", "ln1.weight", "attn_norm.weight", WEIGHT_VECTOR, 'C', 0, false,
+    {"ln1.weight", "attn_norm.weight", "ln1.weight", "attn_norm.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      LAYER(ln1_weight)},
-    {"ln1.bias", "attn_norm.bias", "ln1.bias", "attn_norm.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln1_bias)},
-    {"ln2.weight", "ffn_norm.weight", "ln2.weight", "attn_norm_2.weight", WEIGHT_VECTOR, 'C', 0, false,
+    {"ln1.bias", "attn_norm.bias", "ln1.bias", "attn_norm.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(ln1_bias)},
+    {"ln2.weight", "ffn_norm.weight", "ln2.weight", "attn_norm_2.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      LAYER(ln2_weight)},
-    {"ln2.bias", "ffn_norm.bias", "ln2.bias", "attn_norm_2.bias", WEIGHT_VECTOR, 'C', 0, false, LAYER(ln2_bias)},
-    {"att.x_r", "attn.x_r", "attention.x_r", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_r)},
-    {"att.x_w", "attn.x_w", "attention.x_w", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_w)},
-    {"att.x_k", "attn.x_k", "attention.x_k", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_k)},
-    {"att.x_v", "attn.x_v", "attention.x_v", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_v)},
-    {"att.x_a", "attn.x_a", "attention.x_a", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_a)},
-    {"att.x_g", "attn.x_g", "attention.x_g", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(x_g)},
-    {"att.w0", "attn.w_lora.lora.2.bias", "attention.w0", "time_mix_w0.weight", WEIGHT_VECTOR, 'C', 0, false,
+    {"ln2.bias", "ffn_norm.bias", "ln2.bias", "attn_norm_2.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(ln2_bias)},
+    {"att.x_r", "attn.x_r", "attention.x_r", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_r)},
+    {"att.x_w", "attn.x_w", "attention.x_w", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_w)},
+    {"att.x_k", "attn.x_k", "attention.x_k", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_k)},
+    {"att.x_v", "attn.x_v", "attention.x_v", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_v)},
+    {"att.x_a", "attn.x_a", "attention.x_a", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_a)},
+    {"att.x_g", "attn.x_g", "attention.x_g", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_g)},
+    {"att.w0", "attn.w_lora.lora.2.bias", "attention.w0", "time_mix_w0.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      LAYER(w0)},
-    {"att.w1", "attn.w_lora.lora.0.weight", "attention.w1", "time_mix_w1.weight", WEIGHT_FACTOR, 'w', 'C', false,
+    {"att.w1", "attn.w_lora.lora.0.weight", "attention.w1", "time_mix_w1.weight", WEIGHT_FACTOR, 'w', 'C', EVERYWHERE,
      LAYER(w1)},
-    {"att.w2", "attn.w_lora.lora.2.weight", "attention.w2", "time_mix_w2.weight", WEIGHT_FACTOR, 'C', 'w', false,
+    {"att.w2", "attn.w_lora.lora.2.weight", "attention.w2", "time_mix_w2.weight", WEIGHT_FACTOR, 'C', 'w', EVERYWHERE,
      LAYER(w2)},
-    {"att.a0", "attn.a_lora.lora.2.bias", "attention.a0", "time_mix_a0.weight", WEIGHT_VECTOR, 'C', 0, false,
+    {"att.a0", "attn.a_lora.lora.2.bias", "attention.a0", "time_mix_a0.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      LAYER(a0)},
-    {"att.a1", "attn.a_lora.lora.0.weight", "attention.a1", "time_mix_a1.weight", WEIGHT_FACTOR, 'a', 'C', false,
+    {"att.a1", "attn.a_lora.lora.0.weight", "attention.a1", "time_mix_a1.weight", WEIGHT_FACTOR, 'a', 'C', EVERYWHERE,
      LAYER(a1)},
-    {"att.a2", "attn.a_lora.lora.2.weight", "attention.a2", "time_mix_a2.weight", WEIGHT_FACTOR, 'C', 'a', false,
+    {"att.a2", "attn.a_lora.lora.2.weight", "attention.a2", "time_mix_a2.weight", WEIGHT_FACTOR, 'C', 'a', EVERYWHERE,
      LAYER(a2)},
-    {"att.v0", "attn.v_lora.lora.2.bias", "attention.v0", "time_mix_v0.weight", WEIGHT_VECTOR, 'C', 0, true, LAYER(v0)},
-    {"att.v1", "attn.v_lora.lora.0.weight", "attention.v1", "time_mix_v1.weight", WEIGHT_FACTOR, 'v', 'C', true,
+    {"att.v0", "attn.v_lora.lora.2.bias", "attention.v0", "time_mix_v0.weight", WEIGHT_VECTOR, 'C', 0, NOT_FIRST,
+     LAYER(v0)},
+    {"att.v1", "attn.v_lora.lora.0.weight", "attention.v1", "time_mix_v1.weight", WEIGHT_FACTOR, 'v', 'C', NOT_FIRST,
      LAYER(v1)},
-    {"att.v2", "attn.v_lora.lora.2.weight", "attention.v2", "time_mix_v2.weight", WEIGHT_FACTOR, 'C', 'v', true,
+    {"att.v2", "attn.v_lora.lora.2.weight", "attention.v2", "time_mix_v2.weight", WEIGHT_FACTOR, 'C', 'v', NOT_FIRST,
      LAYER(v2)},
-    {"att.g1", "attn.g_lora.lora.0.weight", "attention.g1", "time_mix_g1.weight", WEIGHT_FACTOR, 'g', 'C', false,
+    {"att.g1", "attn.g_lora.lora.0.weight", "attention.g1", "time_mix_g1.weight", WEIGHT_FACTOR, 'g', 'C', EVERYWHERE,
      LAYER(g1)},
-    {"att.g2", "attn.g_lora.lora.2.weight", "attention.g2", "time_mix_g2.weight", WEIGHT_FACTOR, 'C', 'g', false,
+    {"att.g2", "attn.g_lora.lora.2.weight", "attention.g2", "time_mix_g2.weight", WEIGHT_FACTOR, 'C', 'g', EVERYWHERE,
      LAYER(g2)},
-    {"att.k_k", "attn.k_k", "attention.k_k", "time_mix_k_k.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_k)},
-    {"att.k_a", "attn.k_a", "attention.k_a", "time_mix_k_a.weight", WEIGHT_VECTOR, 'C', 0, false, LAYER(k_a)},
-    {"att.r_k", "attn.r_k", "attention.r_k", "time_mix_r_k.weight", WEIGHT_VECTOR, 'H', 0, false, LAYER(r_k)},
+    {"att.k_k", "attn.k_k", "attention.k_k", "time_mix_k_k.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(k_k)},
+    {"att.k_a", "attn.k_a", "attention.k_a", "time_mix_k_a.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(k_a)},
+    {"att.r_k", "attn.r_k", "attention.r_k", "time_mix_r_k.weight", WEIGHT_VECTOR, 'H', 0, EVERYWHERE, LAYER(r_k)},
     {"att.receptance.weight", "attn.r_proj.weight", "attention.receptance.weight", "time_mix_receptance.weight",
-     WEIGHT_MATRIX, 'C', 'C', false, LAYER(receptance)},
+     WEIGHT_MATRIX, 'C', 'C', EVERYWHERE, LAYER(receptance)},
     {"att.key.weight", "attn.k_proj.weight", "attention.key.weight", "time_mix_key.weight", WEIGHT_MATRIX, 'C', 'C',
-     false, LAYER(key)},
+     EVERYWHERE, LAYER(key)},
     {"att.value.weight", "attn.v_proj.weight", "attention.value.weight", "time_mix_value.weight", WEIGHT_MATRIX, 'C',
-     'C', false, LAYER(value)},
+     'C', EVERYWHERE, LAYER(value)},
     {"att.output.weight", "attn.o_proj.weight", "attention.output.weight", "time_mix_output.weight", WEIGHT_MATRIX, 'C',
-     'C', false, LAYER(output)},
+     'C', EVERYWHERE, LAYER(output)},
     {"att.ln_x.weight", "attn.g_norm.weight", "attention.ln_x.weight", "time_mix_ln.weight", WEIGHT_VECTOR, 'C', 0,
-     false, LAYER(ln_x_weight)},
-    {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", "time_mix_ln.bias", WEIGHT_VECTOR, 'C', 0, false,
+     EVERYWHERE, LAYER(ln_x_weight)},
+    {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", "time_mix_ln.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      LAYER(ln_x_bias)},
-    {"ffn.x_k", "ffn.x_k", "feed_forward.x_k", "channel_mix_lerp_k.weight", WEIGHT_VECTOR, 'C', 0, false,
+    {"ffn.x_k", "ffn.x_k", "feed_forward.x_k", "channel_mix_lerp_k.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      LAYER(ffn_x_k)},
     {"ffn.key.weight", "ffn.key.weight", "feed_forward.key.weight", "channel_mix_key.weight", WEIGHT_MATRIX, 'F', 'C',
-     false, LAYER(ffn_key)},
+     EVERYWHERE, LAYER(ffn_key)},
     {"ffn.value.weight", "ffn.value.weight", "feed_forward.value.weight", "channel_mix_value.weight", WEIGHT_MATRIX,
-     'C', 'F', false, LAYER(ffn_value)},
+     'C', 'F', EVERYWHERE, LAYER(ffn_value)},
+    {"ffn.s_emb.weight", "ffn.s_emb.weight", "ffn.s_emb.weight", "ffn.s_emb.weight", WEIGHT_TABLE, 'V', 'E', DEEP,
+     LAYER(s_emb)},
+    {"ffn.s_emb_x.weight", "ffn.s_emb_x.weight", "ffn.s_emb_x.weight", "ffn.s_emb_x.weight", WEIGHT_MATRIX, 'E', 'C',
+     DEEP, LAYER(s_emb_x)},
+    {"ffn.s1", "ffn.s1", "ffn.s1", "ffn.s1", WEIGHT_TURNED, 'e', 'C', DEEP, LAYER(s1)},
+    {"ffn.s2", "ffn.s2", "ffn.s2", "ffn.s2", WEIGHT_TURNED, 'F', 'e', DEEP, LAYER(s2)},
+    {"ffn.s0", "ffn.s0", "ffn.s0", "ffn.s0", WEIGHT_VECTOR, 'F', 0, DEEP, LAYER(s0)},
 };
 const size_t layer_weight_count = sizeof layer_weights / sizeof layer_weights[0];
 
 const struct weight_spec outer_weights[] = {
-    {"emb.weight", "model.embeddings.weight", "model.embeddings.weight", "token_embd.weight", WEIGHT_MATRIX, 'V', 'C',
-     false, OUTER(emb)},
+    {"emb.weight", "model.embeddings.weight", "model.embeddings.weight", "token_embd.weight", WEIGHT_TABLE, 'V', 'C',
+     EVERYWHERE, OUTER(emb)},
     {"blocks.0.ln0.weight", "model.layers.0.pre_norm.weight", "model.layers.0.pre_ln.weight", "token_embd_norm.weight",
-     WEIGHT_VECTOR, 'C', 0, false, OUTER(ln0_weight)},
+     WEIGHT_VECTOR, 'C', 0, EVERYWHERE, OUTER(ln0_weight)},
     {"blocks.0.ln0.bias", "model.layers.0.pre_norm.bias", "model.layers.0.pre_ln.bias", "token_embd_norm.bias",
-     WEIGHT_VECTOR, 'C', 0, false, OUTER(ln0_bias)},
-    {"ln_out.weight", "model.norm.weight", "model.ln_out.weight", "output_norm.weight", WEIGHT_VECTOR, 'C', 0, false,
-     OUTER(ln_out_weight)},
-    {"ln_out.bias", "model.norm.bias", "model.ln_out.bias", "output_norm.bias", WEIGHT_VECTOR, 'C', 0, false,
+     WEIGHT_VECTOR, 'C', 0, EVERYWHERE, OUTER(ln0_bias)},
+    {"ln_out.weight", "model.norm.weight", "model.ln_out.weight", "output_norm.weight", WEIGHT_VECTOR, 'C', 0,
+     EVERYWHERE, OUTER(ln_out_weight)},
+    {"ln_out.bias", "model.norm.bias", "model.ln_out.bias", "output_norm.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
      OUTER(ln_out_bias)},
-    {"head.weight", "lm_head.weight", "lm_head.weight", "output.weight", WEIGHT_MATRIX, 'V', 'C', false, OUTER(head)},
+    {"head.weight", "lm_head.weight", "lm_head.weight", "output.weight", WEIGHT_MATRIX, 'V', 'C', EVERYWHERE,
+     OUTER(head)},
 };
 const size_t outer_weight_count = sizeof outer_weights / sizeof outer_weights[0];
 
@@ -105,9 +120,18 @@ int shape_axis(const struct rwkv7_shape *s, char letter)
         return s->rank_v;
     case 'g':
         return s->rank_g;
+    case 'e':
+        return s->deep;
+    case 'E':
+        return s->deep * s->deep;
     default:
         return 1;
     }
+}
+
+bool weight_exists(const struct rwkv7_shape *s, const struct weight_spec *spec, int layer)
+{
+    return spec->place == DEEP ? s->deep > 0 : spec->place == EVERYWHERE || layer > 0;
 }
 
 static const char *layer_prefix(enum naming naming)
@@ -158,7 +182,6 @@ static enum rwkv7_status refuse_others(const struct tensor_index *index, const c
         const char *part, *what;
     } others[] = {
         {".qkv.", "an RWKV-7 x070b checkpoint (DeepEmbed attention), an experiment that is not supported"},
-        {".ffn.s_emb", "an RWKV-7 x070a checkpoint (DeepEmbed); only x070 is supported"},
         {"rosa", "an RWKV-8 experiment (\"rosa\" tensors), not RWKV-7"},
         {".att.time_maa", "an RWKV-6 checkpoint; only RWKV-7 is supported"},
         {".att.time_mix", "an RWKV-4 or RWKV-5 checkpoint; only RWKV-7 is supported"},
@@ -298,6 +321,15 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
                     path, shape->heads, shape->head_size, shape->channels);
     if (shape->head_size > WKV_MAX_N)
         return fail(err, RWKV7_ERR_MODEL, "%s: head size %d is larger than %d", path, shape->head_size, WKV_MAX_N);
+    if (tensors_find(index, "blocks.0.ffn.s_emb.weight")) {
+        int rows = 0;
+        if ((status = axes(index, path, spelling, LAYER(s1), false, 0, &rows, &cols, err)))
+            return status;
+        shape->deep = rows == shape->channels ? cols : rows;
+    }
+    if (shape->deep > DEEP_MAX)
+        return fail(err, RWKV7_ERR_MODEL, "%s: token matrices of side %d are larger than %d", path, shape->deep,
+                    DEEP_MAX);
     shape->layers = count_layers(index, spelling->naming);
     if (shape->layers > MAX_LAYERS)
         return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", path, MAX_LAYERS);

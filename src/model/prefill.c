@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/deep.h"
 #include "model/model.h"
 #include "model/product.h"
 
@@ -36,6 +37,7 @@ struct own {
     float *scratch;              /* of products */
     void *turned;                /* rows of ffn.value, if that is by column */
     float *part;                 /* results of products that are used up at once */
+    float *deep;                 /* deep_floats(E) */
     float *u, *before, *m;       /* [C] normalised, the same of the token before, a shifted mix */
     float *k, *v, *kk, *b, *out; /* [N] of one head and token */
 };
@@ -50,6 +52,12 @@ struct prefill_work {
     struct vectors low[LOWS];  /* of Rw, Ra, Rv, Rg numbers; these have floats always */
     struct vectors out;        /* r as floats; integers in the place of a mix */
     struct vectors hidden;     /* of F numbers; in the place of mixes but the first */
+    /* For x070a (deep.h): */
+    struct vectors e;          /* the embeddings behind their norm, of C numbers */
+    float *s_row, *s_low;      /* [T][E*E], [T][E] */
+    struct vectors s_turned;   /* of E numbers */
+    float *no_shift;           /* [C] zeroes: the weights of the mix that is u itself */
+    const struct layer *gated; /* the layer at hand; NULL: x070 */
     int *piece;                /* [T] which piece a token belongs to */
     int *wanted;               /* [T] tokens of which the logits are wanted, rising */
     int *bad;                  /* [T] first layer with a NaN or infinity after it, -1 if none */
@@ -149,8 +157,18 @@ static void cut_all(struct prefill_work *work, struct cutter *c, const struct rw
     c->used = c->used > behind ? c->used : behind;
     work->out = (struct vectors){s->channels, work->r, work->mix[1].quants};
 
+    if (s->deep) {
+        const size_t side = (size_t)s->deep;
+        work->e = cut_vectors(c, s->channels, t, true, integers);
+        work->s_row = cut(c, t * side * side);
+        work->s_low = cut(c, t * side);
+        work->s_turned = cut_vectors(c, s->deep, t, true, integers);
+        work->no_shift = cut(c, channels);
+    }
+
     for (int rank = 0; rank < threads; rank++) {
         struct own *own = &work->own[rank];
+        own->deep = cut(c, deep_floats(s->deep));
         own->scratch = cut(c, scratch);
         own->turned = cut(c, turned / sizeof(float) + 1);
         own->part = cut(c, scan > PART_FLOATS ? scan : PART_FLOATS);
@@ -168,9 +186,9 @@ static struct prefill_work *work_new(const struct rwkv7_model *model, int room, 
     bool floats = model->outer.head.type < MAT_FLOATS, integers = !floats;
     for (int i = 0; i < model->shape.layers; i++) {
         const struct layer *l = &model->layers[i];
-        const struct mat *const all[] = {&l->w1,    &l->w2,     &l->a1,      &l->a2,         &l->v1,
-                                         &l->v2,    &l->g1,     &l->g2,      &l->receptance, &l->key,
-                                         &l->value, &l->output, &l->ffn_key, &l->ffn_value};
+        const struct mat *const all[] = {&l->w1,      &l->w2,        &l->a1,         &l->a2,  &l->v1,     &l->v2,
+                                         &l->g1,      &l->g2,        &l->receptance, &l->key, &l->value,  &l->output,
+                                         &l->ffn_key, &l->ffn_value, &l->s1,         &l->s2,  &l->s_emb_x};
         for (size_t m = 0; m < sizeof all / sizeof all[0]; m++)
             if (all[m]->rows > 0)
                 *(all[m]->type < MAT_FLOATS ? &floats : &integers) = true;
@@ -277,6 +295,17 @@ static void finish_residual(const struct prefill_job *job, const struct product 
         job->model->rt->kernels.add(x, y, end - begin);
 }
 
+/* The gate of x070a for one token and rows [begin, end), which y begins with. */
+static void gate_hidden(const struct prefill_job *job, float *y, int token, int begin, int end)
+{
+    const struct layer *l = job->work->gated;
+    const struct mat rows = product_rows(&l->s2, begin, end, NULL);
+    const struct operand x = operand_of(&job->work->s_turned, rows.type, token);
+    float gate[QUANT_BLOCK];
+    product_gemv(&job->model->rt->kernels, gate, &rows, &x, 0, rows.rows);
+    deep_gate(y, gate, l->s0 + begin, end - begin);
+}
+
 /* Rows are whole blocks of integers. */
 static void finish_hidden(const struct prefill_job *job, const struct product *p, float *y, size_t ldy, int token,
                           int tokens, int begin, int end)
@@ -284,6 +313,8 @@ static void finish_hidden(const struct prefill_job *job, const struct product *p
     const struct kernels *k = &job->model->rt->kernels;
     for (int t = token; t < token + tokens; t++, y += ldy) {
         k->relu_square(y, end - begin);
+        if (job->work->gated)
+            gate_hidden(job, y, t, begin, end);
         if (p->next_type >= MAT_FLOATS) {
             const struct quants to = quants_from(p->next->quants, p->next->cols, (size_t)t);
             k->quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y, end - begin);
@@ -449,6 +480,32 @@ static void scan_head(const struct prefill_job *job, const struct own *own, cons
     }
 }
 
+/* s_turned of x070a for tokens from `first` on; the second mix is u. */
+static void run_deep(const struct prefill_job *job, struct pool *pool, int rank, const struct layer *l, int first)
+{
+    const struct kernels *k = &job->model->rt->kernels;
+    struct prefill_work *work = job->work;
+    const size_t side = (size_t)job->model->shape.deep;
+    const struct product products[] = {
+        {&l->s_emb_x, &work->e, work->s_row, first, TASK_ROWS, NULL, NULL, 0},
+        {&l->s1, &work->mix[1], work->s_low, first, TASK_ROWS, NULL, NULL, 0},
+    };
+    int begin, end;
+    if (rank == 0)
+        work->gated = l;
+    run_products(job, pool, rank, products, 2, job->count);
+    while (pool_take(pool, job->count - first, token_task(job, pool), &begin, &end)) {
+        for (int t = first + begin; t < first + end; t++) {
+            const struct piece *p = &job->pieces[work->piece[t]];
+            deep_turn(k, work->s_turned.x + (size_t)t * side, &l->s_emb, p->tokens[t - p->first],
+                      work->s_row + (size_t)t * side * side, work->s_low + (size_t)t * side, (int)side,
+                      work->own[rank].deep);
+        }
+        quantise(k, &work->s_turned, l->s2.type, first + begin, first + end);
+    }
+    pool_barrier(pool);
+}
+
 static void run_layer(const struct prefill_job *job, struct pool *pool, int rank, int layer)
 {
     const struct rwkv7_shape *s = &job->model->shape;
@@ -493,9 +550,12 @@ static void run_layer(const struct prefill_job *job, struct pool *pool, int rank
     const struct product output = {&l->output, &work->out, NULL, att_first, TASK_ROWS, finish_residual, NULL, 0};
     run_products(job, pool, rank, &output, 1, count);
 
-    const struct shifts ffn = {l->ln2_weight, l->ln2_bias, false, {l->ffn_x_k}, 1};
+    const struct shifts ffn = {l->ln2_weight, l->ln2_bias, false, {l->ffn_x_k, work->no_shift}, s->deep ? 2 : 1};
     shift(job, pool, rank, layer, &ffn, ffn_first);
     remember(job, rank, layer, &ffn);
+
+    if (s->deep)
+        run_deep(job, pool, rank, l, ffn_first);
 
     const bool floats = l->ffn_value.type < MAT_FLOATS;
     const struct product key = {&l->ffn_key,
@@ -558,6 +618,12 @@ static void prefill_worker(void *arg, struct pool *pool, int rank)
             mat_rows(k, &outer->emb, p->tokens[t - p->first], 1, x);
             if (outer->ln0_weight)
                 k->layer_norm(x, x, outer->ln0_weight, outer->ln0_bias, c, model->ln_eps);
+            if (model->shape.deep) {
+                const struct vectors *e = &job->work->e;
+                memcpy(e->x + (size_t)t * (size_t)c, x, (size_t)c * sizeof *x);
+                if (e->quants.q)
+                    quantise(k, e, MAT_Q8, t, t + 1);
+            }
         }
     pool_barrier(pool);
     for (int layer = 0; layer < model->shape.layers; layer++)

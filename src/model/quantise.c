@@ -245,12 +245,13 @@ static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *
 {
     for (size_t i = 0; i < count; i++) {
         struct mat *m = (struct mat *)(void *)((char *)record + specs[i].offset);
-        if (specs[i].kind == WEIGHT_VECTOR || !m->data || m == &job->model->outer.emb)
+        if (specs[i].kind == WEIGHT_VECTOR || specs[i].kind == WEIGHT_TABLE || !m->data)
             continue;
         if (m->type != MAT_GGML && (m->type >= MAT_FLOATS || type == MAT_GGML))
             continue;
         /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
-        const bool fine = type == MAT_GGML || specs[i].kind == WEIGHT_FACTOR || m == &job->model->outer.head;
+        const bool fine = type == MAT_GGML || specs[i].kind == WEIGHT_FACTOR || specs[i].kind == WEIGHT_TURNED ||
+                          m == &job->model->outer.head;
         struct mat made = {.type = fine ? MAT_Q8 : type, .rows = m->rows, .cols = m->cols};
         made.by_column = job->opt->sparse != RWKV7_SPARSE_OFF && specs[i].offset == offsetof(struct layer, ffn_value) &&
                          specs == layer_weights;

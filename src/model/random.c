@@ -28,7 +28,7 @@ static void vector_range(const char *name, float *low, float *high)
         {".weight", 0.75f, 1.25f}, {".w0", -5.0f, 3.0f}, {".a0", -2.0f, 2.0f},  {".v0", -1.5f, 1.5f},
         {".k_k", 0.4f, 1.1f},      {".k_a", 0.6f, 1.3f}, {".r_k", -0.3f, 0.3f}, {".x_r", 0.0f, 1.0f},
         {".x_w", 0.0f, 1.0f},      {".x_k", 0.0f, 1.0f}, {".x_v", 0.0f, 1.0f},  {".x_a", 0.0f, 1.0f},
-        {".x_g", 0.0f, 1.0f},
+        {".x_g", 0.0f, 1.0f},      {".s0", 0.5f, 1.5f},
     };
     const size_t n = strlen(name);
     *low = -0.15f;
@@ -135,7 +135,7 @@ static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct wei
 {
     const struct rwkv7_shape *s = &model->shape;
     for (size_t i = 0; i < count; i++) {
-        if (layer == 0 && specs[i].not_first)
+        if (layer >= 0 && !weight_exists(s, &specs[i], layer))
             continue;
         const int rows = shape_axis(s, specs[i].rows), cols = shape_axis(s, specs[i].cols);
         const size_t n = (size_t)rows * (size_t)(specs[i].kind == WEIGHT_VECTOR ? 1 : cols);

@@ -75,9 +75,9 @@ static bool fits_vector(const struct weight_source *source, enum dtype type)
 static bool fits_matrix(const struct weight_source *source, enum dtype type)
 {
     struct mat form;
-    const bool is_emb = source->layer < 0 && source->spec->offset == offsetof(struct outer, emb);
+    const bool is_table = source->spec->kind == WEIGHT_TABLE;
     const bool is_value = source->layer >= 0 && source->spec->offset == offsetof(struct layer, ffn_value);
-    return is_float(type) || (weight_form(type, &form) && !source->turned && (!is_emb || form.type == MAT_GGML) &&
+    return is_float(type) || (weight_form(type, &form) && !source->turned && (!is_table || form.type == MAT_GGML) &&
                               (is_value || !form.by_column));
 }
 
@@ -150,9 +150,18 @@ static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct 
     return RWKV7_OK;
 }
 
+/* Of all low-rank factors the recognition knows it; of x070a's each tells for itself, and a square one is as its author stores it. */
+static bool stored_turned(const struct search *s, const char *name, const struct weight_source *source)
+{
+    const struct tensor *t = tensors_find(s->index, name);
+    if (source->spec->kind != WEIGHT_TURNED)
+        return source->spec->kind == WEIGHT_FACTOR && s->spelling->factors_transposed;
+    return !t || t->shape[0] != (uint64_t)source->rows || source->rows == source->cols;
+}
+
 static enum rwkv7_status find_matrix(struct search *s, const char *name, struct weight_source *out)
 {
-    out->turned = out->spec->kind == WEIGHT_FACTOR && s->spelling->factors_transposed;
+    out->turned = stored_turned(s, name, out);
     const enum rwkv7_status status = take(s, name, fits_matrix, out);
     if (status != RWKV7_OK)
         return status;
@@ -203,11 +212,11 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
         for (size_t j = 0; j < layer_weight_count && !known; j++) {
             char name[160];
             names_full(name, sizeof name, s->spelling, &layer_weights[j], 0);
-            known = layer_weights[j].not_first && strcmp(name, t->name) == 0;
+            known = layer_weights[j].place == NOT_FIRST && strcmp(name, t->name) == 0;
         }
         if (!known)
-            return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an RWKV-7 (x070) model", t->file,
-                        t->name);
+            return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an RWKV-7 (%s) model", t->file,
+                        t->name, s->shape->deep ? "x070a" : "x070");
         ++*ignored;
     }
     return RWKV7_OK;
@@ -247,7 +256,7 @@ enum rwkv7_status weights_find(const struct tensor_index *index, const char *pat
         const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
         for (size_t i = 0; i < count; i++) {
             struct weight_source *source = &out->at[out->count];
-            if ((layer == 0 && specs[i].not_first) || (layer < 0 && no_ln0 && is_ln0(&specs[i])))
+            if (layer < 0 ? no_ln0 && is_ln0(&specs[i]) : !weight_exists(shape, &specs[i], layer))
                 continue;
             source->spec = &specs[i];
             source->layer = layer;

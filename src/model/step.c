@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/deep.h"
 #include "model/model.h"
 #include "model/product.h"
 
@@ -23,6 +24,9 @@ struct step_work {
     float *low;              /* [Rw + Ra + Rv + Rg] first halves of the low-rank products, before their activation */
     float *out;              /* [C] gated heads; then products on their way to the residual stream */
     float *hidden;           /* [F] */
+    float *e;                /* [C] the embedding behind its norm; this and what follows: for x070a, see deep.h */
+    float *s_low, *s_row;    /* [E], [E*E] */
+    float *s_gate;           /* [F] */
     float **own;             /* [threads] -> own_floats(shape) each */
 };
 
@@ -43,6 +47,9 @@ struct own {
     struct quants many[6]; /* integers of the mixes; [0] has room for F numbers */
     struct quants few[4];  /* integers of the parts of low */
     struct active active;  /* room for F columns */
+    float *deep;           /* deep_floats(E) */
+    float *s_turned;       /* [E] */
+    struct quants s_few;   /* integers of s_turned */
 };
 
 /* Rounded up to whole cache lines, so that no two buffers share one. */
@@ -65,7 +72,8 @@ static size_t own_floats(const struct rwkv7_shape *s)
 {
     return 7 * lines(s->channels) + lines(low_floats(s)) + 3 * lines(s->head_size) + quants_floats(widest(s), 1) +
            5 * quants_floats(s->channels, 1) + quants_floats(s->rank_w, 1) + quants_floats(s->rank_a, 1) +
-           quants_floats(s->rank_v, 1) + quants_floats(s->rank_g, 1) + lines(s->ffn);
+           quants_floats(s->rank_v, 1) + quants_floats(s->rank_g, 1) + lines(s->ffn) +
+           (deep_floats(s->deep) + 15) / 16 * 16 + lines(s->deep) + quants_floats(s->deep, 1);
 }
 
 static struct own own_of(const struct step_work *work, const struct rwkv7_shape *s, int rank)
@@ -86,7 +94,10 @@ static struct own own_of(const struct step_work *work, const struct rwkv7_shape 
     const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
     for (int i = 0; i < 4; i++)
         o.few[i] = quants_at(at, ranks[i], 1), at += quants_floats(ranks[i], 1);
-    o.active.column = (int32_t *)(void *)at;
+    o.active.column = (int32_t *)(void *)at, at += lines(s->ffn);
+    o.deep = at, at += (deep_floats(s->deep) + 15) / 16 * 16;
+    o.s_turned = at, at += lines(s->deep);
+    o.s_few = quants_at(at, s->deep, 1);
     return o;
 }
 
@@ -105,7 +116,8 @@ static struct step_work *work_new(const struct rwkv7_shape *s, int threads)
     if (!work)
         return NULL;
     const size_t c = lines(s->channels);
-    const size_t shared = 10 * c + lines(low_floats(s)) + lines(s->ffn);
+    const size_t deep = s->deep ? c + lines(s->deep) + lines(s->deep * s->deep) + lines(s->ffn) : 0;
+    const size_t shared = 10 * c + lines(low_floats(s)) + lines(s->ffn) + deep;
     work->memory = mem_alloc(shared + (size_t)threads * own_floats(s), sizeof(float));
     work->own = mem_alloc((size_t)threads, sizeof *work->own);
     if (!work->memory || !work->own) {
@@ -119,6 +131,12 @@ static struct step_work *work_new(const struct rwkv7_shape *s, int threads)
         *wide[i] = at, at += c;
     work->low = at, at += lines(low_floats(s));
     work->hidden = at, at += lines(s->ffn);
+    if (s->deep) {
+        work->e = at, at += c;
+        work->s_low = at, at += lines(s->deep);
+        work->s_row = at, at += lines(s->deep * s->deep);
+        work->s_gate = at, at += lines(s->ffn);
+    }
     for (int rank = 0; rank < threads; rank++)
         work->own[rank] = at, at += own_floats(s);
     return work;
@@ -247,6 +265,34 @@ static void add_columns(const struct kernels *k, struct pool *pool, int rank, st
     }
 }
 
+/* hidden of x070a; the mix is that of the channel mix, own->u the vector before its shift. */
+static void run_deep(const struct step_job *job, struct pool *pool, int rank, struct own *own, int layer,
+                     const struct operand *mix)
+{
+    const struct rwkv7_model *model = job->s->model;
+    const struct rwkv7_shape *s = &model->shape;
+    const struct kernels *k = &model->rt->kernels;
+    const struct layer *l = &model->layers[layer];
+    struct step_work *work = job->work;
+    const struct operand u = {own->u, own->many[1]}, e = {work->e, own->many[2]}, turned = {own->s_turned, own->s_few};
+    int begin, end;
+
+    operand_quantise(k, &u, l->s1.type, s->channels, 0, 1);
+    operand_quantise(k, &e, l->s_emb_x.type, s->channels, 0, 1);
+    const struct product products[] = {
+        {work->hidden, &l->ffn_key, mix}, {work->s_row, &l->s_emb_x, &e}, {work->s_low, &l->s1, &u}};
+    run_products(k, pool, rank, products, 3);
+    pool_barrier(pool);
+
+    deep_turn(k, own->s_turned, &l->s_emb, job->token, work->s_row, work->s_low, s->deep, own->deep);
+    operand_quantise(k, &turned, l->s2.type, s->deep, 0, 1);
+    while (pool_share(pool, rank, s->ffn, chunk_rows(s->ffn, pool_threads(pool)), &begin, &end)) {
+        product_gemv(k, work->s_gate, &l->s2, &turned, begin, end);
+        k->relu_square(work->hidden + begin, end - begin);
+        deep_gate(work->hidden + begin, work->s_gate + begin, l->s0 + begin, end - begin);
+    }
+}
+
 static void run_layer(struct step_job *job, struct pool *pool, int rank, struct own *own, int layer)
 {
     const struct rwkv7_model *model = job->s->model;
@@ -304,10 +350,13 @@ static void run_layer(struct step_job *job, struct pool *pool, int rank, struct 
     const struct operand mix = {own->mix[0], own->many[0]};
     operand_quantise(k, &mix, l->ffn_key.type, s->channels, 0, 1);
     const int chunk = chunk_rows(s->ffn, pool_threads(pool));
-    while (pool_share(pool, rank, s->ffn, chunk, &begin, &end)) {
-        product_gemv(k, work->hidden, &l->ffn_key, &mix, begin, end);
-        k->relu_square(work->hidden + begin, end - begin);
-    }
+    if (s->deep)
+        run_deep(job, pool, rank, own, layer, &mix);
+    else
+        while (pool_share(pool, rank, s->ffn, chunk, &begin, &end)) {
+            product_gemv(k, work->hidden, &l->ffn_key, &mix, begin, end);
+            k->relu_square(work->hidden + begin, end - begin);
+        }
     pool_barrier(pool);
 
     /* 5. x += Vf hidden */
@@ -335,6 +384,8 @@ static void step_worker(void *arg, struct pool *pool, int rank)
         mat_rows(k, &model->outer.emb, job->token, 1, work->x);
         if (model->outer.ln0_weight)
             k->layer_norm(work->x, work->x, model->outer.ln0_weight, model->outer.ln0_bias, s->channels, model->ln_eps);
+        if (s->deep)
+            memcpy(work->e, work->x, (size_t)s->channels * sizeof *work->x);
     }
     pool_barrier(pool);
     for (int layer = 0; layer < s->layers; layer++)

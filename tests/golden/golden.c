@@ -4,9 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const own[] = {"f32_n32", "bf16_n64", "f16_n128", "bf16_fla", "bf16_fla_fused", "f32_n16"};
+static const char *const own[] = {"f32_n32",        "bf16_n64", "f16_n128", "bf16_fla",
+                                  "bf16_fla_fused", "f32_n16",  "f16_deep"};
 static const char *const shared[] = {"rand_a_L2_D128_V300_f32", "rand_b_L3_D192_V257_bf16", "rand_c_L2_D256_V501_f16",
-                                     "rand_d_L2_D64_V96_bf16_fla"};
+                                     "rand_d_L2_D64_V96_bf16_fla", "rand_e_L2_D64_V24_f16_x070a"};
 
 const void *golden_tensor(const struct golden *g, const char *name, uint64_t *elements)
 {

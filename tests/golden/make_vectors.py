@@ -18,7 +18,7 @@ import make_random_model  # noqa: E402
 from rwkv7_reference import Rwkv7, read_safetensors, write_safetensors  # noqa: E402
 
 # name, generator arguments. Between them: every type, both naming families and the older fused one, head sizes 16 to 128,
-# hidden widths and ranks that are not multiples of anything, a vocabulary of prime size, unused v tensors in layer 0.
+# hidden widths and ranks that are not multiples of anything, a vocabulary of prime size, unused v tensors in layer 0, x070a.
 MODELS = [
     ("f32_n32", "--layers 2 --embd 96 --head-size 32 --vocab 61 --ffn 203 --rank-w 7 --rank-a 9 --rank-v 5 "
                 "--rank-g 11 --dtype f32 --seed 801 --layer0-v"),
@@ -32,6 +32,8 @@ MODELS = [
                        "--seed 805 --names fla-x_x"),
     ("f32_n16", "--layers 4 --embd 48 --head-size 16 --vocab 300 --ffn 100 --rank-w 8 --rank-a 8 --rank-v 8 "
                 "--rank-g 8 --dtype f32 --seed 806"),
+    ("f16_deep", "--layers 3 --embd 64 --vocab 37 --ffn 150 --rank-w 8 --rank-a 8 --rank-v 8 --rank-g 8 --deep-embed 9 "
+                 "--dtype f16 --seed 807"),
 ]
 LENGTH, MIDDLE, GREEDY = 64, 40, 32
 

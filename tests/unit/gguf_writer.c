@@ -194,7 +194,9 @@ bool gguf_write_model(const char *path, const struct tensor_index *model, const 
             names_full(from, sizeof from, &here, &specs[i], layer);
             names_full(to, sizeof to, &there, &specs[i], layer);
             const bool shift = strncmp(specs[i].blinkdl, "att.x_", 6) == 0;
-            if (layer == 0 && specs[i].not_first) /* as the converter does: those of the rate under another name */
+            if (specs[i].place == DEEP) /* llama.cpp does not have x070a */
+                continue;
+            if (layer == 0 && specs[i].place == NOT_FIRST) /* its converter: those of the rate under another name */
                 from[strlen(from) - 2] = 'a';
             if (!shift)
                 tensors[count++] = converted(&specs[i], to, find(model, from));

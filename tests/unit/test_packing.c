@@ -44,7 +44,8 @@ static void test_shapes(void)
                                     .rank_w = 1 + random_below(round % 3 ? 40 : 700),
                                     .rank_a = 1 + random_below(round % 3 ? 40 : 2000),
                                     .rank_v = 1 + random_below(40),
-                                    .rank_g = 1 + random_below(40)};
+                                    .rank_g = 1 + random_below(40),
+                                    .deep = round % 4 == 0 ? 1 + random_below(20) : 0};
         shape.channels = shape.heads * shape.head_size;
         const struct rwkv7_random_options opt = {.type = (enum rwkv7_type)random_below(RWKV7_Q4 + 1),
                                                  .sparse = (enum rwkv7_sparse)random_below(3),
@@ -121,7 +122,7 @@ static void test_fingerprint(void)
 static void test_not_finite(void)
 {
     static const uint16_t bad[] = {0x7fc0, 0x7f80, 0xff80};
-    const struct rwkv7_shape shape = {50, 2, 64, 1, 64, 130, 8, 8, 8, 8};
+    const struct rwkv7_shape shape = {50, 2, 64, 1, 64, 130, 8, 8, 8, 8, 0};
     const struct rwkv7_random_options opt = {.type = RWKV7_BF16, .sparse = RWKV7_SPARSE_OFF, .seed = 5};
     for (int i = 0; i < 3; i++)
         for (int p = 0; p < PACKINGS; p++) {

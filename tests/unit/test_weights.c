@@ -152,7 +152,7 @@ static void test_types(void)
 
 static void test_other_families(void)
 {
-    REFUSED("x070a", .extra = "blocks.0.ffn.s_emb.weight");
+    REFUSED("tensor 'blocks.0.ffn.s1' is missing", .extra = "blocks.0.ffn.s_emb.weight");
     REFUSED("x070b", .extra = "blocks.0.qkv.qq.weight");
     REFUSED("RWKV-6", .extra = "blocks.0.att.time_maa_x");
     REFUSED("RWKV-4 or RWKV-5", .extra = "blocks.0.att.time_mix_k");
@@ -274,7 +274,7 @@ static void test_out_of_memory(void)
 
 static void test_random_model(void)
 {
-    const struct rwkv7_shape shape = {100, 2, 64, 2, 32, 150, 8, 8, 8, 16};
+    const struct rwkv7_shape shape = {100, 2, 64, 2, 32, 150, 8, 8, 8, 16, 0};
     struct rwkv7_model *a = NULL, *b = NULL;
     struct rwkv7_runtime *one = NULL;
     const struct rwkv7_runtime_options opt = {.threads = 1};
