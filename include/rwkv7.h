@@ -47,6 +47,7 @@ enum rwkv7_status {
     RWKV7_ERR_MODEL,   /* a model file was rejected */
     RWKV7_ERR_VOCAB,   /* a vocabulary was rejected, or does not belong to the model */
     RWKV7_ERR_STATE,   /* a state file was rejected, or does not belong to the model */
+    RWKV7_ERR_STOPPED, /* the caller's progress function said so */
 };
 
 struct rwkv7_error {
@@ -193,6 +194,24 @@ RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
 /* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);
+
+struct rwkv7_convert_options {
+    enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as they are stored */
+    const char *vocab;    /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
+    size_t vocab_size;
+    /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
+    bool (*progress)(void *arg, uint64_t done, uint64_t total);
+    void *progress_arg;
+};
+
+/*
+ * Writes any checkpoint that can be opened as one safetensors file, piece by piece: neither is ever in memory as a whole. `to`
+ * appears when it is complete and is untouched after an error. Vectors become float32; the embedding keeps its type if the others
+ * become Q8 or Q4, and the logits are then those of rwkv7_model_open with the same type. Integers are used where they lie, so
+ * such a file is open at once. docs/FORMATS.md describes it.
+ */
+RWKV7_API enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
+                                          const struct rwkv7_convert_options *opt, struct rwkv7_error *err);
 
 /* The published shape of that name ("0.1b", "0.4b", "1.5b", "2.9b", "7.2b"); false when there is none. */
 RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);

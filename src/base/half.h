@@ -1,4 +1,4 @@
-/* half.h - numbers of 16 bits to float32, exactly. */
+/* half.h - numbers of 16 bits to float32, exactly, and float32 to the nearest of them, ties to even. */
 #ifndef BASE_HALF_H
 #define BASE_HALF_H
 
@@ -29,6 +29,38 @@ static inline float bf16_to_f32(uint16_t b)
     float f;
     memcpy(&f, &bits, sizeof f);
     return f;
+}
+
+/* Too large a number becomes an infinity; a NaN stays one. */
+static inline uint16_t f32_to_f16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    bits &= 0x7fffffff;
+    if (bits > 0x7f800000)
+        return sign | 0x7e00;
+    if (bits >= 0x47800000) /* 65536 */
+        return sign | 0x7c00;
+    if (bits <
+        0x38800000) { /* 2^-14: denormal halves are multiples of 2^-24, which the unit of 0.5 + 2^-24 rounds to */
+        float magnitude;
+        memcpy(&magnitude, &bits, sizeof magnitude);
+        magnitude += 0.5f;
+        memcpy(&bits, &magnitude, sizeof bits);
+        return (uint16_t)(sign | (bits - 0x3f000000));
+    }
+    bits += 0xfff + (bits >> 13 & 1);
+    return (uint16_t)(sign | ((bits - 0x38000000) >> 13));
+}
+
+static inline uint16_t f32_to_bf16(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7fffffff) > 0x7f800000)
+        return (uint16_t)(bits >> 16 | 0x40);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
 #endif

@@ -50,6 +50,7 @@ int report(const struct rwkv7_error *err)
     case RWKV7_ERR_IO:
     case RWKV7_ERR_MEMORY:
     case RWKV7_ERR_NUMERIC:
+    case RWKV7_ERR_STOPPED:
         code = FAILED;
         break;
     case RWKV7_ERR_USAGE:

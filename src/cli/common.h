@@ -69,6 +69,7 @@ int run_command(const struct args *args);
 int batch_command(const struct args *args);
 int chat_command(const struct args *args);
 int bench_command(const struct args *args);
+int convert_command(const struct args *args);
 int eval_command(const struct args *args);
 int info_command(const struct args *args);
 int tokenize_command(const struct args *args);

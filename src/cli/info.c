@@ -1,6 +1,7 @@
 /* info.c - `rwkv7 info`: what a model is and what it needs. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/common.h"
 #include "cli/listing.h"
@@ -41,8 +42,12 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
     printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
     const char *key, *value;
+    const char *label = "metadata";
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++) {
-        printf("%s", i == 0 ? "metadata    " : "            ");
+        if (strncmp(key, "packed.", 7) == 0) /* one for every matrix of integers: only a program wants to know */
+            continue;
+        printf("%-12s", label);
+        label = "";
         print_plain(stdout, key);
         printf(": ");
         print_plain(stdout, value);

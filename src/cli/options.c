@@ -10,7 +10,8 @@ enum {
     HELP = 32,
     EVAL = 64,
     BATCH = 128,
-    CHAT = 256
+    CHAT = 256,
+    CONVERT = 512
 };
 #define WRITE (RUN | BATCH)
 #define TALK (RUN | CHAT)
@@ -59,6 +60,11 @@ const struct command command_table[] = {
      "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
     {"tokenize", TOKENIZE, "[TEXT]", 1, "text to token ids and back",
      "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
+    {"convert", CONVERT, "IN OUT", 2, "make one file of a model, or a smaller one",
+     "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
+     "the vocabulary too and is open at once. With --type, the numbers change: q8 and\n"
+     "q4 make integers of them, which take a half and a quarter of the space of bf16.",
+     false, convert_command},
     {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"
      "perplexity. With --against, how far its predictions are from those of another\n"
@@ -78,11 +84,13 @@ const struct command command_table[] = {
 const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
 
-    HEADING("Model", ANY_MODEL),
+    HEADING("Model", ANY_MODEL | CONVERT),
     {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
     {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
+    {"vocab", 0, CONVERT, TEXT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
+    {"type", 0, CONVERT, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "of the matrices; q8, q4: integers"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
@@ -156,14 +164,14 @@ const struct option option_table[] = {
     {"output", 'o', BATCH, TEXT(output, "FILE"), NULL, "write the results to FILE"},
     {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
 
-    HEADING("Machine", ENGINE),
-    {"threads", 't', WRITING | LOGITS | EVAL, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    HEADING("Machine", ENGINE | CONVERT),
+    {"threads", 't', WRITING | LOGITS | EVAL | CONVERT, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
 
-    HEADING("Output", WRITING | BENCH | INFO | EVAL),
-    {"quiet", 'q', WRITING | EVAL, FLAG(quiet), NULL, "no progress, no summary"},
+    HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
+    {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},

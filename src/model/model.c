@@ -145,15 +145,14 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     }
     model->index = index;
     if ((status = names_recognise(index, path, &spelling, &model->shape, err)) != RWKV7_OK ||
-        (status = names_ln_eps(index, path, &model->ln_eps, err)) != RWKV7_OK)
+        (status = names_epsilons(index, path, &spelling, &model->shape, &model->ln_eps, &model->head_eps, err)) !=
+            RWKV7_OK)
         goto fail;
     model->layers = mem_alloc((size_t)model->shape.layers, sizeof *model->layers);
     if (!model->layers) {
         status = fail_memory(err, "the model");
         goto fail;
     }
-    if (spelling.naming == NAMING_FLA)
-        model->head_eps = LN_EPS * (float)model->shape.head_size;
     if ((status = weights_bind(model, &spelling, opt, err)) != RWKV7_OK)
         goto fail;
     if ((status = model_pack(model, opt, err)) != RWKV7_OK)

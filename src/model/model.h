@@ -80,6 +80,8 @@ struct rwkv7_model {
 };
 
 #define LN_EPS 1e-5f
+#define LN_EPS_KEY "rwkv7.attention.layer_norm_epsilon" /* llama.cpp's */
+#define HEAD_EPS_KEY "rwkv7.head_epsilon"
 #define HEAD_EPS 64e-5f /* BlinkDL: this constant for every head size; fla: N * LN_EPS, the same for N = 64 */
 
 /* --- weights by expectation: one row per tensor that a checkpoint must have (names.c) --- */
@@ -125,8 +127,10 @@ void names_full(char *out, size_t room, const struct spelling *spelling, const s
 const char *names_describe(const struct spelling *spelling);
 /* Whether a model has a tensor of that name, in any spelling (checkpoint.c). */
 bool name_belongs(const char *name);
-/* The epsilon of every LayerNorm: LN_EPS where the metadata do not state it. */
-enum rwkv7_status names_ln_eps(const struct tensor_index *index, const char *path, float *eps, struct rwkv7_error *err);
+/* Of every LayerNorm and of the norm inside each head: what the metadata state, or else what belongs to the spelling. */
+enum rwkv7_status names_epsilons(const struct tensor_index *index, const char *path, const struct spelling *spelling,
+                                 const struct rwkv7_shape *shape, float *ln_eps, float *head_eps,
+                                 struct rwkv7_error *err);
 
 /* One weight of a checkpoint, and where its numbers lie. */
 struct weight_source {
@@ -176,6 +180,10 @@ uint64_t model_fingerprint(const struct rwkv7_model *model);
  */
 enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
                                  struct rwkv7_error *err);
+/* What becomes of a matrix then: its type, and whether by column if it may be. false: it stays as it is. */
+bool quantise_form(const struct weight_spec *spec, int layer, enum mat_type type, struct mat *out);
+/* One tile of a matrix of integers whose memory was zero. rows: floats [16][cols], of which `count` exist. */
+void quantise_tile(const struct mat *to, int tile, const float *rows, int count);
 /* Stores ffn.value by column where it is of floats. */
 enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
                                     struct rwkv7_error *err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/packed.h"
 #include "model/model.h"
 
 #define LAYER(field) offsetof(struct layer, field)
@@ -339,7 +340,9 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
                     "%s: metadata 'rwkv7.block_count' says %.40s, but there are tensors of %d layers", path, blocks,
                     shape->layers);
 
-    bool known = spelling->naming == NAMING_FLA || spelling->naming == NAMING_GGUF; /* always stored as we want them */
+    /* Always stored as we want them, by those programs and by this one. */
+    bool known =
+        spelling->naming == NAMING_FLA || spelling->naming == NAMING_GGUF || tensors_metadata(index, PACKED_LAYOUT_KEY);
     const int channels = shape->channels;
     if ((status = rank_of(index, path, spelling, &known, LAYER(w1), 0, channels, &shape->rank_w, err)) ||
         (status = rank_of(index, path, spelling, &known, LAYER(a1), 0, channels, &shape->rank_a, err)) ||
@@ -354,13 +357,23 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
     return RWKV7_OK;
 }
 
-enum rwkv7_status names_ln_eps(const struct tensor_index *index, const char *path, float *eps, struct rwkv7_error *err)
+/* A number between 0 and 1 in the metadata; `preset` when it is not there. */
+static enum rwkv7_status read_epsilon(const struct tensor_index *index, const char *path, const char *key, float preset,
+                                      float *eps, struct rwkv7_error *err)
 {
-    static const char key[] = "rwkv7.attention.layer_norm_epsilon";
     const char *text = tensors_metadata(index, key);
-    *eps = text ? strtof(text, NULL) : LN_EPS;
+    *eps = text ? strtof(text, NULL) : preset;
     if (*eps > 0.0f && *eps < 1.0f)
         return RWKV7_OK;
     return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number between 0 and 1, found %.40s", path, key,
                 text);
+}
+
+enum rwkv7_status names_epsilons(const struct tensor_index *index, const char *path, const struct spelling *spelling,
+                                 const struct rwkv7_shape *shape, float *ln_eps, float *head_eps,
+                                 struct rwkv7_error *err)
+{
+    const float head = spelling->naming == NAMING_FLA ? LN_EPS * (float)shape->head_size : HEAD_EPS;
+    const enum rwkv7_status status = read_epsilon(index, path, LN_EPS_KEY, LN_EPS, ln_eps, err);
+    return status == RWKV7_OK ? read_epsilon(index, path, HEAD_EPS_KEY, head, head_eps, err) : status;
 }

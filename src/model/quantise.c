@@ -171,7 +171,7 @@ static void store_columns(const struct mat *to, int tile, int block, const uint1
 }
 
 /* rows: floats [16][cols] of the tile, of which `count` exist. The memory of `to` was zero. */
-static void quantise_tile(const struct mat *to, int tile, const float *rows, int count)
+void quantise_tile(const struct mat *to, int tile, const float *rows, int count)
 {
     const int cols = to->cols;
     float w[BLOCK][ROWS];
@@ -239,22 +239,32 @@ static void quantise_worker(void *arg, struct pool *pool, int rank)
     }
 }
 
+bool quantise_form(const struct weight_spec *spec, int layer, enum mat_type type, struct mat *out)
+{
+    const bool outer = layer < 0;
+    if (spec->kind == WEIGHT_VECTOR || spec->kind == WEIGHT_TABLE)
+        return false;
+    /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
+    const bool fine = type == MAT_GGML || spec->kind == WEIGHT_FACTOR || spec->kind == WEIGHT_TURNED || outer;
+    out->type = fine ? MAT_Q8 : type;
+    out->by_column = !outer && spec->offset == offsetof(struct layer, ffn_value);
+    return true;
+}
+
 /* The matrices of the record that the request concerns become tasks; their integers get memory. */
-static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *specs, size_t count, void *record,
+static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *specs, size_t count, int layer,
                                      enum mat_type type, struct rwkv7_error *err)
 {
+    char *record = layer < 0 ? (char *)&job->model->outer : (char *)&job->model->layers[layer];
     for (size_t i = 0; i < count; i++) {
-        struct mat *m = (struct mat *)(void *)((char *)record + specs[i].offset);
-        if (specs[i].kind == WEIGHT_VECTOR || specs[i].kind == WEIGHT_TABLE || !m->data)
+        struct mat *m = (struct mat *)(void *)(record + specs[i].offset), made = {0};
+        if (!quantise_form(&specs[i], layer, type, &made) || !m->data)
             continue;
         if (m->type != MAT_GGML && (m->type >= MAT_FLOATS || type == MAT_GGML))
             continue;
-        /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
-        const bool fine = type == MAT_GGML || specs[i].kind == WEIGHT_FACTOR || specs[i].kind == WEIGHT_TURNED ||
-                          m == &job->model->outer.head;
-        struct mat made = {.type = fine ? MAT_Q8 : type, .rows = m->rows, .cols = m->cols};
-        made.by_column = job->opt->sparse != RWKV7_SPARSE_OFF && specs[i].offset == offsetof(struct layer, ffn_value) &&
-                         specs == layer_weights;
+        made.rows = m->rows;
+        made.cols = m->cols;
+        made.by_column = made.by_column && job->opt->sparse != RWKV7_SPARSE_OFF;
         if (!(made.data = model_block(job->model, mat_bytes(&made))))
             return fail_memory(err, "the quantised weights");
         job->tasks[job->count++] = (struct task){m, made, job->tiles};
@@ -285,9 +295,9 @@ enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, 
         status = fail_memory(err, "the quantised weights");
         goto done;
     }
-    status = plan_record(&job, outer_weights, outer_weight_count, &model->outer, type, err);
+    status = plan_record(&job, outer_weights, outer_weight_count, -1, type, err);
     for (int i = 0; i < s->layers && status == RWKV7_OK; i++)
-        status = plan_record(&job, layer_weights, layer_weight_count, &model->layers[i], type, err);
+        status = plan_record(&job, layer_weights, layer_weight_count, i, type, err);
     if (status != RWKV7_OK)
         goto done;
     pool_run(model->rt->pool, quantise_worker, &job);

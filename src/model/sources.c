@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "formats/packed.h"
 #include "model/model.h"
 
 struct search {
@@ -109,7 +110,7 @@ static enum rwkv7_status find_vector(struct search *s, const char *name, struct 
         elements *= t->shape[i];
         wide += t->shape[i] != 1;
     }
-    const bool counted = elements == (uint64_t)out->rows;
+    const bool counted = t->rank > 0 && elements == (uint64_t)out->rows;
     if (counted && (is_heads ? t->rank == 2 && t->shape[0] == (uint64_t)s->shape->heads : wide <= 1))
         return RWKV7_OK;
     char expected[64];
@@ -236,7 +237,7 @@ static bool lacks_ln0(const struct search *s)
         if (is_ln0(&outer_weights[i]) && tensors_find(s->index, name))
             return false;
     }
-    return s->spelling->naming != NAMING_BLINKDL;
+    return s->spelling->naming != NAMING_BLINKDL || tensors_metadata(s->index, PACKED_LAYOUT_KEY);
 }
 
 enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct spelling *spelling,

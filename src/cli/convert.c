@@ -1,0 +1,122 @@
+/* convert.c - `rwkv7 convert`: any checkpoint as one file, smaller if wanted, with its vocabulary inside. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/common.h"
+#include "cli/terminal.h"
+
+/* In the order of the option. */
+static const enum rwkv7_type types[] = {RWKV7_TYPES, RWKV7_Q8, RWKV7_Q4, RWKV7_F32, RWKV7_F16, RWKV7_BF16};
+
+/* The vocabulary to put in. */
+struct vocabulary {
+    const char *text; /* NULL: what the checkpoint holds itself */
+    size_t size;
+    char *read; /* the text, if it was read from a file */
+};
+
+static int read_file(struct vocabulary *v, const char *path)
+{
+    FILE *const file = fopen(path, "rb");
+    size_t room = 1 << 16, got = 1;
+    if (!file)
+        return complain(FAILED, "cannot read %s: %s", path, strerror(errno));
+    while (got > 0) {
+        char *const grown = room - v->size > 1 << 15 && v->read ? v->read : realloc(v->read, room *= 2);
+        if (!grown) {
+            fclose(file);
+            return complain(FAILED, "out of memory for the vocabulary");
+        }
+        v->read = grown;
+        got = fread(v->read + v->size, 1, room - v->size, file);
+        v->size += got;
+    }
+    const bool lost = ferror(file) != 0;
+    fclose(file);
+    v->text = v->read;
+    return lost ? complain(FAILED, "cannot read %s: %s", path, strerror(errno)) : DONE;
+}
+
+/* The one that is asked for; else that of the checkpoint; else one near it. `in` is args with the checkpoint as the model. */
+static int find_vocabulary(const struct args *in, struct vocabulary *v)
+{
+    struct rwkv7_tokenizer *inside = NULL;
+    struct rwkv7_error err;
+    char path[PATH_ROOM];
+    if (!in->vocab) {
+        const enum rwkv7_status status = rwkv7_tokenizer_open_model(in->model, &inside, &err);
+        rwkv7_tokenizer_close(inside);
+        if (status != RWKV7_OK)
+            return report(&err);
+        if (inside)
+            return DONE;
+    }
+    if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
+        return DONE;
+    if (*path)
+        return read_file(v, path);
+    v->text = rwkv7_builtin_vocab(&v->size);
+    return DONE;
+}
+
+static bool show(void *arg, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    progress_show("converting", (double)done / (double)total, 1e-9 * (double)done, "GB");
+    return !interrupted;
+}
+
+static void print_summary(const char *path, double took)
+{
+    struct stat st;
+    char size[16];
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        fprintf(stderr, "%s: %s in %.1f s\n", path, scaled_text((double)st.st_size, "B", size), took);
+}
+
+static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
+{
+    struct rwkv7_convert_options options = {
+        .type = types[in->type], .vocab = v->text, .vocab_size = v->size, .progress = show};
+    struct rwkv7_error err;
+    const double begin = seconds();
+    interrupt_catch();
+    enum rwkv7_status status = rwkv7_convert(runtime, in->model, path, &options, &err);
+    if (status == RWKV7_ERR_VOCAB && v->text && !in->vocab) {
+        /* Nobody asked for it. */
+        fputs("rwkv7: no vocabulary was found that fits, and none is put in; name one with --vocab\n", stderr);
+        options.vocab = NULL;
+        status = rwkv7_convert(runtime, in->model, path, &options, &err);
+    }
+    progress_clear();
+    if (status == RWKV7_ERR_STOPPED)
+        return INTERRUPTED;
+    if (status != RWKV7_OK)
+        return report(&err);
+    if (!in->quiet)
+        print_summary(path, seconds() - begin);
+    return DONE;
+}
+
+int convert_command(const struct args *args)
+{
+    struct engine engine = {0};
+    struct vocabulary vocabulary = {0};
+    struct args in = *args;
+    if (args->operands.count < 2)
+        return complain_usage(args->command, "from what and to where? Give IN and OUT");
+    in.model = args->operands.at[0];
+    if (args->quiet)
+        progress_disable();
+    int code = find_vocabulary(&in, &vocabulary);
+    if (code == DONE)
+        code = engine_open_runtime(&engine, args, args->threads);
+    if (code == DONE)
+        code = convert(&in, engine.runtime, &vocabulary, args->operands.at[1]);
+    engine_close(&engine);
+    free(vocabulary.read);
+    return code;
+}

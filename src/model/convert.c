@@ -1,0 +1,488 @@
+/*
+ * convert.c - a checkpoint of any format as one safetensors file, tensor by tensor.
+ *
+ * Nothing is held in memory but the slice that is being written: some rows of a matrix, or the whole of one that is stored by
+ * column. Names are BlinkDL's and the low-rank factors lie as they are applied (the .st orientation), vectors are float32 and the
+ * integers are in the layouts of kernels/quants.h, so that a model of such a file is nothing but a mapping. What a quantised
+ * tensor becomes is decided where loading decides it (quantise_form, quantise_tile): the logits are the same, bit for bit.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <utf8proc.h>
+
+#include "base/half.h"
+#include "base/mem.h"
+#include "base/out_file.h"
+#include "base/sys.h"
+#include "formats/packed.h"
+#include "formats/safetensors_write.h"
+#include "formats/snippet.h"
+#include "model/model.h"
+
+enum { ROWS = QUANT_ROWS };
+#define SLICE_BYTES ((size_t)8 << 20)
+#define NAME_ROOM 64
+
+/* One tensor of the result. */
+struct target {
+    const struct weight_source *source; /* NULL: the vocabulary */
+    struct mat form;                    /* what it becomes; a vector is one row of float32 */
+    enum dtype type;                    /* of form */
+};
+
+/* Work on one slice. */
+struct slice {
+    const struct target *target;
+    struct pool *pool;
+    const float *stored; /* all numbers of a matrix that is stored the other way round, [cols][rows]; else NULL */
+    float **rows;        /* [threads] -> [16][most columns] */
+    int first, count;    /* rows */
+    uint8_t *to;         /* the bytes of these rows, or of all */
+    _Atomic(bool) bad;   /* a number is not finite, or does not fit */
+};
+
+struct conversion {
+    struct rwkv7_runtime *rt;
+    const struct rwkv7_convert_options *opt;
+    const char *from;
+    struct rwkv7_error *err;
+
+    struct tensor_index *index;
+    struct spelling spelling;
+    struct rwkv7_shape shape;
+    float ln_eps, head_eps;
+    struct weight_sources sources;
+
+    struct target *targets;   /* [count] in the order of the file */
+    struct tensor *tensors;   /* [count] as the header describes them */
+    char (*names)[NAME_ROOM]; /* [count] */
+    size_t count;
+
+    struct tensor_pair *pairs; /* [pair_count] the metadata */
+    size_t pair_count;
+    char *texts; /* of packed matrices: key and value, TEXT_ROOM each */
+    char eps[2][32];
+    char summary[160];
+
+    const char *vocab; /* [vocab_size] or NULL */
+    size_t vocab_size;
+
+    struct out_file out;
+    float **rows;         /* as in struct slice */
+    uint8_t *buffer;      /* a slice of the result */
+    float *stored;        /* as in struct slice */
+    uint64_t done, total; /* bytes of the result */
+};
+#define TEXT_ROOM 128
+
+/* ------------------------------------------------------------------------------------------------------ what it will be */
+
+static enum dtype float_dtype(enum mat_type type)
+{
+    return type == MAT_F32 ? DT_F32 : type == MAT_F16 ? DT_F16 : DT_BF16;
+}
+
+static enum dtype packed_dtype(const struct mat *form)
+{
+    if (form->by_column)
+        return form->type == MAT_Q8 ? DT_COLUMNS_Q8 : DT_COLUMNS_Q4;
+    return form->type == MAT_Q8 ? DT_TILES_Q8 : DT_TILES_Q4;
+}
+
+/* The form of a matrix, of which rows and cols are set. */
+static enum rwkv7_status choose_form(const struct conversion *c, const struct weight_source *source, struct mat *form)
+{
+    const enum rwkv7_type type = c->opt->type;
+    const bool integers = type == RWKV7_Q8 || type == RWKV7_Q4, stored = type == RWKV7_TYPES;
+    struct mat has = *form;
+    weight_form(source->tensor->type, &has);
+    if (integers || (stored && has.type == MAT_GGML)) {
+        if (!quantise_form(source->spec, source->layer, stored ? MAT_GGML : (enum mat_type)type, form))
+            form->type = has.type == MAT_GGML ? MAT_F16 : has.type; /* the embedding */
+    } else {
+        form->type = stored ? has.type : (enum mat_type)type;
+    }
+    if (source->tensor->type < DT_PACKED)
+        return RWKV7_OK;
+    if (form->type == has.type) {
+        *form = has;
+        return RWKV7_OK;
+    }
+    return fail(c->err, RWKV7_ERR_USAGE, "%s: its weights are integers already; others are made of the original",
+                snippet_path(c->from).text);
+}
+
+/* In the file, what must be aligned most comes first: integers, float32, the rest. Within that, the order of the model. */
+static int rank_of_type(enum dtype type)
+{
+    return type >= DT_PACKED ? 0 : type == DT_F32 ? 1 : type == DT_U8 ? 3 : 2;
+}
+
+static enum rwkv7_status choose_targets(struct conversion *c)
+{
+    static const struct spelling own = {NAMING_BLINKDL, false};
+    struct target *unsorted = mem_alloc(c->sources.count, sizeof *unsorted);
+    enum rwkv7_status status = RWKV7_OK;
+    c->targets = mem_alloc(c->sources.count, sizeof *c->targets);
+    c->tensors = mem_alloc(c->sources.count + 1, sizeof *c->tensors);
+    c->names = mem_alloc(c->sources.count, sizeof *c->names);
+    if (!unsorted || !c->targets || !c->tensors || !c->names) {
+        status = fail_memory(c->err, "the list of tensors");
+        goto done;
+    }
+    for (size_t i = 0; i < c->sources.count; i++) {
+        struct target *p = &unsorted[i];
+        p->source = &c->sources.at[i];
+        if (p->source->spec->kind == WEIGHT_VECTOR) {
+            p->form = (struct mat){.type = MAT_F32, .rows = 1, .cols = p->source->rows};
+        } else {
+            p->form = (struct mat){.rows = p->source->rows, .cols = p->source->cols};
+            if ((status = choose_form(c, p->source, &p->form)) != RWKV7_OK)
+                goto done;
+        }
+        p->type = p->form.type < MAT_FLOATS ? float_dtype(p->form.type) : packed_dtype(&p->form);
+    }
+    for (int rank = 0; rank < 3; rank++)
+        for (size_t i = 0; i < c->sources.count; i++) {
+            const struct target *p = &unsorted[i];
+            if (rank_of_type(p->type) != rank)
+                continue;
+            struct tensor *t = &c->tensors[c->count];
+            names_full(c->names[c->count], NAME_ROOM, &own, p->source->spec, p->source->layer);
+            t->name = c->names[c->count];
+            t->bytes = mat_bytes(&p->form);
+            t->type = p->type < DT_PACKED ? p->type : DT_U8;
+            if (p->type >= DT_PACKED) {
+                t->rank = 1;
+                t->shape[0] = t->bytes;
+            } else if (p->source->spec->rows == 'H') {
+                t->rank = 2;
+                t->shape[0] = (uint64_t)c->shape.heads;
+                t->shape[1] = (uint64_t)c->shape.head_size;
+            } else {
+                t->rank = p->source->spec->kind == WEIGHT_VECTOR ? 1 : 2;
+                t->shape[0] = (uint64_t)(t->rank == 1 ? p->form.cols : p->form.rows);
+                t->shape[1] = (uint64_t)p->form.cols;
+            }
+            c->total += t->bytes;
+            c->targets[c->count++] = *p;
+        }
+done:
+    mem_free(unsorted);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- metadata */
+
+static void add_pair(struct conversion *c, const char *key, const char *value)
+{
+    c->pairs[c->pair_count++] = (struct tensor_pair){key, value};
+}
+
+static bool is_utf8(const char *text)
+{
+    const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+    for (utf8proc_ssize_t n, left = (utf8proc_ssize_t)strlen(text); left > 0; at += n, left -= n) {
+        utf8proc_int32_t character;
+        if ((n = utf8proc_iterate(at, left, &character)) <= 0)
+            return false;
+    }
+    return true;
+}
+
+/* Other metadata than what is written anew, or is about the old file only. */
+static bool is_carried(const struct conversion *c, size_t number)
+{
+    static const char *const dropped[] = {"rwkv7.",
+                                          PACKED_PREFIX,
+                                          "tokenizer.",
+                                          "general.architecture",
+                                          "general.file_type",
+                                          "general.quantization_version"};
+    const struct tensor_pair *pair = &c->index->metadata[number];
+    for (size_t i = 0; i < sizeof dropped / sizeof dropped[0]; i++)
+        if (strncmp(pair->key, dropped[i], strlen(dropped[i])) == 0)
+            return false;
+    for (size_t i = 0; i < number; i++)
+        if (strcmp(c->index->metadata[i].key, pair->key) == 0)
+            return false;
+    return is_utf8(pair->key) && is_utf8(pair->value);
+}
+
+/* "q4, q8 (head, low-rank factors), bf16 (embedding), f32 (vectors)" */
+static void summarise(struct conversion *c)
+{
+    static const struct {
+        const char *what, *name;
+    } kinds[] = {{"matrices", "att.key.weight"},
+                 {"low-rank factors", "att.w1"},
+                 {"head", "head.weight"},
+                 {"embedding", "emb.weight"}};
+    size_t at = 0;
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+        for (size_t i = 0; i < c->count; i++) {
+            const struct target *p = &c->targets[i];
+            if (p->source->layer > 0 || strcmp(p->source->spec->blinkdl, kinds[k].name) != 0)
+                continue;
+            at += (size_t)snprintf(c->summary + at, sizeof c->summary - at, "%s %s, ", kinds[k].what,
+                                   rwkv7_type_name((enum rwkv7_type)p->form.type));
+        }
+    snprintf(c->summary + at, sizeof c->summary - at, "vectors f32");
+}
+
+static enum rwkv7_status choose_metadata(struct conversion *c)
+{
+    c->pairs = mem_alloc(c->index->metadata_count + c->count + 4, sizeof *c->pairs);
+    c->texts = mem_alloc(c->count, 2 * TEXT_ROOM);
+    if (!c->pairs || !c->texts)
+        return fail_memory(c->err, "the metadata");
+    summarise(c);
+    add_pair(c, PACKED_LAYOUT_KEY, PACKED_LAYOUT);
+    add_pair(c, "rwkv7.types", c->summary);
+    if (c->ln_eps != LN_EPS) {
+        snprintf(c->eps[0], sizeof c->eps[0], "%.9g", (double)c->ln_eps);
+        add_pair(c, LN_EPS_KEY, c->eps[0]);
+    }
+    if (c->head_eps != HEAD_EPS) {
+        snprintf(c->eps[1], sizeof c->eps[1], "%.9g", (double)c->head_eps);
+        add_pair(c, HEAD_EPS_KEY, c->eps[1]);
+    }
+    for (size_t i = 0; i < c->index->metadata_count; i++)
+        if (is_carried(c, i))
+            add_pair(c, c->index->metadata[i].key, c->index->metadata[i].value);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct target *p = &c->targets[i];
+        char *key = c->texts + 2 * TEXT_ROOM * i, *value = key + TEXT_ROOM;
+        if (p->type < DT_PACKED)
+            continue;
+        snprintf(key, TEXT_ROOM, "%s%s", PACKED_PREFIX, c->tensors[i].name);
+        packed_describe(value, TEXT_ROOM, p->type, (uint64_t)p->form.rows, (uint64_t)p->form.cols);
+        add_pair(c, key, value);
+    }
+    return RWKV7_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ writing */
+
+static bool any_bad(const float *x, size_t count, enum mat_type type)
+{
+    const float most = type == MAT_F16 ? 65520.0f : INFINITY; /* from there on, float16 rounds to infinity */
+    bool bad = false;
+    for (size_t i = 0; i < count; i++)
+        bad |= !(fabsf(x[i]) < most);
+    return bad;
+}
+
+static void narrow(uint8_t *to, const float *x, size_t count, enum mat_type type)
+{
+    uint16_t *half = (uint16_t *)(void *)to;
+    if (type == MAT_F32)
+        memcpy(to, x, count * sizeof *x);
+    else if (type == MAT_F16)
+        for (size_t i = 0; i < count; i++)
+            half[i] = f32_to_f16(x[i]);
+    else
+        for (size_t i = 0; i < count; i++)
+            half[i] = f32_to_bf16(x[i]);
+}
+
+/* Numbers of a tensor in the order of the file, from `first` on: whole rows. */
+static void read_numbers(const struct tensor *t, size_t first, size_t count, float *out)
+{
+    const size_t width = (size_t)t->shape[t->rank - 1];
+    for (size_t i = 0; i < count; i += width)
+        tensor_row(t, (first + i) / width, out + i);
+}
+
+static void read_rows(const struct slice *p, int first, int count, float *out)
+{
+    const struct weight_source *source = p->target->source;
+    const size_t cols = (size_t)p->target->form.cols, ld = (size_t)p->target->form.rows;
+    if (!p->stored) {
+        read_numbers(source->tensor, ((size_t)first + source->row) * cols, (size_t)count * cols, out);
+        return;
+    }
+    for (size_t r = 0; r < (size_t)count; r++)
+        for (size_t col = 0; col < cols; col++)
+            out[r * cols + col] = p->stored[col * ld + (size_t)first + r];
+}
+
+static void slice_worker(void *arg, struct pool *pool, int rank)
+{
+    struct slice *p = arg;
+    struct mat to = p->target->form;
+    int begin, end;
+    to.data = p->to;
+    while (pool_take(pool, quant_tiles(p->count), 1, &begin, &end)) {
+        const int row = begin * ROWS, count = p->count - row < ROWS ? p->count - row : ROWS;
+        const size_t numbers = (size_t)count * (size_t)to.cols;
+        float *rows = p->rows[rank];
+        read_rows(p, p->first + row, count, rows);
+        if (any_bad(rows, numbers, to.type))
+            p->bad = true;
+        else if (to.type >= MAT_FLOATS)
+            quantise_tile(&to, begin, rows, count);
+        else
+            narrow(p->to + (size_t)row * (size_t)to.cols * (to.type == MAT_F32 ? 4 : 2), rows, numbers, to.type);
+    }
+}
+
+static enum rwkv7_status write_bytes(struct conversion *c, const void *data, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        const size_t part = size - at < SLICE_BYTES ? size - at : SLICE_BYTES;
+        const enum rwkv7_status status = out_file_write(&c->out, (const uint8_t *)data + at, part, c->err);
+        if (status != RWKV7_OK)
+            return status;
+        at += part;
+        c->done += part;
+        if (c->opt->progress && !c->opt->progress(c->opt->progress_arg, c->done, c->total))
+            return fail(c->err, RWKV7_ERR_STOPPED, "%s: the conversion was stopped", c->out.path);
+    }
+    return RWKV7_OK;
+}
+
+/* Rows that make up about a slice: whole tiles; all of them where the file needs all at once. */
+static int rows_of_slice(const struct mat *form)
+{
+    const size_t bytes = mat_bytes(form) / (size_t)form->rows + 1, fitting = SLICE_BYTES / bytes / ROWS * ROWS;
+    if (form->by_column || fitting >= (size_t)form->rows)
+        return form->rows;
+    return fitting < ROWS ? ROWS : (int)fitting;
+}
+
+static size_t slice_bytes(const struct mat *form)
+{
+    struct mat slice = *form;
+    slice.rows = rows_of_slice(form);
+    return mat_bytes(&slice);
+}
+
+static enum rwkv7_status write_target(struct conversion *c, const struct target *target)
+{
+    const struct weight_source *source = target->source;
+    const struct tensor *t = source->tensor;
+    const int step = rows_of_slice(&target->form);
+    struct slice p = {.target = target, .rows = c->rows, .to = c->buffer};
+    if (t->type >= DT_PACKED)
+        return write_bytes(c, t->data, (size_t)t->bytes);
+    if (source->turned) {
+        read_numbers(t, 0, (size_t)target->form.rows * (size_t)target->form.cols, c->stored);
+        p.stored = c->stored;
+    }
+    for (p.first = 0; p.first < target->form.rows; p.first += step) {
+        struct mat slice = target->form;
+        p.count = slice.rows - p.first < step ? slice.rows - p.first : step;
+        slice.rows = p.count;
+        memset(c->buffer, 0, mat_bytes(&slice));
+        pool_run(c->rt->pool, slice_worker, &p);
+        if (p.bad)
+            return fail(c->err, RWKV7_ERR_MODEL,
+                        target->form.type == MAT_F16
+                            ? "%s: tensor '%s': expected numbers below 65520, the most that f16 can hold"
+                            : "%s: tensor '%s': expected finite numbers, found a NaN or an infinity",
+                        t->file, t->name);
+        if (!source->turned) {
+            const size_t row = (size_t)t->bytes / (size_t)target->form.rows;
+            file_map_release(t->data + (size_t)p.first * row, (size_t)p.count * row);
+        }
+        const enum rwkv7_status status = write_bytes(c, c->buffer, mat_bytes(&slice));
+        if (status != RWKV7_OK)
+            return status;
+    }
+    return RWKV7_OK;
+}
+
+/* The most memory that any slice needs. */
+static enum rwkv7_status allocate(struct conversion *c)
+{
+    const int threads = pool_threads(c->rt->pool);
+    size_t cols = 0, bytes = 0, stored = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct mat *form = &c->targets[i].form;
+        const size_t numbers = c->targets[i].source->turned ? (size_t)form->rows * (size_t)form->cols : 0;
+        cols = (size_t)form->cols > cols ? (size_t)form->cols : cols;
+        stored = numbers > stored ? numbers : stored;
+        bytes = slice_bytes(form) > bytes ? slice_bytes(form) : bytes;
+    }
+    c->buffer = mem_alloc(bytes, 1);
+    c->stored = mem_alloc(stored, sizeof *c->stored);
+    c->rows = mem_alloc((size_t)threads, sizeof *c->rows);
+    for (int i = 0; c->rows && i < threads; i++)
+        if (!(c->rows[i] = mem_alloc(cols, ROWS * sizeof(float))))
+            return fail_memory(c->err, "a slice of a tensor");
+    return c->buffer && c->stored && c->rows ? RWKV7_OK : fail_memory(c->err, "a slice of a tensor");
+}
+
+static enum rwkv7_status write_file(struct conversion *c, const char *path)
+{
+    enum rwkv7_status status = out_file_open(path, &c->out, c->err);
+    if (status == RWKV7_OK)
+        status = safetensors_write_header(&c->out, c->tensors, c->count + (c->vocab != NULL), c->pairs, c->pair_count,
+                                          c->err);
+    for (size_t i = 0; i < c->count && status == RWKV7_OK; i++)
+        status = write_target(c, &c->targets[i]);
+    if (status == RWKV7_OK && c->vocab)
+        status = write_bytes(c, c->vocab, c->vocab_size);
+    return status == RWKV7_OK ? out_file_commit(&c->out, c->err) : status;
+}
+
+/* -------------------------------------------------------------------------------------------------------- the whole */
+
+static enum rwkv7_status open_source(struct conversion *c)
+{
+    enum rwkv7_status status;
+    if ((status = tensors_open(c->from, &c->index, c->err)) ||
+        (status = names_recognise(c->index, c->from, &c->spelling, &c->shape, c->err)) ||
+        (status = names_epsilons(c->index, c->from, &c->spelling, &c->shape, &c->ln_eps, &c->head_eps, c->err)))
+        return status;
+    return weights_find(c->index, c->from, &c->spelling, &c->shape, &c->sources, c->err);
+}
+
+/* What will be used with this model must be a vocabulary for it. */
+static enum rwkv7_status choose_vocab(struct conversion *c)
+{
+    struct rwkv7_tokenizer *tokenizer = NULL;
+    c->vocab = c->opt->vocab ? c->opt->vocab : c->index->vocab;
+    c->vocab_size = c->opt->vocab ? c->opt->vocab_size : c->index->vocab_size;
+    if (!c->vocab)
+        return RWKV7_OK;
+    enum rwkv7_status status =
+        rwkv7_tokenizer_open_memory(c->vocab, c->vocab_size, "the vocabulary", &tokenizer, c->err);
+    if (status == RWKV7_OK)
+        status = rwkv7_tokenizer_check(tokenizer, c->shape.vocab, c->err);
+    rwkv7_tokenizer_close(tokenizer);
+    c->tensors[c->count] = (struct tensor){
+        .name = PACKED_VOCAB, .type = DT_U8, .rank = 1, .shape = {c->vocab_size}, .bytes = c->vocab_size};
+    c->total += c->vocab_size;
+    return status;
+}
+
+enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
+                                const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
+{
+    struct conversion c = {.rt = rt, .opt = opt, .from = from, .err = err};
+    enum rwkv7_status status;
+    if ((unsigned)opt->type > RWKV7_TYPES || opt->type == RWKV7_GGML)
+        return fail(err, RWKV7_ERR_USAGE, "conversion: there is no type %d to convert to", (int)opt->type);
+    if ((status = open_source(&c)) || (status = choose_targets(&c)) || (status = choose_vocab(&c)) ||
+        (status = choose_metadata(&c)) || (status = allocate(&c)) || (status = write_file(&c, to)))
+        goto done;
+done:
+    out_file_abort(&c.out);
+    for (int i = 0; c.rows && i < pool_threads(rt->pool); i++)
+        mem_free(c.rows[i]);
+    mem_free(c.rows);
+    mem_free(c.buffer);
+    mem_free(c.stored);
+    mem_free(c.texts);
+    mem_free(c.pairs);
+    mem_free(c.names);
+    mem_free(c.tensors);
+    mem_free(c.targets);
+    weight_sources_free(&c.sources);
+    tensors_close(c.index);
+    return status;
+}

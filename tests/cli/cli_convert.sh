@@ -1,0 +1,112 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# rwkv7 convert: the same logits from the new file, one file is enough, and never half a file.
+
+vocab=$tests/syllables.vocab.txt
+ids=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20
+
+alone() { # the folder holds nothing but these
+    ok "only: $*" [ "$(echo ./*)" = "$*" ]
+}
+
+# As it is stored, and as integers made while loading: the logits of the file are the same bytes, in both ways to evaluate.
+for model in bf16_n64 bf16_n64_st f32_n32 bf16_fla_fused; do
+    for type in stored q8 q4; do
+        run rwkv7 convert "$models/$model.safetensors" out.safetensors --type $type -q
+        exits 0
+        text ''
+        run rwkv7 logits "$models/$model.safetensors" --type $type --tokens $ids -o a.npy
+        run rwkv7 logits out.safetensors --tokens $ids -o b.npy
+        ok "logits of $model as $type" cmp -s a.npy b.npy
+        run rwkv7 logits out.safetensors --step -t 1 --tokens $ids -o b.npy
+        ok "logits of $model as $type, token by token" cmp -s a.npy b.npy
+    done
+done
+for type in f32 f16 bf16; do
+    run rwkv7 convert "$models/bf16_n64.safetensors" out.safetensors --type $type -q
+    exits 0
+    run rwkv7 info out.safetensors --json
+    out_has "\"$type\":	[1-9]"
+    out_has '"copied_bytes":	0,'
+done
+rm -f ./*
+
+# The vocabulary goes in: beside the model, or named, or that of the checkpoint again.
+cp "$models/bf16_n64.safetensors" model.safetensors
+cp "$vocab" model.vocab.txt
+run rwkv7 convert model.safetensors small.safetensors --type q4
+exits 0
+text ''
+err_has '^small\.safetensors: [0-9]+ KB in [0-9.]+ s$'
+run rwkv7 run -m model.safetensors --type q4 --temp 0 -n 20 'some more '
+cp "$work/out" wanted
+rm model.vocab.txt
+run rwkv7 run -m small.safetensors --temp 0 -n 20 'some more '
+exits 0
+ok 'the same text' cmp -s wanted "$work/out"
+run rwkv7 info small.safetensors
+exits 0
+out_has '^parameters .*f32 .*bf16 .*q8 .*q4 '
+out_has '^vocabulary +small\.safetensors: 257 ids, fits$'
+out_has 'memory .*, of which 0 B copied'
+out_has 'rwkv7\.types: matrices q4, low-rank factors q8, head q8, embedding bf16, vectors f32$'
+ok 'not one line for each matrix' [ "$(grep -c packed "$work/out")" -eq 0 ]
+run rwkv7 convert small.safetensors same.safetensors
+exits 0
+ok 'the same file' cmp -s small.safetensors same.safetensors
+run rwkv7 convert model.safetensors same.safetensors --type q4 --vocab "$vocab"
+ok 'the same file' cmp -s small.safetensors same.safetensors
+run rwkv7 convert small.safetensors small.safetensors
+exits 0
+ok 'onto itself' cmp -s small.safetensors same.safetensors
+rm -f same.safetensors wanted
+
+# Without one that fits there is none inside, which is said.
+run rwkv7 convert "$models/f32_n32.safetensors" none.safetensors
+exits 0
+err_has 'no vocabulary was found that fits'
+run rwkv7 info none.safetensors
+exits 0
+rm -f none.safetensors
+
+# What cannot be converted leaves no file, and the old one as it was.
+cp small.safetensors out
+run rwkv7 convert small.safetensors out --type q8
+exits 2
+err_has '^rwkv7: small\.safetensors: its weights are integers already'
+run rwkv7 run -m small.safetensors --type q8 x
+exits 2
+err_has 'its weights are q4 already'
+run rwkv7 convert model.safetensors out --vocab "$tests/long.vocab.txt"
+exits 3
+run rwkv7 convert model.safetensors out --vocab missing
+exits 1
+err 'rwkv7: cannot read missing: No such file or directory'
+run rwkv7 convert missing out
+exits 1
+head -c 100000 model.safetensors >cut
+run rwkv7 convert cut out
+exits 3
+run rwkv7 convert model.safetensors out --type q5
+exits 2
+run rwkv7 convert model.safetensors
+exits 2
+err_has 'Give IN and OUT'
+run rwkv7 convert model.safetensors out third
+exits 2
+run rwkv7 convert model.safetensors dir/out
+exits 1
+rm cut
+ok 'the old file' cmp -s small.safetensors out
+alone ./model.safetensors ./out ./small.safetensors
+
+# A disk that is full, as a limit on the size of files.
+run sh -c 'trap "" XFSZ; ulimit -f 100; rwkv7 convert model.safetensors out --type bf16'
+exits 1
+err_has '^rwkv7: out: cannot be written: '
+ok 'the old file' cmp -s small.safetensors out
+if [ -w /dev/full ]; then
+    run rwkv7 convert model.safetensors /dev/full
+    exits 1
+    err_has 'No space left'
+fi
+alone ./model.safetensors ./out ./small.safetensors
