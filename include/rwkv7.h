@@ -139,6 +139,7 @@ struct rwkv7_model_info {
     uint64_t session_bytes;   /* one session's state */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
+    bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */
 };
 
 /*

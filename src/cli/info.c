@@ -41,6 +41,8 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
            scaled_text((double)info->session_bytes, "B", session));
     printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
     printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
+    if (info->tuned_state)
+        printf("state       a trained one is in the file; --state begins with it\n");
     const char *key, *value;
     const char *label = "metadata";
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++) {

@@ -150,7 +150,7 @@ static int evaluate(const struct args *args, struct rwkv7_model *model, const st
     if (rwkv7_session_create(model, &session, &err) != RWKV7_OK)
         return report(&err);
     interrupt_catch(); /* from here on there is a temporary file */
-    code = tuned_start(args, session);
+    code = tuned_start(args, model, session);
     if (code == DONE)
         code = output_open(&out, args->output);
     if (code == DONE)

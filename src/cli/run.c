@@ -146,7 +146,7 @@ static int prepare(struct generation *g)
         return report(&err);
     if (rwkv7_session_create(g->engine->model, &g->session, &err) != RWKV7_OK)
         return report(&err);
-    code = tuned_start(args, g->session);
+    code = tuned_start(args, g->engine->model, g->session);
     if (code != DONE)
         return code;
     g->logits = malloc(logits_bytes(g));

@@ -33,7 +33,7 @@ int talk_create(struct talk *t, const struct args *args, const struct engine *en
     t->asked_logits = malloc(logits_bytes(t));
     if (!t->logits || !t->asked_logits)
         return complain(FAILED, "out of memory for the logits");
-    return tuned_start(args, t->base);
+    return tuned_start(args, engine->model, t->base);
 }
 
 static void forget_turn(struct turn *turn)

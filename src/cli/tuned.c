@@ -2,12 +2,15 @@
 
 #include "cli/common.h"
 
-int tuned_start(const struct args *args, struct rwkv7_session *session)
+int tuned_start(const struct args *args, const struct rwkv7_model *model, struct rwkv7_session *session)
 {
     struct rwkv7_error err;
     if (!args->state) {
         if (args->state_order != RWKV7_STATE_AS_STATED)
             return complain_usage(args->command, "--state-order says how the file of --state is stored; name one");
+        if (rwkv7_model_info(model)->tuned_state && !args->state_in && !args->quiet)
+            complain(DONE, "the model comes with a trained state, which --state %s begins with",
+                     rwkv7_model_info(model)->path);
         return DONE;
     }
     if (args->state_in || args->prompt_cache)

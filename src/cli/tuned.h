@@ -4,7 +4,7 @@
 
 #include "cli/args.h"
 
-/* Puts a new session at the start that the arguments ask for; an exit code. */
-int tuned_start(const struct args *args, struct rwkv7_session *session);
+/* Puts a new session of the model at the start that the arguments ask for; an exit code. */
+int tuned_start(const struct args *args, const struct rwkv7_model *model, struct rwkv7_session *session);
 
 #endif

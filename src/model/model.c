@@ -161,6 +161,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     model->info.naming = names_describe(&spelling);
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;
+    model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
     model_count(model);
     *out = model;
     return RWKV7_OK;

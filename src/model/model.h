@@ -131,6 +131,8 @@ bool name_belongs(const char *name);
 enum rwkv7_status names_epsilons(const struct tensor_index *index, const char *path, const struct spelling *spelling,
                                  const struct rwkv7_shape *shape, float *ln_eps, float *head_eps,
                                  struct rwkv7_error *err);
+/* Whether it is a part of a tuned state (tuned_state.c), which a checkpoint may hold beside its weights. */
+bool name_is_state(const char *name);
 
 /* One weight of a checkpoint, and where its numbers lie. */
 struct weight_source {

@@ -209,7 +209,7 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
         if (s->used[i])
             continue;
         const struct tensor *t = &s->index->tensors[i];
-        bool known = false;
+        bool known = name_is_state(t->name);
         for (size_t j = 0; j < layer_weight_count && !known; j++) {
             char name[160];
             names_full(name, sizeof name, s->spelling, &layer_weights[j], 0);

@@ -26,6 +26,11 @@ static long state_layer(const char *name)
     return strcmp(name, known) == 0 ? layer : -1;
 }
 
+bool name_is_state(const char *name)
+{
+    return state_layer(name) >= 0;
+}
+
 static enum rwkv7_status find_order(const struct tensor_index *index, const char *path, enum rwkv7_state_order *order,
                                     struct rwkv7_error *err)
 {

@@ -15,6 +15,7 @@
 enum { T = 12, V = 300, L = 4, HNN = 3 * 16 * 16 };
 
 static char temporary[] = "/tmp/rwkv7-test-XXXXXX.pth";
+static struct rwkv7_runtime *runtime;
 static struct rwkv7_model *model;
 static struct rwkv7_session *session;
 static struct tensor_index *states; /* of DATA.state.safetensors: [L] tensors of HNN float32 */
@@ -116,6 +117,21 @@ static void test_same_bits(void)
     CHECK(pth_write(temporary, all, weights->count + L));
     check_loads(temporary, RWKV7_STATE_VALUE_KEY, others);
     CHECK(memcmp(logits, others, sizeof logits) == 0);
+
+    struct rwkv7_model *whole = NULL;
+    struct rwkv7_session *s = NULL;
+    CHECK(rwkv7_model_open(runtime, temporary, NULL, &whole, NULL) == RWKV7_OK);
+    CHECK(!rwkv7_model_info(model)->tuned_state && whole && rwkv7_model_info(whole)->tuned_state);
+    CHECK(whole && rwkv7_model_info(whole)->ignored_tensors == L);
+    if (whole && rwkv7_session_create(whole, &s, NULL) == RWKV7_OK) { /* begins with zeroes, unless asked */
+        const uint32_t token = 7;
+        rwkv7_session_reset(session);
+        CHECK(rwkv7_session_eval(s, &token, 1, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_eval(session, &token, 1, RWKV7_LOGITS_LAST, others, NULL) == RWKV7_OK);
+        CHECK(memcmp(logits, others, V * sizeof *logits) == 0);
+    }
+    rwkv7_session_close(s);
+    rwkv7_model_close(whole);
     free(all);
     tensors_close(weights);
 }
@@ -159,11 +175,10 @@ static void test_refused(void)
 
 int main(void)
 {
-    struct rwkv7_runtime *rt = NULL;
     const struct rwkv7_runtime_options threads = {.threads = 1};
     const int fd = mkstemps(temporary, 4);
-    if (fd < 0 || close(fd) != 0 || rwkv7_runtime_create(&threads, &rt, NULL) != RWKV7_OK ||
-        rwkv7_model_open(rt, DATA ".safetensors", NULL, &model, NULL) != RWKV7_OK ||
+    if (fd < 0 || close(fd) != 0 || rwkv7_runtime_create(&threads, &runtime, NULL) != RWKV7_OK ||
+        rwkv7_model_open(runtime, DATA ".safetensors", NULL, &model, NULL) != RWKV7_OK ||
         rwkv7_session_create(model, &session, NULL) != RWKV7_OK)
         return 1;
     states = open_index(DATA ".state.safetensors");
@@ -173,7 +188,7 @@ int main(void)
     tensors_close(states);
     rwkv7_session_close(session);
     rwkv7_model_close(model);
-    rwkv7_runtime_close(rt);
+    rwkv7_runtime_close(runtime);
     remove(temporary);
     return test_end();
 }

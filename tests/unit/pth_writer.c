@@ -35,8 +35,8 @@ static void add_text(struct bytes *b, const char *text)
 /* The lowest `size` bytes of a number, the lowest first. */
 static void add_number(struct bytes *b, uint64_t number, int size)
 {
-    for (int i = 0; i < size; i++) {
-        const char byte = (char)(number >> 8 * i);
+    for (; size > 0; size--, number >>= 8) {
+        const char byte = (char)number;
         add(b, &byte, 1);
     }
 }
