@@ -32,24 +32,28 @@ near text.same_top 1e-6
 cp "$work/out" whole
 
 # By any way the text comes in, on any machine: the same numbers.
-cp "$data/text.txt" "$work/in"
-run rwkv7 eval -m "$model" --vocab "$vocab" --against other.safetensors --json -t 1 --cpu ref -
-ok 'the same' cmp -s whole "$work/out"
-run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt"
-exits 0
-out_has '^tokens +1400$'
-out_has '^perplexity +5311\.'
-ok 'nothing to compare' [ "$(wc -l <"$work/out")" -eq 5 ]
-run rwkv7 eval -m "$model" --vocab "$vocab" --against "$model" "$data/text.txt"
-out_has '^divergence, most +0\.000e\+00$'
-out_has '^same likeliest +100\.000%$'
-run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt" "$data/text.txt"
-out_has '^tokens +2800$'
-out_has '^perplexity +5311\.'
-run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos "$data/text.txt"
-out_has '^tokens +1399$'
-run rwkv7 eval -m "$model" --vocab "$vocab" --type q8 --against "$model" --json "$data/text.txt"
-near text.perplexity 0.02
+if [ $emulated -eq 0 ]; then
+    cp "$data/text.txt" "$work/in"
+    run rwkv7 eval -m "$model" --vocab "$vocab" --against other.safetensors --json -t 1 --cpu ref -
+    ok 'the same' cmp -s whole "$work/out"
+    run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt"
+    exits 0
+    out_has '^tokens +1400$'
+    out_has '^perplexity +5311\.'
+    ok 'nothing to compare' [ "$(wc -l <"$work/out")" -eq 5 ]
+    run rwkv7 eval -m "$model" --vocab "$vocab" --against "$model" "$data/text.txt"
+    out_has '^divergence, most +0\.000e\+00$'
+    out_has '^same likeliest +100\.000%$'
+    run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt" "$data/text.txt"
+    out_has '^tokens +2800$'
+    out_has '^perplexity +5311\.'
+    run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos "$data/text.txt"
+    out_has '^tokens +1399$'
+    run rwkv7 eval -m "$model" --vocab "$vocab" --type q8 --against "$model" --json "$data/text.txt"
+    near text.perplexity 0.02
+else
+    skip 'a text of 1400 tokens by every way under an emulator'
+fi
 
 run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada --json "$data/lambada.jsonl"
 exits 0
