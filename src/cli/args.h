@@ -51,7 +51,8 @@ struct args {
     int state_order;   /* enum rwkv7_state_order */
     const char *prompt_cache;
     int prompt_cache_size; /* MB */
-    bool bos, no_bos, echo, ignore_eos, quiet, verbose;
+    bool bos, no_bos, echo, ignore_eos, quiet, verbose, stats;
+    int logprobs; /* 0: none */
     int tokens;
     struct text_list stops;
     float temperature, top_p, min_p, presence, frequency, penalty_decay;

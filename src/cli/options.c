@@ -173,7 +173,10 @@ const struct option option_table[] = {
     HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
     {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
+    {"stats", 0, RUN, FLAG(stats), NULL, "say more at the end: times of all parts"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
+    {"json", 0, RUN, FLAG(json), NULL, "the text and all about it as JSON, at the end"},
+    {"logprobs", 0, RUN, WHOLE(logprobs, "N", 0, 100), "0", "with --json: the N likeliest of each token"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
     {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
 

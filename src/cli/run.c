@@ -4,35 +4,48 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/prompt.h"
+#include "cli/logprobs.h"
+#include "cli/run.h"
 #include "cli/sampling.h"
 #include "cli/saved.h"
 #include "cli/terminal.h"
 #include "cli/tuned.h"
 
-struct generation {
-    const struct args *args;
-    const struct engine *engine;
-    struct rwkv7_session *session;
-    struct rwkv7_sampler *sampler;
-    struct rwkv7_stream *stream;
-    float *logits;   /* [V] after the last token of the session */
-    bool has_logits; /* there was one */
-    uint64_t seed;
-    struct rwkv7_note memory; /* of the sampler, to be kept with the state */
-
-    struct prompt_result prompt;
-    long long tokens;   /* generated, and shown or part of a stop string */
-    uint64_t evaluated; /* of those; the last one needs no evaluation */
-    double seconds;     /* from the first draw to the last */
-};
-
-static int write_text(const char *text, size_t length)
+/* Text to standard output, or, with --json, to what will be written there at the end. */
+static int write_text(struct generation *g, const char *text, size_t length)
 {
     if (length == 0)
         return DONE;
-    const int code = out_write(text, length);
-    return code == DONE ? out_flush() : code;
+    if (!g->args->json) {
+        const int code = out_write(text, length);
+        return code == DONE ? out_flush() : code;
+    }
+    if (g->room - g->length <= length) {
+        const size_t room = 2 * (g->length + length) + 1;
+        char *const grown = realloc(g->text, room);
+        if (!grown)
+            return complain(FAILED, "out of memory for the text");
+        g->text = grown;
+        g->room = room;
+    }
+    memcpy(g->text + g->length, text, length);
+    g->length += length;
+    g->text[g->length] = '\0';
+    return DONE;
+}
+
+static int add_logprobs(struct generation *g, uint32_t id)
+{
+    if (g->args->logprobs == 0)
+        return DONE;
+    if (!g->logprobs)
+        g->logprobs = cJSON_CreateArray();
+    const int vocab = rwkv7_model_info(g->engine->model)->shape.vocab;
+    cJSON *const json = logprobs_json(g->engine->tokenizer, g->logits, vocab, id, g->args->logprobs);
+    if (cJSON_AddItemToArray(g->logprobs, json))
+        return DONE;
+    cJSON_Delete(json);
+    return complain(FAILED, "out of memory for JSON");
 }
 
 static int remember(struct generation *g)
@@ -49,33 +62,46 @@ static int remember(struct generation *g)
 static int generate(struct generation *g)
 {
     const struct rwkv7_tokenizer *const tokenizer = g->engine->tokenizer;
-    const bool has_end = rwkv7_tokenizer_has_end_of_text(tokenizer);
+    const bool has_end = rwkv7_tokenizer_has_end_of_text(tokenizer), keeps = g->args->state_out != NULL;
     struct rwkv7_error err;
-
-    const bool keeps = g->args->state_out != NULL;
     int code = keeps ? remember(g) : DONE;
 
-    while (code == DONE && g->tokens != g->args->tokens && !interrupted) {
+    g->finish = "length";
+    while (code == DONE && g->tokens != g->args->tokens) {
         uint32_t id;
         const char *text;
         size_t length;
         int stop;
+        if (interrupted) {
+            g->finish = "interrupted";
+            break;
+        }
         if (rwkv7_sampler_next(g->sampler, g->logits, &id, &err) != RWKV7_OK)
             return report(&err);
-        if (has_end && id == RWKV7_END_OF_TEXT)
+        if (g->tokens == 0)
+            g->first = seconds();
+        code = add_logprobs(g, id);
+        if (has_end && id == RWKV7_END_OF_TEXT) {
+            g->finish = "end";
             break;
+        }
         g->tokens++;
-        code = keeps ? remember(g) : DONE;
+        if (code == DONE && keeps)
+            code = remember(g);
         if (code != DONE)
             break;
         const uint8_t *const bytes = rwkv7_tokenizer_bytes(tokenizer, id, &length);
         if (rwkv7_stream_push(g->stream, bytes, length, &text, &length, &stop, &err) != RWKV7_OK)
             return report(&err);
-        code = write_text(text, length);
+        if (stop >= 0)
+            g->finish = "stop";
+        code = write_text(g, text, length);
         if (code != DONE || ((stop >= 0 || g->tokens == g->args->tokens) && !keeps))
             break; /* what follows from the last token is of no interest */
+        const double begin = seconds();
         if (rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, &err) != RWKV7_OK)
             return report(&err);
+        spread_add(&g->times, seconds() - begin);
         g->evaluated++;
         if (stop >= 0)
             break;
@@ -91,42 +117,7 @@ static int write_rest(struct generation *g)
     size_t length;
     if (rwkv7_stream_finish(g->stream, &text, &length, &err) != RWKV7_OK)
         return report(&err);
-    return write_text(text, length);
-}
-
-static void print_start(const struct generation *g)
-{
-    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
-    fprintf(stderr, "model ");
-    print_plain(stderr, info->path);
-    fprintf(stderr, " (%s, %s); vocabulary ", info->container, info->naming);
-    print_plain(stderr, g->engine->vocab_name);
-    fprintf(stderr, "; kernels %s, threads %d\n", rwkv7_runtime_cpu(g->engine->runtime),
-            rwkv7_runtime_threads(g->engine->runtime));
-}
-
-static void print_summary(const struct generation *g)
-{
-    const bool dim = terminal_colours();
-    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
-    const double skipped = (1 - rwkv7_session_density(g->session)) * (double)info->skipped_bytes;
-    const double bytes = ((double)info->step_bytes - skipped) * (double)g->evaluated;
-    char memory[16];
-
-    fprintf(stderr, "%sprompt %llu tokens", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens);
-    if (g->prompt.cached > 0)
-        fprintf(stderr, " (%llu known)", (unsigned long long)g->prompt.cached);
-    if (g->prompt.tokens > g->prompt.cached)
-        fprintf(stderr, ", %.1f tok/s", (double)(g->prompt.tokens - g->prompt.cached) / g->prompt.seconds);
-    if (g->args->tokens != 0)
-        fprintf(stderr, "; generated %lld tokens", g->tokens);
-    if (g->evaluated > 0 && g->seconds > 0)
-        fprintf(stderr, ", %.1f tok/s, %.1f GB/s", (double)g->evaluated / g->seconds, 1e-9 * bytes / g->seconds);
-    if (rwkv7_memory_peak() > 0)
-        fprintf(stderr, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
-    if (g->args->temperature > 0 && g->args->tokens != 0)
-        fprintf(stderr, "; seed %llu", (unsigned long long)g->seed);
-    fprintf(stderr, "%s\n", dim ? "\033[0m" : "");
+    return write_text(g, text, length);
 }
 
 static size_t logits_bytes(const struct generation *g)
@@ -177,7 +168,7 @@ static int go_on(struct generation *g, const struct saved *kept)
     }
     if (rwkv7_stream_push(g->stream, held->data, held->size, &text, &length, &stop, &err) != RWKV7_OK)
         return report(&err);
-    return write_text(text, length); /* nothing, unless the stop strings are others now */
+    return write_text(g, text, length); /* nothing, unless the stop strings are others now */
 }
 
 static int read_prompt(struct generation *g)
@@ -218,7 +209,7 @@ static int run_generation(struct generation *g)
         return code;
     interrupt_catch();
     if (args->verbose)
-        print_start(g);
+        report_start(g);
     if (args->echo && isatty(STDOUT_FILENO))
         progress_disable(); /* the prompt is shown while it is read */
     code = read_prompt(g);
@@ -228,24 +219,33 @@ static int run_generation(struct generation *g)
     const double begin = seconds();
     code = generate(g);
     g->seconds = seconds() - begin;
+    g->density = rwkv7_session_density(g->session);
     if (code == DONE && args->state_out && complete)
         code = keep_state(g);
     else if (code == DONE)
         code = write_rest(g);
+    if (code == DONE && args->json)
+        code = report_json(g);
     out_end_line();
     if (code != DONE)
         return code;
     if (args->state_out && !complete)
         complain(DONE, "interrupted in the prompt: no state is kept");
-    if (!args->quiet)
-        print_summary(g);
+    if (args->stats)
+        report_stats(g);
+    else if (!args->quiet && !args->json)
+        report_summary(g);
     return interrupted ? INTERRUPTED : DONE;
 }
 
 int run_command(const struct args *args)
 {
     struct engine engine = {0};
-    struct generation g = {.args = args, .engine = &engine};
+    struct generation g = {.args = args, .engine = &engine, .began = seconds()};
+    if (args->logprobs > 0 && !args->json)
+        return complain_usage(args->command, "--logprobs needs --json");
+    if (args->echo && args->json)
+        return complain_usage(args->command, "--echo and --json exclude each other");
     if (args->state_in && args->prompt_cache)
         return complain_usage(args->command, "--state-in and --prompt-cache exclude each other");
     if (args->quiet)
@@ -255,8 +255,11 @@ int run_command(const struct args *args)
         code = engine_open_model(&engine, args);
     if (code == DONE)
         code = engine_open_vocab(&engine, args);
+    g.loaded = seconds();
     if (code == DONE)
         code = run_generation(&g);
+    free(g.text);
+    cJSON_Delete(g.logprobs);
     free(g.logits);
     rwkv7_note_clear(&g.memory);
     rwkv7_session_close(g.session);

@@ -1,0 +1,112 @@
+/* run_report.c - what `rwkv7 run` says beside the text. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/run.h"
+#include "cli/terminal.h"
+
+void report_start(const struct generation *g)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
+    fprintf(stderr, "model ");
+    print_plain(stderr, info->path);
+    fprintf(stderr, " (%s, %s); vocabulary ", info->container, info->naming);
+    print_plain(stderr, g->engine->vocab_name);
+    fprintf(stderr, "; kernels %s, threads %d\n", rwkv7_runtime_cpu(g->engine->runtime),
+            rwkv7_runtime_threads(g->engine->runtime));
+}
+
+static double prompt_rate(const struct generation *g)
+{
+    const double read = (double)(g->prompt.tokens - g->prompt.cached);
+    return g->prompt.seconds > 0 ? read / g->prompt.seconds : 0;
+}
+
+static double bytes_per_token(const struct generation *g)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
+    return (double)info->step_bytes - (1 - g->density) * (double)info->skipped_bytes;
+}
+
+void report_summary(const struct generation *g)
+{
+    const bool dim = terminal_colours();
+    char memory[16];
+
+    fprintf(stderr, "%sprompt %llu tokens", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens);
+    if (g->prompt.cached > 0)
+        fprintf(stderr, " (%llu known)", (unsigned long long)g->prompt.cached);
+    if (g->prompt.tokens > g->prompt.cached)
+        fprintf(stderr, ", %.1f tok/s", prompt_rate(g));
+    if (g->args->tokens != 0)
+        fprintf(stderr, "; generated %lld tokens", g->tokens);
+    if (g->evaluated > 0 && g->seconds > 0) {
+        const double rate = (double)g->evaluated / g->seconds;
+        fprintf(stderr, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
+    }
+    if (rwkv7_memory_peak() > 0)
+        fprintf(stderr, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
+    if (g->args->temperature > 0 && g->args->tokens != 0)
+        fprintf(stderr, "; seed %llu", (unsigned long long)g->seed);
+    fprintf(stderr, "%s\n", dim ? "\033[0m" : "");
+}
+
+void report_stats(const struct generation *g)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
+    char a[16], b[16];
+    fprintf(stderr, "loading     %.3f s, weights %s\n", g->loaded - g->began,
+            scaled_text((double)info->weight_bytes, "B", a));
+    fprintf(stderr, "prompt      %llu tokens, %llu of them known; %.3f s, %.1f tok/s\n",
+            (unsigned long long)g->prompt.tokens, (unsigned long long)g->prompt.cached, g->prompt.seconds,
+            prompt_rate(g));
+    if (g->first > 0)
+        fprintf(stderr, "first token %.3f s after the start\n", g->first - g->began);
+    if (g->evaluated > 0)
+        fprintf(stderr, "each token  median %.3f ms, 95%% below %.3f ms, longest %.3f ms; reads %s\n",
+                1e3 * spread_quantile(&g->times, 0.5), 1e3 * spread_quantile(&g->times, 0.95), 1e3 * g->times.most,
+                scaled_text(bytes_per_token(g), "B", a));
+    if (info->skipped_bytes > 0)
+        fprintf(stderr, "ffn.value   %.1f%% read: hidden units that are not zero\n", 100 * g->density);
+    fprintf(stderr, "state       %s, after %llu tokens; memory %s\n", scaled_text((double)info->session_bytes, "B", a),
+            (unsigned long long)rwkv7_session_tokens(g->session), scaled_text((double)rwkv7_memory_peak(), "B", b));
+}
+
+/* Microseconds are enough. */
+static cJSON *add_seconds(cJSON *json, const char *name, double x)
+{
+    return cJSON_AddNumberToObject(json, name, floor(x * 1e6 + 0.5) / 1e6);
+}
+
+/* A number of 64 bits, which a double could not hold. */
+static cJSON *add_whole(cJSON *json, const char *name, uint64_t x)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)x);
+    return cJSON_AddRawToObject(json, name, digits);
+}
+
+int report_json(struct generation *g)
+{
+    cJSON *const json = cJSON_CreateObject();
+    bool ok = cJSON_AddStringToObject(json, "text", g->text ? g->text : "") &&
+              cJSON_AddStringToObject(json, "finish", g->finish) &&
+              add_whole(json, "prompt_tokens", g->prompt.tokens) && add_whole(json, "known_tokens", g->prompt.cached) &&
+              add_whole(json, "tokens", (uint64_t)g->tokens);
+    if (g->args->temperature > 0)
+        ok = ok && add_whole(json, "seed", g->seed);
+    ok = ok && add_seconds(json, "prompt_seconds", g->prompt.seconds) &&
+         add_seconds(json, "seconds", seconds() - g->loaded);
+    if (ok && g->logprobs) {
+        ok = cJSON_AddItemToObject(json, "logprobs", g->logprobs);
+        g->logprobs = NULL;
+    }
+    char *const text = ok ? cJSON_PrintUnformatted(json) : NULL;
+    cJSON_Delete(json);
+    int code = text ? out_write(text, strlen(text)) : complain(FAILED, "out of memory for JSON");
+    if (code == DONE)
+        code = out_write("\n", 1);
+    cJSON_free(text);
+    return code == DONE ? out_flush() : code;
+}
