@@ -200,6 +200,8 @@ struct rwkv7_convert_options {
     enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as they are stored */
     const char *vocab;    /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
     size_t vocab_size;
+    const char *lora;  /* path of a LoRA file to merge: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none */
+    double lora_alpha; /* that it was trained with; 0: as the metadata "lora_alpha" of the file say */
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;

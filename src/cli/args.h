@@ -72,6 +72,10 @@ struct args {
     float ffn_density;
     bool csv;
 
+    /* convert */
+    const char *lora;
+    float lora_alpha;
+
     /* tokenize */
     bool decode, count, lines;
 

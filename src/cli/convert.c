@@ -79,8 +79,12 @@ static void print_summary(const char *path, double took)
 
 static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
 {
-    struct rwkv7_convert_options options = {
-        .type = types[in->type], .vocab = v->text, .vocab_size = v->size, .progress = show};
+    struct rwkv7_convert_options options = {.type = types[in->type],
+                                            .vocab = v->text,
+                                            .vocab_size = v->size,
+                                            .lora = in->lora,
+                                            .lora_alpha = (double)in->lora_alpha,
+                                            .progress = show};
     struct rwkv7_error err;
     const double begin = seconds();
     interrupt_catch();

@@ -91,6 +91,8 @@ const struct option option_table[] = {
      "vocabulary; else looked for beside the model"},
     {"vocab", 0, CONVERT, TEXT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
     {"type", 0, CONVERT, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "of the matrices; q8, q4: integers"},
+    {"lora", 0, CONVERT, TEXT(lora, "FILE"), NULL, "merge a LoRA file into the weights"},
+    {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
     {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",

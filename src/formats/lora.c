@@ -71,7 +71,8 @@ static enum rwkv7_status find_alpha(struct lora *l, struct rwkv7_error *err)
     const char *const text = tensors_metadata(l->index, ALPHA_KEY);
     char *end = NULL;
     if (!text)
-        return fail(err, RWKV7_ERR_USAGE, "%s: does not state the alpha that it was trained with; give it", path.text);
+        return fail(err, RWKV7_ERR_USAGE, "%s: does not state the alpha that it was trained with, which must be given",
+                    path.text);
     l->alpha = strtod(text, &end);
     if (*text == '\0' || *end != '\0' || !(l->alpha > 0) || !isfinite(l->alpha))
         return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number above 0, found '%s'", path.text,
@@ -142,19 +143,20 @@ static enum rwkv7_status wrong_shape(const struct lora *l, const struct tensor *
     return refuse_change(l, t, what, err);
 }
 
-static enum rwkv7_status check_factor(const struct lora *l, const struct tensor *t, const struct tensor_index *base,
+/* A or B of `w`, with the other one. */
+static enum rwkv7_status check_factor(const struct lora *l, const struct tensor *t, const struct tensor *w,
                                       struct rwkv7_error *err)
 {
     const bool is_a = path_ends_with(t->name, END_A);
     const size_t x = strlen(t->name) - END_SIZE;
-    const struct tensor *const w = find_base(base, t->name), *const a = is_a ? t : find(l->index, t->name, x, END_A),
-                               *const b = is_a ? find(l->index, t->name, x, END_B) : t;
-    if (!w)
-        return refuse_change(l, t, "the checkpoint has no tensor that it changes", err);
+    const struct tensor *const a = is_a ? t : find(l->index, t->name, x, END_A), *const b =
+                                                                                     is_a ? find(l->index, t->name, x,
+                                                                                                 END_B)
+                                                                                          : t;
     if (!a || !b)
         return refuse_change(l, t, "has no counterpart in " END_A " or " END_B, err);
-    if (w->rank != 2 || !dtype_has_rows(w->type))
-        return refuse_change(l, t, "what it changes is not a matrix of floats", err);
+    if (w->rank != 2)
+        return refuse_change(l, t, "what it changes is not a matrix", err);
     if (tensors_find(l->index, w->name))
         return refuse_change(l, t, "the file also replaces what it changes", err);
     const uint64_t r = a->rank == 2 && a->shape[0] > 0 ? a->shape[0] : 1;
@@ -164,25 +166,23 @@ static enum rwkv7_status check_factor(const struct lora *l, const struct tensor 
     return RWKV7_OK;
 }
 
-static enum rwkv7_status check_replacement(const struct lora *l, const struct tensor *t,
-                                           const struct tensor_index *base, struct rwkv7_error *err)
-{
-    const struct tensor *const w = tensors_find(base, t->name);
-    if (!w)
-        return refuse_change(l, t, "the checkpoint has no such tensor", err);
-    if (t->rank != w->rank || memcmp(t->shape, w->shape, (size_t)w->rank * sizeof *w->shape) != 0)
-        return wrong_shape(l, t, w->shape, w->rank, err);
-    return RWKV7_OK;
-}
-
 enum rwkv7_status lora_check(const struct lora *l, const struct tensor_index *base, struct rwkv7_error *err)
 {
     for (size_t i = 0; i < l->index->count; i++) {
         const struct tensor *const t = &l->index->tensors[i];
         const bool factor = path_ends_with(t->name, END_A) || path_ends_with(t->name, END_B);
+        const struct tensor *const w = factor ? find_base(base, t->name) : tensors_find(base, t->name);
+        enum rwkv7_status status = RWKV7_OK;
+        if (!w)
+            return refuse_change(l, t, "the checkpoint has no tensor that it changes", err);
         if (!dtype_has_rows(t->type))
             return refuse_change(l, t, "expected type F32, F16 or BF16", err);
-        const enum rwkv7_status status = factor ? check_factor(l, t, base, err) : check_replacement(l, t, base, err);
+        if (!dtype_has_rows(w->type))
+            return refuse_change(l, t, "what it changes are integers already; they must be made anew", err);
+        if (factor)
+            status = check_factor(l, t, w, err);
+        else if (t->rank != w->rank || memcmp(t->shape, w->shape, (size_t)w->rank * sizeof *w->shape) != 0)
+            status = wrong_shape(l, t, w->shape, w->rank, err);
         if (status != RWKV7_OK)
             return status;
     }
@@ -191,44 +191,45 @@ enum rwkv7_status lora_check(const struct lora *l, const struct tensor_index *ba
 
 /* ------------------------------------------------------------------------------------------------------------ merge */
 
+/* All rows of a factor. */
+static float *factor_floats(const struct tensor *t)
+{
+    const size_t rows = (size_t)t->shape[0], cols = (size_t)t->shape[1];
+    float *floats = mem_alloc(rows, cols * sizeof *floats);
+    for (size_t i = 0; floats && i < rows; i++)
+        tensor_row(t, i, floats + i * cols);
+    return floats;
+}
+
 enum rwkv7_status lora_begin(const struct lora *l, const struct tensor *base, struct lora_merge *out,
                              struct rwkv7_error *err)
 {
-    const struct tensor *const replacement = l ? tensors_find(l->index, base->name) : NULL;
-    const struct tensor *const a = l ? find_factor(l, base, END_A) : NULL;
+    const struct tensor *const replacement = l ? tensors_find(l->index, base->name) : NULL, *const a =
+                                                                                                l ? find_factor(l, base,
+                                                                                                                END_A)
+                                                                                                  : NULL;
     *out = (struct lora_merge){.from = replacement ? replacement : base};
     if (!a)
         return RWKV7_OK;
     out->rank = (size_t)a->shape[0];
     out->cols = (size_t)a->shape[1];
-    out->a = mem_alloc(out->rank, out->cols * sizeof *out->a);
-    out->b_row = mem_alloc(out->rank, sizeof *out->b_row);
-    out->b = find_factor(l, base, END_B);
-    if (!out->a || !out->b_row || !out->b) {
+    out->a = factor_floats(a);
+    out->b = factor_floats(find_factor(l, base, END_B));
+    if (!out->a || !out->b) {
         lora_end(out);
         return fail_memory(err, "a LoRA tensor");
     }
     const float scale = (float)(l->alpha / (double)out->rank);
-    for (size_t k = 0; k < out->rank; k++)
-        tensor_row(a, k, out->a + k * out->cols);
     for (size_t i = 0; i < out->rank * out->cols; i++)
         out->a[i] *= scale;
     return RWKV7_OK;
 }
 
-bool lora_changes(const struct lora_merge *merge, const struct tensor *base)
-{
-    return merge->b || merge->from != base;
-}
-
 void lora_row(const struct lora_merge *merge, uint64_t row, float *out)
 {
     tensor_row(merge->from, row, out);
-    if (!merge->b)
-        return;
-    tensor_row(merge->b, row, merge->b_row);
     for (size_t k = 0; k < merge->rank; k++) {
-        const float b = merge->b_row[k], *const a = merge->a + k * merge->cols;
+        const float b = merge->b[(size_t)row * merge->rank + k], *const a = merge->a + k * merge->cols;
         for (size_t i = 0; i < merge->cols; i++)
             out[i] += b * a[i];
     }
@@ -237,6 +238,6 @@ void lora_row(const struct lora_merge *merge, uint64_t row, float *out)
 void lora_end(struct lora_merge *merge)
 {
     mem_free(merge->a);
-    mem_free(merge->b_row);
+    mem_free(merge->b);
     memset(merge, 0, sizeof *merge);
 }

@@ -10,7 +10,7 @@
  * alpha is not in these files and is never guessed; only where the metadata of a .safetensors state it ("lora_alpha") it need
  * not be given.
  *
- * Merged is row by row while a checkpoint is converted, so that memory is needed for the rows of one A alone:
+ * Merged is row by row while a checkpoint is converted, so that memory is needed for one A and one B alone:
  *
  *     lora_open(path, alpha, &lora, err)
  *     lora_check(lora, base, err)                  every tensor of the file fits the checkpoint
@@ -37,20 +37,15 @@ enum rwkv7_status lora_check(const struct lora *lora, const struct tensor_index 
 /* One tensor of the base with what the file says of it. */
 struct lora_merge {
     const struct tensor *from; /* whose rows are the base: the tensor itself, or what replaces it */
-    const struct tensor *b;    /* [out][r]; NULL: the rows of `from` are the result */
-    float *a;                  /* [r][in] times alpha / r */
-    float *b_row;              /* [r] */
+    float *a;                  /* [r][in] times alpha / r; NULL: the rows of `from` are the result */
+    float *b;                  /* [out][r] */
     size_t rank, cols;
 };
 
-/*
- * `lora` may be NULL: then nothing is merged. `base` must have been checked. While the merge lasts, both must stay open.
- * Several merges of one file may go on at the same time.
- */
+/* `lora` may be NULL: then nothing is merged. `base` must have been checked. While the merge lasts, both must stay open. */
 enum rwkv7_status lora_begin(const struct lora *lora, const struct tensor *base, struct lora_merge *out,
                              struct rwkv7_error *err);
-bool lora_changes(const struct lora_merge *merge, const struct tensor *base);
-/* Row `row` of the result as float32, out [the last axis]; like tensor_row. One thread per merge. */
+/* Row `row` of the result as float32, out [the last axis]; like tensor_row. */
 void lora_row(const struct lora_merge *merge, uint64_t row, float *out);
 void lora_end(struct lora_merge *merge); /* harmless on a zeroed struct */
 

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/out_file.h"
 #include "base/sys.h"
+#include "formats/lora.h"
 #include "formats/packed.h"
 #include "formats/safetensors_write.h"
 #include "formats/snippet.h"
@@ -36,6 +37,7 @@ struct target {
 struct slice {
     const struct target *target;
     struct pool *pool;
+    const struct lora_merge *merge; /* where its numbers come from */
     const float *stored; /* all numbers of a matrix that is stored the other way round, [cols][rows]; else NULL */
     float **rows;        /* [threads] -> [16][most columns] */
     int first, count;    /* rows */
@@ -50,6 +52,7 @@ struct conversion {
     struct rwkv7_error *err;
 
     struct tensor_index *index;
+    struct lora *lora; /* or NULL */
     struct spelling spelling;
     struct rwkv7_shape shape;
     float ln_eps, head_eps;
@@ -289,11 +292,11 @@ static void narrow(uint8_t *to, const float *x, size_t count, enum mat_type type
 }
 
 /* Numbers of a tensor in the order of the file, from `first` on: whole rows. */
-static void read_numbers(const struct tensor *t, size_t first, size_t count, float *out)
+static void read_numbers(const struct lora_merge *merge, size_t first, size_t count, float *out)
 {
-    const size_t width = (size_t)t->shape[t->rank - 1];
+    const size_t width = (size_t)merge->from->shape[merge->from->rank - 1];
     for (size_t i = 0; i < count; i += width)
-        tensor_row(t, (first + i) / width, out + i);
+        lora_row(merge, (first + i) / width, out + i);
 }
 
 static void read_rows(const struct slice *p, int first, int count, float *out)
@@ -301,7 +304,7 @@ static void read_rows(const struct slice *p, int first, int count, float *out)
     const struct weight_source *source = p->target->source;
     const size_t cols = (size_t)p->target->form.cols, ld = (size_t)p->target->form.rows;
     if (!p->stored) {
-        read_numbers(source->tensor, ((size_t)first + source->row) * cols, (size_t)count * cols, out);
+        read_numbers(p->merge, ((size_t)first + source->row) * cols, (size_t)count * cols, out);
         return;
     }
     for (size_t r = 0; r < (size_t)count; r++)
@@ -360,16 +363,14 @@ static size_t slice_bytes(const struct mat *form)
     return mat_bytes(&slice);
 }
 
-static enum rwkv7_status write_target(struct conversion *c, const struct target *target)
+static enum rwkv7_status write_slices(struct conversion *c, const struct target *target, const struct lora_merge *merge)
 {
     const struct weight_source *source = target->source;
     const struct tensor *t = source->tensor;
     const int step = rows_of_slice(&target->form);
-    struct slice p = {.target = target, .rows = c->rows, .to = c->buffer};
-    if (t->type >= DT_PACKED)
-        return write_bytes(c, t->data, (size_t)t->bytes);
+    struct slice p = {.target = target, .rows = c->rows, .merge = merge, .to = c->buffer};
     if (source->turned) {
-        read_numbers(t, 0, (size_t)target->form.rows * (size_t)target->form.cols, c->stored);
+        read_numbers(merge, 0, (size_t)target->form.rows * (size_t)target->form.cols, c->stored);
         p.stored = c->stored;
     }
     for (p.first = 0; p.first < target->form.rows; p.first += step) {
@@ -393,6 +394,19 @@ static enum rwkv7_status write_target(struct conversion *c, const struct target 
             return status;
     }
     return RWKV7_OK;
+}
+
+static enum rwkv7_status write_target(struct conversion *c, const struct target *target)
+{
+    const struct tensor *t = target->source->tensor;
+    struct lora_merge merge;
+    if (t->type >= DT_PACKED)
+        return write_bytes(c, t->data, (size_t)t->bytes);
+    enum rwkv7_status status = lora_begin(c->lora, t, &merge, c->err);
+    if (status == RWKV7_OK)
+        status = write_slices(c, target, &merge);
+    lora_end(&merge);
+    return status;
 }
 
 /* The most memory that any slice needs. */
@@ -438,7 +452,10 @@ static enum rwkv7_status open_source(struct conversion *c)
         (status = names_recognise(c->index, c->from, &c->spelling, &c->shape, c->err)) ||
         (status = names_epsilons(c->index, c->from, &c->spelling, &c->shape, &c->ln_eps, &c->head_eps, c->err)))
         return status;
-    return weights_find(c->index, c->from, &c->spelling, &c->shape, &c->sources, c->err);
+    if ((status = weights_find(c->index, c->from, &c->spelling, &c->shape, &c->sources, c->err)) || !c->opt->lora)
+        return status;
+    status = lora_open(c->opt->lora, c->opt->lora_alpha, &c->lora, c->err);
+    return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
 }
 
 /* What will be used with this model must be a vocabulary for it. */
@@ -483,6 +500,7 @@ done:
     mem_free(c.tensors);
     mem_free(c.targets);
     weight_sources_free(&c.sources);
+    lora_close(c.lora);
     tensors_close(c.index);
     return status;
 }

@@ -110,3 +110,13 @@ if [ -w /dev/full ]; then
     err_has 'No space left'
 fi
 alone ./model.safetensors ./out ./small.safetensors
+
+# LoRA files are merged by the library's tests; here is what is refused, without a file left behind.
+for case in 'missing.pth 1 missing.pth:.No.such.file' "$tests/../corpus/pth/ok_torch.pth 3 ok_torch.pth:.not.a.LoRA.file"; do
+    # shellcheck disable=SC2086 # three words
+    set -- $case
+    run rwkv7 convert "$models/f32_n16.safetensors" out.safetensors --lora "$1" --lora-alpha 8
+    exits "$2"
+    err_has "$3"
+    ok 'no file' [ ! -e out.safetensors ]
+done

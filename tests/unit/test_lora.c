@@ -1,5 +1,6 @@
 /*
- * test_lora.c - LoRA files: merged rows against the same sum in double precision, and what does not fit.
+ * test_lora.c - LoRA files: merged rows against the same sum in double precision, what does not fit, and a model that is
+ * converted with one against the same model merged before.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -92,7 +93,6 @@ static void check_merged(const struct lora *l, const struct tensor *t, const flo
     float row[IN];
     const uint64_t rows = t->rank == 2 ? t->shape[0] : 1;
     CHECK(lora_begin(l, t, &merge, NULL) == RWKV7_OK);
-    CHECK(lora_changes(&merge, t) == (scale != 0 || from != (const float *)(const void *)t->data));
     for (uint64_t i = 0; i < rows; i++) {
         lora_row(&merge, i, row);
         for (int j = 0; j < IN; j++) {
@@ -166,7 +166,7 @@ static void check_alpha(const char *metadata, double alpha, enum rwkv7_status st
 static void test_alpha(void)
 {
     check_alpha("", 6, RWKV7_OK, NULL);
-    check_alpha("", 0, RWKV7_ERR_USAGE, "does not state the alpha that it was trained with; give it");
+    check_alpha("", 0, RWKV7_ERR_USAGE, "does not state the alpha that it was trained with, which must be given");
     check_alpha("", -1, RWKV7_ERR_USAGE, "is a number above 0, not -1");
     check_alpha("", NAN, RWKV7_ERR_USAGE, "is a number above 0");
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"6\"},", 0, RWKV7_OK, NULL);
@@ -195,7 +195,7 @@ static void test_refused(void)
     check_refused(t, 2, "tensor 'blocks.0.att.value.lora_A': the checkpoint has no tensor that it changes");
     t[0].name = "blocks.0.att.x_r.lora_A";
     t[1].name = "blocks.0.att.x_r.lora_B";
-    check_refused(t, 2, "tensor 'blocks.0.att.x_r.lora_A': what it changes is not a matrix of floats");
+    check_refused(t, 2, "tensor 'blocks.0.att.x_r.lora_A': what it changes is not a matrix");
     t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], IN, R);
     t[1] = matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R);
     check_refused(t, 2, "tensor 'blocks.0.att.key.lora_A': expected shape [7,7], found [7,3]");
@@ -208,7 +208,7 @@ static void test_refused(void)
     t[2] = matrix("blocks.0.att.key.weight", key[0], OUT, IN);
     check_refused(t, 3, "tensor 'blocks.0.att.key.lora_A': the file also replaces what it changes");
     t[2] = matrix("blocks.0.att.bone", key[0], OUT, IN);
-    check_refused(t, 3, "tensor 'blocks.0.att.bone': the checkpoint has no such tensor");
+    check_refused(t, 3, "tensor 'blocks.0.att.bone': the checkpoint has no tensor that it changes");
     t[2] = matrix("emb.weight", key[0], IN, OUT);
     check_refused(t, 3, "tensor 'emb.weight': expected shape [5,7], found [7,5]");
     t[2] = row_of("emb.weight", vector);
@@ -217,6 +217,105 @@ static void test_refused(void)
     t[2].type = DT_U8;
     t[2].bytes = OUT * IN;
     check_refused(t, 3, "tensor 'emb.weight': expected type F32, F16 or BF16");
+    t[2].type = DT_F32;
+    t[2].bytes = sizeof key;
+    base_tensors[3].type = DT_TILES_Q8;
+    check_refused(t, 3, "tensor 'emb.weight': what it changes are integers already; they must be made anew");
+    base_tensors[3].type = DT_F32;
+}
+
+/* -------------------------------------------------------------------------------------------------------- converting */
+
+static struct rwkv7_runtime *runtime;
+
+static void evaluate(const char *path, enum rwkv7_weights weights, float logits[300])
+{
+    static const uint32_t tokens[] = {1, 7, 42, 299, 0, 7};
+    const struct rwkv7_model_options options = {.weights = weights};
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_session *s = NULL;
+    struct rwkv7_error err = {0};
+    CHECK_MSG(rwkv7_model_open(runtime, path, &options, &model, &err) == RWKV7_OK, "%s", err.message);
+    CHECK(model && rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+    CHECK(s && rwkv7_session_eval(s, tokens, 6, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
+    rwkv7_session_close(s);
+    rwkv7_model_close(model);
+}
+
+/* Rank 1, so that there is one sum per number: what is merged while converting has the bits of what was merged before. */
+static void test_convert(void)
+{
+    static const char model[] = TEST_DIR "/golden/data/f32_n16.safetensors";
+    static const char *const changed_names[] = {"blocks.0.att.key", "blocks.2.att.w1", "blocks.3.ffn.value"};
+    static const char *const replaced_names[] = {"blocks.1.att.x_r", "head.weight"};
+    static float a[3][256], b[3][256], replaced[2][300 * 48], logits[2][300], original[300];
+    struct rwkv7_convert_options options = {.type = RWKV7_TYPES, .lora = temporary, .lora_alpha = 0.5};
+    struct tensor_index *index = NULL;
+    struct tensor merged[160], lora[8];
+    char names[6][64], target[sizeof temporary + 16];
+    float *copies[3] = {NULL, NULL, NULL};
+    struct rwkv7_error err = {0};
+    const struct rwkv7_runtime_options two = {.threads = 2};
+    snprintf(target, sizeof target, "%s.converted", temporary);
+    if (rwkv7_runtime_create(&two, &runtime, NULL) != RWKV7_OK || tensors_open(model, &index, NULL) != RWKV7_OK ||
+        index->count > sizeof merged / sizeof *merged)
+        exit(1);
+    memcpy(merged, index->tensors, index->count * sizeof *merged);
+    for (int i = 0; i < 3; i++) {
+        snprintf(names[i], sizeof *names, "%s.lora_A", changed_names[i]);
+        snprintf(names[3 + i], sizeof *names, "%s.lora_B", changed_names[i]);
+        snprintf(target, sizeof target, "%s.weight", changed_names[i]);
+        const struct tensor *t = tensors_find(index, target);
+        t = t ? t : tensors_find(index, changed_names[i]);
+        if (!t || t->shape[0] > 256 || t->shape[1] > 256)
+            exit(1);
+        fill(a[i], 256, (uint64_t)(10 + i));
+        fill(b[i], 256, (uint64_t)(20 + i));
+        lora[i] = matrix(names[i], a[i], 1, t->shape[1]);
+        lora[3 + i] = matrix(names[3 + i], b[i], t->shape[0], 1);
+        copies[i] = malloc((size_t)t->bytes);
+        if (!copies[i])
+            exit(1);
+        memcpy(copies[i], t->data, (size_t)t->bytes);
+        for (uint64_t k = 0; k < t->shape[0] * t->shape[1]; k++)
+            copies[i][k] += b[i][k / t->shape[1]] * (a[i][k % t->shape[1]] * 0.5f);
+        merged[t - index->tensors].data = (const uint8_t *)copies[i];
+    }
+    for (int i = 0; i < 2; i++) {
+        const struct tensor *t = tensors_find(index, replaced_names[i]);
+        if (!t || t->bytes > sizeof *replaced)
+            exit(1);
+        fill(replaced[i], (size_t)t->bytes / 4, (uint64_t)(30 + i));
+        lora[6 + i] = *t;
+        lora[6 + i].data = merged[t - index->tensors].data = (const uint8_t *)replaced[i];
+    }
+
+    snprintf(target, sizeof target, "%s.converted", temporary);
+    for (int type = RWKV7_WEIGHTS_STORED; type <= RWKV7_WEIGHTS_Q4; type++) {
+        const enum rwkv7_weights weights = (enum rwkv7_weights)type;
+        options.type = weights == RWKV7_WEIGHTS_STORED ? RWKV7_TYPES
+                       : weights == RWKV7_WEIGHTS_Q8   ? RWKV7_Q8
+                                                       : RWKV7_Q4;
+        CHECK(pth_write(temporary, merged, index->count));
+        evaluate(temporary, weights, logits[0]);
+        CHECK(pth_write(temporary, lora, 8));
+        CHECK_MSG(rwkv7_convert(runtime, model, target, &options, &err) == RWKV7_OK, "%s", err.message);
+        evaluate(target, RWKV7_WEIGHTS_STORED, logits[1]);
+        evaluate(model, weights, original);
+        CHECK(memcmp(logits[0], logits[1], sizeof *logits) == 0);
+        CHECK(memcmp(logits[0], original, sizeof original) != 0);
+    }
+    lora[0].shape[1]--;
+    lora[0].bytes -= 4;
+    CHECK(pth_write(temporary, lora, 8));
+    CHECK(rwkv7_convert(runtime, model, target, &options, &err) == RWKV7_ERR_MODEL);
+    CHECK_MSG(strstr(err.message, "tensor 'blocks.0.att.key.lora_A': expected shape [1,48], found [1,47]"), "%s",
+              err.message);
+    remove(target);
+    for (int i = 0; i < 3; i++)
+        free(copies[i]);
+    tensors_close(index);
+    rwkv7_runtime_close(runtime);
 }
 
 int main(void)
@@ -228,6 +327,7 @@ int main(void)
     RUN(test_merge);
     RUN(test_alpha);
     RUN(test_refused);
+    RUN(test_convert);
     remove(temporary);
     return test_end();
 }
