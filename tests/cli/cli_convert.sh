@@ -83,7 +83,7 @@ exits 1
 err 'rwkv7: cannot read missing: No such file or directory'
 run rwkv7 convert missing out
 exits 1
-head -c 100000 model.safetensors >cut
+head -c 100000 model.safetensors >./cut
 run rwkv7 convert cut out
 exits 3
 run rwkv7 convert model.safetensors out --type q5
