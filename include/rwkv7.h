@@ -178,7 +178,7 @@ RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, co
 
 struct rwkv7_random_options {
     enum rwkv7_type type;
-    enum rwkv7_sparse sparse;
+    enum rwkv7_sparse sparse; /* AUTO: where ffn_density makes it faster */
     float
         ffn_density; /* this part of the hidden units of the channel mix is never zero, the others always are; 0: as it comes */
     uint64_t seed;

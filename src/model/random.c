@@ -83,6 +83,9 @@ static uint16_t to_f16(float x)
     return (uint16_t)(sign | ((u - (112u << 23)) >> 13));
 }
 
+/* Columns cost more than rows where most of them are read; this density is where both take as long. */
+#define SPARSE_DENSITY 0.7f
+
 #define NUMBERS_PER_TASK (1 << 16)
 
 /* Four numbers from each 64-bit output. */
@@ -207,10 +210,11 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         shape->head_size > WKV_MAX_N || (int64_t)shape->heads * shape->head_size != shape->channels)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
     const enum rwkv7_type made = opt->type < RWKV7_Q8 ? opt->type : RWKV7_BF16; /* packed afterwards */
-    const struct rwkv7_model_options packing = {.weights = opt->type == RWKV7_Q8   ? RWKV7_WEIGHTS_Q8
-                                                           : opt->type == RWKV7_Q4 ? RWKV7_WEIGHTS_Q4
-                                                                                   : RWKV7_WEIGHTS_STORED,
-                                                .sparse = opt->sparse};
+    struct rwkv7_model_options packing = {.sparse = opt->sparse};
+    if (opt->type >= RWKV7_Q8)
+        packing.weights = opt->type == RWKV7_Q8 ? RWKV7_WEIGHTS_Q8 : RWKV7_WEIGHTS_Q4;
+    if (opt->sparse == RWKV7_SPARSE_AUTO)
+        packing.sparse = opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
     if ((status = check_memory(shape, made, err)) || (status = model_new(rt, "(random)", &model, err)))
         return status;
     model->shape = *shape;
