@@ -151,13 +151,15 @@ static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct 
     return RWKV7_OK;
 }
 
-/* Of all low-rank factors the recognition knows it; of x070a's each tells for itself, and a square one is as its author stores it. */
+/* Of all low-rank factors the recognition knows it; of x070a's each tells for itself, and a square one is as its author
+ * stores it, unless this program has written it. */
 static bool stored_turned(const struct search *s, const char *name, const struct weight_source *source)
 {
     const struct tensor *t = tensors_find(s->index, name);
     if (source->spec->kind != WEIGHT_TURNED)
         return source->spec->kind == WEIGHT_FACTOR && s->spelling->factors_transposed;
-    return !t || t->shape[0] != (uint64_t)source->rows || source->rows == source->cols;
+    const bool square_turned = source->rows == source->cols && !tensors_metadata(s->index, PACKED_LAYOUT_KEY);
+    return !t || t->shape[0] != (uint64_t)source->rows || square_turned;
 }
 
 static enum rwkv7_status find_matrix(struct search *s, const char *name, struct weight_source *out)
