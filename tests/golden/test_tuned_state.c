@@ -14,7 +14,7 @@
 
 enum { T = 12, V = 300, L = 4, HNN = 3 * 16 * 16 };
 
-static char temporary[] = "/tmp/rwkv7-test-XXXXXX.pth";
+static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 static struct rwkv7_runtime *runtime;
 static struct rwkv7_model *model;
 static struct rwkv7_session *session;
@@ -176,7 +176,7 @@ static void test_refused(void)
 int main(void)
 {
     const struct rwkv7_runtime_options threads = {.threads = 1};
-    const int fd = mkstemps(temporary, 4);
+    const int fd = mkstemp(temporary);
     if (fd < 0 || close(fd) != 0 || rwkv7_runtime_create(&threads, &runtime, NULL) != RWKV7_OK ||
         rwkv7_model_open(runtime, DATA ".safetensors", NULL, &model, NULL) != RWKV7_OK ||
         rwkv7_session_create(model, &session, NULL) != RWKV7_OK)

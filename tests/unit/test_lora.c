@@ -14,7 +14,7 @@ enum { OUT = 5, IN = 7, R = 3 };
 
 static float key[OUT][IN], changed[OUT][IN], other[OUT][IN], vector[IN], vector_too[IN];
 static float factor_a[R][IN], factor_b[OUT][R];
-static char temporary[] = "/tmp/rwkv7-test-XXXXXX.pth";
+static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 
 static void fill(float *numbers, size_t n, uint64_t seed)
 {
@@ -320,7 +320,7 @@ static void test_convert(void)
 
 int main(void)
 {
-    const int fd = mkstemps(temporary, 4);
+    const int fd = mkstemp(temporary);
     if (fd < 0 || close(fd) != 0)
         return 1;
     make_base();

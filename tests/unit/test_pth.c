@@ -16,7 +16,7 @@
 #define CORPUS TEST_DIR "/corpus/pth/"
 #define PATIENCE 10.0 /* for what takes milliseconds: only quadratic time exceeds it, sanitizers and emulators do not */
 
-static char temporary[] = "/tmp/rwkv7-test-XXXXXX.pth";
+static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 
 static void test_corpus(void)
 {
@@ -203,7 +203,7 @@ static void test_out_of_memory(void)
 
 int main(void)
 {
-    const int fd = mkstemps(temporary, 4);
+    const int fd = mkstemp(temporary);
     if (fd < 0 || close(fd) != 0)
         return 1;
     RUN(test_corpus);
