@@ -188,6 +188,62 @@ def accepted():
     ok("not_split", gguf(pairs=[pair("split.count", U16, 1)]))
 
 
+def model():
+    """A whole model: as many tokens as there are bytes and one more, two layers of two heads, each matrix in another type."""
+    random = np.random.default_rng(8)
+    channels, wide, rank, tokens = 32, 64, 8, 257
+    tensors = []
+
+    def add(name, shape, kind="F32", low=-0.2, high=0.2):
+        numbers = random.uniform(low, high, shape).astype(np.float32)
+        if kind == "F32":
+            data = numbers.astype("<f4").tobytes()
+        elif kind == "F16":
+            data = numbers.astype("<f2").tobytes()
+        elif kind == "BF16":
+            data = (numbers.view(np.uint32) + 0x8000 >> 16).astype("<u2").tobytes()
+        elif kind == "Q8_0":
+            b = numbers.reshape(-1, 32)
+            d = (np.abs(b).max(1, keepdims=True) / 127).astype("<f2")
+            q = np.rint(b / d.astype(np.float32)).clip(-127, 127).astype(np.int8)
+            data = np.concatenate([d.view(np.uint8), q.view(np.uint8)], 1).tobytes()
+        else:
+            b = numbers.reshape(-1, 32)
+            d = (np.abs(b).max(1, keepdims=True) / 7).astype("<f2")
+            q = (np.rint(b / d.astype(np.float32)).clip(-8, 7) + 8).astype(np.uint8)
+            data = np.concatenate([d.view(np.uint8), q[:, :16] | q[:, 16:] << 4], 1).tobytes()
+        tensors.append((name, shape, kind, data))
+
+    add("token_embd.weight", (tokens, channels), "Q8_0")
+    add("output.weight", (tokens, channels), "Q4_0")
+    for name in ("token_embd_norm", "output_norm"):
+        add(name + ".weight", (channels,), low=0.8, high=1.2)
+        add(name + ".bias", (channels,))
+    for layer in range(2):
+        at = f"blk.{layer}."
+        for name in ("attn_norm", "attn_norm_2", "time_mix_ln"):
+            add(at + name + ".weight", (channels,), low=0.8, high=1.2)
+            add(at + name + ".bias", (channels,))
+        for name in ("w0", "a0", "v0", "k_k", "k_a", "r_k"):
+            add(f"{at}time_mix_{name}.weight", (channels,), low=-1, high=1)
+        for letter in "wavg":
+            add(f"{at}time_mix_{letter}1.weight", (rank, channels), "F16")
+            add(f"{at}time_mix_{letter}2.weight", (channels, rank), "F16")
+        add(at + "time_mix_lerp_fused.weight", (6, 1, 1, channels), low=0, high=1)
+        for name, kind in (("receptance", "Q4_0"), ("key", "Q8_0"), ("value", "BF16"), ("output", "F16")):
+            add(f"{at}time_mix_{name}.weight", (channels, channels), kind)
+        add(at + "channel_mix_lerp_k.weight", (1, 1, channels), low=0, high=1)
+        add(at + "channel_mix_key.weight", (wide, channels), "Q4_0")
+        add(at + "channel_mix_value.weight", (channels, wide), "Q8_0")
+    bytes_as_text = [repr(bytes([n]))[2:-1] for n in range(256)]
+    pairs = [pair("general.architecture", STRING, "rwkv7"), pair("general.name", STRING, "a model of nothing"),
+             pair("rwkv7.block_count", U32, 2), pair("rwkv7.embedding_length", U32, channels),
+             pair("rwkv7.wkv.head_size", U32, 16), pair("rwkv7.attention.layer_norm_epsilon", F32, 1e-5), WORLD,
+             array("tokenizer.ggml.tokens", STRING, ["<s>"] + bytes_as_text),
+             array("tokenizer.ggml.token_type", I32, [3] + [1] * 256)]
+    case("ok_model.gguf", several(tensors, pairs), "ok")
+
+
 def heads_rejected():
     def bad(name, contents, expected):
         case(f"head_{name}.gguf", contents, expected)
@@ -268,6 +324,6 @@ def tensors_rejected():
 
 shutil.rmtree(FOLDER, ignore_errors=True)
 FOLDER.mkdir()
-for group in (accepted, blocks, heads_rejected, metadata_rejected, tensors_rejected):
+for group in (accepted, blocks, model, heads_rejected, metadata_rejected, tensors_rejected):
     group()
 (FOLDER / "cases.tsv").write_text("".join(sorted(cases)))
