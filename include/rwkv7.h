@@ -198,9 +198,11 @@ RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t inde
 
 struct rwkv7_convert_options {
     enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as they are stored */
-    const char *vocab;    /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
+    /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
+    const char *vocab;
     size_t vocab_size;
-    const char *lora;  /* path of a LoRA file to merge: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none */
+    /* Path of a LoRA file to merge: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none. */
+    const char *lora;
     double lora_alpha; /* that it was trained with; 0: as the metadata "lora_alpha" of the file say */
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
@@ -407,7 +409,7 @@ struct rwkv7_token_bias {
 
 struct rwkv7_sampler_options {
     float temperature;       /* 0: greedy (the lowest id among equals) */
-    float top_p;             /* keep the smallest set of tokens with at least this probability; 1 keeps all, 0 the likeliest */
+    float top_p;             /* keep the fewest tokens that have this probability together; 1: all, 0: the likeliest */
     int top_k;               /* 0: off */
     float min_p;             /* drop tokens less probable than min_p times the best; 0: off */
     float presence_penalty;  /* taken off the logit of every token already generated */

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "cli/common.h"
-#include "cli/tuned.h"
 #include "cli/input.h"
 #include "cli/terminal.h"
+#include "cli/tuned.h"
 
 enum { MOST_FLOATS = 1 << 23 }; /* of logits in memory at once: 32 MB, or one row */
 
