@@ -1,9 +1,25 @@
-# cmake --install: program, library, header, rwkv7.pc, man page, the models that ship.
+# cmake --install: program, library, header, rwkv7.pc, man page, completions, the models that ship; cpack: the same as a package.
 install(TARGETS rwkv7_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 install(TARGETS rwkv7
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         PUBLIC_HEADER DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES docs/rwkv7.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+# Completions for shells, which the program itself writes.
+set(completions "")
+foreach(entry "bash:rwkv7:bash-completion/completions" "zsh:_rwkv7:zsh/site-functions" "fish:rwkv7.fish:fish/vendor_completions.d")
+  string(REPLACE ":" ";" entry "${entry}")
+  list(GET entry 0 shell)
+  list(GET entry 1 file)
+  list(GET entry 2 folder)
+  set(file "${PROJECT_BINARY_DIR}/completions/${shell}/${file}")
+  add_custom_command(OUTPUT "${file}" DEPENDS rwkv7_cli
+                     COMMAND ${CMAKE_COMMAND} -E make_directory "${PROJECT_BINARY_DIR}/completions/${shell}"
+                     COMMAND rwkv7_cli completions ${shell} > "${file}")
+  list(APPEND completions "${file}")
+  install(FILES "${file}" DESTINATION "${CMAKE_INSTALL_DATADIR}/${folder}")
+endforeach()
+add_custom_target(rwkv7_completions ALL DEPENDS ${completions})
+
 install(DIRECTORY models/ DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7")
 
 # A program that links the shared library from its prefix finds it there, whatever the prefix is.
@@ -41,3 +57,23 @@ file(RELATIVE_PATH pc_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_I
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 configure_file(cmake/rwkv7.pc.in rwkv7.pc @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/rwkv7.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+
+# `cpack` in the build folder makes a package of it, on Debian a .deb that depends on the libraries that were found.
+set(CPACK_PACKAGE_VENDOR "the rwkv7 project")
+set(CPACK_PACKAGE_CONTACT "the rwkv7 project")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+    "Runs RWKV-7 language models, which need the same memory for a text of any length, on a CPU:\nthe program rwkv7, and a library for C programs.")
+find_program(RWKV7_DPKG dpkg-deb)
+mark_as_advanced(RWKV7_DPKG)
+if(RWKV7_DPKG)
+  set(CPACK_GENERATOR DEB)
+else()
+  set(CPACK_GENERATOR TGZ)
+endif()
+include(CPack)

@@ -74,6 +74,7 @@ int eval_command(const struct args *args);
 int info_command(const struct args *args);
 int tokenize_command(const struct args *args);
 int logits_command(const struct args *args);
+int completions_command(const struct args *args);
 int help_command(const struct args *args);
 
 #endif

@@ -11,7 +11,8 @@ enum {
     EVAL = 64,
     BATCH = 128,
     CHAT = 256,
-    CONVERT = 512
+    CONVERT = 512,
+    COMPLETIONS = 1024
 };
 #define WRITE (RUN | BATCH)
 #define TALK (RUN | CHAT)
@@ -75,6 +76,10 @@ const struct command command_table[] = {
      "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
      "vocabulary.",
      true, logits_command},
+    {"completions", COMPLETIONS, "SHELL", 1, "let a shell complete commands and options",
+     "Prints what SHELL (bash, zsh or fish) needs to complete the command line.\n"
+     "An installation has it already.",
+     false, completions_command},
     {"help", HELP, "[COMMAND]", 1, "explain a command", "Explains a command.", false, help_command},
     {NULL, 0, NULL, 0, NULL, NULL, false, NULL},
 };

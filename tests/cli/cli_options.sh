@@ -14,7 +14,9 @@ for help in --help -h help; do
     out_has '^  run \[PROMPT\] '
 done
 
-for command in run batch chat bench info tokenize logits help; do
+commands=$(rwkv7 help | sed -n 's/^  \([a-z]*\) .*/\1/p')
+ok 'a list of commands' [ "$(echo "$commands" | wc -l)" -gt 8 ]
+for command in $commands; do
     run rwkv7 help $command
     exits 0
     silent
@@ -29,7 +31,7 @@ done
 
 # Every option of the help is in the manual, with a paragraph of its own.
 manual=$tests/../../docs/rwkv7.1
-for command in run batch chat bench info tokenize logits; do
+for command in $commands; do
     for option in $(rwkv7 help $command | sed -n 's/^ .*--\([a-z-]*\).*/\1/p'); do
         ok "--$option is in the manual" grep -Eq "^\.It .*Fl -$option|^\.It .*, -$option" "$manual"
     done

@@ -1,9 +1,16 @@
 # The program itself, through real pipes: one test per file of cases. Cross-built programs run in their emulator.
-foreach(cases cli_batch cli_bench cli_chat cli_convert cli_demo cli_eval cli_gguf cli_logits cli_models cli_options cli_output cli_pipes cli_pth cli_run cli_state cli_tokenize cli_tuned)
+foreach(cases cli_batch cli_bench cli_chat cli_completions cli_convert cli_demo cli_eval cli_gguf cli_logits cli_models cli_options cli_output cli_pipes cli_pth cli_run cli_state cli_tokenize cli_tuned)
   add_test(NAME ${cases} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/cli.sh ${cases}
                                  ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:rwkv7_cli>)
 endforeach()
 set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
+
+# The program of examples/, which uses nothing but the public header.
+add_executable(example ${PROJECT_SOURCE_DIR}/examples/story.c)
+target_compile_options(example PRIVATE ${RWKV7_WARNINGS})
+target_link_libraries(example PRIVATE rwkv7 rwkv7_dependencies Threads::Threads m)
+add_test(NAME example COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/example_test.sh
+                              ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:example>)
 
 # The comparison with other programs, against stubs.
 add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
