@@ -231,7 +231,7 @@ struct rwkv7_tensor {
     int rank;                /* number of axes, 0 for a single number */
     const uint64_t *shape;   /* [rank], outermost first */
     uint64_t bytes;
-    bool belongs; /* an RWKV-7 (x070) model has a tensor of this name, in one of the spellings */
+    bool belongs; /* an RWKV-7 model has a tensor of this name, in one of the spellings */
 };
 
 RWKV7_API enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out,
