@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 eval: the numbers of the float64 oracle (make_eval.py), and what is not a text or a task.
+# rwkv7 eval: the numbers of the float64 oracle (make_eval_expected.py), and what is not a text or a task.
 
 data=$tests/eval
 model=$models/bf16_n64.safetensors

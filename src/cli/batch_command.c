@@ -1,5 +1,5 @@
 /*
- * batch.c - the command `batch`: many prompts, JSON lines in, JSON lines out, in the same order.
+ * batch_command.c - the command `batch`: many prompts, JSON lines in, JSON lines out, in the same order.
  *
  * Several sequences are decoded together, so that each weight is read once per step for all of them; one that has finished makes
  * room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however

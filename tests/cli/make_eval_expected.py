@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Regenerate what `rwkv7 eval` must find, by the float64 oracle of tests/golden:  make_eval.py
+"""Regenerate what `rwkv7 eval` must find, by the float64 oracle of tests/golden:  make_eval_expected.py
 
 Writes into eval/ beside this file: text.txt, lambada.jsonl and choices.jsonl, drawn from the syllables vocabulary, and
 expected.tsv with the numbers. The model is bf16_n64 of tests/golden/data; the other one, to compare with, is the same file with

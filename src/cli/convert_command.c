@@ -1,4 +1,4 @@
-/* convert.c - `rwkv7 convert`: any checkpoint as one file, smaller if wanted, with its vocabulary inside. */
+/* convert_command.c - `rwkv7 convert`: any checkpoint as one file, smaller if wanted, with its vocabulary inside. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
