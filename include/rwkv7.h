@@ -164,14 +164,14 @@ struct rwkv7_model_options {
 };
 
 /*
- * Opens a checkpoint: a .safetensors/.st file, a *.safetensors.index.json, or a folder that holds either. The file is
- * mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open.
+ * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, a *.safetensors.index.json, or a folder that holds one of them. The
+ * file is mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path,
                                              const struct rwkv7_model_options *opt, struct rwkv7_model **out,
                                              struct rwkv7_error *err);
 
-/* Opens a .safetensors image in memory. `data` must outlive the model; `name` appears in messages. */
+/* Opens the image of a single file in memory. `data` must outlive the model; `name` appears in messages. */
 RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size,
                                                     const char *name, const struct rwkv7_model_options *opt,
                                                     struct rwkv7_model **out, struct rwkv7_error *err);
