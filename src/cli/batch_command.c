@@ -17,6 +17,7 @@
 #include "cli/sampling.h"
 #include "cli/sequence.h"
 #include "cli/terminal.h"
+#include "cli/tuned.h"
 
 enum { LINES_PER_SEQUENCE = 4 };
 
@@ -28,6 +29,7 @@ struct batch {
     FILE *out;      /* NULL: standard output */
     uint64_t skip;  /* lines whose results are there already */
     uint64_t seed;  /* of line 1 */
+    struct rwkv7_session *start;
 
     struct rwkv7_batch *together;
     float *logits;            /* [parallel][V] */
@@ -83,7 +85,7 @@ static int write_results(struct batch *b)
 static int start_line(struct batch *b, enum line_kind kind, const char *line, size_t length)
 {
     const uint64_t number = b->in.number;
-    struct sequence *const s = sequence_start(b->args, &b->engine, number, kind == LINE_TOO_LONG ? "" : line,
+    struct sequence *const s = sequence_start(b->args, &b->engine, b->start, number, kind == LINE_TOO_LONG ? "" : line,
                                               kind == LINE_TOO_LONG ? 0 : length, b->seed + number - 1);
     if (!s)
         return FAILED;
@@ -230,8 +232,12 @@ static int open_all(struct batch *b)
         code = engine_open_vocab(&b->engine, b->args);
     if (code != DONE)
         return code;
-    if (rwkv7_batch_create(b->engine.model, &b->together, &err) != RWKV7_OK)
+    if (rwkv7_batch_create(b->engine.model, &b->together, &err) != RWKV7_OK ||
+        rwkv7_session_create(b->engine.model, &b->start, &err) != RWKV7_OK)
         return report(&err);
+    code = tuned_start(b->args, b->engine.model, b->start);
+    if (code != DONE)
+        return code;
     b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;
     b->seed = b->args->seed_given ? b->args->seed : random_seed();
     b->window_size = LINES_PER_SEQUENCE * parallel;
@@ -253,6 +259,7 @@ static int close_all(struct batch *b, int code)
     free(b->fed);
     free(b->feeds);
     free(b->logits);
+    rwkv7_session_close(b->start);
     rwkv7_batch_close(b->together);
     engine_close(&b->engine);
     line_input_close(&b->in);

@@ -118,9 +118,9 @@ const struct option option_table[] = {
     {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
     {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
-    HEADING("State", TALK | LOGITS),
-    {"state", 0, TALK | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
-    {"state-order", 0, TALK | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
+    HEADING("State", WRITING | LOGITS),
+    {"state", 0, WRITING | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state-order", 0, WRITING | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
      "of its matrices; stated: in the file"},
     {"state-in", 0, TALK, TEXT(state_in, "FILE"), NULL, "go on from a state that was kept"},
     {"state-out", 0, TALK, TEXT(state_out, "FILE"), NULL, "keep the state at the end"},
@@ -183,7 +183,7 @@ const struct option option_table[] = {
     {"stats", 0, RUN, FLAG(stats), NULL, "say more at the end: times of all parts"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"json", 0, RUN, FLAG(json), NULL, "the text and all about it as JSON, at the end"},
-    {"logprobs", 0, RUN, WHOLE(logprobs, "N", 0, 100), "0", "with --json: the N likeliest of each token"},
+    {"logprobs", 0, WRITE, WHOLE(logprobs, "N", 0, 100), "0", "in JSON: the N likeliest of each token"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
     {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/logprobs.h"
 #include "cli/overrides.h"
 #include "cli/sampling.h"
 #include "cli/terminal.h"
@@ -84,11 +85,11 @@ static void encode(struct sequence *s, const struct engine *engine, const char *
         refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
 }
 
-static void prepare(struct sequence *s, const struct engine *engine)
+static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start)
 {
     struct rwkv7_error err;
     if (rwkv7_stream_create(s->args.stops.at, s->args.stops.count, &s->stream, &err) != RWKV7_OK ||
-        rwkv7_session_create(engine->model, &s->session, &err) != RWKV7_OK)
+        rwkv7_session_clone(start, &s->session, &err) != RWKV7_OK)
         refuse(s, "%s", err.message);
     else if (sampling_create(&s->args, engine, s->seed, &s->sampler) != DONE)
         refuse(s, "the sampler could not be made");
@@ -105,7 +106,8 @@ static bool has_nul(const char *line)
     return false;
 }
 
-static void parse(struct sequence *s, const struct engine *engine, const char *line, size_t length)
+static void parse(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start, const char *line,
+                  size_t length)
 {
     const char *const *const stops = s->args.stops.at;
     char why[256];
@@ -132,11 +134,11 @@ static void parse(struct sequence *s, const struct engine *engine, const char *l
     if (!s->finished)
         encode(s, engine, prompt->valuestring);
     if (!s->finished)
-        prepare(s, engine);
+        prepare(s, engine, start);
 }
 
-struct sequence *sequence_start(const struct args *args, const struct engine *engine, uint64_t number, const char *line,
-                                size_t length, uint64_t seed)
+struct sequence *sequence_start(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
+                                uint64_t number, const char *line, size_t length, uint64_t seed)
 {
     struct sequence *const s = calloc(1, sizeof *s);
     if (!s) {
@@ -148,7 +150,7 @@ struct sequence *sequence_start(const struct args *args, const struct engine *en
     s->args.seed_given = false;
     s->seed = seed;
     s->begin = seconds();
-    parse(s, engine, line, length);
+    parse(s, engine, start, line, length);
     return s;
 }
 
@@ -196,6 +198,20 @@ static void end_text(struct sequence *s)
         finish(s, "end");
 }
 
+static bool add_logprobs(struct sequence *s, const struct engine *engine, const float *logits, uint32_t id)
+{
+    if (s->args.logprobs == 0)
+        return true;
+    if (!s->logprobs)
+        s->logprobs = cJSON_CreateArray();
+    const int vocab = rwkv7_model_info(engine->model)->shape.vocab;
+    cJSON *const json = logprobs_json(engine->tokenizer, logits, vocab, id, s->args.logprobs);
+    if (cJSON_AddItemToArray(s->logprobs, json))
+        return true;
+    cJSON_Delete(json);
+    return false;
+}
+
 void sequence_advance(struct sequence *s, const struct engine *engine, size_t count, const float *logits,
                       const struct rwkv7_error *err)
 {
@@ -213,6 +229,8 @@ void sequence_advance(struct sequence *s, const struct engine *engine, size_t co
     }
     if (rwkv7_sampler_next(s->sampler, logits, &id, &why) != RWKV7_OK)
         refuse(s, "%s", why.message);
+    else if (!add_logprobs(s, engine, logits, id))
+        refuse(s, "out of memory for the log probabilities");
     else if (id == RWKV7_END_OF_TEXT && rwkv7_tokenizer_has_end_of_text(engine->tokenizer))
         end_text(s);
     else
@@ -239,6 +257,8 @@ char *sequence_result(const struct sequence *s)
              cJSON_AddNumberToObject(json, "tokens", s->tokens);
         if (s->args.temperature > 0)
             ok = ok && cJSON_AddNumberToObject(json, "seed", (double)s->seed);
+        if (s->logprobs)
+            ok = ok && cJSON_AddItemReferenceToObject(json, "logprobs", s->logprobs);
         ok = ok && add_seconds(json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0) &&
              add_seconds(json, "seconds", s->end - s->begin);
     } else {
@@ -257,6 +277,7 @@ void sequence_close(struct sequence *s)
     if (s->own_stops)
         free(s->args.stops.at);
     cJSON_Delete(s->request);
+    cJSON_Delete(s->logprobs);
     free(s->text);
     free(s);
 }

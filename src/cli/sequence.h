@@ -24,17 +24,18 @@ struct sequence {
     struct rwkv7_session *session;
     struct rwkv7_sampler *sampler;
     struct rwkv7_stream *stream;
-    char *text; /* [length] */
+    cJSON *logprobs; /* an array, if asked for */
+    char *text;      /* [length] */
     size_t length, room;
     double begin, prompt_end, end; /* seconds */
 };
 
 /*
- * A sequence of the line; one that is finished at once if the line is bad. seed: if the line has none. NULL: out of memory, and a
- * message was printed. The line is not needed any more.
+ * A sequence of the line; one that is finished at once if the line is bad. start: the session that each begins as. seed: if the line
+ * has none. NULL: out of memory, and a message was printed. The line is not needed any more.
  */
-struct sequence *sequence_start(const struct args *args, const struct engine *engine, uint64_t number, const char *line,
-                                size_t length, uint64_t seed);
+struct sequence *sequence_start(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
+                                uint64_t number, const char *line, size_t length, uint64_t seed);
 /* The tokens to be evaluated next, at most `most` >= 1; returns whether the logits after them are wanted. */
 bool sequence_feed(const struct sequence *s, size_t most, const uint32_t **tokens, size_t *count);
 /* They were evaluated: draws the next token, if the logits were wanted. err: what the evaluation of this sequence said. */

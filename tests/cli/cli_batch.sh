@@ -57,6 +57,16 @@ batch --seed 5 -n 9 two.jsonl
 out_has "\"text\":\"$(alone --seed 5 -n 9 hello)\".*\"seed\":5,"
 out_has "\"text\":\"$(alone --seed 6 -n 2 hello)\".*\"seed\":6,"
 
+# Log probabilities are those of `run`.
+printf '{"prompt":"hello","temp":0,"tokens":3,"logprobs":2}\n{"prompt":"hello","temp":0,"tokens":3}\n' >probable.jsonl
+batch probable.jsonl
+exits 0
+sed -n '1s/.*"logprobs":\(.*\),"prompt_seconds.*/\1/p' "$work/out" >got
+alone --temp 0 -n 3 --json --logprobs 2 hello | sed 's/.*"logprobs":\(\[{.*}\]\).*/\1/' >want_probable
+ok 'log probabilities' cmp -s got want_probable
+ok 'there are some' grep -q logprob got
+ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
+
 # A bad line is an error on its line, and the rest goes on.
 {
     printf 'hello\n'
