@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "test.h"
 #include "unit/pth_writer.h"
 
@@ -173,6 +174,18 @@ static void test_refused(void)
                   "tensor 'blocks.2.att.time_state': expected type F32, F16 or BF16, found U8");
 }
 
+static void test_out_of_memory(void)
+{
+    enum rwkv7_status status = RWKV7_ERR_MEMORY;
+    long n = 0;
+    for (; n < 100 && status == RWKV7_ERR_MEMORY; n++) {
+        mem_fail_after(n);
+        status = rwkv7_session_load_tuned(session, DATA ".state.safetensors", RWKV7_STATE_AS_STATED, NULL);
+        mem_fail_after(-1);
+    }
+    CHECK_MSG(status == RWKV7_OK && n > 5, "status %d, allocation %ld", (int)status, n);
+}
+
 int main(void)
 {
     const struct rwkv7_runtime_options threads = {.threads = 1};
@@ -185,6 +198,7 @@ int main(void)
     RUN(test_oracle);
     RUN(test_same_bits);
     RUN(test_refused);
+    RUN(test_out_of_memory);
     tensors_close(states);
     rwkv7_session_close(session);
     rwkv7_model_close(model);

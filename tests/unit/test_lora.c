@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "formats/lora.h"
 #include "pth_writer.h"
 #include "test.h"
@@ -224,6 +225,29 @@ static void test_refused(void)
     base_tensors[3].type = DT_F32;
 }
 
+/* Lets each allocation fail in turn, until all succeed. Leaks are found by the sanitizer build. */
+static void test_out_of_memory(void)
+{
+    const struct tensor t[] = {matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN),
+                               matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R)};
+    enum rwkv7_status status = RWKV7_ERR_MEMORY;
+    long n = 0;
+    CHECK(pth_write(temporary, t, 2));
+    for (; n < 100 && status == RWKV7_ERR_MEMORY; n++) {
+        struct lora_merge merge = {0};
+        struct lora *l = NULL;
+        mem_fail_after(n);
+        if ((status = lora_open(temporary, 8, &l, NULL)) == RWKV7_OK &&
+            (status = lora_check(l, &base, NULL)) == RWKV7_OK)
+            status = lora_begin(l, &base_tensors[0], &merge, NULL);
+        mem_fail_after(-1);
+        CHECK((status == RWKV7_OK) == (merge.a != NULL));
+        lora_end(&merge);
+        lora_close(l);
+    }
+    CHECK_MSG(status == RWKV7_OK && n > 10, "status %d, allocation %ld", (int)status, n);
+}
+
 /* -------------------------------------------------------------------------------------------------------- converting */
 
 static struct rwkv7_runtime *runtime;
@@ -327,6 +351,7 @@ int main(void)
     RUN(test_merge);
     RUN(test_alpha);
     RUN(test_refused);
+    RUN(test_out_of_memory);
     RUN(test_convert);
     remove(temporary);
     return test_end();
