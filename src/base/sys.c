@@ -96,6 +96,12 @@ void file_map_release(const void *data, size_t size)
 #endif
 }
 
+void file_map_sparse(const void *data, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page;
+    posix_madvise((void *)begin, size + ((uintptr_t)data - begin), POSIX_MADV_RANDOM);
+}
+
 bool path_is_folder(const char *path)
 {
     struct stat st;

@@ -59,12 +59,13 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
     weight_form(t->type, out);
     const enum mat_type type = out->type;
     b->model->info.type_parameters[type] += (uint64_t)source->rows * (uint64_t)source->cols;
-    if (type == MAT_GGML) {
-        out->data = t;
+    if (type == MAT_GGML || (!source->turned && is_aligned(t->data, type))) {
+        if (source->spec->kind == WEIGHT_TABLE)
+            file_map_sparse(t->data, (size_t)t->bytes);
+        if (type == MAT_GGML)
+            out->data = t;
         return RWKV7_OK;
     }
-    if (!source->turned && is_aligned(t->data, type))
-        return RWKV7_OK;
 
     void *copy = model_block(b->model, (size_t)t->bytes);
     if (!copy)
