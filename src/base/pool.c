@@ -15,8 +15,8 @@
 
 #include "base/mem.h"
 
-/* About 20 to 50 microseconds of spinning: longer than any gap between two phases of a token, shorter than a time slice. */
-#define SPIN_ROUNDS 2000
+/* About 10 to 30 microseconds of spinning: longer than the usual gap between two phases of a token, shorter than what sleeping costs. */
+#define SPIN_ROUNDS 400
 #define MAX_THREADS 1024
 
 /* A counter that threads wait on until it changes. */

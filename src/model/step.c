@@ -152,7 +152,7 @@ struct product {
 /* Rows per chunk: few enough to share evenly, and a multiple of what the products walk side by side. */
 static int chunk_rows(int total, int threads)
 {
-    enum { LEAST = 64, MOST = 256 };
+    enum { LEAST = 64, MOST = 128 };
     const int chunk = total / (threads * 16) / LEAST * LEAST;
     return chunk < LEAST ? LEAST : chunk > MOST ? MOST : chunk;
 }
