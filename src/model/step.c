@@ -254,9 +254,10 @@ static void add_columns(const struct kernels *k, struct pool *pool, int rank, st
         job->s->columns += (uint64_t)w->cols;
         job->s->columns_read += (uint64_t)own->active.first[16];
     }
-    /* A chunk is a piece of every column: few and long ones. */
-    const int share = w->rows / (2 * pool_threads(pool)) / QUANT_SECTION * QUANT_SECTION;
-    while (pool_share(pool, rank, w->rows, share < QUANT_SECTION ? QUANT_SECTION : share, &begin, &end)) {
+    /* A chunk is a piece of every column: one for each thread, to have them long. */
+    const int threads = pool_threads(pool), sections = (w->rows + QUANT_SECTION - 1) / QUANT_SECTION;
+    const int chunk = (sections + threads - 1) / threads * QUANT_SECTION;
+    while (pool_share(pool, rank, w->rows, chunk, &begin, &end)) {
         if (w->type < MAT_FLOATS)
             k->column_gemv[w->type](work->r, w, o.x, &own->active, begin, end);
         else
