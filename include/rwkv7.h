@@ -190,7 +190,7 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
-/* A number that tells the weights of one model from those of another, whatever file they came in. */
+/* A hash of the sizes and of a sample of all weights, whatever file they came in and however they lie in memory. */
 RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
 /* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,

@@ -83,7 +83,7 @@ static uint64_t hash_matrix(uint64_t hash, const struct rwkv7_model *model, cons
     return hash;
 }
 
-uint64_t model_fingerprint(const struct rwkv7_model *model)
+uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
 {
     const struct rwkv7_shape *s = &model->shape;
     uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, sizeof *s);

@@ -172,8 +172,6 @@ void model_count(struct rwkv7_model *model);
 /* A model without weights; on failure nothing is left. */
 enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
                             struct rwkv7_error *err);
-/* A 64-bit hash of sizes and a sample of all weights, whatever file they came in and however they lie in memory (fingerprint.c). */
-uint64_t model_fingerprint(const struct rwkv7_model *model);
 
 /*
  * Replaces matrices by integers (quantise.c), all threads at work: `type` for the large ones of the layers, Q8 for the low-rank

@@ -63,11 +63,6 @@ void rwkv7_note_clear(struct rwkv7_note *note)
     *note = (struct rwkv7_note){0};
 }
 
-uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
-{
-    return model_fingerprint(model);
-}
-
 enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path, const struct rwkv7_note *note,
                                      struct rwkv7_error *err)
 {
@@ -86,7 +81,7 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
         .channels = (uint32_t)shape->channels,
         .heads = (uint32_t)shape->heads,
         .tokens = s->tokens,
-        .fingerprint = model_fingerprint(s->model),
+        .fingerprint = rwkv7_model_fingerprint(s->model),
         .note_size = note_size,
     };
     memcpy(header.magic, magic, sizeof magic);
@@ -152,7 +147,7 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
         status = fail(err, RWKV7_ERR_STATE, "%s: checksum does not match: the file is damaged", path);
         goto done;
     }
-    if (header.fingerprint != model_fingerprint(s->model)) {
+    if (header.fingerprint != rwkv7_model_fingerprint(s->model)) {
         status = fail(err, RWKV7_ERR_STATE, "%s: a state of other weights than those of %s", path, s->model->path);
         goto done;
     }

@@ -163,7 +163,7 @@ known() {
 total() {
     sed -n 's/^prompt \([0-9]*\) tokens.*/\1/p' "$work/err"
 }
-syllables 1 3000 >long.txt
+syllables 1 1200 >long.txt
 cached -f long.txt
 ok 'nothing is known at first' [ -z "$(known)" ]
 tokens=$(total)
@@ -182,8 +182,8 @@ cached -f long.txt "$question"
 ok 'the file is known, the question is not' [ "$(known)" -ge $((tokens - 2)) ]
 same_text -f long.txt "$question"
 {
-    head -c 4000 long.txt
-    syllables 4 900
+    head -c 2000 long.txt
+    syllables 4 300
 } >fork.txt
 cached -f fork.txt
 ok 'a part of it is known' [ "$(known)" -gt 256 ]
@@ -218,9 +218,9 @@ ok 'what a writer still writes' [ -e cache/0123456789abcdef-13.state.tmpAbCdEf ]
 
 # The limit: what was not used for the longest time goes first.
 rm -rf cache
-syllables 5 1000 >one.txt
-syllables 6 1000 >two.txt
-syllables 7 1000 >three.txt
+syllables 5 400 >one.txt
+syllables 6 400 >two.txt
+syllables 7 400 >three.txt
 cached -f one.txt
 touch -t 202001010000 cache/*
 cached -f two.txt
@@ -237,12 +237,12 @@ same_text -f fork.txt
 # Several processes at once, on the same and on other prompts, with room for only some.
 rm -rf cache
 for i in 1 2 3 4 5 6 7 8; do
-    syllables $((i % 3)) 1500 >"prompt$i.txt"
+    syllables $((i % 3)) 500 >"prompt$i.txt"
     rwkv7 run -q --temp 0 -n 12 --model "$model" --vocab "$vocab" -f "prompt$i.txt" >"want$i" </dev/null
 done
 for round in 1 2 3; do
     for i in 1 2 3 4 5 6 7 8; do
-        rwkv7 run -q --temp 0 -n 12 --model "$model" --vocab "$vocab" -f "prompt$i.txt" --prompt-cache cache \
+        rwkv7 run -q -t 1 --temp 0 -n 12 --model "$model" --vocab "$vocab" -f "prompt$i.txt" --prompt-cache cache \
             --prompt-cache-size $((round - 1)) >"got$i" 2>"err$i" </dev/null &
     done
     wait

@@ -111,7 +111,7 @@ static void test_fingerprint(void)
         struct rwkv7_model *model = NULL;
         CHECK(rwkv7_model_open(rt, GOLDEN, &packings[i], &model, NULL) == RWKV7_OK);
         CHECK(model->layers[0].ffn_value.by_column == (i % 2 == 1));
-        prints[i] = model_fingerprint(model);
+        prints[i] = rwkv7_model_fingerprint(model);
         rwkv7_model_close(model);
     }
     CHECK(prints[0] == prints[1] && prints[2] == prints[3] && prints[4] == prints[5]);
