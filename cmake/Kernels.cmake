@@ -1,11 +1,18 @@
 # One file per instruction set, compiled with its own flags. Nothing else may be compiled with them: the program starts on
 # any CPU of its architecture and looks (src/kernels/cpu.c) before it calls into one of these files.
+#
+# gcc, when it leaves SSA form, likes to give all accumulators of a product one variable and then copies them through memory: four
+# times the instructions in the innermost loops (gcc 12, products of integers).
+set(kernel "")
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  set(kernel -fno-tree-coalesce-vars)
+endif()
 string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
 if(processor MATCHES "^(x86_64|amd64)$")
   target_sources(rwkv7_objects PRIVATE
     src/kernels/avx2.c src/kernels/avxvnni.c src/kernels/avx512.c src/kernels/avx512vnni.c src/kernels/amx.c
     src/kernels/amx_bf16.c)
-  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx2 ${kernel} -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
   set_source_files_properties(src/kernels/avx2.c PROPERTIES COMPILE_OPTIONS "${avx2}")
   set_source_files_properties(src/kernels/avxvnni.c PROPERTIES COMPILE_OPTIONS "${avx2};-mavxvnni")
@@ -16,6 +23,7 @@ if(processor MATCHES "^(x86_64|amd64)$")
     "${avx512};-mavx512bf16;-mamx-tile;-mamx-bf16")
 elseif(processor MATCHES "^(aarch64|arm64)$")
   target_sources(rwkv7_objects PRIVATE src/kernels/neon.c src/kernels/dotprod.c src/kernels/i8mm.c)
-  set_source_files_properties(src/kernels/dotprod.c PROPERTIES COMPILE_OPTIONS "-march=armv8.2-a+dotprod")
-  set_source_files_properties(src/kernels/i8mm.c PROPERTIES COMPILE_OPTIONS "-march=armv8.2-a+i8mm")
+  set_source_files_properties(src/kernels/neon.c PROPERTIES COMPILE_OPTIONS "${kernel}")
+  set_source_files_properties(src/kernels/dotprod.c PROPERTIES COMPILE_OPTIONS "${kernel};-march=armv8.2-a+dotprod")
+  set_source_files_properties(src/kernels/i8mm.c PROPERTIES COMPILE_OPTIONS "${kernel};-march=armv8.2-a+i8mm")
 endif()

@@ -140,51 +140,65 @@ struct panel {
     int cols;
 };
 
-/* sums[tile][token][16] = W x of neighbouring tiles and vectors; the numbers of both are constants where inlined. */
-ALWAYS_INLINE void multiply(float *sums, const struct panel *p, const struct quants *x, int tiles, int tokens)
+/*
+ * sums[tile][token][16] = the exact integers of a block: `count` times four columns of weights at q, and of vectors at x, which lie `cols`
+ * apart; count > 0. totals: the sums of the vectors' integers.
+ */
+ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, const int8_t *x,
+                                  size_t cols, int count, int tiles, int tokens)
+{
+    n16 acc[QUANT_TILES][QUANT_TOKENS];
+    for (int t = 0; t < tiles; t++)
+        for (int n = 0; n < tokens; n++)
+            acc[t][n] = n_start(totals[n]);
+    int i = 0;
+    do {
+        w64 w[QUANT_TILES];
+        for (int t = 0; t < tiles; t++)
+            w[t] = w_load(q + (size_t)t * q_stride + 64 * i);
+        for (int n = 0; n < tokens; n++) {
+            const x4 v = x_load(x + (size_t)n * cols + 4 * i);
+            for (int t = 0; t < tiles; t++)
+                acc[t][n] = n_dot4(acc[t][n], w[t], v);
+        }
+    } while (++i < count);
+    for (int t = 0; t < tiles; t++)
+        for (int n = 0; n < tokens; n++)
+            v_store(sums + 16 * (t * tokens + n), v_from_ints(acc[t][n]), 16);
+}
+
+/* y[tile][token][16] = W x of neighbouring tiles and vectors; the numbers of both are constants where inlined. */
+ALWAYS_INLINE void multiply(float *y, const struct panel *p, const struct quants *x, int tiles, int tokens)
 {
     const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols), all = cols / QUANT_GROUP;
-    for (int i = 0; i < tiles * tokens; i++)
-        v_store(sums + 16 * i, v_zero(), 16);
     for (size_t b = 0; b < blocks; b++) {
         const int groups = quant_groups_of(p->cols, (int)b);
-        const int8_t *q = p->q + b * QUANT_BLOCK * QUANT_ROWS, *from = x->q + b * QUANT_BLOCK;
-        n16 acc[QUANT_TILES][QUANT_TOKENS];
-        for (int n = 0; n < tokens; n++) {
-            const n16 start = n_start(block_sum(x->sum + (size_t)n * all + b * GROUPS, groups));
-            for (int t = 0; t < tiles; t++)
-                acc[t][n] = start;
-        }
-        for (int i = 0; i < groups * VECTORS; i++) {
-            w64 w[QUANT_TILES];
-            for (int t = 0; t < tiles; t++)
-                w[t] = w_load(q + (size_t)t * p->q_stride + 64 * i);
+        int totals[QUANT_TOKENS];
+        float sums[16 * QUANT_TILES * QUANT_TOKENS];
+        for (int n = 0; n < tokens; n++)
+            totals[n] = block_sum(x->sum + (size_t)n * all + b * GROUPS, groups);
+        multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, x->q + b * QUANT_BLOCK, cols,
+                       groups * VECTORS, tiles, tokens);
+        for (int t = 0; t < tiles; t++) {
+            const v16 rows = v_load_bf16(p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS, QUANT_ROWS);
             for (int n = 0; n < tokens; n++) {
-                const x4 v = x_load(from + (size_t)n * cols + 4 * i);
-                for (int t = 0; t < tiles; t++)
-                    acc[t][n] = n_dot4(acc[t][n], w[t], v);
+                const int at = 16 * (t * tokens + n);
+                const v16 scale = v_mul(rows, v_set(x->scale[(size_t)n * blocks + b]));
+                v_store(y + at, v_fma(v_load(sums + at, 16), scale, b == 0 ? v_zero() : v_load(y + at, 16)), 16);
             }
         }
-        for (int t = 0; t < tiles; t++)
-            for (int n = 0; n < tokens; n++) {
-                float *to = sums + (t * tokens + n) * 16;
-                v_store(to,
-                        add_block(v_load(to, 16), acc[t][n], p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS,
-                                  x->scale[(size_t)n * blocks + b]),
-                        16);
-            }
     }
 }
 
-typedef void multiply_fn(float *sums, const struct panel *p, const struct quants *x);
-#define DEFINE_MULTIPLY(tokens)                                                                    \
-    static void multiply_one_##tokens(float *sums, const struct panel *p, const struct quants *x)  \
-    {                                                                                              \
-        multiply(sums, p, x, 1, tokens);                                                           \
-    }                                                                                              \
-    static void multiply_many_##tokens(float *sums, const struct panel *p, const struct quants *x) \
-    {                                                                                              \
-        multiply(sums, p, x, QUANT_TILES, tokens);                                                 \
+typedef void multiply_fn(float *y, const struct panel *p, const struct quants *x);
+#define DEFINE_MULTIPLY(tokens)                                                                 \
+    static void multiply_one_##tokens(float *y, const struct panel *p, const struct quants *x)  \
+    {                                                                                           \
+        multiply(y, p, x, 1, tokens);                                                           \
+    }                                                                                           \
+    static void multiply_many_##tokens(float *y, const struct panel *p, const struct quants *x) \
+    {                                                                                           \
+        multiply(y, p, x, QUANT_TILES, tokens);                                                 \
     }
 QUANT_EACH_TOKENS(DEFINE_MULTIPLY)
 #define NAME_ONE(tokens) [tokens] = multiply_one_##tokens,
