@@ -12,7 +12,9 @@
 #include "base/mem.h"
 #include "base/sys.h"
 #include "formats/packed.h"
+#include "gguf_writer.h"
 #include "model/model.h"
+#include "pth_writer.h"
 #include "test.h"
 
 #define MODELS TEST_DIR "/golden/data/"
@@ -154,6 +156,34 @@ static void test_integers(void)
     struct rwkv7_model *model;
     const struct rwkv7_model_options opt = {.weights = RWKV7_WEIGHTS_Q8};
     CHECK(rwkv7_model_open(rt, result, &opt, &model, &err) == RWKV7_ERR_USAGE && strstr(err.message, "q4 already"));
+    unlink(result);
+    CHECK(!left_over());
+}
+
+/* The same weights in other containers become the same file, but for its metadata. */
+static void test_containers(void)
+{
+    static const char source[] = MODELS "bf16_n64.safetensors";
+    struct tensor_index *index = NULL;
+    char other[80];
+    snprintf(other, sizeof other, "%s/other", folder);
+    CHECK(tensors_open(source, &index, NULL) == RWKV7_OK);
+    for (enum rwkv7_type type = RWKV7_BF16; index && type <= RWKV7_Q4; type++) {
+        CHECK(convert(source, type, NULL) == RWKV7_OK);
+        struct rwkv7_model *want = open_model(result, RWKV7_WEIGHTS_STORED);
+        for (int k = 0; k < 2; k++) {
+            CHECK(k == 0 ? pth_write(other, index->tensors, index->count) : gguf_write_model(other, index, NULL, 0));
+            CHECK(convert(other, type, NULL) == RWKV7_OK);
+            struct rwkv7_model *found = open_model(result, RWKV7_WEIGHTS_STORED);
+            const struct mat *a = &want->layers[1].ffn_value, *b = &found->layers[1].ffn_value;
+            CHECK(found->info.copied_bytes == 0 && rwkv7_model_fingerprint(found) == rwkv7_model_fingerprint(want));
+            CHECK(mat_bytes(a) == mat_bytes(b) && memcmp(a->data, b->data, mat_bytes(a)) == 0);
+            rwkv7_model_close(found);
+        }
+        rwkv7_model_close(want);
+    }
+    tensors_close(index);
+    unlink(other);
     unlink(result);
     CHECK(!left_over());
 }
@@ -341,6 +371,7 @@ int main(void)
     RUN(test_halves);
     RUN(test_floats);
     RUN(test_integers);
+    RUN(test_containers);
     RUN(test_epsilon);
     RUN(test_damage);
     RUN(test_refusals);
