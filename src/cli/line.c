@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <unistd.h>
 #include <wchar.h>
 #ifdef HAVE_LIBEDIT
@@ -38,6 +40,25 @@ const char *line_editing(void)
 #endif
 }
 
+/* Until something can be read from the terminal; false when interrupted, even if that was between looking and waiting. */
+static bool wait_for_input(void)
+{
+    sigset_t interrupts, before;
+    fd_set in;
+    int ready = 0;
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupts, &before);
+    do {
+        FD_ZERO(&in);
+        FD_SET(STDIN_FILENO, &in);
+        if (!interrupted)
+            ready = pselect(STDIN_FILENO + 1, &in, NULL, NULL, NULL, &before);
+    } while (!interrupted && ready < 0 && errno == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return !interrupted;
+}
+
 #ifdef HAVE_LIBEDIT
 
 static char *current_prompt(EditLine *edit)
@@ -52,15 +73,11 @@ static int read_character(EditLine *edit, wchar_t *out)
 {
     struct line_reader *r = NULL;
     el_get(edit, EL_CLIENTDATA, &r);
-    while (!interrupted) {
+    while (wait_for_input()) {
         char byte;
         const ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n == 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return -1;
-        if (n < 0)
-            continue;
+        if (n <= 0)
+            return (int)n;
         const size_t length = mbrtowc(out, &byte, 1, &r->shift);
         if (length == (size_t)-2)
             continue; /* more bytes of the same character follow */
@@ -161,6 +178,8 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
     if (r->terminal) {
         fputs(prompt, stdout);
         fflush(stdout);
+        if (!wait_for_input())
+            return DONE;
     }
     errno = 0;
     const ssize_t n = getline(&r->buffer, &r->room, stdin);
