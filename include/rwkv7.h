@@ -68,7 +68,12 @@ RWKV7_API const char *rwkv7_version(void);
 
 enum rwkv7_math {
     RWKV7_MATH_EXACT, /* every sum has one defined order: identical bits on every CPU and thread count */
-    RWKV7_MATH_BLAS,  /* many-token products go through OpenBLAS: results agree to a tolerance only */
+    /*
+     * Many-token products of bfloat16 matrices go through the CPU's tile units where it has them (AMX): several times as fast, and
+     * results agree to a tolerance only (logits: 1e-3). On other CPUs, for other types and for single tokens: exact.
+     */
+    RWKV7_MATH_FAST,
+    RWKV7_MATH_BLAS, /* many-token products go through OpenBLAS: results agree to a tolerance only */
 };
 
 struct rwkv7_runtime;

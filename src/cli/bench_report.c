@@ -10,7 +10,9 @@ static const char *model_name(const struct bench_report *r)
 
 static const char *math_name(const struct bench_report *r)
 {
-    return r->args->math == RWKV7_MATH_BLAS ? "blas" : "exact";
+    static const char *const names[] = {
+        [RWKV7_MATH_EXACT] = "exact", [RWKV7_MATH_FAST] = "fast", [RWKV7_MATH_BLAS] = "blas"};
+    return names[r->args->math];
 }
 
 /* Bytes per second that decoding reads. */

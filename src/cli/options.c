@@ -175,7 +175,7 @@ const struct option option_table[] = {
     {"threads", 't', WRITING | LOGITS | EVAL | CONVERT, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
-    {"math", 0, ENGINE, CHOICE(math, "exact|blas"), "exact", "exact: the same bits on every machine"},
+    {"math", 0, ENGINE, CHOICE(math, "exact|fast|blas"), "exact", "exact: the same bits on every machine"},
 
     HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
     {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},

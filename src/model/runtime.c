@@ -26,6 +26,8 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
                       opt->cpu, rwkv7_runtime_cpus());
         goto fail;
     }
+    if (opt->math == RWKV7_MATH_FAST)
+        kernels_use_fast(&rt->kernels); /* where there is nothing faster, exact is what was asked for too */
     if (opt->math == RWKV7_MATH_BLAS)
         kernels_use_blas(&rt->kernels);
     status = pool_create(opt->threads != 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);

@@ -130,9 +130,9 @@ err_has "^rwkv7: --ban needs token ids .*'1,2x'"
 run rwkv7 run --bias 1
 exits 2
 err_has '^rwkv7: --bias needs ID=NUMBER'
-run rwkv7 run --math fast
+run rwkv7 run --math quick
 exits 2
-err_has "^rwkv7: --math needs one of exact\|blas, not 'fast'"
+err_has "^rwkv7: --math needs one of exact\|fast\|blas, not 'quick'"
 run rwkv7 run --stop 'a\qb'
 exits 2
 err_has '^rwkv7: --stop needs text'
