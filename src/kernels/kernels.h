@@ -112,6 +112,15 @@ struct kernels {
      * even; both are 0 where most < QUANT_LEAST. A block with a NaN or an infinity has a NaN for a scale and zeroes. Padding is zero.
      */
     void (*quantize)(int8_t *q, float *scale, int16_t *sum, const float *x, int n);
+    /*
+     * For making matrices of integers: w [columns][16], finite, 16 rows side by side.
+     * fit_rows: 32 columns of Q4; the factor of each row for which factor * integers in -8 .. 7 come close to w. Per trial of QUANT_TRIALS:
+     * q = w * (trial / most) as in round_rows, where most is the first number of the largest size (0 where that is < QUANT_LEAST);
+     * wq, qq the sums of w * q and q * q in order; the trial with the largest wq / qq * wq wins, the first of equals; factor = wq / qq, or 0.
+     * round_rows: q [columns][16] = w * inverse rounded to nearest, ties to even, and cut to low .. high; |w * inverse| < 2^22, columns even.
+     */
+    void (*fit_rows)(float *factor, const float *w);
+    void (*round_rows)(int8_t *q, const float *w, const float *inverse, int columns, float low, float high);
 
     /*
      * y = fma((x - mean) * (1 / sqrt(var + eps)), weight, bias) with mean = sum16(x) / n, d = x - mean,

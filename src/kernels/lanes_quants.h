@@ -324,6 +324,48 @@ static void quantize(int8_t *q, float *scale, int16_t *sum, const float *x, int 
     }
 }
 
+/* ----------------------------------------------------------------------------------------------------- making matrices */
+
+ALWAYS_INLINE v16 v_whole(v16 x, v16 low, v16 high)
+{
+    const v16 round = v_set(FMATH_ROUND);
+    return v_min(v_max(v_sub(v_add(x, round), round), low), high);
+}
+
+static void fit_rows(float *factor, const float *w)
+{
+    static const float trials[] = QUANT_TRIALS;
+    const v16 low = v_set(-8.0f), high = v_set(7.0f);
+    v16 most = v_zero(), gain = v_zero(), fit = v_zero();
+    for (int c = 0; c < QUANT_GROUP; c++) {
+        const v16 x = v_load(w + c * QUANT_ROWS, 16);
+        most = v_if_less(v_abs(most), v_abs(x), x, most);
+    }
+    for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+        const v16 inverse = v_if_less(v_abs(most), v_set(QUANT_LEAST), v_zero(), v_div(v_set(trials[i]), most));
+        v16 wq = v_zero(), qq = v_zero();
+        for (int c = 0; c < QUANT_GROUP; c++) {
+            const v16 x = v_load(w + c * QUANT_ROWS, 16), q = v_whole(v_mul(x, inverse), low, high);
+            wq = v_add(wq, v_mul(x, q));
+            qq = v_add(qq, v_mul(q, q));
+        }
+        const v16 best = v_if_less(v_zero(), qq, v_div(wq, qq), v_zero()), taken = v_mul(best, wq);
+        fit = v_if_less(gain, taken, best, fit);
+        gain = v_if_less(gain, taken, taken, gain);
+    }
+    v_store(factor, fit, 16);
+}
+
+static void round_rows(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
+{
+    const v16 by = v_load(inverse, 16), least = v_set(low), most = v_set(high);
+    for (int i = 0; i < columns * QUANT_ROWS; i += 2 * QUANT_ROWS) {
+        const v16 l = v_whole(v_mul(v_load(w + i, 16), by), least, most);
+        const v16 h = v_whole(v_mul(v_load(w + i + QUANT_ROWS, 16), by), least, most);
+        v_store_bytes(q + i, l, h);
+    }
+}
+
 #include "kernels/quants_columns.h"
 
 static void quants_init(struct kernels *k)
@@ -335,6 +377,8 @@ static void quants_init(struct kernels *k)
     k->quant_column_gemv[MAT_Q8] = quant_column_gemv_q8;
     k->quant_column_gemv[MAT_Q4] = quant_column_gemv_q4;
     k->quantize = quantize;
+    k->fit_rows = fit_rows;
+    k->round_rows = round_rows;
 }
 
 #endif

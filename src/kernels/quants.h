@@ -31,6 +31,12 @@
 #define QUANT_BLOCK 256 /* columns that share a scale */
 #define QUANT_PAD 64    /* columns are padded to a multiple of this */
 
+/* What the largest number of a group of Q4 is mapped to, in trials: -8 itself, a little less, and a little more, to be cut off. */
+#define QUANT_TRIALS        \
+    {                       \
+        -7.3f, -8.0f, -8.7f \
+    }
+
 static inline int quant_cols(int cols)
 {
     return (cols + QUANT_PAD - 1) / QUANT_PAD * QUANT_PAD;

@@ -207,6 +207,45 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
     }
 }
 
+/* To the nearest integer, ties to even, for |x| < 2^22; then cut. */
+static float whole(float x, float low, float high)
+{
+    x = (x + FMATH_ROUND) - FMATH_ROUND;
+    return x < low ? low : x > high ? high : x;
+}
+
+static void fit_rows_ref(float *factor, const float *w)
+{
+    static const float trials[] = QUANT_TRIALS;
+    for (int r = 0; r < QUANT_ROWS; r++) {
+        float most = 0.0f, gain = 0.0f;
+        for (int c = 0; c < QUANT_GROUP; c++)
+            most = fabsf(w[c * QUANT_ROWS + r]) > fabsf(most) ? w[c * QUANT_ROWS + r] : most;
+        factor[r] = 0.0f;
+        for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+            const float inverse = fabsf(most) < QUANT_LEAST ? 0.0f : trials[i] / most;
+            float wq = 0.0f, qq = 0.0f;
+            for (int c = 0; c < QUANT_GROUP; c++) {
+                const float x = w[c * QUANT_ROWS + r], q = whole(x * inverse, -8.0f, 7.0f);
+                wq += x * q;
+                qq += q * q;
+            }
+            /* The best factor for these integers takes wq^2 / qq from the squared error. */
+            const float best = qq > 0.0f ? wq / qq : 0.0f;
+            if (best * wq > gain) {
+                gain = best * wq;
+                factor[r] = best;
+            }
+        }
+    }
+}
+
+static void round_rows_ref(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
+{
+    for (int i = 0; i < columns * QUANT_ROWS; i++)
+        q[i] = (int8_t)whole(w[i] * inverse[i % QUANT_ROWS], low, high);
+}
+
 /* ---------------------------------------------------------------------------------------------------------- by column */
 
 static void column_gemv(float *y, const struct mat *w, const float *x, const struct active *a, int begin, int end,
@@ -434,6 +473,8 @@ void kernels_init_ref(struct kernels *k)
     k->quant_column_gemv[MAT_Q8] = quant_column_gemv_ref;
     k->quant_column_gemv[MAT_Q4] = quant_column_gemv_ref;
     k->quantize = quantize_ref;
+    k->fit_rows = fit_rows_ref;
+    k->round_rows = round_rows_ref;
     k->layer_norm = layer_norm_ref;
     k->shift = shift_ref;
     k->add = add_ref;

@@ -36,7 +36,7 @@ struct target {
 /* Work on one slice. */
 struct slice {
     const struct target *target;
-    struct pool *pool;
+    const struct kernels *kernels;
     const struct lora_merge *merge; /* where its numbers come from */
     const float *stored; /* all numbers of a matrix that is stored the other way round, [cols][rows]; else NULL */
     float **rows;        /* [threads] -> [16][most columns] */
@@ -326,7 +326,7 @@ static void slice_worker(void *arg, struct pool *pool, int rank)
         if (any_bad(rows, numbers, to.type))
             p->bad = true;
         else if (to.type >= MAT_FLOATS)
-            quantise_tile(&to, begin, rows, count);
+            quantise_tile(p->kernels, &to, begin, rows, count);
         else
             narrow(p->to + (size_t)row * (size_t)to.cols * (to.type == MAT_F32 ? 4 : 2), rows, numbers, to.type);
     }
@@ -368,7 +368,7 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
     const struct weight_source *source = target->source;
     const struct tensor *t = source->tensor;
     const int step = rows_of_slice(&target->form);
-    struct slice p = {.target = target, .rows = c->rows, .merge = merge, .to = c->buffer};
+    struct slice p = {.target = target, .kernels = &c->rt->kernels, .rows = c->rows, .merge = merge, .to = c->buffer};
     if (source->turned) {
         read_numbers(merge, 0, (size_t)target->form.rows * (size_t)target->form.cols, c->stored);
         p.stored = c->stored;

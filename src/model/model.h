@@ -183,7 +183,7 @@ enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, 
 /* What becomes of a matrix then: its type, and whether by column if it may be. false: it stays as it is. */
 bool quantise_form(const struct weight_spec *spec, int layer, enum mat_type type, struct mat *out);
 /* One tile of a matrix of integers whose memory was zero. rows: floats [16][cols], of which `count` exist. */
-void quantise_tile(const struct mat *to, int tile, const float *rows, int count);
+void quantise_tile(const struct kernels *k, const struct mat *to, int tile, const float *rows, int count);
 /* Stores ffn.value by column where it is of floats. */
 enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
                                     struct rwkv7_error *err);

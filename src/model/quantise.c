@@ -2,8 +2,8 @@
  * quantise.c - matrices of floats, or of ggml's integers, to the integers of kernels/quants.h, while loading.
  *
  * Which integers stand for a matrix is part of the numeric promise, so everything here is defined down to the bit: single float32
- * operations, sums in the order of the columns. The sixteen rows of a tile are worked on side by side, which a compiler turns into
- * vectors without changing any sum.
+ * operations, sums in the order of the columns. The sixteen rows of a tile are worked on side by side, and the loops that take most
+ * of the time are kernels.
  *
  * Q8: the scale makes the largest number of a block 127. Q4: for each group, a few factors are tried that map its largest number
  * near -8; for the integers that each gives, the best factor is a quotient of two sums (least squares), and the trial with the
@@ -17,10 +17,6 @@
 #include "model/model.h"
 
 enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, BLOCK = QUANT_BLOCK, GROUPS = QUANT_BLOCK / QUANT_GROUP };
-
-/* What the largest number of a group of Q4 is mapped to, in trials: -8 itself, a little less, and a little more, to be cut off. */
-static const float trials[] = {-7.3f, -8.0f, -8.7f};
-enum { TRIALS = sizeof trials / sizeof trials[0] };
 
 /* To the nearest integer, ties to even, for |x| < 2^22. */
 static inline float nearest(float x)
@@ -53,7 +49,8 @@ static float scale_float(uint16_t half)
 #define SCALE_NAN 0x7fc0
 
 /* One block of a tile: w [columns][16], columns <= 256, a multiple of 32. scale [16]. q: the integers [columns][16]. */
-static void quantise_q8(const float (*w)[ROWS], int columns, uint16_t *scale, int8_t (*q)[ROWS])
+static void quantise_q8(const struct kernels *k, const float (*w)[ROWS], int columns, uint16_t *scale,
+                        int8_t (*q)[ROWS])
 {
     float most[ROWS] = {0}, inverse[ROWS];
     for (int c = 0; c < columns; c++)
@@ -63,46 +60,16 @@ static void quantise_q8(const float (*w)[ROWS], int columns, uint16_t *scale, in
         scale[r] = most[r] < QUANT_LEAST ? 0 : scale_up(most[r] / 127.0f);
         inverse[r] = scale[r] ? 1.0f / scale_float(scale[r]) : 0.0f;
     }
-    for (int c = 0; c < columns; c++)
-        for (int r = 0; r < ROWS; r++)
-            q[c][r] = (int8_t)nearest(w[c][r] * inverse[r]);
-}
-
-/* The factor of a group, w [32][16], that makes w nearly factor * integer in -8 .. 7. */
-static void group_factor(const float (*w)[ROWS], float factor[ROWS])
-{
-    float most[ROWS] = {0}, gain[ROWS] = {0};
-    for (int c = 0; c < GROUP; c++)
-        for (int r = 0; r < ROWS; r++)
-            most[r] = fabsf(w[c][r]) > fabsf(most[r]) ? w[c][r] : most[r];
-    for (int r = 0; r < ROWS; r++)
-        factor[r] = 0.0f;
-    for (int i = 0; i < TRIALS; i++) {
-        float inverse[ROWS], wq[ROWS] = {0}, qq[ROWS] = {0};
-        for (int r = 0; r < ROWS; r++)
-            inverse[r] = fabsf(most[r]) < QUANT_LEAST ? 0.0f : trials[i] / most[r];
-        for (int c = 0; c < GROUP; c++)
-            for (int r = 0; r < ROWS; r++) {
-                const float q = clamp(nearest(w[c][r] * inverse[r]), -8.0f, 7.0f);
-                wq[r] += w[c][r] * q;
-                qq[r] += q * q;
-            }
-        /* The best factor is wq / qq, and it takes wq^2 / qq from the squared error. */
-        for (int r = 0; r < ROWS; r++) {
-            const float best = qq[r] > 0.0f ? wq[r] / qq[r] : 0.0f;
-            const bool better = best * wq[r] > gain[r];
-            gain[r] = better ? best * wq[r] : gain[r];
-            factor[r] = better ? best : factor[r];
-        }
-    }
+    k->round_rows(q[0], w[0], inverse, columns, -127.0f, 127.0f);
 }
 
 /* The same for Q4; s [groups][16]. */
-static void quantise_q4(const float (*w)[ROWS], int columns, uint16_t *scale, int8_t *s, int8_t (*q)[ROWS])
+static void quantise_q4(const struct kernels *k, const float (*w)[ROWS], int columns, uint16_t *scale, int8_t *s,
+                        int8_t (*q)[ROWS])
 {
     float factor[GROUPS][ROWS], most[ROWS] = {0};
     for (int g = 0; g < columns / GROUP; g++) {
-        group_factor(w + g * GROUP, factor[g]);
+        k->fit_rows(factor[g], w[g * GROUP]);
         for (int r = 0; r < ROWS; r++)
             most[r] = fabsf(factor[g][r]) > most[r] ? fabsf(factor[g][r]) : most[r];
     }
@@ -116,9 +83,7 @@ static void quantise_q4(const float (*w)[ROWS], int columns, uint16_t *scale, in
             s[g * ROWS + r] = (int8_t)whole;
             inverse[r] = whole == 0.0f ? 0.0f : 1.0f / (whole * unit);
         }
-        for (int c = g * GROUP; c < (g + 1) * GROUP; c++)
-            for (int r = 0; r < ROWS; r++)
-                q[c][r] = (int8_t)clamp(nearest(w[c][r] * inverse[r]), -8.0f, 7.0f);
+        k->round_rows(q[g * GROUP], w[g * GROUP], inverse, GROUP, -8.0f, 7.0f);
     }
 }
 
@@ -170,28 +135,36 @@ static void store_columns(const struct mat *to, int tile, int block, const uint1
     }
 }
 
+/* Row r of w [columns][16]. A number that is not finite becomes 0, and the answer false. */
+static bool turn_row(float (*w)[ROWS], int r, const float *row, int columns)
+{
+    bool finite = true;
+    for (int c = 0; c < columns; c++)
+        finite &= fabsf(row[c]) < INFINITY;
+    for (int c = 0; c < columns; c++)
+        w[c][r] = finite || isfinite(row[c]) ? row[c] : 0.0f;
+    return finite;
+}
+
 /* rows: floats [16][cols] of the tile, of which `count` exist. The memory of `to` was zero. */
-void quantise_tile(const struct mat *to, int tile, const float *rows, int count)
+void quantise_tile(const struct kernels *k, const struct mat *to, int tile, const float *rows, int count)
 {
     const int cols = to->cols;
     float w[BLOCK][ROWS];
     int8_t q[BLOCK][ROWS];
     for (int b = 0; b < quant_blocks(cols); b++) {
         const int first = b * BLOCK, groups = quant_groups_of(cols, b);
+        const int columns = cols - first < BLOCK ? cols - first : BLOCK;
         bool bad[ROWS] = {false};
         uint16_t scale[ROWS];
         int8_t s[GROUPS * ROWS];
         memset(w, 0, sizeof w);
         for (int r = 0; r < count; r++)
-            for (int c = 0; c < groups * GROUP && first + c < cols; c++) {
-                const float x = rows[(size_t)r * (size_t)cols + (size_t)(first + c)];
-                bad[r] = bad[r] || !isfinite(x);
-                w[c][r] = isfinite(x) ? x : 0.0f;
-            }
+            bad[r] = !turn_row(w, r, rows + (size_t)r * (size_t)cols + first, columns);
         if (to->type == MAT_Q8)
-            quantise_q8((const float(*)[ROWS])w, groups * GROUP, scale, q);
+            quantise_q8(k, (const float(*)[ROWS])w, groups * GROUP, scale, q);
         else
-            quantise_q4((const float(*)[ROWS])w, groups * GROUP, scale, s, q);
+            quantise_q4(k, (const float(*)[ROWS])w, groups * GROUP, scale, s, q);
         for (int r = 0; r < ROWS; r++)
             scale[r] = bad[r] ? SCALE_NAN : scale[r];
         (to->by_column ? store_columns : store_tile)(to, tile, b, scale, s, (const int8_t(*)[ROWS])q);
@@ -230,7 +203,7 @@ static void quantise_worker(void *arg, struct pool *pool, int rank)
             const size_t bytes = mat_bytes(from) / (size_t)from->rows;
             const uint8_t *source = from->type == MAT_GGML ? ((const struct tensor *)from->data)->data : from->data;
             mat_rows(&job->model->rt->kernels, from, (size_t)row, count, job->rows[rank]);
-            quantise_tile(&task->made, tile - task->first, job->rows[rank], count);
+            quantise_tile(&job->model->rt->kernels, &task->made, tile - task->first, job->rows[rank], count);
             model_release(job->model, source + (size_t)row * bytes, (size_t)count * bytes);
             job->finished += (uint64_t)count * bytes;
         }

@@ -152,6 +152,41 @@ static void check_quantize(const struct kernels *tier, const float *numbers, int
     CHECK_MSG(memcmp(sum_want, sum_got, groups * sizeof(int16_t)) == 0, "%s: quantize %d, sums", tier->name, n);
 }
 
+/* Sixteen rows, of which each has a kind of its own: ordinary, tiny, ties of whole and half numbers, or zero. */
+static void check_making(const struct kernels *tier)
+{
+    enum { COLUMNS = 64, NUMBERS = COLUMNS * QUANT_ROWS };
+    for (int round = 0; round < 200; round++) {
+        float *w = guarded(0, NUMBERS, sizeof(float), (enum place)(round % PLACES)), want[QUANT_ROWS], got[QUANT_ROWS];
+        int8_t *q_want = guarded(1, NUMBERS, 1, AT_END), *q_got = guarded(2, NUMBERS, 1, (enum place)(round % PLACES));
+        random_fill(w, NUMBERS, false);
+        for (int i = 0; i < NUMBERS; i++)
+            switch ((i + round) % QUANT_ROWS % 5) {
+            case 0:
+                w[i] *= 0x1p-101f;
+                break;
+            case 1:
+                w[i] = (float)(random_below(33) - 16) / 2.0f;
+                break;
+            case 2:
+                w[i] *= (float)(random_below(100) == 0);
+                break;
+            default:
+                break;
+            }
+        ref.fit_rows(want, w);
+        tier->fit_rows(got, w);
+        CHECK_MSG(same_floats(want, got, QUANT_ROWS), "%s: fit_rows, round %d", tier->name, round);
+        for (int r = 0; r < QUANT_ROWS; r++)
+            got[r] = want[r] == 0.0f ? 2.0f : 1.0f / want[r];
+        const int columns = 2 * (1 + random_below(COLUMNS / 2));
+        ref.round_rows(q_want, w, got, columns, -8.0f, 7.0f);
+        tier->round_rows(q_got, w, got, columns, -8.0f, 7.0f);
+        CHECK_MSG(memcmp(q_want, q_got, (size_t)columns * QUANT_ROWS) == 0, "%s: round_rows, round %d", tier->name,
+                  round);
+    }
+}
+
 static void check_vectors(const struct kernels *tier)
 {
     static const float most[] = {127.0f, 1.0f, 0x1p-100f, 0x1.fffffep-101f, 3e38f, 1e-40f};
@@ -190,6 +225,7 @@ static void test_tiers(void)
         for (int type = MAT_FLOATS; type < MAT_TYPES; type++)
             check_products(&tier, (enum mat_type)type);
         check_vectors(&tier);
+        check_making(&tier);
         printf("     %s\n", tier.name);
     }
 }
