@@ -108,10 +108,21 @@ static int retry_command(struct chat *c, const char *operand)
     return answer(c, talk_ask_again(&c->talk, c->thinking));
 }
 
+/* Starts over; when that fails, without a system prompt. */
+static int start(struct chat *c, const char *system)
+{
+    const int code = talk_start(&c->talk, system);
+    if (code == DONE)
+        return DONE;
+    interrupted = 0;
+    const int again = talk_start(&c->talk, "");
+    return again == DONE ? code : again;
+}
+
 static int reset_command(struct chat *c, const char *operand)
 {
     (void)operand;
-    return talk_start(&c->talk, c->system);
+    return start(c, c->system);
 }
 
 static int system_command(struct chat *c, const char *operand)
@@ -123,9 +134,14 @@ static int system_command(struct chat *c, const char *operand)
     char *const system = strdup(operand);
     if (!system)
         return complain(FAILED, "out of memory for the system prompt");
-    free(c->system);
-    c->system = system;
-    return talk_start(&c->talk, c->system);
+    int code = start(c, system);
+    if (code == DONE) {
+        free(c->system);
+        c->system = system;
+    } else {
+        free(system);
+    }
+    return code;
 }
 
 static int think_command(struct chat *c, const char *operand)
@@ -251,7 +267,7 @@ static int converse(struct chat *c)
             break;
         code = take_message(c, text);
         free(text);
-        if (code == CLOSED)
+        if (code == CLOSED || (code == INTERRUPTED && !c->terminal))
             return code;
         if (code != DONE)
             c->failure = code;

@@ -160,7 +160,11 @@ int talk_start(struct talk *t, const char *system)
     char *const text = template_system(system);
     code = text ? add_text(t, text, false) : complain(FAILED, "out of memory for the conversation");
     free(text);
-    return code == DONE ? read_start(t) : code;
+    if (code == DONE)
+        code = read_start(t);
+    if (code == DONE && interrupted)
+        code = complain(INTERRUPTED, "stopped while the system prompt was read");
+    return code;
 }
 
 /* ------------------------------------------------------------------------------------------------------------- turns */

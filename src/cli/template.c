@@ -36,9 +36,9 @@ static char *append_clean(char *to, const char *text)
 
 static char *append(char *to, const char *text)
 {
-    const size_t n = strlen(text);
-    memcpy(to, text, n);
-    return to + n;
+    while (*text)
+        *to++ = *text++;
+    return to;
 }
 
 char *template_system(const char *text)

@@ -302,6 +302,24 @@ given 'hello
 chat --temp 1 --top-p 1 --seed 3
 ok 'the same conversation' cmp -s seeded "$work/out"
 
+# What the vocabulary has no tokens for is refused, and the conversation goes on without it.
+sed '/^46 /d' "$vocab" >nodash.txt
+given 'hello
+so-so
+what?
+/system so-so
+hello
+/reset
+hello
+'
+run rwkv7 chat -q --model "$model" --vocab nodash.txt --ban "$letters" --temp 0 -n 30 --presence 0 --frequency 0
+exits 3
+out "$one
+$two
+$one
+$one"
+ok 'two complaints' [ "$(grep -c 'no token for byte 0x2d' "$work/err")" -eq 2 ]
+
 for mistake in /undoo '/undo 1' '/quit now' /; do
     given "$mistake"
     chat
@@ -333,6 +351,17 @@ code=$(cat code)
 last='rwkv7 chat | head -c 1'
 exits 0
 silent
+
+# A model whose vocabulary gives id 0 a text, and has no letters.
+if [ -d "$shared/vectors/reverse" ]; then
+    given '12345'
+    run rwkv7 chat -q -m "$shared/vectors/reverse/reverse_rwkv7_L4_D32.safetensors" \
+        --vocab "$shared/vectors/reverse/reverse_vocab.txt"
+    exits 3
+    err_has 'no token for byte'
+else
+    skip 'the reversal model is not here'
+fi
 
 # At a terminal: editing, history, ^C.
 if command -v python3 >/dev/null && python3 -c 'import pty' 2>/dev/null; then

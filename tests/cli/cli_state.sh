@@ -166,6 +166,7 @@ total() {
 syllables 1 1200 >long.txt
 cached -f long.txt
 ok 'nothing is known at first' [ -z "$(known)" ]
+ok 'nobody else may look' [ "$(ls -ld cache | cut -c 1-10)" = drwx------ ]
 tokens=$(total)
 same_text -f long.txt
 cached -f long.txt
