@@ -11,8 +11,6 @@
  * Where vectors do not fill their last tile it begins earlier, so that some are computed twice, with the same result. Fewer than 16
  * vectors make shorter tiles.
  */
-#include <string.h>
-
 #include "kernels/amx_tiles.h"
 #include "kernels/kernels.h"
 #include "kernels/quants.h"
@@ -58,16 +56,18 @@ static inline void multiply(int32_t *sums, const int8_t *x0, const int8_t *x1, s
     _tile_stored(3, sums + 3 * TILE, 64);
 }
 
-/* acc [lines][16] = fma(sums, scale of w * scale of x, acc) */
-static inline void accumulate(float *acc, const int32_t *sums, const uint16_t *w_scale, const float *x_scale,
-                              size_t blocks, int lines)
+/* to [lines][16] = fma(sums, scale of w * scale of x, acc), or from +0 where acc is NULL. Lines of `to` lie ld apart. */
+static inline __attribute__((always_inline)) void accumulate(float *to, size_t ld, __mmask16 wanted, const float *acc,
+                                                             const int32_t *sums, const uint16_t *w_scale,
+                                                             const float *x_scale, size_t blocks, int lines)
 {
     const __m256i half = _mm256_loadu_si256((const void *)w_scale);
     const __m512 rows = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
     for (int t = 0; t < lines; t++) {
         const __m512 scale = _mm512_mul_ps(rows, _mm512_set1_ps(x_scale[(size_t)t * blocks]));
+        const __m512 before = acc ? _mm512_load_ps(acc + 16 * t) : _mm512_setzero_ps();
         const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16 * t));
-        _mm512_store_ps(acc + 16 * t, _mm512_fmadd_ps(sum, scale, _mm512_load_ps(acc + 16 * t)));
+        _mm512_mask_storeu_ps(to + (size_t)t * ld, wanted, _mm512_fmadd_ps(sum, scale, before));
     }
 }
 
@@ -83,22 +83,26 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
     float(*const acc)[GROUP][TILE] = (float(*)[GROUP][TILE])(void *)memory;
     int32_t *const sums = (int32_t *)(void *)(memory + GROUP * GROUP * TILE);
 
-    memset(acc, 0, GROUP * sizeof *acc);
-    for (int b = 0; b < (int)blocks; b++)
+    for (size_t b = 0; b < blocks; b++)
         for (int r = 0; r < row_tiles; r += 2)
             for (int t = 0; t < tiles; t += 2) {
-                const size_t column = (size_t)b * QUANT_BLOCK, row = column * QUANT_ROWS;
+                const size_t column = b * QUANT_BLOCK, row = column * QUANT_ROWS;
                 multiply(sums, x->q + (size_t)at[t] * stride + column, x->q + (size_t)at[t + 1] * stride + column,
-                         stride, rows[r].q + row, rows[r + 1].q + row, quant_groups_of(cols, b) * QUANT_GROUP / STEP);
-                for (int i = 0; i < 4; i++)
-                    accumulate(acc[t + i / 2][r + i % 2], sums + i * TILE, rows[r + i % 2].scale + b * QUANT_ROWS,
-                               x->scale + (size_t)at[t + i / 2] * blocks + b, blocks, lines);
+                         stride, rows[r].q + row, rows[r + 1].q + row,
+                         quant_groups_of(cols, (int)b) * QUANT_GROUP / STEP);
+                for (int i = 0; i < 4; i++) {
+                    const int vector = t + i / 2, row_tile = r + i % 2;
+                    const struct rows *w = &rows[row_tile];
+                    const uint16_t *w_scale = w->scale + b * QUANT_ROWS;
+                    const float *x_scale = x->scale + (size_t)at[vector] * blocks + b;
+                    float *const in = acc[vector][row_tile], *const out = y + (size_t)at[vector] * ldy + w->first;
+                    if (b + 1 < blocks)
+                        accumulate(in, 16, 0xffff, b ? in : NULL, sums + i * TILE, w_scale, x_scale, blocks, lines);
+                    else
+                        accumulate(out, ldy, w->wanted, b ? in : NULL, sums + i * TILE, w_scale, x_scale, blocks,
+                                   lines);
+                }
             }
-    for (int t = 0; t < tiles; t++)
-        for (int line = 0; line < lines; line++)
-            for (int r = 0; r < row_tiles; r++)
-                _mm512_mask_storeu_ps(y + (size_t)(at[t] + line) * ldy + rows[r].first, rows[r].wanted,
-                                      _mm512_load_ps(acc[t][r] + 16 * line));
 }
 
 /* The integers of a Q4 tile in the order of Q8, times s. */
