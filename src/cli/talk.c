@@ -1,7 +1,6 @@
 /* talk.c - see talk.h. How conversations are kept in files stands in talk_file.c. */
 #include "cli/talk.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,7 +133,8 @@ static int read_start(struct talk *t)
     if (code == DONE)
         code = evaluate(t, at, t->log.count, false);
     size_t place;
-    if (code == DONE && cached && !interrupted && cache_plan(at, t->log.count + 1, NULL, 0, &place, 1) > 0) {
+    if (code == DONE && cached && !interrupted && cache_plan(at, t->log.count + 1, NULL, 0, &place, 1) > 0 &&
+        place == t->log.count) {
         cache_keep(&cache, t->session, t->log.tokens, t->log.count);
         cache_trim(&cache);
     }
