@@ -240,6 +240,20 @@ bool sys_allow_tiles(void)
 #endif
 }
 
+bool sys_lock(const void *data, size_t size)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page;
+    return size == 0 || mlock((void *)begin, (uintptr_t)data + size - begin) == 0;
+}
+
+uint64_t sys_lock_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
 void *sys_pages_alloc(size_t size)
 {
     void *p = mem_should_fail() ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);

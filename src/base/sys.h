@@ -39,6 +39,10 @@ uint64_t sys_physical_memory(void);
 uint64_t sys_peak_memory(void);
 /* Asks for the tile registers of AMX, which Linux gives to a process on request; false when it may not use them. */
 bool sys_allow_tiles(void);
+/* Keeps the pages of [data, data + size) resident, bringing them in first; false, with errno, when that is not allowed. */
+bool sys_lock(const void *data, size_t size);
+/* How many bytes this process may lock; UINT64_MAX: any. */
+uint64_t sys_lock_limit(void);
 /* Address space of `size` bytes that is backed lazily, with huge pages advised; NULL when out of memory. */
 void *sys_pages_alloc(size_t size);
 void sys_pages_free(void *p, size_t size);

@@ -43,6 +43,7 @@ struct args {
     int type;   /* enum rwkv7_weights; bench: behind it the types that only random weights can have */
     bool json;
     bool list; /* info */
+    bool lock; /* --mlock */
 
     /* run */
     const char *prompt_file;

@@ -192,8 +192,10 @@ static void show_loading(void *arg, uint64_t done, uint64_t total)
 
 int engine_open_model(struct engine *e, const struct args *args)
 {
-    struct rwkv7_model_options loading = {
-        .weights = (enum rwkv7_weights)args->type, .sparse = (enum rwkv7_sparse)args->sparse, .progress = show_loading};
+    struct rwkv7_model_options loading = {.weights = (enum rwkv7_weights)args->type,
+                                          .sparse = (enum rwkv7_sparse)args->sparse,
+                                          .lock = args->lock,
+                                          .progress = show_loading};
     struct rwkv7_error err;
     char path[PATH_ROOM];
     size_t size;

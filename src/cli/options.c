@@ -102,6 +102,7 @@ const struct option option_table[] = {
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
      "skip weights that meet zeroes"},
+    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "the last three: of random weights"},
     {"against", 0, EVAL, TEXT(against, "MODEL"), NULL, "also measure the distance from this model"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},

@@ -131,6 +131,34 @@ void rwkv7_model_close(struct rwkv7_model *model)
     mem_free(model);
 }
 
+/* Every weight stays in memory, wherever it lies: in blocks of the model or in the file. */
+static enum rwkv7_status lock_weights(const struct rwkv7_model *model, struct rwkv7_error *err)
+{
+    for (int layer = -1; layer < model->shape.layers; layer++) {
+        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
+        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
+        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
+        for (size_t i = 0; i < count; i++) {
+            const void *field = record + specs[i].offset, *data = *(const void *const *)field;
+            size_t size = (size_t)shape_axis(&model->shape, specs[i].rows) * sizeof(float);
+            if (specs[i].kind != WEIGHT_VECTOR) {
+                const struct mat *m = field;
+                size = m->data ? mat_bytes(m) : 0;
+                data = m->type == MAT_GGML ? ((const struct tensor *)m->data)->data : m->data;
+            }
+            if (!data || sys_lock(data, size))
+                continue;
+            const uint64_t limit = sys_lock_limit();
+            if (limit >= model->info.weight_bytes)
+                return fail_errno(err, "%s: its weights cannot be locked in memory", model->path);
+            return fail(err, RWKV7_ERR_MEMORY,
+                        "%s: its weights of %.1f MB cannot be locked in memory: the limit is %.1f MB; see ulimit -l",
+                        model->path, 1e-6 * (double)model->info.weight_bytes, 1e-6 * (double)limit);
+        }
+    }
+    return RWKV7_OK;
+}
+
 /* The model of an opened index, which it owns from now on, whatever happens. */
 static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_index *index, const char *path,
                                     const struct rwkv7_model_options *opt, struct rwkv7_model **out,
@@ -163,6 +191,8 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     model->info.metadata = index->metadata_count;
     model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
     model_count(model);
+    if (opt && opt->lock && (status = lock_weights(model, err)) != RWKV7_OK)
+        goto fail;
     *out = model;
     return RWKV7_OK;
 fail:

@@ -19,6 +19,14 @@ for arguments in '--prompt-file=hello.txt' '-f hello.txt' '-qf hello.txt' '-vf h
     exits 0
     text "$greedy"
 done
+# Weights locked in memory, or the reason why not, which only an unprivileged user with a low limit gets.
+story --mlock --temp 0 -n 16 hello
+if [ "$code" -eq 0 ]; then
+    text "$greedy"
+else
+    exits 1
+    err_has 'its weights .* cannot be locked in memory: '
+fi
 for arguments in '' - '--prompt-file -' '-f- -'; do
     given hello
     story --temp 0 -n 16 $arguments
