@@ -1,0 +1,47 @@
+#!/bin/sh
+# Measures what smaller weights cost: a Markdown table of a model in float32, bf16, q8 and q4, each compared with the first.
+#
+#   scripts/types_table.sh [MODEL [TEXT...]]
+#
+# Without MODEL it is the one that ships, and the texts are 500 held-out stories (scripts/train/make_texts.py, python3), with 500
+# questions for the last column. The program is $RWKV7, else build/rwkv7, built where needed.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+model=${1:-$root/models/rwkv7-demo.safetensors}
+[ $# -eq 0 ] || shift
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+if [ -z "${RWKV7:-}" ]; then
+    "$root/scripts/build.sh" rwkv7_cli
+    RWKV7=$root/build/rwkv7
+fi
+questions=
+if [ $# -eq 0 ]; then
+    (cd "$root/scripts/train" && python3 -B make_texts.py "$work/texts" --count 500)
+    questions=$work/texts/answers.jsonl
+    set -- "$work"/texts/*.txt
+fi
+
+# value KEY: the number of that key in the JSON on standard input
+value() {
+    sed -n "s/^.*\"$1\":[[:space:]]*\([^,]*\).*\$/\1/p"
+}
+
+"$RWKV7" convert --quiet "$model" "$work/f32" --type f32
+echo '| weights | MB | perplexity | KL divergence, mean | 99% below | same likeliest token | answers right |'
+echo '|---|---|---|---|---|---|---|'
+for type in f32 bf16 q8 q4; do
+    "$RWKV7" convert --quiet "$model" "$work/$type" --type $type
+    result=$("$RWKV7" eval -m "$work/$type" --against "$work/f32" --json "$@")
+    right=
+    [ -z "$questions" ] || right=$("$RWKV7" eval -m "$work/$type" --task lambada --json "$questions" | value accuracy)
+    for key in perplexity divergence_mean divergence_99 same_top; do
+        echo "$result" | value $key
+    done | xargs printf '%s %s %s %s %s %s %s\n' $type "$(wc -c <"$work/$type")" "${right:--}" |
+        awk '{
+            printf "| %s | %.3g | %.4f | %.5f | %.4f | %.1f%% | ", $1, $2 / 1e6, $4, $5, $6, 100 * $7
+            print $3 == "-" ? "|" : sprintf("%.1f%% |", 100 * $3)
+        }'
+done
