@@ -69,12 +69,25 @@ static inline void product_gemv(const struct kernels *k, float *y, const struct 
         k->quant_gemv[w->type](y, w, &o->quants, begin, end);
 }
 
+/* Vectors so few that it costs more to widen or unpack a matrix than to read it from the cache for each; Q8 is taken as it is. */
+#define FEW_TOKENS 4
+
 /* All rows of a matrix by row, for several vectors: y[t * ldy + i]. scratch: product_scratch(cols) floats. */
 static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
                                 const struct operand *o, int tokens, float *scratch)
 {
-    if (w->type < MAT_FLOATS)
-        k->gemm[w->type](y, ldy, w, o->x, (size_t)w->cols, tokens, 0, w->rows, scratch);
+    const size_t cols = (size_t)w->cols;
+    if (w->type != MAT_Q8 && tokens <= FEW_TOKENS)
+        for (size_t t = 0; t < (size_t)tokens; t++, y += ldy) {
+            if (w->type < MAT_FLOATS) {
+                k->gemv[w->type](y, w, o->x + t * cols, 0, w->rows);
+            } else {
+                const struct quants x = quants_from(o->quants, w->cols, t);
+                k->quant_gemv[w->type](y, w, &x, 0, w->rows);
+            }
+        }
+    else if (w->type < MAT_FLOATS)
+        k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, scratch);
     else
         k->quant_gemm[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
 }
