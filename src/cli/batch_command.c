@@ -243,7 +243,7 @@ static int open_all(struct batch *b)
     b->window_size = LINES_PER_SEQUENCE * parallel;
     b->logits = calloc(parallel * (size_t)rwkv7_model_info(b->engine.model)->shape.vocab, sizeof *b->logits);
     b->feeds = calloc(parallel, sizeof *b->feeds);
-    b->fed = calloc(parallel, sizeof *b->fed);
+    b->fed = calloc(parallel, sizeof(struct sequence *));
     b->window = calloc(b->window_size, sizeof(struct sequence *));
     if (!b->logits || !b->feeds || !b->fed || !b->window)
         return complain(FAILED, "out of memory for %zu sequences", parallel);

@@ -1,5 +1,6 @@
 #include "formats/tensors.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,9 @@ bool dtype_has_rows(enum dtype type)
 
 void tensor_row(const struct tensor *t, uint64_t row, float *out)
 {
-    const size_t n = (size_t)t->shape[t->rank - 1], blocks = n / dtype_block(t->type);
+    const size_t n = (size_t)t->shape[t->rank - 1], block = dtype_block(t->type);
+    assert(block > 0 && "packed matrices have no rows");
+    const size_t blocks = n / block; /* NOLINT(clang-analyzer-core.DivideZero): asserted */
     const uint8_t *from = t->data + (size_t)row * blocks * (dtype_bits(t->type) / 8);
     if (t->type >= DT_PLAIN)
         ggml_blocks_floats(t->type, from, blocks, out);

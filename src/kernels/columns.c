@@ -84,9 +84,7 @@ static void tile_of_columns(const struct mat *w, int row, uint8_t *to)
                     from[c] = numbers[c];
                 }
             }
-            if (w->type == MAT_Q8) {
-                interleave(at + 64 * v, from);
-            } else if (v < vectors / 2) {
+            if (w->type == MAT_Q8 || v < vectors / 2) {
                 interleave(at + 64 * v, from);
             } else {
                 interleave(vector, from);

@@ -249,7 +249,7 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
             for (int t = 0, tiles; t < count; t += tiles) {
                 float sums[QUANT_TILES * QUANT_TOKENS * 16];
                 struct panel part = panel;
-                tiles = count - t < QUANT_TILES ? 1 : QUANT_TILES;
+                tiles = t + QUANT_TILES <= count ? QUANT_TILES : 1; /* NOLINT(bugprone-branch-clone): where it is 1 */
                 part.q += (size_t)t * panel.q_stride;
                 part.scale += (size_t)t * panel.scale_stride;
                 (tiles == 1 ? multiply_one : multiply_many)[some](sums, &part, &vectors);
@@ -306,7 +306,7 @@ ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const f
             v_fold_rows(sums + g, pairs + g);
     } else {
         *scale = none == 0.0f ? 0.0f : NAN;
-        memset(q, 0, (size_t)(groups * QUANT_GROUP));
+        memset(q, 0, (size_t)groups * QUANT_GROUP);
     }
     for (int g = 0; g < groups; g++)
         sum[g] = (int16_t)sums[g];
