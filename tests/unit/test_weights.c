@@ -373,6 +373,16 @@ static void test_state_files(void)
     CHECK(rwkv7_session_load(s, path, NULL, &err) == RWKV7_OK && rwkv7_session_tokens(s) == 3);
     CHECK(rwkv7_session_save(s, "/no/such/folder/state", NULL, &err) == RWKV7_ERR_IO);
 
+    /* One bit that differs is noticed wherever it is, and what is refused changes nothing. */
+    for (size_t at = 0; at < n; at += 61) {
+        bytes[at] ^= (unsigned char)(1u << at % 8);
+        rwkv7_session_reset(s);
+        refuse_state(s, path, bytes, n, path);
+        CHECK(rwkv7_session_tokens(s) == 0);
+        bytes[at] ^= (unsigned char)(1u << at % 8);
+    }
+    CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+
     /* A note of any size comes back as it was. */
     for (size_t size = 0; size < 20; size++) {
         struct rwkv7_note note = {(char *)(uintptr_t) "nineteen characters", size}, back;
