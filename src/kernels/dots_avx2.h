@@ -15,6 +15,7 @@
 #define QUANT_TILES 1 /* 8 accumulators of the 16 registers */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
+#define QUANT_NIBBLES 1 /* n_add_nibbles is half the work of n_dot4: many vectors use it too */
 
 typedef struct {
     __m256i l, h, size_l, size_h; /* the weights, and |w| unsigned */
@@ -50,28 +51,45 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
                  _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, one))};
 }
 /*
- * acc + s * (a group of Q4), in pairs of 16-bit sums. The weights are q + 8, so the first of a pair starts at -8 times the sum of x; in
- * the end it is within 8 * 127 * 32 = 32512, and the other within 15 * 127 * 16 = 30480. On the way they may wrap around.
+ * acc[n] + s * (a group of Q4), in pairs of 16-bit sums, for vector n at x + n * cols, whose integers have the sum sum[n * groups]. The
+ * weights are q + 8, so the first of a pair starts at -8 times that; in the end it is within 8 * 127 * 32 = 32512, and the other within
+ * 15 * 127 * 16 = 30480. On the way they may wrap around. tokens: a constant where inlined.
  */
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline __attribute__((always_inline)) void n_add_nibbles_of(n16 *acc, const uint8_t *q, const int8_t *s,
+                                                                   const int8_t *x, size_t cols, const int16_t *sum,
+                                                                   size_t groups, int tokens)
 {
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i order = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5,
                                            8, 9, 8, 9, 12, 13, 12, 13);
-    __m256i l = _mm256_set1_epi32(-8 * sum & 0xffff), h = l;
+    __m256i l[QUANT_TOKENS], h[QUANT_TOKENS];
+    for (int n = 0; n < tokens; n++)
+        l[n] = h[n] = _mm256_set1_epi32(-8 * sum[(size_t)n * groups] & 0xffff);
     for (int i = 0; i < 4; i++) {
         const __m256i *pair = (const __m256i *)(const void *)(q + 64 * i);
-        const __m256i p = _mm256_load_si256(pair), r = _mm256_load_si256(pair + 1);
-        const x4 first = x_load(x + 4 * i), second = x_load(x + 16 + 4 * i);
-        l = _mm256_add_epi16(l, _mm256_maddubs_epi16(_mm256_and_si256(p, low), first));
-        h = _mm256_add_epi16(h, _mm256_maddubs_epi16(_mm256_and_si256(r, low), first));
-        l = _mm256_add_epi16(l, _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(p, 4), low), second));
-        h = _mm256_add_epi16(h, _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(r, 4), low), second));
+        __m256i p = _mm256_load_si256(pair), r = _mm256_load_si256(pair + 1);
+        for (int half = 0; half < 2; half++) {
+            const __m256i w_l = _mm256_and_si256(p, low), w_h = _mm256_and_si256(r, low);
+            for (int n = 0; n < tokens; n++) {
+                const x4 four = x_load(x + (size_t)n * cols + 16 * half + 4 * i);
+                l[n] = _mm256_add_epi16(l[n], _mm256_maddubs_epi16(w_l, four));
+                h[n] = _mm256_add_epi16(h[n], _mm256_maddubs_epi16(w_h, four));
+            }
+            p = _mm256_srli_epi16(p, 4);
+            r = _mm256_srli_epi16(r, 4);
+        }
     }
     const __m256i s_l = _mm256_shuffle_epi8(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)s)), order);
     const __m256i s_h = _mm256_shuffle_epi8(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(s + 8))), order);
-    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(l, s_l)),
-                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, s_h))};
+    for (int n = 0; n < tokens; n++)
+        acc[n] = (n16){_mm256_add_epi32(acc[n].l, _mm256_madd_epi16(l[n], s_l)),
+                       _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h[n], s_h))};
+}
+static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+{
+    const int16_t one = (int16_t)sum;
+    n_add_nibbles_of(&acc, q, s, x, 0, &one, 0, 1);
+    return acc;
 }
 
 #endif

@@ -10,7 +10,8 @@
  * another's streams.
  *
  * Many vectors: bound by arithmetic. Integers of QUANT_TILES tiles meet those of up to QUANT_TOKENS vectors, and the sums of a block
- * stay in registers. Q4 is unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level cache.
+ * stay in registers. Q4 is unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level cache; but not
+ * where products of its unsigned 4 bits are cheaper than those of signed bytes (QUANT_NIBBLES).
  */
 #ifndef KERNELS_LANES_QUANTS_H
 #define KERNELS_LANES_QUANTS_H
@@ -206,6 +207,56 @@ QUANT_EACH_TOKENS(DEFINE_MULTIPLY)
 static multiply_fn *const multiply_one[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_ONE)};
 static multiply_fn *const multiply_many[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_MANY)};
 
+#if defined(QUANT_NIBBLES)
+/* y[token][16] = W x of a tile of Q4 as it lies. */
+ALWAYS_INLINE void multiply_nibbles(float *y, const struct quant_tile *tile, int cols, const struct quants *x,
+                                    int tokens)
+{
+    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols), all = padded / QUANT_GROUP;
+    for (size_t b = 0; b < blocks; b++) {
+        n16 sums[QUANT_TOKENS];
+        for (int n = 0; n < tokens; n++)
+            sums[n] = n_zero();
+        for (size_t g = b * GROUPS; g < b * GROUPS + (size_t)quant_groups_of(cols, (int)b); g++)
+            n_add_nibbles_of(sums, tile->q + g * quant_group_bytes(MAT_Q4), tile->s + g * QUANT_ROWS,
+                             x->q + g * QUANT_GROUP, padded, x->sum + g, all, tokens);
+        for (int n = 0; n < tokens; n++) {
+            float *const to = y + 16 * n;
+            const v16 before = b == 0 ? v_zero() : v_load(to, 16);
+            v_store(to, add_block(before, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]), 16);
+        }
+    }
+}
+
+typedef void nibbles_fn(float *y, const struct quant_tile *tile, int cols, const struct quants *x);
+#define DEFINE_NIBBLES(tokens)                                                                                       \
+    static void multiply_nibbles_##tokens(float *y, const struct quant_tile *tile, int cols, const struct quants *x) \
+    {                                                                                                                \
+        multiply_nibbles(y, tile, cols, x, tokens);                                                                  \
+    }
+QUANT_EACH_TOKENS(DEFINE_NIBBLES)
+#define NAME_NIBBLES(tokens) [tokens] = multiply_nibbles_##tokens,
+static nibbles_fn *const nibbles[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_NIBBLES)};
+
+static void quant_gemm_nibbles(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                               int end)
+{
+    for (int i = begin / QUANT_ROWS; begin < end && i < quant_tiles(end); i++) {
+        const struct quant_tile tile = quant_tile(w, i);
+        for (int n = 0, some; n < tokens; n += some) {
+            const size_t at = (size_t)n, padded = (size_t)quant_cols(w->cols);
+            const struct quants vectors = {x->q + at * padded, x->scale + at * (size_t)quant_blocks(w->cols),
+                                           x->sum + at * (padded / QUANT_GROUP)};
+            float sums[QUANT_TOKENS * 16];
+            some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
+            nibbles[some](sums, &tile, w->cols, &vectors);
+            for (int j = 0; j < some; j++)
+                store_rows(y + (at + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
+        }
+    }
+}
+#endif
+
 /* A tile of Q4 as bytes, s multiplied in. */
 static void unpack_tile(int8_t *to, const struct quant_tile *tile, int cols)
 {
@@ -270,10 +321,15 @@ static void quant_gemm_q8(float *y, size_t ldy, const struct mat *w, const struc
 static void quant_gemm_q4(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
                           int end, void *scratch)
 {
+#if defined(QUANT_NIBBLES)
+    (void)scratch;
+    quant_gemm_nibbles(y, ldy, w, x, tokens, begin, end);
+#else
     if (tokens == 1)
         quant_gemv_q4(y, w, x, begin, end);
     else
         quant_gemm(y, ldy, w, MAT_Q4, x, tokens, begin, end, scratch);
+#endif
 }
 
 /* ------------------------------------------------------------------------------------------------------------ vectors */
