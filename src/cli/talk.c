@@ -245,12 +245,13 @@ int talk_ask(struct talk *t, const char *user, enum thinking thinking)
     rwkv7_session_copy(t->asked, t->session);
     memcpy(t->asked_logits, t->logits, logits_bytes(t));
     t->asked_count = t->log.count;
+    t->asked_thinking = thinking;
     return DONE;
 }
 
 int talk_ask_again(struct talk *t, enum thinking thinking)
 {
-    if (t->asked_count > 0) {
+    if (t->asked_count > 0 && t->asked_thinking == thinking) {
         rwkv7_session_copy(t->session, t->asked);
         memcpy(t->logits, t->asked_logits, logits_bytes(t));
         t->log.count = t->asked_count;

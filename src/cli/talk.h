@@ -8,9 +8,7 @@
 #define CLI_TALK_H
 
 #include "cli/common.h"
-
-/* How an answer begins, and what is asked of it. */
-enum thinking { THINK_OFF, THINK_EMPTY, THINK_SHORT, THINK_NORMAL, THINK_LONG };
+#include "cli/template.h"
 
 struct turn {
     char *user;                   /* what was said */
@@ -38,6 +36,7 @@ struct talk {
     struct rwkv7_session *mark;   /* see talk_answer */
     float *logits, *asked_logits; /* [V] */
     size_t asked_count;           /* tokens before the last answer; 0: not known any more */
+    enum thinking asked_thinking;
 
     struct log log;
     bool behind_text; /* there is text before the first turn, without an empty line at its end */
@@ -68,11 +67,5 @@ void log_clear(struct log *log); /* frees everything that was said */
 int talk_save(const struct talk *t, const char *path);
 /* When it fails, the conversation is as before. A state that `run` has kept is a conversation without turns. */
 int talk_load(struct talk *t, const char *path);
-
-/* template.c: what is said, the way that models are trained on it. Allocated; NULL when out of memory. */
-char *template_system(const char *text);
-char *template_turn(const char *user, bool first, enum thinking thinking);
-/* What template_turn puts behind "Assistant:". */
-const char *template_opening(enum thinking thinking);
 
 #endif

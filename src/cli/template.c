@@ -1,20 +1,9 @@
-/*
- * template.c - the words around a conversation that RWKV models are trained on:
- *
- *     System: ...
- *
- *     User: ...
- *
- *     Assistant: ...
- *
- * An empty line separates the turns, so that what is said must not hold one: runs of newlines become one. Models that think do so
- * between <think> and </think>, and the last character of the tag is left to the model.
- */
+/* template.c - see template.h. */
+#include "cli/template.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "cli/talk.h"
 
 /* Appends `text` without white space around it, with one newline for several and for CR LF; returns the new end. */
 static char *append_clean(char *to, const char *text)

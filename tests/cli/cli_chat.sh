@@ -175,6 +175,15 @@ Assistant: <think$brief
 User: hello (think a lot)
 
 Assistant: <think")"
+given 'hello
+/think short
+/retry
+/retry
+'
+chat
+out "$one
+<think$brief
+<think$brief"
 sed "s|^200 .*|200 '> well... </think>\\\\n\\\\n the <b>\\\\n answer \\\\n' 38|" "$vocab" >thoughts.txt
 thinking() {
     given hello
