@@ -1,32 +1,21 @@
 /*
- * quads_avx2.h - four columns of 64 bytes to the operands of n_dot4, in ymm registers; for quants_columns.h.
+ * quads_avx2.h - four columns of 64 rows times four numbers of the vector, in ymm registers; for quants_columns.h.
  *
- * Bytes are interleaved inside the two 128-bit parts of a register, so a result holds four rows out of each sixteen: sums are made in
- * that order, and put into the order of rows once a group is complete.
+ * Bytes are interleaved inside the 128-bit parts of a register: sums are made in the order that this gives, and put into the order of
+ * rows once a group is complete.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
 
 #include <immintrin.h>
-#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-/* 32 rows of a column. */
-static inline __m256i quad_column(const uint8_t *p, bool nibbles)
+/* Q8, 32 rows. */
+static inline void quad_half(__m256i w[4], const uint8_t *const q[4], size_t at)
 {
-    if (!nibbles)
-        return _mm256_loadu_si256((const void *)p);
-    const __m128i pairs = _mm_loadu_si128((const void *)p), low = _mm_set1_epi8(15);
-    const __m128i first = _mm_and_si128(pairs, low), last = _mm_and_si128(_mm_srli_epi16(pairs, 4), low);
-    const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi64(first, last)),
-                                                 _mm_unpackhi_epi64(first, last), 1);
-    return _mm256_sub_epi8(both, _mm256_set1_epi8(8));
-}
-
-static inline void quad_half(__m256i w[4], const uint8_t *const q[4], size_t at, bool nibbles)
-{
-    const __m256i a = quad_column(q[0] + at, nibbles), b = quad_column(q[1] + at, nibbles);
-    const __m256i c = quad_column(q[2] + at, nibbles), d = quad_column(q[3] + at, nibbles);
+    const __m256i a = _mm256_loadu_si256((const void *)(q[0] + at)), b = _mm256_loadu_si256((const void *)(q[1] + at));
+    const __m256i c = _mm256_loadu_si256((const void *)(q[2] + at)), d = _mm256_loadu_si256((const void *)(q[3] + at));
     const __m256i ab_l = _mm256_unpacklo_epi8(a, b), ab_h = _mm256_unpackhi_epi8(a, b);
     const __m256i cd_l = _mm256_unpacklo_epi8(c, d), cd_h = _mm256_unpackhi_epi8(c, d);
     w[0] = _mm256_unpacklo_epi16(ab_l, cd_l);
@@ -35,23 +24,64 @@ static inline void quad_half(__m256i w[4], const uint8_t *const q[4], size_t at,
     w[3] = _mm256_unpackhi_epi16(ab_h, cd_h);
 }
 
-static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at, bool nibbles)
+/* Q8: the operands of n_dot4; of each sixteen rows four are in one result. */
+static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at)
 {
     __m256i l[4], h[4];
-    quad_half(l, q, at, nibbles);
-    quad_half(h, q, at + (nibbles ? 16 : 32), nibbles);
+    quad_half(l, q, at);
+    quad_half(h, q, at + 32);
     for (int i = 0; i < 4; i++)
         w[i] = w_make(l[i], h[i]);
 }
 
-static inline void quad_order(n16 sums[4], bool nibbles)
+static inline void quad_order(n16 sums[4])
 {
     const n16 a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-    (void)nibbles;
     sums[0] = (n16){_mm256_permute2x128_si256(a.l, b.l, 0x20), _mm256_permute2x128_si256(c.l, d.l, 0x20)};
     sums[1] = (n16){_mm256_permute2x128_si256(a.l, b.l, 0x31), _mm256_permute2x128_si256(c.l, d.l, 0x31)};
     sums[2] = (n16){_mm256_permute2x128_si256(a.h, b.h, 0x20), _mm256_permute2x128_si256(c.h, d.h, 0x20)};
     sums[3] = (n16){_mm256_permute2x128_si256(a.h, b.h, 0x31), _mm256_permute2x128_si256(c.h, d.h, 0x31)};
+}
+
+/*
+ * Q4: sums of 16 bits, in which a group fits (8 * 127 * 32 = 32512); they may wrap around on the way. The two 128-bit parts hold rows 0
+ * and 32 and the seven that follow each, the next registers those behind 8, 16 and 24.
+ */
+struct nibbles {
+    __m256i sum[4];
+};
+
+/* The weights are q + 8. */
+static inline void nibbles_start(struct nibbles *n, int sum)
+{
+    for (int i = 0; i < 4; i++)
+        n->sum[i] = _mm256_set1_epi16((int16_t)(-8 * sum));
+}
+static inline void nibbles_two(struct nibbles *n, const uint8_t *first, const uint8_t *second, __m256i x)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i a = _mm256_loadu_si256((const void *)first), b = _mm256_loadu_si256((const void *)second);
+    const __m256i l = _mm256_unpacklo_epi8(a, b), h = _mm256_unpackhi_epi8(a, b);
+    const __m256i w[4] = {_mm256_and_si256(l, low), _mm256_and_si256(_mm256_srli_epi16(l, 4), low),
+                          _mm256_and_si256(h, low), _mm256_and_si256(_mm256_srli_epi16(h, 4), low)};
+    for (int i = 0; i < 4; i++)
+        n->sum[i] = _mm256_add_epi16(n->sum[i], _mm256_maddubs_epi16(w[i], x));
+}
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+{
+    int16_t pairs[2];
+    memcpy(pairs, x, sizeof pairs);
+    nibbles_two(n, q[0] + at, q[1] + at, _mm256_set1_epi16(pairs[0]));
+    nibbles_two(n, q[2] + at, q[3] + at, _mm256_set1_epi16(pairs[1]));
+}
+static inline void nibbles_end(n16 sums[4], const struct nibbles *n)
+{
+    for (int i = 0; i < 4; i++) {
+        const __m256i l = n->sum[i % 2 * 2], h = n->sum[i % 2 * 2 + 1];
+        const __m256i rows = i < 2 ? _mm256_permute2x128_si256(l, h, 0x20) : _mm256_permute2x128_si256(l, h, 0x31);
+        sums[i] = (n16){_mm256_cvtepi16_epi32(_mm256_castsi256_si128(rows)),
+                        _mm256_cvtepi16_epi32(_mm256_extracti128_si256(rows, 1))};
+    }
 }
 
 #endif

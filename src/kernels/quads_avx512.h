@@ -1,32 +1,21 @@
 /*
- * quads_avx512.h - four columns of 64 bytes to the operands of n_dot4, in zmm registers; for quants_columns.h.
+ * quads_avx512.h - four columns of 64 rows times four numbers of the vector, in zmm registers; for quants_columns.h.
  *
- * Bytes are interleaved inside the four 128-bit parts of a register, so a result holds four rows out of each sixteen: sums are made in
- * that order, and put into the order of rows once a group is complete.
+ * Bytes are interleaved inside the 128-bit parts of a register: sums are made in the order that this gives, and put into the order of
+ * rows once a group is complete.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
 
 #include <immintrin.h>
-#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
-/* 64 rows of a column of Q8, or of Q4: then the parts of the register are the sixteens 0, 2, 1, 3. */
-static inline __m512i quad_column(const uint8_t *p, bool nibbles)
+/* Q8: the operands of n_dot4; of each sixteen rows four are in one result. */
+static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at)
 {
-    if (!nibbles)
-        return _mm512_loadu_si512(p);
-    const __m256i pairs = _mm256_loadu_si256((const void *)p), low = _mm256_set1_epi8(15);
-    const __m256i first = _mm256_and_si256(pairs, low), last = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low);
-    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_unpacklo_epi64(first, last)),
-                                            _mm256_unpackhi_epi64(first, last), 1);
-    return _mm512_sub_epi8(both, _mm512_set1_epi8(8));
-}
-
-static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at, bool nibbles)
-{
-    const __m512i a = quad_column(q[0] + at, nibbles), b = quad_column(q[1] + at, nibbles);
-    const __m512i c = quad_column(q[2] + at, nibbles), d = quad_column(q[3] + at, nibbles);
+    const __m512i a = _mm512_loadu_si512(q[0] + at), b = _mm512_loadu_si512(q[1] + at);
+    const __m512i c = _mm512_loadu_si512(q[2] + at), d = _mm512_loadu_si512(q[3] + at);
     const __m512i ab_l = _mm512_unpacklo_epi8(a, b), ab_h = _mm512_unpackhi_epi8(a, b);
     const __m512i cd_l = _mm512_unpacklo_epi8(c, d), cd_h = _mm512_unpackhi_epi8(c, d);
     w[0] = w_make(_mm512_unpacklo_epi16(ab_l, cd_l));
@@ -35,16 +24,60 @@ static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at, boo
     w[3] = w_make(_mm512_unpackhi_epi16(ab_h, cd_h));
 }
 
-static inline void quad_order(n16 sums[4], bool nibbles)
+static inline void quad_order(n16 sums[4])
 {
     const __m512i l01 = _mm512_shuffle_i32x4(sums[0], sums[1], 0x44),
                   l23 = _mm512_shuffle_i32x4(sums[2], sums[3], 0x44);
     const __m512i h01 = _mm512_shuffle_i32x4(sums[0], sums[1], 0xee),
                   h23 = _mm512_shuffle_i32x4(sums[2], sums[3], 0xee);
     sums[0] = _mm512_shuffle_i32x4(l01, l23, 0x88);
-    sums[nibbles ? 2 : 1] = _mm512_shuffle_i32x4(l01, l23, 0xdd);
-    sums[nibbles ? 1 : 2] = _mm512_shuffle_i32x4(h01, h23, 0x88);
+    sums[1] = _mm512_shuffle_i32x4(l01, l23, 0xdd);
+    sums[2] = _mm512_shuffle_i32x4(h01, h23, 0x88);
     sums[3] = _mm512_shuffle_i32x4(h01, h23, 0xdd);
+}
+
+/*
+ * Q4: sums of 16 bits, in which a group fits (8 * 127 * 32 = 32512); they may wrap around on the way. The first two columns are in the
+ * lower halves of the registers, the others in the upper ones. In one half, the two 128-bit parts hold rows 0 and 32 and the seven
+ * that follow each, the next registers those behind 8, 16 and 24.
+ */
+struct nibbles {
+    __m512i sum[4];
+};
+
+/* The weights are q + 8. */
+static inline void nibbles_start(struct nibbles *n, int sum)
+{
+    const __m512i start = _mm512_zextsi256_si512(_mm256_set1_epi16((int16_t)(-8 * sum)));
+    for (int i = 0; i < 4; i++)
+        n->sum[i] = start;
+}
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    const __m512i pairs = _mm512_inserti64x4(_mm512_set1_epi16(0x0100), _mm256_set1_epi16(0x0302), 1);
+    int32_t four;
+    memcpy(&four, x, sizeof four);
+    const __m512i v = _mm512_shuffle_epi8(_mm512_set1_epi32(four), pairs);
+    const __m512i a = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[0] + at))),
+                                         _mm256_loadu_si256((const void *)(q[2] + at)), 1);
+    const __m512i b = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[1] + at))),
+                                         _mm256_loadu_si256((const void *)(q[3] + at)), 1);
+    const __m512i l = _mm512_unpacklo_epi8(a, b), h = _mm512_unpackhi_epi8(a, b);
+    const __m512i w[4] = {_mm512_and_si512(l, low), _mm512_and_si512(_mm512_srli_epi16(l, 4), low),
+                          _mm512_and_si512(h, low), _mm512_and_si512(_mm512_srli_epi16(h, 4), low)};
+    for (int i = 0; i < 4; i++)
+        n->sum[i] = _mm512_add_epi16(n->sum[i], _mm512_maddubs_epi16(w[i], v));
+}
+static inline void nibbles_end(n16 sums[4], const struct nibbles *n)
+{
+    __m256i s[4];
+    for (int i = 0; i < 4; i++)
+        s[i] = _mm256_add_epi16(_mm512_castsi512_si256(n->sum[i]), _mm512_extracti64x4_epi64(n->sum[i], 1));
+    sums[0] = _mm512_cvtepi16_epi32(_mm256_permute2x128_si256(s[0], s[1], 0x20));
+    sums[1] = _mm512_cvtepi16_epi32(_mm256_permute2x128_si256(s[2], s[3], 0x20));
+    sums[2] = _mm512_cvtepi16_epi32(_mm256_permute2x128_si256(s[0], s[1], 0x31));
+    sums[3] = _mm512_cvtepi16_epi32(_mm256_permute2x128_si256(s[2], s[3], 0x31));
 }
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * quants_columns.h - the part of lanes_quants.h for matrices of integers by column, of which only the active columns are read.
  *
- * Four active columns of a group at a time become the vectors of [16 rows][4 columns] that n_dot4 takes. Sums of a group stay in
- * registers; those of a block, whole numbers below 2^24 and so exact as floats, in the first-level cache. Columns are prefetched, since
- * no hardware foresees which will be wanted.
+ * Four active columns of a group are taken at a time (quads_*.h), 64 rows of each. Sums of a group stay in registers; those of a block,
+ * whole numbers below 2^24 and so exact as floats, in the first-level cache. Columns are prefetched, since no hardware foresees which
+ * will be wanted.
  */
 #ifndef KERNELS_QUANTS_COLUMNS_H
 #define KERNELS_QUANTS_COLUMNS_H
@@ -25,19 +25,29 @@ ALWAYS_INLINE void add_group(float *totals, const struct quad *quads, int count,
     for (int row = 0; row < rows; row += QUANT_SECTION) {
         const size_t at = (size_t)row / (type == MAT_Q8 ? 1 : 2);
         n16 sums[QUANT_SECTION / 16];
+        struct nibbles nibbles;
+        if (type == MAT_Q4)
+            nibbles_start(&nibbles, sum);
         for (int t = 0; t < QUANT_SECTION / 16; t++)
             sums[t] = n_start(sum);
         for (int i = 0; i < count; i++) {
-            w64 w[QUANT_SECTION / 16];
-            const x4 x = x_load(quads[i].x);
-            quad_load(w, quads[i].q, at, type == MAT_Q4);
-            for (int t = 0; t < QUANT_SECTION / 16; t++)
-                sums[t] = n_dot4(sums[t], w[t], x);
+            if (type == MAT_Q4) {
+                nibbles_add(&nibbles, quads[i].q, at, quads[i].x);
+            } else {
+                w64 w[QUANT_SECTION / 16];
+                const x4 x = x_load(quads[i].x);
+                quad_load(w, quads[i].q, at);
+                for (int t = 0; t < QUANT_SECTION / 16; t++)
+                    sums[t] = n_dot4(sums[t], w[t], x);
+            }
             if (at % 64 == 0)
                 for (int c = 0; c < 4; c++)
                     __builtin_prefetch(quads[i].ahead[c] + at);
         }
-        quad_order(sums, type == MAT_Q4);
+        if (type == MAT_Q4)
+            nibbles_end(sums, &nibbles);
+        else
+            quad_order(sums);
         for (int t = 0; t < QUANT_SECTION / 16; t++) {
             float *to = totals + row + 16 * t;
             v16 some = v_from_ints(sums[t]);
