@@ -65,16 +65,15 @@ struct product {
     const struct vectors *x;
     float *y;             /* [T][rows]; NULL: only `finish` sees the results */
     int first;            /* token; those before are not wanted */
-    int rows;             /* of the matrix, per task */
+    int rows;             /* of the matrix, per task; 0: what suits it */
     finish_fn *finish;    /* may be NULL */
     struct vectors *next; /* for `finish`: the results as vectors, which are multiplied by a matrix of type next_type */
     enum mat_type next_type;
 };
 
 static void run_product(const struct prefill_job *job, const struct own *own, const struct product *p, int tokens,
-                        int task)
+                        int begin, int end)
 {
-    const int begin = task * p->rows, end = p->w->rows - begin < p->rows ? p->w->rows : begin + p->rows;
     const struct mat rows = product_rows(p->w, begin, end, own->turned);
     const int most = p->y ? tokens : PART_FLOATS / rows.rows;
     const size_t ldy = (size_t)(p->y ? p->w->rows : rows.rows);
@@ -88,18 +87,27 @@ static void run_product(const struct prefill_job *job, const struct own *own, co
     }
 }
 
+/* Rows per task: for floats twice as many, if there are enough, since each task prepares the vectors for itself. */
+static int task_rows(const struct product *p, const struct pool *pool)
+{
+    const bool many = p->w->type < MAT_FLOATS && !p->w->by_column && p->w->rows >= 4 * TASK_ROWS * pool_threads(pool);
+    return p->rows ? p->rows : many ? 2 * TASK_ROWS : TASK_ROWS;
+}
+
 /* All products of a phase. */
 static void run_products(const struct prefill_job *job, struct pool *pool, int rank, const struct product *products,
                          int count, int tokens)
 {
     int total = 0, task, next;
     for (int i = 0; i < count; i++)
-        total += (products[i].w->rows + products[i].rows - 1) / products[i].rows;
+        total += (products[i].w->rows + task_rows(&products[i], pool) - 1) / task_rows(&products[i], pool);
     while (pool_take(pool, total, 1, &task, &next)) {
         const struct product *p = products;
-        for (int tasks; task >= (tasks = (p->w->rows + p->rows - 1) / p->rows); p++)
+        int rows;
+        for (int tasks; rows = task_rows(p, pool), task >= (tasks = (p->w->rows + rows - 1) / rows); p++)
             task -= tasks;
-        run_product(job, &job->work->own[rank], p, tokens, task);
+        const int begin = task * rows, end = p->w->rows - begin < rows ? p->w->rows : begin + rows;
+        run_product(job, &job->work->own[rank], p, tokens, begin, end);
     }
     pool_barrier(pool);
 }
@@ -306,8 +314,8 @@ static void run_deep(const struct prefill_job *job, struct pool *pool, int rank,
     struct prefill_work *work = job->work;
     const size_t side = (size_t)job->model->shape.deep;
     const struct product products[] = {
-        {&l->s_emb_x, &work->e, work->s_row, first, TASK_ROWS, NULL, NULL, 0},
-        {&l->s1, &work->mix[1], work->s_low, first, TASK_ROWS, NULL, NULL, 0},
+        {&l->s_emb_x, &work->e, work->s_row, first, 0, NULL, NULL, 0},
+        {&l->s1, &work->mix[1], work->s_low, first, 0, NULL, NULL, 0},
     };
     int begin, end;
     if (rank == 0)
@@ -350,9 +358,9 @@ static void run_layer(const struct prefill_job *job, struct pool *pool, int rank
         {&l->g1, &mix[MIX_G], low[LOW_G].x, att_first, s->rank_g, finish_low_g, &low[LOW_G], l->g2.type},
         {&l->w1, &mix[MIX_W], low[LOW_W].x, 0, s->rank_w, finish_low_w, &low[LOW_W], l->w2.type},
         {&l->a1, &mix[MIX_A], low[LOW_A].x, 0, s->rank_a, finish_low, &low[LOW_A], l->a2.type},
-        {&l->receptance, &mix[MIX_R], work->r, att_first, TASK_ROWS, NULL, NULL, 0},
-        {&l->key, &mix[MIX_K], work->k, 0, TASK_ROWS, NULL, NULL, 0},
-        {&l->value, &mix[MIX_V], v, 0, TASK_ROWS, NULL, NULL, 0},
+        {&l->receptance, &mix[MIX_R], work->r, att_first, 0, NULL, NULL, 0},
+        {&l->key, &mix[MIX_K], work->k, 0, 0, NULL, NULL, 0},
+        {&l->value, &mix[MIX_V], v, 0, 0, NULL, NULL, 0},
         {&l->v1, &mix[MIX_V], low[LOW_V].x, 0, s->rank_v, finish_low, &low[LOW_V], l->v2.type}, /* not in layer 0 */
     };
     run_products(job, pool, rank, firsts, layer == 0 ? 6 : 7, count);
@@ -366,7 +374,7 @@ static void run_layer(const struct prefill_job *job, struct pool *pool, int rank
             quantise(&job->model->rt->kernels, &work->out, l->output.type, att_first + begin, att_first + end);
         pool_barrier(pool);
     }
-    const struct product output = {&l->output, &work->out, NULL, att_first, TASK_ROWS, finish_residual, NULL, 0};
+    const struct product output = {&l->output, &work->out, NULL, att_first, 0, finish_residual, NULL, 0};
     run_products(job, pool, rank, &output, 1, count);
 
     const struct shifts ffn = {l->ln2_weight, l->ln2_bias, false, {l->ffn_x_k, work->no_shift}, s->deep ? 2 : 1};
@@ -381,12 +389,12 @@ static void run_layer(const struct prefill_job *job, struct pool *pool, int rank
                                 &mix[0],
                                 floats ? work->hidden.x : NULL,
                                 ffn_first,
-                                floats ? TASK_ROWS : QUANT_BLOCK,
+                                floats ? 0 : QUANT_BLOCK,
                                 finish_hidden,
                                 &work->hidden,
                                 l->ffn_value.type};
     run_products(job, pool, rank, &key, 1, count);
-    const struct product value = {&l->ffn_value, &work->hidden, NULL, ffn_first, TASK_ROWS, finish_residual, NULL, 0};
+    const struct product value = {&l->ffn_value, &work->hidden, NULL, ffn_first, 0, finish_residual, NULL, 0};
     run_products(job, pool, rank, &value, 1, count);
     if (layer == s->layers - 1) {
         while (pool_take(pool, count - ffn_first, token_task(job, pool), &begin, &end))
@@ -413,7 +421,7 @@ static void run_logits(const struct prefill_job *job, struct pool *pool, int ran
         quantise(k, &u, outer->head.type, begin, end);
     }
     pool_barrier(pool);
-    const struct product head = {&outer->head, &u, job->logits, 0, TASK_ROWS, NULL, NULL, 0};
+    const struct product head = {&outer->head, &u, job->logits, 0, 0, NULL, NULL, 0};
     if (job->wanted > 1)
         run_products(job, pool, rank, &head, 1, job->wanted);
     else if (job->wanted == 1)
