@@ -43,7 +43,7 @@ def _size(rng, longest, level):
 def draw(rng, name, level):
     """One document of task `name` at this level."""
     if name == "story":
-        return stories.story(rng, max(2, _size(rng, STORY_EVENTS, level)), questions=rng.choice((0, 8, 12, 12)))
+        return stories.story(rng, max(2, _size(rng, STORY_EVENTS, level)), questions=rng.choice((0, 0, 8, 12, 12)))
     if name == "far":
         return tasks.recall(rng, _size(rng, FAR_PAIRS, level), filler=stories.filler(rng, rng.randint(1, FAR_EVENTS)))
     size = _size(rng, tasks.LONGEST[name], level)

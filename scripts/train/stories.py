@@ -4,7 +4,7 @@ The world knows where everybody and everything is; a sentence either changes it 
 that does not track the world sooner or later contradicts it. People move, take, drop, give and look for things; an animal
 follows its owner.
 """
-from document import ANSWER, END, TEXT, Document
+from document import END, TEXT, Document
 from lexicon import ANIMALS, COLOURS, OBJECTS, PEOPLE, PLACES
 
 OPENINGS = ("One morning", "One day", "Early in the morning", "On a cold day", "On a warm afternoon", "Late in the evening",
@@ -144,31 +144,27 @@ def _event(world):
     return "%s was %s." % (world.subject(name), rng.choice(FEELINGS))
 
 
-def _place(place):
-    return "in " + PLACES[place]
-
-
 def _questions(world):
-    """All questions that the world can answer, with their answers."""
+    """All questions that the world can answer, with their answers of one word."""
     out = []
     for name in world.people:
-        out.append(("Where is %s?" % name, _place(world.at[name])))
+        out.append(("Where is %s?" % name, world.at[name]))
         if world.held(name) and len(world.held(name)) == 1:
-            out.append(("What does %s have?" % name, world.the(world.held(name)[0])))
+            out.append(("What does %s have?" % name, world.held(name)[0]))
         if not world.held(name):
             out.append(("What does %s have?" % name, "nothing"))
     for kind in world.things:
-        out.append(("Where is the %s?" % kind, _place(world.place_of(kind))))
+        out.append(("Where is the %s?" % kind, world.place_of(kind)))
         holder = world.where[kind]
         out.append(("Who has the %s?" % kind, holder if holder in world.at else "nobody"))
     if world.pet:
-        out.append(("Where is the %s?" % world.pet, _place(world.at[world.owner])))
+        out.append(("Where is the %s?" % world.pet, world.at[world.owner]))
         out.append(("Who has a %s?" % world.pet, world.owner))
     return out
 
 
 def story(rng, events, questions=4):
-    """A story of this many events with its questions (none: questions=0)."""
+    """A story of this many events with its questions. A story without any is plain text; others begin with a label."""
     people = rng.randint(2, 3) if events <= 16 else rng.randint(2, 4)
     world = World(rng, people, rng.randint(1, 3), rng.randint(3, 4))
     sentences = _scene(world)
@@ -176,8 +172,9 @@ def story(rng, events, questions=4):
     if rng.random() < 0.6:
         sentences.append(rng.choice(ENDINGS))
     doc = Document()
-    doc.add("Story:", ANSWER / 2)
-    doc.add(" " + " ".join(sentences), TEXT)
+    if questions:
+        doc.add("Story: ", TEXT)
+    doc.add(" ".join(sentences), TEXT)
     doc.mark(END, TEXT)
     asked = _questions(world)
     for question, answer in rng.sample(asked, min(questions, len(asked))):

@@ -146,6 +146,13 @@ class Data(unittest.TestCase):
                     self.assertIn(world.place_of(kind), world.places)
                     self.assertTrue(holder in world.people or holder in world.places)
 
+    def test_answers_about_a_story_are_single_words(self):
+        for seed in range(50):
+            head, *asked = stories.story(random.Random(seed), 12, questions=12).text().split("\nQ: ")
+            self.assertTrue(head.startswith("Story: ") and asked)
+            for item in asked:
+                self.assertRegex(item, "^W.*[?]\nA: [A-Za-z]+$")
+
     def test_held_out_prompts_repeat_and_differ_by_seed(self):
         one, two = (list(make_eval.examples("1", "recall", 1, 5)) for _ in range(2))
         self.assertEqual(one, two)
