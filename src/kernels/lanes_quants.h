@@ -236,7 +236,7 @@ typedef void nibbles_fn(float *y, const struct quant_tile *tile, int cols, const
     }
 QUANT_EACH_TOKENS(DEFINE_NIBBLES)
 #define NAME_NIBBLES(tokens) [tokens] = multiply_nibbles_##tokens,
-static nibbles_fn *const nibbles[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_NIBBLES)};
+static nibbles_fn *const multiply_tile[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_NIBBLES)};
 
 static void quant_gemm_nibbles(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
                                int end)
@@ -249,7 +249,7 @@ static void quant_gemm_nibbles(float *y, size_t ldy, const struct mat *w, const 
                                            x->sum + at * (padded / QUANT_GROUP)};
             float sums[QUANT_TOKENS * 16];
             some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
-            nibbles[some](sums, &tile, w->cols, &vectors);
+            multiply_tile[some](sums, &tile, w->cols, &vectors);
             for (int j = 0; j < some; j++)
                 store_rows(y + (at + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
         }
