@@ -28,9 +28,9 @@ enum { ROWS = QUANT_ROWS };
 
 /* One tensor of the result. */
 struct target {
-    const struct weight_source *source; /* NULL: the vocabulary */
-    struct mat form;                    /* what it becomes; a vector is one row of float32 */
-    enum dtype type;                    /* of form */
+    const struct weight_source *source;
+    struct mat form; /* what it becomes; a vector is one row of float32 */
+    enum dtype type; /* of form */
 };
 
 /* Work on one slice. */
@@ -117,10 +117,10 @@ static enum rwkv7_status choose_form(const struct conversion *c, const struct we
                 snippet_path(c->from).text);
 }
 
-/* In the file, what must be aligned most comes first: integers, float32, the rest. Within that, the order of the model. */
+/* In the file, what must be aligned most comes first: integers, float32, 16 bits. Within that, the order of the model. */
 static int rank_of_type(enum dtype type)
 {
-    return type >= DT_PACKED ? 0 : type == DT_F32 ? 1 : type == DT_U8 ? 3 : 2;
+    return type >= DT_PACKED ? 0 : type == DT_F32 ? 1 : 2;
 }
 
 static enum rwkv7_status choose_targets(struct conversion *c)
