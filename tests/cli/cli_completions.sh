@@ -37,8 +37,8 @@ END
     out tokenize
     run bash try.bash rwkv7 run --te
     out --temp
-    run bash try.bash rwkv7 run --math ''
-    out 'exact blas'
+    run bash try.bash rwkv7 chat --thoughts ''
+    out 'show hide'
     run bash try.bash rwkv7 chat --think s
     out short
     run bash try.bash rwkv7 help inf
