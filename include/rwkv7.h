@@ -163,7 +163,8 @@ enum rwkv7_sparse { RWKV7_SPARSE_AUTO, RWKV7_SPARSE_ON, RWKV7_SPARSE_OFF };
 struct rwkv7_model_options {
     enum rwkv7_weights weights;
     enum rwkv7_sparse sparse;
-    bool lock; /* keep all weights in memory, never to be paged out; RWKV7_ERR_MEMORY where the system does not allow it */
+    bool
+        lock; /* keep all weights in memory, never to be paged out; RWKV7_ERR_MEMORY where the system does not allow it */
     /* Called now and then while loading takes long, with done <= total in bytes; may be NULL. */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;

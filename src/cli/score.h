@@ -17,7 +17,7 @@ double log_probability(const struct distribution *d, uint32_t id);
 double divergence(const struct distribution *p, const struct distribution *q);
 
 /* Numbers >= 0 in bins whose widths grow with them, so that memory does not grow with their count. */
-#define SPREAD_OCTAVE 64 /* bins per factor of two: a quantile is true to 0.6% */
+#define SPREAD_OCTAVE 64   /* bins per factor of two: a quantile is true to 0.6% */
 #define SPREAD_LEAST (-40) /* what is below 2^-40 counts as 0 */
 #define SPREAD_MOST 10
 struct spread_of {

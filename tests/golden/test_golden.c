@@ -127,7 +127,8 @@ static void check_oracle(const struct golden *g, struct rwkv7_model *model, enum
     CHECK_MSG(rwkv7_session_eval(s, g->tokens, count, RWKV7_LOGITS_ALL, logits, &err) == RWKV7_OK, "%s", err.message);
 
     const float off = largest_difference(logits, g->logits, count * vocab);
-    CHECK_MSG(off <= (math == RWKV7_MATH_FAST ? FAST_TOLERANCE : LOGITS_TOLERANCE), "%s: logits off by %g", g->model, (double)off);
+    CHECK_MSG(off <= (math == RWKV7_MATH_FAST ? FAST_TOLERANCE : LOGITS_TOLERANCE), "%s: logits off by %g", g->model,
+              (double)off);
     struct snapshot p = snapshot(s, shape);
     const float wkv = largest_difference(p.wkv, g->wkv, p.matrix);
     CHECK_MSG(wkv <= WKV_TOLERANCE, "%s: wkv off by %g", g->model, (double)wkv);
