@@ -220,6 +220,7 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
     size_t size;
 
     const bool found = model_find(args, model, err) == RWKV7_OK;
+    bool foreign = false; /* the vocabulary that is compiled in, for want of one of this model */
     enum rwkv7_status status = RWKV7_OK;
     if (found && *model && !args->vocab) {
         status = rwkv7_tokenizer_open_model(model, &e->tokenizer, err);
@@ -235,13 +236,16 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
         status = rwkv7_tokenizer_open(path, &e->tokenizer, err);
     } else {
         const char *const text = rwkv7_builtin_vocab(&size);
+        foreign = found && *model;
         snprintf(e->vocab_name, sizeof e->vocab_name, "(built in)");
         status = rwkv7_tokenizer_open_memory(text, size, e->vocab_name, &e->tokenizer, err);
     }
     if (status == RWKV7_OK && e->model) {
         struct rwkv7_error why;
         status = rwkv7_tokenizer_check(e->tokenizer, rwkv7_model_info(e->model)->shape.vocab, &why);
-        if (status != RWKV7_OK) {
+        if (status != RWKV7_OK && foreign) {
+            status = vocab_missing(model, err);
+        } else if (status != RWKV7_OK) {
             err->status = status;
             snprintf(err->message, sizeof err->message, "%.120s: %.130s", e->vocab_name, why.message);
         }

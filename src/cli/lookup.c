@@ -58,10 +58,9 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
     }
     if (there(path, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(path, DEMO_MODEL))
         return RWKV7_OK;
-    return failed(
-        err, RWKV7_ERR_MODEL,
-        "no model: none was compiled in or installed; download RWKV-7 weights in safetensors form and name them "
-        "with -m FILE or RWKV7_MODEL");
+    return failed(err, RWKV7_ERR_MODEL,
+                  "no model: none was compiled in or installed; download RWKV-7 weights and name them with -m FILE or "
+                  "RWKV7_MODEL");
 }
 
 /* The only file of a folder that is called *vocab*.txt. */
@@ -112,6 +111,15 @@ static enum rwkv7_status vocab_beside(const char *model, char path[PATH_ROOM], s
     return only_vocab(folder, path, err);
 }
 
+enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err)
+{
+    if (model && *model)
+        return failed(err, RWKV7_ERR_VOCAB,
+                      "no vocabulary found for %.130s; put " WORLD_VOCAB " beside it, or name one with --vocab", model);
+    return failed(err, RWKV7_ERR_VOCAB, "no vocabulary found%s; name one with --vocab",
+                  model ? " for the built-in model" : "");
+}
+
 enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err)
 {
     size_t size;
@@ -131,8 +139,5 @@ enum rwkv7_status vocab_find(const struct args *args, const char *model, char pa
     path[0] = '\0';
     if (rwkv7_builtin_vocab(&size))
         return RWKV7_OK;
-    return failed(err, RWKV7_ERR_VOCAB, "no vocabulary found%s%.150s; name one with --vocab FILE", model ? " for " : "",
-                  !model   ? ""
-                  : *model ? model
-                           : "the built-in model");
+    return vocab_missing(model, err);
 }
