@@ -55,10 +55,15 @@ const struct command *command_find(const char *name)
             return c;
         consider(name, c->name, &meant);
     }
+    if (*name == '-') {
+        consider(name, "--version", &meant);
+        consider(name, "--help", &meant);
+    }
+    const char *const what = *name == '-' ? "expected a command, found" : "unknown command";
     if (meant)
-        complain_usage(NULL, "unknown command '%s'; did you mean '%s'?", name, meant);
+        complain_usage(NULL, "%s '%s'; did you mean '%s'?", what, name, meant);
     else
-        complain_usage(NULL, "unknown command '%s'", name);
+        complain_usage(NULL, "%s '%s'", what, name);
     return NULL;
 }
 

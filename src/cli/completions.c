@@ -96,6 +96,8 @@ static void print_bash(void)
         "_rwkv7() {\n"
         "    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}\n"
         "    COMPREPLY=()\n"
+        "    [ \"$previous\" != = ] || previous=${COMP_WORDS[COMP_CWORD - 2]} # --type=q is three words to bash\n"
+        "    [ \"$current\" != = ] || current=\n"
         "    if ((COMP_CWORD == 1)); then\n"
         "        COMPREPLY=($(compgen -W '--help --version");
     for (const struct command *c = command_table; c->name; c++)
@@ -277,6 +279,8 @@ int completions_command(const struct args *args)
         print_zsh();
     else if (strcmp(shell, "fish") == 0)
         print_fish();
+    else if (!*shell)
+        return complain_usage(args->command, "for which shell? Name one of bash, zsh, fish");
     else
         return complain_usage(args->command, "completions needs one of bash, zsh, fish, not '%s'", shell);
     return DONE;

@@ -22,6 +22,7 @@ exits 2
 err_has "^rwkv7: completions needs one of bash, zsh, fish, not 'tcsh'$"
 run rwkv7 completions
 exits 2
+err_has '^rwkv7: for which shell\? Name one of bash, zsh, fish$'
 
 if command -v bash >/dev/null; then
     cat >try.bash <<'END'
@@ -39,6 +40,10 @@ END
     out --temp
     run bash try.bash rwkv7 chat --thoughts ''
     out 'show hide'
+    run bash try.bash rwkv7 run --math = f
+    out fast
+    run bash try.bash rwkv7 run --math =
+    out 'exact fast blas'
     run bash try.bash rwkv7 chat --think s
     out short
     run bash try.bash rwkv7 help inf

@@ -68,6 +68,11 @@ exits 2
 err "rwkv7: unknown command 'something'
 Try 'rwkv7 help'."
 
+run rwkv7 --verison
+exits 2
+err "rwkv7: expected a command, found '--verison'; did you mean '--version'?
+Try 'rwkv7 help'."
+
 run rwkv7 run --tmep 1
 exits 2
 err "rwkv7: unknown option '--tmep'; did you mean '--temp'?
