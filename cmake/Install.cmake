@@ -1,9 +1,10 @@
-# cmake --install: program, library, header, rwkv7.pc, man page, completions, the models that ship; cpack: the same as a package.
+# cmake --install: program, library, header, rwkv7.pc, man page, licence, completions, the models that ship; cpack: the same as a package.
 install(TARGETS rwkv7_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 install(TARGETS rwkv7
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         PUBLIC_HEADER DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES docs/rwkv7.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
+install(FILES LICENSE NEWS.md docs/BULK.md examples/story.c DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # Completions for shells, which the program itself writes.
 set(completions "")
 foreach(entry "bash:rwkv7:bash-completion/completions" "zsh:_rwkv7:zsh/site-functions" "fish:rwkv7.fish:fish/vendor_completions.d")
