@@ -25,14 +25,14 @@ ALWAYS_INLINE void add_group(float *totals, const struct quad *quads, int count,
     for (int row = 0; row < rows; row += QUANT_SECTION) {
         const size_t at = (size_t)row / (type == MAT_Q8 ? 1 : 2);
         n16 sums[QUANT_SECTION / 16];
-        struct nibbles nibbles;
+        struct nibbles pairs;
         if (type == MAT_Q4)
-            nibbles_start(&nibbles, sum);
+            nibbles_start(&pairs, sum);
         for (int t = 0; t < QUANT_SECTION / 16; t++)
             sums[t] = n_start(sum);
         for (int i = 0; i < count; i++) {
             if (type == MAT_Q4) {
-                nibbles_add(&nibbles, quads[i].q, at, quads[i].x);
+                nibbles_add(&pairs, quads[i].q, at, quads[i].x);
             } else {
                 w64 w[QUANT_SECTION / 16];
                 const x4 x = x_load(quads[i].x);
@@ -45,7 +45,7 @@ ALWAYS_INLINE void add_group(float *totals, const struct quad *quads, int count,
                     __builtin_prefetch(quads[i].ahead[c] + at);
         }
         if (type == MAT_Q4)
-            nibbles_end(sums, &nibbles);
+            nibbles_end(sums, &pairs);
         else
             quad_order(sums);
         for (int t = 0; t < QUANT_SECTION / 16; t++) {
