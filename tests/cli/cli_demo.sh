@@ -22,8 +22,7 @@ if [ $emulated -eq 0 ]; then
     run sh "$root/scripts/eval_demo.sh" --prompts "$tests/demo_prompts.tsv" -m "$model" --vocab "$vocab"
     exits 0
     silent
-    at_least 90 recall far cups swaps parity
-    at_least 75 story
+    at_least 90 recall far cups swaps parity story
 else
     skip 'what the model can do: too slow in an emulator, and no different there'
 fi
@@ -41,4 +40,4 @@ out '| task | x1 |
 # The text itself, to the last token.
 run rwkv7 run -m "$model" --vocab "$vocab" --quiet --temp 0 -n 40 'Once upon a time'
 exits 0
-text ' Anna was in the station. She was proud. Lucy was in the station. Lucy had a duck that always came along. In the station there was a red drum. There was a green basket in'
+text ' Ben was in the stable. He was tired. Kate was in the stable. There was a green spoon in the stable. Ben was happy. Ben was happy. Ben was happy. Ben was happy'
