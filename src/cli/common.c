@@ -167,11 +167,14 @@ static void on_interrupt(int signal_number)
 void interrupt_catch(void)
 {
     /* SA_RESETHAND: the second one finds the default action. No SA_RESTART: a read that waits for input gives up. */
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, old;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, NULL, &old);
-    if (old.sa_handler != SIG_IGN) /* shells ask that of programs in the background */
-        sigaction(SIGINT, &action, NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        sigaction(signals[i], NULL, &old);
+        if (old.sa_handler != SIG_IGN) /* shells ask that of programs in the background, nohup of those that stay */
+            sigaction(signals[i], &action, NULL);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------------------------- engine */

@@ -38,7 +38,10 @@ void out_end_line(void);   /* on a terminal, when the cursor is not at the start
 int out_json(cJSON *json); /* takes it; NULL: out of memory */
 int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
 
-/* From now on ^C, unless it was ignored from the start, only sets `interrupted`; the second one kills. */
+/*
+ * From now on ^C, SIGTERM and SIGHUP, unless ignored from the start, only set `interrupted`, so that no temporary file stays and
+ * states are kept; the second one kills.
+ */
 void interrupt_catch(void);
 extern volatile sig_atomic_t interrupted;
 

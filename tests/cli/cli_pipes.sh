@@ -63,21 +63,23 @@ exits 130
 text ''
 err_has '^prompt 0 tokens'
 
-# ^C leaves no part of an array behind.
+# What ends a program from outside leaves no part of an array behind.
 yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
-{
-    tries=0
-    until [ "$(echo rwkv7-*.tmp)" != 'rwkv7-*.tmp' ] || [ $tries -eq 300 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-    kill -INT "$(cat pid)"
-} &
-run sh -c 'echo $$ >pid; exec rwkv7 logits "$@"' sh --model "$model" --tokens @ids --step -o array.npy
-exits 130
-ok 'no file' [ ! -e array.npy ]
-ok 'no temporary file' [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
-wait
+for signal in INT TERM HUP; do
+    {
+        tries=0
+        until [ "$(echo rwkv7-*.tmp)" != 'rwkv7-*.tmp' ] || [ $tries -eq 300 ]; do
+            sleep 0.1
+            tries=$((tries + 1))
+        done
+        kill -$signal "$(cat pid)"
+    } &
+    run sh -c 'echo $$ >pid; exec rwkv7 logits "$@"' sh --model "$model" --tokens @ids --step -o array.npy
+    exits 130
+    ok "no file after SIG$signal" [ ! -e array.npy ]
+    ok "no temporary file after SIG$signal" [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
+    wait
+done
 
 # 20 MB of prompt take no more memory than 20 bytes. Tokens of 1000 bytes keep it short.
 if [ $emulated -eq 0 ]; then
