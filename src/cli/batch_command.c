@@ -195,6 +195,13 @@ static int read_results(struct batch *b)
     return code;
 }
 
+/* Two programs that write to one file would write into each other's lines. The lock goes when the program ends, however. */
+static bool locked_by_another(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN);
+}
+
 static int open_output(struct batch *b)
 {
     const char *const name = b->args->output;
@@ -209,9 +216,12 @@ static int open_output(struct batch *b)
             close(fd);
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     }
+    const bool regular = S_ISREG(st.st_mode);
+    if (regular && locked_by_another(fd))
+        return complain(FAILED, "%s: another program writes to it", name);
     if (b->args->resume)
-        return read_results(b);
-    if (S_ISREG(st.st_mode) && st.st_size > 0)
+        return regular ? read_results(b) : complain(FAILED, "%s: cannot be resumed: it is no regular file", name);
+    if (regular && st.st_size > 0)
         return complain(FAILED, "%s holds something already: --resume goes on with it", name);
     return DONE;
 }

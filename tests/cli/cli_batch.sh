@@ -150,6 +150,28 @@ batch --resume -o other six.jsonl
 exits 3
 err "rwkv7: other: cannot be resumed: expected the result of line 1, found another line"
 ok 'and that file stays' holds_lines other 'something else'
+mkfifo pipe
+batch --resume -o pipe six.jsonl
+exits 1
+err 'rwkv7: pipe: cannot be resumed: it is no regular file'
+
+# Two programs do not write into each other's lines.
+mkfifo slow
+sleep 60 >slow &
+sleeper=$!
+rwkv7 batch -q -m "$model" --vocab "$vocab" -o shared slow &
+first=$!
+tries=0
+while [ ! -e shared ] && [ $tries -lt 300 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+done
+sleep 0.2
+batch --resume -o shared six.jsonl
+exits 1
+err 'rwkv7: shared: another program writes to it'
+kill $sleeper $first
+wait
 if [ -w /dev/full ]; then
     batch -q -o /dev/full six.jsonl
     exits 1
