@@ -36,7 +36,6 @@ int cache_open(struct cache *c, const struct args *args, const struct rwkv7_mode
     c->folder = args->prompt_cache;
     c->limit = (uint64_t)args->prompt_cache_size * 1000000;
     c->start = rwkv7_model_fingerprint(model) + (uint64_t)args->math;
-    /* A state tells what was read: others should not see it. */
     if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
         return complain(FAILED, "cannot make %s for the prompt cache: %s", c->folder, strerror(errno));
     if (access(c->folder, R_OK | W_OK | X_OK) != 0)
@@ -56,15 +55,21 @@ static void path_of(const struct cache *c, const char *name, char path[PATH_ROOM
     snprintf(path, PATH_ROOM, "%s/%s", c->folder, name);
 }
 
-/* Parses "HASH-TOKENS.state"; *rest is what follows. False for a file that is none of ours. */
-static bool parse_name(const char *name, struct entry *e, const char **rest)
+/* What a writer that was killed left behind: rwkv7_session_save() gives such names to what it has not finished. */
+static bool unfinished(const char *name)
+{
+    int n = 0;
+    return sscanf(name, "rwkv7-%*8[0-9a-f].tmp%n", &n) == 0 && n > 0 && name[n] == '\0';
+}
+
+/* Parses "HASH-TOKENS.state"; false for a file that is no entry. */
+static bool parse_name(const char *name, struct entry *e)
 {
     int n = 0;
     if (strlen(name) >= NAME_ROOM || strspn(name, "0123456789abcdef") != 16 ||
-        sscanf(name, "%16" SCNx64 "-%19" SCNu64 ".state%n", &e->hash, &e->tokens, &n) != 2 || n == 0)
+        sscanf(name, "%16" SCNx64 "-%19" SCNu64 ".state%n", &e->hash, &e->tokens, &n) != 2 || n == 0 || name[n] != '\0')
         return false;
     snprintf(e->name, sizeof e->name, "%s", name);
-    *rest = name + n;
     return true;
 }
 
@@ -90,16 +95,16 @@ static void list_entries(const struct cache *c, struct entries *list)
     while (folder && (file = readdir(folder))) {
         struct entry e;
         struct stat st;
-        const char *rest;
         char path[PATH_ROOM];
-        if (!parse_name(file->d_name, &e, &rest))
+        const bool litter = unfinished(file->d_name);
+        if (!litter && !parse_name(file->d_name, &e))
             continue;
         path_of(c, file->d_name, path);
         if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
             continue;
         e.size = (uint64_t)st.st_size;
         e.used = st.st_mtime;
-        if (*rest) {
+        if (litter) {
             if (time(NULL) - e.used > ABANDONED)
                 unlink(path);
         } else if (!add(list, &e)) {
@@ -180,7 +185,11 @@ void cache_keep(const struct cache *c, const struct rwkv7_session *s, const uint
     snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
     path_of(c, name, path);
     const struct rwkv7_note note = {(void *)(uintptr_t)ids, count * sizeof *ids};
-    if (rwkv7_session_save(s, path, &note, &err) != RWKV7_OK)
+    /* A state tells what was read: others should not see it, whatever the folder allows. */
+    const mode_t mask = umask(S_IRWXG | S_IRWXO);
+    const enum rwkv7_status status = rwkv7_session_save(s, path, &note, &err);
+    umask(mask);
+    if (status != RWKV7_OK)
         complain(DONE, "prompt cache: %s", err.message);
 }
 

@@ -204,9 +204,9 @@ for entry in cache/*.state; do
     cat first >"$entry"
 done
 : >cache/notes.txt
-: >cache/0123456789abcdef-12.state.tmpAbCdEf
-touch -t 202001010000 cache/0123456789abcdef-12.state.tmpAbCdEf
-: >cache/0123456789abcdef-13.state.tmpAbCdEf
+: >cache/rwkv7-0badc0de.tmp
+touch -t 202001010000 cache/rwkv7-0badc0de.tmp
+: >cache/rwkv7-00c0ffee.tmp
 cached -f long.txt
 ok 'a broken entry is no use' [ -z "$(known)" ]
 err_has '^rwkv7: prompt cache: cache/.*torn; the entry is removed$'
@@ -214,8 +214,8 @@ same_text -f long.txt
 cached -f long.txt
 ok 'it was replaced' [ "$(known)" -eq $((tokens - 1)) ]
 ok 'a file of somebody else' [ -e cache/notes.txt ]
-ok 'what a writer left' [ ! -e cache/0123456789abcdef-12.state.tmpAbCdEf ]
-ok 'what a writer still writes' [ -e cache/0123456789abcdef-13.state.tmpAbCdEf ]
+ok 'what a writer left' [ ! -e cache/rwkv7-0badc0de.tmp ]
+ok 'what a writer still writes' [ -e cache/rwkv7-00c0ffee.tmp ]
 
 # The limit: what was not used for the longest time goes first.
 rm -rf cache
@@ -256,6 +256,14 @@ done
 for entry in cache/*.tmp*; do
     ok 'nothing unfinished' [ ! -e "$entry" ]
 done
+
+# Others may see the folder, but not what was read.
+chmod 755 cache
+rm -f cache/*
+rwkv7 run -q -n 1 --model "$model" --vocab "$vocab" -f prompt1.txt --prompt-cache cache >"$work/out" </dev/null
+ok 'entries' [ -n "$(ls cache/*.state)" ]
+# shellcheck disable=SC2012 # their names are digits
+ok 'private entries' [ -z "$(ls -l cache/*.state | grep -v '^-rw-------')" ]
 
 run rwkv7 run --prompt-cache cache/notes/deep --model "$model" --vocab "$vocab" hello
 exits 1
