@@ -198,9 +198,10 @@ static int store(const struct option *o, struct args *args, const char *text)
     switch (o->value.kind) {
     case FLAG:
         break;
+    case NAME:
     case TEXT:
         *(const char **)at = text;
-        return DONE;
+        return *text || o->value.kind == TEXT ? DONE : MISUSED;
     case TEXTS:
         return store_text(at, text);
     case CHOICE:
@@ -359,7 +360,7 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
         if (!o->name || !(o->commands & command->bit))
             continue;
         const char *const variable = o->value.variable ? getenv(o->value.variable) : NULL;
-        /* Presets are right, and only options of kind TEXT have a variable, for which every text will do. */
+        /* Presets are right, and only options of kind NAME have a variable, for which every name will do. */
         if (o->preset && store(o, args, o->preset) != DONE)
             return complain_memory();
         if (variable && *variable)
@@ -385,6 +386,8 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
             return DONE;
     }
     if (command->takes_model && args->operand) {
+        if (!*args->operand)
+            return complain_usage(command, "MODEL needs a name, not ''");
         if (args->model != model)
             return complain_usage(command, "two models: '%s' and '%s'", args->model, args->operand);
         args->model = args->operand;

@@ -99,6 +99,7 @@ struct args {
 /* How the text of an option becomes a value. */
 enum kind {
     FLAG,   /* bool; takes no text */
+    NAME,   /* const char *, not empty */
     TEXT,   /* const char * */
     TEXTS,  /* struct text_list, one entry each time; C-like escapes are undone */
     CHOICE, /* int: index into the words of `argument`, "exact|blas" */
@@ -116,7 +117,7 @@ struct value {
     size_t at;            /* offset in struct args */
     const char *argument; /* as the help calls it; NULL for a flag */
     double least, most;
-    const char *variable; /* environment variable that stands in for the option; kind TEXT only */
+    const char *variable; /* environment variable that stands in for the option; kind NAME only */
 };
 
 struct option {

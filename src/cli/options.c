@@ -25,8 +25,9 @@ enum {
 /* clang-format off */
 /* The values that options have: the field of struct args, what the help calls it, its range. */
 #define FLAG(field) {FLAG, AT(field), NULL, 0, 0, NULL}
+#define NAME(field, argument) {NAME, AT(field), argument, 0, 0, NULL}
 #define TEXT(field, argument) {TEXT, AT(field), argument, 0, 0, NULL}
-#define ENV(field, argument, name) {TEXT, AT(field), argument, 0, 0, name}
+#define ENV(field, argument, name) {NAME, AT(field), argument, 0, 0, name}
 #define TEXTS(field, argument) {TEXTS, AT(field), argument, 0, 0, NULL}
 #define CHOICE(field, words) {CHOICE, AT(field), words, 0, 0, NULL}
 #define WHOLE(field, argument, least, most) {WHOLE, AT(field), argument, least, most, NULL}
@@ -92,40 +93,40 @@ const struct option option_table[] = {
     HEADING("Model", ANY_MODEL | CONVERT),
     {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
-    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, TEXT(vocab, "FILE"), NULL,
+    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, NAME(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
-    {"vocab", 0, CONVERT, TEXT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
+    {"vocab", 0, CONVERT, NAME(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
     {"type", 0, CONVERT, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "of the matrices; q8, q4: integers"},
-    {"lora", 0, CONVERT, TEXT(lora, "FILE"), NULL, "merge a LoRA file into the weights"},
+    {"lora", 0, CONVERT, NAME(lora, "FILE"), NULL, "merge a LoRA file into the weights"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
-    {"shape", 0, BENCH, TEXT(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
+    {"shape", 0, BENCH, NAME(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
      "skip weights that meet zeroes"},
     {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "the last three: of random weights"},
-    {"against", 0, EVAL, TEXT(against, "MODEL"), NULL, "also measure the distance from this model"},
+    {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also measure the distance from this model"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
     HEADING("Conversation", CHAT),
     {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
     {"think", 0, CHAT, CHOICE(thinking, "off|empty|short|normal|long"), "off", "before it answers, if it was trained to"},
     {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
-    {"history", 0, CHAT, TEXT(history, "FILE"), NULL, "keep the lines that were typed"},
+    {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
 
     HEADING("Prompt", WRITE | EVAL),
-    {"prompt-file", 'f', RUN, TEXT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
+    {"prompt-file", 'f', RUN, NAME(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
     {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
     {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
     HEADING("State", WRITING | LOGITS),
-    {"state", 0, WRITING | LOGITS, TEXT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state", 0, WRITING | LOGITS, NAME(state, "FILE"), NULL, "begin with a trained state (time_state)"},
     {"state-order", 0, WRITING | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
      "of its matrices; stated: in the file"},
-    {"state-in", 0, TALK, TEXT(state_in, "FILE"), NULL, "go on from a state that was kept"},
-    {"state-out", 0, TALK, TEXT(state_out, "FILE"), NULL, "keep the state at the end"},
-    {"prompt-cache", 0, TALK, TEXT(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
+    {"state-in", 0, TALK, NAME(state_in, "FILE"), NULL, "go on from a state that was kept"},
+    {"state-out", 0, TALK, NAME(state_out, "FILE"), NULL, "keep the state at the end"},
+    {"prompt-cache", 0, TALK, NAME(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
     {"prompt-cache-size", 0, TALK, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000",
      "what the cache may grow to"},
 
@@ -163,13 +164,13 @@ const struct option option_table[] = {
     {"lines", 'l', TOKENIZE, FLAG(lines), NULL, "one token per line: id, then its text"},
 
     HEADING("Evaluation", LOGITS),
-    {"tokens", 0, LOGITS, TEXT(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE that holds them"},
-    {"output", 'o', LOGITS, TEXT(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
+    {"tokens", 0, LOGITS, NAME(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE that holds them"},
+    {"output", 'o', LOGITS, NAME(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
     {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
 
     HEADING("Bulk", BATCH),
     {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "texts that are written at once"},
-    {"output", 'o', BATCH, TEXT(output, "FILE"), NULL, "write the results to FILE"},
+    {"output", 'o', BATCH, NAME(output, "FILE"), NULL, "write the results to FILE"},
     {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
 
     HEADING("Machine", ENGINE | CONVERT),

@@ -138,6 +138,18 @@ err_has '^rwkv7: --bias needs ID=NUMBER'
 run rwkv7 run --math quick
 exits 2
 err_has "^rwkv7: --math needs one of exact\|fast\|blas, not 'quick'"
+# A variable of a script that is not set must not mean the model that is built in.
+for empty in 'info -m' 'run --state-out' 'run --prompt-cache' 'run --cpu'; do
+    # shellcheck disable=SC2086 # two words
+    run rwkv7 $empty ''
+    exits 2
+    err_has "^rwkv7: --[a-z-]* needs [A-Z]*, not ''$"
+done
+run rwkv7 info ''
+exits 2
+err_has "^rwkv7: MODEL needs a name, not ''$"
+run env RWKV7_MODEL= rwkv7 run --help
+exits 0
 run rwkv7 run --stop 'a\qb'
 exits 2
 err_has '^rwkv7: --stop needs text'
