@@ -97,9 +97,11 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
         finish(s, "length");
 }
 
-/* A NUL among the characters of a string, which would end it early. */
-static bool has_nul(const char *line)
+/* A NUL among the characters of a string, as it is or escaped, which would end it early. */
+static bool has_nul(const char *line, size_t length)
 {
+    if (memchr(line, '\0', length))
+        return true;
     for (; *line; line++)
         if (*line == '\\' && strncmp(++line, "u0000", 5) == 0)
             return true;
@@ -113,7 +115,7 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     char why[256];
     const char *end = NULL;
     s->request = cJSON_ParseWithLengthOpts(line, length, &end, false);
-    while (s->request && end < line + length && strchr(" \t\r", *end))
+    while (s->request && end < line + length && *end && strchr(" \t\r", *end))
         end++;
     if (!s->request || end != line + length) {
         refuse(s, "expected one JSON object, found something else at byte %zu", end ? (size_t)(end - line) : 0);
@@ -124,7 +126,7 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
         refuse(s, "expected a JSON object");
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
-    else if (has_nul(line))
+    else if (has_nul(line, length))
         refuse(s, "\\u0000 is not supported");
     else if (!overrides_apply(&s->args, s->request, own_members, why))
         refuse(s, "%s", why);

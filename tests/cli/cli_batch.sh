@@ -86,6 +86,8 @@ ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
     printf '{"prompt":"?"}\n'
     printf '{"prompt":"","no_bos":true}\n'
     printf '{"prompt":"hello","model":"x"}\n'
+    printf '{"prompt":"hel\000lo"}\n'
+    printf '{"prompt":"hello"}\000\n'
     printf '{"prompt":"hello","temp":0,"tokens":16}\n'
 } >bad.jsonl
 {
@@ -106,13 +108,15 @@ ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
     printf '{"line":15,"error":"the vocabulary has no token for byte 0x3f at offset 0 of the text"}\n'
     printf '{"line":16,"error":"the prompt is empty, and this vocabulary has no token that begins a document"}\n'
     printf '{"line":17,"error":"unknown member '"'model'"'"}\n'
-    sed -n '1s/"line":1,/"line":18,/p' want
+    printf '{"line":18,"error":"\\\\u0000 is not supported"}\n'
+    printf '{"line":19,"error":"expected one JSON object, found something else at byte 18"}\n'
+    sed -n '1s/"line":1,/"line":20,/p' want
 } >want_bad
 batch bad.jsonl
 exits 1
 texts "$work/out" >got
 ok 'an error for each bad line' cmp -s got want_bad
-err_has '^rwkv7: 17 of 18 lines gave an error instead of a text$'
+err_has '^rwkv7: 19 of 20 lines gave an error instead of a text$'
 batch /dev/null
 exits 0
 text ''
