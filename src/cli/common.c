@@ -2,6 +2,7 @@
 #include "cli/common.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,19 @@ int out_json(cJSON *json)
     cJSON_free(text);
     cJSON_Delete(json);
     return code;
+}
+
+/* Microseconds are enough. */
+cJSON *json_add_seconds(cJSON *json, const char *name, double x)
+{
+    return cJSON_AddNumberToObject(json, name, floor(x * 1e6 + 0.5) / 1e6);
+}
+
+cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)x);
+    return cJSON_AddRawToObject(json, name, digits);
 }
 
 int out_close(void)

@@ -38,6 +38,10 @@ void out_end_line(void);   /* on a terminal, when the cursor is not at the start
 int out_json(cJSON *json); /* takes it; NULL: out of memory */
 int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
 
+/* A member of a JSON object: a time in seconds; a number of 64 bits, which a double could not hold. NULL: out of memory. */
+cJSON *json_add_seconds(cJSON *json, const char *name, double x);
+cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x);
+
 /*
  * From now on ^C, SIGTERM and SIGHUP, unless ignored from the start, only set `interrupted`, so that no temporary file stays and
  * states are kept; the second one kills.

@@ -1,5 +1,4 @@
 /* run_report.c - what `rwkv7 run` says beside the text. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,31 +72,17 @@ void report_stats(const struct generation *g)
             (unsigned long long)rwkv7_session_tokens(g->session), scaled_text((double)rwkv7_memory_peak(), "B", b));
 }
 
-/* Microseconds are enough. */
-static cJSON *add_seconds(cJSON *json, const char *name, double x)
-{
-    return cJSON_AddNumberToObject(json, name, floor(x * 1e6 + 0.5) / 1e6);
-}
-
-/* A number of 64 bits, which a double could not hold. */
-static cJSON *add_whole(cJSON *json, const char *name, uint64_t x)
-{
-    char digits[24];
-    snprintf(digits, sizeof digits, "%llu", (unsigned long long)x);
-    return cJSON_AddRawToObject(json, name, digits);
-}
-
 int report_json(struct generation *g)
 {
     cJSON *const json = cJSON_CreateObject();
-    bool ok = cJSON_AddStringToObject(json, "text", g->text ? g->text : "") &&
-              cJSON_AddStringToObject(json, "finish", g->finish) &&
-              add_whole(json, "prompt_tokens", g->prompt.tokens) && add_whole(json, "known_tokens", g->prompt.cached) &&
-              add_whole(json, "tokens", (uint64_t)g->tokens);
+    bool ok =
+        cJSON_AddStringToObject(json, "text", g->text ? g->text : "") &&
+        cJSON_AddStringToObject(json, "finish", g->finish) && json_add_whole(json, "prompt_tokens", g->prompt.tokens) &&
+        json_add_whole(json, "known_tokens", g->prompt.cached) && json_add_whole(json, "tokens", (uint64_t)g->tokens);
     if (g->args->temperature > 0)
-        ok = ok && add_whole(json, "seed", g->seed);
-    ok = ok && add_seconds(json, "prompt_seconds", g->prompt.seconds) &&
-         add_seconds(json, "seconds", seconds() - g->loaded);
+        ok = ok && json_add_whole(json, "seed", g->seed);
+    ok = ok && json_add_seconds(json, "prompt_seconds", g->prompt.seconds) &&
+         json_add_seconds(json, "seconds", seconds() - g->loaded);
     if (ok && g->logprobs) {
         ok = cJSON_AddItemToObject(json, "logprobs", g->logprobs);
         g->logprobs = NULL;

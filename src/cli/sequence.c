@@ -1,7 +1,6 @@
 /* sequence.c - see sequence.h. */
 #include "cli/sequence.h"
 
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,12 +238,6 @@ void sequence_advance(struct sequence *s, const struct engine *engine, size_t co
         take_token(s, engine, id);
 }
 
-/* Microseconds are enough. */
-static cJSON *add_seconds(cJSON *json, const char *name, double x)
-{
-    return cJSON_AddNumberToObject(json, name, floor(x * 1e6 + 0.5) / 1e6);
-}
-
 char *sequence_result(const struct sequence *s)
 {
     cJSON *const json = cJSON_CreateObject();
@@ -258,11 +251,11 @@ char *sequence_result(const struct sequence *s)
              cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->prompt_count) &&
              cJSON_AddNumberToObject(json, "tokens", s->tokens);
         if (s->args.temperature > 0)
-            ok = ok && cJSON_AddNumberToObject(json, "seed", (double)s->seed);
+            ok = ok && json_add_whole(json, "seed", s->seed);
         if (s->logprobs)
             ok = ok && cJSON_AddItemReferenceToObject(json, "logprobs", s->logprobs);
-        ok = ok && add_seconds(json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0) &&
-             add_seconds(json, "seconds", s->end - s->begin);
+        ok = ok && json_add_seconds(json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0) &&
+             json_add_seconds(json, "seconds", s->end - s->begin);
     } else {
         ok = ok && cJSON_AddStringToObject(json, "error", s->error);
     }

@@ -57,6 +57,9 @@ batch --seed 5 -n 9 two.jsonl
 out_has "\"text\":\"$(alone --seed 5 -n 9 hello)\".*\"seed\":5,"
 out_has "\"text\":\"$(alone --seed 6 -n 2 hello)\".*\"seed\":6,"
 
+batch --seed 18446744073709551614 -n 2 two.jsonl
+out_has '"seed":18446744073709551615,' # to the last digit
+
 # Log probabilities are those of `run`.
 printf '{"prompt":"hello","temp":0,"tokens":3,"logprobs":2}\n{"prompt":"hello","temp":0,"tokens":3}\n' >probable.jsonl
 batch probable.jsonl
