@@ -37,10 +37,10 @@ bool size_add(size_t a, size_t b, size_t *out)
 void *mem_alloc(size_t count, size_t size)
 {
     size_t bytes;
-    if (!size_mul(count, size, &bytes) || !size_add(bytes, MEM_ALIGN, &bytes) || mem_should_fail())
+    if (!size_mul(count, size, &bytes) || bytes > PTRDIFF_MAX - MEM_ALIGN || mem_should_fail())
         return NULL;
     void *p;
-    if (posix_memalign(&p, MEM_ALIGN, bytes / MEM_ALIGN * MEM_ALIGN + MEM_ALIGN) != 0)
+    if (posix_memalign(&p, MEM_ALIGN, (bytes / MEM_ALIGN + 1) * MEM_ALIGN) != 0)
         return NULL;
     memset(p, 0, count * size);
     return p;

@@ -139,6 +139,7 @@ static void test_sizes(void)
     CHECK(!size_add(SIZE_MAX, 1, &n));
     CHECK(mem_alloc(SIZE_MAX / 2, 3) == NULL);
     CHECK(mem_alloc(SIZE_MAX - 10, 1) == NULL);
+    CHECK(mem_alloc(SIZE_MAX - 100, 1) == NULL); /* rounded up, it would wrap around to nothing */
     void *nothing = mem_alloc(0, 8);
     CHECK(nothing != NULL);
     mem_free(nothing);
