@@ -69,7 +69,7 @@ static bool parse_name(const char *name, struct entry *e)
     if (strlen(name) >= NAME_ROOM || strspn(name, "0123456789abcdef") != 16 ||
         sscanf(name, "%16" SCNx64 "-%19" SCNu64 ".state%n", &e->hash, &e->tokens, &n) != 2 || n == 0 || name[n] != '\0')
         return false;
-    snprintf(e->name, sizeof e->name, "%s", name);
+    memcpy(e->name, name, strlen(name) + 1);
     return true;
 }
 
