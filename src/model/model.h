@@ -112,6 +112,9 @@ extern const struct weight_spec layer_weights[], outer_weights[];
 extern const size_t layer_weight_count, outer_weight_count;
 int shape_axis(const struct rwkv7_shape *shape, char letter);
 bool weight_exists(const struct rwkv7_shape *shape, const struct weight_spec *spec, int layer);
+/* Sizes beyond these are no model but a mistake, and products of two of them fit 64 bits easily. */
+#define MAX_AXIS (1 << 24)
+#define MAX_LAYERS 4096
 #define DEEP_MAX 256 /* side of x070a's matrices, of which a thread holds two */
 
 enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF, NAMINGS };

@@ -210,10 +210,6 @@ static enum rwkv7_status missing(const char *path, const char *name, struct rwkv
     return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", path, name);
 }
 
-/* Sizes beyond these are no model but a mistake, and products of two of them fit 64 bits easily. */
-#define MAX_AXIS (1 << 24)
-#define MAX_LAYERS 4096
-
 /* The two axes of the tensor that reveals a size. */
 static enum rwkv7_status axes(const struct tensor_index *index, const char *path, const struct spelling *spelling,
                               size_t field, bool outer, int layer, int *rows, int *cols, struct rwkv7_error *err)

@@ -194,6 +194,17 @@ static enum rwkv7_status check_memory(const struct rwkv7_shape *s, enum rwkv7_ty
                 1e-9 * (double)need, 1e-9 * (double)have);
 }
 
+/* The limits are those of files (names.c). */
+static bool is_possible(const struct rwkv7_shape *s)
+{
+    const int axes[] = {s->vocab, s->heads, s->head_size, s->ffn, s->rank_w, s->rank_a, s->rank_g};
+    bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->rank_v >= (s->layers > 1) && s->rank_v <= MAX_AXIS;
+    for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
+        possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
+    return possible && s->head_size <= WKV_MAX_N && s->channels <= MAX_AXIS &&
+           (int64_t)s->heads * s->head_size == s->channels && s->deep >= 0 && s->deep <= DEEP_MAX;
+}
+
 enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                      const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                      struct rwkv7_error *err)
@@ -205,9 +216,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
     if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
         return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);
-    if (shape->vocab < 1 || shape->layers < 1 || shape->heads < 1 || shape->head_size < 1 || shape->ffn < 1 ||
-        shape->rank_w < 1 || shape->rank_a < 1 || shape->rank_g < 1 || (shape->layers > 1 && shape->rank_v < 1) ||
-        shape->head_size > WKV_MAX_N || (int64_t)shape->heads * shape->head_size != shape->channels)
+    if (!is_possible(shape))
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
     const enum rwkv7_type made = opt->type < RWKV7_Q8 ? opt->type : RWKV7_BF16; /* packed afterwards */
     struct rwkv7_model_options packing = {.sparse = opt->sparse};

@@ -4,6 +4,8 @@
  *
  * Every case is a good model of tests/golden with one thing changed, written as a safetensors image in memory.
  */
+#include <limits.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -307,9 +309,24 @@ static void test_random_model(void)
     const struct rwkv7_random_options plain = {.type = RWKV7_F32, .seed = 7};
     wrong.heads = 3;
     CHECK(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_USAGE);
+    const struct {
+        size_t field;
+        int value;
+    } wrongs[] = {{offsetof(struct rwkv7_shape, layers), 0},    {offsetof(struct rwkv7_shape, layers), INT_MAX},
+                  {offsetof(struct rwkv7_shape, vocab), 0},     {offsetof(struct rwkv7_shape, vocab), INT_MAX},
+                  {offsetof(struct rwkv7_shape, ffn), INT_MAX}, {offsetof(struct rwkv7_shape, rank_w), INT_MAX},
+                  {offsetof(struct rwkv7_shape, rank_v), -1},   {offsetof(struct rwkv7_shape, rank_v), INT_MAX},
+                  {offsetof(struct rwkv7_shape, deep), -1},     {offsetof(struct rwkv7_shape, deep), 1 << 16}};
+    for (size_t i = 0; i < sizeof wrongs / sizeof wrongs[0]; i++) {
+        wrong = shape;
+        memcpy((char *)&wrong + wrongs[i].field, &wrongs[i].value, sizeof wrongs[i].value);
+        CHECK_MSG(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_USAGE && !a, "shape %zu", i);
+    }
     wrong = shape;
-    wrong.vocab = 1 << 30;
-    wrong.ffn = 1 << 30;
+    wrong.vocab = wrong.ffn = 1 << 24;
+    wrong.heads = 1 << 18;
+    wrong.head_size = 64;
+    wrong.channels = 1 << 24;
     CHECK(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_MEMORY && !a);
     CHECK_MSG(strstr(err.message, "this machine has") != NULL, "%s", err.message);
     rwkv7_runtime_close(one);
