@@ -34,6 +34,7 @@ static void set_signals(void)
     struct sigaction action = {.sa_handler = SIG_IGN};
     sigemptyset(&action.sa_mask);
     sigaction(SIGPIPE, &action, NULL); /* write() says EPIPE instead */
+    sigaction(SIGXFSZ, &action, NULL); /* and EFBIG, so that no temporary file stays */
     action.sa_handler = on_bus_error;
     sigaction(SIGBUS, &action, NULL);
 }
