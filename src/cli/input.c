@@ -22,6 +22,10 @@ int input_open(struct input *in, const char *path)
         return DONE;
     }
     *in = (struct input){path, open(path, O_RDONLY | O_CLOEXEC), NULL, 0};
+    if (in->fd < 0 && interrupted) { /* while waiting for the writer of a FIFO */
+        input_text(in, path, "");
+        return DONE;
+    }
     return in->fd >= 0 ? DONE : complain(FAILED, "cannot read %s: %s", path, strerror(errno));
 }
 

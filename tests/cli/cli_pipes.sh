@@ -63,6 +63,20 @@ exits 130
 text ''
 err_has '^prompt 0 tokens'
 
+last='^C while waiting for the writer of a pipe'
+: >"$work/err"
+interrupt_at "$work/err" &
+sh -c 'echo $$ >pid; exec rwkv7 run -v "$@"' sh --model "$model" --vocab "$vocab" -f fifo </dev/null >"$work/out" 2>"$work/err"
+code=$?
+wait
+exits 130
+
+# A limit on the size of files is like a full disk.
+run sh -c 'ulimit -f 1; exec rwkv7 run -q -n 0 --state-out state "$@"' sh --model "$model" --vocab "$vocab" hello
+exits 1
+err 'rwkv7: state: cannot be written: File too large'
+ok 'no temporary file' [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
+
 # What ends a program from outside leaves no part of an array behind.
 yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
 for signal in INT TERM HUP; do
