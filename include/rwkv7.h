@@ -132,11 +132,11 @@ struct rwkv7_model_info {
     struct rwkv7_shape shape;
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
-    const char *naming;       /* "BlinkDL", "BlinkDL, transposed (.st)", "fla / Hugging Face", ... */
+    const char *naming;       /* "BlinkDL (.pth orientation)", "fla / Hugging Face", "llama.cpp", ... */
     const char *version;      /* "x070", "x070a" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
     uint64_t tensors;         /* tensors in the file, used or not */
-    uint64_t ignored_tensors; /* tensors that are known and unused (layer 0's v0, v1, v2) */
+    uint64_t ignored_tensors; /* tensors that are known and unused (layer 0's v0, v1, v2; a tuned state) */
     uint64_t weight_bytes;    /* bytes of weights held: mapped in place plus copies */
     uint64_t copied_bytes;    /* the part of weight_bytes that had to be copied (transposed, converted, misaligned) */
     uint64_t step_bytes;      /* bytes of weights and state read to evaluate one token, logits included */
