@@ -1,10 +1,14 @@
 /* saved.c - see saved.h. The note begins with a mark and the sizes of the pieces; the pieces follow. */
 #include "cli/saved.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common.h"
+#include "cli/lookup.h"
 
 static const char mark[8] = "rwkv7 1";
 
@@ -12,6 +16,16 @@ struct directory {
     char mark[8];
     uint64_t size[SAVED_PIECES];
 };
+
+int saved_possible(const char *path)
+{
+    if (access(path, F_OK) == 0) /* a file that will be replaced, or a device */
+        return DONE;
+    const char *const slash = strrchr(path, '/');
+    char folder[PATH_ROOM];
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
+    return access(folder, W_OK) == 0 ? DONE : complain(FAILED, "%s: cannot be written: %s", path, strerror(errno));
+}
 
 int saved_store(const struct saved *saved, const struct rwkv7_session *session, const char *path)
 {

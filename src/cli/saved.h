@@ -20,7 +20,9 @@ struct saved {
     struct rwkv7_note all;                 /* what saved_load has read: the pieces lie in it */
 };
 
-/* Both print what went wrong and return an exit code. */
+/* These print what went wrong and return an exit code. */
+/* Asked before a long text is written: is there a folder that may hold such a file? A disk may fill up later. */
+int saved_possible(const char *path);
 int saved_store(const struct saved *saved, const struct rwkv7_session *session, const char *path);
 /* A file of another program has no pieces, and that is fine. */
 int saved_load(struct saved *saved, struct rwkv7_session *session, const char *path);

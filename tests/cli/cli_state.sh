@@ -135,6 +135,7 @@ exits 1
 err_has '^rwkv7: missing: '
 story -n 3 --state-out no/such/folder hello
 exits 1
+text '' # said before it is written, not after
 err_has '^rwkv7: no/such/folder: '
 story --state-in state --prompt-cache cache hello
 exits 2
