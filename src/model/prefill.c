@@ -333,6 +333,58 @@ static void run_deep(const struct prefill_job *job, struct pool *pool, int rank,
     pool_barrier(pool);
 }
 
+/* --------------------------------------------------------------------------------------------------- a few tokens */
+
+/*
+ * Between them a few tokens leave columns of ffn.value alone, as one does in step.c; and even those that several read cost less
+ * than turning all of them into rows.
+ */
+#define SPARSE_TOKENS 32
+#define SPARSE_READINGS 3 /* of the whole matrix */
+
+static void find_active(struct own *own, const struct mat *w, const struct operand *x)
+{
+    if (w->type < MAT_FLOATS)
+        active_floats(&own->active, x->x, w->cols);
+    else
+        active_quants(&own->active, &x->quants, w->cols);
+}
+
+/* Every thread comes to the same answer. */
+static bool columns_pay(struct own *own, const struct mat *w, const struct vectors *x, int first, int tokens)
+{
+    if (!w->by_column || tokens - first > SPARSE_TOKENS)
+        return false;
+    size_t columns = 0;
+    for (int t = first; t < tokens; t++) {
+        const struct operand one = operand_of(x, w->type, t);
+        find_active(own, w, &one);
+        columns += (size_t)own->active.first[16];
+    }
+    return columns <= SPARSE_READINGS * (size_t)w->cols;
+}
+
+/* x += W hidden, of the columns that count. Chunks are those of step.c. */
+static void add_columns(const struct prefill_job *job, struct pool *pool, int rank, const struct mat *w,
+                        const struct vectors *x, int first)
+{
+    const struct kernels *k = &job->model->rt->kernels;
+    struct own *own = &job->work->own[rank];
+    const int threads = pool_threads(pool), sections = (w->rows + QUANT_SECTION - 1) / QUANT_SECTION;
+    int begin, end;
+    while (pool_share(pool, rank, w->rows, (sections + threads - 1) / threads * QUANT_SECTION, &begin, &end))
+        for (int t = first; t < job->count; t++) {
+            const struct operand one = operand_of(x, w->type, t);
+            find_active(own, w, &one);
+            if (w->type < MAT_FLOATS)
+                k->column_gemv[w->type](own->part, w, one.x, &own->active, begin, end);
+            else
+                k->quant_column_gemv[w->type](own->part, w, &one.quants, &own->active, begin, end);
+            k->add(job->work->x + (size_t)t * (size_t)w->rows + begin, own->part + begin, end - begin);
+        }
+    pool_barrier(pool);
+}
+
 static void run_layer(const struct prefill_job *job, struct pool *pool, int rank, int layer)
 {
     const struct rwkv7_shape *s = &job->model->shape;
@@ -395,7 +447,10 @@ static void run_layer(const struct prefill_job *job, struct pool *pool, int rank
                                 l->ffn_value.type};
     run_products(job, pool, rank, &key, 1, count);
     const struct product value = {&l->ffn_value, &work->hidden, NULL, ffn_first, 0, finish_residual, NULL, 0};
-    run_products(job, pool, rank, &value, 1, count);
+    if (columns_pay(&work->own[rank], value.w, value.x, ffn_first, count))
+        add_columns(job, pool, rank, value.w, value.x, ffn_first);
+    else
+        run_products(job, pool, rank, &value, 1, count);
     if (layer == s->layers - 1) {
         while (pool_take(pool, count - ffn_first, token_task(job, pool), &begin, &end))
             for (int t = ffn_first + begin; t < ffn_first + end; t++)

@@ -93,7 +93,10 @@ static void cut_all(struct prefill_work *work, struct cutter *c, const struct rw
         own->deep = cut(c, deep_floats(s->deep));
         own->scratch = cut(c, scratch);
         own->turned = cut(c, turned / sizeof(float) + 1);
-        own->part = cut(c, scan > PART_FLOATS ? scan : PART_FLOATS);
+        own->active.column = turned > 0 ? (int32_t *)(void *)cut(c, (size_t)s->ffn) : NULL;
+        size_t part = scan > PART_FLOATS ? scan : PART_FLOATS;
+        part = channels > part ? channels : part;
+        own->part = cut(c, part);
         float **const channel_wide[] = {&own->u, &own->before, &own->m};
         for (size_t i = 0; i < sizeof channel_wide / sizeof channel_wide[0]; i++)
             *channel_wide[i] = cut(c, channels);

@@ -25,6 +25,7 @@ enum { LOW_W, LOW_A, LOW_V, LOW_G, LOWS };
 struct own {
     float *scratch;              /* of products */
     void *turned;                /* rows of ffn.value, if that is by column */
+    struct active active;        /* or its columns that count for one token */
     float *part;                 /* results of products that are used up at once */
     float *deep;                 /* deep_floats(E) */
     float *u, *before, *m;       /* [C] normalised, the same of the token before, a shifted mix */
