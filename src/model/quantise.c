@@ -74,12 +74,14 @@ static void quantise_q4(const struct kernels *k, const float (*w)[ROWS], int col
             most[r] = fabsf(factor[g][r]) > most[r] ? fabsf(factor[g][r]) : most[r];
     }
     for (int r = 0; r < ROWS; r++)
-        scale[r] = most[r] < QUANT_LEAST ? 0 : scale_up(most[r] / 15.0f);
+        scale[r] = most[r] < QUANT_LEAST ? 0 : most[r] < INFINITY ? scale_up(most[r] / 15.0f) : SCALE_NAN;
     for (int g = 0; g < columns / GROUP; g++) {
         float inverse[ROWS];
         for (int r = 0; r < ROWS; r++) {
             const float unit = scale_float(scale[r]);
-            const float whole = scale[r] ? clamp(nearest(factor[g][r] / unit), -15.0f, 15.0f) : 0.0f;
+            const bool usable =
+                scale[r] != 0 && scale[r] != SCALE_NAN; /* numbers of 1e36 make sums of squares overflow */
+            const float whole = usable ? clamp(nearest(factor[g][r] / unit), -15.0f, 15.0f) : 0.0f;
             s[g * ROWS + r] = (int8_t)whole;
             inverse[r] = whole == 0.0f ? 0.0f : 1.0f / (whole * unit);
         }

@@ -163,11 +163,39 @@ static void test_nan(void)
     rwkv7_runtime_close(rt);
 }
 
+/* Numbers whose squares overflow are refused the same way on every tier; smaller ones are not. */
+static void test_huge(void)
+{
+    static const struct rwkv7_model_options opt = {.sparse = RWKV7_SPARSE_OFF};
+    static const uint16_t huge[] = {0x7e00 /* 4.3e37 */, 0x7f7f /* 3.4e38 */};
+    const char *cpu;
+    for (size_t i = 0; i < sizeof huge / sizeof huge[0]; i++) {
+        void *want = NULL;
+        for (int tier = 0; (cpu = kernels_supported(tier)) != NULL; tier++) {
+            const struct rwkv7_runtime_options machine = {.threads = 1, .cpu = cpu};
+            struct rwkv7_runtime *rt = NULL;
+            CHECK(rwkv7_runtime_create(&machine, &rt, NULL) == RWKV7_OK);
+            struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
+            for (int c = 0; c < 64; c++)
+                ((uint16_t *)model->layers[0].key.data)[c] = huge[i];
+            CHECK(model_quantise(model, MAT_Q4, &opt, NULL) == RWKV7_OK);
+            const struct mat *key = &model->layers[0].key;
+            if (!want && (want = malloc(mat_bytes(key))) != NULL)
+                memcpy(want, key->data, mat_bytes(key));
+            CHECK_MSG(want && memcmp(want, key->data, mat_bytes(key)) == 0, "number %zu on %s", i, cpu);
+            rwkv7_model_close(model);
+            rwkv7_runtime_close(rt);
+        }
+        free(want);
+    }
+}
+
 int main(void)
 {
     RUN(test_q8);
     RUN(test_q4);
     RUN(test_threads);
     RUN(test_nan);
+    RUN(test_huge);
     return test_end();
 }
