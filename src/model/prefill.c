@@ -545,7 +545,7 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
 
     for (int t = 0; t < job.count; t++) {
         struct piece *p = &pieces[work->piece[t]];
-        if (work->bad[t] >= 0 && (p->bad_layer < 0 || work->bad[t] < p->bad_layer)) {
+        if (work->bad[t] >= 0 && p->bad_layer < 0) { /* the first token, as step.c would say */
             p->bad_layer = work->bad[t];
             p->bad_token = t - p->first;
         }
@@ -553,9 +553,11 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
     const int vocab = model->shape.vocab;
     for (int i = 0; i < job.wanted; i++) {
         struct piece *p = &pieces[work->piece[work->wanted[i]]];
-        if (p->bad_layer < 0 && model->rt->kernels.count_bad(logits + (size_t)i * (size_t)vocab, vocab) > 0) {
+        const int token = work->wanted[i] - p->first;
+        if ((p->bad_layer < 0 || token < p->bad_token) &&
+            model->rt->kernels.count_bad(logits + (size_t)i * (size_t)vocab, vocab) > 0) {
             p->bad_layer = model->shape.layers;
-            p->bad_token = work->wanted[i] - p->first;
+            p->bad_token = token;
         }
     }
     return RWKV7_OK;
