@@ -190,6 +190,8 @@ static int read_results(struct batch *b)
     }
     free(line);
     b->skip = (uint64_t)last;
+    if (code == DONE && ferror(b->out))
+        code = complain(FAILED, "cannot read %s: %s", name, strerror(errno));
     if (code == DONE && (ftruncate(fileno(b->out), complete) != 0 || fseeko(b->out, complete, SEEK_SET) != 0))
         code = complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     return code;

@@ -123,12 +123,12 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->request, "prompt");
     if (!cJSON_IsObject(s->request))
         refuse(s, "expected a JSON object");
+    else if (!overrides_apply(&s->args, s->request, own_members, why))
+        refuse(s, "%s", why);
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
     else if (has_nul(line, length))
         refuse(s, "\\u0000 is not supported");
-    else if (!overrides_apply(&s->args, s->request, own_members, why))
-        refuse(s, "%s", why);
     s->own_stops = s->args.stops.at != stops;
     if (s->args.seed_given)
         s->seed = s->args.seed;

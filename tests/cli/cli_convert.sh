@@ -55,9 +55,14 @@ exits 0
 ok 'the same file' cmp -s small.safetensors same.safetensors
 run rwkv7 convert model.safetensors same.safetensors --type q4 --vocab "$vocab"
 ok 'the same file' cmp -s small.safetensors same.safetensors
-run rwkv7 convert small.safetensors small.safetensors
-exits 0
-ok 'onto itself' cmp -s small.safetensors same.safetensors
+ln small.safetensors link.safetensors
+for out in small.safetensors ./small.safetensors link.safetensors /dev/fd/9; do
+    run rwkv7 convert small.safetensors $out 9<>small.safetensors
+    exits 2
+    err_has "^rwkv7: small.safetensors and .* are the same file$"
+done
+ok 'as it was' cmp -s small.safetensors same.safetensors
+rm link.safetensors
 rm -f same.safetensors wanted
 
 # Without one that fits there is none inside, which is said.
