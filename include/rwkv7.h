@@ -156,7 +156,8 @@ enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4 };
 /*
  * The squared ReLU leaves most hidden units of trained models at zero, and decoding need not read the columns of ffn.value that
  * belong to them, if these lie together in memory. AUTO: where weights are made into integers anyway; ON: always, which copies a
- * quarter of the weights while loading; OFF: never. The results are the same.
+ * quarter of the weights while loading; OFF: never. Integers that a file of rwkv7_convert holds stay as they lie in it. The results are
+ * the same.
  */
 enum rwkv7_sparse { RWKV7_SPARSE_AUTO, RWKV7_SPARSE_ON, RWKV7_SPARSE_OFF };
 
