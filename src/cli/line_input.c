@@ -58,8 +58,8 @@ static enum line_kind give(struct line_input *l, size_t end_of_line, size_t next
 int line_input_next(struct line_input *l, bool wait, enum line_kind *kind, char **line, size_t *length)
 {
     for (;;) {
-        char *const from = l->buffer + l->begin + l->looked;
-        char *const newline = l->buffer ? memchr(from, '\n', l->end - l->begin - l->looked) : NULL;
+        const size_t from = l->begin + l->looked;
+        char *const newline = l->buffer ? memchr(l->buffer + from, '\n', l->end - from) : NULL;
         if (newline) {
             const size_t at = (size_t)(newline - l->buffer);
             *kind = give(l, at, at + 1, line, length);
