@@ -263,8 +263,7 @@ chmod 755 cache
 rm -f cache/*
 rwkv7 run -q -n 1 --model "$model" --vocab "$vocab" -f prompt1.txt --prompt-cache cache >"$work/out" </dev/null
 ok 'entries' [ -n "$(ls cache/*.state)" ]
-# shellcheck disable=SC2012 # their names are digits
-ok 'private entries' [ -z "$(ls -l cache/*.state | grep -v '^-rw-------')" ]
+ok 'private entries' [ -z "$(find cache -name '*.state' ! -perm 600)" ]
 
 run rwkv7 run --prompt-cache cache/notes/deep --model "$model" --vocab "$vocab" hello
 exits 1
