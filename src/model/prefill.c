@@ -340,7 +340,7 @@ static void run_deep(const struct prefill_job *job, struct pool *pool, int rank,
  * than turning all of them into rows.
  */
 #define SPARSE_TOKENS 32
-#define SPARSE_READINGS 3 /* of the whole matrix */
+#define SPARSE_READINGS 6 /* of the whole matrix */
 
 static void find_active(struct own *own, const struct mat *w, const struct operand *x)
 {
