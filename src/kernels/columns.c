@@ -6,6 +6,12 @@
 
 #include "kernels/quants.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
 #if defined(__AVX__)
 #error "compiled with the flags of an instruction set: this file runs on every CPU"
 #endif
@@ -45,53 +51,85 @@ size_t rows_of_columns_bytes(const struct mat *w, int rows)
 /* Four columns of 16 bytes, interleaved: to[4 r + c] = from[c][r]. */
 static void interleave(uint8_t *to, const uint8_t *const from[4])
 {
+#if defined(__SSE2__)
+    const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)from[0]);
+    const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)from[1]);
+    const __m128i c = _mm_loadu_si128((const __m128i *)(const void *)from[2]);
+    const __m128i d = _mm_loadu_si128((const __m128i *)(const void *)from[3]);
+    const __m128i ab[2] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
+    const __m128i cd[2] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
+    for (int i = 0; i < 2; i++) {
+        _mm_storeu_si128((__m128i *)(void *)(to + 32 * i), _mm_unpacklo_epi16(ab[i], cd[i]));
+        _mm_storeu_si128((__m128i *)(void *)(to + 32 * i + 16), _mm_unpackhi_epi16(ab[i], cd[i]));
+    }
+#elif defined(__ARM_NEON)
+    const uint8x16x4_t columns = {{vld1q_u8(from[0]), vld1q_u8(from[1]), vld1q_u8(from[2]), vld1q_u8(from[3])}};
+    vst4q_u8(to, columns);
+#else
     for (int r = 0; r < 16; r++)
         for (int c = 0; c < 4; c++)
             to[4 * r + c] = from[c][r];
+#endif
 }
 
-static void tile_of_columns(const struct mat *w, int row, uint8_t *to)
+/* The same for Q4, where 16 bytes are two tiles: `low` and `high` become the halves of the bytes of tiles `to` and `to + next`. */
+static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t *const low[4],
+                              const uint8_t *const high[4])
 {
-    static const uint8_t zeroes[QUANT_ROWS];
-    uint8_t eights[QUANT_ROWS];
+    enum { HALF = 4 * QUANT_ROWS / 2 }; /* bytes of 8 rows */
+    uint8_t l[2 * HALF], h[2 * HALF], made[2 * HALF];
+    interleave(l, low);
+    interleave(h, high);
+    for (int tile = 0; tile < tiles; tile++, to += next) {
+        for (int i = 0; i < HALF; i++) {
+            made[i] = (uint8_t)((l[HALF * tile + i] & 0x0f) | h[HALF * tile + i] << 4);
+            made[HALF + i] = (uint8_t)(l[HALF * tile + i] >> 4 | (h[HALF * tile + i] & 0xf0));
+        }
+        memcpy(to, made, sizeof made);
+    }
+}
+
+/* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or half of one. */
+static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *to)
+{
+    uint8_t none[QUANT_SECTION];
+    const bool whole = w->type == MAT_Q8;
     const struct quant_columns columns = quant_columns(w);
     const size_t padded = quant_padded_rows(w->rows), stride = quant_column_bytes(w->type, w->rows);
-    const int blocks = quant_blocks(w->cols), groups = quant_groups(w->cols), vectors = QUANT_GROUP / 4;
-    uint8_t *at = to;
-    memset(eights, 8, sizeof eights);
-    for (int b = 0; b < blocks; b++, at += QUANT_ROWS * sizeof(uint16_t))
-        memcpy(at, columns.scale + (size_t)b * padded + (size_t)row, QUANT_ROWS * sizeof(uint16_t));
-    for (int g = 0; w->type == MAT_Q4 && g < groups; g++, at += QUANT_ROWS)
-        memcpy(at, columns.s + (size_t)g * padded + (size_t)row, QUANT_ROWS);
+    const size_t first = (size_t)row, tile_bytes = quant_tile_bytes(w->type, w->cols);
+    const int blocks = quant_blocks(w->cols), groups = quant_groups(w->cols);
+    memset(none, whole ? 0 : 0x88, sizeof none); /* zeroes as integers */
 
-    at = to + quant_head_bytes(w->type, w->cols);
-    for (int g = 0; g < groups; g++, at += quant_group_bytes(w->type))
-        for (int v = 0; v < vectors; v++) {
-            const uint8_t *from[4];
-            uint8_t numbers[4][QUANT_ROWS], vector[4 * QUANT_ROWS];
-            for (int c = 0; c < 4; c++) {
-                const int column = g * QUANT_GROUP + 4 * v + c;
-                const uint8_t *q = columns.q + (size_t)column * stride;
-                if (column >= w->cols) {
-                    from[c] = w->type == MAT_Q8 ? zeroes : eights;
-                } else if (w->type == MAT_Q8) {
-                    from[c] = q + row;
-                } else {
-                    for (int r = 0; r < QUANT_ROWS / 2; r++) {
-                        numbers[c][r] = q[row / 2 + r] & 15;
-                        numbers[c][r + QUANT_ROWS / 2] = q[row / 2 + r] >> 4;
-                    }
-                    from[c] = numbers[c];
-                }
-            }
-            if (w->type == MAT_Q8 || v < vectors / 2) {
-                interleave(at + 64 * v, from);
-            } else {
-                interleave(vector, from);
-                for (int i = 0; i < 64; i++)
-                    at[64 * (v - vectors / 2) + i] |= (uint8_t)(vector[i] << 4);
-            }
+    for (int tile = 0; tile < tiles; tile++) {
+        const size_t from = first + (size_t)tile * QUANT_ROWS;
+        uint8_t *at = to + (size_t)tile * tile_bytes;
+        for (int b = 0; b < blocks; b++, at += QUANT_ROWS * sizeof(uint16_t))
+            memcpy(at, columns.scale + (size_t)b * padded + from, QUANT_ROWS * sizeof(uint16_t));
+        for (int g = 0; !whole && g < groups; g++, at += QUANT_ROWS)
+            memcpy(at, columns.s + (size_t)g * padded + from, QUANT_ROWS);
+    }
+
+    to += quant_head_bytes(w->type, w->cols);
+    const int vectors = (int)quant_group_bytes(w->type) / 64;
+    const int together = whole ? 1 : 2; /* tiles in 16 bytes of a column */
+    for (int i = 0; i < groups * vectors; i++, to += 64) {
+        const int column = i / vectors * QUANT_GROUP + i % vectors * 4;
+        const uint8_t *low[4], *high[4];
+        for (int c = 0; c < 4; c++) {
+            const int here = column + c, there = here + QUANT_GROUP / 2;
+            low[c] = here < w->cols ? columns.q + (size_t)here * stride + first / (size_t)together : none;
+            high[c] = there < w->cols ? columns.q + (size_t)there * stride + first / (size_t)together : none;
         }
+        for (int tile = 0; tile < tiles; tile += together) {
+            uint8_t *const at = to + (size_t)tile * tile_bytes;
+            if (whole)
+                interleave(at, low);
+            else
+                interleave_halves(at, tile_bytes, tiles - tile < 2 ? 1 : 2, low, high);
+            for (int c = 0; c < 4; c++)
+                low[c] += 16, high[c] += 16;
+        }
+    }
 }
 
 /* Square tiles keep both the rows written and the columns read in the cache. */
@@ -116,8 +154,10 @@ struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory
     else if (w->type < MAT_FLOATS)
         turn_16(memory, (const uint16_t *)w->data + first, ld, made.rows, w->cols);
     else
-        for (int tile = 0; tile < quant_tiles(made.rows); tile++)
-            tile_of_columns(w, begin + tile * QUANT_ROWS,
-                            (uint8_t *)memory + (size_t)tile * quant_tile_bytes(w->type, w->cols));
+        for (int tile = 0, most = QUANT_SECTION / QUANT_ROWS; tile < quant_tiles(made.rows); tile += most) {
+            const int left = quant_tiles(made.rows) - tile;
+            tiles_of_columns(w, begin + tile * QUANT_ROWS, left < most ? left : most,
+                             (uint8_t *)memory + (size_t)tile * quant_tile_bytes(w->type, w->cols));
+        }
     return made;
 }
