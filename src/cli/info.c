@@ -18,7 +18,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(model);
     const struct rwkv7_shape *const s = &info->shape;
-    char text[64], number[16], copied[16], session[16];
+    char text[64], number[16], copied[16];
 
     printf("model       ");
     print_plain(stdout, info->path);
@@ -36,9 +36,10 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     if (vocab->fits)
         printf(": %" PRIu32 " ids, fits", vocab->ids);
     putchar('\n');
-    printf("memory      weights %s, of which %s copied; each session %s\n",
-           scaled_text((double)info->weight_bytes, "B", number), scaled_text((double)info->copied_bytes, "B", copied),
-           scaled_text((double)info->session_bytes, "B", session));
+    printf("memory      weights %s, of which %s copied\n", scaled_text((double)info->weight_bytes, "B", number),
+           scaled_text((double)info->copied_bytes, "B", copied));
+    printf("session     state %s", scaled_text((double)info->session_bytes, "B", number));
+    printf(", buffers of at most %s\n", scaled_text((double)info->work_bytes, "B", number));
     printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
     printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
     if (info->tuned_state)
@@ -106,6 +107,7 @@ static int print_info_json(const struct rwkv7_model *model, const struct finding
     cJSON_AddNumberToObject(o, "weight_bytes", (double)info->weight_bytes);
     cJSON_AddNumberToObject(o, "copied_bytes", (double)info->copied_bytes);
     cJSON_AddNumberToObject(o, "session_bytes", (double)info->session_bytes);
+    cJSON_AddNumberToObject(o, "work_bytes", (double)info->work_bytes);
     cJSON_AddNumberToObject(o, "step_bytes", (double)info->step_bytes);
     cJSON_AddItemToObject(o, "vocabulary", vocab_json(vocab));
     cJSON *const metadata = cJSON_AddObjectToObject(o, "metadata");

@@ -282,6 +282,8 @@ void model_count(struct rwkv7_model *model)
     info->parameters = parameters;
     info->weight_bytes = matrices + vectors;
     info->session_bytes = state_floats(s) * sizeof(float);
+    const int threads = pool_threads(model->rt->pool);
+    info->work_bytes = step_work_bytes(s, threads) + prefill_work_bytes(model, RWKV7_CHUNK, threads);
     info->skipped_bytes = columns;
     info->step_bytes = info->weight_bytes - unread + info->session_bytes;
 }

@@ -14,6 +14,10 @@
 #include "kernels/quants.h"
 #include "rwkv7.h"
 
+_Static_assert((int)MAT_F32 == (int)RWKV7_F32 && (int)MAT_F16 == (int)RWKV7_F16 && (int)MAT_BF16 == (int)RWKV7_BF16 &&
+                   (int)MAT_Q8 == (int)RWKV7_Q8 && (int)MAT_Q4 == (int)RWKV7_Q4,
+               "one is cast to the other");
+
 struct rwkv7_runtime {
     struct pool *pool;
     struct pool *alone;   /* one thread, for work that costs less than the meetings of several */
@@ -261,6 +265,7 @@ static inline struct layer_state layer_state(const struct rwkv7_session *s, int 
 enum rwkv7_status step_token(struct rwkv7_session *s, struct pool *pool, uint32_t token, float *logits,
                              struct rwkv7_error *err);
 void step_work_free(struct step_work *work);
+size_t step_work_bytes(const struct rwkv7_shape *s, int threads);
 /* Tokens of one session that are evaluated together with those of others. */
 struct piece {
     struct rwkv7_session *session;
@@ -280,6 +285,7 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, struct pool *pool, const uint32_t *tokens, int count,
                                  enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 void prefill_work_free(struct prefill_work *work);
+size_t prefill_work_bytes(const struct rwkv7_model *model, int room, int threads);
 /* RWKV7_ERR_USAGE for an id that the model does not have. */
 enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
                             struct rwkv7_error *err);

@@ -110,15 +110,25 @@ void step_work_free(struct step_work *work)
     mem_free(work);
 }
 
+static size_t work_floats(const struct rwkv7_shape *s, int threads)
+{
+    const size_t c = lines(s->channels);
+    const size_t deep = s->deep ? c + lines(s->deep) + lines(s->deep * s->deep) + lines(s->ffn) : 0;
+    return 10 * c + lines(low_floats(s)) + lines(s->ffn) + deep + (size_t)threads * own_floats(s);
+}
+
+size_t step_work_bytes(const struct rwkv7_shape *s, int threads)
+{
+    return work_floats(s, threads) * sizeof(float);
+}
+
 static struct step_work *work_new(const struct rwkv7_shape *s, int threads)
 {
     struct step_work *work = mem_alloc(1, sizeof *work);
     if (!work)
         return NULL;
     const size_t c = lines(s->channels);
-    const size_t deep = s->deep ? c + lines(s->deep) + lines(s->deep * s->deep) + lines(s->ffn) : 0;
-    const size_t shared = 10 * c + lines(low_floats(s)) + lines(s->ffn) + deep;
-    work->memory = mem_alloc(shared + (size_t)threads * own_floats(s), sizeof(float));
+    work->memory = mem_alloc(work_floats(s, threads), sizeof(float));
     work->own = mem_alloc((size_t)threads, sizeof *work->own);
     if (!work->memory || !work->own) {
         step_work_free(work);
