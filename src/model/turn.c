@@ -1,7 +1,7 @@
 /*
  * turn.c - ffn.value by column, for models of floats: decoding then skips the columns that meet a zero. See enum rwkv7_sparse.
  */
-#include <string.h>
+#include <stdatomic.h>
 
 #include "base/mem.h"
 #include "model/model.h"
@@ -14,7 +14,7 @@ struct job {
     const struct rwkv7_model_options *opt;
     struct mat *made;       /* [L] */
     uint64_t total;         /* bytes */
-    _Atomic(int) bad_layer; /* one with a NaN or an infinity, or -1 */
+    _Atomic(int) bad_layer; /* the first with a NaN or an infinity, or L */
     _Atomic(uint64_t) finished;
 };
 
@@ -52,8 +52,10 @@ static void turn_worker(void *arg, struct pool *pool, int rank)
             continue;
         const int last = from->rows - row < TILE ? from->rows : row + TILE;
         const size_t bytes = mat_bytes(from) / (size_t)from->rows;
+        int first = job->bad_layer;
         if (!turn_rows(from, &job->made[layer], row, last))
-            job->bad_layer = layer;
+            while (layer < first && !atomic_compare_exchange_weak(&job->bad_layer, &first, layer))
+                ;
         model_release(job->model, (const char *)from->data + (size_t)row * bytes, (size_t)(last - row) * bytes);
         job->finished += (uint64_t)(last - row) * bytes;
         if (rank == 0 && job->opt->progress)
@@ -66,7 +68,8 @@ enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv
 {
     const int layers = model->shape.layers;
     enum rwkv7_status status = RWKV7_OK;
-    struct job job = {.model = model, .opt = opt, .made = mem_alloc((size_t)layers, sizeof *job.made), .bad_layer = -1};
+    struct job job = {
+        .model = model, .opt = opt, .made = mem_alloc((size_t)layers, sizeof *job.made), .bad_layer = layers};
     for (int i = 0; job.made && i < layers; i++) {
         job.made[i] = model->layers[i].ffn_value;
         if (job.made[i].type >= MAT_FLOATS)
@@ -81,7 +84,7 @@ enum rwkv7_status model_turn_values(struct rwkv7_model *model, const struct rwkv
         return fail_memory(err, "ffn.value by column");
     }
     pool_run(model->rt->pool, turn_worker, &job);
-    if (job.bad_layer >= 0) {
+    if (job.bad_layer < layers) {
         mem_free(job.made);
         return fail(
             err, RWKV7_ERR_MODEL,
