@@ -233,6 +233,17 @@ static enum rwkv7_status axes(const struct tensor_index *index, const char *path
     return RWKV7_OK;
 }
 
+/* A whole number in the metadata; -1: there is none, or it is something else. */
+static long metadata_whole(const struct tensor_index *index, const char *key)
+{
+    const char *text = tensors_metadata(index, key);
+    char *end;
+    if (!text || text[0] < '0' || text[0] > '9')
+        return -1;
+    const long value = strtol(text, &end, 10);
+    return *end == '\0' ? value : -1;
+}
+
 /* H and N, which are the axes of r_k or in the metadata. */
 static enum rwkv7_status head_axes(const struct tensor_index *index, const char *path, const struct spelling *spelling,
                                    struct rwkv7_shape *shape, struct rwkv7_error *err)
@@ -241,7 +252,7 @@ static enum rwkv7_status head_axes(const struct tensor_index *index, const char 
     if (spelling->naming != NAMING_GGUF)
         return axes(index, path, spelling, LAYER(r_k), false, 0, &shape->heads, &shape->head_size, err);
     const char *text = tensors_metadata(index, key);
-    const long size = text ? strtol(text, NULL, 10) : 0;
+    const long size = metadata_whole(index, key);
     if (size < 1 || shape->channels % size != 0)
         return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a divisor of %d channels, found %.40s", path,
                     key, shape->channels, text ? text : "nothing");
@@ -331,7 +342,7 @@ enum rwkv7_status names_recognise(const struct tensor_index *index, const char *
     if (shape->layers > MAX_LAYERS)
         return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", path, MAX_LAYERS);
     const char *blocks = tensors_metadata(index, "rwkv7.block_count");
-    if (blocks && strtol(blocks, NULL, 10) != shape->layers)
+    if (blocks && metadata_whole(index, "rwkv7.block_count") != shape->layers)
         return fail(err, RWKV7_ERR_MODEL,
                     "%s: metadata 'rwkv7.block_count' says %.40s, but there are tensors of %d layers", path, blocks,
                     shape->layers);
@@ -358,8 +369,9 @@ static enum rwkv7_status read_epsilon(const struct tensor_index *index, const ch
                                       float *eps, struct rwkv7_error *err)
 {
     const char *text = tensors_metadata(index, key);
-    *eps = text ? strtof(text, NULL) : preset;
-    if (*eps > 0.0f && *eps < 1.0f)
+    char *end = "";
+    *eps = text ? strtof(text, &end) : preset;
+    if (*eps > 0.0f && *eps < 1.0f && *end == '\0')
         return RWKV7_OK;
     return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number between 0 and 1, found %.40s", path, key,
                 text);
