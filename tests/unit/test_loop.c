@@ -1,0 +1,122 @@
+/*
+ * test_loop.c - the token loop: once a session has its buffers, neither a token nor a prompt allocates, and on one thread neither makes
+ * a system call. For the latter a child evaluates them in a process that the kernel kills at its first call (Linux, strict seccomp).
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "rwkv7.h"
+#include "test.h"
+
+#ifdef __linux__
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+enum { VOCAB = 70, PROMPT = 40, TOKENS = 20, NOT_THERE = 9 };
+
+static const struct rwkv7_shape shape = {.vocab = VOCAB,
+                                         .layers = 2,
+                                         .channels = 128,
+                                         .heads = 2,
+                                         .head_size = 64,
+                                         .ffn = 512,
+                                         .rank_w = 8,
+                                         .rank_a = 8,
+                                         .rank_v = 8,
+                                         .rank_g = 16};
+
+static const struct kind {
+    enum rwkv7_type type;
+    enum rwkv7_sparse sparse;
+} kinds[] = {{RWKV7_F32, RWKV7_SPARSE_OFF}, {RWKV7_BF16, RWKV7_SPARSE_OFF}, {RWKV7_BF16, RWKV7_SPARSE_ON},
+             {RWKV7_F16, RWKV7_SPARSE_OFF}, {RWKV7_Q8, RWKV7_SPARSE_OFF},   {RWKV7_Q8, RWKV7_SPARSE_ON},
+             {RWKV7_Q4, RWKV7_SPARSE_OFF},  {RWKV7_Q4, RWKV7_SPARSE_ON}};
+
+static bool evaluate(struct rwkv7_session *s)
+{
+    static uint32_t prompt[PROMPT];
+    static float logits[VOCAB];
+    for (uint32_t i = 0; i < PROMPT; i++)
+        prompt[i] = i % VOCAB;
+    if (rwkv7_session_eval(s, prompt, PROMPT, RWKV7_LOGITS_LAST, logits, NULL) != RWKV7_OK)
+        return false;
+    for (uint32_t i = 0; i < TOKENS; i++)
+        if (rwkv7_session_eval(s, &i, 1, RWKV7_LOGITS_LAST, logits, NULL) != RWKV7_OK)
+            return false;
+    return true;
+}
+
+/* Calls `check` with a session of each kind of model that already has its buffers. */
+static void with_sessions(int threads, void (*check)(struct rwkv7_session *s, size_t kind))
+{
+    const struct rwkv7_runtime_options options = {.threads = threads};
+    struct rwkv7_runtime *rt = NULL;
+    CHECK(rwkv7_runtime_create(&options, &rt, NULL) == RWKV7_OK);
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const struct rwkv7_random_options random = {.type = kinds[i].type, .sparse = kinds[i].sparse, .seed = 3};
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_session *session = NULL;
+        CHECK(rwkv7_model_random(rt, &shape, &random, &model, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_create(model, &session, NULL) == RWKV7_OK);
+        CHECK(evaluate(session));
+        check(session, i);
+        rwkv7_session_close(session);
+        rwkv7_model_close(model);
+    }
+    rwkv7_runtime_close(rt);
+}
+
+static void check_allocation(struct rwkv7_session *s, size_t kind)
+{
+    mem_fail_after(0);
+    CHECK_MSG(evaluate(s), "kind %zu allocated", kind);
+    void *const next = mem_alloc(1, 1);
+    CHECK_MSG(!next, "kind %zu: an allocation failed unnoticed", kind);
+    mem_fail_after(-1);
+    mem_free(next);
+}
+
+static void test_allocates_nothing(void)
+{
+    with_sessions(1, check_allocation);
+    with_sessions(3, check_allocation);
+}
+
+#ifdef __linux__
+static void check_calls(struct rwkv7_session *s, size_t kind)
+{
+    int status = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+            _exit(NOT_THERE);
+        const bool ok = evaluate(s);
+        syscall(SYS_exit, ok ? 0 : 1); /* exit_group, which _exit calls, is not allowed any more */
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_THERE)
+        SKIP("system calls of kind %zu: no seccomp here", kind);
+    else
+        CHECK_MSG(WIFEXITED(status) && WEXITSTATUS(status) == 0, "kind %zu: status %d", kind, status);
+}
+#endif
+
+static void test_calls_nothing(void)
+{
+#ifdef __linux__
+    with_sessions(1, check_calls);
+#else
+    SKIP("system calls: seen on Linux only");
+#endif
+}
+
+int main(void)
+{
+    RUN(test_allocates_nothing);
+    RUN(test_calls_nothing);
+    return test_end();
+}
