@@ -4,7 +4,7 @@ Text alone teaches a recurrent model little about a state that is asked for only
 `mark` any place with the answer that would be right there; the label replaces the next token as the target of that place.
 """
 
-TEXT, ANSWER = 0.1, 1.0
+TEXT, STATE, ANSWER = 0.1, 0.5, 1.0     # text of stories, labels that follow a hidden state, answers
 END = None                      # as a label: the end of the document, token 0
 
 

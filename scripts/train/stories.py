@@ -4,7 +4,7 @@ The world knows where everybody and everything is; a sentence either changes it 
 that does not track the world sooner or later contradicts it. People move, take, drop, give and look for things; an animal
 follows its owner.
 """
-from document import END, TEXT, Document
+from document import END, STATE, TEXT, Document
 from lexicon import ANIMALS, COLOURS, OBJECTS, PEOPLE, PLACES
 
 OPENINGS = ("One morning", "One day", "Early in the morning", "On a cold day", "On a warm afternoon", "Late in the evening",
@@ -46,6 +46,7 @@ class World:
         if rng.random() < 0.35:
             self.pet, self.owner = rng.choice(ANIMALS), rng.choice(self.people)
         self.last = None            # who acted last, for pronouns
+        self.touched = None         # the thing or person of the last event
 
     def the(self, kind):
         return "the " + self.things[kind]
@@ -60,6 +61,18 @@ class World:
     def place_of(self, kind):
         holder = self.where[kind]
         return self.at.get(holder, holder)
+
+    def consequence(self):
+        """What the last event means beyond its words: where its thing is now, or the one thing that its person holds.
+
+        None where there is no such word.
+        """
+        if self.touched in self.where:
+            return self.place_of(self.touched)
+        if self.touched in self.at:
+            held = self.held(self.touched)
+            return "nothing" if not held else held[0] if len(held) == 1 else None
+        return None
 
     def subject(self, name):
         """The name, or a pronoun when the person before was the same."""
@@ -93,6 +106,7 @@ def _scene(world):
 def _event(world):
     """One sentence; the world changes with it."""
     rng = world.rng
+    world.touched = None
     name = world.last if world.last and rng.random() < 0.35 else rng.choice(world.people)
     place = world.at[name]
     near = [kind for kind, holder in world.where.items() if holder == place]
@@ -110,6 +124,7 @@ def _event(world):
             return "%s and %s %s %s together." % (name, other, rng.choice(GO[:3]), PLACES[target])
         subject = world.subject(name)
         world.at[name] = target
+        world.touched = name
         tail = ""
         if held and rng.random() < 0.25:
             tail = " with " + world.the(rng.choice(held))
@@ -119,15 +134,18 @@ def _event(world):
     if kind == "take":
         thing = rng.choice(near)
         world.where[thing] = name
+        world.touched = thing
         return "%s %s %s." % (world.subject(name), rng.choice(TAKE), world.the(thing))
     if kind == "drop":
         thing = rng.choice(held)
         world.where[thing] = place
+        world.touched = thing
         where = rng.choice((" there", " in " + PLACES[place]))
         return "%s %s %s%s." % (world.subject(name), rng.choice(DROP), world.the(thing), where)
     if kind == "give":
         thing, other = rng.choice(held), rng.choice(others)
         world.where[thing] = other
+        world.touched = thing
         subject = world.subject(name)
         world.last = None
         return "%s %s." % (subject, rng.choice(GIVE).format(o=world.the(thing), b=other))
@@ -164,17 +182,22 @@ def _questions(world):
 
 
 def story(rng, events, questions=4):
-    """A story of this many events with its questions. A story without any is plain text; others begin with a label."""
+    """A story of this many events with its questions. A story without any is plain text; others begin with a label.
+
+    In the others the place after an event is marked with what follows from it, for two facts have to be joined to know it.
+    """
     people = rng.randint(2, 3) if events <= 16 else rng.randint(2, 4)
     world = World(rng, people, rng.randint(1, 3), rng.randint(3, 4))
-    sentences = _scene(world)
-    sentences += [_event(world) for _ in range(events)]
-    if rng.random() < 0.6:
-        sentences.append(rng.choice(ENDINGS))
     doc = Document()
     if questions:
         doc.add("Story: ", TEXT)
-    doc.add(" ".join(sentences), TEXT)
+    doc.add(" ".join(_scene(world)), TEXT)
+    for _ in range(events):
+        doc.add(" " + _event(world), TEXT)
+        if questions and world.consequence():
+            doc.mark(" " + world.consequence(), STATE)
+    if rng.random() < 0.6:
+        doc.add(" " + rng.choice(ENDINGS), TEXT)
     doc.mark(END, TEXT)
     asked = _questions(world)
     for question, answer in rng.sample(asked, min(questions, len(asked))):

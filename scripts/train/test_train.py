@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 import checkpoint
+import document
 import make_eval
 import mixture
 import stories
@@ -111,7 +112,7 @@ class Data(unittest.TestCase):
         plain = w == 0
         np.testing.assert_array_equal(x[1:][plain[:-1]], y[:-1][plain[:-1]])
         self.assertEqual((y[-1], w[-1]), (0, 1.0))
-        self.assertEqual(int((w == tasks.STATE).sum()), 7)
+        self.assertEqual(int((w == document.STATE).sum()), 7)
 
     def test_answers_are_right(self):
         for seed in range(40):
