@@ -45,15 +45,14 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
-/* At a terminal ^C ends an answer or a line, however often; what ends the program is ^D. */
+/* At a terminal ^C ends an answer or a line, however often; what ends the program is ^D, or being told to or hung up. */
 static void catch_interrupts(const struct chat *c)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
     sigemptyset(&action.sa_mask);
+    interrupt_catch();
     if (c->terminal)
         sigaction(SIGINT, &action, NULL);
-    else
-        interrupt_catch();
 }
 
 /* ---------------------------------------------------------------------------------------------------------- answers */
@@ -255,12 +254,15 @@ static int converse(struct chat *c)
         char *text;
         if (c->terminal)
             interrupted = 0;
+        if (hung_up)
+            return INTERRUPTED;
         int code = line_read(c->lines, &text);
         if (code != DONE)
             return code;
         if (!text && c->terminal && interrupted) {
             fputs("\n", stdout);
-            remark(c, "^D or /quit ends, /help explains");
+            if (!hung_up)
+                remark(c, "^D or /quit ends, /help explains");
             continue;
         }
         if (!text)

@@ -170,11 +170,12 @@ int out_close(void)
 
 /* ----------------------------------------------------------------------------------------------------- interruption */
 
-volatile sig_atomic_t interrupted;
+volatile sig_atomic_t interrupted, hung_up;
 
 static void on_interrupt(int signal_number)
 {
-    (void)signal_number;
+    if (signal_number != SIGINT)
+        hung_up = 1;
     interrupted = 1;
 }
 

@@ -47,7 +47,7 @@ cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x);
  * states are kept; the second one kills.
  */
 void interrupt_catch(void);
-extern volatile sig_atomic_t interrupted;
+extern volatile sig_atomic_t interrupted, hung_up; /* the latter not by ^C */
 
 /* Everything a command may need open. Zeroed before use. */
 struct engine {

@@ -48,6 +48,8 @@ static bool wait_for_input(void)
     int ready = 0;
     sigemptyset(&interrupts);
     sigaddset(&interrupts, SIGINT);
+    sigaddset(&interrupts, SIGTERM);
+    sigaddset(&interrupts, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &interrupts, &before);
     do {
         FD_ZERO(&in);

@@ -124,6 +124,25 @@ def main():
     thinker.prompt()
     thinker.send(b"/quit\r")
     check(thinker.end("/quit") == 0, "/quit ends with exit code 0")
+
+    kept = "terminal.state"
+    for how in ("SIGTERM at the prompt", "SIGTERM while it answers", "a closed terminal"):
+        told = Terminal(command + ["--state-out", kept])
+        told.prompt()
+        told.send(b"/system abc\r")
+        told.prompt()
+        if how == "SIGTERM while it answers":
+            told.send(b"hello\r")
+            told.expect(rb"hello\r\n.*[a-z]{20}", "an answer")
+        if how == "a closed terminal":
+            os.close(told.fd)
+            code = os.waitstatus_to_exitcode(os.waitpid(told.pid, 0)[1])
+        else:
+            os.kill(told.pid, signal.SIGTERM)
+            code = told.end(how)
+        check(code == 130, f"{how} ends with exit code 130, not {code}")
+        check(os.path.exists(kept), f"{how}: the conversation is kept")
+        os.remove(kept)
     print("a terminal: all well")
 
 
