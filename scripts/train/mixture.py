@@ -19,7 +19,7 @@ DEFAULT = "recall:3,far:0.7,cups:3,parity:1.5,perm:2,story:4"
 FIRST_LEVELS = {name: 0.08 for name in TASKS}
 STORY_EVENTS = 18
 FAR_PAIRS, FAR_EVENTS = 24, 12
-NUMBERS = 0.25                  # part of the lists whose values are numbers of two digits, that is two tokens
+NUMBERS = 0.15                  # part of the lists whose values are numbers of two digits, that is two tokens
 
 
 def parse(text):

@@ -37,7 +37,10 @@ def recall(rng, pairs, filler=None, numbers=False):
 
 
 def cups(rng, swaps, count=None):
-    """Three to five cups, a ball under one, swaps of two cups; where is the ball?"""
+    """Three to five cups, a ball under one, swaps of two cups; where is the ball?
+
+    Its place is asked of the state two tokens late: swapping takes a state that changes by rank one per token several of them.
+    """
     doc = Document()
     count = count or rng.choice((3, 4, 5, 5))
     ball = rng.randrange(1, count + 1)
@@ -45,11 +48,11 @@ def cups(rng, swaps, count=None):
     numbers = range(1, count + 1)
     for _ in range(swaps):
         one, two = rng.sample(numbers, 2)
-        ball = two if ball == one else one if ball == two else ball
-        doc.add(", swap %d %d" % (one, two))
+        doc.add(", swap")
         doc.mark(" %d" % ball, STATE)
+        ball = two if ball == one else one if ball == two else ball
+        doc.add(" %d and %d" % (one, two))
     doc.add(".")
-    doc.mark(" %d" % ball, STATE)
     doc.ask("ball", "%d" % ball)
     return doc
 
@@ -57,7 +60,8 @@ def cups(rng, swaps, count=None):
 def permutations(rng, factors, moves=None):
     """Products in S5. Each factor p turns the row into row[p1] row[p2] .. row[p5]; what is the row after all?
 
-    moves: how many items a factor may move (2: swaps only; 5: any permutation).
+    moves: how many items a factor may move (2: swaps only; 5: any permutation). The dashes give the model a second token per
+    item: in one token a state of this kind copies an item at half its size, and 32 halvings leave nothing to read.
     """
     doc = Document()
     row = [1, 2, 3, 4, 5]
@@ -72,7 +76,7 @@ def permutations(rng, factors, moves=None):
             factor[place] = item + 1
         row = [row[p - 1] for p in factor]
         for j, p in enumerate(factor):
-            doc.add((" %d" if j == 0 else "%d") % p)
+            doc.add((" %d" if j == 0 else "-%d") % p)
             doc.mark((" %d" if j == 0 else "%d") % row[j], STATE)
         doc.add("." if n == factors - 1 else ",")
         doc.mark(" %d" % row[0], STATE)
