@@ -51,7 +51,7 @@ def cups(rng, swaps, count=None):
         doc.add(", swap")
         doc.mark(" %d" % ball, STATE)
         ball = two if ball == one else one if ball == two else ball
-        doc.add(" %d and %d" % (one, two))
+        doc.add(" %d %d" % (one, two))
     doc.add(".")
     doc.ask("ball", "%d" % ball)
     return doc
