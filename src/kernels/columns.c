@@ -6,12 +6,6 @@
 
 #include "kernels/quants.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#elif defined(__ARM_NEON)
-#include <arm_neon.h>
-#endif
-
 #if defined(__AVX__)
 #error "compiled with the flags of an instruction set: this file runs on every CPU"
 #endif
@@ -48,28 +42,18 @@ size_t rows_of_columns_bytes(const struct mat *w, int rows)
     return (size_t)rows * (size_t)w->cols * (w->type == MAT_F32 ? sizeof(float) : sizeof(uint16_t));
 }
 
-/* Four columns of 16 bytes, interleaved: to[4 r + c] = from[c][r]. */
+/* Four columns of 16 bytes, interleaved: to[4 r + c] = from[c][r]. In two steps, of which compilers make vectors. */
 static void interleave(uint8_t *to, const uint8_t *const from[4])
 {
-#if defined(__SSE2__)
-    const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)from[0]);
-    const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)from[1]);
-    const __m128i c = _mm_loadu_si128((const __m128i *)(const void *)from[2]);
-    const __m128i d = _mm_loadu_si128((const __m128i *)(const void *)from[3]);
-    const __m128i ab[2] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
-    const __m128i cd[2] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
-    for (int i = 0; i < 2; i++) {
-        _mm_storeu_si128((__m128i *)(void *)(to + 32 * i), _mm_unpacklo_epi16(ab[i], cd[i]));
-        _mm_storeu_si128((__m128i *)(void *)(to + 32 * i + 16), _mm_unpackhi_epi16(ab[i], cd[i]));
+    uint16_t low[QUANT_ROWS], high[QUANT_ROWS];
+    uint32_t words[QUANT_ROWS];
+    for (int r = 0; r < QUANT_ROWS; r++) {
+        low[r] = (uint16_t)(from[0][r] | from[1][r] << 8);
+        high[r] = (uint16_t)(from[2][r] | from[3][r] << 8);
     }
-#elif defined(__ARM_NEON)
-    const uint8x16x4_t columns = {{vld1q_u8(from[0]), vld1q_u8(from[1]), vld1q_u8(from[2]), vld1q_u8(from[3])}};
-    vst4q_u8(to, columns);
-#else
-    for (int r = 0; r < 16; r++)
-        for (int c = 0; c < 4; c++)
-            to[4 * r + c] = from[c][r];
-#endif
+    for (int r = 0; r < QUANT_ROWS; r++)
+        words[r] = low[r] | (uint32_t)high[r] << 16;
+    memcpy(to, words, sizeof words);
 }
 
 /* The same for Q4, where 16 bytes are two tiles: `low` and `high` become the halves of the bytes of tiles `to` and `to + next`. */

@@ -85,7 +85,7 @@ typedef void quant_column_gemv_fn(float *y, const struct mat *w, const struct qu
                                   int begin, int end);
 /*
  * For the products with many vectors: rows [begin, end) of a matrix by column as a matrix by row, made in `memory` of
- * rows_of_columns_bytes(w, end - begin) bytes, aligned to 64; its row 0 is `begin`.
+ * rows_of_columns_bytes(w, end - begin) bytes, aligned to 64; its row 0 is `begin`, a multiple of 64.
  */
 struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory);
 size_t rows_of_columns_bytes(const struct mat *w, int rows);

@@ -111,6 +111,15 @@ static void check_rows(const struct mat *w, const struct vector *v, const float 
     else
         ref.quant_gemv[w->type](y, &by_row, &v->q, 0, w->rows);
     CHECK_MSG(same(want, y, rows), "type %d, %d x %d: by column and by row differ", w->type, w->rows, w->cols);
+
+    /* The last rows alone, as the matrix before has them. */
+    const int begin = (w->rows - 1) / QUANT_SECTION * QUANT_SECTION, last = w->rows - begin;
+    const size_t bytes = rows_of_columns_bytes(w, last);
+    void *end = guarded(12, bytes, 1, AT_END);
+    memset(end, 0xa5, bytes);
+    rows_of_columns(w, begin, w->rows, end);
+    CHECK_MSG(memcmp(end, (char *)memory + rows_of_columns_bytes(w, w->rows) - bytes, bytes) == 0,
+              "type %d, %d x %d: rows from %d on", w->type, w->rows, w->cols, begin);
 }
 
 static void check_size(enum mat_type type, int rows, int cols)
