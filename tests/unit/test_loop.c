@@ -1,14 +1,15 @@
 /*
  * test_loop.c - the token loop: once a session has its buffers, neither a token nor a prompt allocates, and on one thread neither makes
- * a system call. For the latter a child evaluates them in a process that the kernel kills at its first call (Linux, strict seccomp).
+ * a system call. For the latter a child evaluates them in a process that the kernel kills at its first call (Linux, seccomp).
  */
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "rwkv7.h"
+#include "model/model.h"
 #include "test.h"
 
 #ifdef __linux__
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -56,6 +57,7 @@ static void with_sessions(int threads, void (*check)(struct rwkv7_session *s, si
     const struct rwkv7_runtime_options options = {.threads = threads};
     struct rwkv7_runtime *rt = NULL;
     CHECK(rwkv7_runtime_create(&options, &rt, NULL) == RWKV7_OK);
+    rt->alone_bytes = 0; /* small as the models are, all threads take part */
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const struct rwkv7_random_options random = {.type = kinds[i].type, .sparse = kinds[i].sparse, .seed = 3};
         struct rwkv7_model *model = NULL;
@@ -87,15 +89,26 @@ static void test_allocates_nothing(void)
 }
 
 #ifdef __linux__
+/* From now on the process may end and nothing else; false: it cannot be had so. */
+static bool forbid_calls(void)
+{
+    struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL)};
+    const struct sock_fprog program = {sizeof rules / sizeof rules[0], rules};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+}
+
 static void check_calls(struct rwkv7_session *s, size_t kind)
 {
     int status = 0;
     const pid_t child = fork();
     if (child == 0) {
-        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+        if (!forbid_calls())
             _exit(NOT_THERE);
-        const bool ok = evaluate(s);
-        syscall(SYS_exit, ok ? 0 : 1); /* exit_group, which _exit calls, is not allowed any more */
+        _exit(evaluate(s) ? 0 : 1);
     }
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_THERE)
