@@ -19,3 +19,6 @@ add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
 # Downloads, from a server on loopback.
 add_test(NAME get_model COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/get_model_test.sh
                                 ${PROJECT_SOURCE_DIR}/scripts/get-model.sh)
+
+# What trained the model that ships.
+add_test(NAME train COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/train_test.sh ${PROJECT_SOURCE_DIR}/scripts/train)

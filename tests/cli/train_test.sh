@@ -1,0 +1,12 @@
+#!/bin/sh
+# The trainer's own tests, where Debian's python3-torch or its like is installed.
+#
+#   train_test.sh FOLDER
+set -eu
+cd "$1"
+for python in python3 /usr/bin/python3; do
+    if "$python" -c 'import numpy, torch' 2>/dev/null; then
+        exec "$python" -B test_train.py
+    fi
+done
+echo 'skip the tests of the trainer: no python3 with numpy and torch'
