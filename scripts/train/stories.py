@@ -184,7 +184,8 @@ def _questions(world):
 def story(rng, events, questions=4):
     """A story of this many events with its questions. A story without any is plain text; others begin with a label.
 
-    In the others the place after an event is marked with what follows from it, for two facts have to be joined to know it.
+    In the others the place after an event is marked with what follows from it, for two facts have to be joined to know it. After the
+    last sentence stands the end of the document.
     """
     people = rng.randint(2, 3) if events <= 16 else rng.randint(2, 4)
     world = World(rng, people, rng.randint(1, 3), rng.randint(3, 4))
