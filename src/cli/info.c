@@ -14,7 +14,7 @@ struct finding {
     const char *why; /* it was not found or does not fit */
 };
 
-static void print_text(const struct rwkv7_model *model, const struct finding *vocab)
+static void print_text(const struct rwkv7_model *model, const struct finding *vocab, int threads)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(model);
     const struct rwkv7_shape *const s = &info->shape;
@@ -39,7 +39,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("memory      weights %s, of which %s copied\n", scaled_text((double)info->weight_bytes, "B", number),
            scaled_text((double)info->copied_bytes, "B", copied));
     printf("session     state %s", scaled_text((double)info->session_bytes, "B", number));
-    printf(", buffers of at most %s\n", scaled_text((double)info->work_bytes, "B", number));
+    printf(", buffers of up to %s with %d threads\n", scaled_text((double)info->work_bytes, "B", number), threads);
     printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
     printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
     if (info->tuned_state)
@@ -134,7 +134,7 @@ int info_command(const struct args *args)
         if (args->json)
             code = print_info_json(engine.model, &vocab);
         else
-            print_text(engine.model, &vocab);
+            print_text(engine.model, &vocab, rwkv7_runtime_threads(engine.runtime));
     } else if (code == REJECTED && !args->json) {
         list_strangers(args);
     }
