@@ -369,9 +369,12 @@ static enum rwkv7_status read_epsilon(const struct tensor_index *index, const ch
                                       float *eps, struct rwkv7_error *err)
 {
     const char *text = tensors_metadata(index, key);
-    char *end = "";
-    *eps = text ? strtof(text, &end) : preset;
-    if (*eps > 0.0f && *eps < 1.0f && *end == '\0')
+    char *end;
+    *eps = preset;
+    if (!text)
+        return RWKV7_OK;
+    *eps = strtof(text, &end);
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *eps > 0.0f && *eps < 1.0f)
         return RWKV7_OK;
     return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number between 0 and 1, found %.40s", path, key,
                 text);
