@@ -3,7 +3,8 @@
  *
  * All threads run through the layers together. A layer is five phases with a barrier after each; inside a phase, rows of
  * matrices or whole heads are taken in chunks. What is small (norms, token shifts, activations of the low-rank products) every
- * thread computes for itself: that is cheaper than one more barrier. No allocation, no lock and no system call on the way.
+ * thread computes for itself: that is cheaper than one more barrier. No allocation on the way, and no lock and no system call
+ * but those of a thread that waits for longer than it spins (base/pool.c).
  *
  * One phase never writes what another thread may still read in it: the shift vectors of the state, for instance, are replaced
  * in the phase after the one that read them.
