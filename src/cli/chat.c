@@ -29,14 +29,14 @@ static void remark(const struct chat *c, const char *fmt, ...) RWKV7_PRINTF(2, 3
 
 static void remark(const struct chat *c, const char *fmt, ...)
 {
-    va_list list;
     if (c->args->quiet)
         return;
-    va_start(list, fmt);
+    va_list list;
     fputs(terminal_colours() ? "\033[2m" : "", stderr);
+    va_start(list, fmt);
     vfprintf(stderr, fmt, list);
-    fputs(terminal_colours() ? "\033[0m\n" : "\n", stderr);
     va_end(list);
+    fputs(terminal_colours() ? "\033[0m\n" : "\n", stderr);
 }
 
 static void on_interrupt(int signal_number)
