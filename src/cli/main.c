@@ -87,5 +87,7 @@ int main(int argc, char **argv)
     int code = run(argc, argv);
     if (code == DONE)
         code = out_close();
-    return code == CLOSED ? DONE : code;
+    fflush(NULL);
+    /* Nothing is left to do, and OpenBLAS, whose threads cannot all start where memory is limited, would wait for them here for ever. */
+    _exit(code == CLOSED ? DONE : code);
 }
