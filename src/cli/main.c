@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/common.h"
@@ -81,13 +82,24 @@ static int run(int argc, char **argv)
     return code;
 }
 
+/* Where memory is limited, OpenBLAS cannot start all of its threads, and at the end would wait for them for ever. */
+static void leave_at_once_if_limited(int code)
+{
+    struct rlimit memory;
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY)
+        return;
+    fflush(NULL);
+    _exit(code);
+}
+
 int main(int argc, char **argv)
 {
     set_signals();
     int code = run(argc, argv);
     if (code == DONE)
         code = out_close();
-    fflush(NULL);
-    /* Nothing is left to do, and OpenBLAS, whose threads cannot all start where memory is limited, would wait for them here for ever. */
-    _exit(code == CLOSED ? DONE : code);
+    if (code == CLOSED)
+        code = DONE;
+    leave_at_once_if_limited(code);
+    return code;
 }

@@ -77,6 +77,14 @@ exits 1
 err 'rwkv7: state: cannot be written: File too large'
 ok 'no temporary file' [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
 
+# A limit on memory, too small for all that libraries want to have, is no reason to stay for ever. (With a sanitizer nothing starts.)
+if command -v timeout >/dev/null && [ $emulated -eq 0 ]; then
+    run sh -c 'ulimit -v 100000; exec timeout -s KILL 60 rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
+    ok 'it ends' [ "$code" -ne 137 ]
+else
+    skip 'a limit on memory: no timeout, or an emulator that needs more'
+fi
+
 # What ends a program from outside leaves no part of an array behind.
 yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
 for signal in INT TERM HUP; do
