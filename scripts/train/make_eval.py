@@ -17,7 +17,7 @@ STORY_EVENTS = 12               # nominal length of a story
 FAR_PAIRS, FAR_EVENTS = 16, 12  # a list, and the nominal distance in story events between it and its question
 CUPS = 5
 TIMES = (1, 2, 4, 16)
-TASKS = "recall numbers far cups swaps perm parity story".split()
+TASKS = "recall numbers far cups swaps perm parity clock copy reverse sort add story".split()
 FIELDS = ("task", "times", "size", "prompt", "answer")
 
 

@@ -22,7 +22,7 @@ if [ $emulated -eq 0 ]; then
     run sh "$root/scripts/eval_demo.sh" --prompts "$tests/demo_prompts.tsv" -m "$model" --vocab "$vocab"
     exits 0
     silent
-    at_least 90 recall far cups swaps parity story
+    at_least 90 recall far cups swaps perm parity copy sort story
 else
     skip 'what the model can do: too slow in an emulator, and no different there'
 fi
@@ -40,4 +40,4 @@ out '| task | x1 |
 # The text itself, to the last token.
 run rwkv7 run -m "$model" --vocab "$vocab" --quiet --temp 0 -n 40 'Once upon a time'
 exits 0
-text ' Ben was in the stable. He was tired. Kate was in the stable. There was a green spoon in the stable. Ben was happy. Ben was happy. Ben was happy. Ben was happy'
+text ' Julia was in the bedroom. She was brave. Emil was in the bedroom. In the bedroom there was a red letter. In the bedroom there was a black blanket. Somebody had left a silver basket'
