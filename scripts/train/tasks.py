@@ -61,7 +61,7 @@ def permutations(rng, factors, moves=None):
     """Products in S5. Each factor p turns the row into row[p1] row[p2] .. row[p5]; what is the row after all?
 
     moves: how many items a factor may move (2: swaps only; 5: any permutation). The dashes give the model a second token per
-    item: in one token a state of this kind copies an item at half its size, and 32 halvings leave nothing to read.
+    item: in one token a state of this kind copies an item at half its size at most (README.md, "Two tokens per item").
     """
     doc = Document()
     row = [1, 2, 3, 4, 5]
