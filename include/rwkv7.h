@@ -142,7 +142,7 @@ struct rwkv7_model_info {
     uint64_t step_bytes;      /* bytes of weights and state read to evaluate one token, logits included */
     uint64_t skipped_bytes;   /* the part of step_bytes that is only read as far as rwkv7_session_density says */
     uint64_t session_bytes;   /* one session's state */
-    uint64_t work_bytes;      /* the most that a session needs beside it, with the threads of this runtime */
+    uint64_t work_bytes; /* the large buffers of a session beside it, once made, with the threads of this runtime */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
     bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */
