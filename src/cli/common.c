@@ -242,7 +242,7 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
     enum rwkv7_status status = RWKV7_OK;
     if (found && *model && !args->vocab) {
         status = rwkv7_tokenizer_open_model(model, &e->tokenizer, err);
-        if (status == RWKV7_ERR_VOCAB || status == RWKV7_ERR_MEMORY)
+        if (status != RWKV7_OK)
             return status;
     }
     if (!e->tokenizer && (status = vocab_find(args, found ? model : NULL, path, err)) != RWKV7_OK)
@@ -267,6 +267,8 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
             err->status = status;
             snprintf(err->message, sizeof err->message, "%.120s: %.130s", e->vocab_name, why.message);
         }
+    } else if (status == RWKV7_OK && foreign) { /* and nothing here to check it against */
+        status = vocab_missing(model, err);
     }
     return status;
 }

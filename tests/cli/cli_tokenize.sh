@@ -79,13 +79,25 @@ run rwkv7 tokenize --vocab "$vocab" 'x-'
 exits 3
 err_has 'no token for byte 0x2d'
 
-# The vocabulary is found beside a model, which need not exist.
+# The vocabulary of a model is found beside it. What is no model has none, and the one that is compiled in is not that of any other.
 mkdir folder
+cp "$models/f32_n16.safetensors" folder/my.safetensors
+run rwkv7 tokenize --model folder/my.safetensors abc
+exits 3
+text ''
+err_has '^rwkv7: no vocabulary found for folder/my.safetensors; '
 cp "$bytes" folder/my.vocab.txt
 run rwkv7 tokenize --model folder/my.safetensors abc
 out '98 99 100'
 run rwkv7 tokenize --model folder abc
 out '98 99 100'
+run rwkv7 tokenize --model folder/other.safetensors abc
+exits 1
+text ''
+err 'rwkv7: folder/other.safetensors: No such file or directory'
+run rwkv7 tokenize --model folder/my.vocab.txt abc
+exits 3
+text ''
 
 # Any bytes come back as they were; 3 MB are many blocks.
 head -c 3000000 /dev/urandom >random
