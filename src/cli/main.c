@@ -2,6 +2,7 @@
  * main.c - rwkv7, the program: finds the command and runs it. The commands see nothing of the engine but rwkv7.h, so
  * what they can do, any program that links the library can do.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,6 +39,17 @@ static void set_signals(void)
     sigaction(SIGXFSZ, &action, NULL); /* and EFBIG, so that no temporary file stays */
     action.sa_handler = on_bus_error;
     sigaction(SIGBUS, &action, NULL);
+}
+
+/*
+ * A file must not get the number of a standard stream that was closed before the program began: messages would go into it. What
+ * stands in fails as the closed one would: 0 cannot be read and 1 cannot be written; what is written to 2 is lost.
+ */
+static void fill_standard_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY); /* the lowest free number: this one */
 }
 
 static int print_version(void)
@@ -94,6 +106,7 @@ static void leave_at_once_if_limited(int code)
 
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     set_signals();
     int code = run(argc, argv);
     if (code == DONE)

@@ -67,8 +67,9 @@ static int open_sources(struct feed *f)
 {
     const char *const file = f->args->prompt_file, *const operand = f->args->operand;
     int code = DONE;
-    /* A closed standard input is no input. */
-    if (is_dash(file) || is_dash(operand) || (!isatty(STDIN_FILENO) && fcntl(STDIN_FILENO, F_GETFD) != -1))
+    /* A closed standard input, for which main() has put in one that cannot be read, is no input. */
+    const bool closed = (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY;
+    if (is_dash(file) || is_dash(operand) || (!isatty(STDIN_FILENO) && !closed))
         code = add_file(f, "-");
     if (code == DONE && file && !is_dash(file))
         code = add_file(f, file);

@@ -162,6 +162,24 @@ batch --resume -o pipe six.jsonl
 exits 1
 err 'rwkv7: pipe: cannot be resumed: it is no regular file'
 
+# What would go to a closed standard error does not go into a file instead, and a closed standard input is not the results.
+head -n 2 six.jsonl >some_lines
+last='2>&-'
+rwkv7 batch -m "$model" --vocab "$vocab" -o unmixed some_lines </dev/null >"$work/out" 2>&-
+code=$?
+exits 0
+ok 'results only' [ "$(grep -c '^{"line":.*}$' unmixed)" -eq "$(wc -l <unmixed)" ]
+last='<&-'
+rwkv7 batch -m "$model" --vocab "$vocab" -o unread <&- >"$work/out" 2>"$work/err"
+code=$?
+exits 1
+err 'rwkv7: cannot read standard input: Bad file descriptor'
+last='>&-'
+rwkv7 batch -m "$model" --vocab "$vocab" some_lines </dev/null >&- 2>"$work/err"
+code=$?
+exits 1
+err_has '^rwkv7: cannot write to standard output: Bad file descriptor$'
+
 # Two programs do not write into each other's lines.
 mkfifo slow
 sleep 60 >slow &
