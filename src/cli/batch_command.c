@@ -27,7 +27,7 @@ struct batch {
     struct line_input in;
     double in_size; /* bytes; negative when unknown */
     FILE *out;      /* NULL: standard output */
-    uint64_t skip;  /* lines whose results are there already */
+    uint64_t done;  /* results that are there already */
     uint64_t seed;  /* of line 1 */
     struct rwkv7_session *start;
 
@@ -35,18 +35,18 @@ struct batch {
     float *logits;            /* [parallel][V] */
     struct rwkv7_feed *feeds; /* [parallel] */
     struct sequence **fed;    /* [parallel] whose feeds they are */
-    struct sequence **window; /* [window_size]: line n at n % window_size; from first to before last */
+    struct sequence **window; /* [window_size]: prompt n at n % window_size; from first to before last */
     size_t window_size;
-    uint64_t first, last; /* lines */
+    uint64_t first, last; /* prompts, counted from 0 */
     size_t active;        /* sequences in the window that are not finished */
 
     uint64_t prompts, failed, prompt_tokens, tokens;
     double began;
 };
 
-static struct sequence **place(const struct batch *b, uint64_t line)
+static struct sequence **place(const struct batch *b, uint64_t prompt)
 {
-    return &b->window[line % b->window_size];
+    return &b->window[prompt % b->window_size];
 }
 
 static int write_line(const struct batch *b, char *text)
@@ -96,6 +96,16 @@ static int start_line(struct batch *b, enum line_kind kind, const char *line, si
     return DONE;
 }
 
+/* The next line that is not blank. */
+static int next_line(struct batch *b, bool wait, enum line_kind *kind, char **line, size_t *length)
+{
+    int code;
+    do
+        code = line_input_next(&b->in, wait, kind, line, length);
+    while (code == DONE && *kind == LINE_READY && strspn(*line, " \t\r") == *length);
+    return code;
+}
+
 /* Reads lines while there is room for them, and waits for one when there is nothing else to do. */
 static int admit(struct batch *b, bool *ended)
 {
@@ -104,12 +114,11 @@ static int admit(struct batch *b, bool *ended)
         enum line_kind kind;
         char *line;
         size_t length;
-        int code = line_input_next(&b->in, b->active == 0, &kind, &line, &length);
+        int code = next_line(b, b->active == 0, &kind, &line, &length);
         *ended = code == DONE && kind == LINE_END;
         if (code != DONE || kind == LINE_LATER || kind == LINE_END)
             return code;
-        if (b->in.number > b->skip)
-            code = start_line(b, kind, line, length);
+        code = start_line(b, kind, line, length);
         if (code == DONE)
             code = write_results(b); /* of bad lines */
         if (code != DONE)
@@ -123,8 +132,8 @@ static int step(struct batch *b)
 {
     const size_t vocab = (size_t)rwkv7_model_info(b->engine.model)->shape.vocab;
     size_t count = 0, room = RWKV7_CHUNK - b->active;
-    for (uint64_t line = b->first; line < b->last; line++) {
-        struct sequence *const s = *place(b, line);
+    for (uint64_t prompt = b->first; prompt < b->last; prompt++) {
+        struct sequence *const s = *place(b, prompt);
         if (s->finished)
             continue;
         struct rwkv7_feed *const f = &b->feeds[count];
@@ -165,31 +174,49 @@ static int run_batch(struct batch *b)
 
 /* ------------------------------------------------------------------------------------------------------------ opening */
 
-/* The lines of results that are complete; what is behind them, half a line, is cut off. */
+/* The number of the line that a result is of; NaN when it is no result. */
+static double line_of_result(const char *result)
+{
+    cJSON *const json = cJSON_Parse(result);
+    const double number = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "line"));
+    cJSON_Delete(json);
+    return number;
+}
+
+/* Half a line, of which nothing says that it is not half a result. */
+static bool begins_result(const char *text, size_t length)
+{
+    static const char head[] = "{\"line\":";
+    const size_t n = sizeof head - 1;
+    return memcmp(text, head, length < n ? length : n) == 0 &&
+           (length <= n || strchr(",", text[n + strspn(text + n, "0123456789")]));
+}
+
+/* Passes over the lines whose results are complete; what is behind those, half a result, is cut off. */
 static int read_results(struct batch *b)
 {
     const char *const name = b->args->output;
-    char *line = NULL;
-    size_t room = 0;
+    char *result = NULL, *line;
+    size_t room = 0, length;
     off_t complete = 0;
     ssize_t n;
     int code = DONE;
-    double last = 0;
-    while ((n = getline(&line, &room, b->out)) > 0 && line[n - 1] == '\n') {
-        cJSON *const json = cJSON_Parse(line);
-        const cJSON *const number = cJSON_GetObjectItemCaseSensitive(json, "line");
-        const bool follows = cJSON_IsNumber(number) && number->valuedouble == last + 1;
-        cJSON_Delete(json);
-        if (!follows) {
-            code = complain(REJECTED, "%s: cannot be resumed: expected the result of line %.0f, found another line",
-                            name, last + 1);
+    bool follows = true;
+    while (code == DONE && follows && (n = getline(&result, &room, b->out)) > 0) {
+        enum line_kind kind;
+        if (result[n - 1] != '\n') {
+            follows = begins_result(result, (size_t)n);
             break;
         }
-        last++;
+        code = next_line(b, true, &kind, &line, &length);
+        follows = code != DONE || (kind != LINE_END && line_of_result(result) == (double)b->in.number);
         complete += n;
+        b->done += follows;
     }
-    free(line);
-    b->skip = (uint64_t)last;
+    free(result);
+    if (!follows)
+        code = complain(REJECTED, "%s: cannot be resumed: its line %llu is not the next result", name,
+                        (unsigned long long)b->done + 1);
     if (code == DONE && ferror(b->out))
         code = complain(FAILED, "cannot read %s: %s", name, strerror(errno));
     if (code == DONE && (ftruncate(fileno(b->out), complete) != 0 || fseeko(b->out, complete, SEEK_SET) != 0))
@@ -207,7 +234,7 @@ static bool locked_by_another(int fd)
 static int open_output(struct batch *b)
 {
     const char *const name = b->args->output;
-    struct stat st;
+    struct stat st, in;
     if (!name)
         return b->args->resume ? complain_usage(b->args->command, "--resume needs --output FILE, to see what is done")
                                : DONE;
@@ -219,6 +246,8 @@ static int open_output(struct batch *b)
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     }
     const bool regular = S_ISREG(st.st_mode);
+    if (regular && fstat(b->in.in.fd, &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino)
+        return complain_usage(b->args->command, "%s and %s are the same file", b->in.in.name, name);
     if (regular && locked_by_another(fd))
         return complain(FAILED, "%s: another program writes to it", name);
     if (b->args->resume)
@@ -284,8 +313,8 @@ static void print_summary(const struct batch *b)
 {
     const double time = seconds() - b->began;
     fprintf(stderr, "batch %llu prompts", (unsigned long long)b->prompts);
-    if (b->skip > 0)
-        fprintf(stderr, " after %llu that were done", (unsigned long long)b->skip);
+    if (b->done > 0)
+        fprintf(stderr, " after %llu that were done", (unsigned long long)b->done);
     fprintf(stderr, ", %llu tokens; generated %llu tokens, %.1f tok/s; %.1f s\n", (unsigned long long)b->prompt_tokens,
             (unsigned long long)b->tokens, time > 0 ? (double)b->tokens / time : 0, time);
 }

@@ -95,7 +95,6 @@ ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
 } >bad.jsonl
 {
     printf '{"line":1,"error":"expected one JSON object, found something else at byte 0"}\n'
-    printf '{"line":2,"error":"expected one JSON object, found something else at byte 0"}\n'
     printf '{"line":3,"error":"expected a JSON object"}\n'
     printf '{"line":4,"error":"expected a string '"'prompt'"'"}\n'
     printf '{"line":5,"id":5,"error":"expected one JSON object, found something else at byte 37"}\n'
@@ -119,7 +118,7 @@ batch bad.jsonl
 exits 1
 texts "$work/out" >got
 ok 'an error for each bad line' cmp -s got want_bad
-err_has '^rwkv7: 19 of 20 lines gave an error instead of a text$'
+err_has '^rwkv7: 18 of 19 lines gave an error instead of a text$'
 batch /dev/null
 exits 0
 text ''
@@ -152,11 +151,39 @@ batch -q --resume -o part six.jsonl
 exits 0
 texts part >got
 ok 'nothing is done twice' cmp -s got want
-printf 'something else\n' >other
-batch --resume -o other six.jsonl
-exits 3
-err "rwkv7: other: cannot be resumed: expected the result of line 1, found another line"
-ok 'and that file stays' holds_lines other 'something else'
+for other in 'something else\n' 'something else' '{"line":2}\n' '{"lines":1' '{"line":1}\n{"line":2.5}\n' \
+    '{"line":1}\n{"line":2}\n{"line":3}\n'; do
+    printf "$other" >other
+    cp other kept
+    batch --resume -o other two.jsonl
+    exits 3
+    err_has '^rwkv7: other: cannot be resumed: its line [1-3] is not the next result$'
+    ok 'and that file stays' cmp -s kept other
+done
+printf '{"prompt":"hello"}' >one.jsonl
+cp one.jsonl kept
+ln -s one.jsonl link.jsonl
+for arguments in '-o one.jsonl one.jsonl' '--resume -o link.jsonl one.jsonl' '-o one.jsonl ./link.jsonl'; do
+    batch $arguments
+    exits 2
+    err_has '^rwkv7: .* and .* are the same file$'
+    ok 'the input stays' cmp -s kept one.jsonl
+done
+
+# Blank lines count and have no results.
+printf '\n{"prompt":"hello","temp":0,"tokens":16}\n \t\r\n{"prompt":"halo","temp":0,"tokens":3,"id":"b"}\n\n' >blanks.jsonl
+{
+    sed -n '1s/"line":1,/"line":2,/p' want
+    sed -n '2s/"line":2,/"line":4,/p' want
+} >want_blanks
+rm -f part
+for lines in 0 1; do
+    batch --resume -o part blanks.jsonl
+    exits 0
+    texts part >got
+    ok "$lines results were there" cmp -s got want_blanks
+    head -n 1 part >first && mv first part
+done
 mkfifo pipe
 batch --resume -o pipe six.jsonl
 exits 1
