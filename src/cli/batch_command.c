@@ -235,7 +235,7 @@ static int open_output(struct batch *b)
 {
     const char *const name = b->args->output;
     struct stat st, in;
-    if (!name)
+    if (!name || strcmp(name, "-") == 0)
         return b->args->resume ? complain_usage(b->args->command, "--resume needs --output FILE, to see what is done")
                                : DONE;
     const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

@@ -170,7 +170,7 @@ const struct option option_table[] = {
 
     HEADING("Bulk", BATCH),
     {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "texts that are written at once"},
-    {"output", 'o', BATCH, NAME(output, "FILE"), NULL, "write the results to FILE"},
+    {"output", 'o', BATCH, NAME(output, "FILE"), NULL, "write the results to FILE; -: standard output"},
     {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
 
     HEADING("Machine", ENGINE | CONVERT),

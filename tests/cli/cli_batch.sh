@@ -169,6 +169,12 @@ for arguments in '-o one.jsonl one.jsonl' '--resume -o link.jsonl one.jsonl' '-o
     err_has '^rwkv7: .* and .* are the same file$'
     ok 'the input stays' cmp -s kept one.jsonl
 done
+batch -q --temp 0 -n 16 -o - one.jsonl
+exits 0
+out_has "^{\"line\":1,\"text\":\"$(alone --temp 0 -n 16 hello)\","
+ok 'no file of that name' [ ! -e ./- ]
+batch --resume -o - one.jsonl
+exits 2
 
 # Blank lines count and have no results.
 printf '\n{"prompt":"hello","temp":0,"tokens":16}\n \t\r\n{"prompt":"halo","temp":0,"tokens":3,"id":"b"}\n\n' >blanks.jsonl
