@@ -286,11 +286,12 @@ static int begin(struct chat *c)
     c->thinking = (enum thinking)args->thinking;
     c->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     c->system = strdup(args->system ? args->system : "");
-    c->lines = line_open(c->terminal, args->history);
-    if (!c->system || !c->lines)
+    if (!c->system)
         return complain(FAILED, "out of memory for the conversation");
     catch_interrupts(c);
-    int code = talk_create(&c->talk, args, &c->engine);
+    int code = line_open(&c->lines, c->terminal, args->history);
+    if (code == DONE)
+        code = talk_create(&c->talk, args, &c->engine);
     if (code == DONE)
         code = args->state_in ? talk_load(&c->talk, args->state_in) : talk_start(&c->talk, c->system);
     if (code == DONE && c->terminal)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <wchar.h>
 #ifdef HAVE_LIBEDIT
@@ -24,7 +25,7 @@ struct line_reader {
 #ifdef HAVE_LIBEDIT
     EditLine *edit;
     History *history;
-    const char *history_file;
+    const char *history_file; /* that was read, or may begin */
     mbstate_t shift;
 #endif
 };
@@ -90,7 +91,14 @@ static int read_character(EditLine *edit, wchar_t *out)
     return -1;
 }
 
-static bool open_editor(struct line_reader *r)
+/* A history that cannot be read must not be replaced by a new one, which only follows on none at all. */
+static bool may_begin(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
+}
+
+static int open_editor(struct line_reader *r, const char *history_file)
 {
     HistEvent event;
     /* Characters are what the terminal takes for them; without a language set, UTF-8. */
@@ -99,18 +107,50 @@ static bool open_editor(struct line_reader *r)
     r->history = history_init();
     r->edit = el_init("rwkv7", stdin, stdout, stderr);
     if (!r->history || !r->edit)
-        return false;
+        return complain(FAILED, "the terminal cannot be set up for editing");
     history(r->history, &event, H_SETSIZE, 1000);
     history(r->history, &event, H_SETUNIQUE, 1);
-    if (r->history_file)
-        history(r->history, &event, H_LOAD, r->history_file); /* there is none the first time */
+    if (history_file && history(r->history, &event, H_LOAD, history_file) < 0 && !may_begin(history_file))
+        return complain(FAILED, "%s: not a history of lines, or one that cannot be read; it is left as it is",
+                        history_file);
+    r->history_file = history_file;
     el_set(r->edit, EL_CLIENTDATA, r);
     el_set(r->edit, EL_PROMPT, current_prompt);
     el_set(r->edit, EL_EDITOR, "emacs");
     el_set(r->edit, EL_HIST, history, r->history);
     el_set(r->edit, EL_GETCFN, read_character);
     el_source(r->edit, NULL);
-    return true;
+    return DONE;
+}
+
+/* The file appears under its name when it is whole, and for nobody else's eyes. */
+static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv7_error *err)
+{
+    char block[4096];
+    size_t n;
+    struct rwkv7_output *out;
+    const mode_t mask = umask(S_IRWXG | S_IRWXO);
+    enum rwkv7_status status = rwkv7_output_open(path, &out, err);
+    umask(mask);
+    while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
+        status = rwkv7_output_write(out, block, n, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_output_commit(out, err);
+    rwkv7_output_close(out);
+    return status;
+}
+
+static void keep_history(const struct line_reader *r)
+{
+    HistEvent event;
+    struct rwkv7_error err;
+    FILE *const written = tmpfile(); /* libedit wants a file that has a descriptor */
+    if (!written || history(r->history, &event, H_SAVE_FP, written) < 0 || fseek(written, 0, SEEK_SET) != 0)
+        complain(DONE, "%s: the history cannot be written", r->history_file);
+    else if (write_private(written, r->history_file, &err) != RWKV7_OK)
+        report(&err);
+    if (written)
+        fclose(written);
 }
 
 static int edited_line(struct line_reader *r, char **text)
@@ -130,25 +170,18 @@ static int edited_line(struct line_reader *r, char **text)
 
 #endif
 
-struct line_reader *line_open(bool terminal, const char *history_file)
+int line_open(struct line_reader **out, bool terminal, const char *history_file)
 {
-    struct line_reader *const r = calloc(1, sizeof *r);
-    if (!r) {
-        complain(FAILED, "out of memory for lines");
-        return NULL;
-    }
+    struct line_reader *const r = *out = calloc(1, sizeof *r);
+    if (!r)
+        return complain(FAILED, "out of memory for lines");
     r->terminal = terminal;
 #ifdef HAVE_LIBEDIT
-    r->history_file = history_file;
-    if (terminal && !open_editor(r)) {
-        line_close(r);
-        complain(FAILED, "the terminal cannot be set up for editing");
-        return NULL;
-    }
+    return terminal ? open_editor(r, history_file) : DONE;
 #else
     (void)history_file;
+    return DONE;
 #endif
-    return r;
 }
 
 void line_close(struct line_reader *r)
@@ -156,9 +189,8 @@ void line_close(struct line_reader *r)
     if (!r)
         return;
 #ifdef HAVE_LIBEDIT
-    HistEvent event;
-    if (r->history && r->history_file && history(r->history, &event, H_SAVE, r->history_file) < 0)
-        complain(DONE, "%s: the history cannot be written", r->history_file);
+    if (r->history_file)
+        keep_history(r);
     if (r->edit)
         el_end(r->edit);
     if (r->history)

@@ -76,6 +76,28 @@ def check(condition, what):
         sys.exit(f"FAILED: {what}")
 
 
+def history(command):
+    for keys in (b"/system first\r", b"\x1b[A" * 3 + b"\r"):  # the second time by three lines up
+        typist = Terminal(command + ["--history", "lines"])
+        typist.prompt()
+        typist.send(keys)
+        typist.prompt()
+        typist.send(b"/system\r")
+        typist.expect(rb"2mfirst", "a line of the history")
+        typist.prompt()
+        typist.send(b"/quit\r")
+        check(typist.end("/quit") == 0, "/quit ends with exit code 0")
+    check(os.stat("lines").st_mode & 0o777 == 0o600, "a history is private")
+
+    with open("notes", "w") as notes:
+        notes.write("no history\n")
+    careless = Terminal(command + ["--history", "notes"])
+    careless.expect(rb"notes: not a history", "a file that is no history is refused")
+    check(careless.end("another file for a history") == 1, "with exit code 1")
+    with open("notes") as notes:
+        check(notes.read() == "no history\n", "and stays as it is")
+
+
 def main():
     editing, command = sys.argv[1] != "none", sys.argv[2:]
     endless = Terminal(command + ["-n", "-1"])
@@ -143,6 +165,8 @@ def main():
         check(code == 130, f"{how} ends with exit code 130, not {code}")
         check(os.path.exists(kept), f"{how}: the conversation is kept")
         os.remove(kept)
+    if editing:
+        history(command)
     print("a terminal: all well")
 
 
