@@ -314,9 +314,10 @@ int chat_command(const struct args *args)
         code = engine_open_vocab(&c.engine, args);
     if (code == DONE)
         code = begin(&c);
-    if (code == DONE)
+    const bool begun = code == DONE; /* else the state is not that of what was said */
+    if (begun)
         code = converse(&c);
-    if (args->state_out && c.talk.session && (code == DONE || code == INTERRUPTED)) {
+    if (args->state_out && begun && (code == DONE || code == INTERRUPTED)) {
         const int kept = talk_save(&c.talk, args->state_out);
         code = kept == DONE ? code : kept;
     }

@@ -165,6 +165,14 @@ def main():
         check(code == 130, f"{how} ends with exit code 130, not {code}")
         check(os.path.exists(kept), f"{how}: the conversation is kept")
         os.remove(kept)
+
+    hasty = Terminal(command + ["-t", "1", "--system", "rule " * 20000, "--state-out", kept])
+    reading = hasty.expect(rb"reading|/help explains", "a long beginning").group() == b"reading"
+    hasty.send(b"\x03" if reading else b"\x04")
+    code = hasty.end("^C while the beginning is read")
+    check(code == (130 if reading else 0), f"^C while the beginning is read ends with exit code 130, not {code}")
+    check(os.path.exists(kept) != reading, "a conversation that has not begun is not kept")
+
     if editing:
         history(command)
     print("a terminal: all well")
