@@ -8,6 +8,7 @@
 #include "cli/face.h"
 #include "cli/line.h"
 #include "cli/sampling.h"
+#include "cli/saved.h"
 #include "cli/talk.h"
 #include "cli/terminal.h"
 
@@ -158,7 +159,8 @@ static int save_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/save needs the name of a file");
-    return talk_save(&c->talk, operand);
+    const int code = saved_possible(operand, c->args, &c->engine);
+    return code == DONE ? talk_save(&c->talk, operand) : code;
 }
 
 static int load_command(struct chat *c, const char *operand)
@@ -312,6 +314,8 @@ int chat_command(const struct args *args)
         code = engine_open_model(&c.engine, args);
     if (code == DONE)
         code = engine_open_vocab(&c.engine, args);
+    if (code == DONE && args->state_out)
+        code = saved_possible(args->state_out, args, &c.engine);
     if (code == DONE)
         code = begin(&c);
     const bool begun = code == DONE; /* else the state is not that of what was said */

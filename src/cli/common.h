@@ -67,6 +67,9 @@ int engine_open_vocab(struct engine *e, const struct args *args);
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err);
 void engine_close(struct engine *e);
 
+/* Under whatever names, a descriptor's among them. */
+bool same_file(const char *a, const char *b);
+
 /* "412 MB", "1.53 G": three digits or more, decimal prefixes. */
 const char *scaled_text(double value, const char *unit, char text[16]);
 /* "bf16 1.53 G, f32 123 K": the parameters of a model by type. */

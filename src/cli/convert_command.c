@@ -105,13 +105,6 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
     return DONE;
 }
 
-/* Under whatever names, a descriptor's among them: the original would be lost, or overwritten while it is read. */
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 int convert_command(const struct args *args)
 {
     struct engine engine = {0};
@@ -120,7 +113,7 @@ int convert_command(const struct args *args)
     if (args->operands.count < 2)
         return complain_usage(args->command, "from what and to where? Give IN and OUT");
     in.model = args->operands.at[0];
-    if (same_file(in.model, args->operands.at[1]))
+    if (same_file(in.model, args->operands.at[1])) /* it would be lost, or overwritten while it is read */
         return complain_usage(args->command, "%s and %s are the same file", in.model, args->operands.at[1]);
     if (args->quiet)
         progress_disable();

@@ -250,13 +250,13 @@ int run_command(const struct args *args)
         return complain_usage(args->command, "--state-in and --prompt-cache exclude each other");
     if (args->quiet)
         progress_disable();
-    int code = args->state_out ? saved_possible(args->state_out) : DONE;
-    if (code == DONE)
-        code = engine_open_runtime(&engine, args, args->threads);
+    int code = engine_open_runtime(&engine, args, args->threads);
     if (code == DONE)
         code = engine_open_model(&engine, args);
     if (code == DONE)
         code = engine_open_vocab(&engine, args);
+    if (code == DONE && args->state_out)
+        code = saved_possible(args->state_out, args, &engine);
     g.loaded = seconds();
     if (code == DONE)
         code = run_generation(&g);

@@ -1,14 +1,9 @@
 /* saved.c - see saved.h. The note begins with a mark and the sizes of the pieces; the pieces follow. */
 #include "cli/saved.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#include "cli/common.h"
-#include "cli/lookup.h"
+#include <sys/stat.h>
 
 static const char mark[8] = "rwkv7 1";
 
@@ -17,14 +12,21 @@ struct directory {
     uint64_t size[SAVED_PIECES];
 };
 
-int saved_possible(const char *path)
+int saved_possible(const char *path, const struct args *args, const struct engine *e)
 {
-    if (access(path, F_OK) == 0) /* a file that will be replaced, or a device */
+    const char *const used[] = {rwkv7_model_info(e->model)->path, e->vocab_name, args->state};
+    struct rwkv7_output *out;
+    struct rwkv7_error err;
+    struct stat st;
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++)
+        if (used[i] && same_file(used[i], path))
+            return complain(MISUSED, "%s: it is in use, and a state would replace it", path);
+    if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode)) /* to open it would be to wait for its reader */
         return DONE;
-    const char *const slash = strrchr(path, '/');
-    char folder[PATH_ROOM];
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash + 1 - path) : 1, slash ? path : ".");
-    return access(folder, W_OK) == 0 ? DONE : complain(FAILED, "%s: cannot be written: %s", path, strerror(errno));
+    if (rwkv7_output_open(path, &out, &err) != RWKV7_OK)
+        return report(&err);
+    rwkv7_output_close(out);
+    return DONE;
 }
 
 int saved_store(const struct saved *saved, const struct rwkv7_session *session, const char *path)

@@ -5,7 +5,7 @@
 #ifndef CLI_SAVED_H
 #define CLI_SAVED_H
 
-#include "rwkv7.h"
+#include "cli/common.h"
 
 enum saved_piece {
     SAVED_LOGITS,  /* float[V] after the last token */
@@ -21,8 +21,8 @@ struct saved {
 };
 
 /* These print what went wrong and return an exit code. */
-/* Asked before a long text is written: is there a folder that may hold such a file? A disk may fill up later. */
-int saved_possible(const char *path);
+/* Asked before a long text is written: could a state be now, and replace nothing that is in use? A disk may fill up later. */
+int saved_possible(const char *path, const struct args *args, const struct engine *e);
 int saved_store(const struct saved *saved, const struct rwkv7_session *session, const char *path);
 /* A file of another program has no pieces, and that is fine. */
 int saved_load(struct saved *saved, struct rwkv7_session *session, const char *path);

@@ -277,6 +277,18 @@ exits 1
 ok 'the conversation goes on' holds_lines "$work/out" "$one
 $two"
 ok 'four complaints' [ "$(wc -l <"$work/err")" -eq 4 ]
+cp "$model" model
+given 'hello
+/save model
+what?'
+chat --model model
+exits 2
+err 'rwkv7: model: it is in use, and a state would replace it'
+ok 'the model is as it was' cmp -s model "$model"
+given hello
+chat --state-out no/such/folder
+exits 1
+text ''
 head -c 2000 talk >torn
 given ''
 chat --state-in torn
@@ -351,7 +363,14 @@ chat
 err_has '^1 messages, [0-9]+ tokens; '
 err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
 
-# The reader goes away; a disk is full.
+# A disk is full; the reader goes away.
+if [ -c /dev/full ]; then
+    given hello
+    chat --state-out /dev/full
+    exits 1
+    out "$one"
+    err 'rwkv7: /dev/full: cannot be written: No space left on device'
+fi
 {
     yes hello | rwkv7 chat -q $options 2>"$work/err"
     echo $? >code

@@ -137,6 +137,27 @@ story -n 3 --state-out no/such/folder hello
 exits 1
 text '' # said before it is written, not after
 err_has '^rwkv7: no/such/folder: '
+# What cannot be written, or is in use, is refused while nothing is lost yet.
+mkdir folder
+ln -s nothing link
+cp "$model" model
+cp "$vocab" vocab
+ln model 'another name'
+refused_place() { # refused_place FILE CODE REASON
+    run rwkv7 run -q --model model --vocab vocab -n 3 --state-out "$1" hello
+    exits "$2"
+    text ''
+    err_has "^rwkv7: $1: $3"
+}
+for place in folder link /dev/fd/99; do
+    refused_place $place 1 'cannot be written'
+done
+for place in model 'another name' vocab; do
+    refused_place "$place" 2 'it is in use'
+done
+ok 'the model is as it was' cmp -s model "$model"
+rmdir folder
+rm link model vocab 'another name'
 story --state-in state --prompt-cache cache hello
 exits 2
 err_has 'exclude each other'
