@@ -321,7 +321,7 @@ int chat_command(const struct args *args)
     const bool begun = code == DONE; /* else the state is not that of what was said */
     if (begun)
         code = converse(&c);
-    if (args->state_out && begun && (code == DONE || code == INTERRUPTED)) {
+    if (args->state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
         const int kept = talk_save(&c.talk, args->state_out);
         code = kept == DONE ? code : kept;
     }

@@ -96,7 +96,7 @@ static int generate(struct generation *g)
         if (stop >= 0)
             g->finish = "stop";
         code = write_text(g, text, length);
-        if (code != DONE || ((stop >= 0 || g->tokens == g->args->tokens) && !keeps))
+        if ((code != DONE || stop >= 0 || g->tokens == g->args->tokens) && !keeps)
             break; /* what follows from the last token is of no interest */
         const double begin = seconds();
         if (rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, &err) != RWKV7_OK)
@@ -220,10 +220,12 @@ static int run_generation(struct generation *g)
     code = generate(g);
     g->seconds = seconds() - begin;
     g->density = rwkv7_session_density(g->session);
-    if (code == DONE && args->state_out && complete)
-        code = keep_state(g);
-    else if (code == DONE)
+    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
+        const int kept = keep_state(g);
+        code = kept == DONE ? code : kept;
+    } else if (code == DONE) {
         code = write_rest(g);
+    }
     if (code == DONE && args->json)
         code = report_json(g);
     out_end_line();

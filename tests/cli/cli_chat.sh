@@ -372,13 +372,16 @@ if [ -c /dev/full ]; then
     err 'rwkv7: /dev/full: cannot be written: No space left on device'
 fi
 {
-    yes hello | rwkv7 chat -q $options 2>"$work/err"
+    yes hello | rwkv7 chat -q $options --state-out left 2>"$work/err"
     echo $? >code
 } | head -c 1 >"$work/out"
 code=$(cat code)
 last='rwkv7 chat | head -c 1'
 exits 0
 silent
+given '/load left'
+chat
+exits 0
 
 # A model whose vocabulary gives id 0 a text, and has no letters.
 if [ -d "$shared/vectors/reverse" ]; then

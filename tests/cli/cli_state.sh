@@ -85,6 +85,20 @@ story --temp 0 --ignore-eos -n $((size + 1)) hello # a token has at least one by
 head -c "$size" "$work/out" >whole
 ok 'the text before ^C and behind it' cmp -s parts whole
 
+last='a reader that goes away'
+{
+    rwkv7 run -q -n -1 --ignore-eos --temp 0 --state-out left --model "$model" --vocab "$vocab" hello 2>"$work/err" </dev/null
+    echo $? >code
+} | head -c 5 >"$work/out"
+code=$(cat code)
+exits 0
+silent
+story --temp 0 --ignore-eos -n 16 --state-in left
+exits 0
+cp "$work/out" parts
+story --temp 0 --ignore-eos -n 3000 hello
+ok 'the text that would have followed' grep -qF "$(cat parts)" "$work/out"
+
 # A prompt behind a state is more of the same document, without another separator in front.
 story -n 0 --state-out state 'one '
 exits 0
