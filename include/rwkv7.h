@@ -222,7 +222,9 @@ struct rwkv7_convert_options {
  * Writes any checkpoint that can be opened as one safetensors file, piece by piece: neither is ever in memory as a whole. `to`
  * appears when it is complete and is untouched after an error. Vectors become float32; the embedding keeps its type if the others
  * become Q8 or Q4, and the logits are then those of rwkv7_model_open with the same type. Integers are used where they lie, so
- * such a file is open at once. docs/FORMATS.md describes it.
+ * such a file is open at once. docs/FORMATS.md describes it. `opt` must not be NULL. RWKV7_ERR_USAGE: there is no such type, `to` is
+ * one of the files that are read, or integers would be made of integers; RWKV7_ERR_MODEL: the checkpoint or the LoRA file was
+ * rejected; RWKV7_ERR_VOCAB: the vocabulary was, or is not one for this model; RWKV7_ERR_STOPPED: progress said so.
  */
 RWKV7_API enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
                                           const struct rwkv7_convert_options *opt, struct rwkv7_error *err);

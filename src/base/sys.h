@@ -30,6 +30,8 @@ void file_map_sparse(const void *data, size_t size);
 
 bool path_is_folder(const char *path);
 bool path_exists(const char *path);
+/* Whether both lead to one file, under whatever names, a descriptor's among them. */
+bool path_same_file(const char *a, const char *b);
 
 /* Physical cores that this process may use (affinity and container quota respected), at least 1. */
 int sys_physical_cores(void);

@@ -56,6 +56,8 @@ static int find_vocabulary(const struct args *in, struct vocabulary *v)
     }
     if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
         return DONE;
+    if (*path && same_file(path, in->operands.at[1]))
+        return complain_usage(in->command, "%s and %s are the same file", path, in->operands.at[1]);
     if (*path)
         return read_file(v, path);
     v->text = rwkv7_builtin_vocab(&v->size);
@@ -113,8 +115,6 @@ int convert_command(const struct args *args)
     if (args->operands.count < 2)
         return complain_usage(args->command, "from what and to where? Give IN and OUT");
     in.model = args->operands.at[0];
-    if (same_file(in.model, args->operands.at[1])) /* it would be lost, or overwritten while it is read */
-        return complain_usage(args->command, "%s and %s are the same file", in.model, args->operands.at[1]);
     if (args->quiet)
         progress_disable();
     int code = find_vocabulary(&in, &vocabulary);

@@ -116,6 +116,11 @@ fail:
     return status;
 }
 
+const char *lora_file(const struct lora *l, const char *path)
+{
+    return tensors_file(l->index, path);
+}
+
 void lora_close(struct lora *l)
 {
     if (!l)

@@ -29,7 +29,8 @@ struct lora;
 
 /* alpha 0: as the metadata of the file say. RWKV7_ERR_USAGE when they do not; RWKV7_ERR_MODEL for what is no LoRA file. */
 enum rwkv7_status lora_open(const char *path, double alpha, struct lora **out, struct rwkv7_error *err);
-void lora_close(struct lora *lora); /* NULL is allowed */
+void lora_close(struct lora *lora);                               /* NULL is allowed */
+const char *lora_file(const struct lora *lora, const char *path); /* like tensors_file */
 
 /* RWKV7_ERR_MODEL names the first tensor of the file that does not fit `base`. */
 enum rwkv7_status lora_check(const struct lora *lora, const struct tensor_index *base, struct rwkv7_error *err);

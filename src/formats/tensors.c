@@ -112,7 +112,7 @@ static enum rwkv7_status index_new(size_t files, struct tensor_index **out, stru
     struct tensor_index *index = mem_alloc(1, sizeof *index);
     if (index) {
         index->files = mem_alloc(files, sizeof *index->files);
-        index->owned = mem_alloc(files, 2 * sizeof *index->owned); /* of each file: its path and its strings */
+        index->owned = mem_alloc(2 * files + 1, sizeof *index->owned); /* paths and strings of all files, index->path */
     }
     if (!index || !index->files || !index->owned) {
         tensors_close(index);
@@ -142,6 +142,14 @@ const struct tensor *tensors_find(const struct tensor_index *index, const char *
 {
     const struct tensor key = {.name = name};
     return index->count ? bsearch(&key, index->tensors, index->count, sizeof key, compare_tensors) : NULL;
+}
+
+const char *tensors_file(const struct tensor_index *index, const char *path)
+{
+    for (size_t i = 0; i < index->count; i++)
+        if (path_same_file(index->tensors[i].file, path))
+            return index->tensors[i].file;
+    return path_same_file(index->path, path) ? index->path : NULL;
 }
 
 const char *tensors_metadata(const struct tensor_index *index, const char *key)
@@ -368,15 +376,20 @@ done:
 
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err)
 {
-    char *chosen = NULL;
+    char *file = NULL;
     enum rwkv7_status status = RWKV7_OK;
     *out = NULL;
-    if (path_is_folder(path)) {
-        if ((status = folder_checkpoint(path, &chosen, err)) != RWKV7_OK)
-            return status;
-        path = chosen;
+    if (path_is_folder(path))
+        status = folder_checkpoint(path, &file, err);
+    else if (!(file = mem_string(path, strlen(path))))
+        status = fail_memory(err, "a path");
+    if (status == RWKV7_OK)
+        status = path_ends_with(file, ".index.json") ? open_shards(file, out, err) : open_single(file, out, err);
+    if (status != RWKV7_OK) {
+        mem_free(file);
+        return status;
     }
-    status = path_ends_with(path, ".index.json") ? open_shards(path, out, err) : open_single(path, out, err);
-    mem_free(chosen);
-    return status;
+    own(*out, file);
+    (*out)->path = file;
+    return RWKV7_OK;
 }

@@ -82,6 +82,7 @@ struct tensor_index {
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
+    const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
     char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
 };
 
@@ -95,6 +96,8 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
                                       struct rwkv7_error *err);
 void tensors_close(struct tensor_index *index);
 
+/* Which of the files that were read `path` leads to, under whatever name; NULL: none of them. */
+const char *tensors_file(const struct tensor_index *index, const char *path);
 /* Binary search; NULL when there is none of that name. */
 const struct tensor *tensors_find(const struct tensor_index *index, const char *name);
 /* The value of the metadata of that key; NULL when there is none. */

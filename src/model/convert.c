@@ -458,6 +458,17 @@ static enum rwkv7_status open_source(struct conversion *c)
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
 }
 
+/* What is read must not be replaced. */
+static enum rwkv7_status check_target(const struct conversion *c, const char *to)
+{
+    const char *same = tensors_file(c->index, to);
+    if (!same && c->lora)
+        same = lora_file(c->lora, to);
+    return same ? fail(c->err, RWKV7_ERR_USAGE, "%s and %s are the same file", snippet_path(same).text,
+                       snippet_path(to).text)
+                : RWKV7_OK;
+}
+
 /* What will be used with this model must be a vocabulary for it. */
 static enum rwkv7_status choose_vocab(struct conversion *c)
 {
@@ -484,8 +495,9 @@ enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, cons
     enum rwkv7_status status;
     if ((unsigned)opt->type > RWKV7_TYPES || opt->type == RWKV7_GGML)
         return fail(err, RWKV7_ERR_USAGE, "conversion: there is no type %d to convert to", (int)opt->type);
-    if ((status = open_source(&c)) || (status = choose_targets(&c)) || (status = choose_vocab(&c)) ||
-        (status = choose_metadata(&c)) || (status = allocate(&c)) || (status = write_file(&c, to)))
+    if ((status = open_source(&c)) || (status = check_target(&c, to)) || (status = choose_targets(&c)) ||
+        (status = choose_vocab(&c)) || (status = choose_metadata(&c)) || (status = allocate(&c)) ||
+        (status = write_file(&c, to)))
         goto done;
 done:
     out_file_abort(&c.out);

@@ -65,6 +65,30 @@ ok 'as it was' cmp -s small.safetensors same.safetensors
 rm link.safetensors
 rm -f same.safetensors wanted
 
+# Nor is any other file replaced that is read: in a folder, of an index, the vocabulary.
+mkdir d
+cp model.safetensors d/part.safetensors
+cp "$vocab" d/part.vocab.txt
+{
+    printf '{"weight_map":{'
+    rwkv7 info --tensors model.safetensors | sed -n 's/^  \([^ ]*\) .*/"\1":"part.safetensors"/p' | paste -sd, -
+    printf '}}'
+} >d/model.safetensors.index.json
+for case in 'd d/part.safetensors' 'd d/model.safetensors.index.json' 'd d/part.vocab.txt' \
+    'd/part.safetensors d/part.vocab.txt'; do
+    # shellcheck disable=SC2086 # two words
+    run rwkv7 convert $case --type q4
+    exits 2
+    err_has "^rwkv7: ${case#* } and ${case#* } are the same file$"
+done
+run rwkv7 convert model.safetensors d/part.vocab.txt --vocab d/part.vocab.txt
+exits 2
+ok 'as they were' cmp -s model.safetensors d/part.safetensors
+ok 'as they were' cmp -s "$vocab" d/part.vocab.txt
+run rwkv7 convert d small.safetensors --type q4
+exits 0
+rm -r d
+
 # Without one that fits there is none inside, which is said.
 run rwkv7 convert "$models/f32_n32.safetensors" none.safetensors
 exits 0

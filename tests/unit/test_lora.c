@@ -329,6 +329,8 @@ static void test_convert(void)
         CHECK(memcmp(logits[0], logits[1], sizeof *logits) == 0);
         CHECK(memcmp(logits[0], original, sizeof original) != 0);
     }
+    CHECK(rwkv7_convert(runtime, model, temporary, &options, &err) == RWKV7_ERR_USAGE);
+    CHECK(strstr(err.message, "are the same file"));
     lora[0].shape[1]--;
     lora[0].bytes -= 4;
     CHECK(pth_write(temporary, lora, 8));
