@@ -459,8 +459,8 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const 
 /* ------------------------------------------------------------------------------------------------------ conveniences */
 
 /*
- * A file that appears under its name only when it is whole: written in the same folder as rwkv7-XXXXXXXX.tmp, synced, renamed.
- * It replaces a file of that name, or the one that a symbolic link of that name leads to, and takes its permissions. A FIFO,
+ * A file that appears under its name only when it is whole: written in the same folder, without a name where the system can do
+ * that, else as rwkv7-XXXXXXXX.tmp, then synced and renamed. It replaces a file of that name, or the one that a symbolic link of that name leads to, and takes its permissions. A FIFO,
  * a device, /dev/stdout and /dev/fd/N are written directly.
  */
 struct rwkv7_output;

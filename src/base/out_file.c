@@ -1,4 +1,7 @@
 /* out_file.c - see out_file.h. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* O_TMPFILE */
+#endif
 #include "base/out_file.h"
 
 #include <ctype.h>
@@ -14,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/splitmix.h"
+#include "base/sys.h"
 
 /* The descriptor that a path such as /dev/fd/3 names; -1 for any other path. */
 static int descriptor_named(const char *path)
@@ -34,36 +38,53 @@ static int descriptor_named(const char *path)
     return -1;
 }
 
-/*
- * Creates the temporary file, under a name that nobody has. mkstemp would make it private, and what the umask allows can
- * be asked only by changing it, for all threads.
- */
-static int create_temporary(struct out_file *out, mode_t mode)
-{
-    enum { ATTEMPTS = 100, NAME_ROOM = 32 };
-    const char *const target = out->target ? out->target : out->path, *const slash = strrchr(target, '/');
-    const size_t folder = slash ? (size_t)(slash - target) + 1 : 0;
-    struct timespec now;
-    int fd = -1;
+enum { NAME_ROOM = 32 }; /* for that of a temporary file in its folder */
 
-    char *const name = mem_alloc(folder + NAME_ROOM, 1);
-    if (!name) {
-        errno = ENOMEM;
-        return -1;
-    }
-    memcpy(name, target, folder);
+/*
+ * Gives the temporary file a name that nobody has: the nameless one that is open as `fd`, or, if that is -1, one that is created.
+ * mkstemp would make it private, and what the umask allows can be asked only by changing it, for all threads.
+ */
+static int name_temporary(struct out_file *out, int fd, mode_t mode)
+{
+    enum { ATTEMPTS = 100 };
+    char *const slash = strrchr(out->temporary, '/'), *const name = slash ? slash + 1 : out->temporary;
+    char link[32];
+    struct timespec now;
+    int got = -1;
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t random = (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec ^ (uint64_t)getpid() << 40;
     errno = EEXIST;
-    for (int i = 0; i < ATTEMPTS && fd < 0 && errno == EEXIST; i++) {
-        snprintf(name + folder, NAME_ROOM, "rwkv7-%08" PRIx32 ".tmp", (uint32_t)splitmix_next(&random));
-        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    for (int i = 0; i < ATTEMPTS && got < 0 && errno == EEXIST; i++) {
+        snprintf(name, NAME_ROOM, "rwkv7-%08" PRIx32 ".tmp", (uint32_t)splitmix_next(&random));
+        got = fd < 0 ? open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+                     : linkat(AT_FDCWD, link, AT_FDCWD, out->temporary, AT_SYMLINK_FOLLOW);
     }
-    if (fd < 0)
-        mem_free(name);
-    else
-        out->temporary = name;
-    return fd;
+    out->nameless = got < 0;
+    return got;
+}
+
+/* Nothing stays of a file without a name, whatever ends the process; where there is no such thing, it is named at once. */
+static int create_temporary(struct out_file *out, mode_t mode)
+{
+    const char *const target = out->target ? out->target : out->path, *const slash = strrchr(target, '/');
+    const size_t folder = slash ? (size_t)(slash - target) + 1 : 0;
+
+    out->temporary = mem_alloc(folder + NAME_ROOM, 1);
+    if (!out->temporary) {
+        errno = ENOMEM;
+        return -1;
+    }
+    memcpy(out->temporary, target, folder);
+    out->nameless = true;
+#if defined(O_TMPFILE)
+    out->temporary[folder] = '.';
+    const int fd = path_exists("/proc/self/fd") ? open(out->temporary, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode) : -1;
+    if (fd >= 0)
+        return fd;
+#endif
+    return name_temporary(out, -1, mode);
 }
 
 /* A temporary file that will replace the regular file behind out->path. */
@@ -124,7 +145,8 @@ enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
 
-    if (fflush(out->stream) != 0 || (out->temporary && fsync(fileno(out->stream)) != 0))
+    if (fflush(out->stream) != 0 || (out->temporary && fsync(fileno(out->stream)) != 0) ||
+        (out->nameless && name_temporary(out, fileno(out->stream), 0) < 0))
         status = cannot_write(out, err);
     if (fclose(out->stream) != 0 && status == RWKV7_OK)
         status = cannot_write(out, err);
@@ -143,7 +165,7 @@ void out_file_abort(struct out_file *out)
 {
     if (out->stream)
         fclose(out->stream);
-    if (out->temporary)
+    if (out->temporary && !out->nameless)
         unlink(out->temporary);
     mem_free(out->temporary);
     mem_free(out->path);
