@@ -40,6 +40,13 @@ static int read_file(struct vocabulary *v, const char *path)
     return lost ? complain(FAILED, "cannot read %s: %s", path, strerror(errno)) : DONE;
 }
 
+/* Nobody asked for one. */
+static int say_none(void)
+{
+    fputs("rwkv7: no vocabulary was found that fits, and none is put in; name one with --vocab\n", stderr);
+    return DONE;
+}
+
 /* The one that is asked for; else that of the checkpoint; else one near it. `in` is args with the checkpoint as the model. */
 static int find_vocabulary(const struct args *in, struct vocabulary *v)
 {
@@ -55,7 +62,7 @@ static int find_vocabulary(const struct args *in, struct vocabulary *v)
             return DONE;
     }
     if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
-        return DONE;
+        return *path ? report(&err) : say_none(); /* several, say, or none */
     if (*path && same_file(path, in->operands.at[1]))
         return complain_usage(in->command, "%s and %s are the same file", path, in->operands.at[1]);
     if (*path)
@@ -92,8 +99,7 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
     interrupt_catch();
     enum rwkv7_status status = rwkv7_convert(runtime, in->model, path, &options, &err);
     if (status == RWKV7_ERR_VOCAB && v->text && !in->vocab) {
-        /* Nobody asked for it. */
-        fputs("rwkv7: no vocabulary was found that fits, and none is put in; name one with --vocab\n", stderr);
+        say_none();
         options.vocab = NULL;
         status = rwkv7_convert(runtime, in->model, path, &options, &err);
     }

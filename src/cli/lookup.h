@@ -15,7 +15,8 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
 /*
  * The vocabulary: --vocab; beside the model (MODEL with .vocab.txt for its ending; rwkv_vocab_v20230424.txt; the only
  * *vocab*.txt of the folder); the user's data folder; the one compiled in (an empty path). `model` is a path of
- * model_find, and the model that is compiled in has its vocabulary compiled in as well; NULL when there is no model.
+ * model_find, and the model that is compiled in has its vocabulary compiled in as well; NULL when there is no model. After a
+ * failure the path is empty only if there is none.
  */
 enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err);
 

@@ -97,6 +97,17 @@ run rwkv7 info none.safetensors
 exits 0
 rm -f none.safetensors
 
+# Several are not none.
+mkdir d
+cp model.safetensors d
+cp "$vocab" d/a.vocab.txt
+cp "$vocab" d/b.vocab.txt
+run rwkv7 convert d/model.safetensors none.safetensors
+exits 3
+err 'rwkv7: d holds several vocabularies; choose one with --vocab'
+ok 'no file' [ ! -e none.safetensors ]
+rm -r d
+
 # What cannot be converted leaves no file, and the old one as it was.
 cp small.safetensors out
 run rwkv7 convert small.safetensors out --type q8
