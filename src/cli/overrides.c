@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/json_line.h"
+
 static const char *const names[] = {"tokens",    "stop",          "ignore_eos", "bos",      "no_bos",
                                     "temp",      "top_p",         "top_k",      "min_p",    "presence",
                                     "frequency", "penalty_decay", "seed",       "logprobs", NULL};
@@ -76,8 +78,8 @@ static bool take(struct args *args, const struct option *o, const cJSON *value, 
         *(float *)field = (float)x;
         return true;
     case SEED: /* as far as a double counts */
-        if (!cJSON_IsNumber(value) || x != floor(x) || !(x >= 0 && x <= 0x1p53)) {
-            snprintf(why, 256, "'%s': expected a whole number from 0 to 2^53", value->string);
+        if (!cJSON_IsNumber(value) || x != floor(x) || !(x >= 0 && x < 0x1p53)) {
+            snprintf(why, 256, "'%s': expected a whole number from 0 to 2^53 - 1", value->string);
             return false;
         }
         args->seed = (uint64_t)x;
@@ -88,22 +90,25 @@ static bool take(struct args *args, const struct option *o, const cJSON *value, 
     }
 }
 
+/* "max_tokens", "temperature": as other programs call it. */
+static bool complain_unknown(const char *name, char why[256])
+{
+    const char *const *meant = names;
+    while (*meant && !strstr(name, *meant))
+        meant++;
+    snprintf(why, 256, "unknown member '%.60s'%s%s%s", name, *meant ? "; did you mean '" : "", *meant ? *meant : "",
+             *meant ? "'?" : "");
+    return false;
+}
+
 bool overrides_apply(struct args *args, const cJSON *object, const char *const *others, char why[256])
 {
     for (const cJSON *value = object->child; value; value = value->next) {
-        if (is_among(value->string, others))
-            continue;
+        const bool other = is_among(value->string, others);
         const struct option *const o = is_among(value->string, names) ? find(args, value->string) : NULL;
-        if (!o) {
-            snprintf(why, 256, "unknown member '%.60s'", value->string);
-            return false;
-        }
-        for (const cJSON *v = object->child; v != value; v = v->next)
-            if (strcmp(v->string, value->string) == 0) {
-                snprintf(why, 256, "'%s' occurs twice", value->string);
-                return false;
-            }
-        if (!take(args, o, value, why))
+        if (!other && !o)
+            return complain_unknown(value->string, why);
+        if (json_line_twice(object, value->string, why) || (!other && !take(args, o, value, why)))
             return false;
     }
     return true;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/json_line.h"
 #include "cli/logprobs.h"
 #include "cli/overrides.h"
 #include "cli/sampling.h"
@@ -41,6 +42,7 @@ static void refuse(struct sequence *s, const char *fmt, ...)
     va_start(list, fmt);
     vsnprintf(s->error, sizeof s->error, fmt, list);
     va_end(list);
+    rwkv7_text_plain(s->error); /* words of the line may be in it, cut inside a character */
     finish(s, NULL);
 }
 
@@ -96,39 +98,17 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
         finish(s, "length");
 }
 
-/* A NUL among the characters of a string, as it is or escaped, which would end it early. */
-static bool has_nul(const char *line, size_t length)
-{
-    if (memchr(line, '\0', length))
-        return true;
-    for (; *line; line++)
-        if (*line == '\\' && strncmp(++line, "u0000", 5) == 0)
-            return true;
-    return false;
-}
-
 static void parse(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start, const char *line,
                   size_t length)
 {
     const char *const *const stops = s->args.stops.at;
     char why[256];
-    const char *end = NULL;
-    s->request = cJSON_ParseWithLengthOpts(line, length, &end, false);
-    while (s->request && end < line + length && *end && strchr(" \t\r", *end))
-        end++;
-    if (!s->request || end != line + length) {
-        refuse(s, "expected one JSON object, found something else at byte %zu", end ? (size_t)(end - line) : 0);
-        return;
-    }
+    s->request = json_line_parse(line, length, "id", why);
     const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->request, "prompt");
-    if (!cJSON_IsObject(s->request))
-        refuse(s, "expected a JSON object");
-    else if (!overrides_apply(&s->args, s->request, own_members, why))
+    if (*why || !overrides_apply(&s->args, s->request, own_members, why))
         refuse(s, "%s", why);
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
-    else if (has_nul(line, length))
-        refuse(s, "\\u0000 is not supported");
     s->own_stops = s->args.stops.at != stops;
     if (s->args.seed_given)
         s->seed = s->args.seed;

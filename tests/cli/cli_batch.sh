@@ -104,7 +104,7 @@ ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
     printf '{"line":9,"error":"%s: expected strings that are not empty"}\n' "'stop'"
     printf '{"line":10,"error":"%s: expected strings that are not empty"}\n' "'stop'"
     printf '{"line":11,"error":"%s occurs twice"}\n' "'temp'"
-    printf '{"line":12,"error":"%s: expected a whole number from 0 to 2^53"}\n' "'seed'"
+    printf '{"line":12,"error":"%s: expected a whole number from 0 to 2^53 - 1"}\n' "'seed'"
     printf '{"line":13,"error":"%s: expected true or false"}\n' "'ignore_eos'"
     printf '{"line":14,"error":"\\\\u0000 is not supported"}\n'
     printf '{"line":15,"error":"the vocabulary has no token for byte 0x3f at offset 0 of the text"}\n'
@@ -119,6 +119,36 @@ exits 1
 texts "$work/out" >got
 ok 'an error for each bad line' cmp -s got want_bad
 err_has '^rwkv7: 18 of 19 lines gave an error instead of a text$'
+
+# What is wrong in ways that a parser may pass over. Results are valid JSON whatever the lines hold.
+{
+    printf '{"prompt":"hello","prompt":"halo"}\n'
+    printf '{"prompt":"hello","id":1,"id":2}\n'
+    printf '{"prompt":"hello","seed":9007199254740992}\n'
+    printf '{"prompt":"hello","id":"\377"}\n'
+    printf '{"prompt":"hello","%059d\303\244":1}\n' 0
+    printf '{"prompt":"hello","max_tokens":5}\n'
+} >strange.jsonl
+{
+    printf '{"line":1,"error":"%s occurs twice"}\n' "'prompt'"
+    printf '{"line":2,"id":1,"error":"%s occurs twice"}\n' "'id'"
+    printf '{"line":3,"error":"%s: expected a whole number from 0 to 2^53 - 1"}\n' "'seed'"
+    printf '{"line":4,"error":"expected UTF-8, found something else at byte 24"}\n'
+    printf '{"line":5,"error":"unknown member '"'%059d?'"'"}\n' 0
+    printf '{"line":6,"error":"unknown member %s; did you mean %s?"}\n' "'max_tokens'" "'tokens'"
+} >want_strange
+batch strange.jsonl
+exits 1
+ok 'an error for each' cmp -s "$work/out" want_strange
+
+# An id comes back to the last digit.
+for id in 1234567890123456789 1000000000000000 -0.10 1e400 '{"1":[{"2":"\"3"},1E+20,4.50],"5":"6"}' '"1"'; do
+    printf '%s\n' '{"tokens":1,"prompt":"hello","stop":["\"-1","2"],"id":'"$id"'}' >"$work/in"
+    batch
+    exits 0
+    ok "the id $id" grep -Fq "\"id\":$id,\"text\"" "$work/out"
+done
+
 batch /dev/null
 exits 0
 text ''
