@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cli/eval.h"
+#include "cli/json_line.h"
 #include "cli/terminal.h"
 
 /* Where an example stands, for messages. */
@@ -180,11 +181,14 @@ typedef int score_fn(struct evaluation *e, const struct place *place, const cJSO
 
 static int score_line(struct evaluation *e, const struct place *place, const char *line, size_t length, score_fn *score)
 {
-    const size_t blanks = strspn(line, " \t\r\n");
-    if (blanks == length)
+    static const char *const members[] = {"text", "context", "choices", "answer", NULL};
+    char why[256];
+    if (strspn(line, " \t\r\n") == length)
         return DONE;
-    cJSON *const example = cJSON_ParseWithLength(line, length);
-    const int code = example ? score(e, place, example) : complain_line(place, "this is not JSON");
+    cJSON *const example = json_line_parse(line, length, NULL, why);
+    for (int i = 0; !*why && members[i]; i++)
+        json_line_twice(example, members[i], why);
+    const int code = *why ? complain_line(place, why) : score(e, place, example);
     cJSON_Delete(example);
     e->examples += code == DONE;
     return code;
@@ -215,7 +219,6 @@ static int score_lines(struct evaluation *e, const char *path, score_fn *score)
     if (!standard)
         fclose(file);
     free(line);
-    e->files++;
     return code == DONE && interrupted ? INTERRUPTED : code;
 }
 

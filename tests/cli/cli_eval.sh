@@ -95,7 +95,11 @@ bad() { # bad TASK LINE PATTERN
     text ''
     err_has "^rwkv7: bad.jsonl:2: $3"
 }
-bad lambada '{"text": "some more"' 'this is not JSON'
+bad lambada '{"text": "some more"' 'expected one JSON object'
+bad lambada '{"text": "some more"} xyz' 'expected one JSON object, found something else at byte 22$'
+bad lambada '{"text": "some\u0000 more"}' '.u0000 is not supported$'
+bad lambada '{"text": "some more", "text": "some less"}' "'text' occurs twice$"
+bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0, "answer": 1}' "'answer' occurs twice$"
 bad lambada '{"text": "word"}' 'expected .*space before the last word'
 bad lambada '["some more"]' 'expected'
 bad lambada '{"text": "some MORE"}' '.*no token'
@@ -103,7 +107,6 @@ bad choices '{"context": "a", "choices": ["a"], "answer": 0}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 2}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0.5}' 'expected'
 bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are text'
-run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
 printf '{"context": "", "choices": ["a", "b"], "answer": 0}' >bad.jsonl
 run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
 exits 1
