@@ -21,8 +21,8 @@ struct evaluation {
     bool bos;                       /* texts begin with token 0 */
     struct reader model, reference; /* the latter only with --against */
 
-    uint64_t files, tokens, bytes; /* tokens that were predicted; bytes of the texts */
-    double loss;                   /* sum of -log p over these tokens */
+    uint64_t tokens, bytes; /* tokens that were predicted; bytes of the texts */
+    double loss;            /* sum of -log p over these tokens */
 
     /* --against */
     double reference_loss, divergence; /* sums */

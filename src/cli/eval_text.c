@@ -71,6 +71,5 @@ int eval_text(struct evaluation *e, const char *path)
     if (code == DONE)
         code = read_text(e, &source);
     token_source_close(&source);
-    e->files++;
     return code;
 }
