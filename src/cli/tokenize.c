@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utf8proc.h>
+
 #include "cli/common.h"
 #include "cli/input.h"
 
@@ -17,23 +19,24 @@ struct conversion {
     uint32_t first_unknown;
 };
 
-/*
- * Bytes of the UTF-8 character at `at`; 0 when there is none (RFC 3629: no surrogates, nothing overlong or above
- * U+10FFFF).
- */
-static size_t character(const uint8_t *at, size_t left)
+/* Bytes of the first character; 0 when it is none, or a terminal would not just show it. */
+static size_t printable(const uint8_t *bytes, size_t size)
 {
-    const uint8_t c = at[0];
-    const size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
-    if (n > left)
+    utf8proc_int32_t c;
+    const utf8proc_ssize_t n = utf8proc_iterate(bytes, (utf8proc_ssize_t)size, &c);
+    if (n <= 0)
         return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
-        (c == 0xf4 && at[1] > 0x8f))
+    switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_CC: /* control characters */
+    case UTF8PROC_CATEGORY_CF: /* invisible: text direction, joiners, a byte order mark */
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_ZL:
+    case UTF8PROC_CATEGORY_ZP:
         return 0;
-    return n;
+    default:
+        return (size_t)n;
+    }
 }
 
 /* "text" in quotes, with escapes for what is not a printable character. */
@@ -42,18 +45,18 @@ static int write_quoted(const uint8_t *bytes, size_t size)
     static const char names[] = "ntr\\\"", meanings[] = "\n\t\r\\\"";
     int code = out_write("\"", 1);
     while (size > 0 && code == DONE) {
-        char escape[8];
-        size_t n = character(bytes, size);
-        const char *const special = n == 1 ? strchr(meanings, bytes[0]) : NULL;
-        if (n == 0 || bytes[0] < 0x20 || bytes[0] == 0x7f || special) {
-            if (special && *special)
+        const char *const special = memchr(meanings, bytes[0], sizeof meanings - 1);
+        size_t n = special ? 0 : printable(bytes, size);
+        if (n > 0) {
+            code = out_write(bytes, n);
+        } else {
+            char escape[8];
+            if (special)
                 snprintf(escape, sizeof escape, "\\%c", names[special - meanings]);
             else
                 snprintf(escape, sizeof escape, "\\x%02x", bytes[0]);
             code = out_write(escape, strlen(escape));
             n = 1;
-        } else {
-            code = out_write(bytes, n);
         }
         bytes += n;
         size -= n;

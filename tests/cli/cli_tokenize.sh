@@ -31,6 +31,13 @@ out '98	"a"
 170	"\xa9"
 123	"z"'
 
+# Whole characters are shown, unless nothing would be seen of them or a terminal would obey.
+printf "1 '\303\244\342\202\254' 5\n2 '\302\2335m' 4\n3 '\342\200\213\357\273\277' 6\n" >shown.vocab.txt
+run rwkv7 tokenize --vocab shown.vocab.txt -l "$(printf '\303\244\342\202\254\302\2335m\342\200\213\357\273\277')"
+out "$(printf '1\t"\303\244\342\202\254"')
+2	\"\\xc2\\x9b5m\"
+3	\"\\xe2\\x80\\x8b\\xef\\xbb\\xbf\""
+
 run rwkv7 tokenize --vocab "$bytes" --decode '98 99, 100'
 exits 0
 silent
