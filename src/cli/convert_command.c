@@ -120,6 +120,8 @@ int convert_command(const struct args *args)
     struct args in = *args;
     if (args->operands.count < 2)
         return complain_usage(args->command, "from what and to where? Give IN and OUT");
+    if (args->lora_alpha > 0 && !args->lora)
+        return complain_usage(args->command, "--lora-alpha needs --lora FILE");
     in.model = args->operands.at[0];
     if (args->quiet)
         progress_disable();

@@ -128,6 +128,9 @@ run rwkv7 convert cut out
 exits 3
 run rwkv7 convert model.safetensors out --type q5
 exits 2
+run rwkv7 convert model.safetensors out --lora-alpha 16
+exits 2
+err_has '^rwkv7: --lora-alpha needs --lora FILE$'
 run rwkv7 convert model.safetensors
 exits 2
 err_has 'Give IN and OUT'
