@@ -257,6 +257,15 @@ static int open_output(struct batch *b)
     return DONE;
 }
 
+/* A ban of what is no token is a mistake of the command, and not of each line. */
+static int check_sampling(const struct batch *b)
+{
+    struct rwkv7_sampler *sampler = NULL;
+    const int code = sampling_create(b->args, &b->engine, 0, &sampler);
+    rwkv7_sampler_close(sampler);
+    return code;
+}
+
 static int open_all(struct batch *b)
 {
     const size_t parallel = (size_t)b->args->parallel;
@@ -277,6 +286,8 @@ static int open_all(struct batch *b)
         rwkv7_session_create(b->engine.model, &b->start, &err) != RWKV7_OK)
         return report(&err);
     code = tuned_start(b->args, b->engine.model, b->start);
+    if (code == DONE)
+        code = check_sampling(b);
     if (code != DONE)
         return code;
     b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;

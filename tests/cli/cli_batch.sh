@@ -149,6 +149,10 @@ for id in 1234567890123456789 1000000000000000 -0.10 1e400 '{"1":[{"2":"\"3"},1E
     ok "the id $id" grep -Fq "\"id\":$id,\"text\"" "$work/out"
 done
 
+batch --ban 99999999 two.jsonl
+exits 2
+text ''
+ok 'said once' [ "$(wc -l <"$work/err")" -eq 1 ]
 batch /dev/null
 exits 0
 text ''
