@@ -62,6 +62,8 @@ const struct command *command_find(const char *name)
     const char *const what = *name == '-' ? "expected a command, found" : "unknown command";
     if (meant)
         complain_usage(NULL, "%s '%s'; did you mean '%s'?", what, name, meant);
+    else if (strchr(name, ' '))
+        complain_usage(NULL, "%s '%s'; did you mean rwkv7 run '...'?", what, name);
     else
         complain_usage(NULL, "%s '%s'", what, name);
     return NULL;

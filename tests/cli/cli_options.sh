@@ -68,6 +68,11 @@ exits 2
 err "rwkv7: unknown command 'something'
 Try 'rwkv7 help'."
 
+run rwkv7 'Once upon a time'
+exits 2
+err "rwkv7: unknown command 'Once upon a time'; did you mean rwkv7 run '...'?
+Try 'rwkv7 help'."
+
 run rwkv7 --verison
 exits 2
 err "rwkv7: expected a command, found '--verison'; did you mean '--version'?
