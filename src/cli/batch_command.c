@@ -323,11 +323,12 @@ static int close_all(struct batch *b, int code)
 static void print_summary(const struct batch *b)
 {
     const double time = seconds() - b->began;
-    fprintf(stderr, "batch %llu prompts", (unsigned long long)b->prompts);
+    fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
     if (b->done > 0)
         fprintf(stderr, " after %llu that were done", (unsigned long long)b->done);
-    fprintf(stderr, ", %llu tokens; generated %llu tokens, %.1f tok/s; %.1f s\n", (unsigned long long)b->prompt_tokens,
-            (unsigned long long)b->tokens, time > 0 ? (double)b->tokens / time : 0, time);
+    fprintf(stderr, ", %llu token%s; generated %llu token%s, %.1f tok/s; %.1f s\n",
+            (unsigned long long)b->prompt_tokens, plural(b->prompt_tokens), (unsigned long long)b->tokens,
+            plural(b->tokens), time > 0 ? (double)b->tokens / time : 0, time);
 }
 
 int batch_command(const struct args *args)

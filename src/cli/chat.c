@@ -169,7 +169,7 @@ static int load_command(struct chat *c, const char *operand)
         return complain(MISUSED, "/load needs the name of a file");
     const int code = talk_load(&c->talk, operand);
     if (code == DONE)
-        remark(c, "%zu messages, %llu tokens", c->talk.log.turn_count,
+        remark(c, "%zu message%s, %llu tokens", c->talk.log.turn_count, plural(c->talk.log.turn_count),
                (unsigned long long)rwkv7_session_tokens(c->talk.session));
     return code;
 }
@@ -180,8 +180,9 @@ static int stats_command(struct chat *c, const char *operand)
     const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
     char state[16], memory[16];
     (void)operand;
-    fprintf(stderr, "%zu messages, %llu tokens; a state has %s, memory %s\n", t->log.turn_count,
-            (unsigned long long)rwkv7_session_tokens(t->session), scaled_text((double)info->session_bytes, "B", state),
+    fprintf(stderr, "%zu message%s, %llu tokens; a state has %s, memory %s\n", t->log.turn_count,
+            plural(t->log.turn_count), (unsigned long long)rwkv7_session_tokens(t->session),
+            scaled_text((double)info->session_bytes, "B", state),
             scaled_text((double)rwkv7_memory_peak(), "B", memory));
     if (t->last.answered > 0)
         fprintf(stderr, "last: read %llu tokens, %.1f tok/s; wrote %llu tokens, %.1f tok/s\n",

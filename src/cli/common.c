@@ -83,6 +83,11 @@ bool same_file(const char *a, const char *b)
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 const char *scaled_text(double value, const char *unit, char text[16])
 {
     static const char prefixes[] = " KMGT";

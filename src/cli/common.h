@@ -70,6 +70,8 @@ void engine_close(struct engine *e);
 /* Under whatever names, a descriptor's among them. */
 bool same_file(const char *a, const char *b);
 
+/* The ending of a noun behind a number: "1 token", "2 tokens". */
+const char *plural(uint64_t count);
 /* "412 MB", "1.53 G": three digits or more, decimal prefixes. */
 const char *scaled_text(double value, const char *unit, char text[16]);
 /* "bf16 1.53 G, f32 123 K": the parameters of a model by type. */

@@ -25,7 +25,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("\nformat      %s, %s names, %s\n", info->container, info->naming, info->version);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
-    printf("channels    %d: %d heads of %d\n", s->channels, s->heads, s->head_size);
+    printf("channels    %d: %d head%s of %d\n", s->channels, s->heads, plural((uint64_t)s->heads), s->head_size);
     printf("mixing      %d wide\n", s->ffn);
     printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
     if (s->deep)

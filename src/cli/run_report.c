@@ -33,13 +33,14 @@ void report_summary(const struct generation *g)
     const bool dim = terminal_colours();
     char memory[16];
 
-    fprintf(stderr, "%sprompt %llu tokens", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens);
+    fprintf(stderr, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens,
+            plural(g->prompt.tokens));
     if (g->prompt.cached > 0)
         fprintf(stderr, " (%llu known)", (unsigned long long)g->prompt.cached);
     if (g->prompt.tokens > g->prompt.cached)
         fprintf(stderr, ", %.1f tok/s", prompt_rate(g));
     if (g->args->tokens != 0)
-        fprintf(stderr, "; generated %lld tokens", g->tokens);
+        fprintf(stderr, "; generated %lld token%s", g->tokens, plural((uint64_t)g->tokens));
     if (g->evaluated > 0 && g->seconds > 0) {
         const double rate = (double)g->evaluated / g->seconds;
         fprintf(stderr, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);

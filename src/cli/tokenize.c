@@ -152,7 +152,7 @@ static int decode(struct conversion *c, struct input *in)
 {
     const int code = input_ids(in, decode_id, c);
     if (code == DONE && c->unknown > 0)
-        complain(DONE, "left out: %" PRIu64 " ids that have no text, the first is %" PRIu32, c->unknown,
+        complain(DONE, "left out: %" PRIu64 " id%s without text, the first is %" PRIu32, c->unknown, plural(c->unknown),
                  c->first_unknown);
     return code;
 }

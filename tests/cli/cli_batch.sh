@@ -319,4 +319,4 @@ ok 'not all of them' [ "$lines" -lt 200 ]
 head -n $((lines + 1)) many.jsonl >some.jsonl
 batch -n 2000 --ignore-eos --seed 1 --resume -o stopped some.jsonl
 exits 0
-err_has "^batch 1 prompts after $lines that were done, "
+err_has "^batch 1 prompt after $lines that were done, "

@@ -360,7 +360,7 @@ given '/stats
 hello
 /stats'
 chat
-err_has '^1 messages, [0-9]+ tokens; '
+err_has '^1 message, [0-9]+ tokens; '
 err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
 
 # A disk is full; the reader goes away.

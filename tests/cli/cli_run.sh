@@ -60,7 +60,7 @@ text "hello$greedy"
 # No prompt: from the document separator, or from nothing, which is a mistake.
 story -n 3
 exits 0
-err_has '^prompt 1 tokens'
+err_has '^prompt 1 token[;,]'
 story -n 3 --no-bos
 exits 2
 err_has 'the prompt is empty'
