@@ -79,14 +79,17 @@ static int reserve(struct talk *t, size_t count)
     return DONE;
 }
 
-/* Evaluates tokens [from, to) of the log; early out when interrupted. Logits after the last one if it is the end of a text. */
-static int evaluate(struct talk *t, size_t from, size_t to, bool logits)
+/*
+ * The session, of this talk, reads tokens [from, to) of the log; early out when interrupted. Logits after the last one if it is the end
+ * of a text.
+ */
+static int evaluate(struct talk *t, struct rwkv7_session *session, size_t from, size_t to, bool logits)
 {
     struct rwkv7_error err;
     for (size_t at = from; at < to && !interrupted;) {
         const size_t step = to - at < STEP ? to - at : STEP;
         const bool last = logits && at + step == to;
-        if (rwkv7_session_eval(t->session, t->log.tokens + at, step, last ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE,
+        if (rwkv7_session_eval(session, t->log.tokens + at, step, last ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE,
                                last ? t->logits : NULL, &err) != RWKV7_OK)
             return report(&err);
         at += step;
@@ -131,7 +134,7 @@ static int read_start(struct talk *t)
     if (code == DONE && cached)
         at = cache_find(&cache, t->session, t->log.tokens, t->log.count);
     if (code == DONE)
-        code = evaluate(t, at, t->log.count, false);
+        code = evaluate(t, t->session, at, t->log.count, false);
     size_t place;
     if (code == DONE && cached && !interrupted && cache_plan(at, t->log.count + 1, NULL, 0, &place, 1) > 0 &&
         place == t->log.count) {
@@ -206,22 +209,24 @@ static int begin_turn(struct talk *t, const char *user)
 
 int talk_undo(struct talk *t)
 {
-    enum rwkv7_status status = RWKV7_OK;
-    struct rwkv7_error err;
-    struct turn *const turn = &t->log.turns[--t->log.turn_count];
-    if (turn->before) {
-        rwkv7_session_copy(t->session, turn->before);
-    } else {
-        rwkv7_session_copy(t->session, t->base);
-        status = rwkv7_session_eval(t->session, t->log.tokens, turn->begin, RWKV7_LOGITS_NONE, NULL, &err);
+    struct turn *const turn = &t->log.turns[t->log.turn_count - 1];
+    if (!turn->before) {
+        rwkv7_session_copy(t->mark, t->base);
+        const int code = evaluate(t, t->mark, 0, turn->begin, false);
+        if (code != DONE)
+            return code;
+        if (interrupted)
+            return complain(INTERRUPTED, "stopped; nothing is taken back");
     }
+    rwkv7_session_copy(t->session, turn->before ? turn->before : t->mark);
+    t->log.turn_count--;
     t->asked_count = 0;
     t->log.count = turn->begin;
     free(t->log.unread);
     t->log.unread = turn->unread;
     turn->unread = NULL;
     forget_turn(turn);
-    return status == RWKV7_OK ? DONE : report(&err);
+    return DONE;
 }
 
 int talk_ask(struct talk *t, const char *user, enum thinking thinking)
@@ -235,7 +240,7 @@ int talk_ask(struct talk *t, const char *user, enum thinking thinking)
     code = text ? add_text(t, text, true) : complain(FAILED, "out of memory for the conversation");
     free(text);
     if (code == DONE)
-        code = evaluate(t, from, t->log.count, true);
+        code = evaluate(t, t->session, from, t->log.count, true);
     t->last.asked = t->log.count - from;
     t->last.asking = seconds() - begin;
     if (code != DONE || interrupted) {

@@ -33,7 +33,7 @@ struct talk {
     struct rwkv7_session *session;
     struct rwkv7_session *base;   /* where conversations begin: zeroes, a trained state, or one that was loaded */
     struct rwkv7_session *asked;  /* the state before the last answer */
-    struct rwkv7_session *mark;   /* see talk_answer */
+    struct rwkv7_session *mark;   /* see struct answer; between answers nothing depends on it */
     float *logits, *asked_logits; /* [V] */
     size_t asked_count;           /* tokens before the last answer; 0: not known any more */
     enum thinking asked_thinking;
@@ -60,7 +60,7 @@ int talk_ask(struct talk *t, const char *user, enum thinking thinking);
 int talk_ask_again(struct talk *t, enum thinking thinking);
 /* Lets the model answer; `show` gets the text as it comes. */
 int talk_answer(struct talk *t, uint64_t seed, int (*show)(void *arg, const char *text, size_t length), void *arg);
-/* Takes the last turn back; there must be one. */
+/* Takes the last turn back; there must be one. That may mean to read all before it again; when interrupted, nothing changes. */
 int talk_undo(struct talk *t);
 void log_clear(struct log *log); /* frees everything that was said */
 

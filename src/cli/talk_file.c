@@ -86,7 +86,7 @@ int talk_load(struct talk *t, const char *path)
 {
     struct saved saved;
     struct log log = {0};
-    int code = saved_load(&saved, t->mark, path); /* the session that nothing depends on between answers */
+    int code = saved_load(&saved, t->mark, path);
     if (code != DONE)
         return code;
     const struct rwkv7_note *const text = &saved.piece[SAVED_TALK];

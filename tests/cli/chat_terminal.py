@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import sys
 import time
 
@@ -172,6 +173,28 @@ def main():
     code = hasty.end("^C while the beginning is read")
     check(code == (130 if reading else 0), f"^C while the beginning is read ends with exit code 130, not {code}")
     check(os.path.exists(kept) != reading, "a conversation that has not begun is not kept")
+
+    subprocess.run(command + ["-q", "-n", "5", "--state-out", kept], input=b"rule " * 20000 + b"\nlast\n",
+                   stdout=subprocess.DEVNULL, check=True)
+    back = Terminal(command + ["--state-in", kept])
+    back.prompt()
+    back.send(b"/undo\r")
+    begin = time.time()
+    if back.expect(rb"reading|taken back", "all is read again").group() == b"reading":
+        back.send(b"\x03")
+        back.expect(rb"nothing is taken back", "^C while it is read")
+        back.prompt()
+        back.send(b"/stats\r")
+        back.expect(rb"2 messages", "all messages are there")
+        back.prompt()
+        back.send(b"/undo\r")
+        back.expect(rb"taken back; 1 before", "without ^C")
+    else:
+        check(time.time() - begin < 1, "a second of reading, and no sign of it")
+    back.prompt()
+    back.send(b"\x04")
+    check(back.end("^D") == 0, "^D ends with exit code 0")
+    os.remove(kept)
 
     if editing:
         history(command)
