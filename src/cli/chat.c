@@ -167,6 +167,8 @@ static int load_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/load needs the name of a file");
+    if (c->args->state)
+        return complain(MISUSED, "/load and --state exclude each other");
     const int code = talk_load(&c->talk, operand);
     if (code == DONE)
         remark(c, "%zu message%s, %llu tokens", c->talk.log.turn_count, plural(c->talk.log.turn_count),

@@ -40,3 +40,8 @@ err_has "tensor 'blocks.0.att.time_state': expected shape \[2,64,64\], found \[3
 run rwkv7 run --model "$models/bf16_n64.safetensors" --vocab "$tests/syllables.vocab.txt" --state x --state-in y x
 exits 2
 err_has '^rwkv7: --state and --state-in exclude each other'
+given '/save talk
+/load talk'
+run rwkv7 chat -q --model "$model" --vocab "$tests/long.vocab.txt" --state "$models/f32_n16.state.safetensors"
+exits 2
+err 'rwkv7: /load and --state exclude each other'
