@@ -222,7 +222,10 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
         clearerr(stdin); /* an end typed at a terminal is not the end for ever */
         return why == 0 || why == EINTR ? DONE : complain(FAILED, "cannot read standard input: %s", strerror(why));
     }
-    *text = strndup(r->buffer, (size_t)n - (r->buffer[n - 1] == '\n'));
+    size_t length = (size_t)n;
+    if (r->buffer[length - 1] == '\n')
+        length -= length > 1 && r->buffer[length - 2] == '\r' ? 2 : 1;
+    *text = strndup(r->buffer, length);
     return *text ? DONE : complain(FAILED, "out of memory for the line");
 }
 

@@ -128,6 +128,18 @@ User: one
 two
 
 Assistant:")"
+printf 'hello\r\n"""\r\none\r\ntwo\r\n"""\r\n/undo\r\none\\\r\ntwo\r\n' >"$work/in"
+chat
+exits 0
+said=$(next "$first$one
+
+User: one
+two
+
+Assistant:")
+out "$one
+$said
+$said"
 given '//hello'
 chat
 out "$(next 'User: /hello
