@@ -262,6 +262,10 @@ static int converse(struct chat *c)
         if (hung_up)
             return INTERRUPTED;
         int code = line_read(c->lines, &text);
+        if (code == MISUSED) {
+            c->failure = code;
+            continue;
+        }
         if (code != DONE)
             return code;
         if (!text && c->terminal && interrupted) {

@@ -22,6 +22,7 @@ struct line_reader {
     const char *prompt;
     char *buffer; /* of getline */
     size_t room;
+    bool nul; /* the message would be cut short by one */
 #ifdef HAVE_LIBEDIT
     EditLine *edit;
     History *history;
@@ -225,6 +226,7 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
     size_t length = (size_t)n;
     if (r->buffer[length - 1] == '\n')
         length -= length > 1 && r->buffer[length - 2] == '\r' ? 2 : 1;
+    r->nul = r->nul || memchr(r->buffer, '\0', length);
     *text = strndup(r->buffer, length);
     return *text ? DONE : complain(FAILED, "out of memory for the line");
 }
@@ -249,9 +251,10 @@ int line_read(struct line_reader *r, char **text)
     static const char quotes[] = "\"\"\"";
     char *message = NULL, *line;
     bool block = false, more = true;
-    int code = one_line(r, "> ", &line);
 
+    r->nul = false;
     *text = NULL;
+    int code = one_line(r, "> ", &line);
     if (line && strcmp(line, quotes) == 0) {
         block = true;
         line[0] = '\0';
@@ -267,6 +270,8 @@ int line_read(struct line_reader *r, char **text)
         if (more && code == DONE)
             code = one_line(r, "| ", &line);
     }
+    if (code == DONE && r->nul)
+        code = complain(MISUSED, "there is a NUL in the message, which is no text");
     if (code != DONE || interrupted) {
         free(message);
         return code;

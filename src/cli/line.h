@@ -21,6 +21,7 @@ void line_close(struct line_reader *r);
 /*
  * The next message: one line, or several when a line ends with a backslash, or when they stand between two lines of three double
  * quotes. *text is allocated, without the last newline; NULL at the end of the input, and when interrupted.
+ * MISUSED, for a message that holds a NUL, is not the end.
  */
 int line_read(struct line_reader *r, char **text);
 

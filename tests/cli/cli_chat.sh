@@ -140,6 +140,11 @@ Assistant:")
 out "$one
 $said
 $said"
+printf 'hel\0lo\n"""\nhel\0\nlo\n"""\nhello\n' >"$work/in"
+chat
+exits 2
+out "$one"
+ok 'two complaints' [ "$(grep -c '^rwkv7: there is a NUL in the message' "$work/err")" -eq 2 ]
 given '//hello'
 chat
 out "$(next 'User: /hello
