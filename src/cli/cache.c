@@ -100,7 +100,7 @@ static void list_entries(const struct cache *c, struct entries *list)
         if (!litter && !parse_name(file->d_name, &e))
             continue;
         path_of(c, file->d_name, path);
-        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
             continue;
         e.size = (uint64_t)st.st_size;
         e.used = st.st_mtime;
@@ -180,10 +180,15 @@ void cache_keep(const struct cache *c, const struct rwkv7_session *s, const uint
     char name[NAME_ROOM], path[PATH_ROOM];
     uint64_t hash = c->start;
     struct rwkv7_error err;
+    struct stat st;
     for (size_t i = 0; i < count; i++)
         hash = hash_token(hash, ids[i]);
     snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
     path_of(c, name, path);
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO would be waited for, a link be followed */
+        complain(DONE, "prompt cache: %s: not a regular file; nothing is kept there", path);
+        return;
+    }
     const struct rwkv7_note note = {(void *)(uintptr_t)ids, count * sizeof *ids};
     /* A state tells what was read: others should not see it, whatever the folder allows. */
     const mode_t mask = umask(S_IRWXG | S_IRWXO);

@@ -253,6 +253,25 @@ ok 'a file of somebody else' [ -e cache/notes.txt ]
 ok 'what a writer left' [ ! -e cache/rwkv7-0badc0de.tmp ]
 ok 'what a writer still writes' [ -e cache/rwkv7-00c0ffee.tmp ]
 
+# Other things under the name of an entry are neither read nor written.
+for kind in fifo link; do
+    rm -f cache/*
+    cached -f long.txt
+    for entry in cache/*.state; do
+        rm "$entry"
+        case $kind in
+        fifo) mkfifo "$entry" ;;
+        link) ln -s "$work/dir/aim" "$entry" ;;
+        esac
+    done
+    : >aim
+    cached -f long.txt
+    same_text -f long.txt
+    cached -f long.txt
+    err_has '^rwkv7: prompt cache: cache/.*: not a regular file; nothing is kept there$'
+    ok 'nothing behind a link' [ ! -s aim ]
+done
+
 # The limit: what was not used for the longest time goes first.
 rm -rf cache
 syllables 5 400 >one.txt
