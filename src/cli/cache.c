@@ -33,11 +33,14 @@ struct entries {
 
 int cache_open(struct cache *c, const struct args *args, const struct rwkv7_model *model)
 {
+    struct stat st;
     c->folder = args->prompt_cache;
     c->limit = (uint64_t)args->prompt_cache_size * 1000000;
     c->start = rwkv7_model_fingerprint(model) + (uint64_t)args->math;
     if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
         return complain(FAILED, "cannot make %s for the prompt cache: %s", c->folder, strerror(errno));
+    if (stat(c->folder, &st) == 0 && !S_ISDIR(st.st_mode))
+        return complain(FAILED, "cannot use %s for the prompt cache: it is not a folder", c->folder);
     if (access(c->folder, R_OK | W_OK | X_OK) != 0)
         return complain(FAILED, "cannot use %s for the prompt cache: %s", c->folder, strerror(errno));
     return DONE;
