@@ -266,9 +266,8 @@ for kind in fifo link; do
     done
     : >aim
     cached -f long.txt
-    same_text -f long.txt
-    cached -f long.txt
     err_has '^rwkv7: prompt cache: cache/.*: not a regular file; nothing is kept there$'
+    same_text -f long.txt
     ok 'nothing behind a link' [ ! -s aim ]
 done
 
@@ -276,16 +275,20 @@ done
 rm -rf cache
 syllables 5 400 >one.txt
 syllables 6 400 >two.txt
-syllables 7 400 >three.txt
 cached -f one.txt
-touch -t 202001010000 cache/*
-cached -f two.txt
+one=$(echo cache/*)
+touch -t 201901010000 "$one"
+for year in 2020 2021; do # names, sizes and times are all that counts
+    head -c 450000 /dev/zero >cache/000000000000$year-1000000.state
+    touch -t ${year}01010000 cache/000000000000$year-1000000.state
+done
 cached -f one.txt # used again
-touch -t 202101010000 cache/*
 ok 'one is known' [ -n "$(known)" ]
-cached -f one.txt
-limit=$(($(cat cache/* | wc -c) / 1000000 + 1))
-cached -f three.txt --prompt-cache-size $limit
+cached -f two.txt --prompt-cache-size 1
+ok 'the oldest is gone' [ ! -e cache/0000000000002020-1000000.state ]
+ok 'the next is not' [ -e cache/0000000000002021-1000000.state ]
+ok 'nor what was used again' [ -e "$one" ]
+ok 'nor what is new' [ "$(ls cache | wc -l)" -eq 3 ]
 cached --prompt-cache-size 0 -f fork.txt
 ok 'no room, no entries' [ -z "$(ls cache)" ]
 same_text -f fork.txt
@@ -322,3 +325,6 @@ ok 'private entries' [ -z "$(find cache -name '*.state' ! -perm 600)" ]
 run rwkv7 run --prompt-cache cache/notes/deep --model "$model" --vocab "$vocab" hello
 exits 1
 err_has '^rwkv7: cannot make cache/notes/deep for the prompt cache'
+run rwkv7 run --prompt-cache prompt1.txt --model "$model" --vocab "$vocab" hello
+exits 1
+err 'rwkv7: cannot use prompt1.txt for the prompt cache: it is not a folder'
