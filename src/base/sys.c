@@ -260,6 +260,15 @@ uint64_t sys_lock_limit(void)
     return limit.rlim_cur;
 }
 
+bool sys_address_space(size_t size)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return true;
+    void *p = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    return p != MAP_FAILED && munmap(p, size) == 0;
+}
+
 void *sys_pages_alloc(size_t size)
 {
     void *p = mem_should_fail() ? MAP_FAILED : mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON, -1, 0);

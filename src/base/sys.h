@@ -45,6 +45,8 @@ bool sys_allow_tiles(void);
 bool sys_lock(const void *data, size_t size);
 /* How many bytes this process may lock; UINT64_MAX: any. */
 uint64_t sys_lock_limit(void);
+/* Whether a limit on the address space of this process (ulimit -v) leaves room for `size` more bytes. */
+bool sys_address_space(size_t size);
 /* Address space of `size` bytes that is backed lazily, with huge pages advised; NULL when out of memory. */
 void *sys_pages_alloc(size_t size);
 void sys_pages_free(void *p, size_t size);

@@ -6,7 +6,11 @@
 #include <cblas.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "kernels/kernels.h"
+
+#define BUFFER_BYTES \
+    (((size_t)128 << 20) + 4096) /* that OpenBLAS takes for each thread, as built for desktops and servers */
 
 static const struct kernels *widening(void)
 {
@@ -33,6 +37,13 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, tokens, rows, w->cols, 1.0f, x, (int)ldx, panel, w->cols,
                     0.0f, y + p, (int)ldy);
     }
+}
+
+/* Once it has the memory, it keeps it. */
+bool kernels_blas_fits(int threads)
+{
+    static _Atomic(bool) fits;
+    return fits || (fits = sys_address_space((size_t)threads * BUFFER_BYTES));
 }
 
 void kernels_use_blas(struct kernels *k)

@@ -210,6 +210,8 @@ int gemm_panel_rows(int cols, int floats);
 
 /* gemm through OpenBLAS for every type: sums in its own order. Replaces the gemm slots when asked for. */
 void kernels_use_blas(struct kernels *k);
+/* Whether there is room for what OpenBLAS takes for itself when that many threads use it; it would try for ever to get it. */
+bool kernels_blas_fits(int threads);
 /*
  * gemm of bfloat16 in units whose sums have their own order and whose vectors keep 16 bits: results differ from gemv by about 1e-5 of
  * their size. false, and no change: this tier has none. Calls of 256 rows suit it best.

@@ -531,6 +531,8 @@ enum rwkv7_status prefill_pieces(struct prefill_work **own, struct pool *pool, s
         *own = prefill_work_new(model, job.count, pool_threads(model->rt->pool));
     if (!*own)
         return fail_memory(err, "the buffers of a prompt");
+    if (model->rt->math == RWKV7_MATH_BLAS && !kernels_blas_fits(pool_threads(model->rt->pool)))
+        return fail_memory(err, "the buffers of OpenBLAS");
 
     struct prefill_work *work = job.work = *own;
     memset(work->bad, -1, (size_t)job.count * sizeof *work->bad);

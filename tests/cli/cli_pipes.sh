@@ -81,6 +81,11 @@ ok 'no temporary file' [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
 if command -v timeout >/dev/null && [ $emulated -eq 0 ]; then
     run sh -c 'ulimit -v 100000; exec timeout -s KILL 60 rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
     ok 'it ends' [ "$code" -ne 137 ]
+    for megabytes in 100 300; do # before the weights, and before OpenBLAS
+        run sh -c 'ulimit -v "${1}000"; shift; exec timeout -s KILL 60 rwkv7 run -q -n 1 --math blas "$@"' sh $megabytes \
+            --model "$model" --vocab "$vocab" 'hello, hello, hello, hello'
+        ok 'it ends' [ "$code" -ne 137 ]
+    done
 else
     skip 'a limit on memory: no timeout, or an emulator that needs more'
 fi
