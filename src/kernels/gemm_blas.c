@@ -9,8 +9,8 @@
 #include "base/sys.h"
 #include "kernels/kernels.h"
 
-#define BUFFER_BYTES \
-    (((size_t)128 << 20) + 4096) /* that OpenBLAS takes for each thread, as built for desktops and servers */
+/* That OpenBLAS takes for each thread, as built for desktops and servers. */
+#define BUFFER_BYTES (((size_t)128 << 20) + 4096)
 
 static const struct kernels *widening(void)
 {
