@@ -3,6 +3,7 @@
  * mapped; copied are only vectors (to float32), low-rank factors that are stored the other way round, and what is not aligned
  * to its element.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -117,6 +118,19 @@ static void turn_worker(void *arg, struct pool *pool, int rank)
     }
 }
 
+/* Vectors are few, and read with the first token anyway. What is wrong in a matrix shows in what is computed with it. */
+static enum rwkv7_status check_vector(const struct binding *b, const struct weight_source *source, const float *x)
+{
+    const struct tensor *t = source->tensor;
+    size_t i = 0, count = (size_t)source->rows;
+    while (i < count && isfinite(x[i]))
+        i++;
+    return i == count ? RWKV7_OK
+                      : fail(b->err, RWKV7_ERR_MODEL,
+                             "%s: tensor '%s': expected finite numbers, found a NaN or an infinity at %zu", t->file,
+                             t->name, source->row * count + i);
+}
+
 static enum rwkv7_status bind_one(struct binding *b, const struct weight_source *source)
 {
     struct rwkv7_model *model = b->model;
@@ -129,7 +143,10 @@ static enum rwkv7_status bind_one(struct binding *b, const struct weight_source 
     weight_form(source->tensor->type, &form);
     const enum mat_type type = form.type;
     model->info.type_parameters[type] += count;
-    return vector_floats(b, source->tensor->data + source->row * count * (type == MAT_F32 ? 4 : 2), type, count, field);
+    const float **const vector = field;
+    const uint8_t *data = source->tensor->data + source->row * count * (type == MAT_F32 ? 4 : 2);
+    const enum rwkv7_status status = vector_floats(b, data, type, count, vector);
+    return status == RWKV7_OK ? check_vector(b, source, *vector) : status;
 }
 
 enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,

@@ -1,6 +1,7 @@
 /*
  * test_weights.c - models that are almost right: what is missing, extra, misshapen or of a wrong type is refused by name; other
- * families are recognised; a NaN in the weights is reported with its layer; running out of memory leaves nothing behind.
+ * families are recognised; a NaN in a vector is refused, one in a matrix is reported with the layer that met it; running out of
+ * memory leaves nothing behind.
  *
  * Every case is a good model of tests/golden with one thing changed, written as a safetensors image in memory.
  */
@@ -201,6 +202,10 @@ static void test_nan(void)
         {"blocks.0.att.output.weight", "layer 0 gave a NaN or an infinity at token "},
         {"head.weight", "the logits hold a NaN or an infinity at token "},
     };
+    REFUSED("tensor 'blocks.1.att.w0': expected finite numbers, found a NaN or an infinity at 0",
+            .poison = "blocks.1.att.w0");
+    REFUSED("tensor 'ln_out.bias': expected finite numbers", .poison = "ln_out.bias");
+    REFUSED_FLA("tensor 'model.layers.1.attn.x_x': expected finite numbers", .poison = "model.layers.1.attn.x_x");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct change c = {.poison = cases[i].tensor};
         struct image image = write_image(GOLDEN("f32_n32"), &c);
