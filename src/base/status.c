@@ -6,6 +6,24 @@
 
 #include <utf8proc.h>
 
+enum { PATH_MOST = 4096, PATH_LEAST = 40 };
+
+/* What does not fit is taken from the path that a message begins with, and there from the beginning: the end says more. */
+static void shorten_path(char *text, size_t room)
+{
+    const size_t n = strlen(text);
+    const char *const end = strstr(text, ": ");
+    const size_t path = end ? (size_t)(end - text) : 0;
+    if (n < room || path < PATH_LEAST + 4)
+        return;
+    size_t drop = n - (room - 1) + 3; /* and "..." before the rest */
+    drop = drop < path - PATH_LEAST ? drop : path - PATH_LEAST;
+    while (((unsigned char)text[drop] & 0xc0) == 0x80) /* not from the middle of a character */
+        drop++;
+    memcpy(text + drop - 3, "...", 3);
+    memmove(text, text + drop - 3, n + 1 - (drop - 3));
+}
+
 /* A message that was cut must not end in the middle of a UTF-8 character. */
 static void drop_torn_character(char *text, size_t room)
 {
@@ -36,9 +54,13 @@ void rwkv7_text_plain(char *text)
 enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, va_list args)
 {
     if (err) {
+        char text[PATH_MOST + sizeof err->message] = "";
+        if (vsnprintf(text, sizeof text, fmt, args) < 0)
+            text[0] = '\0';
+        shorten_path(text, sizeof err->message);
         err->status = status;
-        if (vsnprintf(err->message, sizeof err->message, fmt, args) < 0)
-            err->message[0] = '\0';
+        memcpy(err->message, text, sizeof err->message - 1);
+        err->message[sizeof err->message - 1] = '\0';
         drop_torn_character(err->message, sizeof err->message);
         rwkv7_text_plain(err->message); /* names come from files and command lines */
     }
@@ -72,13 +94,13 @@ enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...)
 {
     const int code = errno;
     if (err) {
-        char what[sizeof err->message];
+        char what[PATH_MOST];
         va_list args;
         va_start(args, fmt);
         if (vsnprintf(what, sizeof what, fmt, args) < 0)
             what[0] = '\0';
         va_end(args);
-        fail(err, RWKV7_ERR_IO, "%.180s: %s", what, strerror(code));
+        fail(err, RWKV7_ERR_IO, "%s: %s", what, strerror(code));
     }
     return RWKV7_ERR_IO;
 }

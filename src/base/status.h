@@ -7,8 +7,8 @@
 #include "rwkv7.h"
 
 /*
- * Writes the message (cut to fit, and fit for a terminal: rwkv7_text_plain) and returns `status`, so that a failure is one
- * statement: `return fail(err, RWKV7_ERR_MODEL, "%s: ...", path)`. err may be NULL.
+ * Writes the message and returns `status`, so that a failure is one statement: `return fail(err, RWKV7_ERR_MODEL, "%s: ...", path)`.
+ * It is made fit for a terminal (rwkv7_text_plain) and cut to its room, first where a path before ": " begins. err may be NULL.
  */
 enum rwkv7_status fail(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 /* The same with the arguments of a caller. */

@@ -1,5 +1,6 @@
 /* test_base.c - threads, memory, messages, mapped and atomically written files. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -186,6 +187,21 @@ static void test_messages(void)
     CHECK(strlen(err.message) == 253 && err.message[252] == 'x');
     fail_where(&err, "before: ");
     CHECK(strlen(err.message) == 255 && strncmp(err.message, "before: xxx", 11) == 0);
+
+    /* A path before ": " gives way, from its beginning, at the border of a character. */
+    longer[253] = '\0';
+    memcpy(longer + 38, "\xe2\x82\xac", 3);
+    fail(&err, RWKV7_ERR_MODEL, "%s: %s", longer, "tensor 'emb.weight': expected 2 axes");
+    CHECK_MSG(strlen(err.message) == 253 && strncmp(err.message, "...xxx", 6) == 0, "%s", err.message);
+    CHECK(strstr(err.message, "xxx: tensor 'emb.weight': expected 2 axes"));
+    fail(&err, RWKV7_ERR_MODEL, "line");
+    fail_where(&err, "%s:7: ", longer);
+    CHECK(strncmp(err.message, "...", 3) == 0 && strstr(err.message, "xxx:7: line"));
+    errno = ENOENT;
+    fail_errno(&err, "%s", longer);
+    CHECK(strstr(err.message, "xxx: No such file"));
+    fail(&err, RWKV7_ERR_MODEL, "%s: %s", longer, longer); /* both are too long: 40 bytes of the path stay */
+    CHECK(strlen(err.message) == 255 && strncmp(err.message + 43, ": xxx", 5) == 0);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- files */
