@@ -242,7 +242,7 @@ struct rwkv7_tensor {
     int rank;                /* number of axes, 0 for a single number */
     const uint64_t *shape;   /* [rank], outermost first */
     uint64_t bytes;
-    bool belongs; /* an RWKV-7 model has a tensor of this name, in one of the spellings */
+    bool belongs; /* an RWKV-7 model has a tensor of this name, in one of the spellings, or a tuned state has */
 };
 
 RWKV7_API enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out,

@@ -72,6 +72,6 @@ bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i, struct 
                                  .rank = t->rank,
                                  .shape = t->shape,
                                  .bytes = t->bytes,
-                                 .belongs = name_belongs(t->name)};
+                                 .belongs = name_belongs(t->name) || name_is_state(t->name)};
     return true;
 }

@@ -24,6 +24,10 @@ run rwkv7 info --tensors "$models/bf16_fla_fused.safetensors"
 exits 0
 out_has '^[1-9][0-9]* tensors, safetensors$'
 
+run rwkv7 info --tensors "$models/f32_n16.state.safetensors"
+exits 0
+out_has '^4 tensors, safetensors$'
+
 run rwkv7 info --tensors missing.pth
 exits 1
 run rwkv7 info --tensors "$corpus/pickle_os_system.pth"
