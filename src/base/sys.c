@@ -252,14 +252,6 @@ bool sys_lock(const void *data, size_t size)
     return size == 0 || mlock((void *)begin, (uintptr_t)data + size - begin) == 0;
 }
 
-uint64_t sys_lock_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-        return UINT64_MAX;
-    return limit.rlim_cur;
-}
-
 bool sys_address_space(size_t size)
 {
     struct rlimit limit;

@@ -43,8 +43,6 @@ uint64_t sys_peak_memory(void);
 bool sys_allow_tiles(void);
 /* Keeps the pages of [data, data + size) resident, bringing them in first; false, with errno, when that is not allowed. */
 bool sys_lock(const void *data, size_t size);
-/* How many bytes this process may lock; UINT64_MAX: any. */
-uint64_t sys_lock_limit(void);
 /* Whether a limit on the address space of this process (ulimit -v) leaves room for `size` more bytes. */
 bool sys_address_space(size_t size);
 /* Address space of `size` bytes that is backed lazily, with huge pages advised; NULL when out of memory. */

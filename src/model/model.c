@@ -1,6 +1,7 @@
 /* model.c - opening and closing a model, and what is known about it. */
 #include "model/model.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -148,12 +149,9 @@ static enum rwkv7_status lock_weights(const struct rwkv7_model *model, struct rw
             }
             if (!data || sys_lock(data, size))
                 continue;
-            const uint64_t limit = sys_lock_limit();
-            if (limit >= model->info.weight_bytes)
-                return fail_errno(err, "%s: its weights cannot be locked in memory", model->path);
             return fail(err, RWKV7_ERR_MEMORY,
-                        "%s: its weights of %.1f MB cannot be locked in memory: the limit is %.1f MB; see ulimit -l",
-                        model->path, 1e-6 * (double)model->info.weight_bytes, 1e-6 * (double)limit);
+                        "%s: its weights of %.1f MB cannot be locked in memory: %s; see ulimit -l", model->path,
+                        1e-6 * (double)model->info.weight_bytes, strerror(errno));
         }
     }
     return RWKV7_OK;

@@ -25,7 +25,7 @@ if [ "$code" -eq 0 ]; then
     text "$greedy"
 else
     exits 1
-    err_has 'its weights .* cannot be locked in memory: '
+    err_has 'its weights .* cannot be locked in memory: .*; see ulimit -l$'
 fi
 for arguments in '' - '--prompt-file -' '-f- -'; do
     given hello
