@@ -2,6 +2,7 @@
  * fingerprint.c - a number that tells the weights of one model from those of another. A state file carries it, because a state means
  * nothing to other weights. It depends on the numbers alone: not on the container, the naming, the order in memory, or the threads.
  */
+#include "base/half.h"
 #include "formats/ggml_blocks.h"
 #include "model/model.h"
 
@@ -14,14 +15,6 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
     return hash;
 }
 
-static float upper_half(uint16_t half)
-{
-    const uint32_t bits = (uint32_t)half << 16;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 static float quant_number(const struct mat *m, size_t row, size_t col)
 {
     const size_t block = col / QUANT_BLOCK, group = col / QUANT_GROUP, in_group = col % QUANT_GROUP;
@@ -32,14 +25,14 @@ static float quant_number(const struct mat *m, size_t row, size_t col)
     if (m->by_column) {
         const struct quant_columns c = quant_columns(m);
         const size_t padded = quant_padded_rows(m->rows), lane = row % QUANT_ROWS;
-        scale = upper_half(c.scale[block * padded + row]);
+        scale = bf16_to_f32(c.scale[block * padded + row]);
         s = q8 ? 1.0f : (float)c.s[group * padded + row];
         high = lane >= QUANT_ROWS / 2;
         q = c.q[col * quant_column_bytes(m->type, m->rows) + (q8 ? row : (row - lane) / 2 + lane % (QUANT_ROWS / 2))];
     } else {
         const struct quant_tile t = quant_tile(m, (int)(row / QUANT_ROWS));
         const size_t lane = row % QUANT_ROWS, vector = in_group / 4, vectors = QUANT_GROUP / 4;
-        scale = upper_half(t.scale[block * QUANT_ROWS + lane]);
+        scale = bf16_to_f32(t.scale[block * QUANT_ROWS + lane]);
         s = q8 ? 1.0f : (float)t.s[group * QUANT_ROWS + lane];
         high = vector >= vectors / 2;
         q = t.q[group * quant_group_bytes(m->type) + 64 * (q8 ? vector : vector % (vectors / 2)) + 4 * lane + col % 4];

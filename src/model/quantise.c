@@ -12,6 +12,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/mem.h"
 #include "kernels/quants.h"
 #include "model/model.h"
@@ -38,14 +39,6 @@ static uint16_t scale_up(float x)
     return (uint16_t)((bits + 0xffff) >> 16);
 }
 
-static float scale_float(uint16_t half)
-{
-    const uint32_t bits = (uint32_t)half << 16;
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 #define SCALE_NAN 0x7fc0
 
 /* One block of a tile: w [columns][16], columns <= 256, a multiple of 32. scale [16]. q: the integers [columns][16]. */
@@ -58,7 +51,7 @@ static void quantise_q8(const struct kernels *k, const float (*w)[ROWS], int col
             most[r] = fabsf(w[c][r]) > most[r] ? fabsf(w[c][r]) : most[r];
     for (int r = 0; r < ROWS; r++) {
         scale[r] = most[r] < QUANT_LEAST ? 0 : scale_up(most[r] / 127.0f);
-        inverse[r] = scale[r] ? 1.0f / scale_float(scale[r]) : 0.0f;
+        inverse[r] = scale[r] ? 1.0f / bf16_to_f32(scale[r]) : 0.0f;
     }
     k->round_rows(q[0], w[0], inverse, columns, -127.0f, 127.0f);
 }
@@ -78,7 +71,7 @@ static void quantise_q4(const struct kernels *k, const float (*w)[ROWS], int col
     for (int g = 0; g < columns / GROUP; g++) {
         float inverse[ROWS];
         for (int r = 0; r < ROWS; r++) {
-            const float unit = scale_float(scale[r]);
+            const float unit = bf16_to_f32(scale[r]);
             const bool usable =
                 scale[r] != 0 && scale[r] != SCALE_NAN; /* numbers of 1e36 make sums of squares overflow */
             const float whole = usable ? clamp(nearest(factor[g][r] / unit), -15.0f, 15.0f) : 0.0f;

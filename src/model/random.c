@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/mem.h"
 #include "base/splitmix.h"
 #include "base/sys.h"
@@ -62,27 +63,6 @@ static float row_offset(const struct fill *f, size_t row)
     return f->density == 0 ? 0.0f : (place < f->density ? 8.0f : -8.0f) / (float)f->cols;
 }
 
-/* A float's upper half rounded to nearest even is its bfloat16; the values here are finite. */
-static uint16_t to_bf16(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-
-/* For |x| < 65504; results below 2^-14 become zero, which is enough for random weights. */
-static uint16_t to_f16(float x)
-{
-    uint32_t u;
-    memcpy(&u, &x, sizeof u);
-    const uint16_t sign = (uint16_t)(u >> 16 & 0x8000);
-    u &= 0x7fffffff;
-    if (u < 113u << 23)
-        return sign;
-    u += 0xfff + (u >> 13 & 1);
-    return (uint16_t)(sign | ((u - (112u << 23)) >> 13));
-}
-
 /* Columns cost more than rows where most of them are read; this density is where both take as long. */
 #define SPARSE_DENSITY 0.7f
 
@@ -105,7 +85,7 @@ static void fill_range(const struct fill *f, size_t begin, size_t end)
         if (f->type == MAT_F32)
             f32[i] = x;
         else
-            half[i] = f->type == MAT_BF16 ? to_bf16(x) : to_f16(x);
+            half[i] = f->type == MAT_BF16 ? f32_to_bf16(x) : f32_to_f16(x);
     }
 }
 
