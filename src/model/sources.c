@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "formats/packed.h"
+#include "formats/snippet.h"
 #include "model/model.h"
 
 struct search {
@@ -45,20 +46,10 @@ bool weight_form(enum dtype type, struct mat *out)
     }
 }
 
-static void shape_text(char *out, size_t room, const uint64_t *shape, int rank)
+static enum rwkv7_status wrong_shape(const struct search *s, const struct tensor *t, const uint64_t *axes, int rank)
 {
-    size_t at = 0;
-    out[0] = '\0';
-    for (int i = 0; i < rank && at + 24 < room; i++)
-        at += (size_t)snprintf(out + at, room - at, "%s%llu", i ? "," : "", (unsigned long long)shape[i]);
-}
-
-static enum rwkv7_status wrong_shape(const struct search *s, const struct tensor *t, const char *expected)
-{
-    char found[192];
-    shape_text(found, sizeof found, t->shape, t->rank);
-    return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected shape %s, found [%s]", t->file, t->name, expected,
-                found);
+    return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected shape %s, found %s", t->file, t->name,
+                snippet_axes(axes, rank).text, snippet_axes(t->shape, t->rank).text);
 }
 
 static bool is_float(enum dtype type)
@@ -113,10 +104,8 @@ static enum rwkv7_status find_vector(struct search *s, const char *name, struct 
     const bool counted = t->rank > 0 && elements == (uint64_t)out->rows;
     if (counted && (is_heads ? t->rank == 2 && t->shape[0] == (uint64_t)s->shape->heads : wide <= 1))
         return RWKV7_OK;
-    char expected[64];
-    snprintf(expected, sizeof expected, is_heads ? "[%d,%d]" : "[%d]", is_heads ? s->shape->heads : out->rows,
-             s->shape->head_size);
-    return wrong_shape(s, t, expected);
+    const uint64_t expected[] = {(uint64_t)(is_heads ? s->shape->heads : out->rows), (uint64_t)s->shape->head_size};
+    return wrong_shape(s, t, expected, is_heads ? 2 : 1);
 }
 
 /* The older fla layout and GGUF keep the six shift weights in one tensor [6][C], rows in the order r w k v a g. */
@@ -141,11 +130,8 @@ static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct 
         if (t->shape[i] != 1)
             axes[rank++] = t->shape[i];
     const bool fits = channels == 1 ? rank == 1 && axes[0] == 6 : rank == 2 && axes[0] == 6 && axes[1] == channels;
-    if (!fits) {
-        char expected[32];
-        snprintf(expected, sizeof expected, "[6,%llu]", (unsigned long long)channels);
-        return wrong_shape(s, t, expected);
-    }
+    if (!fits)
+        return wrong_shape(s, t, (const uint64_t[]){6, channels}, 2);
     const char letter = strrchr(out->spec->blinkdl, '_')[1];
     out->row = (size_t)(strchr(order, letter) - order);
     return RWKV7_OK;
@@ -169,13 +155,10 @@ static enum rwkv7_status find_matrix(struct search *s, const char *name, struct 
     if (status != RWKV7_OK)
         return status;
     const struct tensor *t = out->tensor;
-    const uint64_t first = (uint64_t)(out->turned ? out->cols : out->rows),
-                   second = (uint64_t)(out->turned ? out->rows : out->cols);
-    if (t->rank != 2 || t->shape[0] != first || t->shape[1] != second) {
-        char expected[64];
-        snprintf(expected, sizeof expected, "[%llu,%llu]", (unsigned long long)first, (unsigned long long)second);
-        return wrong_shape(s, t, expected);
-    }
+    const uint64_t expected[] = {(uint64_t)(out->turned ? out->cols : out->rows),
+                                 (uint64_t)(out->turned ? out->rows : out->cols)};
+    if (t->rank != 2 || t->shape[0] != expected[0] || t->shape[1] != expected[1])
+        return wrong_shape(s, t, expected, 2);
     struct mat form = {.rows = out->rows, .cols = out->cols};
     weight_form(t->type, &form);
     if (t->type >= DT_PACKED && t->bytes != quant_bytes(&form))
@@ -204,7 +187,7 @@ static enum rwkv7_status find_one(struct search *s, struct weight_source *out)
     return find_vector(s, name, out);
 }
 
-/* A tensor that nobody asked for: layer 0's value gate is known to be unused; anything else would be silently ignored weights. */
+/* A tensor that nobody asked for. Layer 0's value gate and a tuned state are known; anything else would be weights ignored silently. */
 static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
 {
     for (size_t i = 0; i < s->index->count; i++) {
@@ -219,7 +202,7 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
         }
         if (!known)
             return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an RWKV-7 (%s) model", t->file,
-                        t->name, s->shape->deep ? "x070a" : "x070");
+                        snippet_name(t->name).text, s->shape->deep ? "x070a" : "x070");
         ++*ignored;
     }
     return RWKV7_OK;
