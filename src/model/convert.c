@@ -214,7 +214,7 @@ static bool is_carried(const struct conversion *c, size_t number)
     return is_utf8(pair->key) && is_utf8(pair->value);
 }
 
-/* "q4, q8 (head, low-rank factors), bf16 (embedding), f32 (vectors)" */
+/* "matrices q4, low-rank factors q8, head q8, embedding bf16, vectors f32" */
 static void summarise(struct conversion *c)
 {
     static const struct {
