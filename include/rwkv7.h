@@ -90,10 +90,13 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_opti
 RWKV7_API void rwkv7_runtime_close(struct rwkv7_runtime *rt); /* after the models that use it */
 RWKV7_API int rwkv7_runtime_threads(const struct rwkv7_runtime *rt);
 RWKV7_API const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt); /* the tier that runs, e.g. "avx512" */
-RWKV7_API const char *
-rwkv7_runtime_cpus(void); /* the tiers supported on this machine, narrowest first, "ref avx2 avx512" */
+/* The tiers supported on this machine, narrowest first, "ref avx2 avx512"; until the next call of this thread. */
+RWKV7_API const char *rwkv7_runtime_cpus(void);
 
-/* Description of one linked library or build property for --version; index 0, 1, ... until NULL. */
+/*
+ * Description of one linked library or build property for --version; index 0, 1, ... until NULL. The text lasts until the next call
+ * of this thread.
+ */
 RWKV7_API const char *rwkv7_build_info(int index);
 
 /* The largest resident memory of this process so far, in bytes, mapped weights included; 0 when unknown. */
@@ -174,13 +177,14 @@ struct rwkv7_model_options {
 
 /*
  * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, a *.safetensors.index.json, or a folder that holds one of them. The
- * file is mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open.
+ * file is mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open. `opt`
+ * may be NULL for defaults.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path,
                                              const struct rwkv7_model_options *opt, struct rwkv7_model **out,
                                              struct rwkv7_error *err);
 
-/* Opens the image of a single file in memory. `data` must outlive the model; `name` appears in messages. */
+/* Opens the image of a single file in memory. `data` must outlive the model; `name` appears in messages; `opt` may be NULL. */
 RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size,
                                                     const char *name, const struct rwkv7_model_options *opt,
                                                     struct rwkv7_model **out, struct rwkv7_error *err);
@@ -193,7 +197,7 @@ struct rwkv7_random_options {
     uint64_t seed;
 };
 
-/* A model of the given shape with random weights, for benchmarks and tests. */
+/* A model of the given shape with random weights, for benchmarks and tests. `opt` must not be NULL. */
 RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                                struct rwkv7_error *err);
@@ -370,7 +374,7 @@ RWKV7_API void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t);
 RWKV7_API uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t);        /* largest id + 1 */
 RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* bytes of the longest token */
 RWKV7_API bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t); /* id 0 has no text of its own */
-/* The bytes of an id; length 0 for ids without an entry. */
+/* The bytes of an id, which live as long as the tokenizer; length 0 for ids without an entry. */
 RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, uint32_t id, size_t *length);
 
 /*
@@ -435,7 +439,7 @@ struct rwkv7_sampler_options {
 RWKV7_API void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt);
 
 struct rwkv7_sampler;
-/* `tokenizer` may be NULL; it serves to leave tokens of only spaces, tabs and digits out of the penalty counts. */
+/* `opt` must not be NULL; `tokenizer` may be, it serves to leave tokens of only spaces, tabs and digits out of the penalty counts. */
 RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
                                                  struct rwkv7_error *err);
@@ -449,7 +453,8 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const fl
                                                struct rwkv7_error *err);
 /*
  * The memory of a sampler, its generator and its counts, as bytes: another one made with the same options and vocabulary that
- * recalls them goes on as this one would. Give the note back with rwkv7_note_clear.
+ * recalls them goes on as this one would. Give the note back with rwkv7_note_clear. Bytes that are no such memory are
+ * RWKV7_ERR_STATE, and the sampler has then no counts.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s, struct rwkv7_note *note,
                                                    struct rwkv7_error *err);
