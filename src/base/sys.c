@@ -1,3 +1,4 @@
+/* sys.c - see sys.h. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif

@@ -1,3 +1,4 @@
+/* listing.c - see listing.h. */
 #include "cli/listing.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* tuned.c - see tuned.h. */
 #include "cli/tuned.h"
 
 #include "cli/common.h"

@@ -1,3 +1,4 @@
+/* folder.c - see folder.h. */
 #include "formats/folder.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* ggml_blocks.c - see ggml_blocks.h. */
 #include "formats/ggml_blocks.h"
 
 #include <assert.h>

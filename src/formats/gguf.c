@@ -1,3 +1,4 @@
+/* gguf.c - see gguf.h. */
 #include "formats/gguf.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* gguf_vocab.c - see gguf_vocab.h. */
 #include "formats/gguf_vocab.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* json.c - see json.h. */
 #include "formats/json.h"
 
 #include <stdio.h>

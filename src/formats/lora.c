@@ -1,3 +1,4 @@
+/* lora.c - see lora.h. */
 #include "formats/lora.h"
 
 #include <math.h>

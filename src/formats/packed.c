@@ -1,3 +1,4 @@
+/* packed.c - see packed.h. */
 #include "formats/packed.h"
 
 #include <inttypes.h>

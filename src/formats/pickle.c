@@ -1,3 +1,4 @@
+/* pickle.c - see pickle.h. */
 #include "formats/pickle.h"
 
 #include <stdarg.h>

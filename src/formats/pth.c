@@ -1,3 +1,4 @@
+/* pth.c - see pth.h. */
 #include "formats/pth.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* reader.c - see reader.h. */
 #include "formats/reader.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* safetensors.c - see safetensors.h. */
 #include "formats/safetensors.h"
 
 #include <stdlib.h>

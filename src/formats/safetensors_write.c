@@ -1,3 +1,4 @@
+/* safetensors_write.c - see safetensors_write.h. */
 #include "formats/safetensors_write.h"
 
 #include <inttypes.h>

@@ -1,3 +1,4 @@
+/* shards.c - see shards.h. */
 #include "formats/shards.h"
 
 #include <stdlib.h>

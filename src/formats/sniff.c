@@ -1,3 +1,4 @@
+/* sniff.c - see sniff.h. */
 #include "formats/sniff.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* snippet.c - see snippet.h. */
 #include "formats/snippet.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* tensors.c - see tensors.h. */
 #include "formats/tensors.h"
 
 #include <assert.h>

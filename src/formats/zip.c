@@ -1,3 +1,4 @@
+/* zip.c - see zip.h. */
 #include "formats/zip.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* cpu.c - see cpu.h. */
 #include "kernels/cpu.h"
 
 #if defined(__AVX__)

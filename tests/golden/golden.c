@@ -1,3 +1,4 @@
+/* golden.c - see golden.h. */
 #include "golden.h"
 
 #include <stdio.h>

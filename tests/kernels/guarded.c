@@ -1,3 +1,4 @@
+/* guarded.c - see guarded.h. */
 #define _GNU_SOURCE /* MAP_ANON, on Linux and on macOS */
 #define _DARWIN_C_SOURCE
 #include "guarded.h"

@@ -1,3 +1,4 @@
+/* gguf_writer.c - see gguf_writer.h. */
 #include "gguf_writer.h"
 
 #include <stdio.h>

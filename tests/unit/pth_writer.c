@@ -1,3 +1,4 @@
+/* pth_writer.c - see pth_writer.h. */
 #include "pth_writer.h"
 
 #include <stdio.h>
