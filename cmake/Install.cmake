@@ -6,20 +6,17 @@ install(TARGETS rwkv7
 install(FILES docs/rwkv7.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
 install(FILES LICENSE NEWS.md docs/BULK.md examples/story.c DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # Completions for shells, which the program itself writes.
-set(completions "")
 foreach(entry "bash:rwkv7:bash-completion/completions" "zsh:_rwkv7:zsh/site-functions" "fish:rwkv7.fish:fish/vendor_completions.d")
   string(REPLACE ":" ";" entry "${entry}")
   list(GET entry 0 shell)
   list(GET entry 1 file)
   list(GET entry 2 folder)
   set(file "${PROJECT_BINARY_DIR}/completions/${shell}/${file}")
-  add_custom_command(OUTPUT "${file}" DEPENDS rwkv7_cli
+  add_custom_command(TARGET rwkv7_cli POST_BUILD
                      COMMAND ${CMAKE_COMMAND} -E make_directory "${PROJECT_BINARY_DIR}/completions/${shell}"
                      COMMAND rwkv7_cli completions ${shell} > "${file}")
-  list(APPEND completions "${file}")
   install(FILES "${file}" DESTINATION "${CMAKE_INSTALL_DATADIR}/${folder}")
 endforeach()
-add_custom_target(rwkv7_completions ALL DEPENDS ${completions})
 
 install(DIRECTORY models/ DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7")
 
