@@ -61,4 +61,4 @@ if ! cmake --preset release >"$log" 2>&1; then
 fi
 
 [ -x build/rwkv7 ] || echo "Building rwkv7 in build/ ..."
-quietly cmake --build build --parallel "$(getconf _NPROCESSORS_ONLN)" ${1:+--target "$1"}
+quietly cmake --build build --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}" ${1:+--target "$1"}

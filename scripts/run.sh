@@ -7,6 +7,6 @@ if [ $# -eq 0 ]; then
     echo 'usage: scripts/run.sh "PROMPT" [OPTION...]' >&2
     exit 2
 fi
-root=$(dirname "$0")/..
+root=$(dirname "$(readlink -f "$0")")/..
 "$root/scripts/build.sh" rwkv7_cli
 exec "$root/build/rwkv7" run "$@"

@@ -5,4 +5,5 @@
 set -eu
 root=$(dirname "$0")/..
 "$root/scripts/build.sh"
-exec ctest --test-dir "$root/build" --output-on-failure --no-tests=error --parallel "$(getconf _NPROCESSORS_ONLN)" "$@"
+exec ctest --test-dir "$root/build" --output-on-failure --no-tests=error \
+    --parallel "${CTEST_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}" "$@"
