@@ -394,6 +394,8 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
             return complain_usage(command, "two models: '%s' and '%s'", args->model, args->operand);
         args->model = args->operand;
     }
+    if (args->shape && args->model != model)
+        return complain_usage(command, "two models: '%s' and --shape %s", args->model, args->shape);
     return DONE;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "formats/snippet.h"
@@ -24,7 +25,7 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
         {"2.9b", 32, 2560, 96, 96, 64, 320}, {"7.2b", 32, 4096, 128, 128, 96, 480},
     };
     for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
-        if (strcmp(published[i].name, name) != 0)
+        if (strcasecmp(published[i].name, name) != 0)
             continue;
         *out = (struct rwkv7_shape){
             .vocab = 65536,

@@ -40,6 +40,13 @@ run rwkv7 bench --model "$model" --ffn-density 0.5
 exits 2
 err_has '--ffn-density needs --shape'
 
+run rwkv7 bench --shape 0.1B --model "$model"
+exits 2
+err_has "^rwkv7: two models: '.*bf16_fla.safetensors' and --shape 0.1B"
+run rwkv7 bench --shape 13B
+exits 2
+err_has '^rwkv7: --shape needs one of 0.1b .*, not .13B'
+
 run rwkv7 bench --json --csv
 exits 2
 err_has 'exclude each other'

@@ -337,6 +337,7 @@ static void test_random_model(void)
     rwkv7_runtime_close(one);
     CHECK(!rwkv7_shape_named("3b", &wrong));
     CHECK(rwkv7_shape_named("1.5b", &wrong) && wrong.channels == 2048 && wrong.layers == 24);
+    CHECK(rwkv7_shape_named("7.2B", &wrong) && wrong.channels == 4096);
 }
 
 /* A state belongs to its model; torn, damaged and foreign files are refused with the reason. */
