@@ -43,7 +43,9 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
 bool kernels_blas_fits(int threads)
 {
     static _Atomic(bool) fits;
-    return fits || (fits = sys_address_space((size_t)threads * BUFFER_BYTES));
+    if (!fits)
+        fits = sys_address_space((size_t)threads * BUFFER_BYTES);
+    return fits;
 }
 
 void kernels_use_blas(struct kernels *k)
