@@ -25,19 +25,27 @@ struct chat {
     int failure; /* the exit code of the last message or command that failed */
 };
 
-/* For the eyes of who types: not an answer, and not a mistake. */
+/* A line for the eyes of who types: not an answer, and not a mistake. */
 static void remark(const struct chat *c, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
 static void remark(const struct chat *c, const char *fmt, ...)
 {
     if (c->args->quiet)
         return;
-    va_list list;
-    fputs(terminal_colours() ? "\033[2m" : "", stderr);
+    const bool dim = terminal_colours();
+    va_list list, again;
     va_start(list, fmt);
-    vfprintf(stderr, fmt, list);
+    va_copy(again, list);
+    const int length = vsnprintf(NULL, 0, fmt, list);
+    char *const text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) {
+        vsnprintf(text, (size_t)length + 1, fmt, again);
+        rwkv7_text_plain(text); /* names of files may be in it */
+        fprintf(stderr, "%s%s%s\n", dim ? "\033[2m" : "", text, dim ? "\033[0m" : "");
+    }
+    free(text);
+    va_end(again);
     va_end(list);
-    fputs(terminal_colours() ? "\033[0m\n" : "\n", stderr);
 }
 
 static void on_interrupt(int signal_number)
@@ -128,7 +136,13 @@ static int reset_command(struct chat *c, const char *operand)
 static int system_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0') {
-        remark(c, *c->system ? "%s" : "there is no system prompt%s", c->system);
+        if (!*c->system)
+            remark(c, "there is no system prompt");
+        for (const char *line = c->system; *line;) {
+            const size_t n = strcspn(line, "\n");
+            remark(c, "%.*s", (int)n, line);
+            line += n + (line[n] == '\n');
+        }
         return DONE;
     }
     char *const system = strdup(operand);

@@ -82,8 +82,10 @@ static void print_summary(const char *path, double took)
 {
     struct stat st;
     char size[16];
-    if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        fprintf(stderr, "%s: %s in %.1f s\n", path, scaled_text((double)st.st_size, "B", size), took);
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        print_plain(stderr, path);
+        fprintf(stderr, ": %s in %.1f s\n", scaled_text((double)st.st_size, "B", size), took);
+    }
 }
 
 static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)

@@ -167,10 +167,17 @@ chat
 out "$one
 $with
 $with"
-given '/system be brief
+given '/system
+"""
+/system be brief
+and '"$(printf '\033')"'[31mplain
+"""
 /system'
 run rwkv7 chat $options
-err_has '^be brief$'
+exits 0
+err 'there is no system prompt
+be brief
+and ?[31mplain'
 
 # Requests to think, and how thoughts are shown: a vocabulary in which one token is a thought and an answer.
 given 'hello
