@@ -173,8 +173,12 @@ static int save_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/save needs the name of a file");
-    const int code = saved_possible(operand, c->args, &c->engine);
-    return code == DONE ? talk_save(&c->talk, operand) : code;
+    int code = saved_possible(operand, c->args, &c->engine);
+    if (code == DONE)
+        code = talk_save(&c->talk, operand);
+    if (code == DONE)
+        remark(c, "kept in %s", operand);
+    return code;
 }
 
 static int load_command(struct chat *c, const char *operand)

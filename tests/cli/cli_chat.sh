@@ -275,6 +275,9 @@ what?
 chat --state-in talk
 out "$three
 $two"
+given '/save empty'
+run rwkv7 chat $options
+err 'kept in empty'
 given '/load talk'
 run rwkv7 chat $options
 err_has '^2 messages, [0-9]+ tokens$'
