@@ -323,6 +323,8 @@ static int begin(struct chat *c)
         code = args->state_in ? talk_load(&c->talk, args->state_in) : talk_start(&c->talk, c->system);
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
+    if (code == DONE && c->terminal && !args->model)
+        remark(c, "this model was not trained to talk: name one that was with -m, see scripts/get-model.sh");
     return code;
 }
 

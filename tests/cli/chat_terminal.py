@@ -148,6 +148,13 @@ def main():
     thinker.send(b"/quit\r")
     check(thinker.end("/quit") == 0, "/quit ends with exit code 0")
 
+    small = Terminal(command[:2])  # no model named: the one that ships, if it was compiled in
+    if small.expect(rb"/help explains|no model", "the greeting").group() == b"/help explains":
+        small.expect(rb"not trained to talk", "what the small model cannot do")
+        small.prompt()
+        small.send(b"\x04")
+        check(small.end("^D") == 0, "^D ends with exit code 0")
+
     kept = "terminal.state"
     for how in ("SIGTERM at the prompt", "SIGTERM while it answers", "a closed terminal"):
         told = Terminal(command + ["--state-out", kept])
