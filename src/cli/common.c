@@ -20,7 +20,7 @@ static void print_message(const char *fmt, va_list list)
     vsnprintf(message, sizeof message, fmt, list);
     rwkv7_text_plain(message); /* words of the command line may be in it */
     progress_clear();
-    out_end_line();
+    err_begin_line();
     fprintf(stderr, "rwkv7: %s\n", message);
 }
 
@@ -140,7 +140,16 @@ void out_end_line(void)
     if (line_open && isatty(STDOUT_FILENO)) {
         putchar('\n');
         fflush(stdout);
+        line_open = false;
     }
+}
+
+void err_begin_line(void)
+{
+    struct stat st;
+    out_end_line();
+    if (line_open && isatty(STDERR_FILENO) && fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
+        fputc('\n', stderr);
     line_open = false;
 }
 

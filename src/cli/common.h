@@ -35,6 +35,7 @@ void print_plain(FILE *to, const char *text);
 int out_write(const void *data, size_t size);
 int out_flush(void);
 void out_end_line(void);   /* on a terminal, when the cursor is not at the start of a line: other text follows */
+void err_begin_line(void); /* the same, and where a pipe was written to, whose reader may show it on the terminal */
 int out_json(cJSON *json); /* takes it; NULL: out of memory */
 int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
 

@@ -1,5 +1,6 @@
 /* run_report.c - what `rwkv7 run` says beside the text. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/run.h"
@@ -31,31 +32,39 @@ static double bytes_per_token(const struct generation *g)
 void report_summary(const struct generation *g)
 {
     const bool dim = terminal_colours();
-    char memory[16];
-
-    fprintf(stderr, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens,
+    char memory[16], *line = NULL;
+    size_t size;
+    FILE *const to = open_memstream(&line, &size); /* one piece, which no other output can tear */
+    if (!to)
+        return;
+    err_begin_line();
+    fprintf(to, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens,
             plural(g->prompt.tokens));
     if (g->prompt.cached > 0)
-        fprintf(stderr, " (%llu known)", (unsigned long long)g->prompt.cached);
+        fprintf(to, " (%llu known)", (unsigned long long)g->prompt.cached);
     if (g->prompt.tokens > g->prompt.cached)
-        fprintf(stderr, ", %.1f tok/s", prompt_rate(g));
+        fprintf(to, ", %.1f tok/s", prompt_rate(g));
     if (g->args->tokens != 0)
-        fprintf(stderr, "; generated %lld token%s", g->tokens, plural((uint64_t)g->tokens));
+        fprintf(to, "; generated %lld token%s", g->tokens, plural((uint64_t)g->tokens));
     if (g->evaluated > 0 && g->seconds > 0) {
         const double rate = (double)g->evaluated / g->seconds;
-        fprintf(stderr, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
+        fprintf(to, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
     }
     if (rwkv7_memory_peak() > 0)
-        fprintf(stderr, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
+        fprintf(to, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
     if (g->args->temperature > 0 && g->args->tokens != 0)
-        fprintf(stderr, "; seed %llu", (unsigned long long)g->seed);
-    fprintf(stderr, "%s\n", dim ? "\033[0m" : "");
+        fprintf(to, "; seed %llu", (unsigned long long)g->seed);
+    fprintf(to, "%s\n", dim ? "\033[0m" : "");
+    if (fclose(to) == 0)
+        fputs(line, stderr);
+    free(line);
 }
 
 void report_stats(const struct generation *g)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
     char a[16], b[16];
+    err_begin_line();
     fprintf(stderr, "loading     %.3f s, weights %s\n", g->loaded - g->began,
             scaled_text((double)info->weight_bytes, "B", a));
     fprintf(stderr, "prompt      %llu tokens, %llu of them known; %.3f s, %.1f tok/s\n",

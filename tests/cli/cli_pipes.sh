@@ -141,6 +141,12 @@ if script --version 2>/dev/null | grep -q util-linux; then
     on_terminal rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     out_has '^ju gai$'
     out_has "^$escape\[2mprompt .*$escape\[0m$"
+    on_terminal "rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
+    ok 'the summary begins a line, whatever the pipe showed' [ -z "$(head -n 1 "$work/out")" ]
+    on_terminal "rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello >text"
+    ok 'nothing was shown' [ -n "$(head -n 1 "$work/out")" ]
+    on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
+    text ''
     on_terminal NO_COLOR=1 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     out_has '^ju gai$'
     ok 'no colours' lacks_escapes "$work/out"
