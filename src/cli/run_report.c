@@ -46,6 +46,8 @@ void report_summary(const struct generation *g)
         fprintf(to, ", %.1f tok/s", prompt_rate(g));
     if (g->args->tokens != 0)
         fprintf(to, "; generated %lld token%s", g->tokens, plural((uint64_t)g->tokens));
+    if (g->tokens == 0 && strcmp(g->finish, "end") == 0)
+        fprintf(to, ": the model ended the text at once");
     if (g->evaluated > 0 && g->seconds > 0) {
         const double rate = (double)g->evaluated / g->seconds;
         fprintf(to, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);

@@ -90,6 +90,9 @@ story -q --temp 0 --stop 'mo nothing' -n 16 hello
 text "$greedy"
 story --temp 0 -n 60 'some rain, then more'
 err_has 'generated [1-5][0-9] tokens' # the model ends the text
+story --bias 0=1000 hello
+text ''
+err_has '; generated 0 tokens: the model ended the text at once'
 story --temp 0 -n 60 --ignore-eos 'some rain, then more'
 err_has 'generated 60 tokens'
 first=$(rwkv7 tokenize --vocab "$vocab" 'ju ')
