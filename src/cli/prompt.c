@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -63,14 +64,25 @@ static int add_file(struct feed *f, const char *path)
     return DONE;
 }
 
+/* Who has given a prompt may not know that standard input, which was left open, comes before it. */
+static void wait_for_input(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (isatty(STDERR_FILENO) && poll(&in, 1, 1000) == 0)
+        complain(DONE, "waiting for standard input, with which the prompt begins; </dev/null is none");
+}
+
 static int open_sources(struct feed *f)
 {
     const char *const file = f->args->prompt_file, *const operand = f->args->operand;
     int code = DONE;
     /* A closed standard input, for which main() has put in one that cannot be read, is no input. */
     const bool closed = (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY;
-    if (is_dash(file) || is_dash(operand) || (!isatty(STDIN_FILENO) && !closed))
+    const bool asked = is_dash(file) || is_dash(operand);
+    if (asked || (!isatty(STDIN_FILENO) && !closed))
         code = add_file(f, "-");
+    if (f->count > 0 && !asked && (file || operand))
+        wait_for_input();
     if (code == DONE && file && !is_dash(file))
         code = add_file(f, file);
     if (code == DONE && operand && !is_dash(operand)) {

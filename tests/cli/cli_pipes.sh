@@ -147,6 +147,9 @@ if script --version 2>/dev/null | grep -q util-linux; then
     ok 'nothing was shown' [ -n "$(head -n 1 "$work/out")" ]
     on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
     text ''
+    on_terminal "sleep 1.5 | rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello"
+    out_has '^rwkv7: waiting for standard input'
+    out_has '^ju gai$'
     on_terminal NO_COLOR=1 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     out_has '^ju gai$'
     ok 'no colours' lacks_escapes "$work/out"
