@@ -2,9 +2,12 @@
 
 Text alone teaches a recurrent model little about a state that is asked for only once, at the end. So a generator may
 `mark` any place with the answer that would be right there; the label replaces the next token as the target of that place.
+A hint is for the first layer: what its output should tell at a place, while the last layer learns the text as ever.
 """
+import re
 
 TEXT, STATE, ANSWER = 0.1, 0.5, 1.0     # text of stories, labels that follow a hidden state, answers
+HINT = re.compile(r"<(\w+)>")
 END = None                      # as a label: the end of the document, token 0
 
 
@@ -15,20 +18,25 @@ class Document:
         self.parts, self.size = [], 0
         self.spans = []         # (end offset, weight) of consecutive pieces
         self.labels = {}        # end offset of the last byte before the place -> (text or END, weight)
+        self.hints = {}         # the same -> text whose first token the first layer should know there
 
     def add(self, text, weight=0.0):
-        """Append text whose tokens are learnt with this weight."""
-        self.parts.append(text)
-        self.size += len(text)
-        self.spans.append((self.size, weight))
+        """Append text whose tokens are learnt with this weight. A <word> in it is not text, but a hint for the word before."""
+        for n, part in enumerate(HINT.split(text)):
+            if n % 2:
+                self.hints[self.size] = " " + part
+            else:
+                self.parts.append(part)
+                self.size += len(part)
+                self.spans.append((self.size, weight))
 
     def mark(self, label, weight):
         """After all text so far the right next token is the first token of `label` (or END)."""
         self.labels[self.size] = (label, weight)
 
-    def ask(self, question, answer):
-        """A question line and its answer line; after an answer the text always ends."""
-        self.add("\nQ: %s\nA:" % question)
+    def ask(self, question, answer, about=None):
+        """A question line and its answer line; after an answer the text always ends. about: a hint where the answer begins."""
+        self.add("\nQ: %s\nA:" % question + ("<%s>" % about if about else ""))
         self.add(" " + answer, ANSWER)
         self.mark(END, ANSWER)
 

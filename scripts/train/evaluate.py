@@ -46,7 +46,7 @@ def right_answers(model, part, device):
         inputs[i, :len(tokens) - 1] = torch.tensor(tokens[:-1])
     reset = torch.zeros(len(part), longest // CHUNK, dtype=torch.uint8)
     reset[:, 0] = 1
-    hidden = model.hidden(inputs.to(device), reset.to(device))
+    hidden = model.hidden(inputs.to(device), reset.to(device))[1]
     for i, (_, tokens, answer) in enumerate(part):
         stop = len(tokens) - 1
         best = model.logits(hidden[i, stop - answer:stop]).argmax(-1).tolist()

@@ -18,8 +18,10 @@ TASKS = list(tasks.GENERATORS) + ["far", "story"]
 DEFAULT = "recall:3,far:0.7,cups:3,parity:1.5,perm:2,story:4"
 FIRST_LEVELS = {name: 0.08 for name in TASKS}
 STORY_EVENTS = 18
+CROWDED, CROWD_EVENTS = 0.45, 6 # part of the stories that are short, with many things
 FAR_PAIRS, FAR_EVENTS = 24, 12
 NUMBERS = 0.15                  # part of the lists whose values are numbers of two digits, that is two tokens
+NO_HINT = -1
 
 
 def parse(text):
@@ -43,6 +45,8 @@ def _size(rng, longest, level):
 def draw(rng, name, level):
     """One document of task `name` at this level."""
     if name == "story":
+        if rng.random() < CROWDED:
+            return stories.story(rng, rng.randint(0, CROWD_EVENTS), questions=12, crowded=True)
         return stories.story(rng, max(2, _size(rng, STORY_EVENTS, level)), questions=rng.choice((0, 0, 8, 12, 12)))
     if name == "far":
         return tasks.recall(rng, _size(rng, FAR_PAIRS, level), filler=stories.filler(rng, rng.randint(1, FAR_EVENTS)))
@@ -59,48 +63,57 @@ def sample_texts(rng, count):
     return [draw(rng, TASKS[i % len(TASKS)], 1.0).text() for i in range(count)]
 
 
+def _places(ends, labels):
+    """Where the labels of these byte offsets belong, and the labels; a token ends at each offset."""
+    offsets = np.fromiter(labels, np.int64, len(labels))
+    at = np.searchsorted(ends, offsets)
+    assert (ends[at] == offsets).all()
+    return at + 1, list(labels.values())
+
+
 def encode(tokenizer, doc):
-    """(inputs, targets, weights) of a document: it starts with token 0 and its last target is token 0."""
+    """(inputs, targets, weights, hints) of a document: it starts with token 0 and its last target is token 0."""
     tokens, ends = tokenizer.encode_ends(doc.text().encode())
     n = len(tokens)
     inputs, targets, weights = np.zeros(n + 1, np.int32), np.zeros(n + 1, np.int32), np.zeros(n + 1, np.float32)
+    hints = np.full(n + 1, NO_HINT, np.int32)
     inputs[1:] = targets[:n] = tokens
     stops, values = zip(*doc.spans)
     weights[:n] = np.array(values, np.float32)[np.searchsorted(stops, ends)]
-    places = np.fromiter(doc.labels, np.int64, len(doc.labels))
-    at = np.searchsorted(ends, places)
-    assert (ends[at] == places).all(), doc.text()
-    labels = list(doc.labels.values())
-    targets[at + 1] = [tokenizer.first_token(label) for label, _ in labels]
-    weights[at + 1] = [weight for _, weight in labels]
-    return inputs, targets, weights
+    at, labels = _places(ends, doc.labels)
+    targets[at] = [tokenizer.first_token(label) for label, _ in labels]
+    weights[at] = [weight for _, weight in labels]
+    at, labels = _places(ends, doc.hints)
+    hints[at] = [tokenizer.first_token(label) for label in labels]
+    return inputs, targets, weights, hints
 
 
 def row(tokenizer, rng, length, levels, shares):
-    """One packed row: inputs, targets, weights [length], reset [length / CHUNK], task number of each place.
+    """One packed row: inputs, targets, weights, hints [length], reset [length / CHUNK], task number of each place.
 
-    Documents start at multiples of CHUNK. The state is cleared at most starts; some documents meet what the one before left.
+    Documents start at multiples of CHUNK. One that does not fit gives way to another, after three such to smaller ones; six end the
+    row. The state is cleared at most starts; some documents meet what the one before left.
     """
     names, parts = list(shares), list(shares.values())
-    inputs, targets = np.zeros(length, np.int16), np.zeros(length, np.int16)
+    inputs, targets, hints = np.zeros(length, np.int16), np.zeros(length, np.int16), np.full(length, NO_HINT, np.int16)
     weights, task = np.zeros(length, np.float32), np.zeros(length, np.int8)
     reset = np.zeros(length // CHUNK, np.uint8)
     at, misses = 0, 0
     while at < length and misses < 6:
         name = rng.choices(names, parts)[0]
-        x, y, w = encode(tokenizer, draw(rng, name, levels[name] if misses < 3 else 0.5 * levels[name]))
+        x, y, w, h = encode(tokenizer, draw(rng, name, levels[name] if misses < 3 else 0.5 * levels[name]))
         stop = at + len(x)
         if stop > length:
             misses += 1
             continue
         reset[at // CHUNK] = at == 0 or rng.random() < 0.9
-        inputs[at:stop], targets[at:stop], weights[at:stop] = x, y, w
+        inputs[at:stop], targets[at:stop], weights[at:stop], hints[at:stop] = x, y, w, h
         task[at:stop] = TASKS.index(name)
         at = -(-stop // CHUNK) * CHUNK
-    return inputs, targets, weights, reset, task
+    return inputs, targets, weights, hints, reset, task
 
 
 def batch(tokenizer, seed, step, indices, length, levels, shares):
-    """The rows of one step with these indices, as five stacked arrays."""
+    """The rows of one step with these indices, as six stacked arrays."""
     rows = (row(tokenizer, random.Random("%s/%d/%d" % (seed, step, i)), length, levels, shares) for i in indices)
     return [np.stack(parts) for parts in zip(*rows)]

@@ -155,17 +155,18 @@ class Rwkv7(nn.Module):
         self.head.weight = nn.Parameter(nn.init.orthogonal_(torch.empty(V, C), gain=0.5 * math.sqrt(max(1.0, V / C))))
 
     def hidden(self, tokens, reset):
-        """Residual stream after the last block. tokens: [B, T]; reset: uint8 [B, T/CHUNK]."""
+        """Residual stream after the first and after the last block. tokens: [B, T]; reset: uint8 [B, T/CHUNK]."""
         keep = torch.ones(tokens.shape, device=tokens.device)
         keep[:, ::CHUNK] = 1.0 - reset
         keep = keep.unsqueeze(-1)
         x = self.blocks[0].ln0(F.embedding(tokens, self.emb.weight))
-        v_first = None
+        v_first = first = None
         for block in self.blocks:
             r, w, k, v, kk, b, g, v_first = block.head(x, keep, v_first)
             y = wkv(reset, r, w, k, v, kk, b)
             x = block.tail(x, keep, y, r, k, v, g)
-        return x
+            first = x if first is None else first
+        return first, x
 
     def logits(self, x):
         return F.linear(self.ln_out(x), self.head.weight)
@@ -176,4 +177,4 @@ class Rwkv7(nn.Module):
         return F.cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
 
     def forward(self, tokens, reset):
-        return self.logits(self.hidden(tokens, reset))
+        return self.logits(self.hidden(tokens, reset)[1])

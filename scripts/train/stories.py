@@ -2,9 +2,9 @@
 
 The world knows where everybody and everything is; a sentence either changes it or colours it, so a reader (or a model)
 that does not track the world sooner or later contradicts it. People move, take, drop, give and look for things; an animal
-follows its owner.
+follows its owner. A word in <angle brackets> is a hint (document.py): what belongs together with the word before it.
 """
-from document import END, STATE, TEXT, Document
+from document import END, TEXT, Document
 from lexicon import ANIMALS, COLOURS, OBJECTS, PEOPLE, PLACES
 
 OPENINGS = ("One morning", "One day", "Early in the morning", "On a cold day", "On a warm afternoon", "Late in the evening",
@@ -23,6 +23,15 @@ GIVE = ("gave {o} to {b}", "handed {o} to {b}", "passed {o} to {b}")
 ENDINGS = ("Then everybody went to sleep.", "It had been a good day.", "And that was the end of the day.",
            "They all laughed together.", "In the end everybody was happy.", "Nobody ever forgot that day.",
            "After that they went home.")
+
+
+def _with_article(words):
+    return ("an " if words[0] in "aeiou" else "a ") + words
+
+
+def _place(place, other):
+    """The place in words, with a hint of who or what it is told of."""
+    return "%s<%s>" % (PLACES[place], other)
 
 
 class World:
@@ -46,7 +55,6 @@ class World:
         if rng.random() < 0.35:
             self.pet, self.owner = rng.choice(ANIMALS), rng.choice(self.people)
         self.last = None            # who acted last, for pronouns
-        self.touched = None         # the thing or person of the last event
 
     def the(self, kind):
         return "the " + self.things[kind]
@@ -62,18 +70,6 @@ class World:
         holder = self.where[kind]
         return self.at.get(holder, holder)
 
-    def consequence(self):
-        """What the last event means beyond its words: where its thing is now, or the one thing that its person holds.
-
-        None where there is no such word.
-        """
-        if self.touched in self.where:
-            return self.place_of(self.touched)
-        if self.touched in self.at:
-            held = self.held(self.touched)
-            return "nothing" if not held else held[0] if len(held) == 1 else None
-        return None
-
     def subject(self, name):
         """The name, or a pronoun when the person before was the same."""
         if self.last == name and self.rng.random() < 0.6:
@@ -87,7 +83,7 @@ def _scene(world):
     rng = world.rng
     out = []
     for n, name in enumerate(world.people):
-        place = PLACES[world.at[name]]
+        place = _place(world.at[name], name)
         if n == 0:
             out.append("%s %s was in %s." % (rng.choice(OPENINGS) if not rng.random() < 0.1 else "Long ago", name, place))
             if rng.random() < 0.4:
@@ -95,18 +91,16 @@ def _scene(world):
         else:
             out.append(rng.choice(("%s was in %s.", "%s was waiting in %s.", "%s sat in %s.")) % (name, place))
     if world.pet:
-        out.append("%s had a %s that always came along." % (world.owner, world.pet))
-    for kind in world.things:
-        article = "an" if world.things[kind][0] in "aeiou" else "a"
-        form = rng.choice(("There was {a} {o} in {p}.", "In {p} there was {a} {o}.", "Somebody had left {a} {o} in {p}."))
-        out.append(form.format(a=article, o=world.things[kind], p=PLACES[world.where[kind]]))
+        out.append("%s had %s that always came along." % (world.owner, _with_article(world.pet)))
+    for kind, words in world.things.items():
+        verb = rng.choice(("There was", "Somebody had left"))
+        out.append("%s %s in %s." % (verb, _with_article(words), _place(world.where[kind], kind)))
     return out
 
 
 def _event(world):
     """One sentence; the world changes with it."""
     rng = world.rng
-    world.touched = None
     name = world.last if world.last and rng.random() < 0.35 else rng.choice(world.people)
     place = world.at[name]
     near = [kind for kind, holder in world.where.items() if holder == place]
@@ -124,7 +118,6 @@ def _event(world):
             return "%s and %s %s %s together." % (name, other, rng.choice(GO[:3]), PLACES[target])
         subject = world.subject(name)
         world.at[name] = target
-        world.touched = name
         tail = ""
         if held and rng.random() < 0.25:
             tail = " with " + world.the(rng.choice(held))
@@ -134,21 +127,18 @@ def _event(world):
     if kind == "take":
         thing = rng.choice(near)
         world.where[thing] = name
-        world.touched = thing
-        return "%s %s %s." % (world.subject(name), rng.choice(TAKE), world.the(thing))
+        return "%s %s %s<%s>." % (world.subject(name), rng.choice(TAKE), world.the(thing), name)
     if kind == "drop":
         thing = rng.choice(held)
         world.where[thing] = place
-        world.touched = thing
-        where = rng.choice((" there", " in " + PLACES[place]))
+        where = rng.choice(("<%s> there" % name, " in " + _place(place, thing)))
         return "%s %s %s%s." % (world.subject(name), rng.choice(DROP), world.the(thing), where)
     if kind == "give":
         thing, other = rng.choice(held), rng.choice(others)
         world.where[thing] = other
-        world.touched = thing
         subject = world.subject(name)
         world.last = None
-        return "%s %s." % (subject, rng.choice(GIVE).format(o=world.the(thing), b=other))
+        return "%s %s<%s>." % (subject, rng.choice(GIVE).format(o=world.the(thing), b=other), thing)
     if kind == "say":
         saying = rng.choice(SAYINGS)
         if others and rng.random() < 0.5:
@@ -163,46 +153,42 @@ def _event(world):
 
 
 def _questions(world):
-    """All questions that the world can answer, with their answers of one word."""
+    """All questions that the world can answer, with their answers of one word and what they are about."""
     out = []
     for name in world.people:
-        out.append(("Where is %s?" % name, world.at[name]))
+        out.append(("Where is %s?" % name, world.at[name], name))
         if world.held(name) and len(world.held(name)) == 1:
-            out.append(("What does %s have?" % name, world.held(name)[0]))
+            out.append(("What does %s have?" % name, world.held(name)[0], name))
         if not world.held(name):
-            out.append(("What does %s have?" % name, "nothing"))
+            out.append(("What does %s have?" % name, "nothing", name))
     for kind in world.things:
-        out.append(("Where is the %s?" % kind, world.place_of(kind)))
+        out.append(("Where is the %s?" % kind, world.place_of(kind), kind))
         holder = world.where[kind]
-        out.append(("Who has the %s?" % kind, holder if holder in world.at else "nobody"))
+        out.append(("Who has the %s?" % kind, holder if holder in world.at else "nobody", kind))
     if world.pet:
-        out.append(("Where is the %s?" % world.pet, world.at[world.owner]))
-        out.append(("Who has a %s?" % world.pet, world.owner))
+        out.append(("Where is the %s?" % world.pet, world.at[world.owner], world.pet))
+        out.append(("Who has %s?" % _with_article(world.pet), world.owner, world.pet))
     return out
 
 
-def story(rng, events, questions=4):
+def story(rng, events, questions=4, crowded=False):
     """A story of this many events with its questions. A story without any is plain text; others begin with a label.
 
-    In the others the place after an event is marked with what follows from it, for two facts have to be joined to know it. After the
-    last sentence stands the end of the document.
+    crowded: more things and places than usual, and only asked where things are. After the last sentence stands the end of the
+    document.
     """
     people = rng.randint(2, 3) if events <= 16 else rng.randint(2, 4)
-    world = World(rng, people, rng.randint(1, 3), rng.randint(3, 4))
-    doc = Document()
-    if questions:
-        doc.add("Story: ", TEXT)
-    doc.add(" ".join(_scene(world)), TEXT)
-    for _ in range(events):
-        doc.add(" " + _event(world), TEXT)
-        if questions and world.consequence():
-            doc.mark(" " + world.consequence(), STATE)
+    things, places = (rng.randint(2, 6), rng.randint(3, 6)) if crowded else (rng.randint(1, 3), rng.randint(3, 4))
+    world = World(rng, people, things, places)
+    sentences = _scene(world) + [_event(world) for _ in range(events)]
     if rng.random() < 0.6:
-        doc.add(" " + rng.choice(ENDINGS), TEXT)
+        sentences.append(rng.choice(ENDINGS))
+    doc = Document()
+    doc.add(("Story: " if questions else "") + " ".join(sentences), TEXT)
     doc.mark(END, TEXT)
-    asked = _questions(world)
-    for question, answer in rng.sample(asked, min(questions, len(asked))):
-        doc.ask(question, answer)
+    asked = [q for q in _questions(world) if not crowded or q[0].startswith("Where is the")]
+    for question in rng.sample(asked, min(questions, len(asked))):
+        doc.ask(*question)
     return doc
 
 

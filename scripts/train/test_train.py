@@ -106,13 +106,23 @@ class Data(unittest.TestCase):
 
     def test_inputs_and_targets_line_up(self):
         doc = tasks.cups(random.Random(5), 6)
-        x, y, w = mixture.encode(self.tokenizer, doc)
+        x, y, w, _ = mixture.encode(self.tokenizer, doc)
         text = doc.text()
         self.assertEqual(self.tokenizer.decode(x.tolist()).decode(), text)
         plain = w == 0
         np.testing.assert_array_equal(x[1:][plain[:-1]], y[:-1][plain[:-1]])
         self.assertEqual((y[-1], w[-1]), (0, 1.0))
         self.assertEqual(int((w == document.STATE).sum()), 6)
+
+    def test_hints_are_not_text(self):
+        doc = document.Document()
+        doc.add("There was a kite in the attic<kite>. Ben<Ben>", document.TEXT)
+        doc.ask("Where is the kite?", "attic", "kite")
+        x, y, w, hints = mixture.encode(self.tokenizer, doc)
+        self.assertEqual(doc.text(), "There was a kite in the attic. Ben\nQ: Where is the kite?\nA: attic")
+        places = np.flatnonzero(hints != mixture.NO_HINT)
+        told = [(self.tokenizer.decode([x[i]]), self.tokenizer.decode([hints[i]])) for i in places]
+        self.assertEqual(told, [(b" attic", b" kite"), (b" Ben", b" Ben"), (b"\nA:", b" kite")])
 
     def test_answers_are_right(self):
         for seed in range(40):
@@ -149,8 +159,8 @@ class Data(unittest.TestCase):
 
     def test_answers_about_a_story_are_single_words(self):
         for seed in range(50):
-            head, *asked = stories.story(random.Random(seed), 12, questions=12).text().split("\nQ: ")
-            self.assertTrue(head.startswith("Story: ") and asked)
+            head, *asked = stories.story(random.Random(seed), 12, questions=12, crowded=seed % 2).text().split("\nQ: ")
+            self.assertTrue(head.startswith("Story: ") and asked and "<" not in head)
             for item in asked:
                 self.assertRegex(item, "^W.*[?]\nA: [A-Za-z]+$")
 

@@ -26,6 +26,7 @@ import mixture
 import vocab
 from model import Rwkv7
 
+HINT = 0.5      # weight of what the first layer should know
 BIG = ("receptance.weight", "key.weight", "value.weight", "output.weight", "emb.weight", "head.weight")
 
 
@@ -96,24 +97,24 @@ def rate_at(step, left, args):
 
 
 class Tally:
-    """Loss, and per task how many answer tokens were right, since the last report; summed over the processes."""
+    """Loss, per task how many answer tokens were right, and how many hints, since the last report; summed over the processes."""
 
     def __init__(self):
         self.sums, self.steps = torch.zeros(3, len(mixture.TASKS)), 0
 
-    def add(self, loss, right, weights, task):
+    def add(self, loss, right, weights, task, known):
         answers = (weights >= 1.0).float()
         self.sums[0].index_add_(0, task, right.float() * answers)
         self.sums[1].index_add_(0, task, answers)
-        self.sums[2, 0] += loss
+        self.sums[2, :3] += torch.tensor([loss, known.sum(), len(known)])
 
     def report(self, processes):
-        """(mean loss, {task: accuracy})"""
+        """(mean loss, part of the hints that was right, {task: accuracy})"""
         if processes > 1:
             distributed.all_reduce(self.sums)
-        right, count, loss = self.sums[0], self.sums[1], self.sums[2, 0]
+        right, count, (loss, known, hints) = self.sums[0], self.sums[1], self.sums[2, :3].tolist()
         accuracy = {n: round(float(right[i] / count[i]), 4) for i, n in enumerate(mixture.TASKS) if count[i] > 0}
-        return float(loss) / (self.steps * processes), accuracy
+        return loss / (self.steps * processes), round(known / max(1, hints), 4), accuracy
 
 
 def save(path, model, optimizer, step, tokens, levels, args):
@@ -168,17 +169,20 @@ def average_gradients(model, processes):
 
 def update(model, optimizer, arrays, args, tally):
     """One step on this process's rows, a few of them at a time so that their activations stay in the cache."""
-    inputs, targets, weights, reset, task = map(torch.from_numpy, arrays)
-    inputs, targets, task, total = inputs.long(), targets.long(), task.long(), weights.sum()
+    inputs, targets, weights, hints, reset, task = map(torch.from_numpy, arrays)
+    inputs, targets, hints, task, total = inputs.long(), targets.long(), hints.long(), task.long(), weights.sum()
     optimizer.zero_grad()
     for at in range(0, len(inputs), args.micro):
         part = slice(at, at + args.micro)
         places = weights[part] > 0
         weight = weights[part][places]
-        losses, right = model.losses(model.hidden(inputs[part], reset[part])[places], targets[part][places])
-        loss = (losses * weight).sum() / total
+        first, last = model.hidden(inputs[part], reset[part])
+        losses, right = model.losses(last[places], targets[part][places])
+        hinted = hints[part] != mixture.NO_HINT
+        guesses, known = model.losses(first[hinted], hints[part][hinted])
+        loss = ((losses * weight).sum() + HINT * guesses.sum()) / total
         loss.backward()
-        tally.add(loss.item(), right, weight, task[part][places])
+        tally.add(loss.item(), right, weight, task[part][places], known)
     tally.steps += 1
     if args.processes > 1:
         average_gradients(model, args.processes)
@@ -222,10 +226,10 @@ def train(rank, args):
         tokens += args.rows * args.length
         left = what_is_left(step, args)
         if step % args.report_every == 0 or left <= 0:
-            mean, accuracy = tally.report(args.processes)
+            mean, hints, accuracy = tally.report(args.processes)
             levels = mixture.raise_levels(levels, accuracy, args.enough)
             if rank == 0:
-                report(args, step, tokens, mean, accuracy, levels, (tokens - mark[1]) / (time.time() - mark[0]))
+                report(args, step, tokens, mean, hints, accuracy, levels, (tokens - mark[1]) / (time.time() - mark[0]))
             tally, mark = Tally(), (time.time(), tokens)
         if rank == 0 and (time.time() - saved_at > args.save_every or left <= 0):
             save(path, model, optimizer, step, tokens, levels, args)
@@ -233,12 +237,13 @@ def train(rank, args):
             saved_at = time.time()
 
 
-def report(args, step, tokens, loss, accuracy, levels, speed):
+def report(args, step, tokens, loss, hints, accuracy, levels, speed):
     """A line for people and one for draw_curve."""
     tasks = " ".join("%s %.3f@%.2f" % (name, right, levels[name]) for name, right in accuracy.items())
-    print("step %d  %.2fM tokens  %.0f tok/s  loss %.4f  %s" % (step, tokens / 1e6, speed, loss, tasks), flush=True)
+    print("step %d  %.2fM tokens  %.0f tok/s  loss %.4f  hints %.3f  %s" % (step, tokens / 1e6, speed, loss, hints, tasks),
+          flush=True)
     with open(os.path.join(args.out, "log.jsonl"), "a") as f:
-        f.write(json.dumps({"step": step, "tokens": tokens, "loss": loss, "accuracy": accuracy, "levels": levels,
+        f.write(json.dumps({"step": step, "tokens": tokens, "loss": loss, "hints": hints, "accuracy": accuracy, "levels": levels,
                             "tokens_per_second": round(speed)}) + "\n")
 
 
