@@ -81,8 +81,11 @@ static int create_temporary(struct out_file *out, mode_t mode)
 #if defined(O_TMPFILE)
     out->temporary[folder] = '.';
     const int fd = path_exists("/proc/self/fd") ? open(out->temporary, O_TMPFILE | O_WRONLY | O_CLOEXEC, mode) : -1;
-    if (fd >= 0)
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & S_IWOTH))
         return fd;
+    if (fd >= 0) /* older kernels forgot the umask here on some file systems; with a name they ask it */
+        close(fd);
 #endif
     return name_temporary(out, -1, mode);
 }
