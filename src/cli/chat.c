@@ -306,6 +306,8 @@ static int converse(struct chat *c)
     return c->terminal ? DONE : c->failure;
 }
 
+enum { WORLD_IDS = 65530 }; /* a model with fewer that is compiled in is the one that ships, or its like */
+
 static int begin(struct chat *c)
 {
     const struct args *const args = c->args;
@@ -323,7 +325,7 @@ static int begin(struct chat *c)
         code = args->state_in ? talk_load(&c->talk, args->state_in) : talk_start(&c->talk, c->system);
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
-    if (code == DONE && c->terminal && !args->model)
+    if (code == DONE && c->terminal && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
         remark(c, "this model was not trained to talk: name one that was with -m, see scripts/get-model.sh");
     return code;
 }
