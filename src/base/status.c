@@ -21,7 +21,7 @@ static void shorten_path(char *text, size_t room)
     drop = drop < path - PATH_LEAST ? drop : path - PATH_LEAST;
     while (((unsigned char)text[drop] & 0xc0) == 0x80) /* not from the middle of a character */
         drop++;
-    memcpy(text + drop - 3, "...", 3);
+    memset(text + drop - 3, '.', 3);
     memmove(text, text + drop - 3, n + 1 - (drop - 3));
 }
 

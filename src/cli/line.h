@@ -12,10 +12,10 @@ struct line_reader;
 const char *line_editing(void); /* what edits: "libedit 2.11", or "none" */
 
 /*
- * `history` names a file that keeps the lines from one time to the next; NULL: none. One that holds anything else is refused, and
+ * `history_file` names a file that keeps the lines from one time to the next; NULL: none. One that holds anything else is refused, and
  * stays as it is. Returns an exit code.
  */
-int line_open(struct line_reader **r, bool terminal, const char *history);
+int line_open(struct line_reader **out, bool terminal, const char *history_file);
 void line_close(struct line_reader *r);
 
 /*

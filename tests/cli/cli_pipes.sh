@@ -93,7 +93,7 @@ fi
 # What ends a program from outside leaves no part of an array behind.
 yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
 writing() { # the file has a name, or is one of those that have none
-    [ "$(echo rwkv7-*.tmp)" != 'rwkv7-*.tmp' ] || ls -l "/proc/$(cat pid)/fd" 2>/dev/null | grep -q '(deleted)'
+    [ "$(echo rwkv7-*.tmp)" != 'rwkv7-*.tmp' ] || [ -n "$(find "/proc/$(cat pid)/fd" -lname '*(deleted)' 2>/dev/null)" ]
 }
 for signal in INT TERM HUP KILL; do
     {
