@@ -193,6 +193,6 @@ def story(rng, events, questions=4, crowded=False):
 
 
 def filler(rng, events):
-    """Story sentences without the label, to put distance between a list and a question about it."""
+    """Story sentences with their hints and without the label, to put distance between a list and a question about it."""
     world = World(rng, 2, 2, 3)
     return " ".join(_scene(world) + [_event(world) for _ in range(events)])
