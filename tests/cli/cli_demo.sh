@@ -40,4 +40,4 @@ out '| task | x1 |
 # The text itself, to the last token.
 run rwkv7 run -m "$model" --vocab "$vocab" --quiet --temp 0 -n 40 'Once upon a time'
 exits 0
-text ' Julia was in the bedroom. She was brave. Emil was in the bedroom. In the bedroom there was a red letter. In the bedroom there was a black blanket. Somebody had left a silver basket'
+text ' Dora was in the cellar. She was excited. Felix was in the cellar. Somebody had left a brown hat in the cellar. Somebody had left a yellow mirror in the cellar. Felix was excited.'
