@@ -39,5 +39,5 @@ configure_file(cmake/embed.S.in embed.S @ONLY)
 set_source_files_properties("${PROJECT_BINARY_DIR}/embed.S" PROPERTIES OBJECT_DEPENDS "${embed_dependencies}")
 
 configure_file(cmake/build_config.h.in build_config.h @ONLY)
-target_sources(rwkv7_objects PRIVATE "${PROJECT_BINARY_DIR}/embed.S" src/model/build_info.c src/model/builtin.c)
+target_sources(rwkv7_objects PRIVATE "${PROJECT_BINARY_DIR}/embed.S" src/engine/build_info.c src/engine/builtin.c)
 target_include_directories(rwkv7_objects PRIVATE "${PROJECT_BINARY_DIR}")

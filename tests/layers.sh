@@ -1,6 +1,5 @@
 #!/bin/sh
-# The arrows of docs/ARCHITECTURE.md, checked against the #include lines: base <- formats, kernels, text <- model <- cli.
-# Also that nothing below cli/ prints or ends the process.
+# The arrows of docs/ARCHITECTURE.md, checked against the #include lines. Also that nothing below cli/ prints or ends the process.
 set -eu
 cd "$(dirname "$0")/.."
 failed=0
@@ -18,14 +17,18 @@ base    rwkv7|base/
 formats rwkv7|base/|formats/
 kernels rwkv7|base/|kernels/
 text    rwkv7|base/|text/
-model   rwkv7|base/|formats/|kernels/|text/|model/|build_config
+weights rwkv7|base/|formats/|kernels/|text/|weights/
+arch    rwkv7|base/|formats/|kernels/|weights/|arch/
+engine  rwkv7|base/|formats/|kernels/|text/|weights/|arch/|engine/|build_config
 cli     rwkv7|cli/
 END
 
-for file in src/base/*.c src/formats/*.c src/kernels/*.c src/text/*.c src/model/*.c; do
-    if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|[^/]stderr' "$file"; then
-        echo "$file: only src/cli may print or end the process"
-        failed=1
-    fi
+for folder in base formats kernels text weights arch engine; do
+    for file in src/"$folder"/*.c; do
+        if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|[^/]stderr' "$file"; then
+            echo "$file: only src/cli may print or end the process"
+            failed=1
+        fi
+    done
 done
 exit $failed

@@ -90,7 +90,7 @@ typedef void quant_column_gemv_fn(float *y, const struct mat *w, const struct qu
 struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory);
 size_t rows_of_columns_bytes(const struct mat *w, int rows);
 
-/* Vectors of one head, all [N]; see the equations in ../model/step.c. */
+/* Vectors of one head, all [N]; see the equations in ../arch/step.c. */
 struct head_in {
     const float *r, *w, *k, *v, *kk, *b;
 };

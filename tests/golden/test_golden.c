@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "golden.h"
-#include "model/model.h"
+#include "weights/model.h"
 #include "test.h"
 
 /*

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 #include "test.h"
 
 enum { SESSIONS = 5, ROUNDS = 12, VOCAB = 70 };

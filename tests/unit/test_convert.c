@@ -13,7 +13,7 @@
 #include "base/sys.h"
 #include "formats/packed.h"
 #include "gguf_writer.h"
-#include "model/model.h"
+#include "weights/model.h"
 #include "pth_writer.h"
 #include "test.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 #include "test.h"
 
 #ifdef __linux__

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 #include "test.h"
 
 #define GOLDEN TEST_DIR "/golden/data/bf16_n64.safetensors"

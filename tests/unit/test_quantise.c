@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "model/model.h"
+#include "weights/model.h"
 #include "test.h"
 
 static const struct rwkv7_shape shape = {.vocab = 61,

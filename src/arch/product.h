@@ -2,8 +2,8 @@
  * product.h - the vectors that matrices are multiplied by, in the form that the type of the matrix asks for: float32, and for
  * matrices of integers also 8-bit integers (kernels/quants.h).
  */
-#ifndef MODEL_PRODUCT_H
-#define MODEL_PRODUCT_H
+#ifndef ARCH_PRODUCT_H
+#define ARCH_PRODUCT_H
 
 #include "kernels/quants.h"
 

@@ -2,11 +2,11 @@
  * prefill_work.h - the buffers of prefill.c: what the tokens of a chunk are at each stage of a layer, and what each thread has for
  * itself. They belong to a session or a batch, are made when first needed (prefill_work.c), and bounded by the chunk.
  */
-#ifndef MODEL_PREFILL_WORK_H
-#define MODEL_PREFILL_WORK_H
+#ifndef ARCH_PREFILL_WORK_H
+#define ARCH_PREFILL_WORK_H
 
-#include "model/model.h"
-#include "model/product.h"
+#include "weights/model.h"
+#include "arch/product.h"
 
 #define PART_FLOATS (32 * 1024) /* of results that are used up at once: a piece of the second-level cache */
 #define SCAN_TOKENS 96 /* of a head, that are made ready for the recurrence at a time: whole tiles of every gemm */

@@ -1,6 +1,6 @@
 /* batch.c - several sessions at once, see rwkv7.h: arguments checked, and the pieces handed to prefill.c. */
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 struct rwkv7_batch {
     struct rwkv7_model *model;

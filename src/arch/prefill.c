@@ -17,8 +17,8 @@
  */
 #include <string.h>
 
-#include "model/deep.h"
-#include "model/prefill_work.h"
+#include "arch/deep.h"
+#include "arch/prefill_work.h"
 
 struct prefill_job {
     const struct rwkv7_model *model;

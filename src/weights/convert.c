@@ -20,7 +20,7 @@
 #include "formats/packed.h"
 #include "formats/safetensors_write.h"
 #include "formats/snippet.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 enum { ROWS = QUANT_ROWS };
 #define SLICE_BYTES ((size_t)8 << 20)

@@ -1,5 +1,5 @@
 /* model.c - opening and closing a model, and what is known about it. */
-#include "model/model.h"
+#include "weights/model.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "formats/packed.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 #define LAYER(field) offsetof(struct layer, field)
 #define OUTER(field) offsetof(struct outer, field)

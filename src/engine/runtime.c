@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/sys.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 /* From the cache of one core a few megabytes take as long as the barriers of a token, or less when the machine is busy. */
 #define ALONE_BYTES ((uint64_t)4 << 20)

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "formats/packed.h"
 #include "formats/snippet.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 struct search {
     const struct tensor_index *index;

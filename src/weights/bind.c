@@ -1,5 +1,5 @@
 /*
- * weights.c - the weights of a checkpoint (sources.c) in the form that the engine computes with. Matrices stay where the file is
+ * bind.c - the weights of a checkpoint (sources.c) in the form that the engine computes with. Matrices stay where the file is
  * mapped; copied are only vectors (to float32), low-rank factors that are stored the other way round, and what is not aligned
  * to its element.
  */
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 /* Low-rank factors to be turned round, all at once, by all threads. */
 struct turn {

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "formats/snippet.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 #define ORDER_KEY "time_state" /* in the metadata: "value-key" or "key-value" */
 

@@ -1,10 +1,10 @@
 /*
- * turn.c - ffn.value by column, for models of floats: decoding then skips the columns that meet a zero. See enum rwkv7_sparse.
+ * transpose.c - ffn.value by column, for models of floats: decoding then skips the columns that meet a zero. See enum rwkv7_sparse.
  */
 #include <stdatomic.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 /* Square tiles keep both the rows read and the columns written in the cache. */
 #define TILE 32

@@ -8,10 +8,10 @@
  * The products with s_emb_x, s1 and s2 are made like all others in step.c and prefill.c; here is what lies between them. Of the
  * table s_emb, the largest tensor of such a model, only the rows of the tokens at hand are read from the file.
  */
-#ifndef MODEL_DEEP_H
-#define MODEL_DEEP_H
+#ifndef ARCH_DEEP_H
+#define ARCH_DEEP_H
 
-#include "model/model.h"
+#include "weights/model.h"
 
 /* Memory for deep_turn. */
 static inline size_t deep_floats(int side)

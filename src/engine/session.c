@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 enum rwkv7_status rwkv7_session_create(struct rwkv7_model *model, struct rwkv7_session **out, struct rwkv7_error *err)
 {

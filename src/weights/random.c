@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/splitmix.h"
 #include "base/sys.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 /* The n-th number of the generator, so that any thread can start anywhere. */
 static uint64_t nth(uint64_t seed, uint64_t n)

@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/deep.h"
-#include "model/model.h"
-#include "model/product.h"
+#include "arch/deep.h"
+#include "weights/model.h"
+#include "arch/product.h"
 
 struct step_work {
     void *memory;

@@ -1,8 +1,8 @@
 /* prefill_work.c - see prefill_work.h: one allocation, cut into pieces, some of which take the place of others that are no longer needed. */
-#include "model/prefill_work.h"
+#include "arch/prefill_work.h"
 
 #include "base/mem.h"
-#include "model/deep.h"
+#include "arch/deep.h"
 
 void prefill_work_free(struct prefill_work *work)
 {

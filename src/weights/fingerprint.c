@@ -4,7 +4,7 @@
  */
 #include "base/half.h"
 #include "formats/ggml_blocks.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 /* FNV-1a: not against malice. */
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)

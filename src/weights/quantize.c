@@ -1,5 +1,5 @@
 /*
- * quantise.c - matrices of floats, or of ggml's integers, to the integers of kernels/quants.h, while loading.
+ * quantize.c - matrices of floats, or of ggml's integers, to the integers of kernels/quants.h, while loading.
  *
  * Which integers stand for a matrix is part of the numeric promise, so everything here is defined down to the bit: single float32
  * operations, sums in the order of the columns. The sixteen rows of a tile are worked on side by side, and the loops that take most
@@ -15,7 +15,7 @@
 #include "base/half.h"
 #include "base/mem.h"
 #include "kernels/quants.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, BLOCK = QUANT_BLOCK, GROUPS = QUANT_BLOCK / QUANT_GROUP };
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 struct rwkv7_checkpoint {
     struct tensor_index *index;

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/out_file.h"
 #include "base/sys.h"
-#include "model/model.h"
+#include "weights/model.h"
 
 #define STATE_VERSION 2u
 

@@ -3,8 +3,8 @@
  * The letters are those of the paper: V vocabulary, L layers, C = H * N channels, heads and head size, F hidden width of the
  * channel mix, R* widths of the low-rank factors.
  */
-#ifndef MODEL_H
-#define MODEL_H
+#ifndef WEIGHTS_MODEL_H
+#define WEIGHTS_MODEL_H
 
 #include <string.h>
 
@@ -165,7 +165,7 @@ void weight_sources_free(struct weight_sources *sources); /* harmless on a zeroe
 /* The type of matrix that a tensor is, and whether by column; false: none. */
 bool weight_form(enum dtype type, struct mat *out);
 
-/* Finds and prepares every weight of the index (weights.c). */
+/* Finds and prepares every weight of the index (bind.c). */
 enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,
                                const struct rwkv7_model_options *opt, struct rwkv7_error *err);
 /* Zeroed memory that the model owns and frees, aligned to MEM_ALIGN; NULL when out of memory. */
@@ -181,7 +181,7 @@ enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct r
                             struct rwkv7_error *err);
 
 /*
- * Replaces matrices by integers (quantise.c), all threads at work: `type` for the large ones of the layers, Q8 for the low-rank
+ * Replaces matrices by integers (quantize.c), all threads at work: `type` for the large ones of the layers, Q8 for the low-rank
  * factors and the head; the embedding, of which a token reads one row, stays. `type` MAT_GGML: only what lies in blocks of ggml, by Q8.
  * opt: whether ffn.value is stored by column.
  */
