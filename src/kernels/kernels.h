@@ -90,7 +90,7 @@ typedef void quant_column_gemv_fn(float *y, const struct mat *w, const struct qu
 struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory);
 size_t rows_of_columns_bytes(const struct mat *w, int rows);
 
-/* Vectors of one head, all [N]; see the equations in ../arch/step.c. */
+/* Vectors of one head, all [N]; see the equations in ../arch/rwkv7_step.c. */
 struct head_in {
     const float *r, *w, *k, *v, *kk, *b;
 };
@@ -133,6 +133,10 @@ struct kernels {
 
     /* x += y */
     void (*add)(float *x, const float *y, int n);
+    /* x *= y */
+    void (*multiply)(float *x, const float *y, int n);
+    /* x = x * sigmoid(x) */
+    void (*silu)(float *x, int n);
     /* x = tanh(x) */
     void (*tanh)(float *x, int n);
     /* x = sigmoid(x) */
@@ -161,6 +165,14 @@ struct kernels {
      * n <= WKV_MAX_N.
      */
     void (*wkv)(float *y, float *S, const struct head_in *in, int n);
+
+    /*
+     * The recurrence of RWKV-5 and 6, in the same order of S; the output is that of the state before the token:
+     *     y[i] = fma(dot16(r * k, bonus), v[i], even + odd), with the chains of fma(S[j][i], r[j], .), and the old S
+     *     S[j][i] = fma(k[j], v[i], S[j][i] * w[j])
+     * in->kk and in->b are not used. n <= WKV_MAX_N.
+     */
+    void (*wkv6)(float *y, float *S, const struct head_in *in, const float *bonus, int n);
 
     /*
      * The output of one head: m = sum16(y) / n; d = y - m; var = dot16(d, d) / n; o = fma(d * (1 / sqrt(var + eps)), weight, bias);

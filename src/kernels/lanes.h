@@ -115,6 +115,21 @@ static void add(float *x, const float *y, int n)
     v_store(x + i, v_add(v_load(x + i, m), v_load(y + i, m)), m);
 }
 
+static void multiply_each(float *x, const float *y, int n)
+{
+    EACH_16(n)
+    v_store(x + i, v_mul(v_load(x + i, m), v_load(y + i, m)), m);
+}
+
+static void silu(float *x, int n)
+{
+    EACH_16(n)
+    {
+        const v16 z = v_load(x + i, m);
+        v_store(x + i, v_mul(z, v_sigmoid(z)), m);
+    }
+}
+
 static void tanh_each(float *x, int n)
 {
     EACH_16(n)
@@ -256,13 +271,55 @@ static void wkv(float *y, float *S, const struct head_in *in, int n)
         wkv_block(y, S, in, n, at, 1, n - at);
 }
 
-static void head_out(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
-                     const float *g, const float *weight, const float *bias, int n, float eps)
+/* sum of r * k * weight, as one dot product */
+static float dot16_of_product(const float *r, const float *k, const float *weight, int n)
 {
     v16 acc = v_zero();
     EACH_16(n)
-    acc = v_fma(v_mul(v_load(r + i, m), v_load(k + i, m)), v_load(r_k + i, m), acc);
-    const v16 bonus = v_set(v_fold(acc)), scale = v_set(centre(out, y, n, eps));
+    acc = v_fma(v_mul(v_load(r + i, m), v_load(k + i, m)), v_load(weight + i, m), acc);
+    return v_fold(acc);
+}
+
+/* The same as wkv_block, for wkv6. */
+ALWAYS_INLINE void wkv6_block(float *y, float *S, const struct head_in *in, float now, int n, int at, int count, int m)
+{
+    v16 sum[WKV_BLOCK][2], v[WKV_BLOCK];
+    for (int c = 0; c < count; c++) {
+        sum[c][0] = sum[c][1] = v_zero();
+        v[c] = v_load(in->v + at + 16 * c, m);
+    }
+    float *row = S + at;
+    for (int j = 0; j < n; j++, row += n) {
+        const v16 w = v_set(in->w[j]), k = v_set(in->k[j]), r = v_set(in->r[j]);
+        for (int c = 0; c < count; c++) {
+            const v16 s = v_load(row + 16 * c, m);
+            if (j % 2 == 0)
+                sum[c][0] = v_fma(s, r, sum[c][0]);
+            else
+                sum[c][1] = v_fma(s, r, sum[c][1]);
+            v_store(row + 16 * c, v_fma(k, v[c], v_mul(s, w)), m);
+        }
+    }
+    for (int c = 0; c < count; c++)
+        v_store(y + at + 16 * c, v_fma(v_set(now), v[c], v_add(sum[c][0], sum[c][1])), m);
+}
+
+static void wkv6(float *y, float *S, const struct head_in *in, const float *bonus, int n)
+{
+    const float now = dot16_of_product(in->r, in->k, bonus, n);
+    int at = 0;
+    for (; at + 16 * WKV_BLOCK <= n; at += 16 * WKV_BLOCK)
+        wkv6_block(y, S, in, now, n, at, WKV_BLOCK, 16);
+    for (; at + 16 <= n; at += 16)
+        wkv6_block(y, S, in, now, n, at, 1, 16);
+    if (at < n)
+        wkv6_block(y, S, in, now, n, at, 1, n - at);
+}
+
+static void head_out(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
+                     const float *g, const float *weight, const float *bias, int n, float eps)
+{
+    const v16 bonus = v_set(dot16_of_product(r, k, r_k, n)), scale = v_set(centre(out, y, n, eps));
     EACH_16(n)
     {
         const v16 o = v_fma(v_mul(v_load(out + i, m), scale), v_load(weight + i, m), v_load(bias + i, m));
@@ -291,6 +348,8 @@ static void lanes_init(struct kernels *k)
     k->layer_norm = layer_norm;
     k->shift = shift;
     k->add = add;
+    k->multiply = multiply_each;
+    k->silu = silu;
     k->tanh = tanh_each;
     k->sigmoid = sigmoid;
     k->sigmoid_bias = sigmoid_bias;
@@ -299,6 +358,7 @@ static void lanes_init(struct kernels *k)
     k->relu_square = relu_square;
     k->key = key;
     k->wkv = wkv;
+    k->wkv6 = wkv6;
     k->head_out = head_out;
     k->count_bad = count_bad;
     k->read_memory = read_memory;

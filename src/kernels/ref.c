@@ -348,6 +348,18 @@ static void add_ref(float *x, const float *y, int n)
         x[i] += y[i];
 }
 
+static void multiply_ref(float *x, const float *y, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] *= y[i];
+}
+
+static void silu_ref(float *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] *= fmath_sigmoid(x[i]);
+}
+
 static void tanh_ref(float *x, int n)
 {
     for (int i = 0; i < n; i++)
@@ -417,6 +429,25 @@ static void wkv_ref(float *y, float *S, const struct head_in *in, int n)
     }
 }
 
+static void wkv6_ref(float *y, float *S, const struct head_in *in, const float *bonus, int n)
+{
+    float lanes[LANES] = {0};
+    for (int i = 0; i < n; i++)
+        lanes[i % LANES] = fmaf(in->r[i] * in->k[i], bonus[i], lanes[i % LANES]);
+    for (int i = n; i % LANES != 0; i++)
+        lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
+    const float now = fold(lanes);
+    for (int i = 0; i < n; i++) {
+        float sum[2] = {0}; /* even and odd j */
+        for (int j = 0; j < n; j++) {
+            float *s = &S[(size_t)j * (size_t)n + (size_t)i];
+            sum[j % 2] = fmaf(*s, in->r[j], sum[j % 2]);
+            *s = fmaf(in->k[j], in->v[i], *s * in->w[j]);
+        }
+        y[i] = fmaf(now, in->v[i], sum[0] + sum[1]);
+    }
+}
+
 static void head_out_ref(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
                          const float *g, const float *weight, const float *bias, int n, float eps)
 {
@@ -478,6 +509,8 @@ void kernels_init_ref(struct kernels *k)
     k->layer_norm = layer_norm_ref;
     k->shift = shift_ref;
     k->add = add_ref;
+    k->multiply = multiply_ref;
+    k->silu = silu_ref;
     k->tanh = tanh_ref;
     k->sigmoid = sigmoid_ref;
     k->sigmoid_bias = sigmoid_bias_ref;
@@ -486,6 +519,7 @@ void kernels_init_ref(struct kernels *k)
     k->relu_square = relu_square_ref;
     k->key = key_ref;
     k->wkv = wkv_ref;
+    k->wkv6 = wkv6_ref;
     k->head_out = head_out_ref;
     k->count_bad = count_bad_ref;
     k->read_memory = read_memory_ref;

@@ -157,6 +157,8 @@ VECTOR_CASE(widen, 1.5, k->widen[b->what->type](v[0], v[1], n))
 VECTOR_CASE(layer_norm, 4, k->layer_norm(v[0], v[1], v[2], v[3], n, 1e-5f))
 VECTOR_CASE(shift, 4, k->shift(v[0], v[1], v[2], v[3], n))
 VECTOR_CASE(add, 3, k->add(v[0], v[1], n))
+VECTOR_CASE(multiply, 3, k->multiply(v[0], v[1], n))
+VECTOR_CASE(silu, 2, k->silu(v[0], n))
 VECTOR_CASE(tanh, 2, k->tanh(v[0], n))
 VECTOR_CASE(sigmoid, 2, k->sigmoid(v[0], n))
 VECTOR_CASE(sigmoid_bias, 3, k->sigmoid_bias(v[0], v[1], n))
@@ -177,6 +179,17 @@ static double run_wkv(struct bench *b)
     const struct head_in in = {v[0], v[1], v[2], v[3], v[4], v[5]};
     for (size_t head = 0; head < HEADS; head++)
         b->kernels->wkv(v[6], b->x + head * state, &in, n);
+    return (double)HEADS * 2 * (double)state * sizeof(float);
+}
+
+static double run_wkv6(struct bench *b)
+{
+    const int n = b->what->cols;
+    const size_t state = (size_t)n * (size_t)n;
+    float *const *v = b->vectors;
+    const struct head_in in = {.r = v[0], .w = v[1], .k = v[2], .v = v[3]};
+    for (size_t head = 0; head < HEADS; head++)
+        b->kernels->wkv6(v[6], b->x + head * state, &in, v[5], n);
     return (double)HEADS * 2 * (double)state * sizeof(float);
 }
 
@@ -211,6 +224,8 @@ static const struct bench_case cases[] = {
     {"layer_norm", MAT_F32, 0, 2048, 0, run_layer_norm},
     {"shift", MAT_F32, 0, 2048, 0, run_shift},
     {"add", MAT_F32, 0, 2048, 0, run_add},
+    {"multiply", MAT_F32, 0, 2048, 0, run_multiply},
+    {"silu", MAT_F32, 0, 2048, 0, run_silu},
     {"tanh", MAT_F32, 0, 2048, 0, run_tanh},
     {"sigmoid", MAT_F32, 0, 2048, 0, run_sigmoid},
     {"sigmoid_bias", MAT_F32, 0, 2048, 0, run_sigmoid_bias},
@@ -219,6 +234,7 @@ static const struct bench_case cases[] = {
     {"relu_square", MAT_F32, 0, 2048, 0, run_relu_square},
     {"key", MAT_F32, 0, 64, 0, run_key},
     {"wkv", MAT_F32, 0, 64, 0, run_wkv},
+    {"wkv6", MAT_F32, 0, 64, 0, run_wkv6},
     {"head_out", MAT_F32, 0, 64, 0, run_head_out},
     {"quantize", MAT_F32, 0, 2048, 0, run_quantize},
     {"count_bad", MAT_F32, 0, 2048, 0, run_count_bad},

@@ -98,6 +98,14 @@ static void run_head_out_in_place(const struct kernels *k, float *const a[], int
 {
     k->head_out(a[0], a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], n, EPS);
 }
+static void run_multiply(const struct kernels *k, float *const a[], int n)
+{
+    k->multiply(a[0], a[1], n);
+}
+static void run_silu(const struct kernels *k, float *const a[], int n)
+{
+    k->silu(a[0], n);
+}
 static void run_count_bad(const struct kernels *k, float *const a[], int n)
 {
     const int bad = k->count_bad(a[0], n);
@@ -122,8 +130,11 @@ static const struct vector_slot vector_slots[] = {
     {"head_out", 9, run_head_out},
     {"head_out in place", 8, run_head_out_in_place},
     {"count_bad", 2, run_count_bad},
+    {"multiply", 2, run_multiply},
+    {"silu", 1, run_silu},
 };
 #define VECTOR_SLOTS (sizeof vector_slots / sizeof vector_slots[0])
+#define FIRST_SLOTS 16 /* those that test_pinned has had from the beginning */
 
 static void check_vector(const struct kernels *tier, const struct vector_slot *slot, int n, enum place place, bool wild)
 {
@@ -179,27 +190,38 @@ static void check_widen(const struct kernels *tier)
     }
 }
 
-static void check_wkv(const struct kernels *tier)
+/* The recurrence of RWKV-7, or of RWKV-5 and 6. in: [N] each, the last of them the bonus. */
+static void run_wkv(const struct kernels *k, bool is_older, float *y, float *S, float *const in[7], int n)
+{
+    const struct head_in head = {in[0], in[1], in[2], in[3], in[4], in[5]};
+    if (is_older)
+        k->wkv6(y, S, &head, in[6], n);
+    else
+        k->wkv(y, S, &head, n);
+}
+
+static void check_wkv(const struct kernels *tier, bool is_older)
 {
     static const int sizes[] = {1, 2, 3, 7, 15, 16, 17, 31, 32, 33, 48, 64, 65, 80, 127, 128, 257};
+    const char *name = is_older ? "wkv6" : "wkv";
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int place = 0; place < PLACES; place++)
             for (int wild = 0; wild < 2; wild++) {
                 const size_t n = (size_t)sizes[i];
-                float *in[6], *want = floats(6, n, AT_END), *got = floats(7, n, (enum place)place);
-                float *S_want = floats(8, n * n, AT_END), *S_got = floats(9, n * n, (enum place)place);
-                for (int a = 0; a < 6; a++) {
+                float *in[7], *want = floats(7, n, AT_END), *got = floats(8, n, (enum place)place);
+                float *S_want = floats(9, n * n, AT_END), *S_got = floats(10, n * n, (enum place)place);
+                for (int a = 0; a < 7; a++) {
                     in[a] = floats(a, n, (enum place)place);
                     random_fill(in[a], n, wild);
                 }
                 random_fill(S_want, n * n, wild);
                 memcpy(S_got, S_want, n * n * sizeof(float));
-                const struct head_in head = {in[0], in[1], in[2], in[3], in[4], in[5]};
-                ref.wkv(want, S_want, &head, sizes[i]);
-                tier->wkv(got, S_got, &head, sizes[i]);
-                CHECK_MSG(same_floats(want, got, n), "%s: wkv, n = %zu, place %d, wild %d", tier->name, n, place, wild);
-                CHECK_MSG(same_floats(S_want, S_got, n * n), "%s: wkv state, n = %zu, place %d, wild %d", tier->name, n,
-                          place, wild);
+                run_wkv(&ref, is_older, want, S_want, in, sizes[i]);
+                run_wkv(tier, is_older, got, S_got, in, sizes[i]);
+                CHECK_MSG(same_floats(want, got, n), "%s: %s, n = %zu, place %d, wild %d", tier->name, name, n, place,
+                          wild);
+                CHECK_MSG(same_floats(S_want, S_got, n * n), "%s: %s state, n = %zu, place %d, wild %d", tier->name,
+                          name, n, place, wild);
             }
 }
 
@@ -363,7 +385,8 @@ static void test_tiers(void)
         CHECK(kernels_init(&tier, kernels_supported(i)));
         check_vectors(&tier);
         check_widen(&tier);
-        check_wkv(&tier);
+        check_wkv(&tier, false);
+        check_wkv(&tier, true);
         for (int type = 0; type < MAT_FLOATS; type++) {
             check_gemv(&tier, (enum mat_type)type);
             check_gemm(&tier, (enum mat_type)type);
@@ -405,22 +428,27 @@ static uint32_t checksum(uint32_t sum, const float *x, size_t n)
     return sum;
 }
 
+static void pin_vector(uint32_t *sum, const struct vector_slot *slot)
+{
+    for (int wild = 0; wild < 2; wild++) {
+        float *a[9];
+        for (int i = 0; i < slot->arrays; i++) {
+            a[i] = floats(i, 1003, AT_START);
+            random_fill(a[i], 1003, wild);
+        }
+        slot->run(&ref, a, 1003);
+        for (int i = 0; i < slot->arrays; i++)
+            *sum = checksum(*sum, a[i], 1003);
+    }
+}
+
 /* The results of the reference for one stream of random numbers. Another value here means another contract: old texts change. */
 static void test_pinned(void)
 {
-    uint32_t vectors = 2166136261u, products = vectors, heads = vectors;
+    uint32_t vectors = 2166136261u, later = vectors, products = vectors, heads = vectors, older = vectors;
     random_seed(7);
-    for (size_t s = 0; s < VECTOR_SLOTS; s++)
-        for (int wild = 0; wild < 2; wild++) {
-            float *a[9];
-            for (int i = 0; i < vector_slots[s].arrays; i++) {
-                a[i] = floats(i, 1003, AT_START);
-                random_fill(a[i], 1003, wild);
-            }
-            vector_slots[s].run(&ref, a, 1003);
-            for (int i = 0; i < vector_slots[s].arrays; i++)
-                vectors = checksum(vectors, a[i], 1003);
-        }
+    for (size_t s = 0; s < FIRST_SLOTS; s++)
+        pin_vector(&vectors, &vector_slots[s]);
     for (int type = 0; type < MAT_FLOATS; type++) {
         const struct mat w = random_matrix((enum mat_type)type, 19, 333, false, AT_START);
         float *x = floats(1, 333, AT_START), *y = floats(2, 19, AT_START);
@@ -436,6 +464,12 @@ static void test_pinned(void)
     random_fill(S, 64 * 64, false);
     ref.wkv(y, S, &(struct head_in){in[0], in[1], in[2], in[3], in[4], in[5]}, 64);
     heads = checksum(checksum(heads, y, 64), S, 64 * 64);
+    for (size_t s = FIRST_SLOTS; s < VECTOR_SLOTS; s++)
+        pin_vector(&later, &vector_slots[s]);
+    ref.wkv6(y, S, &(struct head_in){in[0], in[1], in[2], in[3], NULL, NULL}, in[5], 64);
+    older = checksum(checksum(older, y, 64), S, 64 * 64);
+    CHECK_MSG(later == 0x354f0509, "0x%08x", later);
+    CHECK_MSG(older == 0xd170aef9, "0x%08x", older);
     CHECK_MSG(vectors == 0x6263bb26, "0x%08x", vectors);
     CHECK_MSG(products == 0x988ac533, "0x%08x", products);
     CHECK_MSG(heads == 0xfe55100e, "0x%08x", heads);
