@@ -118,6 +118,9 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_GGML, RWKV7_TYPES };
 RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "ggml" */
 
+/* Architectures. x070a is x070 with `deep` above 0. RWKV-5.2 (x052) is evaluated token by token. */
+enum rwkv7_arch { RWKV7_ARCH_X070, RWKV7_ARCH_X052 };
+
 /* Sizes of a model; the letters are those of the paper. */
 struct rwkv7_shape {
     int vocab;                          /* V: rows of the embedding and of the head */
@@ -127,6 +130,7 @@ struct rwkv7_shape {
     int ffn;                            /* F: hidden width of the channel mix */
     int rank_w, rank_a, rank_v, rank_g; /* widths of the low-rank factors; rank_v is 0 when layers is 1 */
     int deep;                           /* E: side of the matrix that a token has in each layer of x070a; 0: x070 */
+    enum rwkv7_arch arch;
 };
 
 struct rwkv7_model;
@@ -136,7 +140,7 @@ struct rwkv7_model_info {
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
     const char *naming;       /* "BlinkDL (.pth orientation)", "fla / Hugging Face", "llama.cpp", ... */
-    const char *version;      /* "x070", "x070a" */
+    const char *version;      /* "x070", "x070a", "x052" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
     uint64_t tensors;         /* tensors in the file, used or not */
     uint64_t ignored_tensors; /* tensors that are known and unused (layer 0's v0, v1, v2; a tuned state) */
@@ -145,7 +149,7 @@ struct rwkv7_model_info {
     uint64_t step_bytes;      /* bytes of weights and state read to evaluate one token, logits included */
     uint64_t skipped_bytes;   /* the part of step_bytes that is only read as far as rwkv7_session_density says */
     uint64_t session_bytes;   /* one session's state */
-    uint64_t work_bytes; /* the large buffers of a session beside it, once made, with the threads of this runtime */
+    uint64_t work_bytes;      /* scratch memory of the runtime that evaluations use at most, shared by all sessions */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
     bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */

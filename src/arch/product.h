@@ -5,6 +5,7 @@
 #ifndef ARCH_PRODUCT_H
 #define ARCH_PRODUCT_H
 
+#include "base/scratch.h"
 #include "kernels/quants.h"
 
 /* `tokens` vectors of the same length, one after the other. */
@@ -13,24 +14,13 @@ struct operand {
     struct quants quants; /* valid after operand_quantise */
 };
 
-/* Memory of the integers of `tokens` vectors, in floats: whole cache lines. */
-static inline size_t quants_floats(int cols, size_t tokens)
-{
-    const size_t q = tokens * (size_t)quant_cols(cols);
-    const size_t scale = (tokens * (size_t)quant_blocks(cols) * sizeof(float) + 63) / 64 * 64;
-    const size_t sum = (tokens * (size_t)quant_groups(cols) * sizeof(int16_t) + 63) / 64 * 64;
-    return (q + scale + sum) / sizeof(float);
-}
-
-/* The same memory, at `at`, aligned to a cache line. */
-static inline struct quants quants_at(float *at, int cols, size_t tokens)
+/* Memory for the integers of `tokens` vectors of `cols` numbers. */
+static inline struct quants cut_quants(struct scratch *s, int cols, size_t tokens)
 {
     struct quants q;
-    q.q = (int8_t *)at;
-    at += tokens * (size_t)quant_cols(cols) / sizeof(float);
-    q.scale = at;
-    at += (tokens * (size_t)quant_blocks(cols) + 15) / 16 * 16;
-    q.sum = (int16_t *)(void *)at;
+    q.q = scratch_cut(s, tokens * (size_t)quant_cols(cols));
+    q.scale = scratch_cut(s, tokens * (size_t)quant_blocks(cols) * sizeof *q.scale);
+    q.sum = scratch_cut(s, tokens * (size_t)quant_groups(cols) * sizeof *q.sum);
     return q;
 }
 
@@ -69,6 +59,32 @@ static inline void product_gemv(const struct kernels *k, float *y, const struct 
         k->quant_gemv[w->type](y, w, &o->quants, begin, end);
 }
 
+/* The columns of a matrix by column that count for a vector. */
+static inline void product_active(struct active *active, const struct mat *w, const struct operand *o)
+{
+    if (w->type < MAT_FLOATS)
+        active_floats(active, o->x, w->cols);
+    else
+        active_quants(active, &o->quants, w->cols);
+}
+
+/* The same as product_gemv for a matrix by column, of which only the active columns are read. */
+static inline void product_columns(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
+                                   const struct active *active, int begin, int end)
+{
+    if (w->type < MAT_FLOATS)
+        k->column_gemv[w->type](y, w, o->x, active, begin, end);
+    else
+        k->quant_column_gemv[w->type](y, w, &o->quants, active, begin, end);
+}
+
+/* Rows of a piece of every column, where each thread takes one such piece. */
+static inline int product_column_rows(const struct mat *w, int threads)
+{
+    const int sections = (w->rows + QUANT_SECTION - 1) / QUANT_SECTION;
+    return (sections + threads - 1) / threads * QUANT_SECTION;
+}
+
 /* Vectors so few that it costs more to widen or unpack a matrix than to read it from the cache for each; Q8 is taken as it is. */
 #define FEW_TOKENS 4
 
@@ -92,7 +108,7 @@ static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, c
         k->quant_gemm[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
 }
 
-/* In whole cache lines. */
+/* In floats. */
 static inline size_t product_scratch(int cols)
 {
     const size_t floats = gemm_scratch(cols), bytes = quant_scratch(cols);

@@ -1,10 +1,9 @@
 /* batch.c - several sessions at once, see rwkv7.h: arguments checked, and the pieces handed to prefill.c. */
 #include "base/mem.h"
-#include "weights/model.h"
+#include "engine/engine.h"
 
 struct rwkv7_batch {
     struct rwkv7_model *model;
-    struct prefill_work *work;
     struct piece pieces[RWKV7_CHUNK];
 };
 
@@ -21,7 +20,6 @@ void rwkv7_batch_close(struct rwkv7_batch *b)
 {
     if (!b)
         return;
-    prefill_work_free(b->work);
     mem_free(b);
 }
 
@@ -56,18 +54,19 @@ enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *fee
     if (status != RWKV7_OK || count == 0)
         return status;
     for (size_t i = 0; i < count; i++)
-        b->pieces[i] = (struct piece){.session = feeds[i].session,
+        b->pieces[i] = (struct piece){.state = feeds[i].session->state,
                                       .tokens = feeds[i].tokens,
                                       .count = (int)feeds[i].count,
                                       .which = feeds[i].logits ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE};
-    status = prefill_pieces(&b->work, pool_for(b->model, total), b->pieces, (int)count, logits, err);
+    status = prefill_pieces(b->model, b->pieces, (int)count, logits, err);
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
         const struct piece *p = &b->pieces[i];
+        struct rwkv7_session *session = feeds[i].session;
         feeds[i].err.status = RWKV7_OK;
         if (p->bad_layer >= 0)
-            fail_numeric(p->session, p->bad_layer, p->session->tokens + (uint64_t)p->bad_token, &feeds[i].err);
+            fail_numeric(b->model, p->bad_layer, session->tokens + (uint64_t)p->bad_token, &feeds[i].err);
         else
-            p->session->tokens += feeds[i].count;
+            session->tokens += feeds[i].count;
     }
     return status;
 }

@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "base/sys.h"
-#include "weights/model.h"
+#include "engine/engine.h"
 
 /* From the cache of one core a few megabytes take as long as the barriers of a token, or less when the machine is busy. */
 #define ALONE_BYTES ((uint64_t)4 << 20)
@@ -19,6 +19,7 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     struct rwkv7_runtime *rt = mem_alloc(1, sizeof *rt);
     if (!rt)
         return fail_memory(err, "the runtime");
+    pthread_mutex_init(&rt->turn, NULL);
     rt->math = opt->math;
     rt->alone_bytes = ALONE_BYTES;
     if (!kernels_init(&rt->kernels, opt->cpu)) {
@@ -48,7 +49,34 @@ void rwkv7_runtime_close(struct rwkv7_runtime *rt)
         return;
     pool_destroy(rt->pool);
     pool_destroy(rt->alone);
+    sys_pages_free(rt->scratch, rt->scratch_size);
+    pthread_mutex_destroy(&rt->turn);
     mem_free(rt);
+}
+
+size_t scratch_bytes(const struct rwkv7_model *model)
+{
+    const size_t step = step_scratch(model), prefill = prefill_scratch(model);
+    return step > prefill ? step : prefill;
+}
+
+enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_model *model, struct rwkv7_error *err)
+{
+    const size_t size = scratch_bytes(model);
+    enum rwkv7_status status = RWKV7_OK;
+    pthread_mutex_lock(&rt->turn);
+    if (size > rt->scratch_size) {
+        void *larger = sys_pages_alloc(size);
+        if (larger) {
+            sys_pages_free(rt->scratch, rt->scratch_size);
+            rt->scratch = larger;
+            rt->scratch_size = size;
+        } else {
+            status = fail_memory(err, "the scratch memory of evaluations");
+        }
+    }
+    pthread_mutex_unlock(&rt->turn);
+    return status;
 }
 
 int rwkv7_runtime_threads(const struct rwkv7_runtime *rt)

@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "weights/model.h"
+#include "base/transpose.h"
+#include "engine/engine.h"
 
 enum rwkv7_status rwkv7_session_create(struct rwkv7_model *model, struct rwkv7_session **out, struct rwkv7_error *err)
 {
@@ -11,11 +12,12 @@ enum rwkv7_status rwkv7_session_create(struct rwkv7_model *model, struct rwkv7_s
     if (!s)
         return fail_memory(err, "a session");
     s->model = model;
-    s->state = mem_alloc(state_floats(&model->shape), sizeof *s->state);
+    s->state = mem_alloc(state_floats(model), sizeof *s->state);
     if (!s->state) {
         rwkv7_session_close(s);
         return fail_memory(err, "the state of a session");
     }
+    state_reset(model, s->state);
     *out = s;
     return RWKV7_OK;
 }
@@ -24,15 +26,24 @@ void rwkv7_session_close(struct rwkv7_session *s)
 {
     if (!s)
         return;
-    step_work_free(s->step);
-    prefill_work_free(s->prefill);
     mem_free(s->state);
     mem_free(s);
 }
 
+void state_reset(const struct rwkv7_model *model, float *state)
+{
+    const struct arch *arch = model->arch;
+    for (int layer = 0; layer < model->shape.layers; layer++)
+        for (int i = 0; i < arch->state_count; i++) {
+            const size_t floats = state_tensor_floats(&model->shape, &arch->state[i]);
+            for (size_t j = 0; j < floats; j++)
+                *state++ = arch->state[i].initial;
+        }
+}
+
 void rwkv7_session_reset(struct rwkv7_session *s)
 {
-    memset(s->state, 0, state_floats(&s->model->shape) * sizeof *s->state);
+    state_reset(s->model, s->state);
     s->tokens = 0;
 }
 
@@ -47,7 +58,7 @@ enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, struct rwkv
 
 void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src)
 {
-    memcpy(dst->state, src->state, state_floats(&src->model->shape) * sizeof *src->state);
+    memcpy(dst->state, src->state, state_floats(src->model) * sizeof *src->state);
     dst->tokens = src->tokens;
 }
 
@@ -63,54 +74,47 @@ double rwkv7_session_density(struct rwkv7_session *s)
     return density;
 }
 
-/* [H][a][b] to [H][b][a]: between the key-first order of the kernels and the value-first order of the world. */
-static void turn_heads(float *to, const float *from, int heads, int n)
+/* One state tensor of all layers between the session and an array [L][...] in the order of files; either way. */
+static void copy_tensor(const struct rwkv7_session *s, int number, float *array, bool to_session)
 {
-    const size_t size = (size_t)n;
-    for (int h = 0; h < heads; h++, to += size * size, from += size * size)
-        for (size_t a = 0; a < size; a++)
-            for (size_t b = 0; b < size; b++)
-                to[b * size + a] = from[a * size + b];
+    const struct rwkv7_model *model = s->model;
+    const struct state_tensor *t = &model->arch->state[number];
+    const size_t floats = state_tensor_floats(&model->shape, t), n = (size_t)model->shape.head_size;
+    float *state = s->state;
+    for (int i = 0; i < number; i++)
+        state += state_tensor_floats(&model->shape, &model->arch->state[i]);
+    for (int layer = 0; layer < model->shape.layers; layer++, array += floats, state += layer_state_floats(model)) {
+        float *const to = to_session ? state : array;
+        const float *const from = to_session ? array : state;
+        if (!t->is_transposed)
+            memcpy(to, from, floats * sizeof *to);
+        for (size_t at = 0; t->is_transposed && at < floats; at += n * n)
+            transpose(to + at, n, from + at, n, n, n, sizeof *to);
+    }
 }
 
 void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, float *wkv, float *ffn_prev)
 {
-    const struct rwkv7_shape *shape = &s->model->shape;
-    const size_t channels = (size_t)shape->channels, matrix = channels * (size_t)shape->head_size;
-    for (int i = 0; i < shape->layers; i++) {
-        const struct layer_state state = layer_state(s, i);
-        const size_t at = (size_t)i;
-        if (att_prev)
-            memcpy(att_prev + at * channels, state.att_prev, channels * sizeof *att_prev);
-        if (ffn_prev)
-            memcpy(ffn_prev + at * channels, state.ffn_prev, channels * sizeof *ffn_prev);
-        if (wkv)
-            turn_heads(wkv + at * matrix, state.wkv, shape->heads, shape->head_size);
-    }
+    float *const arrays[STATE_TENSORS] = {att_prev, wkv, ffn_prev};
+    for (int i = 0; i < STATE_TENSORS; i++)
+        if (arrays[i])
+            copy_tensor(s, i, arrays[i], false);
 }
 
 void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv, const float *ffn_prev)
 {
-    const struct rwkv7_shape *shape = &s->model->shape;
-    const size_t channels = (size_t)shape->channels, matrix = channels * (size_t)shape->head_size;
-    for (int i = 0; i < shape->layers; i++) {
-        const struct layer_state state = layer_state(s, i);
-        const size_t at = (size_t)i;
-        if (att_prev)
-            memcpy(state.att_prev, att_prev + at * channels, channels * sizeof *att_prev);
-        if (ffn_prev)
-            memcpy(state.ffn_prev, ffn_prev + at * channels, channels * sizeof *ffn_prev);
-        if (wkv)
-            turn_heads(state.wkv, wkv + at * matrix, shape->heads, shape->head_size);
-    }
+    const float *const arrays[STATE_TENSORS] = {att_prev, wkv, ffn_prev};
+    for (int i = 0; i < STATE_TENSORS; i++)
+        if (arrays[i])
+            copy_tensor(s, i, (float *)arrays[i], true); /* which is only read */
 }
 
-enum rwkv7_status fail_numeric(const struct rwkv7_session *s, int layer, uint64_t position, struct rwkv7_error *err)
+enum rwkv7_status fail_numeric(const struct rwkv7_model *model, int layer, uint64_t position, struct rwkv7_error *err)
 {
-    if (layer < s->model->shape.layers)
-        return fail(err, RWKV7_ERR_NUMERIC, "%s: layer %d gave a NaN or an infinity at token %llu", s->model->path,
-                    layer, (unsigned long long)position);
-    return fail(err, RWKV7_ERR_NUMERIC, "%s: the logits hold a NaN or an infinity at token %llu", s->model->path,
+    if (layer < model->shape.layers)
+        return fail(err, RWKV7_ERR_NUMERIC, "%s: layer %d gave a NaN or an infinity at token %llu", model->path, layer,
+                    (unsigned long long)position);
+    return fail(err, RWKV7_ERR_NUMERIC, "%s: the logits hold a NaN or an infinity at token %llu", model->path,
                 (unsigned long long)position);
 }
 
@@ -146,9 +150,8 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
         const bool last = done + chunk == count;
         const enum rwkv7_logits now = which == RWKV7_LOGITS_LAST && !last ? RWKV7_LOGITS_NONE : which;
         float *out = now == RWKV7_LOGITS_ALL ? logits + done * vocab : now == RWKV7_LOGITS_LAST ? logits : NULL;
-        struct pool *pool = pool_for(s->model, chunk);
-        status = chunk == 1 ? step_token(s, pool, tokens[done], out, err)
-                            : prefill_tokens(s, pool, tokens + done, (int)chunk, now, out, err);
+        status = chunk == 1 ? step_token(s, tokens[done], out, err)
+                            : prefill_tokens(s, tokens + done, (int)chunk, now, out, err);
         if (status != RWKV7_OK)
             return status;
         done += chunk;

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/out_file.h"
 #include "base/sys.h"
-#include "weights/model.h"
+#include "engine/engine.h"
 
 #define STATE_VERSION 2u
 
@@ -43,15 +43,15 @@ static uint64_t checksum(const void *data, size_t n)
 }
 
 /* Where the note stands in a state file of this model. */
-static size_t note_offset(const struct rwkv7_shape *s)
+static size_t note_offset(const struct rwkv7_model *model)
 {
-    return sizeof(struct state_header) + state_floats(s) * sizeof(float);
+    return sizeof(struct state_header) + state_floats(model) * sizeof(float);
 }
 
 /* Bytes of a state file of this model with a note of that size; 0 when there is no such number. */
-static size_t file_size(const struct rwkv7_shape *s, uint64_t note_size)
+static size_t file_size(const struct rwkv7_model *model, uint64_t note_size)
 {
-    const size_t plain = note_offset(s) + sizeof(uint64_t);
+    const size_t plain = note_offset(model) + sizeof(uint64_t);
     if (note_size > SIZE_MAX - 7 - plain)
         return 0;
     return plain + ((size_t)note_size + 7) / 8 * 8;
@@ -67,7 +67,7 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
                                      struct rwkv7_error *err)
 {
     const struct rwkv7_shape *shape = &s->model->shape;
-    const size_t note_size = note ? note->size : 0, size = file_size(shape, note_size),
+    const size_t note_size = note ? note->size : 0, size = file_size(s->model, note_size),
                  lc = (size_t)shape->layers * (size_t)shape->channels;
     struct out_file file = {0};
     enum rwkv7_status status;
@@ -90,7 +90,7 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
     float *wkv = att_prev + lc, *ffn_prev = wkv + lc * (size_t)shape->head_size;
     rwkv7_session_get_state(s, att_prev, wkv, ffn_prev);
     if (note_size > 0)
-        memcpy(image + note_offset(shape), note->data, note_size);
+        memcpy(image + note_offset(s->model), note->data, note_size);
     const uint64_t sum = checksum(image, size - sizeof sum);
     memcpy(image + size - sizeof sum, &sum, sizeof sum);
 
@@ -136,7 +136,7 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
                       header.layers, header.channels, header.heads, shape->layers, shape->channels, shape->heads);
         goto done;
     }
-    const size_t size = file_size(shape, header.note_size);
+    const size_t size = file_size(s->model, header.note_size);
     if (map.size != size) {
         status =
             fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
@@ -153,7 +153,7 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     }
     if (note) {
         const struct rwkv7_note kept = {
-            mem_string((const char *)map.data + note_offset(shape), (size_t)header.note_size),
+            mem_string((const char *)map.data + note_offset(s->model), (size_t)header.note_size),
             (size_t)header.note_size};
         if (!kept.data) {
             status = fail_memory(err, "the note of a state file");

@@ -10,26 +10,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/transpose.h"
+#include "engine/engine.h"
 #include "formats/snippet.h"
-#include "weights/model.h"
 
 #define ORDER_KEY "time_state" /* in the metadata: "value-key" or "key-value" */
-
-/* The layer of a name `blocks.<i>.att.time_state`; -1 for others. */
-static long state_layer(const char *name)
-{
-    char known[64];
-    if (strncmp(name, "blocks.", 7) != 0)
-        return -1;
-    const long layer = strtol(name + 7, NULL, 10);
-    snprintf(known, sizeof known, "blocks.%ld.att.time_state", layer);
-    return strcmp(name, known) == 0 ? layer : -1;
-}
-
-bool name_is_state(const char *name)
-{
-    return state_layer(name) >= 0;
-}
 
 static enum rwkv7_status find_order(const struct tensor_index *index, const char *path, enum rwkv7_state_order *order,
                                     struct rwkv7_error *err)
@@ -53,18 +38,19 @@ static enum rwkv7_status find_order(const struct tensor_index *index, const char
 }
 
 /* One state per layer, all of the right shape, and nothing that is neither a state nor a weight. */
-static enum rwkv7_status check_tensors(const struct tensor_index *index, const struct rwkv7_shape *shape,
+static enum rwkv7_status check_tensors(const struct tensor_index *index, const struct rwkv7_model *model,
                                        const char *path, struct rwkv7_error *err)
 {
+    const struct rwkv7_shape *shape = &model->shape;
     const uint64_t n = (uint64_t)shape->head_size;
     const uint64_t expected[3] = {(uint64_t)shape->heads, n, n};
     int found = 0;
     for (size_t i = 0; i < index->count; i++) {
         const struct tensor *t = &index->tensors[i];
-        const long layer = state_layer(t->name);
+        const long layer = tuned_state_layer(t->name);
         const struct snippet file = snippet_path(path), name = snippet_name(t->name);
         if (layer < 0) {
-            if (name_belongs(t->name))
+            if (weight_table_names(model->weights, t->name))
                 continue;
             return fail(err, RWKV7_ERR_STATE, "%s: tensor '%s' does not belong to a tuned state", file.text, name.text);
         }
@@ -86,17 +72,18 @@ static enum rwkv7_status check_tensors(const struct tensor_index *index, const s
                 snippet_path(path).text, shape->layers, found);
 }
 
-/* Into the kernels' order, [H][N key][N value]. */
+/* Into the order of memory, [H][N key][N value]. matrix: memory of one head. */
 static void fill_layer(float *wkv, const struct tensor *t, const struct rwkv7_shape *shape,
-                       enum rwkv7_state_order order, float *row)
+                       enum rwkv7_state_order order, float *matrix)
 {
     const size_t n = (size_t)shape->head_size;
     for (size_t h = 0; h < (size_t)shape->heads; h++, wkv += n * n) {
-        for (size_t i = 0; i < n; i++) {
-            tensor_row(t, h * n + i, row);
-            for (size_t j = 0; j < n; j++)
-                wkv[order == RWKV7_STATE_KEY_VALUE ? i * n + j : j * n + i] = row[j];
-        }
+        for (size_t i = 0; i < n; i++)
+            tensor_row(t, h * n + i, matrix + i * n);
+        if (order == RWKV7_STATE_KEY_VALUE)
+            memcpy(wkv, matrix, n * n * sizeof *wkv);
+        else
+            transpose(wkv, n, matrix, n, n, n, sizeof *wkv);
     }
 }
 
@@ -105,27 +92,27 @@ enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *
 {
     const struct rwkv7_shape *shape = &s->model->shape;
     struct tensor_index *index = NULL;
-    float *row = NULL;
+    float *matrix = NULL;
     char name[64];
     enum rwkv7_status status = tensors_open(path, &index, err);
     if (status == RWKV7_OK)
-        status = check_tensors(index, shape, path, err);
+        status = check_tensors(index, s->model, path, err);
     if (status == RWKV7_OK)
         status = find_order(index, path, &order, err);
     if (status != RWKV7_OK)
         goto done;
-    row = mem_alloc((size_t)shape->head_size, sizeof *row);
-    if (!row) {
+    matrix = mem_alloc((size_t)shape->head_size * (size_t)shape->head_size, sizeof *matrix);
+    if (!matrix) {
         status = fail_memory(err, "a tuned state");
         goto done;
     }
     rwkv7_session_reset(s);
     for (int layer = 0; layer < shape->layers; layer++) {
         snprintf(name, sizeof name, "blocks.%d.att.time_state", layer);
-        fill_layer(layer_state(s, layer).wkv, tensors_find(index, name), shape, order, row);
+        fill_layer(layer_state(s->model, s->state, layer).wkv, tensors_find(index, name), shape, order, matrix);
     }
 done:
-    mem_free(row);
+    mem_free(matrix);
     tensors_close(index);
     return status;
 }

@@ -1,16 +1,18 @@
 /*
  * bind.c - the weights of a checkpoint (sources.c) in the form that the engine computes with. Matrices stay where the file is
- * mapped; copied are only vectors (to float32), low-rank factors that are stored the other way round, and what is not aligned
+ * mapped; copied are only vectors (to float32), low-rank factors that are stored transposed, and what is not aligned
  * to its element.
  */
 #include <math.h>
 #include <string.h>
 
+#include "base/fmath.h"
 #include "base/mem.h"
-#include "weights/model.h"
+#include "base/transpose.h"
+#include "weights/weights.h"
 
-/* Low-rank factors to be turned round, all at once, by all threads. */
-struct turn {
+/* A low-rank factor to be transposed; all of them at once, by all threads. */
+struct transposition {
     const uint8_t *from; /* [cols][rows] */
     uint8_t *to;         /* [rows][cols] */
     int rows, cols;
@@ -19,11 +21,11 @@ struct turn {
 
 struct binding {
     struct rwkv7_model *model;
-    struct turn *turns;
-    int turn_count, turn_room;
+    struct transposition *transpositions; /* [count], memory for [room] */
+    int count, room;
     const struct rwkv7_model_options *opt;
-    uint64_t total;             /* bytes to turn */
-    _Atomic(uint64_t) finished; /* bytes turned */
+    uint64_t total;             /* bytes to transpose */
+    _Atomic(uint64_t) finished; /* bytes transposed */
     struct rwkv7_error *err;
 };
 
@@ -60,8 +62,8 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
     weight_form(t->type, out);
     const enum mat_type type = out->type;
     b->model->info.type_parameters[type] += (uint64_t)source->rows * (uint64_t)source->cols;
-    if (type == MAT_GGML || (!source->turned && is_aligned(t->data, type))) {
-        if (source->spec->kind == WEIGHT_TABLE)
+    if (type == MAT_GGML || (!source->transposed && is_aligned(t->data, type))) {
+        if (source->weight.spec->kind == WEIGHT_TABLE)
             file_map_sparse(t->data, (size_t)t->bytes);
         if (type == MAT_GGML)
             out->data = t;
@@ -73,49 +75,44 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
         return fail_memory(b->err, "the weights");
     out->data = copy;
     b->model->info.copied_bytes += t->bytes;
-    if (!source->turned) {
+    if (!source->transposed) {
         memcpy(copy, t->data, (size_t)t->bytes);
         model_release(b->model, t->data, (size_t)t->bytes);
         return RWKV7_OK;
     }
-    if (b->turn_count == b->turn_room) {
-        const int room = b->turn_room ? 2 * b->turn_room : 64;
-        struct turn *grown = mem_grow(b->turns, (size_t)b->turn_room, (size_t)room, sizeof *grown);
+    if (b->count == b->room) {
+        const int room = b->room ? 2 * b->room : 64;
+        struct transposition *grown = mem_grow(b->transpositions, (size_t)b->room, (size_t)room, sizeof *grown);
         if (!grown)
             return fail_memory(b->err, "the weights");
-        b->turns = grown;
-        b->turn_room = room;
+        b->transpositions = grown;
+        b->room = room;
     }
-    b->turns[b->turn_count++] = (struct turn){t->data, copy, source->rows, source->cols, type == MAT_F32 ? 4 : 2};
+    b->transpositions[b->count++] =
+        (struct transposition){t->data, copy, source->rows, source->cols, type == MAT_F32 ? 4 : 2};
     b->total += t->bytes;
     return RWKV7_OK;
 }
 
-/* Square tiles keep both the rows read and the rows written in the cache. */
-static void turn_matrix(const struct turn *t)
-{
-    enum { TILE = 32 };
-    const size_t e = t->element, rows = (size_t)t->rows, cols = (size_t)t->cols;
-    for (size_t r0 = 0; r0 < rows; r0 += TILE)
-        for (size_t c0 = 0; c0 < cols; c0 += TILE)
-            for (size_t r = r0; r < rows && r < r0 + TILE; r++)
-                for (size_t c = c0; c < cols && c < c0 + TILE; c++)
-                    memcpy(t->to + (r * cols + c) * e, t->from + (c * rows + r) * e, e);
-}
-
-static void turn_worker(void *arg, struct pool *pool, int rank)
+static void transpose_worker(void *arg, struct pool *pool, int rank)
 {
     struct binding *b = arg;
     int begin, end;
-    while (pool_take(pool, b->turn_count, 1, &begin, &end)) {
-        const struct turn *t = &b->turns[begin];
-        const size_t bytes = (size_t)t->rows * (size_t)t->cols * t->element;
-        turn_matrix(t);
+    while (pool_take(pool, b->count, 1, &begin, &end)) {
+        const struct transposition *t = &b->transpositions[begin];
+        const size_t rows = (size_t)t->rows, cols = (size_t)t->cols, bytes = rows * cols * t->element;
+        transpose(t->to, cols, t->from, rows, cols, rows, t->element);
         model_release(b->model, t->from, bytes);
         b->finished += bytes;
         if (rank == 0 && b->opt && b->opt->progress)
             b->opt->progress(b->opt->progress_arg, b->finished, b->total);
     }
+}
+
+void weight_transform(enum weight_kind kind, float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = kind == WEIGHT_COMPLEMENT ? 1.0f - x[i] : kind == WEIGHT_DECAY ? fmath_exp(-fmath_exp(x[i])) : x[i];
 }
 
 /* Vectors are few, and read with the first token anyway. What is wrong in a matrix shows in what is computed with it. */
@@ -131,38 +128,50 @@ static enum rwkv7_status check_vector(const struct binding *b, const struct weig
                              t->name, source->row * count + i);
 }
 
-static enum rwkv7_status bind_one(struct binding *b, const struct weight_source *source)
+static enum rwkv7_status bind_vector(struct binding *b, const struct weight_source *source, const float **vector)
 {
-    struct rwkv7_model *model = b->model;
-    void *record = source->layer < 0 ? (void *)&model->outer : (void *)&model->layers[source->layer];
-    void *field = (char *)record + source->spec->offset;
-    if (source->spec->kind != WEIGHT_VECTOR)
-        return bind_matrix(b, source, field);
     const size_t count = (size_t)source->rows;
+    const enum weight_kind kind = source->weight.spec->kind;
     struct mat form;
     weight_form(source->tensor->type, &form);
-    const enum mat_type type = form.type;
-    model->info.type_parameters[type] += count;
-    const float **const vector = field;
-    const uint8_t *data = source->tensor->data + source->row * count * (type == MAT_F32 ? 4 : 2);
-    const enum rwkv7_status status = vector_floats(b, data, type, count, vector);
-    return status == RWKV7_OK ? check_vector(b, source, *vector) : status;
+    const uint8_t *data = source->tensor->data + source->row * count * (form.type == MAT_F32 ? 4 : 2);
+    b->model->info.type_parameters[form.type] += count;
+    enum rwkv7_status status = vector_floats(b, data, form.type, count, vector);
+    if (status == RWKV7_OK)
+        status = check_vector(b, source, *vector);
+    if (status != RWKV7_OK || kind == WEIGHT_VECTOR)
+        return status;
+    float *own = (float *)*vector; /* widened: memory of the model */
+    if ((const void *)own == data) {
+        if (!(own = model_block(b->model, count * sizeof *own)))
+            return fail_memory(b->err, "the weights");
+        memcpy(own, *vector, count * sizeof *own);
+        b->model->info.copied_bytes += count * sizeof *own;
+    }
+    weight_transform(kind, own, count);
+    *vector = own;
+    return RWKV7_OK;
 }
 
-enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct spelling *spelling,
+enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognized *as,
                                const struct rwkv7_model_options *opt, struct rwkv7_error *err)
 {
     struct binding b = {.model = model, .opt = opt, .err = err};
     struct weight_sources sources;
-    enum rwkv7_status status = weights_find(model->index, model->path, spelling, &model->shape, &sources, err);
+    enum rwkv7_status status = weights_find(model->index, model->path, as, &sources, err);
     if (status != RWKV7_OK)
         return status;
     model->info.ignored_tensors = sources.ignored;
-    for (size_t i = 0; i < sources.count && status == RWKV7_OK; i++)
-        status = bind_one(&b, &sources.at[i]);
-    if (status == RWKV7_OK && b.turn_count > 0)
-        pool_run(model->rt->pool, turn_worker, &b);
-    mem_free(b.turns);
+    for (size_t i = 0; i < sources.count && status == RWKV7_OK; i++) {
+        const struct weight_source *source = &sources.at[i];
+        if (kind_is_vector(source->weight.spec->kind))
+            status = bind_vector(&b, source, weight_vector(model, &source->weight));
+        else
+            status = bind_matrix(&b, source, weight_mat(model, &source->weight));
+    }
+    if (status == RWKV7_OK && b.count > 0)
+        pool_run(model->rt->pool, transpose_worker, &b);
+    mem_free(b.transpositions);
     weight_sources_free(&sources);
     return status;
 }

@@ -16,15 +16,15 @@
 #include "base/mem.h"
 #include "base/out_file.h"
 #include "base/sys.h"
+#include "base/transpose.h"
 #include "formats/lora.h"
 #include "formats/packed.h"
 #include "formats/safetensors_write.h"
 #include "formats/snippet.h"
-#include "weights/model.h"
+#include "weights/weights.h"
 
 enum { ROWS = QUANT_ROWS };
 #define SLICE_BYTES ((size_t)8 << 20)
-#define NAME_ROOM 64
 
 /* One tensor of the result. */
 struct target {
@@ -53,9 +53,7 @@ struct conversion {
 
     struct tensor_index *index;
     struct lora *lora; /* or NULL */
-    struct spelling spelling;
-    struct rwkv7_shape shape;
-    float ln_eps, head_eps;
+    struct recognized as;
     struct weight_sources sources;
 
     struct target *targets;   /* [count] in the order of the file */
@@ -102,7 +100,7 @@ static enum rwkv7_status choose_form(const struct conversion *c, const struct we
     struct mat has = *form;
     weight_form(source->tensor->type, &has);
     if (integers || (stored && has.type == MAT_GGML)) {
-        if (!quantise_form(source->spec, source->layer, stored ? MAT_GGML : (enum mat_type)type, form))
+        if (!quantise_form(&source->weight, stored ? MAT_GGML : (enum mat_type)type, form))
             form->type = has.type == MAT_GGML ? MAT_F16 : has.type; /* the embedding */
     } else {
         form->type = stored ? has.type : (enum mat_type)type;
@@ -125,7 +123,6 @@ static int rank_of_type(enum dtype type)
 
 static enum rwkv7_status choose_targets(struct conversion *c)
 {
-    static const struct spelling own = {NAMING_BLINKDL, false};
     struct target *unsorted = mem_alloc(c->sources.count, sizeof *unsorted);
     enum rwkv7_status status = RWKV7_OK;
     c->targets = mem_alloc(c->sources.count, sizeof *c->targets);
@@ -138,7 +135,7 @@ static enum rwkv7_status choose_targets(struct conversion *c)
     for (size_t i = 0; i < c->sources.count; i++) {
         struct target *p = &unsorted[i];
         p->source = &c->sources.at[i];
-        if (p->source->spec->kind == WEIGHT_VECTOR) {
+        if (kind_is_vector(p->source->weight.spec->kind)) {
             p->form = (struct mat){.type = MAT_F32, .rows = 1, .cols = p->source->rows};
         } else {
             p->form = (struct mat){.rows = p->source->rows, .cols = p->source->cols};
@@ -153,19 +150,20 @@ static enum rwkv7_status choose_targets(struct conversion *c)
             if (rank_of_type(p->type) != rank)
                 continue;
             struct tensor *t = &c->tensors[c->count];
-            names_full(c->names[c->count], NAME_ROOM, &own, p->source->spec, p->source->layer);
+            weight_name(c->names[c->count], c->as.weights, NAMING_BLINKDL, p->source->weight.spec,
+                        p->source->weight.layer);
             t->name = c->names[c->count];
             t->bytes = mat_bytes(&p->form);
             t->type = p->type < DT_PACKED ? p->type : DT_U8;
             if (p->type >= DT_PACKED) {
                 t->rank = 1;
                 t->shape[0] = t->bytes;
-            } else if (p->source->spec->rows == 'H') {
+            } else if (p->source->weight.spec->rows == 'H') {
                 t->rank = 2;
-                t->shape[0] = (uint64_t)c->shape.heads;
-                t->shape[1] = (uint64_t)c->shape.head_size;
+                t->shape[0] = (uint64_t)c->as.shape.heads;
+                t->shape[1] = (uint64_t)c->as.shape.head_size;
             } else {
-                t->rank = p->source->spec->kind == WEIGHT_VECTOR ? 1 : 2;
+                t->rank = kind_is_vector(p->source->weight.spec->kind) ? 1 : 2;
                 t->shape[0] = (uint64_t)(t->rank == 1 ? p->form.cols : p->form.rows);
                 t->shape[1] = (uint64_t)p->form.cols;
             }
@@ -227,7 +225,7 @@ static void summarise(struct conversion *c)
     for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
         for (size_t i = 0; i < c->count; i++) {
             const struct target *p = &c->targets[i];
-            if (p->source->layer > 0 || strcmp(p->source->spec->blinkdl, kinds[k].name) != 0)
+            if (p->source->weight.layer > 0 || strcmp(p->source->weight.spec->blinkdl, kinds[k].name) != 0)
                 continue;
             at += (size_t)snprintf(c->summary + at, sizeof c->summary - at, "%s %s, ", kinds[k].what,
                                    rwkv7_type_name((enum rwkv7_type)p->form.type));
@@ -244,12 +242,12 @@ static enum rwkv7_status choose_metadata(struct conversion *c)
     summarise(c);
     add_pair(c, PACKED_LAYOUT_KEY, PACKED_LAYOUT);
     add_pair(c, "rwkv7.types", c->summary);
-    if (c->ln_eps != LN_EPS) {
-        snprintf(c->eps[0], sizeof c->eps[0], "%.9g", (double)c->ln_eps);
+    if (c->as.ln_eps != LN_EPS) {
+        snprintf(c->eps[0], sizeof c->eps[0], "%.9g", (double)c->as.ln_eps);
         add_pair(c, LN_EPS_KEY, c->eps[0]);
     }
-    if (c->head_eps != HEAD_EPS) {
-        snprintf(c->eps[1], sizeof c->eps[1], "%.9g", (double)c->head_eps);
+    if (c->as.head_eps != HEAD_EPS) {
+        snprintf(c->eps[1], sizeof c->eps[1], "%.9g", (double)c->as.head_eps);
         add_pair(c, HEAD_EPS_KEY, c->eps[1]);
     }
     for (size_t i = 0; i < c->index->metadata_count; i++)
@@ -307,9 +305,7 @@ static void read_rows(const struct slice *p, int first, int count, float *out)
         read_numbers(p->merge, ((size_t)first + source->row) * cols, (size_t)count * cols, out);
         return;
     }
-    for (size_t r = 0; r < (size_t)count; r++)
-        for (size_t col = 0; col < cols; col++)
-            out[r * cols + col] = p->stored[col * ld + (size_t)first + r];
+    transpose(out, cols, p->stored + first, ld, cols, (size_t)count, sizeof *out);
 }
 
 static void slice_worker(void *arg, struct pool *pool, int rank)
@@ -369,7 +365,7 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
     const struct tensor *t = source->tensor;
     const int step = rows_of_slice(&target->form);
     struct slice p = {.target = target, .kernels = &c->rt->kernels, .rows = c->rows, .merge = merge, .to = c->buffer};
-    if (source->turned) {
+    if (source->transposed) {
         read_numbers(merge, 0, (size_t)target->form.rows * (size_t)target->form.cols, c->stored);
         p.stored = c->stored;
     }
@@ -385,7 +381,7 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
                             ? "%s: tensor '%s': expected numbers below 65520, the most that f16 can hold"
                             : "%s: tensor '%s': expected finite numbers, found a NaN or an infinity",
                         t->file, t->name);
-        if (!source->turned) {
+        if (!source->transposed) {
             const size_t row = (size_t)t->bytes / (size_t)target->form.rows;
             file_map_release(t->data + (size_t)p.first * row, (size_t)p.count * row);
         }
@@ -416,7 +412,7 @@ static enum rwkv7_status allocate(struct conversion *c)
     size_t cols = 0, bytes = 0, stored = 0;
     for (size_t i = 0; i < c->count; i++) {
         const struct mat *form = &c->targets[i].form;
-        const size_t numbers = c->targets[i].source->turned ? (size_t)form->rows * (size_t)form->cols : 0;
+        const size_t numbers = c->targets[i].source->transposed ? (size_t)form->rows * (size_t)form->cols : 0;
         cols = (size_t)form->cols > cols ? (size_t)form->cols : cols;
         stored = numbers > stored ? numbers : stored;
         bytes = slice_bytes(form) > bytes ? slice_bytes(form) : bytes;
@@ -445,14 +441,12 @@ static enum rwkv7_status write_file(struct conversion *c, const char *path)
 
 /* -------------------------------------------------------------------------------------------------------- the whole */
 
-static enum rwkv7_status open_source(struct conversion *c)
+static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recognize)
 {
     enum rwkv7_status status;
     if ((status = tensors_open(c->from, &c->index, c->err)) ||
-        (status = names_recognise(c->index, c->from, &c->spelling, &c->shape, c->err)) ||
-        (status = names_epsilons(c->index, c->from, &c->spelling, &c->shape, &c->ln_eps, &c->head_eps, c->err)))
-        return status;
-    if ((status = weights_find(c->index, c->from, &c->spelling, &c->shape, &c->sources, c->err)) || !c->opt->lora)
+        (status = recognize(c->index, c->from, &c->as, c->err)) ||
+        (status = weights_find(c->index, c->from, &c->as, &c->sources, c->err)) || !c->opt->lora)
         return status;
     status = lora_open(c->opt->lora, c->opt->lora_alpha, &c->lora, c->err);
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
@@ -480,7 +474,7 @@ static enum rwkv7_status choose_vocab(struct conversion *c)
     enum rwkv7_status status =
         rwkv7_tokenizer_open_memory(c->vocab, c->vocab_size, "the vocabulary", &tokenizer, c->err);
     if (status == RWKV7_OK)
-        status = rwkv7_tokenizer_check(tokenizer, c->shape.vocab, c->err);
+        status = rwkv7_tokenizer_check(tokenizer, c->as.shape.vocab, c->err);
     rwkv7_tokenizer_close(tokenizer);
     c->tensors[c->count] = (struct tensor){
         .name = PACKED_VOCAB, .type = DT_U8, .rank = 1, .shape = {c->vocab_size}, .bytes = c->vocab_size};
@@ -488,14 +482,14 @@ static enum rwkv7_status choose_vocab(struct conversion *c)
     return status;
 }
 
-enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
-                                const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
+enum rwkv7_status weights_convert(struct rwkv7_runtime *rt, recognize_fn *recognize, const char *from, const char *to,
+                                  const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
 {
     struct conversion c = {.rt = rt, .opt = opt, .from = from, .err = err};
     enum rwkv7_status status;
     if ((unsigned)opt->type > RWKV7_TYPES || opt->type == RWKV7_GGML)
         return fail(err, RWKV7_ERR_USAGE, "conversion: there is no type %d to convert to", (int)opt->type);
-    if ((status = open_source(&c)) || (status = check_target(&c, to)) || (status = choose_targets(&c)) ||
+    if ((status = open_source(&c, recognize)) || (status = check_target(&c, to)) || (status = choose_targets(&c)) ||
         (status = choose_vocab(&c)) || (status = choose_metadata(&c)) || (status = allocate(&c)) ||
         (status = write_file(&c, to)))
         goto done;

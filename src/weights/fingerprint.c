@@ -4,7 +4,7 @@
  */
 #include "base/half.h"
 #include "formats/ggml_blocks.h"
-#include "weights/model.h"
+#include "weights/weights.h"
 
 /* FNV-1a: not against malice. */
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
@@ -79,20 +79,17 @@ static uint64_t hash_matrix(uint64_t hash, const struct rwkv7_model *model, cons
 uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
 {
     const struct rwkv7_shape *s = &model->shape;
-    uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, sizeof *s);
-    for (int layer = -1; layer < s->layers; layer++) {
-        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
-        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
-        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
-        for (size_t i = 0; i < count; i++) {
-            const void *field = record + specs[i].offset;
-            const struct mat *m = field;
-            const float *vector = specs[i].kind == WEIGHT_VECTOR ? *(const float *const *)field : NULL;
-            if (vector)
-                hash = hash_bytes(hash, vector, (size_t)shape_axis(s, specs[i].rows) * sizeof *vector);
-            else if (specs[i].kind != WEIGHT_VECTOR && m->data)
-                hash = hash_matrix(hash, model, m);
-        }
+    uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, offsetof(struct rwkv7_shape, arch));
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    if (s->arch != RWKV7_ARCH_X070) /* that of RWKV-7 is older than the field */
+        hash = hash_bytes(hash, &s->arch, sizeof s->arch);
+    while (weight_next(model->weights, s, &w)) {
+        const struct mat *m = weight_mat(model, &w);
+        const float *vector = kind_is_vector(w.spec->kind) ? *weight_vector(model, &w) : NULL;
+        if (vector)
+            hash = hash_bytes(hash, vector, (size_t)shape_axis(s, w.spec->rows) * sizeof *vector);
+        else if (!kind_is_vector(w.spec->kind) && m->data)
+            hash = hash_matrix(hash, model, m);
     }
     return hash;
 }

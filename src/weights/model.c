@@ -1,48 +1,9 @@
-/* model.c - opening and closing a model, and what is known about it. */
-#include "weights/model.h"
-
+/* model.c - the memory of a model, and what is known about it once its weights are there. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
-#include "formats/snippet.h"
-
-const char *rwkv7_type_name(enum rwkv7_type type)
-{
-    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16", "q8", "q4", "ggml"};
-    return (unsigned)type < RWKV7_TYPES ? names[type] : "?";
-}
-
-bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
-{
-    static const struct {
-        const char *name;
-        int layers, channels, rank_w, rank_a, rank_v, rank_g;
-    } published[] = {
-        {"0.1b", 12, 768, 64, 64, 32, 128},  {"0.4b", 24, 1024, 64, 64, 32, 128},   {"1.5b", 24, 2048, 96, 96, 64, 256},
-        {"2.9b", 32, 2560, 96, 96, 64, 320}, {"7.2b", 32, 4096, 128, 128, 96, 480},
-    };
-    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
-        if (strcasecmp(published[i].name, name) != 0)
-            continue;
-        *out = (struct rwkv7_shape){
-            .vocab = 65536,
-            .layers = published[i].layers,
-            .channels = published[i].channels,
-            .heads = published[i].channels / 64,
-            .head_size = 64,
-            .ffn = 4 * published[i].channels,
-            .rank_w = published[i].rank_w,
-            .rank_a = published[i].rank_a,
-            .rank_v = published[i].rank_v,
-            .rank_g = published[i].rank_g,
-        };
-        return true;
-    }
-    return false;
-}
+#include "weights/weights.h"
 
 /* Small requests share blocks of this size; larger ones get their own. */
 #define BLOCK_SIZE ((size_t)1 << 20)
@@ -133,170 +94,62 @@ void rwkv7_model_close(struct rwkv7_model *model)
     mem_free(model);
 }
 
-/* Every weight stays in memory, wherever it lies: in blocks of the model or in the file. */
-static enum rwkv7_status lock_weights(const struct rwkv7_model *model, struct rwkv7_error *err)
+enum rwkv7_status model_shape(struct rwkv7_model *model, const struct arch *arch, const struct weight_table *weights,
+                              const struct rwkv7_shape *shape, struct rwkv7_error *err)
 {
-    for (int layer = -1; layer < model->shape.layers; layer++) {
-        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
-        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
-        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
-        for (size_t i = 0; i < count; i++) {
-            const void *field = record + specs[i].offset, *data = *(const void *const *)field;
-            size_t size = (size_t)shape_axis(&model->shape, specs[i].rows) * sizeof(float);
-            if (specs[i].kind != WEIGHT_VECTOR) {
-                const struct mat *m = field;
-                size = m->data ? mat_bytes(m) : 0;
-                data = m->type == MAT_GGML ? ((const struct tensor *)m->data)->data : m->data;
-            }
-            if (!data || sys_lock(data, size))
-                continue;
+    model->arch = arch;
+    model->weights = weights;
+    model->shape = *shape;
+    model->layers = mem_alloc((size_t)shape->layers, weights->layer_size);
+    return model->layers ? RWKV7_OK : fail_memory(err, "the model");
+}
+
+/* Where the bytes of a weight lie; 0: there are none. */
+static size_t weight_bytes(const struct rwkv7_model *model, const struct weight *w, const void **data)
+{
+    if (kind_is_vector(w->spec->kind)) {
+        *data = *weight_vector(model, w);
+        return *data ? (size_t)shape_axis(&model->shape, w->spec->rows) * sizeof(float) : 0;
+    }
+    const struct mat *m = weight_mat(model, w);
+    *data = m->type == MAT_GGML ? ((const struct tensor *)m->data)->data : m->data;
+    return m->data ? mat_bytes(m) : 0;
+}
+
+enum rwkv7_status model_lock(const struct rwkv7_model *model, struct rwkv7_error *err)
+{
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, &model->shape, &w)) {
+        const void *data;
+        const size_t size = weight_bytes(model, &w, &data);
+        if (size > 0 && !sys_lock(data, size))
             return fail(err, RWKV7_ERR_MEMORY,
                         "%s: its weights of %.1f MB cannot be locked in memory: %s; see ulimit -l", model->path,
                         1e-6 * (double)model->info.weight_bytes, strerror(errno));
-        }
     }
     return RWKV7_OK;
-}
-
-/* The model of an opened index, which it owns from now on, whatever happens. */
-static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_index *index, const char *path,
-                                    const struct rwkv7_model_options *opt, struct rwkv7_model **out,
-                                    struct rwkv7_error *err)
-{
-    struct rwkv7_model *model = NULL;
-    struct spelling spelling;
-    enum rwkv7_status status = model_new(rt, path, &model, err);
-    if (status != RWKV7_OK) {
-        tensors_close(index);
-        return status;
-    }
-    model->index = index;
-    if ((status = names_recognise(index, path, &spelling, &model->shape, err)) != RWKV7_OK ||
-        (status = names_epsilons(index, path, &spelling, &model->shape, &model->ln_eps, &model->head_eps, err)) !=
-            RWKV7_OK)
-        goto fail;
-    model->layers = mem_alloc((size_t)model->shape.layers, sizeof *model->layers);
-    if (!model->layers) {
-        status = fail_memory(err, "the model");
-        goto fail;
-    }
-    if ((status = weights_bind(model, &spelling, opt, err)) != RWKV7_OK)
-        goto fail;
-    if ((status = model_pack(model, opt, err)) != RWKV7_OK)
-        goto fail;
-    model->info.container = index->container;
-    model->info.naming = names_describe(&spelling);
-    model->info.tensors = index->count;
-    model->info.metadata = index->metadata_count;
-    model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
-    model_count(model);
-    if (opt && opt->lock && (status = lock_weights(model, err)) != RWKV7_OK)
-        goto fail;
-    *out = model;
-    return RWKV7_OK;
-fail:
-    rwkv7_model_close(model);
-    return status;
-}
-
-enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, const struct rwkv7_model_options *opt,
-                                   struct rwkv7_model **out, struct rwkv7_error *err)
-{
-    struct tensor_index *index = NULL;
-    *out = NULL;
-    const enum rwkv7_status status = tensors_open(path, &index, err);
-    return status == RWKV7_OK ? open_index(rt, index, path, opt, out, err) : status;
-}
-
-enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size, const char *name,
-                                          const struct rwkv7_model_options *opt, struct rwkv7_model **out,
-                                          struct rwkv7_error *err)
-{
-    struct tensor_index *index = NULL;
-    *out = NULL;
-    const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
-    return status == RWKV7_OK ? open_index(rt, index, name, opt, out, err) : status;
-}
-
-enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
-{
-    struct tensor_index *index = NULL;
-    char name[128];
-    *out = NULL;
-    enum rwkv7_status status = tensors_open(path, &index, err);
-    snprintf(name, sizeof name, "%s, its tokens", snippet_path(path).text);
-    if (status == RWKV7_OK && index->vocab)
-        status = rwkv7_tokenizer_open_memory(index->vocab, index->vocab_size, name, out, err);
-    tensors_close(index);
-    return status;
-}
-
-enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err)
-{
-    static const struct rwkv7_model_options defaults;
-    if (!opt)
-        opt = &defaults;
-    const uint64_t q8 = model->info.type_parameters[RWKV7_Q8], q4 = model->info.type_parameters[RWKV7_Q4];
-    if ((opt->weights == RWKV7_WEIGHTS_Q8 && q4 > 0) || (opt->weights == RWKV7_WEIGHTS_Q4 && q8 > 0 && q4 == 0))
-        return fail(err, RWKV7_ERR_USAGE, "%s: its weights are %s already; others are made of the original",
-                    model->path, q4 > 0 ? "q4" : "q8");
-    if (opt->weights != RWKV7_WEIGHTS_STORED)
-        return model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err);
-    enum rwkv7_status status = RWKV7_OK;
-    if (model->info.type_parameters[MAT_GGML] > 0)
-        status = model_quantise(model, MAT_GGML, opt, err);
-    if (status == RWKV7_OK && opt->sparse == RWKV7_SPARSE_ON)
-        status = model_turn_values(model, opt, err);
-    return status;
 }
 
 void model_count(struct rwkv7_model *model)
 {
-    const struct rwkv7_shape *s = &model->shape;
     struct rwkv7_model_info *info = &model->info;
-    uint64_t vectors = 0, matrices = 0, parameters = 0, columns = 0, unread = 0;
-
-    for (int layer = -1; layer < s->layers; layer++) {
-        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
-        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
-        const char *record = layer < 0 ? (const char *)&model->outer : (const char *)&model->layers[layer];
-        for (size_t i = 0; i < count; i++) {
-            if (specs[i].kind == WEIGHT_VECTOR) {
-                const float *vector = *(const float *const *)(const void *)(record + specs[i].offset);
-                const uint64_t n = vector ? (uint64_t)shape_axis(s, specs[i].rows) : 0;
-                parameters += n;
-                vectors += n * sizeof(float);
-            } else {
-                const struct mat *m = (const struct mat *)(const void *)(record + specs[i].offset);
-                parameters += (uint64_t)m->rows * (uint64_t)m->cols;
-                matrices += mat_bytes(m);
-                columns += m->by_column ? mat_bytes(m) : 0;
-                if (specs[i].kind == WEIGHT_TABLE && m->rows > 0)
-                    unread += mat_bytes(m) - mat_bytes(m) / (uint64_t)m->rows;
-            }
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    uint64_t unread = 0;
+    info->shape = model->shape;
+    info->parameters = info->weight_bytes = info->skipped_bytes = 0;
+    while (weight_next(model->weights, &model->shape, &w)) {
+        const void *data;
+        const uint64_t bytes = weight_bytes(model, &w, &data);
+        info->weight_bytes += bytes;
+        if (kind_is_vector(w.spec->kind)) {
+            info->parameters += bytes / sizeof(float);
+            continue;
         }
+        const struct mat *m = weight_mat(model, &w);
+        info->parameters += (uint64_t)m->rows * (uint64_t)m->cols;
+        info->skipped_bytes += m->by_column ? bytes : 0;
+        if (w.spec->kind == WEIGHT_TABLE && m->rows > 0)
+            unread += bytes - bytes / (uint64_t)m->rows;
     }
-    info->shape = *s;
-    info->version = s->deep > 0 ? "x070a" : "x070";
-    info->parameters = parameters;
-    info->weight_bytes = matrices + vectors;
-    info->session_bytes = state_floats(s) * sizeof(float);
-    const int threads = pool_threads(model->rt->pool);
-    info->work_bytes = step_work_bytes(s, threads) + prefill_work_bytes(model, RWKV7_CHUNK, threads);
-    info->skipped_bytes = columns;
     info->step_bytes = info->weight_bytes - unread + info->session_bytes;
-}
-
-const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
-{
-    return &model->info;
-}
-
-bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key, const char **value)
-{
-    if (!model->index || index >= model->index->metadata_count)
-        return false;
-    *key = model->index->metadata[index].key;
-    *value = model->index->metadata[index].value;
-    return true;
 }

@@ -15,7 +15,7 @@
 #include "base/half.h"
 #include "base/mem.h"
 #include "kernels/quants.h"
-#include "weights/model.h"
+#include "weights/weights.h"
 
 enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, BLOCK = QUANT_BLOCK, GROUPS = QUANT_BLOCK / QUANT_GROUP };
 
@@ -179,7 +179,8 @@ struct job {
     const struct rwkv7_model_options *opt;
     struct task *tasks;
     int count, tiles;
-    float **rows;   /* [threads] -> [16][most columns] */
+    int cols;       /* of the widest matrix */
+    float **rows;   /* [threads] -> [16][cols] */
     uint64_t total; /* bytes read */
     _Atomic(uint64_t) finished;
 };
@@ -207,37 +208,38 @@ static void quantise_worker(void *arg, struct pool *pool, int rank)
     }
 }
 
-bool quantise_form(const struct weight_spec *spec, int layer, enum mat_type type, struct mat *out)
+bool quantise_form(const struct weight *w, enum mat_type type, struct mat *out)
 {
-    const bool outer = layer < 0;
-    if (spec->kind == WEIGHT_VECTOR || spec->kind == WEIGHT_TABLE)
+    const enum weight_kind kind = w->spec->kind;
+    if (kind_is_vector(kind) || kind == WEIGHT_TABLE)
         return false;
     /* What 4 bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
-    const bool fine = type == MAT_GGML || spec->kind == WEIGHT_FACTOR || spec->kind == WEIGHT_TURNED || outer;
+    const bool fine = type == MAT_GGML || kind == WEIGHT_FACTOR || kind == WEIGHT_ORIENTED || w->layer < 0;
     out->type = fine ? MAT_Q8 : type;
-    out->by_column = !outer && spec->offset == offsetof(struct layer, ffn_value);
+    out->by_column = kind == WEIGHT_SPARSE;
     return true;
 }
 
-/* The matrices of the record that the request concerns become tasks; their integers get memory. */
-static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *specs, size_t count, int layer,
-                                     enum mat_type type, struct rwkv7_error *err)
+/* The matrices that the request concerns become tasks; their integers get memory. */
+static enum rwkv7_status plan(struct job *job, enum mat_type type, struct rwkv7_error *err)
 {
-    char *record = layer < 0 ? (char *)&job->model->outer : (char *)&job->model->layers[layer];
-    for (size_t i = 0; i < count; i++) {
-        struct mat *m = (struct mat *)(void *)(record + specs[i].offset), made = {0};
-        if (!quantise_form(&specs[i], layer, type, &made) || !m->data)
+    struct rwkv7_model *model = job->model;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, &model->shape, &w)) {
+        struct mat *m = weight_mat(model, &w), made = {0};
+        if (!quantise_form(&w, type, &made) || !m->data)
             continue;
         if (m->type != MAT_GGML && (m->type >= MAT_FLOATS || type == MAT_GGML))
             continue;
         made.rows = m->rows;
         made.cols = m->cols;
         made.by_column = made.by_column && job->opt->sparse != RWKV7_SPARSE_OFF;
-        if (!(made.data = model_block(job->model, mat_bytes(&made))))
+        if (!(made.data = model_block(model, mat_bytes(&made))))
             return fail_memory(err, "the quantised weights");
         job->tasks[job->count++] = (struct task){m, made, job->tiles};
         job->tiles += quant_tiles(m->rows);
         job->total += mat_bytes(m);
+        job->cols = m->cols > job->cols ? m->cols : job->cols;
     }
     return RWKV7_OK;
 }
@@ -245,29 +247,24 @@ static enum rwkv7_status plan_record(struct job *job, const struct weight_spec *
 enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
                                  struct rwkv7_error *err)
 {
-    const struct rwkv7_shape *s = &model->shape;
     const int threads = pool_threads(model->rt->pool);
+    const size_t layers = (size_t)model->shape.layers;
     struct job job = {.model = model, .opt = opt};
     enum rwkv7_status status = RWKV7_OK;
-    int lengths[SHAPE_LENGTHS], most = 0;
 
-    shape_lengths(s, lengths);
-    for (int i = 0; i < SHAPE_LENGTHS; i++)
-        most = lengths[i] > most ? lengths[i] : most;
-    job.tasks = mem_alloc((size_t)s->layers * layer_weight_count + outer_weight_count, sizeof *job.tasks);
+    job.tasks = mem_alloc(layers * model->weights->layer_count + model->weights->outer_count, sizeof *job.tasks);
     job.rows = mem_alloc((size_t)threads, sizeof *job.rows);
-    for (int i = 0; job.rows && i < threads; i++)
-        if (!(job.rows[i] = mem_alloc((size_t)most, ROWS * sizeof(float))))
-            status = RWKV7_ERR_MEMORY;
-    if (!job.tasks || !job.rows || status != RWKV7_OK) {
+    if (!job.tasks || !job.rows) {
         status = fail_memory(err, "the quantised weights");
         goto done;
     }
-    status = plan_record(&job, outer_weights, outer_weight_count, -1, type, err);
-    for (int i = 0; i < s->layers && status == RWKV7_OK; i++)
-        status = plan_record(&job, layer_weights, layer_weight_count, i, type, err);
-    if (status != RWKV7_OK)
+    if ((status = plan(&job, type, err)) != RWKV7_OK)
         goto done;
+    for (int i = 0; i < threads; i++)
+        if (!(job.rows[i] = mem_alloc((size_t)job.cols, ROWS * sizeof(float)))) {
+            status = fail_memory(err, "the quantised weights");
+            goto done;
+        }
     pool_run(model->rt->pool, quantise_worker, &job);
     for (int i = 0; i < job.count; i++) {
         struct task *t = &job.tasks[i];
@@ -284,5 +281,24 @@ done:
         mem_free(job.rows[i]);
     mem_free(job.rows);
     mem_free(job.tasks);
+    return status;
+}
+
+enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err)
+{
+    static const struct rwkv7_model_options defaults;
+    if (!opt)
+        opt = &defaults;
+    const uint64_t q8 = model->info.type_parameters[RWKV7_Q8], q4 = model->info.type_parameters[RWKV7_Q4];
+    if ((opt->weights == RWKV7_WEIGHTS_Q8 && q4 > 0) || (opt->weights == RWKV7_WEIGHTS_Q4 && q8 > 0 && q4 == 0))
+        return fail(err, RWKV7_ERR_USAGE, "%s: its weights are %s already; others are made of the original",
+                    model->path, q4 > 0 ? "q4" : "q8");
+    if (opt->weights != RWKV7_WEIGHTS_STORED)
+        return model_quantise(model, opt->weights == RWKV7_WEIGHTS_Q8 ? MAT_Q8 : MAT_Q4, opt, err);
+    enum rwkv7_status status = RWKV7_OK;
+    if (model->info.type_parameters[MAT_GGML] > 0)
+        status = model_quantise(model, MAT_GGML, opt, err);
+    if (status == RWKV7_OK && opt->sparse == RWKV7_SPARSE_ON)
+        status = model_store_columns(model, opt, err);
     return status;
 }

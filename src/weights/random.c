@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/splitmix.h"
 #include "base/sys.h"
-#include "weights/model.h"
+#include "weights/weights.h"
 
 /* The n-th number of the generator, so that any thread can start anywhere. */
 static uint64_t nth(uint64_t seed, uint64_t n)
@@ -63,9 +63,6 @@ static float row_offset(const struct fill *f, size_t row)
     return f->density == 0 ? 0.0f : (place < f->density ? 8.0f : -8.0f) / (float)f->cols;
 }
 
-/* Columns cost more than rows where most of them are read; this density is where both take as long. */
-#define SPARSE_DENSITY 0.7f
-
 #define NUMBERS_PER_TASK (1 << 16)
 
 /* Four numbers from each 64-bit output. */
@@ -112,120 +109,68 @@ static float inverse_root(int n)
     return y;
 }
 
-static enum rwkv7_status fill_record(struct rwkv7_model *model, const struct weight_spec *specs, size_t count,
-                                     int layer, void *record, enum rwkv7_type type,
-                                     const struct rwkv7_random_options *opt, struct rwkv7_error *err)
+static void fill_vector(const struct weight *w, float *x, size_t count, uint64_t seed, float density)
+{
+    float low, high;
+    vector_range(w->spec->blinkdl, &low, &high);
+    if (density > 0 && strcmp(w->spec->blinkdl, "ln2.bias") == 0)
+        low = high = 1.0f;
+    for (size_t i = 0; i < count; i++)
+        x[i] = low + (high - low) * ((float)(nth(seed, i) >> 40) * 0x1p-24f);
+    weight_transform(w->spec->kind, x, count);
+}
+
+static void fill_matrix(struct rwkv7_model *model, const struct weight *w, const struct mat *m, uint64_t seed,
+                        float density)
+{
+    const bool is_key = strcmp(w->spec->blinkdl, "ffn.key.weight") == 0;
+    /* A uniform number of standard deviation 1 / sqrt(cols) keeps the length of what it multiplies. */
+    struct fill f = {
+        m->type, (void *)m->data,     (size_t)m->rows * (size_t)m->cols, 1.7f * inverse_root(m->cols), seed,
+        m->cols, is_key ? density : 0};
+    pool_run(model->rt->pool, fill_worker, &f);
+}
+
+enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_random_options *opt,
+                                 struct rwkv7_error *err)
 {
     const struct rwkv7_shape *s = &model->shape;
-    for (size_t i = 0; i < count; i++) {
-        if (layer >= 0 && !weight_exists(s, &specs[i], layer))
-            continue;
-        const int rows = shape_axis(s, specs[i].rows), cols = shape_axis(s, specs[i].cols);
-        const size_t n = (size_t)rows * (size_t)(specs[i].kind == WEIGHT_VECTOR ? 1 : cols);
-        const bool vector = specs[i].kind == WEIGHT_VECTOR;
-        void *data = model_block(model, n * (vector || type == RWKV7_F32 ? 4 : 2));
-        if (!data)
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, s, &w)) {
+        const bool is_vector = kind_is_vector(w.spec->kind);
+        const enum rwkv7_type type = is_vector ? RWKV7_F32 : opt->type;
+        struct mat m = {.type = (enum mat_type)type,
+                        .rows = shape_axis(s, w.spec->rows),
+                        .cols = is_vector ? 1 : shape_axis(s, w.spec->cols)};
+        const uint64_t seed = splitmix_hash(opt->seed ^ splitmix_hash((uint64_t)(w.layer + 1) << 32 | w.number));
+        if (!(m.data = model_block(model, mat_bytes(&m))))
             return fail_memory(err, "random weights");
         model->info.tensors++;
-        const uint64_t own = splitmix_hash(opt->seed ^ splitmix_hash((uint64_t)(layer + 1) << 32 | i));
-        if (vector) {
-            float low, high, *x = data;
-            vector_range(specs[i].blinkdl, &low, &high);
-            if (opt->ffn_density > 0 && strcmp(specs[i].blinkdl, "ln2.bias") == 0)
-                low = high = 1.0f;
-            for (size_t j = 0; j < n; j++)
-                x[j] = low + (high - low) * ((float)(nth(own, j) >> 40) * 0x1p-24f);
-            *(const float **)(void *)((char *)record + specs[i].offset) = x;
-            model->info.type_parameters[RWKV7_F32] += n;
-            continue;
+        model->info.type_parameters[type] += (uint64_t)m.rows * (uint64_t)m.cols;
+        if (is_vector) {
+            fill_vector(&w, (float *)m.data, (size_t)m.rows, seed, opt->ffn_density);
+            *weight_vector(model, &w) = m.data;
+        } else {
+            fill_matrix(model, &w, &m, seed, opt->ffn_density);
+            *weight_mat(model, &w) = m;
         }
-        const bool is_key = strcmp(specs[i].blinkdl, "ffn.key.weight") == 0;
-        /* A uniform number of standard deviation 1 / sqrt(cols) keeps the length of what it multiplies. */
-        struct fill f = {(enum mat_type)type,          data, n, 1.7f * inverse_root(cols), own, cols,
-                         is_key ? opt->ffn_density : 0};
-        pool_run(model->rt->pool, fill_worker, &f);
-        *(struct mat *)(void *)((char *)record + specs[i].offset) =
-            (struct mat){.type = (enum mat_type)type, .rows = rows, .cols = cols, .data = data};
-        model->info.type_parameters[type] += n;
     }
     return RWKV7_OK;
 }
 
-static uint64_t record_bytes(const struct rwkv7_shape *s, const struct weight_spec *specs, size_t count,
-                             enum rwkv7_type type)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t rows = (uint64_t)shape_axis(s, specs[i].rows), cols = (uint64_t)shape_axis(s, specs[i].cols);
-        bytes += specs[i].kind == WEIGHT_VECTOR ? rows * 4 : rows * cols * (type == RWKV7_F32 ? 4 : 2);
-    }
-    return bytes;
-}
-
 /* Pages are only backed when they are filled: without this, a model that is too large ends in the hands of the OOM killer. */
-static enum rwkv7_status check_memory(const struct rwkv7_shape *s, enum rwkv7_type type, struct rwkv7_error *err)
+enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *s,
+                                     enum rwkv7_type type, struct rwkv7_error *err)
 {
-    const uint64_t have = sys_physical_memory();
-    const uint64_t need = record_bytes(s, outer_weights, outer_weight_count, type) +
-                          (uint64_t)s->layers * record_bytes(s, layer_weights, layer_weight_count, type);
+    const uint64_t have = sys_physical_memory(), size = type == RWKV7_F32 ? 4 : 2;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    uint64_t need = 0;
+    while (weight_next(table, s, &w)) {
+        const uint64_t rows = (uint64_t)shape_axis(s, w.spec->rows), cols = (uint64_t)shape_axis(s, w.spec->cols);
+        need += kind_is_vector(w.spec->kind) ? rows * 4 : rows * cols * size;
+    }
     if (have == 0 || need < have)
         return RWKV7_OK;
     return fail(err, RWKV7_ERR_MEMORY, "random model: its weights need %.1f GB, this machine has %.1f GB of memory",
                 1e-9 * (double)need, 1e-9 * (double)have);
-}
-
-/* The limits are those of files (names.c). */
-static bool is_possible(const struct rwkv7_shape *s)
-{
-    const int axes[] = {s->vocab, s->heads, s->head_size, s->ffn, s->rank_w, s->rank_a, s->rank_g};
-    bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->rank_v >= (s->layers > 1) && s->rank_v <= MAX_AXIS;
-    for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
-        possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
-    return possible && s->head_size <= WKV_MAX_N && s->channels <= MAX_AXIS &&
-           (int64_t)s->heads * s->head_size == s->channels && s->deep >= 0 && s->deep <= DEEP_MAX;
-}
-
-enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
-                                     const struct rwkv7_random_options *opt, struct rwkv7_model **out,
-                                     struct rwkv7_error *err)
-{
-    struct rwkv7_model *model = NULL;
-    enum rwkv7_status status;
-    *out = NULL;
-    if ((unsigned)opt->type > RWKV7_Q4)
-        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
-    if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
-        return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);
-    if (!is_possible(shape))
-        return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    const enum rwkv7_type made = opt->type < RWKV7_Q8 ? opt->type : RWKV7_BF16; /* packed afterwards */
-    struct rwkv7_model_options packing = {.sparse = opt->sparse};
-    if (opt->type >= RWKV7_Q8)
-        packing.weights = opt->type == RWKV7_Q8 ? RWKV7_WEIGHTS_Q8 : RWKV7_WEIGHTS_Q4;
-    if (opt->sparse == RWKV7_SPARSE_AUTO)
-        packing.sparse = opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
-    if ((status = check_memory(shape, made, err)) || (status = model_new(rt, "(random)", &model, err)))
-        return status;
-    model->shape = *shape;
-    model->layers = mem_alloc((size_t)shape->layers, sizeof *model->layers);
-    if (!model->layers) {
-        status = fail_memory(err, "the model");
-        goto fail;
-    }
-    if ((status = fill_record(model, outer_weights, outer_weight_count, -1, &model->outer, made, opt, err)))
-        goto fail;
-    for (int i = 0; i < shape->layers; i++)
-        if ((status = fill_record(model, layer_weights, layer_weight_count, i, &model->layers[i], made, opt, err)))
-            goto fail;
-    if ((status = model_pack(model, &packing, err)))
-        goto fail;
-    model->info.container = "memory";
-    model->info.naming = "none";
-    model_count(model);
-    model->info.copied_bytes = model->info.weight_bytes;
-    *out = model;
-    return RWKV7_OK;
-fail:
-    rwkv7_model_close(model);
-    return status;
 }

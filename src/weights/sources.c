@@ -8,13 +8,12 @@
 #include "base/mem.h"
 #include "formats/packed.h"
 #include "formats/snippet.h"
-#include "weights/model.h"
+#include "weights/weights.h"
 
 struct search {
     const struct tensor_index *index;
     const char *path;
-    const struct spelling *spelling;
-    const struct rwkv7_shape *shape;
+    const struct recognized *as;
     uint8_t *used; /* [index->count] 1: found */
     struct rwkv7_error *err;
 };
@@ -63,38 +62,43 @@ static bool fits_vector(const struct weight_source *source, enum dtype type)
     return is_float(type);
 }
 
-/* Integers are never turned round; only rows of floats and of ggml can be read one by one, and only ffn.value by column. */
+/* Integers are never transposed; only rows of floats and of ggml can be read one by one. */
 static bool fits_matrix(const struct weight_source *source, enum dtype type)
 {
     struct mat form;
-    const bool is_table = source->spec->kind == WEIGHT_TABLE;
-    const bool is_value = source->layer >= 0 && source->spec->offset == offsetof(struct layer, ffn_value);
-    return is_float(type) || (weight_form(type, &form) && !source->turned && (!is_table || form.type == MAT_GGML) &&
-                              (is_value || !form.by_column));
+    const enum weight_kind kind = source->weight.spec->kind;
+    return is_float(type) ||
+           (weight_form(type, &form) && !source->transposed && (kind != WEIGHT_TABLE || form.type == MAT_GGML) &&
+            (kind == WEIGHT_SPARSE || !form.by_column));
 }
 
-/* The tensor of that name, marked as used and of a type that will do. */
-static enum rwkv7_status take(struct search *s, const char *name,
+static enum rwkv7_status missing(const struct search *s, const struct weight_source *source)
+{
+    char name[NAME_ROOM] = "?";
+    weight_name(name, s->as->weights, s->as->spelling.naming, source->weight.spec, source->weight.layer);
+    return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", s->path, name);
+}
+
+/* Marks the tensor as used, if its type will do. */
+static enum rwkv7_status take(struct search *s, const struct tensor *t,
                               bool (*fits)(const struct weight_source *, enum dtype), struct weight_source *out)
 {
-    const struct tensor *t = tensors_find(s->index, name);
-    if (!t)
-        return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", s->path, name);
     if (!fits(out, t->type))
-        return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected type F32, F16 or BF16, found %s", t->file, name,
-                    dtype_name(t->type));
+        return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected type F32, F16 or BF16, found %s", t->file,
+                    t->name, dtype_name(t->type));
     s->used[t - s->index->tensors] = 1;
     out->tensor = t;
     return RWKV7_OK;
 }
 
-static enum rwkv7_status find_vector(struct search *s, const char *name, struct weight_source *out)
+static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, struct weight_source *out)
 {
-    const enum rwkv7_status status = take(s, name, fits_vector, out);
+    const enum rwkv7_status status = take(s, t, fits_vector, out);
     if (status != RWKV7_OK)
         return status;
-    const struct tensor *t = out->tensor;
-    const bool is_heads = out->spec->rows == 'H' && s->spelling->naming != NAMING_GGUF; /* r_k alone has two axes */
+    const struct rwkv7_shape *shape = &s->as->shape;
+    /* Those of 'H' numbers alone have two axes. */
+    const bool is_heads = out->weight.spec->rows == 'H' && s->as->spelling.naming != NAMING_GGUF;
     uint64_t elements = 1;
     int wide = 0; /* axes other than 1: [1,1,C] and [C] are the same vector */
     for (int i = 0; i < t->rank; i++) {
@@ -102,9 +106,9 @@ static enum rwkv7_status find_vector(struct search *s, const char *name, struct 
         wide += t->shape[i] != 1;
     }
     const bool counted = t->rank > 0 && elements == (uint64_t)out->rows;
-    if (counted && (is_heads ? t->rank == 2 && t->shape[0] == (uint64_t)s->shape->heads : wide <= 1))
+    if (counted && (is_heads ? t->rank == 2 && t->shape[0] == (uint64_t)shape->heads : wide <= 1))
         return RWKV7_OK;
-    const uint64_t expected[] = {(uint64_t)(is_heads ? s->shape->heads : out->rows), (uint64_t)s->shape->head_size};
+    const uint64_t expected[] = {(uint64_t)(is_heads ? shape->heads : out->rows), (uint64_t)shape->head_size};
     return wrong_shape(s, t, expected, is_heads ? 2 : 1);
 }
 
@@ -112,18 +116,19 @@ static enum rwkv7_status find_vector(struct search *s, const char *name, struct 
 static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct weight_source *out)
 {
     static const char order[] = "rwkvag";
-    const enum naming naming = s->spelling->naming;
+    const enum naming naming = s->as->spelling.naming;
     char name[64];
     snprintf(name, sizeof name,
-             naming == NAMING_GGUF ? "blk.%d.time_mix_lerp_fused.weight" : "model.layers.%d.attn.x_x", out->layer);
-    *found = (naming == NAMING_FLA || naming == NAMING_GGUF) && tensors_find(s->index, name) != NULL;
+             naming == NAMING_GGUF ? "blk.%d.time_mix_lerp_fused.weight" : "model.layers.%d.attn.x_x",
+             out->weight.layer);
+    const struct tensor *t = tensors_find(s->index, name);
+    *found = (naming == NAMING_FLA || naming == NAMING_GGUF) && t != NULL;
     if (!*found)
         return RWKV7_OK;
-    const enum rwkv7_status status = take(s, name, fits_vector, out);
+    const enum rwkv7_status status = take(s, t, fits_vector, out);
     if (status != RWKV7_OK)
         return status;
-    const struct tensor *t = out->tensor;
-    const uint64_t channels = (uint64_t)s->shape->channels;
+    const uint64_t channels = (uint64_t)s->as->shape.channels;
     uint64_t axes[TENSOR_MAX_RANK];
     int rank = 0;
     for (int i = 0; i < t->rank; i++)
@@ -132,31 +137,31 @@ static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct 
     const bool fits = channels == 1 ? rank == 1 && axes[0] == 6 : rank == 2 && axes[0] == 6 && axes[1] == channels;
     if (!fits)
         return wrong_shape(s, t, (const uint64_t[]){6, channels}, 2);
-    const char letter = strrchr(out->spec->blinkdl, '_')[1];
+    const char letter = strrchr(out->weight.spec->blinkdl, '_')[1];
     out->row = (size_t)(strchr(order, letter) - order);
     return RWKV7_OK;
 }
 
-/* Of all low-rank factors the recognition knows it; of x070a's each tells for itself, and a square one is as its author
- * stores it, unless this program has written it. */
-static bool stored_turned(const struct search *s, const char *name, const struct weight_source *source)
+/*
+ * The orientation of low-rank factors is known from the recognition; each of x070a's tells its own, and a square one is as its author
+ * stores it, unless this program has written it.
+ */
+static bool stored_transposed(const struct search *s, const struct tensor *t, const struct weight_source *source)
 {
-    const struct tensor *t = tensors_find(s->index, name);
-    if (source->spec->kind != WEIGHT_TURNED)
-        return source->spec->kind == WEIGHT_FACTOR && s->spelling->factors_transposed;
-    const bool square_turned = source->rows == source->cols && !tensors_metadata(s->index, PACKED_LAYOUT_KEY);
-    return !t || t->shape[0] != (uint64_t)source->rows || square_turned;
+    if (source->weight.spec->kind != WEIGHT_ORIENTED)
+        return source->weight.spec->kind == WEIGHT_FACTOR && s->as->spelling.factors_transposed;
+    const bool square = source->rows == source->cols && !tensors_metadata(s->index, PACKED_LAYOUT_KEY);
+    return t->shape[0] != (uint64_t)source->rows || square;
 }
 
-static enum rwkv7_status find_matrix(struct search *s, const char *name, struct weight_source *out)
+static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, struct weight_source *out)
 {
-    out->turned = stored_turned(s, name, out);
-    const enum rwkv7_status status = take(s, name, fits_matrix, out);
+    out->transposed = stored_transposed(s, t, out);
+    const enum rwkv7_status status = take(s, t, fits_matrix, out);
     if (status != RWKV7_OK)
         return status;
-    const struct tensor *t = out->tensor;
-    const uint64_t expected[] = {(uint64_t)(out->turned ? out->cols : out->rows),
-                                 (uint64_t)(out->turned ? out->rows : out->cols)};
+    const uint64_t expected[] = {(uint64_t)(out->transposed ? out->cols : out->rows),
+                                 (uint64_t)(out->transposed ? out->rows : out->cols)};
     if (t->rank != 2 || t->shape[0] != expected[0] || t->shape[1] != expected[1])
         return wrong_shape(s, t, expected, 2);
     struct mat form = {.rows = out->rows, .cols = out->cols};
@@ -170,88 +175,81 @@ static enum rwkv7_status find_matrix(struct search *s, const char *name, struct 
 
 static enum rwkv7_status find_one(struct search *s, struct weight_source *out)
 {
-    const struct weight_spec *spec = out->spec;
-    char name[160];
-    names_full(name, sizeof name, s->spelling, spec, out->layer);
-    out->rows = shape_axis(s->shape, spec->rows);
-    if (spec->kind != WEIGHT_VECTOR) {
-        out->cols = shape_axis(s->shape, spec->cols);
-        return find_matrix(s, name, out);
-    }
+    const struct weight_spec *spec = out->weight.spec;
+    const bool is_vector = kind_is_vector(spec->kind);
+    out->rows = shape_axis(&s->as->shape, spec->rows);
+    out->cols = is_vector ? 0 : shape_axis(&s->as->shape, spec->cols);
     if (strncmp(spec->blinkdl, "att.x_", 6) == 0) {
         bool fused;
         const enum rwkv7_status status = find_fused_shift(s, &fused, out);
         if (status != RWKV7_OK || fused)
             return status;
     }
-    return find_vector(s, name, out);
+    const struct tensor *t = weight_tensor(s->index, s->as->weights, s->as->spelling.naming, spec, out->weight.layer);
+    if (!t)
+        return missing(s, out);
+    return is_vector ? find_vector(s, t, out) : find_matrix(s, t, out);
 }
 
 /* A tensor that nobody asked for. Layer 0's value gate and a tuned state are known; anything else would be weights ignored silently. */
 static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
 {
+    const struct weight_table *table = s->as->weights;
     for (size_t i = 0; i < s->index->count; i++) {
         if (s->used[i])
             continue;
         const struct tensor *t = &s->index->tensors[i];
-        bool known = name_is_state(t->name);
-        for (size_t j = 0; j < layer_weight_count && !known; j++) {
-            char name[160];
-            names_full(name, sizeof name, s->spelling, &layer_weights[j], 0);
-            known = layer_weights[j].place == NOT_FIRST && strcmp(name, t->name) == 0;
-        }
+        bool known = tuned_state_layer(t->name) >= 0;
+        for (size_t j = 0; j < table->layer_count && !known; j++)
+            known = table->layers[j].place == NOT_FIRST &&
+                    weight_tensor(s->index, table, s->as->spelling.naming, &table->layers[j], 0) == t;
         if (!known)
-            return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an RWKV-7 (%s) model", t->file,
-                        snippet_name(t->name).text, s->shape->deep ? "x070a" : "x070");
+            return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an %s model", t->file,
+                        snippet_name(t->name).text, table->model);
         ++*ignored;
     }
     return RWKV7_OK;
 }
 
-static bool is_ln0(const struct weight_spec *spec)
+static bool is_ln0(const struct weight *w)
 {
-    return spec->offset == offsetof(struct outer, ln0_weight) || spec->offset == offsetof(struct outer, ln0_bias);
+    return w->layer < 0 && (w->spec->offset == offsetof(struct outer, ln0_weight) ||
+                            w->spec->offset == offsetof(struct outer, ln0_bias));
 }
 
 /* The norm of the embedding, which a configuration with norm_first = false lacks. Some of it is not enough. */
 static bool lacks_ln0(const struct search *s)
 {
-    for (size_t i = 0; i < outer_weight_count; i++) {
-        char name[160];
-        names_full(name, sizeof name, s->spelling, &outer_weights[i], -1);
-        if (is_ln0(&outer_weights[i]) && tensors_find(s->index, name))
+    const struct weight_table *table = s->as->weights;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(table, &s->as->shape, &w) && w.layer < 0)
+        if (is_ln0(&w) && weight_tensor(s->index, table, s->as->spelling.naming, w.spec, -1))
             return false;
-    }
-    return s->spelling->naming != NAMING_BLINKDL || tensors_metadata(s->index, PACKED_LAYOUT_KEY);
+    return s->as->spelling.naming != NAMING_BLINKDL || tensors_metadata(s->index, PACKED_LAYOUT_KEY);
 }
 
-enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct spelling *spelling,
-                               const struct rwkv7_shape *shape, struct weight_sources *out, struct rwkv7_error *err)
+enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct recognized *as,
+                               struct weight_sources *out, struct rwkv7_error *err)
 {
-    struct search s = {index, path, spelling, shape, mem_alloc(index->count, 1), err};
+    const struct weight_table *table = as->weights;
+    struct search s = {index, path, as, mem_alloc(index->count, 1), err};
+    struct weight w = WEIGHT_BEFORE_FIRST;
     enum rwkv7_status status = RWKV7_OK;
     *out = (struct weight_sources){
-        .at = mem_alloc(outer_weight_count + (size_t)shape->layers * layer_weight_count, sizeof *out->at)};
+        .at = mem_alloc(table->outer_count + (size_t)as->shape.layers * table->layer_count, sizeof *out->at)};
     if (!s.used || !out->at) {
         status = fail_memory(err, "the weights");
         goto done;
     }
     const bool no_ln0 = lacks_ln0(&s);
-    for (int layer = -1; layer < shape->layers; layer++) {
-        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
-        const size_t count = layer < 0 ? outer_weight_count : layer_weight_count;
-        for (size_t i = 0; i < count; i++) {
-            struct weight_source *source = &out->at[out->count];
-            if (layer < 0 ? no_ln0 && is_ln0(&specs[i]) : !weight_exists(shape, &specs[i], layer))
-                continue;
-            source->spec = &specs[i];
-            source->layer = layer;
-            if ((status = find_one(&s, source)) != RWKV7_OK)
-                goto done;
-            out->count++;
-        }
+    while (status == RWKV7_OK && weight_next(table, &as->shape, &w)) {
+        if (no_ln0 && is_ln0(&w))
+            continue;
+        out->at[out->count].weight = w;
+        status = find_one(&s, &out->at[out->count++]);
     }
-    status = refuse_extra(&s, &out->ignored);
+    if (status == RWKV7_OK)
+        status = refuse_extra(&s, &out->ignored);
 done:
     mem_free(s.used);
     if (status != RWKV7_OK)

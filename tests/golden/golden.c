@@ -1,14 +1,19 @@
 /* golden.c - see golden.h. */
 #include "golden.h"
 
+#include "base/sys.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const own[] = {"f32_n32",        "bf16_n64", "f16_n128", "bf16_fla",
-                                  "bf16_fla_fused", "f32_n16",  "f16_deep"};
-static const char *const shared[] = {"rand_a_L2_D128_V300_f32", "rand_b_L3_D192_V257_bf16", "rand_c_L2_D256_V501_f16",
-                                     "rand_d_L2_D64_V96_bf16_fla", "rand_e_L2_D64_V24_f16_x070a"};
+                                  "bf16_fla_fused", "f32_n16",  "f16_deep", "x052_f32"};
+static const char *const shared[] = {"rand_a_L2_D128_V300_f32",           "rand_b_L3_D192_V257_bf16",
+                                     "rand_c_L2_D256_V501_f16",           "rand_d_L2_D64_V96_bf16_fla",
+                                     "rand_e_L2_D64_V24_f16_x070a",       "older/v52_a_L2_D96_H3_V190_f32",
+                                     "older/v52_b_L2_D128_H2_V257_bf16",  "older/v52_c_L2_D128_H2_V140_bf16_hf",
+                                     "older/v52_d_L2_D128_H2_V110_f16_st"};
 
 const void *golden_tensor(const struct golden *g, const char *name, uint64_t *elements)
 {
@@ -37,6 +42,8 @@ bool golden_open(int i, struct golden *g)
     const char *folder = i < own_count ? TEST_DIR "/golden/data" : SHARED_DIR "/vectors";
     const char *name = i < own_count ? own[i] : shared[i - own_count];
     snprintf(model, sizeof model, "%s/%s.safetensors", folder, name);
+    if (!path_exists(model))
+        snprintf(model, sizeof model, "%s/%s.pth", folder, name);
     snprintf(expected, sizeof expected, "%s/%s.expected.safetensors", folder, name);
     if (i >= own_count) {
         FILE *f = fopen(expected, "rb");

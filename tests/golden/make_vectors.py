@@ -14,7 +14,9 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import make_random_456  # noqa: E402
 import make_random_model  # noqa: E402
+from rwkv456_reference import Rwkv456  # noqa: E402
 from rwkv7_reference import Rwkv7, read_safetensors, write_safetensors  # noqa: E402
 
 # name, generator arguments. Between them: every type, both naming families and the older fused one, head sizes 16 to 128,
@@ -35,6 +37,10 @@ MODELS = [
     ("f16_deep", "--layers 3 --embd 64 --vocab 37 --ffn 150 --rank-w 8 --rank-a 8 --rank-v 8 --rank-g 8 --deep-embed 9 "
                  "--dtype f16 --seed 807"),
 ]
+# The same for older versions of RWKV.
+OLDER = [
+    ("x052_f32", "--version 5.2 --layers 2 --embd 64 --head-size 32 --ffn 150 --vocab 61 --dtype f32 --seed 821"),
+]
 LENGTH, MIDDLE, GREEDY = 64, 40, 32
 
 
@@ -47,10 +53,11 @@ def write_transposed(source, target):
 
 def main(argv):
     outdir = argv[1]
-    for number, (name, args) in enumerate(MODELS):
+    for number, (name, args) in enumerate(MODELS + OLDER):
         path = os.path.join(outdir, name + ".safetensors")
-        make_random_model.main([path] + args.split())
-        model = Rwkv7.load(path)
+        is_older = (name, args) in OLDER
+        (make_random_456 if is_older else make_random_model).main([path] + args.split())
+        model = (Rwkv456 if is_older else Rwkv7).load(path)
         rng = np.random.RandomState(9000 + number)
         tokens = rng.randint(0, model.vocab, LENGTH)
         tokens[0], tokens[1], tokens[20:24] = 0, model.vocab - 1, tokens[20]   # edges and a repeat

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/model.h"
+#include "arch/arch.h"
 
 enum { ALIGNMENT = 32, TYPE_U32 = 4, TYPE_F32 = 6, TYPE_STRING = 8, TYPE_ARRAY = 9 };
 
@@ -180,31 +180,27 @@ static struct tensor converted(const struct weight_spec *spec, const char *name,
 
 bool gguf_write_model(const char *path, const struct tensor_index *model, const char *const *tokens, size_t token_count)
 {
-    const struct spelling here = {NAMING_BLINKDL, true}, there = {NAMING_GGUF, false};
-    struct spelling spelling;
-    struct rwkv7_shape s;
-    if (names_recognise(model, path, &spelling, &s, NULL) != RWKV7_OK)
+    struct recognized as;
+    if (arch_recognize(model, path, &as, NULL) != RWKV7_OK)
         return false;
-    struct tensor *tensors = allocate((outer_weight_count + (size_t)s.layers * layer_weight_count) * sizeof *tensors);
+    const struct weight_table *table = as.weights;
+    const struct rwkv7_shape s = as.shape;
+    struct tensor *tensors = allocate((table->outer_count + (size_t)s.layers * table->layer_count) * sizeof *tensors);
     size_t count = 0;
-    for (int layer = -1; layer < s.layers; layer++) {
-        const struct weight_spec *specs = layer < 0 ? outer_weights : layer_weights;
-        const size_t most = layer < 0 ? outer_weight_count : layer_weight_count;
-        for (size_t i = 0; i < most; i++) {
-            char from[160], to[160];
-            names_full(from, sizeof from, &here, &specs[i], layer);
-            names_full(to, sizeof to, &there, &specs[i], layer);
-            const bool shift = strncmp(specs[i].blinkdl, "att.x_", 6) == 0;
-            if (specs[i].place == DEEP) /* llama.cpp does not have x070a */
-                continue;
-            if (layer == 0 && specs[i].place == NOT_FIRST) /* its converter: those of the rate under another name */
+    for (int layer = -1; layer < s.layers; layer++)
+        for (size_t i = 0; i < (layer < 0 ? table->outer_count : table->layer_count); i++) {
+            const struct weight_spec *spec = (layer < 0 ? table->outer : table->layers) + i;
+            char from[NAME_ROOM], to[NAME_ROOM];
+            weight_name(from, table, NAMING_BLINKDL, spec, layer);
+            weight_name(to, table, NAMING_GGUF, spec, layer);
+            const bool shift = strncmp(spec->blinkdl, "att.x_", 6) == 0;
+            if (layer == 0 && spec->place == NOT_FIRST) /* its converter: those of the rate under another name */
                 from[strlen(from) - 2] = 'a';
             if (!shift)
-                tensors[count++] = converted(&specs[i], to, find(model, from));
-            else if (strcmp(specs[i].blinkdl, "att.x_r") == 0)
+                tensors[count++] = converted(spec, to, find(model, from));
+            else if (strcmp(spec->blinkdl, "att.x_r") == 0)
                 tensors[count++] = fused_shifts(to, model, layer);
         }
-    }
     const struct gguf_value values[] = {
         {.key = "general.architecture", .string = "rwkv7"},
         {.key = "rwkv7.block_count", .number = (uint32_t)s.layers},

@@ -5,8 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "arch/rwkv7.h"
 #include "base/mem.h"
-#include "weights/model.h"
+#include "engine/engine.h"
 #include "test.h"
 
 enum { SESSIONS = 5, ROUNDS = 12, VOCAB = 70 };
@@ -80,7 +81,7 @@ static void check_together(enum rwkv7_type type, enum rwkv7_sparse sparse)
         }
     }
     for (int i = 0; i < SESSIONS; i++) {
-        CHECK(memcmp(together[i]->state, alone[i]->state, state_floats(&shape) * sizeof(float)) == 0);
+        CHECK(memcmp(together[i]->state, alone[i]->state, state_floats(model) * sizeof(float)) == 0);
         rwkv7_session_close(together[i]);
         rwkv7_session_close(alone[i]);
     }

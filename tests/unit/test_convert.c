@@ -8,12 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/rwkv7.h"
 #include "base/half.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "formats/packed.h"
 #include "gguf_writer.h"
-#include "weights/model.h"
 #include "pth_writer.h"
 #include "test.h"
 
@@ -88,9 +88,9 @@ static void test_floats(void)
             struct rwkv7_model *to = open_model(result, RWKV7_WEIGHTS_STORED);
             const struct mat *pairs[][2] = {{&from->outer.head, &to->outer.head},
                                             {&from->outer.emb, &to->outer.emb},
-                                            {&from->layers[1].ffn_value, &to->layers[1].ffn_value},
-                                            {&from->layers[1].v1, &to->layers[1].v1},
-                                            {&from->layers[0].w2, &to->layers[0].w2}};
+                                            {&rwkv7_layers(from)[1].ffn_value, &rwkv7_layers(to)[1].ffn_value},
+                                            {&rwkv7_layers(from)[1].v1, &rwkv7_layers(to)[1].v1},
+                                            {&rwkv7_layers(from)[0].w2, &rwkv7_layers(to)[0].w2}};
             int wrong = 0;
             for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
                 CHECK(pairs[p][1]->type == (enum mat_type)type && pairs[p][1]->rows == pairs[p][0]->rows);
@@ -103,8 +103,8 @@ static void test_floats(void)
                 }
             }
             const size_t vector = (size_t)from->shape.channels * sizeof(float);
-            wrong += memcmp(from->layers[1].x_g, to->layers[1].x_g, vector) != 0;
-            wrong += memcmp(from->layers[1].r_k, to->layers[1].r_k, vector) != 0;
+            wrong += memcmp(rwkv7_layers(from)[1].x_g, rwkv7_layers(to)[1].x_g, vector) != 0;
+            wrong += memcmp(rwkv7_layers(from)[1].r_k, rwkv7_layers(to)[1].r_k, vector) != 0;
             CHECK(wrong == 0 && to->info.copied_bytes == 0);
             rwkv7_model_close(to);
         }
@@ -123,16 +123,14 @@ static void test_integers(void)
             CHECK(convert(files[f], w == RWKV7_WEIGHTS_Q8 ? RWKV7_Q8 : RWKV7_Q4, NULL) == RWKV7_OK);
             struct rwkv7_model *made = open_model(files[f], w), *found = open_model(result, RWKV7_WEIGHTS_STORED);
             int wrong = 0;
-            for (int layer = 0; layer < made->shape.layers; layer++)
-                for (size_t i = 0; i < layer_weight_count; i++) {
-                    const size_t at = layer_weights[i].offset;
-                    const struct mat *a = (const void *)((const char *)&made->layers[layer] + at),
-                                     *b = (const void *)((const char *)&found->layers[layer] + at);
-                    if (layer_weights[i].kind == WEIGHT_VECTOR || !a->data)
-                        continue;
-                    wrong += a->type != b->type || a->by_column != b->by_column || mat_bytes(a) != mat_bytes(b) ||
-                             (uintptr_t)b->data % 64 != 0 || memcmp(a->data, b->data, mat_bytes(a)) != 0;
-                }
+            struct weight at = WEIGHT_BEFORE_FIRST;
+            while (weight_next(made->weights, &made->shape, &at)) {
+                const struct mat *a = weight_mat(made, &at), *b = weight_mat(found, &at);
+                if (at.layer < 0 || kind_is_vector(at.spec->kind) || !a->data)
+                    continue;
+                wrong += a->type != b->type || a->by_column != b->by_column || mat_bytes(a) != mat_bytes(b) ||
+                         (uintptr_t)b->data % 64 != 0 || memcmp(a->data, b->data, mat_bytes(a)) != 0;
+            }
             const struct mat *a = &made->outer.head, *b = &found->outer.head;
             CHECK(wrong == 0 && a->type == b->type && memcmp(a->data, b->data, mat_bytes(a)) == 0);
             CHECK(found->outer.emb.type < MAT_FLOATS && found->info.copied_bytes == 0);
@@ -175,7 +173,7 @@ static void test_containers(void)
             CHECK(k == 0 ? pth_write(other, index->tensors, index->count) : gguf_write_model(other, index, NULL, 0));
             CHECK(convert(other, type, NULL) == RWKV7_OK);
             struct rwkv7_model *found = open_model(result, RWKV7_WEIGHTS_STORED);
-            const struct mat *a = &want->layers[1].ffn_value, *b = &found->layers[1].ffn_value;
+            const struct mat *a = &rwkv7_layers(want)[1].ffn_value, *b = &rwkv7_layers(found)[1].ffn_value;
             CHECK(found->info.copied_bytes == 0 && rwkv7_model_fingerprint(found) == rwkv7_model_fingerprint(want));
             CHECK(mat_bytes(a) == mat_bytes(b) && memcmp(a->data, b->data, mat_bytes(a)) == 0);
             rwkv7_model_close(found);

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "arch/rwkv7.h"
 #include "base/mem.h"
-#include "weights/model.h"
 #include "test.h"
 
 #define GOLDEN TEST_DIR "/golden/data/bf16_n64.safetensors"
@@ -110,7 +110,7 @@ static void test_fingerprint(void)
     for (int i = 0; i < PACKINGS; i++) {
         struct rwkv7_model *model = NULL;
         CHECK(rwkv7_model_open(rt, GOLDEN, &packings[i], &model, NULL) == RWKV7_OK);
-        CHECK(model->layers[0].ffn_value.by_column == (i % 2 == 1));
+        CHECK(rwkv7_layers(model)[0].ffn_value.by_column == (i % 2 == 1));
         prints[i] = rwkv7_model_fingerprint(model);
         rwkv7_model_close(model);
     }
@@ -122,7 +122,16 @@ static void test_fingerprint(void)
 static void test_not_finite(void)
 {
     static const uint16_t bad[] = {0x7fc0, 0x7f80, 0xff80};
-    const struct rwkv7_shape shape = {50, 2, 64, 1, 64, 130, 8, 8, 8, 8, 0};
+    const struct rwkv7_shape shape = {.vocab = 50,
+                                      .layers = 2,
+                                      .channels = 64,
+                                      .heads = 1,
+                                      .head_size = 64,
+                                      .ffn = 130,
+                                      .rank_w = 8,
+                                      .rank_a = 8,
+                                      .rank_v = 8,
+                                      .rank_g = 8};
     const struct rwkv7_random_options opt = {.type = RWKV7_BF16, .sparse = RWKV7_SPARSE_OFF, .seed = 5};
     for (int i = 0; i < 3; i++)
         for (int p = 0; p < PACKINGS; p++) {
@@ -132,7 +141,7 @@ static void test_not_finite(void)
             float logits[50];
             const uint32_t token = 1;
             CHECK(rwkv7_model_random(rt, &shape, &opt, &model, NULL) == RWKV7_OK);
-            ((uint16_t *)model->layers[1].ffn_value.data)[33 * 130 + 7] = bad[i];
+            ((uint16_t *)rwkv7_layers(model)[1].ffn_value.data)[33 * 130 + 7] = bad[i];
             enum rwkv7_status status = model_pack(model, &packings[p], &err);
             if (packings[p].weights == RWKV7_WEIGHTS_STORED && packings[p].sparse == RWKV7_SPARSE_ON) {
                 CHECK(status == RWKV7_ERR_MODEL);

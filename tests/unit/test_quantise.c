@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "weights/model.h"
+#include "arch/rwkv7.h"
 #include "test.h"
 
 static const struct rwkv7_shape shape = {.vocab = 61,
@@ -66,9 +66,9 @@ static void test_q8(void)
 {
     struct rwkv7_runtime *rt = runtime(2);
     struct rwkv7_model *plain = random_model(rt, RWKV7_BF16), *q8 = random_model(rt, RWKV7_Q8);
-    const struct mat *const pairs[][2] = {{&plain->layers[1].key, &q8->layers[1].key},
-                                          {&plain->layers[0].ffn_value, &q8->layers[0].ffn_value},
-                                          {&plain->layers[1].g2, &q8->layers[1].g2},
+    const struct mat *const pairs[][2] = {{&rwkv7_layers(plain)[1].key, &rwkv7_layers(q8)[1].key},
+                                          {&rwkv7_layers(plain)[0].ffn_value, &rwkv7_layers(q8)[0].ffn_value},
+                                          {&rwkv7_layers(plain)[1].g2, &rwkv7_layers(q8)[1].g2},
                                           {&plain->outer.head, &q8->outer.head}};
     for (size_t i = 0; i < 4; i++) {
         const struct mat *from = pairs[i][0], *to = pairs[i][1];
@@ -110,8 +110,8 @@ static void test_q4(void)
 {
     struct rwkv7_runtime *rt = runtime(2);
     struct rwkv7_model *plain = random_model(rt, RWKV7_BF16), *q4 = random_model(rt, RWKV7_Q4);
-    const struct mat *from = &plain->layers[1].value, *to = &q4->layers[1].value;
-    CHECK(to->type == MAT_Q4 && q4->outer.head.type == MAT_Q8 && q4->layers[1].w1.type == MAT_Q8);
+    const struct mat *from = &rwkv7_layers(plain)[1].value, *to = &rwkv7_layers(q4)[1].value;
+    CHECK(to->type == MAT_Q4 && q4->outer.head.type == MAT_Q8 && rwkv7_layers(q4)[1].w1.type == MAT_Q8);
     double error = 0, simple = 0;
     for (int r = 0; r < to->rows; r++)
         for (int g = 0; g < to->cols / QUANT_GROUP; g++) {
@@ -133,7 +133,8 @@ static void test_threads(void)
 {
     struct rwkv7_runtime *one = runtime(1), *three = runtime(3);
     struct rwkv7_model *a = random_model(one, RWKV7_Q4), *b = random_model(three, RWKV7_Q4);
-    CHECK(memcmp(a->layers[1].ffn_key.data, b->layers[1].ffn_key.data, mat_bytes(&a->layers[1].ffn_key)) == 0);
+    CHECK(memcmp(rwkv7_layers(a)[1].ffn_key.data, rwkv7_layers(b)[1].ffn_key.data,
+                 mat_bytes(&rwkv7_layers(a)[1].ffn_key)) == 0);
     CHECK(memcmp(a->outer.head.data, b->outer.head.data, mat_bytes(&a->outer.head)) == 0);
     rwkv7_model_close(a);
     rwkv7_model_close(b);
@@ -147,7 +148,7 @@ static void test_nan(void)
     struct rwkv7_runtime *rt = runtime(1);
     for (enum mat_type type = MAT_Q8; type <= MAT_Q4; type++) {
         struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
-        ((uint16_t *)model->layers[1].output.data)[5] = 0x7fc0;
+        ((uint16_t *)rwkv7_layers(model)[1].output.data)[5] = 0x7fc0;
         const struct rwkv7_model_options opt = {.sparse = RWKV7_SPARSE_ON};
         CHECK(model_quantise(model, type, &opt, NULL) == RWKV7_OK);
         struct rwkv7_session *s = NULL;
@@ -177,9 +178,9 @@ static void test_huge(void)
             CHECK(rwkv7_runtime_create(&machine, &rt, NULL) == RWKV7_OK);
             struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
             for (int c = 0; c < 64; c++)
-                ((uint16_t *)model->layers[0].key.data)[c] = huge[i];
+                ((uint16_t *)rwkv7_layers(model)[0].key.data)[c] = huge[i];
             CHECK(model_quantise(model, MAT_Q4, &opt, NULL) == RWKV7_OK);
-            const struct mat *key = &model->layers[0].key;
+            const struct mat *key = &rwkv7_layers(model)[0].key;
             if (!want && (want = malloc(mat_bytes(key))) != NULL)
                 memcpy(want, key->data, mat_bytes(key));
             CHECK_MSG(want && memcmp(want, key->data, mat_bytes(key)) == 0, "number %zu on %s", i, cpu);

@@ -281,7 +281,16 @@ static void test_out_of_memory(void)
 
 static void test_random_model(void)
 {
-    const struct rwkv7_shape shape = {100, 2, 64, 2, 32, 150, 8, 8, 8, 16, 0};
+    const struct rwkv7_shape shape = {.vocab = 100,
+                                      .layers = 2,
+                                      .channels = 64,
+                                      .heads = 2,
+                                      .head_size = 32,
+                                      .ffn = 150,
+                                      .rank_w = 8,
+                                      .rank_a = 8,
+                                      .rank_v = 8,
+                                      .rank_g = 16};
     struct rwkv7_model *a = NULL, *b = NULL;
     struct rwkv7_runtime *one = NULL;
     const struct rwkv7_runtime_options opt = {.threads = 1};

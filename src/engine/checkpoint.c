@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "weights/model.h"
+#include "engine/engine.h"
 
 struct rwkv7_checkpoint {
     struct tensor_index *index;
@@ -38,28 +38,16 @@ const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c)
     return c->index->container;
 }
 
-bool name_belongs(const char *name)
+/* Whether any model that can be opened, or a tuned state, has a tensor of that name. */
+static bool belongs(const char *name)
 {
-    char known[160];
+    bool known = tuned_state_layer(name) >= 0;
+    for (int i = 0; !known && arch_at(i); i++)
+        known = weight_table_names(arch_at(i)->weights, name);
     const char *digits = name + strcspn(name, "0123456789");
-    const long layer = strtol(digits, NULL, 10);
-    for (int naming = 0; naming < NAMINGS; naming++) {
-        const struct spelling spelling = {.naming = (enum naming)naming};
-        for (size_t i = 0; i < outer_weight_count; i++) {
-            names_full(known, sizeof known, &spelling, &outer_weights[i], -1);
-            if (strcmp(name, known) == 0)
-                return true;
-        }
-        if (!*digits || layer > INT32_MAX)
-            continue;
-        for (size_t i = 0; i < layer_weight_count; i++) {
-            names_full(known, sizeof known, &spelling, &layer_weights[i], (int)layer);
-            if (strcmp(name, known) == 0)
-                return true;
-        }
-    }
-    snprintf(known, sizeof known, "model.layers.%ld.attn.x_x", layer); /* six shift weights of fla in one */
-    return strcmp(name, known) == 0;
+    char fused[64]; /* six shift weights of fla in one */
+    snprintf(fused, sizeof fused, "model.layers.%ld.attn.x_x", strtol(digits, NULL, 10));
+    return known || strcmp(name, fused) == 0;
 }
 
 bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i, struct rwkv7_tensor *out)
@@ -72,6 +60,6 @@ bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i, struct 
                                  .rank = t->rank,
                                  .shape = t->shape,
                                  .bytes = t->bytes,
-                                 .belongs = name_belongs(t->name) || name_is_state(t->name)};
+                                 .belongs = belongs(t->name)};
     return true;
 }

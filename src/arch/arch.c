@@ -1,0 +1,214 @@
+/*
+ * arch.c - the list of architectures, and which of them a checkpoint is of.
+ *
+ * Sizes are never taken from a configuration file, only from the shapes of the tensors; but llama.cpp stores r_k as a vector, so that the
+ * size of a head is only in its metadata.
+ */
+#include "arch/arch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* In the order in which they are asked; the last takes what no other claims, so that its own messages say what is missing. */
+static const struct arch *const all[] = {&arch_x052, &arch_x070a, &arch_x070};
+#define ARCH_COUNT ((int)(sizeof all / sizeof all[0]))
+
+const struct arch *arch_at(int index)
+{
+    return index < ARCH_COUNT ? all[index] : NULL;
+}
+
+const struct arch *arch_of_shape(const struct rwkv7_shape *shape)
+{
+    for (int i = 0; i < ARCH_COUNT; i++)
+        if (all[i]->id == shape->arch && (all[i] == &arch_x070a) == (shape->deep > 0))
+            return all[i];
+    return NULL;
+}
+
+const struct state_tensor matrix_state[STATE_TENSORS] = {
+    [STATE_ATT_PREV] = {"att_prev", 'C', 0, 0.0f, false},
+    [STATE_WKV] = {"wkv", 'C', 'N', 0.0f, true},
+    [STATE_FFN_PREV] = {"ffn_prev", 'C', 0, 0.0f, false},
+};
+
+/* ----------------------------------------------------------------------------------------------------- measurements */
+
+static const struct weight_spec *find_spec(const struct weight_table *table, const char *blinkdl, int layer)
+{
+    const struct weight_spec *spec = layer < 0 ? table->outer : table->layers;
+    while (strcmp(spec->blinkdl, blinkdl) != 0)
+        spec++;
+    return spec;
+}
+
+enum rwkv7_status measure_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
+                               int layer, int *rows, int *cols, struct rwkv7_error *err)
+{
+    const struct weight_spec *spec = find_spec(table, blinkdl, layer);
+    const struct tensor *t = weight_tensor(c->index, table, c->naming, spec, layer);
+    char name[NAME_ROOM] = "?";
+    if (!t) {
+        weight_name(name, table, c->naming, spec, layer);
+        return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", c->path, name);
+    }
+    if (t->rank != 2)
+        return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected 2 axes, found %d", t->file, t->name, t->rank);
+    for (int i = 0; i < 2; i++)
+        if (t->shape[i] < 1 || t->shape[i] > MAX_AXIS)
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': axis %d has impossible size %llu", t->file, t->name, i,
+                        (unsigned long long)t->shape[i]);
+    *rows = (int)t->shape[0];
+    *cols = (int)t->shape[1];
+    return RWKV7_OK;
+}
+
+long metadata_whole(const struct tensor_index *index, const char *key)
+{
+    const char *text = tensors_metadata(index, key);
+    char *end;
+    if (!text || text[0] < '0' || text[0] > '9')
+        return -1;
+    const long value = strtol(text, &end, 10);
+    return *end == '\0' ? value : -1;
+}
+
+static int count_layers(const struct tensor_index *index, const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    long most = -1;
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->tensors[i].name;
+        if (strncmp(name, prefix, n) != 0 || name[n] < '0' || name[n] > '9')
+            continue;
+        const long layer = strtol(name + n, NULL, 10);
+        if (layer > most)
+            most = layer;
+    }
+    return most >= MAX_LAYERS ? MAX_LAYERS + 1 : (int)most + 1;
+}
+
+enum rwkv7_status measure_common(const struct candidate *c, const struct weight_table *table, struct rwkv7_shape *shape,
+                                 struct rwkv7_error *err)
+{
+    int cols;
+    enum rwkv7_status status;
+    if ((status = measure_axes(c, table, "emb.weight", -1, &shape->vocab, &shape->channels, err)) ||
+        (status = measure_axes(c, table, "ffn.key.weight", 0, &shape->ffn, &cols, err)))
+        return status;
+    shape->layers = count_layers(c->index, table->layer_prefix[c->naming]);
+    if (shape->layers > MAX_LAYERS)
+        return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", c->path, MAX_LAYERS);
+    const char *blocks = tensors_metadata(c->index, "rwkv7.block_count");
+    if (blocks && metadata_whole(c->index, "rwkv7.block_count") != shape->layers)
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: metadata 'rwkv7.block_count' says %.40s, but there are tensors of %d layers", c->path, blocks,
+                    shape->layers);
+    return RWKV7_OK;
+}
+
+enum rwkv7_status check_heads(const struct candidate *c, const char *name, const struct rwkv7_shape *shape,
+                              struct rwkv7_error *err)
+{
+    if ((int64_t)shape->heads * shape->head_size != shape->channels)
+        return fail(err, RWKV7_ERR_MODEL, "%s: %s of layer 0 has shape [%d,%d], expected a product of %d channels",
+                    c->path, name, shape->heads, shape->head_size, shape->channels);
+    if (shape->head_size > WKV_MAX_N)
+        return fail(err, RWKV7_ERR_MODEL, "%s: head size %d is larger than %d", c->path, shape->head_size, WKV_MAX_N);
+    return RWKV7_OK;
+}
+
+/* A number between 0 and 1 in the metadata; `preset` when it is not there. */
+static enum rwkv7_status read_epsilon(const struct tensor_index *index, const char *path, const char *key, float preset,
+                                      float *eps, struct rwkv7_error *err)
+{
+    const char *text = tensors_metadata(index, key);
+    char *end;
+    *eps = preset;
+    if (!text)
+        return RWKV7_OK;
+    *eps = strtof(text, &end);
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *eps > 0.0f && *eps < 1.0f)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number between 0 and 1, found %.40s", path, key,
+                text);
+}
+
+/* ----------------------------------------------------------------------------------------------------- recognition */
+
+static bool any_with(const struct tensor_index *index, const char *part)
+{
+    for (size_t i = 0; i < index->count; i++)
+        if (strstr(index->tensors[i].name, part))
+            return true;
+    return false;
+}
+
+/* Other models that people try, by a tensor that only they have. */
+static enum rwkv7_status refuse_others(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
+{
+    static const struct {
+        const char *part, *what;
+    } others[] = {
+        {".qkv.", "an RWKV-7 x070b checkpoint (DeepEmbed attention), an experiment that is not supported"},
+        {"rosa", "an RWKV-8 experiment (\"rosa\" tensors), not RWKV-7"},
+        {".att.time_maa", "an RWKV-6 checkpoint; only RWKV-7 and RWKV-5.2 are supported"},
+        {".att.time_mix", "an RWKV-4 or RWKV-5 checkpoint; of these only RWKV-5.2 is supported"},
+        {".self_attn.", "a transformer, not RWKV-7"},
+        {".lora_A", "a LoRA adapter, not a whole model"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (any_with(index, others[i].part))
+            return fail(err, RWKV7_ERR_MODEL, "%s: this is %s", path, others[i].what);
+    const char *found = tensors_metadata(index, "general.architecture"); /* of GGUF files, which hold any model */
+    if (!found || strcmp(found, "rwkv7") == 0)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_MODEL, "%s: this is a model of architecture '%.40s'; only rwkv7 is supported", path,
+                found);
+}
+
+/* false: there is no embedding. */
+static bool find_naming(const struct tensor_index *index, enum naming *naming)
+{
+    if (tensors_find(index, "emb.weight"))
+        *naming = NAMING_BLINKDL;
+    else if (tensors_find(index, "rwkv.embeddings.weight"))
+        *naming = NAMING_HF;
+    else if (tensors_find(index, "model.embeddings.weight"))
+        *naming = any_with(index, ".attention.") ? NAMING_HF : NAMING_FLA;
+    else if (tensors_find(index, "token_embd.weight"))
+        *naming = NAMING_GGUF;
+    else
+        return false;
+    return true;
+}
+
+enum rwkv7_status arch_recognize(const struct tensor_index *index, const char *path, struct recognized *out,
+                                 struct rwkv7_error *err)
+{
+    struct candidate c = {.index = index, .path = path};
+    const struct arch *arch = NULL;
+    enum rwkv7_status status;
+    const bool is_named = find_naming(index, &c.naming);
+    for (int i = 0; is_named && !arch && i < ARCH_COUNT; i++)
+        if (all[i]->claims && all[i]->claims(&c))
+            arch = all[i];
+    if ((!arch || arch->id == RWKV7_ARCH_X070) && (status = refuse_others(index, path, err)) != RWKV7_OK)
+        return status;
+    if (!is_named)
+        return fail(
+            err, RWKV7_ERR_MODEL,
+            "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' nor 'token_embd.weight' is "
+            "among its %zu tensors",
+            path, index->count);
+    if (!arch)
+        arch = all[ARCH_COUNT - 1];
+    *out = (struct recognized){.arch = arch, .weights = arch->weights, .spelling.naming = c.naming};
+    out->shape.arch = arch->id;
+    if ((status = arch->measure(&c, out, err)) != RWKV7_OK)
+        return status;
+    const float head = c.naming == NAMING_FLA ? LN_EPS * (float)out->shape.head_size : HEAD_EPS;
+    status = read_epsilon(index, path, LN_EPS_KEY, LN_EPS, &out->ln_eps, err);
+    return status == RWKV7_OK ? read_epsilon(index, path, HEAD_EPS_KEY, head, &out->head_eps, err) : status;
+}

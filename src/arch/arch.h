@@ -1,0 +1,120 @@
+/*
+ * arch.h - what the engine knows of an architecture: tables of its weights and of its state, how to recognize it, and its forward
+ * pass.
+ *
+ * An architecture is one row in the list of arch.c and one file (or a few, rwkv7*.c) with everything else: the struct of a layer, the
+ * tables, the recognition, and the equations beside the code that computes them. The drivers (src/engine) embed tokens, call it layer
+ * by layer, and make logits; the shared parts of forward passes are in step.h and chunk.h.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include "base/scratch.h"
+#include "weights/weights.h"
+
+struct step;
+struct chunk;
+
+/* One tensor of the state of a layer. In memory they lie layer by layer in the order of the table, as in files. */
+struct state_tensor {
+    const char *name;
+    char rows, cols;    /* letters of shape_axis; cols is 0 for vectors */
+    float initial;      /* the value of all numbers at the start of a document */
+    bool is_transposed; /* [H][N key][N value] in memory, [H][N value][N key] in files and in the public interface */
+};
+
+/* A checkpoint on its way to being recognized. */
+struct candidate {
+    const struct tensor_index *index;
+    const char *path;
+    enum naming naming;
+};
+
+struct arch {
+    enum rwkv7_arch id;
+    const char *version; /* of rwkv7_model_info: "x070" */
+    const struct weight_table *weights;
+    const struct state_tensor *state; /* [state_count] */
+    int state_count;
+
+    /* Whether the checkpoint is of this architecture; asked in the order of the list, NULL: if of no other. */
+    bool (*claims)(const struct candidate *c);
+    /* Fills out->shape and out->spelling.factors_transposed from the shapes of the tensors; out is zeroed but for arch and naming. */
+    enum rwkv7_status (*measure)(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
+    /* Whether a random model may have this shape, whose axes are positive and below the limits. */
+    bool (*is_possible)(const struct rwkv7_shape *shape);
+
+    /*
+     * One token: cuts the buffers of a step for so many threads (step->work of all calls until the next step), and takes step->x through
+     * a layer. All threads of the pool call `step` together, and it ends with a barrier.
+     */
+    void *(*cut_step)(struct scratch *s, const struct rwkv7_model *model, int threads);
+    void (*step)(struct step *step, struct pool *pool, int rank, int layer);
+    /* The same for several tokens, of one session or more. NULL: the engine takes them one by one. */
+    void *(*cut_chunk)(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);
+    void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
+};
+
+extern const struct arch arch_x070, arch_x070a, arch_x052;
+/* All of them, NULL past the end. */
+const struct arch *arch_at(int index);
+/* That of a shape; NULL: there is none. */
+const struct arch *arch_of_shape(const struct rwkv7_shape *shape);
+/* Recognizes a checkpoint; see recognize_fn. */
+recognize_fn arch_recognize;
+
+/* ------------------------------------------------------------------------------------------------------------ state */
+
+/* The state of RWKV-5 to 7: two shift vectors and a matrix per head. */
+enum { STATE_ATT_PREV, STATE_WKV, STATE_FFN_PREV, STATE_TENSORS };
+extern const struct state_tensor matrix_state[STATE_TENSORS];
+
+struct layer_state {
+    float *att_prev; /* [C] the normalized input of the time mix for the token before */
+    float *wkv;      /* [H][N key][N value] */
+    float *ffn_prev; /* [C] the same as att_prev for the channel mix */
+};
+
+static inline size_t state_tensor_floats(const struct rwkv7_shape *s, const struct state_tensor *t)
+{
+    return (size_t)shape_axis(s, t->rows) * (size_t)shape_axis(s, t->cols);
+}
+
+/* Of one layer. */
+static inline size_t layer_state_floats(const struct rwkv7_model *model)
+{
+    size_t floats = 0;
+    for (int i = 0; i < model->arch->state_count; i++)
+        floats += state_tensor_floats(&model->shape, &model->arch->state[i]);
+    return floats;
+}
+
+/* Of a session. */
+static inline size_t state_floats(const struct rwkv7_model *model)
+{
+    return (size_t)model->shape.layers * layer_state_floats(model);
+}
+
+/* For architectures whose table is matrix_state. */
+static inline struct layer_state layer_state(const struct rwkv7_model *model, float *state, int layer)
+{
+    const size_t channels = (size_t)model->shape.channels, matrix = channels * (size_t)model->shape.head_size;
+    float *at = state + (size_t)layer * (2 * channels + matrix);
+    return (struct layer_state){at, at + channels, at + channels + matrix};
+}
+
+/* ------------------------------------------------------------------------------------------------------ recognition */
+
+/* A length of an axis that no table explains: RWKV7_ERR_MODEL naming the tensor. */
+enum rwkv7_status measure_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
+                               int layer, int *rows, int *cols, struct rwkv7_error *err);
+/* Vocabulary, channels, hidden width and number of layers, which every architecture reads from the same tensors. */
+enum rwkv7_status measure_common(const struct candidate *c, const struct weight_table *table, struct rwkv7_shape *shape,
+                                 struct rwkv7_error *err);
+/* RWKV7_ERR_MODEL unless heads * head_size is the number of channels; `name`: the tensor that says so. */
+enum rwkv7_status check_heads(const struct candidate *c, const char *name, const struct rwkv7_shape *shape,
+                              struct rwkv7_error *err);
+/* A whole number in the metadata; -1: there is none, or it is something else. */
+long metadata_whole(const struct tensor_index *index, const char *key);
+
+#endif

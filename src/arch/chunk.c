@@ -1,0 +1,229 @@
+/* chunk.c - token shifts and products that forward passes for several tokens share; see chunk.h. */
+#include "arch/chunk.h"
+
+#include <string.h>
+
+#define TOKENS_PER_TASK 8 /* at most */
+
+struct vectors cut_vectors(struct scratch *s, int cols, size_t tokens, bool floats, bool integers)
+{
+    struct vectors v = {.cols = cols};
+    if (floats)
+        v.x = scratch_floats(s, tokens * (size_t)cols);
+    if (integers)
+        v.quants = cut_quants(s, cols, tokens);
+    return v;
+}
+
+struct operand_forms operand_forms(const struct rwkv7_model *model)
+{
+    struct operand_forms forms = {false, false};
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, &model->shape, &w)) {
+        if (kind_is_vector(w.spec->kind) || w.spec->kind == WEIGHT_TABLE)
+            continue;
+        const bool floats = weight_mat(model, &w)->type < MAT_FLOATS;
+        forms.floats |= floats;
+        forms.integers |= !floats;
+    }
+    return forms;
+}
+
+struct operand vectors_operand(const struct vectors *v, enum mat_type type, int token)
+{
+    struct operand o = {0};
+    if (type < MAT_FLOATS)
+        o.x = v->x + (size_t)token * (size_t)v->cols;
+    else
+        o.quants = quants_from(v->quants, v->cols, (size_t)token);
+    return o;
+}
+
+void vectors_quantize(const struct kernels *k, const struct vectors *v, enum mat_type type, int begin, int end)
+{
+    const struct operand o = {v->x, v->quants};
+    operand_quantise(k, &o, type, v->cols, begin, end);
+}
+
+void chunk_needed(const struct chunk *c, int layer, int *time_mix, int *channel_mix)
+{
+    const bool only_last = layer == c->model->shape.layers - 1 && c->piece_count == 1 && c->wanted_count <= 1;
+    *channel_mix = only_last ? c->count - 1 : 0;
+    *time_mix = only_last && c->count > 1 ? c->count - 2 : 0;
+}
+
+int chunk_token_task(const struct chunk *c, const struct pool *pool)
+{
+    const int share = c->count / (4 * pool_threads(pool));
+    return share < 1 ? 1 : share < TOKENS_PER_TASK ? share : TOKENS_PER_TASK;
+}
+
+void chunk_check(const struct chunk *c, int layer, int token)
+{
+    const int channels = c->model->shape.channels;
+    if (c->bad[token] < 0 && c->model->rt->kernels.count_bad(c->x + (size_t)token * (size_t)channels, channels) > 0)
+        c->bad[token] = layer;
+}
+
+/* ----------------------------------------------------------------------------------------------------- token shifts */
+
+static float *state_before(const struct chunk *c, const struct piece *p, int layer, const struct shifts *s)
+{
+    const struct layer_state state = layer_state(c->model, p->state, layer);
+    return s->state == STATE_ATT_PREV ? state.att_prev : state.ffn_prev;
+}
+
+static void normalize(const struct chunk *c, const struct shifts *s, int token, float *u)
+{
+    const struct rwkv7_model *model = c->model;
+    const int channels = model->shape.channels;
+    model->rt->kernels.layer_norm(u, c->x + (size_t)token * (size_t)channels, s->weight, s->bias, channels,
+                                  model->ln_eps);
+}
+
+/* All mixes of one token. */
+static void make_mixes(const struct chunk *c, const struct chunk_thread *own, const struct shifts *s, int token,
+                       const float *u, const float *before)
+{
+    const struct kernels *k = &c->model->rt->kernels;
+    const int channels = c->model->shape.channels;
+    for (int i = 0; i < s->count; i++) {
+        const struct vectors *v = &s->to[i];
+        float *const m = v->x ? v->x + (size_t)token * (size_t)channels : own->m;
+        k->shift(m, u, before, s->mix[i], channels);
+        if (v->quants.q) {
+            const struct quants to = quants_from(v->quants, channels, (size_t)token);
+            k->quantize(to.q, to.scale, to.sum, m, channels);
+        }
+    }
+}
+
+void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, const struct shifts *s, int first)
+{
+    const size_t bytes = (size_t)c->model->shape.channels * sizeof(float);
+    const struct chunk_thread *own = &c->threads[rank];
+    float *u = own->u, *before = own->before;
+    int begin, end;
+    while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end)) {
+        for (int t = first + begin; t < first + end; t++) {
+            const struct piece *piece = &c->pieces[c->piece[t]];
+            if (t == piece->first)
+                memcpy(before, state_before(c, piece, layer, s), bytes);
+            else if (t == first + begin)
+                normalize(c, s, t - 1, before);
+            if (s->state == STATE_ATT_PREV && layer > 0)
+                chunk_check(c, layer - 1, t);
+            normalize(c, s, t, u);
+            make_mixes(c, own, s, t, u, before);
+            float *const other = before;
+            before = u;
+            u = other;
+        }
+    }
+    pool_barrier(pool);
+    /* After the barrier: before it, other threads still read the state. */
+    for (int i = 0; rank == 0 && i < c->piece_count; i++) {
+        const struct piece *p = &c->pieces[i];
+        normalize(c, s, p->first + p->count - 1, state_before(c, p, layer, s));
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- products */
+
+static void run_product(const struct chunk *c, const struct chunk_thread *own, const struct chunk_product *p,
+                        int tokens, int begin, int end)
+{
+    const struct mat rows = product_rows(p->w, begin, end, own->rows);
+    const int most = p->y ? tokens : CHUNK_PART_FLOATS / rows.rows;
+    const size_t ldy = (size_t)(p->y ? p->w->rows : rows.rows);
+    for (int token = p->first, batch; token < tokens; token += batch) {
+        batch = tokens - token < most ? tokens - token : most;
+        float *const y = p->y ? p->y + (size_t)token * ldy + begin : own->part;
+        const struct operand x = vectors_operand(p->x, rows.type, token);
+        product_gemm(&c->model->rt->kernels, y, ldy, &rows, &x, batch, own->scratch);
+        if (p->finish)
+            p->finish(c, p, y, ldy, token, batch, begin, end);
+    }
+}
+
+/* Rows per task: for floats twice as many, if there are enough, since each task prepares the vectors for itself. */
+static int task_rows(const struct chunk_product *p, const struct pool *pool)
+{
+    const bool many =
+        p->w->type < MAT_FLOATS && !p->w->by_column && p->w->rows >= 4 * CHUNK_TASK_ROWS * pool_threads(pool);
+    return p->rows ? p->rows : many ? 2 * CHUNK_TASK_ROWS : CHUNK_TASK_ROWS;
+}
+
+void chunk_products(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *products, int count,
+                    int tokens)
+{
+    int total = 0, task, next;
+    for (int i = 0; i < count; i++)
+        total += (products[i].w->rows + task_rows(&products[i], pool) - 1) / task_rows(&products[i], pool);
+    while (pool_take(pool, total, 1, &task, &next)) {
+        const struct chunk_product *p = products;
+        int rows;
+        for (int tasks; rows = task_rows(p, pool), task >= (tasks = (p->w->rows + rows - 1) / rows); p++)
+            task -= tasks;
+        const int begin = task * rows, end = p->w->rows - begin < rows ? p->w->rows : begin + rows;
+        run_product(c, &c->threads[rank], p, tokens, begin, end);
+    }
+    pool_barrier(pool);
+}
+
+/* count numbers at y, of a token and rows from `begin` on, join the residual stream. */
+static void add_to_residual(const struct chunk *c, const struct chunk_product *p, float *y, int token, int begin,
+                            int count)
+{
+    const struct kernels *k = &c->model->rt->kernels;
+    const size_t at = (size_t)token * (size_t)p->w->rows + (size_t)begin;
+    if (p->gate)
+        k->multiply(y, p->gate + at, count);
+    k->add(c->x + at, y, count);
+}
+
+void chunk_finish_residual(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                           int tokens, int begin, int end)
+{
+    for (int t = token; t < token + tokens; t++, y += ldy)
+        add_to_residual(c, p, y, t, begin, end - begin);
+}
+
+/*
+ * Between them a few tokens leave columns of a sparse matrix alone, as one does in a step; and even those that several read cost less
+ * than transposing all of them into rows.
+ */
+#define SPARSE_TOKENS 32
+#define SPARSE_READINGS 6 /* of the whole matrix */
+
+/* Every thread comes to the same answer. */
+static bool columns_pay(struct chunk_thread *own, const struct chunk_product *p, int tokens)
+{
+    if (!p->w->by_column || tokens - p->first > SPARSE_TOKENS)
+        return false;
+    size_t columns = 0;
+    for (int t = p->first; t < tokens; t++) {
+        const struct operand one = vectors_operand(p->x, p->w->type, t);
+        product_active(&own->active, p->w, &one);
+        columns += (size_t)own->active.first[16];
+    }
+    return columns <= SPARSE_READINGS * (size_t)p->w->cols;
+}
+
+void chunk_add_sparse(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *p)
+{
+    struct chunk_thread *own = &c->threads[rank];
+    int begin, end;
+    if (!columns_pay(own, p, c->count)) {
+        chunk_products(c, pool, rank, p, 1, c->count);
+        return;
+    }
+    while (pool_share(pool, rank, p->w->rows, product_column_rows(p->w, pool_threads(pool)), &begin, &end))
+        for (int t = p->first; t < c->count; t++) {
+            const struct operand one = vectors_operand(p->x, p->w->type, t);
+            product_active(&own->active, p->w, &one);
+            product_columns(&c->model->rt->kernels, own->part, p->w, &one, &own->active, begin, end);
+            add_to_residual(c, p, own->part + begin, t, begin, end - begin);
+        }
+    pool_barrier(pool);
+}

@@ -1,0 +1,237 @@
+/*
+ * rwkv7.c - the weights of RWKV-7 (x070) under each of the names they are known by, and how such a checkpoint is recognized.
+ *
+ * Four namings: BlinkDL (the author's), fla (flash-linear-attention, Hugging Face folders), an older Hugging Face export, and
+ * llama.cpp's (GGUF). x070a is known under BlinkDL's names alone. The forward pass is in rwkv7_step.c (one token) and rwkv7_chunk.c
+ * (many).
+ */
+#include "arch/rwkv7.h"
+
+#include "formats/packed.h"
+
+#define LAYER(field) offsetof(struct rwkv7_layer, field)
+#define OUTER(field) offsetof(struct outer, field)
+
+static const struct weight_spec layer_weights[] = {
+    {"ln1.weight", "attn_norm.weight", "ln1.weight", "attn_norm.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(ln1_weight)},
+    {"ln1.bias", "attn_norm.bias", "ln1.bias", "attn_norm.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(ln1_bias)},
+    {"ln2.weight", "ffn_norm.weight", "ln2.weight", "attn_norm_2.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(ln2_weight)},
+    {"ln2.bias", "ffn_norm.bias", "ln2.bias", "attn_norm_2.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(ln2_bias)},
+    {"att.x_r", "attn.x_r", "attention.x_r", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_r)},
+    {"att.x_w", "attn.x_w", "attention.x_w", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_w)},
+    {"att.x_k", "attn.x_k", "attention.x_k", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_k)},
+    {"att.x_v", "attn.x_v", "attention.x_v", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_v)},
+    {"att.x_a", "attn.x_a", "attention.x_a", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_a)},
+    {"att.x_g", "attn.x_g", "attention.x_g", "time_mix_lerp_fused.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(x_g)},
+    {"att.w0", "attn.w_lora.lora.2.bias", "attention.w0", "time_mix_w0.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(w0)},
+    {"att.w1", "attn.w_lora.lora.0.weight", "attention.w1", "time_mix_w1.weight", WEIGHT_FACTOR, 'w', 'C', EVERYWHERE,
+     LAYER(w1)},
+    {"att.w2", "attn.w_lora.lora.2.weight", "attention.w2", "time_mix_w2.weight", WEIGHT_FACTOR, 'C', 'w', EVERYWHERE,
+     LAYER(w2)},
+    {"att.a0", "attn.a_lora.lora.2.bias", "attention.a0", "time_mix_a0.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(a0)},
+    {"att.a1", "attn.a_lora.lora.0.weight", "attention.a1", "time_mix_a1.weight", WEIGHT_FACTOR, 'a', 'C', EVERYWHERE,
+     LAYER(a1)},
+    {"att.a2", "attn.a_lora.lora.2.weight", "attention.a2", "time_mix_a2.weight", WEIGHT_FACTOR, 'C', 'a', EVERYWHERE,
+     LAYER(a2)},
+    {"att.v0", "attn.v_lora.lora.2.bias", "attention.v0", "time_mix_v0.weight", WEIGHT_VECTOR, 'C', 0, NOT_FIRST,
+     LAYER(v0)},
+    {"att.v1", "attn.v_lora.lora.0.weight", "attention.v1", "time_mix_v1.weight", WEIGHT_FACTOR, 'v', 'C', NOT_FIRST,
+     LAYER(v1)},
+    {"att.v2", "attn.v_lora.lora.2.weight", "attention.v2", "time_mix_v2.weight", WEIGHT_FACTOR, 'C', 'v', NOT_FIRST,
+     LAYER(v2)},
+    {"att.g1", "attn.g_lora.lora.0.weight", "attention.g1", "time_mix_g1.weight", WEIGHT_FACTOR, 'g', 'C', EVERYWHERE,
+     LAYER(g1)},
+    {"att.g2", "attn.g_lora.lora.2.weight", "attention.g2", "time_mix_g2.weight", WEIGHT_FACTOR, 'C', 'g', EVERYWHERE,
+     LAYER(g2)},
+    {"att.k_k", "attn.k_k", "attention.k_k", "time_mix_k_k.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(k_k)},
+    {"att.k_a", "attn.k_a", "attention.k_a", "time_mix_k_a.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE, LAYER(k_a)},
+    {"att.r_k", "attn.r_k", "attention.r_k", "time_mix_r_k.weight", WEIGHT_VECTOR, 'H', 0, EVERYWHERE, LAYER(r_k)},
+    {"att.receptance.weight", "attn.r_proj.weight", "attention.receptance.weight", "time_mix_receptance.weight",
+     WEIGHT_MATRIX, 'C', 'C', EVERYWHERE, LAYER(receptance)},
+    {"att.key.weight", "attn.k_proj.weight", "attention.key.weight", "time_mix_key.weight", WEIGHT_MATRIX, 'C', 'C',
+     EVERYWHERE, LAYER(key)},
+    {"att.value.weight", "attn.v_proj.weight", "attention.value.weight", "time_mix_value.weight", WEIGHT_MATRIX, 'C',
+     'C', EVERYWHERE, LAYER(value)},
+    {"att.output.weight", "attn.o_proj.weight", "attention.output.weight", "time_mix_output.weight", WEIGHT_MATRIX, 'C',
+     'C', EVERYWHERE, LAYER(output)},
+    {"att.ln_x.weight", "attn.g_norm.weight", "attention.ln_x.weight", "time_mix_ln.weight", WEIGHT_VECTOR, 'C', 0,
+     EVERYWHERE, LAYER(ln_x_weight)},
+    {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", "time_mix_ln.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(ln_x_bias)},
+    {"ffn.x_k", "ffn.x_k", "feed_forward.x_k", "channel_mix_lerp_k.weight", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     LAYER(ffn_x_k)},
+    {"ffn.key.weight", "ffn.key.weight", "feed_forward.key.weight", "channel_mix_key.weight", WEIGHT_MATRIX, 'F', 'C',
+     EVERYWHERE, LAYER(ffn_key)},
+    {"ffn.value.weight", "ffn.value.weight", "feed_forward.value.weight", "channel_mix_value.weight", WEIGHT_SPARSE,
+     'C', 'F', EVERYWHERE, LAYER(ffn_value)},
+    {"ffn.s_emb.weight", NULL, NULL, NULL, WEIGHT_TABLE, 'V', 'E', EVERYWHERE, LAYER(s_emb)},
+    {"ffn.s_emb_x.weight", NULL, NULL, NULL, WEIGHT_MATRIX, 'E', 'C', EVERYWHERE, LAYER(s_emb_x)},
+    {"ffn.s1", NULL, NULL, NULL, WEIGHT_ORIENTED, 'e', 'C', EVERYWHERE, LAYER(s1)},
+    {"ffn.s2", NULL, NULL, NULL, WEIGHT_ORIENTED, 'F', 'e', EVERYWHERE, LAYER(s2)},
+    {"ffn.s0", NULL, NULL, NULL, WEIGHT_VECTOR, 'F', 0, EVERYWHERE, LAYER(s0)},
+};
+static const struct weight_spec outer_weights[] = {
+    {"emb.weight", "model.embeddings.weight", "model.embeddings.weight", "token_embd.weight", WEIGHT_TABLE, 'V', 'C',
+     EVERYWHERE, OUTER(emb)},
+    {"blocks.0.ln0.weight", "model.layers.0.pre_norm.weight", "model.layers.0.pre_ln.weight", "token_embd_norm.weight",
+     WEIGHT_VECTOR, 'C', 0, EVERYWHERE, OUTER(ln0_weight)},
+    {"blocks.0.ln0.bias", "model.layers.0.pre_norm.bias", "model.layers.0.pre_ln.bias", "token_embd_norm.bias",
+     WEIGHT_VECTOR, 'C', 0, EVERYWHERE, OUTER(ln0_bias)},
+    {"ln_out.weight", "model.norm.weight", "model.ln_out.weight", "output_norm.weight", WEIGHT_VECTOR, 'C', 0,
+     EVERYWHERE, OUTER(ln_out_weight)},
+    {"ln_out.bias", "model.norm.bias", "model.ln_out.bias", "output_norm.bias", WEIGHT_VECTOR, 'C', 0, EVERYWHERE,
+     OUTER(ln_out_bias)},
+    {"head.weight", "lm_head.weight", "lm_head.weight", "output.weight", WEIGHT_MATRIX, 'V', 'C', EVERYWHERE,
+     OUTER(head)},
+};
+
+#define COUNT(table) (sizeof(table) / sizeof(table)[0])
+#define DEEP_WEIGHTS 5 /* the last rows of layer_weights are those of x070a */
+
+/* Rank of a low-rank pair from its first factor, and with the first unambiguous one the orientation of all. */
+static enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out, bool *is_known,
+                                      const char *factor, int layer, int *rank, struct rwkv7_error *err)
+{
+    const int channels = out->shape.channels;
+    int rows = 0, cols = 0;
+    const enum rwkv7_status status = measure_axes(c, out->weights, factor, layer, &rows, &cols, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (rows != channels && cols != channels)
+        return fail(err, RWKV7_ERR_MODEL, "%s: low-rank factors of layer %d: shape [%d,%d] has no axis of %d channels",
+                    c->path, layer, rows, cols, channels);
+    if (!*is_known && rows != cols) {
+        out->spelling.factors_transposed = rows == channels;
+        *is_known = true;
+    }
+    *rank = rows == channels ? cols : rows;
+    return RWKV7_OK;
+}
+
+static enum rwkv7_status measure_ranks(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    struct rwkv7_shape *s = &out->shape;
+    /* Always stored as they are applied, by those programs and by this one. */
+    bool is_known =
+        c->naming == NAMING_FLA || c->naming == NAMING_GGUF || tensors_metadata(c->index, PACKED_LAYOUT_KEY);
+    enum rwkv7_status status;
+    if ((status = measure_rank(c, out, &is_known, "att.w1", 0, &s->rank_w, err)) ||
+        (status = measure_rank(c, out, &is_known, "att.a1", 0, &s->rank_a, err)) ||
+        (status = measure_rank(c, out, &is_known, "att.g1", 0, &s->rank_g, err)) ||
+        (s->layers > 1 && (status = measure_rank(c, out, &is_known, "att.v1", 1, &s->rank_v, err))))
+        return status;
+    if (!is_known)
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
+                    c->path, s->channels, s->channels);
+    return RWKV7_OK;
+}
+
+/* H and N, which are the axes of r_k or in the metadata. */
+static enum rwkv7_status measure_heads(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    static const char key[] = "rwkv7.wkv.head_size";
+    struct rwkv7_shape *s = &out->shape;
+    if (c->naming != NAMING_GGUF)
+        return measure_axes(c, out->weights, "att.r_k", 0, &s->heads, &s->head_size, err);
+    const char *text = tensors_metadata(c->index, key);
+    const long size = metadata_whole(c->index, key);
+    if (size < 1 || s->channels % size != 0)
+        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a divisor of %d channels, found %.40s", c->path,
+                    key, s->channels, text ? text : "nothing");
+    s->heads = (int)(s->channels / size);
+    s->head_size = (int)size;
+    return RWKV7_OK;
+}
+
+static enum rwkv7_status measure(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    enum rwkv7_status status;
+    if ((status = measure_common(c, out->weights, &out->shape, err)) || (status = measure_heads(c, out, err)) ||
+        (status = check_heads(c, "r_k", &out->shape, err)))
+        return status;
+    return measure_ranks(c, out, err);
+}
+
+static bool claims_deep(const struct candidate *c)
+{
+    return c->naming == NAMING_BLINKDL && tensors_find(c->index, "blocks.0.ffn.s_emb.weight");
+}
+
+static enum rwkv7_status measure_deep(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    struct rwkv7_shape *s = &out->shape;
+    int rows = 0, cols = 0;
+    enum rwkv7_status status;
+    if ((status = measure(c, out, err)) || (status = measure_axes(c, out->weights, "ffn.s1", 0, &rows, &cols, err)))
+        return status;
+    s->deep = rows == s->channels ? cols : rows;
+    if (s->deep > DEEP_MAX)
+        return fail(err, RWKV7_ERR_MODEL, "%s: token matrices of side %d are larger than %d", c->path, s->deep,
+                    DEEP_MAX);
+    return RWKV7_OK;
+}
+
+static bool is_possible(const struct rwkv7_shape *s)
+{
+    return s->rank_w > 0 && s->rank_a > 0 && s->rank_g > 0 && s->rank_v >= (s->layers > 1);
+}
+
+static const struct weight_table x070_weights = {
+    .model = "RWKV-7 (x070)",
+    .layers = layer_weights,
+    .layer_count = COUNT(layer_weights) - DEEP_WEIGHTS,
+    .outer = outer_weights,
+    .outer_count = COUNT(outer_weights),
+    .layer_prefix = {"blocks.", "model.layers.", "model.layers.", "blk."},
+    .layer_size = sizeof(struct rwkv7_layer),
+};
+
+static const struct weight_table x070a_weights = {
+    .model = "RWKV-7 (x070a)",
+    .layers = layer_weights,
+    .layer_count = COUNT(layer_weights),
+    .outer = outer_weights,
+    .outer_count = COUNT(outer_weights),
+    .layer_prefix = {[NAMING_BLINKDL] = "blocks."},
+    .layer_size = sizeof(struct rwkv7_layer),
+};
+
+const struct arch arch_x070 = {
+    .id = RWKV7_ARCH_X070,
+    .version = "x070",
+    .weights = &x070_weights,
+    .state = matrix_state,
+    .state_count = STATE_TENSORS,
+    .measure = measure,
+    .is_possible = is_possible,
+    .cut_step = rwkv7_cut_step,
+    .step = rwkv7_step,
+    .cut_chunk = rwkv7_cut_chunk,
+    .chunk = rwkv7_chunk,
+};
+
+const struct arch arch_x070a = {
+    .id = RWKV7_ARCH_X070,
+    .version = "x070a",
+    .weights = &x070a_weights,
+    .state = matrix_state,
+    .state_count = STATE_TENSORS,
+    .claims = claims_deep,
+    .measure = measure_deep,
+    .is_possible = is_possible,
+    .cut_step = rwkv7_cut_step,
+    .step = rwkv7_step,
+    .cut_chunk = rwkv7_cut_chunk,
+    .chunk = rwkv7_chunk,
+};

@@ -1,0 +1,323 @@
+/*
+ * rwkv7_chunk.c - RWKV-7 for several tokens at once, see chunk.h. The equations are those of rwkv7_step.c.
+ *
+ * The second halves of the low-rank products are made for one head and a few tokens just before these are scanned.
+ */
+#include <string.h>
+
+#include "arch/chunk.h"
+#include "arch/rwkv7.h"
+#include "arch/rwkv7_deep.h"
+
+#define SCAN_TOKENS 96 /* of a head, that are made ready for the recurrence at a time: whole tiles of every gemm */
+
+enum { MIX_R, MIX_W, MIX_K, MIX_V, MIX_A, MIX_G, MIXES };
+enum { LOW_W, LOW_A, LOW_V, LOW_G, LOWS };
+
+/* Private to a thread. */
+struct own {
+    float *scan;                 /* [LOWS][SCAN_TOKENS][N or more] second halves of the low-rank products of a head */
+    float *k, *v, *kk, *b, *out; /* [N] of one head and token */
+    float *deep;                 /* of deep_apply */
+};
+
+/* Shared by all threads. */
+struct work {
+    float *r, *k, *v;          /* [T][C]; the gated heads take the place of r */
+    float *v_first;            /* [T][C] values of layer 0 */
+    struct vectors mix[MIXES]; /* of C numbers; that of the channel mix takes the place of the first */
+    struct vectors low[LOWS];  /* of Rw, Ra, Rv, Rg numbers; these have floats always */
+    struct vectors out;        /* the gated heads: r as floats; integers in the place of a mix */
+    struct vectors hidden;     /* of F numbers; in the place of mixes but the first */
+    /* For x070a (rwkv7_deep.h): */
+    struct vectors e;                /* the embeddings behind their norm, of C numbers */
+    float *s_row, *s_low;            /* [T][E*E], [T][E] */
+    struct vectors s_applied;        /* of E numbers */
+    float *no_shift;                 /* [C] zeroes: the weights of the mix that is u itself */
+    const struct rwkv7_layer *gated; /* the layer at hand; NULL: x070 */
+    struct own *own;                 /* [threads] */
+};
+
+static struct own cut_own(struct scratch *s, const struct rwkv7_shape *shape)
+{
+    const size_t n = (size_t)shape->head_size;
+    struct own own = {0};
+    float **const head_wide[] = {&own.k, &own.v, &own.kk, &own.b, &own.out};
+    own.scan = scratch_floats(s, LOWS * SCAN_TOKENS * (n + QUANT_ROWS));
+    for (size_t i = 0; i < sizeof head_wide / sizeof head_wide[0]; i++)
+        *head_wide[i] = scratch_floats(s, n);
+    own.deep = shape->deep ? scratch_floats(s, deep_floats(shape->deep)) : NULL;
+    return own;
+}
+
+void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
+{
+    const struct rwkv7_shape *shape = &model->shape;
+    const struct operand_forms forms = operand_forms(model);
+    const size_t t = (size_t)tokens, channels = (size_t)shape->channels, side = (size_t)shape->deep;
+    const int ranks[LOWS] = {shape->rank_w, shape->rank_a, shape->rank_v, shape->rank_g};
+    struct work *const place = scratch_cut(s, sizeof *place);
+    struct work work = {0};
+
+    float **const wide[] = {&work.r, &work.k, &work.v, &work.v_first};
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        *wide[i] = scratch_floats(s, t * channels);
+    for (int i = 0; i < LOWS; i++)
+        work.low[i] = cut_vectors(s, ranks[i], t, true, forms.integers);
+    work.mix[0] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
+    const size_t before = s->used; /* the mixes have been used up when hidden is made */
+    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
+    const size_t behind = s->used;
+    s->used = before;
+    for (int i = 1; i < MIXES; i++)
+        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
+    s->used = s->used > behind ? s->used : behind;
+    work.out = (struct vectors){shape->channels, work.r, work.mix[1].quants};
+    if (shape->deep) {
+        work.e = cut_vectors(s, shape->channels, t, true, forms.integers);
+        work.s_row = scratch_floats(s, t * side * side);
+        work.s_low = scratch_floats(s, t * side);
+        work.s_applied = cut_vectors(s, shape->deep, t, true, forms.integers);
+        work.no_shift = scratch_floats(s, channels);
+        if (work.no_shift)
+            memset(work.no_shift, 0, channels * sizeof *work.no_shift);
+    }
+    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    for (int rank = 0; rank < threads; rank++) {
+        const struct own own = cut_own(s, shape);
+        if (work.own)
+            work.own[rank] = own;
+    }
+    if (place)
+        *place = work;
+    return place;
+}
+
+/* --------------------------------------------------------------------------------------------------------- products */
+
+/* The gate of x070a for one token and rows [begin, end), which y begins with. */
+static void gate_hidden(const struct chunk *c, float *y, int token, int begin, int end)
+{
+    const struct work *work = c->work;
+    const struct rwkv7_layer *l = work->gated;
+    const struct mat rows = product_rows(&l->s2, begin, end, NULL);
+    const struct operand x = vectors_operand(&work->s_applied, rows.type, token);
+    float gate[QUANT_BLOCK];
+    product_gemv(&c->model->rt->kernels, gate, &rows, &x, 0, rows.rows);
+    deep_gate(y, gate, l->s0 + begin, end - begin);
+}
+
+/* hidden = relu(y)^2. Rows are whole blocks of integers. */
+static void finish_hidden(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                          int tokens, int begin, int end)
+{
+    const struct kernels *k = &c->model->rt->kernels;
+    const struct work *work = c->work;
+    for (int t = token; t < token + tokens; t++, y += ldy) {
+        k->relu_square(y, end - begin);
+        if (work->gated)
+            gate_hidden(c, y, t, begin, end);
+        if (p->next_type >= MAT_FLOATS) {
+            const struct quants to = quants_from(p->next->quants, p->next->cols, (size_t)t);
+            k->quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y, end - begin);
+        }
+    }
+}
+
+/* All rows at once, so that a vector is complete. */
+static void finish_low(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                       int tokens, int begin, int end)
+{
+    (void)y, (void)ldy, (void)begin, (void)end;
+    vectors_quantize(&c->model->rt->kernels, p->next, p->next_type, token, token + tokens);
+}
+
+static void finish_low_w(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                         int tokens, int begin, int end)
+{
+    c->model->rt->kernels.tanh(y, tokens * end);
+    finish_low(c, p, y, ldy, token, tokens, begin, end);
+}
+
+static void finish_low_g(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                         int tokens, int begin, int end)
+{
+    c->model->rt->kernels.sigmoid(y, tokens * end);
+    finish_low(c, p, y, ldy, token, tokens, begin, end);
+}
+
+/* --------------------------------------------------------------------------------------------------------- time mix */
+
+/*
+ * The recurrence of one head over a piece; the equations are those of run_head in rwkv7_step.c. Nothing but the state is wanted of
+ * tokens before `first`.
+ */
+static void scan_head(const struct chunk *c, const struct own *own, float *scratch, const struct piece *piece,
+                      int layer, int head, int first)
+{
+    const struct rwkv7_model *model = c->model;
+    const struct kernels *k = &model->rt->kernels;
+    const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
+    const struct work *work = c->work;
+    const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
+    const size_t channels = (size_t)model->shape.channels, ld = (size_t)at - (size_t)start + (size_t)n,
+                 bytes = (size_t)n * sizeof(float);
+    float *S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
+    const struct mat *const seconds[LOWS] = {&l->w2, &l->a2, &l->v2, &l->g2};
+    float *made[LOWS]; /* results: [SCAN_TOKENS][ld] */
+    const int behind = piece->first + piece->count;
+    for (int token = piece->first, batch; token < behind; token += batch) {
+        batch = behind - token < SCAN_TOKENS ? behind - token : SCAN_TOKENS;
+        for (int i = 0; i < LOWS; i++) {
+            float *const y = own->scan + (size_t)(i * SCAN_TOKENS) * ld;
+            made[i] = y + (at - start);
+            if ((i == LOW_V && layer == 0) || (i == LOW_G && token + batch <= first))
+                continue;
+            const struct mat rows = product_rows(seconds[i], start, at + n, NULL);
+            const struct operand x = vectors_operand(&work->low[i], rows.type, token);
+            product_gemm(k, y, ld, &rows, &x, batch, scratch);
+        }
+        for (int t = token; t < token + batch; t++) {
+            const size_t i = (size_t)t * channels + (size_t)at, of_t = (size_t)(t - token) * ld;
+            float *const w = made[LOW_W] + of_t, *const a = made[LOW_A] + of_t, *const gate = made[LOW_V] + of_t;
+            k->decay(w, l->w0 + at, n);
+            k->sigmoid_bias(a, l->a0 + at, n);
+            if (layer == 0) {
+                memcpy(own->v, work->v_first + i, bytes);
+            } else {
+                memcpy(own->v, work->v + i, bytes);
+                k->sigmoid_bias(gate, l->v0 + at, n);
+                k->lerp(own->v, work->v_first + i, gate, n);
+            }
+            memcpy(own->k, work->k + i, bytes);
+            k->key(own->kk, own->b, own->k, a, l->k_k + at, l->k_a + at, n);
+            const struct head_in in = {work->r + i, w, own->k, own->v, own->kk, own->b};
+            k->wkv(own->out, S, &in, n);
+            if (t < first)
+                continue;
+            k->head_out(own->out, own->out, in.r, own->k, l->r_k + at, own->v, made[LOW_G] + of_t, l->ln_x_weight + at,
+                        l->ln_x_bias + at, n, model->head_eps);
+            memcpy(work->r + i, own->out, bytes);
+        }
+    }
+}
+
+static void time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
+{
+    const struct rwkv7_shape *s = &c->model->shape;
+    const struct rwkv7_layer *l = &rwkv7_layers(c->model)[layer];
+    struct work *work = c->work;
+    struct vectors *mix = work->mix, *low = work->low;
+    int begin, end;
+
+    const struct shifts shifts = {
+        l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g}, mix, MIXES};
+    chunk_shift(c, pool, rank, layer, &shifts, 0);
+
+    float *const v = layer == 0 ? work->v_first : work->v;
+    const struct chunk_product firsts[] = {
+        {&l->g1, &mix[MIX_G], low[LOW_G].x, first, s->rank_g, finish_low_g, &low[LOW_G], l->g2.type, NULL},
+        {&l->w1, &mix[MIX_W], low[LOW_W].x, 0, s->rank_w, finish_low_w, &low[LOW_W], l->w2.type, NULL},
+        {&l->a1, &mix[MIX_A], low[LOW_A].x, 0, s->rank_a, finish_low, &low[LOW_A], l->a2.type, NULL},
+        {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
+        {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
+        {.w = &l->value, .x = &mix[MIX_V], .y = v},
+        /* not in layer 0: */
+        {&l->v1, &mix[MIX_V], low[LOW_V].x, 0, s->rank_v, finish_low, &low[LOW_V], l->v2.type, NULL},
+    };
+    chunk_products(c, pool, rank, firsts, layer == 0 ? 6 : 7, c->count);
+
+    while (pool_take(pool, s->heads * c->piece_count, 1, &begin, &end))
+        scan_head(c, &work->own[rank], c->threads[rank].scratch, &c->pieces[begin / s->heads], layer, begin % s->heads,
+                  first);
+    pool_barrier(pool);
+
+    if (l->output.type >= MAT_FLOATS) {
+        while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end))
+            vectors_quantize(&c->model->rt->kernels, &work->out, l->output.type, first + begin, first + end);
+        pool_barrier(pool);
+    }
+    const struct chunk_product output = {
+        .w = &l->output, .x = &work->out, .first = first, .finish = chunk_finish_residual};
+    chunk_products(c, pool, rank, &output, 1, c->count);
+}
+
+/* ------------------------------------------------------------------------------------------------------ channel mix */
+
+/* s_applied of x070a for tokens from `first` on; the second mix is u. */
+static void run_deep(const struct chunk *c, struct pool *pool, int rank, const struct rwkv7_layer *l, int first)
+{
+    const struct kernels *k = &c->model->rt->kernels;
+    struct work *work = c->work;
+    const size_t side = (size_t)c->model->shape.deep;
+    const struct chunk_product products[] = {
+        {.w = &l->s_emb_x, .x = &work->e, .y = work->s_row, .first = first},
+        {.w = &l->s1, .x = &work->mix[1], .y = work->s_low, .first = first},
+    };
+    int begin, end;
+    if (rank == 0)
+        work->gated = l;
+    chunk_products(c, pool, rank, products, 2, c->count);
+    while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end)) {
+        for (int t = first + begin; t < first + end; t++) {
+            const struct piece *p = &c->pieces[c->piece[t]];
+            deep_apply(k, work->s_applied.x + (size_t)t * side, &l->s_emb, p->tokens[t - p->first],
+                       work->s_row + (size_t)t * side * side, work->s_low + (size_t)t * side, (int)side,
+                       work->own[rank].deep);
+        }
+        vectors_quantize(k, &work->s_applied, l->s2.type, first + begin, first + end);
+    }
+    pool_barrier(pool);
+}
+
+static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
+{
+    const struct rwkv7_shape *s = &c->model->shape;
+    const struct rwkv7_layer *l = &rwkv7_layers(c->model)[layer];
+    struct work *work = c->work;
+
+    const struct shifts shifts = {l->ln2_weight, l->ln2_bias,    STATE_FFN_PREV, {l->ffn_x_k, work->no_shift},
+                                  work->mix,     s->deep ? 2 : 1};
+    chunk_shift(c, pool, rank, layer, &shifts, first);
+    if (s->deep)
+        run_deep(c, pool, rank, l, first);
+
+    const bool floats = l->ffn_value.type < MAT_FLOATS;
+    const struct chunk_product key = {.w = &l->ffn_key,
+                                      .x = &work->mix[0],
+                                      .y = floats ? work->hidden.x : NULL,
+                                      .first = first,
+                                      .rows = floats ? 0 : QUANT_BLOCK,
+                                      .finish = finish_hidden,
+                                      .next = &work->hidden,
+                                      .next_type = l->ffn_value.type};
+    chunk_products(c, pool, rank, &key, 1, c->count);
+    const struct chunk_product value = {
+        .w = &l->ffn_value, .x = &work->hidden, .first = first, .finish = chunk_finish_residual};
+    chunk_add_sparse(c, pool, rank, &value);
+}
+
+/* The embeddings, which x is before the first layer. */
+static void keep_embeddings(const struct chunk *c, struct pool *pool)
+{
+    const struct work *work = c->work;
+    const size_t channels = (size_t)c->model->shape.channels;
+    int begin, end;
+    while (pool_take(pool, c->count, chunk_token_task(c, pool), &begin, &end)) {
+        memcpy(work->e.x + (size_t)begin * channels, c->x + (size_t)begin * channels,
+               (size_t)(end - begin) * channels * sizeof(float));
+        if (work->e.quants.q)
+            vectors_quantize(&c->model->rt->kernels, &work->e, MAT_Q8, begin, end);
+    }
+    pool_barrier(pool);
+}
+
+void rwkv7_chunk(struct chunk *c, struct pool *pool, int rank, int layer)
+{
+    int att_first, ffn_first;
+    chunk_needed(c, layer, &att_first, &ffn_first);
+    if (c->model->shape.deep && layer == 0)
+        keep_embeddings(c, pool);
+    time_mix(c, pool, rank, layer, att_first);
+    channel_mix(c, pool, rank, layer, ffn_first);
+}

@@ -1,0 +1,32 @@
+/*
+ * scratch.h - cuts one block of memory into the buffers of a computation.
+ *
+ * The function that cuts runs twice: first without memory, which only adds up the size, then with a block of that size. So every
+ * buffer is listed once, and its size cannot differ between the two.
+ */
+#ifndef BASE_SCRATCH_H
+#define BASE_SCRATCH_H
+
+#include <stddef.h>
+
+#define SCRATCH_ALIGN 64 /* bytes: one cache line, so that no two buffers share one */
+
+struct scratch {
+    char *memory; /* aligned to SCRATCH_ALIGN; NULL: only count */
+    size_t used;  /* bytes */
+};
+
+/* The next `bytes` bytes; NULL while counting. Their contents are unspecified. */
+static inline void *scratch_cut(struct scratch *s, size_t bytes)
+{
+    void *const buffer = s->memory ? s->memory + s->used : NULL;
+    s->used += (bytes + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
+    return buffer;
+}
+
+static inline float *scratch_floats(struct scratch *s, size_t count)
+{
+    return scratch_cut(s, count * sizeof(float));
+}
+
+#endif

@@ -1,0 +1,51 @@
+/* engine.h - sessions, the drivers of the forward passes, and the scratch memory that these share. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "arch/arch.h"
+#include "arch/chunk.h"
+
+struct rwkv7_session {
+    struct rwkv7_model *model;
+    float *state; /* [L] the tensors of model->arch->state of one layer, one after the other */
+    uint64_t tokens;
+    uint64_t columns, columns_read; /* of sparse matrices in single tokens, since rwkv7_session_density */
+};
+
+/* Fills a state with its initial values: the start of a document. */
+void state_reset(const struct rwkv7_model *model, float *state);
+
+/*
+ * The scratch memory belongs to the runtime: evaluations take turns, so sessions need none of their own. It is made when a model is
+ * opened, large enough for every call below.
+ */
+enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_model *model, struct rwkv7_error *err);
+/* Bytes of it that evaluations of this model use at most. */
+size_t scratch_bytes(const struct rwkv7_model *model);
+
+/* One token; logits [V] or NULL (step.c). The answer: the layer after which a NaN or an infinity came up, L for the logits, or -1. */
+int step_state(struct rwkv7_session *s, uint32_t token, float *logits);
+/* The same, with an error that names it. */
+enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
+size_t step_scratch(const struct rwkv7_model *model);
+
+/*
+ * At most RWKV7_CHUNK tokens in all, of different sessions of one model (prefill.c). logits: the wanted rows of all pieces, one after
+ * the other. Numeric failures are reported in the pieces.
+ */
+enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
+                                 struct rwkv7_error *err);
+/* The same for one session: 1 <= count <= RWKV7_CHUNK tokens. */
+enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
+                                 float *logits, struct rwkv7_error *err);
+size_t prefill_scratch(const struct rwkv7_model *model);
+
+/* RWKV7_ERR_USAGE for an id that the model does not have. */
+enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
+                            struct rwkv7_error *err);
+/* The threads for `count` tokens: all, unless that is less work than their meetings. */
+struct pool *pool_for(const struct rwkv7_model *model, size_t count);
+/* RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session. */
+enum rwkv7_status fail_numeric(const struct rwkv7_model *model, int layer, uint64_t position, struct rwkv7_error *err);
+
+#endif

@@ -1,0 +1,200 @@
+/* open.c - models from files, from memory, and of random weights: recognition, binding, packing, and the scratch memory they need. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "engine/engine.h"
+#include "formats/snippet.h"
+
+const char *rwkv7_type_name(enum rwkv7_type type)
+{
+    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16", "q8", "q4", "ggml"};
+    return (unsigned)type < RWKV7_TYPES ? names[type] : "?";
+}
+
+bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
+{
+    static const struct {
+        const char *name;
+        int layers, channels, rank_w, rank_a, rank_v, rank_g;
+    } published[] = {
+        {"0.1b", 12, 768, 64, 64, 32, 128},  {"0.4b", 24, 1024, 64, 64, 32, 128},   {"1.5b", 24, 2048, 96, 96, 64, 256},
+        {"2.9b", 32, 2560, 96, 96, 64, 320}, {"7.2b", 32, 4096, 128, 128, 96, 480},
+    };
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
+        if (strcasecmp(published[i].name, name) != 0)
+            continue;
+        *out = (struct rwkv7_shape){
+            .vocab = 65536,
+            .layers = published[i].layers,
+            .channels = published[i].channels,
+            .heads = published[i].channels / 64,
+            .head_size = 64,
+            .ffn = 4 * published[i].channels,
+            .rank_w = published[i].rank_w,
+            .rank_a = published[i].rank_a,
+            .rank_v = published[i].rank_v,
+            .rank_g = published[i].rank_g,
+        };
+        return true;
+    }
+    return false;
+}
+
+/* What is known of a model whose weights are complete; it can be evaluated from now on. */
+static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
+{
+    struct rwkv7_model_info *info = &model->info;
+    info->version = model->arch->version;
+    info->session_bytes = state_floats(model) * sizeof(float);
+    info->work_bytes = scratch_bytes(model);
+    model_count(model);
+    return scratch_reserve(model->rt, model, err);
+}
+
+/* The model of an opened index, which it owns from now on, whatever happens. */
+static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_index *index, const char *path,
+                                    const struct rwkv7_model_options *opt, struct rwkv7_model **out,
+                                    struct rwkv7_error *err)
+{
+    struct rwkv7_model *model = NULL;
+    struct recognized as;
+    enum rwkv7_status status = model_new(rt, path, &model, err);
+    if (status != RWKV7_OK) {
+        tensors_close(index);
+        return status;
+    }
+    model->index = index;
+    if ((status = arch_recognize(index, path, &as, err)) ||
+        (status = model_shape(model, as.arch, as.weights, &as.shape, err)))
+        goto fail;
+    model->ln_eps = as.ln_eps;
+    model->head_eps = as.head_eps;
+    if ((status = weights_bind(model, &as, opt, err)) || (status = model_pack(model, opt, err)))
+        goto fail;
+    model->info.container = index->container;
+    model->info.naming = names_describe(&as.spelling);
+    model->info.tensors = index->count;
+    model->info.metadata = index->metadata_count;
+    model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
+    if ((status = complete(model, err)) || (opt && opt->lock && (status = model_lock(model, err))))
+        goto fail;
+    *out = model;
+    return RWKV7_OK;
+fail:
+    rwkv7_model_close(model);
+    return status;
+}
+
+enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, const struct rwkv7_model_options *opt,
+                                   struct rwkv7_model **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    *out = NULL;
+    const enum rwkv7_status status = tensors_open(path, &index, err);
+    return status == RWKV7_OK ? open_index(rt, index, path, opt, out, err) : status;
+}
+
+enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size, const char *name,
+                                          const struct rwkv7_model_options *opt, struct rwkv7_model **out,
+                                          struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    *out = NULL;
+    const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
+    return status == RWKV7_OK ? open_index(rt, index, name, opt, out, err) : status;
+}
+
+enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
+                                const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
+{
+    return weights_convert(rt, arch_recognize, from, to, opt, err);
+}
+
+enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
+{
+    struct tensor_index *index = NULL;
+    char name[128];
+    *out = NULL;
+    enum rwkv7_status status = tensors_open(path, &index, err);
+    snprintf(name, sizeof name, "%s, its tokens", snippet_path(path).text);
+    if (status == RWKV7_OK && index->vocab)
+        status = rwkv7_tokenizer_open_memory(index->vocab, index->vocab_size, name, out, err);
+    tensors_close(index);
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------------- random models */
+
+/* Columns cost more than rows where most of them are read; this density is where both take as long. */
+#define SPARSE_DENSITY 0.7f
+
+/* The limits are those of files. */
+static const struct arch *possible_arch(const struct rwkv7_shape *s)
+{
+    const int axes[] = {s->vocab, s->channels, s->heads, s->head_size, s->ffn};
+    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+    bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->deep >= 0 && s->deep <= DEEP_MAX;
+    for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
+        possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
+    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++)
+        possible = possible && ranks[i] >= 0 && ranks[i] <= MAX_AXIS;
+    possible = possible && s->head_size <= WKV_MAX_N && (int64_t)s->heads * s->head_size == s->channels;
+    const struct arch *arch = possible ? arch_of_shape(s) : NULL;
+    return arch && arch->is_possible(s) ? arch : NULL;
+}
+
+enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                     const struct rwkv7_random_options *opt, struct rwkv7_model **out,
+                                     struct rwkv7_error *err)
+{
+    struct rwkv7_model *model = NULL;
+    enum rwkv7_status status;
+    *out = NULL;
+    if ((unsigned)opt->type > RWKV7_Q4)
+        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
+    if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
+        return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);
+    const struct arch *arch = possible_arch(shape);
+    if (!arch)
+        return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
+    struct rwkv7_random_options filling = *opt;
+    struct rwkv7_model_options packing = {.sparse = opt->sparse};
+    if (opt->type >= RWKV7_Q8) {
+        packing.weights = opt->type == RWKV7_Q8 ? RWKV7_WEIGHTS_Q8 : RWKV7_WEIGHTS_Q4;
+        filling.type = RWKV7_BF16; /* packed afterwards */
+    }
+    if (opt->sparse == RWKV7_SPARSE_AUTO)
+        packing.sparse = opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
+    if ((status = weights_random_fit(arch->weights, shape, filling.type, err)) ||
+        (status = model_new(rt, "(random)", &model, err)))
+        return status;
+    model->info.container = "memory";
+    model->info.naming = "none";
+    if ((status = model_shape(model, arch, arch->weights, shape, err)) ||
+        (status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
+        (status = complete(model, err))) {
+        rwkv7_model_close(model);
+        return status;
+    }
+    model->info.copied_bytes = model->info.weight_bytes;
+    *out = model;
+    return RWKV7_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------------- what is known */
+
+const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
+{
+    return &model->info;
+}
+
+bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key, const char **value)
+{
+    if (!model->index || index >= model->index->metadata_count)
+        return false;
+    *key = model->index->metadata[index].key;
+    *value = model->index->metadata[index].value;
+    return true;
+}

@@ -1,0 +1,121 @@
+/*
+ * columns.c - sparse matrices (ffn.value) by column, for models of floats: decoding then skips the columns that meet a zero. See enum
+ * rwkv7_sparse.
+ */
+#include <stdatomic.h>
+
+#include "base/mem.h"
+#include "base/transpose.h"
+#include "weights/weights.h"
+
+/* One matrix. */
+struct task {
+    struct mat *mat; /* as it was, until its replacement is complete */
+    struct mat made;
+    int layer;
+    int first; /* its first slice in the numbering of all */
+};
+
+struct job {
+    struct rwkv7_model *model;
+    const struct rwkv7_model_options *opt;
+    struct task *tasks; /* [count] */
+    int count, slices;
+    uint64_t total;         /* bytes */
+    _Atomic(int) bad_layer; /* the first with a NaN or an infinity, or L */
+    _Atomic(uint64_t) finished;
+};
+#define SLICE_ROWS TRANSPOSE_TILE
+
+static size_t element(const struct mat *m)
+{
+    return m->type == MAT_F32 ? sizeof(uint32_t) : sizeof(uint16_t);
+}
+
+/* False: a NaN or an infinity is among them, of which skipped columns would say nothing. */
+static bool are_finite(const void *data, enum mat_type type, size_t count)
+{
+    const uint32_t exponent = type == MAT_F16 ? 0x7c00 : type == MAT_BF16 ? 0x7f80 : 0x7f800000;
+    bool finite = true;
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t bits = type == MAT_F32 ? ((const uint32_t *)data)[i] : ((const uint16_t *)data)[i];
+        finite = finite && (bits & exponent) != exponent;
+    }
+    return finite;
+}
+
+static void store_worker(void *arg, struct pool *pool, int rank)
+{
+    struct job *job = arg;
+    int begin, end, at = 0;
+    while (pool_take(pool, job->slices, 1, &begin, &end)) {
+        while (at + 1 < job->count && job->tasks[at + 1].first <= begin)
+            at++;
+        const struct task *task = &job->tasks[at];
+        const struct mat *from = task->mat;
+        const size_t row = (size_t)(begin - task->first) * SLICE_ROWS, all = (size_t)from->rows;
+        const size_t rows = all - row < SLICE_ROWS ? all - row : SLICE_ROWS, cols = (size_t)from->cols;
+        const size_t size = element(from), bytes = rows * cols * size;
+        const char *source = (const char *)from->data + row * cols * size;
+        int first = job->bad_layer;
+        transpose((char *)task->made.data + row * size, all, source, cols, rows, cols, size);
+        if (!are_finite(source, from->type, rows * cols))
+            while (task->layer < first && !atomic_compare_exchange_weak(&job->bad_layer, &first, task->layer))
+                ;
+        model_release(job->model, source, bytes);
+        job->finished += bytes;
+        if (rank == 0 && job->opt->progress)
+            job->opt->progress(job->opt->progress_arg, job->finished, job->total);
+    }
+}
+
+/* The sparse matrices of floats become tasks and get memory. */
+static enum rwkv7_status plan(struct job *job)
+{
+    struct rwkv7_model *model = job->model;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, &model->shape, &w)) {
+        struct mat *m = weight_mat(model, &w);
+        if (w.spec->kind != WEIGHT_SPARSE || m->type >= MAT_FLOATS)
+            continue;
+        struct task *task = &job->tasks[job->count++];
+        *task = (struct task){m, *m, w.layer, job->slices};
+        task->made.by_column = true;
+        if (!(task->made.data = model_block(model, mat_bytes(m))))
+            return RWKV7_ERR_MEMORY;
+        job->slices += (m->rows + SLICE_ROWS - 1) / SLICE_ROWS;
+        job->total += mat_bytes(m);
+    }
+    return RWKV7_OK;
+}
+
+enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
+                                      struct rwkv7_error *err)
+{
+    const int layers = model->shape.layers;
+    struct job job = {.model = model, .opt = opt, .bad_layer = layers};
+    enum rwkv7_status status = RWKV7_OK;
+    job.tasks = mem_alloc((size_t)layers * model->weights->layer_count, sizeof *job.tasks);
+    if (!job.tasks || plan(&job) != RWKV7_OK) {
+        status = fail_memory(err, "ffn.value by column");
+        goto done;
+    }
+    pool_run(model->rt->pool, store_worker, &job);
+    if (job.bad_layer < layers) {
+        status =
+            fail(err, RWKV7_ERR_MODEL,
+                 "%s: ffn.value of layer %d: expected finite numbers to store it by column, found a NaN or an infinity",
+                 model->path, job.bad_layer);
+        goto done;
+    }
+    for (int i = 0; i < job.count; i++) {
+        struct task *task = &job.tasks[i];
+        model->info.copied_bytes += mat_bytes(task->mat);
+        if (model_block_free(model, task->mat->data))
+            model->info.copied_bytes -= mat_bytes(task->mat);
+        *task->mat = task->made;
+    }
+done:
+    mem_free(job.tasks);
+    return status;
+}
