@@ -189,6 +189,47 @@ void chunk_finish_residual(const struct chunk *c, const struct chunk_product *p,
         add_to_residual(c, p, y, t, begin, end - begin);
 }
 
+void chunk_quantize_rows(const struct chunk *c, const struct chunk_product *p, const float *y, int token, int begin,
+                         int end)
+{
+    if (p->next_type < MAT_FLOATS)
+        return;
+    const struct quants to = quants_from(p->next->quants, p->next->cols, (size_t)token);
+    c->model->rt->kernels.quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y,
+                                   end - begin);
+}
+
+void chunk_finish_relu_square(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                              int tokens, int begin, int end)
+{
+    for (int t = token; t < token + tokens; t++, y += ldy) {
+        c->model->rt->kernels.relu_square(y, end - begin);
+        chunk_quantize_rows(c, p, y, t, begin, end);
+    }
+}
+
+void chunk_finish_sigmoid(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                          int tokens, int begin, int end)
+{
+    (void)p, (void)token;
+    for (int t = 0; t < tokens; t++, y += ldy)
+        c->model->rt->kernels.sigmoid(y, end - begin);
+}
+
+struct chunk_product chunk_hidden_product(const struct mat *key, const struct vectors *x, int first,
+                                          struct vectors *hidden, const struct mat *value)
+{
+    const bool floats = value->type < MAT_FLOATS;
+    return (struct chunk_product){.w = key,
+                                  .x = x,
+                                  .y = floats ? hidden->x : NULL,
+                                  .first = first,
+                                  .rows = floats ? 0 : QUANT_BLOCK,
+                                  .finish = chunk_finish_relu_square,
+                                  .next = hidden,
+                                  .next_type = value->type};
+}
+
 /*
  * Between them a few tokens leave columns of a sparse matrix alone, as one does in a step; and even those that several read cost less
  * than transposing all of them into rows.

@@ -130,6 +130,15 @@ void chunk_products(const struct chunk *c, struct pool *pool, int rank, const st
                     int tokens);
 /* x += y, or x += gate * y */
 chunk_finish chunk_finish_residual;
+/* y = relu(y)^2, and the integers of these rows of p->next, if a matrix of integers takes it: then a task has whole blocks of rows. */
+chunk_finish chunk_finish_relu_square;
+void chunk_quantize_rows(const struct chunk *c, const struct chunk_product *p, const float *y, int token, int begin,
+                         int end);
+/* y = sigmoid(y) */
+chunk_finish chunk_finish_sigmoid;
+/* The product with ffn.key from `first` on, whose results become `hidden`, which is multiplied by `value`. */
+struct chunk_product chunk_hidden_product(const struct mat *key, const struct vectors *x, int first,
+                                          struct vectors *hidden, const struct mat *value);
 /* x += W v as chunk_finish_residual does it, where a few tokens do not read the columns of a sparse matrix that none needs. */
 void chunk_add_sparse(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *p);
 

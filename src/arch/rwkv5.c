@@ -1,5 +1,5 @@
 /*
- * rwkv5.c - RWKV-5.2 ("Eagle"), the whole architecture: weights, recognition and the forward pass for one token.
+ * rwkv5.c - RWKV-5.2 ("Eagle"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
  *
  * Three namings: BlinkDL (.pth, and .st files, which call the bonus time_first), and the Hugging Face folders of its time, whose names
  * begin with "rwkv.". With u = LN1(x), and the vector before, att_prev:
@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/chunk.h"
 #include "arch/step.h"
 
 struct layer {
@@ -179,7 +180,7 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
     return place;
 }
 
-/* ----------------------------------------------------------------------------------------------------- forward pass */
+/* -------------------------------------------------------------------------------------------------------- one token */
 
 /* Mix `i` of u, ready for a matrix of this type. */
 static struct operand make_mix(const struct step *step, const struct own *own, int i, const float *u,
@@ -276,6 +277,129 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
     channel_mix(step, pool, rank, l, state);
 }
 
+/* ---------------------------------------------------------------------------------------------------- several tokens */
+
+/* Shared by all threads; see struct work. */
+struct chunk_work {
+    float *r, *k, *v, *g;      /* [T][C] */
+    struct vectors mix[MIXES]; /* of C numbers */
+    struct vectors out;        /* the gated heads: r as floats; integers in the place of a mix */
+    struct vectors hidden;     /* of F numbers; in the place of the mixes that the channel mix does not have */
+    float *no_bonus;           /* [N] zeroes */
+    float **y;                 /* [threads] -> [N] */
+};
+
+static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
+{
+    const struct rwkv7_shape *shape = &model->shape;
+    const struct operand_forms forms = operand_forms(model);
+    const size_t t = (size_t)tokens, channels = (size_t)shape->channels, n = (size_t)shape->head_size;
+    struct chunk_work *const place = scratch_cut(s, sizeof *place);
+    struct chunk_work work = {0};
+    float **const wide[] = {&work.r, &work.k, &work.v, &work.g};
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        *wide[i] = scratch_floats(s, t * channels);
+    for (int i = 0; i < 2; i++)
+        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
+    const size_t before = s->used;
+    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
+    const size_t behind = s->used;
+    s->used = before;
+    for (int i = 2; i < MIXES; i++)
+        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
+    s->used = s->used > behind ? s->used : behind;
+    work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
+    work.no_bonus = scratch_floats(s, n);
+    work.y = scratch_cut(s, (size_t)threads * sizeof *work.y);
+    for (int rank = 0; rank < threads; rank++) {
+        float *const y = scratch_floats(s, n);
+        if (work.y)
+            work.y[rank] = y;
+    }
+    if (!place)
+        return NULL;
+    memset(work.no_bonus, 0, n * sizeof *work.no_bonus);
+    *place = work;
+    return place;
+}
+
+/* One head over a piece. Nothing but the state is wanted of tokens before `first`. */
+static void scan_head(const struct chunk *c, float *y, const struct piece *piece, int layer, int head, int first)
+{
+    const struct rwkv7_model *model = c->model;
+    const struct kernels *k = &model->rt->kernels;
+    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct chunk_work *work = c->work;
+    const int n = model->shape.head_size, at = head * n;
+    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
+    for (int t = piece->first; t < piece->first + piece->count; t++) {
+        const size_t i = (size_t)t * (size_t)model->shape.channels + (size_t)at;
+        const struct head_in in = {.r = work->r + i, .w = l->decay + at, .k = work->k + i, .v = work->v + i};
+        k->wkv6(y, S, &in, l->bonus + at, n);
+        if (t < first)
+            continue;
+        k->silu(work->g + i, n);
+        k->head_out(y, y, in.r, in.k, work->no_bonus, in.v, work->g + i, l->ln_x_weight + at, l->ln_x_bias + at, n,
+                    model->head_eps);
+        memcpy(work->r + i, y, (size_t)n * sizeof *y);
+    }
+}
+
+static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
+{
+    const struct layer *l = (const struct layer *)c->model->layers + layer;
+    const int heads = c->model->shape.heads;
+    struct chunk_work *work = c->work;
+    struct vectors *mix = work->mix;
+    int begin, end;
+
+    const struct shifts shifts = {l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_k, l->x_v, l->x_r, l->x_g},
+                                  mix,           MIXES};
+    chunk_shift(c, pool, rank, layer, &shifts, 0);
+    const struct chunk_product products[] = {
+        {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
+        {.w = &l->gate, .x = &mix[MIX_G], .y = work->g, .first = first},
+        {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
+        {.w = &l->value, .x = &mix[MIX_V], .y = work->v},
+    };
+    chunk_products(c, pool, rank, products, 4, c->count);
+
+    while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
+        scan_head(c, work->y[rank], &c->pieces[begin / heads], layer, begin % heads, first);
+    pool_barrier(pool);
+
+    while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end))
+        vectors_quantize(&c->model->rt->kernels, &work->out, l->output.type, first + begin, first + end);
+    pool_barrier(pool);
+    const struct chunk_product output = {
+        .w = &l->output, .x = &work->out, .first = first, .finish = chunk_finish_residual};
+    chunk_products(c, pool, rank, &output, 1, c->count);
+}
+
+static void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
+{
+    const struct layer *l = (const struct layer *)c->model->layers + layer;
+    struct chunk_work *work = c->work;
+    const struct shifts shifts = {l->ln2_weight, l->ln2_bias, STATE_FFN_PREV, {l->ffn_x_k, l->ffn_x_r}, work->mix, 2};
+    chunk_shift(c, pool, rank, layer, &shifts, first);
+    const struct chunk_product products[] = {
+        chunk_hidden_product(&l->ffn_key, &work->mix[0], first, &work->hidden, &l->ffn_value),
+        {.w = &l->ffn_receptance, .x = &work->mix[1], .y = work->g, .first = first, .finish = chunk_finish_sigmoid},
+    };
+    chunk_products(c, pool, rank, products, 2, c->count);
+    const struct chunk_product value = {
+        .w = &l->ffn_value, .x = &work->hidden, .first = first, .finish = chunk_finish_residual, .gate = work->g};
+    chunk_add_sparse(c, pool, rank, &value);
+}
+
+static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
+{
+    int att_first, ffn_first;
+    chunk_needed(c, layer, &att_first, &ffn_first);
+    chunk_time_mix(c, pool, rank, layer, att_first);
+    chunk_channel_mix(c, pool, rank, layer, ffn_first);
+}
+
 const struct arch arch_x052 = {
     .id = RWKV7_ARCH_X052,
     .version = "x052",
@@ -287,4 +411,6 @@ const struct arch arch_x052 = {
     .is_possible = is_possible,
     .cut_step = cut_step,
     .step = step_layer,
+    .cut_chunk = cut_chunk,
+    .chunk = chunk_layer,
 };

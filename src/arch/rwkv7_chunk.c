@@ -34,7 +34,7 @@ struct work {
     float *s_row, *s_low;            /* [T][E*E], [T][E] */
     struct vectors s_applied;        /* of E numbers */
     float *no_shift;                 /* [C] zeroes: the weights of the mix that is u itself */
-    const struct rwkv7_layer *gated; /* the layer at hand; NULL: x070 */
+    const struct rwkv7_layer *gated; /* the layer at hand */
     struct own *own;                 /* [threads] */
 };
 
@@ -107,20 +107,14 @@ static void gate_hidden(const struct chunk *c, float *y, int token, int begin, i
     deep_gate(y, gate, l->s0 + begin, end - begin);
 }
 
-/* hidden = relu(y)^2. Rows are whole blocks of integers. */
-static void finish_hidden(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
-                          int tokens, int begin, int end)
+/* hidden of x070a: relu(y)^2 gate */
+static void finish_gated(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
+                         int tokens, int begin, int end)
 {
-    const struct kernels *k = &c->model->rt->kernels;
-    const struct work *work = c->work;
     for (int t = token; t < token + tokens; t++, y += ldy) {
-        k->relu_square(y, end - begin);
-        if (work->gated)
-            gate_hidden(c, y, t, begin, end);
-        if (p->next_type >= MAT_FLOATS) {
-            const struct quants to = quants_from(p->next->quants, p->next->cols, (size_t)t);
-            k->quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y, end - begin);
-        }
+        c->model->rt->kernels.relu_square(y, end - begin);
+        gate_hidden(c, y, t, begin, end);
+        chunk_quantize_rows(c, p, y, t, begin, end);
     }
 }
 
@@ -282,15 +276,9 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     if (s->deep)
         run_deep(c, pool, rank, l, first);
 
-    const bool floats = l->ffn_value.type < MAT_FLOATS;
-    const struct chunk_product key = {.w = &l->ffn_key,
-                                      .x = &work->mix[0],
-                                      .y = floats ? work->hidden.x : NULL,
-                                      .first = first,
-                                      .rows = floats ? 0 : QUANT_BLOCK,
-                                      .finish = finish_hidden,
-                                      .next = &work->hidden,
-                                      .next_type = l->ffn_value.type};
+    struct chunk_product key = chunk_hidden_product(&l->ffn_key, &work->mix[0], first, &work->hidden, &l->ffn_value);
+    if (s->deep)
+        key.finish = finish_gated;
     chunk_products(c, pool, rank, &key, 1, c->count);
     const struct chunk_product value = {
         .w = &l->ffn_value, .x = &work->hidden, .first = first, .finish = chunk_finish_residual};
