@@ -131,6 +131,7 @@ struct rwkv7_shape {
     int rank_w, rank_a, rank_v, rank_g; /* widths of the low-rank factors; rank_v is 0 when layers is 1 */
     int deep;                           /* E: side of the matrix that a token has in each layer of x070a; 0: x070 */
     enum rwkv7_arch arch;
+    int rank_m; /* width of the factors of the token shift; RWKV-6 only */
 };
 
 struct rwkv7_model;

@@ -47,7 +47,7 @@ enum rwkv7_status measure_axes(const struct candidate *c, const struct weight_ta
                                int layer, int *rows, int *cols, struct rwkv7_error *err)
 {
     const struct weight_spec *spec = find_spec(table, blinkdl, layer);
-    const struct tensor *t = weight_tensor(c->index, table, c->naming, spec, layer);
+    const struct tensor *t = weight_tensor(c->index, table, c->naming, spec, layer, NULL);
     char name[NAME_ROOM] = "?";
     if (!t) {
         weight_name(name, table, c->naming, spec, layer);

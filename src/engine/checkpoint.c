@@ -44,10 +44,7 @@ static bool belongs(const char *name)
     bool known = tuned_state_layer(name) >= 0;
     for (int i = 0; !known && arch_at(i); i++)
         known = weight_table_names(arch_at(i)->weights, name);
-    const char *digits = name + strcspn(name, "0123456789");
-    char fused[64]; /* six shift weights of fla in one */
-    snprintf(fused, sizeof fused, "model.layers.%ld.attn.x_x", strtol(digits, NULL, 10));
-    return known || strcmp(name, fused) == 0;
+    return known;
 }
 
 bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i, struct rwkv7_tensor *out)

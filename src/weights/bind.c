@@ -13,8 +13,9 @@
 
 /* A low-rank factor to be transposed; all of them at once, by all threads. */
 struct transposition {
-    const uint8_t *from; /* [cols][rows] */
-    uint8_t *to;         /* [rows][cols] */
+    const uint8_t *from; /* [cols][rows], with from_stride elements from one row to the next */
+    size_t from_stride;
+    uint8_t *to; /* [rows][cols] */
     int rows, cols;
     size_t element; /* bytes */
 };
@@ -35,8 +36,8 @@ static bool is_aligned(const void *p, enum mat_type type)
 }
 
 /* `count` numbers at `data` as float32: in place if they are, else widened into memory of the model. */
-static enum rwkv7_status vector_floats(struct binding *b, const uint8_t *data, enum mat_type type, size_t count,
-                                       const float **out)
+static enum rwkv7_status widen_vector(struct binding *b, const uint8_t *data, enum mat_type type, size_t count,
+                                      const float **out)
 {
     if (type == MAT_F32 && is_aligned(data, MAT_F32)) {
         *out = (const float *)(const void *)data;
@@ -58,26 +59,41 @@ static enum rwkv7_status vector_floats(struct binding *b, const uint8_t *data, e
 static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_source *source, struct mat *out)
 {
     const struct tensor *t = source->tensor;
-    *out = (struct mat){.rows = source->rows, .cols = source->cols, .data = t->data};
+    *out = (struct mat){.rows = source->rows, .cols = source->cols};
     weight_form(t->type, out);
     const enum mat_type type = out->type;
     b->model->info.type_parameters[type] += (uint64_t)source->rows * (uint64_t)source->cols;
-    if (type == MAT_GGML || (!source->transposed && is_aligned(t->data, type))) {
+    if (type == MAT_GGML) {
         if (source->weight.spec->kind == WEIGHT_TABLE)
             file_map_sparse(t->data, (size_t)t->bytes);
-        if (type == MAT_GGML)
-            out->data = t;
+        out->data = t;
         return RWKV7_OK;
     }
 
-    void *copy = model_block(b->model, (size_t)t->bytes);
+    /* As stored: rows of `width` elements, of which the matrix may take only a part. */
+    const size_t element = type == MAT_F32 ? 4 : 2, bytes = mat_bytes(out);
+    const size_t width = type < MAT_FLOATS ? (size_t)t->shape[t->rank - 1] : (size_t)source->cols;
+    const size_t taken = (size_t)(source->transposed ? source->rows : source->cols);
+    const uint8_t *from = t->data + (type < MAT_FLOATS ? (source->row * width + source->col) * element : 0);
+    if (!source->transposed && taken == width && is_aligned(from, type)) {
+        if (source->weight.spec->kind == WEIGHT_TABLE)
+            file_map_sparse(t->data, (size_t)t->bytes);
+        out->data = from;
+        return RWKV7_OK;
+    }
+    uint8_t *copy = model_block(b->model, bytes);
     if (!copy)
         return fail_memory(b->err, "the weights");
     out->data = copy;
-    b->model->info.copied_bytes += t->bytes;
+    b->model->info.copied_bytes += bytes;
+    if (!source->transposed && taken == width) {
+        memcpy(copy, from, bytes);
+        model_release(b->model, from, bytes);
+        return RWKV7_OK;
+    }
     if (!source->transposed) {
-        memcpy(copy, t->data, (size_t)t->bytes);
-        model_release(b->model, t->data, (size_t)t->bytes);
+        for (size_t row = 0; row < (size_t)source->rows; row++)
+            memcpy(copy + row * taken * element, from + row * width * element, taken * element);
         return RWKV7_OK;
     }
     if (b->count == b->room) {
@@ -88,9 +104,8 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
         b->transpositions = grown;
         b->room = room;
     }
-    b->transpositions[b->count++] =
-        (struct transposition){t->data, copy, source->rows, source->cols, type == MAT_F32 ? 4 : 2};
-    b->total += t->bytes;
+    b->transpositions[b->count++] = (struct transposition){from, width, copy, source->rows, source->cols, element};
+    b->total += bytes;
     return RWKV7_OK;
 }
 
@@ -101,18 +116,30 @@ static void transpose_worker(void *arg, struct pool *pool, int rank)
     while (pool_take(pool, b->count, 1, &begin, &end)) {
         const struct transposition *t = &b->transpositions[begin];
         const size_t rows = (size_t)t->rows, cols = (size_t)t->cols, bytes = rows * cols * t->element;
-        transpose(t->to, cols, t->from, rows, cols, rows, t->element);
-        model_release(b->model, t->from, bytes);
+        transpose(t->to, cols, t->from, t->from_stride, cols, rows, t->element);
+        if (t->from_stride == rows)
+            model_release(b->model, t->from, bytes);
         b->finished += bytes;
         if (rank == 0 && b->opt && b->opt->progress)
             b->opt->progress(b->opt->progress_arg, b->finished, b->total);
     }
 }
 
-void weight_transform(enum weight_kind kind, float *x, size_t count)
+void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec *spec, float *x)
 {
-    for (size_t i = 0; i < count; i++)
-        x[i] = kind == WEIGHT_COMPLEMENT ? 1.0f - x[i] : kind == WEIGHT_DECAY ? fmath_exp(-fmath_exp(x[i])) : x[i];
+    const enum weight_kind kind = spec->kind;
+    const size_t count = (size_t)shape_axis(shape, spec->rows), copies = (size_t)shape->head_size;
+    for (size_t i = 0; i < count; i++) {
+        if (kind == WEIGHT_COMPLEMENT)
+            x[i] = 1.0f - x[i];
+        if (kind == WEIGHT_HEAD_EXP)
+            x[i] = fmath_exp(x[i]);
+        if (kind == WEIGHT_DECAY || kind == WEIGHT_HEAD_DECAY)
+            x[i] = fmath_exp(-fmath_exp(x[i]));
+    }
+    for (size_t i = kind >= WEIGHT_HEAD ? count * copies : 0;
+         i-- > 0;) /* from the end, where nothing is read any more */
+        x[i] = x[i / copies];
 }
 
 /* Vectors are few, and read with the first token anyway. What is wrong in a matrix shows in what is computed with it. */
@@ -130,25 +157,24 @@ static enum rwkv7_status check_vector(const struct binding *b, const struct weig
 
 static enum rwkv7_status bind_vector(struct binding *b, const struct weight_source *source, const float **vector)
 {
-    const size_t count = (size_t)source->rows;
-    const enum weight_kind kind = source->weight.spec->kind;
+    const struct rwkv7_shape *shape = &b->model->shape;
+    const struct weight_spec *spec = source->weight.spec;
+    const size_t count = (size_t)source->rows, floats = vector_floats(shape, spec);
     struct mat form;
     weight_form(source->tensor->type, &form);
     const uint8_t *data = source->tensor->data + source->row * count * (form.type == MAT_F32 ? 4 : 2);
     b->model->info.type_parameters[form.type] += count;
-    enum rwkv7_status status = vector_floats(b, data, form.type, count, vector);
+    enum rwkv7_status status = widen_vector(b, data, form.type, count, vector);
     if (status == RWKV7_OK)
         status = check_vector(b, source, *vector);
-    if (status != RWKV7_OK || kind == WEIGHT_VECTOR)
+    if (status != RWKV7_OK || spec->kind == WEIGHT_VECTOR)
         return status;
-    float *own = (float *)*vector; /* widened: memory of the model */
-    if ((const void *)own == data) {
-        if (!(own = model_block(b->model, count * sizeof *own)))
-            return fail_memory(b->err, "the weights");
-        memcpy(own, *vector, count * sizeof *own);
-        b->model->info.copied_bytes += count * sizeof *own;
-    }
-    weight_transform(kind, own, count);
+    float *own = model_block(b->model, floats * sizeof *own);
+    if (!own)
+        return fail_memory(b->err, "the weights");
+    memcpy(own, *vector, count * sizeof *own);
+    b->model->info.copied_bytes += floats * sizeof *own;
+    weight_transform(shape, spec, own);
     *vector = own;
     return RWKV7_OK;
 }

@@ -289,23 +289,34 @@ static void narrow(uint8_t *to, const float *x, size_t count, enum mat_type type
             half[i] = f32_to_bf16(x[i]);
 }
 
-/* Numbers of a tensor in the order of the file, from `first` on: whole rows. */
-static void read_numbers(const struct lora_merge *merge, size_t first, size_t count, float *out)
+/*
+ * Rows [first, first + count) of a weight as it is stored, [..][cols], from a tensor of which it may take only a part of each row. wide:
+ * memory for a row of the tensor.
+ */
+static void read_stored(const struct lora_merge *merge, const struct weight_source *source, size_t first, size_t count,
+                        size_t cols, float *out, float *wide)
 {
     const size_t width = (size_t)merge->from->shape[merge->from->rank - 1];
-    for (size_t i = 0; i < count; i += width)
-        lora_row(merge, (first + i) / width, out + i);
+    if (source->col == 0 && (cols % width == 0 || kind_is_vector(source->weight.spec->kind))) {
+        for (size_t i = 0; i < count * cols; i += width) /* a row of the weight may be several of the tensor */
+            lora_row(merge, ((first + source->row) * cols + i) / width, out + i);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        lora_row(merge, source->row + first + i, wide);
+        memcpy(out + i * cols, wide + source->col, cols * sizeof *out);
+    }
 }
 
-static void read_rows(const struct slice *p, int first, int count, float *out)
+/* The same as it is applied; rows [17][most columns], of which the last is memory for read_stored. */
+static void read_rows(const struct slice *p, int first, int count, float *rows)
 {
     const struct weight_source *source = p->target->source;
     const size_t cols = (size_t)p->target->form.cols, ld = (size_t)p->target->form.rows;
-    if (!p->stored) {
-        read_numbers(p->merge, ((size_t)first + source->row) * cols, (size_t)count * cols, out);
-        return;
-    }
-    transpose(out, cols, p->stored + first, ld, cols, (size_t)count, sizeof *out);
+    if (p->stored)
+        transpose(rows, cols, p->stored + first, ld, cols, (size_t)count, sizeof *rows);
+    else
+        read_stored(p->merge, source, (size_t)first, (size_t)count, cols, rows, rows + ROWS * cols);
 }
 
 static void slice_worker(void *arg, struct pool *pool, int rank)
@@ -366,7 +377,7 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
     const int step = rows_of_slice(&target->form);
     struct slice p = {.target = target, .kernels = &c->rt->kernels, .rows = c->rows, .merge = merge, .to = c->buffer};
     if (source->transposed) {
-        read_numbers(merge, 0, (size_t)target->form.rows * (size_t)target->form.cols, c->stored);
+        read_stored(merge, source, 0, (size_t)target->form.cols, (size_t)target->form.rows, c->stored, c->rows[0]);
         p.stored = c->stored;
     }
     for (p.first = 0; p.first < target->form.rows; p.first += step) {
@@ -382,7 +393,7 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
                             : "%s: tensor '%s': expected finite numbers, found a NaN or an infinity",
                         t->file, t->name);
         if (!source->transposed) {
-            const size_t row = (size_t)t->bytes / (size_t)target->form.rows;
+            const size_t row = (size_t)t->bytes / (size_t)target->form.rows; /* of a part: more than it is */
             file_map_release(t->data + (size_t)p.first * row, (size_t)p.count * row);
         }
         const enum rwkv7_status status = write_bytes(c, c->buffer, mat_bytes(&slice));
@@ -412,8 +423,11 @@ static enum rwkv7_status allocate(struct conversion *c)
     size_t cols = 0, bytes = 0, stored = 0;
     for (size_t i = 0; i < c->count; i++) {
         const struct mat *form = &c->targets[i].form;
+        const struct tensor *t = c->targets[i].source->tensor;
         const size_t numbers = c->targets[i].source->transposed ? (size_t)form->rows * (size_t)form->cols : 0;
+        const size_t width = t->rank > 0 && t->type < DT_PACKED ? (size_t)t->shape[t->rank - 1] : 1;
         cols = (size_t)form->cols > cols ? (size_t)form->cols : cols;
+        cols = width > cols ? width : cols;
         stored = numbers > stored ? numbers : stored;
         bytes = slice_bytes(form) > bytes ? slice_bytes(form) : bytes;
     }
@@ -421,7 +435,7 @@ static enum rwkv7_status allocate(struct conversion *c)
     c->stored = mem_alloc(stored, sizeof *c->stored);
     c->rows = mem_alloc((size_t)threads, sizeof *c->rows);
     for (int i = 0; c->rows && i < threads; i++)
-        if (!(c->rows[i] = mem_alloc(cols, ROWS * sizeof(float))))
+        if (!(c->rows[i] = mem_alloc(cols, (ROWS + 1) * sizeof(float))))
             return fail_memory(c->err, "a slice of a tensor");
     return c->buffer && c->stored && c->rows ? RWKV7_OK : fail_memory(c->err, "a slice of a tensor");
 }

@@ -87,7 +87,7 @@ uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
         const struct mat *m = weight_mat(model, &w);
         const float *vector = kind_is_vector(w.spec->kind) ? *weight_vector(model, &w) : NULL;
         if (vector)
-            hash = hash_bytes(hash, vector, (size_t)shape_axis(s, w.spec->rows) * sizeof *vector);
+            hash = hash_bytes(hash, vector, vector_floats(s, w.spec) * sizeof *vector);
         else if (!kind_is_vector(w.spec->kind) && m->data)
             hash = hash_matrix(hash, model, m);
     }

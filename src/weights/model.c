@@ -109,7 +109,7 @@ static size_t weight_bytes(const struct rwkv7_model *model, const struct weight 
 {
     if (kind_is_vector(w->spec->kind)) {
         *data = *weight_vector(model, w);
-        return *data ? (size_t)shape_axis(&model->shape, w->spec->rows) * sizeof(float) : 0;
+        return *data ? vector_floats(&model->shape, w->spec) * sizeof(float) : 0;
     }
     const struct mat *m = weight_mat(model, w);
     *data = m->type == MAT_GGML ? ((const struct tensor *)m->data)->data : m->data;

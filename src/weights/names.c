@@ -10,6 +10,8 @@ int shape_axis(const struct rwkv7_shape *s, char letter)
     switch (letter) {
     case 'V':
         return s->vocab;
+    case 'h':
+        return s->heads;
     case 'C':
     case 'H': /* one number per channel, stored as [H][N] */
         return s->channels;
@@ -25,6 +27,8 @@ int shape_axis(const struct rwkv7_shape *s, char letter)
         return s->rank_v;
     case 'g':
         return s->rank_g;
+    case 'm':
+        return s->rank_m;
     case 'e':
         return s->deep;
     case 'E':
@@ -63,9 +67,9 @@ const char *names_describe(const struct spelling *spelling)
     }
 }
 
-/* Alternative `number` of the name of a weight; false past the last. */
+/* Alternative `number` of the name of a weight; false past the last. part: may be NULL. */
 static bool name_alternative(char out[NAME_ROOM], const struct weight_table *table, enum naming naming,
-                             const struct weight_spec *spec, int layer, int number)
+                             const struct weight_spec *spec, int layer, int number, struct weight_part *part)
 {
     const char *const names[NAMINGS] = {spec->blinkdl, spec->fla, spec->hf, spec->gguf};
     const char *name = names[naming];
@@ -77,7 +81,10 @@ static bool name_alternative(char out[NAME_ROOM], const struct weight_table *tab
             return false;
         name++;
     }
-    const int length = (int)strcspn(name, "|");
+    const int length = (int)strcspn(name, "|#");
+    if (part) /* "#2/5": both have one digit */
+        *part = name[length] == '#' ? (struct weight_part){name[length + 1] - '0', name[length + 3] - '0'}
+                                    : (struct weight_part){0, 1};
     if (layer < 0)
         snprintf(out, NAME_ROOM, "%.*s", length, name);
     else
@@ -88,15 +95,20 @@ static bool name_alternative(char out[NAME_ROOM], const struct weight_table *tab
 bool weight_name(char out[NAME_ROOM], const struct weight_table *table, enum naming naming,
                  const struct weight_spec *spec, int layer)
 {
-    return name_alternative(out, table, naming, spec, layer, 0);
+    struct weight_part part;
+    for (int i = 0; name_alternative(out, table, naming, spec, layer, i, &part); i++)
+        if (part.count == 1)
+            return true;
+    return name_alternative(out, table, naming, spec, layer, 0, NULL);
 }
 
 const struct tensor *weight_tensor(const struct tensor_index *index, const struct weight_table *table,
-                                   enum naming naming, const struct weight_spec *spec, int layer)
+                                   enum naming naming, const struct weight_spec *spec, int layer,
+                                   struct weight_part *part)
 {
     char name[NAME_ROOM];
     const struct tensor *t = NULL;
-    for (int i = 0; !t && name_alternative(name, table, naming, spec, layer, i); i++)
+    for (int i = 0; !t && name_alternative(name, table, naming, spec, layer, i, part); i++)
         t = tensors_find(index, name);
     return t;
 }
@@ -108,7 +120,7 @@ static bool rows_name(const struct weight_table *table, const struct weight_spec
     char known[NAME_ROOM];
     for (int naming = 0; naming < NAMINGS; naming++)
         for (size_t row = 0; row < count; row++)
-            for (int i = 0; name_alternative(known, table, (enum naming)naming, &rows[row], layer, i); i++)
+            for (int i = 0; name_alternative(known, table, (enum naming)naming, &rows[row], layer, i, NULL); i++)
                 if (strcmp(name, known) == 0)
                     return true;
     return false;

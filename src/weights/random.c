@@ -109,15 +109,16 @@ static float inverse_root(int n)
     return y;
 }
 
-static void fill_vector(const struct weight *w, float *x, size_t count, uint64_t seed, float density)
+static void fill_vector(const struct rwkv7_shape *s, const struct weight *w, float *x, uint64_t seed, float density)
 {
+    const size_t count = (size_t)shape_axis(s, w->spec->rows);
     float low, high;
     vector_range(w->spec->blinkdl, &low, &high);
     if (density > 0 && strcmp(w->spec->blinkdl, "ln2.bias") == 0)
         low = high = 1.0f;
     for (size_t i = 0; i < count; i++)
         x[i] = low + (high - low) * ((float)(nth(seed, i) >> 40) * 0x1p-24f);
-    weight_transform(w->spec->kind, x, count);
+    weight_transform(s, w->spec, x);
 }
 
 static void fill_matrix(struct rwkv7_model *model, const struct weight *w, const struct mat *m, uint64_t seed,
@@ -140,7 +141,7 @@ enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_r
         const bool is_vector = kind_is_vector(w.spec->kind);
         const enum rwkv7_type type = is_vector ? RWKV7_F32 : opt->type;
         struct mat m = {.type = (enum mat_type)type,
-                        .rows = shape_axis(s, w.spec->rows),
+                        .rows = is_vector ? (int)vector_floats(s, w.spec) : shape_axis(s, w.spec->rows),
                         .cols = is_vector ? 1 : shape_axis(s, w.spec->cols)};
         const uint64_t seed = splitmix_hash(opt->seed ^ splitmix_hash((uint64_t)(w.layer + 1) << 32 | w.number));
         if (!(m.data = model_block(model, mat_bytes(&m))))
@@ -148,7 +149,7 @@ enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_r
         model->info.tensors++;
         model->info.type_parameters[type] += (uint64_t)m.rows * (uint64_t)m.cols;
         if (is_vector) {
-            fill_vector(&w, (float *)m.data, (size_t)m.rows, seed, opt->ffn_density);
+            fill_vector(s, &w, (float *)m.data, seed, opt->ffn_density);
             *weight_vector(model, &w) = m.data;
         } else {
             fill_matrix(model, &w, &m, seed, opt->ffn_density);
@@ -167,7 +168,7 @@ enum rwkv7_status weights_random_fit(const struct weight_table *table, const str
     uint64_t need = 0;
     while (weight_next(table, s, &w)) {
         const uint64_t rows = (uint64_t)shape_axis(s, w.spec->rows), cols = (uint64_t)shape_axis(s, w.spec->cols);
-        need += kind_is_vector(w.spec->kind) ? rows * 4 : rows * cols * size;
+        need += kind_is_vector(w.spec->kind) ? vector_floats(s, w.spec) * 4 : rows * cols * size;
     }
     if (have == 0 || need < have)
         return RWKV7_OK;

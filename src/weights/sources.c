@@ -91,55 +91,42 @@ static enum rwkv7_status take(struct search *s, const struct tensor *t,
     return RWKV7_OK;
 }
 
-static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, struct weight_source *out)
+/* The axes of a tensor that are not 1. */
+static int wide_axes(const struct tensor *t, uint64_t axes[TENSOR_MAX_RANK])
+{
+    int rank = 0;
+    for (int i = 0; i < t->rank; i++)
+        if (t->shape[i] != 1)
+            axes[rank++] = t->shape[i];
+    return rank;
+}
+
+static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, struct weight_part part,
+                                     struct weight_source *out)
 {
     const enum rwkv7_status status = take(s, t, fits_vector, out);
     if (status != RWKV7_OK)
         return status;
     const struct rwkv7_shape *shape = &s->as->shape;
+    const uint64_t numbers = (uint64_t)out->rows, parts = (uint64_t)part.count;
+    uint64_t axes[TENSOR_MAX_RANK];
+    const int wide = wide_axes(t, axes); /* [1,1,C] and [C] are the same vector */
+    if (part.count > 1) {
+        const bool fits =
+            numbers == 1 ? wide == 1 && axes[0] == parts : wide == 2 && axes[0] == parts && axes[1] == numbers;
+        out->row = (size_t)part.number;
+        return fits ? RWKV7_OK : wrong_shape(s, t, (const uint64_t[]){parts, numbers}, 2);
+    }
     /* Those of 'H' numbers alone have two axes. */
     const bool is_heads = out->weight.spec->rows == 'H' && s->as->spelling.naming != NAMING_GGUF;
     uint64_t elements = 1;
-    int wide = 0; /* axes other than 1: [1,1,C] and [C] are the same vector */
-    for (int i = 0; i < t->rank; i++) {
-        elements *= t->shape[i];
-        wide += t->shape[i] != 1;
-    }
-    const bool counted = t->rank > 0 && elements == (uint64_t)out->rows;
+    for (int i = 0; i < wide; i++)
+        elements *= axes[i];
+    const bool counted = t->rank > 0 && elements == numbers;
     if (counted && (is_heads ? t->rank == 2 && t->shape[0] == (uint64_t)shape->heads : wide <= 1))
         return RWKV7_OK;
     const uint64_t expected[] = {(uint64_t)(is_heads ? shape->heads : out->rows), (uint64_t)shape->head_size};
     return wrong_shape(s, t, expected, is_heads ? 2 : 1);
-}
-
-/* The older fla layout and GGUF keep the six shift weights in one tensor [6][C], rows in the order r w k v a g. */
-static enum rwkv7_status find_fused_shift(struct search *s, bool *found, struct weight_source *out)
-{
-    static const char order[] = "rwkvag";
-    const enum naming naming = s->as->spelling.naming;
-    char name[64];
-    snprintf(name, sizeof name,
-             naming == NAMING_GGUF ? "blk.%d.time_mix_lerp_fused.weight" : "model.layers.%d.attn.x_x",
-             out->weight.layer);
-    const struct tensor *t = tensors_find(s->index, name);
-    *found = (naming == NAMING_FLA || naming == NAMING_GGUF) && t != NULL;
-    if (!*found)
-        return RWKV7_OK;
-    const enum rwkv7_status status = take(s, t, fits_vector, out);
-    if (status != RWKV7_OK)
-        return status;
-    const uint64_t channels = (uint64_t)s->as->shape.channels;
-    uint64_t axes[TENSOR_MAX_RANK];
-    int rank = 0;
-    for (int i = 0; i < t->rank; i++)
-        if (t->shape[i] != 1)
-            axes[rank++] = t->shape[i];
-    const bool fits = channels == 1 ? rank == 1 && axes[0] == 6 : rank == 2 && axes[0] == 6 && axes[1] == channels;
-    if (!fits)
-        return wrong_shape(s, t, (const uint64_t[]){6, channels}, 2);
-    const char letter = strrchr(out->weight.spec->blinkdl, '_')[1];
-    out->row = (size_t)(strchr(order, letter) - order);
-    return RWKV7_OK;
 }
 
 /*
@@ -154,7 +141,25 @@ static bool stored_transposed(const struct search *s, const struct tensor *t, co
     return t->shape[0] != (uint64_t)source->rows || square;
 }
 
-static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, struct weight_source *out)
+/* Whether part `part` of the tensor is a matrix [rows][cols] as stored, and where it begins. */
+static bool place_part(const struct tensor *t, struct weight_part part, uint64_t rows, uint64_t cols,
+                       struct weight_source *out)
+{
+    const uint64_t number = (uint64_t)part.number, count = (uint64_t)part.count;
+    const uint64_t *shape = t->shape;
+    if (t->rank == 3 && shape[0] == count && shape[1] == rows && shape[2] == cols)
+        out->row = (size_t)(number * rows);
+    else if (t->rank == 2 && shape[0] == count * rows && shape[1] == cols)
+        out->row = (size_t)(number * rows);
+    else if (t->rank == 2 && shape[0] == rows && shape[1] == count * cols)
+        out->col = (size_t)(number * cols);
+    else
+        return false;
+    return t->type < DT_PLAIN; /* blocks are not divided */
+}
+
+static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, struct weight_part part,
+                                     struct weight_source *out)
 {
     out->transposed = stored_transposed(s, t, out);
     const enum rwkv7_status status = take(s, t, fits_matrix, out);
@@ -162,8 +167,11 @@ static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, s
         return status;
     const uint64_t expected[] = {(uint64_t)(out->transposed ? out->cols : out->rows),
                                  (uint64_t)(out->transposed ? out->rows : out->cols)};
-    if (t->rank != 2 || t->shape[0] != expected[0] || t->shape[1] != expected[1])
-        return wrong_shape(s, t, expected, 2);
+    const bool fits = part.count > 1 ? place_part(t, part, expected[0], expected[1], out)
+                                     : t->rank == 2 && t->shape[0] == expected[0] && t->shape[1] == expected[1];
+    if (!fits)
+        return wrong_shape(s, t, (const uint64_t[]){(uint64_t)part.count, expected[0], expected[1]} + (part.count == 1),
+                           part.count == 1 ? 2 : 3);
     struct mat form = {.rows = out->rows, .cols = out->cols};
     weight_form(t->type, &form);
     if (t->type >= DT_PACKED && t->bytes != quant_bytes(&form))
@@ -173,22 +181,22 @@ static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, s
     return RWKV7_OK;
 }
 
-static enum rwkv7_status find_one(struct search *s, struct weight_source *out)
+/* *is_there: false where the checkpoint may lack the weight and does. */
+static enum rwkv7_status find_one(struct search *s, struct weight_source *out, bool *is_there)
 {
     const struct weight_spec *spec = out->weight.spec;
     const bool is_vector = kind_is_vector(spec->kind);
-    out->rows = shape_axis(&s->as->shape, spec->rows);
-    out->cols = is_vector ? 0 : shape_axis(&s->as->shape, spec->cols);
-    if (strncmp(spec->blinkdl, "att.x_", 6) == 0) {
-        bool fused;
-        const enum rwkv7_status status = find_fused_shift(s, &fused, out);
-        if (status != RWKV7_OK || fused)
-            return status;
-    }
-    const struct tensor *t = weight_tensor(s->index, s->as->weights, s->as->spelling.naming, spec, out->weight.layer);
+    struct weight_part part;
+    const struct tensor *t =
+        weight_tensor(s->index, s->as->weights, s->as->spelling.naming, spec, out->weight.layer, &part);
+    *is_there = t || spec->place != IF_PRESENT;
+    if (!*is_there)
+        return RWKV7_OK;
     if (!t)
         return missing(s, out);
-    return is_vector ? find_vector(s, t, out) : find_matrix(s, t, out);
+    out->rows = shape_axis(&s->as->shape, spec->rows);
+    out->cols = is_vector ? 0 : shape_axis(&s->as->shape, spec->cols);
+    return is_vector ? find_vector(s, t, part, out) : find_matrix(s, t, part, out);
 }
 
 /* A tensor that nobody asked for. Layer 0's value gate and a tuned state are known; anything else would be weights ignored silently. */
@@ -202,7 +210,7 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
         bool known = tuned_state_layer(t->name) >= 0;
         for (size_t j = 0; j < table->layer_count && !known; j++)
             known = table->layers[j].place == NOT_FIRST &&
-                    weight_tensor(s->index, table, s->as->spelling.naming, &table->layers[j], 0) == t;
+                    weight_tensor(s->index, table, s->as->spelling.naming, &table->layers[j], 0, NULL) == t;
         if (!known)
             return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an %s model", t->file,
                         snippet_name(t->name).text, table->model);
@@ -223,7 +231,7 @@ static bool lacks_ln0(const struct search *s)
     const struct weight_table *table = s->as->weights;
     struct weight w = WEIGHT_BEFORE_FIRST;
     while (weight_next(table, &s->as->shape, &w) && w.layer < 0)
-        if (is_ln0(&w) && weight_tensor(s->index, table, s->as->spelling.naming, w.spec, -1))
+        if (is_ln0(&w) && weight_tensor(s->index, table, s->as->spelling.naming, w.spec, -1, NULL))
             return false;
     return s->as->spelling.naming != NAMING_BLINKDL || tensors_metadata(s->index, PACKED_LAYOUT_KEY);
 }
@@ -245,8 +253,10 @@ enum rwkv7_status weights_find(const struct tensor_index *index, const char *pat
     while (status == RWKV7_OK && weight_next(table, &as->shape, &w)) {
         if (no_ln0 && is_ln0(&w))
             continue;
-        out->at[out->count].weight = w;
-        status = find_one(&s, &out->at[out->count++]);
+        bool is_there;
+        out->at[out->count] = (struct weight_source){.weight = w};
+        status = find_one(&s, &out->at[out->count], &is_there);
+        out->count += is_there;
     }
     if (status == RWKV7_OK)
         status = refuse_extra(&s, &out->ignored);

@@ -15,6 +15,9 @@ enum weight_kind {
     WEIGHT_VECTOR,     /* any unit axes; float32 in memory */
     WEIGHT_COMPLEMENT, /* a vector x of which 1 - x is kept: time_mix, the weight of the present token, before RWKV-6 */
     WEIGHT_DECAY,      /* a vector x of which exp(-exp(x)) is kept: a decay that does not depend on the token */
+    WEIGHT_HEAD,       /* one number per head, of which N copies are kept */
+    WEIGHT_HEAD_EXP,   /* the same of exp(x) */
+    WEIGHT_HEAD_DECAY, /* the same of exp(-exp(x)) */
     WEIGHT_MATRIX,     /* [rows][cols] */
     WEIGHT_SPARSE,     /* the same; what it is multiplied by is mostly zero, so it may be stored by column */
     WEIGHT_TABLE,      /* the same; only single rows are read, so it stays as it is, where it is */
@@ -23,24 +26,25 @@ enum weight_kind {
 };
 static inline bool kind_is_vector(enum weight_kind kind)
 {
-    return kind <= WEIGHT_DECAY;
+    return kind <= WEIGHT_HEAD_DECAY;
 }
 
 enum weight_place {
     EVERYWHERE,
-    NOT_FIRST, /* not in layer 0, where a file may still hold it, unused */
+    NOT_FIRST,  /* not in layer 0, where a file may still hold it, unused */
+    IF_PRESENT, /* where the checkpoint has it; the recognition sees to it that what is needed is there */
 };
 
 enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF, NAMINGS };
 
 /*
- * One weight. Axes by letter: V C F N as in model.h, w a v g for the ranks, e and E for the side of x070a's matrices and its square, H for
- * a vector of C numbers that files store as [H][N].
+ * One weight. Axes by letter: V C F N as in model.h, w a v g m for the ranks, e and E for the side of x070a's matrices and its square, h
+ * for the number of heads, H for a vector of C numbers that files store as [H][N].
  */
 struct weight_spec {
     /*
      * Name inside its layer ("att.x_r"), or whole for those outside, by naming; NULL: unknown in it. Other names of the same tensor follow
-     * after a '|'.
+     * after a '|'. "name#2/5" is part 2 of 5 of a tensor: of its first axis, or of its last where the first is too short.
      */
     const char *blinkdl, *fla, *hf, *gguf;
     enum weight_kind kind;
@@ -111,12 +115,20 @@ typedef enum rwkv7_status recognize_fn(const struct tensor_index *index, const c
                                        struct rwkv7_error *err);
 
 #define NAME_ROOM 160
-/* The full name of a weight, the first one where it has several; false: it has none in this naming. layer < 0: outside the layers. */
+/*
+ * The full name of a weight, where it has several the first that is not a part of a tensor; false: it has none in this naming. layer < 0:
+ * outside the layers.
+ */
 bool weight_name(char out[NAME_ROOM], const struct weight_table *table, enum naming naming,
                  const struct weight_spec *spec, int layer);
-/* Its tensor under any of its names; NULL: there is none. */
+/* Which part of a tensor a weight is; 0 of 1: the whole. */
+struct weight_part {
+    int number, count;
+};
+/* Its tensor under any of its names; NULL: there is none. part: may be NULL. */
 const struct tensor *weight_tensor(const struct tensor_index *index, const struct weight_table *table,
-                                   enum naming naming, const struct weight_spec *spec, int layer);
+                                   enum naming naming, const struct weight_spec *spec, int layer,
+                                   struct weight_part *part);
 /* Whether a model of this table has a tensor of that name, in any naming. */
 bool weight_table_names(const struct weight_table *table, const char *name);
 /* Whether it is a part of a tuned state, which a checkpoint may hold beside its weights: the layer, or -1. */
@@ -128,7 +140,7 @@ long tuned_state_layer(const char *name);
 struct weight_source {
     struct weight weight;
     const struct tensor *tensor;
-    size_t row;      /* of the tensor: several vectors may lie in one */
+    size_t row, col; /* where it begins in the tensor, seen as rows of its last axis */
     int rows, cols;  /* of the matrix as it is applied; a vector has `rows` numbers and no columns */
     bool transposed; /* the matrix is stored [cols][rows] */
 };
@@ -150,8 +162,14 @@ bool weight_form(enum dtype type, struct mat *out);
 /* Finds and prepares every weight of model->index (bind.c). */
 enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognized *as,
                                const struct rwkv7_model_options *opt, struct rwkv7_error *err);
-/* What is kept of the numbers of a vector, in place (bind.c). */
-void weight_transform(enum weight_kind kind, float *x, size_t count);
+/* The numbers of a vector in memory. */
+static inline size_t vector_floats(const struct rwkv7_shape *shape, const struct weight_spec *spec)
+{
+    const size_t numbers = (size_t)shape_axis(shape, spec->rows);
+    return spec->kind >= WEIGHT_HEAD ? numbers * (size_t)shape->head_size : numbers;
+}
+/* What is kept of the numbers of a vector (bind.c). to [vector_floats]: the numbers as they are stored, and then what is kept. */
+void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec *spec, float *to);
 /* Gives every weight of a shaped model random numbers (random.c). opt->type: floats. */
 enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_random_options *opt,
                                  struct rwkv7_error *err);
