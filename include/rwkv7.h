@@ -118,8 +118,8 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_GGML, RWKV7_TYPES };
 RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "ggml" */
 
-/* Architectures. x070a is x070 with `deep` above 0. RWKV-5.2 (x052) is evaluated token by token. */
-enum rwkv7_arch { RWKV7_ARCH_X070, RWKV7_ARCH_X052 };
+/* Architectures: RWKV-7 (x070a is x070 with `deep` above 0), RWKV-6, RWKV-5.2, 5.1 and 5.0. */
+enum rwkv7_arch { RWKV7_ARCH_X070, RWKV7_ARCH_X060, RWKV7_ARCH_X052, RWKV7_ARCH_X051, RWKV7_ARCH_X050 };
 
 /* Sizes of a model; the letters are those of the paper. */
 struct rwkv7_shape {

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "formats/packed.h"
+
 /* In the order in which they are asked; the last takes what no other claims, so that its own messages say what is missing. */
-static const struct arch *const all[] = {&arch_x052, &arch_x070a, &arch_x070};
+static const struct arch *const all[] = {&arch_x050, &arch_x051, &arch_x052, &arch_x060, &arch_x070a, &arch_x070};
 #define ARCH_COUNT ((int)(sizeof all / sizeof all[0]))
 
 const struct arch *arch_at(int index)
@@ -38,30 +40,78 @@ const struct state_tensor matrix_state[STATE_TENSORS] = {
 static const struct weight_spec *find_spec(const struct weight_table *table, const char *blinkdl, int layer)
 {
     const struct weight_spec *spec = layer < 0 ? table->outer : table->layers;
-    while (strcmp(spec->blinkdl, blinkdl) != 0)
-        spec++;
+    const size_t n = strlen(blinkdl);
+    while (strncmp(spec->blinkdl, blinkdl, n) != 0 || !strchr("|#", spec->blinkdl[n]))
+        spec++; /* strchr finds the end of the string, too */
     return spec;
 }
 
-enum rwkv7_status measure_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
-                               int layer, int *rows, int *cols, struct rwkv7_error *err)
+/* A matrix that reveals sizes, or what it is a part of. */
+static enum rwkv7_status find_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
+                                   int layer, int rank, const struct tensor **out, struct weight_part *part,
+                                   struct rwkv7_error *err)
 {
     const struct weight_spec *spec = find_spec(table, blinkdl, layer);
-    const struct tensor *t = weight_tensor(c->index, table, c->naming, spec, layer, NULL);
+    const struct tensor *t = *out = weight_tensor(c->index, table, c->naming, spec, layer, part);
     char name[NAME_ROOM] = "?";
     if (!t) {
         weight_name(name, table, c->naming, spec, layer);
         return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", c->path, name);
     }
-    if (t->rank != 2)
-        return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected 2 axes, found %d", t->file, t->name, t->rank);
-    for (int i = 0; i < 2; i++)
+    if (t->rank != rank)
+        return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected %d axes, found %d", t->file, t->name, rank,
+                    t->rank);
+    for (int i = 0; i < rank; i++)
         if (t->shape[i] < 1 || t->shape[i] > MAX_AXIS)
             return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': axis %d has impossible size %llu", t->file, t->name, i,
                         (unsigned long long)t->shape[i]);
+    return RWKV7_OK;
+}
+
+enum rwkv7_status measure_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
+                               int layer, int *rows, int *cols, struct rwkv7_error *err)
+{
+    const struct tensor *t;
+    struct weight_part part;
+    const enum rwkv7_status status = find_axes(c, table, blinkdl, layer, 2, &t, &part, err);
+    if (status != RWKV7_OK)
+        return status;
     *rows = (int)t->shape[0];
     *cols = (int)t->shape[1];
     return RWKV7_OK;
+}
+
+enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out, bool *is_known, const char *factor,
+                               int layer, int *rank, struct rwkv7_error *err)
+{
+    const int channels = out->shape.channels;
+    struct weight_part part;
+    const struct tensor *t;
+    const enum rwkv7_status status = find_axes(c, out->weights, factor, layer, 2, &t, &part, err);
+    if (status != RWKV7_OK)
+        return status;
+    const int rows = (int)t->shape[0], cols = (int)t->shape[1], width = rows == channels ? cols : rows;
+    if ((rows != channels && cols != channels) || width % part.count != 0)
+        return fail(err, RWKV7_ERR_MODEL, "%s: low-rank factors of layer %d: shape [%d,%d] has no axis of %d channels",
+                    c->path, layer, rows, cols, channels);
+    if (!*is_known && rows != cols) {
+        out->spelling.factors_transposed = rows == channels;
+        *is_known = true;
+    }
+    *rank = width / part.count;
+    return RWKV7_OK;
+}
+
+bool factors_known(const struct candidate *c)
+{
+    return c->naming == NAMING_FLA || c->naming == NAMING_GGUF || tensors_metadata(c->index, PACKED_LAYOUT_KEY);
+}
+
+enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7_shape *shape, struct rwkv7_error *err)
+{
+    return fail(err, RWKV7_ERR_MODEL,
+                "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
+                c->path, shape->channels, shape->channels);
 }
 
 long metadata_whole(const struct tensor_index *index, const char *key)
@@ -153,8 +203,9 @@ static enum rwkv7_status refuse_others(const struct tensor_index *index, const c
     } others[] = {
         {".qkv.", "an RWKV-7 x070b checkpoint (DeepEmbed attention), an experiment that is not supported"},
         {"rosa", "an RWKV-8 experiment (\"rosa\" tensors), not RWKV-7"},
-        {".att.time_maa", "an RWKV-6 checkpoint; only RWKV-7 and RWKV-5.2 are supported"},
-        {".att.time_mix", "an RWKV-4 or RWKV-5 checkpoint; of these only RWKV-5.2 is supported"},
+        {".att.time_maa", "an RWKV-6 experiment (x060a, x060b or x060c) that is not supported"},
+        {".att.gate_w1", "an RWKV-6 experiment (x060a) that is not supported"},
+        {".att.time_mix", "an RWKV-4 checkpoint; only RWKV-5 to 7 are supported"},
         {".self_attn.", "a transformer, not RWKV-7"},
         {".lora_A", "a LoRA adapter, not a whole model"},
     };
@@ -208,7 +259,9 @@ enum rwkv7_status arch_recognize(const struct tensor_index *index, const char *p
     out->shape.arch = arch->id;
     if ((status = arch->measure(&c, out, err)) != RWKV7_OK)
         return status;
-    const float head = c.naming == NAMING_FLA ? LN_EPS * (float)out->shape.head_size : HEAD_EPS;
+    /* fla has 1e-5 for RWKV-6, where its converted models were trained with the constant. */
+    const float head =
+        c.naming == NAMING_FLA && arch->id == RWKV7_ARCH_X070 ? LN_EPS * (float)out->shape.head_size : HEAD_EPS;
     status = read_epsilon(index, path, LN_EPS_KEY, LN_EPS, &out->ln_eps, err);
     return status == RWKV7_OK ? read_epsilon(index, path, HEAD_EPS_KEY, head, &out->head_eps, err) : status;
 }

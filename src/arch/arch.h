@@ -55,7 +55,7 @@ struct arch {
     void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
 };
 
-extern const struct arch arch_x070, arch_x070a, arch_x052;
+extern const struct arch arch_x070, arch_x070a, arch_x060, arch_x052, arch_x051, arch_x050;
 /* All of them, NULL past the end. */
 const struct arch *arch_at(int index);
 /* That of a shape; NULL: there is none. */
@@ -95,6 +95,15 @@ static inline size_t state_floats(const struct rwkv7_model *model)
     return (size_t)model->shape.layers * layer_state_floats(model);
 }
 
+/* State tensor `number` of a layer. */
+static inline float *state_at(const struct rwkv7_model *model, float *state, int layer, int number)
+{
+    state += (size_t)layer * layer_state_floats(model);
+    for (int i = 0; i < number; i++)
+        state += state_tensor_floats(&model->shape, &model->arch->state[i]);
+    return state;
+}
+
 /* For architectures whose table is matrix_state. */
 static inline struct layer_state layer_state(const struct rwkv7_model *model, float *state, int layer)
 {
@@ -114,6 +123,16 @@ enum rwkv7_status measure_common(const struct candidate *c, const struct weight_
 /* RWKV7_ERR_MODEL unless heads * head_size is the number of channels; `name`: the tensor that says so. */
 enum rwkv7_status check_heads(const struct candidate *c, const char *name, const struct rwkv7_shape *shape,
                               struct rwkv7_error *err);
+/*
+ * Rank of a low-rank pair from its first factor, and with the first unambiguous one the orientation of all, unless that *is_known
+ * already.
+ */
+enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out, bool *is_known, const char *factor,
+                               int layer, int *rank, struct rwkv7_error *err);
+/* Whether low-rank factors are stored as they are applied, whatever their shapes: by these programs, and by this one. */
+bool factors_known(const struct candidate *c);
+/* RWKV7_ERR_MODEL: all factors are square. */
+enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7_shape *shape, struct rwkv7_error *err);
 /* A whole number in the metadata; -1: there is none, or it is something else. */
 long metadata_whole(const struct tensor_index *index, const char *key);
 

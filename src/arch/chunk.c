@@ -67,13 +67,7 @@ void chunk_check(const struct chunk *c, int layer, int token)
 
 /* ----------------------------------------------------------------------------------------------------- token shifts */
 
-static float *state_before(const struct chunk *c, const struct piece *p, int layer, const struct shifts *s)
-{
-    const struct layer_state state = layer_state(c->model, p->state, layer);
-    return s->state == STATE_ATT_PREV ? state.att_prev : state.ffn_prev;
-}
-
-static void normalize(const struct chunk *c, const struct shifts *s, int token, float *u)
+void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, float *u)
 {
     const struct rwkv7_model *model = c->model;
     const int channels = model->shape.channels;
@@ -81,20 +75,28 @@ static void normalize(const struct chunk *c, const struct shifts *s, int token, 
                                   model->ln_eps);
 }
 
+void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token, const float *m)
+{
+    const int channels = c->model->shape.channels;
+    float *const x = to->x ? to->x + (size_t)token * (size_t)channels : NULL;
+    if (x && x != m)
+        memcpy(x, m, (size_t)channels * sizeof *x);
+    if (to->quants.q) {
+        const struct quants q = quants_from(to->quants, channels, (size_t)token);
+        c->model->rt->kernels.quantize(q.q, q.scale, q.sum, m, channels);
+    }
+}
+
 /* All mixes of one token. */
 static void make_mixes(const struct chunk *c, const struct chunk_thread *own, const struct shifts *s, int token,
                        const float *u, const float *before)
 {
-    const struct kernels *k = &c->model->rt->kernels;
     const int channels = c->model->shape.channels;
     for (int i = 0; i < s->count; i++) {
-        const struct vectors *v = &s->to[i];
-        float *const m = v->x ? v->x + (size_t)token * (size_t)channels : own->m;
-        k->shift(m, u, before, s->mix[i], channels);
-        if (v->quants.q) {
-            const struct quants to = quants_from(v->quants, channels, (size_t)token);
-            k->quantize(to.q, to.scale, to.sum, m, channels);
-        }
+        const struct vectors *to = &s->to[i];
+        float *const m = to->x ? to->x + (size_t)token * (size_t)channels : own->m;
+        c->model->rt->kernels.shift(m, u, before, s->mix[i], channels);
+        chunk_store_mix(c, to, token, m);
     }
 }
 
@@ -108,12 +110,12 @@ void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, 
         for (int t = first + begin; t < first + end; t++) {
             const struct piece *piece = &c->pieces[c->piece[t]];
             if (t == piece->first)
-                memcpy(before, state_before(c, piece, layer, s), bytes);
+                memcpy(before, state_at(c->model, piece->state, layer, s->state), bytes);
             else if (t == first + begin)
-                normalize(c, s, t - 1, before);
+                chunk_normalize(c, s, t - 1, before);
             if (s->state == STATE_ATT_PREV && layer > 0)
                 chunk_check(c, layer - 1, t);
-            normalize(c, s, t, u);
+            chunk_normalize(c, s, t, u);
             make_mixes(c, own, s, t, u, before);
             float *const other = before;
             before = u;
@@ -121,10 +123,13 @@ void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, 
         }
     }
     pool_barrier(pool);
-    /* After the barrier: before it, other threads still read the state. */
+}
+
+void chunk_remember(const struct chunk *c, int rank, int layer, const struct shifts *s)
+{
     for (int i = 0; rank == 0 && i < c->piece_count; i++) {
         const struct piece *p = &c->pieces[i];
-        normalize(c, s, p->first + p->count - 1, state_before(c, p, layer, s));
+        chunk_normalize(c, s, p->first + p->count - 1, state_at(c->model, p->state, layer, s->state));
     }
 }
 
@@ -189,6 +194,26 @@ void chunk_finish_residual(const struct chunk *c, const struct chunk_product *p,
         add_to_residual(c, p, y, t, begin, end - begin);
 }
 
+void chunk_finish_low(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token, int tokens,
+                      int begin, int end)
+{
+    (void)y, (void)ldy, (void)begin, (void)end;
+    vectors_quantize(&c->model->rt->kernels, p->next, p->next_type, token, token + tokens);
+}
+
+struct chunk_product chunk_low_product(const struct mat *w, const struct vectors *x, struct vectors *z,
+                                       const struct mat *next, chunk_finish *finish, int first)
+{
+    return (struct chunk_product){.w = w,
+                                  .x = x,
+                                  .y = z->x,
+                                  .first = first,
+                                  .rows = w->rows,
+                                  .finish = finish,
+                                  .next = z,
+                                  .next_type = next->type};
+}
+
 void chunk_quantize_rows(const struct chunk *c, const struct chunk_product *p, const float *y, int token, int begin,
                          int end)
 {
@@ -211,9 +236,12 @@ void chunk_finish_relu_square(const struct chunk *c, const struct chunk_product 
 void chunk_finish_sigmoid(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                           int tokens, int begin, int end)
 {
-    (void)p, (void)token;
-    for (int t = 0; t < tokens; t++, y += ldy)
+    (void)token;
+    for (int t = 0; t < tokens; t++, y += ldy) {
         c->model->rt->kernels.sigmoid(y, end - begin);
+        for (int i = 0; p->scale != 0 && i < end - begin; i++)
+            y[i] *= p->scale;
+    }
 }
 
 struct chunk_product chunk_hidden_product(const struct mat *key, const struct vectors *x, int first,

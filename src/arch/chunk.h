@@ -100,11 +100,15 @@ struct shifts {
     const struct vectors *to; /* [count] */
     int count;
 };
-/*
- * For tokens from `first` on, u[t] = LN(x[t]); mix i of t = u[t] + (u[t - 1] - u[t]) mix[i]. Then replaces the state tensor by the u of
- * the last token of each piece. Ends with a barrier after the mixes.
- */
+/* For tokens from `first` on, u[t] = LN(x[t]); mix i of t = u[t] + (u[t - 1] - u[t]) mix[i]. Ends with a barrier. */
 void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, const struct shifts *s, int first);
+
+/* Replaces the state tensor by the u of the last token of each piece, once no thread reads it any more: after a barrier. */
+void chunk_remember(const struct chunk *c, int rank, int layer, const struct shifts *s);
+/* u of one token. */
+void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, float *u);
+/* Stores a mix m [C] of one token, as float32 and as integers as far as `to` has them. */
+void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token, const float *m);
 
 /* --------------------------------------------------------------------------------------------------------- products */
 
@@ -124,17 +128,25 @@ struct chunk_product {
     struct vectors *next; /* for `finish`: the results as vectors, which are multiplied by a matrix of type next_type */
     enum mat_type next_type;
     const float *gate; /* [T][rows] for chunk_finish_residual; NULL: none */
+    float scale;       /* for chunk_finish_sigmoid; 0: none */
 };
 /* All products of a phase for tokens [first, tokens) of each; ends with a barrier. */
 void chunk_products(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *products, int count,
                     int tokens);
 /* x += y, or x += gate * y */
 chunk_finish chunk_finish_residual;
+/*
+ * The first of two low-rank products, whose results, changed by `finish`, become the vectors z, which are multiplied by `next`. A task has
+ * all rows, so that `finish` sees y [tokens][rows] without gaps; it ends with chunk_finish_low, or is that.
+ */
+struct chunk_product chunk_low_product(const struct mat *w, const struct vectors *x, struct vectors *z,
+                                       const struct mat *next, chunk_finish *finish, int first);
+chunk_finish chunk_finish_low;
 /* y = relu(y)^2, and the integers of these rows of p->next, if a matrix of integers takes it: then a task has whole blocks of rows. */
 chunk_finish chunk_finish_relu_square;
 void chunk_quantize_rows(const struct chunk *c, const struct chunk_product *p, const float *y, int token, int begin,
                          int end);
-/* y = sigmoid(y) */
+/* y = sigmoid(y), or sigmoid(y) scale */
 chunk_finish chunk_finish_sigmoid;
 /* The product with ffn.key from `first` on, whose results become `hidden`, which is multiplied by `value`. */
 struct chunk_product chunk_hidden_product(const struct mat *key, const struct vectors *x, int first,

@@ -1,31 +1,29 @@
 /*
- * rwkv5.c - RWKV-5.2 ("Eagle"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
+ * rwkv5.c - RWKV-5 ("Eagle"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
  *
- * Three namings: BlinkDL (.pth, and .st files, which call the bonus time_first), and the Hugging Face folders of its time, whose names
- * begin with "rwkv.". With u = LN1(x), and the vector before, att_prev:
+ * 5.2 has a decay and a bonus for every channel; 5.1 and 5.0, previews of which few files exist, have one number for each head, of
+ * which N copies are kept; 5.0 has no gate. Namings: BlinkDL (.pth, and .st files, which call the bonus time_first), and for 5.2 the
+ * Hugging Face folders of its time, whose names begin with "rwkv.". With u = LN1(x), and the vector before, att_prev:
  *
  *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r g; mix_c is the weight of the present token
- *     r = R x_r    k = K x_k    v = V x_v    g = silu(G x_g)
+ *     r = R x_r    k = K x_k    v = V x_v    g = silu(G x_g)        5.0: g = 1
  *     per head     y = S^T r + v sum(r bonus k)         of the old state S [key][value]
  *                  S = diag(w) S + k v^T                w = exp(-exp(decay)), the same for every token
  *     x += O (norm(y) g)                                the norm of each head
  *
- * and with u = LN2(x), ffn_prev, mixes of its own:
- *
- *     x += sig(Rf x_r) Vf relu(Kf x_k)^2
+ * The channel mix is that of channel_mix.h.
  */
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/chunk.h"
-#include "arch/step.h"
+#include "arch/channel_mix.h"
 
 struct layer {
     const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
     const float *x_k, *x_v, *x_r, *x_g;                         /* [C] 1 - mix */
     const float *decay, *bonus;                                 /* [H][N] */
     const float *ln_x_weight, *ln_x_bias;                       /* [C] */
-    struct mat receptance, key, value, gate, output;            /* [C][C] */
+    struct mat receptance, key, value, gate, output;            /* [C][C]; gate and x_g: not in 5.0 */
     const float *ffn_x_k, *ffn_x_r;                             /* [C] 1 - mix */
     struct mat ffn_key, ffn_receptance, ffn_value;              /* [F][C], [C][C], [C][F] */
 };
@@ -50,6 +48,11 @@ struct layer {
     }
 
 static const struct weight_spec layer_weights[] = {
+    /* 5.0 and 5.1. The training code could write either name; the bonus called time_first is a logarithm. */
+    {"att.time_decay", NULL, NULL, NULL, WEIGHT_HEAD_DECAY, 'h', 0, EVERYWHERE, offsetof(struct layer, decay)},
+    {"att.time_faaaa", NULL, NULL, NULL, WEIGHT_HEAD, 'h', 0, IF_PRESENT, offsetof(struct layer, bonus)},
+    {"att.time_first", NULL, NULL, NULL, WEIGHT_HEAD_EXP, 'h', 0, IF_PRESENT, offsetof(struct layer, bonus)},
+    /* All three. */
     VECTOR("ln1.weight", "ln1.weight", VECTOR, ln1_weight),
     VECTOR("ln1.bias", "ln1.bias", VECTOR, ln1_bias),
     VECTOR("ln2.weight", "ln2.weight", VECTOR, ln2_weight),
@@ -57,13 +60,9 @@ static const struct weight_spec layer_weights[] = {
     VECTOR("att.time_mix_k", "attention.time_mix_key", COMPLEMENT, x_k),
     VECTOR("att.time_mix_v", "attention.time_mix_value", COMPLEMENT, x_v),
     VECTOR("att.time_mix_r", "attention.time_mix_receptance", COMPLEMENT, x_r),
-    VECTOR("att.time_mix_g", "attention.time_mix_gate", COMPLEMENT, x_g),
-    HEADS("att.time_decay", "attention.time_decay", DECAY, decay),
-    HEADS("att.time_faaaa|att.time_first", "attention.time_faaaa", VECTOR, bonus),
     MATRIX("att.receptance.weight", "attention.receptance.weight", MATRIX, 'C', 'C', receptance),
     MATRIX("att.key.weight", "attention.key.weight", MATRIX, 'C', 'C', key),
     MATRIX("att.value.weight", "attention.value.weight", MATRIX, 'C', 'C', value),
-    MATRIX("att.gate.weight", "attention.gate.weight", MATRIX, 'C', 'C', gate),
     MATRIX("att.output.weight", "attention.output.weight", MATRIX, 'C', 'C', output),
     VECTOR("att.ln_x.weight", "attention.ln_x.weight", VECTOR, ln_x_weight),
     VECTOR("att.ln_x.bias", "attention.ln_x.bias", VECTOR, ln_x_bias),
@@ -72,7 +71,15 @@ static const struct weight_spec layer_weights[] = {
     MATRIX("ffn.key.weight", "feed_forward.key.weight", MATRIX, 'F', 'C', ffn_key),
     MATRIX("ffn.receptance.weight", "feed_forward.receptance.weight", MATRIX, 'C', 'C', ffn_receptance),
     MATRIX("ffn.value.weight", "feed_forward.value.weight", SPARSE, 'C', 'F', ffn_value),
+    /* 5.1 and 5.2. */
+    VECTOR("att.time_mix_g", "attention.time_mix_gate", COMPLEMENT, x_g),
+    MATRIX("att.gate.weight", "attention.gate.weight", MATRIX, 'C', 'C', gate),
+    /* 5.2. */
+    HEADS("att.time_decay", "attention.time_decay", DECAY, decay),
+    HEADS("att.time_faaaa|att.time_first", "attention.time_faaaa", VECTOR, bonus),
 };
+#define LAYER_WEIGHTS (sizeof layer_weights / sizeof layer_weights[0])
+enum { PER_HEAD_WEIGHTS = 3, GATE_WEIGHTS = 2, PER_CHANNEL_WEIGHTS = 2 }; /* rows of the first and the last two parts */
 
 static const struct weight_spec outer_weights[] = {
     OUTER("emb.weight", "rwkv.embeddings.weight", TABLE, 'V', 'C', emb),
@@ -83,10 +90,30 @@ static const struct weight_spec outer_weights[] = {
     OUTER("head.weight", "head.weight", MATRIX, 'V', 'C', head),
 };
 
-static const struct weight_table weights = {
-    .model = "RWKV-5.2",
+static const struct weight_table x050_weights = {
+    .model = "RWKV-5.0",
     .layers = layer_weights,
-    .layer_count = sizeof layer_weights / sizeof layer_weights[0],
+    .layer_count = LAYER_WEIGHTS - PER_CHANNEL_WEIGHTS - GATE_WEIGHTS,
+    .outer = outer_weights,
+    .outer_count = sizeof outer_weights / sizeof outer_weights[0],
+    .layer_prefix = {[NAMING_BLINKDL] = "blocks."},
+    .layer_size = sizeof(struct layer),
+};
+
+static const struct weight_table x051_weights = {
+    .model = "RWKV-5.1",
+    .layers = layer_weights,
+    .layer_count = LAYER_WEIGHTS - PER_CHANNEL_WEIGHTS,
+    .outer = outer_weights,
+    .outer_count = sizeof outer_weights / sizeof outer_weights[0],
+    .layer_prefix = {[NAMING_BLINKDL] = "blocks."},
+    .layer_size = sizeof(struct layer),
+};
+
+static const struct weight_table x052_weights = {
+    .model = "RWKV-5.2",
+    .layers = layer_weights + PER_HEAD_WEIGHTS,
+    .layer_count = LAYER_WEIGHTS - PER_HEAD_WEIGHTS,
     .outer = outer_weights,
     .outer_count = sizeof outer_weights / sizeof outer_weights[0],
     .layer_prefix = {[NAMING_BLINKDL] = "blocks.", [NAMING_HF] = "rwkv.blocks."},
@@ -95,26 +122,47 @@ static const struct weight_table weights = {
 
 /* ------------------------------------------------------------------------------------------------------ recognition */
 
-/* A gate, which 5.0 and RWKV-4 lack, and a decay for every channel, where 5.1 has one for each head. RWKV-6 has no time_mix_k. */
-static bool claims(const struct candidate *c)
+/* A tensor of the time mix of layer 0; NULL: there is none, or the naming is another. */
+static const struct tensor *time_mix_tensor(const struct candidate *c, const char *end)
 {
-    const bool hf = c->naming == NAMING_HF;
-    const char *prefix = hf ? "rwkv.blocks.0.attention." : "blocks.0.att.";
-    static const char *const needed[] = {"gate.weight", "ln_x.weight"};
     char name[NAME_ROOM];
-    if (c->naming != NAMING_BLINKDL && !hf)
-        return false;
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        snprintf(name, sizeof name, "%s%s", prefix, needed[i]);
-        if (!tensors_find(c->index, name))
-            return false;
-    }
-    snprintf(name, sizeof name, "%stime_mix_x", prefix);
-    if (tensors_find(c->index, name)) /* an RWKV-6 of the .st spelling */
-        return false;
-    snprintf(name, sizeof name, "%stime_decay", prefix);
-    const struct tensor *decay = tensors_find(c->index, name);
-    return decay && decay->rank == 2 && decay->shape[1] > 1;
+    if (c->naming != NAMING_BLINKDL && c->naming != NAMING_HF)
+        return NULL;
+    snprintf(name, sizeof name, "%s%s", c->naming == NAMING_HF ? "rwkv.blocks.0.attention." : "blocks.0.att.", end);
+    return tensors_find(c->index, name);
+}
+
+/* A norm behind the heads, which RWKV-4 lacks, and shifts that do not depend on the token, other than those of RWKV-6. */
+static bool is_rwkv5(const struct candidate *c)
+{
+    return time_mix_tensor(c, "ln_x.weight") && time_mix_tensor(c, "time_decay") &&
+           (time_mix_tensor(c, "time_mix_k") || time_mix_tensor(c, "time_mix_key")) &&
+           !time_mix_tensor(c, "time_mix_x");
+}
+
+/* Whether there is one decay for every channel. */
+static bool is_per_channel(const struct candidate *c)
+{
+    const struct tensor *decay = time_mix_tensor(c, "time_decay");
+    int wide = 0;
+    for (int i = 0; i < decay->rank; i++)
+        wide += decay->shape[i] != 1;
+    return wide > 1;
+}
+
+static bool claims_x050(const struct candidate *c)
+{
+    return is_rwkv5(c) && !time_mix_tensor(c, "gate.weight");
+}
+
+static bool claims_x051(const struct candidate *c)
+{
+    return is_rwkv5(c) && time_mix_tensor(c, "gate.weight") && !is_per_channel(c);
+}
+
+static bool claims_x052(const struct candidate *c)
+{
+    return is_rwkv5(c) && time_mix_tensor(c, "gate.weight") && is_per_channel(c);
 }
 
 static enum rwkv7_status measure(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
@@ -127,9 +175,48 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
     return check_heads(c, "time_decay", s, err);
 }
 
+/* Where nothing but the number of heads is known. */
+static enum rwkv7_status measure_per_head(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    struct rwkv7_shape *s = &out->shape;
+    const struct tensor *decay = time_mix_tensor(c, "time_decay");
+    const enum rwkv7_status status = measure_common(c, out->weights, s, err);
+    if (status != RWKV7_OK)
+        return status;
+    const uint64_t heads = decay->bytes * 8 / dtype_bits(decay->type);
+    if (heads < 1 || heads > (uint64_t)s->channels || (uint64_t)s->channels % heads != 0)
+        return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected a number for each head of %d channels, found %llu",
+                    decay->file, decay->name, s->channels, (unsigned long long)heads);
+    if (!time_mix_tensor(c, "time_faaaa") == !time_mix_tensor(c, "time_first"))
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected one of 'blocks.0.att.time_faaaa' and 'blocks.0.att.time_first'",
+                    c->path);
+    s->heads = (int)heads;
+    s->head_size = s->channels / s->heads;
+    return check_heads(c, "time_decay", s, err);
+}
+
 static bool is_possible(const struct rwkv7_shape *s)
 {
-    return s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0;
+    return s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0 && s->rank_m == 0;
+}
+
+static struct channel_mix channel_mix_of(const struct layer *l)
+{
+    return (struct channel_mix){.ln_weight = l->ln2_weight,
+                                .ln_bias = l->ln2_bias,
+                                .shift_k = l->ffn_x_k,
+                                .shift_r = l->ffn_x_r,
+                                .key = &l->ffn_key,
+                                .receptance = &l->ffn_receptance,
+                                .value = &l->ffn_value,
+                                .scale = 1.0f,
+                                .state = STATE_FFN_PREV};
+}
+
+/* The products of the time mix: without the gate in 5.0, where it is last. */
+static int time_mix_products(const struct layer *l)
+{
+    return l->gate.data ? 4 : 3;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- buffers */
@@ -145,11 +232,18 @@ struct own {
 
 /* Shared by all threads. */
 struct work {
-    float *r, *k, *v, *g; /* [C]; the gated heads take the place of r, sig(Rf x_r) that of g */
-    float *hidden;        /* [F] */
+    float *r, *k, *v, *g; /* [C]; the gated heads take the place of r */
     float *no_bonus;      /* [N] zeroes: RWKV-7's bonus after the norm */
-    struct own *own;      /* [threads] */
+    struct channel_mix_step channel_mix;
+    struct own *own; /* [threads] */
 };
+
+/* The gate of 5.0. */
+static void fill_ones(float *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = 1.0f;
+}
 
 static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int threads)
 {
@@ -160,8 +254,8 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
     float **const wide[] = {&work.r, &work.k, &work.v, &work.g};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = scratch_floats(s, channels);
-    work.hidden = scratch_floats(s, (size_t)shape->ffn);
     work.no_bonus = scratch_floats(s, n);
+    work.channel_mix = cut_channel_mix_step(s, model, threads);
     work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
     for (int rank = 0; rank < threads; rank++) {
         struct own own;
@@ -176,6 +270,7 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
     if (!place)
         return NULL;
     memset(work.no_bonus, 0, n * sizeof *work.no_bonus);
+    fill_ones(work.g, channels);
     *place = work;
     return place;
 }
@@ -202,7 +297,8 @@ static void run_head(const struct step *step, const struct own *own, const struc
     const int n = step->model->shape.head_size, at = head * n;
     const struct head_in in = {.r = work->r + at, .w = l->decay + at, .k = work->k + at, .v = work->v + at};
     k->wkv6(own->y, wkv + (size_t)at * (size_t)n, &in, l->bonus + at, n);
-    k->silu(work->g + at, n);
+    if (l->gate.data)
+        k->silu(work->g + at, n);
     k->head_out(own->y, own->y, in.r, in.k, work->no_bonus, in.v, work->g + at, l->ln_x_weight + at, l->ln_x_bias + at,
                 n, step->model->head_eps);
     memcpy(work->r + at, own->y, (size_t)n * sizeof *own->y);
@@ -223,12 +319,13 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
     const struct operand x_k = make_mix(step, own, MIX_K, u, before, l->x_k, l->key.type);
     const struct operand x_v = make_mix(step, own, MIX_V, u, before, l->x_v, l->value.type);
     const struct operand x_r = make_mix(step, own, MIX_R, u, before, l->x_r, l->receptance.type);
-    const struct operand x_g = make_mix(step, own, MIX_G, u, before, l->x_g, l->gate.type);
+    const int count = time_mix_products(l);
+    const struct operand x_g = count > 3 ? make_mix(step, own, MIX_G, u, before, l->x_g, l->gate.type) : x_r;
     const struct step_product products[] = {{work->r, &l->receptance, &x_r},
                                             {work->k, &l->key, &x_k},
                                             {work->v, &l->value, &x_v},
                                             {work->g, &l->gate, &x_g}};
-    step_products(step, pool, rank, products, 4);
+    step_products(step, pool, rank, products, count);
     pool_barrier(pool);
 
     step_share(channels, rank, pool, &begin, &end);
@@ -241,47 +338,22 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
     pool_barrier(pool);
 }
 
-static void channel_mix(struct step *step, struct pool *pool, int rank, const struct layer *l, struct layer_state state)
-{
-    const struct rwkv7_model *model = step->model;
-    const struct kernels *k = &model->rt->kernels;
-    const struct work *work = step->work;
-    const struct own *own = &work->own[rank];
-    const int channels = model->shape.channels;
-    float *const u = step->threads[rank].u, *const before = state.ffn_prev;
-    int begin, end;
-
-    k->layer_norm(u, step->x, l->ln2_weight, l->ln2_bias, channels, model->ln_eps);
-    const struct operand x_k = make_mix(step, own, MIX_K, u, before, l->ffn_x_k, l->ffn_key.type);
-    const struct operand x_r = make_mix(step, own, MIX_R, u, before, l->ffn_x_r, l->ffn_receptance.type);
-    const struct step_product products[] = {{work->hidden, &l->ffn_key, &x_k}, {work->g, &l->ffn_receptance, &x_r}};
-    step_products(step, pool, rank, products, 2);
-    pool_barrier(pool);
-
-    step_share(channels, rank, pool, &begin, &end);
-    memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
-    k->sigmoid(work->g + begin, end - begin);
-    step_share(model->shape.ffn, rank, pool, &begin, &end);
-    k->relu_square(work->hidden + begin, end - begin);
-    pool_barrier(pool);
-
-    step_add_sparse(step, pool, rank, &l->ffn_value, work->hidden, work->g);
-    pool_barrier(pool);
-}
-
 static void step_layer(struct step *step, struct pool *pool, int rank, int layer)
 {
     const struct layer *l = (const struct layer *)step->model->layers + layer;
     const struct layer_state state = layer_state(step->model, step->state, layer);
+    const struct work *work = step->work;
+    const struct channel_mix channel_mix = channel_mix_of(l);
     time_mix(step, pool, rank, l, state);
-    channel_mix(step, pool, rank, l, state);
+    step_channel_mix(step, pool, rank, layer, &channel_mix, &work->channel_mix);
 }
 
 /* ---------------------------------------------------------------------------------------------------- several tokens */
 
 /* Shared by all threads; see struct work. */
 struct chunk_work {
-    float *r, *k, *v, *g;      /* [T][C] */
+    float *r, *k, *v, *g;      /* [T][C]; the gate of the channel mix takes the place of g */
+    float *ones;               /* [N] the gate of 5.0 */
     struct vectors mix[MIXES]; /* of C numbers */
     struct vectors out;        /* the gated heads: r as floats; integers in the place of a mix */
     struct vectors hidden;     /* of F numbers; in the place of the mixes that the channel mix does not have */
@@ -310,6 +382,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     s->used = s->used > behind ? s->used : behind;
     work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
     work.no_bonus = scratch_floats(s, n);
+    work.ones = scratch_floats(s, n);
     work.y = scratch_cut(s, (size_t)threads * sizeof *work.y);
     for (int rank = 0; rank < threads; rank++) {
         float *const y = scratch_floats(s, n);
@@ -319,6 +392,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     if (!place)
         return NULL;
     memset(work.no_bonus, 0, n * sizeof *work.no_bonus);
+    fill_ones(work.ones, n);
     *place = work;
     return place;
 }
@@ -338,8 +412,10 @@ static void scan_head(const struct chunk *c, float *y, const struct piece *piece
         k->wkv6(y, S, &in, l->bonus + at, n);
         if (t < first)
             continue;
-        k->silu(work->g + i, n);
-        k->head_out(y, y, in.r, in.k, work->no_bonus, in.v, work->g + i, l->ln_x_weight + at, l->ln_x_bias + at, n,
+        const float *const gate = l->gate.data ? work->g + i : work->ones;
+        if (l->gate.data)
+            k->silu(work->g + i, n);
+        k->head_out(y, y, in.r, in.k, work->no_bonus, in.v, gate, l->ln_x_weight + at, l->ln_x_bias + at, n,
                     model->head_eps);
         memcpy(work->r + i, y, (size_t)n * sizeof *y);
     }
@@ -348,21 +424,22 @@ static void scan_head(const struct chunk *c, float *y, const struct piece *piece
 static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
 {
     const struct layer *l = (const struct layer *)c->model->layers + layer;
-    const int heads = c->model->shape.heads;
+    const int heads = c->model->shape.heads, count = time_mix_products(l);
     struct chunk_work *work = c->work;
     struct vectors *mix = work->mix;
     int begin, end;
 
     const struct shifts shifts = {l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_k, l->x_v, l->x_r, l->x_g},
-                                  mix,           MIXES};
+                                  mix,           count};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
+    chunk_remember(c, rank, layer, &shifts);
     const struct chunk_product products[] = {
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
-        {.w = &l->gate, .x = &mix[MIX_G], .y = work->g, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
         {.w = &l->value, .x = &mix[MIX_V], .y = work->v},
+        {.w = &l->gate, .x = &mix[MIX_G], .y = work->g, .first = first},
     };
-    chunk_products(c, pool, rank, products, 4, c->count);
+    chunk_products(c, pool, rank, products, count, c->count);
 
     while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
         scan_head(c, work->y[rank], &c->pieces[begin / heads], layer, begin % heads, first);
@@ -376,38 +453,54 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     chunk_products(c, pool, rank, &output, 1, c->count);
 }
 
-static void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
-{
-    const struct layer *l = (const struct layer *)c->model->layers + layer;
-    struct chunk_work *work = c->work;
-    const struct shifts shifts = {l->ln2_weight, l->ln2_bias, STATE_FFN_PREV, {l->ffn_x_k, l->ffn_x_r}, work->mix, 2};
-    chunk_shift(c, pool, rank, layer, &shifts, first);
-    const struct chunk_product products[] = {
-        chunk_hidden_product(&l->ffn_key, &work->mix[0], first, &work->hidden, &l->ffn_value),
-        {.w = &l->ffn_receptance, .x = &work->mix[1], .y = work->g, .first = first, .finish = chunk_finish_sigmoid},
-    };
-    chunk_products(c, pool, rank, products, 2, c->count);
-    const struct chunk_product value = {
-        .w = &l->ffn_value, .x = &work->hidden, .first = first, .finish = chunk_finish_residual, .gate = work->g};
-    chunk_add_sparse(c, pool, rank, &value);
-}
-
 static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
 {
+    struct chunk_work *work = c->work;
+    const struct channel_mix channel_mix = channel_mix_of((const struct layer *)c->model->layers + layer);
     int att_first, ffn_first;
     chunk_needed(c, layer, &att_first, &ffn_first);
     chunk_time_mix(c, pool, rank, layer, att_first);
-    chunk_channel_mix(c, pool, rank, layer, ffn_first);
+    chunk_channel_mix(c, pool, rank, layer, &channel_mix, work->mix, work->g, &work->hidden, ffn_first);
 }
+
+const struct arch arch_x050 = {
+    .id = RWKV7_ARCH_X050,
+    .version = "x050",
+    .weights = &x050_weights,
+    .claims = claims_x050,
+    .measure = measure_per_head,
+    .state = matrix_state,
+    .state_count = STATE_TENSORS,
+    .is_possible = is_possible,
+    .cut_step = cut_step,
+    .step = step_layer,
+    .cut_chunk = cut_chunk,
+    .chunk = chunk_layer,
+};
+
+const struct arch arch_x051 = {
+    .id = RWKV7_ARCH_X051,
+    .version = "x051",
+    .weights = &x051_weights,
+    .claims = claims_x051,
+    .measure = measure_per_head,
+    .state = matrix_state,
+    .state_count = STATE_TENSORS,
+    .is_possible = is_possible,
+    .cut_step = cut_step,
+    .step = step_layer,
+    .cut_chunk = cut_chunk,
+    .chunk = chunk_layer,
+};
 
 const struct arch arch_x052 = {
     .id = RWKV7_ARCH_X052,
     .version = "x052",
-    .weights = &weights,
+    .weights = &x052_weights,
+    .claims = claims_x052,
+    .measure = measure,
     .state = matrix_state,
     .state_count = STATE_TENSORS,
-    .claims = claims,
-    .measure = measure,
     .is_possible = is_possible,
     .cut_step = cut_step,
     .step = step_layer,

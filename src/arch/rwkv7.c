@@ -7,8 +7,6 @@
  */
 #include "arch/rwkv7.h"
 
-#include "formats/packed.h"
-
 #define LAYER(field) offsetof(struct rwkv7_layer, field)
 #define OUTER(field) offsetof(struct outer, field)
 
@@ -98,43 +96,17 @@ static const struct weight_spec outer_weights[] = {
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
 #define DEEP_WEIGHTS 5 /* the last rows of layer_weights are those of x070a */
 
-/* Rank of a low-rank pair from its first factor, and with the first unambiguous one the orientation of all. */
-static enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out, bool *is_known,
-                                      const char *factor, int layer, int *rank, struct rwkv7_error *err)
-{
-    const int channels = out->shape.channels;
-    int rows = 0, cols = 0;
-    const enum rwkv7_status status = measure_axes(c, out->weights, factor, layer, &rows, &cols, err);
-    if (status != RWKV7_OK)
-        return status;
-    if (rows != channels && cols != channels)
-        return fail(err, RWKV7_ERR_MODEL, "%s: low-rank factors of layer %d: shape [%d,%d] has no axis of %d channels",
-                    c->path, layer, rows, cols, channels);
-    if (!*is_known && rows != cols) {
-        out->spelling.factors_transposed = rows == channels;
-        *is_known = true;
-    }
-    *rank = rows == channels ? cols : rows;
-    return RWKV7_OK;
-}
-
 static enum rwkv7_status measure_ranks(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
     struct rwkv7_shape *s = &out->shape;
-    /* Always stored as they are applied, by those programs and by this one. */
-    bool is_known =
-        c->naming == NAMING_FLA || c->naming == NAMING_GGUF || tensors_metadata(c->index, PACKED_LAYOUT_KEY);
+    bool is_known = factors_known(c);
     enum rwkv7_status status;
     if ((status = measure_rank(c, out, &is_known, "att.w1", 0, &s->rank_w, err)) ||
         (status = measure_rank(c, out, &is_known, "att.a1", 0, &s->rank_a, err)) ||
         (status = measure_rank(c, out, &is_known, "att.g1", 0, &s->rank_g, err)) ||
         (s->layers > 1 && (status = measure_rank(c, out, &is_known, "att.v1", 1, &s->rank_v, err))))
         return status;
-    if (!is_known)
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
-                    c->path, s->channels, s->channels);
-    return RWKV7_OK;
+    return is_known ? RWKV7_OK : fail_orientation(c, s, err);
 }
 
 /* H and N, which are the axes of r_k or in the metadata. */

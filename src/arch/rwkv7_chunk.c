@@ -118,26 +118,18 @@ static void finish_gated(const struct chunk *c, const struct chunk_product *p, f
     }
 }
 
-/* All rows at once, so that a vector is complete. */
-static void finish_low(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
-                       int tokens, int begin, int end)
-{
-    (void)y, (void)ldy, (void)begin, (void)end;
-    vectors_quantize(&c->model->rt->kernels, p->next, p->next_type, token, token + tokens);
-}
-
 static void finish_low_w(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                          int tokens, int begin, int end)
 {
     c->model->rt->kernels.tanh(y, tokens * end);
-    finish_low(c, p, y, ldy, token, tokens, begin, end);
+    chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
 static void finish_low_g(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                          int tokens, int begin, int end)
 {
     c->model->rt->kernels.sigmoid(y, tokens * end);
-    finish_low(c, p, y, ldy, token, tokens, begin, end);
+    chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
 /* --------------------------------------------------------------------------------------------------------- time mix */
@@ -207,17 +199,18 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
     const struct shifts shifts = {
         l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g}, mix, MIXES};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
+    chunk_remember(c, rank, layer, &shifts);
 
     float *const v = layer == 0 ? work->v_first : work->v;
     const struct chunk_product firsts[] = {
-        {&l->g1, &mix[MIX_G], low[LOW_G].x, first, s->rank_g, finish_low_g, &low[LOW_G], l->g2.type, NULL},
-        {&l->w1, &mix[MIX_W], low[LOW_W].x, 0, s->rank_w, finish_low_w, &low[LOW_W], l->w2.type, NULL},
-        {&l->a1, &mix[MIX_A], low[LOW_A].x, 0, s->rank_a, finish_low, &low[LOW_A], l->a2.type, NULL},
+        chunk_low_product(&l->g1, &mix[MIX_G], &low[LOW_G], &l->g2, finish_low_g, first),
+        chunk_low_product(&l->w1, &mix[MIX_W], &low[LOW_W], &l->w2, finish_low_w, 0),
+        chunk_low_product(&l->a1, &mix[MIX_A], &low[LOW_A], &l->a2, chunk_finish_low, 0),
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
         {.w = &l->value, .x = &mix[MIX_V], .y = v},
         /* not in layer 0: */
-        {&l->v1, &mix[MIX_V], low[LOW_V].x, 0, s->rank_v, finish_low, &low[LOW_V], l->v2.type, NULL},
+        chunk_low_product(&l->v1, &mix[MIX_V], &low[LOW_V], &l->v2, chunk_finish_low, 0),
     };
     chunk_products(c, pool, rank, firsts, layer == 0 ? 6 : 7, c->count);
 
@@ -273,6 +266,7 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     const struct shifts shifts = {l->ln2_weight, l->ln2_bias,    STATE_FFN_PREV, {l->ffn_x_k, work->no_shift},
                                   work->mix,     s->deep ? 2 : 1};
     chunk_shift(c, pool, rank, layer, &shifts, first);
+    chunk_remember(c, rank, layer, &shifts);
     if (s->deep)
         run_deep(c, pool, rank, l, first);
 

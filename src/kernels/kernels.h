@@ -145,6 +145,8 @@ struct kernels {
     void (*sigmoid_bias)(float *x, const float *bias, int n);
     /* x = exp(-exp(-1/2) * sigmoid(bias + x)), the constant being DECAY_SCALE; the decay */
     void (*decay)(float *x, const float *bias, int n);
+    /* x = exp(-exp(bias + x)); the decay of RWKV-6 */
+    void (*decay6)(float *x, const float *bias, int n);
     /* v = fma(first - v, gate, v) */
     void (*lerp)(float *v, const float *first, const float *gate, int n);
     /* x = x > 0 ? x * x : 0 (a NaN stays a NaN) */

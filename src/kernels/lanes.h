@@ -157,6 +157,15 @@ static void decay(float *x, const float *bias, int n)
     }
 }
 
+static void decay6(float *x, const float *bias, int n)
+{
+    EACH_16(n)
+    {
+        const v16 z = v_exp(v_add(v_load(bias + i, m), v_load(x + i, m)));
+        v_store(x + i, v_exp(v_xor(z, v_set(-0.0f))), m);
+    }
+}
+
 static void lerp(float *v, const float *first, const float *gate, int n)
 {
     EACH_16(n)
@@ -354,6 +363,7 @@ static void lanes_init(struct kernels *k)
     k->sigmoid = sigmoid;
     k->sigmoid_bias = sigmoid_bias;
     k->decay = decay;
+    k->decay6 = decay6;
     k->lerp = lerp;
     k->relu_square = relu_square;
     k->key = key;

@@ -384,6 +384,12 @@ static void decay_ref(float *x, const float *bias, int n)
         x[i] = fmath_exp(-DECAY_SCALE * fmath_sigmoid(bias[i] + x[i]));
 }
 
+static void decay6_ref(float *x, const float *bias, int n)
+{
+    for (int i = 0; i < n; i++)
+        x[i] = fmath_exp(-fmath_exp(bias[i] + x[i]));
+}
+
 static void lerp_ref(float *v, const float *first, const float *gate, int n)
 {
     for (int i = 0; i < n; i++)
@@ -515,6 +521,7 @@ void kernels_init_ref(struct kernels *k)
     k->sigmoid = sigmoid_ref;
     k->sigmoid_bias = sigmoid_bias_ref;
     k->decay = decay_ref;
+    k->decay6 = decay6_ref;
     k->lerp = lerp_ref;
     k->relu_square = relu_square_ref;
     k->key = key_ref;

@@ -142,7 +142,7 @@ void model_count(struct rwkv7_model *model)
         const uint64_t bytes = weight_bytes(model, &w, &data);
         info->weight_bytes += bytes;
         if (kind_is_vector(w.spec->kind)) {
-            info->parameters += bytes / sizeof(float);
+            info->parameters += bytes > 0 ? (uint64_t)shape_axis(&model->shape, w.spec->rows) : 0;
             continue;
         }
         const struct mat *m = weight_mat(model, &w);

@@ -117,8 +117,9 @@ static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, s
         out->row = (size_t)part.number;
         return fits ? RWKV7_OK : wrong_shape(s, t, (const uint64_t[]){parts, numbers}, 2);
     }
-    /* Those of 'H' numbers alone have two axes. */
-    const bool is_heads = out->weight.spec->rows == 'H' && s->as->spelling.naming != NAMING_GGUF;
+    /* Those of 'H' numbers alone have two axes; llama.cpp may have one. */
+    const bool is_heads =
+        out->weight.spec->rows == 'H' && !(s->as->spelling.naming == NAMING_GGUF && wide_axes(t, axes) <= 1);
     uint64_t elements = 1;
     for (int i = 0; i < wide; i++)
         elements *= axes[i];

@@ -7,13 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const own[] = {"f32_n32",        "bf16_n64", "f16_n128", "bf16_fla",
-                                  "bf16_fla_fused", "f32_n16",  "f16_deep", "x052_f32"};
-static const char *const shared[] = {"rand_a_L2_D128_V300_f32",           "rand_b_L3_D192_V257_bf16",
-                                     "rand_c_L2_D256_V501_f16",           "rand_d_L2_D64_V96_bf16_fla",
-                                     "rand_e_L2_D64_V24_f16_x070a",       "older/v52_a_L2_D96_H3_V190_f32",
-                                     "older/v52_b_L2_D128_H2_V257_bf16",  "older/v52_c_L2_D128_H2_V140_bf16_hf",
-                                     "older/v52_d_L2_D128_H2_V110_f16_st"};
+static const char *const own[] = {"f32_n32",  "bf16_n64", "f16_n128",  "bf16_fla",     "bf16_fla_fused", "f32_n16",
+                                  "f16_deep", "x052_f32", "x060_bf16", "x060_f16_fla", "x051_bf16",      "x050_f32"};
+static const char *const shared[] = {"rand_a_L2_D128_V300_f32",
+                                     "rand_b_L3_D192_V257_bf16",
+                                     "rand_c_L2_D256_V501_f16",
+                                     "rand_d_L2_D64_V96_bf16_fla",
+                                     "rand_e_L2_D64_V24_f16_x070a",
+                                     "older/v50_a_L2_D96_H3_V160_f32",
+                                     "older/v51_a_L2_D128_H2_V160_bf16",
+                                     "older/v52_a_L2_D96_H3_V190_f32",
+                                     "older/v52_b_L2_D128_H2_V257_bf16",
+                                     "older/v52_c_L2_D128_H2_V140_bf16_hf",
+                                     "older/v52_d_L2_D128_H2_V110_f16_st",
+                                     "older/v6_a_L3_D128_H2_V257_bf16",
+                                     "older/v6_b_L2_D128_H2_V211_f16",
+                                     "older/v6_c_L2_D96_H6_V100_f32",
+                                     "older/v6_d_L2_D128_H2_V120_bf16_hf",
+                                     "older/v6_e_L2_D128_H2_V120_bf16_fla",
+                                     "older/v6_f_L2_D128_H2_V110_f16_st",
+                                     "older/v6_g_L7_D64_H2_V60_f32",
+                                     "older/v6_h_L2_D128_H2_V90_f16"};
 
 const void *golden_tensor(const struct golden *g, const char *name, uint64_t *elements)
 {
@@ -44,6 +58,8 @@ bool golden_open(int i, struct golden *g)
     snprintf(model, sizeof model, "%s/%s.safetensors", folder, name);
     if (!path_exists(model))
         snprintf(model, sizeof model, "%s/%s.pth", folder, name);
+    if (!path_exists(model))
+        snprintf(model, sizeof model, "%s/%s.gguf", folder, name);
     snprintf(expected, sizeof expected, "%s/%s.expected.safetensors", folder, name);
     if (i >= own_count) {
         FILE *f = fopen(expected, "rb");

@@ -40,6 +40,12 @@ MODELS = [
 # The same for older versions of RWKV.
 OLDER = [
     ("x052_f32", "--version 5.2 --layers 2 --embd 64 --head-size 32 --ffn 150 --vocab 61 --dtype f32 --seed 821"),
+    ("x060_bf16", "--version 6 --layers 2 --embd 64 --head-size 32 --ffn 150 --rank-mix 7 --rank-decay 9 --vocab 61 "
+                  "--dtype bf16 --seed 822"),
+    ("x060_f16_fla", "--version 6 --layers 2 --embd 48 --head-size 16 --ffn 100 --rank-mix 4 --rank-decay 8 --vocab 37 "
+                     "--dtype f16 --seed 823 --names fla"),
+    ("x051_bf16", "--version 5.1 --layers 2 --embd 48 --head-size 16 --ffn 100 --vocab 37 --dtype bf16 --seed 824"),
+    ("x050_f32", "--version 5.0 --layers 2 --embd 48 --head-size 16 --ffn 100 --vocab 37 --dtype f32 --seed 825"),
 ]
 LENGTH, MIDDLE, GREEDY = 64, 40, 32
 

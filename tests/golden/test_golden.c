@@ -265,8 +265,8 @@ static void test_same_bits(void)
 {
     struct golden g;
     for (int i = 0; golden_open(i, &g); i++) {
-        const bool is_older = strstr(g.model, "/x052_f32"); /* one of its architecture */
-        if (i < 3 || is_older || !brief)                    /* f32, bf16, f16 */
+        const bool is_older = strstr(g.model, "/x052_f32") || strstr(g.model, "/x060_bf16");
+        if (i < 3 || is_older || !brief) /* f32, bf16, f16 */
             check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_OFF);
         if ((i < 3 || is_older) && !brief)
             check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_ON);
@@ -298,7 +298,10 @@ static void test_quantised(void)
                 all += g.logits[j] * g.logits[j];
             }
             const float error = sqrtf(off / all);
-            CHECK_MSG(error <= allowed[weights], "%s: error %g", g.model, (double)error);
+            const struct rwkv7_shape *shape = &rwkv7_model_info(model)->shape;
+            /* Errors add up over layers, and older versions have sharper gates. */
+            const float slack = shape->layers > 4 ? 2.5f : shape->arch != RWKV7_ARCH_X070 ? 1.5f : 1.0f;
+            CHECK_MSG(error <= slack * allowed[weights], "%s: error %g", g.model, (double)error);
             CHECK(error > 0); /* it was quantised */
             printf("     %s, %s: logits off by %.3f of their size\n", strrchr(g.model, '/') + 1,
                    weights == RWKV7_WEIGHTS_Q8 ? "q8" : "q4", (double)error);

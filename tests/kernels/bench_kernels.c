@@ -163,6 +163,7 @@ VECTOR_CASE(tanh, 2, k->tanh(v[0], n))
 VECTOR_CASE(sigmoid, 2, k->sigmoid(v[0], n))
 VECTOR_CASE(sigmoid_bias, 3, k->sigmoid_bias(v[0], v[1], n))
 VECTOR_CASE(decay, 3, k->decay(v[0], v[1], n))
+VECTOR_CASE(decay6, 3, k->decay6(v[0], v[1], n))
 VECTOR_CASE(lerp, 4, k->lerp(v[0], v[1], v[2], n))
 VECTOR_CASE(relu_square, 2, k->relu_square(v[0], n))
 VECTOR_CASE(key, 7, k->key(v[0], v[1], v[2], v[3], v[4], v[5], n))
@@ -230,6 +231,7 @@ static const struct bench_case cases[] = {
     {"sigmoid", MAT_F32, 0, 2048, 0, run_sigmoid},
     {"sigmoid_bias", MAT_F32, 0, 2048, 0, run_sigmoid_bias},
     {"decay", MAT_F32, 0, 2048, 0, run_decay},
+    {"decay6", MAT_F32, 0, 2048, 0, run_decay6},
     {"lerp", MAT_F32, 0, 2048, 0, run_lerp},
     {"relu_square", MAT_F32, 0, 2048, 0, run_relu_square},
     {"key", MAT_F32, 0, 64, 0, run_key},

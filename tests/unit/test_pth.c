@@ -63,6 +63,10 @@ static void test_golden_models(void)
     struct golden g;
     CHECK(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
     for (int i = 0; rt && golden_open(i, &g); i++) {
+        if (strstr(g.model, ".gguf")) { /* the meaning of its weights is partly in its metadata */
+            golden_close(&g);
+            continue;
+        }
         struct tensor_index *original = open_file(g.model);
         const char *const paths[] = {g.model, temporary};
         float *logits[2] = {NULL, NULL};

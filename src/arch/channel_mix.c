@@ -1,0 +1,80 @@
+/* channel_mix.c - see channel_mix.h. */
+#include "arch/channel_mix.h"
+
+#include <string.h>
+
+struct channel_mix_step cut_channel_mix_step(struct scratch *s, const struct rwkv7_model *model, int threads)
+{
+    const struct rwkv7_shape *shape = &model->shape;
+    struct channel_mix_step work;
+    work.gate = scratch_floats(s, (size_t)shape->channels);
+    work.hidden = scratch_floats(s, (size_t)shape->ffn);
+    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    for (int rank = 0; rank < threads; rank++) {
+        struct channel_mix_own own;
+        for (int i = 0; i < 2; i++) {
+            own.mix[i] = scratch_floats(s, (size_t)shape->channels);
+            own.many[i] = cut_quants(s, shape->channels, 1);
+        }
+        if (work.own)
+            work.own[rank] = own;
+    }
+    return work;
+}
+
+void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer, const struct channel_mix *m,
+                      const struct channel_mix_step *work)
+{
+    const struct rwkv7_model *model = step->model;
+    const struct kernels *k = &model->rt->kernels;
+    const struct channel_mix_own *own = &work->own[rank];
+    const int channels = model->shape.channels;
+    float *const u = step->threads[rank].u, *const before = state_at(model, step->state, layer, m->state);
+    const float *const shifts[2] = {m->shift_k, m->shift_r};
+    const struct mat *const matrices[2] = {m->key, m->receptance};
+    struct operand mixes[2];
+    int begin, end;
+
+    k->layer_norm(u, step->x, m->ln_weight, m->ln_bias, channels, model->ln_eps);
+    for (int i = 0; i < 2; i++) {
+        k->shift(own->mix[i], u, before, shifts[i], channels);
+        mixes[i] = (struct operand){own->mix[i], own->many[i]};
+        operand_quantise(k, &mixes[i], matrices[i]->type, channels, 0, 1);
+    }
+    const struct step_product products[] = {{work->hidden, m->key, &mixes[0]}, {work->gate, m->receptance, &mixes[1]}};
+    step_products(step, pool, rank, products, 2);
+    pool_barrier(pool);
+
+    step_share(channels, rank, pool, &begin, &end);
+    memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
+    k->sigmoid(work->gate + begin, end - begin);
+    for (int i = begin; i < end; i++)
+        work->gate[i] *= m->scale;
+    step_share(model->shape.ffn, rank, pool, &begin, &end);
+    k->relu_square(work->hidden + begin, end - begin);
+    pool_barrier(pool);
+
+    step_add_sparse(step, pool, rank, m->value, work->hidden, work->gate);
+    pool_barrier(pool);
+}
+
+void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, const struct channel_mix *m,
+                       struct vectors *mix, float *gate, struct vectors *hidden, int first)
+{
+    const struct shifts shifts = {m->ln_weight, m->ln_bias, m->state, {m->shift_k, m->shift_r}, mix, 2};
+    chunk_shift(c, pool, rank, layer, &shifts, first);
+    chunk_remember(c, rank, layer, &shifts);
+    const struct chunk_product products[] = {
+        chunk_hidden_product(m->key, &mix[0], first, hidden, m->value),
+        {.w = m->receptance,
+         .x = &mix[1],
+         .y = gate,
+         .first = first,
+         .finish = chunk_finish_sigmoid,
+         .scale = m->scale},
+    };
+    chunk_products(c, pool, rank, products, 2, c->count);
+    const struct chunk_product value = {
+        .w = m->value, .x = hidden, .first = first, .finish = chunk_finish_residual, .gate = gate};
+    chunk_add_sparse(c, pool, rank, &value);
+}
