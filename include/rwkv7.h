@@ -118,15 +118,22 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_GGML, RWKV7_TYPES };
 RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "ggml" */
 
-/* Architectures: RWKV-7 (x070a is x070 with `deep` above 0), RWKV-6, RWKV-5.2, 5.1 and 5.0. */
-enum rwkv7_arch { RWKV7_ARCH_X070, RWKV7_ARCH_X060, RWKV7_ARCH_X052, RWKV7_ARCH_X051, RWKV7_ARCH_X050 };
+/* Architectures: RWKV-7 (x070a is x070 with `deep` above 0), RWKV-6, RWKV-5.2, 5.1 and 5.0, RWKV-4. */
+enum rwkv7_arch {
+    RWKV7_ARCH_X070,
+    RWKV7_ARCH_X060,
+    RWKV7_ARCH_X052,
+    RWKV7_ARCH_X051,
+    RWKV7_ARCH_X050,
+    RWKV7_ARCH_X040
+};
 
 /* Sizes of a model; the letters are those of the paper. */
 struct rwkv7_shape {
     int vocab;                          /* V: rows of the embedding and of the head */
     int layers;                         /* L */
     int channels;                       /* C = heads * head_size */
-    int heads, head_size;               /* H, N */
+    int heads, head_size;               /* H, N; 0 in RWKV-4, which has none */
     int ffn;                            /* F: hidden width of the channel mix */
     int rank_w, rank_a, rank_v, rank_g; /* widths of the low-rank factors; rank_v is 0 when layers is 1 */
     int deep;                           /* E: side of the matrix that a token has in each layer of x070a; 0: x070 */
@@ -320,7 +327,8 @@ RWKV7_API enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7
                                              float *logits, struct rwkv7_error *err);
 
 /*
- * The state as float32 arrays in the order and orientation of the specification: att_prev [L][C], wkv [L][H][N value][N key],
+ * The state as float32 arrays in the order and orientation of the specification: att_prev [L][C], wkv [L][H][N value][N key] (RWKV-4:
+ * aa, bb and pp, [L][3][C]),
  * ffn_prev [L][C]. Any pointer may be NULL.
  */
 RWKV7_API void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, float *wkv, float *ffn_prev);

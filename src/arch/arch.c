@@ -13,7 +13,8 @@
 #include "formats/packed.h"
 
 /* In the order in which they are asked; the last takes what no other claims, so that its own messages say what is missing. */
-static const struct arch *const all[] = {&arch_x050, &arch_x051, &arch_x052, &arch_x060, &arch_x070a, &arch_x070};
+static const struct arch *const all[] = {&arch_x040, &arch_x050,  &arch_x051, &arch_x052,
+                                         &arch_x060, &arch_x070a, &arch_x070};
 #define ARCH_COUNT ((int)(sizeof all / sizeof all[0]))
 
 const struct arch *arch_at(int index)
@@ -205,7 +206,6 @@ static enum rwkv7_status refuse_others(const struct tensor_index *index, const c
         {"rosa", "an RWKV-8 experiment (\"rosa\" tensors), not RWKV-7"},
         {".att.time_maa", "an RWKV-6 experiment (x060a, x060b or x060c) that is not supported"},
         {".att.gate_w1", "an RWKV-6 experiment (x060a) that is not supported"},
-        {".att.time_mix", "an RWKV-4 checkpoint; only RWKV-5 to 7 are supported"},
         {".self_attn.", "a transformer, not RWKV-7"},
         {".lora_A", "a LoRA adapter, not a whole model"},
     };

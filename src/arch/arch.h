@@ -55,7 +55,7 @@ struct arch {
     void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
 };
 
-extern const struct arch arch_x070, arch_x070a, arch_x060, arch_x052, arch_x051, arch_x050;
+extern const struct arch arch_x070, arch_x070a, arch_x060, arch_x052, arch_x051, arch_x050, arch_x040;
 /* All of them, NULL past the end. */
 const struct arch *arch_at(int index);
 /* That of a shape; NULL: there is none. */
@@ -93,6 +93,12 @@ static inline size_t layer_state_floats(const struct rwkv7_model *model)
 static inline size_t state_floats(const struct rwkv7_model *model)
 {
     return (size_t)model->shape.layers * layer_state_floats(model);
+}
+
+/* Floats of one layer between the first tensor of the state, att_prev, and the last, ffn_prev, which all architectures have. */
+static inline size_t state_middle_floats(const struct rwkv7_model *model)
+{
+    return layer_state_floats(model) - 2 * (size_t)model->shape.channels;
 }
 
 /* State tensor `number` of a layer. */

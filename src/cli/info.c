@@ -25,7 +25,10 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("\nformat      %s, %s names, %s\n", info->container, info->naming, info->version);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
-    printf("channels    %d: %d head%s of %d\n", s->channels, s->heads, plural((uint64_t)s->heads), s->head_size);
+    if (s->heads > 0)
+        printf("channels    %d: %d head%s of %d\n", s->channels, s->heads, plural((uint64_t)s->heads), s->head_size);
+    else
+        printf("channels    %d\n", s->channels);
     printf("mixing      %d wide\n", s->ffn);
     printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
     if (s->deep)

@@ -133,14 +133,16 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
 /* The limits are those of files. */
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
 {
-    const int axes[] = {s->vocab, s->channels, s->heads, s->head_size, s->ffn};
+    const int axes[] = {s->vocab, s->channels, s->ffn};
     const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
     bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->deep >= 0 && s->deep <= DEEP_MAX;
     for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
         possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
     for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++)
         possible = possible && ranks[i] >= 0 && ranks[i] <= MAX_AXIS;
-    possible = possible && s->head_size <= WKV_MAX_N && (int64_t)s->heads * s->head_size == s->channels;
+    const bool has_heads = s->arch != RWKV7_ARCH_X040;
+    possible = possible && s->heads >= 0 && s->head_size >= 0 && s->head_size <= WKV_MAX_N &&
+               (!has_heads || (int64_t)s->heads * s->head_size == s->channels);
     const struct arch *arch = possible ? arch_of_shape(s) : NULL;
     return arch && arch->is_possible(s) ? arch : NULL;
 }

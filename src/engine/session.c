@@ -74,39 +74,46 @@ double rwkv7_session_density(struct rwkv7_session *s)
     return density;
 }
 
-/* One state tensor of all layers between the session and an array [L][...] in the order of files; either way. */
-static void copy_tensor(const struct rwkv7_session *s, int number, float *array, bool to_session)
+/* One tensor of the state of one layer between the session and an array in the order of files; either way. */
+static void copy_tensor(const struct rwkv7_model *model, const struct state_tensor *t, float *to, const float *from)
+{
+    const size_t floats = state_tensor_floats(&model->shape, t), n = (size_t)model->shape.head_size;
+    if (!t->is_transposed)
+        memcpy(to, from, floats * sizeof *to);
+    else
+        for (size_t at = 0; at < floats; at += n * n)
+            transpose(to + at, n, from + at, n, n, n, sizeof *to);
+}
+
+/* The public interface groups the tensors as the first, those in the middle, and the last; NULL: not wanted. */
+static void copy_state(const struct rwkv7_session *s, float *const arrays[3], bool to_session)
 {
     const struct rwkv7_model *model = s->model;
-    const struct state_tensor *t = &model->arch->state[number];
-    const size_t floats = state_tensor_floats(&model->shape, t), n = (size_t)model->shape.head_size;
-    float *state = s->state;
-    for (int i = 0; i < number; i++)
-        state += state_tensor_floats(&model->shape, &model->arch->state[i]);
-    for (int layer = 0; layer < model->shape.layers; layer++, array += floats, state += layer_state_floats(model)) {
-        float *const to = to_session ? state : array;
-        const float *const from = to_session ? array : state;
-        if (!t->is_transposed)
-            memcpy(to, from, floats * sizeof *to);
-        for (size_t at = 0; t->is_transposed && at < floats; at += n * n)
-            transpose(to + at, n, from + at, n, n, n, sizeof *to);
-    }
+    const struct arch *arch = model->arch;
+    float *at[3] = {arrays[0], arrays[1], arrays[2]}, *state = s->state;
+    for (int layer = 0; layer < model->shape.layers; layer++)
+        for (int i = 0; i < arch->state_count; i++) {
+            const size_t floats = state_tensor_floats(&model->shape, &arch->state[i]);
+            float **const array = &at[i == 0 ? 0 : i < arch->state_count - 1 ? 1 : 2];
+            if (*array && to_session)
+                copy_tensor(model, &arch->state[i], state, *array);
+            else if (*array)
+                copy_tensor(model, &arch->state[i], *array, state);
+            *array = *array ? *array + floats : NULL;
+            state += floats;
+        }
 }
 
 void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, float *wkv, float *ffn_prev)
 {
-    float *const arrays[STATE_TENSORS] = {att_prev, wkv, ffn_prev};
-    for (int i = 0; i < STATE_TENSORS; i++)
-        if (arrays[i])
-            copy_tensor(s, i, arrays[i], false);
+    float *const arrays[3] = {att_prev, wkv, ffn_prev};
+    copy_state(s, arrays, false);
 }
 
 void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv, const float *ffn_prev)
 {
-    const float *const arrays[STATE_TENSORS] = {att_prev, wkv, ffn_prev};
-    for (int i = 0; i < STATE_TENSORS; i++)
-        if (arrays[i])
-            copy_tensor(s, i, (float *)arrays[i], true); /* which is only read */
+    float *const arrays[3] = {(float *)att_prev, (float *)wkv, (float *)ffn_prev}; /* which are only read */
+    copy_state(s, arrays, true);
 }
 
 enum rwkv7_status fail_numeric(const struct rwkv7_model *model, int layer, uint64_t position, struct rwkv7_error *err)

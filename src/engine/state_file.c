@@ -1,7 +1,7 @@
 /*
  * state_file.c - a session in a file: the whole context, however long, in a few megabytes.
  *
- * Layout, little-endian: the header below, then float32 att_prev [L][C], wkv [L][H][N value][N key], ffn_prev [L][C], then the note
+ * Layout, little-endian: the header below, then float32 att_prev [L][C], wkv [L][H][N value][N key] (RWKV-4: [L][3][C]), ffn_prev [L][C], then the note
  * of the program that wrote it, zeroes up to a multiple of 8 bytes, and the checksum of everything before it. The header ties the
  * file to a model: a state means nothing to other weights.
  */
@@ -87,7 +87,7 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
     memcpy(header.magic, magic, sizeof magic);
     memcpy(image, &header, sizeof header);
     float *att_prev = (float *)(void *)(image + sizeof header);
-    float *wkv = att_prev + lc, *ffn_prev = wkv + lc * (size_t)shape->head_size;
+    float *wkv = att_prev + lc, *ffn_prev = wkv + (size_t)shape->layers * state_middle_floats(s->model);
     rwkv7_session_get_state(s, att_prev, wkv, ffn_prev);
     if (note_size > 0)
         memcpy(image + note_offset(s->model), note->data, note_size);
@@ -162,7 +162,8 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
         *note = kept;
     }
     const float *att_prev = (const float *)(const void *)(map.data + sizeof header);
-    rwkv7_session_set_state(s, att_prev, att_prev + lc, att_prev + lc + lc * (size_t)shape->head_size);
+    const float *wkv = att_prev + lc, *ffn_prev = wkv + (size_t)shape->layers * state_middle_floats(s->model);
+    rwkv7_session_set_state(s, att_prev, wkv, ffn_prev);
     s->tokens = header.tokens;
 done:
     file_map_close(&map);

@@ -95,6 +95,11 @@ struct head_in {
     const float *r, *w, *k, *v, *kk, *b;
 };
 
+/* The state of some channels of RWKV-4, [n] each: the weighted sum is aa exp(pp), the sum of weights bb exp(pp). */
+struct wkv4_state {
+    float *aa, *bb, *pp;
+};
+
 struct kernels {
     const char *name; /* "ref", "avx2", ... */
 
@@ -175,6 +180,14 @@ struct kernels {
      * in->kk and in->b are not used. n <= WKV_MAX_N.
      */
     void (*wkv6)(float *y, float *S, const struct head_in *in, const float *bonus, int n);
+
+    /*
+     * The recurrence of RWKV-4 for n channels, each for itself:
+     *     a = first + k; q = pp < a ? a : pp; y = fma(exp(pp - q), aa, exp(a - q) * v) / fma(exp(pp - q), bb, exp(a - q))
+     *     f = pp - decay; q = f < k ? k : f; aa = fma(exp(f - q), aa, exp(k - q) * v); bb = fma(exp(f - q), bb, exp(k - q)); pp = q
+     */
+    void (*wkv4)(float *y, const struct wkv4_state *s, const float *k, const float *v, const float *first,
+                 const float *decay, int n);
 
     /*
      * The output of one head: m = sum16(y) / n; d = y - m; var = dot16(d, d) / n; o = fma(d * (1 / sqrt(var + eps)), weight, bias);

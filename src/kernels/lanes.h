@@ -325,6 +325,24 @@ static void wkv6(float *y, float *S, const struct head_in *in, const float *bonu
         wkv6_block(y, S, in, now, n, at, 1, n - at);
 }
 
+static void wkv4(float *y, const struct wkv4_state *s, const float *k, const float *v, const float *first,
+                 const float *decay, int n)
+{
+    EACH_16(n)
+    {
+        const v16 aa = v_load(s->aa + i, m), bb = v_load(s->bb + i, m), pp = v_load(s->pp + i, m);
+        const v16 key = v_load(k + i, m), value = v_load(v + i, m), a = v_add(v_load(first + i, m), key);
+        const v16 now = v_if_less(pp, a, a, pp), old = v_exp(v_sub(pp, now)), new = v_exp(v_sub(a, now));
+        v_store(y + i, v_div(v_fma(old, aa, v_mul(new, value)), v_fma(old, bb, new)), m);
+
+        const v16 faded = v_sub(pp, v_load(decay + i, m)), next = v_if_less(faded, key, key, faded);
+        const v16 kept = v_exp(v_sub(faded, next)), added = v_exp(v_sub(key, next));
+        v_store(s->aa + i, v_fma(kept, aa, v_mul(added, value)), m);
+        v_store(s->bb + i, v_fma(kept, bb, added), m);
+        v_store(s->pp + i, next, m);
+    }
+}
+
 static void head_out(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
                      const float *g, const float *weight, const float *bias, int n, float eps)
 {
@@ -369,6 +387,7 @@ static void lanes_init(struct kernels *k)
     k->key = key;
     k->wkv = wkv;
     k->wkv6 = wkv6;
+    k->wkv4 = wkv4;
     k->head_out = head_out;
     k->count_bad = count_bad;
     k->read_memory = read_memory;

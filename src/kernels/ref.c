@@ -454,6 +454,22 @@ static void wkv6_ref(float *y, float *S, const struct head_in *in, const float *
     }
 }
 
+static void wkv4_ref(float *y, const struct wkv4_state *s, const float *k, const float *v, const float *first,
+                     const float *decay, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const float a = first[i] + k[i], now = s->pp[i] < a ? a : s->pp[i];
+        const float old = fmath_exp(s->pp[i] - now), new = fmath_exp(a - now);
+        y[i] = fmaf(old, s->aa[i], new *v[i]) / fmaf(old, s->bb[i], new);
+
+        const float faded = s->pp[i] - decay[i], next = faded < k[i] ? k[i] : faded;
+        const float kept = fmath_exp(faded - next), added = fmath_exp(k[i] - next);
+        s->aa[i] = fmaf(kept, s->aa[i], added * v[i]);
+        s->bb[i] = fmaf(kept, s->bb[i], added);
+        s->pp[i] = next;
+    }
+}
+
 static void head_out_ref(float *out, const float *y, const float *r, const float *k, const float *r_k, const float *v,
                          const float *g, const float *weight, const float *bias, int n, float eps)
 {
@@ -527,6 +543,7 @@ void kernels_init_ref(struct kernels *k)
     k->key = key_ref;
     k->wkv = wkv_ref;
     k->wkv6 = wkv6_ref;
+    k->wkv4 = wkv4_ref;
     k->head_out = head_out_ref;
     k->count_bad = count_bad_ref;
     k->read_memory = read_memory_ref;

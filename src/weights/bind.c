@@ -132,7 +132,7 @@ void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec 
     for (size_t i = 0; i < count; i++) {
         if (kind == WEIGHT_COMPLEMENT)
             x[i] = 1.0f - x[i];
-        if (kind == WEIGHT_HEAD_EXP)
+        if (kind == WEIGHT_EXP || kind == WEIGHT_HEAD_EXP)
             x[i] = fmath_exp(x[i]);
         if (kind == WEIGHT_DECAY || kind == WEIGHT_HEAD_DECAY)
             x[i] = fmath_exp(-fmath_exp(x[i]));

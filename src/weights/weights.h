@@ -14,6 +14,7 @@
 enum weight_kind {
     WEIGHT_VECTOR,     /* any unit axes; float32 in memory */
     WEIGHT_COMPLEMENT, /* a vector x of which 1 - x is kept: time_mix, the weight of the present token, before RWKV-6 */
+    WEIGHT_EXP,        /* a vector x of which exp(x) is kept */
     WEIGHT_DECAY,      /* a vector x of which exp(-exp(x)) is kept: a decay that does not depend on the token */
     WEIGHT_HEAD,       /* one number per head, of which N copies are kept */
     WEIGHT_HEAD_EXP,   /* the same of exp(x) */

@@ -7,13 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const own[] = {"f32_n32",  "bf16_n64", "f16_n128",  "bf16_fla",     "bf16_fla_fused", "f32_n16",
-                                  "f16_deep", "x052_f32", "x060_bf16", "x060_f16_fla", "x051_bf16",      "x050_f32"};
+static const char *const own[] = {"f32_n32",   "bf16_n64", "f16_n128", "bf16_fla",  "bf16_fla_fused",
+                                  "f32_n16",   "f16_deep", "x052_f32", "x060_bf16", "x060_f16_fla",
+                                  "x051_bf16", "x050_f32", "x040_f32"};
 static const char *const shared[] = {"rand_a_L2_D128_V300_f32",
                                      "rand_b_L3_D192_V257_bf16",
                                      "rand_c_L2_D256_V501_f16",
                                      "rand_d_L2_D64_V96_bf16_fla",
                                      "rand_e_L2_D64_V24_f16_x070a",
+                                     "older/v4_a_L3_D96_V200_f32",
+                                     "older/v4_b_L2_D128_V250_bf16",
+                                     "older/v4_c_L2_D96_V131_bf16_hf",
                                      "older/v50_a_L2_D96_H3_V160_f32",
                                      "older/v51_a_L2_D128_H2_V160_bf16",
                                      "older/v52_a_L2_D96_H3_V190_f32",
@@ -41,6 +45,21 @@ const void *golden_tensor(const struct golden *g, const char *name, uint64_t *el
     if (elements)
         *elements = t->bytes / 4;
     return t->data;
+}
+
+/* aa, bb and pp of RWKV-4, [L][C] each, as one array [L][3][C]. */
+static float *join_state(const struct golden *g)
+{
+    static const char *const names[] = {"aa", "bb", "pp"};
+    const struct tensor *aa = tensors_find(g->index, "aa");
+    const size_t layers = (size_t)aa->shape[0], channels = (size_t)aa->shape[1];
+    float *joined = malloc(3 * layers * channels * sizeof *joined);
+    for (size_t i = 0; joined && i < 3; i++) {
+        const float *from = golden_tensor(g, names[i], NULL);
+        for (size_t layer = 0; layer < layers; layer++)
+            memcpy(joined + (3 * layer + i) * channels, from + layer * channels, channels * sizeof *from);
+    }
+    return joined;
 }
 
 bool golden_open(int i, struct golden *g)
@@ -80,6 +99,8 @@ bool golden_open(int i, struct golden *g)
     g->logits = golden_tensor(g, "logits", NULL);
     g->att_prev = golden_tensor(g, "att_x_prev", NULL);
     g->wkv = golden_tensor(g, "wkv", NULL);
+    if (!g->wkv)
+        g->wkv = g->joined = join_state(g);
     g->ffn_prev = golden_tensor(g, "ffn_x_prev", NULL);
     g->greedy = golden_tensor(g, "greedy", &n);
     g->greedy_count = (int)n;
@@ -89,4 +110,5 @@ bool golden_open(int i, struct golden *g)
 void golden_close(struct golden *g)
 {
     tensors_close(g->index);
+    free(g->joined);
 }

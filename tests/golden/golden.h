@@ -11,7 +11,8 @@ struct golden {
     int count;              /* T */
     const uint32_t *tokens; /* [T] */
     const float *logits;    /* [T][V] */
-    const float *att_prev, *wkv, *ffn_prev;
+    const float *att_prev, *wkv, *ffn_prev; /* wkv of RWKV-4: [L][3][C] */
+    float *joined;                          /* memory of that, or NULL */
     int greedy_count;
     const uint32_t *greedy;
 };

@@ -46,6 +46,7 @@ OLDER = [
                      "--dtype f16 --seed 823 --names fla"),
     ("x051_bf16", "--version 5.1 --layers 2 --embd 48 --head-size 16 --ffn 100 --vocab 37 --dtype bf16 --seed 824"),
     ("x050_f32", "--version 5.0 --layers 2 --embd 48 --head-size 16 --ffn 100 --vocab 37 --dtype f32 --seed 825"),
+    ("x040_f32", "--version 4 --layers 2 --embd 80 --ffn 150 --vocab 61 --dtype f32 --seed 826"),
 ]
 LENGTH, MIDDLE, GREEDY = 64, 40, 32
 

@@ -168,6 +168,7 @@ VECTOR_CASE(lerp, 4, k->lerp(v[0], v[1], v[2], n))
 VECTOR_CASE(relu_square, 2, k->relu_square(v[0], n))
 VECTOR_CASE(key, 7, k->key(v[0], v[1], v[2], v[3], v[4], v[5], n))
 VECTOR_CASE(head_out, 9, k->head_out(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], n, 1e-5f))
+VECTOR_CASE(wkv4, 11, k->wkv4(v[0], &(struct wkv4_state){v[1], v[2], v[3]}, v[4], v[5], v[6], v[7], n))
 VECTOR_CASE(quantize, 1.25, k->quantize(b->quants.q, b->quants.scale, b->quants.sum, v[4], n))
 VECTOR_CASE(count_bad, 1, b->sum += (uint64_t)k->count_bad(v[0], n))
 
@@ -237,6 +238,7 @@ static const struct bench_case cases[] = {
     {"key", MAT_F32, 0, 64, 0, run_key},
     {"wkv", MAT_F32, 0, 64, 0, run_wkv},
     {"wkv6", MAT_F32, 0, 64, 0, run_wkv6},
+    {"wkv4", MAT_F32, 0, 2048, 0, run_wkv4},
     {"head_out", MAT_F32, 0, 64, 0, run_head_out},
     {"quantize", MAT_F32, 0, 2048, 0, run_quantize},
     {"count_bad", MAT_F32, 0, 2048, 0, run_count_bad},

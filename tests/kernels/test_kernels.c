@@ -110,6 +110,10 @@ static void run_decay6(const struct kernels *k, float *const a[], int n)
 {
     k->decay6(a[0], a[1], n);
 }
+static void run_wkv4(const struct kernels *k, float *const a[], int n)
+{
+    k->wkv4(a[0], &(struct wkv4_state){a[1], a[2], a[3]}, a[4], a[5], a[6], a[7], n);
+}
 static void run_count_bad(const struct kernels *k, float *const a[], int n)
 {
     const int bad = k->count_bad(a[0], n);
@@ -137,6 +141,7 @@ static const struct vector_slot vector_slots[] = {
     {"multiply", 2, run_multiply},
     {"silu", 1, run_silu},
     {"decay6", 2, run_decay6},
+    {"wkv4", 8, run_wkv4},
 };
 #define VECTOR_SLOTS (sizeof vector_slots / sizeof vector_slots[0])
 #define FIRST_SLOTS 16 /* those that test_pinned has had from the beginning */
@@ -473,8 +478,8 @@ static void test_pinned(void)
         pin_vector(&later, &vector_slots[s]);
     ref.wkv6(y, S, &(struct head_in){in[0], in[1], in[2], in[3], NULL, NULL}, in[5], 64);
     older = checksum(checksum(older, y, 64), S, 64 * 64);
-    CHECK_MSG(later == 0x88d8d90d, "0x%08x", later);
-    CHECK_MSG(older == 0x878bf907, "0x%08x", older);
+    CHECK_MSG(later == 0x7788b78c, "0x%08x", later);
+    CHECK_MSG(older == 0x71193f8f, "0x%08x", older);
     CHECK_MSG(vectors == 0x6263bb26, "0x%08x", vectors);
     CHECK_MSG(products == 0x988ac533, "0x%08x", products);
     CHECK_MSG(heads == 0xfe55100e, "0x%08x", heads);

@@ -1,0 +1,352 @@
+/*
+ * rwkv4.c - RWKV-4 ("Dove"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
+ *
+ * The only version without heads: the state is a running weighted mean per channel, kept as numerator aa exp(pp), denominator bb exp(pp)
+ * and exponent pp, which starts far below any key. With u = LN1(x), and the vector before, att_prev:
+ *
+ *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r; mix_c is the weight of the present token
+ *     r = sig(R x_r)    k = K x_k    v = V x_v
+ *     y = (aa exp(pp) + v exp(first + k)) / (bb exp(pp) + exp(first + k))
+ *     aa, bb, pp fade by exp(-exp(decay)) and take in v exp(k) and exp(k)
+ *     x += O (r y)
+ *
+ * The recurrence is the kernel wkv4, the channel mix that of channel_mix.h. Namings: BlinkDL, and the Hugging Face folders of its time,
+ * whose names begin with "rwkv.".
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/channel_mix.h"
+
+struct layer {
+    const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
+    const float *x_k, *x_v, *x_r;                               /* [C] 1 - mix */
+    const float *decay, *first;                                 /* [C]; decay: exp of what is stored */
+    struct mat receptance, key, value, output;                  /* [C][C] */
+    const float *ffn_x_k, *ffn_x_r;                             /* [C] 1 - mix */
+    struct mat ffn_key, ffn_receptance, ffn_value;              /* [F][C], [C][C], [C][F] */
+};
+
+/* ------------------------------------------------------------------------------------------------ weights and state */
+
+#define VECTOR(blinkdl, hf, kind, field)                                                          \
+    {                                                                                             \
+        blinkdl, NULL, hf, NULL, WEIGHT_##kind, 'C', 0, EVERYWHERE, offsetof(struct layer, field) \
+    }
+#define MATRIX(blinkdl, hf, kind, rows, cols, field)                                                  \
+    {                                                                                                 \
+        blinkdl, NULL, hf, NULL, WEIGHT_##kind, rows, cols, EVERYWHERE, offsetof(struct layer, field) \
+    }
+#define OUTER(blinkdl, hf, kind, rows, cols, field)                                                   \
+    {                                                                                                 \
+        blinkdl, NULL, hf, NULL, WEIGHT_##kind, rows, cols, EVERYWHERE, offsetof(struct outer, field) \
+    }
+
+static const struct weight_spec layer_weights[] = {
+    VECTOR("ln1.weight", "ln1.weight", VECTOR, ln1_weight),
+    VECTOR("ln1.bias", "ln1.bias", VECTOR, ln1_bias),
+    VECTOR("ln2.weight", "ln2.weight", VECTOR, ln2_weight),
+    VECTOR("ln2.bias", "ln2.bias", VECTOR, ln2_bias),
+    VECTOR("att.time_mix_k", "attention.time_mix_key", COMPLEMENT, x_k),
+    VECTOR("att.time_mix_v", "attention.time_mix_value", COMPLEMENT, x_v),
+    VECTOR("att.time_mix_r", "attention.time_mix_receptance", COMPLEMENT, x_r),
+    VECTOR("att.time_decay", "attention.time_decay", EXP, decay),
+    VECTOR("att.time_first", "attention.time_first", VECTOR, first),
+    MATRIX("att.receptance.weight", "attention.receptance.weight", MATRIX, 'C', 'C', receptance),
+    MATRIX("att.key.weight", "attention.key.weight", MATRIX, 'C', 'C', key),
+    MATRIX("att.value.weight", "attention.value.weight", MATRIX, 'C', 'C', value),
+    MATRIX("att.output.weight", "attention.output.weight", MATRIX, 'C', 'C', output),
+    VECTOR("ffn.time_mix_k", "feed_forward.time_mix_key", COMPLEMENT, ffn_x_k),
+    VECTOR("ffn.time_mix_r", "feed_forward.time_mix_receptance", COMPLEMENT, ffn_x_r),
+    MATRIX("ffn.key.weight", "feed_forward.key.weight", MATRIX, 'F', 'C', ffn_key),
+    MATRIX("ffn.receptance.weight", "feed_forward.receptance.weight", MATRIX, 'C', 'C', ffn_receptance),
+    MATRIX("ffn.value.weight", "feed_forward.value.weight", SPARSE, 'C', 'F', ffn_value),
+};
+
+static const struct weight_spec outer_weights[] = {
+    OUTER("emb.weight", "rwkv.embeddings.weight", TABLE, 'V', 'C', emb),
+    OUTER("blocks.0.ln0.weight", "rwkv.blocks.0.pre_ln.weight", VECTOR, 'C', 0, ln0_weight),
+    OUTER("blocks.0.ln0.bias", "rwkv.blocks.0.pre_ln.bias", VECTOR, 'C', 0, ln0_bias),
+    OUTER("ln_out.weight", "rwkv.ln_out.weight", VECTOR, 'C', 0, ln_out_weight),
+    OUTER("ln_out.bias", "rwkv.ln_out.bias", VECTOR, 'C', 0, ln_out_bias),
+    OUTER("head.weight", "head.weight", MATRIX, 'V', 'C', head),
+};
+
+static const struct weight_table weights = {
+    .model = "RWKV-4",
+    .layers = layer_weights,
+    .layer_count = sizeof layer_weights / sizeof layer_weights[0],
+    .outer = outer_weights,
+    .outer_count = sizeof outer_weights / sizeof outer_weights[0],
+    .layer_prefix = {[NAMING_BLINKDL] = "blocks.", [NAMING_HF] = "rwkv.blocks."},
+    .layer_size = sizeof(struct layer),
+};
+
+enum { ATT_PREV, AA, BB, PP, FFN_PREV, STATES };
+
+/* Any exponent that is below all keys gives the same results; with this one a fade never changes it. */
+static const struct state_tensor state[STATES] = {
+    [ATT_PREV] = {"att_prev", 'C', 0, 0.0f, false},
+    [AA] = {"aa", 'C', 0, 0.0f, false},
+    [BB] = {"bb", 'C', 0, 0.0f, false},
+    [PP] = {"pp", 'C', 0, -1e38f, false},
+    [FFN_PREV] = {"ffn_prev", 'C', 0, 0.0f, false},
+};
+
+/* ------------------------------------------------------------------------------------------------------ recognition */
+
+static const struct tensor *time_mix_tensor(const struct candidate *c, const char *end)
+{
+    char name[NAME_ROOM];
+    if (c->naming != NAMING_BLINKDL && c->naming != NAMING_HF)
+        return NULL;
+    snprintf(name, sizeof name, "%s%s", c->naming == NAMING_HF ? "rwkv.blocks.0.attention." : "blocks.0.att.", end);
+    return tensors_find(c->index, name);
+}
+
+/* No norm behind the recurrence, which the later versions have. */
+static bool claims(const struct candidate *c)
+{
+    return (time_mix_tensor(c, "time_mix_k") || time_mix_tensor(c, "time_mix_key")) &&
+           time_mix_tensor(c, "time_first") && !time_mix_tensor(c, "ln_x.weight");
+}
+
+static enum rwkv7_status measure(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    return measure_common(c, out->weights, &out->shape, err);
+}
+
+static bool is_possible(const struct rwkv7_shape *s)
+{
+    return s->heads == 0 && s->head_size == 0 && s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0 &&
+           s->rank_m == 0;
+}
+
+static struct channel_mix channel_mix_of(const struct layer *l)
+{
+    return (struct channel_mix){.ln_weight = l->ln2_weight,
+                                .ln_bias = l->ln2_bias,
+                                .shift_k = l->ffn_x_k,
+                                .shift_r = l->ffn_x_r,
+                                .key = &l->ffn_key,
+                                .receptance = &l->ffn_receptance,
+                                .value = &l->ffn_value,
+                                .scale = 1.0f,
+                                .state = FFN_PREV};
+}
+
+/* Channels [begin, end) of one token: r becomes sig(r) y. layer_state: the tensors of the layer, one after the other. */
+static void run_channels(const struct rwkv7_model *model, const struct layer *l, float *layer_state, float *r,
+                         const float *k, const float *v, float *y, int begin, int end)
+{
+    const struct kernels *kernels = &model->rt->kernels;
+    const size_t channels = (size_t)model->shape.channels, at = (size_t)begin;
+    const struct wkv4_state s = {layer_state + AA * channels + at, layer_state + BB * channels + at,
+                                 layer_state + PP * channels + at};
+    kernels->wkv4(y + at, &s, k + at, v + at, l->first + at, l->decay + at, end - begin);
+    kernels->sigmoid(r + at, end - begin);
+    kernels->multiply(r + at, y + at, end - begin);
+}
+
+/* -------------------------------------------------------------------------------------------------------- one token */
+
+enum { MIX_K, MIX_V, MIX_R, MIXES };
+
+/* Private to a thread. */
+struct own {
+    float *mix[MIXES];         /* [C] */
+    struct quants many[MIXES]; /* their integers */
+};
+
+/* Shared by all threads. */
+struct work {
+    float *r, *k, *v, *y; /* [C] */
+    struct channel_mix_step channel_mix;
+    struct own *own; /* [threads] */
+};
+
+static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int threads)
+{
+    const struct rwkv7_shape *shape = &model->shape;
+    const size_t channels = (size_t)shape->channels;
+    struct work *const place = scratch_cut(s, sizeof *place);
+    struct work work = {0};
+    float **const wide[] = {&work.r, &work.k, &work.v, &work.y};
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        *wide[i] = scratch_floats(s, channels);
+    work.channel_mix = cut_channel_mix_step(s, model, threads);
+    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    for (int rank = 0; rank < threads; rank++) {
+        struct own own;
+        for (int i = 0; i < MIXES; i++) {
+            own.mix[i] = scratch_floats(s, channels);
+            own.many[i] = cut_quants(s, shape->channels, 1);
+        }
+        if (work.own)
+            work.own[rank] = own;
+    }
+    if (place)
+        *place = work;
+    return place;
+}
+
+static void time_mix(const struct step *step, struct pool *pool, int rank, int layer)
+{
+    const struct rwkv7_model *model = step->model;
+    const struct kernels *k = &model->rt->kernels;
+    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct work *work = step->work;
+    const struct own *own = &work->own[rank];
+    const int channels = model->shape.channels;
+    float *const layer_state = state_at(model, step->state, layer, ATT_PREV);
+    float *const u = step->threads[rank].u, *const before = layer_state;
+    const float *const shifts[MIXES] = {l->x_k, l->x_v, l->x_r};
+    const struct mat *const takers[MIXES] = {&l->key, &l->value, &l->receptance};
+    float *const results[MIXES] = {work->k, work->v, work->r};
+    struct operand mixes[MIXES];
+    struct step_product products[MIXES];
+    int begin, end;
+
+    k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, channels, model->ln_eps);
+    for (int i = 0; i < MIXES; i++) {
+        k->shift(own->mix[i], u, before, shifts[i], channels);
+        mixes[i] = (struct operand){own->mix[i], own->many[i]};
+        operand_quantise(k, &mixes[i], takers[i]->type, channels, 0, 1);
+        products[i] = (struct step_product){results[i], takers[i], &mixes[i]};
+    }
+    step_products(step, pool, rank, products, MIXES);
+    pool_barrier(pool);
+
+    step_share(channels, rank, pool, &begin, &end);
+    memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
+    run_channels(model, l, layer_state, work->r, work->k, work->v, work->y, begin, end);
+    pool_barrier(pool);
+
+    step_add_product(step, pool, rank, &l->output, work->r, NULL);
+    pool_barrier(pool);
+}
+
+static void step_layer(struct step *step, struct pool *pool, int rank, int layer)
+{
+    const struct work *work = step->work;
+    const struct channel_mix channel_mix = channel_mix_of((const struct layer *)step->model->layers + layer);
+    time_mix(step, pool, rank, layer);
+    step_channel_mix(step, pool, rank, layer, &channel_mix, &work->channel_mix);
+}
+
+/* --------------------------------------------------------------------------------------------------- several tokens */
+
+#define SCAN_CHANNELS 64 /* whose tokens are taken one after the other by one thread */
+
+/* Shared by all threads. */
+struct chunk_work {
+    float *r, *k, *v;          /* [T][C]; the gate of the channel mix takes the place of k */
+    struct vectors mix[MIXES]; /* of C numbers */
+    struct vectors out;        /* r as floats; integers in the place of a mix */
+    struct vectors hidden;     /* of F numbers; in the place of the mix that the channel mix does not have */
+    float *y;                  /* [C], each thread its channels */
+};
+
+static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
+{
+    const struct rwkv7_shape *shape = &model->shape;
+    const struct operand_forms forms = operand_forms(model);
+    const size_t t = (size_t)tokens, channels = (size_t)shape->channels;
+    struct chunk_work *const place = scratch_cut(s, sizeof *place);
+    struct chunk_work work = {0};
+    (void)threads;
+    float **const wide[] = {&work.r, &work.k, &work.v};
+    for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+        *wide[i] = scratch_floats(s, t * channels);
+    for (int i = 0; i < 2; i++)
+        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
+    const size_t before = s->used;
+    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
+    const size_t behind = s->used;
+    s->used = before;
+    work.mix[2] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
+    s->used = s->used > behind ? s->used : behind;
+    work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
+    work.y = scratch_floats(s, channels);
+    if (place)
+        *place = work;
+    return place;
+}
+
+/* Channels [begin, end) of all tokens of a piece. */
+static void scan_channels(const struct chunk *c, const struct piece *piece, int layer, int begin, int end)
+{
+    const struct rwkv7_model *model = c->model;
+    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct chunk_work *work = c->work;
+    const size_t channels = (size_t)model->shape.channels;
+    float *const layer_state = state_at(model, piece->state, layer, ATT_PREV);
+    for (int t = piece->first; t < piece->first + piece->count; t++) {
+        const size_t i = (size_t)t * channels;
+        run_channels(model, l, layer_state, work->r + i, work->k + i, work->v + i, work->y, begin, end);
+    }
+}
+
+static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
+{
+    const struct layer *l = (const struct layer *)c->model->layers + layer;
+    const int channels = c->model->shape.channels, blocks = (channels + SCAN_CHANNELS - 1) / SCAN_CHANNELS;
+    struct chunk_work *work = c->work;
+    struct vectors *mix = work->mix;
+    int begin, end;
+
+    const struct shifts shifts = {.weight = l->ln1_weight,
+                                  .bias = l->ln1_bias,
+                                  .state = ATT_PREV,
+                                  .mix = {l->x_k, l->x_v, l->x_r},
+                                  .to = mix,
+                                  .count = MIXES};
+    chunk_shift(c, pool, rank, layer, &shifts, 0);
+    chunk_remember(c, rank, layer, &shifts);
+    const struct chunk_product products[] = {
+        {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
+        {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
+        {.w = &l->value, .x = &mix[MIX_V], .y = work->v},
+    };
+    chunk_products(c, pool, rank, products, MIXES, c->count);
+
+    /* A thread takes a block of channels of all pieces, and with it these channels of y. */
+    while (pool_take(pool, blocks, 1, &begin, &end)) {
+        const int from = begin * SCAN_CHANNELS, to = from + SCAN_CHANNELS < channels ? from + SCAN_CHANNELS : channels;
+        for (int i = 0; i < c->piece_count; i++)
+            scan_channels(c, &c->pieces[i], layer, from, to);
+    }
+    pool_barrier(pool);
+
+    while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end))
+        vectors_quantize(&c->model->rt->kernels, &work->out, l->output.type, first + begin, first + end);
+    pool_barrier(pool);
+    const struct chunk_product output = {
+        .w = &l->output, .x = &work->out, .first = first, .finish = chunk_finish_residual};
+    chunk_products(c, pool, rank, &output, 1, c->count);
+}
+
+static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
+{
+    struct chunk_work *work = c->work;
+    const struct channel_mix channel_mix = channel_mix_of((const struct layer *)c->model->layers + layer);
+    int att_first, ffn_first;
+    chunk_needed(c, layer, &att_first, &ffn_first);
+    chunk_time_mix(c, pool, rank, layer, att_first);
+    chunk_channel_mix(c, pool, rank, layer, &channel_mix, work->mix, work->k, &work->hidden, ffn_first);
+}
+
+const struct arch arch_x040 = {
+    .id = RWKV7_ARCH_X040,
+    .version = "x040",
+    .weights = &weights,
+    .state = state,
+    .state_count = STATES,
+    .claims = claims,
+    .measure = measure,
+    .is_possible = is_possible,
+    .cut_step = cut_step,
+    .step = step_layer,
+    .cut_chunk = cut_chunk,
+    .chunk = chunk_layer,
+};
