@@ -8,9 +8,9 @@
 struct golden {
     const char *model; /* path of the weights */
     struct tensor_index *index;
-    int count;              /* T */
-    const uint32_t *tokens; /* [T] */
-    const float *logits;    /* [T][V] */
+    int count;                              /* T */
+    const uint32_t *tokens;                 /* [T] */
+    const float *logits;                    /* [T][V] */
     const float *att_prev, *wkv, *ffn_prev; /* wkv of RWKV-4: [L][3][C] */
     float *joined;                          /* memory of that, or NULL */
     int greedy_count;

@@ -158,7 +158,7 @@ static void test_other_families(void)
     REFUSED("tensor 'blocks.0.ffn.s1' is missing", .extra = "blocks.0.ffn.s_emb.weight");
     REFUSED("x070b", .extra = "blocks.0.qkv.qq.weight");
     REFUSED("RWKV-6", .extra = "blocks.0.att.time_maa_x");
-    REFUSED("RWKV-4", .extra = "blocks.0.att.time_mix_k");
+    REFUSED("does not belong to an RWKV-7", .extra = "blocks.0.att.time_mix_k");
     REFUSED("a transformer", .extra = "model.layers.0.self_attn.q_proj.weight");
     REFUSED("LoRA adapter", .extra = "blocks.0.att.key.lora_A");
 }
