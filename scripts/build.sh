@@ -41,14 +41,14 @@ as_root() {
 if ! cmake --preset release >"$log" 2>&1; then
     want=
     if command -v apt-get >/dev/null; then
-        want=$(lacking "dpkg -L" gcc libc6-dev make cmake pkg-config libopenblas-dev libcjson-dev libutf8proc-dev libedit-dev)
+        want=$(lacking "dpkg -L" gcc libc6-dev make cmake pkg-config libcjson-dev libutf8proc-dev libedit-dev)
         install="as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
         [ -z "$want" ] || as_root apt-get update
     elif command -v dnf >/dev/null; then
-        want=$(lacking "rpm -q" gcc make cmake pkgconf-pkg-config openblas-devel cjson-devel utf8proc-devel libedit-devel)
+        want=$(lacking "rpm -q" gcc make cmake pkgconf-pkg-config cjson-devel utf8proc-devel libedit-devel)
         install="as_root dnf install -y"
     elif command -v brew >/dev/null; then
-        want=$(lacking "brew list --versions" cmake pkg-config openblas cjson utf8proc)
+        want=$(lacking "brew list --versions" cmake pkg-config cjson utf8proc)
         install="quietly brew install"
     fi
     if [ -z "$want" ]; then # the reason is another one
