@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/target.h"
 
 /* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
 enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_TYPES };
