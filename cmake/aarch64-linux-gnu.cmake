@@ -4,7 +4,9 @@
 # .ci/aarch64-sysroot.sh makes one on Debian. Without it the compiler's own folders are searched.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
-set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+if(NOT CMAKE_C_COMPILER)
+  set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+endif()
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES RWKV7_SYSROOT)

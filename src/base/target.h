@@ -8,14 +8,15 @@
 #include <float.h>
 
 /* Every sum has one defined order and every operation is that of IEEE 754; these options allow others. Compilers tell of some. */
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0) ||                           \
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0) || \
     defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
 #error "compiled with -ffast-math, -Ofast or a part of them: the text would differ from that of other builds"
 #endif
 
 /* 16: like 0, on machines that compute with 16 bits, too. */
 #if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
-#error "float is computed with more precision than it has (-mfpmath=387): the text would differ from that of other builds"
+#error \
+    "float is computed with more precision than it has (-mfpmath=387): the text would differ from that of other builds"
 #endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
