@@ -1,8 +1,11 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # Full disks, closed pipes, ^C, long prompts, terminals.
 
-model=$models/bf16_n64.safetensors
-vocab=$tests/syllables.vocab.txt
+# Names without spaces, since lists of arguments are taken apart below; wherever the checkout is.
+ln -s "$models/bf16_n64.safetensors" model.safetensors
+ln -s "$tests/syllables.vocab.txt" vocab.txt
+model=model.safetensors
+vocab=vocab.txt
 
 if [ -c /dev/full ]; then
     for arguments in "run -q --temp 0 --model $model --vocab $vocab hello" '--version' 'help' "info $model" \
