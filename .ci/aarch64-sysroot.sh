@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks the C library and the three libraries of this project for aarch64 into a folder of their own, from the Debian
+# Unpacks the C library, the two libraries of this project and OpenBLAS for aarch64 into a folder of their own, from the Debian
 # (or Ubuntu) mirrors that this system already uses. Nothing is installed and apt's own lists are left alone: a private
 # state folder makes apt believe in an empty arm64 machine, and dpkg unpacks what that machine would need.
 #
@@ -23,13 +23,12 @@ apt() {
 }
 apt update
 apt install --yes --no-install-recommends --download-only \
-    libc6-dev libopenblas-pthread-dev libcjson-dev libutf8proc-dev
+    libc6-dev libopenblas0-pthread libcjson-dev libutf8proc-dev
 for package in "$state"/cache/archives/*.deb; do
     dpkg -x "$package" "$sysroot"
 done
-# The links that the packages make when they are really installed (update-alternatives).
-ln -sfn openblas-pthread/libopenblas.so openblas-pthread/libopenblas.so.0 "$sysroot/usr/lib/aarch64-linux-gnu/"
-ln -sfn openblas-pthread/cblas.h openblas-pthread/openblas_config.h "$sysroot/usr/include/aarch64-linux-gnu/"
+# The link that the package makes when it is really installed (update-alternatives).
+ln -sfn openblas-pthread/libopenblas.so.0 "$sysroot/usr/lib/aarch64-linux-gnu/"
 if [ ! -e "$sysroot/lib/ld-linux-aarch64.so.1" ]; then # releases whose packages hold only /usr/lib
     ln -sfn usr/lib "$sysroot/lib"
 fi

@@ -1,4 +1,4 @@
-# The installed libraries that the program stands on: OpenBLAS (cblas.h), cJSON (cjson/cJSON.h), utf8proc (utf8proc.h).
+# The installed libraries that the program stands on: cJSON (cjson/cJSON.h) and utf8proc (utf8proc.h).
 # pkg-config is asked first, as it knows a user's own prefixes; then the places where Debian, Fedora and Homebrew put them.
 # Everything that is missing is reported in one message, with the command that installs it.
 find_package(PkgConfig QUIET)
@@ -24,9 +24,9 @@ function(rwkv7_find_library name module header)
     pkg_check_modules(${name}_PC QUIET ${module})
   endif()
   find_path(${name}_INCLUDE_DIR ${header}
-            HINTS ${${name}_PC_INCLUDEDIR} ${${name}_PC_INCLUDE_DIRS} ${brew_prefixes} PATH_SUFFIXES include openblas openblas-pthread)
+            HINTS ${${name}_PC_INCLUDEDIR} ${${name}_PC_INCLUDE_DIRS} ${brew_prefixes} PATH_SUFFIXES include)
   find_library(${name}_LIBRARY NAMES ${ARGN}
-               HINTS ${${name}_PC_LIBRARY_DIRS} ${brew_prefixes} PATH_SUFFIXES lib openblas-pthread)
+               HINTS ${${name}_PC_LIBRARY_DIRS} ${brew_prefixes} PATH_SUFFIXES lib)
   mark_as_advanced(${name}_INCLUDE_DIR ${name}_LIBRARY)
   if(${name}_INCLUDE_DIR AND ${name}_LIBRARY)
     target_include_directories(rwkv7_dependencies SYSTEM INTERFACE "${${name}_INCLUDE_DIR}")
@@ -37,16 +37,15 @@ function(rwkv7_find_library name module header)
   endif()
 endfunction()
 
-rwkv7_find_library(OpenBLAS openblas cblas.h openblasp openblas) # where both exist, the one that threads may share
 rwkv7_find_library(cJSON libcjson cjson/cJSON.h cjson)
 rwkv7_find_library(utf8proc libutf8proc utf8proc.h utf8proc)
 
 if(RWKV7_MISSING)
   list(JOIN RWKV7_MISSING ", " missing)
   message(FATAL_ERROR "Not found: ${missing}\nInstall with one of\n"
-    "  apt-get install libopenblas-dev libcjson-dev libutf8proc-dev\n"
-    "  dnf install openblas-devel cjson-devel utf8proc-devel\n"
-    "  brew install openblas cjson utf8proc\n"
+    "  apt-get install libcjson-dev libutf8proc-dev\n"
+    "  dnf install cjson-devel utf8proc-devel\n"
+    "  brew install cjson utf8proc\n"
     "or name their prefixes in CMAKE_PREFIX_PATH.")
 endif()
 
@@ -69,13 +68,19 @@ if(RWKV7_LIBEDIT)
   endif()
 endif()
 
-# Another BLAS with a cblas.h may stand in for OpenBLAS; it lacks the calls that are OpenBLAS's own.
-include(CheckSymbolExists)
-set(CMAKE_REQUIRED_INCLUDES "${OpenBLAS_INCLUDE_DIR}")
-set(CMAKE_REQUIRED_LIBRARIES "${OpenBLAS_LIBRARY}")
-check_symbol_exists(openblas_set_num_threads cblas.h HAVE_OPENBLAS_SET_NUM_THREADS)
-unset(CMAKE_REQUIRED_INCLUDES)
-unset(CMAKE_REQUIRED_LIBRARIES)
-if(HAVE_OPENBLAS_SET_NUM_THREADS)
-  target_compile_definitions(rwkv7_dependencies INTERFACE HAVE_OPENBLAS_SET_NUM_THREADS)
+# OpenBLAS is opened at run time, and only for --math blas (src/kernels/gemm_blas.c). What is here now is only told by --version.
+set(RWKV7_OPENBLAS "not found at build time")
+if(PkgConfig_FOUND)
+  pkg_check_modules(OpenBLAS_PC QUIET openblas)
 endif()
+find_path(OpenBLAS_INCLUDE_DIR openblas_config.h
+          HINTS ${OpenBLAS_PC_INCLUDEDIR} ${OpenBLAS_PC_INCLUDE_DIRS} ${brew_prefixes}
+          PATH_SUFFIXES include openblas openblas-pthread)
+mark_as_advanced(OpenBLAS_INCLUDE_DIR)
+if(OpenBLAS_INCLUDE_DIR)
+  file(STRINGS "${OpenBLAS_INCLUDE_DIR}/openblas_config.h" version REGEX "define OPENBLAS_VERSION")
+  if(version MATCHES "([0-9]+\\.[0-9.]*[0-9])")
+    set(RWKV7_OPENBLAS "found at build time: ${CMAKE_MATCH_1}")
+  endif()
+endif()
+target_link_libraries(rwkv7_dependencies INTERFACE ${CMAKE_DL_LIBS})

@@ -1,5 +1,6 @@
-# One file per instruction set, compiled with its own flags. Nothing else may be compiled with them: the program starts on
-# any CPU of its architecture and looks (src/kernels/cpu.c) before it calls into one of these files.
+# One file per instruction set, compiled with its own flags. Nothing else gets them from here: the program starts on any CPU of its
+# architecture and looks (src/kernels/cpu.c) before it calls into one of these files. Who puts -march=... into CFLAGS gets a program
+# for those CPUs, with the same bits.
 #
 # gcc, when it leaves SSA form, likes to give all accumulators of a product one variable and then copies them through memory: four
 # times the instructions in the innermost loops (gcc 12, products of integers).

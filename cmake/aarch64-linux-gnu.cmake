@@ -1,10 +1,12 @@
 # Cross compilation for 64-bit Arm Linux; programs run under qemu-user, so that ctest works as at home.
 #
-# RWKV7_SYSROOT (a variable or in the environment) is a folder with an aarch64 system that has OpenBLAS, cJSON and
-# utf8proc; .ci/aarch64-sysroot.sh makes one on Debian. Without it the compiler's own folders are searched.
+# RWKV7_SYSROOT (a variable or in the environment) is a folder with an aarch64 system that has cJSON and utf8proc;
+# .ci/aarch64-sysroot.sh makes one on Debian. Without it the compiler's own folders are searched.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
-set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+if(NOT CMAKE_C_COMPILER)
+  set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+endif()
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
 
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES RWKV7_SYSROOT)

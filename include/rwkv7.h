@@ -73,7 +73,11 @@ enum rwkv7_math {
      * results agree to a tolerance only (logits: 1e-3). On other CPUs, for other types and for single tokens: exact.
      */
     RWKV7_MATH_FAST,
-    RWKV7_MATH_BLAS, /* many-token products go through OpenBLAS: results agree to a tolerance only */
+    /*
+     * Many-token products go through OpenBLAS: results agree to a tolerance only. The library is opened by rwkv7_runtime_create, which
+     * sets OPENBLAS_NUM_THREADS=1 in the environment of this process. RWKV7_ERR_USAGE where there is none.
+     */
+    RWKV7_MATH_BLAS,
 };
 
 struct rwkv7_runtime;

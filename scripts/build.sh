@@ -1,19 +1,38 @@
 #!/bin/sh
-# Builds into build/ for run.sh and test.sh: quietly when all is well; installs packages when they are what is missing.
+# Builds into build/ for run.sh and test.sh: quietly when all is well; offers to install packages when they are what is missing.
 #
 #   scripts/build.sh [TARGET]     a CMake target; default: everything
 #
+# Packages are named before they are installed. On a terminal the user is asked first, unless CI=true.
 # All output goes to stderr, for run.sh keeps stdout for the text of the model.
 set -eu
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set /{ /^#/s/^# \{0,1\}//p; }' "$0"
+    exit
+    ;;
+esac
 cd "$(dirname "$0")/.."
-exec </dev/null >&2
+ask=no
+[ ! -t 0 ] || [ ! -t 2 ] || [ "${CI:-}" = true ] || ask=yes
+if [ $ask = no ]; then
+    exec </dev/null
+fi
+exec >&2
+
+if ! mkdir -p build 2>/dev/null || ! touch build/.writable 2>/dev/null; then
+    echo "This folder cannot be written, so nothing can be built in it: $PWD"
+    echo "Build somewhere else: cmake -S '$PWD' -B FOLDER && cmake --build FOLDER, which makes FOLDER/rwkv7"
+    exit 1
+fi
+rm build/.writable
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
 # Runs a command; what it prints is shown only when it fails.
 quietly() {
-    "$@" >"$log" 2>&1 || { cat "$log"; return 1; }
+    "$@" >"$log" 2>&1 </dev/null || { cat "$log"; return 1; }
 }
 
 # Prints those PACKAGEs that QUERY, a question to the package manager, does not find: lacking QUERY PACKAGE...
@@ -21,42 +40,59 @@ lacking() {
     query=$1
     shift
     for package; do
-        $query "$package" >/dev/null 2>&1 || echo "$package"
+        $query "$package" >/dev/null 2>&1 || printf '%s ' "$package"
     done
 }
 
-as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        echo "+ $*"
-        quietly "$@"
-    elif command -v sudo >/dev/null; then
-        echo "+ sudo $*"
-        quietly sudo "$@"
-    else
-        echo "As root, please run: $*"
-        exit 1
+# install WHO COMMAND: as root or as the user, after a word about it
+install() {
+    who=$1
+    command=$2
+    if [ "$who" = root ] && [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null; then
+            echo "Packages are missing. As root, please run: $command"
+            exit 1
+        fi
+        command="sudo sh -c '$command'"
     fi
+    echo "Packages are missing. To be run: $command"
+    if [ $ask = yes ]; then
+        printf 'Run it? [Y/n] '
+        read -r answer || answer=n
+        case $answer in
+        '' | [yY]*) ;;
+        *) exit 1 ;;
+        esac
+    fi
+    # Standard input stays: sudo may ask for a password.
+    sh -c "$command" >"$log" 2>&1 && return
+    cat "$log"
+    if grep -qiE 'resolv|unreachable|connect|failed to fetch|unable to fetch|cannot download|timed out' "$log"; then
+        echo "The packages could not be fetched: is there a network, and may this machine reach the servers named above?"
+    fi
+    exit 1
 }
 
-if ! cmake --preset release >"$log" 2>&1; then
+if ! cmake --preset release >"$log" 2>&1 </dev/null; then
     want=
     if command -v apt-get >/dev/null; then
-        want=$(lacking "dpkg -L" gcc libc6-dev make cmake pkg-config libopenblas-dev libcjson-dev libutf8proc-dev libedit-dev)
-        install="as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
-        [ -z "$want" ] || as_root apt-get update
+        want=$(lacking "dpkg -L" gcc libc6-dev make cmake pkg-config libcjson-dev libutf8proc-dev libedit-dev)
+        who=root
+        install="apt-get update; DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
     elif command -v dnf >/dev/null; then
-        want=$(lacking "rpm -q" gcc make cmake pkgconf-pkg-config openblas-devel cjson-devel utf8proc-devel libedit-devel)
-        install="as_root dnf install -y"
+        want=$(lacking "rpm -q" gcc make cmake pkgconf-pkg-config cjson-devel utf8proc-devel libedit-devel)
+        who=root
+        install="dnf install -y"
     elif command -v brew >/dev/null; then
-        want=$(lacking "brew list --versions" cmake pkg-config openblas cjson utf8proc)
-        install="quietly brew install"
+        want=$(lacking "brew list --versions" cmake pkg-config cjson utf8proc)
+        who=user
+        install="brew install"
     fi
     if [ -z "$want" ]; then # the reason is another one
         cat "$log"
         exit 1
     fi
-    # shellcheck disable=SC2086 # lists of words
-    $install $want
+    install "$who" "$install ${want% }"
     quietly cmake --preset release
 fi
 

@@ -3,8 +3,17 @@
 #
 #   scripts/run.sh "PROMPT" [OPTION...]     options are those of `rwkv7 run`, such as --temp 0 or -m MODEL
 set -eu
+usage() {
+    sed -n '2,/^set /{ /^#/s/^# \{0,1\}//p; }' "$0"
+}
+case ${1:-} in
+-h | --help)
+    usage
+    exit
+    ;;
+esac
 if [ $# -eq 0 ]; then
-    echo 'usage: scripts/run.sh "PROMPT" [OPTION...]' >&2
+    usage >&2
     exit 2
 fi
 root=$(dirname "$(readlink -f "$0")")/..

@@ -16,6 +16,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/target.h"
+
 #define FMATH_EXP_MIN (-104.0f)
 #define FMATH_EXP_MAX 89.0f
 #define FMATH_LOG2E 1.44269504088896341f

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/common.h"
@@ -94,16 +93,6 @@ static int run(int argc, char **argv)
     return code;
 }
 
-/* Where memory is limited, OpenBLAS cannot start all of its threads, and at the end would wait for them for ever. */
-static void leave_at_once_if_limited(int code)
-{
-    struct rlimit memory;
-    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY)
-        return;
-    fflush(NULL);
-    _exit(code);
-}
-
 int main(int argc, char **argv)
 {
     fill_standard_streams();
@@ -111,8 +100,5 @@ int main(int argc, char **argv)
     int code = run(argc, argv);
     if (code == DONE)
         code = out_close();
-    if (code == CLOSED)
-        code = DONE;
-    leave_at_once_if_limited(code);
-    return code;
+    return code == CLOSED ? DONE : code;
 }

@@ -65,7 +65,7 @@ void progress_show(const char *what, double part, double count, const char *unit
     const double rate = count / (now - began);
     const int decimals = rate < 99.95;
     if (part >= 0) {
-        const int filled = (int)(part * BAR);
+        const int filled = (int)(part * (int)BAR);
         snprintf(line, sizeof line, "%s [%.*s%*s] %3.0f%%  %.*f %s/s", what, filled,
                  "========================", BAR - filled, "", 100 * part, decimals, rate, unit);
     } else {

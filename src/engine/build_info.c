@@ -1,9 +1,9 @@
 /*
  * build_info.c - what --version says: the version, how the library was built, the libraries it runs on.
  *
- * The libraries are asked at run time, since the ones loaded may be newer than the ones compiled against.
+ * The libraries are asked at run time, since the ones loaded may be newer than the ones compiled against. OpenBLAS is not loaded
+ * for this: see gemm_blas.c.
  */
-#include <cblas.h>
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <utf8proc.h>
@@ -24,11 +24,7 @@ const char *rwkv7_build_info(int index)
     case 0:
         return "built for " BUILD_TARGET " by " BUILD_COMPILER ", " BUILD_TYPE;
     case 1:
-#ifdef HAVE_OPENBLAS_SET_NUM_THREADS
-        return openblas_get_config(); /* "OpenBLAS 0.3.21 DYNAMIC_ARCH Haswell ...": names the kernels that it picked */
-#else
-        return "BLAS of unknown make";
-#endif
+        return "OpenBLAS: opened for --math blas, " BUILD_OPENBLAS;
     case 2:
         snprintf(line, sizeof line, "cJSON %s", cJSON_Version());
         return line;

@@ -8,6 +8,16 @@
 /* From the cache of one core a few megabytes take as long as the barriers of a token, or less when the machine is busy. */
 #define ALONE_BYTES ((uint64_t)4 << 20)
 
+/* A number of threads is an order. By default it is as many as the limits on processes and memory allow. */
+static enum rwkv7_status start_threads(int threads, struct pool **out, struct rwkv7_error *err)
+{
+    int count = threads != 0 ? threads : sys_physical_cores();
+    enum rwkv7_status status = pool_create(count, out, err);
+    while (status == RWKV7_ERR_MEMORY && threads == 0 && count > 1)
+        status = pool_create(count /= 2, out, err);
+    return status;
+}
+
 enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                        struct rwkv7_error *err)
 {
@@ -29,9 +39,9 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     }
     if (opt->math == RWKV7_MATH_FAST)
         kernels_use_fast(&rt->kernels); /* where there is nothing faster, exact is what was asked for too */
-    if (opt->math == RWKV7_MATH_BLAS)
-        kernels_use_blas(&rt->kernels);
-    status = pool_create(opt->threads != 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);
+    status = opt->math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->kernels, err) : RWKV7_OK;
+    if (status == RWKV7_OK)
+        status = start_threads(opt->threads, &rt->pool, err);
     if (status == RWKV7_OK)
         status = pool_create(1, &rt->alone, err);
     if (status != RWKV7_OK)

@@ -6,10 +6,6 @@
 
 #include "kernels/quants.h"
 
-#if defined(__AVX__)
-#error "compiled with the flags of an instruction set: this file runs on every CPU"
-#endif
-
 void active_floats(struct active *a, const float *x, int cols)
 {
     int count = 0;

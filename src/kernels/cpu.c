@@ -1,10 +1,6 @@
 /* cpu.c - see cpu.h. */
 #include "kernels/cpu.h"
 
-#if defined(__AVX__)
-#error "compiled with the flags of an instruction set: this file runs before anything is known of the CPU"
-#endif
-
 #if defined(__x86_64__)
 
 #include <cpuid.h>

@@ -6,10 +6,6 @@
 #include "kernels/cpu.h"
 #include "kernels/quants.h"
 
-#if defined(__AVX__)
-#error "compiled with the flags of an instruction set: this file runs on every CPU"
-#endif
-
 /* Tiers from narrow to wide. One that the CPU lacks is skipped; those below it build on what is there. */
 static const struct {
     const char *name;

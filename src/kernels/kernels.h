@@ -22,6 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/status.h"
+#include "base/target.h"
+
 /* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
 enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_TYPES };
 
@@ -235,8 +238,11 @@ int gemm_panel_rows(int cols, int floats);
 #define GEMM_ROW_STEP 8
 #define GEMM_MAX_TOKENS 6
 
-/* gemm through OpenBLAS for every type: sums in its own order. Replaces the gemm slots when asked for. */
-void kernels_use_blas(struct kernels *k);
+/*
+ * gemm through OpenBLAS for every type: sums in its own order. Opens the library and replaces the gemm slots when asked for.
+ * RWKV7_ERR_USAGE: there is no OpenBLAS here; RWKV7_ERR_MEMORY: a limit leaves no room for it. Then k is unchanged.
+ */
+enum rwkv7_status kernels_use_blas(struct kernels *k, struct rwkv7_error *err);
 /* Whether there is room for what OpenBLAS takes for itself when that many threads use it; it would try for ever to get it. */
 bool kernels_blas_fits(int threads);
 /*

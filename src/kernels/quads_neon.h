@@ -22,8 +22,10 @@ static inline void quad_rows(w64 w[4], const uint8_t *const q[4], size_t at, boo
     for (size_t i = 0; i < 4; i++) {
         uint8_t bytes[64];
         const size_t from = at + i * (nibbles ? 8 : 16);
-        vst4q_u8(bytes, (uint8x16x4_t){{quad_column(q[0] + from, nibbles), quad_column(q[1] + from, nibbles),
-                                        quad_column(q[2] + from, nibbles), quad_column(q[3] + from, nibbles)}});
+        uint8x16x4_t columns; /* a variable: vst4q_u8 is a macro in clang */
+        for (int j = 0; j < 4; j++)
+            columns.val[j] = quad_column(q[j] + from, nibbles);
+        vst4q_u8(bytes, columns);
         w[i] = w_load(bytes);
     }
 }

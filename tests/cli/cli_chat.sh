@@ -2,8 +2,11 @@
 # rwkv7 chat, piped: each message a line. With one token a byte, and no answer but small letters, a conversation is the same tokens
 # as its text, so that `run` says what has to come next.
 
-model=$models/bf16_n64.safetensors
-vocab=$tests/bytes.vocab.txt
+# Names without spaces, since lists of arguments are taken apart below; wherever the checkout is.
+ln -s "$models/bf16_n64.safetensors" model.safetensors
+ln -s "$tests/bytes.vocab.txt" vocab.txt
+model=model.safetensors
+vocab=vocab.txt
 letters=$(awk 'BEGIN { for (i = 0; i < 257; i++) if (i < 98 || i > 123) printf "%s%d", i ? "," : "", i }')
 options="--model $model --vocab $vocab --ban $letters --temp 0 -n 30"
 

@@ -160,11 +160,12 @@ fi
 alone ./model.safetensors ./out ./small.safetensors
 
 # LoRA files are merged by the library's tests; here is what is refused, without a file left behind.
-for case in 'missing.pth 1 missing.pth:.No.such.file' "$tests/../corpus/pth/ok_torch.pth 3 ok_torch.pth:.not.a.LoRA.file"; do
-    # shellcheck disable=SC2086 # three words
-    set -- $case
-    run rwkv7 convert "$models/f32_n16.safetensors" out.safetensors --lora "$1" --lora-alpha 8
-    exits "$2"
-    err_has "$3"
+while read -r status message file; do
+    run rwkv7 convert "$models/f32_n16.safetensors" out.safetensors --lora "$file" --lora-alpha 8
+    exits "$status"
+    err_has "$message"
     ok 'no file' [ ! -e out.safetensors ]
-done
+done <<END
+1 missing.pth:.No.such.file missing.pth
+3 ok_torch.pth:.not.a.LoRA.file $tests/../corpus/pth/ok_torch.pth
+END

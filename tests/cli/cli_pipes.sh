@@ -1,8 +1,11 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # Full disks, closed pipes, ^C, long prompts, terminals.
 
-model=$models/bf16_n64.safetensors
-vocab=$tests/syllables.vocab.txt
+# Names without spaces, since lists of arguments are taken apart below; wherever the checkout is.
+ln -s "$models/bf16_n64.safetensors" model.safetensors
+ln -s "$tests/syllables.vocab.txt" vocab.txt
+model=model.safetensors
+vocab=vocab.txt
 
 if [ -c /dev/full ]; then
     for arguments in "run -q --temp 0 --model $model --vocab $vocab hello" '--version' 'help' "info $model" \
@@ -77,17 +80,64 @@ exits 1
 err 'rwkv7: state: cannot be written: File too large'
 ok 'no temporary file' [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
 
-# A limit on memory, too small for all that libraries want to have, is no reason to stay for ever. (With a sanitizer nothing starts.)
-if command -v timeout >/dev/null && [ $emulated -eq 0 ]; then
-    run sh -c 'ulimit -v 100000; exec timeout -s KILL 60 rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
-    ok 'it ends' [ "$code" -ne 137 ]
-    for megabytes in 100 300; do # before the weights, and before OpenBLAS
-        run sh -c 'ulimit -v "${1}000"; shift; exec timeout -s KILL 60 rwkv7 run -q -n 1 --math blas "$@"' sh $megabytes \
-            --model "$model" --vocab "$vocab" 'hello, hello, hello, hello'
-        ok 'it ends' [ "$code" -ne 137 ]
-    done
+# Limits on memory and processes. What hangs is killed.
+if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
+    skip 'limits on memory and processes: an emulator or a sanitizer needs more'
+elif ! command -v timeout >/dev/null; then
+    skip 'limits on memory and processes: no timeout'
 else
-    skip 'a limit on memory: no timeout, or an emulator that needs more'
+    limited() { # limited MEGABYTES ARGUMENT...
+        run sh -c 'ulimit -v "${1}000"; shift; exec timeout -s KILL 60 rwkv7 "$@"' sh "$@"
+    }
+    limited 100 --version
+    exits 0
+    out_has '^rwkv7 [0-9]'
+    limited 100 run -q -n 3 --temp 0 --model "$model" --vocab "$vocab" hello
+    exits 0
+    text 'ju gai'
+    silent
+    limited 100 run -q -n 1 --math blas --model "$model" --vocab "$vocab" hello
+    exits 1
+    err 'rwkv7: out of memory for OpenBLAS: the address space of this process is limited'
+    if has_blas; then # its buffers: one for each thread
+        limited 300 run -q -n 1 -t 2 --math blas --model "$model" --vocab "$vocab" 'hello, hello, hello'
+        exits 1
+        err 'rwkv7: out of memory for the buffers of OpenBLAS'
+        limited 1500 run -q -n 1 -t 2 --math blas --model "$model" --vocab "$vocab" 'hello, hello, hello'
+        exits 0
+    fi
+    # A process may not start threads. Root always may, so root becomes somebody else.
+    set -- timeout -s KILL 60
+    [ "$(id -u)" -ne 0 ] || set -- "$@" setpriv --reuid=23456 --clear-groups
+    set -- "$@" sh -c '(ulimit -u 1) 2>/dev/null && ulimit -u 1 || ulimit -p 1; exec "$@"' sh "$program"
+    if "$@" tokenize --vocab "$vocab" hello >/dev/null 2>&1 </dev/null; then
+        run "$@" --version
+        exits 0
+        out_has 'threads: 1$'
+        run "$@" run -q -n 3 --temp 0 --model "$model" --vocab "$vocab" hello
+        exits 0
+        text 'ju gai'
+        run "$@" run -q -n 3 -t 2 --model "$model" --vocab "$vocab" hello
+        exits 1
+        err 'rwkv7: cannot start thread 2 of 2'
+    else
+        skip 'a limit on processes: cannot be set, or another user may not read this folder'
+    fi
+fi
+
+# OpenBLAS that is missing, or is not what it should be.
+if [ "$(uname)" = Linux ]; then
+    mkdir broken
+    : >broken/libopenblas.so.0
+    : >broken/libopenblasp.so.0
+    LD_LIBRARY_PATH=$PWD/broken${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    export LD_LIBRARY_PATH
+    run rwkv7 run -q -n 1 --math blas --model "$model" --vocab "$vocab" hello
+    unset LD_LIBRARY_PATH
+    exits 2
+    err_has '^rwkv7: math blas needs OpenBLAS \(package libopenblas0 .*\): .*libopenblas.so.0: file too short$'
+else
+    skip 'a broken OpenBLAS: cannot be put in its place here'
 fi
 
 # What ends a program from outside leaves no part of an array behind.

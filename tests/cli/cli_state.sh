@@ -229,8 +229,10 @@ cached hello # too short to be kept
 ok 'nothing is known of a short prompt' [ -z "$(known)" ]
 cached --type q8 -f long.txt
 ok 'nothing is known for other weights' [ -z "$(known)" ]
-cached --math blas -f long.txt
-ok 'nothing is known for other math' [ -z "$(known)" ]
+if has_blas; then
+    cached --math blas -f long.txt
+    ok 'nothing is known for other math' [ -z "$(known)" ]
+fi
 cached -t 1 -f long.txt
 ok 'but for any number of threads' [ "$(known)" -eq $((tokens - 1)) ]
 

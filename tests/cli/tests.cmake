@@ -12,6 +12,9 @@ target_link_libraries(example PRIVATE rwkv7 rwkv7_dependencies Threads::Threads 
 add_test(NAME example COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/example_test.sh
                               ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:example>)
 
+# Building on systems that lack something.
+add_test(NAME build_script COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/build_test.sh ${PROJECT_SOURCE_DIR}/scripts)
+
 # The comparison with other programs, against stubs.
 add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
                               ${PROJECT_SOURCE_DIR}/scripts/compare.sh)

@@ -372,9 +372,14 @@ int bench_kernels(const char *slot, int threads)
         kernels_init(&tiers[count], kernels_supported(count));
         printf(" %8s", tiers[count].name);
     }
+    struct rwkv7_error err;
     tiers[count] = tiers[count - 1];
-    kernels_use_blas(&tiers[count++]);
-    printf(" (gemm: OpenBLAS last)\n");
+    if (kernels_use_blas(&tiers[count], &err) == RWKV7_OK) {
+        count++;
+        printf(" (gemm: OpenBLAS last)\n");
+    } else {
+        printf(" (%s)\n", err.message);
+    }
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (!slot || strcmp(slot, cases[i].slot) == 0) {
             run_case(&b, &cases[i], tiers, count);

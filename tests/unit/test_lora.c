@@ -124,8 +124,8 @@ static void test_merge(void)
     CHECK_MSG(open_lora(tensors, 6, 16, &l, &err) == RWKV7_OK, "%s", err.message);
     if (!l)
         return;
-    check_merged(l, &base_tensors[0], key[0], 16.0 / R);
-    check_merged(l, &base_tensors[1], key[0], 16.0 / R);
+    check_merged(l, &base_tensors[0], key[0], 16.0 / (int)R);
+    check_merged(l, &base_tensors[1], key[0], 16.0 / (int)R);
     check_merged(l, &base_tensors[2], vector_too, 0);
     check_merged(l, &base_tensors[3], other[0], 0);
     check_merged(l, &base_tensors[4], changed[0], 0);

@@ -274,7 +274,7 @@ static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned
     int degrees = 0;
     for (int i = 0; i < n; i++) {
         CHECK_MSG(want[i] > 0 || got[i] == 0, "token %d was cut but drawn %d times", i, got[i]);
-        const double expected = want[i] * DRAWS;
+        const double expected = want[i] * (int)DRAWS;
         if (expected < 5) {
             rest[0] += expected;
             rest[1] += got[i];
@@ -344,7 +344,7 @@ static void test_seeds(void)
     memset(logits, 0, sizeof logits);
     struct rwkv7_sampler *s = sampler(&opt, N, NULL);
     for (int i = 0; i < 3; i++)
-        CHECK(next(s, logits) == (uint32_t)((double)published[i] * 0x1p-64 * N));
+        CHECK(next(s, logits) == (uint32_t)((double)published[i] * 0x1p-64 * (int)N));
     rwkv7_sampler_close(s);
 }
 
@@ -483,7 +483,7 @@ static int bench(void)
             const double begin = sys_seconds();
             for (int i = 0; i < DRAWS; i++)
                 next(s, logits);
-            printf("%s %.0f us", greedy ? ", greedy" : " top-p 0.85", 1e6 * (sys_seconds() - begin) / DRAWS);
+            printf("%s %.0f us", greedy ? ", greedy" : " top-p 0.85", 1e6 * (sys_seconds() - begin) / (int)DRAWS);
             rwkv7_sampler_close(s);
         }
         printf("\n");
