@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 
 /* About 10 to 30 microseconds of spinning: longer than the usual gap between two phases of a token, shorter than what sleeping costs. */
@@ -105,6 +106,7 @@ static void *helper_main(void *arg)
     struct pool *pool = start->pool;
     const int rank = start->rank;
     mem_free(start);
+    float_env_set_default(); /* a new thread inherits the environment of the one that created it */
     for (unsigned seen = 0;; seen++) {
         event_wait(&pool->job, seen, pool->spin);
         if (pool->quit)
@@ -194,6 +196,7 @@ int pool_threads(const struct pool *pool)
 
 void pool_run(struct pool *pool, pool_fn *fn, void *arg)
 {
+    DEFAULT_FLOAT_ENV;
     pthread_mutex_lock(&pool->turn);
     pool->fn = fn;
     pool->arg = arg;

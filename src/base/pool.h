@@ -21,7 +21,10 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
 void pool_destroy(struct pool *pool);
 int pool_threads(const struct pool *pool);
 
-/* Runs fn on every thread and returns when all have finished. Callers from several threads take turns. */
+/*
+ * Runs fn on every thread, each in the default floating-point environment (float_env.h), and returns when all have finished.
+ * Callers from several threads take turns.
+ */
 void pool_run(struct pool *pool, pool_fn *fn, void *arg);
 
 /* Inside fn only: waits for all threads of the team. Everything written before is visible after. Resets pool_take. */

@@ -1,6 +1,7 @@
 /* runtime.c - the machine as the engine sees it: a kernel table and a team of threads. */
 #include <string.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "engine/engine.h"
@@ -11,6 +12,7 @@
 enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                        struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     static const struct rwkv7_runtime_options defaults;
     enum rwkv7_status status;
     *out = NULL;
@@ -132,6 +134,7 @@ static void probe_worker(void *arg, struct pool *pool, int rank)
 enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes, double *bytes_per_second,
                                           struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const size_t page = 4096, unit = page * (size_t)pool_threads(rt->pool);
     struct probe p = {.kernels = &rt->kernels, .size = bytes / unit * unit, .fill = true};
     *bytes_per_second = 0;
