@@ -1,6 +1,7 @@
 /* runtime.c - the machine as the engine sees it: a kernel table and a team of threads. */
 #include <string.h>
 
+#include "base/cpus.h"
 #include "base/float_env.h"
 #include "base/mem.h"
 #include "base/sys.h"
@@ -12,7 +13,6 @@
 enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                        struct rwkv7_error *err)
 {
-    DEFAULT_FLOAT_ENV;
     static const struct rwkv7_runtime_options defaults;
     enum rwkv7_status status;
     *out = NULL;
@@ -33,7 +33,9 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
         kernels_use_fast(&rt->kernels); /* where there is nothing faster, exact is what was asked for too */
     if (opt->math == RWKV7_MATH_BLAS)
         kernels_use_blas(&rt->kernels);
-    status = pool_create(opt->threads != 0 ? opt->threads : sys_physical_cores(), &rt->pool, err);
+    struct cpus cpus;
+    cpus_read(&cpus);
+    status = pool_create(opt->threads != 0 ? opt->threads : cpus_threads(&cpus), &rt->pool, err);
     if (status == RWKV7_OK)
         status = pool_create(1, &rt->alone, err);
     if (status != RWKV7_OK)

@@ -5,6 +5,7 @@
 #include "base/float_env.h"
 
 #include <fenv.h>
+#include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "weights/model.h"
 
 #define MODEL TEST_DIR "/../models/rwkv7-demo.safetensors"
+#define FLA TEST_DIR "/golden/data/bf16_fla.safetensors" /* the epsilon of its heads is computed while loading */
 enum { THREADS = 2, TOKENS = 20, DRAWS = 30 };
 
 /* An environment of the host program. */
@@ -147,9 +149,31 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
         CALL_OK(rwkv7_sampler_remember(sampler, &note, NULL)); /* the decayed counts */
         add_bytes(h, note.data, note.size);
         CALL_OK(rwkv7_sampler_recall(sampler, &note, NULL));
+        memset((char *)note.data + note.size - sizeof(float), -1, sizeof(float)); /* a count that is a NaN */
+        enum rwkv7_status status;
+        CALL(status = rwkv7_sampler_recall(sampler, &note, NULL));
+        CHECK(status == RWKV7_ERR_STATE);
         rwkv7_note_clear(&note);
         rwkv7_sampler_close(sampler);
     }
+    double density;
+    CALL(density = rwkv7_session_density(s));
+    add_bytes(h, &density, sizeof density);
+
+    /* Numbers that are none are found without a trap, too. */
+    const float *const weight = model->outer.ln_out_weight;
+    float *const none = calloc((size_t)shape->channels, sizeof *none);
+    none[0] = NAN;
+    model->outer.ln_out_weight = none;
+    for (size_t count = 1; count <= 2; count++) {
+        enum rwkv7_status status;
+        CALL(status = rwkv7_session_eval(s, tokens, count, RWKV7_LOGITS_LAST, logits, NULL));
+        CHECK(status == RWKV7_ERR_NUMERIC);
+    }
+    CALL_OK(rwkv7_batch_eval(batch, feeds, 2, logits, NULL));
+    CHECK(feeds[0].err.status == RWKV7_ERR_NUMERIC && feeds[1].err.status == RWKV7_ERR_NUMERIC);
+    model->outer.ln_out_weight = weight;
+    free(none);
     free(logits);
     rwkv7_batch_close(batch);
     rwkv7_session_close(other);
@@ -196,6 +220,15 @@ static uint64_t use_library(const struct host *changed, bool late)
         use_model(&h, model);
         rwkv7_model_close(model);
     }
+    CALL_OK(rwkv7_model_open(rt, FLA, NULL, &model, NULL));
+    use_model(&h, model);
+    rwkv7_model_close(model);
+    struct file_map map;
+    CHECK(file_map_open(FLA, &map, NULL) == RWKV7_OK);
+    CALL_OK(rwkv7_model_open_memory(rt, map.data, map.size, "memory", NULL, &model, NULL));
+    use_model(&h, model);
+    rwkv7_model_close(model);
+    file_map_close(&map);
     const struct rwkv7_random_options random = {.type = RWKV7_F32, .seed = 1};
     CALL_OK(rwkv7_model_random(rt, &small, &random, &model, NULL));
     for (int i = 0; i < small.layers; i++) /* values so small that states hold denormals */
@@ -210,6 +243,8 @@ static uint64_t use_library(const struct host *changed, bool late)
     static const enum rwkv7_type types[] = {RWKV7_F16, RWKV7_Q4};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         CALL_OK(rwkv7_convert(rt, MODEL, path, &(struct rwkv7_convert_options){.type = types[i]}, NULL));
+        add_file(&h, path);
+        CALL_OK(rwkv7_convert(rt, FLA, path, &(struct rwkv7_convert_options){.type = types[i]}, NULL));
         add_file(&h, path);
     }
     struct rwkv7_checkpoint *checkpoint = NULL;
@@ -234,6 +269,37 @@ static void test_environments(void)
         }
 }
 
+struct seen {
+    struct float_env env[3];
+};
+
+static void look(void *arg, struct pool *pool, int rank)
+{
+    (void)pool;
+    ((struct seen *)arg)->env[rank] = float_env_get();
+}
+
+/* A pool by itself: threads inherit the environment of the one that creates them. */
+static void test_pool(void)
+{
+    struct seen expected, seen;
+    struct pool *pool = NULL;
+    for (int i = 0; i < HOSTS; i++) {
+        memset(&expected, 0, sizeof expected); /* padding, too */
+        memset(&seen, 0, sizeof seen);
+        for (int rank = 0; rank < 3; rank++) {
+            float_env_set_default();
+            look(&expected, NULL, rank);
+        }
+        host = &hosts[i];
+        is_leaking = false;
+        CALL_OK(pool_create(3, &pool, NULL));
+        CALL(pool_run(pool, look, &seen));
+        CHECK_MSG(memcmp(&seen, &expected, sizeof seen) == 0 && !is_leaking, "%s", host->name);
+        pool_destroy(pool);
+    }
+}
+
 int main(void)
 {
 #if !defined(__x86_64__) && !defined(__aarch64__)
@@ -244,6 +310,7 @@ int main(void)
     }
     fesetround(FE_TONEAREST);
 #endif
+    RUN(test_pool);
     RUN(test_environments);
     return test_end();
 }
