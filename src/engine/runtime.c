@@ -7,9 +7,6 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* From the cache of one core a few megabytes take as long as the barriers of a token, or less when the machine is busy. */
-#define ALONE_BYTES ((uint64_t)4 << 20)
-
 enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                        struct rwkv7_error *err)
 {

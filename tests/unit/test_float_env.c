@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "arch/rwkv7.h"
+#include "engine/engine.h"
 #include "rwkv7.h"
 #include "test.h"
-#include "weights/model.h"
 
 #define MODEL TEST_DIR "/../models/rwkv7-demo.safetensors"
 #define FLA TEST_DIR "/golden/data/bf16_fla.safetensors" /* the epsilon of its heads is computed while loading */
@@ -102,7 +103,7 @@ static void add_bytes(struct hash *h, const void *data, size_t size)
 static void use_model(struct hash *h, struct rwkv7_model *model)
 {
     const struct rwkv7_shape *shape = &rwkv7_model_info(model)->shape;
-    const size_t vocab = (size_t)shape->vocab, floats = state_floats(shape);
+    const size_t vocab = (size_t)shape->vocab, floats = state_floats(model);
     struct rwkv7_session *s = NULL, *other = NULL;
     struct rwkv7_batch *batch = NULL;
     struct rwkv7_sampler *sampler = NULL;
@@ -233,7 +234,7 @@ static uint64_t use_library(const struct host *changed, bool late)
     CALL_OK(rwkv7_model_random(rt, &small, &random, &model, NULL));
     for (int i = 0; i < small.layers; i++) /* values so small that states hold denormals */
         for (int j = 0; j < small.channels * small.channels; j++)
-            ((float *)(uintptr_t)model->layers[i].value.data)[j] *= 0x1p-126f;
+            ((float *)(uintptr_t)rwkv7_layers(model)[i].value.data)[j] *= 0x1p-126f;
     use_model(&h, model);
     rwkv7_model_close(model);
 

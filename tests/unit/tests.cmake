@@ -1,5 +1,6 @@
 rwkv7_add_test(test_base unit/test_base.c)
 rwkv7_add_test(test_cpus unit/test_cpus.c)
+rwkv7_add_test(test_tuning unit/test_tuning.c)
 rwkv7_add_test(test_weights unit/test_weights.c)
 rwkv7_add_test(test_quantise unit/test_quantise.c)
 rwkv7_add_test(test_packing unit/test_packing.c)
