@@ -97,6 +97,7 @@ static inline struct float_env float_env_enter(void)
 }
 
 /* First statement of a function: the default environment until it returns, however it does, then the caller's again. */
-#define DEFAULT_FLOAT_ENV __attribute__((cleanup(float_env_set))) const struct float_env caller_env = float_env_enter()
+#define DEFAULT_FLOAT_ENV \
+    __attribute__((cleanup(float_env_set), unused)) const struct float_env caller_env = float_env_enter()
 
 #endif

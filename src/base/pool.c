@@ -7,8 +7,8 @@
  * afterwards, so no wake-up is lost.
  *
  * Where threads outnumber the CPUs that they may use, a thread that spins keeps the one that it waits for from running. There the
- * first stage yields the CPU between two looks. With 2 threads on 1 CPU this costs one system call per barrier and is as fast as
- * 1 thread within 2 %; spinning was 8 % slower for a model of 190 M parameters in 4 bits, sleeping at once 5 %.
+ * first stage yields the CPU between two looks. Measured with 190 M parameters in 4 bits on 1 CPU, CPU seconds of the same tokens, the
+ * least of 4 runs: 1 thread 5.9; 2 threads that yield 5.9, that sleep at once 6.7, that spin 7.5.
  */
 #include "base/pool.h"
 

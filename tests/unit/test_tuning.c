@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
+#include "engine/engine.h"
 #include "rwkv7.h"
 #include "test.h"
-#include "engine/engine.h"
 
 #define KB ((size_t)1024)
 
