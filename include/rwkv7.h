@@ -15,7 +15,8 @@
  * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
  *
  * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
- * `rwkv7_math` is RWKV7_MATH_EXACT (the default).
+ * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
+ * of denormals, traps) changes nothing: the library computes in the default environment and restores the caller's.
  */
 #ifndef RWKV7_H
 #define RWKV7_H

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define TOKENS_PER_TASK 8 /* at most */
-
 struct vectors cut_vectors(struct scratch *s, int cols, size_t tokens, bool floats, bool integers)
 {
     struct vectors v = {.cols = cols};
@@ -139,7 +137,7 @@ static void run_product(const struct chunk *c, const struct chunk_thread *own, c
                         int tokens, int begin, int end)
 {
     const struct mat rows = product_rows(p->w, begin, end, own->rows);
-    const int most = p->y ? tokens : CHUNK_PART_FLOATS / rows.rows;
+    const int most = p->y ? tokens : c->model->rt->kernels.tuning.part_floats / rows.rows;
     const size_t ldy = (size_t)(p->y ? p->w->rows : rows.rows);
     for (int token = p->first, batch; token < tokens; token += batch) {
         batch = tokens - token < most ? tokens - token : most;
@@ -262,9 +260,6 @@ struct chunk_product chunk_hidden_product(const struct mat *key, const struct ve
  * Between them a few tokens leave columns of a sparse matrix alone, as one does in a step; and even those that several read cost less
  * than transposing all of them into rows.
  */
-#define SPARSE_TOKENS 32
-#define SPARSE_READINGS 6 /* of the whole matrix */
-
 /* Every thread comes to the same answer. */
 static bool columns_pay(struct chunk_thread *own, const struct chunk_product *p, int tokens)
 {

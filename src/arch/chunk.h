@@ -20,8 +20,6 @@
 #include "arch/arch.h"
 #include "arch/product.h"
 
-#define CHUNK_TASK_ROWS 64            /* of a matrix: a multiple of what gemm widens at a time */
-#define CHUNK_PART_FLOATS (32 * 1024) /* of results that are used up at once: a piece of the second-level cache */
 _Static_assert(CHUNK_TASK_ROWS <= COLUMN_ROWS, "one call for a task");
 
 /* T vectors one after the other, in the forms that the matrices of the model ask for. */
@@ -57,7 +55,7 @@ struct chunk_thread {
     float *scratch;        /* of products */
     void *rows;            /* of a matrix by column, made for a product */
     struct active active;  /* its columns that count for one token */
-    float *part;           /* results of products that are used up at once: CHUNK_PART_FLOATS or C */
+    float *part;           /* results of products that are used up at once: tuning.part_floats or C */
     float *u, *before, *m; /* [C] normalized, the same of the token before, a shifted mix */
 };
 

@@ -85,10 +85,10 @@ static inline int product_column_rows(const struct mat *w, int threads)
     return (sections + threads - 1) / threads * QUANT_SECTION;
 }
 
-/* Vectors so few that it costs more to widen or unpack a matrix than to read it from the cache for each; Q8 is taken as it is. */
-#define FEW_TOKENS 4
-
-/* All rows of a matrix by row, for several vectors: y[t * ldy + i]. scratch: product_scratch(cols) floats. */
+/*
+ * All rows of a matrix by row, for several vectors: y[t * ldy + i]. scratch: product_scratch(cols) floats. For few vectors it costs more
+ * to widen or unpack a matrix than to read it from the cache for each; Q8 needs neither.
+ */
 static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
                                 const struct operand *o, int tokens, float *scratch)
 {
@@ -103,7 +103,7 @@ static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, c
             }
         }
     else if (w->type < MAT_FLOATS)
-        k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, scratch);
+        k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, &k->tuning, scratch);
     else
         k->quant_gemm[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
 }

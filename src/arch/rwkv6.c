@@ -382,15 +382,14 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
 
 /* --------------------------------------------------------------------------------------------------- several tokens */
 
-#define SCAN_TOKENS 96 /* of a head, whose decays are made at a time: whole tiles of every gemm */
-#define MIX_TOKENS 8   /* whose mixes are made at a time: at most those of a task */
+#define MIX_TOKENS 8 /* whose mixes are made at a time: at most those of a task */
 
 /* Private to a thread. */
 struct chunk_own {
     float *u;     /* [1 + MIX_TOKENS][C] normalized, the token before first */
     float *m;     /* [MIX_TOKENS][C] shift weights of a branch */
     float *mix;   /* [C] */
-    float *decay; /* [SCAN_TOKENS][N or more] */
+    float *decay; /* [tuning.scan_tokens][N or more] */
     float *y;     /* [N] */
 };
 
@@ -406,14 +405,15 @@ struct chunk_work {
     struct chunk_own *own;        /* [threads] */
 };
 
-static struct chunk_own cut_chunk_own(struct scratch *s, const struct rwkv7_shape *shape)
+static struct chunk_own cut_chunk_own(struct scratch *s, const struct rwkv7_model *model)
 {
+    const struct rwkv7_shape *shape = &model->shape;
     const size_t channels = (size_t)shape->channels, n = (size_t)shape->head_size;
     struct chunk_own own;
     own.u = scratch_floats(s, (1 + MIX_TOKENS) * channels);
     own.m = scratch_floats(s, MIX_TOKENS * channels);
     own.mix = scratch_floats(s, channels);
-    own.decay = scratch_floats(s, SCAN_TOKENS * (n + QUANT_ROWS));
+    own.decay = scratch_floats(s, (size_t)model->rt->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
     own.y = scratch_floats(s, n);
     return own;
 }
@@ -444,7 +444,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     work.no_bonus = scratch_floats(s, n);
     work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
     for (int rank = 0; rank < threads; rank++) {
-        const struct chunk_own own = cut_chunk_own(s, shape);
+        const struct chunk_own own = cut_chunk_own(s, model);
         if (work.own)
             work.own[rank] = own;
     }
@@ -500,13 +500,13 @@ static void scan_head(const struct chunk *c, int rank, const struct piece *piece
     const struct chunk_work *work = c->work;
     const struct chunk_own *own = &work->own[rank];
     const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
-    const int behind = piece->first + piece->count;
+    const int behind = piece->first + piece->count, most = k->tuning.scan_tokens;
     const size_t ld = (size_t)(at - start + n);
     const struct mat rows = product_rows(&l->decay_w2, start, at + n, NULL);
     const float scale = layer_scale(model, layer);
     float *const S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
     for (int token = piece->first, batch; token < behind; token += batch) {
-        batch = behind - token < SCAN_TOKENS ? behind - token : SCAN_TOKENS;
+        batch = behind - token < most ? behind - token : most;
         const struct operand z = vectors_operand(&work->z_decay, rows.type, token);
         product_gemm(k, own->decay, ld, &rows, &z, batch, c->threads[rank].scratch);
         for (int t = token; t < token + batch; t++) {

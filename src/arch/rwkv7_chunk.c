@@ -9,14 +9,12 @@
 #include "arch/rwkv7.h"
 #include "arch/rwkv7_deep.h"
 
-#define SCAN_TOKENS 96 /* of a head, that are made ready for the recurrence at a time: whole tiles of every gemm */
-
 enum { MIX_R, MIX_W, MIX_K, MIX_V, MIX_A, MIX_G, MIXES };
 enum { LOW_W, LOW_A, LOW_V, LOW_G, LOWS };
 
 /* Private to a thread. */
 struct own {
-    float *scan;                 /* [LOWS][SCAN_TOKENS][N or more] second halves of the low-rank products of a head */
+    float *scan; /* [LOWS][tuning.scan_tokens][N or more] second halves of the low-rank products of a head */
     float *k, *v, *kk, *b, *out; /* [N] of one head and token */
     float *deep;                 /* of deep_apply */
 };
@@ -38,12 +36,13 @@ struct work {
     struct own *own;                 /* [threads] */
 };
 
-static struct own cut_own(struct scratch *s, const struct rwkv7_shape *shape)
+static struct own cut_own(struct scratch *s, const struct rwkv7_model *model)
 {
+    const struct rwkv7_shape *shape = &model->shape;
     const size_t n = (size_t)shape->head_size;
     struct own own = {0};
     float **const head_wide[] = {&own.k, &own.v, &own.kk, &own.b, &own.out};
-    own.scan = scratch_floats(s, LOWS * SCAN_TOKENS * (n + QUANT_ROWS));
+    own.scan = scratch_floats(s, LOWS * (size_t)model->rt->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
     for (size_t i = 0; i < sizeof head_wide / sizeof head_wide[0]; i++)
         *head_wide[i] = scratch_floats(s, n);
     own.deep = shape->deep ? scratch_floats(s, deep_floats(shape->deep)) : NULL;
@@ -84,7 +83,7 @@ void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int to
     }
     work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
     for (int rank = 0; rank < threads; rank++) {
-        const struct own own = cut_own(s, shape);
+        const struct own own = cut_own(s, model);
         if (work.own)
             work.own[rank] = own;
     }
@@ -150,12 +149,13 @@ static void scan_head(const struct chunk *c, const struct own *own, float *scrat
                  bytes = (size_t)n * sizeof(float);
     float *S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
     const struct mat *const seconds[LOWS] = {&l->w2, &l->a2, &l->v2, &l->g2};
-    float *made[LOWS]; /* results: [SCAN_TOKENS][ld] */
+    const int most = k->tuning.scan_tokens;
+    float *made[LOWS]; /* results: [most][ld] */
     const int behind = piece->first + piece->count;
     for (int token = piece->first, batch; token < behind; token += batch) {
-        batch = behind - token < SCAN_TOKENS ? behind - token : SCAN_TOKENS;
+        batch = behind - token < most ? behind - token : most;
         for (int i = 0; i < LOWS; i++) {
-            float *const y = own->scan + (size_t)(i * SCAN_TOKENS) * ld;
+            float *const y = own->scan + (size_t)(i * most) * ld;
             made[i] = y + (at - start);
             if ((i == LOW_V && layer == 0) || (i == LOW_G && token + batch <= first))
                 continue;

@@ -3,9 +3,8 @@
 
 int step_chunk_rows(int rows, const struct pool *pool)
 {
-    enum { LEAST = 64, MOST = 128 };
-    const int chunk = rows / (pool_threads(pool) * 16) / LEAST * LEAST;
-    return chunk < LEAST ? LEAST : chunk > MOST ? MOST : chunk;
+    const int chunk = rows / (pool_threads(pool) * 16) / STEP_ROWS_LEAST * STEP_ROWS_LEAST;
+    return chunk < STEP_ROWS_LEAST ? STEP_ROWS_LEAST : chunk > STEP_ROWS_MOST ? STEP_ROWS_MOST : chunk;
 }
 
 void step_share(int total, int rank, const struct pool *pool, int *begin, int *end)

@@ -1,22 +1,35 @@
 /*
  * pool.c - see pool.h.
  *
- * Waiting is the same everywhere: spin on an atomic word for a few microseconds, then sleep on a condition variable. A
- * sleeper announces itself under the mutex before it looks at the word for the last time, and whoever changes the word looks
- * for sleepers after it, so a wake-up cannot be lost.
+ * A thread waits for an event, a counter that changes, in two stages. First it looks at the counter again and again for a few
+ * microseconds, which is how long most waits inside a token take. Then it sleeps on a condition variable. A sleeper counts itself
+ * under the mutex before it looks at the counter for the last time, and the thread that changes the counter looks for sleepers
+ * afterwards, so no wake-up is lost.
+ *
+ * Where threads outnumber the CPUs that they may use, a thread that spins keeps the one that it waits for from running. There the
+ * first stage yields the CPU between two looks. Measured with 190 M parameters in 4 bits on 1 CPU, CPU seconds of the same tokens, the
+ * least of 4 runs: 1 thread 5.9; 2 threads that yield 5.9, that sleep at once 6.7, that spin 7.5.
  */
 #include "base/pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <unistd.h>
 
+#include "base/cpus.h"
+#include "base/float_env.h"
 #include "base/mem.h"
 
-/* About 10 to 30 microseconds of spinning: longer than the usual gap between two phases of a token, shorter than what sleeping costs. */
-#define SPIN_ROUNDS 400
+/*
+ * Looks before a waiting thread sleeps. SPIN: 10 to 30 microseconds, longer than the usual wait between two phases of a token and
+ * shorter than falling asleep and waking take. YIELD: others run in between, so few are enough.
+ */
+#define SPIN_LOOKS 400
+#define YIELD_LOOKS 20
+/* The affinity of the threads may change while they exist; it is read again every so many jobs. */
+#define JOBS_PER_CHECK 64
 #define MAX_THREADS 1024
 
 /* A counter that threads wait on until it changes. */
@@ -27,24 +40,26 @@ struct event {
     pthread_cond_t changed;
 };
 
-/* Chunks taken of the part that belongs to one thread in the current phase. */
+/* The chunks already taken of the part that belongs to one thread in the current phase (pool_share). */
 struct share {
     _Alignas(64) atomic_int taken;
 };
 
 struct pool {
     int threads;
-    int started; /* helpers running: threads - 1 once create has succeeded */
-    bool spin;   /* false when there are more threads than cores: a spinner would keep the worker from running */
-    pthread_t *handles;
-    pthread_mutex_t turn; /* held by the caller of pool_run */
+    int started;              /* helpers running: threads - 1 once create has succeeded */
+    bool is_limited;          /* more threads than CPUs from the beginning: is_crowded never changes */
+    atomic_bool is_crowded;   /* more threads than CPUs: waiting threads yield instead of spinning */
+    unsigned jobs;            /* calls of pool_run */
+    pthread_t *handles;       /* [threads]; of helpers, [0] is not used */
+    pthread_mutex_t job_lock; /* held by the caller of pool_run */
     pool_fn *fn;
     void *arg;
     bool quit;
     struct event job;     /* counts the jobs handed out */
     struct event barrier; /* counts the barriers passed */
     _Alignas(64) atomic_int arrived;
-    _Alignas(64) atomic_int taken; /* next unit of the current phase */
+    _Alignas(64) atomic_int taken; /* next unit of the current phase (pool_take) */
     struct share *shares;          /* [threads] */
 };
 
@@ -57,12 +72,16 @@ static void pause_cpu(void)
 #endif
 }
 
-static void event_wait(struct event *e, unsigned seen, bool spin)
+/* Waits until the counter is not `seen`. */
+static void event_wait(struct event *e, unsigned seen, bool is_crowded)
 {
-    for (int i = 0; spin && i < SPIN_ROUNDS; i++) {
+    for (int i = 0; i < (is_crowded ? YIELD_LOOKS : SPIN_LOOKS); i++) {
         if (atomic_load_explicit(&e->value, memory_order_acquire) != seen)
             return;
-        pause_cpu();
+        if (is_crowded)
+            sched_yield();
+        else
+            pause_cpu();
     }
     pthread_mutex_lock(&e->mutex);
     atomic_fetch_add(&e->sleepers, 1);
@@ -72,6 +91,7 @@ static void event_wait(struct event *e, unsigned seen, bool spin)
     pthread_mutex_unlock(&e->mutex);
 }
 
+/* Counts up and wakes all sleepers. */
 static void event_signal(struct event *e)
 {
     atomic_fetch_add(&e->value, 1);
@@ -94,6 +114,7 @@ static void event_destroy(struct event *e)
     pthread_mutex_destroy(&e->mutex);
 }
 
+/* The argument of a helper thread, which frees it. */
 struct start {
     struct pool *pool;
     int rank;
@@ -105,8 +126,9 @@ static void *helper_main(void *arg)
     struct pool *pool = start->pool;
     const int rank = start->rank;
     mem_free(start);
+    float_env_set_default(); /* a new thread inherits the environment of the one that created it */
     for (unsigned seen = 0;; seen++) {
-        event_wait(&pool->job, seen, pool->spin);
+        event_wait(&pool->job, seen, pool_is_crowded(pool));
         if (pool->quit)
             return NULL;
         pool->fn(pool->arg, pool, rank);
@@ -140,8 +162,11 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
     if (!pool)
         return fail_memory(err, "the thread pool");
     pool->threads = threads;
-    pool->spin = threads <= sysconf(_SC_NPROCESSORS_ONLN);
-    pthread_mutex_init(&pool->turn, NULL);
+    struct cpus cpus;
+    cpus_read(&cpus);
+    pool->is_limited = threads > cpus_at_once(&cpus);
+    pool->is_crowded = pool->is_limited;
+    pthread_mutex_init(&pool->job_lock, NULL);
     event_init(&pool->job);
     event_init(&pool->barrier);
     pool->handles = mem_alloc((size_t)threads, sizeof *pool->handles);
@@ -151,14 +176,15 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
         goto fail;
     }
     /*
-     * Signals are for the program's own threads: helpers are born with all of them blocked. Not those that an instruction
-     * of the helper itself may raise (a mapped file that was cut short): blocked, they would end the process without a word.
+     * Signals are for the threads of the program: helpers start with all of them blocked. Exceptions are those that an instruction
+     * of the helper itself can raise, for instance SIGBUS when a mapped file was truncated: blocked, they would kill the process
+     * and the program's handler would never run.
      */
-    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+    static const int raised[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
     sigset_t blocked, before;
     sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        sigdelset(&blocked, own[i]);
+    for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++)
+        sigdelset(&blocked, raised[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     status = start_helpers(pool, err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -181,10 +207,15 @@ void pool_destroy(struct pool *pool)
         pthread_join(pool->handles[i], NULL);
     event_destroy(&pool->barrier);
     event_destroy(&pool->job);
-    pthread_mutex_destroy(&pool->turn);
+    pthread_mutex_destroy(&pool->job_lock);
     mem_free(pool->shares);
     mem_free(pool->handles);
     mem_free(pool);
+}
+
+bool pool_is_crowded(struct pool *pool)
+{
+    return atomic_load_explicit(&pool->is_crowded, memory_order_relaxed);
 }
 
 int pool_threads(const struct pool *pool)
@@ -192,16 +223,30 @@ int pool_threads(const struct pool *pool)
     return pool->threads;
 }
 
+/* Whether all threads together may run on fewer CPUs than there are threads. */
+static bool lacks_cpus(const struct pool *pool)
+{
+    struct cpu_set set = {{0}};
+    if (!cpus_add_allowed(&set, pthread_self()))
+        return false;
+    for (int i = 1; i < pool->threads && cpu_set_count(&set) < pool->threads; i++) /* the caller may be pinned alone */
+        cpus_add_allowed(&set, pool->handles[i]);
+    return cpu_set_count(&set) < pool->threads;
+}
+
 void pool_run(struct pool *pool, pool_fn *fn, void *arg)
 {
-    pthread_mutex_lock(&pool->turn);
+    DEFAULT_FLOAT_ENV;
+    pthread_mutex_lock(&pool->job_lock);
+    if (pool->threads > 1 && !pool->is_limited && pool->jobs++ % JOBS_PER_CHECK == 0)
+        atomic_store_explicit(&pool->is_crowded, lacks_cpus(pool), memory_order_relaxed);
     pool->fn = fn;
     pool->arg = arg;
     if (pool->threads > 1)
         event_signal(&pool->job);
     fn(arg, pool, 0);
     pool_barrier(pool);
-    pthread_mutex_unlock(&pool->turn);
+    pthread_mutex_unlock(&pool->job_lock);
 }
 
 void pool_barrier(struct pool *pool)
@@ -214,7 +259,7 @@ void pool_barrier(struct pool *pool)
             atomic_store_explicit(&pool->shares[i].taken, 0, memory_order_relaxed);
         event_signal(&pool->barrier);
     } else {
-        event_wait(&pool->barrier, seen, pool->spin);
+        event_wait(&pool->barrier, seen, pool_is_crowded(pool));
     }
 }
 

@@ -1,9 +1,9 @@
 /*
  * pool.h - a team of threads that runs one function together and meets at barriers.
  *
- * A token needs about five meetings per layer, each a few microseconds apart, so the threads spin for a while before they
- * sleep. Work inside a phase is taken in chunks rather than cut in halves: a core that is slower or busy with something else
- * takes fewer. Which thread computes a chunk never changes its result.
+ * A token needs about five barriers per layer, a few microseconds apart, so waiting threads spin for a while before they sleep.
+ * The work of a phase is taken in chunks rather than divided by the number of threads: a core that is slower or busy with something
+ * else takes fewer chunks. Results never depend on which thread computes a chunk.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
@@ -20,11 +20,19 @@ typedef void pool_fn(void *arg, struct pool *pool, int rank);
 enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error *err);
 void pool_destroy(struct pool *pool);
 int pool_threads(const struct pool *pool);
+/* Whether the threads outnumber the CPUs that they may use, as of the last check; waiting threads then yield. For tests. */
+bool pool_is_crowded(struct pool *pool);
 
-/* Runs fn on every thread and returns when all have finished. Callers from several threads take turns. */
+/*
+ * Runs fn on every thread, each in the default floating-point environment (float_env.h), and returns when all have finished.
+ * Callers from several threads take turns.
+ */
 void pool_run(struct pool *pool, pool_fn *fn, void *arg);
 
-/* Inside fn only: waits for all threads of the team. Everything written before is visible after. Resets pool_take. */
+/*
+ * Inside fn only: waits for all threads of the pool. What they wrote before is visible afterwards. Resets pool_take and pool_share for
+ * the next phase.
+ */
 void pool_barrier(struct pool *pool);
 
 /*
@@ -34,8 +42,8 @@ void pool_barrier(struct pool *pool);
 bool pool_take(struct pool *pool, int total, int chunk, int *begin, int *end);
 
 /*
- * The same, but a thread first goes through a part of its own, in order, and then through what the others have not yet begun of theirs:
- * for work that is bound by memory, which likes long streams and finds in the caches of a core what that core used before.
+ * The same, but a thread takes the chunks of its own part in order first, then those that other threads have not begun. For work
+ * bound by memory: long streams are read fastest, and a core finds in its caches what it used for the token before.
  */
 bool pool_share(struct pool *pool, int rank, int total, int chunk, int *begin, int *end);
 

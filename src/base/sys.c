@@ -1,13 +1,10 @@
 /* sys.c - see sys.h. */
 #if defined(__linux__)
-#define _GNU_SOURCE /* sched_getaffinity */
+#define _GNU_SOURCE /* madvise, syscall */
 #endif
 #include "base/sys.h"
 
-#include <ctype.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -15,7 +12,6 @@
 #include <unistd.h>
 
 #if defined(__linux__)
-#include <sched.h>
 #include <sys/syscall.h>
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -122,96 +118,6 @@ bool path_same_file(const char *a, const char *b)
 }
 
 /* ---------------------------------------------------------------------------------------------------------- machine */
-
-#if defined(__linux__)
-/* The first number of a one-line file such as a cgroup or topology entry; false when there is none. */
-static bool read_number(const char *path, long *out)
-{
-    char text[64];
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return false;
-    const bool got = fgets(text, sizeof text, f) != NULL && isdigit((unsigned char)text[0]);
-    fclose(f);
-    if (got)
-        *out = strtol(text, NULL, 10);
-    return got;
-}
-
-/* Whole CPUs granted by the container's quota; 0 when there is no limit. */
-static int quota_cpus(void)
-{
-    long quota = 0, period = 0;
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "r"); /* version 2: "max 100000" or "150000 100000" */
-    if (f) {
-        char text[64] = "", *rest = text;
-        if (!fgets(text, sizeof text, f))
-            text[0] = '\0';
-        fclose(f);
-        quota = strtol(text, &rest, 10); /* "max" gives 0: no limit */
-        period = strtol(rest, NULL, 10);
-    } else if (!read_number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", &quota) ||
-               !read_number("/sys/fs/cgroup/cpu/cpu.cfs_period_us", &period)) {
-        return 0;
-    }
-    return quota > 0 && period > 0 ? (int)((quota + period - 1) / period) : 0;
-}
-
-int sys_physical_cores(void)
-{
-    cpu_set_t allowed;
-    int cores = 0;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return 1;
-    /* A core counts once: by the lowest of its hardware threads that we may use. */
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET((size_t)cpu, &allowed))
-            continue;
-        char path[96], list[256] = "";
-        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-        FILE *f = fopen(path, "r");
-        if (f) {
-            if (!fgets(list, sizeof list, f))
-                list[0] = '\0';
-            fclose(f);
-        }
-        bool first = true; /* "0,64" or "0-1" */
-        for (char *at = list; isdigit((unsigned char)*at);) {
-            const long low = strtol(at, &at, 10);
-            const long high = *at == '-' ? strtol(at + 1, &at, 10) : low;
-            for (long other = low; other <= high && other < cpu; other++)
-                if (other >= 0 && CPU_ISSET((size_t)other, &allowed))
-                    first = false;
-            if (*at == ',')
-                at++;
-        }
-        cores += first;
-    }
-    const int quota = quota_cpus();
-    if (quota > 0 && quota < cores)
-        cores = quota;
-    return cores > 0 ? cores : 1;
-}
-#elif defined(__APPLE__)
-int sys_physical_cores(void)
-{
-    /* Performance cores where the machine has two kinds: the slow ones would set the pace. */
-    static const char *const names[] = {"hw.perflevel0.physicalcpu", "hw.physicalcpu"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        int cores = 0;
-        size_t size = sizeof cores;
-        if (sysctlbyname(names[i], &cores, &size, NULL, 0) == 0 && cores > 0)
-            return cores;
-    }
-    return 1;
-}
-#else
-int sys_physical_cores(void)
-{
-    const long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 ? (int)n : 1;
-}
-#endif
 
 uint64_t sys_physical_memory(void)
 {

@@ -1,5 +1,5 @@
 /*
- * sys.h - everything that differs between operating systems: clock, file mapping, machine facts.
+ * sys.h - what differs between operating systems: clock, file mapping, memory. Processors are in cpus.h.
  */
 #ifndef BASE_SYS_H
 #define BASE_SYS_H
@@ -33,8 +33,6 @@ bool path_exists(const char *path);
 /* Whether both lead to one file, under whatever names, a descriptor's among them. */
 bool path_same_file(const char *a, const char *b);
 
-/* Physical cores that this process may use (affinity and container quota respected), at least 1. */
-int sys_physical_cores(void);
 /* Memory of the machine in bytes; 0 when unknown. */
 uint64_t sys_physical_memory(void);
 /* The largest resident memory of this process so far, in bytes, mapped file pages included; 0 when unknown. */

@@ -1,4 +1,5 @@
 /* batch.c - several sessions at once, see rwkv7.h: arguments checked, and the pieces handed to prefill.c. */
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 
@@ -49,6 +50,7 @@ static enum rwkv7_status check(const struct rwkv7_batch *b, const struct rwkv7_f
 enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *feeds, size_t count, float *logits,
                                    struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     size_t total;
     enum rwkv7_status status = check(b, feeds, count, &total, err);
     if (status != RWKV7_OK || count == 0)

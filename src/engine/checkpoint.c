@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 
@@ -12,6 +13,7 @@ struct rwkv7_checkpoint {
 
 enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     *out = NULL;
     struct rwkv7_checkpoint *c = mem_alloc(1, sizeof *c);
     if (!c)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "formats/snippet.h"
@@ -90,6 +91,7 @@ fail:
 enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, const struct rwkv7_model_options *opt,
                                    struct rwkv7_model **out, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     struct tensor_index *index = NULL;
     *out = NULL;
     const enum rwkv7_status status = tensors_open(path, &index, err);
@@ -100,6 +102,7 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
                                           const struct rwkv7_model_options *opt, struct rwkv7_model **out,
                                           struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     struct tensor_index *index = NULL;
     *out = NULL;
     const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
@@ -109,11 +112,13 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
 enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
                                 const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     return weights_convert(rt, arch_recognize, from, to, opt, err);
 }
 
 enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     struct tensor_index *index = NULL;
     char name[128];
     *out = NULL;
@@ -151,6 +156,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
                                      const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                      struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
     enum rwkv7_status status;
     *out = NULL;

@@ -38,12 +38,12 @@ static size_t most_column_rows(const struct rwkv7_model *model)
 static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_model *model, size_t product_floats,
                                       size_t rows_bytes)
 {
-    const size_t channels = (size_t)model->shape.channels;
+    const size_t channels = (size_t)model->shape.channels, part = (size_t)model->rt->kernels.tuning.part_floats;
     struct chunk_thread own = {0};
     own.scratch = scratch_floats(s, product_floats);
     own.rows = scratch_cut(s, rows_bytes);
     own.active.column = scratch_cut(s, (size_t)model->shape.ffn * sizeof *own.active.column);
-    own.part = scratch_floats(s, channels > CHUNK_PART_FLOATS ? channels : CHUNK_PART_FLOATS);
+    own.part = scratch_floats(s, channels > part ? channels : part);
     own.u = scratch_floats(s, channels);
     own.before = scratch_floats(s, channels);
     own.m = scratch_floats(s, channels);

@@ -1,17 +1,18 @@
 /* runtime.c - the machine as the engine sees it: a kernel table and a team of threads. */
 #include <string.h>
 
+#include "base/cpus.h"
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* From the cache of one core a few megabytes take as long as the barriers of a token, or less when the machine is busy. */
-#define ALONE_BYTES ((uint64_t)4 << 20)
-
 /* A number of threads is an order. By default it is as many as the limits on processes and memory allow. */
 static enum rwkv7_status start_threads(int threads, struct pool **out, struct rwkv7_error *err)
 {
-    int count = threads != 0 ? threads : sys_physical_cores();
+    struct cpus cpus;
+    cpus_read(&cpus);
+    int count = threads != 0 ? threads : cpus_threads(&cpus);
     enum rwkv7_status status = pool_create(count, out, err);
     while (status == RWKV7_ERR_MEMORY && threads == 0 && count > 1)
         status = pool_create(count /= 2, out, err);
@@ -142,6 +143,7 @@ static void probe_worker(void *arg, struct pool *pool, int rank)
 enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes, double *bytes_per_second,
                                           struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const size_t page = 4096, unit = page * (size_t)pool_threads(rt->pool);
     struct probe p = {.kernels = &rt->kernels, .size = bytes / unit * unit, .fill = true};
     *bytes_per_second = 0;

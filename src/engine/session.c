@@ -1,6 +1,7 @@
 /* session.c - the recurrent state: making, copying, reading and writing it, and feeding tokens. */
 #include <string.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "base/transpose.h"
 #include "engine/engine.h"
@@ -69,6 +70,7 @@ uint64_t rwkv7_session_tokens(const struct rwkv7_session *s)
 
 double rwkv7_session_density(struct rwkv7_session *s)
 {
+    DEFAULT_FLOAT_ENV;
     const double density = s->columns ? (double)s->columns_read / (double)s->columns : 1.0;
     s->columns = s->columns_read = 0;
     return density;
@@ -145,6 +147,7 @@ struct pool *pool_for(const struct rwkv7_model *model, size_t count)
 enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *tokens, size_t count,
                                      enum rwkv7_logits which, float *logits, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const size_t vocab = (size_t)s->model->shape.vocab;
     if (count == 0 && which == RWKV7_LOGITS_LAST)
         return fail(err, RWKV7_ERR_USAGE, "logits of the last token were asked for, but no token was given");

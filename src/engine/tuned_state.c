@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "base/transpose.h"
 #include "engine/engine.h"
@@ -90,6 +91,7 @@ static void fill_layer(float *wkv, const struct tensor *t, const struct rwkv7_sh
 enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *path, enum rwkv7_state_order order,
                                            struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const struct rwkv7_shape *shape = &s->model->shape;
     struct tensor_index *index = NULL;
     float *matrix = NULL;

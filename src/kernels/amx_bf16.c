@@ -137,8 +137,9 @@ static void put(float *y, size_t ldy, const float *sums, int vectors, int rows, 
 }
 
 static void gemm_bf16_amx(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
-                          int end, float *scratch)
+                          int end, const struct tuning *tuning, float *scratch)
 {
+    (void)tuning; /* the order of its additions depends on DEPTH, which is therefore the same everywhere */
     const size_t cols = (size_t)w->cols;
     uint16_t *const panel = (uint16_t *)(void *)scratch, *const parts = panel + PANEL * DEPTH;
     amx_configure(AMX_LINES);

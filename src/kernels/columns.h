@@ -4,8 +4,6 @@
 
 #include "kernels/kernels.h"
 
-#define COLUMNS_AHEAD 16
-
 /* The column that is wanted COLUMNS_AHEAD places behind `at` in the lists, of which `last` is the end. */
 static inline size_t column_ahead(const struct active *a, int at, int last)
 {

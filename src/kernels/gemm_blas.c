@@ -51,8 +51,10 @@ static const struct kernels *widening(void)
 }
 
 static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
-                      int end, float *scratch)
+                      int end, const struct tuning *tuning, float *scratch)
 {
+    (void)
+        tuning; /* OpenBLAS has its own; with fixed panels its results are the same on machines that differ in caches alone */
     const size_t element = w->type == MAT_F32 ? 4 : 2, row = (size_t)w->cols * element;
     const int most = w->type == MAT_F32 ? end - begin : gemm_panel_rows(w->cols, GEMM_PANEL_FLOATS);
     sgemm_fn *const multiply = sgemm;

@@ -66,7 +66,10 @@ bool kernels_init(struct kernels *k, const char *cpu)
     const unsigned features = cpu_features();
     const bool widest = !cpu || !*cpu;
     bool found = widest;
+    struct caches caches;
+    caches_read(&caches);
     memset(k, 0, sizeof *k);
+    tuning_derive(&k->tuning, &caches);
     for (int i = 0; i < TIER_COUNT; i++) {
         if (tiers[i].needs & ~features)
             continue;

@@ -24,6 +24,7 @@
 
 #include "base/status.h"
 #include "base/target.h"
+#include "kernels/tuning.h"
 
 /* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
 enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_TYPES };
@@ -44,12 +45,12 @@ typedef void gemv_fn(float *y, const struct mat *w, const float *x, int begin, i
 
 /*
  * The same for `tokens` vectors at once: y[t * ldy + i] = dot16(W[i], x + t * ldx) for i in [begin, end). Same bits as gemv.
- * Each weight is read and widened once per call. scratch: gemm_scratch(cols) floats, for this call alone; fastest aligned to 64 bytes.
+ * Each weight is read and widened once per call; GEMM_MAX_PANEL rows or a multiple suit it best. scratch: gemm_scratch(cols) floats,
+ * for this call alone; fastest aligned to 64 bytes.
  */
 typedef void gemm_fn(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
-                     int end, float *scratch);
+                     int end, const struct tuning *tuning, float *scratch);
 size_t gemm_scratch(int cols);
-#define GEMM_MAX_PANEL 64 /* the best number of rows for one call is a multiple of this */
 
 /* Vectors of so many columns as 8-bit integers, one after the other; quants.h says how many of each. Aligned to 64 bytes. */
 struct quants {
@@ -104,7 +105,8 @@ struct wkv4_state {
 };
 
 struct kernels {
-    const char *name; /* "ref", "avx2", ... */
+    const char *name;     /* "ref", "avx2", ... */
+    struct tuning tuning; /* for the caches of this machine */
 
     gemv_fn *gemv[MAT_FLOATS];
     gemm_fn *gemm[MAT_FLOATS];
@@ -210,8 +212,8 @@ struct kernels {
 #define WKV_MAX_N 1024
 
 /*
- * Fills the table for the widest tier of this machine, or the one named by `cpu` (NULL, "": widest). false: no such tier
- * here. kernels_supported(i): the tiers usable on this machine, narrowest first, NULL past the end.
+ * Fills the table for the widest tier of this machine, or the one named by `cpu` (NULL, "": widest), and for its caches; to assume
+ * other caches, call tuning_derive(&k->tuning, ...) afterwards. false: no such tier here. kernels_supported(i): the tiers usable on this machine, narrowest first, NULL past the end.
  */
 bool kernels_init(struct kernels *k, const char *cpu);
 const char *kernels_supported(int index);
@@ -230,13 +232,10 @@ void kernels_init_i8mm(struct kernels *k);
 
 /*
  * For the files that widen panels of rows into the scratch memory of gemm: how many rows of so many columns make a panel of about
- * `floats` <= GEMM_PANEL_FLOATS, a multiple of GEMM_ROW_STEP up to GEMM_MAX_PANEL. Behind the panel there is room for the 16 lanes of
+ * `floats` <= GEMM_PANEL_FLOATS (tuning.gemm_panel), a multiple of GEMM_ROW_STEP up to GEMM_MAX_PANEL. Behind the panel there is room for the 16 lanes of
  * the sums of its rows with GEMM_MAX_TOKENS vectors.
  */
 int gemm_panel_rows(int cols, int floats);
-#define GEMM_PANEL_FLOATS (192 * 1024)
-#define GEMM_ROW_STEP 8
-#define GEMM_MAX_TOKENS 6
 
 /*
  * gemm through OpenBLAS for every type: sums in its own order. Opens the library and replaces the gemm slots when asked for.

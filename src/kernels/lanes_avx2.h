@@ -10,9 +10,8 @@
 #define GEMM_ROWS 4 /* a tile of 4 x 3 accumulators of one register each */
 #define GEMM_TOKENS 3
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3)
-#define GEMV_AHEAD 1024
-#define PANEL_FLOATS (64 * 1024) /* of 256 KB to 2 MB of second-level cache */
-#define WKV_BLOCK 2              /* vectors of value channels at once: two chains each */
+#define GEMV_AHEAD 1024 /* bytes ahead that products with one vector prefetch in each stream */
+#define WKV_BLOCK 2     /* vectors of value channels at once: two chains each */
 
 /* One register. */
 #define R_LANES 8

@@ -9,9 +9,8 @@
 #define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
 #define GEMM_TOKENS 6
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-#define GEMV_AHEAD 2048
-#define PANEL_FLOATS (192 * 1024) /* of 1 to 2 MB of second-level cache */
-#define WKV_BLOCK 4               /* vectors of value channels at once: two chains each */
+#define GEMV_AHEAD 2048 /* bytes ahead that products with one vector prefetch in each stream */
+#define WKV_BLOCK 4     /* vectors of value channels at once: two chains each */
 
 /* One register. */
 #define R_LANES 16

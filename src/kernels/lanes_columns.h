@@ -10,8 +10,6 @@
 
 #include "kernels/columns.h"
 
-#define COLUMN_STRIP 512 /* rows at a time: sixteen sums of each make 32 KB */
-
 /* The lanes of dot16, folded for sixteen rows at once. */
 ALWAYS_INLINE void fold_columns(float *y, float (*sums)[COLUMN_STRIP], int rows)
 {

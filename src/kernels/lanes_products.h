@@ -9,8 +9,8 @@
  * Many vectors: bound by arithmetic. Rows are widened to a float32 panel that stays in the second-level cache; tiles of GEMM_ROWS rows
  * by GEMM_TOKENS vectors keep their accumulators in registers. The lanes of the contract do not depend on one another, so a tile
  * walks the columns once for each register's worth of lanes: that needs a register, not a whole v16, per accumulator and allows
- * larger tiles. Columns are cut into blocks whose vectors stay in the first-level cache; between two blocks the accumulators rest
- * in memory. Neither changes the order of additions.
+ * larger tiles. Columns are cut into blocks whose vectors stay in the first-level cache (tuning_gemm_block); between two blocks the
+ * accumulators rest in memory. Neither changes the order of additions.
  */
 #ifndef KERNELS_LANES_PRODUCTS_H
 #define KERNELS_LANES_PRODUCTS_H
@@ -82,9 +82,8 @@ DEFINE_GEMV(bf16, uint16_t)
  * sums of a tile rest as [GEMM_ROWS][tokens][16].
  */
 #define STEP (GEMM_ROWS * 16) /* floats of a tile per vector of columns */
-#define BLOCK 64              /* vectors of columns between two rests */
 _Static_assert(GEMM_ROW_STEP % GEMM_ROWS == 0 && GEMM_ROW_STEP % GEMV_ROWS == 0, "a panel is whole tiles");
-_Static_assert(GEMM_TOKENS <= GEMM_MAX_TOKENS && PANEL_FLOATS <= GEMM_PANEL_FLOATS, "scratch memory is large enough");
+_Static_assert(GEMM_TOKENS <= GEMM_MAX_TOKENS, "scratch memory is large enough");
 
 /*
  * to = from + the products of `count` > 0 vectors of columns. w: the tile's part of the panel; x: one pointer per token;
@@ -136,11 +135,12 @@ struct ahead {
 };
 
 /*
- * The rows of a panel times at most GEMM_TOKENS vectors. y points to the first row for the first token. Of the tiles that are computed
- * on the way, as many as there are tokens prefetch the vectors of the next call, x_next; the others prefetch the next panel.
+ * The rows of a panel times at most GEMM_TOKENS vectors, in blocks of `block` vectors of columns. y points to the first row for the
+ * first token. Of the tiles that are computed on the way, as many as there are tokens prefetch the vectors of the next call, x_next;
+ * the others prefetch the next panel.
  */
 static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, const float *x, size_t ldx,
-                       int tokens, const float *x_next, struct ahead *next, float *rest)
+                       int tokens, int block, const float *x_next, struct ahead *next, float *rest)
 {
     static const float zeroes[STEP * GEMM_TOKENS];
     gemm_tile_fn *const tile = gemm_tiles[tokens];
@@ -148,7 +148,7 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
     float last[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with zeroes */
     const float *vectors[GEMM_TOKENS];
     for (int c = 0, count; c < all; c += count) {
-        count = c == full ? 1 : full - c < BLOCK ? full - c : BLOCK;
+        count = c == full ? 1 : full - c < block ? full - c : block;
         for (int t = 0; t < tokens; t++) {
             vectors[t] = x + (size_t)t * ldx + 16 * (size_t)c;
             if (c == full) {
@@ -199,11 +199,12 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
     }                                                                                                          \
                                                                                                                \
     static void gemm_##type(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, \
-                            int begin, int end, float *scratch)                                                \
+                            int begin, int end, const struct tuning *tuning, float *scratch)                   \
     {                                                                                                          \
         const size_t cols = (size_t)w->cols;                                                                   \
         const element *data = w->data;                                                                         \
-        const int most = gemm_panel_rows(w->cols, PANEL_FLOATS);                                               \
+        const int most = gemm_panel_rows(w->cols, tuning->gemm_panel),                                         \
+                  block = tuning_gemm_block(tuning, GEMM_ROWS + GEMM_TOKENS, w->cols / 16);                    \
         float *rest = scratch + (size_t)most * ((cols + 15) / 16 * 16);                                        \
         if (tokens == 1 || cols == 0) {                                                                        \
             for (size_t t = 0; t < (size_t)tokens; t++)                                                        \
@@ -218,7 +219,7 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
             for (int t = 0, some; t < tokens; t += some) {                                                     \
                 const float *from = x + (size_t)t * ldx;                                                       \
                 some = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                    \
-                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, from, ldx, some,              \
+                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, from, ldx, some, block,       \
                            t + 2 * GEMM_TOKENS <= tokens ? from + GEMM_TOKENS * ldx : from, &next, rest);      \
             }                                                                                                  \
         }                                                                                                      \
@@ -230,10 +231,10 @@ DEFINE_GEMM(bf16, uint16_t)
 
 /* ------------------------------------------------------------------------------------------------------- reading memory */
 
-/* Eight streams, each prefetched two kilobytes ahead. */
+/* Eight streams, each prefetched READ_AHEAD bytes ahead. */
 static uint64_t read_memory(const void *p, size_t n)
 {
-    enum { STREAMS = 8, AHEAD = 512 };
+    enum { STREAMS = 8, AHEAD = READ_AHEAD / sizeof(float) };
     const size_t share = n / sizeof(float) / STREAMS / 16 * 16;
     const float *from = p;
     v16 acc[STREAMS];

@@ -29,7 +29,6 @@
 
 #define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* of a block */
 #define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, in a group of Q8 */
-#define QUANT_AHEAD 1024                   /* bytes */
 
 /* y[rows of the tile within begin .. end - 1] = sums */
 ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)

@@ -56,10 +56,6 @@ static inline int quant_groups_of(int cols, int b)
     return left < QUANT_BLOCK / QUANT_GROUP ? left : QUANT_BLOCK / QUANT_GROUP;
 }
 
-/* Scratch memory of quant_gemm: so many rows with s multiplied in, one byte per column, and this many bytes more. */
-#define QUANT_PANEL 64
-#define QUANT_REST 65536
-
 /* Bytes of a group's integers in a tile. */
 static inline size_t quant_group_bytes(enum mat_type type)
 {

@@ -10,8 +10,6 @@
 
 #include "kernels/columns.h"
 
-#define QUANT_STRIP 2048 /* rows at a time: their sums make 8 KB */
-
 /* Four active columns of one group; what is missing is multiplied by zero. */
 struct quad {
     const uint8_t *q[4], *ahead[4]; /* at the first row of the strip */

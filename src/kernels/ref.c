@@ -103,25 +103,25 @@ static void gemv_bf16_ref(float *y, const struct mat *w, const float *x, int beg
 }
 
 static void gemm_f32_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
-                         int end, float *scratch)
+                         int end, const struct tuning *tuning, float *scratch)
 {
-    (void)scratch;
+    (void)tuning, (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
         gemv_f32_ref(y + t * ldy, w, x + t * ldx, begin, end);
 }
 
 static void gemm_f16_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
-                         int end, float *scratch)
+                         int end, const struct tuning *tuning, float *scratch)
 {
-    (void)scratch;
+    (void)tuning, (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
         gemv_f16_ref(y + t * ldy, w, x + t * ldx, begin, end);
 }
 
 static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
-                          int end, float *scratch)
+                          int end, const struct tuning *tuning, float *scratch)
 {
-    (void)scratch;
+    (void)tuning, (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
         gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end);
 }

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/float_env.h"
 #include "base/fmath.h"
 #include "base/mem.h"
 #include "base/splitmix.h"
@@ -108,6 +109,7 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, 
                                        const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
                                        struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     *out = NULL;
     const enum rwkv7_status status = check_options(opt, vocab, err);
     if (status != RWKV7_OK)
@@ -435,6 +437,7 @@ static void count(struct rwkv7_sampler *s, uint32_t id)
 enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                      struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const enum rwkv7_status status = prepare(s, logits, err);
     if (status != RWKV7_OK)
         return status;
@@ -480,6 +483,7 @@ static void forget(struct rwkv7_sampler *s)
 
 enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwkv7_note *note, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const char *const data = note->data;
     forget(s);
     if (note->size < sizeof s->random || (note->size - sizeof s->random) % sizeof(struct memory) != 0)

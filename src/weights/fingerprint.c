@@ -2,6 +2,7 @@
  * fingerprint.c - a number that tells the weights of one model from those of another. A state file carries it, because a state means
  * nothing to other weights. It depends on the numbers alone: not on the container, the naming, the order in memory, or the threads.
  */
+#include "base/float_env.h"
 #include "base/half.h"
 #include "formats/ggml_blocks.h"
 #include "weights/weights.h"
@@ -78,6 +79,7 @@ static uint64_t hash_matrix(uint64_t hash, const struct rwkv7_model *model, cons
 
 uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
 {
+    DEFAULT_FLOAT_ENV;
     const struct rwkv7_shape *s = &model->shape;
     uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, offsetof(struct rwkv7_shape, arch));
     struct weight w = WEIGHT_BEFORE_FIRST;

@@ -96,7 +96,8 @@ static void gemm_share(void *arg, struct pool *pool, int rank)
     const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
     int begin, end;
     while (pool_take(pool, c->rows, 2 * GEMM_MAX_PANEL, &begin, &end))
-        b->kernels->gemm[c->type](b->y, MAX_ROWS, &w, b->x, (size_t)c->cols, c->tokens, begin, end, b->scratch[rank]);
+        b->kernels->gemm[c->type](b->y, MAX_ROWS, &w, b->x, (size_t)c->cols, c->tokens, begin, end, &b->kernels->tuning,
+                                  b->scratch[rank]);
 }
 
 static double run_gemm(struct bench *b)

@@ -298,7 +298,10 @@ static void check_gemm_case(const struct kernels *tier, enum mat_type type, int 
     twins(&want, &got, y_count, place);
     for (size_t t = 0; t < (size_t)tokens; t++)
         ref.gemv[type](want + t * ldy, &w, x + t * ldx, begin, end);
-    tier->gemm[type](got, ldy, &w, x, ldx, tokens, begin, end, scratch);
+    const struct caches caches = {(size_t)1 << (9 + random_below(9)), (size_t)1 << (12 + random_below(12)), 0};
+    struct tuning tuning; /* of any machine */
+    tuning_derive(&tuning, &caches);
+    tier->gemm[type](got, ldy, &w, x, ldx, tokens, begin, end, &tuning, scratch);
     CHECK_MSG(same_floats(want, got, y_count), "%s: gemm type %d, %d tokens, %d x %d, rows %d to %d, place %d, wild %d",
               tier->name, type, tokens, rows, cols, begin, end, place, wild);
 }
@@ -326,7 +329,7 @@ static void check_other_order(const struct kernels *k, enum mat_type type, int t
     random_fill(x, x_count, false);
     memset(scratch, 0xff, gemm_scratch(cols) * sizeof *scratch);
     twins(&want, &got, y_count, place);
-    k->gemm[type](got, (size_t)rows, &w, x, (size_t)cols, tokens, begin, rows, scratch);
+    k->gemm[type](got, (size_t)rows, &w, x, (size_t)cols, tokens, begin, rows, &k->tuning, scratch);
     for (size_t t = 0; t < (size_t)tokens; t++)
         ref.gemv[type](want + t * (size_t)rows, &w, x + t * (size_t)cols, begin, rows);
     for (size_t j = 0; j < y_count; j++)

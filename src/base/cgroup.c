@@ -1,0 +1,202 @@
+/*
+ * cgroup.c - the limit on CPU time that Linux's control groups set for this process.
+ *
+ * A container or a systemd unit may be granted 1.5 CPUs on a machine of 64. The limit is written in the folder of a group, version 2 as
+ * `cpu.max`, "quota period" in microseconds, version 1 as `cpu.cfs_quota_us` and `cpu.cfs_period_us`. Groups are nested and each one's
+ * limit holds, so every folder from the group of the process up to the mount point is read.
+ *
+ *   /proc/self/cgroup      "0::/a/b" (version 2) or "3:cpu,cpuacct:/a/b" (version 1): the group as a path in its hierarchy
+ *   /proc/self/mountinfo   where hierarchies are mounted, and which part of them: "32 31 0:29 /a /sys/fs/cgroup/cpu ... - cgroup cgroup rw,cpu"
+ *
+ * Nothing here fails: what cannot be read or understood sets no limit.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpus.h"
+
+#if defined(__linux__)
+
+enum { LINE = 4096, PATH = LINE + 1024 }; /* bytes */
+
+/* The next line without its end; lines that do not fit are skipped. */
+static bool read_line(FILE *f, char line[LINE])
+{
+    while (fgets(line, LINE, f)) {
+        const size_t n = strlen(line);
+        if (n > 0 && line[n - 1] == '\n') {
+            line[n - 1] = '\0';
+            return true;
+        }
+        if (n < LINE - 1)
+            return n > 0; /* the last line of the file */
+        for (int c; (c = getc(f)) != EOF && c != '\n';)
+            ;
+    }
+    return false;
+}
+
+/* Whether a list such as "rw,cpu,cpuacct" has this item. */
+static bool has_item(const char *list, const char *item)
+{
+    const size_t n = strlen(item);
+    for (const char *at = list; at; at = strchr(at, ','), at = at ? at + 1 : NULL)
+        if (strncmp(at, item, n) == 0 && (at[n] == ',' || at[n] == '\0'))
+            return true;
+    return false;
+}
+
+/* Two numbers of a file's first line, the second 0 if there is only one; false when it does not begin with one ("max"). */
+static bool read_numbers(const char *folder, const char *name, long long out[2])
+{
+    char path[PATH + 64], text[128], *rest;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    const bool got = fgets(text, sizeof text, f) != NULL;
+    fclose(f);
+    if (!got)
+        return false;
+    out[0] = strtoll(text, &rest, 10);
+    out[1] = strtoll(rest, NULL, 10);
+    return rest != text;
+}
+
+/* The limit that one folder sets; 0: none. */
+static int folder_limit(const char *folder, bool unified)
+{
+    long long quota[2], period[2];
+    if (unified) {
+        if (!read_numbers(folder, "cpu.max", quota))
+            return 0;
+        period[0] = quota[1];
+    } else if (!read_numbers(folder, "cpu.cfs_quota_us", quota) || !read_numbers(folder, "cpu.cfs_period_us", period)) {
+        return 0;
+    }
+    if (quota[0] <= 0 || period[0] <= 0 || quota[0] > INT64_MAX / 1000)
+        return 0;
+    const long long millicpus = quota[0] * 1000 / period[0];
+    return millicpus > INT32_MAX ? 0 : millicpus < 1 ? 1 : (int)millicpus;
+}
+
+static int smaller_limit(int a, int b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* The group of this process in the hierarchy; false when it is in none. */
+static bool find_group(const char *root, bool unified, char group[LINE])
+{
+    char path[PATH];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    FILE *f = fopen(path, "r");
+    while (f && !found && read_line(f, group)) {
+        char *const controllers = strchr(group, ':'), *const name = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!name || name[1] != '/')
+            continue;
+        *name = '\0';
+        found = unified ? strcmp(group, "0:") == 0 : has_item(controllers + 1, "cpu");
+        if (found)
+            memmove(group, name + 1, strlen(name + 1) + 1);
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* Spaces and the like stand in mountinfo as \040, a backslash and three octal digits. */
+static void decode_octal(char *text)
+{
+    char *to = text;
+    for (const char *at = text; *at; to++) {
+        if (at[0] == '\\' && at[1] >= '0' && at[1] <= '3' && at[2] >= '0' && at[2] <= '7' && at[3] >= '0' &&
+            at[3] <= '7') {
+            *to = (char)((at[1] - '0') * 64 + (at[2] - '0') * 8 + (at[3] - '0'));
+            at += 4;
+        } else {
+            *to = *at++;
+        }
+    }
+    *to = '\0';
+}
+
+/* A line of mountinfo: *part, the folder of the hierarchy that is mounted, and *point, where. False: it is not this hierarchy. */
+static bool parse_mount(char *line, bool unified, char **part, char **point)
+{
+    char *fields[5], *at = line, *rest = strstr(line, " - ");
+    if (!rest)
+        return false;
+    *rest = '\0';
+    for (int i = 0; i < 5; i++) {
+        fields[i] = at;
+        if (!(at = strchr(at, ' ')) && i < 4)
+            return false;
+        if (at)
+            *at++ = '\0';
+    }
+    char *const type = rest + 3, *const source = strchr(type, ' '),
+                *const options = source ? strchr(source + 1, ' ') : NULL;
+    if (!options)
+        return false;
+    *source = '\0';
+    *part = fields[3];
+    *point = fields[4];
+    decode_octal(*part);
+    decode_octal(*point);
+    return unified ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_item(options + 1, "cpu");
+}
+
+/* The path of a group below the mount point of `part`; "" when the group lies elsewhere: of what is mounted, the top holds for it. */
+static const char *group_below(const char *group, const char *part)
+{
+    const size_t n = strcmp(part, "/") == 0 ? 0 : strlen(part);
+    if (strncmp(group, part, n) != 0 || group[n] != '/' || strstr(group, "/../"))
+        return "";
+    return group + n;
+}
+
+/* The smallest limit of one hierarchy. */
+static int hierarchy_limit(const char *root, bool unified)
+{
+    char group[LINE], line[LINE], folder[PATH];
+    int limit = 0;
+    if (!find_group(root, unified, group))
+        return 0;
+    snprintf(folder, sizeof folder, "%s/proc/self/mountinfo", root);
+    FILE *f = fopen(folder, "r");
+    while (f && read_line(f, line)) {
+        char *part, *point;
+        if (!parse_mount(line, unified, &part, &point))
+            continue;
+        const size_t top = strlen(root) + strlen(point);
+        if ((size_t)snprintf(folder, sizeof folder, "%s%s%s", root, point, group_below(group, part)) >= sizeof folder)
+            continue;
+        limit = smaller_limit(limit, folder_limit(folder, unified));
+        while (strlen(folder) > top) {
+            *strrchr(folder, '/') = '\0';
+            limit = smaller_limit(limit, folder_limit(folder, unified));
+        }
+    }
+    if (f)
+        fclose(f);
+    return limit;
+}
+
+int cgroup_millicpus(const char *root)
+{
+    return smaller_limit(hierarchy_limit(root, true), hierarchy_limit(root, false));
+}
+
+#else
+
+int cgroup_millicpus(const char *root)
+{
+    (void)root;
+    return 0;
+}
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * float_env.h - the floating-point environment of the calling thread: rounding mode, flushing of denormals, exception masks.
+ *
+ * Results are defined for round to nearest with denormals kept (kernels/kernels.h), but a program that uses the library may have
+ * set something else, for itself or for the threads that it creates. So the library computes in the default environment and gives
+ * the caller's back, with its exception flags:
+ *
+ *   public functions that compute with floats, or parse or print them, begin with DEFAULT_FLOAT_ENV;
+ *   pool_run does the same, and helper threads are set once, when they start (pool.c).
+ *
+ * Callbacks of the program are called in the default environment.
+ */
+#ifndef BASE_FLOAT_ENV_H
+#define BASE_FLOAT_ENV_H
+
+#include <stdint.h>
+
+#if defined(__x86_64__)
+
+/* SSE computes; the x87 control word is what glibc's strtod and printf take the rounding mode from. */
+struct float_env {
+    uint32_t mxcsr;
+    uint16_t x87;
+};
+#define FLOAT_ENV_MXCSR 0x1f80u /* all exceptions masked, none flagged, round to nearest, no FTZ, no DAZ */
+#define FLOAT_ENV_X87 0x037fu   /* all exceptions masked, round to nearest, 64-bit significand */
+
+static inline struct float_env float_env_get(void)
+{
+    struct float_env env;
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(env.mxcsr), "=m"(env.x87) : : "memory");
+    return env;
+}
+static inline void float_env_set(const struct float_env *env)
+{
+    __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(env->mxcsr), "m"(env->x87) : "memory");
+}
+static inline void float_env_set_default(void)
+{
+    const struct float_env env = {FLOAT_ENV_MXCSR, FLOAT_ENV_X87};
+    float_env_set(&env);
+}
+
+#elif defined(__aarch64__)
+
+struct float_env {
+    uint64_t fpcr, fpsr; /* control, and exception flags */
+};
+
+static inline struct float_env float_env_get(void)
+{
+    struct float_env env;
+    __asm__ volatile("mrs %0, fpcr\n\tmrs %1, fpsr" : "=r"(env.fpcr), "=r"(env.fpsr) : : "memory");
+    return env;
+}
+static inline void float_env_set(const struct float_env *env)
+{
+    __asm__ volatile("msr fpcr, %0\n\tmsr fpsr, %1" : : "r"(env->fpcr), "r"(env->fpsr) : "memory");
+}
+static inline void float_env_set_default(void)
+{
+    const struct float_env env = {0, 0}; /* round to nearest, no flushing, no traps */
+    float_env_set(&env);
+}
+
+#else
+
+#include <fenv.h>
+
+struct float_env {
+    fenv_t env;
+};
+
+static inline struct float_env float_env_get(void)
+{
+    struct float_env env;
+    fegetenv(&env.env);
+    return env;
+}
+static inline void float_env_set(const struct float_env *env)
+{
+    fesetenv(&env->env);
+}
+static inline void float_env_set_default(void)
+{
+    fesetenv(FE_DFL_ENV);
+}
+
+#endif
+
+/* Sets the default environment; returns the one before, for float_env_set. */
+static inline struct float_env float_env_enter(void)
+{
+    const struct float_env env = float_env_get();
+    float_env_set_default();
+    return env;
+}
+
+/* First statement of a function: the default environment until it returns, however it does, then the caller's again. */
+#define DEFAULT_FLOAT_ENV \
+    __attribute__((cleanup(float_env_set), unused)) const struct float_env caller_env = float_env_enter()
+
+#endif

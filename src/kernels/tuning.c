@@ -1,0 +1,38 @@
+/* tuning.c - see tuning.h: the numbers that follow from cache sizes. */
+#include "kernels/tuning.h"
+
+#if defined(__AVX__)
+#error "compiled with the flags of an instruction set: this file runs on every CPU"
+#endif
+
+enum {
+    SCAN_STEP = 48,              /* tokens: a multiple of 3, 4, 6 and 16 */
+    SCAN_FLOATS = 4 * (64 + 16), /* of a token: four products of a head, which may begin within a tile of 16 rows */
+    PART_LEAST = 64 << 10,       /* bytes */
+    PART_MOST = 128 << 10,       /* bytes */
+    PANEL_LEAST = 16 * 1024,     /* floats: 16 rows, the fewest of a panel, of 1024 columns */
+};
+
+static size_t clamp(size_t n, size_t least, size_t most)
+{
+    return n < least ? least : n > most ? most : n;
+}
+
+void tuning_derive(struct tuning *out, const struct caches *caches)
+{
+    out->l1 = caches->l1;
+    out->gemm_panel = (int)clamp(caches->l2 / 8 * 3 / sizeof(float), PANEL_LEAST, GEMM_PANEL_FLOATS);
+    out->part_floats = (int)(clamp(caches->l2 / 16, PART_LEAST, PART_MOST) / sizeof(float));
+    out->scan_tokens =
+        (int)clamp(caches->l2 / 8 / (SCAN_FLOATS * sizeof(float)) / SCAN_STEP * SCAN_STEP, SCAN_STEP, 2 * SCAN_STEP);
+}
+
+int tuning_gemm_block(const struct tuning *tuning, int lines, int all)
+{
+    const size_t fits = tuning->l1 / (64 * (size_t)lines);
+    const int most = fits < 8 ? 8 : (int)(fits - fits / 8);
+    if ((size_t)all <= fits || all <= most)
+        return all;
+    const int blocks = (all + most - 1) / most;
+    return (all + blocks - 1) / blocks;
+}
