@@ -60,26 +60,33 @@ static bool append(struct sequence *s, const char *text, size_t length)
     return true;
 }
 
-/* The request of a line that is right: its prompt, behind token 0 where documents begin with it, and its options. */
+/* The request of a line: its options and its prompt, behind token 0 where documents begin with it. */
+static enum rwkv7_status open_request(struct sequence *s, const struct engine *engine, const char *prompt,
+                                      struct rwkv7_error *err)
+{
+    const int vocab = rwkv7_model_info(engine->model)->shape.vocab;
+    struct request_options options;
+    request_options_fill(&options, &s->args, s->seed);
+    options.generate.max_tokens = limit_option(&s->args);
+    enum rwkv7_status status = request_open(&s->request, engine->tokenizer, vocab, &options.generate, err);
+    if (status == RWKV7_OK)
+        status = request_begin(&s->request, options.generate.bos, true, err);
+    if (status == RWKV7_OK)
+        status = request_feed(&s->request, prompt, strlen(prompt), err);
+    return status == RWKV7_OK ? request_end_prompt(&s->request, err) : status;
+}
+
 static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start,
                     const char *prompt)
 {
-    static const uint32_t bos = RWKV7_END_OF_TEXT;
-    const bool begins = prompt_begins_with_bos(engine->tokenizer, bos_option(&s->args), true);
-    struct request_options options;
     struct rwkv7_error err;
-    request_options_fill(&options, &s->args, s->seed);
-    options.generate.max_tokens = limit_option(&s->args);
-    if (request_open(&s->request, engine->tokenizer, rwkv7_model_info(engine->model)->shape.vocab, &options.generate,
-                     &err) != RWKV7_OK ||
-        request_feed_tokens(&s->request, &bos, begins, &err) != RWKV7_OK ||
-        request_feed(&s->request, prompt, strlen(prompt), &err) != RWKV7_OK ||
-        request_end_prompt(&s->request, &err) != RWKV7_OK)
+    enum rwkv7_status status = open_request(s, engine, prompt, &err);
+    if (status == RWKV7_OK)
+        status = rwkv7_session_clone(start, &s->session, &err);
+    if (status != RWKV7_OK)
         refuse(s, "%s", err.message);
     else if (s->request.fed == 0)
         refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
-    else if (rwkv7_session_clone(start, &s->session, &err) != RWKV7_OK)
-        refuse(s, "%s", err.message);
     else if (s->args.tokens == 0 && append(s, "", 0))
         finish(s, "length");
     s->job = (struct scheduled){.request = &s->request, .session = s->session, .owner = s};

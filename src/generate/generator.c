@@ -22,7 +22,7 @@ struct rwkv7_generator {
     float *logits;                 /* [V] */
     bool has_logits;               /* they are those after the last token that the session has read */
     enum rwkv7_bos bos;
-    bool begun;           /* token 0 stands before the prompt, if it has to */
+    bool begun;           /* the prompt: token 0 stands before it, if it has to */
     struct reading reads; /* of the prompt; progress and cancelling */
     bool (*progress)(void *arg, uint64_t done, uint64_t waiting);
     void *progress_arg;
@@ -222,17 +222,12 @@ static enum rwkv7_status read_drawn(struct rwkv7_generator *g, struct rwkv7_erro
     return RWKV7_OK;
 }
 
-/* Puts token 0 before the prompt if it belongs there. */
 static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
-    static const uint32_t bos = RWKV7_END_OF_TEXT;
     if (g->begun)
         return RWKV7_OK;
     g->begun = true;
-    const bool at_start = rwkv7_session_tokens(g->session) == 0 && !g->was_loaded;
-    if (!prompt_begins_with_bos(g->request.prompt.tokenizer, g->bos, at_start))
-        return RWKV7_OK;
-    return request_feed_tokens(&g->request, &bos, 1, err);
+    return request_begin(&g->request, g->bos, rwkv7_session_tokens(g->session) == 0 && !g->was_loaded, err);
 }
 
 /* Goes on where the loaded text was left. */

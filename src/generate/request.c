@@ -99,6 +99,13 @@ static void count_fed(struct request *r, size_t before)
     r->fed += count - before;
 }
 
+enum rwkv7_status request_begin(struct request *r, enum rwkv7_bos bos, bool at_start, struct rwkv7_error *err)
+{
+    static const uint32_t token = RWKV7_END_OF_TEXT;
+    const bool begins = prompt_begins_with_bos(r->prompt.tokenizer, bos, at_start);
+    return request_feed_tokens(r, &token, begins, err);
+}
+
 enum rwkv7_status request_feed(struct request *r, const void *text, size_t size, struct rwkv7_error *err)
 {
     const size_t before = r->prompt.end - r->prompt.begin;

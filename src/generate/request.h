@@ -47,6 +47,8 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
                                const struct rwkv7_generator_options *opt, struct rwkv7_error *err);
 void request_clear(struct request *r); /* frees what it holds; one of zeroes holds nothing */
 
+/* Begins the prompt: with token 0 if it belongs there. `at_start`: the session has read nothing. */
+enum rwkv7_status request_begin(struct request *r, enum rwkv7_bos bos, bool at_start, struct rwkv7_error *err);
 /* Adds to the prompt. request_end_prompt: no more text comes before the next draw. */
 enum rwkv7_status request_feed(struct request *r, const void *text, size_t size, struct rwkv7_error *err);
 enum rwkv7_status request_feed_tokens(struct request *r, const uint32_t *ids, size_t count, struct rwkv7_error *err);
