@@ -529,7 +529,7 @@ struct rwkv7_generator_options {
 enum rwkv7_end {
     RWKV7_END_NONE,      /* the text goes on */
     RWKV7_END_STOP,      /* a stop string was found */
-    RWKV7_END_OF_MODEL,  /* the model drew the end of text */
+    RWKV7_END_TOKEN,     /* the model drew the end of text */
     RWKV7_END_LENGTH,    /* there are max_tokens tokens */
     RWKV7_END_CANCELLED, /* by rwkv7_generator_cancel or the progress callback */
 };
@@ -546,7 +546,7 @@ struct rwkv7_step {
         *text; /* [length] what may be shown now, UTF-8, perhaps nothing; no NUL follows; valid until the next call */
     size_t length;
     bool drawn;  /* there is a token; not if the text was cancelled */
-    uint32_t id; /* of the token; RWKV7_END_OF_TEXT with RWKV7_END_OF_MODEL */
+    uint32_t id; /* of the token; RWKV7_END_OF_TEXT with RWKV7_END_TOKEN */
     int stop;    /* index of the stop string that was found, else -1 */
     /* If options.logprobs > 0: that of the token, and of the likeliest, the likeliest first, of equals the lowest id. */
     double logprob;

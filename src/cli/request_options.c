@@ -52,7 +52,7 @@ const char *end_name(enum rwkv7_end end)
 {
     static const char *const names[] = {[RWKV7_END_NONE] = "",
                                         [RWKV7_END_STOP] = "stop",
-                                        [RWKV7_END_OF_MODEL] = "end",
+                                        [RWKV7_END_TOKEN] = "end",
                                         [RWKV7_END_LENGTH] = "length",
                                         [RWKV7_END_CANCELLED] = "interrupted"};
     return names[end];

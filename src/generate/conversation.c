@@ -418,7 +418,7 @@ enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *s
         status = rwkv7_generator_next(a->generator, step, err);
     if (status != RWKV7_OK)
         return status;
-    if (step->drawn && step->end != RWKV7_END_OF_MODEL) {
+    if (step->drawn && step->end != RWKV7_END_TOKEN) {
         c->last.answered++;
         a->pending = step->id;
         a->has_pending = true;

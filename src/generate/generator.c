@@ -50,13 +50,6 @@ static bool read_progress(void *arg, uint64_t done, uint64_t waiting)
     return !is_cancelled(g) && (!g->progress || g->progress(g->progress_arg, done, waiting));
 }
 
-static enum rwkv7_status check_vocabulary(const struct rwkv7_tokenizer *tokenizer, int vocab, struct rwkv7_error *err)
-{
-    struct rwkv7_error why;
-    const enum rwkv7_status status = rwkv7_tokenizer_check(tokenizer, vocab, &why);
-    return status == RWKV7_OK ? status : fail(err, status, "%s", why.message);
-}
-
 enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const struct rwkv7_tokenizer *tokenizer,
                                          const struct rwkv7_generator_options *opt, struct rwkv7_generator **out,
                                          struct rwkv7_error *err)
@@ -66,7 +59,7 @@ enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const st
     *out = NULL;
     if (!opt)
         opt = &defaults;
-    enum rwkv7_status status = check_vocabulary(tokenizer, vocab, err);
+    enum rwkv7_status status = rwkv7_tokenizer_check(tokenizer, vocab, err);
     if (status != RWKV7_OK)
         return status;
     struct rwkv7_generator *const g = mem_alloc(1, sizeof *g);

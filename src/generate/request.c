@@ -242,7 +242,7 @@ enum rwkv7_status request_draw(struct request *r, const float *logits, struct rw
     }
     if (id == RWKV7_END_OF_TEXT && rwkv7_tokenizer_has_end_of_text(r->prompt.tokenizer)) {
         sampler_set_random(r->sampler, random);
-        status = finish(r, RWKV7_END_OF_MODEL, err);
+        status = finish(r, RWKV7_END_TOKEN, err);
     } else {
         sampler_count(r->sampler, id);
         status = take_token(r, id, err);

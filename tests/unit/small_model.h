@@ -10,7 +10,7 @@
 #include "rwkv7.h"
 #include "test.h"
 
-enum { VOCAB = 70, WITH_TEXT = 45 /* ids 1 to 44 have text; those from here on have none */ };
+enum { VOCAB = 70, WITH_TEXT = 53 /* ids 1 to 52 have text; those from here on have none */ };
 
 static struct rwkv7_runtime *rt;
 static struct rwkv7_model *model;
@@ -35,7 +35,8 @@ static void open_small_model(void)
                                              .rank_a = 8,
                                              .rank_v = 8,
                                              .rank_g = 8};
-    static const char *const others[] = {"' '", "'\\n'", "'ab'", "'abc'", "'bc'", "'the'", "'th'", "'e '", "'. '"};
+    static const char *const others[] = {"' '", "'\\n'", "'ab'", "'abc'", "'bc'", "'the'", "'th'", "'e '", "'. '",
+                                         "'U'", "'A'",   "':'",  "'S'",   "'('",  "')'",   "'<'",  "'/'"};
     const struct rwkv7_runtime_options machine = {.threads = 1};
     const struct rwkv7_random_options random = {.type = RWKV7_F32, .seed = 3};
     char text[4096];

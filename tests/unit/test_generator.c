@@ -304,7 +304,7 @@ static void test_end_of_model(void)
     struct rwkv7_generator *const g = new_generator(s, &opt);
     feed(g, prompt);
     step = next(g);
-    CHECK(step.end == RWKV7_END_OF_MODEL && step.drawn && step.id == RWKV7_END_OF_TEXT && step.length == 0);
+    CHECK(step.end == RWKV7_END_TOKEN && step.drawn && step.id == RWKV7_END_OF_TEXT && step.length == 0);
     CHECK(rwkv7_generator_stats(g).tokens == 0);
     const uint64_t read = rwkv7_session_tokens(s);
     CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_session_tokens(s) == read);
@@ -514,7 +514,7 @@ static void test_end_is_drawn_again(void)
     struct rwkv7_session *const s = new_session();
     struct rwkv7_generator *g = new_generator(s, &ending);
     feed(g, prompt);
-    CHECK(next(g).end == RWKV7_END_OF_MODEL);
+    CHECK(next(g).end == RWKV7_END_TOKEN);
     CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
     rwkv7_generator_close(g);
     g = new_generator(s, &opt);

@@ -339,7 +339,7 @@ int main(void)
         find_expected(i);
         ends[expected_end[i]]++;
     }
-    CHECK(ends[RWKV7_END_STOP] > 0 && ends[RWKV7_END_OF_MODEL] > 0 && ends[RWKV7_END_LENGTH] > 0);
+    CHECK(ends[RWKV7_END_STOP] > 0 && ends[RWKV7_END_TOKEN] > 0 && ends[RWKV7_END_LENGTH] > 0);
     RUN(test_any_order);
     RUN(test_leaving);
     RUN(test_failing);
