@@ -20,16 +20,6 @@ endforeach()
 
 install(DIRECTORY models/ DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7")
 
-# A program that links the shared library from its prefix finds it there, whatever the prefix is.
-if(BUILD_SHARED_LIBS)
-  file(RELATIVE_PATH to_lib "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
-  if(APPLE)
-    set_target_properties(rwkv7_cli PROPERTIES INSTALL_RPATH "@loader_path/${to_lib}")
-  else()
-    set_target_properties(rwkv7_cli PROPERTIES INSTALL_RPATH "$ORIGIN/${to_lib}")
-  endif()
-endif()
-
 # rwkv7.pc. What librwkv7 itself needs is a private matter of the shared library; who links the static one needs it too.
 set(link_flags "")
 foreach(file ${RWKV7_LIBRARY_FILES})

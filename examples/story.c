@@ -25,40 +25,27 @@ int main(int argc, char **argv)
     struct rwkv7_model *model;
     struct rwkv7_tokenizer *tokenizer;
     struct rwkv7_session *session;
-    struct rwkv7_sampler *sampler;
-    struct rwkv7_sampler_options options;
-    uint32_t ids[4096] = {RWKV7_END_OF_TEXT};
-    size_t count, covered, length;
+    struct rwkv7_generator *generator;
+    const struct rwkv7_generator_options options = {.max_tokens = 100};
+    struct rwkv7_step step;
 
-    if (argc != 4 || strlen(argv[3]) >= sizeof ids / sizeof *ids)
+    if (argc != 4)
         return fputs("usage: story MODEL VOCABULARY PROMPT\n", stderr), EXIT_FAILURE;
     need(rwkv7_runtime_create(NULL, &runtime, &err));
     need(rwkv7_model_open(runtime, argv[1], NULL, &model, &err));
     need(rwkv7_tokenizer_open(argv[2], &tokenizer, &err));
     need(rwkv7_session_create(model, &session, &err));
-    const int vocab = rwkv7_model_info(model)->shape.vocab;
-    need(rwkv7_tokenizer_check(tokenizer, vocab, &err));
-    rwkv7_sampler_defaults(&options);
-    options.seed = 1;
-    need(rwkv7_sampler_create(&options, vocab, tokenizer, &sampler, &err));
-    float *const logits = malloc((size_t)vocab * sizeof *logits);
-    if (!logits)
-        return EXIT_FAILURE;
+    need(rwkv7_generator_create(session, tokenizer, &options, &generator, &err));
 
-    /* A document begins with token 0; then the prompt. */
-    need(rwkv7_tokenizer_encode(tokenizer, argv[3], strlen(argv[3]), true, ids + 1, 4095, &count, &covered, &err));
-    need(rwkv7_session_eval(session, ids, count + 1, RWKV7_LOGITS_LAST, logits, &err));
-    for (int i = 0; i < 100; i++) {
-        need(rwkv7_sampler_next(sampler, logits, ids, &err));
-        if (ids[0] == RWKV7_END_OF_TEXT)
-            break;
-        const uint8_t *const bytes = rwkv7_tokenizer_bytes(tokenizer, ids[0], &length);
-        fwrite(bytes, 1, length, stdout);
-        need(rwkv7_session_eval(session, ids, 1, RWKV7_LOGITS_LAST, logits, &err));
-    }
+    need(rwkv7_generator_feed(generator, argv[3], strlen(argv[3]), &err));
+    do {
+        need(rwkv7_generator_next(generator, &step, &err));
+        fwrite(step.text, 1, step.length, stdout);
+        fflush(stdout);
+    } while (step.end == RWKV7_END_NONE);
     putchar('\n');
-    free(logits);
-    rwkv7_sampler_close(sampler);
+
+    rwkv7_generator_close(generator);
     rwkv7_session_close(session);
     rwkv7_tokenizer_close(tokenizer);
     rwkv7_model_close(model);

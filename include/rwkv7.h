@@ -1,13 +1,14 @@
 /*
  * rwkv7.h - the public interface of librwkv7, an engine for RWKV-7 language models on a CPU.
  *
- * Five nouns:
+ * Six nouns:
  *
  *   runtime    the machine: which SIMD kernels run and on how many threads
  *   model      the weights; immutable after loading, may be shared by any number of sessions
  *   session    the recurrent state: everything that the model remembers of the text so far, a few megabytes
  *   tokenizer  bytes <-> token ids (World vocabulary format); immutable, may be shared
  *   sampler    logits -> the next token id
+ *   generator  a prompt in, its continuation out, a token at a time: all of the above at work on one session
  *
  * Conventions. A function that can fail returns `enum rwkv7_status` and takes `struct rwkv7_error *` last (may be NULL),
  * which it fills only on failure. An object made by `rwkv7_<noun>_open/create/clone` belongs to the caller, who gives it
@@ -286,6 +287,7 @@ RWKV7_API enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, s
                                                 struct rwkv7_error *err);
 /* dst becomes equal to src; both of the same model. */
 RWKV7_API void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src);
+RWKV7_API const struct rwkv7_model *rwkv7_session_model(const struct rwkv7_session *s);
 RWKV7_API uint64_t rwkv7_session_tokens(const struct rwkv7_session *s); /* tokens evaluated since the start */
 /* The part of ffn.value that single tokens had to read, 0 .. 1, since this was asked last (see enum rwkv7_sparse). */
 RWKV7_API double rwkv7_session_density(struct rwkv7_session *s);
@@ -478,6 +480,136 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s
                                                    struct rwkv7_error *err);
 RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwkv7_note *note,
                                                  struct rwkv7_error *err);
+
+/* -------------------------------------------------------------------------------------------------------- generator */
+
+/*
+ * Continues a text, one token per call:
+ *
+ *     rwkv7_generator_create(session, tokenizer, NULL, &generator, &err);
+ *     rwkv7_generator_feed(generator, prompt, strlen(prompt), &err);
+ *     do {
+ *         if (rwkv7_generator_next(generator, &step, &err) != RWKV7_OK)
+ *             ...
+ *         fwrite(step.text, 1, step.length, stdout);
+ *     } while (step.end == RWKV7_END_NONE);
+ *
+ * An id that has no text in the vocabulary is never drawn, except that of the end of text.
+ */
+struct rwkv7_generator;
+
+/* Does a prompt begin with token 0, which separates documents in training? AUTO: at the start of a document, if the vocabulary has it. */
+enum rwkv7_bos { RWKV7_BOS_AUTO, RWKV7_BOS_ALWAYS, RWKV7_BOS_NEVER };
+
+#define RWKV7_LOGPROBS_MAX 100
+
+/* Zeroes are the defaults: `struct rwkv7_generator_options options = {0};` */
+struct rwkv7_generator_options {
+    const struct rwkv7_sampler_options *sampling; /* copied; NULL: those of rwkv7_sampler_defaults */
+    const char *const *stops;                     /* [stop_count] strings that end the text; copied */
+    size_t stop_count;
+    uint64_t max_tokens; /* 0: no limit */
+    int logprobs;        /* report the so many likeliest tokens of each step, at most RWKV7_LOGPROBS_MAX; 0: none */
+    enum rwkv7_bos bos;
+    bool ignore_end; /* never draw the end of text */
+    /*
+     * The text will be saved and continued later. What the stream holds back at its end (the beginning of a stop string, half a
+     * character) then stays in the generator, for rwkv7_generator_save, and does not become text.
+     */
+    bool resumable;
+    bool
+        reseed; /* after rwkv7_generator_load, begin with the seed of `sampling`, not where the saved random numbers were */
+    /*
+     * Called before each step, and in a prompt before each RWKV7_CHUNK tokens, with the number of prompt tokens that are evaluated and
+     * that wait for it; false cancels. May be NULL.
+     */
+    bool (*progress)(void *arg, uint64_t done, uint64_t waiting);
+    void *progress_arg;
+};
+
+enum rwkv7_end {
+    RWKV7_END_NONE,      /* the text goes on */
+    RWKV7_END_STOP,      /* a stop string was found */
+    RWKV7_END_TOKEN,     /* the model drew the end of text */
+    RWKV7_END_LENGTH,    /* there are max_tokens tokens */
+    RWKV7_END_CANCELLED, /* by rwkv7_generator_cancel or the progress callback */
+};
+
+struct rwkv7_logprob {
+    uint32_t id;
+    double logprob; /* natural logarithm of the probability at temperature 1, without biases and penalties */
+};
+
+/* What one step gave. */
+struct rwkv7_step {
+    enum rwkv7_end end;
+    const char
+        *text; /* [length] what may be shown now, UTF-8, perhaps nothing; no NUL follows; valid until the next call */
+    size_t length;
+    bool drawn;  /* there is a token; not if the text was cancelled */
+    uint32_t id; /* of the token; RWKV7_END_OF_TEXT with RWKV7_END_TOKEN */
+    int stop;    /* index of the stop string that was found, else -1 */
+    /* If options.logprobs > 0: that of the token, and of the likeliest, the likeliest first, of equals the lowest id. */
+    double logprob;
+    const struct rwkv7_logprob *top; /* [top_count]; valid until the next call */
+    size_t top_count;
+};
+
+/*
+ * A generator that works on the session, which stays the caller's, must outlive it, and may be cloned, copied or saved between calls.
+ * The tokenizer must outlive it, too. `opt` may be NULL. The session reads a token when the next one is asked for, so after a step
+ * it has not read the token of that step: see rwkv7_generator_sync. RWKV7_ERR_USAGE: an option is out of range, or a stop string is
+ * empty; RWKV7_ERR_VOCAB: the vocabulary does not belong to the model.
+ */
+RWKV7_API enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session,
+                                                   const struct rwkv7_tokenizer *tokenizer,
+                                                   const struct rwkv7_generator_options *opt,
+                                                   struct rwkv7_generator **out, struct rwkv7_error *err);
+RWKV7_API void rwkv7_generator_close(struct rwkv7_generator *g);
+/*
+ * Adds text to the prompt, which may come in pieces of any size: the tokens are those of the whole. Evaluates it chunk by chunk, except for
+ * its end, so memory does not grow with the prompt. RWKV7_ERR_STOPPED: cancelled; the session has then read a part of it.
+ */
+RWKV7_API enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *text, size_t size,
+                                                 struct rwkv7_error *err);
+/* The same with tokens, ids [count]. Text before them is complete: no token spans both. */
+RWKV7_API enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const uint32_t *ids, size_t count,
+                                                        struct rwkv7_error *err);
+/*
+ * Evaluates what the session has not read, draws a token and gives its text. Allocates nothing once the buffers exist. The session's
+ * sampler counts the token, unless it is the end of text: a text that is continued behind it draws it again. RWKV7_ERR_USAGE: the
+ * prompt is empty, or the text has ended; RWKV7_ERR_NUMERIC as rwkv7_session_eval and rwkv7_sampler_next.
+ */
+RWKV7_API enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_step *step,
+                                                 struct rwkv7_error *err);
+/*
+ * Evaluates what the session has not read: the rest of the prompt, or the last token. RWKV7_ERR_STOPPED: the prompt was cancelled.
+ */
+RWKV7_API enum rwkv7_status rwkv7_generator_sync(struct rwkv7_generator *g, struct rwkv7_error *err);
+/*
+ * The text ends at the next chance: before the next token is drawn or the next RWKV7_CHUNK tokens are read. May be called from other
+ * threads and from signal handlers.
+ */
+RWKV7_API void rwkv7_generator_cancel(struct rwkv7_generator *g);
+
+/*
+ * Saves everything that a continuation needs: the state, the logits, the sampler's memory and the bytes held back; calls
+ * rwkv7_generator_sync before. A generator with the same options that loads the file and gets no prompt goes on as if there had been no
+ * interruption; one that gets a prompt reads it after the state, and its sampler starts anew. Load before anything is fed.
+ */
+RWKV7_API enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
+
+struct rwkv7_generator_stats {
+    uint64_t seed;          /* the text can be had again with it: that of the options, or where a loaded file stood */
+    uint64_t prompt_tokens; /* that the session has read */
+    uint64_t cached_tokens; /* of those: found in a prompt cache */
+    double prompt_seconds;  /* evaluating the prompt */
+    uint64_t tokens;        /* drawn, without the end of text */
+    uint64_t evaluated;     /* of those */
+    double seconds;         /* evaluating them */
+};
+RWKV7_API struct rwkv7_generator_stats rwkv7_generator_stats(const struct rwkv7_generator *g);
 
 /* ------------------------------------------------------------------------------------------------------ conveniences */
 

@@ -20,10 +20,11 @@ text    rwkv7|base/|text/
 weights rwkv7|base/|formats/|kernels/|text/|weights/
 arch    rwkv7|base/|formats/|kernels/|weights/|arch/
 engine  rwkv7|base/|formats/|kernels/|text/|weights/|arch/|engine/|build_config
-cli     rwkv7|cli/
+generate rwkv7|base/|text/|generate/
+cli     rwkv7|base/|generate/|cli/
 END
 
-for folder in base formats kernels text weights arch engine; do
+for folder in base formats kernels text weights arch engine generate; do
     for file in src/"$folder"/*.c; do
         if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|[^/]stderr' "$file"; then
             echo "$file: only src/cli may print or end the process"

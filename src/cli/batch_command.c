@@ -1,8 +1,8 @@
 /*
  * batch_command.c - the command `batch`: many prompts, JSON lines in, JSON lines out, in the same order.
  *
- * Several sequences are decoded together, so that each weight is read once per step for all of them; one that has finished makes
- * room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however
+ * A thin reader and writer around the scheduler, which decodes several sequences together, so that each weight is read once per step for
+ * all of them; one that has finished makes room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however
  * long the input is: when the window is full, or nobody takes the results, nothing more is read.
  */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cli/line_input.h"
-#include "cli/sampling.h"
+#include "cli/request_options.h"
 #include "cli/sequence.h"
 #include "cli/terminal.h"
 #include "cli/tuned.h"
@@ -31,14 +31,10 @@ struct batch {
     uint64_t seed;  /* of line 1 */
     struct rwkv7_session *start;
 
-    struct rwkv7_batch *together;
-    float *logits;            /* [parallel][V] */
-    struct rwkv7_feed *feeds; /* [parallel] */
-    struct sequence **fed;    /* [parallel] whose feeds they are */
+    struct scheduler *scheduler;
     struct sequence **window; /* [window_size]: prompt n at n % window_size; from first to before last */
     size_t window_size;
     uint64_t first, last; /* prompts, counted from 0 */
-    size_t active;        /* sequences in the window that are not finished */
 
     uint64_t prompts, failed, prompt_tokens, tokens;
     double began;
@@ -73,8 +69,8 @@ static int write_results(struct batch *b)
         cJSON_free(text);
         b->prompts++;
         b->failed += (*s)->reason == NULL;
-        b->prompt_tokens += (*s)->fed;
-        b->tokens += (uint64_t)(*s)->tokens;
+        b->prompt_tokens += sequence_prompt_tokens(*s);
+        b->tokens += sequence_tokens(*s);
         sequence_close(*s);
         *s = NULL;
         b->first++;
@@ -92,8 +88,10 @@ static int start_line(struct batch *b, enum line_kind kind, const char *line, si
     if (kind == LINE_TOO_LONG)
         snprintf(s->error, sizeof s->error, "the line is longer than %zu bytes", LINE_MOST);
     *place(b, b->last++) = s;
-    b->active += !s->finished;
-    return DONE;
+    if (s->finished)
+        return DONE;
+    struct rwkv7_error err;
+    return scheduler_add(b->scheduler, &s->job, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
 /* The next line that is not blank. */
@@ -110,11 +108,12 @@ static int next_line(struct batch *b, bool wait, enum line_kind *kind, char **li
 static int admit(struct batch *b, bool *ended)
 {
     *ended = false;
-    while (b->active < (size_t)b->args->parallel && b->last - b->first < b->window_size && !interrupted) {
+    while (scheduler_count(b->scheduler) < (size_t)b->args->parallel && b->last - b->first < b->window_size &&
+           !interrupted) {
         enum line_kind kind;
         char *line;
         size_t length;
-        int code = next_line(b, b->active == 0, &kind, &line, &length);
+        int code = next_line(b, scheduler_count(b->scheduler) == 0, &kind, &line, &length);
         *ended = code == DONE && kind == LINE_END;
         if (code != DONE || kind == LINE_LATER || kind == LINE_END)
             return code;
@@ -127,30 +126,18 @@ static int admit(struct batch *b, bool *ended)
     return DONE;
 }
 
-/* One step: a token of every sequence that is being written, and as much of the others' prompts as fits beside. */
+/* One evaluation, and what it gave to the sequences. */
 static int step(struct batch *b)
 {
-    const size_t vocab = (size_t)rwkv7_model_info(b->engine.model)->shape.vocab;
-    size_t count = 0, room = RWKV7_CHUNK - b->active;
-    for (uint64_t prompt = b->first; prompt < b->last; prompt++) {
-        struct sequence *const s = *place(b, prompt);
-        if (s->finished)
-            continue;
-        struct rwkv7_feed *const f = &b->feeds[count];
-        *f = (struct rwkv7_feed){.session = s->session};
-        f->logits = sequence_feed(s, room + 1, &f->tokens, &f->count);
-        room -= f->count - 1;
-        b->fed[count++] = s;
-    }
+    struct scheduled *job;
     struct rwkv7_error err;
-    if (rwkv7_batch_eval(b->together, b->feeds, count, b->logits, &err) != RWKV7_OK)
+    if (scheduler_step(b->scheduler, &err) != RWKV7_OK)
         return report(&err);
-    const float *row = b->logits;
-    for (size_t i = 0; i < count; i++) {
-        const struct rwkv7_feed *const f = &b->feeds[i];
-        sequence_advance(b->fed[i], &b->engine, f->count, row, &f->err);
-        row += f->logits ? vocab : 0;
-        b->active -= b->fed[i]->finished;
+    while ((job = scheduler_event(b->scheduler))) {
+        struct sequence *const s = job->owner;
+        sequence_take(s, &b->engine);
+        if (s->finished && !job->finished)
+            scheduler_remove(b->scheduler, job);
     }
     if (b->in_size > 0)
         progress_show("batch", (double)b->in.bytes / b->in_size, (double)(b->tokens + b->prompt_tokens), "tokens");
@@ -163,7 +150,7 @@ static int run_batch(struct batch *b)
     int code = DONE;
     while (code == DONE && !interrupted && !(ended && b->first == b->last)) {
         code = admit(b, &ended);
-        if (code == DONE && b->active > 0)
+        if (code == DONE && scheduler_count(b->scheduler) > 0)
             code = step(b);
         if (code == DONE)
             code = write_results(b);
@@ -258,12 +245,17 @@ static int open_output(struct batch *b)
 }
 
 /* A ban of what is no token is a mistake of the command, and not of each line. */
-static int check_sampling(const struct batch *b)
+static int check_options(const struct batch *b)
 {
-    struct rwkv7_sampler *sampler = NULL;
-    const int code = sampling_create(b->args, &b->engine, 0, &sampler);
-    rwkv7_sampler_close(sampler);
-    return code;
+    struct request request;
+    struct request_options options;
+    struct rwkv7_error err;
+    request_options_fill(&options, b->args, 0);
+    if (request_open(&request, b->engine.tokenizer, rwkv7_model_info(b->engine.model)->shape.vocab, &options.generate,
+                     &err) != RWKV7_OK)
+        return report(&err);
+    request_clear(&request);
+    return DONE;
 }
 
 static int open_all(struct batch *b)
@@ -282,22 +274,20 @@ static int open_all(struct batch *b)
         code = engine_open_vocab(&b->engine, b->args);
     if (code != DONE)
         return code;
-    if (rwkv7_batch_create(b->engine.model, &b->together, &err) != RWKV7_OK ||
+    if (scheduler_create(b->engine.model, &(struct scheduler_options){.slots = parallel}, &b->scheduler, &err) !=
+            RWKV7_OK ||
         rwkv7_session_create(b->engine.model, &b->start, &err) != RWKV7_OK)
         return report(&err);
     code = tuned_start(b->args, b->engine.model, b->start);
     if (code == DONE)
-        code = check_sampling(b);
+        code = check_options(b);
     if (code != DONE)
         return code;
     b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;
     b->seed = b->args->seed_given ? b->args->seed : random_seed();
     b->window_size = LINES_PER_SEQUENCE * parallel;
-    b->logits = calloc(parallel * (size_t)rwkv7_model_info(b->engine.model)->shape.vocab, sizeof *b->logits);
-    b->feeds = calloc(parallel, sizeof *b->feeds);
-    b->fed = calloc(parallel, sizeof(struct sequence *));
     b->window = calloc(b->window_size, sizeof(struct sequence *));
-    if (!b->logits || !b->feeds || !b->fed || !b->window)
+    if (!b->window)
         return complain(FAILED, "out of memory for %zu sequences", parallel);
     b->began = seconds();
     return DONE;
@@ -308,11 +298,8 @@ static int close_all(struct batch *b, int code)
     for (; b->first < b->last; b->first++)
         sequence_close(*place(b, b->first));
     free(b->window);
-    free(b->fed);
-    free(b->feeds);
-    free(b->logits);
     rwkv7_session_close(b->start);
-    rwkv7_batch_close(b->together);
+    scheduler_close(b->scheduler);
     engine_close(&b->engine);
     line_input_close(&b->in);
     if (b->out && fclose(b->out) != 0 && code == DONE)

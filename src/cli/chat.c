@@ -7,15 +7,18 @@
 
 #include "cli/face.h"
 #include "cli/line.h"
-#include "cli/sampling.h"
-#include "cli/saved.h"
-#include "cli/talk.h"
+#include "cli/request_options.h"
+#include "cli/state_path.h"
 #include "cli/terminal.h"
+#include "cli/tuned.h"
+#include "generate/conversation.h"
 
 struct chat {
     const struct args *args;
     struct engine engine;
-    struct talk talk;
+    struct conversation conversation;
+    struct request_options options;
+    struct prompt_cache cache;
     struct line_reader *lines;
     bool terminal; /* someone types and reads */
     enum thinking thinking;
@@ -66,31 +69,67 @@ static void catch_interrupts(const struct chat *c)
 
 /* ---------------------------------------------------------------------------------------------------------- answers */
 
-/* `asked` is the outcome of asking. */
-static int answer(struct chat *c, int asked)
+/* Draws the progress line while the conversation is read; cancels when interrupted. */
+static bool show_reading(void *arg, uint64_t done, uint64_t waiting)
+{
+    (void)arg;
+    if (done > 0 && waiting > 0)
+        progress_show("reading", (double)done / (double)(done + waiting), (double)done, "tokens");
+    return !interrupted;
+}
+
+/* An outcome of the conversation as an exit code, with its message if it is a failure. */
+static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
+{
+    progress_clear();
+    if (status == RWKV7_ERR_STOPPED)
+        return complain(INTERRUPTED, "%s", err->message);
+    return status == RWKV7_OK ? DONE : report(err);
+}
+
+/* Shows the answer while it is written. *end: why it ended. */
+static int write_answer(struct chat *c, struct face *face, enum rwkv7_end *end)
+{
+    struct conversation *const talk = &c->conversation;
+    struct rwkv7_error err;
+    struct rwkv7_step step = {0};
+    /* Another seed for each answer: asked again, the model should say something else. */
+    int code = outcome(conversation_answer(talk, c->seed + talk->answers, &err), &err);
+    while (code == DONE && step.end == RWKV7_END_NONE) {
+        const enum rwkv7_status status = conversation_next(talk, &step, &err);
+        code = status == RWKV7_OK ? face_show(face, step.text, step.length) : report(&err);
+    }
+    *end = step.end;
+    conversation_end_answer(talk);
+    return code;
+}
+
+/* Answers what was asked; `asked` is the outcome of asking. */
+static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_error *err)
 {
     struct face face;
-    if (asked != DONE)
-        return asked;
-    if (interrupted) {
+    enum rwkv7_end end;
+    progress_clear();
+    if (asked == RWKV7_ERR_STOPPED) {
         remark(c, "stopped before the answer; the message is taken back");
         return DONE;
     }
+    if (asked != RWKV7_OK)
+        return report(err);
     const bool dim = isatty(STDOUT_FILENO) && terminal_colours();
-    int code = face_begin(&face, dim, (enum thoughts)c->args->thoughts, template_opening(c->thinking));
-    /* Another seed for each answer: asked again, the model should say something else. */
+    int code = face_begin(&face, dim, (enum thoughts)c->args->thoughts, chat_template_opening(c->thinking));
     if (code == DONE)
-        code = talk_answer(&c->talk, c->seed + c->talk.answers, face_show, &face);
-    const int end = face_end(&face);
+        code = write_answer(c, &face, &end);
+    const int ended = face_end(&face);
     if (code == DONE)
-        code = end;
+        code = ended;
     if (code == DONE && c->terminal)
         code = out_write("\n", 1);
     if (code == DONE)
         code = out_flush();
-    if (code == DONE && c->talk.last.end == ANSWER_INTERRUPTED && c->terminal)
+    if (code == DONE && end == RWKV7_END_CANCELLED && c->terminal)
         remark(c, "stopped");
-    if (code == DONE && c->talk.last.end == ANSWER_LONG)
+    if (code == DONE && end == RWKV7_END_LENGTH)
         remark(c, "stopped after %d tokens, see --tokens", c->args->tokens);
     return code;
 }
@@ -100,30 +139,37 @@ static int answer(struct chat *c, int asked)
 static int undo_command(struct chat *c, const char *operand)
 {
     (void)operand;
-    if (c->talk.log.turn_count == 0)
+    if (c->conversation.log.turn_count == 0)
         return complain(MISUSED, "there is nothing to take back");
-    const int code = talk_undo(&c->talk);
+    struct rwkv7_error err;
+    const int code = outcome(conversation_undo(&c->conversation, &err), &err);
     if (code == DONE)
-        remark(c, "taken back; %zu before", c->talk.log.turn_count);
+        remark(c, "taken back; %zu before", c->conversation.log.turn_count);
     return code;
 }
 
 static int retry_command(struct chat *c, const char *operand)
 {
     (void)operand;
-    if (c->talk.log.turn_count == 0)
+    if (c->conversation.log.turn_count == 0)
         return complain(MISUSED, "there is nothing to answer again");
-    return answer(c, talk_ask_again(&c->talk, c->thinking));
+    struct rwkv7_error err;
+    const size_t turns = c->conversation.log.turn_count;
+    const enum rwkv7_status asked = conversation_ask_again(&c->conversation, c->thinking, &err);
+    if (asked == RWKV7_ERR_STOPPED && c->conversation.log.turn_count == turns)
+        return outcome(asked, &err); /* before the message was taken back */
+    return answer(c, asked, &err);
 }
 
 /* Starts over; when that fails, without a system prompt. */
 static int start(struct chat *c, const char *system)
 {
-    const int code = talk_start(&c->talk, system);
+    struct rwkv7_error err;
+    const int code = outcome(conversation_start(&c->conversation, system, &err), &err);
     if (code == DONE)
         return DONE;
     interrupted = 0;
-    const int again = talk_start(&c->talk, "");
+    const int again = outcome(conversation_start(&c->conversation, "", &err), &err);
     return again == DONE ? code : again;
 }
 
@@ -173,9 +219,10 @@ static int save_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/save needs the name of a file");
-    int code = saved_possible(operand, c->args, &c->engine);
+    struct rwkv7_error err;
+    int code = state_path_check(operand, c->args, &c->engine);
     if (code == DONE)
-        code = talk_save(&c->talk, operand);
+        code = outcome(conversation_save(&c->conversation, operand, &err), &err);
     if (code == DONE)
         remark(c, "kept in %s", operand);
     return code;
@@ -187,16 +234,17 @@ static int load_command(struct chat *c, const char *operand)
         return complain(MISUSED, "/load needs the name of a file");
     if (c->args->state)
         return complain(MISUSED, "/load and --state exclude each other");
-    const int code = talk_load(&c->talk, operand);
+    struct rwkv7_error err;
+    const int code = outcome(conversation_load(&c->conversation, operand, &err), &err);
     if (code == DONE)
-        remark(c, "%zu message%s, %llu tokens", c->talk.log.turn_count, plural(c->talk.log.turn_count),
-               (unsigned long long)rwkv7_session_tokens(c->talk.session));
+        remark(c, "%zu message%s, %llu tokens", c->conversation.log.turn_count, plural(c->conversation.log.turn_count),
+               (unsigned long long)rwkv7_session_tokens(c->conversation.session));
     return code;
 }
 
 static int stats_command(struct chat *c, const char *operand)
 {
-    const struct talk *const t = &c->talk;
+    const struct conversation *const t = &c->conversation;
     const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
     char state[16], memory[16];
     (void)operand;
@@ -268,7 +316,9 @@ static int take_message(struct chat *c, const char *text)
         return DONE;
     if (text[0] == '/' && text[1] != '/')
         return run_slash(c, text + 1);
-    return answer(c, talk_ask(&c->talk, text + (text[0] == '/'), c->thinking));
+    struct rwkv7_error err;
+    const enum rwkv7_status asked = conversation_ask(&c->conversation, text + (text[0] == '/'), c->thinking, &err);
+    return answer(c, asked, &err);
 }
 
 static int converse(struct chat *c)
@@ -308,6 +358,32 @@ static int converse(struct chat *c)
 
 enum { WORLD_IDS = 65530 }; /* a model with fewer that is compiled in is the one that ships, or its like */
 
+static int create_conversation(struct chat *c)
+{
+    const struct args *const args = c->args;
+    struct rwkv7_error err;
+    request_options_fill(&c->options, args, 0);
+    c->options.generate.progress = show_reading;
+    const struct conversation_options options = {.generate = c->options.generate,
+                                                 .sampling = c->options.sampling,
+                                                 .max_tokens = limit_option(args),
+                                                 .trained = args->state != NULL,
+                                                 .cache = prompt_cache_option(&c->cache, args) ? &c->cache : NULL};
+    const int code =
+        outcome(conversation_create(&c->conversation, c->engine.model, c->engine.tokenizer, &options, &err), &err);
+    return code == DONE ? tuned_start(args, c->engine.model, c->conversation.base) : code;
+}
+
+/* The first words: a conversation that was kept, or the system prompt. */
+static int start_conversation(struct chat *c)
+{
+    struct rwkv7_error err;
+    struct conversation *const talk = &c->conversation;
+    return outcome(c->args->state_in ? conversation_load(talk, c->args->state_in, &err)
+                                     : conversation_start(talk, c->system, &err),
+                   &err);
+}
+
 static int begin(struct chat *c)
 {
     const struct args *const args = c->args;
@@ -320,9 +396,9 @@ static int begin(struct chat *c)
     catch_interrupts(c);
     int code = line_open(&c->lines, c->terminal, args->history);
     if (code == DONE)
-        code = talk_create(&c->talk, args, &c->engine);
+        code = create_conversation(c);
     if (code == DONE)
-        code = args->state_in ? talk_load(&c->talk, args->state_in) : talk_start(&c->talk, c->system);
+        code = start_conversation(c);
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
     if (code == DONE && c->terminal && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
@@ -344,19 +420,20 @@ int chat_command(const struct args *args)
     if (code == DONE)
         code = engine_open_vocab(&c.engine, args);
     if (code == DONE && args->state_out)
-        code = saved_possible(args->state_out, args, &c.engine);
+        code = state_path_check(args->state_out, args, &c.engine);
     if (code == DONE)
         code = begin(&c);
     const bool begun = code == DONE; /* else the state is not that of what was said */
     if (begun)
         code = converse(&c);
     if (args->state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
-        const int kept = talk_save(&c.talk, args->state_out);
+        struct rwkv7_error err;
+        const int kept = outcome(conversation_save(&c.conversation, args->state_out, &err), &err);
         code = kept == DONE ? code : kept;
     }
     line_close(c.lines);
     free(c.system);
-    talk_free(&c.talk);
+    conversation_free(&c.conversation);
     engine_close(&c.engine);
     return code;
 }

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 
 #include "cli/eval.h"
+#include "cli/request_options.h"
 #include "cli/terminal.h"
+#include "generate/prompt.h"
 
 enum task { TASK_TEXT, TASK_LAMBADA, TASK_CHOICES }; /* in the order of the option */
 static const char *const task_names[] = {"text", "lambada", "choices"};
@@ -156,7 +158,7 @@ int eval_command(const struct args *args)
         e->vocab = rwkv7_model_info(engine.model)->shape.vocab;
         const size_t fitting = MOST_FLOATS / (size_t)e->vocab;
         e->rows = fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
-        e->bos = args->bos || (!args->no_bos && rwkv7_tokenizer_has_end_of_text(e->tokenizer));
+        e->bos = prompt_begins_with_bos(e->tokenizer, bos_option(args), true);
         code = reader_open(&e->model, engine.model, e->rows);
     }
     if (code == DONE && args->against)

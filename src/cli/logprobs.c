@@ -4,9 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/score.h"
-
-static bool add_token(cJSON *to, const struct rwkv7_tokenizer *tokenizer, const struct distribution *d, uint32_t id)
+static bool add_token(cJSON *to, const struct rwkv7_tokenizer *tokenizer, uint32_t id, double logprob)
 {
     struct rwkv7_stream *stream;
     size_t length, more;
@@ -23,37 +21,19 @@ static bool add_token(cJSON *to, const struct rwkv7_tokenizer *tokenizer, const 
     if (ok)
         memcpy(shown + length, text, more);
     rwkv7_stream_close(stream);
-    const double logprob = floor(log_probability(d, id) * 1e6 + 0.5) / 1e6;
     return ok && cJSON_AddNumberToObject(to, "id", id) && cJSON_AddStringToObject(to, "text", shown) &&
-           cJSON_AddNumberToObject(to, "logprob", logprob);
+           cJSON_AddNumberToObject(to, "logprob", floor(logprob * 1e6 + 0.5) / 1e6);
 }
 
-/* The ids of the `top` greatest logits, the greatest first, of equals the lowest id first. */
-static void find_top(const float *logits, int vocab, int top, uint32_t *ids)
+cJSON *logprobs_json(const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_step *step)
 {
-    int n = 0;
-    for (int id = 0; id < vocab; id++) {
-        if (n == top && logits[id] <= logits[ids[n - 1]])
-            continue;
-        int at = n < top ? n++ : n - 1;
-        for (; at > 0 && logits[ids[at - 1]] < logits[id]; at--)
-            ids[at] = ids[at - 1];
-        ids[at] = (uint32_t)id;
-    }
-}
-
-cJSON *logprobs_json(const struct rwkv7_tokenizer *tokenizer, const float *logits, int vocab, uint32_t id, int top)
-{
-    const struct distribution d = distribution_of(logits, vocab);
-    const int count = top < vocab ? top : vocab;
-    uint32_t ids[LOGPROBS_MOST];
     cJSON *const json = cJSON_CreateObject();
-    bool ok = json && add_token(json, tokenizer, &d, id);
+    bool ok = json && add_token(json, tokenizer, step->id, step->logprob);
     cJSON *const list = ok ? cJSON_AddArrayToObject(json, "top") : NULL;
-    find_top(logits, vocab, count, ids);
-    for (int i = 0; list && i < count && ok; i++) {
+    for (size_t i = 0; list && i < step->top_count && ok; i++) {
         cJSON *const token = cJSON_CreateObject();
-        ok = token && cJSON_AddItemToArray(list, token) && add_token(token, tokenizer, &d, ids[i]);
+        ok = token && cJSON_AddItemToArray(list, token) &&
+             add_token(token, tokenizer, step->top[i].id, step->top[i].logprob);
     }
     if (ok && list)
         return json;

@@ -4,13 +4,10 @@
 
 #include "cli/common.h"
 
-enum { LOGPROBS_MOST = 100 };
-
 /*
- * {"id": n, "text": "...", "logprob": x, "top": [{"id", "text", "logprob"}...]}: the natural logarithm of the probability that the
- * model itself, without penalties or temperature, gives the token, and the same of the `top` likeliest ones. Bytes of a text that are
- * no characters become U+FFFD. NULL: out of memory.
+ * {"id": n, "text": "...", "logprob": x, "top": [{"id", "text", "logprob"}...]} of a step with log probabilities. Bytes of a text that
+ * are no characters become U+FFFD. NULL: out of memory.
  */
-cJSON *logprobs_json(const struct rwkv7_tokenizer *tokenizer, const float *logits, int vocab, uint32_t id, int top);
+cJSON *logprobs_json(const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_step *step);
 
 #endif

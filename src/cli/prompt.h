@@ -1,20 +1,22 @@
-/* prompt.h - from the prompt, wherever it comes from and however long it is, to the state of a session. */
+/* prompt.h - the prompt, wherever it comes from and however long it is, on its way to the generator. */
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
 #include "cli/common.h"
 
-struct prompt_result {
-    uint64_t tokens;
-    uint64_t cached; /* of those: not read again, but found in the prompt cache */
-    double seconds;  /* in the engine, not waiting for input */
+/* How much of the prompt has been read, for the progress line. */
+struct prompt_progress {
+    double total, read; /* bytes */
+    bool endless;       /* total is unknown */
 };
+/* For rwkv7_generator_options: draws the line, and cancels when interrupted. `arg` is a struct prompt_progress. */
+bool prompt_show_progress(void *arg, uint64_t done, uint64_t waiting);
 
 /*
- * Reads standard input, the prompt file and the operand as one text and feeds it to the session. Writes the logits
- * after its last token, [V], unless `logits` is NULL; an empty prompt leaves them alone. Ends early when interrupted.
+ * Reads standard input, the prompt file and the operand as one text and feeds it to the generator; then it is evaluated. `logits`: those
+ * after the last token are wanted. Ends early, and without a message, when interrupted.
  */
-int prompt_feed(const struct args *args, const struct engine *engine, struct rwkv7_session *session, float *logits,
-                struct prompt_result *result);
+int prompt_feed(const struct args *args, struct rwkv7_generator *generator, struct prompt_progress *progress,
+                bool logits);
 
 #endif

@@ -3,28 +3,24 @@
 #define CLI_RUN_H
 
 #include "cli/prompt.h"
+#include "cli/request_options.h"
 #include "cli/score.h"
 
 struct generation {
     const struct args *args;
     const struct engine *engine;
     struct rwkv7_session *session;
-    struct rwkv7_sampler *sampler;
-    struct rwkv7_stream *stream;
-    float *logits;   /* [V] after the last token of the session */
-    bool has_logits; /* there was one */
-    uint64_t seed;
-    struct rwkv7_note memory; /* of the sampler, to be kept with the state */
+    struct rwkv7_generator *generator;
+    struct rwkv7_generator_stats stats; /* of it, as they are now */
+    struct prompt_cache cache;
+    struct prompt_progress progress;
 
     char *text; /* [length] --json: the text so far */
     size_t length, room;
     cJSON *logprobs; /* --logprobs: an array */
 
-    double began, loaded; /* when the program began, and had the model */
-    struct prompt_result prompt;
-    long long tokens;       /* generated, and shown or part of a stop string */
+    double began, loaded;   /* when the program began, and had the model */
     const char *finish;     /* why there are no more: "stop", "end", "length", "interrupted" */
-    uint64_t evaluated;     /* of the tokens; the last one needs no evaluation */
     double seconds;         /* from the first draw to the last */
     double first;           /* when the first token was drawn */
     struct spread_of times; /* seconds of each evaluation */

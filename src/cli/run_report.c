@@ -19,8 +19,8 @@ void report_start(const struct generation *g)
 
 static double prompt_rate(const struct generation *g)
 {
-    const double read = (double)(g->prompt.tokens - g->prompt.cached);
-    return g->prompt.seconds > 0 ? read / g->prompt.seconds : 0;
+    const double read = (double)(g->stats.prompt_tokens - g->stats.cached_tokens);
+    return g->stats.prompt_seconds > 0 ? read / g->stats.prompt_seconds : 0;
 }
 
 static double bytes_per_token(const struct generation *g)
@@ -38,24 +38,24 @@ void report_summary(const struct generation *g)
     if (!to)
         return;
     err_begin_line();
-    fprintf(to, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->prompt.tokens,
-            plural(g->prompt.tokens));
-    if (g->prompt.cached > 0)
-        fprintf(to, " (%llu known)", (unsigned long long)g->prompt.cached);
-    if (g->prompt.tokens > g->prompt.cached)
+    fprintf(to, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
+            plural(g->stats.prompt_tokens));
+    if (g->stats.cached_tokens > 0)
+        fprintf(to, " (%llu known)", (unsigned long long)g->stats.cached_tokens);
+    if (g->stats.prompt_tokens > g->stats.cached_tokens)
         fprintf(to, ", %.1f tok/s", prompt_rate(g));
     if (g->args->tokens != 0)
-        fprintf(to, "; generated %lld token%s", g->tokens, plural((uint64_t)g->tokens));
-    if (g->tokens == 0 && strcmp(g->finish, "end") == 0)
+        fprintf(to, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
+    if (g->stats.tokens == 0 && strcmp(g->finish, "end") == 0)
         fprintf(to, ": the model ended the text at once");
-    if (g->evaluated > 0 && g->seconds > 0) {
-        const double rate = (double)g->evaluated / g->seconds;
+    if (g->stats.evaluated > 0 && g->seconds > 0) {
+        const double rate = (double)g->stats.evaluated / g->seconds;
         fprintf(to, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
     }
     if (rwkv7_memory_peak() > 0)
         fprintf(to, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
     if (g->args->temperature > 0 && g->args->tokens != 0)
-        fprintf(to, "; seed %llu", (unsigned long long)g->seed);
+        fprintf(to, "; seed %llu", (unsigned long long)g->stats.seed);
     fprintf(to, "%s\n", dim ? "\033[0m" : "");
     if (fclose(to) == 0)
         fputs(line, stderr);
@@ -70,11 +70,11 @@ void report_stats(const struct generation *g)
     fprintf(stderr, "loading     %.3f s, weights %s\n", g->loaded - g->began,
             scaled_text((double)info->weight_bytes, "B", a));
     fprintf(stderr, "prompt      %llu tokens, %llu of them known; %.3f s, %.1f tok/s\n",
-            (unsigned long long)g->prompt.tokens, (unsigned long long)g->prompt.cached, g->prompt.seconds,
-            prompt_rate(g));
+            (unsigned long long)g->stats.prompt_tokens, (unsigned long long)g->stats.cached_tokens,
+            g->stats.prompt_seconds, prompt_rate(g));
     if (g->first > 0)
         fprintf(stderr, "first token %.3f s after the start\n", g->first - g->began);
-    if (g->evaluated > 0)
+    if (g->stats.evaluated > 0)
         fprintf(stderr, "each token  median %.3f ms, 95%% below %.3f ms, longest %.3f ms; reads %s\n",
                 1e3 * spread_quantile(&g->times, 0.5), 1e3 * spread_quantile(&g->times, 0.95), 1e3 * g->times.most,
                 scaled_text(bytes_per_token(g), "B", a));
@@ -87,13 +87,14 @@ void report_stats(const struct generation *g)
 int report_json(struct generation *g)
 {
     cJSON *const json = cJSON_CreateObject();
-    bool ok =
-        cJSON_AddStringToObject(json, "text", g->text ? g->text : "") &&
-        cJSON_AddStringToObject(json, "finish", g->finish) && json_add_whole(json, "prompt_tokens", g->prompt.tokens) &&
-        json_add_whole(json, "known_tokens", g->prompt.cached) && json_add_whole(json, "tokens", (uint64_t)g->tokens);
+    bool ok = cJSON_AddStringToObject(json, "text", g->text ? g->text : "") &&
+              cJSON_AddStringToObject(json, "finish", g->finish) &&
+              json_add_whole(json, "prompt_tokens", g->stats.prompt_tokens) &&
+              json_add_whole(json, "known_tokens", g->stats.cached_tokens) &&
+              json_add_whole(json, "tokens", g->stats.tokens);
     if (g->args->temperature > 0)
-        ok = ok && json_add_whole(json, "seed", g->seed);
-    ok = ok && json_add_seconds(json, "prompt_seconds", g->prompt.seconds) &&
+        ok = ok && json_add_whole(json, "seed", g->stats.seed);
+    ok = ok && json_add_seconds(json, "prompt_seconds", g->stats.prompt_seconds) &&
          json_add_seconds(json, "seconds", seconds() - g->loaded);
     if (ok && g->logprobs) {
         ok = cJSON_AddItemToObject(json, "logprobs", g->logprobs);

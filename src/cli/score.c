@@ -3,25 +3,6 @@
 
 #include <math.h>
 
-struct distribution distribution_of(const float *logits, int count)
-{
-    struct distribution d = {.logits = logits, .count = (uint32_t)count};
-    for (uint32_t i = 1; i < d.count; i++)
-        if (logits[i] > logits[d.best])
-            d.best = i;
-    const double most = (double)logits[d.best];
-    double sum = 0;
-    for (uint32_t i = 0; i < d.count; i++)
-        sum += exp((double)logits[i] - most);
-    d.log_sum = most + log(sum);
-    return d;
-}
-
-double log_probability(const struct distribution *d, uint32_t id)
-{
-    return (double)d->logits[id] - d->log_sum;
-}
-
 double divergence(const struct distribution *p, const struct distribution *q)
 {
     double sum = 0;

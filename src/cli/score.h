@@ -1,18 +1,11 @@
-/* score.h - logits as probabilities, and what is measured of them. All sums are in double; logarithms are natural. */
+/* score.h - what is measured of probabilities. All sums are in double; logarithms are natural. */
 #ifndef CLI_SCORE_H
 #define CLI_SCORE_H
 
 #include <stdint.h>
 
-/* The softmax of logits [count]. */
-struct distribution {
-    const float *logits;
-    uint32_t count;
-    uint32_t best;  /* the likeliest id, the lowest among equals */
-    double log_sum; /* log p(id) = logits[id] - log_sum */
-};
-struct distribution distribution_of(const float *logits, int count);
-double log_probability(const struct distribution *d, uint32_t id);
+#include "generate/logprobs.h"
+
 /* The Kullback-Leibler divergence of q from p, of the same count: sum p (log p - log q), at least 0. */
 double divergence(const struct distribution *p, const struct distribution *q);
 

@@ -9,7 +9,7 @@
 #include "cli/json_line.h"
 #include "cli/logprobs.h"
 #include "cli/overrides.h"
-#include "cli/sampling.h"
+#include "cli/request_options.h"
 #include "cli/terminal.h"
 
 static const char *const own_members[] = {"id", "prompt", NULL};
@@ -18,13 +18,8 @@ static const char *const own_members[] = {"id", "prompt", NULL};
 static void release(struct sequence *s)
 {
     rwkv7_session_close(s->session);
-    rwkv7_sampler_close(s->sampler);
-    rwkv7_stream_close(s->stream);
-    free(s->prompt);
+    request_clear(&s->request);
     s->session = NULL;
-    s->sampler = NULL;
-    s->stream = NULL;
-    s->prompt = NULL;
 }
 
 static void finish(struct sequence *s, const char *reason)
@@ -65,37 +60,36 @@ static bool append(struct sequence *s, const char *text, size_t length)
     return true;
 }
 
-/* The ids of the prompt, behind token 0 where documents begin with it. */
-static void encode(struct sequence *s, const struct engine *engine, const char *text)
+/* The request of a line: its options and its prompt, behind token 0 where documents begin with it. */
+static enum rwkv7_status open_request(struct sequence *s, const struct engine *engine, const char *prompt,
+                                      struct rwkv7_error *err)
 {
-    const size_t size = strlen(text);
-    const bool bos = s->args.bos || (!s->args.no_bos && rwkv7_tokenizer_has_end_of_text(engine->tokenizer));
-    struct rwkv7_error err;
-    size_t covered;
-    s->prompt = malloc((size + 1) * sizeof *s->prompt);
-    if (!s->prompt) {
-        refuse(s, "out of memory for the prompt");
-        return;
-    }
-    s->prompt[0] = RWKV7_END_OF_TEXT;
-    if (rwkv7_tokenizer_encode(engine->tokenizer, text, size, true, s->prompt + bos, size, &s->prompt_count, &covered,
-                               &err) != RWKV7_OK)
-        refuse(s, "%s", err.message);
-    s->prompt_count += bos;
-    if (!s->finished && s->prompt_count == 0)
-        refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
+    const int vocab = rwkv7_model_info(engine->model)->shape.vocab;
+    struct request_options options;
+    request_options_fill(&options, &s->args, s->seed);
+    options.generate.max_tokens = limit_option(&s->args);
+    enum rwkv7_status status = request_open(&s->request, engine->tokenizer, vocab, &options.generate, err);
+    if (status == RWKV7_OK)
+        status = request_begin(&s->request, options.generate.bos, true, err);
+    if (status == RWKV7_OK)
+        status = request_feed(&s->request, prompt, strlen(prompt), err);
+    return status == RWKV7_OK ? request_end_prompt(&s->request, err) : status;
 }
 
-static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start)
+static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start,
+                    const char *prompt)
 {
     struct rwkv7_error err;
-    if (rwkv7_stream_create(s->args.stops.at, s->args.stops.count, &s->stream, &err) != RWKV7_OK ||
-        rwkv7_session_clone(start, &s->session, &err) != RWKV7_OK)
+    enum rwkv7_status status = open_request(s, engine, prompt, &err);
+    if (status == RWKV7_OK)
+        status = rwkv7_session_clone(start, &s->session, &err);
+    if (status != RWKV7_OK)
         refuse(s, "%s", err.message);
-    else if (sampling_create(&s->args, engine, s->seed, &s->sampler) != DONE)
-        refuse(s, "the sampler could not be made");
+    else if (s->request.fed == 0)
+        refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
     else if (s->args.tokens == 0 && append(s, "", 0))
         finish(s, "length");
+    s->job = (struct scheduled){.request = &s->request, .session = s->session, .owner = s};
 }
 
 static void parse(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start, const char *line,
@@ -103,9 +97,9 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
 {
     const char *const *const stops = s->args.stops.at;
     char why[256];
-    s->request = json_line_parse(line, length, "id", why);
-    const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->request, "prompt");
-    if (*why || !overrides_apply(&s->args, s->request, own_members, why))
+    s->json = json_line_parse(line, length, "id", why);
+    const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->json, "prompt");
+    if (*why || !overrides_apply(&s->args, s->json, own_members, why))
         refuse(s, "%s", why);
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
@@ -113,9 +107,7 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     if (s->args.seed_given)
         s->seed = s->args.seed;
     if (!s->finished)
-        encode(s, engine, prompt->valuestring);
-    if (!s->finished)
-        prepare(s, engine, start);
+        prepare(s, engine, start, prompt->valuestring);
 }
 
 struct sequence *sequence_start(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
@@ -135,101 +127,54 @@ struct sequence *sequence_start(const struct args *args, const struct engine *en
     return s;
 }
 
-bool sequence_feed(const struct sequence *s, size_t most, const uint32_t **tokens, size_t *count)
-{
-    const size_t left = s->prompt_count - s->fed;
-    *tokens = left > 0 ? s->prompt + s->fed : &s->next;
-    *count = left == 0 ? 1 : left < most ? left : most;
-    return left == 0 || *count == left;
-}
-
-/* Shows a token to the stream; the text ends with a stop string or with enough tokens. */
-static void take_token(struct sequence *s, const struct engine *engine, uint32_t id)
-{
-    struct rwkv7_error err;
-    const char *text;
-    size_t length;
-    int stop;
-    const uint8_t *const bytes = rwkv7_tokenizer_bytes(engine->tokenizer, id, &length);
-    s->next = id;
-    s->tokens++;
-    if (rwkv7_stream_push(s->stream, bytes, length, &text, &length, &stop, &err) != RWKV7_OK) {
-        refuse(s, "%s", err.message);
-        return;
-    }
-    if (!append(s, text, length))
-        return;
-    const bool enough = s->tokens == s->args.tokens;
-    if (stop < 0 && !enough)
-        return;
-    if (rwkv7_stream_finish(s->stream, &text, &length, &err) != RWKV7_OK)
-        refuse(s, "%s", err.message);
-    else if (append(s, text, length))
-        finish(s, stop >= 0 ? "stop" : "length");
-}
-
-static void end_text(struct sequence *s)
-{
-    struct rwkv7_error err;
-    const char *text;
-    size_t length;
-    if (rwkv7_stream_finish(s->stream, &text, &length, &err) != RWKV7_OK)
-        refuse(s, "%s", err.message);
-    else if (append(s, text, length))
-        finish(s, "end");
-}
-
-static bool add_logprobs(struct sequence *s, const struct engine *engine, const float *logits, uint32_t id)
+static bool add_logprobs(struct sequence *s, const struct engine *engine, const struct rwkv7_step *step)
 {
     if (s->args.logprobs == 0)
         return true;
     if (!s->logprobs)
         s->logprobs = cJSON_CreateArray();
-    const int vocab = rwkv7_model_info(engine->model)->shape.vocab;
-    cJSON *const json = logprobs_json(engine->tokenizer, logits, vocab, id, s->args.logprobs);
+    cJSON *const json = logprobs_json(engine->tokenizer, step);
     if (cJSON_AddItemToArray(s->logprobs, json))
         return true;
     cJSON_Delete(json);
     return false;
 }
 
-void sequence_advance(struct sequence *s, const struct engine *engine, size_t count, const float *logits,
-                      const struct rwkv7_error *err)
+void sequence_take(struct sequence *s, const struct engine *engine)
 {
-    struct rwkv7_error why;
-    uint32_t id;
-    if (err->status != RWKV7_OK) {
-        refuse(s, "%s", err->message);
-        return;
-    }
-    if (s->fed < s->prompt_count) {
-        s->fed += count;
-        if (s->fed < s->prompt_count)
-            return;
+    const struct rwkv7_step *const step = &s->request.step;
+    if (s->prompt_end == 0)
         s->prompt_end = seconds();
-    }
-    if (rwkv7_sampler_next(s->sampler, logits, &id, &why) != RWKV7_OK)
-        refuse(s, "%s", why.message);
-    else if (!add_logprobs(s, engine, logits, id))
+    if (s->job.err.status != RWKV7_OK)
+        refuse(s, "%s", s->job.err.message);
+    else if (!add_logprobs(s, engine, step))
         refuse(s, "out of memory for the log probabilities");
-    else if (id == RWKV7_END_OF_TEXT && rwkv7_tokenizer_has_end_of_text(engine->tokenizer))
-        end_text(s);
-    else
-        take_token(s, engine, id);
+    else if (append(s, step->text, step->length) && step->end != RWKV7_END_NONE)
+        finish(s, end_name(step->end));
+}
+
+uint64_t sequence_prompt_tokens(const struct sequence *s)
+{
+    return s->request.evaluated < s->request.fed ? s->request.evaluated : s->request.fed;
+}
+
+uint64_t sequence_tokens(const struct sequence *s)
+{
+    return s->request.tokens;
 }
 
 char *sequence_result(const struct sequence *s)
 {
     cJSON *const json = cJSON_CreateObject();
-    const cJSON *const id = cJSON_GetObjectItemCaseSensitive(s->request, "id");
+    const cJSON *const id = cJSON_GetObjectItemCaseSensitive(s->json, "id");
     bool ok = cJSON_AddNumberToObject(json, "line", (double)s->line) != NULL;
     if (id)
         ok = ok && cJSON_AddItemToObject(json, "id", cJSON_Duplicate(id, true));
     if (s->reason) {
         ok = ok && cJSON_AddStringToObject(json, "text", s->text) &&
              cJSON_AddStringToObject(json, "finish", s->reason) &&
-             cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->prompt_count) &&
-             cJSON_AddNumberToObject(json, "tokens", s->tokens);
+             cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->request.fed) &&
+             cJSON_AddNumberToObject(json, "tokens", (double)s->request.tokens);
         if (s->args.temperature > 0)
             ok = ok && json_add_whole(json, "seed", s->seed);
         if (s->logprobs)
@@ -251,7 +196,7 @@ void sequence_close(struct sequence *s)
     release(s);
     if (s->own_stops)
         free(s->args.stops.at);
-    cJSON_Delete(s->request);
+    cJSON_Delete(s->json);
     cJSON_Delete(s->logprobs);
     free(s->text);
     free(s);

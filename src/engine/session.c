@@ -63,6 +63,11 @@ void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *s
     dst->tokens = src->tokens;
 }
 
+const struct rwkv7_model *rwkv7_session_model(const struct rwkv7_session *s)
+{
+    return s->model;
+}
+
 uint64_t rwkv7_session_tokens(const struct rwkv7_session *s)
 {
     return s->tokens;

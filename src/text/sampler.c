@@ -21,6 +21,7 @@
 #include "base/mem.h"
 #include "base/splitmix.h"
 #include "base/status.h"
+#include "text/sampler.h"
 
 #define MAX_VOCAB (1 << 20)
 #define ONE 0x1p32            /* weight of the best token; the sum of all is at most 2^52, exact in a double too */
@@ -417,8 +418,7 @@ static uint32_t draw(struct rwkv7_sampler *s)
     return (uint32_t)s->candidates[shortest(s->candidates, s->candidate_count, wanted, SIZE_MAX) - 1].key;
 }
 
-/* The token has been drawn: all counts fade, its own grows. */
-static void count(struct rwkv7_sampler *s, uint32_t id)
+void sampler_count(struct rwkv7_sampler *s, uint32_t id)
 {
     for (size_t i = 0; i < s->seen_count; i++) {
         float *const n = &s->counts[s->seen[i]];
@@ -434,16 +434,33 @@ static void count(struct rwkv7_sampler *s, uint32_t id)
         s->counts[id] += 1.0f;
 }
 
-enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
-                                     struct rwkv7_error *err)
+enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uint32_t *id, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
     const enum rwkv7_status status = prepare(s, logits, err);
     if (status != RWKV7_OK)
         return status;
     *id = s->options.temperature == 0.0f ? nearest(s) : draw(s);
-    count(s, *id);
     return RWKV7_OK;
+}
+
+enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
+                                     struct rwkv7_error *err)
+{
+    const enum rwkv7_status status = sampler_draw(s, logits, id, err);
+    if (status == RWKV7_OK)
+        sampler_count(s, *id);
+    return status;
+}
+
+uint64_t sampler_random(const struct rwkv7_sampler *s)
+{
+    return s->random;
+}
+
+void sampler_set_random(struct rwkv7_sampler *s, uint64_t state)
+{
+    s->random = state;
 }
 
 /* --------------------------------------------------------------------------------------------------------- its memory */

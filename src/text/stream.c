@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "text/stream.h"
 
 struct stop {
     uint8_t *text;
@@ -185,6 +186,17 @@ static bool reserve(uint8_t **buffer, size_t used, size_t *room, size_t size)
     *buffer = larger;
     *room = size;
     return true;
+}
+
+enum rwkv7_status stream_reserve(struct rwkv7_stream *s, size_t size, size_t *room, struct rwkv7_error *err)
+{
+    size_t held = 3; /* bytes of a character that is not complete; or of the longest stop string */
+    for (size_t i = 0; i < s->stop_count; i++)
+        held = s->stops[i].length + 3 > held ? s->stops[i].length + 3 : held;
+    if (!size_add(held, size, &held) || !size_mul(held, 3, room) ||
+        !reserve(&s->held, s->held_size, &s->held_room, held) || !reserve(&s->out, 0, &s->out_room, *room))
+        return fail_memory(err, "the output text");
+    return RWKV7_OK;
 }
 
 enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size, const char **text,

@@ -1,15 +1,17 @@
 /*
- * talk_file.c - conversations in files: a state file whose note holds the tokens and where each turn begins. The states before the
+ * conversation_file.c - conversations in files: a state file whose note holds the tokens and where each turn begins. The states before the
  * turns are not in it; they are found again from the tokens when they are wanted.
  */
-#include <stdlib.h>
+#include <cjson/cJSON.h>
 #include <string.h>
 
-#include "cli/saved.h"
-#include "cli/talk.h"
+#include "base/mem.h"
+#include "base/status.h"
+#include "generate/conversation.h"
+#include "generate/saved_state.h"
 
 /* {"tokens": [...], "unread": "...", "turns": [{"user": "...", "begin": n, "unread": "..."}]} */
-static char *to_json(const struct log *log)
+static char *to_json(const struct conversation_log *log)
 {
     cJSON *const json = cJSON_CreateObject();
     cJSON *const tokens = cJSON_AddArrayToObject(json, "tokens");
@@ -29,37 +31,37 @@ static char *to_json(const struct log *log)
     return text;
 }
 
-int talk_save(const struct talk *t, const char *path)
+enum rwkv7_status conversation_save(const struct conversation *c, const char *path, struct rwkv7_error *err)
 {
-    struct saved saved = {0};
+    struct saved_state saved = {0};
     /* Tokens that do not begin at the beginning of a document would not lead to this state again. */
-    const bool whole = rwkv7_session_tokens(t->base) == 0 && !t->args->state;
-    char *const text = whole ? to_json(&t->log) : NULL;
+    const bool whole = rwkv7_session_tokens(c->base) == 0 && !c->options.trained;
+    char *const text = whole ? to_json(&c->log) : NULL;
     if (whole && !text)
-        return complain(FAILED, "%s: out of memory for the conversation", path);
+        return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for the conversation", path);
     if (text)
-        saved.piece[SAVED_TALK] = (struct rwkv7_note){text, strlen(text) + 1};
-    const int code = saved_store(&saved, t->session, path);
+        saved.piece[SAVED_CONVERSATION] = (struct rwkv7_note){text, strlen(text) + 1};
+    const enum rwkv7_status status = saved_state_store(&saved, c->session, path, err);
     cJSON_free(text);
-    return code;
+    return status;
 }
 
 /* A string member as a copy; NULL when there is none. */
 static char *copy_string(const cJSON *object, const char *name)
 {
     const char *const text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text ? strdup(text) : NULL;
+    return text ? mem_string(text, strlen(text)) : NULL;
 }
 
 /* Fills an empty log of `expected` tokens below `vocab`; false when the JSON is not one. */
-static bool from_json(struct log *log, const cJSON *json, uint64_t expected, int vocab)
+static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t expected, int vocab)
 {
     const cJSON *const tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens"),
                        *const turns = cJSON_GetObjectItemCaseSensitive(json, "turns"), *item;
     log->room = (size_t)cJSON_GetArraySize(tokens);
     log->turn_room = (size_t)cJSON_GetArraySize(turns);
-    log->tokens = calloc(log->room + 1, sizeof *log->tokens);
-    log->turns = calloc(log->turn_room + 1, sizeof *log->turns);
+    log->tokens = mem_alloc(log->room + 1, sizeof *log->tokens);
+    log->turns = mem_alloc(log->turn_room + 1, sizeof *log->turns);
     log->unread = copy_string(json, "unread");
     if (!log->tokens || !log->turns || !log->unread || log->room != expected)
         return false;
@@ -82,31 +84,37 @@ static bool from_json(struct log *log, const cJSON *json, uint64_t expected, int
     return true;
 }
 
-int talk_load(struct talk *t, const char *path)
+/* The conversation becomes the one of `log`, whose state is in c->mark. `turns`: it was saved with its turns. */
+static void replace(struct conversation *c, const struct conversation_log *log, bool turns)
 {
-    struct saved saved;
-    struct log log = {0};
-    int code = saved_load(&saved, t->mark, path);
-    if (code != DONE)
-        return code;
-    const struct rwkv7_note *const text = &saved.piece[SAVED_TALK];
+    conversation_log_clear(&c->log);
+    c->log = *log;
+    c->asked_count = 0;
+    c->behind_text = !turns;
+    rwkv7_session_copy(c->session, c->mark);
+    if (turns)
+        rwkv7_session_reset(c->base);
+    else
+        rwkv7_session_copy(c->base, c->mark);
+}
+
+enum rwkv7_status conversation_load(struct conversation *c, const char *path, struct rwkv7_error *err)
+{
+    struct saved_state saved;
+    struct conversation_log log = {0};
+    enum rwkv7_status status = saved_state_load(&saved, c->mark, path, err);
+    if (status != RWKV7_OK)
+        return status;
+    const struct rwkv7_note *const text = &saved.piece[SAVED_CONVERSATION];
     cJSON *const json = text->size > 0 ? cJSON_ParseWithLength(text->data, text->size) : NULL;
-    const int vocab = rwkv7_model_info(t->engine->model)->shape.vocab;
-    if (text->size > 0 && !from_json(&log, json, rwkv7_session_tokens(t->mark), vocab)) {
-        code = complain(REJECTED, "%s: the conversation in it is not whole", path);
-        log_clear(&log);
+    const int vocab = rwkv7_model_info(c->model)->shape.vocab;
+    if (text->size == 0 || from_json(&log, json, rwkv7_session_tokens(c->mark), vocab)) {
+        replace(c, &log, text->size > 0);
     } else {
-        log_clear(&t->log);
-        t->log = log;
-        t->asked_count = 0;
-        t->behind_text = text->size == 0;
-        rwkv7_session_copy(t->session, t->mark);
-        if (text->size > 0)
-            rwkv7_session_reset(t->base);
-        else
-            rwkv7_session_copy(t->base, t->mark);
+        conversation_log_clear(&log);
+        status = fail(err, RWKV7_ERR_STATE, "%s: the conversation in it is not whole", path);
     }
     cJSON_Delete(json);
-    saved_free(&saved);
-    return code;
+    saved_state_free(&saved);
+    return status;
 }

@@ -1,10 +1,11 @@
-/* cache.c - see cache.h. */
-#include "cli/cache.h"
+/* prompt_cache.c - see prompt_cache.h. */
+#include "generate/prompt_cache.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+#include "base/status.h"
+
 enum {
     NAME_ROOM = 64,
+    PATH_ROOM = 4096,
+    PLAN_ROOM = 64,   /* entries that one prompt makes at most */
     GAP = 64,         /* tokens: reading so few again costs less than keeping one more state */
     GRID = 256,       /* tokens: the finest of the doubling distances */
     ABANDONED = 3600, /* seconds after which an unfinished entry has no writer any more */
@@ -31,19 +37,31 @@ struct entries {
     size_t count, room;
 };
 
-int cache_open(struct cache *c, const struct args *args, const struct rwkv7_model *model)
+enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_model *model, struct rwkv7_error *err)
 {
     struct stat st;
-    c->folder = args->prompt_cache;
-    c->limit = (uint64_t)args->prompt_cache_size * 1000000;
-    c->start = rwkv7_model_fingerprint(model) + (uint64_t)args->math;
+    c->start = rwkv7_model_fingerprint(model) + (uint64_t)c->math;
     if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
-        return complain(FAILED, "cannot make %s for the prompt cache: %s", c->folder, strerror(errno));
+        return fail_errno(err, "cannot make %s for the prompt cache", c->folder);
     if (stat(c->folder, &st) == 0 && !S_ISDIR(st.st_mode))
-        return complain(FAILED, "cannot use %s for the prompt cache: it is not a folder", c->folder);
+        return fail(err, RWKV7_ERR_IO, "cannot use %s for the prompt cache: it is not a folder", c->folder);
     if (access(c->folder, R_OK | W_OK | X_OK) != 0)
-        return complain(FAILED, "cannot use %s for the prompt cache: %s", c->folder, strerror(errno));
-    return DONE;
+        return fail_errno(err, "cannot use %s for the prompt cache", c->folder);
+    return RWKV7_OK;
+}
+
+static void warn(const struct prompt_cache *c, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+
+static void warn(const struct prompt_cache *c, const char *fmt, ...)
+{
+    char message[512];
+    va_list list;
+    if (!c->warn)
+        return;
+    va_start(list, fmt);
+    vsnprintf(message, sizeof message, fmt, list);
+    va_end(list);
+    c->warn(c->warn_arg, message);
 }
 
 /* One more token; the multiplier is that of MurmurHash3's finalizer. */
@@ -53,7 +71,7 @@ static uint64_t hash_token(uint64_t hash, uint32_t id)
     return hash ^ hash >> 32;
 }
 
-static void path_of(const struct cache *c, const char *name, char path[PATH_ROOM])
+static void path_of(const struct prompt_cache *c, const char *name, char path[PATH_ROOM])
 {
     snprintf(path, PATH_ROOM, "%s/%s", c->folder, name);
 }
@@ -80,7 +98,7 @@ static bool add(struct entries *list, const struct entry *e)
 {
     if (list->count == list->room) {
         const size_t room = list->room ? 2 * list->room : 64;
-        struct entry *const grown = realloc(list->at, room * sizeof *grown);
+        struct entry *const grown = mem_grow(list->at, list->count, room, sizeof *grown);
         if (!grown)
             return false;
         list->at = grown;
@@ -91,7 +109,7 @@ static bool add(struct entries *list, const struct entry *e)
 }
 
 /* All entries; removes what writers that were killed have left. */
-static void list_entries(const struct cache *c, struct entries *list)
+static void list_entries(const struct prompt_cache *c, struct entries *list)
 {
     DIR *const folder = opendir(c->folder);
     const struct dirent *file;
@@ -131,7 +149,7 @@ static int by_use(const void *a, const void *b)
 }
 
 /* Loads an entry if it is what its name says. */
-static bool take(const struct cache *c, const struct entry *e, struct rwkv7_session *s, const uint32_t *ids)
+static bool take(const struct prompt_cache *c, const struct entry *e, struct rwkv7_session *s, const uint32_t *ids)
 {
     char path[PATH_ROOM];
     struct rwkv7_note note;
@@ -139,10 +157,10 @@ static bool take(const struct cache *c, const struct entry *e, struct rwkv7_sess
     path_of(c, e->name, path);
     const enum rwkv7_status status = rwkv7_session_load(s, path, &note, &err);
     if (status == RWKV7_ERR_STATE) {
-        complain(DONE, "prompt cache: %s; the entry is removed", err.message);
+        warn(c, "prompt cache: %s; the entry is removed", err.message);
         unlink(path);
     } else if (status != RWKV7_OK && access(path, F_OK) == 0) {
-        complain(DONE, "prompt cache: %s; the entry is not used", err.message);
+        warn(c, "prompt cache: %s; the entry is not used", err.message);
     }
     if (status != RWKV7_OK)
         return false;
@@ -156,7 +174,7 @@ static bool take(const struct cache *c, const struct entry *e, struct rwkv7_sess
     return true;
 }
 
-size_t cache_find(const struct cache *c, struct rwkv7_session *s, const uint32_t *ids, size_t count)
+size_t prompt_cache_find(const struct prompt_cache *c, struct rwkv7_session *s, const uint32_t *ids, size_t count)
 {
     struct entries list = {0};
     size_t read = 0, matches = 0, found = 0;
@@ -174,11 +192,11 @@ size_t cache_find(const struct cache *c, struct rwkv7_session *s, const uint32_t
     while (matches > 0 && found == 0)
         if (take(c, &list.at[--matches], s, ids))
             found = (size_t)list.at[matches].tokens;
-    free(list.at);
+    mem_free(list.at);
     return found;
 }
 
-void cache_keep(const struct cache *c, const struct rwkv7_session *s, const uint32_t *ids, size_t count)
+void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session *s, const uint32_t *ids, size_t count)
 {
     char name[NAME_ROOM], path[PATH_ROOM];
     uint64_t hash = c->start;
@@ -189,7 +207,7 @@ void cache_keep(const struct cache *c, const struct rwkv7_session *s, const uint
     snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
     path_of(c, name, path);
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO would be waited for, a link be followed */
-        complain(DONE, "prompt cache: %s: not a regular file; nothing is kept there", path);
+        warn(c, "prompt cache: %s: not a regular file; nothing is kept there", path);
         return;
     }
     const struct rwkv7_note note = {(void *)(uintptr_t)ids, count * sizeof *ids};
@@ -198,10 +216,10 @@ void cache_keep(const struct cache *c, const struct rwkv7_session *s, const uint
     const enum rwkv7_status status = rwkv7_session_save(s, path, &note, &err);
     umask(mask);
     if (status != RWKV7_OK)
-        complain(DONE, "prompt cache: %s", err.message);
+        warn(c, "prompt cache: %s", err.message);
 }
 
-void cache_trim(const struct cache *c)
+void prompt_cache_trim(const struct prompt_cache *c)
 {
     struct entries list = {0};
     uint64_t total = 0;
@@ -216,7 +234,7 @@ void cache_trim(const struct cache *c)
         unlink(path);
         total -= list.at[i].size;
     }
-    free(list.at);
+    mem_free(list.at);
 }
 
 /* Puts a place into the plan, unless it is out of bounds or close to another one. */
@@ -234,7 +252,7 @@ static void consider(size_t place, size_t found, size_t *plan, size_t *n, size_t
     ++*n;
 }
 
-size_t cache_plan(size_t found, size_t count, const size_t *marks, size_t mark_count, size_t *plan, size_t room)
+size_t prompt_cache_plan(size_t found, size_t count, const size_t *marks, size_t mark_count, size_t *plan, size_t room)
 {
     size_t n = 0;
     if (count == 0)
@@ -246,4 +264,26 @@ size_t cache_plan(size_t found, size_t count, const size_t *marks, size_t mark_c
     for (size_t grid = GRID; 2 * grid < count; grid *= 2)
         consider((count - 1 - grid) / grid * grid, found, plan, &n, room);
     return n;
+}
+
+enum rwkv7_status prompt_cache_read(const struct prompt_cache *c, struct reading *how, struct rwkv7_session *s,
+                                    const uint32_t *ids, size_t count, const size_t *marks, size_t mark_count,
+                                    float *logits, size_t *cached, struct rwkv7_error *err)
+{
+    size_t plan[PLAN_ROOM];
+    size_t at = prompt_cache_find(c, s, ids, count);
+    const size_t planned = prompt_cache_plan(at, count, marks, mark_count, plan, PLAN_ROOM);
+    enum rwkv7_status status = RWKV7_OK;
+    *cached = at;
+    how->done += at;
+    for (size_t i = 0; i <= planned && status == RWKV7_OK; i++) {
+        const size_t next = i < planned ? plan[i] : count;
+        status = reading_eval(how, s, ids + at, next - at, count - next, i == planned ? logits : NULL, err);
+        at = next;
+        if (i < planned && status == RWKV7_OK)
+            prompt_cache_keep(c, s, ids, at);
+    }
+    if (planned > 0)
+        prompt_cache_trim(c);
+    return status;
 }

@@ -1,9 +1,10 @@
-/* template.c - see template.h. */
-#include "cli/template.h"
+/* chat_template.c - see chat_template.h. */
+#include "generate/chat_template.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 /* Appends `text` without white space around it, with one newline for several and for CR LF; returns the new end. */
 static char *append_clean(char *to, const char *text)
@@ -30,9 +31,9 @@ static char *append(char *to, const char *text)
     return to;
 }
 
-char *template_system(const char *text)
+char *chat_template_system(const char *text)
 {
-    char *const all = malloc(strlen(text) + 16);
+    char *const all = mem_alloc(strlen(text) + 16, 1);
     if (!all)
         return NULL;
     char *const said = append(all, "System: ");
@@ -52,14 +53,14 @@ static const struct {
     [THINK_LONG] = {" (think a lot)", " <think"},
 };
 
-const char *template_opening(enum thinking thinking)
+const char *chat_template_opening(enum thinking thinking)
 {
     return manners[thinking].opening;
 }
 
-char *template_turn(const char *user, bool first, enum thinking thinking)
+char *chat_template_turn(const char *user, bool first, enum thinking thinking)
 {
-    char *const all = malloc(strlen(user) + 80);
+    char *const all = mem_alloc(strlen(user) + 80, 1);
     if (!all)
         return NULL;
     char *to = append(all, first ? "User: " : "\n\nUser: ");

@@ -1,0 +1,448 @@
+/* conversation.c - see conversation.h. How conversations are kept in files stands in conversation_file.c. */
+#include "generate/conversation.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "base/sys.h"
+
+enum {
+    STEP = 64, /* tokens read at once: each weight is read once for so many, and cancelling is possible between */
+    SNAPSHOTS = 256 << 20, /* bytes that the states before turns may take together */
+};
+
+static enum rwkv7_status no_memory(struct rwkv7_error *err)
+{
+    return fail_memory(err, "the conversation");
+}
+
+static char *copy_text(const char *text)
+{
+    return mem_string(text, strlen(text));
+}
+
+static size_t logits_bytes(const struct conversation *c)
+{
+    return (size_t)rwkv7_model_info(c->model)->shape.vocab * sizeof *c->logits;
+}
+
+enum rwkv7_status conversation_create(struct conversation *c, struct rwkv7_model *model,
+                                      const struct rwkv7_tokenizer *tokenizer, const struct conversation_options *opt,
+                                      struct rwkv7_error *err)
+{
+    *c = (struct conversation){.options = *opt, .tokenizer = tokenizer, .model = model};
+    struct rwkv7_session **const sessions[] = {&c->base, &c->session, &c->asked, &c->mark};
+    enum rwkv7_status status = RWKV7_OK;
+    for (size_t i = 0; i < sizeof sessions / sizeof *sessions && status == RWKV7_OK; i++)
+        status = rwkv7_session_create(model, sessions[i], err);
+    if (status == RWKV7_OK) {
+        c->logits = mem_alloc(logits_bytes(c), 1);
+        c->asked_logits = mem_alloc(logits_bytes(c), 1);
+        if (!c->logits || !c->asked_logits)
+            status = fail_memory(err, "the logits");
+    }
+    if (status != RWKV7_OK)
+        conversation_free(c);
+    return status;
+}
+
+static void clear_turn(struct turn *turn)
+{
+    mem_free(turn->user);
+    mem_free(turn->unread);
+    rwkv7_session_close(turn->before);
+}
+
+void conversation_log_clear(struct conversation_log *log)
+{
+    for (size_t i = 0; i < log->turn_count; i++)
+        clear_turn(&log->turns[i]);
+    mem_free(log->turns);
+    mem_free(log->unread);
+    mem_free(log->tokens);
+    *log = (struct conversation_log){0};
+}
+
+void conversation_free(struct conversation *c)
+{
+    conversation_end_answer(c);
+    conversation_log_clear(&c->log);
+    mem_free(c->logits);
+    mem_free(c->asked_logits);
+    rwkv7_session_close(c->mark);
+    rwkv7_session_close(c->asked);
+    rwkv7_session_close(c->session);
+    rwkv7_session_close(c->base);
+    *c = (struct conversation){0};
+}
+
+/* ---------------------------------------------------------------------------------------------------------- reading */
+
+static enum rwkv7_status reserve(struct conversation *c, size_t count, struct rwkv7_error *err)
+{
+    size_t room;
+    if (c->log.room - c->log.count >= count)
+        return RWKV7_OK;
+    uint32_t *const grown = size_add(c->log.count, count, &room) && size_mul(room, 2, &room)
+                                ? mem_grow(c->log.tokens, c->log.count, room, sizeof *grown)
+                                : NULL;
+    if (!grown)
+        return no_memory(err);
+    c->log.tokens = grown;
+    c->log.room = room;
+    return RWKV7_OK;
+}
+
+static struct reading reading(const struct conversation *c)
+{
+    return (struct reading){
+        .chunk = STEP, .progress = c->options.generate.progress, .arg = c->options.generate.progress_arg};
+}
+
+/* Has the user cancelled while the last tokens were read? */
+static bool is_cancelled(const struct conversation *c, uint64_t done)
+{
+    const struct rwkv7_generator_options *const o = &c->options.generate;
+    return o->progress && !o->progress(o->progress_arg, done, 0);
+}
+
+/* The session, of this conversation, reads tokens [from, to) of the log. logits: after the last one, NULL if they are not needed. */
+static enum rwkv7_status evaluate(struct conversation *c, struct rwkv7_session *session, size_t from, size_t to,
+                                  float *logits, struct rwkv7_error *err)
+{
+    struct reading how = reading(c);
+    const enum rwkv7_status status = reading_eval(&how, session, c->log.tokens + from, to - from, 0, logits, err);
+    if (status == RWKV7_OK && is_cancelled(c, how.done))
+        return fail(err, RWKV7_ERR_STOPPED, "cancelled");
+    return status;
+}
+
+/*
+ * Adds text to what is unread, and its tokens to the log: of a final text all, else those that no text behind it can change. They are
+ * not evaluated. The tokens are those of one long text, however it was cut. NULL is a text for which there was no memory.
+ */
+static enum rwkv7_status add_text(struct conversation *c, const char *text, bool final, struct rwkv7_error *err)
+{
+    size_t count, covered;
+    if (!text)
+        return no_memory(err);
+    const size_t old = c->log.unread ? strlen(c->log.unread) : 0, size = old + strlen(text);
+    char *const all = mem_grow(c->log.unread, old, size + 1, 1);
+    if (!all)
+        return no_memory(err);
+    strcpy(all + old, text);
+    c->log.unread = all;
+    enum rwkv7_status status = reserve(c, size + 1, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_tokenizer_encode(c->tokenizer, all, size, final, c->log.tokens + c->log.count, size, &count,
+                                        &covered, err);
+    if (status != RWKV7_OK)
+        return status;
+    c->log.count += count;
+    memmove(all, all + covered, size - covered + 1);
+    return RWKV7_OK;
+}
+
+/* The beginning of a conversation, which the prompt cache may know. */
+static enum rwkv7_status read_start(struct conversation *c, struct rwkv7_error *err)
+{
+    struct prompt_cache *const cache = c->options.cache;
+    size_t at = 0, place;
+    enum rwkv7_status status = cache ? prompt_cache_open(cache, c->model, err) : RWKV7_OK;
+    if (status == RWKV7_OK && cache)
+        at = prompt_cache_find(cache, c->session, c->log.tokens, c->log.count);
+    if (status == RWKV7_OK)
+        status = evaluate(c, c->session, at, c->log.count, NULL, err);
+    if (status == RWKV7_OK && cache && prompt_cache_plan(at, c->log.count + 1, NULL, 0, &place, 1) > 0 &&
+        place == c->log.count) {
+        prompt_cache_keep(cache, c->session, c->log.tokens, c->log.count);
+        prompt_cache_trim(cache);
+    }
+    return status;
+}
+
+enum rwkv7_status conversation_start(struct conversation *c, const char *system, struct rwkv7_error *err)
+{
+    const bool at_start = rwkv7_session_tokens(c->base) == 0;
+    conversation_log_clear(&c->log);
+    c->asked_count = 0;
+    rwkv7_session_copy(c->session, c->base);
+    enum rwkv7_status status = reserve(c, 1, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (at_start && prompt_begins_with_bos(c->tokenizer, c->options.generate.bos, at_start))
+        c->log.tokens[c->log.count++] = RWKV7_END_OF_TEXT;
+    c->behind_text = !at_start && !*system;
+    if (!at_start && *system)
+        status = add_text(c, "\n\n", false, err);
+    if (status != RWKV7_OK)
+        return status;
+    char *const text = chat_template_system(system);
+    status = add_text(c, text, false, err);
+    mem_free(text);
+    if (status == RWKV7_OK)
+        status = read_start(c, err);
+    if (status == RWKV7_ERR_STOPPED)
+        return fail(err, status, "stopped while the system prompt was read");
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- turns */
+
+/* Gives up the oldest of the states before turns, as far as they take too much memory together. */
+static void limit_snapshots(struct conversation *c)
+{
+    const uint64_t each = rwkv7_model_info(c->model)->session_bytes;
+    const uint64_t most = SNAPSHOTS / (each ? each : 1);
+    const size_t keep = most > 1 ? (size_t)most : 2;
+    if (c->log.turn_count > keep) {
+        struct turn *const turn = &c->log.turns[c->log.turn_count - keep - 1];
+        rwkv7_session_close(turn->before);
+        turn->before = NULL;
+    }
+}
+
+static enum rwkv7_status begin_turn(struct conversation *c, const char *user, struct rwkv7_error *err)
+{
+    struct conversation_log *const log = &c->log;
+    if (log->turn_count == log->turn_room) {
+        const size_t room = log->turn_room ? 2 * log->turn_room : 16;
+        struct turn *const grown = mem_grow(log->turns, log->turn_count, room, sizeof *grown);
+        if (!grown)
+            return no_memory(err);
+        log->turns = grown;
+        log->turn_room = room;
+    }
+    struct turn turn = {
+        .user = copy_text(user), .begin = log->count, .unread = copy_text(log->unread ? log->unread : "")};
+    if (!turn.user || !turn.unread || rwkv7_session_clone(c->session, &turn.before, err) != RWKV7_OK) {
+        clear_turn(&turn);
+        return no_memory(err);
+    }
+    log->turns[log->turn_count++] = turn;
+    limit_snapshots(c);
+    return RWKV7_OK;
+}
+
+enum rwkv7_status conversation_undo(struct conversation *c, struct rwkv7_error *err)
+{
+    struct turn *const turn = &c->log.turns[c->log.turn_count - 1];
+    if (!turn->before) {
+        rwkv7_session_copy(c->mark, c->base);
+        const enum rwkv7_status status = evaluate(c, c->mark, 0, turn->begin, NULL, err);
+        if (status == RWKV7_ERR_STOPPED)
+            return fail(err, status, "stopped; nothing is taken back");
+        if (status != RWKV7_OK)
+            return status;
+    }
+    rwkv7_session_copy(c->session, turn->before ? turn->before : c->mark);
+    c->log.turn_count--;
+    c->asked_count = 0;
+    c->log.count = turn->begin;
+    mem_free(c->log.unread);
+    c->log.unread = turn->unread;
+    turn->unread = NULL;
+    clear_turn(turn);
+    return RWKV7_OK;
+}
+
+enum rwkv7_status conversation_ask(struct conversation *c, const char *user, enum thinking thinking,
+                                   struct rwkv7_error *err)
+{
+    const double begin = sys_seconds();
+    const size_t from = c->log.count;
+    enum rwkv7_status status = begin_turn(c, user, err);
+    if (status != RWKV7_OK)
+        return status;
+    char *const text = chat_template_turn(user, c->log.turn_count == 1 && !c->behind_text, thinking);
+    status = add_text(c, text, true, err);
+    mem_free(text);
+    if (status == RWKV7_OK)
+        status = evaluate(c, c->session, from, c->log.count, c->logits, err);
+    c->last.asked = c->log.count - from;
+    c->last.asking = sys_seconds() - begin;
+    if (status != RWKV7_OK) {
+        conversation_undo(c, NULL); /* cannot fail: the state before the newest turn is there */
+        return status;
+    }
+    rwkv7_session_copy(c->asked, c->session);
+    memcpy(c->asked_logits, c->logits, logits_bytes(c));
+    c->asked_count = c->log.count;
+    c->asked_thinking = thinking;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking thinking, struct rwkv7_error *err)
+{
+    if (c->asked_count > 0 && c->asked_thinking == thinking) {
+        rwkv7_session_copy(c->session, c->asked);
+        memcpy(c->logits, c->asked_logits, logits_bytes(c));
+        c->log.count = c->asked_count;
+        if (c->log.unread)
+            *c->log.unread = '\0';
+        return RWKV7_OK;
+    }
+    char *const user = copy_text(c->log.turns[c->log.turn_count - 1].user);
+    enum rwkv7_status status = user ? conversation_undo(c, err) : no_memory(err);
+    if (status == RWKV7_OK)
+        status = conversation_ask(c, user, thinking, err);
+    mem_free(user);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- answers */
+
+/* The answer in the making. */
+struct answer {
+    struct rwkv7_generator *generator;
+    double begin;     /* seconds */
+    bool has_pending; /* the token that was drawn last is not in the log, as the session has not read it */
+    uint32_t pending;
+
+    /*
+     * When a stop string may have begun, the session is copied to conversation->mark before it reads the token with the first of its
+     * bytes. If it is one, the answer ends there: the session goes back to the mark, and what was shown of that token and
+     * those behind it becomes unread text.
+     */
+    size_t mark; /* tokens in the log at the mark; 0: there is no mark */
+    char *since; /* what was shown since then */
+    size_t since_size;
+};
+
+/* The model would speak for the user next: that is where its answer ends, besides the stop strings of the options. */
+static const char **stop_strings(const struct conversation *c, size_t *count)
+{
+    static const char *const usual[] = {"\n\nUser:", "\nUser:"};
+    const size_t n = sizeof usual / sizeof *usual, given = c->options.generate.stop_count;
+    const char **const stops = mem_alloc(n + given, sizeof *stops);
+    *count = n + given;
+    if (!stops)
+        return NULL;
+    memcpy(stops, usual, sizeof usual);
+    for (size_t i = 0; i < given; i++)
+        stops[n + i] = c->options.generate.stops[i];
+    return stops;
+}
+
+enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, struct rwkv7_error *err)
+{
+    struct rwkv7_generator_options options = c->options.generate;
+    struct rwkv7_sampler_options sampling = c->options.sampling;
+    const char **const stops = stop_strings(c, &options.stop_count);
+
+    conversation_end_answer(c);
+    c->last.answered = 0;
+    c->answers++;
+    c->answer = mem_alloc(1, sizeof *c->answer);
+    if (!c->answer || !stops) {
+        mem_free(stops);
+        return fail_memory(err, "the answer");
+    }
+    c->answer->begin = sys_seconds();
+    sampling.seed = seed;
+    options.sampling = &sampling;
+    options.stops = stops;
+    const enum rwkv7_status status =
+        rwkv7_generator_create(c->session, c->tokenizer, &options, &c->answer->generator, err);
+    mem_free(stops);
+    if (status != RWKV7_OK)
+        return status;
+    generator_set_limit(c->answer->generator, c->options.max_tokens);
+    generator_start_with(c->answer->generator, c->logits);
+    return RWKV7_OK;
+}
+
+/* Adds text to what was shown since the mark. */
+static enum rwkv7_status shown_since(struct answer *a, const char *text, size_t length, struct rwkv7_error *err)
+{
+    if (length == 0)
+        return RWKV7_OK;
+    char *const grown = mem_grow(a->since, a->since_size, a->since_size + length + 1, 1);
+    if (!grown)
+        return fail_memory(err, "the answer");
+    memcpy(grown + a->since_size, text, length);
+    a->since = grown;
+    a->since_size += length;
+    return RWKV7_OK;
+}
+
+/* Makes or removes the mark, with a token that was drawn and not read. */
+static enum rwkv7_status keep_mark(struct conversation *c, const struct rwkv7_step *step, struct rwkv7_error *err)
+{
+    struct answer *const a = c->answer;
+    const bool may_stop = generator_held(a->generator) > 0 || step->stop >= 0;
+    if (may_stop && a->mark == 0) {
+        rwkv7_session_copy(c->mark, c->session);
+        a->mark = c->log.count;
+    } else if (!may_stop) {
+        a->mark = 0;
+        a->since_size = 0;
+    }
+    return a->mark > 0 ? shown_since(a, step->text, step->length, err) : RWKV7_OK;
+}
+
+static void go_back_to_mark(struct conversation *c)
+{
+    struct answer *const a = c->answer;
+    rwkv7_session_copy(c->session, c->mark);
+    c->log.count = a->mark;
+    mem_free(c->log.unread);
+    c->log.unread = NULL;
+    if (a->since_size > 0) {
+        a->since[a->since_size] = '\0';
+        c->log.unread = a->since;
+        a->since = NULL;
+    }
+}
+
+/* The session is about to read the token that was drawn last. */
+static enum rwkv7_status log_pending(struct conversation *c, struct rwkv7_error *err)
+{
+    struct answer *const a = c->answer;
+    if (!a->has_pending)
+        return RWKV7_OK;
+    const enum rwkv7_status status = reserve(c, 1, err);
+    if (status != RWKV7_OK)
+        return status;
+    c->log.tokens[c->log.count++] = a->pending;
+    a->has_pending = false;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err)
+{
+    struct answer *const a = c->answer;
+    enum rwkv7_status status = log_pending(c, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_generator_next(a->generator, step, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (step->drawn && step->end != RWKV7_END_TOKEN) {
+        c->last.answered++;
+        a->pending = step->id;
+        a->has_pending = true;
+        status = keep_mark(c, step, err);
+    }
+    if (status != RWKV7_OK || step->end == RWKV7_END_NONE)
+        return status;
+    if (step->end == RWKV7_END_STOP) {
+        go_back_to_mark(c);
+        a->has_pending = false;
+        return RWKV7_OK;
+    }
+    status = log_pending(c, err);
+    return status == RWKV7_OK ? rwkv7_generator_sync(a->generator, err) : status;
+}
+
+void conversation_end_answer(struct conversation *c)
+{
+    struct answer *const a = c->answer;
+    if (!a)
+        return;
+    c->last.answering = sys_seconds() - a->begin;
+    rwkv7_generator_close(a->generator);
+    mem_free(a->since);
+    mem_free(a);
+    c->answer = NULL;
+}

@@ -1,0 +1,374 @@
+/*
+ * generator.c - the driver of one request: a session reads what the request has pending, and the request draws. See rwkv7.h for what it
+ * promises, request.h for the state machine, scheduler.h for the driver of many.
+ *
+ * A token is evaluated when the next one is asked for, not when it is drawn: its text is on the screen while the model reads
+ * it, and the last token of a text is never read unless somebody wants the state after it (rwkv7_generator_sync).
+ */
+#include "generate/generator.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "base/sys.h"
+#include "generate/saved_state.h"
+
+enum { BORDERS = 8, FEED = 1 << 16 /* bytes of text between two evaluations */ };
+
+struct rwkv7_generator {
+    struct request request;
+    struct rwkv7_session *session; /* the caller's */
+    float *logits;                 /* [V] */
+    bool has_logits;               /* they are those after the last token that the session has read */
+    enum rwkv7_bos bos;
+    bool begun;           /* the prompt: token 0 stands before it, if it has to */
+    struct reading reads; /* of the prompt; progress and cancelling */
+    bool (*progress)(void *arg, uint64_t done, uint64_t waiting);
+    void *progress_arg;
+    struct rwkv7_generator_stats stats;
+
+    struct prompt_cache *cache; /* NULL: none */
+    uint64_t bytes;             /* of text that was fed */
+    uint64_t borders[BORDERS];  /* values of `bytes` */
+    size_t border_count;
+
+    struct saved_state loaded;
+    bool was_loaded, reseed;
+};
+
+/* ---------------------------------------------------------------------------------------------------------- opening */
+
+static bool is_cancelled(const struct rwkv7_generator *g)
+{
+    return atomic_load_explicit(&g->request.cancelled, memory_order_relaxed);
+}
+
+static bool read_progress(void *arg, uint64_t done, uint64_t waiting)
+{
+    struct rwkv7_generator *const g = arg;
+    return !is_cancelled(g) && (!g->progress || g->progress(g->progress_arg, done, waiting));
+}
+
+enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const struct rwkv7_tokenizer *tokenizer,
+                                         const struct rwkv7_generator_options *opt, struct rwkv7_generator **out,
+                                         struct rwkv7_error *err)
+{
+    static const struct rwkv7_generator_options defaults;
+    const int vocab = rwkv7_model_info(rwkv7_session_model(session))->shape.vocab;
+    *out = NULL;
+    if (!opt)
+        opt = &defaults;
+    enum rwkv7_status status = rwkv7_tokenizer_check(tokenizer, vocab, err);
+    if (status != RWKV7_OK)
+        return status;
+    struct rwkv7_generator *const g = mem_alloc(1, sizeof *g);
+    if (!g)
+        return fail_memory(err, "the generator");
+    g->session = session;
+    g->bos = opt->bos;
+    g->reseed = opt->reseed;
+    g->progress = opt->progress;
+    g->progress_arg = opt->progress_arg;
+    g->reads = (struct reading){.chunk = RWKV7_CHUNK, .progress = read_progress, .arg = g};
+    g->stats.seed = opt->sampling ? opt->sampling->seed : 0;
+    status = request_open(&g->request, tokenizer, vocab, opt, err);
+    g->logits = status == RWKV7_OK ? mem_alloc((size_t)vocab, sizeof *g->logits) : NULL;
+    if (status == RWKV7_OK && !g->logits)
+        status = fail_memory(err, "the logits");
+    if (status == RWKV7_OK)
+        *out = g;
+    else
+        rwkv7_generator_close(g);
+    return status;
+}
+
+void rwkv7_generator_close(struct rwkv7_generator *g)
+{
+    if (!g)
+        return;
+    saved_state_free(&g->loaded);
+    request_clear(&g->request);
+    mem_free(g->logits);
+    mem_free(g);
+}
+
+void generator_use_cache(struct rwkv7_generator *g, struct prompt_cache *cache)
+{
+    g->cache = cache;
+}
+
+bool generator_mark_border(struct rwkv7_generator *g)
+{
+    if (g->border_count == BORDERS)
+        return false;
+    g->borders[g->border_count++] = g->bytes;
+    return true;
+}
+
+void generator_set_limit(struct rwkv7_generator *g, uint64_t limit)
+{
+    g->request.limit = limit;
+}
+
+void generator_start_with(struct rwkv7_generator *g, const float *logits)
+{
+    memcpy(g->logits, logits, (size_t)g->request.vocab * sizeof *logits);
+    g->has_logits = g->begun = true;
+}
+
+bool generator_is_ready(const struct rwkv7_generator *g)
+{
+    return g->has_logits;
+}
+
+size_t generator_held(const struct rwkv7_generator *g)
+{
+    size_t size;
+    rwkv7_stream_held(g->request.stream, &size);
+    return size;
+}
+
+void rwkv7_generator_cancel(struct rwkv7_generator *g)
+{
+    request_cancel(&g->request);
+}
+
+struct rwkv7_generator_stats rwkv7_generator_stats(const struct rwkv7_generator *g)
+{
+    struct rwkv7_generator_stats stats = g->stats;
+    stats.prompt_tokens = g->reads.done;
+    stats.tokens = g->request.tokens;
+    return stats;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- reading */
+
+/* Reads `count` of the pending tokens of the prompt. logits: those after the last one. */
+static enum rwkv7_status read_prompt(struct rwkv7_generator *g, size_t count, float *logits, struct rwkv7_error *err)
+{
+    const uint32_t *ids;
+    bool last;
+    const double begin = sys_seconds();
+    const uint64_t before = g->reads.done;
+    request_pending(&g->request, count, &ids, &last);
+    const size_t all = g->request.prompt.end - g->request.prompt.begin;
+    const enum rwkv7_status status = reading_eval(&g->reads, g->session, ids, count, all - count, logits, err);
+    request_evaluated(&g->request, (size_t)(g->reads.done - before));
+    g->stats.prompt_seconds += sys_seconds() - begin;
+    g->has_logits = status == RWKV7_OK && logits;
+    return status;
+}
+
+/* How many of the tokens, which are all that was fed, end at or before each border. */
+static size_t find_marks(const struct rwkv7_generator *g, const uint32_t *ids, size_t count, size_t marks[BORDERS])
+{
+    size_t at = 0, n = 0, length;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < g->border_count; i++) {
+        for (; at < count; at++) {
+            rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, ids[at], &length);
+            if (bytes + length > g->borders[i])
+                break;
+            bytes += length;
+        }
+        marks[n++] = at;
+    }
+    return n;
+}
+
+/* Reads the prompt, all of it, with the help of the cache. */
+static enum rwkv7_status read_with_cache(struct rwkv7_generator *g, float *logits, struct rwkv7_error *err)
+{
+    const uint32_t *ids;
+    bool last;
+    size_t marks[BORDERS], cached = 0;
+    enum rwkv7_status status = prompt_cache_open(g->cache, rwkv7_session_model(g->session), err);
+    if (status != RWKV7_OK)
+        return status;
+    const size_t count = request_pending(&g->request, SIZE_MAX, &ids, &last),
+                 mark_count = find_marks(g, ids, count, marks);
+    const double begin = sys_seconds();
+    status = prompt_cache_read(g->cache, &g->reads, g->session, ids, count, marks, mark_count, logits, &cached, err);
+    request_evaluated(&g->request, (size_t)g->reads.done);
+    g->stats.prompt_seconds += sys_seconds() - begin;
+    g->stats.cached_tokens = cached;
+    g->has_logits = status == RWKV7_OK && logits;
+    return status;
+}
+
+/* Reads the token that was drawn last. */
+static enum rwkv7_status read_drawn(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    const uint32_t *id;
+    bool last;
+    const double begin = sys_seconds();
+    request_pending(&g->request, 1, &id, &last);
+    g->has_logits = false;
+    const enum rwkv7_status status = rwkv7_session_eval(g->session, id, 1, RWKV7_LOGITS_LAST, g->logits, err);
+    if (status != RWKV7_OK)
+        return status;
+    request_evaluated(&g->request, 1);
+    g->stats.seconds += sys_seconds() - begin;
+    g->stats.evaluated++;
+    g->has_logits = true;
+    return RWKV7_OK;
+}
+
+static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    if (g->begun)
+        return RWKV7_OK;
+    g->begun = true;
+    return request_begin(&g->request, g->bos, rwkv7_session_tokens(g->session) == 0 && !g->was_loaded, err);
+}
+
+/* Goes on where the loaded text was left. */
+static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    const struct rwkv7_note *const logits = &g->loaded.piece[SAVED_LOGITS], *const held = &g->loaded.piece[SAVED_HELD],
+                                   *const sampler = &g->loaded.piece[SAVED_SAMPLER];
+    const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
+
+    if (logits->size != size)
+        return RWKV7_OK;
+    memcpy(g->logits, logits->data, size);
+    g->has_logits = true;
+    if (sampler->size >= sizeof g->stats.seed) { /* it begins with the random numbers, whose state is a seed */
+        if (g->reseed)
+            memcpy(sampler->data, &g->stats.seed, sizeof g->stats.seed);
+        else
+            memcpy(&g->stats.seed, sampler->data, sizeof g->stats.seed);
+        const enum rwkv7_status status = rwkv7_sampler_recall(g->request.sampler, sampler, err);
+        if (status != RWKV7_OK)
+            return status;
+    }
+    return request_continue_text(&g->request, held, err);
+}
+
+/* Brings the session up to what was fed and drawn. logits: those after the last token are wanted. */
+static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = begin(g, err);
+    if (status == RWKV7_OK)
+        status = request_end_prompt(&g->request, err);
+    if (status != RWKV7_OK)
+        return status;
+    const size_t pending = g->request.prompt.end - g->request.prompt.begin;
+    if (pending > 0 && g->request.drawn_pending)
+        status = read_drawn(g, err);
+    else if (pending > 0 && g->cache && rwkv7_session_tokens(g->session) == 0)
+        status = read_with_cache(g, logits ? g->logits : NULL, err);
+    else if (pending > 0)
+        status = read_prompt(g, pending, logits ? g->logits : NULL, err);
+    else if (g->was_loaded && g->request.fed == 0)
+        status = resume(g, err);
+    saved_state_free(&g->loaded);
+    g->was_loaded = false;
+    return status;
+}
+
+/* Reads what is pending, but for its end: the last token needs logits, and more may come. */
+static enum rwkv7_status drain(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    while (status == RWKV7_OK && !g->cache && g->request.prompt.end - g->request.prompt.begin > RWKV7_CHUNK)
+        status = read_prompt(g, RWKV7_CHUNK, NULL, err);
+    return status;
+}
+
+enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *text, size_t size,
+                                       struct rwkv7_error *err)
+{
+    const char *from = text;
+    enum rwkv7_status status = begin(g, err);
+    while (size > 0 && status == RWKV7_OK) {
+        const size_t piece = size < FEED ? size : FEED;
+        status = request_feed(&g->request, from, piece, err);
+        g->bytes += piece;
+        from += piece;
+        size -= piece;
+        if (status == RWKV7_OK)
+            status = drain(g, err);
+    }
+    return status;
+}
+
+enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const uint32_t *ids, size_t count,
+                                              struct rwkv7_error *err)
+{
+    enum rwkv7_status status = begin(g, err);
+    if (status == RWKV7_OK)
+        status = request_feed_tokens(&g->request, ids, count, err);
+    return status == RWKV7_OK ? drain(g, err) : status;
+}
+
+enum rwkv7_status rwkv7_generator_sync(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    return read_all(g, true, err);
+}
+
+enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    return read_all(g, false, err);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- writing */
+
+enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_step *step, struct rwkv7_error *err)
+{
+    struct request *const r = &g->request;
+    enum rwkv7_status status = RWKV7_OK;
+    enum rwkv7_end end = RWKV7_END_NONE;
+
+    *step = (struct rwkv7_step){.text = "", .stop = -1};
+    if (r->end != RWKV7_END_NONE)
+        return fail(err, RWKV7_ERR_USAGE, "the text has ended");
+    if (r->tokens >= r->limit)
+        end = RWKV7_END_LENGTH;
+    else if (!read_progress(g, g->reads.done, 0))
+        end = RWKV7_END_CANCELLED;
+    if (end == RWKV7_END_NONE)
+        status = read_all(g, true, err);
+    if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, 0))
+        end = RWKV7_END_CANCELLED; /* while the session was reading */
+    if (status == RWKV7_ERR_STOPPED) {
+        status = RWKV7_OK;
+        end = RWKV7_END_CANCELLED;
+    }
+    if (status == RWKV7_OK && end == RWKV7_END_NONE && !g->has_logits)
+        return fail(err, RWKV7_ERR_USAGE, "the prompt is empty: nothing to continue");
+    if (status == RWKV7_OK)
+        status = end == RWKV7_END_NONE ? request_draw(r, g->logits, err) : request_end(r, end, err);
+    if (status == RWKV7_OK)
+        *step = r->step;
+    return status;
+}
+
+enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
+{
+    if (g->begun)
+        return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", path);
+    saved_state_free(&g->loaded);
+    const enum rwkv7_status status = saved_state_load(&g->loaded, g->session, path, err);
+    g->was_loaded = status == RWKV7_OK;
+    return status;
+}
+
+enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
+{
+    struct saved_state saved = {0};
+    size_t held;
+    enum rwkv7_status status = rwkv7_generator_sync(g, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_sampler_remember(g->request.sampler, &saved.piece[SAVED_SAMPLER], err);
+    if (status != RWKV7_OK)
+        return status;
+    if (g->has_logits)
+        saved.piece[SAVED_LOGITS] = (struct rwkv7_note){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
+    const uint8_t *const bytes = rwkv7_stream_held(g->request.stream, &held);
+    saved.piece[SAVED_HELD] = (struct rwkv7_note){(void *)(uintptr_t)bytes, held};
+    status = saved_state_store(&saved, g->session, path, err);
+    rwkv7_note_clear(&saved.piece[SAVED_SAMPLER]);
+    return status;
+}

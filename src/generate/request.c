@@ -1,0 +1,265 @@
+/* request.c - see request.h. */
+#include "generate/request.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "generate/logprobs.h"
+#include "text/sampler.h"
+#include "text/stream.h"
+
+/* The sampler of the options, which never draws an id without text: rows that no token has, and the end of text if it is to be ignored. */
+static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_generator_options *opt,
+                                      struct rwkv7_error *err)
+{
+    const struct rwkv7_tokenizer *const tokenizer = r->prompt.tokenizer;
+    struct rwkv7_sampler_options options;
+    size_t room;
+    if (opt->sampling)
+        options = *opt->sampling;
+    else
+        rwkv7_sampler_defaults(&options);
+    struct rwkv7_token_bias *const biases =
+        size_add(options.bias_count, (size_t)r->vocab, &room) ? mem_alloc(room, sizeof *biases) : NULL;
+    if (!biases)
+        return fail_memory(err, "the sampler");
+    if (options.bias_count > 0)
+        memcpy(biases, options.biases, options.bias_count * sizeof *biases);
+    for (uint32_t id = 0; id < (uint32_t)r->vocab; id++) {
+        size_t length;
+        rwkv7_tokenizer_bytes(tokenizer, id, &length);
+        if (length == 0 && (id != RWKV7_END_OF_TEXT || opt->ignore_end))
+            biases[options.bias_count++] = (struct rwkv7_token_bias){id, -INFINITY};
+    }
+    options.biases = biases;
+    const enum rwkv7_status status = rwkv7_sampler_create(&options, r->vocab, tokenizer, &r->sampler, err);
+    mem_free(biases);
+    return status;
+}
+
+/* What steps need, so that they allocate nothing: room for the text of the longest token and for its likeliest rivals. */
+static enum rwkv7_status open_buffers(struct request *r, const struct rwkv7_generator_options *opt,
+                                      struct rwkv7_error *err)
+{
+    enum rwkv7_status status =
+        stream_reserve(r->stream, rwkv7_tokenizer_max_length(r->prompt.tokenizer), &r->text_room, err);
+    if (status == RWKV7_OK)
+        status = prompt_reserve(&r->prompt, 1, err);
+    if (status != RWKV7_OK)
+        return status;
+    r->top_room = (size_t)opt->logprobs;
+    r->top = mem_alloc(r->top_room, sizeof *r->top);
+    r->text = mem_alloc(r->text_room, 1);
+    return r->top && r->text ? RWKV7_OK : fail_memory(err, "the text");
+}
+
+enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *tokenizer, int vocab,
+                               const struct rwkv7_generator_options *opt, struct rwkv7_error *err)
+{
+    *r = (struct request){.prompt = {.tokenizer = tokenizer},
+                          .vocab = vocab,
+                          .limit = opt->max_tokens ? opt->max_tokens : UINT64_MAX,
+                          .resumable = opt->resumable};
+    if (opt->logprobs < 0 || opt->logprobs > RWKV7_LOGPROBS_MAX)
+        return fail(err, RWKV7_ERR_USAGE, "log probabilities: expected at least 0 and at most %d tokens, found %d",
+                    RWKV7_LOGPROBS_MAX, opt->logprobs);
+    enum rwkv7_status status = rwkv7_stream_create(opt->stops, opt->stop_count, &r->stream, err);
+    if (status == RWKV7_OK)
+        status = open_sampler(r, opt, err);
+    if (status == RWKV7_OK)
+        status = open_buffers(r, opt, err);
+    if (status != RWKV7_OK)
+        request_clear(r);
+    return status;
+}
+
+void request_clear(struct request *r)
+{
+    prompt_free(&r->prompt);
+    rwkv7_sampler_close(r->sampler);
+    rwkv7_stream_close(r->stream);
+    mem_free(r->top);
+    mem_free(r->text);
+    r->sampler = NULL;
+    r->stream = NULL;
+    r->top = NULL;
+    r->text = NULL;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- prompt */
+
+/* Something was added to the prompt, which had `before` tokens. */
+static void count_fed(struct request *r, size_t before)
+{
+    const size_t count = r->prompt.end - r->prompt.begin;
+    if (count > before)
+        r->drawn_pending = false;
+    r->fed += count - before;
+}
+
+enum rwkv7_status request_begin(struct request *r, enum rwkv7_bos bos, bool at_start, struct rwkv7_error *err)
+{
+    static const uint32_t token = RWKV7_END_OF_TEXT;
+    const bool begins = prompt_begins_with_bos(r->prompt.tokenizer, bos, at_start);
+    return request_feed_tokens(r, &token, begins, err);
+}
+
+enum rwkv7_status request_feed(struct request *r, const void *text, size_t size, struct rwkv7_error *err)
+{
+    const size_t before = r->prompt.end - r->prompt.begin;
+    const enum rwkv7_status status = prompt_add_text(&r->prompt, text, size, err);
+    count_fed(r, before);
+    return status;
+}
+
+enum rwkv7_status request_feed_tokens(struct request *r, const uint32_t *ids, size_t count, struct rwkv7_error *err)
+{
+    const size_t before = r->prompt.end - r->prompt.begin;
+    const enum rwkv7_status status = prompt_add_tokens(&r->prompt, ids, count, err);
+    count_fed(r, before);
+    return status;
+}
+
+enum rwkv7_status request_end_prompt(struct request *r, struct rwkv7_error *err)
+{
+    const size_t before = r->prompt.end - r->prompt.begin;
+    const enum rwkv7_status status = prompt_end_text(&r->prompt, err);
+    count_fed(r, before);
+    return status;
+}
+
+size_t request_pending(const struct request *r, size_t most, const uint32_t **tokens, bool *logits)
+{
+    const size_t count = r->prompt.end - r->prompt.begin;
+    *tokens = r->prompt.ids + r->prompt.begin;
+    *logits = count <= most;
+    return count < most ? count : most;
+}
+
+void request_evaluated(struct request *r, size_t count)
+{
+    prompt_drop(&r->prompt, count);
+    r->evaluated += count;
+}
+
+/* ------------------------------------------------------------------------------------------------------------- text */
+
+/* Adds text to the step. It stays where the stream has it, unless there is text before it or more may come. */
+static enum rwkv7_status add_text(struct request *r, const char *text, size_t length, bool more,
+                                  struct rwkv7_error *err)
+{
+    struct rwkv7_step *const step = &r->step;
+    if (r->text_size == 0 && !more) {
+        step->text = text;
+        step->length = length;
+        return RWKV7_OK;
+    }
+    size_t size;
+    if (!size_add(r->text_size, length, &size))
+        return fail_memory(err, "the text");
+    if (size > r->text_room) {
+        char *const grown = mem_grow(r->text, r->text_size, size, 1);
+        if (!grown)
+            return fail_memory(err, "the text");
+        r->text = grown;
+        r->text_room = size;
+    }
+    memcpy(r->text + r->text_size, text, length);
+    r->text_size = size;
+    step->text = r->text;
+    step->length = size;
+    return RWKV7_OK;
+}
+
+/* The step that follows begins with what text was carried over. */
+static void begin_step(struct request *r)
+{
+    r->step = (struct rwkv7_step){.text = r->text, .length = r->text_size, .stop = -1};
+}
+
+static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
+{
+    const char *text;
+    size_t length;
+    r->step.end = r->end = why;
+    if (r->resumable)
+        return RWKV7_OK;
+    const enum rwkv7_status status = rwkv7_stream_finish(r->stream, &text, &length, err);
+    return status == RWKV7_OK ? add_text(r, text, length, false, err) : status;
+}
+
+enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_note *held, struct rwkv7_error *err)
+{
+    const char *text;
+    size_t length;
+    int stop;
+    const enum rwkv7_status status = rwkv7_stream_push(r->stream, held->data, held->size, &text, &length, &stop, err);
+    /* There is text only if the stop strings are others now. */
+    return status == RWKV7_OK ? add_text(r, text, length, true, err) : status;
+}
+
+/* Shows the token to the stream. The text ends with a stop string or with enough tokens. */
+static enum rwkv7_status take_token(struct request *r, uint32_t id, struct rwkv7_error *err)
+{
+    const char *text;
+    size_t length;
+    enum rwkv7_end end = RWKV7_END_NONE;
+
+    enum rwkv7_status status = prompt_add_tokens(&r->prompt, &id, 1, err);
+    if (status != RWKV7_OK)
+        return status;
+    r->drawn_pending = r->prompt.end - r->prompt.begin == 1;
+    r->tokens++;
+    const uint8_t *const bytes = rwkv7_tokenizer_bytes(r->prompt.tokenizer, id, &length);
+    status = rwkv7_stream_push(r->stream, bytes, length, &text, &length, &r->step.stop, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (r->step.stop >= 0)
+        end = RWKV7_END_STOP;
+    else if (r->tokens == r->limit)
+        end = RWKV7_END_LENGTH;
+    status = add_text(r, text, length, end != RWKV7_END_NONE, err);
+    return status == RWKV7_OK && end != RWKV7_END_NONE ? finish(r, end, err) : status;
+}
+
+enum rwkv7_status request_draw(struct request *r, const float *logits, struct rwkv7_error *err)
+{
+    const uint64_t random = sampler_random(r->sampler);
+    uint32_t id;
+    begin_step(r);
+    enum rwkv7_status status = sampler_draw(r->sampler, logits, &id, err);
+    if (status != RWKV7_OK)
+        return status;
+    r->step.drawn = true;
+    r->step.id = id;
+    if (r->top_room > 0) {
+        const struct distribution d = distribution_of(logits, r->vocab);
+        r->step.logprob = log_probability(&d, id);
+        r->step.top = r->top;
+        r->step.top_count = distribution_top(&d, r->top_room, r->top);
+    }
+    if (id == RWKV7_END_OF_TEXT && rwkv7_tokenizer_has_end_of_text(r->prompt.tokenizer)) {
+        sampler_set_random(r->sampler, random);
+        status = finish(r, RWKV7_END_TOKEN, err);
+    } else {
+        sampler_count(r->sampler, id);
+        status = take_token(r, id, err);
+    }
+    r->text_size = 0;
+    return status;
+}
+
+enum rwkv7_status request_end(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
+{
+    begin_step(r);
+    const enum rwkv7_status status = finish(r, why, err);
+    r->text_size = 0;
+    return status;
+}
+
+void request_cancel(struct request *r)
+{
+    atomic_store_explicit(&r->cancelled, true, memory_order_relaxed);
+}

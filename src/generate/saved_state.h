@@ -1,0 +1,30 @@
+/*
+ * saved_state.h - what is kept in a state file beside the state itself, so that a text can go on as if it had never been left:
+ * several pieces, each of which may be empty.
+ */
+#ifndef GENERATE_SAVED_STATE_H
+#define GENERATE_SAVED_STATE_H
+
+#include "rwkv7.h"
+
+enum saved_piece {
+    SAVED_LOGITS,       /* float[V] after the last token */
+    SAVED_SAMPLER,      /* rwkv7_sampler_remember */
+    SAVED_HELD,         /* bytes that have been generated and not shown: rwkv7_stream_held */
+    SAVED_CONVERSATION, /* the turns, see conversation_file.c */
+    SAVED_PIECES
+};
+
+struct saved_state {
+    struct rwkv7_note piece[SAVED_PIECES]; /* not owned */
+    struct rwkv7_note all;                 /* what saved_state_load has read: the pieces lie in it */
+};
+
+enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
+                                    const char *path, struct rwkv7_error *err);
+/* A file of another program has no pieces, and that is fine. */
+enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session, const char *path,
+                                   struct rwkv7_error *err);
+void saved_state_free(struct saved_state *saved);
+
+#endif

@@ -1,0 +1,232 @@
+/*
+ * test_conversation.c - whatever is said, stopped, undone or cancelled, or fails for want of memory: the state of a conversation is the
+ * one that its tokens lead to.
+ */
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "generate/conversation.h"
+#include "small_model.h"
+
+static bool same_state(const struct rwkv7_session *a, const struct rwkv7_session *b)
+{
+    enum { SHIFTS = 2 * 64, WKV = 2 * 64 * 64 };
+    static float x[2 * SHIFTS + WKV], y[2 * SHIFTS + WKV];
+    rwkv7_session_get_state(a, x, x + 2 * SHIFTS, x + SHIFTS);
+    rwkv7_session_get_state(b, y, y + 2 * SHIFTS, y + SHIFTS);
+    return memcmp(x, y, sizeof x) == 0 && rwkv7_session_tokens(a) == rwkv7_session_tokens(b);
+}
+
+static struct rwkv7_session *scratch;
+
+/* The session has read what the log says, and nothing else. */
+static bool is_consistent(const struct conversation *c)
+{
+    rwkv7_session_copy(scratch, c->base);
+    CHECK(rwkv7_session_eval(scratch, c->log.tokens, c->log.count, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    return same_state(scratch, c->session);
+}
+
+static int calls_left; /* of the progress callback, before it cancels; negative: it never does */
+
+static bool progress(void *arg, uint64_t done, uint64_t waiting)
+{
+    (void)arg, (void)done, (void)waiting;
+    return calls_left < 0 || calls_left-- > 0;
+}
+
+static const char *stops[] = {"ab", "e t", "q"};
+static size_t stop_count = 3;
+
+static enum rwkv7_status open_conversation(struct conversation *c, uint64_t limit, struct rwkv7_error *err)
+{
+    const struct conversation_options opt = {
+        .generate = {.stops = stops, .stop_count = stop_count, .ignore_end = true, .progress = progress},
+        .sampling = sampling,
+        .max_tokens = limit};
+    const enum rwkv7_status status = conversation_create(c, model, tokenizer, &opt, err);
+    return status == RWKV7_OK ? conversation_start(c, "be short", err) : status;
+}
+
+static enum rwkv7_status answer(struct conversation *c, uint64_t seed, struct text *text, enum rwkv7_end *end,
+                                struct rwkv7_error *err)
+{
+    struct rwkv7_step step = {0};
+    enum rwkv7_status status = conversation_answer(c, seed, err);
+    while (status == RWKV7_OK && step.end == RWKV7_END_NONE) {
+        status = conversation_next(c, &step, err);
+        if (status == RWKV7_OK && text)
+            add(text, step.text, step.length);
+    }
+    *end = step.end;
+    conversation_end_answer(c);
+    return status;
+}
+
+static void test_turns(void)
+{
+    static struct text first, again;
+    struct conversation c;
+    struct rwkv7_session *before = NULL;
+    enum rwkv7_end end;
+    int stopped = 0, lengths = 0;
+    calls_left = -1;
+    CHECK(open_conversation(&c, 25, NULL) == RWKV7_OK);
+    CHECK(is_consistent(&c) && c.log.turn_count == 0);
+    for (uint64_t turn = 0; turn < 12; turn++) {
+        CHECK(rwkv7_session_clone(c.session, &before, NULL) == RWKV7_OK);
+        const size_t count = c.log.count;
+        CHECK(conversation_ask(&c, turn % 2 ? "is the cab abc" : "then", THINK_OFF, NULL) == RWKV7_OK);
+        first.size = again.size = 0;
+        CHECK(answer(&c, turn, &first, &end, NULL) == RWKV7_OK);
+        CHECK_MSG(is_consistent(&c), "turn %d", (int)turn);
+        stopped += end == RWKV7_END_STOP;
+        lengths += end == RWKV7_END_LENGTH;
+        /* Asked again with the same seed it says the same; undone it never happened. */
+        CHECK(conversation_ask_again(&c, THINK_OFF, NULL) == RWKV7_OK);
+        CHECK(answer(&c, turn, &again, &end, NULL) == RWKV7_OK && is_consistent(&c));
+        CHECK(first.size == again.size && memcmp(first.at, again.at, first.size) == 0);
+        if (turn % 3 == 0) {
+            CHECK(conversation_undo(&c, NULL) == RWKV7_OK);
+            CHECK(same_state(c.session, before) && c.log.count == count);
+        }
+        rwkv7_session_close(before);
+    }
+    CHECK(stopped > 0 && lengths > 0);
+    CHECK(c.log.turn_count == 8);
+    conversation_free(&c);
+}
+
+/* An answer ends in front of a stop string, though the model has read the tokens that it began with. */
+static void test_stop_over_tokens(void)
+{
+    static struct text whole, cut;
+    const char *const usual = stops[0];
+    struct conversation c;
+    enum rwkv7_end end;
+    calls_left = -1;
+    stop_count = 0;
+    CHECK(open_conversation(&c, 25, NULL) == RWKV7_OK);
+    CHECK(conversation_ask(&c, "then", THINK_OFF, NULL) == RWKV7_OK && answer(&c, 5, &whole, &end, NULL) == RWKV7_OK);
+    conversation_free(&c);
+    int tried = 0;
+    stop_count = 1;
+    for (size_t at = 0; at + 5 < whole.size; at++) {
+        char stop[6] = "";
+        memcpy(stop, whole.at + at, 5);
+        if ((stop[0] | stop[1] | stop[2] | stop[3] | stop[4]) & 0x80)
+            continue; /* U+FFFD stands for bytes that are others */
+        stops[0] = stop;
+        cut.size = 0;
+        CHECK(open_conversation(&c, 25, NULL) == RWKV7_OK);
+        CHECK(conversation_ask(&c, "then", THINK_OFF, NULL) == RWKV7_OK);
+        const size_t asked = c.log.count;
+        CHECK(answer(&c, 5, &cut, &end, NULL) == RWKV7_OK && end == RWKV7_END_STOP);
+        CHECK_MSG(is_consistent(&c), "stop '%s'", stop);
+        CHECK(cut.size == (size_t)(strstr(whole.at, stop) - whole.at));
+        /* The tokens and the unread text are no more than what was shown. */
+        size_t length, bytes = c.log.unread ? strlen(c.log.unread) : 0;
+        for (size_t i = asked; i < c.log.count; i++) {
+            rwkv7_tokenizer_bytes(tokenizer, c.log.tokens[i], &length);
+            bytes += length;
+        }
+        CHECK(bytes <= cut.size);
+        conversation_free(&c);
+        tried++;
+    }
+    CHECK(tried > 5);
+    stops[0] = usual;
+    stop_count = 3;
+}
+
+/* Cancelled at any point: a question is taken back, an answer ends, and the tokens and the state agree. */
+static void test_cancel(void)
+{
+    int asked = 0, cancelled = 0;
+    for (int calls = 0; calls < 60; calls++) {
+        struct conversation c;
+        enum rwkv7_end end = RWKV7_END_NONE;
+        calls_left = -1;
+        CHECK(open_conversation(&c, 20, NULL) == RWKV7_OK);
+        const size_t count = c.log.count;
+        calls_left = calls;
+        const enum rwkv7_status status = conversation_ask(&c, "is the cab abc", THINK_SHORT, NULL);
+        if (status == RWKV7_OK) {
+            asked++;
+            CHECK(answer(&c, 3, NULL, &end, NULL) == RWKV7_OK);
+            cancelled += end == RWKV7_END_CANCELLED;
+        } else {
+            CHECK(status == RWKV7_ERR_STOPPED && c.log.turn_count == 0 && c.log.count == count);
+        }
+        CHECK(is_consistent(&c));
+        conversation_free(&c);
+    }
+    CHECK(asked > 20 && asked < 60 && cancelled > 3);
+}
+
+/* Half an answer, which the caller has left: the token that nobody has read is in neither. */
+static void test_leaving_an_answer(void)
+{
+    struct conversation c;
+    struct rwkv7_step step;
+    calls_left = -1;
+    CHECK(open_conversation(&c, 20, NULL) == RWKV7_OK);
+    CHECK(conversation_ask(&c, "then", THINK_OFF, NULL) == RWKV7_OK);
+    const size_t count = c.log.count;
+    CHECK(conversation_answer(&c, 1, NULL) == RWKV7_OK);
+    CHECK(conversation_next(&c, &step, NULL) == RWKV7_OK && conversation_next(&c, &step, NULL) == RWKV7_OK);
+    conversation_end_answer(&c);
+    CHECK(c.log.count == count + 1 && is_consistent(&c));
+    conversation_free(&c);
+}
+
+static void test_failing_allocations(void)
+{
+    char path[] = "/tmp/rwkv7-test-XXXXXX";
+    const int fd = mkstemp(path);
+    int failures = 0;
+    CHECK(fd >= 0);
+    close(fd);
+    calls_left = -1;
+    for (int n = 0; n < 400; n++) {
+        struct conversation c;
+        enum rwkv7_end end;
+        mem_fail_after(n);
+        enum rwkv7_status status = open_conversation(&c, 6, NULL);
+        const bool open = c.session != NULL;
+        for (uint64_t turn = 0; turn < 2 && status == RWKV7_OK; turn++) {
+            status = conversation_ask(&c, "is the cab abc", THINK_OFF, NULL);
+            if (status == RWKV7_OK)
+                status = answer(&c, turn, NULL, &end, NULL);
+        }
+        if (status == RWKV7_OK)
+            status = conversation_ask_again(&c, THINK_LONG, NULL);
+        enum rwkv7_status file = status;
+        if (file == RWKV7_OK)
+            file = conversation_save(&c, path, NULL);
+        if (file == RWKV7_OK)
+            file = conversation_load(&c, path, NULL);
+        mem_fail_after(-1);
+        CHECK_MSG(status == RWKV7_OK || status == RWKV7_ERR_MEMORY, "status %d after %d", (int)status, n);
+        failures += file != RWKV7_OK;
+        if (open)
+            CHECK_MSG(c.log.turn_count == 0 || is_consistent(&c), "after %d", n);
+        conversation_free(&c);
+    }
+    CHECK(failures > 60 && failures < 400);
+    unlink(path);
+}
+
+int main(void)
+{
+    open_small_model();
+    scratch = new_session();
+    RUN(test_turns);
+    RUN(test_stop_over_tokens);
+    RUN(test_cancel);
+    RUN(test_leaving_an_answer);
+    RUN(test_failing_allocations);
+    rwkv7_session_close(scratch);
+    close_small_model();
+    return test_end();
+}

@@ -1,0 +1,352 @@
+/*
+ * test_scheduler.c - a request gets the same text from the scheduler as from a generator alone: in any order of arrival, with any number
+ * of slots, whoever enters, leaves, is cancelled or fails beside it. A long prompt does not stop those that write.
+ */
+#include <math.h>
+
+#include "base/mem.h"
+#include "generate/scheduler.h"
+#include "small_model.h"
+
+enum { JOBS = 9, LONG = 700 };
+
+/* A request, and what became of it. */
+struct job {
+    struct scheduled scheduled;
+    struct request request;
+    struct rwkv7_session *session;
+    struct text text;
+    int steps;
+};
+
+static struct job jobs[JOBS];
+static struct text expected[JOBS];
+static enum rwkv7_end expected_end[JOBS];
+static uint32_t long_prompt[LONG];
+
+/* Options, prompts and seeds that differ; every fourth prompt is long. */
+static struct rwkv7_sampler_options sampling_of(int i)
+{
+    struct rwkv7_sampler_options s = sampling;
+    s.seed = (uint64_t)i * 11 + 5;
+    s.temperature = i % 3 == 0 ? 0 : 1;
+    return s;
+}
+
+static struct rwkv7_generator_options options_of(int i, const struct rwkv7_sampler_options *s)
+{
+    static const char *const stops[] = {"ab", "e t"};
+    return (struct rwkv7_generator_options){.sampling = s,
+                                            .max_tokens = i == 4 ? 0 : (uint64_t)(10 + 5 * i),
+                                            .stops = stops,
+                                            .stop_count = i % 2 ? 2 : 0,
+                                            .ignore_end = i % 4 != 0};
+}
+
+static size_t prompt_of(int i, const uint32_t **ids)
+{
+    *ids = long_prompt + i;
+    return i % 4 == 1 ? (size_t)(LONG - 10 * i) : (size_t)(3 + 2 * i);
+}
+
+static uint64_t random_state = 5;
+static size_t random_below(size_t n)
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (size_t)((random_state >> 33) % n);
+}
+
+static void find_expected(int i)
+{
+    const struct rwkv7_sampler_options s = sampling_of(i);
+    const struct rwkv7_generator_options opt = options_of(i, &s);
+    struct rwkv7_session *const session = new_session();
+    struct rwkv7_generator *g = NULL;
+    struct rwkv7_step step;
+    const uint32_t *ids;
+    const size_t count = prompt_of(i, &ids);
+    CHECK(rwkv7_generator_create(session, tokenizer, &opt, &g, NULL) == RWKV7_OK);
+    CHECK(rwkv7_generator_feed_tokens(g, ids, count, NULL) == RWKV7_OK);
+    do {
+        CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
+        add(&expected[i], step.text, step.length);
+    } while (step.end == RWKV7_END_NONE);
+    expected_end[i] = step.end;
+    rwkv7_generator_close(g);
+    rwkv7_session_close(session);
+}
+
+static void open_job(int i)
+{
+    static const uint32_t bos = RWKV7_END_OF_TEXT;
+    struct job *const job = &jobs[i];
+    const struct rwkv7_sampler_options s = sampling_of(i);
+    const struct rwkv7_generator_options opt = options_of(i, &s);
+    const uint32_t *ids;
+    const size_t count = prompt_of(i, &ids);
+    *job = (struct job){.session = new_session()};
+    CHECK(request_open(&job->request, tokenizer, VOCAB, &opt, NULL) == RWKV7_OK);
+    CHECK(request_feed_tokens(&job->request, &bos, 1, NULL) == RWKV7_OK);
+    CHECK(request_feed_tokens(&job->request, ids, count, NULL) == RWKV7_OK);
+    CHECK(request_end_prompt(&job->request, NULL) == RWKV7_OK);
+    job->scheduled = (struct scheduled){.request = &job->request, .session = job->session, .owner = job};
+}
+
+static void close_job(int i)
+{
+    request_clear(&jobs[i].request);
+    rwkv7_session_close(jobs[i].session);
+}
+
+static struct scheduler *new_scheduler(size_t slots, size_t budget)
+{
+    const struct scheduler_options opt = {.slots = slots, .prompt_budget = budget};
+    struct scheduler *s = NULL;
+    CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_OK);
+    return s;
+}
+
+static void start(struct scheduler *s, int i)
+{
+    CHECK(scheduler_add(s, &jobs[i].scheduled, NULL) == RWKV7_OK);
+}
+
+/* One step, and what it gave. */
+static void step(struct scheduler *s)
+{
+    struct scheduled *event;
+    CHECK(scheduler_step(s, NULL) == RWKV7_OK);
+    while ((event = scheduler_event(s))) {
+        struct job *const job = event->owner;
+        job->steps++;
+        if (event->err.status == RWKV7_OK)
+            add(&job->text, event->request->step.text, event->request->step.length);
+    }
+}
+
+static void check_text(int i)
+{
+    const struct job *const job = &jobs[i];
+    CHECK(job->scheduled.finished && job->scheduled.err.status == RWKV7_OK);
+    CHECK_MSG(job->text.size == expected[i].size && memcmp(job->text.at, expected[i].at, job->text.size) == 0,
+              "job %d: \"%s\", want \"%s\"", i, job->text.at, expected[i].at);
+    CHECK(job->request.end == expected_end[i]);
+}
+
+/* Jobs arrive in random order at random steps. */
+static void check_slots(size_t slots, size_t budget)
+{
+    struct scheduler *const s = new_scheduler(slots, budget);
+    int order[JOBS], arrived = 0;
+    for (int i = 0; i < JOBS; i++) {
+        const size_t at = random_below((size_t)i + 1);
+        order[i] = order[at];
+        order[at] = i;
+        open_job(i);
+    }
+    while (arrived < JOBS || scheduler_count(s) > 0) {
+        while (arrived < JOBS && (scheduler_count(s) == 0 || random_below(3) == 0))
+            start(s, order[arrived++]);
+        step(s);
+    }
+    for (int i = 0; i < JOBS; i++) {
+        check_text(i);
+        close_job(i);
+    }
+    scheduler_close(s);
+}
+
+static void test_any_order(void)
+{
+    static const size_t slots[] = {1, 2, 3, JOBS, RWKV7_CHUNK};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
+        for (int round = 0; round < 3; round++)
+            check_slots(slots[i], round == 0 ? 0 : (size_t)round * 20);
+}
+
+/* Some are cancelled while they write, one in its prompt, one while it waits; one leaves and comes back. The others notice nothing. */
+static void test_leaving(void)
+{
+    struct scheduler *const s = new_scheduler(4, 100);
+    for (int i = 0; i < JOBS; i++) {
+        open_job(i);
+        start(s, i);
+    }
+    for (int i = 0; i < 2; i++)
+        step(s);
+    CHECK(jobs[1].steps == 0 && jobs[1].request.evaluated > 0); /* in its prompt */
+    request_cancel(&jobs[1].request);
+    request_cancel(&jobs[2].request);
+    request_cancel(&jobs[8].request); /* waits for a slot */
+    scheduler_remove(s, &jobs[3].scheduled);
+    const size_t written = jobs[2].text.size;
+    CHECK(scheduler_count(s) == JOBS - 1);
+    for (int i = 0; i < 4; i++)
+        step(s);
+    CHECK(scheduler_count(s) <= JOBS - 4);
+    CHECK(jobs[1].request.end == RWKV7_END_CANCELLED && jobs[1].text.size == 0 && jobs[1].scheduled.finished);
+    CHECK(jobs[2].request.end == RWKV7_END_CANCELLED && jobs[2].text.size >= written);
+    CHECK(memcmp(jobs[2].text.at, expected[2].at, written) == 0);
+    CHECK(jobs[8].request.end == RWKV7_END_CANCELLED && jobs[8].request.evaluated == 0 && jobs[8].steps == 1);
+    CHECK(!jobs[3].scheduled.finished);
+    start(s, 3);
+    while (scheduler_count(s) > 0)
+        step(s);
+    for (int i = 0; i < JOBS; i++) {
+        if (i != 1 && i != 2 && i != 8)
+            check_text(i);
+        close_job(i);
+    }
+    scheduler_close(s);
+}
+
+/* A session that meets a NaN ends its own request only. */
+static void test_failing(void)
+{
+    static float nans[2 * 64];
+    struct scheduler *const s = new_scheduler(JOBS, 0);
+    for (size_t i = 0; i < sizeof nans / sizeof *nans; i++)
+        nans[i] = NAN;
+    for (int i = 0; i < JOBS; i++) {
+        open_job(i);
+        start(s, i);
+    }
+    step(s);
+    rwkv7_session_set_state(jobs[6].session, nans, NULL, nans);
+    while (scheduler_count(s) > 0)
+        step(s);
+    CHECK(jobs[6].scheduled.finished && jobs[6].scheduled.err.status == RWKV7_ERR_NUMERIC);
+    CHECK(strstr(jobs[6].scheduled.err.message, "layer 0")); /* of the evaluation, not of the sampler */
+    for (int i = 0; i < JOBS; i++) {
+        if (i != 6)
+            check_text(i);
+        close_job(i);
+    }
+    scheduler_close(s);
+}
+
+/* While a long prompt is read, in pieces of the budget, the others get a token in every step. */
+static void test_budget(void)
+{
+    enum { BUDGET = 16 };
+    struct scheduler *const s = new_scheduler(3, BUDGET);
+    open_job(0);
+    open_job(8);
+    open_job(5); /* a long one */
+    const size_t prompt = (size_t)jobs[5].request.fed;
+    start(s, 0);
+    start(s, 8);
+    step(s);
+    step(s);
+    step(s);
+    start(s, 5);
+    for (size_t read = 0; read < prompt && jobs[5].steps == 0;) {
+        const bool writes[] = {!jobs[0].scheduled.finished, !jobs[8].scheduled.finished};
+        const int before[] = {jobs[0].steps, jobs[8].steps};
+        step(s);
+        CHECK(jobs[0].steps == before[0] + writes[0] && jobs[8].steps == before[1] + writes[1]);
+        const size_t now = (size_t)jobs[5].request.evaluated;
+        CHECK_MSG(now == (read + BUDGET + 1 < prompt ? read + BUDGET + 1 : prompt), "%zu after %zu", now, read);
+        read = now;
+    }
+    CHECK(jobs[5].steps == 1);
+    while (scheduler_count(s) > 0)
+        step(s);
+    check_text(0);
+    check_text(8);
+    check_text(5);
+    close_job(0);
+    close_job(8);
+    close_job(5);
+    scheduler_close(s);
+}
+
+/* Once the buffers are there. */
+static void test_steps_allocate_nothing(void)
+{
+    struct scheduler *const s = new_scheduler(3, 0);
+    for (int i = 0; i < 3; i++) {
+        open_job(i);
+        start(s, i);
+    }
+    step(s);
+    step(s);
+    mem_fail_after(0);
+    while (scheduler_count(s) > 0)
+        step(s);
+    void *const p = mem_alloc(1, 1);
+    mem_fail_after(-1);
+    CHECK(!p); /* else an allocation failed unnoticed */
+    mem_free(p);
+    for (int i = 0; i < 3; i++) {
+        check_text(i);
+        close_job(i);
+    }
+    scheduler_close(s);
+}
+
+static void test_failing_allocations(void)
+{
+    const struct scheduler_options opt = {.slots = 3};
+    int failures = 0;
+    for (int n = 0; n < 60; n++) {
+        struct scheduler *s = NULL;
+        open_job(1);
+        mem_fail_after(n);
+        enum rwkv7_status status = scheduler_create(model, &opt, &s, NULL);
+        if (status == RWKV7_OK)
+            status = scheduler_add(s, &jobs[1].scheduled, NULL);
+        if (status == RWKV7_OK)
+            status = scheduler_step(s, NULL);
+        mem_fail_after(-1);
+        CHECK(status == RWKV7_OK || status == RWKV7_ERR_MEMORY);
+        failures += status != RWKV7_OK;
+        while (s && scheduler_count(s) > 0) /* nothing was lost */
+            step(s);
+        if (s)
+            check_text(1);
+        scheduler_close(s);
+        close_job(1);
+    }
+    CHECK(failures >= 4 && failures < 60);
+}
+
+static void test_mistakes(void)
+{
+    struct scheduler_options opt = {.slots = 0};
+    struct scheduler *s = NULL;
+    CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_ERR_USAGE && !s);
+    opt.slots = RWKV7_CHUNK + 1;
+    CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_ERR_USAGE && !s);
+    s = new_scheduler(1, 0);
+    struct request request;
+    const struct rwkv7_generator_options none = {0};
+    CHECK(request_open(&request, tokenizer, VOCAB, &none, NULL) == RWKV7_OK);
+    struct scheduled empty = {.request = &request};
+    CHECK(scheduler_add(s, &empty, NULL) == RWKV7_ERR_USAGE && scheduler_count(s) == 0);
+    CHECK(scheduler_step(s, NULL) == RWKV7_OK && !scheduler_event(s));
+    request_clear(&request);
+    scheduler_close(s);
+}
+
+int main(void)
+{
+    open_small_model();
+    for (uint32_t i = 0; i < LONG; i++)
+        long_prompt[i] = 1 + i * i % 43;
+    int ends[5] = {0};
+    for (int i = 0; i < JOBS; i++) {
+        find_expected(i);
+        ends[expected_end[i]]++;
+    }
+    CHECK(ends[RWKV7_END_STOP] > 0 && ends[RWKV7_END_TOKEN] > 0 && ends[RWKV7_END_LENGTH] > 0);
+    RUN(test_any_order);
+    RUN(test_leaving);
+    RUN(test_failing);
+    RUN(test_budget);
+    RUN(test_steps_allocate_nothing);
+    RUN(test_failing_allocations);
+    RUN(test_mistakes);
+    close_small_model();
+    return test_end();
+}
