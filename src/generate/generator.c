@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/float_env.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
@@ -54,6 +55,7 @@ enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const st
                                          const struct rwkv7_generator_options *opt, struct rwkv7_generator **out,
                                          struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     static const struct rwkv7_generator_options defaults;
     const int vocab = rwkv7_model_info(rwkv7_session_model(session))->shape.vocab;
     *out = NULL;
@@ -280,6 +282,7 @@ static enum rwkv7_status drain(struct rwkv7_generator *g, struct rwkv7_error *er
 enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *text, size_t size,
                                        struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const char *from = text;
     enum rwkv7_status status = begin(g, err);
     while (size > 0 && status == RWKV7_OK) {
@@ -297,6 +300,7 @@ enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *te
 enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const uint32_t *ids, size_t count,
                                               struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     enum rwkv7_status status = begin(g, err);
     if (status == RWKV7_OK)
         status = request_feed_tokens(&g->request, ids, count, err);
@@ -305,6 +309,7 @@ enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const u
 
 enum rwkv7_status rwkv7_generator_sync(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     return read_all(g, true, err);
 }
 
@@ -317,6 +322,7 @@ enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_er
 
 enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_step *step, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     struct request *const r = &g->request;
     enum rwkv7_status status = RWKV7_OK;
     enum rwkv7_end end = RWKV7_END_NONE;
@@ -347,6 +353,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_s
 
 enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     if (g->begun)
         return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", path);
     saved_state_free(&g->loaded);
@@ -357,6 +364,7 @@ enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *pa
 
 enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     struct saved_state saved = {0};
     size_t held;
     enum rwkv7_status status = rwkv7_generator_sync(g, err);

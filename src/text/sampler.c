@@ -436,7 +436,6 @@ void sampler_count(struct rwkv7_sampler *s, uint32_t id)
 
 enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uint32_t *id, struct rwkv7_error *err)
 {
-    DEFAULT_FLOAT_ENV;
     const enum rwkv7_status status = prepare(s, logits, err);
     if (status != RWKV7_OK)
         return status;
@@ -447,6 +446,7 @@ enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uin
 enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                      struct rwkv7_error *err)
 {
+    DEFAULT_FLOAT_ENV;
     const enum rwkv7_status status = sampler_draw(s, logits, id, err);
     if (status == RWKV7_OK)
         sampler_count(s, *id);

@@ -1,5 +1,6 @@
 /*
- * sampler.h - the two halves of rwkv7_sampler_next, for the generator: it looks at a token before the token counts.
+ * sampler.h - the two halves of rwkv7_sampler_next, for the generator: it looks at a token before the token counts. Called in the default
+ * floating-point environment.
  */
 #ifndef TEXT_SAMPLER_H
 #define TEXT_SAMPLER_H
