@@ -118,11 +118,11 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 /* ------------------------------------------------------------------------------------------------------------ model */
 
 /*
- * Q8, Q4: integers of 8 and 4 bits with scales, 8.06 and 4.31 bits per weight; see docs/FORMATS.md. GGML: in the blocks of a GGUF file,
- * where only an embedding stays.
+ * Q8, Q4, Q6: integers of 8, 4 and 6 bits with scales, 8.06, 4.31 and 6.13 bits per weight; see docs/FORMATS.md. GGML: in the blocks
+ * of a GGUF file; kept for the embedding only.
  */
-enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_GGML, RWKV7_TYPES };
-RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "ggml" */
+enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_Q6, RWKV7_GGML, RWKV7_TYPES };
+RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "q6", "ggml" */
 
 /* Architectures: RWKV-7 (x070a is x070 with `deep` above 0), RWKV-6, RWKV-5.2, 5.1 and 5.0, RWKV-4. */
 enum rwkv7_arch {
@@ -170,10 +170,10 @@ struct rwkv7_model_info {
 };
 
 /*
- * What becomes of the matrices while loading. With Q4, the head and the low-rank factors take 8 bits. STORED: floats stay as they
+ * What becomes of the matrices while loading. With Q4 and Q6, the head and the low-rank factors take 8 bits. STORED: floats stay as they
  * are, and what a GGUF file holds in integers, of 4 to 8 bits, becomes Q8.
  */
-enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4 };
+enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4, RWKV7_WEIGHTS_Q6, RWKV7_WEIGHTS_COUNT };
 
 /*
  * The squared ReLU leaves most hidden units of trained models at zero, and decoding need not read the columns of ffn.value that

@@ -289,7 +289,7 @@ static void keep_embeddings(const struct chunk *c, struct pool *pool)
         memcpy(work->e.x + (size_t)begin * channels, c->x + (size_t)begin * channels,
                (size_t)(end - begin) * channels * sizeof(float));
         if (work->e.quants.q)
-            vectors_quantize(&c->model->rt->kernels, &work->e, MAT_Q8, begin, end);
+            vectors_quantize(&c->model->rt->kernels, &work->e, MAT_FLOATS, begin, end);
     }
     pool_barrier(pool);
 }

@@ -29,6 +29,10 @@ struct bias_list {
     size_t count;
 };
 
+/* The words of --type: those of enum rwkv7_weights in its order, and behind them those of floats. */
+#define WEIGHTS "stored|q8|q4|q6"
+#define FLOATS "|f32|f16|bf16"
+
 struct args {
     const struct command *command;
     struct text_list operands; /* the arguments that are not options */
@@ -40,7 +44,7 @@ struct args {
     int math; /* enum rwkv7_math */
     int threads;
     int sparse; /* enum rwkv7_sparse */
-    int type;   /* enum rwkv7_weights; bench: behind it the types that only random weights can have */
+    int type;   /* of WEIGHTS: enum rwkv7_weights; behind them the types of FLOATS (chosen_type) */
     bool json;
     bool list; /* info */
     bool lock; /* --mlock */

@@ -146,8 +146,6 @@ static int prepare(struct bench *b)
 
 static int open_model(struct engine *e, const struct args *args, float density)
 {
-    static const enum rwkv7_type types[] = {RWKV7_BF16, RWKV7_Q8,  RWKV7_Q4, /* in the order of --type */
-                                            RWKV7_F32,  RWKV7_F16, RWKV7_BF16};
     struct rwkv7_shape shape;
     struct rwkv7_error err;
     if (!args->shape)
@@ -155,7 +153,7 @@ static int open_model(struct engine *e, const struct args *args, float density)
     if (!rwkv7_shape_named(args->shape, &shape))
         return complain_usage(args->command, "--shape needs one of 0.1b 0.4b 1.5b 2.9b 7.2b, not '%s'", args->shape);
     const struct rwkv7_random_options random = {
-        .type = types[args->type],
+        .type = args->type == RWKV7_WEIGHTS_STORED ? RWKV7_BF16 : chosen_type(args),
         .sparse = (enum rwkv7_sparse)args->sparse,
         .ffn_density = density,
         .seed = 1,

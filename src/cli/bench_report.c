@@ -25,7 +25,7 @@ static double read_rate(const struct measurement *m)
 
 static void table_begin(const struct bench_report *r)
 {
-    char types[64], step[16];
+    char types[TYPES_ROOM], step[16];
     printf("model    ");
     print_plain(stdout, model_name(r));
     printf("%s: %s\n", r->args->shape ? ", random weights" : "", types_text(r->info, types));
@@ -65,7 +65,7 @@ static void csv_begin(void)
 
 static void csv_add(const struct bench_report *r, const struct measurement *m)
 {
-    char types[64];
+    char types[TYPES_ROOM];
     csv_text(model_name(r));
     putchar(',');
     csv_text(types_text(r->info, types));
@@ -83,7 +83,7 @@ static void csv_add(const struct bench_report *r, const struct measurement *m)
 
 static void json_begin(struct bench_report *r)
 {
-    char types[64];
+    char types[TYPES_ROOM];
     r->json = cJSON_CreateObject();
     cJSON_AddStringToObject(r->json, "version", rwkv7_version());
     cJSON_AddStringToObject(r->json, "model", model_name(r));

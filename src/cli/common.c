@@ -101,14 +101,23 @@ const char *scaled_text(double value, const char *unit, char text[16])
     return text;
 }
 
-const char *types_text(const struct rwkv7_model_info *info, char text[64])
+enum rwkv7_type chosen_type(const struct args *args)
+{
+    if (args->type == RWKV7_WEIGHTS_STORED)
+        return RWKV7_TYPES;
+    if (args->type < RWKV7_WEIGHTS_COUNT)
+        return (enum rwkv7_type)((int)RWKV7_Q8 + args->type - (int)RWKV7_WEIGHTS_Q8);
+    return (enum rwkv7_type)((int)RWKV7_F32 + args->type - (int)RWKV7_WEIGHTS_COUNT);
+}
+
+const char *types_text(const struct rwkv7_model_info *info, char text[TYPES_ROOM])
 {
     size_t used = 0;
     text[0] = '\0';
     for (int type = 0; type < RWKV7_TYPES; type++) {
         char number[16];
         if (info->type_parameters[type] > 0)
-            used += (size_t)snprintf(text + used, 64 - used, "%s%s %s", used > 0 ? ", " : "",
+            used += (size_t)snprintf(text + used, TYPES_ROOM - used, "%s%s %s", used > 0 ? ", " : "",
                                      rwkv7_type_name((enum rwkv7_type)type),
                                      scaled_text((double)info->type_parameters[type], "", number));
     }
@@ -239,8 +248,8 @@ int engine_open_model(struct engine *e, const struct args *args)
     char path[PATH_ROOM];
     size_t size;
 
-    if (args->type > RWKV7_WEIGHTS_Q4)
-        return complain_usage(args->command, "--type: a checkpoint is opened as stored, or as q8 or q4");
+    if (args->type >= RWKV7_WEIGHTS_COUNT)
+        return complain_usage(args->command, "--type: a checkpoint is opened as one of " WEIGHTS);
 
     enum rwkv7_status status = model_find(args, path, &err);
     if (status == RWKV7_OK && *path) {

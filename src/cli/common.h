@@ -75,8 +75,11 @@ bool same_file(const char *a, const char *b);
 const char *plural(uint64_t count);
 /* "412 MB", "1.53 G": three digits or more, decimal prefixes. */
 const char *scaled_text(double value, const char *unit, char text[16]);
+/* What --type says; RWKV7_TYPES: stored. */
+enum rwkv7_type chosen_type(const struct args *args);
+#define TYPES_ROOM 128
 /* "bf16 1.53 G, f32 123 K": the parameters of a model by type. */
-const char *types_text(const struct rwkv7_model_info *info, char text[64]);
+const char *types_text(const struct rwkv7_model_info *info, char text[TYPES_ROOM]);
 
 int run_command(const struct args *args);
 int batch_command(const struct args *args);

@@ -8,9 +8,6 @@
 #include "cli/common.h"
 #include "cli/terminal.h"
 
-/* In the order of the option. */
-static const enum rwkv7_type types[] = {RWKV7_TYPES, RWKV7_Q8, RWKV7_Q4, RWKV7_F32, RWKV7_F16, RWKV7_BF16};
-
 /* The vocabulary to put in. */
 struct vocabulary {
     const char *text; /* NULL: what the checkpoint holds itself */
@@ -90,7 +87,7 @@ static void print_summary(const char *path, double took)
 
 static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
 {
-    struct rwkv7_convert_options options = {.type = types[in->type],
+    struct rwkv7_convert_options options = {.type = chosen_type(in),
                                             .vocab = v->text,
                                             .vocab_size = v->size,
                                             .lora = in->lora,

@@ -18,7 +18,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(model);
     const struct rwkv7_shape *const s = &info->shape;
-    char text[64], number[16], copied[16];
+    char text[TYPES_ROOM], number[16], copied[16];
 
     printf("model       ");
     print_plain(stdout, info->path);

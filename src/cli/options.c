@@ -19,7 +19,6 @@ enum {
 #define WRITING (WRITE | CHAT)
 #define ANY_MODEL (WRITING | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
 #define ENGINE (WRITING | BENCH | LOGITS | EVAL)
-#define WEIGHTS "stored|q8|q4"
 #define AT(field) offsetof(struct args, field)
 
 /* clang-format off */
@@ -64,8 +63,8 @@ const struct command command_table[] = {
      "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
     {"convert", CONVERT, "IN OUT", 2, "make one file of a model, or a smaller one",
      "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
-     "the vocabulary too and is open at once. With --type, the numbers change: q8 and\n"
-     "q4 make integers of them, which take a half and a quarter of the space of bf16.",
+     "the vocabulary too and is open at once. With --type, the numbers change: q8, q6\n"
+     "and q4 quantize them to 8, 6 and 4 bits, where bf16 takes 16.",
      false, convert_command},
     {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"
@@ -96,15 +95,15 @@ const struct option option_table[] = {
     {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, NAME(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
     {"vocab", 0, CONVERT, NAME(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
-    {"type", 0, CONVERT, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "of the matrices; q8, q4: integers"},
+    {"type", 0, CONVERT, CHOICE(type, WEIGHTS FLOATS), "stored", "of the matrices; qN: quantized to N bits"},
     {"lora", 0, CONVERT, NAME(lora, "FILE"), NULL, "merge a LoRA file into the weights"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
     {"shape", 0, BENCH, NAME(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
-    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "q8, q4: make the weights integers"},
+    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
      "skip weights that meet zeroes"},
     {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
-    {"type", 0, BENCH, CHOICE(type, WEIGHTS "|f32|f16|bf16"), "stored", "the last three: of random weights"},
+    {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
     {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also measure the distance from this model"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 

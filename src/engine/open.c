@@ -10,8 +10,7 @@
 
 const char *rwkv7_type_name(enum rwkv7_type type)
 {
-    static const char *const names[RWKV7_TYPES] = {"f32", "f16", "bf16", "q8", "q4", "ggml"};
-    return (unsigned)type < RWKV7_TYPES ? names[type] : "?";
+    return (unsigned)type < MAT_TYPES ? weight_types[type].name : type == RWKV7_GGML ? "ggml" : "?";
 }
 
 bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
@@ -160,7 +159,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
     struct rwkv7_model *model = NULL;
     enum rwkv7_status status;
     *out = NULL;
-    if ((unsigned)opt->type > RWKV7_Q4)
+    if ((unsigned)opt->type >= MAT_TYPES)
         return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
     if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
         return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);
@@ -169,8 +168,8 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
     struct rwkv7_random_options filling = *opt;
     struct rwkv7_model_options packing = {.sparse = opt->sparse};
-    if (opt->type >= RWKV7_Q8) {
-        packing.weights = opt->type == RWKV7_Q8 ? RWKV7_WEIGHTS_Q8 : RWKV7_WEIGHTS_Q4;
+    if ((int)opt->type >= (int)MAT_FLOATS) {
+        packing.weights = weights_of_type((enum mat_type)opt->type);
         filling.type = RWKV7_BF16; /* packed afterwards */
     }
     if (opt->sparse == RWKV7_SPARSE_AUTO)

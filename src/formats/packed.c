@@ -9,7 +9,8 @@
 #include "base/mem.h"
 #include "formats/snippet.h"
 
-static const char *const forms[] = {"q8", "q4", "q8_columns", "q4_columns"}; /* from DT_PACKED on */
+/* From DT_PACKED on. */
+static const char *const forms[DT_COUNT - DT_PACKED] = {"q8", "q8_columns", "q4", "q4_columns", "q6", "q6_columns"};
 
 static const char *find_value(const struct tensor_list *list, const char *key)
 {

@@ -55,9 +55,11 @@ static const struct {
     [DT_Q5_K] = {"Q5_K", 8 * 176},
     [DT_Q6_K] = {"Q6_K", 8 * 210},
     [DT_TILES_Q8] = {"packed q8", 0},
-    [DT_TILES_Q4] = {"packed q4", 0},
     [DT_COLUMNS_Q8] = {"packed q8 by column", 0},
+    [DT_TILES_Q4] = {"packed q4", 0},
     [DT_COLUMNS_Q4] = {"packed q4 by column", 0},
+    [DT_TILES_Q6] = {"packed q6", 0},
+    [DT_COLUMNS_Q6] = {"packed q6 by column", 0},
 };
 
 const char *dtype_name(enum dtype type)

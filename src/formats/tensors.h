@@ -44,11 +44,13 @@ enum dtype {
     DT_Q4_K,
     DT_Q5_K,
     DT_Q6_K,
-    DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h) */
+    DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h): of each type two */
     DT_TILES_Q8 = DT_PACKED,
-    DT_TILES_Q4,
     DT_COLUMNS_Q8,
+    DT_TILES_Q4,
     DT_COLUMNS_Q4,
+    DT_TILES_Q6,
+    DT_COLUMNS_Q6,
     DT_COUNT
 };
 const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16", or by ggml: "Q4_K" */

@@ -2,7 +2,7 @@
  * amx.c - products of matrices of integers with many vectors, in the tile registers of AMX.
  *
  * One instruction multiplies 16 vectors by 16 rows over 64 columns and adds the exact sums to a tile of 16 x 16 integers. Vectors
- * make a tile as they lie in memory, 16 lines of 64 bytes; so do 64 columns of 16 rows of a Q8 matrix (quants.h), while Q4 is
+ * make a tile as they lie in memory, 16 lines of 64 bytes; so do 64 columns of 16 rows of a Q8 matrix (quants.h), while other types are
  * unpacked once for all vectors of a call. Two tiles of vectors by two of rows use all registers and load each tile for two products.
  *
  * Tiles cannot be scaled, so the sums of every block of 256 columns go through memory. This costs little, because 64 vectors by 64
@@ -14,6 +14,7 @@
 #include "kernels/amx_tiles.h"
 #include "kernels/kernels.h"
 #include "kernels/quants.h"
+#include "kernels/sixes_avx512.h"
 
 enum {
     GROUP = 4, /* tiles of vectors, and of rows, that are accumulated at a time */
@@ -105,34 +106,65 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
             }
 }
 
-/* The integers of a Q4 tile in the order of Q8, times s. */
-static void unpack(int8_t *out, const struct quant_tile *tile, int groups)
+/* Two signed 16-bit copies of each sub-block scale, for bytes at even and at odd places. */
+static inline __m512i twice(__m512i s)
+{
+    return _mm512_or_si512(_mm512_slli_epi32(s, 16), _mm512_and_si512(s, _mm512_set1_epi32(0xffff)));
+}
+
+/* s * (q - zero) in bytes: q unsigned; s in every 16 bits, back = s * zero in every byte. */
+static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i back)
+{
+    /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
+    const __m512i low = _mm512_set1_epi16(0x00ff);
+    const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, low), s);
+    const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, _mm512_set1_epi16((short)0xff00)), s);
+    return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(first, low), second), back);
+}
+
+/* The lower byte of every 16 bits in both of its bytes. */
+static inline __m512i both_bytes(__m512i x)
+{
+    return _mm512_or_si512(_mm512_slli_epi16(x, 8), _mm512_and_si512(x, _mm512_set1_epi16(0x00ff)));
+}
+
+/* Tiles as bytes, s multiplied in. */
+static void unpack_q4(int8_t *out, const struct quant_tile *tile, int groups)
 {
     const size_t next = (size_t)groups * quant_group_bytes(MAT_Q4); /* a second stream from memory */
-    const __m512i even = _mm512_set1_epi16(0x000f), odd = _mm512_set1_epi16(0x0f00), low = _mm512_set1_epi16(0x00ff);
+    const __m512i low = _mm512_set1_epi8(15);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
-        const __m512i s = _mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(tile->s + g * QUANT_ROWS)));
-        /* s in every 16 bits; 8 s, to be taken back, in every byte */
-        const __m512i s16 = _mm512_or_si512(_mm512_slli_epi32(s, 16), _mm512_and_si512(s, _mm512_set1_epi32(0xffff)));
-        const __m512i s8 =
-            _mm512_or_si512(_mm512_slli_epi16(s16, 11), _mm512_and_si512(_mm512_slli_epi16(s16, 3), low));
+        const __m512i s = twice(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(tile->s + g * QUANT_ROWS))));
+        const __m512i back = both_bytes(_mm512_slli_epi16(s, 3));
         for (int i = 0; i < 4; i++) {
             const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q4) + 64 * i;
-            __m512i q = _mm512_loadu_si512(at);
+            const __m512i q = _mm512_loadu_si512(at);
             __builtin_prefetch(at + next);
-            for (int half = 0; half < 2; half++, q = _mm512_srli_epi16(q, 4)) {
-                /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
-                const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, even), s16);
-                const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, odd), s16);
-                const __m512i both = _mm512_or_si512(_mm512_and_si512(first, low), second);
-                _mm512_storeu_si512(out + 64 * (i + 4 * half), _mm512_sub_epi8(both, s8));
-            }
+            _mm512_storeu_si512(out + 64 * i, scale_bytes(_mm512_and_si512(q, low), s, back));
+            _mm512_storeu_si512(out + 64 * (4 + i),
+                                scale_bytes(_mm512_and_si512(_mm512_srli_epi16(q, 4), low), s, back));
         }
     }
 }
 
-/* Rows [16 tile, 16 tile + 16) of [begin, end). unpacked: memory of a tile, for Q4. */
-static struct rows rows_of(const struct mat *w, int tile, int begin, int end, int8_t *unpacked)
+static void unpack_q6(int8_t *out, const struct quant_tile *tile, int groups)
+{
+    const size_t next = (size_t)groups * quant_group_bytes(MAT_Q6);
+    for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
+        const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q6);
+        const __m512i s = twice(n_load_s_q6(tile->s + (size_t)g * quant_s_bytes(MAT_Q6)));
+        const __m512i back = both_bytes(_mm512_slli_epi16(s, 5));
+        for (int line = 0; line < 6; line++)
+            __builtin_prefetch(at + next + 64 * line);
+        for (int v = 0; v < 8; v++)
+            _mm512_storeu_si512(out + 64 * v, scale_bytes(six_line(at, v), s, back));
+    }
+}
+
+typedef void unpack_fn(int8_t *out, const struct quant_tile *tile, int groups);
+
+/* Rows [16 tile, 16 tile + 16) of [begin, end). unpack: that of the type, into memory of a tile; NULL: its tiles are bytes. */
+static struct rows rows_of(const struct mat *w, int tile, int begin, int end, int8_t *unpacked, unpack_fn *unpack)
 {
     const struct quant_tile at = quant_tile(w, tile);
     const int first = tile * QUANT_ROWS;
@@ -141,7 +173,7 @@ static struct rows rows_of(const struct mat *w, int tile, int begin, int end, in
         rows.wanted &= (__mmask16)(0xffff << (begin - first));
     if (end - first < QUANT_ROWS)
         rows.wanted &= (__mmask16)(0xffff >> (first + QUANT_ROWS - end));
-    if (w->type == MAT_Q4) {
+    if (unpack) {
         unpack(unpacked, &at, quant_groups(w->cols));
         rows.q = unpacked;
     }
@@ -149,7 +181,7 @@ static struct rows rows_of(const struct mat *w, int tile, int begin, int end, in
 }
 
 static void quant_gemm_amx(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
-                           int end, void *scratch)
+                           int end, void *scratch, unpack_fn *unpack)
 {
     const int lines = tokens < AMX_LINES ? tokens : AMX_LINES, tiles = (tokens + AMX_LINES - 1) / AMX_LINES;
     int8_t *const unpacked = scratch;
@@ -163,8 +195,8 @@ static void quant_gemm_amx(float *y, size_t ldy, const struct mat *w, const stru
         int count = quant_tiles(end) - first;
         count = count < GROUP ? count : GROUP;
         for (int r = 0; r < count; r++)
-            rows[r] =
-                rows_of(w, first + r, begin, end, unpacked + (size_t)(r * QUANT_ROWS) * (size_t)quant_cols(w->cols));
+            rows[r] = rows_of(w, first + r, begin, end,
+                              unpacked + (size_t)(r * QUANT_ROWS) * (size_t)quant_cols(w->cols), unpack);
         for (int r = count; r < GROUP; r++)
             rows[r] = rows[count - 1];
         amx_written();
@@ -184,8 +216,25 @@ static void quant_gemm_amx(float *y, size_t ldy, const struct mat *w, const stru
     _tile_release();
 }
 
+static void quant_gemm_q8(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                          int end, void *scratch)
+{
+    quant_gemm_amx(y, ldy, w, x, tokens, begin, end, scratch, NULL);
+}
+static void quant_gemm_q4(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                          int end, void *scratch)
+{
+    quant_gemm_amx(y, ldy, w, x, tokens, begin, end, scratch, unpack_q4);
+}
+static void quant_gemm_q6(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                          int end, void *scratch)
+{
+    quant_gemm_amx(y, ldy, w, x, tokens, begin, end, scratch, unpack_q6);
+}
+
 void kernels_init_amx(struct kernels *k)
 {
-    k->quant_gemm[MAT_Q8] = quant_gemm_amx;
-    k->quant_gemm[MAT_Q4] = quant_gemm_amx;
+    k->quant_gemm[MAT_Q8] = quant_gemm_q8;
+    k->quant_gemm[MAT_Q4] = quant_gemm_q4;
+    k->quant_gemm[MAT_Q6] = quant_gemm_q6;
 }

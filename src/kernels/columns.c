@@ -35,8 +35,10 @@ size_t rows_of_columns_bytes(const struct mat *w, int rows)
 {
     if (w->type >= MAT_FLOATS)
         return (size_t)quant_tiles(rows) * quant_tile_bytes(w->type, w->cols);
-    return (size_t)rows * (size_t)w->cols * (w->type == MAT_F32 ? sizeof(float) : sizeof(uint16_t));
+    return (size_t)rows * (size_t)w->cols * (size_t)weight_types[w->type].bits / 8;
 }
+
+enum { LINE = 4 * QUANT_ROWS }; /* bytes of four columns of 16 rows */
 
 /* Four columns of 16 bytes, interleaved: to[4 r + c] = from[c][r]. In two steps, of which compilers make vectors. */
 static void interleave(uint8_t *to, const uint8_t *const from[4])
@@ -52,11 +54,22 @@ static void interleave(uint8_t *to, const uint8_t *const from[4])
     memcpy(to, words, sizeof words);
 }
 
-/* The same for Q4, where 16 bytes are two tiles: `low` and `high` become the halves of the bytes of tiles `to` and `to + next`. */
+void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+{
+    for (int v = 0; v < QUANT_GROUP / 4; v++)
+        for (int tile = 0; tile < tiles; tile++) {
+            const uint8_t *from[4];
+            for (int c = 0; c < 4; c++)
+                from[c] = columns[4 * v + c] + tile * QUANT_ROWS;
+            interleave(to + (size_t)tile * next + LINE * v, from);
+        }
+}
+
+/* Of numbers of 4 bits, of which 16 bytes are two tiles: `low` and `high` become the halves of the bytes of tiles `to` and `to + next`. */
 static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t *const low[4],
                               const uint8_t *const high[4])
 {
-    enum { HALF = 4 * QUANT_ROWS / 2 }; /* bytes of 8 rows */
+    enum { HALF = LINE / 2 }; /* bytes of 8 rows */
     uint8_t l[2 * HALF], h[2 * HALF], made[2 * HALF];
     interleave(l, low);
     interleave(h, high);
@@ -69,46 +82,71 @@ static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t
     }
 }
 
-/* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or half of one. */
+void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+{
+    for (int v = 0; v < QUANT_GROUP / 8; v++)
+        for (int tile = 0; tile < tiles; tile += 2) {
+            const uint8_t *low[4], *high[4];
+            for (int c = 0; c < 4; c++) {
+                low[c] = columns[4 * v + c] + tile * (QUANT_ROWS / 2);
+                high[c] = columns[QUANT_GROUP / 2 + 4 * v + c] + tile * (QUANT_ROWS / 2);
+            }
+            interleave_halves(to + (size_t)tile * next + LINE * v, next, tiles - tile < 2 ? 1 : 2, low, high);
+        }
+}
+
+/* The lower 4 bits as in q4. Of the upper 2, a column has four of its rows in a byte, where a tile has four lines. */
+void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+{
+    transpose_group_q4(to, next, tiles, columns);
+    for (int tile = 0; tile < tiles; tile++, to += next)
+        for (int half = 0; half < 2; half++) {
+            uint32_t in[4][4], out[4][4]; /* [line][column], [row / 4][column]; a byte per row modulo 4 */
+            uint8_t rows[4][QUANT_ROWS];
+            for (int v = 0; v < 4; v++)
+                for (int c = 0; c < 4; c++)
+                    memcpy(&in[v][c], columns[16 * half + 4 * v + c] + QUANT_SECTION / 2 + 4 * tile, sizeof in[v][c]);
+            for (int k = 0; k < 4; k++)
+                for (int c = 0; c < 4; c++)
+                    out[k][c] = (in[0][c] >> 2 * k & 0x03030303) | (in[1][c] >> 2 * k & 0x03030303) << 2 |
+                                (in[2][c] >> 2 * k & 0x03030303) << 4 | (in[3][c] >> 2 * k & 0x03030303) << 6;
+            for (int c = 0; c < 4; c++)
+                for (int k = 0; k < 4; k++)
+                    memcpy(rows[c] + 4 * k, &out[k][c], sizeof out[k][c]);
+            interleave(to + (size_t)(4 + half) * LINE, (const uint8_t *const[4]){rows[0], rows[1], rows[2], rows[3]});
+        }
+}
+
+/* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or a part of one. */
 static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *to)
 {
-    uint8_t none[QUANT_SECTION];
-    const bool whole = w->type == MAT_Q8;
+    const struct weight_type *const type = &weight_types[w->type];
     const struct quant_columns columns = quant_columns(w);
     const size_t padded = quant_padded_rows(w->rows), stride = quant_column_bytes(w->type, w->rows);
     const size_t first = (size_t)row, tile_bytes = quant_tile_bytes(w->type, w->cols);
+    const size_t s_bytes = quant_s_bytes(w->type), group_bytes = quant_group_bytes(w->type);
     const int blocks = quant_blocks(w->cols), groups = quant_groups(w->cols);
-    memset(none, whole ? 0 : 0x88, sizeof none); /* zeroes as integers */
+    uint8_t none[QUANT_SECTION];
+    for (int part = 0; part < QUANT_SECTION / QUANT_ROWS; part++)
+        type->pack_rows(none, part, (const int8_t[QUANT_ROWS]){0});
 
     for (int tile = 0; tile < tiles; tile++) {
         const size_t from = first + (size_t)tile * QUANT_ROWS;
         uint8_t *at = to + (size_t)tile * tile_bytes;
         for (int b = 0; b < blocks; b++, at += QUANT_ROWS * sizeof(uint16_t))
             memcpy(at, columns.scale + (size_t)b * padded + from, QUANT_ROWS * sizeof(uint16_t));
-        for (int g = 0; !whole && g < groups; g++, at += QUANT_ROWS)
-            memcpy(at, columns.s + (size_t)g * padded + from, QUANT_ROWS);
+        for (int g = 0; s_bytes > 0 && g < groups; g++, at += s_bytes)
+            memcpy(at, columns.s + ((size_t)g * padded + from) / QUANT_ROWS * s_bytes, s_bytes);
     }
 
     to += quant_head_bytes(w->type, w->cols);
-    const int vectors = (int)quant_group_bytes(w->type) / 64;
-    const int together = whole ? 1 : 2; /* tiles in 16 bytes of a column */
-    for (int i = 0; i < groups * vectors; i++, to += 64) {
-        const int column = i / vectors * QUANT_GROUP + i % vectors * 4;
-        const uint8_t *low[4], *high[4];
-        for (int c = 0; c < 4; c++) {
-            const int here = column + c, there = here + QUANT_GROUP / 2;
-            low[c] = here < w->cols ? columns.q + (size_t)here * stride + first / (size_t)together : none;
-            high[c] = there < w->cols ? columns.q + (size_t)there * stride + first / (size_t)together : none;
+    for (int g = 0; g < groups; g++, to += group_bytes) {
+        const uint8_t *group[QUANT_GROUP];
+        for (int c = 0; c < QUANT_GROUP; c++) {
+            const int column = g * QUANT_GROUP + c;
+            group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : none;
         }
-        for (int tile = 0; tile < tiles; tile += together) {
-            uint8_t *const at = to + (size_t)tile * tile_bytes;
-            if (whole)
-                interleave(at, low);
-            else
-                interleave_halves(at, tile_bytes, tiles - tile < 2 ? 1 : 2, low, high);
-            for (int c = 0; c < 4; c++)
-                low[c] += 16, high[c] += 16;
-        }
+        type->transpose_group(to, tile_bytes, tiles, group);
     }
 }
 

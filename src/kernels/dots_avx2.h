@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/sixes_avx2.h"
+
 #define QUANT_STREAMS 2
 #define QUANT_TILES 1 /* 8 accumulators of the 16 registers */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-#define QUANT_NIBBLES 1 /* n_add_nibbles is half the work of n_dot4: many vectors use it too */
+#define QUANT_PACKED 1 /* sums of unsigned weights are less work than n_dot4: many vectors use them too */
 
 typedef struct {
     __m256i l, h, size_l, size_h; /* the weights, and |w| unsigned */
@@ -55,9 +57,9 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
  * weights are q + 8, so the first of a pair starts at -8 times that; in the end it is within 8 * 127 * 32 = 32512, and the other within
  * 15 * 127 * 16 = 30480. On the way they may wrap around. tokens: a constant where inlined.
  */
-static inline __attribute__((always_inline)) void n_add_nibbles_of(n16 *acc, const uint8_t *q, const int8_t *s,
-                                                                   const int8_t *x, size_t cols, const int16_t *sum,
-                                                                   size_t groups, int tokens)
+static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
+                                                                  const int8_t *x, size_t cols, const int16_t *sum,
+                                                                  size_t groups, int tokens)
 {
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i order = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5,
@@ -85,10 +87,45 @@ static inline __attribute__((always_inline)) void n_add_nibbles_of(n16 *acc, con
         acc[n] = (n16){_mm256_add_epi32(acc[n].l, _mm256_madd_epi16(l[n], s_l)),
                        _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h[n], s_h))};
 }
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const int16_t one = (int16_t)sum;
-    n_add_nibbles_of(&acc, q, s, x, 0, &one, 0, 1);
+    add_group_of_q4(&acc, q, s, x, 0, &one, 0, 1);
+    return acc;
+}
+
+/*
+ * The same of Q6, whose weights are q + 32. Four products in 16 bits are within 4 * 63 * 127 = 32004; 32 times the sum of x is taken back
+ * as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
+ */
+static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
+                                                                  const int8_t *x, size_t cols, const int16_t *sum,
+                                                                  size_t groups, int tokens)
+{
+    const n16 words = n_load_s_q6(s);
+    const __m256i s_l = _mm256_or_si256(words.l, _mm256_slli_epi32(words.l, 16));
+    const __m256i s_h = _mm256_or_si256(words.h, _mm256_slli_epi32(words.h, 16));
+    for (int n = 0; n < tokens; n++) {
+        const __m256i back = _mm256_set1_epi16((int16_t)(-8 * sum[(size_t)n * groups]));
+        acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(_mm256_add_epi16(s_l, s_l), back));
+        acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(_mm256_add_epi16(s_h, s_h), back));
+    }
+    for (int v = 0; v < 8; v += 2) {
+        const __m256i l0 = six_line(q, v, 0), h0 = six_line(q, v, 1);
+        const __m256i l1 = six_line(q, v + 1, 0), h1 = six_line(q, v + 1, 1);
+        for (int n = 0; n < tokens; n++) {
+            const x4 first = x_load(x + (size_t)n * cols + 4 * v), second = x_load(x + (size_t)n * cols + 4 * v + 4);
+            const __m256i l = _mm256_add_epi16(_mm256_maddubs_epi16(l0, first), _mm256_maddubs_epi16(l1, second));
+            const __m256i h = _mm256_add_epi16(_mm256_maddubs_epi16(h0, first), _mm256_maddubs_epi16(h1, second));
+            acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(l, s_l));
+            acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h, s_h));
+        }
+    }
+}
+static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
+{
+    const int16_t one = (int16_t)sum;
+    add_group_of_q6(&acc, q, s, x, 0, &one, 0, 1);
     return acc;
 }
 

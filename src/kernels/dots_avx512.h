@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/sixes_avx512.h"
+
 #define QUANT_STREAMS 4
 #define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
 #define QUANT_TOKENS 6
@@ -51,7 +53,7 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
  * acc + s * (a group of Q4), in pairs of 16-bit sums. The weights are q + 8, so a first half starts at -8 times the sum of x; in the
  * end it is within 8 * 127 * 32 = 32512, and so is the other with 15 * 127 * 16 = 30480. On the way they may wrap around.
  */
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const __m512i low = _mm512_set1_epi8(15);
     __m512i l = _mm512_set1_epi32(-8 * sum & 0xffff), h = _mm512_setzero_si512();
@@ -64,6 +66,23 @@ static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, cons
     const __m512i twice = _mm512_shuffle_epi8(_mm512_cvtepi8_epi32(_mm_load_si128((const void *)s)),
                                               _mm512_set4_epi32(0x0d0c0d0c, 0x09080908, 0x05040504, 0x01000100));
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(l, h), twice));
+}
+
+/*
+ * The same of Q6. Its weights are q + 32; four products in 16 bits are within 4 * 63 * 127 = 32004. 32 times the sum of x is taken back
+ * as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
+ */
+static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
+{
+    const __m512i words = n_load_s_q6(s), twice = _mm512_or_si512(words, _mm512_slli_epi32(words, 16));
+    acc = _mm512_add_epi32(acc,
+                           _mm512_madd_epi16(_mm512_add_epi16(twice, twice), _mm512_set1_epi16((int16_t)(-8 * sum))));
+    for (int v = 0; v < 8; v += 2) {
+        const __m512i first = _mm512_maddubs_epi16(six_line(q, v), x_load(x + 4 * v));
+        const __m512i second = _mm512_maddubs_epi16(six_line(q, v + 1), x_load(x + 4 * v + 4));
+        acc = _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(first, second), twice));
+    }
+    return acc;
 }
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/sixes_avx512.h"
+
 #define QUANT_STREAMS 4
 #define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
 #define QUANT_TOKENS 6
@@ -41,7 +43,7 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
  * acc + s * (a group of Q4). The weights are q + 8, so the sum starts at -8 times that of x; in the end it fits 16 bits
  * (32 * 8 * 127), and a product of pairs of 16 bits with s and 0 is the one with s.
  */
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const __m512i low = _mm512_set1_epi8(15);
     n16 l = n_set(-8 * sum), h = n_zero();
@@ -52,6 +54,17 @@ static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, cons
     }
     const __m512i scale = _mm512_cvtepi8_epi32(_mm_load_si128((const void *)s));
     return _mm512_dpwssd_epi32(acc, _mm512_add_epi32(l, h), _mm512_and_si512(scale, _mm512_set1_epi32(0xffff)));
+}
+
+/* The same of Q6, whose weights are q + 32. */
+static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
+{
+    n16 l = n_set(-32 * sum), h = n_zero();
+    for (int v = 0; v < 4; v++) {
+        l = _mm512_dpbusd_epi32(l, six_line(q, v), x_load(x + 4 * v));
+        h = _mm512_dpbusd_epi32(h, six_line(q, 4 + v), x_load(x + 16 + 4 * v));
+    }
+    return _mm512_add_epi32(acc, _mm512_mullo_epi32(_mm512_add_epi32(l, h), n_load_s_q6(s)));
 }
 
 #endif

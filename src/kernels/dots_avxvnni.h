@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/sixes_avx2.h"
+
 #define QUANT_STREAMS 4
 #define QUANT_TILES 1 /* 12 accumulators of the 16 registers */
 #define QUANT_TOKENS 6
@@ -43,7 +45,7 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
  * acc + s * (a group of Q4). The weights are q + 8, so the sum starts at -8 times that of x; in the end it fits 16 bits
  * (32 * 8 * 127), and a product of pairs of 16 bits with s and 0 is the one with s.
  */
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const __m256i low = _mm256_set1_epi8(15), mask = _mm256_set1_epi32(0xffff);
     __m256i l = _mm256_set1_epi32(-8 * sum), h = l;
@@ -60,6 +62,20 @@ static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, cons
     const __m256i s_h = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(s + 8)));
     return (n16){_mm256_dpwssd_avx_epi32(acc.l, l, _mm256_and_si256(s_l, mask)),
                  _mm256_dpwssd_avx_epi32(acc.h, h, _mm256_and_si256(s_h, mask))};
+}
+
+/* The same of Q6, whose weights are q + 32. */
+static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
+{
+    const n16 scale = n_load_s_q6(s);
+    __m256i l = _mm256_set1_epi32(-32 * sum), h = l;
+    for (int v = 0; v < 8; v++) {
+        const x4 four = x_load(x + 4 * v);
+        l = _mm256_dpbusd_avx_epi32(l, six_line(q, v, 0), four);
+        h = _mm256_dpbusd_avx_epi32(h, six_line(q, v, 1), four);
+    }
+    return (n16){_mm256_add_epi32(acc.l, _mm256_mullo_epi32(l, scale.l)),
+                 _mm256_add_epi32(acc.h, _mm256_mullo_epi32(h, scale.h))};
 }
 
 #endif

@@ -30,16 +30,18 @@ static inline int32x4_t dot_nibbles(const uint8_t *q, int8x16_t l, int8x16_t h, 
     return vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[3], 4)), h, 3);
 }
 /* acc + s * (a group of Q4); its sum starts at -8 times that of x. */
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const int8x16_t l = vld1q_s8(x), h = vld1q_s8(x + 16);
     const int32x4_t start = vdupq_n_s32(-8 * sum);
-    const n16 scale = n_load_bytes(s);
+    const n16 scale = n_load_bytes((const int8_t *)s);
     return (n16){{vmlaq_s32(acc.q[0], dot_nibbles(q, l, h, start), scale.q[0]),
                   vmlaq_s32(acc.q[1], dot_nibbles(q + 16, l, h, start), scale.q[1]),
                   vmlaq_s32(acc.q[2], dot_nibbles(q + 32, l, h, start), scale.q[2]),
                   vmlaq_s32(acc.q[3], dot_nibbles(q + 48, l, h, start), scale.q[3])}};
 }
+
+#include "kernels/sixes_neon.h"
 
 #include "kernels/quads_neon.h"
 

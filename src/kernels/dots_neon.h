@@ -55,15 +55,17 @@ static inline int32x4_t dot_nibbles(const uint8_t *q, const int8_t *x, int32x4_t
     return vpadalq_s16(start, vpaddq_s16(sum.l, sum.h));
 }
 /* acc + s * (a group of Q4) */
-static inline n16 n_add_nibbles(n16 acc, const uint8_t *q, const int8_t *s, const int8_t *x, int sum)
+static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
-    const n16 scale = n_load_bytes(s);
+    const n16 scale = n_load_bytes((const int8_t *)s);
     const int32x4_t start = vdupq_n_s32(-8 * sum);
     return (n16){{vmlaq_s32(acc.q[0], dot_nibbles(q, x, start), scale.q[0]),
                   vmlaq_s32(acc.q[1], dot_nibbles(q + 16, x, start), scale.q[1]),
                   vmlaq_s32(acc.q[2], dot_nibbles(q + 32, x, start), scale.q[2]),
                   vmlaq_s32(acc.q[3], dot_nibbles(q + 48, x, start), scale.q[3])}};
 }
+
+#include "kernels/sixes_neon.h"
 
 #include "kernels/quads_neon.h"
 

@@ -2,7 +2,7 @@
  * i8mm.c - products of integers and many vectors with the matrix instruction of Arm: 2 rows of 8 columns by 8 columns of 2 vectors,
  * four sums in one instruction.
  *
- * It wants 8 columns of a row side by side where a tile (quants.h) has 4, so 64 rows at a time are repacked in the scratch memory, Q4
+ * It wants 8 columns of a row side by side where a tile (quants.h) has 4, so 64 rows at a time are repacked in the scratch memory,
  * with s multiplied in. A block of them, 16 KB, stays in the first-level cache while all vectors pass by; in between, the sums of the
  * blocks rest in memory.
  */
@@ -11,6 +11,7 @@
 #include "kernels/kernels.h"
 #include "kernels/lanes_neon.h"
 #include "kernels/quants.h"
+#include "kernels/sixes_neon.h"
 
 #define TILES (QUANT_PANEL / QUANT_ROWS)
 #define TOKENS 4 /* 8 pairs of rows by 2 pairs of tokens: 16 accumulators */
@@ -39,7 +40,7 @@ static void pack_q4(int8_t *to, const struct quant_tile *tile, int groups)
     const uint8x16_t low = vdupq_n_u8(15);
     const uint8_t *from = tile->q;
     for (int g = 0; g < groups; g++, from += 256, to += 512) {
-        const int8x16_t s = vld1q_s8(tile->s + g * QUANT_ROWS);
+        const int8x16_t s = vld1q_s8((const int8_t *)tile->s + g * QUANT_ROWS);
         const int8x16_t twice[2] = {vzip1q_s8(s, s), vzip2q_s8(s, s)};
         for (int quarter = 0; quarter < 4; quarter++) {
             const int16x8_t half = vreinterpretq_s16_s8(twice[quarter / 2]);
@@ -52,6 +53,24 @@ static void pack_q4(int8_t *to, const struct quant_tile *tile, int groups)
                 zip_rows(to + 256 + 128 * i, quarter,
                          vmulq_s8(vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(a, 4)), eight), scale),
                          vmulq_s8(vsubq_s8(vreinterpretq_s8_u8(vshrq_n_u8(b, 4)), eight), scale));
+            }
+        }
+    }
+}
+
+static void pack_q6(int8_t *to, const struct quant_tile *tile, int groups)
+{
+    const int8x16_t back = vdupq_n_s8(32);
+    for (int g = 0; g < groups; g++, to += 512) {
+        const uint8_t *from = tile->q + (size_t)g * quant_group_bytes(MAT_Q6);
+        const n16 s = n_load_s_q6(tile->s + (size_t)g * quant_s_bytes(MAT_Q6));
+        for (int v = 0; v < 8; v += 2) {
+            const w64 a = six_line(from, v), b = six_line(from, v + 1);
+            for (int quarter = 0; quarter < 4; quarter++) {
+                /* s of a row in all four bytes of its columns: s < 8, so the products carry nothing */
+                const int8x16_t scale = vreinterpretq_s8_s32(vmulq_n_s32(s.q[quarter], 0x01010101));
+                zip_rows(to + 64 * v, quarter, vmulq_s8(vsubq_s8(a.q[quarter], back), scale),
+                         vmulq_s8(vsubq_s8(b.q[quarter], back), scale));
             }
         }
     }
@@ -159,8 +178,15 @@ static void quant_gemm_q4(float *y, size_t ldy, const struct mat *w, const struc
     quant_gemm(y, ldy, w, x, tokens, begin, end, scratch, pack_q4);
 }
 
+static void quant_gemm_q6(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                          int end, void *scratch)
+{
+    quant_gemm(y, ldy, w, x, tokens, begin, end, scratch, pack_q6);
+}
+
 void kernels_init_i8mm(struct kernels *k)
 {
     k->quant_gemm[MAT_Q8] = quant_gemm_q8;
     k->quant_gemm[MAT_Q4] = quant_gemm_q4;
+    k->quant_gemm[MAT_Q6] = quant_gemm_q6;
 }

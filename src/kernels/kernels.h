@@ -27,7 +27,7 @@
 #include "kernels/tuning.h"
 
 /* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
-enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_TYPES };
+enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_Q6, MAT_TYPES };
 
 /*
  * A matrix [rows][cols], applied as y = W x: one row per output. Floats are row-major and dense, integers in tiles of rows. By column,

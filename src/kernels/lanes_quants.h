@@ -10,8 +10,11 @@
  * another's streams.
  *
  * Many vectors: bound by arithmetic. Integers of QUANT_TILES tiles meet those of up to QUANT_TOKENS vectors, and the sums of a block
- * stay in registers. Q4 is unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level cache; but not
- * where products of its unsigned 4 bits are cheaper than those of signed bytes (QUANT_NIBBLES).
+ * stay in registers. Types of fewer bits are unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level
+ * cache; but not where products of their unsigned bits are cheaper than those of signed bytes (QUANT_PACKED).
+ *
+ * lanes_quants_type.h makes the kernels of a type of three functions: n_add_TYPE of dots_*.h, which adds the products of a group;
+ * unpack_tile_TYPE below; add_columns_TYPE of quants_columns.h. A type whose tiles are bytes needs only the last.
  */
 #ifndef KERNELS_LANES_QUANTS_H
 #define KERNELS_LANES_QUANTS_H
@@ -57,77 +60,6 @@ ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
     for (int g = 0; g < groups; g++)
         total += sum[g];
     return total;
-}
-
-/* ---------------------------------------------------------------------------------------------------------- one vector */
-
-/*
- * A walk over `tiles` tiles side by side; tiles and type are constants where inlined. The next tiles of these streams begin `next` bytes
- * behind the end of these.
- */
-ALWAYS_INLINE void walk_tiles(v16 *acc, const struct quant_tile *tile, enum mat_type type, int cols,
-                              const struct quants *x, int tiles, size_t next)
-{
-    const size_t group_bytes = quant_group_bytes(type), bytes = (size_t)quant_groups(cols) * group_bytes;
-    for (int t = 0; t < tiles; t++)
-        acc[t] = v_zero();
-    for (int b = 0, first = 0; b < quant_blocks(cols); b++, first += GROUPS) {
-        const int groups = quant_groups_of(cols, b);
-        const n16 start = type == MAT_Q8 ? n_start(block_sum(x->sum + first, groups)) : n_zero();
-        n16 sums[QUANT_STREAMS];
-        for (int t = 0; t < tiles; t++)
-            sums[t] = start;
-        for (int g = first; g < first + groups; g++) {
-            const int8_t *q = x->q + (size_t)g * QUANT_GROUP;
-            const size_t at = (size_t)g * group_bytes;
-            const size_t ahead = at + QUANT_AHEAD < bytes ? QUANT_AHEAD : QUANT_AHEAD + next;
-            for (int t = 0; t < tiles; t++)
-                for (size_t line = 0; line < group_bytes; line += 64)
-                    __builtin_prefetch(tile[t].q + at + line + ahead);
-            if (type == MAT_Q4)
-                for (int t = 0; t < tiles; t++)
-                    sums[t] = n_add_nibbles(sums[t], tile[t].q + at, tile[t].s + (size_t)g * QUANT_ROWS, q, x->sum[g]);
-            else
-                for (int i = 0; i < VECTORS; i++)
-                    for (int t = 0; t < tiles; t++)
-                        sums[t] = n_dot4(sums[t], w_load(tile[t].q + at + 64 * i), x_load(q + 4 * i));
-        }
-        for (int t = 0; t < tiles; t++)
-            acc[t] = add_block(acc[t], sums[t], tile[t].scale + (size_t)b * QUANT_ROWS, x->scale[b]);
-    }
-}
-
-ALWAYS_INLINE void quant_gemv(float *y, const struct mat *w, enum mat_type type, const struct quants *x, int begin,
-                              int end)
-{
-    const int last = quant_tiles(end);
-    const size_t bytes = quant_tile_bytes(type, w->cols);
-    v16 acc[QUANT_STREAMS];
-    struct quant_tile tile[QUANT_STREAMS];
-    int i = begin / QUANT_ROWS;
-    if (begin >= end)
-        return;
-    for (; i + QUANT_STREAMS <= last; i += QUANT_STREAMS) {
-        for (int t = 0; t < QUANT_STREAMS; t++)
-            tile[t] = quant_tile(w, i + t);
-        walk_tiles(acc, tile, type, w->cols, x, QUANT_STREAMS, (QUANT_STREAMS - 1) * bytes);
-        for (int t = 0; t < QUANT_STREAMS; t++)
-            store_rows(y, i + t, acc[t], begin, end);
-    }
-    for (; i < last; i++) {
-        tile[0] = quant_tile(w, i);
-        walk_tiles(acc, tile, type, w->cols, x, 1, 0);
-        store_rows(y, i, acc[0], begin, end);
-    }
-}
-
-static void quant_gemv_q8(float *y, const struct mat *w, const struct quants *x, int begin, int end)
-{
-    quant_gemv(y, w, MAT_Q8, x, begin, end);
-}
-static void quant_gemv_q4(float *y, const struct mat *w, const struct quants *x, int begin, int end)
-{
-    quant_gemv(y, w, MAT_Q4, x, begin, end);
 }
 
 /* -------------------------------------------------------------------------------------------------------- many vectors */
@@ -206,39 +138,14 @@ QUANT_EACH_TOKENS(DEFINE_MULTIPLY)
 static multiply_fn *const multiply_one[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_ONE)};
 static multiply_fn *const multiply_many[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_MANY)};
 
-#if defined(QUANT_NIBBLES)
-/* y[token][16] = W x of a tile of Q4 as it lies. */
-ALWAYS_INLINE void multiply_nibbles(float *y, const struct quant_tile *tile, int cols, const struct quants *x,
-                                    int tokens)
-{
-    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols), all = padded / QUANT_GROUP;
-    for (size_t b = 0; b < blocks; b++) {
-        n16 sums[QUANT_TOKENS];
-        for (int n = 0; n < tokens; n++)
-            sums[n] = n_zero();
-        for (size_t g = b * GROUPS; g < b * GROUPS + (size_t)quant_groups_of(cols, (int)b); g++)
-            n_add_nibbles_of(sums, tile->q + g * quant_group_bytes(MAT_Q4), tile->s + g * QUANT_ROWS,
-                             x->q + g * QUANT_GROUP, padded, x->sum + g, all, tokens);
-        for (int n = 0; n < tokens; n++) {
-            float *const to = y + 16 * n;
-            const v16 before = b == 0 ? v_zero() : v_load(to, 16);
-            v_store(to, add_block(before, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]), 16);
-        }
-    }
-}
+typedef void unpack_tile_fn(int8_t *to, const struct quant_tile *tile, int cols);
 
-typedef void nibbles_fn(float *y, const struct quant_tile *tile, int cols, const struct quants *x);
-#define DEFINE_NIBBLES(tokens)                                                                                       \
-    static void multiply_nibbles_##tokens(float *y, const struct quant_tile *tile, int cols, const struct quants *x) \
-    {                                                                                                                \
-        multiply_nibbles(y, tile, cols, x, tokens);                                                                  \
-    }
-QUANT_EACH_TOKENS(DEFINE_NIBBLES)
-#define NAME_NIBBLES(tokens) [tokens] = multiply_nibbles_##tokens,
-static nibbles_fn *const multiply_tile[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_NIBBLES)};
+#if defined(QUANT_PACKED)
+typedef void packed_fn(float *y, const struct quant_tile *tile, int cols, const struct quants *x);
 
-static void quant_gemm_nibbles(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
-                               int end)
+/* The products of `packed`, for each number of vectors, with a matrix as it lies. */
+static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                              int end, packed_fn *const *packed)
 {
     for (int i = begin / QUANT_ROWS; begin < end && i < quant_tiles(end); i++) {
         const struct quant_tile tile = quant_tile(w, i);
@@ -248,22 +155,21 @@ static void quant_gemm_nibbles(float *y, size_t ldy, const struct mat *w, const 
                                            x->sum + at * (padded / QUANT_GROUP)};
             float sums[QUANT_TOKENS * 16];
             some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
-            multiply_tile[some](sums, &tile, w->cols, &vectors);
+            packed[some](sums, &tile, w->cols, &vectors);
             for (int j = 0; j < some; j++)
                 store_rows(y + (at + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
         }
     }
 }
-#endif
-
-/* A tile of Q4 as bytes, s multiplied in. */
-static void unpack_tile(int8_t *to, const struct quant_tile *tile, int cols)
+#else
+/* A tile as bytes, s multiplied in. */
+static void unpack_tile_q4(int8_t *to, const struct quant_tile *tile, int cols)
 {
     const uint8_t *q = tile->q;
-    for (int g = 0; g < quant_groups(cols); g++, q += 256, to += 512) {
+    for (int g = 0; g < quant_groups(cols); g++, q += quant_group_bytes(MAT_Q4), to += sizeof(quant_group)) {
         int8_t s[64];
         for (int i = 0; i < 64; i++)
-            s[i] = tile->s[g * QUANT_ROWS + i / 4];
+            s[i] = (int8_t)tile->s[g * QUANT_ROWS + i / 4];
         for (int v = 0; v < 256; v += 64)
             for (int i = 0; i < 64; i++) {
                 to[v + i] = (int8_t)(((q[v + i] & 15) - 8) * s[i]);
@@ -271,9 +177,34 @@ static void unpack_tile(int8_t *to, const struct quant_tile *tile, int cols)
             }
     }
 }
+/* Lines v and 4 + v of a group of Q6; v is a constant where inlined. */
+ALWAYS_INLINE void unpack_lines_q6(int8_t *to, const uint8_t *q, const int8_t *s, int v)
+{
+    const uint8_t *low = q + 64 * v, *high = q + 256;
+    for (int i = 0; i < 64; i++) {
+        to[64 * v + i] = (int8_t)((((low[i] & 15) | (high[i] >> 2 * v & 3) << 4) - 32) * s[i]);
+        to[256 + 64 * v + i] = (int8_t)(((low[i] >> 4 | (high[64 + i] >> 2 * v & 3) << 4) - 32) * s[i]);
+    }
+}
+static void unpack_tile_q6(int8_t *to, const struct quant_tile *tile, int cols)
+{
+    const uint8_t *q = tile->q;
+    for (int g = 0; g < quant_groups(cols); g++, q += quant_group_bytes(MAT_Q6), to += sizeof(quant_group)) {
+        int8_t s[64];
+        for (int i = 0; i < 64; i++)
+            s[i] = (int8_t)(1 + (tile->s[g * 4 + i / 16] >> i / 4 % 4 * 2 & 3));
+        unpack_lines_q6(to, q, s, 0);
+        unpack_lines_q6(to, q, s, 1);
+        unpack_lines_q6(to, q, s, 2);
+        unpack_lines_q6(to, q, s, 3);
+    }
+}
 
+#endif
+
+/* unpack: that of the type; NULL: its tiles are bytes */
 ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum mat_type type, const struct quants *x,
-                              int tokens, int begin, int end, void *scratch)
+                              int tokens, int begin, int end, void *scratch, unpack_tile_fn *unpack)
 {
     enum { TILES = QUANT_PANEL / QUANT_ROWS };
     const size_t cols = (size_t)quant_cols(w->cols), bytes = quant_tile_bytes(type, w->cols);
@@ -283,12 +214,12 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
         const struct quant_tile first = quant_tile(w, tile);
         struct panel panel = {(const int8_t *)first.q, first.scale, bytes, bytes / sizeof(uint16_t), w->cols};
         count = last - tile < TILES ? last - tile : TILES;
-        if (type == MAT_Q4) {
+        if (unpack) {
             panel.q = scratch;
             panel.q_stride = cols * QUANT_ROWS;
             for (int t = 0; t < count; t++) {
                 const struct quant_tile from = quant_tile(w, tile + t);
-                unpack_tile((int8_t *)scratch + (size_t)t * panel.q_stride, &from, w->cols);
+                unpack((int8_t *)scratch + (size_t)t * panel.q_stride, &from, w->cols);
             }
         }
         for (int n = 0, some; n < tokens; n += some) {
@@ -310,25 +241,6 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
             }
         }
     }
-}
-
-static void quant_gemm_q8(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
-                          int end, void *scratch)
-{
-    quant_gemm(y, ldy, w, MAT_Q8, x, tokens, begin, end, scratch);
-}
-static void quant_gemm_q4(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
-                          int end, void *scratch)
-{
-#if defined(QUANT_NIBBLES)
-    (void)scratch;
-    quant_gemm_nibbles(y, ldy, w, x, tokens, begin, end);
-#else
-    if (tokens == 1)
-        quant_gemv_q4(y, w, x, begin, end);
-    else
-        quant_gemm(y, ldy, w, MAT_Q4, x, tokens, begin, end, scratch);
-#endif
 }
 
 /* ------------------------------------------------------------------------------------------------------------ vectors */
@@ -423,14 +335,23 @@ static void round_rows(int8_t *q, const float *w, const float *inverse, int colu
 
 #include "kernels/quants_columns.h"
 
+/* The kernels of each type. */
+#define TYPE MAT_Q8
+#define NAME(function) function##_q8
+#define BYTES
+#include "kernels/lanes_quants_type.h"
+#define TYPE MAT_Q4
+#define NAME(function) function##_q4
+#include "kernels/lanes_quants_type.h"
+#define TYPE MAT_Q6
+#define NAME(function) function##_q6
+#include "kernels/lanes_quants_type.h"
+
 static void quants_init(struct kernels *k)
 {
-    k->quant_gemv[MAT_Q8] = quant_gemv_q8;
-    k->quant_gemv[MAT_Q4] = quant_gemv_q4;
-    k->quant_gemm[MAT_Q8] = quant_gemm_q8;
-    k->quant_gemm[MAT_Q4] = quant_gemm_q4;
-    k->quant_column_gemv[MAT_Q8] = quant_column_gemv_q8;
-    k->quant_column_gemv[MAT_Q4] = quant_column_gemv_q4;
+    init_q8(k);
+    init_q4(k);
+    init_q6(k);
     k->quantize = quantize;
     k->fit_rows = fit_rows;
     k->round_rows = round_rows;

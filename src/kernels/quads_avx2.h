@@ -11,11 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Q8, 32 rows. */
-static inline void quad_half(__m256i w[4], const uint8_t *const q[4], size_t at)
+/* 32 rows of four columns, interleaved. */
+static inline void quad_half(__m256i w[4], __m256i a, __m256i b, __m256i c, __m256i d)
 {
-    const __m256i a = _mm256_loadu_si256((const void *)(q[0] + at)), b = _mm256_loadu_si256((const void *)(q[1] + at));
-    const __m256i c = _mm256_loadu_si256((const void *)(q[2] + at)), d = _mm256_loadu_si256((const void *)(q[3] + at));
     const __m256i ab_l = _mm256_unpacklo_epi8(a, b), ab_h = _mm256_unpackhi_epi8(a, b);
     const __m256i cd_l = _mm256_unpacklo_epi8(c, d), cd_h = _mm256_unpackhi_epi8(c, d);
     w[0] = _mm256_unpacklo_epi16(ab_l, cd_l);
@@ -23,15 +21,31 @@ static inline void quad_half(__m256i w[4], const uint8_t *const q[4], size_t at)
     w[2] = _mm256_unpacklo_epi16(ab_h, cd_h);
     w[3] = _mm256_unpackhi_epi16(ab_h, cd_h);
 }
+static inline void quad_half_q8(__m256i w[4], const uint8_t *const q[4], size_t at)
+{
+    quad_half(w, _mm256_loadu_si256((const void *)(q[0] + at)), _mm256_loadu_si256((const void *)(q[1] + at)),
+              _mm256_loadu_si256((const void *)(q[2] + at)), _mm256_loadu_si256((const void *)(q[3] + at)));
+}
 
-/* Q8: the operands of n_dot4; of each sixteen rows four are in one result. */
-static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at)
+/* 64 rows of four columns as the operands of n_dot4; of each sixteen rows four are in one result. */
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
 {
     __m256i l[4], h[4];
-    quad_half(l, q, at);
-    quad_half(h, q, at + 32);
+    quad_half_q8(l, q, at);
+    quad_half_q8(h, q, at + 32);
     for (int i = 0; i < 4; i++)
         w[i] = w_make(l[i], h[i]);
+}
+static inline void quad_load_q6(w64 w[4], const uint8_t *const q[4], size_t at)
+{
+    const __m256i back = _mm256_set1_epi8(32);
+    __m256i rows[4][2], l[4], h[4];
+    for (int c = 0; c < 4; c++)
+        six_section(rows[c], q[c] + at);
+    quad_half(l, rows[0][0], rows[1][0], rows[2][0], rows[3][0]);
+    quad_half(h, rows[0][1], rows[1][1], rows[2][1], rows[3][1]);
+    for (int i = 0; i < 4; i++)
+        w[i] = w_make(_mm256_sub_epi8(l[i], back), _mm256_sub_epi8(h[i], back));
 }
 
 static inline void quad_order(n16 sums[4])

@@ -8,32 +8,57 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 16 rows of a column of Q8; of Q4, eight bytes that hold the first eight in their low halves, the others in the high ones. */
-static inline uint8x16_t quad_column(const uint8_t *p, bool nibbles)
+/* 16 rows of a column: of Q8; of Q4, in eight bytes that hold the first eight in their low halves, the others in the high ones. */
+static inline uint8x16_t quad_column_q8(const uint8_t *p)
 {
-    if (!nibbles)
-        return vld1q_u8(p);
+    return vld1q_u8(p);
+}
+static inline uint8x16_t quad_column_q4(const uint8_t *p)
+{
     const uint8x8_t pairs = vld1_u8(p);
     return vsubq_u8(vcombine_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8(pairs, 4)), vdupq_n_u8(8));
 }
-
-static inline void quad_rows(w64 w[4], const uint8_t *const q[4], size_t at, bool nibbles)
+/* Of Q6: the lower 4 bits as in Q4, the upper 2 in four bytes. */
+static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *rest)
 {
-    for (size_t i = 0; i < 4; i++) {
-        uint8_t bytes[64];
-        const size_t from = at + i * (nibbles ? 8 : 16);
-        uint8x16x4_t columns; /* a variable: vst4q_u8 is a macro in clang */
-        for (int j = 0; j < 4; j++)
-            columns.val[j] = quad_column(q[j] + from, nibbles);
-        vst4q_u8(bytes, columns);
-        w[i] = w_load(bytes);
-    }
+    static const int32_t shift[4] = {0, -2, -4, -6};
+    uint32_t word;
+    memcpy(&word, rest, sizeof word);
+    const uint8x8_t both = vld1_u8(pairs);
+    const uint8x16_t low = vcombine_u8(vand_u8(both, vdup_n_u8(15)), vshr_n_u8(both, 4));
+    const uint8x16_t high = vreinterpretq_u8_u32(vshlq_u32(vdupq_n_u32(word), vld1q_s32(shift)));
+    return vsubq_u8(vorrq_u8(low, vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4)), vdupq_n_u8(32));
 }
 
-/* Q8: the operands of n_dot4. */
-static inline void quad_load(w64 w[4], const uint8_t *const q[4], size_t at)
+/* 16 rows of four columns as an operand of n_dot4. */
+static inline w64 quad_interleave(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d)
 {
-    quad_rows(w, q, at, false);
+    uint8_t bytes[64];
+    const uint8x16x4_t columns = {{a, b, c, d}};
+    vst4q_u8(bytes, columns);
+    return w_load(bytes);
+}
+
+/* 64 rows of four columns. */
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
+{
+    for (size_t i = 0; i < 4; i++, at += 16)
+        w[i] = quad_interleave(quad_column_q8(q[0] + at), quad_column_q8(q[1] + at), quad_column_q8(q[2] + at),
+                               quad_column_q8(q[3] + at));
+}
+static inline void quad_load_q4(w64 w[4], const uint8_t *const q[4], size_t at)
+{
+    for (size_t i = 0; i < 4; i++, at += 8)
+        w[i] = quad_interleave(quad_column_q4(q[0] + at), quad_column_q4(q[1] + at), quad_column_q4(q[2] + at),
+                               quad_column_q4(q[3] + at));
+}
+static inline void quad_load_q6(w64 w[4], const uint8_t *const q[4], size_t at)
+{
+    for (size_t i = 0; i < 4; i++) {
+        const size_t pairs = at + 8 * i, rest = at + 32 + 4 * i;
+        w[i] = quad_interleave(quad_column_q6(q[0] + pairs, q[0] + rest), quad_column_q6(q[1] + pairs, q[1] + rest),
+                               quad_column_q6(q[2] + pairs, q[2] + rest), quad_column_q6(q[3] + pairs, q[3] + rest));
+    }
 }
 static inline void quad_order(n16 sums[4])
 {
@@ -53,7 +78,7 @@ static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], siz
 {
     w64 w[4];
     const x4 v = x_load(x);
-    quad_rows(w, q, at, true);
+    quad_load_q4(w, q, at);
     for (int i = 0; i < 4; i++)
         n->sum[i] = n_dot4(n->sum[i], w[i], v);
 }

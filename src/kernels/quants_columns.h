@@ -16,48 +16,91 @@ struct quad {
     int8_t x[4];
 };
 
-/* totals[rows] += the active columns of a group, s included: whole numbers below 2^24. */
-ALWAYS_INLINE void add_group(float *totals, const struct quad *quads, int count, enum mat_type type, const int8_t *s,
-                             int sum, int rows)
+/*
+ * Adds `count` quads of a group to totals[rows], s included: whole numbers below 2^24. s: the group's, of the strip; sum: of the vector's
+ * integers.
+ */
+typedef void add_columns_fn(float *totals, const struct quad *quads, int count, const uint8_t *s, int sum, int rows);
+
+/* The next columns of 64 rows at byte `at`. */
+ALWAYS_INLINE void prefetch_quad(const struct quad *quad, size_t at)
 {
+    for (int c = 0; c < 4; c++)
+        __builtin_prefetch(quad->ahead[c] + at);
+}
+
+ALWAYS_INLINE void add_floats(float *to, v16 some)
+{
+    v_store(to, v_add(v_load(to, 16), some), 16);
+}
+
+ALWAYS_INLINE void add_columns_q8(float *totals, const struct quad *quads, int count, const uint8_t *s, int sum,
+                                  int rows)
+{
+    (void)s;
     for (int row = 0; row < rows; row += QUANT_SECTION) {
-        const size_t at = (size_t)row / (type == MAT_Q8 ? 1 : 2);
         n16 sums[QUANT_SECTION / 16];
-        struct nibbles pairs;
-        if (type == MAT_Q4)
-            nibbles_start(&pairs, sum);
         for (int t = 0; t < QUANT_SECTION / 16; t++)
             sums[t] = n_start(sum);
         for (int i = 0; i < count; i++) {
-            if (type == MAT_Q4) {
-                nibbles_add(&pairs, quads[i].q, at, quads[i].x);
-            } else {
-                w64 w[QUANT_SECTION / 16];
-                const x4 x = x_load(quads[i].x);
-                quad_load(w, quads[i].q, at);
-                for (int t = 0; t < QUANT_SECTION / 16; t++)
-                    sums[t] = n_dot4(sums[t], w[t], x);
-            }
+            w64 w[QUANT_SECTION / 16];
+            const x4 x = x_load(quads[i].x);
+            quad_load_q8(w, quads[i].q, (size_t)row);
+            for (int t = 0; t < QUANT_SECTION / 16; t++)
+                sums[t] = n_dot4(sums[t], w[t], x);
+            prefetch_quad(&quads[i], (size_t)row);
+        }
+        quad_order(sums);
+        for (int t = 0; t < QUANT_SECTION / 16; t++)
+            add_floats(totals + row + 16 * t, v_from_ints(sums[t]));
+    }
+}
+
+ALWAYS_INLINE void add_columns_q4(float *totals, const struct quad *quads, int count, const uint8_t *s, int sum,
+                                  int rows)
+{
+    for (int row = 0; row < rows; row += QUANT_SECTION) {
+        const size_t at = (size_t)row / 2;
+        n16 sums[QUANT_SECTION / 16];
+        struct nibbles pairs;
+        nibbles_start(&pairs, sum);
+        for (int i = 0; i < count; i++) {
+            nibbles_add(&pairs, quads[i].q, at, quads[i].x);
             if (at % 64 == 0)
-                for (int c = 0; c < 4; c++)
-                    __builtin_prefetch(quads[i].ahead[c] + at);
+                prefetch_quad(&quads[i], at);
         }
-        if (type == MAT_Q4)
-            nibbles_end(sums, &pairs);
-        else
-            quad_order(sums);
-        for (int t = 0; t < QUANT_SECTION / 16; t++) {
-            float *to = totals + row + 16 * t;
-            v16 some = v_from_ints(sums[t]);
-            if (type == MAT_Q4)
-                some = v_mul(some, v_load_bytes(s + row + 16 * t));
-            v_store(to, v_add(v_load(to, 16), some), 16);
+        nibbles_end(sums, &pairs);
+        for (int t = 0; t < QUANT_SECTION / 16; t++)
+            add_floats(totals + row + 16 * t,
+                       v_mul(v_from_ints(sums[t]), v_load_bytes((const int8_t *)s + row + 16 * t)));
+    }
+}
+
+ALWAYS_INLINE void add_columns_q6(float *totals, const struct quad *quads, int count, const uint8_t *s, int sum,
+                                  int rows)
+{
+    for (int row = 0; row < rows; row += QUANT_SECTION) {
+        const size_t at = (size_t)row / QUANT_SECTION * 48;
+        n16 sums[QUANT_SECTION / 16];
+        for (int t = 0; t < QUANT_SECTION / 16; t++)
+            sums[t] = n_start(sum);
+        for (int i = 0; i < count; i++) {
+            w64 w[QUANT_SECTION / 16];
+            const x4 x = x_load(quads[i].x);
+            quad_load_q6(w, quads[i].q, at);
+            for (int t = 0; t < QUANT_SECTION / 16; t++)
+                sums[t] = n_dot4(sums[t], w[t], x);
+            prefetch_quad(&quads[i], at);
         }
+        quad_order(sums);
+        for (int t = 0; t < QUANT_SECTION / 16; t++)
+            add_floats(totals + row + 16 * t,
+                       v_mul(v_from_ints(sums[t]), v_from_ints(n_load_s_q6(s + row / 4 + 4 * t))));
     }
 }
 
 ALWAYS_INLINE void quant_column_gemv(float *y, const struct mat *w, enum mat_type type, const struct quants *x,
-                                     const struct active *a, int begin, int end)
+                                     const struct active *a, int begin, int end, add_columns_fn *add_columns)
 {
     const struct quant_columns columns = quant_columns(w);
     const size_t padded = quant_padded_rows(w->rows), stride = quant_column_bytes(type, w->rows);
@@ -66,7 +109,7 @@ ALWAYS_INLINE void quant_column_gemv(float *y, const struct mat *w, enum mat_typ
         _Alignas(64) float totals[QUANT_STRIP], sums[QUANT_STRIP];
         const int rows = end - row < QUANT_STRIP ? end - row : QUANT_STRIP;
         const size_t first = (size_t)row;
-        const uint8_t *q = columns.q + first / (type == MAT_Q8 ? 1 : 2);
+        const uint8_t *q = columns.q + first / 8 * (size_t)weight_types[type].bits;
         int at = 0;
         memset(sums, 0, sizeof sums);
         for (int b = 0; b < quant_blocks(w->cols); b++) {
@@ -86,7 +129,9 @@ ALWAYS_INLINE void quant_column_gemv(float *y, const struct mat *w, enum mat_typ
                         at += there;
                     }
                 }
-                add_group(totals, quads, count, type, columns.s + (size_t)group * padded + first, x->sum[group], rows);
+                add_columns(totals, quads, count,
+                            columns.s + ((size_t)group * padded + first) / QUANT_ROWS * quant_s_bytes(type),
+                            x->sum[group], rows);
             }
             const v16 x_scale = v_set(x->scale[b]);
             for (int i = 0; i < rows; i += 16)
@@ -98,17 +143,6 @@ ALWAYS_INLINE void quant_column_gemv(float *y, const struct mat *w, enum mat_typ
         }
         memcpy(y + row, sums, (size_t)rows * sizeof *y);
     }
-}
-
-static void quant_column_gemv_q8(float *y, const struct mat *w, const struct quants *x, const struct active *a,
-                                 int begin, int end)
-{
-    quant_column_gemv(y, w, MAT_Q8, x, a, begin, end);
-}
-static void quant_column_gemv_q4(float *y, const struct mat *w, const struct quants *x, const struct active *a,
-                                 int begin, int end)
-{
-    quant_column_gemv(y, w, MAT_Q4, x, a, begin, end);
 }
 
 #endif

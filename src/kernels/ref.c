@@ -128,38 +128,32 @@ static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float
 
 /* ---------------------------------------------------------------------------------------------------------- integers */
 
-/* Row `row` of group `group` of a tile, with s multiplied in. */
-static void group_ref(int8_t out[QUANT_GROUP], enum mat_type type, const struct quant_tile *tile, int group, int row)
+/* sums[row] += the products of group g of a tile with the integers x of a vector. */
+static void add_group(int32_t sums[QUANT_ROWS], enum mat_type type, const struct quant_tile *tile, int g,
+                      const int8_t *x)
 {
-    const uint8_t *q = tile->q + (size_t)group * quant_group_bytes(type);
-    for (int i = 0; i < QUANT_GROUP; i++) {
-        const int vector = i / 4, lane = 4 * row + i % 4;
-        if (type == MAT_Q8) {
-            out[i] = (int8_t)q[64 * vector + lane];
-        } else {
-            const int pair = q[64 * (vector % 4) + lane];
-            out[i] = (int8_t)(((vector < 4 ? pair & 15 : pair >> 4) - 8) * tile->s[group * QUANT_ROWS + row]);
-        }
-    }
+    quant_group q;
+    int8_t s[QUANT_ROWS];
+    weight_types[type].unpack_group(q, tile->q + (size_t)g * quant_group_bytes(type));
+    weight_types[type].unpack_s(s, tile->s + (size_t)g * quant_s_bytes(type));
+    for (int row = 0; row < QUANT_ROWS; row++)
+        for (int i = 0; i < QUANT_GROUP; i++)
+            sums[row] += s[row] * q[quant_group_at(row, i)] * x[i];
 }
 
-static float quant_dot(const struct mat *w, int row, const int8_t *x, const float *x_scale)
+/* y[row] = the products of the 16 rows of a tile with one vector. */
+static void quant_dots(float y[QUANT_ROWS], const struct mat *w, int number, const int8_t *x, const float *x_scale)
 {
-    const struct quant_tile tile = quant_tile(w, row / QUANT_ROWS);
-    const int lane = row % QUANT_ROWS;
-    float acc = 0.0f;
-    for (int b = 0; b < quant_blocks(w->cols); b++) {
-        int32_t isum = 0;
-        for (int g = 0; g < quant_groups_of(w->cols, b); g++) {
-            const int group = b * (QUANT_BLOCK / QUANT_GROUP) + g;
-            int8_t q[QUANT_GROUP];
-            group_ref(q, w->type, &tile, group, lane);
-            for (int i = 0; i < QUANT_GROUP; i++)
-                isum += q[i] * x[group * QUANT_GROUP + i];
-        }
-        acc = fmaf((float)isum, bf16_to_f32(tile.scale[b * QUANT_ROWS + lane]) * x_scale[b], acc);
+    const struct quant_tile tile = quant_tile(w, number);
+    for (int row = 0; row < QUANT_ROWS; row++)
+        y[row] = 0.0f;
+    for (int b = 0, g = 0; b < quant_blocks(w->cols); b++) {
+        int32_t sums[QUANT_ROWS] = {0};
+        for (int last = g + quant_groups_of(w->cols, b); g < last; g++)
+            add_group(sums, w->type, &tile, g, x + g * QUANT_GROUP);
+        for (int row = 0; row < QUANT_ROWS; row++)
+            y[row] = fmaf((float)sums[row], bf16_to_f32(tile.scale[b * QUANT_ROWS + row]) * x_scale[b], y[row]);
     }
-    return acc;
 }
 
 static void quant_gemm_ref(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
@@ -167,9 +161,14 @@ static void quant_gemm_ref(float *y, size_t ldy, const struct mat *w, const stru
 {
     (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
-        for (int i = begin; i < end; i++)
-            y[t * ldy + (size_t)i] =
-                quant_dot(w, i, x->q + t * (size_t)quant_cols(w->cols), x->scale + t * (size_t)quant_blocks(w->cols));
+        for (int row = begin, rows; row < end; row += rows) {
+            const int tile = row / QUANT_ROWS, last = (tile + 1) * QUANT_ROWS < end ? (tile + 1) * QUANT_ROWS : end;
+            float all[QUANT_ROWS];
+            rows = last - row;
+            quant_dots(all, w, tile, x->q + t * (size_t)quant_cols(w->cols),
+                       x->scale + t * (size_t)quant_blocks(w->cols));
+            memcpy(y + t * ldy + row, all + row % QUANT_ROWS, (size_t)rows * sizeof *y);
+        }
 }
 
 static void quant_gemv_ref(float *y, const struct mat *w, const struct quants *x, int begin, int end)
@@ -290,27 +289,29 @@ static void column_gemv_bf16_ref(float *y, const struct mat *w, const float *x, 
 static void quant_column_gemv_ref(float *y, const struct mat *w, const struct quants *x, const struct active *a,
                                   int begin, int end)
 {
+    const struct weight_type *const type = &weight_types[w->type];
     const struct quant_columns columns = quant_columns(w);
     const size_t stride = quant_column_bytes(w->type, w->rows), padded = quant_padded_rows(w->rows);
-    for (int i = begin; i < end; i++) {
-        float acc = 0.0f;
+    for (size_t first = (size_t)begin; first < (size_t)end; first += QUANT_SECTION) {
+        float acc[QUANT_SECTION] = {0};
         int c = a->first[0];
-        for (int b = 0; b < quant_blocks(w->cols); b++) {
-            int32_t isum = 0;
-            for (; c < a->first[1] && a->column[c] < (b + 1) * QUANT_BLOCK; c++) {
-                const int column = a->column[c];
-                const uint8_t *q = columns.q + (size_t)column * stride;
-                int number = (int8_t)q[w->type == MAT_Q8 ? i : 0];
-                if (w->type == MAT_Q4) {
-                    const int pair = q[i / 16 * 8 + i % 8];
-                    const int s = columns.s[(size_t)(column / QUANT_GROUP) * padded + (size_t)i];
-                    number = ((i % 16 < 8 ? pair & 15 : pair >> 4) - 8) * s;
-                }
-                isum += number * x->q[column];
+        for (size_t b = 0; b < (size_t)quant_blocks(w->cols); b++) {
+            int32_t sums[QUANT_SECTION] = {0};
+            for (; c < a->first[1] && a->column[c] < ((int)b + 1) * QUANT_BLOCK; c++) {
+                const size_t column = (size_t)a->column[c], group = column / QUANT_GROUP;
+                int8_t q[QUANT_SECTION], s[QUANT_SECTION];
+                type->unpack_section(q, columns.q + column * stride + first / 8 * (size_t)type->bits);
+                for (size_t i = 0; i < QUANT_SECTION; i += QUANT_ROWS)
+                    type->unpack_s(s + i,
+                                   columns.s + (group * padded + first + i) / QUANT_ROWS * quant_s_bytes(w->type));
+                for (int i = 0; i < QUANT_SECTION; i++)
+                    sums[i] += s[i] * q[i] * x->q[column];
             }
-            acc = fmaf((float)isum, bf16_to_f32(columns.scale[(size_t)b * padded + (size_t)i]) * x->scale[b], acc);
+            for (size_t i = 0; i < QUANT_SECTION; i++)
+                acc[i] = fmaf((float)sums[i], bf16_to_f32(columns.scale[b * padded + first + i]) * x->scale[b], acc[i]);
         }
-        y[i] = acc;
+        const size_t rows = (size_t)end - first < QUANT_SECTION ? (size_t)end - first : QUANT_SECTION;
+        memcpy(y + first, acc, rows * sizeof *y);
     }
 }
 
@@ -512,15 +513,14 @@ void kernels_init_ref(struct kernels *k)
     k->widen[MAT_F32] = widen_f32_ref;
     k->widen[MAT_F16] = widen_f16_ref;
     k->widen[MAT_BF16] = widen_bf16_ref;
-    k->quant_gemv[MAT_Q8] = quant_gemv_ref;
-    k->quant_gemv[MAT_Q4] = quant_gemv_ref;
-    k->quant_gemm[MAT_Q8] = quant_gemm_ref;
-    k->quant_gemm[MAT_Q4] = quant_gemm_ref;
+    for (int type = MAT_FLOATS; type < MAT_TYPES; type++) {
+        k->quant_gemv[type] = quant_gemv_ref;
+        k->quant_gemm[type] = quant_gemm_ref;
+        k->quant_column_gemv[type] = quant_column_gemv_ref;
+    }
     k->column_gemv[MAT_F32] = column_gemv_f32_ref;
     k->column_gemv[MAT_F16] = column_gemv_f16_ref;
     k->column_gemv[MAT_BF16] = column_gemv_bf16_ref;
-    k->quant_column_gemv[MAT_Q8] = quant_column_gemv_ref;
-    k->quant_column_gemv[MAT_Q4] = quant_column_gemv_ref;
     k->quantize = quantize_ref;
     k->fit_rows = fit_rows_ref;
     k->round_rows = round_rows_ref;

@@ -3,8 +3,8 @@
  *
  * Nothing is held in memory but the slice that is being written: some rows of a matrix, or the whole of one that is stored by
  * column. Names are BlinkDL's and the low-rank factors lie as they are applied (the .st orientation), vectors are float32 and the
- * integers are in the layouts of kernels/quants.h, so that a model of such a file is nothing but a mapping. What a quantised
- * tensor becomes is decided where loading decides it (quantise_form, quantise_tile): the logits are the same, bit for bit.
+ * integers are in the layouts of kernels/quants.h, so that a model of such a file is nothing but a mapping. What a quantized
+ * tensor becomes is decided where loading decides it (quantize_form, quantize_tile): the logits are the same, bit for bit.
  */
 #include <math.h>
 #include <stdio.h>
@@ -87,20 +87,18 @@ static enum dtype float_dtype(enum mat_type type)
 
 static enum dtype packed_dtype(const struct mat *form)
 {
-    if (form->by_column)
-        return form->type == MAT_Q8 ? DT_COLUMNS_Q8 : DT_COLUMNS_Q4;
-    return form->type == MAT_Q8 ? DT_TILES_Q8 : DT_TILES_Q4;
+    return (enum dtype)((int)DT_PACKED + 2 * ((int)form->type - (int)MAT_FLOATS) + form->by_column);
 }
 
 /* The form of a matrix, of which rows and cols are set. */
 static enum rwkv7_status choose_form(const struct conversion *c, const struct weight_source *source, struct mat *form)
 {
     const enum rwkv7_type type = c->opt->type;
-    const bool integers = type == RWKV7_Q8 || type == RWKV7_Q4, stored = type == RWKV7_TYPES;
+    const bool integers = (int)type >= (int)MAT_FLOATS && (int)type < (int)MAT_TYPES, stored = type == RWKV7_TYPES;
     struct mat has = *form;
     weight_form(source->tensor->type, &has);
     if (integers || (stored && has.type == MAT_GGML)) {
-        if (!quantise_form(&source->weight, stored ? MAT_GGML : (enum mat_type)type, form))
+        if (!quantize_form(&source->weight, stored ? MAT_GGML : (enum mat_type)type, form))
             form->type = has.type == MAT_GGML ? MAT_F16 : has.type; /* the embedding */
     } else {
         form->type = stored ? has.type : (enum mat_type)type;
@@ -333,7 +331,7 @@ static void slice_worker(void *arg, struct pool *pool, int rank)
         if (any_bad(rows, numbers, to.type))
             p->bad = true;
         else if (to.type >= MAT_FLOATS)
-            quantise_tile(p->kernels, &to, begin, rows, count);
+            quantize_tile(p->kernels, &to, begin, rows, count);
         else
             narrow(p->to + (size_t)row * (size_t)to.cols * (to.type == MAT_F32 ? 4 : 2), rows, numbers, to.type);
     }

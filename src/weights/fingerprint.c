@@ -18,29 +18,23 @@ static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
 
 static float quant_number(const struct mat *m, size_t row, size_t col)
 {
-    const size_t block = col / QUANT_BLOCK, group = col / QUANT_GROUP, in_group = col % QUANT_GROUP;
-    const bool q8 = m->type == MAT_Q8;
-    float scale, s;
-    uint8_t q;
-    bool high; /* half of q */
+    const struct weight_type *const type = &weight_types[m->type];
+    const size_t block = col / QUANT_BLOCK, group = col / QUANT_GROUP, lane = row % QUANT_ROWS;
+    int8_t s[QUANT_ROWS], section[QUANT_SECTION];
+    quant_group q;
     if (m->by_column) {
         const struct quant_columns c = quant_columns(m);
-        const size_t padded = quant_padded_rows(m->rows), lane = row % QUANT_ROWS;
-        scale = bf16_to_f32(c.scale[block * padded + row]);
-        s = q8 ? 1.0f : (float)c.s[group * padded + row];
-        high = lane >= QUANT_ROWS / 2;
-        q = c.q[col * quant_column_bytes(m->type, m->rows) + (q8 ? row : (row - lane) / 2 + lane % (QUANT_ROWS / 2))];
-    } else {
-        const struct quant_tile t = quant_tile(m, (int)(row / QUANT_ROWS));
-        const size_t lane = row % QUANT_ROWS, vector = in_group / 4, vectors = QUANT_GROUP / 4;
-        scale = bf16_to_f32(t.scale[block * QUANT_ROWS + lane]);
-        s = q8 ? 1.0f : (float)t.s[group * QUANT_ROWS + lane];
-        high = vector >= vectors / 2;
-        q = t.q[group * quant_group_bytes(m->type) + 64 * (q8 ? vector : vector % (vectors / 2)) + 4 * lane + col % 4];
+        const size_t padded = quant_padded_rows(m->rows);
+        type->unpack_s(s, c.s + (group * padded + row) / QUANT_ROWS * quant_s_bytes(m->type));
+        type->unpack_section(section, c.q + col * quant_column_bytes(m->type, m->rows) +
+                                          row / QUANT_SECTION * (QUANT_SECTION / 8) * (size_t)type->bits);
+        return bf16_to_f32(c.scale[block * padded + row]) * (float)s[lane] * (float)section[row % QUANT_SECTION];
     }
-    if (q8)
-        return scale * (float)(int8_t)q;
-    return scale * s * (float)((high ? q >> 4 : q & 15) - 8);
+    const struct quant_tile t = quant_tile(m, (int)(row / QUANT_ROWS));
+    type->unpack_s(s, t.s + group * quant_s_bytes(m->type));
+    type->unpack_group(q, t.q + group * quant_group_bytes(m->type));
+    return bf16_to_f32(t.scale[block * QUANT_ROWS + lane]) * (float)s[lane] *
+           (float)q[quant_group_at((int)lane, (int)(col % QUANT_GROUP))];
 }
 
 static float tensor_number(const struct tensor *t, size_t row, size_t col)

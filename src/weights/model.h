@@ -16,8 +16,22 @@
 #include "rwkv7.h"
 
 _Static_assert((int)MAT_F32 == (int)RWKV7_F32 && (int)MAT_F16 == (int)RWKV7_F16 && (int)MAT_BF16 == (int)RWKV7_BF16 &&
-                   (int)MAT_Q8 == (int)RWKV7_Q8 && (int)MAT_Q4 == (int)RWKV7_Q4,
+                   (int)MAT_Q8 == (int)RWKV7_Q8 && (int)MAT_Q4 == (int)RWKV7_Q4 && (int)MAT_Q6 == (int)RWKV7_Q6 &&
+                   (int)MAT_TYPES == (int)RWKV7_GGML,
                "one is cast to the other");
+_Static_assert((int)MAT_TYPES - (int)MAT_FLOATS + 1 == (int)RWKV7_WEIGHTS_COUNT,
+               "RWKV7_WEIGHTS_STORED, then the types of integers in their order");
+_Static_assert((int)DT_COUNT - (int)DT_PACKED == 2 * ((int)MAT_TYPES - (int)MAT_FLOATS),
+               "the types of files are those of matrices, each in tiles and by column");
+/* The type that matrices are quantized to; not for RWKV7_WEIGHTS_STORED. */
+static inline enum mat_type weights_type(enum rwkv7_weights weights)
+{
+    return (enum mat_type)((int)MAT_FLOATS + (int)weights - 1);
+}
+static inline enum rwkv7_weights weights_of_type(enum mat_type type)
+{
+    return (enum rwkv7_weights)((int)type - (int)MAT_FLOATS + 1);
+}
 
 struct rwkv7_runtime {
     struct pool *pool;
@@ -102,7 +116,7 @@ static inline size_t mat_bytes(const struct mat *m)
         return (size_t)((const struct tensor *)m->data)->bytes;
     if (m->type >= MAT_FLOATS)
         return quant_bytes(m);
-    return (size_t)m->rows * (size_t)m->cols * (m->type == MAT_F32 ? 4 : 2);
+    return (size_t)m->rows * (size_t)m->cols * (size_t)weight_types[m->type].bits / 8;
 }
 
 /* Rows [first, first + count) as float32, exactly; out [count][cols]. For rows of floats and of ggml. */

@@ -20,7 +20,7 @@ struct search {
 
 bool weight_form(enum dtype type, struct mat *out)
 {
-    out->by_column = type == DT_COLUMNS_Q8 || type == DT_COLUMNS_Q4;
+    out->by_column = type >= DT_PACKED && (type - DT_PACKED) % 2 == 1;
     switch (type) {
     case DT_F32:
         out->type = MAT_F32;
@@ -31,16 +31,8 @@ bool weight_form(enum dtype type, struct mat *out)
     case DT_BF16:
         out->type = MAT_BF16;
         return true;
-    case DT_TILES_Q8:
-    case DT_COLUMNS_Q8:
-        out->type = MAT_Q8;
-        return true;
-    case DT_TILES_Q4:
-    case DT_COLUMNS_Q4:
-        out->type = MAT_Q4;
-        return true;
     default:
-        out->type = MAT_GGML;
+        out->type = type < DT_PACKED ? MAT_GGML : (enum mat_type)(MAT_FLOATS + (type - DT_PACKED) / 2);
         return type >= DT_PLAIN;
     }
 }

@@ -190,12 +190,12 @@ enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model
  * factors and the head; the embedding, of which a token reads one row, stays. `type` MAT_GGML: only what lies in blocks of ggml, by Q8.
  * opt: whether sparse matrices are stored by column.
  */
-enum rwkv7_status model_quantise(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
+enum rwkv7_status model_quantize(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
                                  struct rwkv7_error *err);
 /* What becomes of a matrix then: its type, and whether by column if it may be. false: it stays as it is. */
-bool quantise_form(const struct weight *w, enum mat_type type, struct mat *out);
+bool quantize_form(const struct weight *w, enum mat_type type, struct mat *out);
 /* One tile of a matrix of integers whose memory was zero. rows: floats [16][cols], of which `count` exist. */
-void quantise_tile(const struct kernels *k, const struct mat *to, int tile, const float *rows, int count);
+void quantize_tile(const struct kernels *k, const struct mat *to, int tile, const float *rows, int count);
 /* Stores sparse matrices of floats by column (columns.c). */
 enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
                                       struct rwkv7_error *err);

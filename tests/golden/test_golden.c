@@ -299,19 +299,22 @@ static void test_same_bits(void)
                     check_same_bits(&g, RWKV7_WEIGHTS_Q8, sparse);
                 if (!brief || sparse == RWKV7_SPARSE_OFF)
                     check_same_bits(&g, RWKV7_WEIGHTS_Q4, sparse);
+                if (!brief || sparse == RWKV7_SPARSE_ON)
+                    check_same_bits(&g, RWKV7_WEIGHTS_Q6, sparse);
             }
         golden_close(&g);
     }
 }
 
 /* Integers lose precision, but only so much: root mean square of the error of the logits, by that of the logits. */
-static void test_quantised(void)
+static void test_quantized(void)
 {
-    static const float allowed[] = {[RWKV7_WEIGHTS_Q8] = 0.06f, [RWKV7_WEIGHTS_Q4] = 0.45f};
+    static const float allowed[] = {[RWKV7_WEIGHTS_Q8] = 0.06f, [RWKV7_WEIGHTS_Q4] = 0.45f, [RWKV7_WEIGHTS_Q6] = 0.15f};
+    _Static_assert(sizeof allowed / sizeof allowed[0] == RWKV7_WEIGHTS_COUNT, "all types");
     struct rwkv7_runtime *rt = runtime(2, NULL, RWKV7_MATH_EXACT);
     struct golden g;
     for (int i = 0; golden_open(i, &g); i++) {
-        for (enum rwkv7_weights weights = RWKV7_WEIGHTS_Q8; weights <= RWKV7_WEIGHTS_Q4; weights++) {
+        for (enum rwkv7_weights weights = RWKV7_WEIGHTS_Q8; weights < RWKV7_WEIGHTS_COUNT; weights++) {
             struct rwkv7_model *model = load_as(rt, g.model, weights, RWKV7_SPARSE_AUTO);
             const size_t n = (size_t)g.count * (size_t)rwkv7_model_info(model)->shape.vocab;
             struct snapshot end;
@@ -325,9 +328,9 @@ static void test_quantised(void)
             /* Errors add up over layers, and older versions have sharper gates. */
             const float slack = shape->layers > 4 ? 2.5f : shape->arch != RWKV7_ARCH_X070 ? 1.5f : 1.0f;
             CHECK_MSG(error <= slack * allowed[weights], "%s: error %g", g.model, (double)error);
-            CHECK(error > 0); /* it was quantised */
+            CHECK(error > 0); /* it was quantized */
             printf("     %s, %s: logits off by %.3f of their size\n", strrchr(g.model, '/') + 1,
-                   weights == RWKV7_WEIGHTS_Q8 ? "q8" : "q4", (double)error);
+                   rwkv7_type_name((enum rwkv7_type)weights_type(weights)), (double)error);
             snapshot_free(&end);
             free(logits);
             rwkv7_model_close(model);
@@ -464,7 +467,7 @@ int main(void)
     RUN(test_oracle_fast);
     RUN(test_oracle_blas);
     RUN(test_same_bits);
-    RUN(test_quantised);
+    RUN(test_quantized);
     RUN(test_orientation);
     RUN(test_sessions);
     RUN(test_trained);

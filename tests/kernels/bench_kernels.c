@@ -217,11 +217,17 @@ static const struct bench_case cases[] = {
     {"quant_gemv", MAT_Q4, 1 << 21, 768, 0, run_quant_gemv},
     {"quant_gemv", MAT_Q4, 1 << 20, 2048, 0, run_quant_gemv},
     {"quant_gemv", MAT_Q4, 1 << 18, 8192, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q6, 1 << 20, 768, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q6, 1 << 19, 2048, 0, run_quant_gemv},
+    {"quant_gemv", MAT_Q6, 1 << 17, 8192, 0, run_quant_gemv},
     {"quant_gemm", MAT_Q8, 2048, 2048, 512, run_quant_gemm},
     {"quant_gemm", MAT_Q8, 2048, 8192, 512, run_quant_gemm},
     {"quant_gemm", MAT_Q4, 2048, 2048, 512, run_quant_gemm},
     {"quant_gemm", MAT_Q4, 2048, 2048, 64, run_quant_gemm},
     {"quant_gemm", MAT_Q4, 2048, 2048, 7, run_quant_gemm},
+    {"quant_gemm", MAT_Q6, 2048, 2048, 512, run_quant_gemm},
+    {"quant_gemm", MAT_Q6, 2048, 2048, 64, run_quant_gemm},
+    {"quant_gemm", MAT_Q6, 2048, 2048, 7, run_quant_gemm},
     {"widen", MAT_F16, 0, 2048, 0, run_widen},
     {"widen", MAT_BF16, 0, 2048, 0, run_widen},
     {"layer_norm", MAT_F32, 0, 2048, 0, run_layer_norm},
@@ -292,16 +298,15 @@ static struct bench_case for_reference(struct bench_case c)
 
 static void run_case(struct bench *b, const struct bench_case *c, const struct kernels *tiers, int count)
 {
-    static const char *const types[] = {"f32", "f16", "bf16", "q8", "q4"};
     static double speed[MAX_TIERS][ROUNDS], share[MAX_TIERS][ROUNDS];
     const struct bench_case small = for_reference(*c);
     char size[64] = "";
     if (c->tokens > 0)
-        snprintf(size, sizeof size, "%s %dx%d, %d tokens", types[c->type], c->rows, c->cols, c->tokens);
+        snprintf(size, sizeof size, "%s %dx%d, %d tokens", weight_types[c->type].name, c->rows, c->cols, c->tokens);
     else if (c->rows > 0)
-        snprintf(size, sizeof size, "%s %dx%d", types[c->type], c->rows, c->cols);
+        snprintf(size, sizeof size, "%s %dx%d", weight_types[c->type].name, c->rows, c->cols);
     else if (c->cols > 0)
-        snprintf(size, sizeof size, "%s %d", types[c->type], c->cols);
+        snprintf(size, sizeof size, "%s %d", weight_types[c->type].name, c->cols);
     for (int round = 0; round < ROUNDS; round++) {
         const double probe = from_memory(c) ? measure(b, &tiers[count - 2], &cases[0]) : 1;
         for (int i = 0; i < count; i++) {

@@ -47,11 +47,13 @@ static void fill_matrix(struct mat *w, int region)
     const size_t padded = quant_padded_rows(w->rows);
     for (size_t i = 0; i < padded * (size_t)quant_blocks(w->cols); i++)
         ((uint16_t *)columns.scale)[i] = (uint16_t)(0x3c00 + (random_bits() & 0xff));
-    for (size_t i = 0; w->type == MAT_Q4 && i < padded * (size_t)quant_groups(w->cols); i++)
-        ((int8_t *)columns.s)[i] = (int8_t)(random_below(31) - 15);
-    for (size_t i = 0; w->type == MAT_Q8 && i < (size_t)w->cols * quant_column_bytes(w->type, w->rows); i++)
-        if (columns.q[i] == 0x80)
-            ((uint8_t *)columns.q)[i] = 0x81;
+    for (size_t i = 0; i < padded / QUANT_ROWS * (size_t)quant_groups(w->cols); i++) {
+        const struct weight_type *const type = &weight_types[w->type];
+        int8_t s[QUANT_ROWS];
+        for (int r = 0; r < QUANT_ROWS; r++)
+            s[r] = (int8_t)(type->s_low + random_below(type->s_high - type->s_low + 1));
+        type->pack_s((uint8_t *)columns.s + i * quant_s_bytes(w->type), s);
+    }
 }
 
 struct vector {

@@ -97,6 +97,8 @@ static void test_together(void)
     check_together(RWKV7_Q8, RWKV7_SPARSE_ON);
     check_together(RWKV7_Q4, RWKV7_SPARSE_OFF);
     check_together(RWKV7_Q4, RWKV7_SPARSE_ON);
+    check_together(RWKV7_Q6, RWKV7_SPARSE_OFF);
+    check_together(RWKV7_Q6, RWKV7_SPARSE_ON);
 }
 
 static void test_nan(void)

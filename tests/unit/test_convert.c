@@ -16,6 +16,7 @@
 #include "gguf_writer.h"
 #include "pth_writer.h"
 #include "test.h"
+#include "weights/model.h"
 
 #define MODELS TEST_DIR "/golden/data/"
 
@@ -119,8 +120,8 @@ static void test_integers(void)
     static const char *const files[] = {MODELS "f32_n32.safetensors", MODELS "bf16_n64.safetensors",
                                         MODELS "f16_n128.safetensors"};
     for (size_t f = 0; f < 3; f++)
-        for (enum rwkv7_weights w = RWKV7_WEIGHTS_Q8; w <= RWKV7_WEIGHTS_Q4; w++) {
-            CHECK(convert(files[f], w == RWKV7_WEIGHTS_Q8 ? RWKV7_Q8 : RWKV7_Q4, NULL) == RWKV7_OK);
+        for (enum rwkv7_weights w = RWKV7_WEIGHTS_Q8; w < RWKV7_WEIGHTS_COUNT; w++) {
+            CHECK(convert(files[f], (enum rwkv7_type)weights_type(w), NULL) == RWKV7_OK);
             struct rwkv7_model *made = open_model(files[f], w), *found = open_model(result, RWKV7_WEIGHTS_STORED);
             int wrong = 0;
             struct weight at = WEIGHT_BEFORE_FIRST;
@@ -133,7 +134,9 @@ static void test_integers(void)
             }
             const struct mat *a = &made->outer.head, *b = &found->outer.head;
             CHECK(wrong == 0 && a->type == b->type && memcmp(a->data, b->data, mat_bytes(a)) == 0);
-            CHECK(found->outer.emb.type < MAT_FLOATS && found->info.copied_bytes == 0);
+            /* What comes behind a matrix whose size is no multiple of 64 must be copied (docs/FORMATS.md). */
+            const bool aligned = mat_bytes(&rwkv7_layers(made)[0].ffn_value) % 64 == 0;
+            CHECK(found->outer.emb.type < MAT_FLOATS && (found->info.copied_bytes == 0) == aligned);
             CHECK(rwkv7_model_fingerprint(made) == rwkv7_model_fingerprint(found));
             rwkv7_model_close(made);
             rwkv7_model_close(found);
@@ -153,7 +156,7 @@ static void test_integers(void)
     CHECK(rwkv7_convert(rt, result, other, &q8, &err) == RWKV7_ERR_USAGE && strstr(err.message, "integers already"));
     struct rwkv7_model *model;
     const struct rwkv7_model_options opt = {.weights = RWKV7_WEIGHTS_Q8};
-    CHECK(rwkv7_model_open(rt, result, &opt, &model, &err) == RWKV7_ERR_USAGE && strstr(err.message, "q4 already"));
+    CHECK(rwkv7_model_open(rt, result, &opt, &model, &err) == RWKV7_ERR_USAGE && strstr(err.message, "q6 already"));
     unlink(result);
     CHECK(!left_over());
 }
@@ -166,7 +169,7 @@ static void test_containers(void)
     char other[80];
     snprintf(other, sizeof other, "%s/other", folder);
     CHECK(tensors_open(source, &index, NULL) == RWKV7_OK);
-    for (enum rwkv7_type type = RWKV7_BF16; index && type <= RWKV7_Q4; type++) {
+    for (enum rwkv7_type type = RWKV7_BF16; index && type < RWKV7_GGML; type++) {
         CHECK(convert(source, type, NULL) == RWKV7_OK);
         struct rwkv7_model *want = open_model(result, RWKV7_WEIGHTS_STORED);
         for (int k = 0; k < 2; k++) {

@@ -35,7 +35,8 @@ static const struct kind {
     enum rwkv7_sparse sparse;
 } kinds[] = {{RWKV7_F32, RWKV7_SPARSE_OFF}, {RWKV7_BF16, RWKV7_SPARSE_OFF}, {RWKV7_BF16, RWKV7_SPARSE_ON},
              {RWKV7_F16, RWKV7_SPARSE_OFF}, {RWKV7_Q8, RWKV7_SPARSE_OFF},   {RWKV7_Q8, RWKV7_SPARSE_ON},
-             {RWKV7_Q4, RWKV7_SPARSE_OFF},  {RWKV7_Q4, RWKV7_SPARSE_ON}};
+             {RWKV7_Q4, RWKV7_SPARSE_OFF},  {RWKV7_Q4, RWKV7_SPARSE_ON},    {RWKV7_Q6, RWKV7_SPARSE_OFF},
+             {RWKV7_Q6, RWKV7_SPARSE_ON}};
 
 static bool evaluate(struct rwkv7_session *s)
 {

@@ -315,11 +315,10 @@ static void test_convert(void)
     }
 
     snprintf(target, sizeof target, "%s.converted", temporary);
-    for (int type = RWKV7_WEIGHTS_STORED; type <= RWKV7_WEIGHTS_Q4; type++) {
+    for (int type = RWKV7_WEIGHTS_STORED; type < RWKV7_WEIGHTS_COUNT; type++) {
         const enum rwkv7_weights weights = (enum rwkv7_weights)type;
-        options.type = weights == RWKV7_WEIGHTS_STORED ? RWKV7_TYPES
-                       : weights == RWKV7_WEIGHTS_Q8   ? RWKV7_Q8
-                                                       : RWKV7_Q4;
+        options.type =
+            weights == RWKV7_WEIGHTS_STORED ? RWKV7_TYPES : (enum rwkv7_type)((int)RWKV7_Q8 + type - RWKV7_WEIGHTS_Q8);
         CHECK(pth_write(temporary, merged, index->count));
         evaluate(temporary, weights, logits[0]);
         CHECK(pth_write(temporary, lora, 8));

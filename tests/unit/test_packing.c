@@ -9,6 +9,7 @@
 #include "arch/rwkv7.h"
 #include "base/mem.h"
 #include "test.h"
+#include "weights/model.h"
 
 #define GOLDEN TEST_DIR "/golden/data/bf16_n64.safetensors"
 
@@ -19,6 +20,8 @@ static const struct rwkv7_model_options packings[] = {
     {.weights = RWKV7_WEIGHTS_Q8, .sparse = RWKV7_SPARSE_ON},
     {.weights = RWKV7_WEIGHTS_Q4, .sparse = RWKV7_SPARSE_OFF},
     {.weights = RWKV7_WEIGHTS_Q4, .sparse = RWKV7_SPARSE_ON},
+    {.weights = RWKV7_WEIGHTS_Q6, .sparse = RWKV7_SPARSE_OFF},
+    {.weights = RWKV7_WEIGHTS_Q6, .sparse = RWKV7_SPARSE_ON},
 };
 enum { PACKINGS = sizeof packings / sizeof packings[0] };
 
@@ -47,7 +50,7 @@ static void test_shapes(void)
                                     .rank_g = 1 + random_below(40),
                                     .deep = round % 4 == 0 ? 1 + random_below(20) : 0};
         shape.channels = shape.heads * shape.head_size;
-        const struct rwkv7_random_options opt = {.type = (enum rwkv7_type)random_below(RWKV7_Q4 + 1),
+        const struct rwkv7_random_options opt = {.type = (enum rwkv7_type)random_below(MAT_TYPES),
                                                  .sparse = (enum rwkv7_sparse)random_below(3),
                                                  .seed = (uint64_t)round + 1};
         struct rwkv7_model *model = NULL;
@@ -114,8 +117,11 @@ static void test_fingerprint(void)
         prints[i] = rwkv7_model_fingerprint(model);
         rwkv7_model_close(model);
     }
-    CHECK(prints[0] == prints[1] && prints[2] == prints[3] && prints[4] == prints[5]);
-    CHECK(prints[0] != prints[2] && prints[2] != prints[4] && prints[4] != prints[0]);
+    for (int i = 0; i < PACKINGS; i += 2) {
+        CHECK(prints[i] == prints[i + 1]);
+        for (int j = 0; j < i; j += 2)
+            CHECK(prints[i] != prints[j]);
+    }
 }
 
 /* By column, floats are looked at once, while they are stored; integers carry a NaN in their scale. */

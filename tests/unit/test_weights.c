@@ -297,7 +297,7 @@ static void test_random_model(void)
     struct rwkv7_session *s = NULL;
     const uint32_t tokens[] = {5, 6, 7, 8};
     CHECK(rwkv7_runtime_create(&opt, &one, NULL) == RWKV7_OK);
-    for (int type = 0; type <= RWKV7_Q4; type++) {
+    for (int type = 0; type < RWKV7_GGML; type++) {
         float x[100], y[100];
         const struct rwkv7_random_options random = {.type = (enum rwkv7_type)type, .seed = 7};
         CHECK(rwkv7_model_random(rt, &shape, &random, &a, NULL) == RWKV7_OK);

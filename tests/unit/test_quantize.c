@@ -1,5 +1,5 @@
 /*
- * test_quantise.c - matrices of floats become integers: how far each number may move, that 4 bits beat plain rounding, that the
+ * test_quantize.c - matrices of floats become integers: how far each number may move, that 4 bits beat plain rounding, that the
  * result does not depend on threads, and that a NaN in a weight is not rounded away.
  */
 #include <math.h>
@@ -47,14 +47,13 @@ static float half_float(uint16_t half)
 static float number(const struct mat *m, int row, int col, float *step)
 {
     const struct quant_tile tile = quant_tile(m, row / QUANT_ROWS);
-    const int lane = row % QUANT_ROWS, group = col / QUANT_GROUP, vector = col % QUANT_GROUP / 4;
-    const uint8_t *q = tile.q + (size_t)group * quant_group_bytes(m->type);
-    *step = half_float(tile.scale[col / QUANT_BLOCK * QUANT_ROWS + lane]);
-    if (m->type == MAT_Q8)
-        return *step * (float)(int8_t)q[64 * vector + 4 * lane + col % 4];
-    *step *= (float)tile.s[group * QUANT_ROWS + lane];
-    const int pair = q[64 * (vector % 4) + 4 * lane + col % 4];
-    return *step * (float)((vector < 4 ? pair & 15 : pair >> 4) - 8);
+    const int lane = row % QUANT_ROWS, group = col / QUANT_GROUP;
+    quant_group q;
+    int8_t s[QUANT_ROWS];
+    weight_types[m->type].unpack_group(q, tile.q + (size_t)group * quant_group_bytes(m->type));
+    weight_types[m->type].unpack_s(s, tile.s + (size_t)group * quant_s_bytes(m->type));
+    *step = half_float(tile.scale[col / QUANT_BLOCK * QUANT_ROWS + lane]) * (float)s[lane];
+    return *step * (float)q[quant_group_at(lane, col % QUANT_GROUP)];
 }
 
 static float bf16_at(const struct mat *m, int row, int col)
@@ -133,8 +132,7 @@ static void test_threads(void)
 {
     struct rwkv7_runtime *one = runtime(1), *three = runtime(3);
     struct rwkv7_model *a = random_model(one, RWKV7_Q4), *b = random_model(three, RWKV7_Q4);
-    CHECK(memcmp(rwkv7_layers(a)[1].ffn_key.data, rwkv7_layers(b)[1].ffn_key.data,
-                 mat_bytes(&rwkv7_layers(a)[1].ffn_key)) == 0);
+    CHECK(memcmp(rwkv7_layers(a)[1].ffn_key.data, rwkv7_layers(b)[1].ffn_key.data, mat_bytes(&rwkv7_layers(a)[1].ffn_key)) == 0);
     CHECK(memcmp(a->outer.head.data, b->outer.head.data, mat_bytes(&a->outer.head)) == 0);
     rwkv7_model_close(a);
     rwkv7_model_close(b);
@@ -146,11 +144,11 @@ static void test_threads(void)
 static void test_nan(void)
 {
     struct rwkv7_runtime *rt = runtime(1);
-    for (enum mat_type type = MAT_Q8; type <= MAT_Q4; type++) {
+    for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++) {
         struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
         ((uint16_t *)rwkv7_layers(model)[1].output.data)[5] = 0x7fc0;
         const struct rwkv7_model_options opt = {.sparse = RWKV7_SPARSE_ON};
-        CHECK(model_quantise(model, type, &opt, NULL) == RWKV7_OK);
+        CHECK(model_quantize(model, type, &opt, NULL) == RWKV7_OK);
         struct rwkv7_session *s = NULL;
         CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
         struct rwkv7_error err = {0};
@@ -179,7 +177,7 @@ static void test_huge(void)
             struct rwkv7_model *model = random_model(rt, RWKV7_BF16);
             for (int c = 0; c < 64; c++)
                 ((uint16_t *)rwkv7_layers(model)[0].key.data)[c] = huge[i];
-            CHECK(model_quantise(model, MAT_Q4, &opt, NULL) == RWKV7_OK);
+            CHECK(model_quantize(model, MAT_Q4, &opt, NULL) == RWKV7_OK);
             const struct mat *key = &rwkv7_layers(model)[0].key;
             if (!want && (want = malloc(mat_bytes(key))) != NULL)
                 memcpy(want, key->data, mat_bytes(key));

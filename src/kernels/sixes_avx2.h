@@ -1,0 +1,53 @@
+/* sixes_avx2.h - the numbers of q6 in ymm registers: what is done before products, whatever multiplies them. */
+#ifndef KERNELS_SIXES_H
+#define KERNELS_SIXES_H
+
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The lower 4 bits of `low`, and bits 4 and 5 of `high`. */
+static inline __m256i six_join(__m256i low, __m256i high)
+{
+    return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));
+}
+
+/* Rows 8 `half` .. of line v of a group (quants.h), as q + 32; v and half are constants where inlined. */
+static inline __m256i six_line(const uint8_t *q, int v, int half)
+{
+    const __m256i both = _mm256_loadu_si256((const void *)(q + 64 * (v % 4) + 32 * half));
+    const __m256i high = _mm256_loadu_si256((const void *)(q + 64 * (4 + v / 4) + 32 * half));
+    return six_join(v < 4 ? both : _mm256_srli_epi16(both, 4), v % 4 == 0   ? _mm256_slli_epi16(high, 4)
+                                                               : v % 4 == 1 ? _mm256_slli_epi16(high, 2)
+                                                               : v % 4 == 2 ? high
+                                                                            : _mm256_srli_epi16(high, 2));
+}
+
+/* The sub-block scales of 16 rows. */
+static inline n16 n_load_s_q6(const uint8_t *s)
+{
+    int32_t word;
+    memcpy(&word, s, sizeof word);
+    const __m256i words = _mm256_set1_epi32(word), three = _mm256_set1_epi32(3), one = _mm256_set1_epi32(1);
+    const __m256i l = _mm256_srlv_epi32(words, _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
+    const __m256i h = _mm256_srlv_epi32(words, _mm256_setr_epi32(16, 18, 20, 22, 24, 26, 28, 30));
+    return (n16){_mm256_add_epi32(_mm256_and_si256(l, three), one), _mm256_add_epi32(_mm256_and_si256(h, three), one)};
+}
+
+/* 64 rows of a column, as q + 32. */
+static inline void six_section(__m256i rows[2], const uint8_t *p)
+{
+    const __m256i pairs = _mm256_loadu_si256((const void *)p); /* 8 bytes for 16 rows */
+    const __m256i rest = _mm256_castsi128_si256(_mm_loadu_si128((const void *)(p + 32)));
+    const __m256i halves = _mm256_setr_epi64x(0, 4, 0, 4), at = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    const __m256i three = _mm256_set1_epi8(3);
+    for (int i = 0; i < 2; i++) {
+        const __m256i twice = i ? _mm256_permute4x64_epi64(pairs, 0xfa) : _mm256_permute4x64_epi64(pairs, 0x50);
+        const __m256i high = _mm256_permutevar8x32_epi32(
+            rest, _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(2 * i)));
+        rows[i] = six_join(_mm256_srlv_epi64(twice, halves),
+                           _mm256_slli_epi16(_mm256_and_si256(_mm256_srlv_epi32(high, at), three), 4));
+    }
+}
+
+#endif

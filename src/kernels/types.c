@@ -1,0 +1,231 @@
+/*
+ * types.c - the functions of the weight types (types.h): how each packs its integers, and how floats become them.
+ *
+ * Which integers stand for a matrix is part of the numeric promise, so quantize_* are defined down to the bit. The sixteen rows of
+ * a tile are worked on side by side, and the loops that take most of the time are kernels.
+ */
+#include "kernels/types.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/half.h"
+
+#if defined(__AVX__)
+#error "compiled with the flags of an instruction set: this file runs on every CPU"
+#endif
+
+enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes of four columns of 16 rows */ };
+
+/* ------------------------------------------------------------------------------------------------- scales */
+
+/* The upper half of a float32 >= 0, rounded away from zero. */
+static uint16_t scale_up(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0xffff) >> 16);
+}
+
+/* The scale with which `most` becomes the integer `whole`. */
+static uint16_t scale_for(float most, float whole)
+{
+    return most < QUANT_LEAST ? 0 : scale_up(most / whole);
+}
+
+/* most[r] = the largest size in row r of w [columns][16] */
+static void find_most(float most[ROWS], const float (*w)[ROWS], int columns)
+{
+    for (int r = 0; r < ROWS; r++)
+        most[r] = 0.0f;
+    for (int c = 0; c < columns; c++)
+        for (int r = 0; r < ROWS; r++)
+            most[r] = fabsf(w[c][r]) > most[r] ? fabsf(w[c][r]) : most[r];
+}
+
+/* ------------------------------------------------------------------------------------------------- q8: bytes */
+
+void unpack_group_q8(quant_group q, const uint8_t *group)
+{
+    memcpy(q, group, sizeof(quant_group));
+}
+void pack_group_q8(uint8_t *group, const quant_group q)
+{
+    memcpy(group, q, sizeof(quant_group));
+}
+void unpack_section_q8(int8_t q[QUANT_SECTION], const uint8_t *section)
+{
+    memcpy(q, section, QUANT_SECTION);
+}
+void pack_rows_q8(uint8_t *section, int part, const int8_t q[ROWS])
+{
+    memcpy(section + part * ROWS, q, ROWS);
+}
+void unpack_s_q8(int8_t s[ROWS], const uint8_t *from)
+{
+    (void)from;
+    memset(s, 1, ROWS);
+}
+void pack_s_q8(uint8_t *to, const int8_t s[ROWS])
+{
+    (void)to;
+    (void)s;
+}
+
+/* The scale makes the largest number of a block 127. */
+void quantize_q8(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
+{
+    float most[ROWS], inverse[ROWS];
+    find_most(most, w, columns);
+    for (int r = 0; r < ROWS; r++) {
+        out->scale[r] = scale_for(most[r], 127.0f);
+        inverse[r] = out->scale[r] ? 1.0f / bf16_to_f32(out->scale[r]) : 0.0f;
+    }
+    k->round_rows(out->q[0], w[0], inverse, columns, -127.0f, 127.0f);
+}
+
+/* ------------------------------------------------------------------------------------------------- q4: halves of bytes */
+
+void unpack_group_q4(quant_group q, const uint8_t *group)
+{
+    for (int i = 0; i < 4 * LINE; i++) {
+        q[i] = (int8_t)((group[i] & 15) - 8);
+        q[4 * LINE + i] = (int8_t)((group[i] >> 4) - 8);
+    }
+}
+void pack_group_q4(uint8_t *group, const quant_group q)
+{
+    for (int i = 0; i < 4 * LINE; i++)
+        group[i] = (uint8_t)((q[i] + 8) | (q[4 * LINE + i] + 8) << 4);
+}
+void unpack_section_q4(int8_t q[QUANT_SECTION], const uint8_t *section)
+{
+    for (int part = 0; part < QUANT_SECTION / ROWS; part++)
+        for (int r = 0; r < ROWS / 2; r++) {
+            const uint8_t both = section[part * (ROWS / 2) + r];
+            q[part * ROWS + r] = (int8_t)((both & 15) - 8);
+            q[part * ROWS + r + ROWS / 2] = (int8_t)((both >> 4) - 8);
+        }
+}
+void pack_rows_q4(uint8_t *section, int part, const int8_t q[ROWS])
+{
+    for (int r = 0; r < ROWS / 2; r++)
+        section[part * (ROWS / 2) + r] = (uint8_t)((q[r] + 8) | (q[r + ROWS / 2] + 8) << 4);
+}
+void unpack_s_q4(int8_t s[ROWS], const uint8_t *from)
+{
+    memcpy(s, from, ROWS);
+}
+void pack_s_q4(uint8_t *to, const int8_t s[ROWS])
+{
+    memcpy(to, s, ROWS);
+}
+
+/* To the nearest integer, ties to even, for |x| < 2^22; then clamped. */
+static float nearest(float x, float low, float high)
+{
+    x = (x + 0x1.8p23f) - 0x1.8p23f;
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+/*
+ * For each group a few factors are tried that map its largest number near -8; for the integers that each gives, the best factor is a
+ * quotient of two sums (least squares), and the trial with the smallest squared error wins (fit_rows). The block's scale lets the
+ * largest of its factors be 15; the others are rounded to integers of it. Numbers of 1e36 make the sums overflow: the scale is a NaN.
+ */
+void quantize_q4(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
+{
+    float factor[QUANT_BLOCK / GROUP][ROWS], most[ROWS];
+    for (int g = 0; g < columns / GROUP; g++)
+        k->fit_rows(factor[g], w[g * GROUP]);
+    find_most(most, (const float(*)[ROWS])factor, columns / GROUP);
+    for (int r = 0; r < ROWS; r++)
+        out->scale[r] = most[r] < INFINITY ? scale_for(most[r], 15.0f) : QUANT_SCALE_NAN;
+    for (int g = 0; g < columns / GROUP; g++) {
+        float inverse[ROWS];
+        for (int r = 0; r < ROWS; r++) {
+            const float unit = bf16_to_f32(out->scale[r]);
+            const bool usable = out->scale[r] != 0 && out->scale[r] != QUANT_SCALE_NAN;
+            const float s = usable ? nearest(factor[g][r] / unit, -15.0f, 15.0f) : 0.0f;
+            out->s[g][r] = (int8_t)s;
+            inverse[r] = s == 0.0f ? 0.0f : 1.0f / (s * unit);
+        }
+        k->round_rows(out->q[g * GROUP], w[g * GROUP], inverse, GROUP, -8.0f, 7.0f);
+    }
+}
+
+/* ------------------------------------------------------------------------- q6: halves of bytes, and two bits more */
+
+void unpack_group_q6(quant_group q, const uint8_t *group)
+{
+    for (int half = 0; half < 2; half++)
+        for (int v = 0; v < 4; v++)
+            for (int i = 0; i < LINE; i++) {
+                const int low = group[v * LINE + i] >> 4 * half & 15, high = group[(4 + half) * LINE + i] >> 2 * v & 3;
+                q[(4 * half + v) * LINE + i] = (int8_t)((low | high << 4) - 32);
+            }
+}
+void pack_group_q6(uint8_t *group, const quant_group q)
+{
+    for (int i = 0; i < 4 * LINE; i++)
+        group[i] = (uint8_t)(((q[i] + 32) & 15) | ((q[4 * LINE + i] + 32) & 15) << 4);
+    for (int half = 0; half < 2; half++)
+        for (int i = 0; i < LINE; i++) {
+            int high = 0;
+            for (int v = 0; v < 4; v++)
+                high |= (q[(4 * half + v) * LINE + i] + 32) >> 4 << 2 * v;
+            group[(4 + half) * LINE + i] = (uint8_t)high;
+        }
+}
+/* 32 bytes as in q4, then 4 for each part: byte i has rows i, 4 + i, 8 + i and 12 + i from the lowest bits on. */
+void unpack_section_q6(int8_t q[QUANT_SECTION], const uint8_t *section)
+{
+    for (int part = 0; part < QUANT_SECTION / ROWS; part++)
+        for (int r = 0; r < ROWS; r++) {
+            const int low = section[part * 8 + r % 8] >> 4 * (r / 8) & 15;
+            const int high = section[QUANT_SECTION / 2 + part * 4 + r % 4] >> 2 * (r / 4) & 3;
+            q[part * ROWS + r] = (int8_t)((low | high << 4) - 32);
+        }
+}
+void pack_rows_q6(uint8_t *section, int part, const int8_t q[ROWS])
+{
+    for (int r = 0; r < ROWS / 2; r++)
+        section[part * 8 + r] = (uint8_t)(((q[r] + 32) & 15) | ((q[r + ROWS / 2] + 32) & 15) << 4);
+    for (int i = 0; i < 4; i++)
+        section[QUANT_SECTION / 2 + part * 4 + i] = (uint8_t)((q[i] + 32) >> 4 | (q[4 + i] + 32) >> 4 << 2 |
+                                                              (q[8 + i] + 32) >> 4 << 4 | (q[12 + i] + 32) >> 4 << 6);
+}
+/* s - 1 in two bits, four rows in a byte, the first in the lowest bits. */
+void unpack_s_q6(int8_t s[ROWS], const uint8_t *from)
+{
+    for (int r = 0; r < ROWS; r++)
+        s[r] = (int8_t)((from[r / 4] >> 2 * (r % 4) & 3) + 1);
+}
+void pack_s_q6(uint8_t *to, const int8_t s[ROWS])
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)((s[4 * i] - 1) | (s[4 * i + 1] - 1) << 2 | (s[4 * i + 2] - 1) << 4 | (s[4 * i + 3] - 1) << 6);
+}
+
+/*
+ * The scale makes the largest number of a block 4 * 31; each group takes the smallest s with which its own largest number is at most
+ * 32 in size before it is rounded and clamped to -32 .. 31.
+ */
+void quantize_q6(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
+{
+    float most[ROWS], inverse[ROWS];
+    find_most(most, w, columns);
+    for (int r = 0; r < ROWS; r++)
+        out->scale[r] = scale_for(most[r], 124.0f);
+    for (int g = 0; g < columns / GROUP; g++) {
+        find_most(most, w + g * GROUP, GROUP);
+        for (int r = 0; r < ROWS; r++) {
+            const float unit = bf16_to_f32(out->scale[r]);
+            const int s = 1 + (most[r] > 32.0f * unit) + (most[r] > 64.0f * unit) + (most[r] > 96.0f * unit);
+            out->s[g][r] = (int8_t)(out->scale[r] ? s : 1);
+            inverse[r] = out->scale[r] ? 1.0f / ((float)s * unit) : 0.0f;
+        }
+        k->round_rows(out->q[g * GROUP], w[g * GROUP], inverse, GROUP, -32.0f, 31.0f);
+    }
+}
