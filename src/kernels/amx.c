@@ -156,8 +156,14 @@ static void unpack_q6(int8_t *out, const struct quant_tile *tile, int groups)
         const __m512i back = both_bytes(_mm512_slli_epi16(s, 5));
         for (int line = 0; line < 6; line++)
             __builtin_prefetch(at + next + 64 * line);
-        for (int v = 0; v < 8; v++)
-            _mm512_storeu_si512(out + 64 * v, scale_bytes(six_line(at, v), s, back));
+        _mm512_storeu_si512(out, scale_bytes(six_line(at, 0), s, back));
+        _mm512_storeu_si512(out + 64, scale_bytes(six_line(at, 1), s, back));
+        _mm512_storeu_si512(out + 128, scale_bytes(six_line(at, 2), s, back));
+        _mm512_storeu_si512(out + 192, scale_bytes(six_line(at, 3), s, back));
+        _mm512_storeu_si512(out + 256, scale_bytes(six_line(at, 4), s, back));
+        _mm512_storeu_si512(out + 320, scale_bytes(six_line(at, 5), s, back));
+        _mm512_storeu_si512(out + 384, scale_bytes(six_line(at, 6), s, back));
+        _mm512_storeu_si512(out + 448, scale_bytes(six_line(at, 7), s, back));
     }
 }
 

@@ -94,9 +94,22 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return acc;
 }
 
+/* acc[n] + s * (lines v and v + 1 of a group of Q6, as q + 32). Four products in 16 bits are within 4 * 63 * 127 = 32004. */
+static inline __attribute__((always_inline)) void add_lines_of_q6(n16 *acc, const uint8_t *q, int v, __m256i s_l,
+                                                                  __m256i s_h, const int8_t *x, size_t cols, int tokens)
+{
+    const __m256i l0 = six_line(q, v, 0), h0 = six_line(q, v, 1);
+    const __m256i l1 = six_line(q, v + 1, 0), h1 = six_line(q, v + 1, 1);
+    for (int n = 0; n < tokens; n++) {
+        const x4 first = x_load(x + (size_t)n * cols + 4 * v), second = x_load(x + (size_t)n * cols + 4 * v + 4);
+        const __m256i l = _mm256_add_epi16(_mm256_maddubs_epi16(l0, first), _mm256_maddubs_epi16(l1, second));
+        const __m256i h = _mm256_add_epi16(_mm256_maddubs_epi16(h0, first), _mm256_maddubs_epi16(h1, second));
+        acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(l, s_l));
+        acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h, s_h));
+    }
+}
 /*
- * The same of Q6, whose weights are q + 32. Four products in 16 bits are within 4 * 63 * 127 = 32004; 32 times the sum of x is taken back
- * as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
+ * The same of Q6, whose weights are q + 32. 32 times the sum of x is taken back as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
  */
 static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, size_t cols, const int16_t *sum,
@@ -110,17 +123,10 @@ static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, cons
         acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(_mm256_add_epi16(s_l, s_l), back));
         acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(_mm256_add_epi16(s_h, s_h), back));
     }
-    for (int v = 0; v < 8; v += 2) {
-        const __m256i l0 = six_line(q, v, 0), h0 = six_line(q, v, 1);
-        const __m256i l1 = six_line(q, v + 1, 0), h1 = six_line(q, v + 1, 1);
-        for (int n = 0; n < tokens; n++) {
-            const x4 first = x_load(x + (size_t)n * cols + 4 * v), second = x_load(x + (size_t)n * cols + 4 * v + 4);
-            const __m256i l = _mm256_add_epi16(_mm256_maddubs_epi16(l0, first), _mm256_maddubs_epi16(l1, second));
-            const __m256i h = _mm256_add_epi16(_mm256_maddubs_epi16(h0, first), _mm256_maddubs_epi16(h1, second));
-            acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(l, s_l));
-            acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h, s_h));
-        }
-    }
+    add_lines_of_q6(acc, q, 0, s_l, s_h, x, cols, tokens);
+    add_lines_of_q6(acc, q, 2, s_l, s_h, x, cols, tokens);
+    add_lines_of_q6(acc, q, 4, s_l, s_h, x, cols, tokens);
+    add_lines_of_q6(acc, q, 6, s_l, s_h, x, cols, tokens);
 }
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {

@@ -68,8 +68,14 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(l, h), twice));
 }
 
+/* Lines v and v + 1 of a group of Q6, as q + 32: four products in 16 bits are within 4 * 63 * 127 = 32004. */
+static inline __m512i pairs_q6(const uint8_t *q, int v, const int8_t *x)
+{
+    return _mm512_add_epi16(_mm512_maddubs_epi16(six_line(q, v), x_load(x + 4 * v)),
+                            _mm512_maddubs_epi16(six_line(q, v + 1), x_load(x + 4 * v + 4)));
+}
 /*
- * The same of Q6. Its weights are q + 32; four products in 16 bits are within 4 * 63 * 127 = 32004. 32 times the sum of x is taken back
+ * The same of Q6. Its weights are q + 32. 32 times the sum of x is taken back
  * as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
  */
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
@@ -77,12 +83,10 @@ static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const in
     const __m512i words = n_load_s_q6(s), twice = _mm512_or_si512(words, _mm512_slli_epi32(words, 16));
     acc = _mm512_add_epi32(acc,
                            _mm512_madd_epi16(_mm512_add_epi16(twice, twice), _mm512_set1_epi16((int16_t)(-8 * sum))));
-    for (int v = 0; v < 8; v += 2) {
-        const __m512i first = _mm512_maddubs_epi16(six_line(q, v), x_load(x + 4 * v));
-        const __m512i second = _mm512_maddubs_epi16(six_line(q, v + 1), x_load(x + 4 * v + 4));
-        acc = _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(first, second), twice));
-    }
-    return acc;
+    acc = _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 0, x), twice));
+    acc = _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 2, x), twice));
+    acc = _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 4, x), twice));
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 6, x), twice));
 }
 
 #endif

@@ -60,10 +60,14 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     n16 l = n_set(-32 * sum), h = n_zero();
-    for (int v = 0; v < 4; v++) {
-        l = _mm512_dpbusd_epi32(l, six_line(q, v), x_load(x + 4 * v));
-        h = _mm512_dpbusd_epi32(h, six_line(q, 4 + v), x_load(x + 16 + 4 * v));
-    }
+    l = _mm512_dpbusd_epi32(l, six_line(q, 0), x_load(x));
+    h = _mm512_dpbusd_epi32(h, six_line(q, 4), x_load(x + 16));
+    l = _mm512_dpbusd_epi32(l, six_line(q, 1), x_load(x + 4));
+    h = _mm512_dpbusd_epi32(h, six_line(q, 5), x_load(x + 20));
+    l = _mm512_dpbusd_epi32(l, six_line(q, 2), x_load(x + 8));
+    h = _mm512_dpbusd_epi32(h, six_line(q, 6), x_load(x + 24));
+    l = _mm512_dpbusd_epi32(l, six_line(q, 3), x_load(x + 12));
+    h = _mm512_dpbusd_epi32(h, six_line(q, 7), x_load(x + 28));
     return _mm512_add_epi32(acc, _mm512_mullo_epi32(_mm512_add_epi32(l, h), n_load_s_q6(s)));
 }
 

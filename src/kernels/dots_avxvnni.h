@@ -64,16 +64,27 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
                  _mm256_dpwssd_avx_epi32(acc.h, h, _mm256_and_si256(s_h, mask))};
 }
 
+/* Line v of a group of Q6, as q + 32. */
+static inline __attribute__((always_inline)) void add_line_q6(__m256i *l, __m256i *h, const uint8_t *q, int v,
+                                                              const int8_t *x)
+{
+    const x4 four = x_load(x + 4 * v);
+    *l = _mm256_dpbusd_avx_epi32(*l, six_line(q, v, 0), four);
+    *h = _mm256_dpbusd_avx_epi32(*h, six_line(q, v, 1), four);
+}
 /* The same of Q6, whose weights are q + 32. */
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const n16 scale = n_load_s_q6(s);
     __m256i l = _mm256_set1_epi32(-32 * sum), h = l;
-    for (int v = 0; v < 8; v++) {
-        const x4 four = x_load(x + 4 * v);
-        l = _mm256_dpbusd_avx_epi32(l, six_line(q, v, 0), four);
-        h = _mm256_dpbusd_avx_epi32(h, six_line(q, v, 1), four);
-    }
+    add_line_q6(&l, &h, q, 0, x);
+    add_line_q6(&l, &h, q, 1, x);
+    add_line_q6(&l, &h, q, 2, x);
+    add_line_q6(&l, &h, q, 3, x);
+    add_line_q6(&l, &h, q, 4, x);
+    add_line_q6(&l, &h, q, 5, x);
+    add_line_q6(&l, &h, q, 6, x);
+    add_line_q6(&l, &h, q, 7, x);
     return (n16){_mm256_add_epi32(acc.l, _mm256_mullo_epi32(l, scale.l)),
                  _mm256_add_epi32(acc.h, _mm256_mullo_epi32(h, scale.h))};
 }

@@ -12,8 +12,8 @@ static inline __m256i six_join(__m256i low, __m256i high)
     return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));
 }
 
-/* Rows 8 `half` .. of line v of a group (quants.h), as q + 32; v and half are constants where inlined. */
-static inline __m256i six_line(const uint8_t *q, int v, int half)
+/* Rows 8 `half` .. of line v of a group (quants.h), as q + 32; v and half are constants. */
+static inline __attribute__((always_inline)) __m256i six_line(const uint8_t *q, int v, int half)
 {
     const __m256i both = _mm256_loadu_si256((const void *)(q + 64 * (v % 4) + 32 * half));
     const __m256i high = _mm256_loadu_si256((const void *)(q + 64 * (4 + v / 4) + 32 * half));

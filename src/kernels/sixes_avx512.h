@@ -13,8 +13,8 @@ static inline __m512i six_join(__m512i low, __m512i high)
     return _mm512_ternarylogic_epi32(lower, high, _mm512_set1_epi8(48), 0xf8); /* a | (b & c) */
 }
 
-/* Line v of a group (quants.h), as q + 32; v is a constant where inlined. */
-static inline __m512i six_line(const uint8_t *q, int v)
+/* Line v of a group (quants.h), as q + 32; v is a constant. */
+static inline __attribute__((always_inline)) __m512i six_line(const uint8_t *q, int v)
 {
     const __m512i both = _mm512_loadu_si512(q + 64 * (v % 4)), high = _mm512_loadu_si512(q + 64 * (4 + v / 4));
     return six_join(v < 4 ? both : _mm512_srli_epi16(both, 4), v % 4 == 0   ? _mm512_slli_epi16(high, 4)

@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 16 rows by 4 columns, line v of a group (quants.h), as q + 32; v is a constant where inlined. */
-static inline w64 six_line(const uint8_t *q, int v)
+/* 16 rows by 4 columns, line v of a group (quants.h), as q + 32; v is a constant. */
+static inline __attribute__((always_inline)) w64 six_line(const uint8_t *q, int v)
 {
     w64 line;
     for (int i = 0; i < 4; i++) {

@@ -195,6 +195,8 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognize
         else
             status = bind_matrix(&b, source, weight_mat(model, &source->weight));
     }
+    if (status == RWKV7_OK)
+        status = weights_validate(&sources, model->rt->pool, err);
     if (status == RWKV7_OK && b.count > 0)
         pool_run(model->rt->pool, transpose_worker, &b);
     mem_free(b.transpositions);

@@ -458,7 +458,8 @@ static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recogni
     enum rwkv7_status status;
     if ((status = tensors_open(c->from, &c->index, c->err)) ||
         (status = recognize(c->index, c->from, &c->as, c->err)) ||
-        (status = weights_find(c->index, c->from, &c->as, &c->sources, c->err)) || !c->opt->lora)
+        (status = weights_find(c->index, c->from, &c->as, &c->sources, c->err)) ||
+        (status = weights_validate(&c->sources, c->rt->pool, c->err)) || !c->opt->lora)
         return status;
     status = lora_open(c->opt->lora, c->opt->lora_alpha, &c->lora, c->err);
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;

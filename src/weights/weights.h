@@ -156,6 +156,11 @@ struct weight_sources {
  */
 enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct recognized *as,
                                struct weight_sources *out, struct rwkv7_error *err);
+/*
+ * Refuses integers from which tiers would compute different numbers (validate.c), naming the tensor and the place. Reads the sub-block
+ * scales of a file, all threads at work.
+ */
+enum rwkv7_status weights_validate(const struct weight_sources *sources, struct pool *pool, struct rwkv7_error *err);
 void weight_sources_free(struct weight_sources *sources); /* harmless on a zeroed struct */
 /* The type of matrix that a tensor is, and whether by column; false: none. */
 bool weight_form(enum dtype type, struct mat *out);

@@ -268,6 +268,55 @@ static void test_damage(void)
     CHECK(!left_over());
 }
 
+/* A sub-block scale that overflows 8 bits on some tiers is refused, in tiles and in columns, when it is opened and when it is converted. */
+static void test_scales(void)
+{
+    static const struct {
+        const char *name; /* of the tensor */
+        int row, column;
+        int8_t scale;
+        const char *message;
+    } cases[] = {
+        {"blocks.0.att.key.weight", 0, 0, 16, "expected sub-block scales from -15 to 15, found 16 in row 0, column 0"},
+        {"blocks.1.att.value.weight", 100, 64, -16, "found -16 in row 100, column 64"},
+        {"blocks.1.ffn.value.weight", 77, 192, 127, "found 127 in row 77, column 192"},
+        {"blocks.0.ffn.value.weight", 127, 0, -128, "found -128 in row 127, column 0"},
+        {"blocks.0.ffn.key.weight", 199, 96, 15, NULL},
+        {"blocks.0.ffn.key.weight", 199, 96, -15, NULL},
+    };
+    char other[80];
+    snprintf(other, sizeof other, "%s/other", folder);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct tensor_index *index = NULL;
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_error err = {0};
+        CHECK(convert(MODELS "bf16_n64.safetensors", RWKV7_Q4, NULL) == RWKV7_OK);
+        CHECK(tensors_open(result, &index, NULL) == RWKV7_OK);
+        const struct tensor *t = tensors_find(index, cases[i].name);
+        struct mat m = {.rows = (int)t->shape[0], .cols = (int)t->shape[1], .data = t->data};
+        CHECK(weight_form(t->type, &m));
+        const size_t group = (size_t)cases[i].column / QUANT_GROUP, row = (size_t)cases[i].row;
+        const uint8_t *at = m.by_column
+                                ? quant_columns(&m).s + group * quant_padded_rows(m.rows) + row
+                                : quant_tile(&m, cases[i].row / QUANT_ROWS).s + group * QUANT_ROWS + row % QUANT_ROWS;
+        FILE *file = fopen(result, "r+b");
+        CHECK(file && fseek(file, at - (const uint8_t *)index->files[0].data, SEEK_SET) == 0 &&
+              fputc(cases[i].scale & 0xff, file) != EOF && fclose(file) == 0);
+        tensors_close(index);
+
+        const enum rwkv7_status want = cases[i].message ? RWKV7_ERR_MODEL : RWKV7_OK;
+        CHECK(rwkv7_model_open(rt, result, NULL, &model, &err) == want);
+        CHECK_MSG(!cases[i].message || (strstr(err.message, cases[i].message) && strstr(err.message, cases[i].name)),
+                  "case %zu: %s", i, err.message);
+        rwkv7_model_close(model);
+        const struct rwkv7_convert_options same = {.type = RWKV7_TYPES};
+        CHECK(rwkv7_convert(rt, result, other, &same, &err) == want);
+        unlink(other);
+    }
+    unlink(result);
+    CHECK(!left_over());
+}
+
 /* --- what cannot be converted, or is not to be --- */
 
 static void expect_failure(const char *from, enum rwkv7_type type, enum rwkv7_status status, const char *fragment)
@@ -375,6 +424,7 @@ int main(void)
     RUN(test_containers);
     RUN(test_epsilon);
     RUN(test_damage);
+    RUN(test_scales);
     RUN(test_refusals);
     RUN(test_stop);
     RUN(test_out_of_memory);
