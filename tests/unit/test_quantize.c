@@ -1,6 +1,7 @@
 /*
- * test_quantize.c - matrices of floats become integers: how far each number may move, that 4 bits beat plain rounding, that the
- * result does not depend on threads, and that a NaN in a weight is not rounded away.
+ * test_quantize.c - matrices of floats become integers: which ones, to the bit, by a naive definition and by hand; where they lie; how
+ * far each number may move; that 4 bits beat plain rounding, that the result does not depend on threads, and that a NaN in a weight
+ * is not rounded away.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -60,6 +61,358 @@ static float bf16_at(const struct mat *m, int row, int col)
 {
     return half_float(((const uint16_t *)m->data)[(size_t)row * (size_t)m->cols + (size_t)col]);
 }
+
+/* ------------------------------------------------------------------------------------------------ which integers, to the bit */
+
+/* One row, as a naive program would make and keep it. */
+enum { MOST_COLS = 700, BLOCKS = (MOST_COLS + QUANT_BLOCK - 1) / QUANT_BLOCK, GROUPS = QUANT_BLOCK / QUANT_GROUP };
+struct row {
+    uint16_t scale[BLOCKS];
+    int s[BLOCKS * GROUPS];
+    int q[BLOCKS * QUANT_BLOCK];
+};
+
+/* The smallest bfloat16 that is not below x >= 0. */
+static uint16_t bf16_not_below(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const uint16_t below = (uint16_t)(bits >> 16);
+    return half_float(below) < x ? (uint16_t)(below + 1) : below;
+}
+
+static int rounded(float x, int low, int high)
+{
+    const int nearest = (int)rintf(x); /* ties to even */
+    return nearest < low ? low : nearest > high ? high : nearest;
+}
+
+static float largest(const float *w, int n)
+{
+    float most = 0;
+    for (int i = 0; i < n; i++)
+        most = fabsf(w[i]) > most ? fabsf(w[i]) : most;
+    return most;
+}
+
+/* w: a block of whole groups, padded with zeroes. */
+static void naive_q8(const float *w, int groups, uint16_t *scale, int *s, int *q)
+{
+    const float most = largest(w, groups * QUANT_GROUP);
+    *scale = most < 0x1p-100f ? 0 : bf16_not_below(most / 127);
+    for (int g = 0; g < groups; g++)
+        s[g] = 1;
+    for (int i = 0; i < groups * QUANT_GROUP; i++)
+        q[i] = *scale ? rounded(w[i] * (1 / half_float(*scale)), -127, 127) : 0;
+}
+
+static void naive_q6(const float *w, int groups, uint16_t *scale, int *s, int *q)
+{
+    const float most = largest(w, groups * QUANT_GROUP);
+    *scale = most < 0x1p-100f ? 0 : bf16_not_below(most / 124);
+    for (int g = 0; g < groups; g++) {
+        s[g] = 1;
+        while (*scale && largest(w + g * QUANT_GROUP, QUANT_GROUP) > 32 * (float)s[g] * half_float(*scale))
+            s[g]++;
+        for (int i = g * QUANT_GROUP; i < (g + 1) * QUANT_GROUP; i++)
+            q[i] = *scale ? rounded(w[i] * (1 / ((float)s[g] * half_float(*scale))), -32, 31) : 0;
+    }
+}
+
+/* The factor with which the integers of one of three trials come closest to a group. */
+static float naive_factor(const float *w)
+{
+    static const float trials[] = {-7.3f, -8.0f, -8.7f};
+    float most = 0, factor = 0, gain = 0;
+    for (int i = 0; i < QUANT_GROUP; i++)
+        if (fabsf(w[i]) > fabsf(most))
+            most = w[i];
+    for (int t = 0; t < 3 && fabsf(most) >= 0x1p-100f; t++) {
+        float wq = 0, qq = 0;
+        for (int i = 0; i < QUANT_GROUP; i++) {
+            const float q = (float)rounded(w[i] * (trials[t] / most), -8, 7);
+            wq += w[i] * q;
+            qq += q * q;
+        }
+        if (qq > 0 && wq / qq * wq > gain) {
+            factor = wq / qq;
+            gain = factor * wq;
+        }
+    }
+    return factor;
+}
+
+static void naive_q4(const float *w, int groups, uint16_t *scale, int *s, int *q)
+{
+    float factor[GROUPS];
+    for (int g = 0; g < groups; g++)
+        factor[g] = naive_factor(w + g * QUANT_GROUP);
+    const float most = largest(factor, groups);
+    *scale = isinf(most) ? 0x7fc0 : most < 0x1p-100f ? 0 : bf16_not_below(most / 15);
+    for (int g = 0; g < groups; g++) {
+        const bool usable = *scale != 0 && *scale != 0x7fc0;
+        s[g] = usable ? rounded(factor[g] / half_float(*scale), -15, 15) : 0;
+        for (int i = g * QUANT_GROUP; i < (g + 1) * QUANT_GROUP; i++)
+            q[i] = s[g] ? rounded(w[i] * (1 / ((float)s[g] * half_float(*scale))), -8, 7) : 0;
+    }
+}
+
+typedef void naive_fn(const float *w, int groups, uint16_t *scale, int *s, int *q);
+static naive_fn *const naive[MAT_TYPES] = {[MAT_Q8] = naive_q8, [MAT_Q4] = naive_q4, [MAT_Q6] = naive_q6};
+
+/* A block with a number that is not finite: the others become integers, with a zero in its place, and the scale is a NaN. */
+static void naive_row(enum mat_type type, const float *w, int cols, struct row *out)
+{
+    for (int b = 0; b < quant_blocks(cols); b++) {
+        float block[QUANT_BLOCK] = {0};
+        bool bad = false;
+        for (int i = 0; i < QUANT_BLOCK && b * QUANT_BLOCK + i < cols; i++) {
+            bad |= !isfinite(w[b * QUANT_BLOCK + i]);
+            block[i] = isfinite(w[b * QUANT_BLOCK + i]) ? w[b * QUANT_BLOCK + i] : 0;
+        }
+        naive[type](block, quant_groups_of(cols, b), &out->scale[b], out->s + b * GROUPS, out->q + b * QUANT_BLOCK);
+        out->scale[b] = bad ? 0x7fc0 : out->scale[b];
+    }
+}
+
+/* The integers of a row where docs/FORMATS.md says that they lie. */
+static int tile_q(const struct mat *m, const uint8_t *q, int lane, int col)
+{
+    const int group = col / 32, line = col % 32 / 4, at = 4 * lane + col % 4;
+    switch (m->type) {
+    case MAT_Q8:
+        return (int8_t)q[512 * group + 64 * line + at];
+    case MAT_Q4:
+        return (q[256 * group + 64 * (line % 4) + at] >> (line < 4 ? 0 : 4) & 15) - 8;
+    default:
+        return (q[384 * group + 64 * (line % 4) + at] >> (line < 4 ? 0 : 4) & 15) +
+               (q[384 * group + 256 + 64 * (line / 4) + at] >> line % 4 * 2 & 3) * 16 - 32;
+    }
+}
+static int column_q(const struct mat *m, const uint8_t *q, int row, int col)
+{
+    const int padded = (m->rows + 63) / 64 * 64, lane = row % 16;
+    switch (m->type) {
+    case MAT_Q8:
+        return (int8_t)q[padded * col + row];
+    case MAT_Q4:
+        return (q[padded / 2 * col + row / 16 * 8 + lane % 8] >> (lane < 8 ? 0 : 4) & 15) - 8;
+    default:
+        q += padded / 64 * 48 * col + row / 64 * 48;
+        return (q[row % 64 / 16 * 8 + lane % 8] >> (lane < 8 ? 0 : 4) & 15) +
+               (q[32 + row % 64 / 16 * 4 + lane % 4] >> lane / 4 * 2 & 3) * 16 - 32;
+    }
+}
+static int sub_scale(const struct mat *m, const uint8_t *s, int lane)
+{
+    return m->type == MAT_Q8 ? 1 : m->type == MAT_Q4 ? (int8_t)s[lane] : 1 + (s[lane / 4] >> lane % 4 * 2 & 3);
+}
+static void stored_row(const struct mat *m, int row, struct row *out)
+{
+    static const int s_bytes[] = {[MAT_Q8] = 0, [MAT_Q4] = 16, [MAT_Q6] = 4}; /* of 16 rows */
+    const int blocks = (m->cols + 255) / 256, groups = (m->cols + 63) / 64 * 2, padded = (m->rows + 63) / 64 * 64;
+    const int tile = row / 16, lane = row % 16;
+    const uint8_t *at = m->data;
+    if (!m->by_column) {
+        const int head = (32 * blocks + groups * s_bytes[m->type] + 63) / 64 * 64;
+        at += (size_t)tile * (size_t)(head + groups * 64 * weight_types[m->type].bits);
+        for (int c = 0; c < groups * 32; c++)
+            out->q[c] = tile_q(m, at + head, lane, c);
+    }
+    const int rows = m->by_column ? padded : 16, in = m->by_column ? row : lane;
+    for (int b = 0; b < blocks; b++)
+        memcpy(&out->scale[b], at + 2 * (rows * b + in), 2);
+    at += 2 * rows * blocks;
+    for (int g = 0; g < groups; g++)
+        out->s[g] = sub_scale(m, at + (rows / 16 * g + in / 16) * s_bytes[m->type], lane);
+    at += rows / 16 * groups * s_bytes[m->type];
+    for (int c = 0; m->by_column && c < groups * 32; c++)
+        out->q[c] = c < m->cols ? column_q(m, at, row, c) : 0;
+}
+
+static bool same_row(const struct row *a, const struct row *b, int cols)
+{
+    return memcmp(a->scale, b->scale, sizeof *a->scale * (size_t)quant_blocks(cols)) == 0 &&
+           memcmp(a->s, b->s, sizeof *a->s * (size_t)quant_groups(cols)) == 0 &&
+           memcmp(a->q, b->q, sizeof *a->q * (size_t)quant_cols(cols)) == 0;
+}
+
+/* `rows` rows as a matrix of integers in either layout, by every tier: the row `row` of it is `want`. */
+static void check_row(enum mat_type type, const float *w, int rows, int cols, int row, const struct row *want,
+                      const char *what)
+{
+    const char *cpu;
+    for (int tier = 0; (cpu = kernels_supported(tier)) != NULL; tier++)
+        for (int by_column = 0; by_column < 2; by_column++) {
+            struct kernels k;
+            struct row found = {0};
+            struct mat m = {.type = type, .rows = rows, .cols = cols, .by_column = by_column};
+            void *data = aligned_alloc(64, (quant_bytes(&m) + 63) / 64 * 64);
+            CHECK(data && kernels_init(&k, cpu));
+            m.data = memset(data, 0, quant_bytes(&m));
+            for (int t = 0; t < quant_tiles(rows); t++)
+                quantize_tile(&k, &m, t, w + t * QUANT_ROWS * cols, rows - t * 16 < 16 ? rows - t * 16 : 16);
+            stored_row(&m, row, &found);
+            CHECK_MSG(same_row(want, &found, cols), "%s, %s, %s, %s: scale %04x %04x, s %d %d, q %d %d %d %d", what,
+                      weight_types[type].name, cpu, by_column ? "columns" : "tiles", want->scale[0], found.scale[0],
+                      want->s[0], found.s[0], want->q[0], found.q[0], want->q[1], found.q[1]);
+            free(data);
+        }
+}
+
+static uint64_t state = 5;
+static float uniform(void) /* -1 .. 1 */
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(state >> 32) * 0x1p-31f;
+}
+
+/* Kinds of rows, of which each finds its own faults in a quantizer. */
+static void fill_row(float *w, int cols, int kind)
+{
+    for (int c = 0; c < cols; c++) {
+        const float x = uniform(), whole = rintf(x * 20) / 2;
+        switch (kind % 12) {
+        case 0: /* halves: ties, where the largest makes the scale a power of two */
+            w[c] = c % 32 ? whole : 127;
+            break;
+        case 1:
+            w[c] = (c % 256 ? whole : 124) / 64;
+            break;
+        case 2: /* a few different numbers: equal gains */
+            w[c] = c % 7 ? 0 : x < 0 ? -7.0f : 7.0f;
+            break;
+        case 3: /* groups of different size */
+            w[c] = x * ldexpf(1, -(c / 32 % 8));
+            break;
+        case 4: /* about the limit below which a block is zero */
+            w[c] = x * 0x1p-100f;
+            break;
+        case 5:
+            w[c] = x * (c / 256 == 1 ? 3e38f : 1e19f);
+            break;
+        case 6:
+            w[c] = c == 300 ? NAN : x;
+            break;
+        case 7:
+            w[c] = c == 5 ? -INFINITY : c == 6 ? 100 : x;
+            break;
+        case 8: /* whole groups of zeroes */
+            w[c] = c / 32 % 2 ? 0 : x * x * x;
+            break;
+        case 9:
+            w[c] = c % 32 == 31 ? 1 : 0;
+            break;
+        case 10: /* denormals */
+            w[c] = x * 1e-39f;
+            break;
+        default:
+            w[c] = x;
+        }
+    }
+}
+
+static void test_definition(void)
+{
+    static const int sizes[][2] = {{16, 256}, {20, 700}, {70, 321}, {1, 1}, {33, 33}};
+    static float w[70 * MOST_COLS];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int round = 0; round < 12; round++) {
+            const int rows = sizes[i][0], cols = sizes[i][1], row = round * 7 % rows;
+            for (int r = 0; r < rows; r++)
+                fill_row(w + r * cols, cols, r + round);
+            for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++) {
+                struct row want = {0};
+                CHECK(naive[type] != NULL);
+                naive_row(type, w + row * cols, cols, &want);
+                check_row(type, w, rows, cols, row, &want, "naive");
+            }
+        }
+}
+
+/* Expected results by hand. Groups follow each other; what is not said is zero. */
+struct by_hand {
+    const char *what;
+    enum mat_type type;
+    struct {
+        float w[8];
+    } groups[8];
+    uint16_t scale;
+    int s[8];
+    int q[8][8];
+};
+#define UNIT 0x1p-4f /* 0x3d80 as a bfloat16 */
+static const struct by_hand cases[] = {
+    {"ties go to the even integer",
+     MAT_Q8,
+     {{{127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.5f, -127}}},
+     0x3f80,
+     {1, 1, 1, 1, 1, 1, 1, 1},
+     {{127, 0, 2, 2, 0, -2, 126, -127}}},
+    /* 1 / 127 = 0x3c010204: 0x3c01 would be nearer; 1 / 0x3c02 = 126.03 */
+    {"the scale is rounded up", MAT_Q8, {{{1, -1, 0.5f}}}, 0x3c02, {1, 1, 1, 1, 1, 1, 1, 1}, {{126, -126, 63}}},
+    {"a scale that fits stays", MAT_Q8, {{{-254, 3}}}, 0x4000, {1, 1, 1, 1, 1, 1, 1, 1}, {{-127, 2}}},
+    {"the smallest block", MAT_Q8, {{{0x1p-100f}}}, 0x0a02, {1, 1, 1, 1, 1, 1, 1, 1}, {{126}}},
+    {"a smaller block is zero", MAT_Q8, {{{0x1.fffffep-101f}}}, 0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0}}},
+    {"infinity", MAT_Q8, {{{INFINITY, 127, 1.5f}}}, 0x7fc0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0, 127, 2}}},
+    {"NaN", MAT_Q8, {{{NAN, 127, 2.5f}}}, 0x7fc0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0, 127, 2}}},
+    /* -8 and 1 times f are fitted by f. 15, 2.5, 3.5, 0.5, 1.5 and -2.5 units: ties of s go to the even integer. */
+    {"sub-block scales",
+     MAT_Q4,
+     {{{-7.5f, 0.9375f}},
+      {{-1.25f, 0.15625f}},
+      {{-1.75f, 0.21875f}},
+      {{-0.25f, 0.03125f}},
+      {{-0.75f, 0.09375f}},
+      {{1.25f, -0.15625f}}},
+     0x3d80,
+     {15, 2, 4, 0, 2, -2},
+     {{-8, 1}, {-8, 1}, {-7, 1}, {0}, {-6, 1}, {-8, 1}}},
+    /* -7.3 gives the integer -7 and the factor -1, -8 the factor -0.875, both a gain of 49: the first stays. 1 / 15 = 0x3d888889 */
+    {"the first of equal trials wins", MAT_Q4, {{{7}}}, 0x3d89, {-15}, {{-7}}},
+    /* The first of the largest size decides the sign. -7 and 7 fit exactly: the factor is 8 / 7, and 8 / 7 / 15 = 0x3d9c09c1. */
+    {"the first of equal numbers", MAT_Q4, {{{8, -8}}}, 0x3d9d, {-15}, {{-7, 7}}},
+    {"the other way round", MAT_Q4, {{{-8, 8}}}, 0x3d9d, {15}, {{-7, 7}}},
+    {"the largest numbers", MAT_Q4, {{{3e38f}}}, 0x7fc0, {0}, {{0}}},
+    {"a smaller block is zero", MAT_Q4, {{{0x1.fffffep-101f}}}, 0, {0}, {{0}}},
+    /* 124 units; 96, a little more, 64, a little more, 32, and ties in units */
+    {"sub-block scales",
+     MAT_Q6,
+     {{{7.75f, -7.75f}},
+      {{6, -6}},
+      {{0x1.800002p2f}},
+      {{4, -4}},
+      {{0x1.000002p2f}},
+      {{2, -2}},
+      {{0x1.000002p1f}},
+      {{0.5f * UNIT, 1.5f * UNIT, 2.5f * UNIT, -0.5f * UNIT, -1.5f * UNIT, 31.5f * UNIT, -31.5f * UNIT}}},
+     0x3d80,
+     {4, 3, 4, 2, 3, 1, 2, 1},
+     {{31, -31}, {31, -32}, {24}, {31, -32}, {21}, {31, -32}, {16}, {0, 2, 2, 0, -2, 31, -32}}},
+    /* 1 / 124 = 0x3c042108: rounded to 0x3c05, 4 * 0x3c05 goes 30.8 times into 1 */
+    {"the scale is rounded up", MAT_Q6, {{{1, 0.5f}}}, 0x3c05, {4, 1, 1, 1, 1, 1, 1, 1}, {{31, 15}}},
+    {"the smallest block", MAT_Q6, {{{0x1p-100f}}}, 0x0a05, {4, 1, 1, 1, 1, 1, 1, 1}, {{31}}},
+    {"a smaller block is zero", MAT_Q6, {{{0x1.fffffep-101f}}}, 0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0}}},
+    {"NaN", MAT_Q6, {{{NAN, 7.75f}}, {{1, 1}}}, 0x7fc0, {4, 1, 1, 1, 1, 1, 1, 1}, {{0, 31}, {16, 16}}},
+};
+
+static void test_by_hand(void)
+{
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        float w[QUANT_BLOCK] = {0};
+        struct row want = {.scale = {cases[i].scale}};
+        for (int g = 0; g < GROUPS; g++) {
+            want.s[g] = cases[i].s[g];
+            for (int c = 0; c < 8; c++) {
+                w[g * QUANT_GROUP + 4 * c] = cases[i].groups[g].w[c];
+                want.q[g * QUANT_GROUP + 4 * c] = cases[i].q[g][c];
+            }
+        }
+        check_row(cases[i].type, w, 1, QUANT_BLOCK, 0, &want, cases[i].what);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------ whole models */
 
 static void test_q8(void)
 {
@@ -191,6 +544,8 @@ static void test_huge(void)
 
 int main(void)
 {
+    RUN(test_definition);
+    RUN(test_by_hand);
     RUN(test_q8);
     RUN(test_q4);
     RUN(test_threads);
