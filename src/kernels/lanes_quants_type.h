@@ -84,8 +84,8 @@ ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile
             sums[n] = n_zero();
         for (size_t g = b * GROUPS; g < b * GROUPS + (size_t)quant_groups_of(cols, (int)b); g++)
             NAME(add_group_of)
-            (sums, tile->q + g * quant_group_bytes(TYPE), tile->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP,
-             padded, x->sum + g, all, tokens);
+        (sums, tile->q + g * quant_group_bytes(TYPE), tile->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP, padded,
+         x->sum + g, all, tokens);
         for (int n = 0; n < tokens; n++) {
             float *const to = y + 16 * n;
             const v16 before = b == 0 ? v_zero() : v_load(to, 16);

@@ -1,4 +1,7 @@
-/* quads_neon.h - four columns of 64 rows times four numbers of the vector, interleaved by a store of Arm; for quants_columns.h. */
+/*
+ * quads_neon.h - what dots_neon.h and dots_dotprod.h make of their n_dot4: a group of q6, and, for quants_columns.h, four columns of 64
+ * rows times four numbers of the vector, interleaved by a store of Arm.
+ */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
 
@@ -85,6 +88,23 @@ static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], siz
 static inline void nibbles_end(n16 sums[4], const struct nibbles *n)
 {
     memcpy(sums, n->sum, sizeof n->sum);
+}
+
+/* acc + s * (a group of Q6); its sum starts at -32 times that of x. */
+static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
+{
+    const n16 scale = n_load_s_q6(s);
+    n16 sums = n_set(-32 * sum);
+    sums = n_dot4(sums, six_line(q, 0), x_load(x));
+    sums = n_dot4(sums, six_line(q, 1), x_load(x + 4));
+    sums = n_dot4(sums, six_line(q, 2), x_load(x + 8));
+    sums = n_dot4(sums, six_line(q, 3), x_load(x + 12));
+    sums = n_dot4(sums, six_line(q, 4), x_load(x + 16));
+    sums = n_dot4(sums, six_line(q, 5), x_load(x + 20));
+    sums = n_dot4(sums, six_line(q, 6), x_load(x + 24));
+    sums = n_dot4(sums, six_line(q, 7), x_load(x + 28));
+    return (n16){{vmlaq_s32(acc.q[0], sums.q[0], scale.q[0]), vmlaq_s32(acc.q[1], sums.q[1], scale.q[1]),
+                  vmlaq_s32(acc.q[2], sums.q[2], scale.q[2]), vmlaq_s32(acc.q[3], sums.q[3], scale.q[3])}};
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* sixes_neon.h - the numbers of q6 in registers of Arm, and their products with the n_dot4 of dots_*.h. */
+/* sixes_neon.h - the numbers of q6 in registers of Arm: what is done before products, whatever multiplies them. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -34,23 +34,6 @@ static inline n16 n_load_s_q6(const uint8_t *s)
         scale.q[i] = vreinterpretq_s32_u32(vaddq_u32(vandq_u32(shifted, vdupq_n_u32(3)), vdupq_n_u32(1)));
     }
     return scale;
-}
-
-/* acc + s * (a group of Q6); its sum starts at -32 times that of x. */
-static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
-{
-    const n16 scale = n_load_s_q6(s);
-    n16 sums = n_set(-32 * sum);
-    sums = n_dot4(sums, six_line(q, 0), x_load(x));
-    sums = n_dot4(sums, six_line(q, 1), x_load(x + 4));
-    sums = n_dot4(sums, six_line(q, 2), x_load(x + 8));
-    sums = n_dot4(sums, six_line(q, 3), x_load(x + 12));
-    sums = n_dot4(sums, six_line(q, 4), x_load(x + 16));
-    sums = n_dot4(sums, six_line(q, 5), x_load(x + 20));
-    sums = n_dot4(sums, six_line(q, 6), x_load(x + 24));
-    sums = n_dot4(sums, six_line(q, 7), x_load(x + 28));
-    return (n16){{vmlaq_s32(acc.q[0], sums.q[0], scale.q[0]), vmlaq_s32(acc.q[1], sums.q[1], scale.q[1]),
-                  vmlaq_s32(acc.q[2], sums.q[2], scale.q[2]), vmlaq_s32(acc.q[3], sums.q[3], scale.q[3])}};
 }
 
 #endif

@@ -295,12 +295,9 @@ static void test_same_bits(void)
             check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_ON);
         if (i < 2 || is_older) /* two sizes of heads; the type in the file no longer matters */
             for (enum rwkv7_sparse sparse = RWKV7_SPARSE_ON; sparse <= RWKV7_SPARSE_OFF; sparse++) {
-                if (!brief || sparse == RWKV7_SPARSE_ON)
-                    check_same_bits(&g, RWKV7_WEIGHTS_Q8, sparse);
-                if (!brief || sparse == RWKV7_SPARSE_OFF)
-                    check_same_bits(&g, RWKV7_WEIGHTS_Q4, sparse);
-                if (!brief || sparse == RWKV7_SPARSE_ON)
-                    check_same_bits(&g, RWKV7_WEIGHTS_Q6, sparse);
+                for (enum rwkv7_weights w = RWKV7_WEIGHTS_STORED + 1; w < RWKV7_WEIGHTS_COUNT; w++)
+                    if (!brief || (w == RWKV7_WEIGHTS_Q4) == (sparse == RWKV7_SPARSE_OFF))
+                        check_same_bits(&g, w, sparse);
             }
         golden_close(&g);
     }

@@ -93,12 +93,10 @@ static void test_together(void)
 {
     check_together(RWKV7_F32, RWKV7_SPARSE_OFF);
     check_together(RWKV7_BF16, RWKV7_SPARSE_ON);
-    check_together(RWKV7_Q8, RWKV7_SPARSE_OFF);
-    check_together(RWKV7_Q8, RWKV7_SPARSE_ON);
-    check_together(RWKV7_Q4, RWKV7_SPARSE_OFF);
-    check_together(RWKV7_Q4, RWKV7_SPARSE_ON);
-    check_together(RWKV7_Q6, RWKV7_SPARSE_OFF);
-    check_together(RWKV7_Q6, RWKV7_SPARSE_ON);
+    for (int type = MAT_FLOATS; type < MAT_TYPES; type++) {
+        check_together((enum rwkv7_type)type, RWKV7_SPARSE_OFF);
+        check_together((enum rwkv7_type)type, RWKV7_SPARSE_ON);
+    }
 }
 
 static void test_nan(void)

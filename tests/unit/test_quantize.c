@@ -330,6 +330,29 @@ static void test_definition(void)
         }
 }
 
+/* Numbers as close as floats allow to the middle between two that the row can express: how each step is rounded shows. */
+static void test_middles(void)
+{
+    for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++)
+        for (int round = 0; round < 64; round++) {
+            float w[QUANT_BLOCK];
+            struct row made = {0}, want = {0};
+            for (int c = 0; c < QUANT_BLOCK; c++)
+                w[c] = uniform() * (float)(64 + round) / (float)(1 + c / QUANT_GROUP);
+            /* The first group decides the scale and stays; moving numbers of the others may move their sub-block scales a little. */
+            for (int again = 0; again < 3; again++) {
+                naive_row(type, w, QUANT_BLOCK, &made);
+                for (int c = QUANT_GROUP; c < QUANT_BLOCK; c++) {
+                    const int s = made.s[c / QUANT_GROUP];
+                    if (fabsf(w[c]) < 0.9f * largest(w + c / QUANT_GROUP * QUANT_GROUP, QUANT_GROUP))
+                        w[c] = ((float)made.q[c] + 0.5f) * ((float)s * half_float(made.scale[0]));
+                }
+            }
+            naive_row(type, w, QUANT_BLOCK, &want);
+            check_row(type, w, 1, QUANT_BLOCK, 0, &want, "middles");
+        }
+}
+
 /* Expected results by hand. Groups follow each other; what is not said is zero. */
 struct by_hand {
     const char *what;
@@ -545,6 +568,7 @@ static void test_huge(void)
 int main(void)
 {
     RUN(test_definition);
+    RUN(test_middles);
     RUN(test_by_hand);
     RUN(test_q8);
     RUN(test_q4);
