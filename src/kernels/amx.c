@@ -106,28 +106,6 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
             }
 }
 
-/* Two signed 16-bit copies of each sub-block scale, for bytes at even and at odd places. */
-static inline __m512i twice(__m512i s)
-{
-    return _mm512_or_si512(_mm512_slli_epi32(s, 16), _mm512_and_si512(s, _mm512_set1_epi32(0xffff)));
-}
-
-/* s * (q - zero) in bytes: q unsigned; s in every 16 bits, back = s * zero in every byte. */
-static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i back)
-{
-    /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
-    const __m512i low = _mm512_set1_epi16(0x00ff);
-    const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, low), s);
-    const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, _mm512_set1_epi16((short)0xff00)), s);
-    return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(first, low), second), back);
-}
-
-/* The lower byte of every 16 bits in both of its bytes. */
-static inline __m512i both_bytes(__m512i x)
-{
-    return _mm512_or_si512(_mm512_slli_epi16(x, 8), _mm512_and_si512(x, _mm512_set1_epi16(0x00ff)));
-}
-
 /* Tiles as bytes, s multiplied in. */
 static void unpack_q4(int8_t *out, const struct quant_tile *tile, int groups)
 {
@@ -152,18 +130,9 @@ static void unpack_q6(int8_t *out, const struct quant_tile *tile, int groups)
     const size_t next = (size_t)groups * quant_group_bytes(MAT_Q6);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
         const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q6);
-        const __m512i s = twice(n_load_s_q6(tile->s + (size_t)g * quant_s_bytes(MAT_Q6)));
-        const __m512i back = both_bytes(_mm512_slli_epi16(s, 5));
         for (int line = 0; line < 6; line++)
             __builtin_prefetch(at + next + 64 * line);
-        _mm512_storeu_si512(out, scale_bytes(six_line(at, 0), s, back));
-        _mm512_storeu_si512(out + 64, scale_bytes(six_line(at, 1), s, back));
-        _mm512_storeu_si512(out + 128, scale_bytes(six_line(at, 2), s, back));
-        _mm512_storeu_si512(out + 192, scale_bytes(six_line(at, 3), s, back));
-        _mm512_storeu_si512(out + 256, scale_bytes(six_line(at, 4), s, back));
-        _mm512_storeu_si512(out + 320, scale_bytes(six_line(at, 5), s, back));
-        _mm512_storeu_si512(out + 384, scale_bytes(six_line(at, 6), s, back));
-        _mm512_storeu_si512(out + 448, scale_bytes(six_line(at, 7), s, back));
+        six_bytes(out, at, tile->s + (size_t)g * quant_s_bytes(MAT_Q6));
     }
 }
 

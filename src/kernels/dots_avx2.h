@@ -94,6 +94,12 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return acc;
 }
 
+static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
+{
+    const __m256i one = _mm256_set1_epi16(1);
+    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(_mm256_maddubs_epi16(w.l, x), one)),
+                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(_mm256_maddubs_epi16(w.h, x), one))};
+}
 /* acc[n] + s * (lines v and v + 1 of a group of Q6, as q + 32). Four products in 16 bits are within 4 * 63 * 127 = 32004. */
 static inline __attribute__((always_inline)) void add_lines_of_q6(n16 *acc, const uint8_t *q, int v, __m256i s_l,
                                                                   __m256i s_h, const int8_t *x, size_t cols, int tokens)

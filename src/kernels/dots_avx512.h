@@ -74,6 +74,10 @@ static inline __m512i pairs_q6(const uint8_t *q, int v, const int8_t *x)
     return _mm512_add_epi16(_mm512_maddubs_epi16(six_line(q, v), x_load(x + 4 * v)),
                             _mm512_maddubs_epi16(six_line(q, v + 1), x_load(x + 4 * v + 4)));
 }
+static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
+{
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(w.q, x), _mm512_set1_epi16(1)));
+}
 /*
  * The same of Q6. Its weights are q + 32. 32 times the sum of x is taken back
  * as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.

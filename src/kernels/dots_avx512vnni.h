@@ -56,6 +56,10 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return _mm512_dpwssd_epi32(acc, _mm512_add_epi32(l, h), _mm512_and_si512(scale, _mm512_set1_epi32(0xffff)));
 }
 
+static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
+{
+    return _mm512_dpbusd_epi32(acc, w.q, x);
+}
 /* The same of Q6, whose weights are q + 32. */
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {

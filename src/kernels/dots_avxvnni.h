@@ -64,6 +64,10 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
                  _mm256_dpwssd_avx_epi32(acc.h, h, _mm256_and_si256(s_h, mask))};
 }
 
+static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
+{
+    return (n16){_mm256_dpbusd_avx_epi32(acc.l, w.l, x), _mm256_dpbusd_avx_epi32(acc.h, w.h, x)};
+}
 /* Line v of a group of Q6, as q + 32. */
 static inline __attribute__((always_inline)) void add_line_q6(__m256i *l, __m256i *h, const uint8_t *q, int v,
                                                               const int8_t *x)

@@ -58,26 +58,14 @@ static void pack_q4(int8_t *to, const struct quant_tile *tile, int groups)
     }
 }
 
-/* Two lines of q + 32, s multiplied in. */
-static inline void pack_lines_q6(int8_t *to, w64 a, w64 b, n16 s)
-{
-    const int8x16_t back = vdupq_n_s8(32);
-    for (int quarter = 0; quarter < 4; quarter++) {
-        /* s of a row in all four bytes of its columns */
-        const int8x16_t scale = vreinterpretq_s8_s32(vmulq_n_s32(s.q[quarter], 0x01010101));
-        zip_rows(to, quarter, vmulq_s8(vsubq_s8(a.q[quarter], back), scale),
-                 vmulq_s8(vsubq_s8(b.q[quarter], back), scale));
-    }
-}
 static void pack_q6(int8_t *to, const struct quant_tile *tile, int groups)
 {
     for (int g = 0; g < groups; g++, to += 512) {
-        const uint8_t *from = tile->q + (size_t)g * quant_group_bytes(MAT_Q6);
-        const n16 s = n_load_s_q6(tile->s + (size_t)g * quant_s_bytes(MAT_Q6));
-        pack_lines_q6(to, six_line(from, 0), six_line(from, 1), s);
-        pack_lines_q6(to + 128, six_line(from, 2), six_line(from, 3), s);
-        pack_lines_q6(to + 256, six_line(from, 4), six_line(from, 5), s);
-        pack_lines_q6(to + 384, six_line(from, 6), six_line(from, 7), s);
+        int8_t bytes[512];
+        six_bytes(bytes, tile->q + (size_t)g * quant_group_bytes(MAT_Q6), tile->s + (size_t)g * quant_s_bytes(MAT_Q6));
+        for (int i = 0; i < 512; i += 128)
+            for (int quarter = 0; quarter < 4; quarter++)
+                zip_rows(to + i, quarter, vld1q_s8(bytes + i + 16 * quarter), vld1q_s8(bytes + i + 64 + 16 * quarter));
     }
 }
 

@@ -177,29 +177,11 @@ static void unpack_tile_q4(int8_t *to, const struct quant_tile *tile, int cols)
             }
     }
 }
-/* Lines v and 4 + v of a group of Q6; v is a constant where inlined. */
-ALWAYS_INLINE void unpack_lines_q6(int8_t *to, const uint8_t *q, const int8_t *s, int v)
-{
-    const uint8_t *low = q + 64 * v, *high = q + 256;
-    for (int i = 0; i < 64; i++) {
-        to[64 * v + i] = (int8_t)((((low[i] & 15) | (high[i] >> 2 * v & 3) << 4) - 32) * s[i]);
-        to[256 + 64 * v + i] = (int8_t)(((low[i] >> 4 | (high[64 + i] >> 2 * v & 3) << 4) - 32) * s[i]);
-    }
-}
 static void unpack_tile_q6(int8_t *to, const struct quant_tile *tile, int cols)
 {
-    const uint8_t *q = tile->q;
-    for (int g = 0; g < quant_groups(cols); g++, q += quant_group_bytes(MAT_Q6), to += sizeof(quant_group)) {
-        int8_t s[64];
-        for (int i = 0; i < 64; i++)
-            s[i] = (int8_t)(1 + (tile->s[g * 4 + i / 16] >> i / 4 % 4 * 2 & 3));
-        unpack_lines_q6(to, q, s, 0);
-        unpack_lines_q6(to, q, s, 1);
-        unpack_lines_q6(to, q, s, 2);
-        unpack_lines_q6(to, q, s, 3);
-    }
+    for (size_t g = 0; g < (size_t)quant_groups(cols); g++, to += sizeof(quant_group))
+        six_bytes(to, tile->q + g * quant_group_bytes(MAT_Q6), tile->s + g * quant_s_bytes(MAT_Q6));
 }
-
 #endif
 
 /* unpack: that of the type; NULL: its tiles are bytes */

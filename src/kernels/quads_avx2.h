@@ -36,16 +36,15 @@ static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
     for (int i = 0; i < 4; i++)
         w[i] = w_make(l[i], h[i]);
 }
-static inline void quad_load_q6(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
 {
-    const __m256i back = _mm256_set1_epi8(32);
     __m256i rows[4][2], l[4], h[4];
     for (int c = 0; c < 4; c++)
         six_section(rows[c], q[c] + at);
     quad_half(l, rows[0][0], rows[1][0], rows[2][0], rows[3][0]);
     quad_half(h, rows[0][1], rows[1][1], rows[2][1], rows[3][1]);
     for (int i = 0; i < 4; i++)
-        w[i] = w_make(_mm256_sub_epi8(l[i], back), _mm256_sub_epi8(h[i], back));
+        w[i] = (struct sixes){l[i], h[i]};
 }
 
 static inline void quad_order(n16 sums[4])

@@ -11,26 +11,31 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 64 rows of four columns as the operands of n_dot4; of each sixteen rows four are in one result. */
-static inline void quad_interleave(w64 w[4], __m512i a, __m512i b, __m512i c, __m512i d)
+/* 64 rows of four columns, as [16 rows][4 columns]; of each sixteen rows four are in one result. */
+static inline void quad_interleave(__m512i w[4], __m512i a, __m512i b, __m512i c, __m512i d)
 {
     const __m512i ab_l = _mm512_unpacklo_epi8(a, b), ab_h = _mm512_unpackhi_epi8(a, b);
     const __m512i cd_l = _mm512_unpacklo_epi8(c, d), cd_h = _mm512_unpackhi_epi8(c, d);
-    w[0] = w_make(_mm512_unpacklo_epi16(ab_l, cd_l));
-    w[1] = w_make(_mm512_unpackhi_epi16(ab_l, cd_l));
-    w[2] = w_make(_mm512_unpacklo_epi16(ab_h, cd_h));
-    w[3] = w_make(_mm512_unpackhi_epi16(ab_h, cd_h));
+    w[0] = _mm512_unpacklo_epi16(ab_l, cd_l);
+    w[1] = _mm512_unpackhi_epi16(ab_l, cd_l);
+    w[2] = _mm512_unpacklo_epi16(ab_h, cd_h);
+    w[3] = _mm512_unpackhi_epi16(ab_h, cd_h);
 }
 static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
 {
-    quad_interleave(w, _mm512_loadu_si512(q[0] + at), _mm512_loadu_si512(q[1] + at), _mm512_loadu_si512(q[2] + at),
+    __m512i bytes[4];
+    quad_interleave(bytes, _mm512_loadu_si512(q[0] + at), _mm512_loadu_si512(q[1] + at), _mm512_loadu_si512(q[2] + at),
                     _mm512_loadu_si512(q[3] + at));
+    for (int i = 0; i < 4; i++)
+        w[i] = w_make(bytes[i]);
 }
-static inline void quad_load_q6(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
 {
-    const __m512i back = _mm512_set1_epi8(32);
-    quad_interleave(w, _mm512_sub_epi8(six_section(q[0] + at), back), _mm512_sub_epi8(six_section(q[1] + at), back),
-                    _mm512_sub_epi8(six_section(q[2] + at), back), _mm512_sub_epi8(six_section(q[3] + at), back));
+    __m512i bytes[4];
+    quad_interleave(bytes, six_section(q[0] + at), six_section(q[1] + at), six_section(q[2] + at),
+                    six_section(q[3] + at));
+    for (int i = 0; i < 4; i++)
+        w[i].q = bytes[i];
 }
 
 static inline void quad_order(n16 sums[4])

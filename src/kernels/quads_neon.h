@@ -21,7 +21,7 @@ static inline uint8x16_t quad_column_q4(const uint8_t *p)
     const uint8x8_t pairs = vld1_u8(p);
     return vsubq_u8(vcombine_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8(pairs, 4)), vdupq_n_u8(8));
 }
-/* Of Q6: the lower 4 bits as in Q4, the upper 2 in four bytes. */
+/* Of Q6, as q + 32: the lower 4 bits as in Q4, the upper 2 in four bytes. */
 static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *rest)
 {
     static const int32_t shift[4] = {0, -2, -4, -6};
@@ -30,7 +30,7 @@ static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *res
     const uint8x8_t both = vld1_u8(pairs);
     const uint8x16_t low = vcombine_u8(vand_u8(both, vdup_n_u8(15)), vshr_n_u8(both, 4));
     const uint8x16_t high = vreinterpretq_u8_u32(vshlq_u32(vdupq_n_u32(word), vld1q_s32(shift)));
-    return vsubq_u8(vorrq_u8(low, vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4)), vdupq_n_u8(32));
+    return vorrq_u8(low, vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4));
 }
 
 /* 16 rows of four columns as an operand of n_dot4. */
@@ -40,6 +40,15 @@ static inline w64 quad_interleave(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint
     const uint8x16x4_t columns = {{a, b, c, d}};
     vst4q_u8(bytes, columns);
     return w_load(bytes);
+}
+
+/* What 64 weights of q6 are before n_dot_sixes: [16 rows][4 columns], as q + 32. */
+struct sixes {
+    w64 q;
+};
+static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
+{
+    return n_dot4(acc, w.q, x);
 }
 
 /* 64 rows of four columns. */
@@ -55,12 +64,12 @@ static inline void quad_load_q4(w64 w[4], const uint8_t *const q[4], size_t at)
         w[i] = quad_interleave(quad_column_q4(q[0] + at), quad_column_q4(q[1] + at), quad_column_q4(q[2] + at),
                                quad_column_q4(q[3] + at));
 }
-static inline void quad_load_q6(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
 {
     for (size_t i = 0; i < 4; i++) {
         const size_t pairs = at + 8 * i, rest = at + 32 + 4 * i;
-        w[i] = quad_interleave(quad_column_q6(q[0] + pairs, q[0] + rest), quad_column_q6(q[1] + pairs, q[1] + rest),
-                               quad_column_q6(q[2] + pairs, q[2] + rest), quad_column_q6(q[3] + pairs, q[3] + rest));
+        w[i].q = quad_interleave(quad_column_q6(q[0] + pairs, q[0] + rest), quad_column_q6(q[1] + pairs, q[1] + rest),
+                                 quad_column_q6(q[2] + pairs, q[2] + rest), quad_column_q6(q[3] + pairs, q[3] + rest));
     }
 }
 static inline void quad_order(n16 sums[4])

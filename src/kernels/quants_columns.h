@@ -83,13 +83,13 @@ ALWAYS_INLINE void add_columns_q6(float *totals, const struct quad *quads, int c
         const size_t at = (size_t)row / QUANT_SECTION * 48;
         n16 sums[QUANT_SECTION / 16];
         for (int t = 0; t < QUANT_SECTION / 16; t++)
-            sums[t] = n_start(sum);
+            sums[t] = n_set(-32 * sum);
         for (int i = 0; i < count; i++) {
-            w64 w[QUANT_SECTION / 16];
+            struct sixes w[QUANT_SECTION / 16];
             const x4 x = x_load(quads[i].x);
             quad_load_q6(w, quads[i].q, at);
             for (int t = 0; t < QUANT_SECTION / 16; t++)
-                sums[t] = n_dot4(sums[t], w[t], x);
+                sums[t] = n_dot_sixes(sums[t], w[t], x);
             prefetch_quad(&quads[i], at);
         }
         quad_order(sums);

@@ -34,6 +34,44 @@ static inline n16 n_load_s_q6(const uint8_t *s)
     return (n16){_mm256_add_epi32(_mm256_and_si256(l, three), one), _mm256_add_epi32(_mm256_and_si256(h, three), one)};
 }
 
+/* s * (q - 32) in bytes: q unsigned; s in every 16 bits, back = 32 s in every byte. */
+static inline __m256i scale_bytes(__m256i q, __m256i s, __m256i back)
+{
+    /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
+    const __m256i low = _mm256_set1_epi16(0x00ff);
+    const __m256i first = _mm256_mullo_epi16(_mm256_and_si256(q, low), s);
+    const __m256i second = _mm256_mullo_epi16(_mm256_andnot_si256(low, q), s);
+    return _mm256_sub_epi8(_mm256_or_si256(_mm256_and_si256(first, low), second), back);
+}
+static inline __attribute__((always_inline)) void six_line_bytes(int8_t *to, const uint8_t *q, int v, n16 s, n16 back)
+{
+    _mm256_storeu_si256((void *)(to + 64 * v), scale_bytes(six_line(q, v, 0), s.l, back.l));
+    _mm256_storeu_si256((void *)(to + 64 * v + 32), scale_bytes(six_line(q, v, 1), s.h, back.h));
+}
+/* A group as bytes, s multiplied in. */
+static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
+{
+    const n16 one = n_load_s_q6(from);
+    const n16 s = {_mm256_or_si256(one.l, _mm256_slli_epi32(one.l, 16)),
+                   _mm256_or_si256(one.h, _mm256_slli_epi32(one.h, 16))};
+    const n16 half = {_mm256_slli_epi16(s.l, 5), _mm256_slli_epi16(s.h, 5)};
+    const n16 back = {_mm256_or_si256(half.l, _mm256_slli_epi16(half.l, 8)),
+                      _mm256_or_si256(half.h, _mm256_slli_epi16(half.h, 8))};
+    six_line_bytes(to, q, 0, s, back);
+    six_line_bytes(to, q, 1, s, back);
+    six_line_bytes(to, q, 2, s, back);
+    six_line_bytes(to, q, 3, s, back);
+    six_line_bytes(to, q, 4, s, back);
+    six_line_bytes(to, q, 5, s, back);
+    six_line_bytes(to, q, 6, s, back);
+    six_line_bytes(to, q, 7, s, back);
+}
+
+/* What 64 weights of q6 are before n_dot_sixes of dots_*.h: [16 rows][4 columns], as q + 32. */
+struct sixes {
+    __m256i l, h;
+};
+
 /* 64 rows of a column, as q + 32. */
 static inline void six_section(__m256i rows[2], const uint8_t *p)
 {
@@ -45,8 +83,8 @@ static inline void six_section(__m256i rows[2], const uint8_t *p)
         const __m256i twice = i ? _mm256_permute4x64_epi64(pairs, 0xfa) : _mm256_permute4x64_epi64(pairs, 0x50);
         const __m256i high = _mm256_permutevar8x32_epi32(
             rest, _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(2 * i)));
-        rows[i] = six_join(_mm256_srlv_epi64(twice, halves),
-                           _mm256_slli_epi16(_mm256_and_si256(_mm256_srlv_epi32(high, at), three), 4));
+        const __m256i upper = _mm256_slli_epi16(_mm256_and_si256(_mm256_srlv_epi32(high, at), three), 4);
+        rows[i] = _mm256_or_si256(_mm256_and_si256(_mm256_srlv_epi64(twice, halves), _mm256_set1_epi8(15)), upper);
     }
 }
 

@@ -33,6 +33,47 @@ static inline __m512i n_load_s_q6(const uint8_t *s)
                             _mm512_set1_epi32(1));
 }
 
+/* Two signed 16-bit copies of each sub-block scale, for bytes at even and at odd places. */
+static inline __m512i twice(__m512i s)
+{
+    return _mm512_or_si512(_mm512_slli_epi32(s, 16), _mm512_and_si512(s, _mm512_set1_epi32(0xffff)));
+}
+
+/* s * (q - zero) in bytes: q unsigned; s in every 16 bits, back = s * zero in every byte. */
+static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i back)
+{
+    /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
+    const __m512i low = _mm512_set1_epi16(0x00ff);
+    const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, low), s);
+    const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, _mm512_set1_epi16((short)0xff00)), s);
+    return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(first, low), second), back);
+}
+
+/* The lower byte of every 16 bits in both of its bytes. */
+static inline __m512i both_bytes(__m512i x)
+{
+    return _mm512_or_si512(_mm512_slli_epi16(x, 8), _mm512_and_si512(x, _mm512_set1_epi16(0x00ff)));
+}
+
+/* A group as bytes, s multiplied in. */
+static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
+{
+    const __m512i s = twice(n_load_s_q6(from)), back = both_bytes(_mm512_slli_epi16(s, 5));
+    _mm512_storeu_si512(to, scale_bytes(six_line(q, 0), s, back));
+    _mm512_storeu_si512(to + 64, scale_bytes(six_line(q, 1), s, back));
+    _mm512_storeu_si512(to + 128, scale_bytes(six_line(q, 2), s, back));
+    _mm512_storeu_si512(to + 192, scale_bytes(six_line(q, 3), s, back));
+    _mm512_storeu_si512(to + 256, scale_bytes(six_line(q, 4), s, back));
+    _mm512_storeu_si512(to + 320, scale_bytes(six_line(q, 5), s, back));
+    _mm512_storeu_si512(to + 384, scale_bytes(six_line(q, 6), s, back));
+    _mm512_storeu_si512(to + 448, scale_bytes(six_line(q, 7), s, back));
+}
+
+/* What 64 weights of q6 are before n_dot_sixes of dots_*.h: [16 rows][4 columns], as q + 32. */
+struct sixes {
+    __m512i q;
+};
+
 /* 64 rows of a column, as q + 32. */
 static inline __m512i six_section(const uint8_t *p)
 {

@@ -36,4 +36,27 @@ static inline n16 n_load_s_q6(const uint8_t *s)
     return scale;
 }
 
+/* A line as bytes, s multiplied in. */
+static inline void six_line_bytes(int8_t *to, w64 line, n16 s)
+{
+    for (int i = 0; i < 4; i++) {
+        /* s of a row in all four bytes of its columns */
+        const int8x16_t scale = vreinterpretq_s8_s32(vmulq_n_s32(s.q[i], 0x01010101));
+        vst1q_s8(to + 16 * i, vmulq_s8(vsubq_s8(line.q[i], vdupq_n_s8(32)), scale));
+    }
+}
+/* A group as bytes, s multiplied in. */
+static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
+{
+    const n16 s = n_load_s_q6(from);
+    six_line_bytes(to, six_line(q, 0), s);
+    six_line_bytes(to + 64, six_line(q, 1), s);
+    six_line_bytes(to + 128, six_line(q, 2), s);
+    six_line_bytes(to + 192, six_line(q, 3), s);
+    six_line_bytes(to + 256, six_line(q, 4), s);
+    six_line_bytes(to + 320, six_line(q, 5), s);
+    six_line_bytes(to + 384, six_line(q, 6), s);
+    six_line_bytes(to + 448, six_line(q, 7), s);
+}
+
 #endif
