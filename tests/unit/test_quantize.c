@@ -508,7 +508,8 @@ static void test_threads(void)
 {
     struct rwkv7_runtime *one = runtime(1), *three = runtime(3);
     struct rwkv7_model *a = random_model(one, RWKV7_Q4), *b = random_model(three, RWKV7_Q4);
-    CHECK(memcmp(rwkv7_layers(a)[1].ffn_key.data, rwkv7_layers(b)[1].ffn_key.data, mat_bytes(&rwkv7_layers(a)[1].ffn_key)) == 0);
+    CHECK(memcmp(rwkv7_layers(a)[1].ffn_key.data, rwkv7_layers(b)[1].ffn_key.data,
+                 mat_bytes(&rwkv7_layers(a)[1].ffn_key)) == 0);
     CHECK(memcmp(a->outer.head.data, b->outer.head.data, mat_bytes(&a->outer.head)) == 0);
     rwkv7_model_close(a);
     rwkv7_model_close(b);
