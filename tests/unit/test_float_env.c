@@ -195,7 +195,8 @@ static void add_file(struct hash *h, const char *path)
 /* Everything that computes with floats. late: the threads are created before the host changes its environment. */
 static uint64_t use_library(const struct host *changed, bool late)
 {
-    static const enum rwkv7_weights weights[] = {RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4};
+    static const enum rwkv7_weights weights[] = {RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4,
+                                                 RWKV7_WEIGHTS_Q6};
     static const struct rwkv7_shape small = {.vocab = 200,
                                              .layers = 2,
                                              .channels = 64,
