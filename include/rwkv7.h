@@ -1,5 +1,5 @@
 /*
- * rwkv7.h - the public interface of librwkv7, an engine for RWKV-7 language models on a CPU.
+ * rwkv7.h - the public interface of librwkv7, an engine for RWKV language models on a CPU.
  *
  * Six nouns:
  *

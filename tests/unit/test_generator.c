@@ -1,57 +1,13 @@
 /*
  * test_generator.c - a generator gives, step by step, what a plain loop over session, sampler and stream gives; whatever the pieces in
- * which its prompt comes; up to a stop string, an end, a limit or being cancelled; and goes on from a file as if never left.
+ * which its prompt comes; up to a stop string, an end, a limit or being cancelled.
  */
 #include <math.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "generate/logprobs.h"
-#include "small_model.h"
-
-/* The states of both are the same bits. */
-static bool same_state(const struct rwkv7_session *a, const struct rwkv7_session *b)
-{
-    enum { SHIFTS = 2 * 64, WKV = 2 * 64 * 64 };
-    static float x[2 * SHIFTS + WKV], y[2 * SHIFTS + WKV];
-    rwkv7_session_get_state(a, x, x + 2 * SHIFTS, x + SHIFTS);
-    rwkv7_session_get_state(b, y, y + 2 * SHIFTS, y + SHIFTS);
-    return memcmp(x, y, sizeof x) == 0 && rwkv7_session_tokens(a) == rwkv7_session_tokens(b);
-}
-
-static const char prompt[] = "the cab is abc then";
-
-static struct rwkv7_generator *new_generator(struct rwkv7_session *s, const struct rwkv7_generator_options *opt)
-{
-    struct rwkv7_generator *g = NULL;
-    struct rwkv7_error err = {.message = ""};
-    CHECK_MSG(rwkv7_generator_create(s, tokenizer, opt, &g, &err) == RWKV7_OK, "%s", err.message);
-    return g;
-}
-
-static void feed(struct rwkv7_generator *g, const char *text)
-{
-    CHECK(rwkv7_generator_feed(g, text, strlen(text), NULL) == RWKV7_OK);
-}
-
-static struct rwkv7_step next(struct rwkv7_generator *g)
-{
-    struct rwkv7_step step = {0};
-    struct rwkv7_error err = {.message = ""};
-    CHECK_MSG(rwkv7_generator_next(g, &step, &err) == RWKV7_OK, "%s", err.message);
-    return step;
-}
-
-/* All steps to the end, or `most` of them. */
-static struct rwkv7_step write_all(struct rwkv7_generator *g, struct text *text, int most)
-{
-    struct rwkv7_step step;
-    do {
-        step = next(g);
-        add(text, step.text, step.length);
-    } while (step.end == RWKV7_END_NONE && --most > 0);
-    return step;
-}
+#include "generator_steps.h"
 
 /* ------------------------------------------------------------------------------------------------------ a plain loop */
 
@@ -234,20 +190,6 @@ static void test_text_before_tokens(void)
 }
 
 /* ------------------------------------------------------------------------------------------------------------- ends */
-
-/* What is written with these options, and how it ends. */
-static struct rwkv7_step text_with(const struct rwkv7_generator_options *opt, struct text *text, int most)
-{
-    struct rwkv7_session *const s = new_session();
-    struct rwkv7_generator *const g = new_generator(s, opt);
-    text->size = 0;
-    feed(g, prompt);
-    struct rwkv7_step step = write_all(g, text, most);
-    step.text = NULL;
-    rwkv7_generator_close(g);
-    rwkv7_session_close(s);
-    return step;
-}
 
 static void test_stop_strings(void)
 {
@@ -452,132 +394,6 @@ static void test_top_of_equals(void)
 
 /* ------------------------------------------------------------------------------------------------------------ files */
 
-/* After every number of tokens: saved, loaded elsewhere, and the rest written there. */
-static void test_save_and_load(void)
-{
-    static struct text whole, text;
-    char path[] = "/tmp/rwkv7-test-XXXXXX";
-    const int fd = mkstemp(path);
-    CHECK(fd >= 0);
-    close(fd);
-    struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true, .max_tokens = 60};
-    text_with(&opt, &whole, 1000);
-    char stop[4] = "";
-    memcpy(stop, whole.at + whole.size - 4, 3);
-    const char *const stops[] = {stop, "ab#"};
-    opt.stops = stops;
-    opt.stop_count = 2;
-    text_with(&opt, &whole, 1000);
-    opt.max_tokens = 0;
-    opt.resumable = true;
-    struct rwkv7_sampler_options other = sampling;
-    struct rwkv7_generator_options later = opt;
-    later.sampling = &other;
-    later.resumable = false;
-    later.max_tokens = 60;
-    other.seed = 99; /* the file knows better */
-    for (int k = 1; k < 30; k++) {
-        struct rwkv7_session *const s = new_session(), *const t = new_session();
-        struct rwkv7_generator *const g = new_generator(s, &opt), *const h = new_generator(t, &later);
-        text.size = 0;
-        feed(g, prompt);
-        if (write_all(g, &text, k).end == RWKV7_END_NONE) {
-            CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
-            CHECK(rwkv7_generator_load(h, path, NULL) == RWKV7_OK);
-            write_all(h, &text, 60 - k);
-            CHECK_MSG(text.size <= whole.size && memcmp(text.at, whole.at, text.size) == 0, "after %d tokens", k);
-            CHECK(text.size + 12 > whole.size); /* but for what may be held back */
-        }
-        rwkv7_generator_close(g);
-        rwkv7_generator_close(h);
-        rwkv7_session_close(s);
-        rwkv7_session_close(t);
-    }
-    unlink(path);
-}
-
-/* The draw that ends a text is as if it had not been: a text that goes on behind it draws the same number again. */
-static void test_end_is_drawn_again(void)
-{
-    static struct text whole, text;
-    char path[] = "/tmp/rwkv7-test-XXXXXX";
-    const int fd = mkstemp(path);
-    CHECK(fd >= 0);
-    close(fd);
-    struct rwkv7_sampler_options ends = sampling;
-    const struct rwkv7_token_bias bias = {RWKV7_END_OF_TEXT, 100};
-    struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true, .max_tokens = 20};
-    text_with(&opt, &whole, 1000);
-    ends.biases = &bias;
-    ends.bias_count = 1;
-    const struct rwkv7_generator_options ending = {.sampling = &ends, .resumable = true};
-    struct rwkv7_session *const s = new_session();
-    struct rwkv7_generator *g = new_generator(s, &ending);
-    feed(g, prompt);
-    CHECK(next(g).end == RWKV7_END_TOKEN);
-    CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
-    rwkv7_generator_close(g);
-    g = new_generator(s, &opt);
-    CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
-    text.size = 0;
-    write_all(g, &text, 1000);
-    CHECK(text.size == whole.size && memcmp(text.at, whole.at, whole.size) == 0);
-    rwkv7_generator_close(g);
-    rwkv7_session_close(s);
-    unlink(path);
-}
-
-/* Loaded with other stop strings, what was held back is text, once. Loaded with a prompt, it is forgotten. */
-static void test_load_otherwise(void)
-{
-    static struct text whole, text;
-    char path[] = "/tmp/rwkv7-test-XXXXXX";
-    const int fd = mkstemp(path);
-    CHECK(fd >= 0);
-    close(fd);
-    struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true, .max_tokens = 12};
-    text_with(&opt, &whole, 1000);
-    static char stop[sizeof whole.at + 2];
-    snprintf(stop, sizeof stop, "%s#", whole.at);
-    const char *const stops[] = {stop};
-    const struct rwkv7_generator_options holding = {
-        .sampling = &sampling, .ignore_end = true, .max_tokens = 6, .stops = stops, .stop_count = 1, .resumable = true};
-    struct rwkv7_session *const s = new_session();
-    struct rwkv7_generator *g = new_generator(s, &holding);
-    text.size = 0;
-    feed(g, prompt);
-    CHECK(write_all(g, &text, 1000).end == RWKV7_END_LENGTH && text.size == 0); /* all of it is held back */
-    CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
-    rwkv7_generator_close(g);
-
-    opt.max_tokens = 6;
-    g = new_generator(s, &opt);
-    CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
-    write_all(g, &text, 1000);
-    CHECK(text.size == whole.size && memcmp(text.at, whole.at, whole.size) == 0);
-    rwkv7_generator_close(g);
-
-    g = new_generator(s, &opt);
-    CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
-    const uint64_t read = rwkv7_session_tokens(s);
-    feed(g, "ab");
-    CHECK(next(g).length <= 5 && rwkv7_session_tokens(s) == read + 1);
-    rwkv7_generator_close(g);
-
-    /* A state of no tokens is not the start of a document. */
-    rwkv7_session_reset(s);
-    CHECK(rwkv7_session_save(s, path, NULL, NULL) == RWKV7_OK);
-    g = new_generator(s, NULL);
-    CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
-    feed(g, "ab");
-    CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_session_tokens(s) == 1);
-    rwkv7_generator_close(g);
-    rwkv7_session_close(s);
-    unlink(path);
-}
-
-/* ----------------------------------------------------------------------------------------------------------- memory */
-
 static void test_steps_allocate_nothing(void)
 {
     const char *const stops[] = {"this is not there", "abcabcabc"};
@@ -665,9 +481,6 @@ int main(void)
     RUN(test_cancel_within_step);
     RUN(test_logprobs);
     RUN(test_top_of_equals);
-    RUN(test_save_and_load);
-    RUN(test_end_is_drawn_again);
-    RUN(test_load_otherwise);
     RUN(test_steps_allocate_nothing);
     RUN(test_failing_allocations);
     RUN(test_mistakes);
