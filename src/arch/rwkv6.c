@@ -501,7 +501,7 @@ static void scan_head(const struct chunk *c, int rank, const struct piece *piece
     const struct chunk_own *own = &work->own[rank];
     const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
     const int behind = piece->first + piece->count, most = k->tuning.scan_tokens;
-    const size_t ld = (size_t)(at - start + n);
+    const size_t ld = (size_t)at - (size_t)start + (size_t)n;
     const struct mat rows = product_rows(&l->decay_w2, start, at + n, NULL);
     const float scale = layer_scale(model, layer);
     float *const S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;

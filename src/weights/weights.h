@@ -174,8 +174,8 @@ static inline size_t vector_floats(const struct rwkv7_shape *shape, const struct
     const size_t numbers = (size_t)shape_axis(shape, spec->rows);
     return spec->kind >= WEIGHT_HEAD ? numbers * (size_t)shape->head_size : numbers;
 }
-/* What is kept of the numbers of a vector (bind.c). to [vector_floats]: the numbers as they are stored, and then what is kept. */
-void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec *spec, float *to);
+/* What is kept of the numbers of a vector (bind.c). x [vector_floats]: the numbers as they are stored, and then what is kept. */
+void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec *spec, float *x);
 /* Gives every weight of a shaped model random numbers (random.c). opt->type: floats. */
 enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_random_options *opt,
                                  struct rwkv7_error *err);
