@@ -154,6 +154,7 @@ struct rwkv7_model_info {
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
     const char *naming;       /* "BlinkDL (.pth orientation)", "fla / Hugging Face", "llama.cpp", ... */
+    const char *prefix;       /* what precedes all names in the file and was stripped, "module."; "": nothing */
     const char *version;      /* "x070", "x070a", "x052" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
     uint64_t tensors;         /* tensors in the file, used or not */

@@ -22,7 +22,8 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
 
     printf("model       ");
     print_plain(stdout, info->path);
-    printf("\nformat      %s, %s names, %s\n", info->container, info->naming, info->version);
+    printf("\nformat      %s, %s names%s%s, %s\n", info->container, info->naming, *info->prefix ? " behind " : "", info->prefix,
+           info->version);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
     if (s->heads > 0)
@@ -98,6 +99,7 @@ static int print_info_json(const struct rwkv7_model *model, const struct finding
     cJSON_AddStringToObject(o, "path", info->path);
     cJSON_AddStringToObject(o, "container", info->container);
     cJSON_AddStringToObject(o, "naming", info->naming);
+    cJSON_AddStringToObject(o, "prefix", info->prefix);
     cJSON_AddStringToObject(o, "version", info->version);
     cJSON_AddItemToObject(o, "shape", shape_json(&info->shape));
     cJSON_AddNumberToObject(o, "parameters", (double)info->parameters);

@@ -75,6 +75,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
         goto fail;
     model->info.container = index->container;
     model->info.naming = names_describe(&as.spelling);
+    model->info.prefix = index->prefix.text;
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;
     model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
@@ -179,6 +180,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         return status;
     model->info.container = "memory";
     model->info.naming = "none";
+    model->info.prefix = "";
     if ((status = model_shape(model, arch, arch->weights, shape, err)) ||
         (status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
         (status = complete(model, err))) {

@@ -13,6 +13,7 @@
 #include "formats/gguf.h"
 #include "formats/little.h"
 #include "formats/packed.h"
+#include "formats/prefix.h"
 #include "formats/pth.h"
 #include "formats/safetensors.h"
 #include "formats/shards.h"
@@ -105,7 +106,7 @@ static int compare_tensors(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-static void sort_tensors(struct tensor *tensors, size_t count)
+void tensors_sort(struct tensor *tensors, size_t count)
 {
     qsort(tensors, count, sizeof *tensors, compare_tensors);
 }
@@ -196,7 +197,7 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
     enum rwkv7_status status = format->read(in, out);
     if (status != RWKV7_OK)
         return status;
-    sort_tensors(out->tensors, out->count);
+    tensors_sort(out->tensors, out->count);
     for (size_t i = 1; i < out->count; i++) {
         if (strcmp(out->tensors[i - 1].name, out->tensors[i].name) == 0) {
             status = refuse_tensor(in, out->tensors[i].name, "stands there twice");
@@ -275,6 +276,10 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
     }
     take_tensors(index, &image);
     snprintf(index->container, sizeof index->container, "memory");
+    if ((status = prefix_strip(index, err)) != RWKV7_OK) {
+        tensors_close(index);
+        return status;
+    }
     *out = index;
     return RWKV7_OK;
 }
@@ -337,7 +342,7 @@ static enum rwkv7_status merge_shards(struct tensor_index *index, const struct s
         memcpy(index->tensors + index->count, shards[i].tensors, shards[i].count * sizeof *index->tensors);
         index->count += shards[i].count;
     }
-    sort_tensors(index->tensors, index->count);
+    tensors_sort(index->tensors, index->count);
     index->metadata = shards[0].metadata;
     index->metadata_count = shards[0].metadata_count;
     shards[0].metadata = NULL;
@@ -388,7 +393,11 @@ enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, stru
         status = fail_memory(err, "a path");
     if (status == RWKV7_OK)
         status = path_ends_with(file, ".index.json") ? open_shards(file, out, err) : open_single(file, out, err);
+    if (status == RWKV7_OK)
+        status = prefix_strip(*out, err);
     if (status != RWKV7_OK) {
+        tensors_close(*out);
+        *out = NULL;
         mem_free(file);
         return status;
     }

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "base/sys.h"
+#include "formats/snippet.h"
 
 enum dtype {
     DT_BOOL,
@@ -85,6 +86,7 @@ struct tensor_index {
     char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
     const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
+    struct snippet prefix; /* what preceded all names in the file, "model."; "": nothing */
     char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
 };
 
@@ -98,6 +100,8 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
                                       struct rwkv7_error *err);
 void tensors_close(struct tensor_index *index);
 
+/* By name, as tensors_find needs them. */
+void tensors_sort(struct tensor *tensors, size_t count);
 /* Which of the files that were read `path` leads to, under whatever name; NULL: none of them. */
 const char *tensors_file(const struct tensor_index *index, const char *path);
 /* Binary search; NULL when there is none of that name. */
