@@ -228,6 +228,12 @@ RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);
 
+/*
+ * What a user should know of a file that was accepted, one line each: tensors that were skipped, numbers that were rounded, what was
+ * taken for granted. NULL past the end; they live as long as the model.
+ */
+RWKV7_API const char *rwkv7_model_note(const struct rwkv7_model *model, size_t index);
+
 struct rwkv7_convert_options {
     enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as they are stored */
     /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
@@ -239,6 +245,9 @@ struct rwkv7_convert_options {
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
+    /* Called for each note (rwkv7_model_note) on what was read, once the file is complete. May be NULL. */
+    void (*note)(void *arg, const char *text);
+    void *note_arg;
 };
 
 /*

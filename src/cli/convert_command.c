@@ -85,6 +85,12 @@ static void print_summary(const char *path, double took)
     }
 }
 
+static void print_note(void *arg, const char *text)
+{
+    (void)arg;
+    complain(DONE, "%s", text);
+}
+
 static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
 {
     struct rwkv7_convert_options options = {.type = chosen_type(in),
@@ -92,7 +98,8 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
                                             .vocab_size = v->size,
                                             .lora = in->lora,
                                             .lora_alpha = (double)in->lora_alpha,
-                                            .progress = show};
+                                            .progress = show,
+                                            .note = print_note};
     struct rwkv7_error err;
     const double begin = seconds();
     interrupt_catch();

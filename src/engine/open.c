@@ -199,6 +199,11 @@ const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
     return &model->info;
 }
 
+const char *rwkv7_model_note(const struct rwkv7_model *model, size_t index)
+{
+    return model->index && index < model->index->notes->count ? model->index->notes->lines[index] : NULL;
+}
+
 bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key, const char **value)
 {
     if (!model->index || index >= model->index->metadata_count)

@@ -78,9 +78,28 @@ unsigned dtype_block(enum dtype type)
     return type < DT_PLAIN ? 1 : type < DT_Q4_K ? 32 : type < DT_PACKED ? 256 : 0;
 }
 
+bool dtype_is_integer(enum dtype type)
+{
+    return type == DT_BOOL || type == DT_U8 || type == DT_I8 || type == DT_I16 || type == DT_U16 || type == DT_I32 ||
+           type == DT_U32 || type == DT_I64 || type == DT_U64;
+}
+
+bool tensor_is_incidental(const struct tensor *t)
+{
+    return t->bytes == 0 || dtype_is_integer(t->type);
+}
+
 bool dtype_has_rows(enum dtype type)
 {
-    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || (type >= DT_PLAIN && type < DT_PACKED);
+    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || type == DT_F64 ||
+           (type >= DT_PLAIN && type < DT_PACKED);
+}
+
+static float narrow64(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return (float)x;
 }
 
 void tensor_row(const struct tensor *t, uint64_t row, float *out)
@@ -93,6 +112,9 @@ void tensor_row(const struct tensor *t, uint64_t row, float *out)
         ggml_blocks_floats(t->type, from, blocks, out);
     else if (t->type == DT_F32)
         memcpy(out, from, n * sizeof *out);
+    else if (t->type == DT_F64)
+        for (size_t i = 0; i < n; i++)
+            out[i] = narrow64(little64(from + 8 * i));
     else
         for (size_t i = 0; i < n; i++)
             out[i] = (t->type == DT_F16 ? f16_to_f32 : bf16_to_f32)(little16(from + 2 * i));
@@ -116,9 +138,10 @@ static enum rwkv7_status index_new(size_t files, struct tensor_index **out, stru
     struct tensor_index *index = mem_alloc(1, sizeof *index);
     if (index) {
         index->files = mem_alloc(files, sizeof *index->files);
+        index->notes = mem_alloc(1, sizeof *index->notes);
         index->owned = mem_alloc(2 * files + 1, sizeof *index->owned); /* paths and strings of all files, index->path */
     }
-    if (!index || !index->files || !index->owned) {
+    if (!index || !index->files || !index->notes || !index->owned) {
         tensors_close(index);
         return fail_memory(err, "the index of tensors");
     }
@@ -134,6 +157,9 @@ void tensors_close(struct tensor_index *index)
         file_map_close(&index->files[i]);
     for (size_t i = 0; i < index->owned_count; i++)
         mem_free(index->owned[i]);
+    if (index->notes)
+        notes_free(index->notes);
+    mem_free(index->notes);
     mem_free(index->tensors);
     mem_free(index->metadata);
     mem_free(index->vocab);
@@ -226,7 +252,8 @@ static enum rwkv7_status read_file(struct tensor_index *index, char *path, struc
     if (status != RWKV7_OK)
         return status;
     index->file_count++;
-    const struct file_image in = {.bytes = file->data, .size = file->size, .file = path, .err = err};
+    const struct file_image in = {
+        .bytes = file->data, .size = file->size, .file = path, .err = err, .notes = index->notes};
     return read_image(index, &in, out);
 }
 
@@ -268,7 +295,7 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
     if (status != RWKV7_OK)
         return status;
     char *file = mem_string(name, strlen(name));
-    const struct file_image in = {.bytes = data, .size = size, .file = file, .err = err};
+    const struct file_image in = {.bytes = data, .size = size, .file = file, .err = err, .notes = index->notes};
     status = own(index, file) ? read_image(index, &in, &image) : fail_memory(err, "a name");
     if (status != RWKV7_OK) {
         tensors_close(index);

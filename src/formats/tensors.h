@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/notes.h"
 #include "base/status.h"
 #include "base/sys.h"
 #include "formats/snippet.h"
@@ -85,9 +86,10 @@ struct tensor_index {
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
+    struct notes *notes; /* on what was read, and how; also by those who only read the index */
     const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
     struct snippet prefix; /* what preceded all names in the file, "model."; "": nothing */
-    char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
+    char container[48];    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
 };
 
 /*
@@ -109,9 +111,15 @@ const struct tensor *tensors_find(const struct tensor_index *index, const char *
 /* The value of the metadata of that key; NULL when there is none. */
 const char *tensors_metadata(const struct tensor_index *index, const char *key);
 
-/* Whether tensor_row takes the type: F32, F16, BF16, and all that come in blocks of ggml. */
+bool dtype_is_integer(enum dtype type); /* or BOOL: no packed or ggml type */
+/* Whether it holds no numbers that a model could compute with: integers, or nothing. Counters and empty buffers are so. */
+bool tensor_is_incidental(const struct tensor *t);
+/* Whether tensor_row takes the type: F32, F16, BF16, F64, and all that come in blocks of ggml. */
 bool dtype_has_rows(enum dtype type);
-/* Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact. */
+/*
+ * Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact, but for F64, which is
+ * rounded to the nearest.
+ */
 void tensor_row(const struct tensor *t, uint64_t row, float *out);
 
 #endif

@@ -506,6 +506,8 @@ enum rwkv7_status weights_convert(struct rwkv7_runtime *rt, recognize_fn *recogn
         (status = choose_vocab(&c)) || (status = choose_metadata(&c)) || (status = allocate(&c)) ||
         (status = write_file(&c, to)))
         goto done;
+    for (size_t i = 0; opt->note && i < c.index->notes->count; i++)
+        opt->note(opt->note_arg, c.index->notes->lines[i]);
 done:
     out_file_abort(&c.out);
     for (int i = 0; c.rows && i < pool_threads(rt->pool); i++)
