@@ -418,7 +418,10 @@ RWKV7_API enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer 
                                                    bool final, uint32_t *ids, size_t room, size_t *count,
                                                    size_t *covered, struct rwkv7_error *err);
 
-/* RWKV7_OK when the vocabulary can serve a model with `model_vocab` rows, else RWKV7_ERR_VOCAB and both sizes in the message. */
+/*
+ * RWKV7_OK when the vocabulary can serve a model with `model_vocab` rows: as many as it has ids, or up to 1024 more, as padding; else
+ * RWKV7_ERR_VOCAB and both sizes in the message.
+ */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_check(const struct rwkv7_tokenizer *t, int model_vocab,
                                                   struct rwkv7_error *err);
 
