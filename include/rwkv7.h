@@ -172,7 +172,7 @@ struct rwkv7_model_info {
 
 /*
  * What becomes of the matrices while loading. With Q4 and Q6, the head and the low-rank factors take 8 bits. STORED: floats stay as they
- * are, and what a GGUF file holds in integers, of 4 to 8 bits, becomes Q8.
+ * are, and what a GGUF file holds in integers, of 2 to 8 bits, becomes Q8.
  */
 enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4, RWKV7_WEIGHTS_Q6, RWKV7_WEIGHTS_COUNT };
 

@@ -52,9 +52,13 @@ static const struct {
     [DT_Q5_0] = {"Q5_0", 8 * 22},
     [DT_Q5_1] = {"Q5_1", 8 * 24},
     [DT_Q8_0] = {"Q8_0", 8 * 34},
+    [DT_IQ4_NL] = {"IQ4_NL", 8 * 18},
+    [DT_Q2_K] = {"Q2_K", 8 * 84},
+    [DT_Q3_K] = {"Q3_K", 8 * 110},
     [DT_Q4_K] = {"Q4_K", 8 * 144},
     [DT_Q5_K] = {"Q5_K", 8 * 176},
     [DT_Q6_K] = {"Q6_K", 8 * 210},
+    [DT_IQ4_XS] = {"IQ4_XS", 8 * 136},
     [DT_TILES_Q8] = {"packed q8", 0},
     [DT_COLUMNS_Q8] = {"packed q8 by column", 0},
     [DT_TILES_Q4] = {"packed q4", 0},
@@ -75,7 +79,7 @@ unsigned dtype_bits(enum dtype type)
 
 unsigned dtype_block(enum dtype type)
 {
-    return type < DT_PLAIN ? 1 : type < DT_Q4_K ? 32 : type < DT_PACKED ? 256 : 0;
+    return type < DT_PLAIN ? 1 : type < DT_Q2_K ? 32 : type < DT_PACKED ? 256 : 0;
 }
 
 bool dtype_is_integer(enum dtype type)

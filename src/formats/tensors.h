@@ -43,9 +43,13 @@ enum dtype {
     DT_Q5_0,
     DT_Q5_1,
     DT_Q8_0,
+    DT_IQ4_NL,
+    DT_Q2_K, /* the types from here on are in blocks of 256, those before of 32 */
+    DT_Q3_K,
     DT_Q4_K,
     DT_Q5_K,
     DT_Q6_K,
+    DT_IQ4_XS,
     DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h): of each type two */
     DT_TILES_Q8 = DT_PACKED,
     DT_COLUMNS_Q8,
