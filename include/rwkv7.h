@@ -239,9 +239,12 @@ struct rwkv7_convert_options {
     /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
     const char *vocab;
     size_t vocab_size;
-    /* Path of a LoRA file to merge: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none. */
+    /*
+     * Path of a LoRA file to merge, or of a folder of PEFT: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none.
+     */
     const char *lora;
-    double lora_alpha; /* that it was trained with; 0: as the metadata "lora_alpha" of the file say */
+    const char *lora_init; /* path of the factors before training, which PiSSA needs; NULL: none */
+    double lora_alpha; /* that it was trained with; 0: as "lora_alpha" in its metadata or adapter_config.json says */
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;

@@ -60,6 +60,17 @@ static size_t shared_words(const char *name, const char *prefix, size_t length)
     return shared;
 }
 
+/* That of an adapter of PEFT that changes no layer, perhaps only the head; NULL: it is none. */
+static const char *find_adapter(const struct tensor_index *index, size_t *length)
+{
+    static const char prefix[] = "base_model.model.";
+    *length = sizeof prefix - 1;
+    for (size_t i = 0; i < index->count; i++)
+        if (strncmp(index->tensors[i].name, prefix, *length) != 0)
+            return NULL;
+    return index->count > 0 ? prefix : NULL;
+}
+
 /* The prefix of all tensors of layers, NULL: there is none, or there are several. */
 static const char *find_prefix(const struct tensor_index *index, size_t *length)
 {
@@ -78,6 +89,8 @@ static const char *find_prefix(const struct tensor_index *index, size_t *length)
         prefix = name;
         *length = n;
     }
+    if (!prefix)
+        return find_adapter(index, length);
     return *length > 0 ? prefix : NULL;
 }
 
