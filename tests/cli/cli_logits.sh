@@ -61,7 +61,7 @@ err 'rwkv7: token id 61 at position 1: the model has the ids 0 to 60'
 run rwkv7 logits "$model" --tokens 1,x -o a.npy
 exits 2
 err_has "^rwkv7: --tokens: expected token ids, found 'x'"
-for list in 1,,2 '1, ,2' 1, ,1 ,; do
+for list in '1,,2' '1, ,2' '1,' ',1' ','; do
     run rwkv7 logits "$model" --tokens "$list" -o none.npy
     exits 2
     err 'rwkv7: --tokens: expected a token id before and after each comma'
