@@ -324,29 +324,27 @@ void lora_close(struct lora *l)
 
 /* ------------------------------------------------------------------------------------------------------------ check */
 
-static enum rwkv7_status refuse_change(const struct lora *l, const struct tensor *t, const char *what,
-                                       struct rwkv7_error *err)
+static enum rwkv7_status refuse_change(const struct tensor *t, const char *what, struct rwkv7_error *err)
 {
-    (void)l;
     return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': %s", snippet_path(t->file).text, snippet_name(t->name).text,
                 what);
 }
 
-static enum rwkv7_status wrong_shape(const struct lora *l, const struct tensor *t, const uint64_t *expected, int rank,
+static enum rwkv7_status wrong_shape(const struct tensor *t, const uint64_t *expected, int rank,
                                      struct rwkv7_error *err)
 {
     char what[200];
     snprintf(what, sizeof what, "expected shape %s, found %s", snippet_axes(expected, rank).text,
              snippet_axes(t->shape, t->rank).text);
-    return refuse_change(l, t, what, err);
+    return refuse_change(t, what, err);
 }
 
-static enum rwkv7_status check_shape(const struct lora *l, const struct tensor *t, const struct tensor *w, bool is_a,
-                                     uint64_t rank, struct rwkv7_error *err)
+static enum rwkv7_status check_shape(const struct tensor *t, const struct tensor *w, bool is_a, uint64_t rank,
+                                     struct rwkv7_error *err)
 {
     const uint64_t expected[2] = {is_a ? rank : w->shape[0], is_a ? w->shape[1] : rank};
     if (t->rank != 2 || memcmp(t->shape, expected, sizeof expected) != 0)
-        return wrong_shape(l, t, expected, 2, err);
+        return wrong_shape(t, expected, 2, err);
     return RWKV7_OK;
 }
 
@@ -359,23 +357,23 @@ static enum rwkv7_status check_factor(const struct lora *l, const struct tensor 
         factors[i] = is_init ? find_init(l, w, (enum factor)i, &others[i])
                              : find_factor(l->index, w, (enum factor)i, &others[i]);
     if (!factors[0] || !factors[1])
-        return refuse_change(l, t, "has no counterpart in .lora_A or .lora_B", err);
+        return refuse_change(t, "has no counterpart in .lora_A or .lora_B", err);
     for (int i = 0; i < 2; i++)
         if (others[i]) {
             char what[160];
             snprintf(what, sizeof what, "the file holds this factor a second time, as '%s'",
                      snippet_name(factors[i]->name).text);
-            return refuse_change(l, others[i], what, err);
+            return refuse_change(others[i], what, err);
         }
     if (w->rank != 2)
-        return refuse_change(l, t, "what it changes is not a matrix", err);
+        return refuse_change(t, "what it changes is not a matrix", err);
     if (tensors_find(l->index, w->name))
-        return refuse_change(l, t, "the file also replaces what it changes", err);
+        return refuse_change(t, "the file also replaces what it changes", err);
     const uint64_t rank = factors[0]->rank == 2 && factors[0]->shape[0] > 0 ? factors[0]->shape[0] : 1;
     enum rwkv7_status status = RWKV7_OK;
     for (int i = 0; i < 2 && status == RWKV7_OK; i++)
-        status = dtype_has_rows(factors[i]->type) ? check_shape(l, factors[i], w, i == 0, rank, err)
-                                                  : refuse_change(l, factors[i], "expected type F32, F16 or BF16", err);
+        status = dtype_has_rows(factors[i]->type) ? check_shape(factors[i], w, i == 0, rank, err)
+                                                  : refuse_change(factors[i], "expected type F32, F16 or BF16", err);
     return status;
 }
 
@@ -387,7 +385,7 @@ static enum rwkv7_status check_init(const struct lora *l, const struct tensor *t
     if (!l->init && !l->unscaled)
         return RWKV7_OK;
     if (!find_init(l, w, FACTOR_A, &other))
-        return refuse_change(l, t, "the factors before training are missing", err);
+        return refuse_change(t, "the factors before training are missing", err);
     return check_factor(l, t, w, true, err);
 }
 
@@ -408,18 +406,18 @@ static enum rwkv7_status check_index(const struct lora *l, const struct tensor_i
             continue;
         }
         if (!w)
-            return refuse_change(l, t, "the checkpoint has no tensor that it changes", err);
+            return refuse_change(t, "the checkpoint has no tensor that it changes", err);
         if (!dtype_has_rows(t->type))
-            return refuse_change(l, t, "expected type F32, F16 or BF16", err);
+            return refuse_change(t, "expected type F32, F16 or BF16", err);
         if (!dtype_has_rows(w->type))
-            return refuse_change(l, t, "what it changes are integers already; they must be made anew", err);
+            return refuse_change(t, "what it changes are integers already; they must be made anew", err);
         if (factor != NO_FACTOR && (status = check_factor(l, t, w, false, err)) == RWKV7_OK)
             status = check_init(l, t, w, err);
         else if (factor == NO_FACTOR && is_init)
-            status = refuse_change(l, t, "expected only factors before training", err);
+            status = refuse_change(t, "expected only factors before training", err);
         else if (factor == NO_FACTOR &&
                  (t->rank != w->rank || memcmp(t->shape, w->shape, (size_t)w->rank * sizeof *w->shape) != 0))
-            status = wrong_shape(l, t, w->shape, w->rank, err);
+            status = wrong_shape(t, w->shape, w->rank, err);
         if (status != RWKV7_OK)
             return status;
     }

@@ -42,9 +42,9 @@ static inline void evaluate(struct rwkv7_model *model, float *logits)
     struct rwkv7_session *s = NULL;
     if (!model)
         return;
-    if ((size_t)rwkv7_model_info(model)->shape.vocab > MOST || rwkv7_session_create(model, &s, NULL) != RWKV7_OK ||
-        rwkv7_session_eval(s, tokens, TOKENS, RWKV7_LOGITS_LAST, logits, NULL) != RWKV7_OK)
-        CHECK(!"evaluated");
+    CHECK((size_t)rwkv7_model_info(model)->shape.vocab <= MOST);
+    CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK &&
+          rwkv7_session_eval(s, tokens, TOKENS, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
     rwkv7_session_close(s);
 }
 
