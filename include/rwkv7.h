@@ -195,7 +195,7 @@ struct rwkv7_model_options {
 };
 
 /*
- * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, a *.safetensors.index.json, or a folder that holds one of them. The
+ * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, the index.json of shards, or a folder that holds one of them. The
  * file is mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open. `opt`
  * may be NULL for defaults.
  */
@@ -273,7 +273,7 @@ RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);
 struct rwkv7_checkpoint;
 
 struct rwkv7_tensor {
-    const char *name, *type; /* "blocks.0.att.x_r", "BF16"; live as long as the checkpoint */
+    const char *name, *type; /* "blocks.0.att.x_r", without a prefix, "BF16"; live as long as the checkpoint */
     int rank;                /* number of axes, 0 for a single number */
     const uint64_t *shape;   /* [rank], outermost first */
     uint64_t bytes;

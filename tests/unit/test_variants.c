@@ -158,6 +158,23 @@ static void test_tied_head(void)
     unlink(in_folder("m.gguf"));
     unlink(whole);
 
+    /* The same in blocks of integers, of which a head of its own is made. */
+    const struct gguf_value small[] = {{.key = "general.architecture", .string = "rwkv7"},
+                                       {.key = "rwkv7.wkv.head_size", .number = 16}};
+    variant_open(&v, TEST_DIR "/corpus/gguf/ok_model.gguf");
+    struct tensor *head = variant_find(&v, "output.weight");
+    const struct tensor *embedding = variant_find(&v, "token_embd.weight");
+    head->type = embedding->type;
+    head->data = embedding->data;
+    head->bytes = embedding->bytes;
+    CHECK(gguf_write(whole, small, 2, v.tensors, v.count));
+    variant_drop(&v, "output.weight");
+    CHECK(gguf_write(in_folder("m.gguf"), small, 2, v.tensors, v.count));
+    check_note(in_folder("m.gguf"), whole, "there is no head: the embedding is used for it, too");
+    variant_close(&v);
+    unlink(in_folder("m.gguf"));
+    unlink(whole);
+
     /* A file of `convert` is complete, or damaged. */
     const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
     CHECK(rwkv7_convert(rt, GOLDEN("f32_n32"), in_folder("own.st"), &stored, NULL) == RWKV7_OK);
