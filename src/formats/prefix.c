@@ -16,20 +16,22 @@ static const char *next_word(const char *name)
 static bool remove_wrappers(char *name)
 {
     static const char *const wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
-    bool removed = false;
-    for (const char *word = name; word;) {
-        size_t n = 0;
-        for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0] && n == 0; i++)
-            if (strncmp(word, wrappers[i], strlen(wrappers[i])) == 0)
-                n = strlen(wrappers[i]);
-        if (n == 0) {
-            word = next_word(word);
-            continue;
+    char *to = name; /* behind what stays; a name may be as long as a file, so each byte moves once */
+    const char *word = name;
+    while (word) {
+        const char *next = next_word(word);
+        const size_t size = next ? (size_t)(next - word) : strlen(word);
+        bool is_wrapper = false;
+        for (size_t i = 0; i < sizeof wrappers / sizeof wrappers[0] && !is_wrapper; i++)
+            is_wrapper = size == strlen(wrappers[i]) && memcmp(word, wrappers[i], size) == 0;
+        if (!is_wrapper) {
+            memmove(to, word, size);
+            to += size;
         }
-        char *at = name + (word - name);
-        memmove(at, at + n, strlen(at + n) + 1);
-        removed = true;
+        word = next;
     }
+    const bool removed = *to != '\0';
+    *to = '\0';
     return removed;
 }
 

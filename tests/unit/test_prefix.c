@@ -87,6 +87,29 @@ static void test_wrapped_blocks(void)
     variant_close(&v);
 }
 
+/* A name that is nothing but wrappers, of a length that only linear time gets through, is the name of nothing. */
+static void test_long_name(void)
+{
+    enum { WORDS = 2000000, WORD = 10 };
+    const char header[] = ":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}";
+    const size_t json = 1 + 1 + (size_t)WORDS * WORD + 1 + 1 + strlen(header), size = 8 + json + 4;
+    char *image = calloc(size, 1), *at = image + 8;
+    struct rwkv7_error err = {0};
+    struct tensor_index *index = NULL;
+    if (!image)
+        exit(1);
+    for (int i = 0; i < 8; i++)
+        image[i] = (char)(json >> 8 * i);
+    at += sprintf(at, "{\"");
+    for (int i = 0; i < WORDS; i++, at += WORD)
+        memcpy(at, "_orig_mod.", WORD);
+    sprintf(at, "x\"%s", header);
+    CHECK_MSG(tensors_open_memory(image, size, "m", &index, &err) == RWKV7_OK, "%s", err.message);
+    CHECK(index && index->count == 1 && strcmp(index->tensors[0].name, "x") == 0);
+    tensors_close(index);
+    free(image);
+}
+
 /* Two models in one file, and one beside which other tensors lie, are not guessed about. */
 static void test_other_prefixes(void)
 {
@@ -130,6 +153,7 @@ int main(void)
     RUN(test_prefixes);
     RUN(test_native_transformers);
     RUN(test_wrapped_blocks);
+    RUN(test_long_name);
     RUN(test_other_prefixes);
     RUN(test_prefixed_state);
     return same_end();
