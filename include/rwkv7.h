@@ -154,6 +154,7 @@ struct rwkv7_model_info {
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
     const char *naming;       /* "BlinkDL (.pth orientation)", "fla / Hugging Face", "llama.cpp", ... */
+    const char *prefix;       /* what precedes all names in the file and was stripped, "module."; "": nothing */
     const char *version;      /* "x070", "x070a", "x052" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
     uint64_t tensors;         /* tensors in the file, used or not */
@@ -171,7 +172,7 @@ struct rwkv7_model_info {
 
 /*
  * What becomes of the matrices while loading. With Q4 and Q6, the head and the low-rank factors take 8 bits. STORED: floats stay as they
- * are, and what a GGUF file holds in integers, of 4 to 8 bits, becomes Q8.
+ * are, and what a GGUF file holds in integers, of 2 to 8 bits, becomes Q8.
  */
 enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4, RWKV7_WEIGHTS_Q6, RWKV7_WEIGHTS_COUNT };
 
@@ -194,7 +195,7 @@ struct rwkv7_model_options {
 };
 
 /*
- * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, a *.safetensors.index.json, or a folder that holds one of them. The
+ * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, the index.json of shards, or a folder that holds one of them. The
  * file is mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open. `opt`
  * may be NULL for defaults.
  */
@@ -227,17 +228,29 @@ RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);
 
+/*
+ * What a user should know of a file that was accepted, one line each: tensors that were skipped, numbers that were rounded, what was
+ * taken for granted. NULL past the end; they live as long as the model.
+ */
+RWKV7_API const char *rwkv7_model_note(const struct rwkv7_model *model, size_t index);
+
 struct rwkv7_convert_options {
     enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as they are stored */
     /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
     const char *vocab;
     size_t vocab_size;
-    /* Path of a LoRA file to merge: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none. */
+    /*
+     * Path of a LoRA file to merge, or of a folder of PEFT: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none.
+     */
     const char *lora;
-    double lora_alpha; /* that it was trained with; 0: as the metadata "lora_alpha" of the file say */
+    const char *lora_init; /* path of the factors before training, which PiSSA needs; NULL: none */
+    double lora_alpha; /* that it was trained with; 0: as "lora_alpha" in its metadata or adapter_config.json says */
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
     bool (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
+    /* Called for each note (rwkv7_model_note) on what was read, once the file is complete. May be NULL. */
+    void (*note)(void *arg, const char *text);
+    void *note_arg;
 };
 
 /*
@@ -260,7 +273,7 @@ RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);
 struct rwkv7_checkpoint;
 
 struct rwkv7_tensor {
-    const char *name, *type; /* "blocks.0.att.x_r", "BF16"; live as long as the checkpoint */
+    const char *name, *type; /* "blocks.0.att.x_r", without a prefix, "BF16"; live as long as the checkpoint */
     int rank;                /* number of axes, 0 for a single number */
     const uint64_t *shape;   /* [rank], outermost first */
     uint64_t bytes;
@@ -408,7 +421,10 @@ RWKV7_API enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer 
                                                    bool final, uint32_t *ids, size_t room, size_t *count,
                                                    size_t *covered, struct rwkv7_error *err);
 
-/* RWKV7_OK when the vocabulary can serve a model with `model_vocab` rows, else RWKV7_ERR_VOCAB and both sizes in the message. */
+/*
+ * RWKV7_OK when the vocabulary can serve a model with `model_vocab` rows: as many as it has ids, or up to 1024 more, as padding; else
+ * RWKV7_ERR_VOCAB and both sizes in the message.
+ */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_check(const struct rwkv7_tokenizer *t, int model_vocab,
                                                   struct rwkv7_error *err);
 

@@ -38,7 +38,7 @@ const struct state_tensor matrix_state[STATE_TENSORS] = {
 
 /* ----------------------------------------------------------------------------------------------------- measurements */
 
-static const struct weight_spec *find_spec(const struct weight_table *table, const char *blinkdl, int layer)
+const struct weight_spec *find_weight(const struct weight_table *table, const char *blinkdl, int layer)
 {
     const struct weight_spec *spec = layer < 0 ? table->outer : table->layers;
     const size_t n = strlen(blinkdl);
@@ -52,7 +52,7 @@ static enum rwkv7_status find_axes(const struct candidate *c, const struct weigh
                                    int layer, int rank, const struct tensor **out, struct weight_part *part,
                                    struct rwkv7_error *err)
 {
-    const struct weight_spec *spec = find_spec(table, blinkdl, layer);
+    const struct weight_spec *spec = find_weight(table, blinkdl, layer);
     const struct tensor *t = *out = weight_tensor(c->index, table, c->naming, spec, layer, part);
     char name[NAME_ROOM] = "?";
     if (!t) {
@@ -196,6 +196,73 @@ static bool any_with(const struct tensor_index *index, const char *part)
     return false;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* The tensor called as `name`, but with `end` in place of its last word; NULL: there is none. */
+static const struct tensor *find_beside(const struct tensor_index *index, const char *name, const char *end)
+{
+    char beside[NAME_ROOM];
+    const char *dot = strrchr(name, '.');
+    const int stem = dot ? (int)(dot - name) : 0;
+    if (snprintf(beside, sizeof beside, "%.*s%s", stem, name, end) >= (int)sizeof beside)
+        return NULL;
+    return tensors_find(index, beside);
+}
+
+/* Of MLX's integers, which lie several in a U32: the matrices of a time mix are square, so their shape tells; 0: it does not. */
+static int mlx_bits(const struct tensor_index *index)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        const struct tensor *t = &index->tensors[i];
+        const bool is_square = ends_with(t->name, ".r_proj.weight") || ends_with(t->name, ".receptance.weight");
+        if (is_square && t->type == DT_U32 && t->rank == 2 && t->shape[0] > 0 && t->shape[1] <= t->shape[0])
+            return (int)(32 * t->shape[1] / t->shape[0]);
+    }
+    return 0;
+}
+
+/* Integers of other programs, which are not read: what people need is the checkpoint that they were made of. */
+static enum rwkv7_status refuse_quantized(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->tensors[i].name;
+        const struct tensor *weight = ends_with(name, ".scales") ? find_beside(index, name, ".weight") : NULL;
+        const char *by = weight && weight->type == DT_U32                        ? "MLX"
+                         : ends_with(name, ".qweight")                           ? "GPTQ or AWQ"
+                         : ends_with(name, ".absmax") || ends_with(name, ".SCB") ? "bitsandbytes"
+                                                                                 : NULL;
+        char bits[24] = "";
+        if (!by)
+            continue;
+        if (weight && mlx_bits(index) > 0)
+            snprintf(bits, sizeof bits, " to %d bits", mlx_bits(index));
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: this was quantized%s by %s, whose integers are not supported; use the original checkpoint",
+                    path, bits, by);
+    }
+    return RWKV7_OK;
+}
+
+/* Whether all matrices are factors of LoRA, of which there is at least one. A model may have tensors of such names among others. */
+static bool is_adapter(const struct tensor_index *index)
+{
+    size_t factors = 0, matrices = 0;
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->tensors[i].name;
+        const bool is_factor = strstr(name, ".lora_A") || strstr(name, ".lora_B") || strstr(name, ".lora_embedding_");
+        int axes = 0;
+        for (int k = 0; k < index->tensors[i].rank; k++)
+            axes += index->tensors[i].shape[k] > 1;
+        factors += is_factor;
+        matrices += is_factor || axes > 1;
+    }
+    return factors > 0 && factors == matrices;
+}
+
 /* Other models that people try, by a tensor that only they have. */
 static enum rwkv7_status refuse_others(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
 {
@@ -207,8 +274,13 @@ static enum rwkv7_status refuse_others(const struct tensor_index *index, const c
         {".att.time_maa", "an RWKV-6 experiment (x060a, x060b or x060c) that is not supported"},
         {".att.gate_w1", "an RWKV-6 experiment (x060a) that is not supported"},
         {".self_attn.", "a transformer, not RWKV-7"},
-        {".lora_A", "a LoRA adapter, not a whole model"},
     };
+    const enum rwkv7_status status = refuse_quantized(index, path, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (is_adapter(index))
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: this is a LoRA adapter, not a whole model; merge it with `rwkv7 convert --lora`", path);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (any_with(index, others[i].part))
             return fail(err, RWKV7_ERR_MODEL, "%s: this is %s", path, others[i].what);

@@ -120,6 +120,8 @@ static inline struct layer_state layer_state(const struct rwkv7_model *model, fl
 
 /* ------------------------------------------------------------------------------------------------------ recognition */
 
+/* A row of a table by BlinkDL's name, which must be there. */
+const struct weight_spec *find_weight(const struct weight_table *table, const char *blinkdl, int layer);
 /* A length of an axis that no table explains: RWKV7_ERR_MODEL naming the tensor. */
 enum rwkv7_status measure_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
                                int layer, int *rows, int *cols, struct rwkv7_error *err);

@@ -109,15 +109,42 @@ static enum rwkv7_status measure_ranks(const struct candidate *c, struct recogni
     return is_known ? RWKV7_OK : fail_orientation(c, s, err);
 }
 
-/* H and N, which are the axes of r_k or in the metadata. */
+enum { USUAL_HEAD = 64 }; /* of every published RWKV-7 */
+
+/*
+ * H and N are the axes of r_k, other than additional ones of length 1. Where it is one long vector, as in GGUF files and in what the
+ * author's own Python package makes of a checkpoint, the metadata must tell, or N is taken to be as usual.
+ */
 static enum rwkv7_status measure_heads(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
     static const char key[] = "rwkv7.wkv.head_size";
     struct rwkv7_shape *s = &out->shape;
-    if (c->naming != NAMING_GGUF)
+    const struct weight_spec *spec = find_weight(out->weights, "att.r_k", 0);
+    const struct tensor *t = weight_tensor(c->index, out->weights, c->naming, spec, 0, NULL);
+    uint64_t axes[TENSOR_MAX_RANK];
+    int rank = 0;
+    for (int i = 0; t && i < t->rank; i++)
+        if (t->shape[i] != 1)
+            axes[rank++] = t->shape[i];
+    const bool is_flat = t && t->rank != 2 && rank == 1 && axes[0] == (uint64_t)s->channels;
+    if (t && t->rank > 2 && rank == 2 && axes[0] <= MAX_AXIS && axes[1] <= MAX_AXIS) {
+        s->heads = (int)axes[0];
+        s->head_size = (int)axes[1];
+        return RWKV7_OK;
+    }
+    if (c->naming != NAMING_GGUF && !is_flat)
         return measure_axes(c, out->weights, "att.r_k", 0, &s->heads, &s->head_size, err);
     const char *text = tensors_metadata(c->index, key);
-    const long size = metadata_whole(c->index, key);
+    long size = metadata_whole(c->index, key);
+    if (!text && c->naming != NAMING_GGUF && s->channels % USUAL_HEAD == 0) {
+        size = USUAL_HEAD;
+        const enum rwkv7_status status =
+            note(c->index->notes, err,
+                 "%s: r_k is flat and the metadata do not tell the size of a head: it is taken to be %ld",
+                 snippet_path(c->path).text, size);
+        if (status != RWKV7_OK)
+            return status;
+    }
     if (size < 1 || s->channels % size != 0)
         return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a divisor of %d channels, found %.40s", c->path,
                     key, s->channels, text ? text : "nothing");

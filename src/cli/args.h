@@ -78,7 +78,7 @@ struct args {
     bool csv;
 
     /* convert */
-    const char *lora;
+    const char *lora, *lora_init;
     float lora_alpha;
 
     /* tokenize */

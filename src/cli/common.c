@@ -259,7 +259,12 @@ int engine_open_model(struct engine *e, const struct args *args)
         status = rwkv7_model_open_memory(e->runtime, image, size, "(built in)", &loading, &e->model, &err);
     }
     progress_clear();
-    return status == RWKV7_OK ? DONE : report(&err);
+    if (status != RWKV7_OK)
+        return report(&err);
+    const char *text;
+    for (size_t i = 0; (text = rwkv7_model_note(e->model, i)) != NULL; i++)
+        complain(DONE, "%s", text);
+    return DONE;
 }
 
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err)

@@ -85,14 +85,22 @@ static void print_summary(const char *path, double took)
     }
 }
 
+static void print_note(void *arg, const char *text)
+{
+    (void)arg;
+    complain(DONE, "%s", text);
+}
+
 static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
 {
     struct rwkv7_convert_options options = {.type = chosen_type(in),
                                             .vocab = v->text,
                                             .vocab_size = v->size,
                                             .lora = in->lora,
+                                            .lora_init = in->lora_init,
                                             .lora_alpha = (double)in->lora_alpha,
-                                            .progress = show};
+                                            .progress = show,
+                                            .note = print_note};
     struct rwkv7_error err;
     const double begin = seconds();
     interrupt_catch();
@@ -121,6 +129,8 @@ int convert_command(const struct args *args)
         return complain_usage(args->command, "from what and to where? Give IN and OUT");
     if (args->lora_alpha > 0 && !args->lora)
         return complain_usage(args->command, "--lora-alpha needs --lora FILE");
+    if (args->lora_init && !args->lora)
+        return complain_usage(args->command, "--lora-init needs --lora FILE");
     in.model = args->operands.at[0];
     if (args->quiet)
         progress_disable();

@@ -22,7 +22,8 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
 
     printf("model       ");
     print_plain(stdout, info->path);
-    printf("\nformat      %s, %s names, %s\n", info->container, info->naming, info->version);
+    printf("\nformat      %s, %s names%s%s, %s\n", info->container, info->naming, *info->prefix ? " behind " : "",
+           info->prefix, info->version);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
     if (s->heads > 0)
@@ -47,7 +48,9 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
     if (info->tuned_state)
         printf("state       a trained one is in the file; --state begins with it\n");
-    const char *key, *value;
+    const char *key, *value, *note;
+    for (size_t i = 0; (note = rwkv7_model_note(model, i)) != NULL; i++)
+        printf("note        %s\n", note);
     const char *label = "metadata";
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++) {
         if (strncmp(key, "packed.", 7) == 0) /* one for every matrix of integers: only a program wants to know */
@@ -98,6 +101,7 @@ static int print_info_json(const struct rwkv7_model *model, const struct finding
     cJSON_AddStringToObject(o, "path", info->path);
     cJSON_AddStringToObject(o, "container", info->container);
     cJSON_AddStringToObject(o, "naming", info->naming);
+    cJSON_AddStringToObject(o, "prefix", info->prefix);
     cJSON_AddStringToObject(o, "version", info->version);
     cJSON_AddItemToObject(o, "shape", shape_json(&info->shape));
     cJSON_AddNumberToObject(o, "parameters", (double)info->parameters);
@@ -113,6 +117,10 @@ static int print_info_json(const struct rwkv7_model *model, const struct finding
     cJSON_AddNumberToObject(o, "work_bytes", (double)info->work_bytes);
     cJSON_AddNumberToObject(o, "step_bytes", (double)info->step_bytes);
     cJSON_AddItemToObject(o, "vocabulary", vocab_json(vocab));
+    cJSON *const notes = cJSON_AddArrayToObject(o, "notes");
+    const char *note;
+    for (size_t i = 0; (note = rwkv7_model_note(model, i)) != NULL; i++)
+        cJSON_AddItemToArray(notes, cJSON_CreateString(note));
     cJSON *const metadata = cJSON_AddObjectToObject(o, "metadata");
     const char *key, *value;
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++)

@@ -57,12 +57,18 @@ int input_read(struct input *in, char *to, size_t room, size_t *got)
     return DONE;
 }
 
+static int missing_id(const struct input *in)
+{
+    return complain(MISUSED, "%s: expected a token id before and after each comma", in->name);
+}
+
 int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg)
 {
     char block[1 << 14];
     size_t got;
     uint64_t id = 0;
-    bool inside = false; /* a number */
+    bool inside = false;              /* a number */
+    bool first = true, comma = false; /* nothing was read yet; a comma was last */
     do {
         int code = input_read(in, block, sizeof block, &got);
         for (size_t i = 0; i < got && code == DONE; i++) {
@@ -70,6 +76,7 @@ int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg)
             if (isdigit(c)) {
                 id = (inside ? 10 * id : 0) + (uint64_t)(c - '0');
                 inside = true;
+                first = comma = false;
                 if (id > UINT32_MAX)
                     code = complain(MISUSED, "%s: a token id is at most %lu, found %llu...", in->name,
                                     (unsigned long)UINT32_MAX, (unsigned long long)id);
@@ -77,6 +84,10 @@ int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg)
                 if (inside)
                     code = take(arg, (uint32_t)id);
                 inside = false;
+                if (c == ',' && code == DONE && (first || comma))
+                    code = missing_id(in);
+                if (c == ',')
+                    comma = true;
             } else {
                 code = complain(MISUSED,
                                 isprint(c) ? "%s: expected token ids, found '%c'"
@@ -87,5 +98,7 @@ int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg)
         if (code != DONE)
             return code;
     } while (got > 0);
+    if (comma && !interrupted)
+        return missing_id(in);
     return inside ? take(arg, (uint32_t)id) : DONE;
 }

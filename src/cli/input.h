@@ -22,7 +22,7 @@ void input_close(struct input *in);
 int input_read(struct input *in, char *to, size_t room, size_t *got);
 
 /*
- * Calls `take` for every id up to the end; ids are separated by spaces, line breaks or commas. Stops when it is not
+ * Calls `take` for every id up to the end; ids are separated by spaces, line breaks or one comma. Stops when it is not
  * DONE.
  */
 int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg);

@@ -75,6 +75,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
         goto fail;
     model->info.container = index->container;
     model->info.naming = names_describe(&as.spelling);
+    model->info.prefix = index->prefix.text;
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;
     model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
@@ -179,6 +180,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
         return status;
     model->info.container = "memory";
     model->info.naming = "none";
+    model->info.prefix = "";
     if ((status = model_shape(model, arch, arch->weights, shape, err)) ||
         (status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
         (status = complete(model, err))) {
@@ -195,6 +197,11 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
 const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
 {
     return &model->info;
+}
+
+const char *rwkv7_model_note(const struct rwkv7_model *model, size_t index)
+{
+    return model->index && index < model->index->notes->count ? model->index->notes->lines[index] : NULL;
 }
 
 bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key, const char **value)

@@ -51,7 +51,7 @@ static enum rwkv7_status check_tensors(const struct tensor_index *index, const s
         const long layer = tuned_state_layer(t->name);
         const struct snippet file = snippet_path(path), name = snippet_name(t->name);
         if (layer < 0) {
-            if (weight_table_names(model->weights, t->name))
+            if (weight_table_names(model->weights, t->name) || tensor_is_incidental(t))
                 continue;
             return fail(err, RWKV7_ERR_STATE, "%s: tensor '%s' does not belong to a tuned state", file.text, name.text);
         }

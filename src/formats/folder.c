@@ -93,6 +93,16 @@ static bool is_model_index(const char *name)
     return strcmp(name, "model.safetensors.index.json") == 0;
 }
 
+static bool is_torch(const char *name)
+{
+    return strcmp(name, "pytorch_model.bin") == 0;
+}
+
+static bool is_torch_index(const char *name)
+{
+    return strcmp(name, "pytorch_model.bin.index.json") == 0;
+}
+
 /* The one name that fits; NULL when none or several do. `several` becomes true when several do. */
 static const char *only(const struct listing *l, bool (*fits)(const char *), bool *several)
 {
@@ -129,7 +139,8 @@ static void describe(const struct listing *l, bool (*fits)(const char *), char *
 
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err)
 {
-    bool (*const order[])(const char *) = {is_model, is_model_index, is_index, is_single, is_pth, is_gguf};
+    bool (*const order[])(const char *) = {is_model, is_model_index, is_index, is_single,
+                                           is_torch, is_torch_index, is_pth,   is_gguf};
     struct listing l = {0};
     const char *found = NULL;
     bool several = false;
@@ -144,7 +155,7 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
         const int n = snprintf(message, sizeof message,
                                several ? "%s: several checkpoints in this folder, name one of them: "
                                        : "%s: expected model.safetensors or another checkpoint (.safetensors, .st, "
-                                         ".pth, .gguf) in this folder, found ",
+                                         "pytorch_model.bin, .pth, .gguf) in this folder, found ",
                                snippet_path(folder).text);
         describe(&l, several ? order[i - 1] : NULL, message + n, sizeof message - (size_t)n);
         status = fail(err, RWKV7_ERR_MODEL, "%s", message);

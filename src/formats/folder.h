@@ -9,8 +9,8 @@
 
 /*
  * The path of model.safetensors, else of model.safetensors.index.json, else of the only *.safetensors.index.json, else
- * of the only *.safetensors or *.st, else of the only *.pth, else of the only *.gguf. To be freed with mem_free. RWKV7_ERR_MODEL lists what is
- * there instead.
+ * of the only *.safetensors or *.st, else of pytorch_model.bin, else of pytorch_model.bin.index.json, else of the only *.pth, else of the
+ * only *.gguf. To be freed with mem_free. RWKV7_ERR_MODEL lists what is there instead.
  */
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err);
 

@@ -66,7 +66,66 @@ static void q8_0(const uint8_t *b, float *out)
         out[i] = d * (float)(int8_t)b[2 + i];
 }
 
+/* What the 16 values of a nibble stand for in IQ4_NL and IQ4_XS: not a straight line, but denser around zero. */
+static const int8_t curve[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+/* d | q 16 bytes */
+static void iq4_nl(const uint8_t *b, float *out)
+{
+    const float d = half_at(b);
+    for (int i = 0; i < 32; i++)
+        out[i] = d * (float)curve[nibble(b[2 + i % 16], i / 16)];
+}
+
 /* ---------------------------------------------------------------------------------------------------------- blocks of 256 */
+
+/*
+ * The pairs of bits of Q2_K and Q3_K: 64 bytes. Of each half, the quarters k = 0 .. 3 of 32 numbers share their 32 bytes, the first in
+ * the lowest bits.
+ */
+static int pair_of_bits(const uint8_t *q, int i)
+{
+    return q[i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3;
+}
+
+/* For each 16 numbers s and t in the low and high half of a byte, 16 bytes | q 64 bytes | d | m */
+static void q2_k(const uint8_t *b, float *out)
+{
+    const float d = half_at(b + 80), m = half_at(b + 82);
+    for (int i = 0; i < 256; i++) {
+        const float s = (float)nibble(b[i / 16], 0), t = (float)nibble(b[i / 16], 1);
+        out[i] = d * s * (float)pair_of_bits(b + 16, i) - m * t;
+    }
+}
+
+/*
+ * High bits 32 bytes: bit g of byte k is that of number k of group g of 32 | q 64 bytes | s of each 16 numbers, 12 bytes: the low
+ * halves of bytes 0-7 are the low four bits of s 0-7, their high halves those of s 8-15; bits 2 j and 2 j + 1 of byte 8 + k are
+ * the high two bits of s 4 j + k | d. From s 32 is taken off, from a number 4 if its high bit is 0.
+ */
+static void q3_k(const uint8_t *b, float *out)
+{
+    const uint8_t *scales = b + 96;
+    const float d = half_at(b + 108);
+    for (int i = 0; i < 256; i++) {
+        const int n = i / 16, s = nibble(scales[n % 8], n / 8) | (scales[8 + n % 4] >> n / 4 * 2 & 3) << 4;
+        const int q = pair_of_bits(b + 32, i) | (b[i % 32] >> i / 32 & 1) << 2;
+        out[i] = d * (float)(s - 32) * (float)(q - 4);
+    }
+}
+
+/*
+ * d | the high two bits of s of 8 groups, 2 bytes | their low four bits, 4 bytes | q 16 bytes a group, its second half in the high
+ * nibbles. From s 32 is taken off.
+ */
+static void iq4_xs(const uint8_t *b, float *out)
+{
+    const float d = half_at(b);
+    for (int i = 0; i < 256; i++) {
+        const int g = i / 32, s = nibble(b[4 + g / 2], g % 2) | (little16(b + 2) >> 2 * g & 3) << 4;
+        out[i] = d * (float)(s - 32) * (float)curve[nibble(b[8 + g * 16 + i % 16], i % 32 / 16)];
+    }
+}
 
 /*
  * The scale s and the offset t of 8 groups, 6 bits each, in 12 bytes: bytes 0-3 hold s of groups 0-3, bytes 4-7 their t,
@@ -129,8 +188,8 @@ static void q6_k(const uint8_t *b, float *out)
 void ggml_blocks_floats(enum dtype type, const uint8_t *blocks, size_t count, float *out)
 {
     static block_fn *const functions[DT_COUNT] = {
-        [DT_Q4_0] = q4_0, [DT_Q4_1] = q4_1, [DT_Q5_0] = q5_0, [DT_Q5_1] = q5_1,
-        [DT_Q8_0] = q8_0, [DT_Q4_K] = q4_k, [DT_Q5_K] = q5_k, [DT_Q6_K] = q6_k,
+        [DT_Q4_0] = q4_0, [DT_Q4_1] = q4_1, [DT_Q5_0] = q5_0, [DT_Q5_1] = q5_1, [DT_Q8_0] = q8_0, [DT_IQ4_NL] = iq4_nl,
+        [DT_Q2_K] = q2_k, [DT_Q3_K] = q3_k, [DT_Q4_K] = q4_k, [DT_Q5_K] = q5_k, [DT_Q6_K] = q6_k, [DT_IQ4_XS] = iq4_xs,
     };
     assert(functions[type]);
     const size_t bytes = dtype_bits(type) / 8, elements = dtype_block(type);

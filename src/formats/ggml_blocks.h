@@ -3,7 +3,7 @@
  *
  * A row is a sequence of blocks of 32 or 256 numbers. A number is d * q, d * s * q, d * q + m or d * s * q - m * t: d and m
  * are float16 and belong to the block, s and t are integers of a group of 16 or 32 numbers, q is the integer of the
- * number itself. No product has more than 24 significant bits, so each is exact in float32, and only the sum or
+ * number itself, or what a table has for it (IQ4). No product has more than 24 significant bits, so each is exact in float32, and only the sum or
  * difference is rounded: the result does not depend on the order of the operations or on fused ones.
  */
 #ifndef FORMATS_GGML_BLOCKS_H

@@ -27,6 +27,7 @@ struct file_image {
     size_t size;
     const char *file; /* path, for messages and for tensor.file */
     struct rwkv7_error *err;
+    struct notes *notes; /* what a user should know although the file is accepted; may be NULL */
 };
 
 /* *out is empty after an error. What the format does not allow is RWKV7_ERR_MODEL. */

@@ -1,5 +1,6 @@
 /*
- * shards.h - the index of a checkpoint in several files: *.safetensors.index.json, as Hugging Face writes it.
+ * shards.h - the index of a checkpoint in several files: *.safetensors.index.json or pytorch_model.bin.index.json, as Hugging Face
+ * writes them.
  *
  * Its "weight_map" says for every tensor which file of the same folder holds it.
  */

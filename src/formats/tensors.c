@@ -13,6 +13,7 @@
 #include "formats/gguf.h"
 #include "formats/little.h"
 #include "formats/packed.h"
+#include "formats/prefix.h"
 #include "formats/pth.h"
 #include "formats/safetensors.h"
 #include "formats/shards.h"
@@ -51,9 +52,13 @@ static const struct {
     [DT_Q5_0] = {"Q5_0", 8 * 22},
     [DT_Q5_1] = {"Q5_1", 8 * 24},
     [DT_Q8_0] = {"Q8_0", 8 * 34},
+    [DT_IQ4_NL] = {"IQ4_NL", 8 * 18},
+    [DT_Q2_K] = {"Q2_K", 8 * 84},
+    [DT_Q3_K] = {"Q3_K", 8 * 110},
     [DT_Q4_K] = {"Q4_K", 8 * 144},
     [DT_Q5_K] = {"Q5_K", 8 * 176},
     [DT_Q6_K] = {"Q6_K", 8 * 210},
+    [DT_IQ4_XS] = {"IQ4_XS", 8 * 136},
     [DT_TILES_Q8] = {"packed q8", 0},
     [DT_COLUMNS_Q8] = {"packed q8 by column", 0},
     [DT_TILES_Q4] = {"packed q4", 0},
@@ -74,12 +79,31 @@ unsigned dtype_bits(enum dtype type)
 
 unsigned dtype_block(enum dtype type)
 {
-    return type < DT_PLAIN ? 1 : type < DT_Q4_K ? 32 : type < DT_PACKED ? 256 : 0;
+    return type < DT_PLAIN ? 1 : type < DT_Q2_K ? 32 : type < DT_PACKED ? 256 : 0;
+}
+
+bool dtype_is_integer(enum dtype type)
+{
+    return type == DT_BOOL || type == DT_U8 || type == DT_I8 || type == DT_I16 || type == DT_U16 || type == DT_I32 ||
+           type == DT_U32 || type == DT_I64 || type == DT_U64;
+}
+
+bool tensor_is_incidental(const struct tensor *t)
+{
+    return t->bytes == 0 || dtype_is_integer(t->type);
 }
 
 bool dtype_has_rows(enum dtype type)
 {
-    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || (type >= DT_PLAIN && type < DT_PACKED);
+    return type == DT_F32 || type == DT_F16 || type == DT_BF16 || type == DT_F64 ||
+           (type >= DT_PLAIN && type < DT_PACKED);
+}
+
+static float narrow64(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return (float)x;
 }
 
 void tensor_row(const struct tensor *t, uint64_t row, float *out)
@@ -92,6 +116,9 @@ void tensor_row(const struct tensor *t, uint64_t row, float *out)
         ggml_blocks_floats(t->type, from, blocks, out);
     else if (t->type == DT_F32)
         memcpy(out, from, n * sizeof *out);
+    else if (t->type == DT_F64)
+        for (size_t i = 0; i < n; i++)
+            out[i] = narrow64(little64(from + 8 * i));
     else
         for (size_t i = 0; i < n; i++)
             out[i] = (t->type == DT_F16 ? f16_to_f32 : bf16_to_f32)(little16(from + 2 * i));
@@ -105,7 +132,7 @@ static int compare_tensors(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-static void sort_tensors(struct tensor *tensors, size_t count)
+void tensors_sort(struct tensor *tensors, size_t count)
 {
     qsort(tensors, count, sizeof *tensors, compare_tensors);
 }
@@ -115,9 +142,10 @@ static enum rwkv7_status index_new(size_t files, struct tensor_index **out, stru
     struct tensor_index *index = mem_alloc(1, sizeof *index);
     if (index) {
         index->files = mem_alloc(files, sizeof *index->files);
+        index->notes = mem_alloc(1, sizeof *index->notes);
         index->owned = mem_alloc(2 * files + 1, sizeof *index->owned); /* paths and strings of all files, index->path */
     }
-    if (!index || !index->files || !index->owned) {
+    if (!index || !index->files || !index->notes || !index->owned) {
         tensors_close(index);
         return fail_memory(err, "the index of tensors");
     }
@@ -133,6 +161,9 @@ void tensors_close(struct tensor_index *index)
         file_map_close(&index->files[i]);
     for (size_t i = 0; i < index->owned_count; i++)
         mem_free(index->owned[i]);
+    if (index->notes)
+        notes_free(index->notes);
+    mem_free(index->notes);
     mem_free(index->tensors);
     mem_free(index->metadata);
     mem_free(index->vocab);
@@ -196,7 +227,7 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
     enum rwkv7_status status = format->read(in, out);
     if (status != RWKV7_OK)
         return status;
-    sort_tensors(out->tensors, out->count);
+    tensors_sort(out->tensors, out->count);
     for (size_t i = 1; i < out->count; i++) {
         if (strcmp(out->tensors[i - 1].name, out->tensors[i].name) == 0) {
             status = refuse_tensor(in, out->tensors[i].name, "stands there twice");
@@ -225,7 +256,8 @@ static enum rwkv7_status read_file(struct tensor_index *index, char *path, struc
     if (status != RWKV7_OK)
         return status;
     index->file_count++;
-    const struct file_image in = {.bytes = file->data, .size = file->size, .file = path, .err = err};
+    const struct file_image in = {
+        .bytes = file->data, .size = file->size, .file = path, .err = err, .notes = index->notes};
     return read_image(index, &in, out);
 }
 
@@ -267,7 +299,7 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
     if (status != RWKV7_OK)
         return status;
     char *file = mem_string(name, strlen(name));
-    const struct file_image in = {.bytes = data, .size = size, .file = file, .err = err};
+    const struct file_image in = {.bytes = data, .size = size, .file = file, .err = err, .notes = index->notes};
     status = own(index, file) ? read_image(index, &in, &image) : fail_memory(err, "a name");
     if (status != RWKV7_OK) {
         tensors_close(index);
@@ -275,6 +307,10 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
     }
     take_tensors(index, &image);
     snprintf(index->container, sizeof index->container, "memory");
+    if ((status = prefix_strip(index, err)) != RWKV7_OK) {
+        tensors_close(index);
+        return status;
+    }
     *out = index;
     return RWKV7_OK;
 }
@@ -337,7 +373,7 @@ static enum rwkv7_status merge_shards(struct tensor_index *index, const struct s
         memcpy(index->tensors + index->count, shards[i].tensors, shards[i].count * sizeof *index->tensors);
         index->count += shards[i].count;
     }
-    sort_tensors(index->tensors, index->count);
+    tensors_sort(index->tensors, index->count);
     index->metadata = shards[0].metadata;
     index->metadata_count = shards[0].metadata_count;
     shards[0].metadata = NULL;
@@ -388,7 +424,11 @@ enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, stru
         status = fail_memory(err, "a path");
     if (status == RWKV7_OK)
         status = path_ends_with(file, ".index.json") ? open_shards(file, out, err) : open_single(file, out, err);
+    if (status == RWKV7_OK)
+        status = prefix_strip(*out, err);
     if (status != RWKV7_OK) {
+        tensors_close(*out);
+        *out = NULL;
         mem_free(file);
         return status;
     }

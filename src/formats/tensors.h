@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/notes.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "formats/snippet.h"
 
 enum dtype {
     DT_BOOL,
@@ -41,9 +43,13 @@ enum dtype {
     DT_Q5_0,
     DT_Q5_1,
     DT_Q8_0,
+    DT_IQ4_NL,
+    DT_Q2_K, /* the types from here on are in blocks of 256, those before of 32 */
+    DT_Q3_K,
     DT_Q4_K,
     DT_Q5_K,
     DT_Q6_K,
+    DT_IQ4_XS,
     DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h): of each type two */
     DT_TILES_Q8 = DT_PACKED,
     DT_COLUMNS_Q8,
@@ -84,8 +90,10 @@ struct tensor_index {
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into */
     size_t owned_count;
+    struct notes *notes; /* on what was read, and how; also by those who only read the index */
     const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
-    char container[48]; /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
+    struct snippet prefix; /* what preceded all names in the file, "model."; "": nothing */
+    char container[48];    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
 };
 
 /*
@@ -98,6 +106,8 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
                                       struct rwkv7_error *err);
 void tensors_close(struct tensor_index *index);
 
+/* By name, as tensors_find needs them. */
+void tensors_sort(struct tensor *tensors, size_t count);
 /* Which of the files that were read `path` leads to, under whatever name; NULL: none of them. */
 const char *tensors_file(const struct tensor_index *index, const char *path);
 /* Binary search; NULL when there is none of that name. */
@@ -105,9 +115,15 @@ const struct tensor *tensors_find(const struct tensor_index *index, const char *
 /* The value of the metadata of that key; NULL when there is none. */
 const char *tensors_metadata(const struct tensor_index *index, const char *key);
 
-/* Whether tensor_row takes the type: F32, F16, BF16, and all that come in blocks of ggml. */
+bool dtype_is_integer(enum dtype type); /* or BOOL: no packed or ggml type */
+/* Whether it holds no numbers that a model could compute with: integers, or nothing. Counters and empty buffers are so. */
+bool tensor_is_incidental(const struct tensor *t);
+/* Whether tensor_row takes the type: F32, F16, BF16, F64, and all that come in blocks of ggml. */
 bool dtype_has_rows(enum dtype type);
-/* Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact. */
+/*
+ * Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact, but for F64, which is
+ * rounded to the nearest.
+ */
 void tensor_row(const struct tensor *t, uint64_t row, float *out);
 
 #endif

@@ -9,7 +9,11 @@
 #include "text/trie.h"
 #include "text/vocab.h"
 
-#define PADDING 256 /* models round the number of their rows up to a multiple of this, at most */
+/*
+ * Models may have so many more rows than the vocabulary has ids: rows are rounded up to multiples of up to 1024, and fine-tuning adds
+ * some. A larger difference is a vocabulary of another model.
+ */
+#define PADDING 1024
 
 struct rwkv7_tokenizer {
     struct vocab vocab;
@@ -107,7 +111,7 @@ enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer *t, const 
 
 enum rwkv7_status rwkv7_tokenizer_check(const struct rwkv7_tokenizer *t, int model_vocab, struct rwkv7_error *err)
 {
-    const uint32_t size = t->vocab.size, padded = (size + PADDING - 1) / PADDING * PADDING;
+    const uint32_t size = t->vocab.size, padded = size + PADDING;
     if (model_vocab >= 0 && (uint32_t)model_vocab >= size && (uint32_t)model_vocab <= padded)
         return RWKV7_OK;
     return fail(err, RWKV7_ERR_VOCAB,

@@ -6,7 +6,10 @@
  * a byte in a bytes literal but a code point in a str literal, where '\xa0' stands for the two bytes C2 A0. LENGTH, the
  * number of bytes of the token, exposes a wrong reading.
  *
- * The reader is strict: a vocabulary that is slightly wrong gives slightly wrong ids, and the model then answers
+ * Lines end with LF or CR LF, and a byte order mark may come first: editors and Git on Windows leave them, and the copy in
+ * the author's own repository has CR LF.
+ *
+ * The reader is strict otherwise: a vocabulary that is slightly wrong gives slightly wrong ids, and the model then answers
  * nonsense without any error.
  */
 #include "text/vocab.h"
@@ -71,7 +74,6 @@ static const char *wrong_file(const uint8_t *text, size_t size)
         const char *start, *what;
     } kinds[] = {
         {"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"},
-        {"\xef\xbb\xbf", "a byte order mark: save the file as UTF-8 without it"},
         {"\xff\xfe", "UTF-16 text: save the file as UTF-8"},
         {"\xfe\xff", "UTF-16 text: save the file as UTF-8"},
         {"<", "an HTML page: the download went wrong"},
@@ -228,8 +230,6 @@ static enum rwkv7_status read_line(struct reader *r, uint32_t least, uint32_t *i
 {
     uint32_t stated;
 
-    if (r->end > r->at && r->end[-1] == '\r')
-        return reject(r, "expected the line to end with LF, found CR LF (a Windows tool converted the file?)");
     const uint8_t *first = r->at;
     if (!read_number(r, id))
         return reject(r, "expected a line `ID LITERAL LENGTH`, found %s", found(r, first).text);
@@ -274,6 +274,10 @@ static bool grow_ids(struct vocab *v, uint32_t *room, uint32_t size)
 enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, struct vocab *out,
                              struct rwkv7_error *err)
 {
+    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark, as editors on Windows write */
+        text += 3;
+        size -= 3;
+    }
     if (size == 0) /* text may be NULL then */
         return fail(err, RWKV7_ERR_VOCAB, "%s: expected a vocabulary, found an empty file", name);
 
@@ -298,6 +302,9 @@ enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, st
         r.line++;
         r.at = at;
         r.end = feed ? feed : end;
+        if (feed && r.end > at &&
+            r.end[-1] == '\r') /* CR LF: literals hold no control characters, so nothing is lost */
+            r.end--;
         at = feed ? feed + 1 : end;
         status = read_line(&r, v.size, &id, v.bytes + used, &length);
         if (status != RWKV7_OK)

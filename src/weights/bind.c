@@ -25,6 +25,7 @@ struct binding {
     struct transposition *transpositions; /* [count], memory for [room] */
     int count, room;
     const struct rwkv7_model_options *opt;
+    bool tied;                  /* the embedding is the head, too, which is read as a whole */
     uint64_t total;             /* bytes to transpose */
     _Atomic(uint64_t) finished; /* bytes transposed */
     struct rwkv7_error *err;
@@ -56,6 +57,22 @@ static enum rwkv7_status widen_vector(struct binding *b, const uint8_t *data, en
     return floats && aligned ? RWKV7_OK : fail_memory(b->err, "the weights");
 }
 
+/* The numbers of a vector of float64. */
+static enum rwkv7_status narrow_vector(struct binding *b, const struct weight_source *source, const float **out)
+{
+    const size_t count = (size_t)source->rows;
+    struct tensor rows = *source->tensor; /* as rows of so many numbers */
+    float *floats = model_block(b->model, count * sizeof *floats);
+    rows.rank = 1;
+    rows.shape[0] = count;
+    *out = floats;
+    if (!floats)
+        return fail_memory(b->err, "the weights");
+    tensor_row(&rows, source->row, floats);
+    b->model->info.copied_bytes += count * sizeof *floats;
+    return RWKV7_OK;
+}
+
 static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_source *source, struct mat *out)
 {
     const struct tensor *t = source->tensor;
@@ -64,7 +81,7 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
     const enum mat_type type = out->type;
     b->model->info.type_parameters[type] += (uint64_t)source->rows * (uint64_t)source->cols;
     if (type == MAT_GGML) {
-        if (source->weight.spec->kind == WEIGHT_TABLE)
+        if (source->weight.spec->kind == WEIGHT_TABLE && !b->tied)
             file_map_sparse(t->data, (size_t)t->bytes);
         out->data = t;
         return RWKV7_OK;
@@ -76,7 +93,7 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
     const size_t taken = (size_t)(source->transposed ? source->rows : source->cols);
     const uint8_t *from = t->data + (type < MAT_FLOATS ? (source->row * width + source->col) * element : 0);
     if (!source->transposed && taken == width && is_aligned(from, type)) {
-        if (source->weight.spec->kind == WEIGHT_TABLE)
+        if (source->weight.spec->kind == WEIGHT_TABLE && !b->tied)
             file_map_sparse(t->data, (size_t)t->bytes);
         out->data = from;
         return RWKV7_OK;
@@ -160,11 +177,16 @@ static enum rwkv7_status bind_vector(struct binding *b, const struct weight_sour
     const struct rwkv7_shape *shape = &b->model->shape;
     const struct weight_spec *spec = source->weight.spec;
     const size_t count = (size_t)source->rows, floats = vector_floats(shape, spec);
-    struct mat form;
-    weight_form(source->tensor->type, &form);
-    const uint8_t *data = source->tensor->data + source->row * count * (form.type == MAT_F32 ? 4 : 2);
+    struct mat form = {.type = MAT_F32};
+    enum rwkv7_status status;
+    if (source->tensor->type == DT_F64) {
+        status = narrow_vector(b, source, vector);
+    } else {
+        weight_form(source->tensor->type, &form);
+        const uint8_t *data = source->tensor->data + source->row * count * (form.type == MAT_F32 ? 4 : 2);
+        status = widen_vector(b, data, form.type, count, vector);
+    }
     b->model->info.type_parameters[form.type] += count;
-    enum rwkv7_status status = widen_vector(b, data, form.type, count, vector);
     if (status == RWKV7_OK)
         status = check_vector(b, source, *vector);
     if (status != RWKV7_OK || spec->kind == WEIGHT_VECTOR)
@@ -188,6 +210,7 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognize
     if (status != RWKV7_OK)
         return status;
     model->info.ignored_tensors = sources.ignored;
+    b.tied = sources.tied;
     for (size_t i = 0; i < sources.count && status == RWKV7_OK; i++) {
         const struct weight_source *source = &sources.at[i];
         if (kind_is_vector(source->weight.spec->kind))

@@ -461,7 +461,7 @@ static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recogni
         (status = weights_find(c->index, c->from, &c->as, &c->sources, c->err)) ||
         (status = weights_validate(&c->sources, c->rt->pool, c->err)) || !c->opt->lora)
         return status;
-    status = lora_open(c->opt->lora, c->opt->lora_alpha, &c->lora, c->err);
+    status = lora_open(c->opt->lora, c->opt->lora_init, c->opt->lora_alpha, &c->lora, c->err);
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
 }
 
@@ -506,6 +506,10 @@ enum rwkv7_status weights_convert(struct rwkv7_runtime *rt, recognize_fn *recogn
         (status = choose_vocab(&c)) || (status = choose_metadata(&c)) || (status = allocate(&c)) ||
         (status = write_file(&c, to)))
         goto done;
+    for (size_t i = 0; opt->note && i < c.index->notes->count; i++)
+        opt->note(opt->note_arg, c.index->notes->lines[i]);
+    for (size_t i = 0; opt->note && c.lora && i < lora_notes(c.lora)->count; i++)
+        opt->note(opt->note_arg, lora_notes(c.lora)->lines[i]);
 done:
     out_file_abort(&c.out);
     for (int i = 0; c.rows && i < pool_threads(rt->pool); i++)

@@ -135,11 +135,18 @@ void model_count(struct rwkv7_model *model)
     struct rwkv7_model_info *info = &model->info;
     struct weight w = WEIGHT_BEFORE_FIRST;
     uint64_t unread = 0;
+    /* One matrix in the memory for both; no longer once the head was quantized. */
+    const bool is_tied = model->outer.emb.data && model->outer.head.data == model->outer.emb.data;
     info->shape = model->shape;
     info->parameters = info->weight_bytes = info->skipped_bytes = 0;
     while (weight_next(model->weights, &model->shape, &w)) {
         const void *data;
         const uint64_t bytes = weight_bytes(model, &w, &data);
+        if (is_tied && weight_field(model, &w) == (const void *)&model->outer.head) {
+            info->type_parameters[model->outer.head.type] -=
+                (uint64_t)model->outer.head.rows * (uint64_t)model->outer.head.cols;
+            continue;
+        }
         info->weight_bytes += bytes;
         if (kind_is_vector(w.spec->kind)) {
             info->parameters += bytes > 0 ? (uint64_t)shape_axis(&model->shape, w.spec->rows) : 0;
@@ -148,7 +155,8 @@ void model_count(struct rwkv7_model *model)
         const struct mat *m = weight_mat(model, &w);
         info->parameters += (uint64_t)m->rows * (uint64_t)m->cols;
         info->skipped_bytes += m->by_column ? bytes : 0;
-        if (w.spec->kind == WEIGHT_TABLE && m->rows > 0)
+        if (w.spec->kind == WEIGHT_TABLE && m->rows > 0 &&
+            !(is_tied && m == &model->outer.emb)) /* as a head, all rows are read */
             unread += bytes - bytes / (uint64_t)m->rows;
     }
     info->step_bytes = info->weight_bytes - unread + info->session_bytes;

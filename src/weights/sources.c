@@ -14,7 +14,11 @@ struct search {
     const struct tensor_index *index;
     const char *path;
     const struct recognized *as;
-    uint8_t *used; /* [index->count] 1: found */
+    uint8_t *used;   /* [index->count] 1: found */
+    size_t narrowed; /* vectors of float64 */
+    bool may_tie;    /* a head may be missing */
+    bool tied;       /* it is, and the embedding takes its place */
+    bool is_author;  /* the author's spelling, in which there is always an ln0 unless it was folded */
     struct rwkv7_error *err;
 };
 
@@ -51,7 +55,7 @@ static bool is_float(enum dtype type)
 static bool fits_vector(const struct weight_source *source, enum dtype type)
 {
     (void)source;
-    return is_float(type);
+    return is_float(type) || type == DT_F64; /* rounded: vectors are float32 in memory */
 }
 
 /* Integers are never transposed; only rows of floats and of ggml can be read one by one. */
@@ -83,7 +87,7 @@ static enum rwkv7_status take(struct search *s, const struct tensor *t,
     return RWKV7_OK;
 }
 
-/* The axes of a tensor that are not 1. */
+/* The axes of a tensor that are not 1, which matters for no vector: [1,1,C] and [C] are the same one. */
 static int wide_axes(const struct tensor *t, uint64_t axes[TENSOR_MAX_RANK])
 {
     int rank = 0;
@@ -93,32 +97,40 @@ static int wide_axes(const struct tensor *t, uint64_t axes[TENSOR_MAX_RANK])
     return rank;
 }
 
+static uint64_t tensor_elements(const struct tensor *t)
+{
+    uint64_t elements = 1;
+    for (int i = 0; i < t->rank; i++)
+        elements *= t->shape[i];
+    return elements;
+}
+
+/*
+ * A vector may be cut into axes in any way, such as MLX's [H][N]; but [N][H] would be another order. That all of its numbers are there is
+ * what counts.
+ */
 static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, struct weight_part part,
                                      struct weight_source *out)
 {
     const enum rwkv7_status status = take(s, t, fits_vector, out);
     if (status != RWKV7_OK)
         return status;
+    s->narrowed += t->type == DT_F64 && part.number == 0;
     const struct rwkv7_shape *shape = &s->as->shape;
     const uint64_t numbers = (uint64_t)out->rows, parts = (uint64_t)part.count;
+    const uint64_t heads = (uint64_t)shape->heads, size = (uint64_t)shape->head_size;
     uint64_t axes[TENSOR_MAX_RANK];
-    const int wide = wide_axes(t, axes); /* [1,1,C] and [C] are the same vector */
+    const int wide = wide_axes(t, axes);
     if (part.count > 1) {
-        const bool fits =
-            numbers == 1 ? wide == 1 && axes[0] == parts : wide == 2 && axes[0] == parts && axes[1] == numbers;
+        const bool fits = wide > 0 && axes[0] == parts && tensor_elements(t) == parts * numbers;
         out->row = (size_t)part.number;
         return fits ? RWKV7_OK : wrong_shape(s, t, (const uint64_t[]){parts, numbers}, 2);
     }
-    /* Those of 'H' numbers alone have two axes; llama.cpp may have one. */
-    const bool is_heads =
-        out->weight.spec->rows == 'H' && !(s->as->spelling.naming == NAMING_GGUF && wide_axes(t, axes) <= 1);
-    uint64_t elements = 1;
-    for (int i = 0; i < wide; i++)
-        elements *= axes[i];
-    const bool counted = t->rank > 0 && elements == numbers;
-    if (counted && (is_heads ? t->rank == 2 && t->shape[0] == (uint64_t)shape->heads : wide <= 1))
+    const bool is_heads = out->weight.spec->rows == 'H';
+    const bool is_reordered = heads != size && wide == 2 && axes[0] == size && axes[1] == heads;
+    if (t->rank > 0 && tensor_elements(t) == numbers && !is_reordered)
         return RWKV7_OK;
-    const uint64_t expected[] = {(uint64_t)(is_heads ? shape->heads : out->rows), (uint64_t)shape->head_size};
+    const uint64_t expected[] = {is_heads ? heads : (uint64_t)out->rows, size};
     return wrong_shape(s, t, expected, is_heads ? 2 : 1);
 }
 
@@ -174,17 +186,31 @@ static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, s
     return RWKV7_OK;
 }
 
+static const struct tensor *find_embedding(const struct search *s)
+{
+    const struct weight_table *table = s->as->weights;
+    for (size_t i = 0; i < table->outer_count; i++)
+        if (table->outer[i].offset == offsetof(struct outer, emb))
+            return weight_tensor(s->index, table, s->as->spelling.naming, &table->outer[i], -1, NULL);
+    return NULL;
+}
+
 /* *is_there: false where the checkpoint may lack the weight and does. */
 static enum rwkv7_status find_one(struct search *s, struct weight_source *out, bool *is_there)
 {
     const struct weight_spec *spec = out->weight.spec;
     const bool is_vector = kind_is_vector(spec->kind);
-    struct weight_part part;
+    struct weight_part part = {.count = 1};
     const struct tensor *t =
         weight_tensor(s->index, s->as->weights, s->as->spelling.naming, spec, out->weight.layer, &part);
     *is_there = t || spec->place != IF_PRESENT;
     if (!*is_there)
         return RWKV7_OK;
+    if (!t && spec->offset == offsetof(struct outer, head) && out->weight.layer < 0 && s->may_tie) {
+        t = find_embedding(s);
+        s->tied = t != NULL;
+        part = (struct weight_part){.count = 1};
+    }
     if (!t)
         return missing(s, out);
     out->rows = shape_axis(&s->as->shape, spec->rows);
@@ -192,10 +218,15 @@ static enum rwkv7_status find_one(struct search *s, struct weight_source *out, b
     return is_vector ? find_vector(s, t, part, out) : find_matrix(s, t, part, out);
 }
 
-/* A tensor that nobody asked for. Layer 0's value gate and a tuned state are known; anything else would be weights ignored silently. */
+/*
+ * A tensor that nobody asked for. Layer 0's value gate and a tuned state are known, and integers and empty tensors are no weights;
+ * anything else would be weights ignored silently.
+ */
 static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
 {
     const struct weight_table *table = s->as->weights;
+    const struct tensor *incidental = NULL; /* the first of them */
+    size_t incidentals = 0;
     for (size_t i = 0; i < s->index->count; i++) {
         if (s->used[i])
             continue;
@@ -204,12 +235,35 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
         for (size_t j = 0; j < table->layer_count && !known; j++)
             known = table->layers[j].place == NOT_FIRST &&
                     weight_tensor(s->index, table, s->as->spelling.naming, &table->layers[j], 0, NULL) == t;
-        if (!known)
+        if (!known && tensor_is_incidental(t)) {
+            incidental = incidental ? incidental : t;
+            incidentals++;
+        } else if (!known)
             return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' does not belong to an %s model", t->file,
                         snippet_name(t->name).text, table->model);
         ++*ignored;
     }
-    return RWKV7_OK;
+    return incidentals == 0
+               ? RWKV7_OK
+               : note(s->index->notes, s->err, "%s: skipped %zu tensor%s of integers or without numbers%s '%s'",
+                      snippet_path(s->path).text, incidentals, incidentals == 1 ? "" : "s",
+                      incidentals == 1 ? ":" : ", the first is", snippet_name(incidental->name).text);
+}
+
+/* What was taken for granted. */
+static enum rwkv7_status note_all(const struct search *s, bool no_ln0)
+{
+    const struct snippet path = snippet_path(s->path);
+    enum rwkv7_status status = RWKV7_OK;
+    if (s->tied)
+        status = note(s->index->notes, s->err, "%s: there is no head: the embedding is used for it, too", path.text);
+    if (status == RWKV7_OK && no_ln0 && s->is_author)
+        status = note(s->index->notes, s->err, "%s: there is no ln0: the embedding is taken to be normalized already",
+                      path.text);
+    if (status == RWKV7_OK && s->narrowed > 0)
+        status = note(s->index->notes, s->err, "%s: %zu vector%s of type F64 %s rounded to F32", path.text, s->narrowed,
+                      s->narrowed == 1 ? "" : "s", s->narrowed == 1 ? "is" : "are");
+    return status;
 }
 
 static bool is_ln0(const struct weight *w)
@@ -218,7 +272,10 @@ static bool is_ln0(const struct weight *w)
                             w->spec->offset == offsetof(struct outer, ln0_bias));
 }
 
-/* The norm of the embedding, which a configuration with norm_first = false lacks. Some of it is not enough. */
+/*
+ * The norm of the embedding, which a configuration of fla with norm_first = false lacks, and so do files into whose embedding it was
+ * folded. Some of it is not enough.
+ */
 static bool lacks_ln0(const struct search *s)
 {
     const struct weight_table *table = s->as->weights;
@@ -226,14 +283,22 @@ static bool lacks_ln0(const struct search *s)
     while (weight_next(table, &s->as->shape, &w) && w.layer < 0)
         if (is_ln0(&w) && weight_tensor(s->index, table, s->as->spelling.naming, w.spec, -1, NULL))
             return false;
-    return s->as->spelling.naming != NAMING_BLINKDL || tensors_metadata(s->index, PACKED_LAYOUT_KEY);
+    return true;
 }
 
 enum rwkv7_status weights_find(const struct tensor_index *index, const char *path, const struct recognized *as,
                                struct weight_sources *out, struct rwkv7_error *err)
 {
     const struct weight_table *table = as->weights;
-    struct search s = {index, path, as, mem_alloc(index->count, 1), err};
+    const bool is_own =
+        tensors_metadata(index, PACKED_LAYOUT_KEY) != NULL; /* this program wrote it: complete, unless damaged */
+    struct search s = {.index = index,
+                       .path = path,
+                       .as = as,
+                       .used = mem_alloc(index->count, 1),
+                       .may_tie = !is_own,
+                       .is_author = as->spelling.naming == NAMING_BLINKDL && !is_own,
+                       .err = err};
     struct weight w = WEIGHT_BEFORE_FIRST;
     enum rwkv7_status status = RWKV7_OK;
     *out = (struct weight_sources){
@@ -253,6 +318,9 @@ enum rwkv7_status weights_find(const struct tensor_index *index, const char *pat
     }
     if (status == RWKV7_OK)
         status = refuse_extra(&s, &out->ignored);
+    if (status == RWKV7_OK)
+        status = note_all(&s, no_ln0);
+    out->tied = s.tied;
 done:
     mem_free(s.used);
     if (status != RWKV7_OK)

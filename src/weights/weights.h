@@ -148,7 +148,8 @@ struct weight_source {
 struct weight_sources {
     struct weight_source *at; /* [count], in the order of weight_next */
     size_t count;
-    size_t ignored; /* tensors that are known and not needed */
+    size_t ignored; /* tensors that are not needed */
+    bool tied;      /* the head is the tensor of the embedding */
 };
 /*
  * Finds every weight that a model of this shape must have (sources.c). Refuses the checkpoint when one is missing or has another

@@ -136,6 +136,9 @@ exits 2
 run rwkv7 convert model.safetensors out --lora-alpha 16
 exits 2
 err_has '^rwkv7: --lora-alpha needs --lora FILE$'
+run rwkv7 convert model.safetensors out --lora-init init.pth
+exits 2
+err_has '^rwkv7: --lora-init needs --lora FILE$'
 run rwkv7 convert model.safetensors
 exits 2
 err_has 'Give IN and OUT'

@@ -26,6 +26,9 @@ run rwkv7 logits "$model" --tokens @- -o b.npy
 ok 'the same' cmp -s a.npy b.npy
 run rwkv7 logits "$model" --tokens 1,2,3 -o -
 ok 'the same' cmp -s a.npy "$work/out"
+run rwkv7 logits "$model" --tokens ' 1 ,
+2, 3 ' -o b.npy
+ok 'the same' cmp -s a.npy b.npy
 i=0
 while [ $i -lt 700 ]; do # more than a chunk
     echo $((i * 7919 % 61))
@@ -58,7 +61,12 @@ err 'rwkv7: token id 61 at position 1: the model has the ids 0 to 60'
 run rwkv7 logits "$model" --tokens 1,x -o a.npy
 exits 2
 err_has "^rwkv7: --tokens: expected token ids, found 'x'"
-run rwkv7 logits "$model" --tokens , -o a.npy
+for list in '1,,2' '1, ,2' '1,' ',1' ','; do
+    run rwkv7 logits "$model" --tokens "$list" -o none.npy
+    exits 2
+    err 'rwkv7: --tokens: expected a token id before and after each comma'
+done
+run rwkv7 logits "$model" --tokens ' ' -o none.npy
 exits 2
 err_has 'there are no token ids'
 run rwkv7 logits "$model" --tokens @missing -o a.npy

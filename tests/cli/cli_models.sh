@@ -118,6 +118,45 @@ run rwkv7 info --vocab wrong.txt "$model"
 exits 0
 out_has '^vocabulary  wrong.txt:2: '
 
+# What is not as usual in a file that is accepted is said, wherever it is opened: here a model without ln0.
+if command -v python3 >/dev/null; then
+    cat >drop.py <<'END'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+size = struct.unpack("<Q", data[:8])[0]
+header, body, at = json.loads(data[8:8 + size]), b"", 0
+for name in list(header):
+    if name == "__metadata__" or name.startswith("blocks.0.ln0."):
+        del header[name]
+        continue
+    begin, end = header[name]["data_offsets"]
+    header[name]["data_offsets"] = at, at + end - begin
+    at += end - begin
+    body += data[8 + size + begin:8 + size + end]
+text = json.dumps(header).encode()
+open("odd.st", "wb").write(struct.pack("<Q", len(text)) + text + body)
+END
+    python3 drop.py "$model"
+    note='odd.st: there is no ln0: the embedding is taken to be normalized already'
+    run rwkv7 info odd.st
+    exits 0
+    out_has "^note  *$note\$"
+    err "rwkv7: $note"
+    run rwkv7 info --json odd.st
+    out_has "\"$note\""
+    run rwkv7 run -n 1 --model odd.st --vocab "$vocab" hello
+    exits 0
+    err_has "^rwkv7: $note\$"
+    run rwkv7 convert odd.st even.st
+    exits 0
+    err_has "^rwkv7: $note\$"
+    run rwkv7 info even.st
+    exits 0
+    silent
+else
+    skip 'no python3, so no odd checkpoint'
+fi
+
 # Control characters in a name do not reach the terminal, neither one by one (C0), nor as bytes or characters of C1.
 lacks_controls() {
     ! LC_ALL=C tr -d '\n' <"$1" | LC_ALL=C grep -q "$(printf '[\001-\037\177\233]')"

@@ -31,7 +31,7 @@ NUMBERS = {U8: "<B", I8: "<b", U16: "<H", I16: "<h", U32: "<I", I32: "<i", F32: 
            F64: "<d"}
 # By name: number in the file, numbers in a block, bytes of a block.
 TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24),
-         "Q8_0": (8, 32, 34), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210), "I8": (24, 1, 1),
+         "Q8_0": (8, 32, 34), "IQ4_NL": (20, 32, 18), "Q2_K": (10, 256, 84), "Q3_K": (11, 256, 110), "IQ4_XS": (23, 256, 136), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210), "I8": (24, 1, 1),
          "I16": (25, 1, 2), "I32": (26, 1, 4), "I64": (27, 1, 8), "F64": (28, 1, 8), "BF16": (30, 1, 2)}
 
 
@@ -125,17 +125,55 @@ def q6_k(b):
     return ((low + 16.0 * tops - 32).reshape(-1, 16, 16) * s).reshape(-1, 256) * half(b, 208)
 
 
+CURVE = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float64)
+
+
+def in_sixteens(s, q):
+    """q times the scales s [blocks][16] of 16 numbers each."""
+    return (q.reshape(-1, 16, 16) * s[:, :, None]).reshape(-1, 256)
+
+
+def pairs_of_bits(q):
+    """64 bytes: of each half, four quarters of 32 numbers in the same bytes, the first in the lowest bits: [blocks][256]."""
+    shifts = np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1)
+    return (q.reshape(-1, 2, 1, 32) >> shifts & 3).reshape(-1, 256).astype(np.float64)
+
+
+def q2_k(b):
+    s, t = (b[:, :16] & 15).astype(np.float64), (b[:, :16] >> 4).astype(np.float64)
+    return half(b, 80) * in_sixteens(s, pairs_of_bits(b[:, 16:80])) - half(b, 82) * np.repeat(t, 16, 1)
+
+
+def q3_k(b):
+    high = np.unpackbits(b[:, :32, None], axis=2, bitorder="little").transpose(0, 2, 1).reshape(-1, 256)    # 8 groups of 32
+    low, tops = b[:, 96:104], b[:, 104:108]
+    s = np.concatenate([low & 15, low >> 4], 1) | np.concatenate([tops >> 2 * j & 3 for j in range(4)], 1) << 4
+    return half(b, 108) * in_sixteens(s.astype(np.float64) - 32, pairs_of_bits(b[:, 32:96]) + 4.0 * high - 4)
+
+
+def iq4_xs(b):
+    tops = b[:, 2:4].copy().view("<u2").astype(np.int64)
+    low = np.stack([b[:, 4:8] & 15, b[:, 4:8] >> 4], 2).reshape(-1, 8)
+    s = low + 16.0 * (tops >> 2 * np.arange(8) & 3) - 32
+    q = CURVE[nibbles(b[:, 8:].reshape(-1, 8, 16)).astype(np.int64)]
+    return half(b, 0) * (q * s[:, :, None]).reshape(-1, 256)
+
+
 DECODE = {
     "Q4_0": lambda b: half(b, 0) * (nibbles(b[:, 2:]) - 8),
     "Q4_1": lambda b: half(b, 0) * nibbles(b[:, 4:]) + half(b, 2),
     "Q5_0": lambda b: half(b, 0) * (nibbles(b[:, 6:]) + fifth_bits(b[:, 2:6]) - 16),
     "Q5_1": lambda b: half(b, 0) * (nibbles(b[:, 8:]) + fifth_bits(b[:, 4:8])) + half(b, 2),
     "Q8_0": lambda b: half(b, 0) * b[:, 2:].view(np.int8),
+    "IQ4_NL": lambda b: half(b, 0) * CURVE[nibbles(b[:, 2:]).astype(np.int64)],
+    "Q2_K": q2_k,
+    "Q3_K": q3_k,
+    "IQ4_XS": iq4_xs,
     "Q4_K": lambda b: in_groups(b, pairs_of_groups(b[:, 16:])),
     "Q5_K": q5_k,
     "Q6_K": q6_k,
 }
-HALVES = {"Q4_1": (0, 2), "Q5_1": (0, 2), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}    # else (0,)
+HALVES = {"Q4_1": (0, 2), "Q5_1": (0, 2), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,), "Q2_K": (80, 82), "Q3_K": (108,)}    # else (0,)
 
 
 def blocks():
@@ -306,7 +344,7 @@ def tensors_rejected():
     bad("type_given_up", [tensor("x", (4,), 4)], "tensor 'x': unknown type 4")
     bad("type_iq2", [tensor("x", (256,), 22)], "tensor 'x': type IQ2_S is not supported (in a model of architecture 'llama')",
         pairs=[pair("general.architecture", STRING, "llama")])
-    bad("type_q2_k", [tensor("x", (256,), 10)], "tensor 'x': type Q2_K is not supported")
+    bad("type_q8_k", [tensor("x", (256,), 15)], "tensor 'x': type Q8_K is not supported")
     bad("rows_of_33", [tensor("x", (32, 33), "Q4_0")], "shape [32,33] of Q4_0: rows are not made of blocks of 32")
     bad("rows_of_32", [tensor("x", (8, 32), "Q4_K")], "shape [8,32] of Q4_K: rows are not made of blocks of 256")
     bad("scalar_of_blocks", [tensor("x", (), "Q8_0")], "shape [] of Q8_0: rows are not made of blocks of 32")

@@ -272,7 +272,7 @@ def folders():
     case("folder_several", {"b.st": GOOD, "a.safetensors": GOOD, "notes.txt": b"-"},
          "several checkpoints in this folder, name one of them: a.safetensors, b.st")
     case("folder_none", {"model.bin": b"-", "config.json": b"-"},
-         "another checkpoint (.safetensors, .st, .pth, .gguf) in this folder, found config.json, model.bin")
+         "another checkpoint (.safetensors, .st, pytorch_model.bin, .pth, .gguf) in this folder, found config.json, model.bin")
     case("folder_many", {f"{i:02}_{'long' * 6}.bin": b"-" for i in range(9)}, "longlonglonglonglonglong.bin, ...")
 
     sharded("good", index(a="1.safetensors", b="2.safetensors"), "ok")

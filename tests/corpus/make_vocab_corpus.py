@@ -35,13 +35,19 @@ def accept():
     # The trap: \xa0 is a code point in a str and a byte in a bytes literal.
     accepted("ok_two_meanings.txt", "1 '\\xa0' 2\n2 b'\\xa0' 1\n3 '\\x41' 1\n", _1=b"\xc2\xa0", _2=b"\xa0", _3=b"A")
     accepted("ok_raw_utf8.txt", "1 '\u00e9\u20ac\U0001f600' 9\n", _1="\u00e9\u20ac\U0001f600".encode())
+    accepted("ok_crlf.txt", "1 'a' 1\r\n2 '\\r' 1\r\n3 'b' 1", _1=b"a", _2=b"\r", _3=b"b")
+    accepted("ok_crlf_mixed.txt", "1 'a' 1\n2 'b' 1\r\n3 'c' 1\n", _1=b"a", _2=b"b", _3=b"c")
+    accepted("ok_byte_order_mark.txt", b"\xef\xbb\xbf1 'a' 1\r\n2 'b' 1\r\n", _1=b"a", _2=b"b")
     accepted("ok_longest.txt", f"1 '{'-' * 1024}' 1024\n", _1=b"-" * 1024)
 
 
 def refuse_files():
     wrong = "V: expected a vocabulary, found "
     case("empty.txt", "", wrong + "an empty file")
-    case("byte_order_mark.txt", b"\xef\xbb\xbf1 'a' 1\n", wrong + "a byte order mark: save the file as UTF-8 without it")
+    case("byte_order_mark_only.txt", b"\xef\xbb\xbf", wrong + "an empty file")
+    case("byte_order_mark_json.txt", b"\xef\xbb\xbf{}", wrong + "JSON, perhaps the tokenizer.json of another kind of model")
+    case("byte_order_mark_twice.txt", b"\xef\xbb\xbf\xef\xbb\xbf1 'a' 1\n",
+         "V:1: expected a line `ID LITERAL LENGTH`, found \"\\xef\\xbb\\xbf1 'a' 1\"")
     case("utf16_little.txt", "\ufeff1 'a' 1\n".encode("utf-16-le"), wrong + "UTF-16 text: save the file as UTF-8")
     case("utf16_big.txt", "\ufeff1 'a' 1\n".encode("utf-16-be"), wrong + "UTF-16 text: save the file as UTF-8")
     case("lfs_pointer.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 1093733\n",
@@ -59,8 +65,11 @@ def refuse_files():
 def refuse_lines():
     line = "V:1: expected a line `ID LITERAL LENGTH`, found "
     end = "the end of the line"
-    case("crlf.txt", "1 'a' 1\r\n2 'b' 1\r\n",
-         "V:1: expected the line to end with LF, found CR LF (a Windows tool converted the file?)")
+    case("crlf_twice.txt", "1 'a' 1\r\r\n", 'V:1: expected the end of the line after the length, found "\\x0d"')
+    case("cr_inside.txt", "1 '\r' 1\r\n", "V:1: expected control characters as escapes, found the byte 0x0d")
+    case("cr_only.txt", "1 'a' 1\r2 'b' 1\r",
+         "V:1: expected the end of the line after the length, found \"\\x0d2 'b' 1\\x0d\"")
+    case("crlf_empty_line.txt", "1 'a' 1\r\n\r\n", line.replace("V:1", "V:2") + end)
     case("empty_line.txt", "1 'a' 1\n\n2 'b' 1\n", line.replace("V:1", "V:2") + end)
     case("empty_line_last.txt", "1 'a' 1\n\n", line.replace("V:1", "V:2") + end)
     case("merges.txt", "#version: 0.2\n", line + '"#version: 0...."')

@@ -48,8 +48,9 @@ static void put_value(FILE *f, const struct gguf_value *v)
 static uint32_t type_number(enum dtype type)
 {
     static const uint32_t numbers[DT_COUNT] = {
-        [DT_F32] = 0,  [DT_F16] = 1,  [DT_BF16] = 30, [DT_Q4_0] = 2,  [DT_Q4_1] = 3,  [DT_Q5_0] = 6,
-        [DT_Q5_1] = 7, [DT_Q8_0] = 8, [DT_Q4_K] = 12, [DT_Q5_K] = 13, [DT_Q6_K] = 14,
+        [DT_F32] = 0,   [DT_F16] = 1,     [DT_BF16] = 30, [DT_Q4_0] = 2,    [DT_Q4_1] = 3,
+        [DT_Q5_0] = 6,  [DT_Q5_1] = 7,    [DT_Q8_0] = 8,  [DT_IQ4_NL] = 20, [DT_Q2_K] = 10,
+        [DT_Q3_K] = 11, [DT_IQ4_XS] = 23, [DT_Q4_K] = 12, [DT_Q5_K] = 13,   [DT_Q6_K] = 14,
     };
     return numbers[type];
 }

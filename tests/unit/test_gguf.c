@@ -214,17 +214,20 @@ static uint64_t random_bits(void)
 static void fill_blocks(enum dtype type, uint8_t *data, uint64_t bytes)
 {
     const size_t size = dtype_bits(type) / 8;
-    const bool two_scales = type == DT_Q4_K || type == DT_Q5_K; /* the product of two */
-    const uint16_t scale = type == DT_Q8_0 ? 0x0c00 : two_scales || type == DT_Q6_K ? 0x0100 : 0x1800;
+    const bool two_scales = type == DT_Q4_K || type == DT_Q5_K || type == DT_Q2_K; /* each the product of two */
+    const uint16_t scale = type == DT_Q8_0 || type == DT_IQ4_NL                                    ? 0x0c00
+                           : two_scales || type == DT_Q6_K || type == DT_Q3_K || type == DT_IQ4_XS ? 0x0100
+                                                                                                   : 0x1800;
+    const size_t place = type == DT_Q6_K ? 208 : type == DT_Q3_K ? 108 : type == DT_Q2_K ? 80 : 0;
     for (uint64_t i = 0; i < bytes; i++)
         data[i] = (uint8_t)(random_bits() >> 40);
     for (uint8_t *b = data; b < data + bytes; b += size) {
-        uint8_t *d = b + (type == DT_Q6_K ? 208 : 0);
+        uint8_t *d = b + place;
         d[0] = (uint8_t)scale;
         d[1] = (uint8_t)(scale >> 8);
         if (two_scales || type == DT_Q4_1 || type == DT_Q5_1) {
-            b[2] = (uint8_t)scale;
-            b[3] = (uint8_t)(scale >> 8);
+            d[2] = (uint8_t)scale;
+            d[3] = (uint8_t)(scale >> 8);
         }
     }
 }

@@ -15,6 +15,7 @@ enum { OUT = 5, IN = 7, R = 3 };
 
 static float key[OUT][IN], changed[OUT][IN], other[OUT][IN], vector[IN], vector_too[IN];
 static float factor_a[R][IN], factor_b[OUT][R];
+static float first_a[R][IN], first_b[OUT][R]; /* factors before training */
 static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 
 static void fill(float *numbers, size_t n, uint64_t seed)
@@ -57,6 +58,8 @@ static void make_base(void)
     fill(vector_too, IN, 5);
     fill(factor_a[0], R * IN, 6);
     fill(factor_b[0], OUT * R, 7);
+    fill(first_a[0], R * IN, 8);
+    fill(first_b[0], OUT * R, 9);
     base_tensors[0] = matrix("blocks.0.att.key.weight", key[0], OUT, IN);
     base_tensors[1] = matrix("blocks.0.att.w1", key[0], OUT, IN);
     base_tensors[2] = row_of("blocks.0.att.x_r", vector);
@@ -69,7 +72,7 @@ static enum rwkv7_status open_lora(const struct tensor *tensors, size_t count, d
 {
     if (!pth_write(temporary, tensors, count))
         exit(1);
-    enum rwkv7_status status = lora_open(temporary, alpha, out, err);
+    enum rwkv7_status status = lora_open(temporary, NULL, alpha, out, err);
     if (status == RWKV7_OK && (status = lora_check(*out, &base, err)) != RWKV7_OK) {
         lora_close(*out);
         *out = NULL;
@@ -155,7 +158,7 @@ static void check_alpha(const char *metadata, double alpha, enum rwkv7_status st
     fwrite(factor_a, 1, sizeof factor_a, f);
     fwrite(factor_b, 1, sizeof factor_b, f);
     fclose(f);
-    CHECK_MSG(lora_open(path, alpha, &l, &err) == status, "%s", err.message);
+    CHECK_MSG(lora_open(path, NULL, alpha, &l, &err) == status, "%s", err.message);
     if (message)
         CHECK_MSG(strstr(err.message, message), "got \"%s\", want \"%s\"", err.message, message);
     else if (l)
@@ -178,6 +181,183 @@ static void test_alpha(void)
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"inf\"},", 0, RWKV7_ERR_MODEL, "found 'inf'");
 }
 
+/* ------------------------------------------------------------------------------------------------------ PEFT and PiSSA */
+
+/* Every number of the checkpoint's first tensor, merged, against the sums in double precision. */
+static void check_sums(const struct lora *l, double scale, double first_scale)
+{
+    struct lora_merge merge;
+    float row[IN];
+    CHECK(lora_begin(l, &base_tensors[0], &merge, NULL) == RWKV7_OK);
+    for (int i = 0; i < OUT; i++) {
+        lora_row(&merge, (uint64_t)i, row);
+        for (int j = 0; j < IN; j++) {
+            double expected = (double)key[i][j];
+            for (int k = 0; k < R; k++)
+                expected += scale * (double)factor_b[i][k] * (double)factor_a[k][j] -
+                            first_scale * (double)first_b[i][k] * (double)first_a[k][j];
+            CHECK_MSG(fabs((double)row[j] - expected) < 1e-4, "[%d][%d]: got %g, want %g", i, j, (double)row[j],
+                      expected);
+        }
+    }
+    lora_end(&merge);
+}
+
+static char folder[] = "/tmp/rwkv7-peft-XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+    static char path[2][64];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", folder, name);
+    return path[turn];
+}
+
+static void write_config(const char *text)
+{
+    FILE *f = fopen(in_folder("adapter_config.json"), "w");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+        exit(1);
+}
+
+static void check_peft(const char *path, const char *init, double alpha, enum rwkv7_status status, const char *message,
+                       double scale, double first_scale)
+{
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    enum rwkv7_status got = lora_open(path, init, alpha, &l, &err);
+    if (got == RWKV7_OK && (got = lora_check(l, &base, &err)) == RWKV7_OK)
+        check_sums(l, scale, first_scale);
+    CHECK_MSG(got == status, "status %d: %s", (int)got, err.message);
+    CHECK_MSG(!message || strstr(err.message, message), "got \"%s\", want \"%s\"", err.message, message);
+    if (l)
+        CHECK(lora_file(l, path) || !strstr(path, ".bin"));
+    lora_close(l);
+}
+
+/* A folder of PEFT: prefixes, its names, and what its configuration says. */
+static void test_peft(void)
+{
+    static const char *const spellings[][2] = {
+        {"base_model.model.blocks.0.att.key.lora_A.weight", "base_model.model.blocks.0.att.key.lora_B.weight"},
+        {"base_model.model.model.blocks.0.att.key.lora_A.default.weight",
+         "base_model.model.model.blocks.0.att.key.lora_B.default.weight"},
+        {"model.blocks.0.att.key.lora_A", "model.blocks.0.att.key.lora_B"},
+        {"blocks.0.att.key.lora_A.default", "blocks.0.att.key.lora_B.default"},
+    };
+    static const struct {
+        const char *config, *message;
+        enum rwkv7_status status;
+        double scale;
+    } cases[] = {
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"r\":3,\"init_lora_weights\":true}", NULL, RWKV7_OK, 2},
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"use_rslora\":true,\"alpha_pattern\":{}}", NULL, RWKV7_OK,
+         3.4641016151377544},
+        {"{\"peft_type\":\"LORA\"}", "does not state the alpha", RWKV7_ERR_USAGE, 0},
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":\"6\"}", "'lora_alpha': expected a number above 0", RWKV7_ERR_MODEL,
+         0},
+        {"{\"peft_type\":\"LOHA\",\"lora_alpha\":6}", "'peft_type': expected LORA, found LOHA", RWKV7_ERR_MODEL, 0},
+        {"{\"lora_alpha\":6}", "'peft_type': expected LORA, found no name", RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"use_dora\":true}", "'use_dora': an adapter of this kind", RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"fan_in_fan_out\":true}", "'fan_in_fan_out': an adapter", RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"alpha_pattern\":{\"key\":4}}", "'alpha_pattern': different alphas", RWKV7_ERR_MODEL,
+         0},
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"pissa_niter_4\"}",
+         "the factors before it are needed", RWKV7_ERR_USAGE, 0},
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"loftq\"}", "weights that were quantized",
+         RWKV7_ERR_MODEL, 0},
+        {"[]", "adapter_config.json", RWKV7_ERR_MODEL, 0},
+    };
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        const struct tensor t[] = {matrix(spellings[i][0], factor_a[0], R, IN),
+                                   matrix(spellings[i][1], factor_b[0], OUT, R)};
+        CHECK(pth_write(in_folder("adapter_model.bin"), t, 2));
+        for (size_t k = 0; k < (i ? 1 : sizeof cases / sizeof cases[0]); k++) {
+            write_config(cases[k].config);
+            check_peft(folder, NULL, 0, cases[k].status, cases[k].message, cases[k].scale, 0);
+            check_peft(in_folder("adapter_model.bin"), NULL, 0, cases[k].status, cases[k].message, cases[k].scale, 0);
+        }
+        write_config(cases[0].config);
+        check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0); /* what the caller says counts */
+        unlink(in_folder("adapter_config.json"));
+        check_peft(folder, NULL, 0, RWKV7_ERR_USAGE, "does not state the alpha", 0, 0);
+        check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0);
+    }
+
+    /* PiSSA of PEFT: the adapter before training beside it. */
+    static const char pissa[] = "{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"pissa\"}";
+    const struct tensor first[] = {matrix(spellings[0][0], first_a[0], R, IN),
+                                   matrix(spellings[0][1], first_b[0], OUT, R)};
+    write_config(pissa);
+    CHECK(pth_write(in_folder("first.pth"), first, 2));
+    check_peft(folder, in_folder("first.pth"), 0, RWKV7_OK, NULL, 2, 2);
+    unlink(in_folder("first.pth"));
+    unlink(in_folder("adapter_config.json"));
+    unlink(in_folder("adapter_model.bin"));
+}
+
+/* PiSSA of RWKV-PEFT, as its own merge does it: W - B0 A0 + B A. */
+static void test_pissa(void)
+{
+    const struct tensor trained[] = {matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN),
+                                     matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R)};
+    struct tensor first[] = {matrix("blocks.0.att.key.init_lora_A", first_a[0], R, IN),
+                             matrix("blocks.0.att.key.init_lora_B", first_b[0], OUT, R),
+                             matrix("blocks.0.att.w1.init_lora_A", first_a[0], R, IN),
+                             matrix("blocks.0.att.w1.init_lora_B", first_b[0], OUT, R)};
+    const struct tensor both[] = {trained[0], trained[1], first[0], first[1]};
+    const char *const path = in_folder("rwkv-0.pth");
+    char init[64];
+    snprintf(init, sizeof init, "%s", in_folder("init_pissa.pth"));
+    CHECK(pth_write(path, trained, 2) && pth_write(init, first, 2));
+    check_peft(path, init, 0, RWKV7_OK, NULL, 1, 1);
+    check_peft(path, init, 16, RWKV7_ERR_USAGE, "PiSSA of RWKV-PEFT does not scale its factors: give no alpha", 0, 0);
+    CHECK(pth_write(init, first, 4));
+    check_peft(path, init, 0, RWKV7_ERR_MODEL, "tensor 'blocks.0.att.w1.init_lora_A': has no counterpart", 0, 0);
+    CHECK(pth_write(init, first, 1));
+    check_peft(path, init, 0, RWKV7_ERR_MODEL, "has no counterpart", 0, 0);
+    CHECK(pth_write(init, first + 2, 2));
+    check_peft(path, init, 0, RWKV7_ERR_MODEL,
+               "tensor 'blocks.0.att.key.lora_A': the factors before training are missing", 0, 0);
+    first[1] = matrix("blocks.0.att.key.init_lora_B", first_b[0], R, OUT);
+    CHECK(pth_write(init, first, 2));
+    check_peft(path, init, 0, RWKV7_ERR_MODEL, "'blocks.0.att.key.init_lora_B': expected shape [5,3], found [3,5]", 0,
+               0);
+    CHECK(pth_write(init, base_tensors, 1));
+    check_peft(path, init, 0, RWKV7_ERR_MODEL, "holds no factors before training", 0, 0);
+    CHECK(pth_write(path, both, 4)); /* in one file */
+    check_peft(path, NULL, 0, RWKV7_OK, NULL, 1, 1);
+    unlink(path);
+    unlink(init);
+}
+
+/* An adapter that changes no layer. */
+static void test_head_alone(void)
+{
+    const struct tensor t[] = {matrix("base_model.model.head.lora_A.weight", factor_a[0], R, IN),
+                               matrix("base_model.model.head.lora_B.weight", factor_b[0], OUT, R)};
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    CHECK_MSG(open_lora(t, 2, 6, &l, &err) == RWKV7_OK, "%s", err.message);
+    if (l)
+        check_merged(l, &base_tensors[4], other[0], 2);
+    lora_close(l);
+}
+
+/* Counters beside the factors are skipped, and said. */
+static void test_skipped(void)
+{
+    static const uint8_t step[8];
+    struct tensor t[] = {matrix("module.blocks.0.att.key.lora_A", factor_a[0], R, IN),
+                         matrix("module.blocks.0.att.key.lora_B", factor_b[0], OUT, R),
+                         {.name = "global_step", .type = DT_U8, .rank = 1, .shape = {8}, .data = step, .bytes = 8}};
+    struct lora *l = NULL;
+    CHECK(open_lora(t, 3, 6, &l, NULL) == RWKV7_OK);
+    CHECK(l && lora_notes(l)->count == 1 && strstr(lora_notes(l)->lines[0], "skipped 1 tensor of integers"));
+    lora_close(l);
+}
+
 /* --------------------------------------------------------------------------------------------------- what does not fit */
 
 static void test_refused(void)
@@ -186,7 +366,7 @@ static void test_refused(void)
                           matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R)};
     struct lora *l = NULL;
     struct rwkv7_error err = {0};
-    CHECK(lora_open("missing.pth", 1, &l, &err) == RWKV7_ERR_IO && !l);
+    CHECK(lora_open("missing.pth", NULL, 1, &l, &err) == RWKV7_ERR_IO && !l);
     lora_close(NULL);
 
     check_refused(base_tensors, 5, "not a LoRA file: the name of no tensor ends in .lora_A");
@@ -208,8 +388,20 @@ static void test_refused(void)
 
     t[2] = matrix("blocks.0.att.key.weight", key[0], OUT, IN);
     check_refused(t, 3, "tensor 'blocks.0.att.key.lora_A': the file also replaces what it changes");
-    t[2] = matrix("blocks.0.att.bone", key[0], OUT, IN);
-    check_refused(t, 3, "tensor 'blocks.0.att.bone': the checkpoint has no tensor that it changes");
+    t[2] = matrix("blocks.0.att.nothing", key[0], OUT, IN);
+    check_refused(t, 3, "tensor 'blocks.0.att.nothing': the checkpoint has no tensor that it changes");
+    t[2] = matrix("blocks.0.att.key.bone", key[0], OUT, IN);
+    check_refused(t, 3, "tensor 'blocks.0.att.key.bone': this is Bone (DiSHA), which is not supported");
+    t[2] = matrix("blocks.0.att.key.lora_magnitude_vector", key[0], OUT, 1);
+    check_refused(t, 3, "tensor 'blocks.0.att.key.lora_magnitude_vector': this is DoRA, which is not supported");
+    t[2] = matrix("blocks.0.att.key.lora_A.weight", factor_a[0], R, IN);
+    check_refused(t, 3,
+                  "tensor 'blocks.0.att.key.lora_A.weight': the file holds this factor a second time, as "
+                  "'blocks.0.att.key.lora_A'");
+    t[2] = matrix("blocks.0.att.key.weight.lora_B", factor_b[0], OUT, R);
+    check_refused(t, 3,
+                  "tensor 'blocks.0.att.key.weight.lora_B': the file holds this factor a second time, as "
+                  "'blocks.0.att.key.lora_B'");
     t[2] = matrix("emb.weight", key[0], IN, OUT);
     check_refused(t, 3, "tensor 'emb.weight': expected shape [5,7], found [7,5]");
     t[2] = row_of("emb.weight", vector);
@@ -237,7 +429,7 @@ static void test_out_of_memory(void)
         struct lora_merge merge = {0};
         struct lora *l = NULL;
         mem_fail_after(n);
-        if ((status = lora_open(temporary, 8, &l, NULL)) == RWKV7_OK &&
+        if ((status = lora_open(temporary, NULL, 8, &l, NULL)) == RWKV7_OK &&
             (status = lora_check(l, &base, NULL)) == RWKV7_OK)
             status = lora_begin(l, &base_tensors[0], &merge, NULL);
         mem_fail_after(-1);
@@ -348,12 +540,19 @@ int main(void)
     const int fd = mkstemp(temporary);
     if (fd < 0 || close(fd) != 0)
         return 1;
+    if (!mkdtemp(folder))
+        return 1;
     make_base();
     RUN(test_merge);
     RUN(test_alpha);
+    RUN(test_peft);
+    RUN(test_pissa);
+    RUN(test_head_alone);
+    RUN(test_skipped);
     RUN(test_refused);
     RUN(test_out_of_memory);
     RUN(test_convert);
     remove(temporary);
+    CHECK(rmdir(folder) == 0);
     return test_end();
 }

@@ -323,8 +323,8 @@ static void test_files(void)
     /* Of a long path the end is shown, and the message is still complete. */
     snprintf(longer, sizeof longer, "%s/%0180d", folder, 7);
     CHECK(mkdir(longer, 0700) == 0);
-    check_case(longer, "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, .pth, .gguf) in "
-                       "this folder, found nothing");
+    check_case(longer, "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, "
+                       "pytorch_model.bin, .pth, .gguf) in this folder, found nothing");
     rmdir(longer);
     CHECK(rmdir(folder) == 0);
 }

@@ -49,7 +49,8 @@ static void test_vocabulary(void)
     CHECK(rwkv7_tokenizer_bytes(t, 24, &n) != NULL && n == 0);
     CHECK(rwkv7_tokenizer_bytes(t, UINT32_MAX, &n) != NULL && n == 0);
     struct rwkv7_error err;
-    CHECK(rwkv7_tokenizer_check(t, 24, NULL) == RWKV7_OK && rwkv7_tokenizer_check(t, 256, NULL) == RWKV7_OK);
+    CHECK(rwkv7_tokenizer_check(t, 24, NULL) == RWKV7_OK && rwkv7_tokenizer_check(t, 24 + 1024, NULL) == RWKV7_OK);
+    CHECK(rwkv7_tokenizer_check(t, 24 + 1025, NULL) == RWKV7_ERR_VOCAB);
     CHECK(rwkv7_tokenizer_check(t, 23, &err) == RWKV7_ERR_VOCAB);
     CHECK_STR(err.message, "the vocabulary does not belong to this model: it has ids up to 23, the model 23 rows");
     CHECK(rwkv7_tokenizer_check(t, 65536, &err) == RWKV7_ERR_VOCAB);
@@ -266,6 +267,7 @@ static void test_world(void)
     printf("     opened in %.1f ms\n", 1e3 * (sys_seconds() - begin));
     CHECK(rwkv7_tokenizer_size(t) == 65530 && rwkv7_tokenizer_max_length(t) == 128);
     CHECK(rwkv7_tokenizer_check(t, 65536, NULL) == RWKV7_OK);
+    CHECK(rwkv7_tokenizer_check(t, 65536 + 64, NULL) == RWKV7_OK && rwkv7_tokenizer_check(t, 50304, NULL) != RWKV7_OK);
     for (uint32_t id = 1; id < 65530; id++) {
         size_t n, count, covered;
         uint32_t got[128];
