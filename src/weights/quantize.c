@@ -19,7 +19,7 @@ static void store_tile(const struct mat *to, int tile, int block, const struct q
     const struct quant_tile t = quant_tile(to, tile);
     memcpy((uint16_t *)t.scale + block * ROWS, from->scale, sizeof from->scale);
     for (int g = 0; g < quant_groups_of(to->cols, block); g++) {
-        const size_t at = (size_t)(block * GROUPS + g);
+        const size_t at = (size_t)block * GROUPS + (size_t)g;
         quant_group q;
         for (int c = 0; c < GROUP; c++)
             for (int r = 0; r < ROWS; r++)

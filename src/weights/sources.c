@@ -152,11 +152,12 @@ static bool place_part(const struct tensor *t, struct weight_part part, uint64_t
 {
     const uint64_t number = (uint64_t)part.number, count = (uint64_t)part.count;
     const uint64_t *shape = t->shape;
-    if (t->rank == 3 && shape[0] == count && shape[1] == rows && shape[2] == cols)
+    const bool first_of_three = t->rank == 3 && shape[0] == count && shape[1] == rows && shape[2] == cols;
+    const bool first_of_two = t->rank == 2 && shape[0] == count * rows && shape[1] == cols;
+    const bool last_of_two = t->rank == 2 && shape[0] == rows && shape[1] == count * cols;
+    if (first_of_three || first_of_two)
         out->row = (size_t)(number * rows);
-    else if (t->rank == 2 && shape[0] == count * rows && shape[1] == cols)
-        out->row = (size_t)(number * rows);
-    else if (t->rank == 2 && shape[0] == rows && shape[1] == count * cols)
+    else if (last_of_two)
         out->col = (size_t)(number * cols);
     else
         return false;
