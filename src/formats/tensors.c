@@ -115,9 +115,11 @@ static enum rwkv7_status index_new(size_t files, struct tensor_index **out, stru
     struct tensor_index *index = mem_alloc(1, sizeof *index);
     if (index) {
         index->files = mem_alloc(files, sizeof *index->files);
-        index->owned = mem_alloc(2 * files + 1, sizeof *index->owned); /* paths and strings of all files, index->path */
+        index->notes = mem_alloc(files, sizeof *index->notes);
+        /* Of each file its path, strings and copies; index->path. */
+        index->owned = mem_alloc(3 * files + 1, sizeof *index->owned);
     }
-    if (!index || !index->files || !index->owned) {
+    if (!index || !index->files || !index->notes || !index->owned) {
         tensors_close(index);
         return fail_memory(err, "the index of tensors");
     }
@@ -133,10 +135,13 @@ void tensors_close(struct tensor_index *index)
         file_map_close(&index->files[i]);
     for (size_t i = 0; i < index->owned_count; i++)
         mem_free(index->owned[i]);
+    for (size_t i = 0; i < index->note_count; i++)
+        mem_free(index->notes[i]);
     mem_free(index->tensors);
     mem_free(index->metadata);
     mem_free(index->vocab);
     mem_free(index->files);
+    mem_free(index->notes);
     mem_free(index->owned);
     mem_free(index);
 }
@@ -209,7 +214,10 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
         return status;
     }
     own(index, out->strings);
-    out->strings = NULL;
+    own(index, out->copies);
+    if (out->note)
+        index->notes[index->note_count++] = out->note;
+    out->strings = out->copies = out->note = NULL;
     snprintf(index->container, sizeof index->container, "%s", format->container);
     return RWKV7_OK;
 }
