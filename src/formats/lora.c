@@ -201,7 +201,8 @@ enum rwkv7_status lora_check(const struct lora *l, const struct tensor_index *ba
 static float *factor_floats(const struct tensor *t)
 {
     const size_t rows = (size_t)t->shape[0], cols = (size_t)t->shape[1];
-    float *floats = mem_alloc(rows, cols * sizeof *floats);
+    size_t bytes; /* of a row */
+    float *floats = size_mul(cols, sizeof *floats, &bytes) ? mem_alloc(rows, bytes) : NULL;
     for (size_t i = 0; floats && i < rows; i++)
         tensor_row(t, i, floats + i * cols);
     return floats;
