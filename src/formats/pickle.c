@@ -10,32 +10,6 @@
 #include "formats/little.h"
 #include "formats/snippet.h"
 
-const char *pickle_kind_name(enum pickle_kind kind)
-{
-    static const char *const names[] = {
-        [PICKLE_NONE] = "None",       [PICKLE_BOOL] = "a boolean",
-        [PICKLE_INT] = "a number",    [PICKLE_NUMBER] = "a number",
-        [PICKLE_STRING] = "a string", [PICKLE_GLOBAL] = "a function",
-        [PICKLE_TUPLE] = "a tuple",   [PICKLE_FOREIGN] = "a function or class",
-        [PICKLE_LIST] = "a list",     [PICKLE_DICT] = "a dictionary",
-        [PICKLE_CALL] = "an object",  [PICKLE_REFERENCE] = "a storage",
-    };
-    return names[kind];
-}
-
-struct snippet pickle_describe(const struct pickle *p, pickle_ref ref)
-{
-    char text[3 * sizeof(struct snippet)];
-    const struct pickle_value *const v = &p->values[ref], *const name =
-                                                              v->kind == PICKLE_CALL ? &p->values[v->call.function] : v;
-    if (name->kind != PICKLE_FOREIGN)
-        return snippet_text(pickle_kind_name(v->kind), strlen(pickle_kind_name(v->kind)), 40);
-    const size_t module = (size_t)((const char *)memchr(name->string, '\n', name->count) - name->string);
-    snprintf(text, sizeof text, "%s (%s.%s)", pickle_kind_name(v->kind), snippet_text(name->string, module, 24).text,
-             snippet_text(name->string + module + 1, name->count - module - 2, 24).text);
-    return snippet_text(text, strlen(text), 80);
-}
-
 /* ---------------------------------------------------------------------------------------------------------- opcodes */
 
 enum operand {
@@ -300,39 +274,6 @@ static enum rwkv7_status too_few(const struct machine *m, const struct step *s)
 
 /* ------------------------------------------------------------------------------------------------- what opcodes do */
 
-/*
- * Modules whose classes and functions may occur beside the weights, each with all modules inside it: what training
- * programs put into a checkpoint (hyperparameters, a random generator, paths, dates). Of "__builtin__", only the types of
- * plain data. A file that names anything else (os.system) was made to run a program, or by one that nobody knows.
- */
-static const char *const data_modules[] = {
-    "__main__",          "_codecs",        "accelerate",   "argparse",  "collections", "datetime",
-    "decimal",           "deepspeed",      "easydict",     "enum",      "fractions",   "lightning",
-    "lightning_fabric",  "ml_collections", "numpy",        "omegaconf", "pathlib",     "peft",
-    "pytorch_lightning", "torch",          "transformers", "types",     "uuid",        "yacs",
-};
-static const char *const data_types[] = {"bytearray", "complex", "dict", "float", "frozenset", "int",   "list",
-                                         "object",    "range",   "set",  "slice", "str",       "tuple", "xrange"};
-
-static bool is_text(const uint8_t *bytes, size_t size, const char *text)
-{
-    return strlen(text) == size && memcmp(bytes, text, size) == 0;
-}
-
-static bool is_data_global(const uint8_t *module, size_t module_size, const uint8_t *name, size_t name_size)
-{
-    const uint8_t *const dot = memchr(module, '.', module_size);
-    const size_t outermost = dot ? (size_t)(dot - module) : module_size;
-    for (size_t i = 0; i < sizeof data_modules / sizeof data_modules[0]; i++)
-        if (is_text(module, outermost, data_modules[i]))
-            return true;
-    if (is_text(module, module_size, "__builtin__") || is_text(module, module_size, "builtins"))
-        for (size_t i = 0; i < sizeof data_types / sizeof data_types[0]; i++)
-            if (is_text(name, name_size, data_types[i]))
-                return true;
-    return false;
-}
-
 static enum rwkv7_status do_long(struct machine *m, const struct step *s)
 {
     uint64_t number = s->size > 0 && s->operand[s->size - 1] & 0x80 ? UINT64_MAX : 0; /* the sign */
@@ -366,7 +307,7 @@ static enum rwkv7_status do_global(struct machine *m, const struct step *s)
         return RWKV7_OK;
     }
     const size_t module = (size_t)((const uint8_t *)memchr(s->operand, '\n', s->size) - s->operand);
-    if (is_data_global(s->operand, module, s->operand + module + 1, s->size - module - 2)) {
+    if (pickle_is_data(s->operand, s->size)) {
         const pickle_ref value = make(m, PICKLE_FOREIGN);
         m->out->values[value].string = (const char *)s->operand;
         m->out->values[value].count = (uint32_t)s->size;

@@ -4,7 +4,7 @@
  * A pickle is a program for a stack machine. Most of its opcodes push a constant or gather what lies on the stack into a
  * tuple or a dictionary; the dangerous ones import a Python function by name (a "global") and call it. Here a call is
  * just one more kind of value: the function's name with its arguments, for the reader of the file to recognise. Globals
- * of a given list are known by their number; those of modules that hold plain data (pickle.c lists them) are placeholders
+ * of a given list are known by their number; those of modules that hold plain data (pickle_names.c) are placeholders
  * of which only the name is kept; all others are refused by name. Allowed are the opcodes that pickling protocol 2 needs
  * for tuples, lists, dictionaries, strings, numbers, booleans and calls; the others are refused by name too.
  *
@@ -76,6 +76,9 @@ struct pickle {
  */
 enum rwkv7_status pickle_open(const struct file_image *in, const char *const *globals, struct pickle *out);
 void pickle_close(struct pickle *p); /* harmless on a zeroed struct */
+
+/* Whether a global, "module\nname\n", is one of plain data, which may occur anywhere and is never looked into (pickle_names.c). */
+bool pickle_is_data(const uint8_t *global, size_t size);
 
 /* "a string", "a dictionary", ...: what a value is, for messages. */
 const char *pickle_kind_name(enum pickle_kind kind);

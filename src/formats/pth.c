@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "formats/pickle.h"
 #include "formats/snippet.h"
+#include "formats/strided.h"
 #include "formats/zip.h"
 
 /* Every function that may occur, as a pickle spells it. The types of storages come last, in the order of storage_types. */
@@ -287,23 +288,6 @@ static enum rwkv7_status read_tensor(const struct checkpoint *c, pickle_ref ref,
     return RWKV7_OK;
 }
 
-/* Copies a tensor into row-major order, element by element along its last axis. */
-static void copy_elements(uint8_t *to, const struct tensor *t, const struct view *view)
-{
-    const size_t element = dtype_bits(t->type) / 8, cols = (size_t)t->shape[t->rank - 1],
-                 step = (size_t)view->strides[t->rank - 1] * element;
-    uint64_t at[TENSOR_MAX_RANK] = {0};
-    for (const uint8_t *const end = to + t->bytes; to < end;) {
-        const uint8_t *from = t->data;
-        for (int i = 0; i < t->rank - 1; i++)
-            from += (size_t)(at[i] * view->strides[i]) * element;
-        for (size_t i = 0; i < cols; i++, to += element, from += step)
-            memcpy(to, from, element);
-        for (int i = t->rank - 1; i-- > 0 && ++at[i] == t->shape[i];)
-            at[i] = 0;
-    }
-}
-
 /* The tensors that are not row-major get memory of their own, together no more than the file has bytes: views may share a storage. */
 static enum rwkv7_status copy_tensors(struct checkpoint *c)
 {
@@ -332,7 +316,7 @@ static enum rwkv7_status copy_tensors(struct checkpoint *c)
         struct tensor *const t = &out->tensors[i];
         if (c->views[i].row_major)
             continue;
-        copy_elements(to, t, &c->views[i]);
+        strided_copy(to, t, c->views[i].strides);
         t->data = to;
         to += ((size_t)t->bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
     }
