@@ -15,6 +15,9 @@
  * back with `rwkv7_<noun>_close`; passing NULL to a close is allowed. The library never prints, exits or aborts.
  * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
  *
+ * A child of fork() may go on with everything that was opened before: it starts threads of its own with its first evaluation, and shares
+ * the pages of mapped weights with its parent. No other thread may be evaluating while the process forks.
+ *
  * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
  * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
  * of denormals, traps) changes nothing: the library computes in the default environment and restores the caller's.
@@ -58,8 +61,8 @@ struct rwkv7_error {
 };
 
 /*
- * Makes text out of a file (metadata, names) fit for a terminal: bytes of control characters, C1 among them, and of broken
- * UTF-8 become '?'. Messages are so already.
+ * Makes text out of a file (metadata, names) fit for a terminal: bytes of control characters, C1 and those of text direction
+ * among them, and of broken UTF-8 become '?'. Messages are so already.
  */
 RWKV7_API void rwkv7_text_plain(char *text);
 

@@ -19,11 +19,11 @@ bool mem_should_fail(void)
            atomic_fetch_sub(&fail_countdown, 1) == 0;
 }
 
-bool size_mul(size_t a, size_t b, size_t *out)
+bool size_mul(size_t a, uint64_t b, size_t *out)
 {
-    if (b != 0 && a > SIZE_MAX / b)
+    if (b > SIZE_MAX || (b != 0 && a > SIZE_MAX / b))
         return false;
-    *out = a * b;
+    *out = a * (size_t)b;
     return true;
 }
 

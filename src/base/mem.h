@@ -6,11 +6,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define MEM_ALIGN 64 /* bytes: one cache line, one AVX-512 register */
 
-/* *out = a * b; false on overflow. */
-bool size_mul(size_t a, size_t b, size_t *out);
+/* *out = a * b; false on overflow. b may be a number of a file, of 64 bits where size_t has 32. */
+bool size_mul(size_t a, uint64_t b, size_t *out);
 /* *out = a + b; false on overflow. */
 bool size_add(size_t a, size_t b, size_t *out);
 

@@ -144,6 +144,24 @@ enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t 
     return fwrite(data, 1, size, out->stream) == size ? RWKV7_OK : cannot_write(out, err);
 }
 
+/*
+ * Makes the new name last, too, through a power cut. A folder that cannot be read, or a file system that does not sync folders, is not an
+ * error: the file is whole and has its name.
+ */
+static enum rwkv7_status sync_folder(const struct out_file *out, struct rwkv7_error *err)
+{
+    char *const folder = out->temporary; /* in the same folder; its name is no longer needed */
+    char *const slash = strrchr(folder, '/');
+    strcpy(slash ? slash + 1 : folder, ".");
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return RWKV7_OK;
+    const bool failed = fsync(fd) != 0 && (errno == EIO || errno == ENOSPC || errno == EDQUOT);
+    const enum rwkv7_status status = failed ? fail_errno(err, "%s: its folder cannot be synced", out->path) : RWKV7_OK;
+    close(fd);
+    return status;
+}
+
 enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
@@ -156,7 +174,8 @@ enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
     out->stream = NULL;
     if (status == RWKV7_OK && out->temporary && rename(out->temporary, out->target ? out->target : out->path) != 0)
         status = fail_errno(err, "%s: cannot be renamed from its temporary name", out->path);
-    if (status == RWKV7_OK) {
+    if (status == RWKV7_OK && out->temporary) {
+        status = sync_folder(out, err);
         mem_free(out->temporary);
         out->temporary = NULL;
     }

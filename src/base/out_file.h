@@ -2,7 +2,7 @@
  * out_file.h - a file that appears under its name only when it is whole.
  *
  * It is written in the same folder without a name, so that nothing stays of it whatever ends the process; where the system or
- * the file system cannot do that, as rwkv7-XXXXXXXX.tmp. It is synced, and renamed from such a name. A file of its name is replaced
+ * the file system cannot do that, as rwkv7-XXXXXXXX.tmp. It is synced, renamed from such a name, and the folder is synced. A file of its name is replaced
  * as a whole and keeps its permissions; where the name is a symbolic link, the link stays and the file that it leads to is replaced.
  * What cannot be replaced is written directly: a FIFO, a terminal, another device, and an open descriptor under a name
  * (/dev/stdout, /dev/stderr, /dev/fd/N), whatever it leads to. The same for programs: rwkv7_output in rwkv7.h.

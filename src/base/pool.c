@@ -31,6 +31,7 @@
 /* The affinity of the threads may change while they exist; it is read again every so many jobs. */
 #define JOBS_PER_CHECK 64
 #define MAX_THREADS 1024
+#define STACK_SIZE ((size_t)1 << 20) /* bytes, of a helper: by default what ulimit -s says, which may be too little */
 
 /* A counter that threads wait on until it changes. */
 struct event {
@@ -47,11 +48,12 @@ struct share {
 
 struct pool {
     int threads;
-    int started;              /* helpers running: threads - 1 once create has succeeded */
-    bool is_limited;          /* more threads than CPUs from the beginning: is_crowded never changes */
-    atomic_bool is_crowded;   /* more threads than CPUs: waiting threads yield instead of spinning */
-    unsigned jobs;            /* calls of pool_run */
-    pthread_t *handles;       /* [threads]; of helpers, [0] is not used */
+    int started;            /* helpers running: threads - 1 once create has succeeded */
+    bool is_limited;        /* more threads than CPUs from the beginning: is_crowded never changes */
+    atomic_bool is_crowded; /* more threads than CPUs: waiting threads yield instead of spinning */
+    unsigned jobs;          /* calls of pool_run */
+    unsigned forks;         /* those before the helpers were started: after another one they are not in this process */
+    pthread_t *handles;     /* [threads]; of helpers, [0] is not used */
     pthread_mutex_t job_lock; /* held by the caller of pool_run */
     pool_fn *fn;
     void *arg;
@@ -62,6 +64,19 @@ struct pool {
     _Alignas(64) atomic_int taken; /* next unit of the current phase (pool_take) */
     struct share *shares;          /* [threads] */
 };
+
+/* How often this process was made by fork() from one that had a pool. getpid() would say the same, but is a system call per token. */
+static atomic_uint forks;
+
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork);
+}
 
 static void pause_cpu(void)
 {
@@ -104,6 +119,8 @@ static void event_signal(struct event *e)
 
 static void event_init(struct event *e)
 {
+    atomic_store(&e->value, 0);
+    atomic_store(&e->sleepers, 0);
     pthread_mutex_init(&e->mutex, NULL);
     pthread_cond_init(&e->changed, NULL);
 }
@@ -136,20 +153,83 @@ static void *helper_main(void *arg)
     }
 }
 
-static enum rwkv7_status start_helpers(struct pool *pool, struct rwkv7_error *err)
+static enum rwkv7_status start_all(struct pool *pool, struct rwkv7_error *err)
 {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
     for (int rank = 1; rank < pool->threads; rank++) {
         struct start *start = mem_alloc(1, sizeof *start);
-        if (!start)
+        if (!start) {
+            pthread_attr_destroy(&attributes);
             return fail_memory(err, "the thread pool");
+        }
         *start = (struct start){pool, rank};
-        if (pthread_create(&pool->handles[rank], NULL, helper_main, start) != 0) {
+        if (pthread_create(&pool->handles[rank], &attributes, helper_main, start) != 0) {
             mem_free(start);
+            pthread_attr_destroy(&attributes);
             return fail(err, RWKV7_ERR_MEMORY, "cannot start thread %d of %d", rank + 1, pool->threads);
         }
         pool->started++;
     }
+    pthread_attr_destroy(&attributes);
     return RWKV7_OK;
+}
+
+/*
+ * Signals are for the threads of the program: helpers start with all of them blocked. Exceptions are those that an instruction
+ * of the helper itself can raise, for instance SIGBUS when a mapped file was truncated: blocked, they would kill the process
+ * and the program's handler would never run.
+ */
+static enum rwkv7_status start_helpers(struct pool *pool, struct rwkv7_error *err)
+{
+    static const int raised[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+    sigset_t blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++)
+        sigdelset(&blocked, raised[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    const enum rwkv7_status status = start_all(pool, err);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+static void end_helpers(struct pool *pool)
+{
+    pool->quit = true;
+    event_signal(&pool->job);
+    for (int i = 1; i <= pool->started; i++)
+        pthread_join(pool->handles[i], NULL);
+    pool->started = 0;
+    pool->quit = false;
+}
+
+/* Nobody waits, and there are no helpers. */
+static void reset(struct pool *pool)
+{
+    event_init(&pool->job);
+    event_init(&pool->barrier);
+    pthread_mutex_init(&pool->job_lock, NULL);
+    atomic_store(&pool->arrived, 0);
+    pool->started = 0;
+    pool->forks = forks;
+}
+
+/*
+ * fork() copies only the thread that calls it. The child starts helpers of its own with its first job, and works alone if it cannot:
+ * the results are the same. What the helpers of the parent held, locks among them, is made anew.
+ */
+static void start_again(struct pool *pool)
+{
+    reset(pool);
+    atomic_store(&pool->taken, 0);
+    for (int i = 0; i < pool->threads; i++)
+        atomic_store(&pool->shares[i].taken, 0);
+    if (pool->threads > 1 && start_helpers(pool, NULL) != RWKV7_OK) {
+        end_helpers(pool);
+        reset(pool);
+        pool->threads = 1;
+    }
 }
 
 enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error *err)
@@ -158,6 +238,8 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
     *out = NULL;
     if (threads < 1 || threads > MAX_THREADS)
         return fail(err, RWKV7_ERR_USAGE, "threads: expected 1 to %d, found %d", MAX_THREADS, threads);
+    static pthread_once_t watched = PTHREAD_ONCE_INIT;
+    pthread_once(&watched, watch_forks);
     struct pool *pool = mem_alloc(1, sizeof *pool);
     if (!pool)
         return fail_memory(err, "the thread pool");
@@ -166,28 +248,14 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
     cpus_read(&cpus);
     pool->is_limited = threads > cpus_at_once(&cpus);
     pool->is_crowded = pool->is_limited;
-    pthread_mutex_init(&pool->job_lock, NULL);
-    event_init(&pool->job);
-    event_init(&pool->barrier);
+    reset(pool);
     pool->handles = mem_alloc((size_t)threads, sizeof *pool->handles);
     pool->shares = mem_alloc((size_t)threads, sizeof *pool->shares);
     if (!pool->handles || !pool->shares) {
         status = fail_memory(err, "the thread pool");
         goto fail;
     }
-    /*
-     * Signals are for the threads of the program: helpers start with all of them blocked. Exceptions are those that an instruction
-     * of the helper itself can raise, for instance SIGBUS when a mapped file was truncated: blocked, they would kill the process
-     * and the program's handler would never run.
-     */
-    static const int raised[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
-    sigset_t blocked, before;
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof raised / sizeof raised[0]; i++)
-        sigdelset(&blocked, raised[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     status = start_helpers(pool, err);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != RWKV7_OK)
         goto fail;
     *out = pool;
@@ -201,13 +269,12 @@ void pool_destroy(struct pool *pool)
 {
     if (!pool)
         return;
-    pool->quit = true;
-    event_signal(&pool->job);
-    for (int i = 1; i <= pool->started; i++)
-        pthread_join(pool->handles[i], NULL);
-    event_destroy(&pool->barrier);
-    event_destroy(&pool->job);
-    pthread_mutex_destroy(&pool->job_lock);
+    if (pool->forks == forks) { /* else nothing of the helpers is here but memory */
+        end_helpers(pool);
+        event_destroy(&pool->barrier);
+        event_destroy(&pool->job);
+        pthread_mutex_destroy(&pool->job_lock);
+    }
     mem_free(pool->shares);
     mem_free(pool->handles);
     mem_free(pool);
@@ -237,6 +304,8 @@ static bool lacks_cpus(const struct pool *pool)
 void pool_run(struct pool *pool, pool_fn *fn, void *arg)
 {
     DEFAULT_FLOAT_ENV;
+    if (pool->forks != forks)
+        start_again(pool);
     pthread_mutex_lock(&pool->job_lock);
     if (pool->threads > 1 && !pool->is_limited && pool->jobs++ % JOBS_PER_CHECK == 0)
         atomic_store_explicit(&pool->is_crowded, lacks_cpus(pool), memory_order_relaxed);

@@ -59,6 +59,11 @@ enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct r
     }
     if (st.st_size == 0)
         goto done;
+    if ((uintmax_t)st.st_size > PTRDIFF_MAX) {
+        status = fail(err, RWKV7_ERR_IO, "%s: %ju bytes are more than a program of this kind can address", path,
+                      (uintmax_t)st.st_size);
+        goto done;
+    }
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED) {
         status = fail_errno(err, "%s: cannot be mapped", path);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli/common.h"
@@ -49,6 +50,26 @@ static void fill_standard_streams(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) == -1)
             open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY); /* the lowest free number: this one */
+}
+
+/*
+ * What the program needs at most, a quarter of it for the tiles of quantization, with room for the system's libraries; and what systems
+ * usually give. A limit below the former (ulimit -s) is raised where that is allowed; else the program would end somewhere without a word.
+ */
+#define STACK_NEEDED ((rlim_t)256 << 10)
+#define STACK_USUAL ((rlim_t)8 << 20)
+
+static int check_stack(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= STACK_NEEDED)
+        return DONE;
+    const rlim_t allowed = limit.rlim_cur, most = limit.rlim_max;
+    limit.rlim_cur = most == RLIM_INFINITY || most > STACK_USUAL ? STACK_USUAL : most;
+    if (limit.rlim_cur >= STACK_NEEDED && setrlimit(RLIMIT_STACK, &limit) == 0)
+        return DONE;
+    return complain(FAILED, "a stack of %llu KiB is too small, %llu are needed: see ulimit -s",
+                    (unsigned long long)allowed / 1024, (unsigned long long)STACK_NEEDED / 1024);
 }
 
 static int print_version(void)
@@ -97,7 +118,9 @@ int main(int argc, char **argv)
 {
     fill_standard_streams();
     set_signals();
-    int code = run(argc, argv);
+    int code = check_stack();
+    if (code == DONE)
+        code = run(argc, argv);
     if (code == DONE)
         code = out_close();
     return code == CLOSED ? DONE : code;

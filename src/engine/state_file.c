@@ -15,6 +15,7 @@
 #include "engine/engine.h"
 
 #define STATE_VERSION 2u
+#define NOTE_MAX (256u << 20) /* bytes; a conversation of a million tokens takes about 10 MB */
 
 struct state_header {
     char magic[8]; /* "RWKV7ST" and a NUL */
@@ -48,11 +49,11 @@ static size_t note_offset(const struct rwkv7_model *model)
     return sizeof(struct state_header) + state_floats(model) * sizeof(float);
 }
 
-/* Bytes of a state file of this model with a note of that size; 0 when there is no such number. */
+/* Bytes of a state file of this model with a note of that size; 0 when it is too large. */
 static size_t file_size(const struct rwkv7_model *model, uint64_t note_size)
 {
     const size_t plain = note_offset(model) + sizeof(uint64_t);
-    if (note_size > SIZE_MAX - 7 - plain)
+    if (note_size > NOTE_MAX)
         return 0;
     return plain + ((size_t)note_size + 7) / 8 * 8;
 }
@@ -71,7 +72,10 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
                  lc = (size_t)shape->layers * (size_t)shape->channels;
     struct out_file file = {0};
     enum rwkv7_status status;
-    char *image = size ? mem_alloc(size, 1) : NULL;
+    if (size == 0)
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected a note of at most %u bytes, found %zu", path, NOTE_MAX,
+                    note_size);
+    char *image = mem_alloc(size, 1);
     if (!image)
         return fail_memory(err, "a state file");
 
@@ -110,6 +114,7 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     const struct rwkv7_shape *shape = &s->model->shape;
     const size_t lc = (size_t)shape->layers * (size_t)shape->channels;
     struct file_map map;
+    char *image = NULL; /* what has been checked must be what is used: a file that is mapped can change */
     struct state_header header;
     uint64_t sum;
 
@@ -137,13 +142,22 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
         goto done;
     }
     const size_t size = file_size(s->model, header.note_size);
+    if (size == 0) {
+        status = fail(err, RWKV7_ERR_STATE, "%s: expected a note of at most %u bytes, found %llu: the file is damaged",
+                      path, NOTE_MAX, (unsigned long long)header.note_size);
+        goto done;
+    }
     if (map.size != size) {
         status =
             fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
         goto done;
     }
-    memcpy(&sum, map.data + size - sizeof sum, sizeof sum);
-    if (sum != checksum(map.data, size - sizeof sum)) {
+    if (!(image = mem_string((const char *)map.data, size))) {
+        status = fail_memory(err, "a state file");
+        goto done;
+    }
+    memcpy(&sum, image + size - sizeof sum, sizeof sum);
+    if (memcmp(image, &header, sizeof header) != 0 || sum != checksum(image, size - sizeof sum)) {
         status = fail(err, RWKV7_ERR_STATE, "%s: checksum does not match: the file is damaged", path);
         goto done;
     }
@@ -152,20 +166,20 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
         goto done;
     }
     if (note) {
-        const struct rwkv7_note kept = {
-            mem_string((const char *)map.data + note_offset(s->model), (size_t)header.note_size),
-            (size_t)header.note_size};
+        const struct rwkv7_note kept = {mem_string(image + note_offset(s->model), (size_t)header.note_size),
+                                        (size_t)header.note_size};
         if (!kept.data) {
             status = fail_memory(err, "the note of a state file");
             goto done;
         }
         *note = kept;
     }
-    const float *att_prev = (const float *)(const void *)(map.data + sizeof header);
+    const float *att_prev = (const float *)(const void *)(image + sizeof header);
     const float *wkv = att_prev + lc, *ffn_prev = wkv + (size_t)shape->layers * state_middle_floats(s->model);
     rwkv7_session_set_state(s, att_prev, wkv, ffn_prev);
     s->tokens = header.tokens;
 done:
+    mem_free(image);
     file_map_close(&map);
     return status;
 }

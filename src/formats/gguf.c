@@ -14,6 +14,9 @@
 #include "formats/snippet.h"
 
 enum { VERSION = 3, MAX_AXES = 4, DEFAULT_ALIGNMENT = 32 };
+#define MAX_STRINGS (1u << 22) /* in an array; the largest known, merges of a tokenizer, have under a million */
+#define MAX_TOKENS (1u << 20)  /* a vocabulary has no larger ids (text/vocab.h) */
+#define MAX_TOKEN_BYTES (64u << 20)
 
 /* Types of values in the metadata. */
 enum value_type {
@@ -176,6 +179,9 @@ static enum rwkv7_status read_array(struct reader *r, struct pair *p)
         return refuse(r->in,
                       "the GGUF file is cut: metadata '%s' is an array of %" PRIu64 ", more than %zu bytes can hold",
                       key_snippet(p).text, p->count, r->in->size);
+    if (item == VALUE_STRING && p->count > MAX_STRINGS)
+        return refuse(r->in, "metadata '%s': expected at most %u strings, found %" PRIu64, key_snippet(p).text,
+                      MAX_STRINGS, p->count);
     if (item == VALUE_STRING) {
         struct span string;
         for (uint64_t i = 0; i < p->count; i++)
@@ -353,7 +359,7 @@ static enum rwkv7_status check_size(const struct reader *r, struct tensor *t, st
     size_t elements = 1, bits;
     bool fits = true;
     for (int i = 0; i < t->rank && fits; i++)
-        fits = size_mul(elements, (size_t)t->shape[i], &elements);
+        fits = size_mul(elements, t->shape[i], &elements);
     if (!fits || !size_mul(elements / block, dtype_bits(t->type), &bits))
         return refuse(r->in, "tensor '%s': shape %s of %s is too large", snippet_text(name.bytes, name.size, 64).text,
                       snippet_axes(t->shape, t->rank).text, dtype_name(t->type));
@@ -492,13 +498,13 @@ static const char *keep(char **at, struct span s)
 static enum rwkv7_status keep_strings(struct reader *r)
 {
     struct tensor_list *out = r->out;
-    size_t length = 0; /* no overflow: all are disjoint pieces of the image */
+    uint64_t length = 0; /* of disjoint pieces of the image, and up to 33 bytes for each */
     for (size_t i = 0; i < r->pair_count; i++)
-        length +=
-            r->pairs[i].key.size + 1 + (r->pairs[i].type == VALUE_STRING ? r->pairs[i].value.size + 1 : NUMBER_TEXT);
+        length += (uint64_t)r->pairs[i].key.size + 1 +
+                  (r->pairs[i].type == VALUE_STRING ? (uint64_t)r->pairs[i].value.size + 1 : NUMBER_TEXT);
     for (size_t i = 0; i < out->count; i++)
-        length += r->names[i].size + 1;
-    char *at = out->strings = mem_alloc(length, 1);
+        length += (uint64_t)r->names[i].size + 1;
+    char *at = out->strings = length <= SIZE_MAX ? mem_alloc((size_t)length, 1) : NULL;
     if (!at)
         return fail_memory(r->in->err, "the index of tensors");
     for (size_t i = 0; i < r->pair_count; i++) {
@@ -523,9 +529,15 @@ static enum rwkv7_status read_vocab(const struct reader *r)
     if (types && types->count != tokens->count)
         return refuse(r->in, "%" PRIu64 " tokenizer.ggml.tokens, but %" PRIu64 " token_types", tokens->count,
                       types->count);
+    if (tokens->count > MAX_TOKENS || tokens->value.size > MAX_TOKEN_BYTES)
+        return refuse(r->in, "tokenizer.ggml.tokens: expected at most %u tokens in %u bytes, found %" PRIu64 " in %zu",
+                      MAX_TOKENS, MAX_TOKEN_BYTES, tokens->count, tokens->value.size);
     const struct gguf_tokens list = {tokens->count, tokens->value.bytes, tokens->value.size,
                                      types ? types->value.bytes : NULL};
-    return gguf_vocab(&list, &r->out->vocab, &r->out->vocab_size, r->in->err);
+    const enum rwkv7_status status = gguf_vocab(&list, &r->out->vocab, &r->out->vocab_size, r->in->err);
+    if (status == RWKV7_ERR_MODEL)
+        fail_where(r->in->err, "%s: ", snippet_path(r->in->file).text);
+    return status;
 }
 
 enum rwkv7_status gguf_read(const struct file_image *in, struct tensor_list *out)

@@ -48,15 +48,21 @@ enum rwkv7_status gguf_vocab(const struct gguf_tokens *tokens, char **text, size
     size_t room, frames;
     char *to = NULL;
     *text = NULL;
-    if (size_mul((size_t)tokens->count, ID_AND_LENGTH, &frames) && size_mul(2, tokens->bytes, &room) &&
+    if (size_mul(ID_AND_LENGTH, tokens->count, &frames) && size_mul(2, tokens->bytes, &room) &&
         size_add(room, frames, &room))
         to = *text = mem_alloc(room, 1);
     if (!to)
         return fail_memory(err, "the vocabulary");
-    const uint8_t *at = tokens->strings;
+    const uint8_t *at = tokens->strings, *const end = at + tokens->bytes;
     for (uint64_t id = 0; id < tokens->count; id++) {
-        const size_t bytes = (size_t)little64(at);
+        const uint64_t stated = (size_t)(end - at) < sizeof stated ? UINT64_MAX : little64(at);
         size_t length;
+        if (stated > (size_t)(end - at) - sizeof stated) {
+            mem_free(*text);
+            *text = NULL;
+            return fail(err, RWKV7_ERR_MODEL, "token %" PRIu64 " goes on beyond the others: the file is changing", id);
+        }
+        const size_t bytes = (size_t)stated;
         at += sizeof(uint64_t);
         if (is_text(tokens, id)) {
             to += snprintf(to, ID_AND_LENGTH, "%" PRIu64 " b'", id);

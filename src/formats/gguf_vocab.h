@@ -12,14 +12,15 @@
 
 struct gguf_tokens {
     uint64_t count;
-    const uint8_t *strings; /* [bytes]; `count` times a u64 length and so many bytes: that they fit has been checked */
+    const uint8_t *strings; /* [bytes]; `count` times a u64 length and so many bytes */
     size_t bytes;
     const uint8_t *types; /* `count` times an i32; NULL: all but id 0 are text */
 };
 
 /*
  * *text is a line `ID b'...' LENGTH` for every token that is text, to be freed with mem_free. Whether they are sound is
- * seen when the text is read as a vocabulary: a token can spoil its own line but not forge another.
+ * seen when the text is read as a vocabulary: a token can spoil its own line but not forge another. RWKV7_ERR_MODEL when the
+ * tokens go on beyond their bytes: that was checked before, but a file that is mapped can change.
  */
 enum rwkv7_status gguf_vocab(const struct gguf_tokens *tokens, char **text, size_t *size, struct rwkv7_error *err);
 

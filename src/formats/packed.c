@@ -85,6 +85,9 @@ static enum rwkv7_status take_vocab(const struct file_image *in, struct tensor_l
         return RWKV7_OK;
     if (t->type != DT_U8 || t->rank != 1)
         return refuse_tensor(in, PACKED_VOCAB, "expected a text: one axis of U8");
+    if (t->bytes > PACKED_VOCAB_MAX)
+        return refuse_tensor(in, PACKED_VOCAB, "expected a vocabulary of at most %u bytes, found %" PRIu64,
+                             PACKED_VOCAB_MAX, t->bytes);
     list->vocab = mem_string((const char *)t->data, (size_t)t->bytes);
     if (!list->vocab)
         return fail_memory(in->err, "the vocabulary");

@@ -17,6 +17,7 @@
 #define PACKED_LAYOUT "1"
 #define PACKED_PREFIX "packed."
 #define PACKED_VOCAB "rwkv7.vocab"
+#define PACKED_VOCAB_MAX (16u << 20) /* bytes; as much as a vocabulary may have (text/vocab.h) */
 
 /* Applies the above to what was read from a file. `list` is sorted by name, and stays so. */
 enum rwkv7_status packed_resolve(const struct file_image *in, struct tensor_list *list);

@@ -10,16 +10,6 @@
 #include "formats/little.h"
 #include "formats/snippet.h"
 
-const char *pickle_kind_name(enum pickle_kind kind)
-{
-    static const char *const names[] = {
-        [PICKLE_NONE] = "None",         [PICKLE_BOOL] = "a boolean",    [PICKLE_INT] = "a number",
-        [PICKLE_STRING] = "a string",   [PICKLE_GLOBAL] = "a function", [PICKLE_TUPLE] = "a tuple",
-        [PICKLE_DICT] = "a dictionary", [PICKLE_CALL] = "an object",    [PICKLE_REFERENCE] = "a storage",
-    };
-    return names[kind];
-}
-
 /* ---------------------------------------------------------------------------------------------------------- opcodes */
 
 enum operand {
@@ -28,6 +18,7 @@ enum operand {
     BYTES_1,
     BYTES_2,
     BYTES_4,
+    BYTES_8,
     SIZE_1, /* one byte that counts those behind it */
     SIZE_4,
     LINES_2, /* two lines */
@@ -43,7 +34,12 @@ enum {
     BININT1 = 'K',
     BININT2 = 'M',
     LONG1 = 0x8a,
+    LONG4 = 0x8b,
+    BINFLOAT = 'G',
     BINUNICODE = 'X',
+    EMPTY_LIST = ']',
+    APPEND = 'a',
+    APPENDS = 'e',
     EMPTY_DICT = '}',
     EMPTY_TUPLE = ')',
     TUPLE = 't',
@@ -52,6 +48,7 @@ enum {
     TUPLE3 = 0x87,
     GLOBAL = 'c',
     REDUCE = 'R',
+    NEWOBJ = 0x81,
     BUILD = 'b',
     SETITEM = 's',
     SETITEMS = 'u',
@@ -77,7 +74,12 @@ static const struct opcode {
     [BININT1] = {"BININT1", BYTES_1},
     [BININT2] = {"BININT2", BYTES_2},
     [LONG1] = {"LONG1", SIZE_1},
+    [LONG4] = {"LONG4", SIZE_4},
+    [BINFLOAT] = {"BINFLOAT", BYTES_8},
     [BINUNICODE] = {"BINUNICODE", SIZE_4},
+    [EMPTY_LIST] = {"EMPTY_LIST", NOTHING},
+    [APPEND] = {"APPEND", NOTHING},
+    [APPENDS] = {"APPENDS", NOTHING},
     [EMPTY_DICT] = {"EMPTY_DICT", NOTHING},
     [EMPTY_TUPLE] = {"EMPTY_TUPLE", NOTHING},
     [TUPLE] = {"TUPLE", NOTHING},
@@ -86,6 +88,7 @@ static const struct opcode {
     [TUPLE3] = {"TUPLE3", NOTHING},
     [GLOBAL] = {"GLOBAL", LINES_2},
     [REDUCE] = {"REDUCE", NOTHING},
+    [NEWOBJ] = {"NEWOBJ", NOTHING},
     [BUILD] = {"BUILD", NOTHING},
     [SETITEM] = {"SETITEM", NOTHING},
     [SETITEMS] = {"SETITEMS", NOTHING},
@@ -97,7 +100,6 @@ static const struct opcode {
     [PROTO] = {"PROTO", BYTES_1},
     ['I'] = {"INT", REFUSED},
     ['L'] = {"LONG", REFUSED},
-    [0x8b] = {"LONG4", REFUSED},
     ['S'] = {"STRING", REFUSED},
     ['T'] = {"BINSTRING", REFUSED},
     ['U'] = {"SHORT_BINSTRING", REFUSED},
@@ -111,10 +113,6 @@ static const struct opcode {
     [0x8c] = {"SHORT_BINUNICODE", REFUSED},
     [0x8d] = {"BINUNICODE8", REFUSED},
     ['F'] = {"FLOAT", REFUSED},
-    ['G'] = {"BINFLOAT", REFUSED},
-    [']'] = {"EMPTY_LIST", REFUSED},
-    ['a'] = {"APPEND", REFUSED},
-    ['e'] = {"APPENDS", REFUSED},
     ['l'] = {"LIST", REFUSED},
     ['d'] = {"DICT", REFUSED},
     [0x8f] = {"EMPTY_SET", REFUSED},
@@ -132,7 +130,6 @@ static const struct opcode {
     [0x93] = {"STACK_GLOBAL", REFUSED},
     ['i'] = {"INST", REFUSED},
     ['o'] = {"OBJ", REFUSED},
-    [0x81] = {"NEWOBJ", REFUSED},
     [0x92] = {"NEWOBJ_EX", REFUSED},
     [0x95] = {"FRAME", REFUSED},
     ['P'] = {"PERSID", REFUSED},
@@ -198,6 +195,9 @@ static enum rwkv7_status fetch(const struct machine *m, struct step *out)
         break;
     case BYTES_4:
         size = 4;
+        break;
+    case BYTES_8:
+        size = 8;
         break;
     case SIZE_1:
         skip = 1;
@@ -277,8 +277,10 @@ static enum rwkv7_status too_few(const struct machine *m, const struct step *s)
 static enum rwkv7_status do_long(struct machine *m, const struct step *s)
 {
     uint64_t number = s->size > 0 && s->operand[s->size - 1] & 0x80 ? UINT64_MAX : 0; /* the sign */
-    if (s->size > 8)
-        return reject(m, "a number of %zu bytes, more than 8", s->size);
+    if (s->size > 8) {
+        push(m, make(m, PICKLE_NUMBER));
+        return RWKV7_OK;
+    }
     for (size_t i = s->size; i-- > 0;)
         number = number << 8 | s->operand[i];
     push_number(m, PICKLE_INT, (int64_t)number);
@@ -305,6 +307,13 @@ static enum rwkv7_status do_global(struct machine *m, const struct step *s)
         return RWKV7_OK;
     }
     const size_t module = (size_t)((const uint8_t *)memchr(s->operand, '\n', s->size) - s->operand);
+    if (pickle_is_data(s->operand, s->size)) {
+        const pickle_ref value = make(m, PICKLE_FOREIGN);
+        m->out->values[value].string = (const char *)s->operand;
+        m->out->values[value].count = (uint32_t)s->size;
+        push(m, value);
+        return RWKV7_OK;
+    }
     return reject(m, "global '%s.%s' is not allowed in a checkpoint", snippet_text(s->operand, module, 40).text,
                   snippet_text(s->operand + module + 1, s->size - module - 2, 40).text);
 }
@@ -329,13 +338,26 @@ static enum rwkv7_status do_reduce(struct machine *m, const struct step *s)
         return too_few(m, s);
     const pickle_ref function = call[0], arguments = call[1];
     const enum pickle_kind kind = m->out->values[function].kind;
-    if (kind != PICKLE_GLOBAL || m->out->values[arguments].kind != PICKLE_TUPLE)
+    if ((kind != PICKLE_GLOBAL && kind != PICKLE_FOREIGN) || m->out->values[arguments].kind != PICKLE_TUPLE)
         return reject(m, "expected a function and its arguments, found %s and %s", pickle_kind_name(kind),
                       pickle_kind_name(m->out->values[arguments].kind));
     const pickle_ref value = make(m, PICKLE_CALL);
     m->out->values[value].call.function = function;
     m->out->values[value].call.arguments = arguments;
     push(m, value);
+    return RWKV7_OK;
+}
+
+/* The n values go into the list below them; of a call they are dropped. */
+static enum rwkv7_status do_append(struct machine *m, const struct step *s, const pickle_ref *items, size_t n)
+{
+    if (!items || !pop(m, 1))
+        return too_few(m, s);
+    struct pickle_value *const target = &m->out->values[m->stack[m->depth++]];
+    if (target->kind != PICKLE_LIST && target->kind != PICKLE_CALL)
+        return reject(m, "items for %s", pickle_kind_name(target->kind));
+    if (target->kind == PICKLE_LIST)
+        target->count += (uint32_t)n;
     return RWKV7_OK;
 }
 
@@ -444,12 +466,24 @@ static enum rwkv7_status execute(struct machine *m, const struct step *s)
     case BININT:
         push_number(m, PICKLE_INT, (int32_t)little32(s->operand));
         return RWKV7_OK;
+    case BINFLOAT:
+        push(m, make(m, PICKLE_NUMBER));
+        return RWKV7_OK;
     case LONG1:
+    case LONG4:
         return do_long(m, s);
     case BINUNICODE:
         return do_string(m, s);
     case GLOBAL:
         return do_global(m, s);
+    case EMPTY_LIST:
+        push(m, make(m, PICKLE_LIST));
+        return RWKV7_OK;
+    case APPEND:
+        return do_append(m, s, pop(m, 1), 1);
+    case APPENDS:
+        values = pop_mark(m, &n);
+        return do_append(m, s, values, n);
     case EMPTY_DICT:
         push(m, make(m, PICKLE_DICT));
         return RWKV7_OK;
@@ -470,6 +504,7 @@ static enum rwkv7_status execute(struct machine *m, const struct step *s)
         values = pop_mark(m, &n);
         return do_set_items(m, s, values, n);
     case REDUCE:
+    case NEWOBJ:
         return do_reduce(m, s);
     case BUILD:
         return do_build(m, s);
@@ -532,6 +567,7 @@ enum rwkv7_status pickle_open(const struct file_image *in, const char *const *gl
         if ((status = fetch(&m, &s)) == RWKV7_OK && (status = execute(&m, &s)) == RWKV7_OK)
             advance(&m, &s);
     }
+    out->count = m.values;
     mem_free(m.stack);
     mem_free(m.memo);
     if (status != RWKV7_OK)

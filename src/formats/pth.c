@@ -2,6 +2,7 @@
 #include "formats/pth.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <utf8proc.h>
@@ -9,6 +10,7 @@
 #include "base/mem.h"
 #include "formats/pickle.h"
 #include "formats/snippet.h"
+#include "formats/strided.h"
 #include "formats/zip.h"
 
 /* Every function that may occur, as a pickle spells it. The types of storages come last, in the order of storage_types. */
@@ -35,13 +37,34 @@ static const enum dtype storage_types[] = {DT_F32, DT_F16, DT_BF16, DT_F64, DT_I
 #define MAX_KEY 20  /* bytes of the name of a storage, a decimal number */
 #define MAX_PATH 32 /* bytes of "data/" and such a name, or of "byteorder" */
 
+#define MAX_DEPTH 2 /* of the weights below the dictionary of the file: {"checkpoint": {"model": {...}}} */
+
 struct checkpoint {
     const struct file_image *in;
     struct zip zip;
+    char *copy; /* of the pickle: another process may change the file */
     struct pickle pickle;
     char *path;    /* the folder of the archive with its '/', and room for what is looked for in it */
     size_t folder; /* bytes of the folder */
+    struct place *places;
+    size_t place_count;
+    struct view *views; /* [out->count] */
     struct tensor_list *out;
+};
+
+/* A dictionary of the file; places[0] is the outermost. */
+struct place {
+    pickle_ref dictionary;
+    pickle_ref key; /* under which it lies in places[parent] */
+    size_t parent;
+    unsigned depth;
+    size_t tensors; /* directly in it */
+};
+
+/* How a tensor lies in its storage. */
+struct view {
+    uint64_t strides[TENSOR_MAX_RANK];
+    bool row_major;
 };
 
 /* Some of the numbers of an entry data/K. */
@@ -110,11 +133,17 @@ static const struct pickle_value *item(const struct checkpoint *c, const struct 
     return value_at(c, c->pickle.items[tuple->items + i]);
 }
 
+static bool calls(const struct checkpoint *c, const struct pickle_value *v, size_t function)
+{
+    const struct pickle_value *const called = v->kind == PICKLE_CALL ? value_at(c, v->call.function) : NULL;
+    return called && called->kind == PICKLE_GLOBAL && called->global == function;
+}
+
 /* The arguments of a call of that function, if that is what the value is and there are `count` of them. */
 static const struct pickle_value *arguments(const struct checkpoint *c, const struct pickle_value *v, size_t function,
                                             size_t count)
 {
-    if (v->kind != PICKLE_CALL || value_at(c, v->call.function)->global != function)
+    if (!calls(c, v, function))
         return NULL;
     const struct pickle_value *const tuple = value_at(c, v->call.arguments);
     return tuple->count == count ? tuple : NULL;
@@ -167,7 +196,7 @@ static enum rwkv7_status read_storage(const struct checkpoint *c, const char *na
     if (!out->entry)
         return refuse_tensor(c->in, name, "there is no storage '%s' in the archive",
                              snippet_text(key->string, key->count, 24).text);
-    if (!size_mul((size_t)out->numbers, dtype_bits(out->type) / 8, &bytes) || bytes != out->entry->size)
+    if (!size_mul(dtype_bits(out->type) / 8, out->numbers, &bytes) || bytes != out->entry->size)
         return refuse_tensor(c->in, name, "storage '%s': %llu numbers of type %s do not fit its %zu bytes",
                              snippet_text(key->string, key->count, 24).text, (unsigned long long)out->numbers,
                              dtype_name(out->type), out->entry->size);
@@ -184,34 +213,48 @@ static bool read_sizes(const struct checkpoint *c, const struct pickle_value *tu
     return true;
 }
 
-/* The number of elements, each stride being the number of those that it steps over; the strides of single rows are free. */
-static enum rwkv7_status count_elements(const struct checkpoint *c, const struct tensor *t, const uint64_t *strides,
-                                        size_t *out)
+/*
+ * The number of elements, and the number of those of the storage from the first to the last of them. They are row-major when each
+ * stride is the number of elements that it steps over; the strides of single rows are free.
+ */
+static enum rwkv7_status count_elements(const struct checkpoint *c, const struct tensor *t, struct view *view,
+                                        size_t *elements, size_t *extent)
 {
-    bool row_major = true;
-    *out = 1;
+    bool is_small = true;
+    view->row_major = true;
+    *elements = 1;
     for (int i = t->rank; i-- > 0;) {
-        row_major &= t->shape[i] == 1 || strides[i] == *out;
-        if (!size_mul(*out, (size_t)t->shape[i], out))
+        view->row_major &= t->shape[i] == 1 || view->strides[i] == *elements;
+        if (!size_mul(*elements, t->shape[i], elements))
             return refuse_tensor(c->in, t->name, "shape %s is too large", snippet_axes(t->shape, t->rank).text);
     }
-    if (!row_major && *out > 0)
-        return refuse_tensor(c->in, t->name, "shape %s has strides %s; save it with .contiguous()",
-                             snippet_axes(t->shape, t->rank).text, snippet_axes(strides, t->rank).text);
-    return RWKV7_OK;
+    view->row_major |= *elements == 0;
+    *extent = *elements;
+    if (view->row_major)
+        return RWKV7_OK;
+    *extent = 1;
+    for (int i = 0; i < t->rank; i++) {
+        size_t last;
+        is_small =
+            is_small && size_mul((size_t)t->shape[i] - 1, view->strides[i], &last) && size_add(*extent, last, extent);
+    }
+    return is_small ? RWKV7_OK
+                    : refuse_tensor(c->in, t->name, "shape %s with strides %s is too large",
+                                    snippet_axes(t->shape, t->rank).text, snippet_axes(view->strides, t->rank).text);
 }
 
-static enum rwkv7_status read_tensor(const struct checkpoint *c, const struct pickle_value *v, struct tensor *t)
+static enum rwkv7_status read_tensor(const struct checkpoint *c, pickle_ref ref, struct tensor *t, struct view *view)
 {
-    uint64_t strides[TENSOR_MAX_RANK];
+    const struct pickle_value *v = value_at(c, ref);
     struct storage storage = {0};
-    size_t elements = 0;
+    size_t elements = 0, extent = 0;
     const struct pickle_value *parameter = arguments(c, v, REBUILD_PARAMETER, 3);
     if (parameter)
         v = item(c, parameter, 0);
     const struct pickle_value *const call = arguments(c, v, REBUILD_TENSOR, 6);
     if (!call || v->count != 0)
-        return refuse_tensor(c->in, t->name, "expected a tensor, found %s", pickle_kind_name(v->kind));
+        return refuse_tensor(c->in, t->name, "expected a tensor, found %s",
+                             pickle_describe(&c->pickle, parameter ? c->pickle.items[parameter->items] : ref).text);
     enum rwkv7_status status = read_storage(c, t->name, item(c, call, 0), &storage);
     if (status != RWKV7_OK)
         return status;
@@ -225,13 +268,19 @@ static enum rwkv7_status read_tensor(const struct checkpoint *c, const struct pi
         return refuse_tensor(c->in, t->name, "expected at most %d axes, found %u", TENSOR_MAX_RANK, shape->count);
     t->type = storage.type;
     t->rank = (int)shape->count;
-    if (!read_sizes(c, shape, t->shape) || !read_sizes(c, stride, strides))
+    if (!read_sizes(c, shape, t->shape) || !read_sizes(c, stride, view->strides))
         return refuse_tensor(c->in, t->name, "its shape or its strides are not sizes");
-    if ((status = count_elements(c, t, strides, &elements)) != RWKV7_OK)
+    if ((status = count_elements(c, t, view, &elements, &extent)) != RWKV7_OK)
         return status;
-    if (elements > storage.numbers || (uint64_t)offset->number > storage.numbers - elements)
+    if (extent > storage.numbers || (uint64_t)offset->number > storage.numbers - extent)
         return refuse_tensor(c->in, t->name, "shape %s at %lld does not fit a storage of %llu numbers",
                              snippet_axes(t->shape, t->rank).text, (long long)offset->number,
+                             (unsigned long long)storage.numbers);
+    if (elements > storage.numbers) /* repeated by strides of 0; a copy could be larger than any memory */
+        return refuse_tensor(c->in, t->name,
+                             "shape %s with strides %s repeats a storage of %llu numbers; "
+                             "save it with .contiguous()",
+                             snippet_axes(t->shape, t->rank).text, snippet_axes(view->strides, t->rank).text,
                              (unsigned long long)storage.numbers);
     const size_t element = dtype_bits(t->type) / 8; /* the storage has a size in bytes, so the products have too */
     t->data = storage.entry->data + (size_t)offset->number * element;
@@ -239,43 +288,268 @@ static enum rwkv7_status read_tensor(const struct checkpoint *c, const struct pi
     return RWKV7_OK;
 }
 
-static enum rwkv7_status read_tensors(struct checkpoint *c)
+/* The tensors that are not row-major get memory of their own, together no more than the file has bytes: views may share a storage. */
+static enum rwkv7_status copy_tensors(struct checkpoint *c)
 {
-    const struct pickle_value *const root = value_at(c, c->pickle.root);
+    struct tensor_list *const out = c->out;
+    size_t total = 0;
+    for (size_t i = 0; i < out->count; i++) {
+        struct tensor *const t = &out->tensors[i];
+        if (c->views[i].row_major)
+            continue;
+        if (t->bytes > c->in->size - total)
+            return refuse_tensor(c->in, t->name,
+                                 "with strides %s must be copied, as others, which takes more memory than "
+                                 "the file is large; save it with .contiguous()",
+                                 snippet_axes(c->views[i].strides, t->rank).text);
+        total += (size_t)t->bytes;
+    }
+    if (total == 0)
+        return RWKV7_OK;
+    size_t room = 0;
+    if (size_mul(out->count, MEM_ALIGN, &room) && size_add(room, total, &room))
+        out->copies = mem_alloc(room, 1);
+    if (!out->copies)
+        return fail_memory(c->in->err, "tensors that are not row-major");
+    uint8_t *to = (uint8_t *)out->copies;
+    for (size_t i = 0; i < out->count; i++) {
+        struct tensor *const t = &out->tensors[i];
+        if (c->views[i].row_major)
+            continue;
+        strided_copy(to, t, c->views[i].strides);
+        t->data = to;
+        to += ((size_t)t->bytes + MEM_ALIGN - 1) / MEM_ALIGN * MEM_ALIGN;
+    }
+    return RWKV7_OK;
+}
+
+/* -------------------------------------------------------------------------------------- the dictionary of the weights */
+
+static bool is_dictionary(const struct checkpoint *c, const struct pickle_value *v)
+{
+    return v->kind == PICKLE_DICT || arguments(c, v, ORDERED_DICT, 0);
+}
+
+static uint32_t first_pair(const struct pickle_value *dictionary)
+{
+    return dictionary->count > 0 ? dictionary->call.first : 0;
+}
+
+/* Whether it would be a tensor for PyTorch, be it one that is refused here: torch._utils._rebuild_qtensor(...). */
+static bool is_tensor(const struct checkpoint *c, const struct pickle_value *v)
+{
+    static const char rebuild[] = "torch._utils\n_rebuild_";
+    if (calls(c, v, REBUILD_TENSOR) || calls(c, v, REBUILD_PARAMETER))
+        return true;
+    const struct pickle_value *const called = v->kind == PICKLE_CALL ? value_at(c, v->call.function) : v;
+    return called->kind == PICKLE_FOREIGN && called->count > sizeof rebuild &&
+           memcmp(called->string, rebuild, sizeof rebuild - 1) == 0;
+}
+
+/* All dictionaries that keys of strings lead to, the outer ones first. */
+static enum rwkv7_status find_places(struct checkpoint *c)
+{
     const struct pickle_pair *const pairs = c->pickle.pairs;
+    uint8_t *const seen =
+        mem_alloc(c->pickle.count, 1); /* values: a dictionary may be in several others, or in itself */
+    size_t dictionaries = 0;
+    for (uint32_t i = 0; i < c->pickle.count; i++)
+        dictionaries += is_dictionary(c, value_at(c, i));
+    c->places = mem_alloc(dictionaries, sizeof *c->places);
+    if (!seen || !c->places) {
+        mem_free(seen);
+        return fail_memory(c->in->err, "the dictionaries of a checkpoint");
+    }
+    c->places[c->place_count++] = (struct place){.dictionary = c->pickle.root};
+    seen[c->pickle.root] = 1;
+    for (size_t i = 0; i < c->place_count; i++) {
+        struct place *const place = &c->places[i];
+        for (uint32_t at = first_pair(value_at(c, place->dictionary)); at; at = pairs[at].next) {
+            const struct pickle_value *const v = value_at(c, pairs[at].value);
+            const bool named = value_at(c, pairs[at].key)->kind == PICKLE_STRING;
+            place->tensors += is_tensor(c, v);
+            if (!named || place->depth == MAX_DEPTH || !is_dictionary(c, v) || seen[pairs[at].value])
+                continue;
+            seen[pairs[at].value] = 1;
+            c->places[c->place_count++] = (struct place){pairs[at].value, pairs[at].key, i, place->depth + 1, 0};
+        }
+    }
+    mem_free(seen);
+    return RWKV7_OK;
+}
+
+/* What weights are called where several dictionaries could be meant; the first is preferred. The outermost comes before them. */
+static const char *const usual_names[] = {"state_dict", "model_state_dict", "model", "module", "weights", "params"};
+
+static size_t rank(const struct checkpoint *c, size_t place)
+{
+    const size_t names = sizeof usual_names / sizeof usual_names[0];
+    size_t i = 0;
+    if (place == 0)
+        return 0;
+    while (i < names && !is_string(value_at(c, c->places[place].key), usual_names[i]))
+        i++;
+    return i + 1;
+}
+
+/* The key of a pair in quotes, or what it is. */
+static struct snippet entry_name(const struct checkpoint *c, const struct pickle_pair *pair)
+{
+    const struct pickle_value *const key = value_at(c, pair->key);
+    char text[sizeof(struct snippet) + 2];
+    if (key->kind == PICKLE_STRING)
+        snprintf(text, sizeof text, "'%s'", snippet_text(key->string, key->count, 40).text);
+    else
+        snprintf(text, sizeof text, "under %s", pickle_kind_name(key->kind));
+    return snippet_text(text, strlen(text), 80);
+}
+
+static struct snippet place_name(const struct checkpoint *c, size_t place)
+{
+    const struct pickle_value *const key = value_at(c, c->places[place].key);
+    return place == 0 ? snippet_text("the outermost", 13, 32) : snippet_text(key->string, key->count, 32);
+}
+
+/*
+ * The dictionary with the weights: the one with the most tensors, or one of several that have more than half as many (an average of
+ * the weights lies beside them), by its name.
+ */
+static enum rwkv7_status choose_place(const struct checkpoint *c, size_t *out)
+{
+    size_t most = 0, chosen = 0;
+    bool found = false;
+    for (size_t i = 0; i < c->place_count; i++)
+        most = c->places[i].tensors > most ? c->places[i].tensors : most;
+    for (size_t i = 0; i < c->place_count; i++) {
+        if (c->places[i].tensors <= most / 2)
+            continue;
+        if (!found || rank(c, i) < rank(c, chosen))
+            chosen = i;
+        found = true;
+    }
+    *out = chosen;
+    if (most == 0) {
+        const struct pickle_value *const root = value_at(c, c->pickle.root);
+        const struct pickle_pair *const first = &c->pickle.pairs[first_pair(root)];
+        return root->count == 0
+                   ? RWKV7_OK
+                   : refuse(c->in, "expected a dictionary of tensors, found %u values, the first %s (%s)", root->count,
+                            entry_name(c, first).text, pickle_describe(&c->pickle, first->value).text);
+    }
+    for (size_t i = 0; i < c->place_count; i++)
+        if (i != chosen && c->places[i].tensors > most / 2 && rank(c, i) == rank(c, chosen))
+            return refuse(c->in, "expected one dictionary of tensors, found '%s' and '%s'; save one of them alone",
+                          place_name(c, chosen).text, place_name(c, i).text);
+    return RWKV7_OK;
+}
+
+struct skipped {
+    char text[160]; /* with what precedes it, a note */
+    size_t used, skipped, left_out;
+};
+
+static void note_skipped(struct skipped *n, const struct checkpoint *c, const struct pickle_pair *pair)
+{
+    char entry[sizeof(struct snippet) * 2 + 8];
+    const int size =
+        snprintf(entry, sizeof entry, "%s%s (%s)", n->skipped > 0 ? ", " : "", entry_name(c, pair).text,
+                 is_tensor(c, value_at(c, pair->value)) ? "a tensor" : pickle_describe(&c->pickle, pair->value).text);
+    n->skipped++;
+    if (n->left_out > 0 || n->used + (size_t)size + 32 > sizeof n->text) {
+        n->left_out++;
+        return;
+    }
+    memcpy(n->text + n->used, entry, (size_t)size + 1);
+    n->used += (size_t)size;
+}
+
+/* Says which dictionary was taken and what of it, and of those around it, was not. */
+static enum rwkv7_status make_note(const struct checkpoint *c, size_t chosen)
+{
+    const struct pickle_pair *const pairs = c->pickle.pairs;
+    struct skipped n = {0};
+    size_t inner = chosen;
+    for (size_t place = chosen;; inner = place, place = c->places[place].parent) {
+        const pickle_ref taken = c->places[inner].dictionary;
+        for (uint32_t at = first_pair(value_at(c, c->places[place].dictionary)); at; at = pairs[at].next)
+            if (place == chosen ? !is_tensor(c, value_at(c, pairs[at].value)) : pairs[at].value != taken)
+                note_skipped(&n, c, &pairs[at]);
+        if (place == 0)
+            break;
+    }
+    if (n.left_out > 0)
+        snprintf(n.text + n.used, sizeof n.text - n.used, " and %zu more", n.left_out);
+    const struct snippet path = snippet_path(c->in->file);
+    if (chosen > 0)
+        return note(c->in->notes, c->in->err, "%s: the weights are in '%s'%s%s", path.text, place_name(c, chosen).text,
+                    n.skipped > 0 ? "; skipped: " : "", n.text);
+    return n.skipped > 0 ? note(c->in->notes, c->in->err, "%s: skipped: %s", path.text, n.text) : RWKV7_OK;
+}
+
+/* The names and values of the tensors of a dictionary; other values are skipped. */
+static enum rwkv7_status read_dictionary(struct checkpoint *c, const struct place *place)
+{
+    const struct pickle_pair *const pairs = c->pickle.pairs;
+    const uint32_t first = first_pair(value_at(c, place->dictionary));
     size_t length = 0;
 
-    if (root->kind != PICKLE_DICT && !arguments(c, root, ORDERED_DICT, 0))
-        return refuse(c->in, "expected a dictionary of tensors, found %s", pickle_kind_name(root->kind));
-    const uint32_t first = root->count > 0 ? root->call.first : 0;
     for (uint32_t at = first; at; at = pairs[at].next) {
         const struct pickle_value *const key = value_at(c, pairs[at].key);
+        if (!is_tensor(c, value_at(c, pairs[at].value)))
+            continue;
         if (!is_name(key))
             return refuse(c->in, "expected a name for a tensor, found %s",
                           key->kind == PICKLE_STRING ? "one that is not UTF-8" : pickle_kind_name(key->kind));
-        length += key->count + 1;
+        length += (size_t)key->count + 1; /* of bytes and an opcode of the pickle, unless a name occurs twice */
+        if (length > PICKLE_MAX_SIZE)
+            return refuse(c->in, "expected names of at most %u bytes, found more", PICKLE_MAX_SIZE);
     }
-    c->out->tensors = mem_alloc(root->count, sizeof *c->out->tensors);
+    c->out->tensors = mem_alloc(place->tensors, sizeof *c->out->tensors);
     c->out->strings = mem_alloc(length, 1);
-    if (!c->out->tensors || !c->out->strings)
+    c->views = mem_alloc(place->tensors, sizeof *c->views);
+    if (!c->out->tensors || !c->out->strings || !c->views)
         return fail_memory(c->in->err, "the index of tensors");
 
     char *name = c->out->strings;
     for (uint32_t at = first; at; at = pairs[at].next) {
         const struct pickle_value *const key = value_at(c, pairs[at].key);
-        struct tensor *const t = &c->out->tensors[c->out->count++];
+        if (!is_tensor(c, value_at(c, pairs[at].value)))
+            continue;
+        struct tensor *const t = &c->out->tensors[c->out->count];
+        struct view *const view = &c->views[c->out->count++];
         memcpy(name, key->string, key->count);
         t->name = name;
         t->file = c->in->file;
-        name += key->count + 1;
-        const enum rwkv7_status status = read_tensor(c, value_at(c, pairs[at].value), t);
+        name += (size_t)key->count + 1;
+        const enum rwkv7_status status = read_tensor(c, pairs[at].value, t, view);
         if (status != RWKV7_OK)
             return status;
     }
-    return RWKV7_OK;
+    return copy_tensors(c);
+}
+
+static enum rwkv7_status read_tensors(struct checkpoint *c)
+{
+    enum rwkv7_status status;
+    size_t chosen = 0;
+    if (!is_dictionary(c, value_at(c, c->pickle.root)))
+        return refuse(c->in, "expected a dictionary of tensors, found %s",
+                      pickle_describe(&c->pickle, c->pickle.root).text);
+    if ((status = find_places(c)) != RWKV7_OK || (status = choose_place(c, &chosen)) != RWKV7_OK ||
+        (status = read_dictionary(c, &c->places[chosen])) != RWKV7_OK)
+        return status;
+    return make_note(c, chosen);
 }
 
 /* -------------------------------------------------------------------------------------------------------- the whole */
+
+static enum rwkv7_status copy_pickle(struct checkpoint *c, const struct zip_entry *entry)
+{
+    if (entry->size > PICKLE_MAX_SIZE)
+        return refuse(c->in, "expected a pickle of at most %u bytes, found %zu", PICKLE_MAX_SIZE, entry->size);
+    c->copy = mem_string((const char *)entry->data, entry->size);
+    return c->copy ? RWKV7_OK : fail_memory(c->in->err, "a pickle");
+}
 
 enum rwkv7_status pth_read(const struct file_image *in, struct tensor_list *out)
 {
@@ -287,13 +561,18 @@ enum rwkv7_status pth_read(const struct file_image *in, struct tensor_list *out)
     if (status != RWKV7_OK)
         return status;
     if ((status = find_pickle(&c, &entry)) == RWKV7_OK && (status = check_byte_order(&c)) == RWKV7_OK) {
-        const struct file_image pickle = {.bytes = entry->data, .size = entry->size, .file = in->file, .err = in->err};
-        if ((status = pickle_open(&pickle, globals, &c.pickle)) == RWKV7_OK)
+        status = copy_pickle(&c, entry);
+        const struct file_image pickle = {
+            .bytes = (const uint8_t *)c.copy, .size = entry->size, .file = in->file, .err = in->err};
+        if (status == RWKV7_OK && (status = pickle_open(&pickle, globals, &c.pickle)) == RWKV7_OK)
             status = read_tensors(&c);
     }
     if (status != RWKV7_OK)
         tensor_list_free(out);
     pickle_close(&c.pickle);
+    mem_free(c.copy);
+    mem_free(c.places);
+    mem_free(c.views);
     mem_free(c.path);
     zip_close(&c.zip);
     return status;

@@ -12,6 +12,7 @@ void tensor_list_free(struct tensor_list *list)
     mem_free(list->tensors);
     mem_free(list->metadata);
     mem_free(list->strings);
+    mem_free(list->copies);
     mem_free(list->vocab);
     memset(list, 0, sizeof *list);
 }

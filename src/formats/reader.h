@@ -16,6 +16,7 @@ struct tensor_list {
     struct tensor_pair *metadata; /* [metadata_count], likewise */
     size_t metadata_count;
     char *strings; /* the names and the metadata */
+    char *copies;  /* tensors that do not lie in the file as `data` must; NULL: all do */
     char *vocab;   /* [vocab_size] or NULL, see struct tensor_index */
     size_t vocab_size;
 };

@@ -9,8 +9,6 @@
 #include "formats/sniff.h"
 #include "formats/snippet.h"
 
-_Static_assert(SIZE_MAX >= UINT64_MAX, "sizes in files are computed in size_t");
-
 #define PREFIX sizeof(uint64_t) /* the length of the header stands before it */
 
 /* Where a tensor lies in the data, counted from the end of the header. */
@@ -62,11 +60,12 @@ static enum rwkv7_status parse_header(const struct reader *r, cJSON **out)
 {
     struct json_text text = {
         .file = r->in->file, .bytes = r->in->bytes + PREFIX, .size = r->header, .offset = PREFIX, .integers = true};
-    while (text.bytes[text.size - 1] == ' ') /* ends at the '{' */
+    while (text.size > 1 && text.bytes[text.size - 1] == ' ') /* the first byte was '{', but a file can change */
         text.size--;
-    if (text.bytes[text.size - 1] != '}')
+    const uint8_t last = text.bytes[text.size - 1];
+    if (last != '}')
         return refuse(r->in, "expected the header to end with '}' and spaces, found '%s'",
-                      snippet_text(text.bytes + text.size - 1, 1, 1).text);
+                      snippet_text(&last, 1, 1).text);
     return json_parse(&text, out, r->in->err);
 }
 
@@ -120,7 +119,7 @@ static enum rwkv7_status check_size(const struct reader *r, struct tensor *t, co
 {
     size_t bits = dtype_bits(t->type);
     for (int i = 0; i < t->rank; i++)
-        if (!size_mul(bits, (size_t)t->shape[i], &bits))
+        if (!size_mul(bits, t->shape[i], &bits))
             return refuse_tensor(r->in, t->name, "shape %s of %s is too large", snippet_axes(t->shape, t->rank).text,
                                  dtype_name(t->type));
     if (bits % 8 != 0)

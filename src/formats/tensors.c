@@ -143,7 +143,8 @@ static enum rwkv7_status index_new(size_t files, struct tensor_index **out, stru
     if (index) {
         index->files = mem_alloc(files, sizeof *index->files);
         index->notes = mem_alloc(1, sizeof *index->notes);
-        index->owned = mem_alloc(2 * files + 1, sizeof *index->owned); /* paths and strings of all files, index->path */
+        /* Of each file its path, strings and copies; index->path. */
+        index->owned = mem_alloc(3 * files + 1, sizeof *index->owned);
     }
     if (!index || !index->files || !index->notes || !index->owned) {
         tensors_close(index);
@@ -240,7 +241,8 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
         return status;
     }
     own(index, out->strings);
-    out->strings = NULL;
+    own(index, out->copies);
+    out->strings = out->copies = NULL;
     snprintf(index->container, sizeof index->container, "%s", format->container);
     return RWKV7_OK;
 }

@@ -70,7 +70,8 @@ struct tensor {
     enum dtype type;
     int rank;                        /* 0 for a scalar */
     uint64_t shape[TENSOR_MAX_RANK]; /* outermost first */
-    const uint8_t *data;             /* little-endian, row-major, any alignment; a row is the last axis */
+    const uint8_t *data;             /* little-endian, row-major, any alignment; a row is the last axis. In the mapping
+                                        of the file, or a copy that the index owns */
     uint64_t bytes;
     const char *file; /* path of the file that holds it, owned by the index */
 };
@@ -88,7 +89,7 @@ struct tensor_index {
     size_t vocab_size;
     struct file_map *files; /* [file_count]; the mappings that `data` points into */
     size_t file_count;
-    char **owned; /* [owned_count]; strings that names, paths and metadata point into */
+    char **owned; /* [owned_count]; strings that names, paths and metadata point into, and copies of tensors */
     size_t owned_count;
     struct notes *notes; /* on what was read, and how; also by those who only read the index */
     const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */

@@ -22,6 +22,7 @@
 #define LOCATOR_SIZE 20u
 
 #define MAX_COMMENT 65535u
+#define MAX_DIRECTORY (64u << 20) /* bytes; a checkpoint has about 70 per tensor */
 #define FLAG_ENCRYPTED 0x0001u
 #define FLAG_DESCRIPTOR 0x0008u /* the sizes of the local header follow the data instead */
 #define EXTRA_ZIP64 0x0001u
@@ -64,18 +65,19 @@ static enum rwkv7_status read_end(const struct file_image *in, struct directory 
     size_t at = 0;
     if (!find_end(in, &at))
         return refuse(in, "a ZIP archive (.pth) without its end: the file is cut, or has something behind it");
-    const uint8_t *end = in->bytes + at;
+    uint8_t copy[END64_SIZE]; /* of the end record, then of that of ZIP64 */
+    const uint8_t *end = memcpy(copy, in->bytes + at, END_SIZE);
     uint64_t disk = little16(end + 4), start_disk = little16(end + 6), here = little16(end + 8),
              count = little16(end + 10), size = little32(end + 12), begin = little32(end + 16);
 
-    if (at >= LOCATOR_SIZE && little32(end - LOCATOR_SIZE) == LOCATOR) {
-        const uint8_t *locator = end - LOCATOR_SIZE;
+    if (at >= LOCATOR_SIZE && little32(in->bytes + at - LOCATOR_SIZE) == LOCATOR) {
+        const uint8_t *locator = in->bytes + at - LOCATOR_SIZE;
         const uint64_t at64 = little64(locator + 8);
         if (at < LOCATOR_SIZE + END64_SIZE || at64 > at - LOCATOR_SIZE - END64_SIZE ||
             little32(in->bytes + at64) != END64_RECORD ||
             little64(in->bytes + at64 + 4) != at - LOCATOR_SIZE - at64 - 12)
             return refuse(in, "ZIP: expected a ZIP64 end record at byte %llu, found none", (unsigned long long)at64);
-        end = in->bytes + at64;
+        end = memcpy(copy, in->bytes + (size_t)at64, END64_SIZE);
         if (!agree(here, 0xffff, little64(end + 24)) || !agree(count, 0xffff, little64(end + 32)) ||
             !agree(size, IN_ZIP64, little64(end + 40)) || !agree(begin, IN_ZIP64, little64(end + 48)))
             return refuse(in, "ZIP: the end record and the ZIP64 end record contradict each other");
@@ -95,6 +97,9 @@ static enum rwkv7_status read_end(const struct file_image *in, struct directory 
     if (count > size / CENTRAL_SIZE)
         return refuse(in, "ZIP: %llu entries do not fit in a central directory of %llu bytes",
                       (unsigned long long)count, (unsigned long long)size);
+    if (size > MAX_DIRECTORY)
+        return refuse(in, "ZIP: expected a central directory of at most %u bytes, found %llu", MAX_DIRECTORY,
+                      (unsigned long long)size);
     *out = (struct directory){.begin = (size_t)begin, .size = (size_t)size, .count = count};
     return RWKV7_OK;
 }
@@ -161,7 +166,9 @@ static enum rwkv7_status read_local(const struct file_image *in, const struct di
 {
     if (d->begin < LOCAL_SIZE || c->offset > d->begin - LOCAL_SIZE)
         return refuse_entry(in, e, "its header lies outside of the archive");
-    const uint8_t *local = in->bytes + c->offset;
+    uint8_t local[LOCAL_SIZE];
+    const uint8_t *const header = in->bytes + (size_t)c->offset;
+    memcpy(local, header, sizeof local);
     if (little32(local) != LOCAL_HEADER)
         return refuse_entry(in, e, "there is no header where it should be");
     const size_t name = little16(local + 26), skip = LOCAL_SIZE + name + little16(local + 28);
@@ -171,24 +178,26 @@ static enum rwkv7_status read_local(const struct file_image *in, const struct di
     const uint64_t packed = little32(local + 18), size = little32(local + 22);
     const bool sized = agree(packed, IN_ZIP64, c->size) && agree(size, IN_ZIP64, c->size);
     const bool later = (little16(local + 6) & FLAG_DESCRIPTOR) != 0 && packed == 0 && size == 0;
-    if (little16(local + 8) != c->method || name != e->name_size || memcmp(local + LOCAL_SIZE, e->name, name) != 0 ||
+    if (little16(local + 8) != c->method || name != e->name_size || memcmp(header + LOCAL_SIZE, e->name, name) != 0 ||
         !(sized || later))
         return refuse_entry(in, e, "its header and the central directory contradict each other");
-    e->header = local;
-    e->data = local + skip;
+    e->header = header;
+    e->data = header + skip;
     e->size = (size_t)c->size;
     return RWKV7_OK;
 }
 
-/* One entry of the directory, of which `left` bytes remain; *used of them belong to it. */
-static enum rwkv7_status read_entry(const struct file_image *in, const struct directory *d, const uint8_t *at,
-                                    size_t left, struct zip_entry *e, size_t *used)
+/* One entry of the directory, *used bytes from `begin` on in its copy. */
+static enum rwkv7_status read_entry(const struct file_image *in, const struct directory *d, const char *copy,
+                                    size_t begin, struct zip_entry *e, size_t *used)
 {
+    const uint8_t *const at = (const uint8_t *)copy + begin;
+    const size_t left = d->size - begin;
     if (left < CENTRAL_SIZE || little32(at) != CENTRAL_HEADER)
-        return refuse(in, "ZIP: the central directory is damaged at byte %zu", (size_t)(at - in->bytes));
+        return refuse(in, "ZIP: the central directory is damaged at byte %zu", d->begin + begin);
     const size_t name = little16(at + 28), extra = little16(at + 30), comment = little16(at + 32);
     if (name + extra + comment > left - CENTRAL_SIZE)
-        return refuse(in, "ZIP: the central directory is damaged at byte %zu", (size_t)(at - in->bytes));
+        return refuse(in, "ZIP: the central directory is damaged at byte %zu", d->begin + begin);
     *used = CENTRAL_SIZE + name + extra + comment;
     e->name = (const char *)at + CENTRAL_SIZE;
     e->name_size = name;
@@ -252,10 +261,11 @@ enum rwkv7_status zip_open(const struct file_image *in, struct zip *out)
     if (status != RWKV7_OK)
         return status;
     out->entries = mem_alloc((size_t)d.count, sizeof *out->entries);
-    if (!out->entries)
-        return fail_memory(in->err, "the entries of an archive");
+    out->directory = mem_string((const char *)in->bytes + d.begin, d.size);
+    if (!out->entries || !out->directory)
+        status = fail_memory(in->err, "the entries of an archive");
     for (; out->count < d.count && status == RWKV7_OK; at += used, used = 0)
-        status = read_entry(in, &d, in->bytes + d.begin + at, d.size - at, &out->entries[out->count++], &used);
+        status = read_entry(in, &d, out->directory, at, &out->entries[out->count++], &used);
     if (status == RWKV7_OK && at != d.size)
         status = refuse(in, "ZIP: the central directory has more than the %zu entries that it counts", out->count);
     if (status == RWKV7_OK)
@@ -268,6 +278,7 @@ enum rwkv7_status zip_open(const struct file_image *in, struct zip *out)
 void zip_close(struct zip *zip)
 {
     mem_free(zip->entries);
+    mem_free(zip->directory);
     memset(zip, 0, sizeof *zip);
 }
 

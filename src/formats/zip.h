@@ -6,6 +6,8 @@
  * are usual. Compressed and encrypted entries, several disks, anything before the first entry or behind the end record,
  * names that occur twice or lead out of a folder, and entries that share bytes are refused. Checksums are not verified:
  * that would read every byte of the file.
+ *
+ * The directory is copied before it is read, because a file that is mapped can change meanwhile.
  */
 #ifndef FORMATS_ZIP_H
 #define FORMATS_ZIP_H
@@ -13,7 +15,7 @@
 #include "formats/reader.h"
 
 struct zip_entry {
-    const char *name; /* [name_size], without a NUL */
+    const char *name; /* [name_size] in the copy of the directory, without a NUL */
     size_t name_size;
     const uint8_t *header; /* where its local header begins */
     const uint8_t *data;   /* [size] */
@@ -23,9 +25,10 @@ struct zip_entry {
 struct zip {
     struct zip_entry *entries; /* [count], sorted by name (bytes, then length) */
     size_t count;
+    char *directory; /* the copy */
 };
 
-/* The entries point into the image. *out is empty after an error. */
+/* The data of entries lie in the image. *out is empty after an error. */
 enum rwkv7_status zip_open(const struct file_image *in, struct zip *out);
 void zip_close(struct zip *zip); /* harmless on a zeroed struct */
 

@@ -27,7 +27,12 @@ enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer 
     enum rwkv7_status status = file_map_open(path, &map, err);
     if (status != RWKV7_OK)
         return status;
-    status = rwkv7_tokenizer_open_memory((const char *)map.data, map.size, path, out, err);
+    /* A copy: a file that is mapped can change while it is read. One that is too large, or empty, is refused anyway. */
+    char *const copy = map.size <= VOCAB_MAX_FILE ? mem_string((const char *)map.data, map.size) : NULL;
+    status = copy || map.size > VOCAB_MAX_FILE
+                 ? rwkv7_tokenizer_open_memory(copy ? copy : (const char *)map.data, map.size, path, out, err)
+                 : fail_memory(err, "the vocabulary");
+    mem_free(copy);
     file_map_close(&map);
     return status;
 }

@@ -2,6 +2,7 @@
  * columns.c - sparse matrices (ffn.value) by column, for models of floats: decoding then skips the columns that meet a zero. See enum
  * rwkv7_sparse.
  */
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "base/mem.h"
@@ -78,12 +79,15 @@ static enum rwkv7_status plan(struct job *job)
         struct mat *m = weight_mat(model, &w);
         if (w.spec->kind != WEIGHT_SPARSE || m->type >= MAT_FLOATS)
             continue;
+        const int slices = (m->rows + SLICE_ROWS - 1) / SLICE_ROWS;
+        if (slices > INT_MAX - job->slices) /* the rows of 4096 layers, each of the most that an axis may have */
+            return RWKV7_ERR_MEMORY;
         struct task *task = &job->tasks[job->count++];
         *task = (struct task){m, *m, w.layer, job->slices};
         task->made.by_column = true;
         if (!(task->made.data = model_block(model, mat_bytes(m))))
             return RWKV7_ERR_MEMORY;
-        job->slices += (m->rows + SLICE_ROWS - 1) / SLICE_ROWS;
+        job->slices += slices;
         job->total += mat_bytes(m);
     }
     return RWKV7_OK;

@@ -4,6 +4,7 @@
  * Which integers they become is decided by the type (kernels/types.c), sixteen rows of a block at a time, and by nothing else: not by
  * the number of threads, nor by what is done at the same time.
  */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -144,6 +145,8 @@ static enum rwkv7_status plan(struct job *job, enum mat_type type, struct rwkv7_
             continue;
         if (m->type != MAT_GGML && (m->type >= MAT_FLOATS || type == MAT_GGML))
             continue;
+        if (quant_tiles(m->rows) > INT_MAX - job->tiles)
+            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices have more than %d rows together", model->path, INT_MAX);
         made.rows = m->rows;
         made.cols = m->cols;
         made.by_column = made.by_column && job->opt->sparse != RWKV7_SPARSE_OFF;

@@ -228,3 +228,14 @@ if [ $emulated -eq 0 ]; then
 else
     skip 'SIGBUS under an emulator'
 fi
+
+# A stack that is too small is told, or made larger where that is allowed.
+if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
+    skip 'limits on the stack: an emulator or a sanitizer needs more'
+else
+    run sh -c 'ulimit -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
+    exits 1
+    err_has 'a stack of 64 KiB is too small, 256 are needed: see ulimit -s$'
+    run sh -c 'ulimit -S -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
+    exits 0
+fi

@@ -3,8 +3,11 @@
 
     save_pth.py MODEL.safetensors FOLDER
 """
+import argparse
 import collections
 import json
+import pathlib
+import re
 import struct
 import sys
 
@@ -61,10 +64,23 @@ def main(model, folder):
     save("one_storage", in_one_storage(tensors))
     save("reversed", dict(reversed(list(tensors.items()))))
     save("legacy", tensors, _use_new_zipfile_serialization=False)
-    save("transposed", {**tensors, "head.weight": tensors["head.weight"].t().contiguous().t()})
+    head, value = tensors["head.weight"], tensors["blocks.0.ffn.value.weight"]
+    save("transposed", {**tensors, "head.weight": head.t().contiguous().t()})
+    save("strided", {**tensors, "head.weight": torch.stack([head, head + 1], -1)[..., 0],
+                     "blocks.0.ffn.value.weight": torch.cat([value, value], 1)[:, value.shape[1]:]})
     save("nested", {"model": tensors, "step": 7})
-    save("optimizer", {**tensors, "lr": 0.5})
-    save("object", {**tensors, "when": collections.Counter("a")})
+    save("number", {**tensors, "lr": 0.5, "note": "text", "losses": [1.0, 2.0], "shape": torch.Size([2, 3])})
+    module = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.zeros(1, 2)).sum().backward()
+    optimizer.step()
+    save("training", {"model_state_dict": Module(tensors).state_dict(), "optimizer_state_dict": optimizer.state_dict(),
+                      "rng": torch.get_rng_state(), "args": argparse.Namespace(lr=0.1), "dtype": torch.bfloat16,
+                      "device": torch.device("cpu"), "when": collections.Counter("a"), "path": pathlib.PurePosixPath("a/b"),
+                      "step": torch.tensor(5), "seen": {1, 2}, "big": 10**30})
+    save("lightning", {"epoch": 1, "state_dict": tensors, "optimizer_states": [optimizer.state_dict()], "lr_schedulers": []})
+    save("object", {**tensors, "when": re.compile("a")})
+    save("whole", module)
 
 
 main(*sys.argv[1:])

@@ -212,6 +212,58 @@ def accepted():
                          torch_entry("version", b"3\n"), torch_entry(".data/serialization_id", b"1234567890" * 4)], end64={}))
 
 
+def more_than_tensors():
+    """What training programs save beside the weights. The notes are checked in test_pth.c."""
+    def ok(name, *pairs, data=DATA, start=EMPTY_DICT):
+        case(f"more_{name}.pth", checkpoint(state_dict(*pairs, start=start), data), "ok")
+
+    def bad(name, expected, *pairs):
+        case(f"more_{name}.pth", checkpoint(state_dict(*pairs)), expected)
+
+    def dictionary(*pairs):
+        return EMPTY_DICT + MARK + b"".join((key if isinstance(key, bytes) else text(key)) + value for key, value in pairs) + SETITEMS
+
+    real, weights = b"G" + struct.pack(">d", 0.5), dictionary(("x", tensor()), ("y", tensor((2, 2))))
+    ok("number", ("x", tensor()), ("lr", real), ("step", number(10**30)), ("best", NONE), ("done", TRUE))
+    ok("list", ("x", tensor()), ("losses", b"](" + real * 3 + b"e"), ("one", b"]" + real + b"a"), ("pair", row(real, text("y"))))
+    ok("model", ("model", weights), ("step", number(7)))
+    ok("model_and_optimizer", ("model", weights), ("optimizer", dictionary(
+        ("state", dictionary((number(0), dictionary(("exp_avg", tensor()), ("exp_avg_sq", tensor()))))),
+        ("param_groups", b"](" + dictionary(("lr", real), ("params", b"](" + number(0) + b"e")) + b"e"))), ("step", number(7)))
+    ok("lightning", ("epoch", number(3)), ("global_step", number(999)), ("pytorch-lightning_version", text("1.9.5")),
+       ("state_dict", ORDERED + EMPTY_TUPLE + REDUCE + MARK + text("model.x") + tensor() + SETITEMS),
+       ("loops", dictionary(("fit_loop", dictionary(("state_dict", dictionary()))))), ("callbacks", dictionary()),
+       ("optimizer_states", b"](" + dictionary(("state", dictionary())) + b"e"), ("lr_schedulers", b"]"),
+       ("hyper_parameters", b"cpytorch_lightning.utilities.parsing\nAttributeDict\n" + EMPTY_TUPLE + b"\x81" + MARK + text("lr")
+        + real + SETITEMS + EMPTY_DICT + BUILD),
+       ("args", b"cargparse\nNamespace\n" + EMPTY_TUPLE + b"\x81" + dictionary(("lr", real)) + BUILD))
+    ok("deep", ("checkpoint", dictionary(("model", weights), ("rng", b"cnumpy.core.multiarray\n_reconstruct\n" + row(
+        b"cnumpy\nndarray\n", row(number(0)), b"c_codecs\nencode\n" + row(text("b"), text("latin1")) + REDUCE) + REDUCE
+        + row(number(1)) + BUILD))))
+    ok("average", ("model", weights), ("ema", weights))
+    ok("set", ("x", tensor()), ("seen", b"c__builtin__\nset\n" + row(b"](" + number(1) + b"e") + REDUCE))
+    ok("counter", ("x", tensor()), ("n", b"ccollections\nCounter\n" + row(EMPTY_DICT + text("a") + number(1) + SETITEM) + REDUCE))
+    ok("tensor_outside", ("model", weights), ("step", tensor((1,))))
+    ok("key_of_number", ("x", tensor()), ("by_number", dictionary((number(0), tensor()))))
+    case("more_number_as_key.pth", checkpoint(PROTO + EMPTY_DICT + number(7) + NONE + SETITEM + text("x") + tensor() + SETITEM + STOP), "ok")
+    ok("itself", ("x", tensor()), ("me", EMPTY_DICT + b"q\0" + text("me") + b"h\0" + SETITEM))
+    ok("escape", ("x", tensor()), ("\x1b[31m\u202e", NONE))
+    ok("many", ("x", tensor()), *((f"number {i}", number(i)) for i in range(100)))
+    bad("two", "expected one dictionary of tensors, found 'generator' and 'critic'; save one of them alone",
+        ("generator", weights), ("critic", dictionary(("x", tensor()), ("z", tensor()))))
+    bad("too_deep", "found 1 values, the first 'a' (a dictionary)", ("a", dictionary(("b", dictionary(("c", weights))))))
+    bad("system", "global 'os.system' is not allowed in a checkpoint", ("model", weights),
+        ("note", b"cos\nsystem\n" + row(text("true")) + REDUCE))
+
+    # Views that are not row-major.
+    ok("transposed", ("x", tensor((2, 2), [1, 2])))
+    ok("every_second", ("x", tensor((2,), [2], 1)))
+    ok("three_axes", ("x", tensor((2, 3, 2), [1, 4, 2], from_storage=storage("0", 12))), data=struct.pack("<12f", *range(12)))
+    ok("column", ("x", tensor((3, 1), [4, 1], 2, storage("0", 12))), data=struct.pack("<12f", *range(12)))
+    ok("every_type_transposed", *((kind, tensor((2, 3), [1, 2], from_storage=storage(str(i), 6, kind))) for i, kind in enumerate(
+        ("Double", "Half", "Byte"))), data={"0": bytes(range(48)), "1": bytes(range(12)), "2": bytes(range(6))})
+
+
 def archives_rejected():
     def bad(name, contents, expected):
         case(f"zip_{name}.pth", contents, expected)
@@ -314,18 +366,33 @@ def pickles_rejected():
 
     value("os_system", b"cos\nsystem\n" + row(text("true")) + REDUCE, "global 'os.system' is not allowed in a checkpoint")
     value("eval", b"cbuiltins\neval\n" + row(text("1")) + REDUCE, "global 'builtins.eval' is not allowed in a checkpoint")
-    value("global_prefix", b"ctorch\nFloatStorag\n", "global 'torch.FloatStorag' is not allowed")
-    value("global_dotted", b"ctorch\n_utils._rebuild_tensor_v2\n", "global 'torch._utils._rebuild_tensor_v2' is not allowed")
-    value("global_v3", b"ctorch._utils\n_rebuild_tensor_v3\n", "global 'torch._utils._rebuild_tensor_v3' is not allowed")
+    found = "expected a dictionary of tensors, found 1 values, the first 'x' "
+    value("global_prefix", b"ctorch\nFloatStorag\n", found + "(a function or class (torch.FloatStorag))")
+    value("global_dotted", b"ctorch\n_utils._rebuild_tensor_v2\n", found + "(a function or class (torch._utils._rebuild_tensor_v")
+    value("global_v3", b"ctorch._utils\n_rebuild_tensor_v3\n" + EMPTY_TUPLE + REDUCE,
+          "tensor 'x': expected a tensor, found an object (torch._utils._rebuild_tensor_v3)")
+    for module, name in [("posix", "system"), ("subprocess", "Popen"), ("builtins", "exec"), ("builtins", "getattr"),
+                         ("__builtin__", "eval"), ("__builtin__", "setx"), ("builtins.set", "set"), ("torchx", "load"), ("xtorch", "load"),
+                         ("collectionsx", "Counter"), ("", "set"), ("numpyx.core", "scalar"), ("importlib", "import_module")]:
+        value(f"global_{module}_{name}", f"c{module}\n{name}\n".encode() + EMPTY_TUPLE + REDUCE,
+              f"global '{module}.{name}' is not allowed in a checkpoint")
     value("global_escape", b"c\x1b[31m\n\x07\n", "global '?[31m.?' is not allowed")
     value("global_long", b"c" + b"m" * 5000 + b"\nname\n", "global '" + "m" * 40 + "....name' is not allowed")
     value("inst", MARK + text("true") + b"ios\nsystem\n", "opcode INST is not allowed in a checkpoint")
     value("stack_global", text("os") + text("system") + b"\x93", "opcode STACK_GLOBAL is not allowed in a checkpoint")
-    value("newobj", ORDERED + EMPTY_TUPLE + b"\x81", "opcode NEWOBJ is not allowed")
+    value("newobj", ORDERED + EMPTY_TUPLE + b"\x81", found + "(an object)")
+    value("newobj_os_system", b"cos\nsystem\n" + row(text("true")) + b"\x81", "global 'os.system' is not allowed in a checkpoint")
     value("obj", MARK + ORDERED + b"o", "opcode OBJ is not allowed")
     value("extension", b"\x82\1", "opcode EXT1 is not allowed")
-    value("float", b"G" + bytes(8), "opcode BINFLOAT is not allowed")
-    value("list", b"]", "opcode EMPTY_LIST is not allowed")
+    value("float", b"G" + bytes(8), found + "(a number)")
+    value("list", b"]", found + "(a list)")
+    value("list_of_tensors", b"](" + tensor() * 2 + b"e", found + "(a list)")
+    bad("cut_float", PROTO + b"G" + bytes(7), "the operand of BINFLOAT is not there")
+    bad("cut_long4", PROTO + b"\x8b\x09\0\0", "the operand of LONG4 is not there")
+    bad("long4_huge", PROTO + b"\x8b\xff\xff\xff\xff.", "the operand of LONG4 is not there")
+    bad("append_to_none", PROTO + NONE + NONE + b"a.", "items for None")
+    bad("append_to_dict", PROTO + EMPTY_DICT + MARK + NONE + b"e.", "items for a dictionary")
+    bad("append_below_mark", PROTO + b"](" + NONE + b"a.", "APPEND finds too few values")
     value("bytes_huge", b"\x8e" + b"\xff" * 8, "opcode BINBYTES8 is not allowed")
     value("dup", tensor() + b"2", "opcode DUP is not allowed")
     value("no_opcode", b"\xff", "byte 10: 0xff is not an opcode")
@@ -340,10 +407,10 @@ def pickles_rejected():
     bad("two_values", PROTO + NONE + NONE + STOP, "the pickle ends with 2 values instead of one")
     bad("open_mark", PROTO + NONE + MARK + STOP, "the pickle ends with 1 values instead of one")
     value("string_huge", b"X\xff\xff\xff\xffx", "the operand of BINUNICODE is not there")
-    value("long_of_9_bytes", b"\x8a\x09" + bytes(9), "a number of 9 bytes, more than 8")
+    value("long_of_9_bytes", b"\x8a\x09" + bytes(9), found + "(a number)")
     for opcode, code in [("TUPLE1", b"\x85"), ("TUPLE2", NONE + b"\x86"), ("TUPLE3", NONE * 2 + b"\x87"), ("TUPLE", b"t"),
                          ("SETITEM", NONE + SETITEM), ("SETITEMS", SETITEMS), ("REDUCE", NONE + REDUCE),
-                         ("BUILD", NONE + BUILD), ("BINPERSID", PERSID), ("BINPUT", b"q\0"), ("LONG_BINPUT", b"r" + bytes(4))]:
+                         ("BUILD", NONE + BUILD), ("APPEND", NONE + b"a"), ("APPENDS", b"e"), ("NEWOBJ", NONE + b"\x81"), ("BINPERSID", PERSID), ("BINPUT", b"q\0"), ("LONG_BINPUT", b"r" + bytes(4))]:
         bad(f"stack_{opcode.lower()}", PROTO + code + STOP, f"{opcode} finds too few values")
     bad("stack_below_mark", PROTO + NONE + NONE + MARK + NONE + b"\x86.", "TUPLE2 finds too few values")
     bad("stack_items_for_none", PROTO + MARK + NONE + NONE + SETITEMS + STOP, "SETITEMS finds too few values")
@@ -353,7 +420,10 @@ def pickles_rejected():
     value("memo_unknown", b"h\0", "memo entry 0 of 0")
     value("memo_unknown_huge", b"j\xff\xff\xff\xff", "memo entry 4294967295 of 0")
     bomb = EMPTY_TUPLE + b"".join(b"q%c" % i + b"h%c" % i + b"\x86" for i in range(100))  # 2^100 tuples, if one went through them
-    value("memo_bomb", bomb, "tensor 'x': expected a tensor, found a tuple")
+    value("memo_bomb", bomb, found + "(a tuple)")
+    bomb = [("d0", EMPTY_DICT + b"q\0")] + [(f"d{i}", EMPTY_DICT + b"q%c" % i + b"".join(
+        text(key) + b"h%c" % (i - 1) + SETITEM for key in "ab")) for i in range(1, 100)]
+    bad("dictionary_bomb", state_dict(*bomb), "found 100 values, the first 'd0' (a dictionary)")
     value("reduce_of_string", text("os.system") + EMPTY_TUPLE + REDUCE, "expected a function and its arguments, found a string and")
     value("reduce_of_number", ORDERED + number(1) + REDUCE, "expected a function and its arguments, found a function and a number")
     value("build_of_dict", EMPTY_DICT + EMPTY_DICT + BUILD, "attributes for a dictionary")
@@ -362,7 +432,9 @@ def pickles_rejected():
     for name, code, kind in [("none", NONE, "None"), ("boolean", TRUE, "a boolean"), ("number", number(7), "a number"),
                              ("string", text("x"), "a string"), ("function", ORDERED, "a function"), ("tensor", tensor(), "an object"),
                              ("tuple", row(NONE), "a tuple"), ("storage", storage(), "a storage"),
-                             ("ordered_of_pairs", ORDERED + row(EMPTY_DICT) + REDUCE, "an object")]:
+                             ("ordered_of_pairs", ORDERED + row(EMPTY_DICT) + REDUCE, "an object"), ("list", b"](" + tensor() + b"e", "a list"),
+                             ("module", b"c__main__\nRWKV\n" + EMPTY_TUPLE + b"\x81" + EMPTY_DICT + text("x") + tensor() + SETITEM + BUILD,
+                              "an object (__main__.RWKV)")]:
         bad(f"root_{name}", PROTO + code + STOP, f"expected a dictionary of tensors, found {kind}")
     bad("key_number", PROTO + EMPTY_DICT + number(7) + tensor() + SETITEM + STOP, "expected a name for a tensor, found a number")
     bad("key_latin1", state_dict((b"\xe9", tensor())), "expected a name for a tensor, found one that is not UTF-8")
@@ -376,9 +448,11 @@ def tensors_rejected():
         case(f"tensor_{name}.pth", checkpoint(state_dict(("x", code)), data), f"tensor 'x': {expected}")
 
     for name, code, kind in [("none", NONE, "None"), ("number", number(3), "a number"), ("string", text("y"), "a string"),
-                             ("nested", EMPTY_DICT + text("y") + tensor() + SETITEM, "a dictionary"),
                              ("ordered", ORDERED + EMPTY_TUPLE + REDUCE, "an object"), ("storage", storage(), "a storage")]:
-        bad(name, code, f"expected a tensor, found {kind}")
+        case(f"tensor_{name}.pth", checkpoint(state_dict(("x", code))),
+             f"expected a dictionary of tensors, found 1 values, the first 'x' ({kind})")
+    bad("quantised", b"ctorch._utils\n_rebuild_qtensor\n" + row(storage(kind="QInt8"), number(0)) + REDUCE,
+        "expected a tensor, found an object (torch._utils._rebuild_qtensor)")
     bad("five_arguments", REBUILD + row(storage(), number(0), row(number(4)), row(number(1)), FALSE) + REDUCE, "expected a tensor")
     bad("with_metadata", REBUILD + row(storage(), number(0), row(number(4)), row(number(1)), FALSE, NONE, EMPTY_DICT) + REDUCE,
         "expected a tensor, found an object")
@@ -412,10 +486,17 @@ def tensors_rejected():
         "its shape or its strides are not sizes")
     bad("strides_negative", tensor((4,), [-1], 3), "its shape or its strides are not sizes")
     bad("nine_axes", tensor((1,) * 9), "expected at most 8 axes, found 9")
-    bad("transposed", tensor((2, 2), [1, 2]), "shape [2,2] has strides [1,2]; save it with .contiguous()")
-    bad("expanded", tensor((4, 4), [0, 1]), "shape [4,4] has strides [0,1]")
-    bad("every_second", tensor((2,), [2]), "shape [2] has strides [2]")
-    bad("overlapping_rows", tensor((2, 3), [1, 1]), "shape [2,3] has strides [1,1]")
+    repeats = " repeats a storage of 4 numbers; save it with .contiguous()"
+    bad("expanded", tensor((4, 4), [0, 1]), "shape [4,4] with strides [0,1]" + repeats)
+    bad("expanded_huge", tensor((2**40,), [0]), "shape [1099511627776] with strides [0]" + repeats)
+    bad("overlapping_rows", tensor((2, 3), [1, 1]), "shape [2,3] with strides [1,1]" + repeats)
+    bad("strides_beyond", tensor((2, 2), [1, 3]), "shape [2,2] at 0 does not fit a storage of 4 numbers")
+    bad("strides_beyond_offset", tensor((2,), [2], 2), "shape [2] at 2 does not fit a storage of 4 numbers")
+    bad("strides_wrap", tensor((2, 2), [2**63 - 1, 2**63 - 1]), "shape [2,2] at 0 does not fit a storage of 4 numbers")
+    bad("strides_overflow", tensor((5, 2), [2**62, 2**62]), "shape [5,2] with strides [4611686018427387904,4611686018427387904] is too large")
+    many = state_dict(*((f"t{i}", tensor((2, 2), [1, 2], from_storage=storage("0", 4000))) for i in range(2)),
+                      *((f"u{i}", tensor((2, 1990), [1, 2], from_storage=storage("0", 4000))) for i in range(3)))
+    case("tensor_copies.pth", checkpoint(many, bytes(16000)), "tensor 'u1': with strides [1,2] must be copied, as others")
     bad("beyond_offset", tensor((4,), offset=1), "shape [4] at 1 does not fit a storage of 4 numbers")
     bad("beyond_shape", tensor((5,)), "shape [5] at 0 does not fit a storage of 4 numbers")
     bad("beyond_empty", tensor((0,), offset=5), "shape [0] at 5 does not fit a storage of 4 numbers")
@@ -427,6 +508,6 @@ def tensors_rejected():
 
 shutil.rmtree(FOLDER, ignore_errors=True)
 FOLDER.mkdir()
-for group in (accepted, archives_rejected, pickles_rejected, tensors_rejected):
+for group in (accepted, more_than_tensors, archives_rejected, pickles_rejected, tensors_rejected):
     group()
 (FOLDER / "cases.tsv").write_text("".join(sorted(cases)))

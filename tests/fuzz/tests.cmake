@@ -22,3 +22,8 @@ rwkv7_add_fuzz(fuzz_vocab vocab)
 rwkv7_add_fuzz(fuzz_pth pth)
 rwkv7_add_fuzz(fuzz_gguf gguf)
 rwkv7_add_fuzz(fuzz_model model)
+# These read files by name: the input becomes one, or several, in a folder of their own.
+rwkv7_add_fuzz(fuzz_state state)
+rwkv7_add_fuzz(fuzz_tuned tuned)
+rwkv7_add_fuzz(fuzz_lora lora)
+rwkv7_add_fuzz(fuzz_shards shards)

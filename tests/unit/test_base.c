@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -107,6 +109,87 @@ static void test_pool_signals(void)
     pool_destroy(pool);
 }
 
+/* In a child of fork() there are no helpers: it starts its own instead of waiting for those of its parent. */
+static void test_pool_fork(void)
+{
+    for (int threads = 1; threads <= 3; threads++) {
+        struct pool *pool = NULL;
+        struct phases p = {0};
+        int status = -1;
+        CHECK(pool_create(threads, &pool, NULL) == RWKV7_OK);
+        pool_run(pool, phase_worker, &p);
+        fflush(stdout);
+        const pid_t child = fork();
+        if (child == 0) {
+            struct phases own = {0};
+            alarm(60); /* ends a child that hangs */
+            pool_run(pool, phase_worker, &own);
+            const bool first = own.late == 0 && own.units[PHASES - 1] == UNITS;
+            own = (struct phases){0};
+            pool_run(pool, phase_worker, &own);
+            pool_destroy(pool);
+            _exit(!first || own.late > 0 || own.units[PHASES - 1] != UNITS);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        /* One that runs nothing does not wait for them either. */
+        const pid_t idle = fork();
+        if (idle == 0) {
+            alarm(60);
+            pool_destroy(pool);
+            _exit(0);
+        }
+        CHECK(idle > 0 && waitpid(idle, &status, 0) == idle && status == 0);
+        p = (struct phases){0};
+        pool_run(pool, phase_worker, &p);
+        CHECK(p.late == 0 && p.units[PHASES - 1] == UNITS);
+        pool_destroy(pool);
+    }
+}
+
+/* The same for a model: the child computes what the parent does. */
+static void test_model_fork(void)
+{
+    const struct rwkv7_shape shape = {.vocab = 64,
+                                      .layers = 2,
+                                      .channels = 64,
+                                      .heads = 2,
+                                      .head_size = 32,
+                                      .ffn = 128,
+                                      .rank_w = 8,
+                                      .rank_a = 8,
+                                      .rank_v = 8,
+                                      .rank_g = 8};
+    const struct rwkv7_random_options options = {.type = RWKV7_F32};
+    const struct rwkv7_runtime_options threads = {.threads = 2};
+    static const uint32_t tokens[] = {1, 2, 3};
+    float logits[2][64];
+    struct rwkv7_runtime *rt = NULL;
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_session *s = NULL;
+    int status = -1;
+    CHECK(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
+    CHECK(rwkv7_model_random(rt, &shape, &options, &model, NULL) == RWKV7_OK);
+    if (!model || rwkv7_session_create(model, &s, NULL) != RWKV7_OK)
+        exit(1);
+    CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_LAST, logits[0], NULL) == RWKV7_OK);
+    rwkv7_session_reset(s);
+    fflush(stdout);
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        const bool fine = rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_LAST, logits[1], NULL) == RWKV7_OK &&
+                          memcmp(logits[0], logits[1], sizeof logits[0]) == 0;
+        rwkv7_session_close(s);
+        rwkv7_model_close(model);
+        rwkv7_runtime_close(rt);
+        _exit(!fine);
+    }
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    rwkv7_session_close(s);
+    rwkv7_model_close(model);
+    rwkv7_runtime_close(rt);
+}
+
 static void test_pool_errors(void)
 {
     struct pool *pool = NULL;
@@ -159,6 +242,33 @@ static void test_sizes(void)
     char *s = mem_string("abcdef", 3);
     CHECK_STR(s, "abc");
     mem_free(s);
+}
+
+/* Text of files, as a terminal may get it. */
+static void test_plain_text(void)
+{
+    static const char *const cases[][2] = {
+        {"plain \xc3\xa9 \xe4\xb8\xad", "plain \xc3\xa9 \xe4\xb8\xad"},
+        {"\x1b[31m\r\n", "?[31m??"},
+        {"\xc2\x9b"
+         "31m",
+         "??31m"},
+        {"\xff", "?"},
+        {"gpj.\xe2\x80\xae"
+         "exe",
+         "gpj.???exe"}, /* U+202E: the rest from right to left */
+        {"\xe2\x81\xa6\xe2\x81\xa9", "??????"},
+        {"\xe2\x80\x8e\xd8\x9c", "?????"},
+        {"\xe2\x80\xa8\xe2\x80\xa9", "??????"},
+        {"\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac",
+         "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac"}, /* a joiner stays */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%s", cases[i][0]);
+        rwkv7_text_plain(text);
+        CHECK_STR(text, cases[i][1]);
+    }
 }
 
 static void test_messages(void)
@@ -252,6 +362,44 @@ static void check_content(const char *path, const char *want)
     got[n] = '\0';
     fclose(f);
     CHECK_STR(got, want);
+}
+
+/* Instead of the one of libc: counts the folders that are synced, or fails for them. */
+static int folders_synced, folder_error;
+
+int fsync(int fd)
+{
+    struct stat st;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        folders_synced++;
+        if (folder_error != 0) {
+            errno = folder_error;
+            return -1;
+        }
+    }
+    return (int)syscall(SYS_fsync, fd);
+}
+
+/* A new name is as good as lost until its folder is on the disk. */
+static void test_folder_synced(void)
+{
+    static const struct {
+        int error;
+        enum rwkv7_status status;
+    } cases[] = {{0, RWKV7_OK}, {EINVAL, RWKV7_OK}, {EIO, RWKV7_ERR_IO}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct out_file out;
+        struct rwkv7_error err = {0};
+        folders_synced = 0;
+        folder_error = cases[i].error;
+        CHECK(out_file_open(in_folder("synced"), &out, &err) == RWKV7_OK);
+        CHECK(out_file_write(&out, "x", 1, &err) == RWKV7_OK && folders_synced == 0);
+        CHECK_MSG(out_file_commit(&out, &err) == cases[i].status, "%s", err.message);
+        CHECK(folders_synced == 1 && access(in_folder("synced"), R_OK) == 0);
+        CHECK((strstr(err.message, "its folder cannot be synced") != NULL) == (cases[i].status != RWKV7_OK));
+        unlink(in_folder("synced"));
+    }
+    folder_error = 0;
 }
 
 static void test_atomic_files(void)
@@ -350,10 +498,14 @@ int main(void)
     RUN(test_pool);
     RUN(test_pool_sleeps);
     RUN(test_pool_signals);
+    RUN(test_pool_fork);
+    RUN(test_model_fork);
     RUN(test_pool_errors);
     RUN(test_sizes);
+    RUN(test_plain_text);
     RUN(test_messages);
     RUN(test_mapping);
+    RUN(test_folder_synced);
     RUN(test_atomic_files);
     rmdir(folder);
     return test_end();

@@ -55,6 +55,85 @@ static void test_values(void)
     tensors_close(index);
 }
 
+/* What lies beside the tensors is skipped with a note, and a dictionary inside another one is found. */
+static void test_notes(void)
+{
+    static const struct {
+        const char *file, *note; /* behind the path; NULL: none */
+        size_t tensors;
+    } cases[] = {
+        {"ok_one.pth", NULL, 1},
+        {"ok_torch.pth", NULL, 2},
+        {"more_number.pth", "skipped: 'lr' (a number), 'step' (a number), 'best' (None), 'done' (a boolean)", 1},
+        {"more_list.pth", "skipped: 'losses' (a list), 'one' (a list), 'pair' (a tuple)", 1},
+        {"more_model.pth", "the weights are in 'model'; skipped: 'step' (a number)", 2},
+        {"more_model_and_optimizer.pth",
+         "the weights are in 'model'; skipped: 'optimizer' (a dictionary), 'step' (a number)", 2},
+        {"more_deep.pth", "the weights are in 'model'; skipped: 'rng' (an object (numpy.core.multiarray._reconstruct))",
+         2},
+        {"more_average.pth", "the weights are in 'model'; skipped: 'ema' (a dictionary)", 2},
+        {"more_counter.pth", "skipped: 'n' (an object (collections.Counter))", 1},
+        {"more_tensor_outside.pth", "the weights are in 'model'; skipped: 'step' (a tensor)", 2},
+        {"more_number_as_key.pth", "skipped: under a number (None)", 1},
+        {"more_escape.pth", "skipped: '?[31m?' (None)", 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[512], want[1024] = "";
+        snprintf(path, sizeof path, "%s%s", CORPUS, cases[i].file);
+        struct tensor_index *index = open_file(path);
+        if (!index)
+            continue;
+        const char *const note = index->notes->count > 0 ? strchr(index->notes->lines[0], ':') : NULL;
+        CHECK_MSG(index->count == cases[i].tensors, "%s: %zu tensors", path, index->count);
+        CHECK_MSG(index->notes->count == (cases[i].note ? 1 : 0), "%s: %zu notes", path, index->notes->count);
+        if (cases[i].note)
+            snprintf(want, sizeof want, ": %s", cases[i].note);
+        CHECK_STR(note ? note : "", want);
+        tensors_close(index);
+    }
+    struct tensor_index *index = open_file(CORPUS "more_many.pth");
+    CHECK(index && index->notes->count == 1 && strlen(index->notes->lines[0]) < 256 &&
+          strstr(index->notes->lines[0], " more"));
+    tensors_close(index);
+    index = open_file(CORPUS "more_lightning.pth");
+    CHECK(index && index->count == 1 && tensors_find(index, "model.x"));
+    CHECK(index && index->notes->count == 1 &&
+          strstr(index->notes->lines[0], "the weights are in 'state_dict'; skipped: 'epoch'"));
+    tensors_close(index);
+}
+
+/* Views in another order than row-major are copied into it. */
+static void test_strides(void)
+{
+    static const struct {
+        const char *file;
+        size_t count;
+        float want[12];
+    } cases[] = {
+        {"more_transposed.pth", 4, {1, 3, 2, 4}},
+        {"more_every_second.pth", 2, {2, 4}},
+        {"more_three_axes.pth", 12, {0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11}},
+        {"more_column.pth", 3, {2, 6, 10}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s%s", CORPUS, cases[i].file);
+        struct tensor_index *index = open_file(path);
+        const struct tensor *const t = index ? tensors_find(index, "x") : NULL;
+        CHECK_MSG(t && t->bytes == cases[i].count * sizeof(float), "%s", path);
+        CHECK_MSG(t && memcmp(t->data, cases[i].want, (size_t)t->bytes) == 0, "%s", path);
+        tensors_close(index);
+    }
+    struct tensor_index *index = open_file(CORPUS "more_every_type_transposed.pth");
+    const struct tensor *const byte = index ? tensors_find(index, "Byte") : NULL,
+                               *const half = index ? tensors_find(index, "Half") : NULL,
+                               *const wide = index ? tensors_find(index, "Double") : NULL;
+    CHECK(byte && memcmp(byte->data, "\0\2\4\1\3\5", 6) == 0);
+    CHECK(half && memcmp(half->data, "\0\1\4\5\10\11\2\3\6\7\12\13", 12) == 0);
+    CHECK(wide && wide->bytes == 48 && wide->data[8] == 16 && wide->data[24] == 8 && wide->data[47] == 47);
+    tensors_close(index);
+}
+
 /* The golden models as .pth: the same tensors, the same logits, bit for bit. */
 static void test_golden_models(void)
 {
@@ -193,17 +272,20 @@ static void test_real_file(void)
 /* Lets each allocation of an open fail in turn, until it succeeds. Leaks are found by the sanitizer build. */
 static void test_out_of_memory(void)
 {
-    enum rwkv7_status status = RWKV7_ERR_MEMORY;
-    long n = 0;
-    for (; n < 100 && status == RWKV7_ERR_MEMORY; n++) {
-        struct tensor_index *index;
-        mem_fail_after(n);
-        status = tensors_open(CORPUS "ok_torch.pth", &index, NULL);
-        mem_fail_after(-1);
-        CHECK((status == RWKV7_OK) == (index != NULL));
-        tensors_close(index);
+    static const char *const files[] = {CORPUS "ok_torch.pth", CORPUS "more_three_axes.pth", CORPUS "more_deep.pth"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        enum rwkv7_status status = RWKV7_ERR_MEMORY;
+        long n = 0;
+        for (; n < 100 && status == RWKV7_ERR_MEMORY; n++) {
+            struct tensor_index *index;
+            mem_fail_after(n);
+            status = tensors_open(files[i], &index, NULL);
+            mem_fail_after(-1);
+            CHECK((status == RWKV7_OK) == (index != NULL));
+            tensors_close(index);
+        }
+        CHECK_MSG(status == RWKV7_OK && n > 10, "status %d, allocation %ld", (int)status, n);
     }
-    CHECK_MSG(status == RWKV7_OK && n > 10, "status %d, allocation %ld", (int)status, n);
 }
 
 int main(void)
@@ -213,6 +295,8 @@ int main(void)
         return 1;
     RUN(test_corpus);
     RUN(test_values);
+    RUN(test_notes);
+    RUN(test_strides);
     RUN(test_golden_models);
     RUN(test_many_tensors);
     RUN(test_beyond_4_gib);

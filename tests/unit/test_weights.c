@@ -398,7 +398,7 @@ static void test_state_files(void)
     refuse_state(s, path, bytes, n, "77 layers");
     bytes[12] = 2;
     memset(bytes + 40, 0xff, 8); /* the size of the note */
-    refuse_state(s, path, bytes, n, "torn");
+    refuse_state(s, path, bytes, n, "expected a note of at most 268435456 bytes");
     memset(bytes + 40, 0, 8);
     f = fopen(path, "wb");
     CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);

@@ -1,0 +1,71 @@
+/*
+ * fuzz.h - what fuzz targets share that read files by name: REQUIRE, and files that hold the input. A target is one thread of one
+ * process; libFuzzer's workers are processes, each with a folder of its own.
+ */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define REQUIRE(condition) ((condition) ? (void)0 : fuzz_broken(#condition, __FILE__, __LINE__))
+
+static inline void fuzz_broken(const char *condition, const char *file, int line)
+{
+    fprintf(stderr, "%s:%d: does not hold: %s\n", file, line, condition);
+    abort();
+}
+
+#define FUZZ_FILES 8
+static struct {
+    char folder[64];
+    char paths[FUZZ_FILES][128];
+    int count;
+} fuzz_files;
+
+/* What stays after a crash is small. */
+static inline void fuzz_remove_files(void)
+{
+    for (int i = 0; i < fuzz_files.count; i++)
+        unlink(fuzz_files.paths[i]);
+    rmdir(fuzz_files.folder);
+}
+
+static inline const char *fuzz_folder(void)
+{
+    if (!*fuzz_files.folder) {
+        /* In memory, where there is such a place: files are written and synced for every input. */
+        snprintf(fuzz_files.folder, sizeof fuzz_files.folder, "%s/rwkv7-fuzz-XXXXXX",
+                 access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+        if (!mkdtemp(fuzz_files.folder))
+            abort();
+        atexit(fuzz_remove_files);
+    }
+    return fuzz_files.folder;
+}
+
+/* The path of a file of that name with these bytes. */
+static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size)
+{
+    char path[128];
+    int i = 0;
+    snprintf(path, sizeof path, "%s/%s", fuzz_folder(), name);
+    while (i < fuzz_files.count && strcmp(fuzz_files.paths[i], path) != 0)
+        i++;
+    if (i == FUZZ_FILES)
+        abort();
+    if (i == fuzz_files.count)
+        snprintf(fuzz_files.paths[fuzz_files.count++], sizeof path, "%s", path);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || (size > 0 && write(fd, data, size) != (ssize_t)size) || close(fd) != 0)
+        abort();
+    return fuzz_files.paths[i];
+}
+
+#endif

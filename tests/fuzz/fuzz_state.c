@@ -1,0 +1,104 @@
+/*
+ * fuzz_state.c - any bytes as a state file of a small model: either a complete message and the session as it was, or a state with its
+ * note that is written again as the same bytes. Since hardly any bytes have the right checksum, each input is also tried with the
+ * checksum and the fingerprint made right. Runs under libFuzzer and, over the corpus, under replay.c.
+ */
+#include "fuzz.h"
+
+#include "rwkv7.h"
+
+enum { LAYERS = 1, CHANNELS = 4, N = 2, HEADER = 48, FINGERPRINT = 32, FLOATS = LAYERS * CHANNELS * (2 + N) };
+
+static struct rwkv7_runtime *rt;
+static struct rwkv7_model *model;
+static struct rwkv7_session *session;
+static uint8_t fingerprint[8];
+
+static void open_model(void)
+{
+    const struct rwkv7_runtime_options threads = {.threads = 1};
+    const struct rwkv7_random_options options = {.type = RWKV7_F32};
+    const struct rwkv7_shape shape = {.vocab = 8,
+                                      .layers = LAYERS,
+                                      .channels = CHANNELS,
+                                      .heads = CHANNELS / N,
+                                      .head_size = N,
+                                      .ffn = 4,
+                                      .rank_w = 1,
+                                      .rank_a = 1,
+                                      .rank_v = 1,
+                                      .rank_g = 1};
+    REQUIRE(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
+    REQUIRE(rwkv7_model_random(rt, &shape, &options, &model, NULL) == RWKV7_OK);
+    REQUIRE(rwkv7_session_create(model, &session, NULL) == RWKV7_OK);
+    const char *const path = fuzz_file("own", NULL, 0);
+    REQUIRE(rwkv7_session_save(session, path, NULL, NULL) == RWKV7_OK);
+    FILE *f = fopen(path, "rb");
+    REQUIRE(f && fseek(f, FINGERPRINT, SEEK_SET) == 0 && fread(fingerprint, 1, 8, f) == 8 && fclose(f) == 0);
+}
+
+static void get_state(float *to)
+{
+    rwkv7_session_get_state(session, to, to + LAYERS * CHANNELS, to + LAYERS * CHANNELS * (1 + N));
+}
+
+static void check_saved(const uint8_t *data, size_t size, const struct rwkv7_note *note)
+{
+    const char *const path = fuzz_file("saved", NULL, 0);
+    uint8_t *const again = malloc(size + 1);
+    REQUIRE(again && rwkv7_session_save(session, path, note, NULL) == RWKV7_OK);
+    FILE *f = fopen(path, "rb");
+    REQUIRE(f && fread(again, 1, size + 1, f) == size && fclose(f) == 0);
+    /* The zeroes behind the note are not checked, and so neither is the checksum of what they should be. */
+    REQUIRE(memcmp(again, data, HEADER + FLOATS * sizeof(float) + note->size) == 0);
+    free(again);
+}
+
+static void load(const uint8_t *data, size_t size)
+{
+    float before[FLOATS], after[FLOATS];
+    struct rwkv7_note note;
+    struct rwkv7_error err = {0};
+    const char *const path = fuzz_file("state", data, size);
+    get_state(before);
+    if (rwkv7_session_load(session, path, &note, &err) == RWKV7_OK) {
+        REQUIRE(note.data && note.size <= size);
+        check_saved(data, size, &note);
+        rwkv7_note_clear(&note);
+        return;
+    }
+    get_state(after);
+    REQUIRE(!note.data && memcmp(before, after, sizeof before) == 0);
+    REQUIRE(err.status == RWKV7_ERR_STATE && strncmp(err.message, path, 10) == 0);
+}
+
+/* As state_file.c defines it. */
+static uint64_t checksum(const uint8_t *data, size_t size)
+{
+    uint64_t low = 1, high = 0;
+    for (size_t i = 0; i + 4 <= size; i += 4) {
+        uint32_t word;
+        memcpy(&word, data + i, sizeof word);
+        low += word;
+        high += low;
+    }
+    return high * 0x9e3779b97f4a7c15u ^ low;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (!model)
+        open_model();
+    load(data, size);
+    if (size < HEADER + 8)
+        return 0;
+    uint8_t *const right = malloc(size);
+    REQUIRE(right);
+    memcpy(right, data, size);
+    memcpy(right + FINGERPRINT, fingerprint, sizeof fingerprint);
+    const uint64_t sum = checksum(right, size - sizeof sum);
+    memcpy(right + size - sizeof sum, &sum, sizeof sum);
+    load(right, size);
+    free(right);
+    return 0;
+}
