@@ -121,6 +121,8 @@ static int open_any(struct out_file *out)
 
 static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_error *err)
 {
+    if (errno == EINTR) /* what is not a regular file: a signal came while its reader was waited for */
+        return fail(err, RWKV7_ERR_STOPPED, "%s: interrupted while it was written", out->path);
     return fail_errno(err, "%s: cannot be written", out->path);
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/io.h"
 #include "cli/line_input.h"
 #include "cli/request_options.h"
 #include "cli/sequence.h"
@@ -53,7 +54,7 @@ static int write_line(const struct batch *b, char *text)
         const int code = out_write(text, length + 1);
         return code == DONE ? out_flush() : code;
     }
-    if (fwrite(text, 1, length + 1, b->out) == length + 1 && fflush(b->out) == 0)
+    if (io_write(fileno(b->out), text, length + 1) != IO_FAILED)
         return DONE;
     return complain(FAILED, "cannot write to %s: %s", b->args->output, strerror(errno));
 }

@@ -337,7 +337,7 @@ static int converse(struct chat *c)
         if (code != DONE)
             return code;
         if (!text && c->terminal && interrupted) {
-            fputs("\n", stdout);
+            out_write("\n", 1);
             if (!hung_up)
                 remark(c, "^D or /quit ends, /help explains");
             continue;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/io.h"
 #include "cli/terminal.h"
 
 /* --------------------------------------------------------------------------------------------------------- messages */
@@ -52,8 +53,10 @@ int report(const struct rwkv7_error *err)
     case RWKV7_ERR_IO:
     case RWKV7_ERR_MEMORY:
     case RWKV7_ERR_NUMERIC:
-    case RWKV7_ERR_STOPPED:
         code = FAILED;
+        break;
+    case RWKV7_ERR_STOPPED:
+        code = interrupted ? INTERRUPTED : FAILED;
         break;
     case RWKV7_ERR_USAGE:
         code = MISUSED;
@@ -126,7 +129,14 @@ const char *types_text(const struct rwkv7_model_info *info, char text[TYPES_ROOM
 
 /* -------------------------------------------------------------------------------------------------- standard output */
 
+/*
+ * What is written waits here and not in stdio, which forgets what a write could not take when a signal came. Who uses printf
+ * instead does it before or after all of this, not between.
+ */
+static char pending[1 << 16];
+static size_t pending_size;
 static bool line_open; /* what was written last did not end a line */
+static bool lost;      /* nothing more is written: it failed, or was interrupted where it would have had to wait */
 
 static int out_failed(void)
 {
@@ -135,22 +145,44 @@ static int out_failed(void)
     return complain(FAILED, "cannot write to standard output: %s", strerror(errno));
 }
 
+/* All that waits. To be interrupted is no failure: the commands see `interrupted` and end in their own way. */
+static int drain(void)
+{
+    const size_t size = pending_size;
+    pending_size = 0;
+    if (size == 0 || lost)
+        return DONE;
+    const enum io_end end = io_write(STDOUT_FILENO, pending, size);
+    lost = end != IO_DONE;
+    return end == IO_FAILED ? out_failed() : DONE;
+}
+
 int out_write(const void *data, size_t size)
 {
-    if (fwrite(data, 1, size, stdout) != size)
-        return out_failed();
+    const char *from = data;
+    int code = pending_size > 0 || fflush(stdout) == 0 ? DONE : out_failed();
+    if (!interrupted && code == DONE)
+        lost = false; /* at a terminal the program goes on */
     if (size > 0)
-        line_open = ((const char *)data)[size - 1] != '\n';
-    return DONE;
+        line_open = from[size - 1] != '\n';
+    while (size > 0 && code == DONE) {
+        const size_t room = sizeof pending - pending_size, n = size < room ? size : room;
+        memcpy(pending + pending_size, from, n);
+        pending_size += n;
+        from += n;
+        size -= n;
+        if (pending_size == sizeof pending)
+            code = drain();
+    }
+    if (code == DONE && !line_open && isatty(STDOUT_FILENO))
+        code = drain();
+    return code;
 }
 
 void out_end_line(void)
 {
-    if (line_open && isatty(STDOUT_FILENO)) {
-        putchar('\n');
-        fflush(stdout);
-        line_open = false;
-    }
+    if (line_open && isatty(STDOUT_FILENO))
+        out_write("\n", 1);
 }
 
 void err_begin_line(void)
@@ -164,7 +196,8 @@ void err_begin_line(void)
 
 int out_flush(void)
 {
-    return fflush(stdout) == 0 ? DONE : out_failed();
+    const int code = drain();
+    return code != DONE || fflush(stdout) == 0 ? code : out_failed();
 }
 
 int out_json(cJSON *json)
@@ -193,9 +226,11 @@ cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x)
 
 int out_close(void)
 {
-    const bool lost = ferror(stdout) != 0; /* in a printf whose result nobody looked at */
+    const int code = drain();
+    const bool failed = ferror(stdout) != 0; /* in a printf whose result nobody looked at */
     errno = EIO;
-    return fclose(stdout) == 0 && !lost ? DONE : out_failed();
+    const bool closed = fclose(stdout) == 0;
+    return code != DONE || (closed && !failed) ? code : out_failed();
 }
 
 /* ----------------------------------------------------------------------------------------------------- interruption */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/common.h"
+#include "cli/io.h"
 
 void input_text(struct input *in, const char *name, const char *text)
 {
@@ -45,16 +46,9 @@ int input_read(struct input *in, char *to, size_t room, size_t *got)
         in->left -= *got;
         return DONE;
     }
-    while (!interrupted) {
-        const ssize_t n = read(in->fd, to, room);
-        if (n >= 0) {
-            *got = (size_t)n;
-            return DONE;
-        }
-        if (errno != EINTR)
-            return complain(FAILED, "cannot read %s: %s", in->name, strerror(errno));
-    }
-    return DONE;
+    return io_read(in->fd, to, room, got) == IO_FAILED
+               ? complain(FAILED, "cannot read %s: %s", in->name, strerror(errno))
+               : DONE;
 }
 
 static int missing_id(const struct input *in)

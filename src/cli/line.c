@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/select.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -16,13 +14,14 @@
 #endif
 
 #include "cli/common.h"
+#include "cli/io.h"
+#include "cli/line_input.h"
 
 struct line_reader {
     bool terminal;
     const char *prompt;
-    char *buffer; /* of getline */
-    size_t room;
-    bool nul; /* the message would be cut short by one */
+    struct line_input lines; /* of standard input, when they are not edited */
+    bool nul;                /* the message would be cut short by one */
 #ifdef HAVE_LIBEDIT
     EditLine *edit;
     History *history;
@@ -42,27 +41,6 @@ const char *line_editing(void)
 #endif
 }
 
-/* Until something can be read from the terminal; false when interrupted, even if that was between looking and waiting. */
-static bool wait_for_input(void)
-{
-    sigset_t interrupts, before;
-    fd_set in;
-    int ready = 0;
-    sigemptyset(&interrupts);
-    sigaddset(&interrupts, SIGINT);
-    sigaddset(&interrupts, SIGTERM);
-    sigaddset(&interrupts, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &interrupts, &before);
-    do {
-        FD_ZERO(&in);
-        FD_SET(STDIN_FILENO, &in);
-        if (!interrupted)
-            ready = pselect(STDIN_FILENO + 1, &in, NULL, NULL, NULL, &before);
-    } while (!interrupted && ready < 0 && errno == EINTR);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return !interrupted;
-}
-
 #ifdef HAVE_LIBEDIT
 
 static char *current_prompt(EditLine *edit)
@@ -77,7 +55,7 @@ static int read_character(EditLine *edit, wchar_t *out)
 {
     struct line_reader *r = NULL;
     el_get(edit, EL_CLIENTDATA, &r);
-    while (wait_for_input()) {
+    while (!interrupted && io_wait(STDIN_FILENO, false) && !interrupted) {
         char byte;
         const ssize_t n = read(STDIN_FILENO, &byte, 1);
         if (n <= 0)
@@ -177,12 +155,14 @@ int line_open(struct line_reader **out, bool terminal, const char *history_file)
     if (!r)
         return complain(FAILED, "out of memory for lines");
     r->terminal = terminal;
+    int code = line_input_open(&r->lines, "-");
 #ifdef HAVE_LIBEDIT
-    return terminal ? open_editor(r, history_file) : DONE;
+    if (code == DONE && terminal)
+        code = open_editor(r, history_file);
 #else
     (void)history_file;
-    return DONE;
 #endif
+    return code;
 }
 
 void line_close(struct line_reader *r)
@@ -197,7 +177,7 @@ void line_close(struct line_reader *r)
     if (r->history)
         history_end(r->history);
 #endif
-    free(r->buffer);
+    line_input_close(&r->lines);
     free(r);
 }
 
@@ -210,24 +190,26 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
     if (r->edit)
         return edited_line(r, text);
 #endif
+    enum line_kind kind;
+    char *line;
+    size_t length;
+    int code = DONE;
     if (r->terminal) {
-        fputs(prompt, stdout);
-        fflush(stdout);
-        if (!wait_for_input())
-            return DONE;
+        r->lines.closed = false; /* an end typed at a terminal is not the end for ever */
+        code = out_write(prompt, strlen(prompt));
+        if (code == DONE)
+            code = out_flush();
     }
-    errno = 0;
-    const ssize_t n = getline(&r->buffer, &r->room, stdin);
-    const int why = errno;
-    if (n < 0) {
-        clearerr(stdin); /* an end typed at a terminal is not the end for ever */
-        return why == 0 || why == EINTR ? DONE : complain(FAILED, "cannot read standard input: %s", strerror(why));
-    }
-    size_t length = (size_t)n;
-    if (r->buffer[length - 1] == '\n')
-        length -= length > 1 && r->buffer[length - 2] == '\r' ? 2 : 1;
-    r->nul = r->nul || memchr(r->buffer, '\0', length);
-    *text = strndup(r->buffer, length);
+    if (code == DONE)
+        code = line_input_next(&r->lines, true, &kind, &line, &length);
+    if (code != DONE || kind == LINE_END || kind == LINE_LATER)
+        return code;
+    if (kind == LINE_TOO_LONG)
+        return complain(FAILED, "a line of standard input is longer than %zu bytes", LINE_MOST);
+    if (length > 0 && line[length - 1] == '\r')
+        length--;
+    r->nul = r->nul || memchr(line, '\0', length);
+    *text = strndup(line, length);
     return *text ? DONE : complain(FAILED, "out of memory for the line");
 }
 

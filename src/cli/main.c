@@ -123,5 +123,7 @@ int main(int argc, char **argv)
         code = run(argc, argv);
     if (code == DONE)
         code = out_close();
+    else
+        out_flush(); /* what came before a failure is shown */
     return code == CLOSED ? DONE : code;
 }

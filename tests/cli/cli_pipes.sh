@@ -239,3 +239,14 @@ else
     run sh -c 'ulimit -S -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
     exits 0
 fi
+
+# A signal while it waits for its reader, or for what is typed.
+if command -v python3 >/dev/null; then
+    mkdir signals
+    run sh -c 'cd signals && exec python3 "$@"' sh "$tests/blocked.py" rwkv7 \
+        "$models/bf16_n64.safetensors" "$tests/syllables.vocab.txt" "$tests/bytes.vocab.txt"
+    exits 0
+    out 'signals: all well'
+else
+    skip 'no python3, so no reader that does not read'
+fi
