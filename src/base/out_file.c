@@ -104,7 +104,8 @@ static int open_to_replace(struct out_file *out, mode_t mode)
     return fd;
 }
 
-static int open_any(struct out_file *out)
+/* `mode`: of a file that is created, as far as the umask allows. */
+static int open_any(struct out_file *out, mode_t mode)
 {
     const int named = descriptor_named(out->path);
     struct stat st;
@@ -116,7 +117,7 @@ static int open_any(struct out_file *out)
     /* A link to nothing is refused: what it leads to could not be created under another name first. */
     if (errno != ENOENT || lstat(out->path, &st) == 0 || out->path[0] == '\0')
         return -1;
-    return create_temporary(out, 0666);
+    return create_temporary(out, mode);
 }
 
 static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_error *err)
@@ -126,12 +127,12 @@ static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_e
     return fail_errno(err, "%s: cannot be written", out->path);
 }
 
-enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
+static enum rwkv7_status open_with(const char *path, mode_t mode, struct out_file *out, struct rwkv7_error *err)
 {
     *out = (struct out_file){.path = mem_string(path, strlen(path))};
     if (!out->path)
         return fail_memory(err, "a file name");
-    const int fd = open_any(out);
+    const int fd = open_any(out, mode);
     if (fd >= 0 && (out->stream = fdopen(fd, "wb")) != NULL)
         return RWKV7_OK;
     const enum rwkv7_status status = cannot_write(out, err);
@@ -139,6 +140,16 @@ enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct r
         close(fd);
     out_file_abort(out);
     return status;
+}
+
+enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
+{
+    return open_with(path, 0666, out, err);
+}
+
+enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, struct rwkv7_error *err)
+{
+    return open_with(path, S_IRUSR | S_IWUSR, out, err);
 }
 
 enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t size, struct rwkv7_error *err)

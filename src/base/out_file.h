@@ -25,6 +25,8 @@ struct out_file {
 
 /* A folder, a link to nothing, a file that may not be written to: RWKV7_ERR_IO, and *out is zeroed. */
 enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err);
+/* The same, but a file that is created is for its owner only. */
+enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, struct rwkv7_error *err);
 enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t size, struct rwkv7_error *err);
 /* Flushes, syncs, renames and closes; on failure the temporary file is gone and the old file untouched. */
 enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err);

@@ -98,7 +98,7 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
     const uint64_t sum = checksum(image, size - sizeof sum);
     memcpy(image + size - sizeof sum, &sum, sizeof sum);
 
-    if ((status = out_file_open(path, &file, err)) != RWKV7_OK)
+    if ((status = out_file_open_private(path, &file, err)) != RWKV7_OK)
         goto done;
     if ((status = out_file_write(&file, image, size, err)) == RWKV7_OK)
         status = out_file_commit(&file, err);

@@ -211,10 +211,7 @@ void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session 
         return;
     }
     const struct rwkv7_note note = {(void *)(uintptr_t)ids, count * sizeof *ids};
-    /* A state tells what was read: others should not see it, whatever the folder allows. */
-    const mode_t mask = umask(S_IRWXG | S_IRWXO);
     const enum rwkv7_status status = rwkv7_session_save(s, path, &note, &err);
-    umask(mask);
     if (status != RWKV7_OK)
         warn(c, "prompt cache: %s", err.message);
 }

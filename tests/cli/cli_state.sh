@@ -333,3 +333,11 @@ err_has '^rwkv7: cannot make cache/notes/deep for the prompt cache'
 run rwkv7 run --prompt-cache prompt1.txt --model "$model" --vocab "$vocab" hello
 exits 1
 err 'rwkv7: cannot use prompt1.txt for the prompt cache: it is not a folder'
+
+# A state tells what was read: a new file is for its owner only; one that is there keeps its permissions.
+(umask 022 && rwkv7 run -q -n 0 --model "$models/bf16_n64.safetensors" --vocab "$tests/syllables.vocab.txt" \
+    --state-out private hello </dev/null)
+ok 'a state is private' [ "$(ls -l private | cut -c 1-10)" = -rw------- ]
+chmod 644 private
+rwkv7 run -q -n 0 --model "$models/bf16_n64.safetensors" --vocab "$tests/syllables.vocab.txt" --state-out private hello </dev/null
+ok 'unless it was not' [ "$(ls -l private | cut -c 1-10)" = -rw-r--r-- ]
