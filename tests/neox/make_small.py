@@ -16,7 +16,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def train(text, count):
     letter = byte_letters()
-    vocab = {letter[b]: i + 2 for i, b in enumerate(b for b in range(256) if b not in (0xC0, 0xC1) and b < 0xF5)}
+    vocab = {"<|endoftext|>": 0, "<|padding|>": 1}
+    vocab |= {letter[b]: i + 2 for i, b in enumerate(b for b in range(256) if b not in (0xC0, 0xC1) and b < 0xF5)}
     words = collections.Counter(tuple(letter[b] for b in w.encode()) for w in split(text))
     merges = []
     while len(merges) < count:
@@ -26,7 +27,7 @@ def train(text, count):
                 pairs[pair] += n
         best = max(pairs, key=lambda p: (pairs[p], p))
         merges.append(best)
-        vocab["".join(best)] = len(vocab) + 2
+        vocab["".join(best)] = len(vocab)
         merged = collections.Counter()
         for word, n in words.items():
             out = []
@@ -46,7 +47,7 @@ def write_tokenizer(text):
     flags = {"single_word": False, "lstrip": False, "rstrip": False}
     added = [{"id": i, "content": s, "special": True, "normalized": False, **flags}
              for i, s in enumerate(["<|endoftext|>", "<|padding|>"])]
-    added += [{"id": len(vocab) + 2 + i, "content": " " * n, "special": False, "normalized": True, **flags}
+    added += [{"id": len(vocab) + i, "content": " " * n, "special": False, "normalized": True, **flags}
               for i, n in enumerate(range(24, 1, -1))]
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     tokenizer = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "normalizer": {"type": "NFC"},

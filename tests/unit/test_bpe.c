@@ -255,8 +255,9 @@ static void test_refused(void)
     check_change("\"add_prefix_space\": false", "\"add_prefix_space\": true", "pre_tokenizer.add_prefix_space");
     check_change("\"lstrip\": false", "\"lstrip\": true",
                  "expected single_word, lstrip and rstrip to be false for id 0");
-    check_change("\"<|endoftext|>\"", "\"[CLS]\"", "found [CLS] with id 0");
+    check_change("\"<|endoftext|>\"", "\"[CLS]\"", "expected an id of its own, found 0");
     check_change("\"id\": 1,", "\"id\": 0,", "added_tokens: expected an id of its own, found 0");
+    check_change("\"special\": true", "\"special\": false", "found something else with id 0");
     check_change("\"content\": \"  \"", "\"content\": \"xy\"", "expected runs of 2 to 64 spaces");
     check_change("\"!\": ", "\"!x\": ", "expected a token for every byte of UTF-8, found none for 0x21");
     check_change("\"!\": ", "\"\\u4e00\": ", "expected 1 to 1024 letters that stand for bytes");
