@@ -81,7 +81,7 @@ static const char *other_kind(const cJSON *root)
     const cJSON *const model = field(root, "model"), *const before = field(root, "pre_tokenizer");
     const char *const type = string_in(model, "type");
     if (!cJSON_IsObject(model))
-        return "JSON without a field \"model\": no tokenizer.json";
+        return "JSON without a field \"model\"";
     if (strcmp(type, "WordPiece") == 0)
         return "a WordPiece tokenizer (of BERT and the like)";
     if (strcmp(type, "Unigram") == 0)
@@ -107,7 +107,7 @@ static enum rwkv7_status check_fields(const struct reader *r, const cJSON *root)
     const cJSON *const model = field(root, "model");
     const char *const other = other_kind(root);
     if (other)
-        return reject(r, "expected the tokenizer of GPT-NeoX, found %s", other);
+        return reject(r, "expected a vocabulary of World or of GPT-NeoX, found %s", other);
     for (size_t i = 0; i < sizeof unset / sizeof unset[0]; i++) {
         const cJSON *const value = field(model, unset[i]);
         if (!is_absent(value) && !(cJSON_IsString(value) && !*value->valuestring))
@@ -347,7 +347,8 @@ static enum rwkv7_status read_merges(const struct reader *r, const cJSON *merges
 
 bool tokenizer_json_is(const char *text, size_t size)
 {
-    size_t at = 0;
+    size_t at =
+        size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* a byte order mark, which cJSON skips, too */
     while (at < size && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t'))
         at++;
     return at < size && text[at] == '{';

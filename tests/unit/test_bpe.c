@@ -239,7 +239,8 @@ static void check_change(const char *from, const char *to, const char *expected)
 
 static void test_refused(void)
 {
-    check_refused("empty", "{}", "V: expected the tokenizer of GPT-NeoX, found JSON without a field \"model\"");
+    check_refused("empty", "{}",
+                  "V: expected a vocabulary of World or of GPT-NeoX, found JSON without a field \"model\"");
     check_refused("cut", "{\"model\": {", "V: byte 11: expected JSON");
     check_refused("BERT", "{\"model\": {\"type\": \"WordPiece\"}}", "a WordPiece tokenizer (of BERT");
     check_refused("T5", "{\"model\": {\"type\": \"Unigram\"}}", "a Unigram tokenizer (SentencePiece");
