@@ -397,7 +397,10 @@ RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const ch
 
 struct rwkv7_tokenizer;
 
-/* Reads a vocabulary in the World format, one `ID LITERAL LENGTH` per line. */
+/*
+ * Reads a vocabulary of one of two kinds, which the file tells: the World format, one `ID LITERAL LENGTH` per line, or the
+ * tokenizer.json of GPT-NeoX-20B (byte-level BPE), which RWKV-4 and the Pile models of later versions use.
+ */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out,
                                                  struct rwkv7_error *err);
 /* The same from memory, which may be freed afterwards; `name` appears in messages. */
@@ -408,16 +411,17 @@ RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct 
                                                        struct rwkv7_error *err);
 RWKV7_API void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t);
 RWKV7_API uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t);        /* largest id + 1 */
-RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* bytes of the longest token */
+RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* no token has more bytes */
 RWKV7_API bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t); /* id 0 has no text of its own */
 /* The bytes of an id, which live as long as the tokenizer; length 0 for ids without an entry. */
 RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, uint32_t id, size_t *length);
 
 /*
- * Greedy longest match from the left. Writes at most `room` ids and reports how many, and how many bytes of `text` they
- * cover. With `final` false it stops where the next token could still change with more text (fewer than max_length bytes
+ * World: greedy longest match from the left. BPE: special tokens, NFC, words, merges (docs/FORMATS.md); broken UTF-8 becomes U+FFFD.
+ * Writes at most `room` ids and reports how many, and how many bytes of `text` they cover. With `final` false it stops where the next token could still change with more text (fewer than max_length bytes
  * from the end), so that a long text can be fed piece by piece: keep the uncovered bytes and put the next piece behind them. With
- * `final` true and room >= size all of the text is covered. A byte that no token starts with (vocabularies without all 256
+ * `final` true and room >= size (BPE: 3 * size) all of the text is covered. BPE covers whole words as a rule, and RWKV7_ERR_VOCAB says
+ * when not even one character's tokens have room (never with room for 4096). A byte that no token starts with (vocabularies without all 256
  * single bytes) is RWKV7_ERR_VOCAB.
  */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer *t, const void *text, size_t size,

@@ -44,11 +44,13 @@ static int encode(const struct evaluation *e, const struct place *place, const c
     struct rwkv7_error err;
     size_t covered;
     ids->count = 0;
-    ids->at = malloc((size + 1) * sizeof *ids->at);
+    const size_t room =
+        3 * size + 1; /* BPE gives up to three tokens for a byte; a line is far from filling the memory */
+    ids->at = malloc((room + 1) * sizeof *ids->at);
     if (!ids->at)
         return complain(FAILED, "out of memory for the token ids");
     ids->at[0] = RWKV7_END_OF_TEXT;
-    if (rwkv7_tokenizer_encode(e->tokenizer, text, size, true, ids->at + bos, size, &ids->count, &covered, &err) !=
+    if (rwkv7_tokenizer_encode(e->tokenizer, text, size, true, ids->at + bos, room, &ids->count, &covered, &err) !=
         RWKV7_OK)
         return complain_line(place, err.message);
     ids->count += bos;

@@ -11,6 +11,7 @@
 
 #define DEMO_MODEL "rwkv7-demo.safetensors"
 #define WORLD_VOCAB "rwkv_vocab_v20230424.txt"
+#define NEOX_TOKENIZER "20B_tokenizer.json"
 
 static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...)
     RWKV7_PRINTF(3, 4);
@@ -108,7 +109,11 @@ static enum rwkv7_status vocab_beside(const char *model, char path[PATH_ROOM], s
     }
     if (there(path, "%s/%s", folder, WORLD_VOCAB))
         return RWKV7_OK;
-    return only_vocab(folder, path, err);
+    const enum rwkv7_status status = only_vocab(folder, path, err);
+    if (status == RWKV7_OK && !path[0] && !there(path, "%s/" NEOX_TOKENIZER, folder) &&
+        !there(path, "%s/tokenizer.json", folder))
+        path[0] = '\0';
+    return status;
 }
 
 enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err)

@@ -28,13 +28,22 @@ int token_source_next(struct token_source *s, uint32_t *ids, size_t room, size_t
     for (*got = 0; !interrupted;) {
         struct rwkv7_error err;
         size_t covered, more;
-        if (rwkv7_tokenizer_encode(s->tokenizer, s->text, s->length, s->ended, ids, room, got, &covered, &err) !=
-            RWKV7_OK)
+        if (s->id_begin < s->id_end) {
+            *got = s->id_end - s->id_begin < room ? s->id_end - s->id_begin : room;
+            memcpy(ids, s->ids + s->id_begin, *got * sizeof *ids);
+            s->id_begin += *got;
+            return DONE;
+        }
+        s->id_begin = 0;
+        if (rwkv7_tokenizer_encode(s->tokenizer, s->text, s->length, s->ended, s->ids, sizeof s->ids / sizeof s->ids[0],
+                                   &s->id_end, &covered, &err) != RWKV7_OK)
             return complain(REJECTED, "%s: %s", s->in.name, err.message);
         s->bytes += covered;
         s->length -= covered;
         memmove(s->text, s->text + covered, s->length);
-        if (*got > 0 || s->ended)
+        if (s->id_end > 0)
+            continue;
+        if (s->ended)
             return DONE;
         const int code = input_read(&s->in, s->text + s->length, BLOCK, &more);
         if (code != DONE)

@@ -12,6 +12,8 @@ struct token_source {
     struct input in;
     char *text; /* read and not yet encoded */
     size_t length;
+    uint32_t ids[1 << 12]; /* encoded and not yet given: fewer might not take a single character */
+    size_t id_begin, id_end;
     bool ended;           /* there is nothing more to read */
     uint64_t bytes;       /* encoded so far */
     double bytes_in_file; /* negative when unknown */

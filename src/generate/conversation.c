@@ -124,7 +124,7 @@ static enum rwkv7_status evaluate(struct conversation *c, struct rwkv7_session *
  */
 static enum rwkv7_status add_text(struct conversation *c, const char *text, bool final, struct rwkv7_error *err)
 {
-    size_t count, covered;
+    size_t count, covered, room;
     if (!text)
         return no_memory(err);
     const size_t old = c->log.unread ? strlen(c->log.unread) : 0, size = old + strlen(text);
@@ -133,9 +133,11 @@ static enum rwkv7_status add_text(struct conversation *c, const char *text, bool
         return no_memory(err);
     strcpy(all + old, text);
     c->log.unread = all;
-    enum rwkv7_status status = reserve(c, size + 1, err);
+    if (!size_mul(size, 3, &room)) /* BPE gives up to three tokens for a byte */
+        return no_memory(err);
+    enum rwkv7_status status = reserve(c, room + 1, err);
     if (status == RWKV7_OK)
-        status = rwkv7_tokenizer_encode(c->tokenizer, all, size, final, c->log.tokens + c->log.count, size, &count,
+        status = rwkv7_tokenizer_encode(c->tokenizer, all, size, final, c->log.tokens + c->log.count, room, &count,
                                         &covered, err);
     if (status != RWKV7_OK)
         return status;

@@ -7,6 +7,7 @@
 #include "base/status.h"
 
 enum { BLOCK = 1 << 16 }; /* bytes of text that are tokenized at once, so that the buffer stays small */
+enum { ROOM = 1 << 12 };  /* ids at once: enough for any single character */
 
 bool prompt_begins_with_bos(const struct rwkv7_tokenizer *tokenizer, enum rwkv7_bos bos, bool at_start)
 {
@@ -49,7 +50,7 @@ static enum rwkv7_status encode(struct prompt *p, bool final, struct rwkv7_error
 {
     size_t used = 0, count, covered;
     do {
-        enum rwkv7_status status = prompt_reserve(p, RWKV7_CHUNK, err);
+        enum rwkv7_status status = prompt_reserve(p, ROOM, err);
         if (status == RWKV7_OK)
             status = rwkv7_tokenizer_encode(p->tokenizer, p->text + used, p->text_size - used, final, p->ids + p->end,
                                             p->room - p->end, &count, &covered, err);

@@ -1,11 +1,14 @@
 /*
- * tokenizer.c - the World tokenizer: bytes to ids by greedy longest match, ids to bytes by a table.
+ * tokenizer.c - the tokenizer of a vocabulary, of one of two kinds: World, which is here, and byte-level BPE (bpe.h). The first
+ * bytes of the file tell which. Ids become bytes by a table in both.
  *
- * Encoding knows nothing of characters or words. At every position it takes the longest token that the rest of the text
+ * World: bytes to ids by greedy longest match. Encoding knows nothing of characters or words. At every position it takes the longest token that the rest of the text
  * begins with, looking ahead at most as far as the longest token of the vocabulary reaches: linear time for every input.
  */
 #include "base/mem.h"
 #include "base/sys.h"
+#include "text/bpe.h"
+#include "text/tokenizer_json.h"
 #include "text/trie.h"
 #include "text/vocab.h"
 
@@ -17,7 +20,8 @@
 
 struct rwkv7_tokenizer {
     struct vocab vocab;
-    struct trie_cell *trie;
+    struct trie_cell *trie; /* of World; else NULL */
+    struct bpe *bpe;        /* of byte-level BPE; else NULL */
 };
 
 enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
@@ -44,9 +48,17 @@ enum rwkv7_status rwkv7_tokenizer_open_memory(const char *text, size_t size, con
     struct rwkv7_tokenizer *t = mem_alloc(1, sizeof *t);
     if (!t)
         return fail_memory(err, "the tokenizer");
-    enum rwkv7_status status = vocab_read(text, size, name, &t->vocab, err);
-    if (status == RWKV7_OK)
-        status = trie_build(&t->vocab, name, &t->trie, err);
+    enum rwkv7_status status;
+    if (tokenizer_json_is(text, size)) {
+        struct bpe_rules rules;
+        status = tokenizer_json_read(text, size, name, &t->vocab, &rules, err);
+        if (status == RWKV7_OK)
+            status = bpe_build(&t->vocab, &rules, name, &t->bpe, err);
+    } else {
+        status = vocab_read(text, size, name, &t->vocab, err);
+        if (status == RWKV7_OK)
+            status = trie_build(&t->vocab, name, &t->trie, err);
+    }
     if (status != RWKV7_OK) {
         rwkv7_tokenizer_close(t);
         return status;
@@ -61,6 +73,7 @@ void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t)
         return;
     vocab_free(&t->vocab);
     mem_free(t->trie);
+    bpe_free(t->bpe);
     mem_free(t);
 }
 
@@ -71,7 +84,7 @@ uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t)
 
 size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t)
 {
-    return t->vocab.longest;
+    return t->bpe ? BPE_HELD : t->vocab.longest;
 }
 
 bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t)
@@ -94,6 +107,9 @@ enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer *t, const 
                                          uint32_t *ids, size_t room, size_t *count, size_t *covered,
                                          struct rwkv7_error *err)
 {
+    if (t->bpe)
+        return bpe_encode(t->bpe, &t->vocab, text, size, final, ids, room, count, covered, err);
+
     enum rwkv7_status status = RWKV7_OK;
     const uint8_t *const first = text;
     const size_t enough = final ? 1 : t->vocab.longest; /* bytes that decide a token */

@@ -77,7 +77,6 @@ static const char *wrong_file(const uint8_t *text, size_t size)
         {"\xff\xfe", "UTF-16 text: save the file as UTF-8"},
         {"\xfe\xff", "UTF-16 text: save the file as UTF-8"},
         {"<", "an HTML page: the download went wrong"},
-        {"{", "JSON, perhaps the tokenizer.json of another kind of model"},
         {"[", "JSON, perhaps the tokenizer.json of another kind of model"},
         {"PK\x03\x04", "a zip archive, perhaps a .pth checkpoint"},
         {"GGUF", "a GGUF model"},

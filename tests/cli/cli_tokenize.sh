@@ -124,3 +124,14 @@ if [ -f "$shared/vectors/rwkv_vocab_v20230424.txt" ]; then
 else
     skip 'the World vocabulary is not here'
 fi
+
+# A tokenizer.json of the GPT-NeoX kind: the file tells. A pipe delivers words, spaces and special tokens in parts.
+small=$tests/../neox/small.json
+ids='102 252 41 118 667 123 279 0'
+run rwkv7 tokenize --vocab "$small" "don't  you<|endoftext|>"
+exits 0
+out "$ids"
+run sh -c 'for part in don "'"'"'" "t " " " "you<|endof" "text|>"; do printf %s "$part"; sleep 0.05; done | rwkv7 tokenize --vocab "$0"' "$small"
+out "$ids"
+run rwkv7 tokenize --vocab "$small" --decode "$ids"
+text "don't  you"

@@ -45,7 +45,8 @@ def refuse_files():
     wrong = "V: expected a vocabulary, found "
     case("empty.txt", "", wrong + "an empty file")
     case("byte_order_mark_only.txt", b"\xef\xbb\xbf", wrong + "an empty file")
-    case("byte_order_mark_json.txt", b"\xef\xbb\xbf{}", wrong + "JSON, perhaps the tokenizer.json of another kind of model")
+    no_model = 'V: expected a vocabulary of World or of GPT-NeoX, found JSON without a field "model"'
+    case("byte_order_mark_json.txt", b"\xef\xbb\xbf{}", no_model)
     case("byte_order_mark_twice.txt", b"\xef\xbb\xbf\xef\xbb\xbf1 'a' 1\n",
          "V:1: expected a line `ID LITERAL LENGTH`, found \"\\xef\\xbb\\xbf1 'a' 1\"")
     case("utf16_little.txt", "\ufeff1 'a' 1\n".encode("utf-16-le"), wrong + "UTF-16 text: save the file as UTF-8")
@@ -54,7 +55,7 @@ def refuse_files():
          wrong + "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
     case("page.html", "<!DOCTYPE html>\n<html></html>\n", wrong + "an HTML page: the download went wrong")
     json = wrong + "JSON, perhaps the tokenizer.json of another kind of model"
-    case("tokenizer.json", '{"version": "1.0"}\n', json)
+    case("tokenizer.json", '{"version": "1.0"}\n', no_model)
     case("list.json", '["a", "b"]\n', json)
     case("checkpoint.pth", b"PK\3\4\0\0\0\0", wrong + "a zip archive, perhaps a .pth checkpoint")
     case("model.gguf", b"GGUF\3\0\0\0", wrong + "a GGUF model")

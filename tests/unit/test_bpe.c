@@ -1,0 +1,307 @@
+/*
+ * test_bpe.c - byte-level BPE against the ids of the Python reference, with a small tokenizer that is here and, where they are at hand, with
+ * that of GPT-NeoX-20B (named by RWKV7_NEOX_TOKENIZER) and its 300 cases: whole, in pieces of every size, and with little room. Also what
+ * the reader refuses, and hostile texts.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+#include "rwkv7.h"
+#include "test.h"
+
+#define SMALL TEST_DIR "/neox/small.json"
+
+static struct rwkv7_tokenizer *open_file(const char *path)
+{
+    struct rwkv7_tokenizer *t = NULL;
+    struct rwkv7_error err = {0};
+    CHECK_MSG(rwkv7_tokenizer_open(path, &t, &err) == RWKV7_OK, "%s", err.message);
+    if (!t)
+        exit(1);
+    return t;
+}
+
+/* The text in pieces of `piece` bytes, and never more than `room` ids at once. */
+static size_t encode_pieces(const struct rwkv7_tokenizer *t, const uint8_t *text, size_t size, size_t piece,
+                            size_t room, uint32_t *ids)
+{
+    size_t done = 0, total = 0, end = 0;
+    while (done < size) {
+        size_t count, covered;
+        struct rwkv7_error err = {0};
+        end = size - end < piece ? size : end + piece;
+        do {
+            CHECK_MSG(rwkv7_tokenizer_encode(t, text + done, end - done, end == size, ids + total, room, &count,
+                                             &covered, &err) == RWKV7_OK,
+                      "%s", err.message);
+            total += count;
+            done += covered;
+        } while (count > 0);
+        CHECK(end - done < rwkv7_tokenizer_max_length(t));
+        if (end == size)
+            break;
+    }
+    CHECK(done == size);
+    return total;
+}
+
+static uint8_t *from_hex(const char *hex, size_t *size)
+{
+    *size = strlen(hex) / 2;
+    uint8_t *const bytes = calloc(*size + 1, 1);
+    for (size_t i = 0; bytes && i < *size; i++) {
+        const char digits[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
+        bytes[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    return bytes;
+}
+
+static void check_case(const struct rwkv7_tokenizer *t, const cJSON *item)
+{
+    const char *const name = cJSON_GetObjectItemCaseSensitive(item, "name")->valuestring;
+    const cJSON *const want = cJSON_GetObjectItemCaseSensitive(item, "ids");
+    size_t size, decoded_size, count, covered, at = 0;
+    uint8_t *const text = from_hex(cJSON_GetObjectItemCaseSensitive(item, "utf8_hex")->valuestring, &size);
+    uint8_t *const decoded =
+        from_hex(cJSON_GetObjectItemCaseSensitive(item, "decoded_hex")->valuestring, &decoded_size);
+    uint32_t *const ids = calloc(3 * size + 2000, sizeof *ids), *const pieces = calloc(3 * size + 2000, sizeof *ids);
+    CHECK(rwkv7_tokenizer_encode(t, text, size, true, ids, 3 * size + 1, &count, &covered, NULL) == RWKV7_OK);
+    bool same = covered == size && count == (size_t)cJSON_GetArraySize(want);
+    const cJSON *id = want->child;
+    for (size_t i = 0; same && i < count; i++, id = id->next) {
+        size_t n;
+        const uint8_t *const bytes = rwkv7_tokenizer_bytes(t, ids[i], &n);
+        same = ids[i] == (uint32_t)id->valuedouble && n <= decoded_size - at && memcmp(bytes, decoded + at, n) == 0;
+        at += n;
+    }
+    CHECK_MSG(same && at == decoded_size, "case %s", name);
+    for (size_t piece = 1; piece <= size && piece < 3000; piece += piece / 4 + 1)
+        for (size_t room = 200; room <= 1000; room += 800) {
+            const size_t total = encode_pieces(t, text, size, piece, room, pieces);
+            CHECK_MSG(total == count && memcmp(pieces, ids, count * sizeof *ids) == 0,
+                      "case %s, pieces of %zu, room %zu", name, piece, room);
+        }
+    free(text);
+    free(decoded);
+    free(ids);
+    free(pieces);
+}
+
+static int check_cases(const struct rwkv7_tokenizer *t, const char *path)
+{
+    static char line[1 << 20];
+    int cases = 0;
+    FILE *const f = fopen(path, "rb");
+    CHECK_MSG(f != NULL, "%s", path);
+    while (f && fgets(line, sizeof line, f)) {
+        cJSON *const item = cJSON_Parse(line);
+        CHECK(item != NULL);
+        if (item)
+            check_case(t, item);
+        cJSON_Delete(item);
+        cases++;
+    }
+    if (f)
+        fclose(f);
+    return cases;
+}
+
+static void test_small(void)
+{
+    struct rwkv7_tokenizer *const t = open_file(SMALL);
+    size_t n;
+    CHECK(rwkv7_tokenizer_has_end_of_text(t));
+    CHECK(rwkv7_tokenizer_bytes(t, 1, &n) != NULL && n == 0);
+    CHECK(check_cases(t, TEST_DIR "/neox/cases.jsonl") > 200);
+    rwkv7_tokenizer_close(t);
+}
+
+static void test_neox(void)
+{
+    const char *const path = getenv("RWKV7_NEOX_TOKENIZER");
+    static const char cases[] = SHARED_DIR "/vectors/older/neox_tokenizer_cases.jsonl";
+    if (!path || !*path) {
+        SKIP("RWKV7_NEOX_TOKENIZER does not name %s", "20B_tokenizer.json");
+        return;
+    }
+    const double begin = sys_seconds();
+    struct rwkv7_tokenizer *const t = open_file(path);
+    printf("     opened in %.1f ms\n", 1e3 * (sys_seconds() - begin));
+    CHECK(rwkv7_tokenizer_size(t) == 50277);
+    CHECK(rwkv7_tokenizer_check(t, 50277, NULL) == RWKV7_OK && rwkv7_tokenizer_check(t, 50304, NULL) == RWKV7_OK);
+    CHECK(rwkv7_tokenizer_check(t, 65536, NULL) == RWKV7_ERR_VOCAB);
+    if (access(cases, R_OK) == 0)
+        CHECK(check_cases(t, cases) == 300);
+    else
+        SKIP("%s: not on this machine", cases);
+    rwkv7_tokenizer_close(t);
+}
+
+/* Long words, marks without end and broken bytes: all is covered, what is kept between pieces is bounded, and no way to cut matters. */
+static void test_hostile(void)
+{
+    static const char *const units[] = {"a",
+                                        "'",
+                                        "\n",
+                                        " ",
+                                        "\xcc\x81",
+                                        "\xff",
+                                        "\xe4\xb8\xad",
+                                        "e\xcc\x81",
+                                        "ab",
+                                        "<|endoftext|",
+                                        "\xe1\x85\xa1",
+                                        "\xf0\x9f"};
+    struct rwkv7_tokenizer *const t = open_file(SMALL);
+    const size_t size = 300000;
+    char *const text = malloc(size);
+    uint32_t *const ids = calloc(3 * size, sizeof *ids), *const pieces = calloc(3 * size, sizeof *ids);
+    for (size_t u = 0; text && u < sizeof units / sizeof units[0]; u++) {
+        size_t count, covered;
+        const size_t n = strlen(units[u]);
+        for (size_t i = 0; i < size; i++)
+            text[i] = units[u][i % n];
+        CHECK(rwkv7_tokenizer_encode(t, text, size, true, ids, 3 * size, &count, &covered, NULL) == RWKV7_OK);
+        CHECK(covered == size);
+        const size_t total = encode_pieces(t, (const uint8_t *)text, size, 1 << 16, 4096, pieces);
+        CHECK_MSG(total == count && memcmp(ids, pieces, count * sizeof *ids) == 0, "unit %zu", u);
+    }
+    free(text);
+    free(ids);
+    free(pieces);
+    rwkv7_tokenizer_close(t);
+}
+
+static void test_broken_bytes(void)
+{
+    struct rwkv7_tokenizer *const t = open_file(SMALL);
+    static const char broken[] = "a\xff"
+                                 "b\xe4\xb8"
+                                 "c\xc0\x80\xed\xa0\x80",
+                      mended[] = "a\xef\xbf\xbd"
+                                 "b\xef\xbf\xbd"
+                                 "c\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd";
+    uint32_t ids[64], want[64];
+    size_t count, want_count, covered;
+    CHECK(rwkv7_tokenizer_encode(t, broken, sizeof broken - 1, true, ids, 64, &count, &covered, NULL) == RWKV7_OK);
+    CHECK(covered == sizeof broken - 1);
+    CHECK(rwkv7_tokenizer_encode(t, mended, sizeof mended - 1, true, want, 64, &want_count, &covered, NULL) ==
+          RWKV7_OK);
+    CHECK(count == want_count && memcmp(ids, want, count * sizeof *ids) == 0);
+    rwkv7_tokenizer_close(t);
+}
+
+/* A character that needs more ids than there is room for is an error, not a loop. */
+static void test_room(void)
+{
+    struct rwkv7_tokenizer *const t = open_file(SMALL);
+    struct rwkv7_error err = {0};
+    uint32_t ids[8];
+    size_t count, covered;
+    CHECK(rwkv7_tokenizer_encode(t, "\xf0\x9f\x91\x8d", 4, true, ids, 1, &count, &covered, &err) == RWKV7_ERR_VOCAB);
+    CHECK_STR(err.message, "a character of the text has more tokens than there is room for (1)");
+    CHECK(rwkv7_tokenizer_encode(t, NULL, 0, true, ids, 8, &count, &covered, &err) == RWKV7_OK && count == 0);
+    rwkv7_tokenizer_close(t);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- the reader */
+
+static void check_refused(const char *what, const char *text, const char *expected)
+{
+    struct rwkv7_tokenizer *t = NULL;
+    struct rwkv7_error err = {0};
+    CHECK(rwkv7_tokenizer_open_memory(text, strlen(text), "V", &t, &err) == RWKV7_ERR_VOCAB && !t);
+    CHECK_MSG(strstr(err.message, expected) != NULL, "%s: got \"%s\", want \"%s\"", what, err.message, expected);
+    rwkv7_tokenizer_close(t);
+}
+
+/* The small tokenizer with the first `from` replaced by `to`. */
+static void check_change(const char *from, const char *to, const char *expected)
+{
+    struct file_map map;
+    CHECK(file_map_open(SMALL, &map, NULL) == RWKV7_OK);
+    char *const text = mem_string((const char *)map.data, map.size), *const at = text ? strstr(text, from) : NULL;
+    CHECK_MSG(at != NULL, "%s", from);
+    char *const changed = at ? calloc(map.size + strlen(to) + 1, 1) : NULL;
+    if (changed) {
+        memcpy(changed, text, (size_t)(at - text));
+        strcat(strcat(changed, to), at + strlen(from));
+        check_refused(to, changed, expected);
+    }
+    free(changed);
+    mem_free(text);
+    file_map_close(&map);
+}
+
+static void test_refused(void)
+{
+    check_refused("empty", "{}",
+                  "V: expected a vocabulary of World or of GPT-NeoX, found JSON without a field \"model\"");
+    check_refused("cut", "{\"model\": {", "V: byte 11: expected JSON");
+    check_refused("BERT", "{\"model\": {\"type\": \"WordPiece\"}}", "a WordPiece tokenizer (of BERT");
+    check_refused("T5", "{\"model\": {\"type\": \"Unigram\"}}", "a Unigram tokenizer (SentencePiece");
+    check_refused("Llama 2", "{\"model\": {\"type\": \"BPE\", \"byte_fallback\": true}}", "(SentencePiece: Llama 2");
+    check_refused(
+        "Qwen",
+        "{\"normalizer\": {\"type\": \"NFC\"}, \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": "
+        "[{\"type\": \"Split\"}, {\"type\": \"ByteLevel\"}]}, \"model\": {\"type\": \"BPE\"}}",
+        "(Llama 3, Qwen");
+    check_refused("GPT-2", "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\"}}", "(GPT-2");
+    check_change("\"NFC\"", "\"NFKC\"", "normalizer.type: expected \"NFC\"");
+    check_change("\"dropout\": null", "\"dropout\": 0.1", "model.dropout: expected null");
+    check_change("\"add_prefix_space\": false", "\"add_prefix_space\": true", "pre_tokenizer.add_prefix_space");
+    check_change("\"lstrip\": false", "\"lstrip\": true",
+                 "expected single_word, lstrip and rstrip to be false for id 0");
+    check_change("\"<|endoftext|>\"", "\"[CLS]\"", "expected an id of its own, found 0");
+    check_change("\"id\": 1,", "\"id\": 0,", "added_tokens: expected an id of its own, found 0");
+    check_change("\"special\": true", "\"special\": false", "found something else with id 0");
+    check_change("\"content\": \"  \"", "\"content\": \"xy\"", "expected runs of 2 to 64 spaces");
+    check_change("\"!\": ", "\"!x\": ", "expected a token for every byte of UTF-8, found none for 0x21");
+    check_change("\"!\": ", "\"\\u4e00\": ", "expected 1 to 1024 letters that stand for bytes");
+    check_change("\"\\\"\": ", "\"!\": ", "expected a new token, found the same for the ids");
+    check_change("\"merges\": [", "\"merges\": [\"! !\",", "expected two tokens that make a third at rank 0");
+    check_change("\"merges\": [", "\"merges\": [7,", "at rank 0");
+    check_change("\"merges\": [", "\"merges\": 7, \"x\": [", "model.merges: expected an array");
+    check_change("\"!\": 3", "\"!\": -3", "model.vocab: expected an id below");
+    check_change("\"version\"", "\"version", "expected JSON");
+}
+
+static void test_out_of_memory(void)
+{
+    struct file_map map;
+    bool done = false;
+    CHECK(file_map_open(SMALL, &map, NULL) == RWKV7_OK);
+    for (long at = 0; at < 100 && !done; at++) {
+        struct rwkv7_tokenizer *t = NULL;
+        struct rwkv7_error err = {0};
+        uint32_t ids[4];
+        size_t count, covered;
+        mem_fail_after(at);
+        enum rwkv7_status status = rwkv7_tokenizer_open_memory((const char *)map.data, map.size, "V", &t, &err);
+        CHECK((status == RWKV7_OK) == (t != NULL));
+        if (t)
+            status = rwkv7_tokenizer_encode(t, "a b", 3, true, ids, 4, &count, &covered, &err);
+        mem_fail_after(-1);
+        done = status == RWKV7_OK;
+        CHECK(done || (status == RWKV7_ERR_MEMORY && strncmp(err.message, "out of memory", 13) == 0));
+        rwkv7_tokenizer_close(t);
+    }
+    CHECK(done);
+    file_map_close(&map);
+}
+
+int main(void)
+{
+    RUN(test_small);
+    RUN(test_neox);
+    RUN(test_hostile);
+    RUN(test_broken_bytes);
+    RUN(test_room);
+    RUN(test_refused);
+    RUN(test_out_of_memory);
+    return test_end();
+}
