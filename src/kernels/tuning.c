@@ -1,10 +1,6 @@
 /* tuning.c - see tuning.h: the numbers that follow from cache sizes. */
 #include "kernels/tuning.h"
 
-#if defined(__AVX__)
-#error "compiled with the flags of an instruction set: this file runs on every CPU"
-#endif
-
 enum {
     SCAN_STEP = 48,              /* tokens: a multiple of 3, 4, 6 and 16 */
     SCAN_FLOATS = 4 * (64 + 16), /* of a token: four products of a head, which may begin within a tile of 16 rows */

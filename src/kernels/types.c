@@ -11,10 +11,6 @@
 
 #include "base/half.h"
 
-#if defined(__AVX__)
-#error "compiled with the flags of an instruction set: this file runs on every CPU"
-#endif
-
 enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes of four columns of 16 rows */ };
 
 /* ------------------------------------------------------------------------------------------------- scales */

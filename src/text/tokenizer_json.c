@@ -243,7 +243,7 @@ static enum rwkv7_status read_added(const struct reader *r, const cJSON *item, u
             BPE_MAX_SPACES, id);
     r->rules->space_id[n] = id;
     r->rules->most_spaces = n > r->rules->most_spaces ? (uint32_t)n : r->rules->most_spaces;
-    memcpy(out, text, n);
+    memset(out, ' ', n);
     *size = (uint32_t)n;
     return RWKV7_OK;
 }
@@ -377,7 +377,7 @@ static enum rwkv7_status read_root(struct reader *r, const cJSON *root)
     r->room = (uint32_t)bytes;
     for (r->mask = 1023; r->mask < 2 * room;)
         r->mask = 2 * r->mask + 1;
-    const cJSON **const by_id = mem_alloc(room, sizeof *by_id);
+    const cJSON **const by_id = mem_alloc(room, sizeof(void *));
     r->table = mem_alloc((size_t)r->mask + 1, sizeof *r->table);
     v->start = mem_alloc((size_t)room + 1, sizeof *v->start);
     v->bytes = mem_alloc(bytes + 1, 1);

@@ -202,9 +202,9 @@ static void test_folded_ln0(void)
     for (size_t row = 0; row < VOCAB; row++) {
         double mean = 0, square = 0;
         for (size_t i = 0; i < CHANNELS; i++)
-            mean += (double)from[row * CHANNELS + i] / CHANNELS;
+            mean += (double)from[row * CHANNELS + i] / (double)CHANNELS;
         for (size_t i = 0; i < CHANNELS; i++)
-            square += pow((double)from[row * CHANNELS + i] - mean, 2) / CHANNELS;
+            square += pow((double)from[row * CHANNELS + i] - mean, 2) / (double)CHANNELS;
         for (size_t i = 0; i < CHANNELS; i++)
             to[row * CHANNELS + i] =
                 (float)(((double)from[row * CHANNELS + i] - mean) / sqrt(square + 1e-5) * (double)weight[i] +
