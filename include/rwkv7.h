@@ -52,7 +52,7 @@ enum rwkv7_status {
     RWKV7_ERR_MODEL,   /* a model file was rejected */
     RWKV7_ERR_VOCAB,   /* a vocabulary was rejected, or does not belong to the model */
     RWKV7_ERR_STATE,   /* a state file was rejected, or does not belong to the model */
-    RWKV7_ERR_STOPPED, /* the caller's progress function said so */
+    RWKV7_ERR_STOPPED, /* cancelled by a signal or by the progress callback */
 };
 
 struct rwkv7_error {

@@ -159,9 +159,11 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
         (status = measure_rank(c, out, &is_known, "att.time_maa_w1_w", 0, &s->rank_m, err)))
         return status;
     const char *rescale = tensors_metadata(c->index, RESCALE_KEY);
-    if (rescale && metadata_whole(c->index, RESCALE_KEY) < 0)
+    const long every = rescale ? metadata_whole(c->index, RESCALE_KEY) : 0;
+    if (every < 0 || every > MAX_LAYERS)
         return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number of layers, found %.40s", c->path,
                     RESCALE_KEY, rescale);
+    out->rescale_every = (int)every;
     return is_known ? RWKV7_OK : fail_orientation(c, s, err);
 }
 
@@ -173,9 +175,8 @@ static bool is_possible(const struct rwkv7_shape *s)
 /* What the results of O and Vf of a layer are multiplied by. */
 static float layer_scale(const struct rwkv7_model *model, int layer)
 {
-    const long every = model->index ? metadata_whole(model->index, RESCALE_KEY) : 0;
     float scale = 1.0f;
-    for (long i = every > 0 ? layer / every : 0; i > 0; i--)
+    for (int i = model->rescale_every > 0 ? layer / model->rescale_every : 0; i > 0; i--)
         scale *= 2.0f;
     return scale;
 }

@@ -69,6 +69,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     if ((status = arch_recognize(index, path, &as, err)) ||
         (status = model_shape(model, as.arch, as.weights, &as.shape, err)))
         goto fail;
+    model->rescale_every = as.rescale_every;
     model->ln_eps = as.ln_eps;
     model->head_eps = as.head_eps;
     if ((status = weights_bind(model, &as, opt, err)) || (status = model_pack(model, opt, err)))
@@ -139,7 +140,7 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
 {
     const int axes[] = {s->vocab, s->channels, s->ffn};
-    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g};
+    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->rank_m};
     bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->deep >= 0 && s->deep <= DEEP_MAX;
     for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
         possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;

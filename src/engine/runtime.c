@@ -7,7 +7,7 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* A number of threads is an order. By default it is as many as the limits on processes and memory allow. */
+/* An explicit thread count is strict; the default is halved until the threads can be created. */
 static enum rwkv7_status start_threads(int threads, struct pool **out, struct rwkv7_error *err)
 {
     struct cpus cpus;

@@ -96,6 +96,9 @@ enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *
     struct tensor_index *index = NULL;
     float *matrix = NULL;
     char name[64];
+    if (s->model->arch->state != matrix_state)
+        return fail(err, RWKV7_ERR_STATE, "%s: %s has no matrices in its state that could be tuned",
+                    snippet_path(path).text, s->model->weights->model);
     enum rwkv7_status status = tensors_open(path, &index, err);
     if (status == RWKV7_OK)
         status = check_tensors(index, s->model, path, err);

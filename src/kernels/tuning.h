@@ -98,7 +98,7 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int all);
 #define STEP_ROWS_LEAST 64
 #define STEP_ROWS_MOST 128
 /*
- * Bytes of weights below which one thread works alone (session.c, batch.c): from the caches of one core they take as long as the
+ * Bytes of weights below which one thread works alone (pool_for): from the caches of one core they take as long as the
  * barriers of a token, or less when the machine is busy. Not derived: it is the time of the barriers that counts, not a cache.
  */
 #define ALONE_BYTES ((uint64_t)4 << 20)

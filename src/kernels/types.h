@@ -2,7 +2,7 @@
  * types.h - the table of weight types: one row says all that other code needs to know of a type.
  *
  * Only kernels are written for a type by name (quants.h says how they find its numbers); everything else (loading, converting,
- * printing, checking, tests) asks the table. docs/KERNELS.md says how to add a type.
+ * printing, checking, tests) asks the table. docs/ADDING.md says how to add a type.
  */
 #ifndef KERNELS_TYPES_H
 #define KERNELS_TYPES_H

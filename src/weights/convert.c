@@ -71,7 +71,8 @@ struct conversion {
     size_t vocab_size;
 
     struct out_file out;
-    float **rows;         /* as in struct slice */
+    float **rows; /* [threads] as in struct slice */
+    int threads;
     uint8_t *buffer;      /* a slice of the result */
     float *stored;        /* as in struct slice */
     uint64_t done, total; /* bytes of the result */
@@ -417,7 +418,7 @@ static enum rwkv7_status write_target(struct conversion *c, const struct target 
 /* The most memory that any slice needs. */
 static enum rwkv7_status allocate(struct conversion *c)
 {
-    const int threads = pool_threads(c->rt->pool);
+    const int threads = c->threads = pool_threads(c->rt->pool);
     size_t cols = 0, bytes = 0, stored = 0;
     for (size_t i = 0; i < c->count; i++) {
         const struct mat *form = &c->targets[i].form;
@@ -512,7 +513,7 @@ enum rwkv7_status weights_convert(struct rwkv7_runtime *rt, recognize_fn *recogn
         opt->note(opt->note_arg, lora_notes(c.lora)->lines[i]);
 done:
     out_file_abort(&c.out);
-    for (int i = 0; c.rows && i < pool_threads(rt->pool); i++)
+    for (int i = 0; c.rows && i < c.threads; i++)
         mem_free(c.rows[i]);
     mem_free(c.rows);
     mem_free(c.buffer);

@@ -74,9 +74,10 @@ struct rwkv7_model {
     struct rwkv7_shape shape;
     struct rwkv7_model_info info;
     struct outer outer;
-    void *layers;               /* [L] structs of the architecture, weights->layer_size bytes each */
-    float ln_eps;               /* of every LayerNorm */
-    float head_eps;             /* of the norm inside each head */
+    void *layers;      /* [L] structs of the architecture, weights->layer_size bytes each */
+    float ln_eps;      /* of every LayerNorm */
+    float head_eps;    /* of the norm inside each head */
+    int rescale_every; /* n: matrices that write to the residual stream are stored divided by 2^(layer / n); 0: not */
     struct tensor_index *index; /* what the weights point into; NULL for random models */
     struct block *blocks;       /* [block_count] converted and transposed weights */
     size_t block_count, block_room;

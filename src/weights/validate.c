@@ -6,6 +6,7 @@
  * at. Everything else that the bytes can say means the same everywhere: any integer, and a scale that is a NaN or an infinity, which
  * ends the evaluation as it does in a matrix of floats.
  */
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "base/mem.h"
@@ -108,6 +109,11 @@ enum rwkv7_status weights_validate(const struct weight_sources *sources, struct 
         if (source->tensor->type < DT_PACKED || !weight_form(source->tensor->type, &m) || !type_has_invalid_s(m.type))
             continue;
         job.tasks[job.count++] = (struct task){source, m, job.parts};
+        if (parts_of(&m) > INT_MAX - job.parts) {
+            mem_free(job.tasks);
+            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices of integers are too large to be checked",
+                        source->tensor->file);
+        }
         job.parts += parts_of(&m);
     }
     job.bad = job.parts;

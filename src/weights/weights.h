@@ -110,6 +110,7 @@ struct recognized {
     struct rwkv7_shape shape;
     struct spelling spelling;
     float ln_eps, head_eps; /* of every LayerNorm, and of the norm inside each head */
+    int rescale_every;      /* as in struct rwkv7_model */
 };
 /* Recognizes architecture, naming and sizes; refuses what is no model that can run with a sentence that says what it is (arch.c). */
 typedef enum rwkv7_status recognize_fn(const struct tensor_index *index, const char *path, struct recognized *out,
