@@ -256,6 +256,19 @@ struct chunk_product chunk_hidden_product(const struct mat *key, const struct ve
                                   .next_type = value->type};
 }
 
+void chunk_add_output(const struct chunk *c, struct pool *pool, int rank, const struct mat *w,
+                      const struct vectors *out, int first)
+{
+    const struct chunk_product product = {.w = w, .x = out, .first = first, .finish = chunk_finish_residual};
+    int begin, end;
+    if (w->type >= MAT_FLOATS) {
+        while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end))
+            vectors_quantize(&c->model->rt->kernels, out, w->type, first + begin, first + end);
+        pool_barrier(pool);
+    }
+    chunk_products(c, pool, rank, &product, 1, c->count);
+}
+
 /*
  * Between them a few tokens leave columns of a sparse matrix alone, as one does in a step; and even those that several read cost less
  * than transposing all of them into rows.

@@ -140,6 +140,9 @@ chunk_finish chunk_finish_residual;
 struct chunk_product chunk_low_product(const struct mat *w, const struct vectors *x, struct vectors *z,
                                        const struct mat *next, chunk_finish *finish, int first);
 chunk_finish chunk_finish_low;
+/* x += W out from token `first` on, where out [T][C] has no integers yet; ends with a barrier. */
+void chunk_add_output(const struct chunk *c, struct pool *pool, int rank, const struct mat *w,
+                      const struct vectors *out, int first);
 /* y = relu(y)^2, and the integers of these rows of p->next, if a matrix of integers takes it: then a task has whole blocks of rows. */
 chunk_finish chunk_finish_relu_square;
 void chunk_quantize_rows(const struct chunk *c, const struct chunk_product *p, const float *y, int token, int begin,

@@ -445,12 +445,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
         scan_head(c, work->y[rank], &c->pieces[begin / heads], layer, begin % heads, first);
     pool_barrier(pool);
 
-    while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end))
-        vectors_quantize(&c->model->rt->kernels, &work->out, l->output.type, first + begin, first + end);
-    pool_barrier(pool);
-    const struct chunk_product output = {
-        .w = &l->output, .x = &work->out, .first = first, .finish = chunk_finish_residual};
-    chunk_products(c, pool, rank, &output, 1, c->count);
+    chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 
 static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
