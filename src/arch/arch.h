@@ -30,6 +30,16 @@ struct candidate {
     enum naming naming;
 };
 
+/* A forward pass. All threads of the pool call `step` or `chunk` together, and it ends with a barrier. */
+struct forward {
+    /* One token: cuts the buffers of a step for so many threads (step->work until the next step); takes step->x through a layer. */
+    void *(*cut_step)(struct scratch *s, const struct rwkv7_model *model, int threads);
+    void (*step)(struct step *step, struct pool *pool, int rank, int layer);
+    /* The same for several tokens, of one session or more. */
+    void *(*cut_chunk)(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);
+    void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
+};
+
 struct arch {
     enum rwkv7_arch id;
     const char *version; /* of rwkv7_model_info: "x070" */
@@ -44,15 +54,7 @@ struct arch {
     /* Whether a random model may have this shape, whose axes are positive and below the limits. */
     bool (*is_possible)(const struct rwkv7_shape *shape);
 
-    /*
-     * One token: cuts the buffers of a step for so many threads (step->work of all calls until the next step), and takes step->x through
-     * a layer. All threads of the pool call `step` together, and it ends with a barrier.
-     */
-    void *(*cut_step)(struct scratch *s, const struct rwkv7_model *model, int threads);
-    void (*step)(struct step *step, struct pool *pool, int rank, int layer);
-    /* The same for several tokens, of one session or more. NULL: the engine takes them one by one. */
-    void *(*cut_chunk)(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);
-    void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
+    const struct forward *forward;
 };
 
 extern const struct arch arch_x070, arch_x070a, arch_x060, arch_x052, arch_x051, arch_x050, arch_x040;
@@ -108,6 +110,15 @@ static inline float *state_at(const struct rwkv7_model *model, float *state, int
     for (int i = 0; i < number; i++)
         state += state_tensor_floats(&model->shape, &model->arch->state[i]);
     return state;
+}
+
+/* What the results of matrices that write to the residual stream are multiplied by; see rescale_every. */
+static inline float layer_scale(const struct rwkv7_model *model, int layer)
+{
+    float scale = 1.0f;
+    for (int i = model->rescale_every > 0 ? layer / model->rescale_every : 0; i > 0; i--)
+        scale *= 2.0f;
+    return scale;
 }
 
 /* For architectures whose table is matrix_state. */

@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+static int last_state(const struct rwkv7_model *model)
+{
+    return model->arch->state_count - 1;
+}
+
 struct channel_mix_step cut_channel_mix_step(struct scratch *s, const struct rwkv7_model *model, int threads)
 {
     const struct rwkv7_shape *shape = &model->shape;
@@ -29,9 +34,10 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
     const struct kernels *k = &model->rt->kernels;
     const struct channel_mix_own *own = &work->own[rank];
     const int channels = model->shape.channels;
-    float *const u = step->threads[rank].u, *const before = state_at(model, step->state, layer, m->state);
+    float *const u = step->threads[rank].u, *const before = state_at(model, step->state, layer, last_state(model));
     const float *const shifts[2] = {m->shift_k, m->shift_r};
-    const struct mat *const matrices[2] = {m->key, m->receptance};
+    const struct mat *const matrices[2] = {&m->key, &m->receptance};
+    const float scale = layer_scale(model, layer);
     struct operand mixes[2];
     int begin, end;
 
@@ -41,7 +47,8 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
         mixes[i] = (struct operand){own->mix[i], own->many[i]};
         operand_quantise(k, &mixes[i], matrices[i]->type, channels, 0, 1);
     }
-    const struct step_product products[] = {{work->hidden, m->key, &mixes[0]}, {work->gate, m->receptance, &mixes[1]}};
+    const struct step_product products[] = {{work->hidden, &m->key, &mixes[0]},
+                                            {work->gate, &m->receptance, &mixes[1]}};
     step_products(step, pool, rank, products, 2);
     pool_barrier(pool);
 
@@ -49,32 +56,32 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
     memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     k->sigmoid(work->gate + begin, end - begin);
     for (int i = begin; i < end; i++)
-        work->gate[i] *= m->scale;
+        work->gate[i] *= scale;
     step_share(model->shape.ffn, rank, pool, &begin, &end);
     k->relu_square(work->hidden + begin, end - begin);
     pool_barrier(pool);
 
-    step_add_sparse(step, pool, rank, m->value, work->hidden, work->gate);
+    step_add_sparse(step, pool, rank, &m->value, work->hidden, work->gate);
     pool_barrier(pool);
 }
 
 void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, const struct channel_mix *m,
                        struct vectors *mix, float *gate, struct vectors *hidden, int first)
 {
-    const struct shifts shifts = {m->ln_weight, m->ln_bias, m->state, {m->shift_k, m->shift_r}, mix, 2};
+    const struct shifts shifts = {m->ln_weight, m->ln_bias, last_state(c->model), {m->shift_k, m->shift_r}, mix, 2};
     chunk_shift(c, pool, rank, layer, &shifts, first);
     chunk_remember(c, rank, layer, &shifts);
     const struct chunk_product products[] = {
-        chunk_hidden_product(m->key, &mix[0], first, hidden, m->value),
-        {.w = m->receptance,
+        chunk_hidden_product(&m->key, &mix[0], first, hidden, &m->value),
+        {.w = &m->receptance,
          .x = &mix[1],
          .y = gate,
          .first = first,
          .finish = chunk_finish_sigmoid,
-         .scale = m->scale},
+         .scale = layer_scale(c->model, layer)},
     };
     chunk_products(c, pool, rank, products, 2, c->count);
     const struct chunk_product value = {
-        .w = m->value, .x = hidden, .first = first, .finish = chunk_finish_residual, .gate = gate};
+        .w = &m->value, .x = hidden, .first = first, .finish = chunk_finish_residual, .gate = gate};
     chunk_add_sparse(c, pool, rank, &value);
 }

@@ -2,7 +2,9 @@
  * channel_mix.h - the channel mix of RWKV-4 to 6, which gates what it adds. With u = LN(x) and the vector before, ffn_prev:
  *
  *     x_c = u + (ffn_prev - u) shift_c                  c = k r
- *     x += scale sig(Rf x_r) Vf relu(Kf x_k)^2
+ *     x += layer_scale sig(Rf x_r) Vf relu(Kf x_k)^2
+ *
+ * ffn_prev is the last tensor of the state.
  */
 #ifndef ARCH_CHANNEL_MIX_H
 #define ARCH_CHANNEL_MIX_H
@@ -10,13 +12,11 @@
 #include "arch/chunk.h"
 #include "arch/step.h"
 
-/* Of one layer. */
+/* The weights of one layer, a part of the struct of a layer; those of LN too. */
 struct channel_mix {
-    const float *ln_weight, *ln_bias;           /* [C] */
-    const float *shift_k, *shift_r;             /* [C] */
-    const struct mat *key, *receptance, *value; /* [F][C], [C][C], [C][F] */
-    float scale;                                /* of what is added, a power of 2 */
-    int state;                                  /* number of the state tensor ffn_prev */
+    const float *ln_weight, *ln_bias;  /* [C] */
+    const float *shift_k, *shift_r;    /* [C] */
+    struct mat key, receptance, value; /* [F][C], [C][C], [C][F] */
 };
 
 /* Buffers of a step. */

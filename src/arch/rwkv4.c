@@ -19,13 +19,17 @@
 #include "arch/channel_mix.h"
 
 struct layer {
-    const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
-    const float *x_k, *x_v, *x_r;                               /* [C] 1 - mix */
-    const float *decay, *first;                                 /* [C]; decay: exp of what is stored */
-    struct mat receptance, key, value, output;                  /* [C][C] */
-    const float *ffn_x_k, *ffn_x_r;                             /* [C] 1 - mix */
-    struct mat ffn_key, ffn_receptance, ffn_value;              /* [F][C], [C][C], [C][F] */
+    const float *ln1_weight, *ln1_bias;        /* [C] */
+    const float *x_k, *x_v, *x_r;              /* [C] 1 - mix */
+    const float *decay, *first;                /* [C]; decay: exp of what is stored */
+    struct mat receptance, key, value, output; /* [C][C] */
+    struct channel_mix ffn;                    /* shifts: 1 - mix */
 };
+
+static const struct layer *layers(const struct rwkv7_model *model)
+{
+    return model->layers;
+}
 
 /* ------------------------------------------------------------------------------------------------ weights and state */
 
@@ -45,8 +49,8 @@ struct layer {
 static const struct weight_spec layer_weights[] = {
     VECTOR("ln1.weight", "ln1.weight", VECTOR, ln1_weight),
     VECTOR("ln1.bias", "ln1.bias", VECTOR, ln1_bias),
-    VECTOR("ln2.weight", "ln2.weight", VECTOR, ln2_weight),
-    VECTOR("ln2.bias", "ln2.bias", VECTOR, ln2_bias),
+    VECTOR("ln2.weight", "ln2.weight", VECTOR, ffn.ln_weight),
+    VECTOR("ln2.bias", "ln2.bias", VECTOR, ffn.ln_bias),
     VECTOR("att.time_mix_k", "attention.time_mix_key", COMPLEMENT, x_k),
     VECTOR("att.time_mix_v", "attention.time_mix_value", COMPLEMENT, x_v),
     VECTOR("att.time_mix_r", "attention.time_mix_receptance", COMPLEMENT, x_r),
@@ -56,11 +60,11 @@ static const struct weight_spec layer_weights[] = {
     MATRIX("att.key.weight", "attention.key.weight", MATRIX, 'C', 'C', key),
     MATRIX("att.value.weight", "attention.value.weight", MATRIX, 'C', 'C', value),
     MATRIX("att.output.weight", "attention.output.weight", MATRIX, 'C', 'C', output),
-    VECTOR("ffn.time_mix_k", "feed_forward.time_mix_key", COMPLEMENT, ffn_x_k),
-    VECTOR("ffn.time_mix_r", "feed_forward.time_mix_receptance", COMPLEMENT, ffn_x_r),
-    MATRIX("ffn.key.weight", "feed_forward.key.weight", MATRIX, 'F', 'C', ffn_key),
-    MATRIX("ffn.receptance.weight", "feed_forward.receptance.weight", MATRIX, 'C', 'C', ffn_receptance),
-    MATRIX("ffn.value.weight", "feed_forward.value.weight", SPARSE, 'C', 'F', ffn_value),
+    VECTOR("ffn.time_mix_k", "feed_forward.time_mix_key", COMPLEMENT, ffn.shift_k),
+    VECTOR("ffn.time_mix_r", "feed_forward.time_mix_receptance", COMPLEMENT, ffn.shift_r),
+    MATRIX("ffn.key.weight", "feed_forward.key.weight", MATRIX, 'F', 'C', ffn.key),
+    MATRIX("ffn.receptance.weight", "feed_forward.receptance.weight", MATRIX, 'C', 'C', ffn.receptance),
+    MATRIX("ffn.value.weight", "feed_forward.value.weight", SPARSE, 'C', 'F', ffn.value),
 };
 
 static const struct weight_spec outer_weights[] = {
@@ -122,19 +126,6 @@ static bool is_possible(const struct rwkv7_shape *s)
            s->rank_m == 0;
 }
 
-static struct channel_mix channel_mix_of(const struct layer *l)
-{
-    return (struct channel_mix){.ln_weight = l->ln2_weight,
-                                .ln_bias = l->ln2_bias,
-                                .shift_k = l->ffn_x_k,
-                                .shift_r = l->ffn_x_r,
-                                .key = &l->ffn_key,
-                                .receptance = &l->ffn_receptance,
-                                .value = &l->ffn_value,
-                                .scale = 1.0f,
-                                .state = FFN_PREV};
-}
-
 /* Channels [begin, end) of one token: r becomes sig(r) y. layer_state: the tensors of the layer, one after the other. */
 static void run_channels(const struct rwkv7_model *model, const struct layer *l, float *layer_state, float *r,
                          const float *k, const float *v, float *y, int begin, int end)
@@ -194,7 +185,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
 {
     const struct rwkv7_model *model = step->model;
     const struct kernels *k = &model->rt->kernels;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];
     const int channels = model->shape.channels;
@@ -229,9 +220,8 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
 static void step_layer(struct step *step, struct pool *pool, int rank, int layer)
 {
     const struct work *work = step->work;
-    const struct channel_mix channel_mix = channel_mix_of((const struct layer *)step->model->layers + layer);
     time_mix(step, pool, rank, layer);
-    step_channel_mix(step, pool, rank, layer, &channel_mix, &work->channel_mix);
+    step_channel_mix(step, pool, rank, layer, &layers(step->model)[layer].ffn, &work->channel_mix);
 }
 
 /* --------------------------------------------------------------------------------------------------- several tokens */
@@ -277,7 +267,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
 static void scan_channels(const struct chunk *c, const struct piece *piece, int layer, int begin, int end)
 {
     const struct rwkv7_model *model = c->model;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const size_t channels = (size_t)model->shape.channels;
     float *const layer_state = state_at(model, piece->state, layer, ATT_PREV);
@@ -289,7 +279,7 @@ static void scan_channels(const struct chunk *c, const struct piece *piece, int 
 
 static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
 {
-    const struct layer *l = (const struct layer *)c->model->layers + layer;
+    const struct layer *l = &layers(c->model)[layer];
     const int channels = c->model->shape.channels, blocks = (channels + SCAN_CHANNELS - 1) / SCAN_CHANNELS;
     struct chunk_work *work = c->work;
     struct vectors *mix = work->mix;
@@ -324,12 +314,13 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
 static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
 {
     struct chunk_work *work = c->work;
-    const struct channel_mix channel_mix = channel_mix_of((const struct layer *)c->model->layers + layer);
     int att_first, ffn_first;
     chunk_needed(c, layer, &att_first, &ffn_first);
     chunk_time_mix(c, pool, rank, layer, att_first);
-    chunk_channel_mix(c, pool, rank, layer, &channel_mix, work->mix, work->k, &work->hidden, ffn_first);
+    chunk_channel_mix(c, pool, rank, layer, &layers(c->model)[layer].ffn, work->mix, work->k, &work->hidden, ffn_first);
 }
+
+static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer};
 
 const struct arch arch_x040 = {
     .id = RWKV7_ARCH_X040,
@@ -340,8 +331,5 @@ const struct arch arch_x040 = {
     .claims = claims,
     .measure = measure,
     .is_possible = is_possible,
-    .cut_step = cut_step,
-    .step = step_layer,
-    .cut_chunk = cut_chunk,
-    .chunk = chunk_layer,
+    .forward = &forward,
 };

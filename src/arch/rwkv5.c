@@ -19,14 +19,18 @@
 #include "arch/channel_mix.h"
 
 struct layer {
-    const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
-    const float *x_k, *x_v, *x_r, *x_g;                         /* [C] 1 - mix */
-    const float *decay, *bonus;                                 /* [H][N] */
-    const float *ln_x_weight, *ln_x_bias;                       /* [C] */
-    struct mat receptance, key, value, gate, output;            /* [C][C]; gate and x_g: not in 5.0 */
-    const float *ffn_x_k, *ffn_x_r;                             /* [C] 1 - mix */
-    struct mat ffn_key, ffn_receptance, ffn_value;              /* [F][C], [C][C], [C][F] */
+    const float *ln1_weight, *ln1_bias;              /* [C] */
+    const float *x_k, *x_v, *x_r, *x_g;              /* [C] 1 - mix */
+    const float *decay, *bonus;                      /* [H][N] */
+    const float *ln_x_weight, *ln_x_bias;            /* [C] */
+    struct mat receptance, key, value, gate, output; /* [C][C]; gate and x_g: not in 5.0 */
+    struct channel_mix ffn;                          /* shifts: 1 - mix */
 };
+
+static const struct layer *layers(const struct rwkv7_model *model)
+{
+    return model->layers;
+}
 
 /* ---------------------------------------------------------------------------------------------------------- weights */
 
@@ -55,8 +59,8 @@ static const struct weight_spec layer_weights[] = {
     /* All three. */
     VECTOR("ln1.weight", "ln1.weight", VECTOR, ln1_weight),
     VECTOR("ln1.bias", "ln1.bias", VECTOR, ln1_bias),
-    VECTOR("ln2.weight", "ln2.weight", VECTOR, ln2_weight),
-    VECTOR("ln2.bias", "ln2.bias", VECTOR, ln2_bias),
+    VECTOR("ln2.weight", "ln2.weight", VECTOR, ffn.ln_weight),
+    VECTOR("ln2.bias", "ln2.bias", VECTOR, ffn.ln_bias),
     VECTOR("att.time_mix_k", "attention.time_mix_key", COMPLEMENT, x_k),
     VECTOR("att.time_mix_v", "attention.time_mix_value", COMPLEMENT, x_v),
     VECTOR("att.time_mix_r", "attention.time_mix_receptance", COMPLEMENT, x_r),
@@ -66,11 +70,11 @@ static const struct weight_spec layer_weights[] = {
     MATRIX("att.output.weight", "attention.output.weight", MATRIX, 'C', 'C', output),
     VECTOR("att.ln_x.weight", "attention.ln_x.weight", VECTOR, ln_x_weight),
     VECTOR("att.ln_x.bias", "attention.ln_x.bias", VECTOR, ln_x_bias),
-    VECTOR("ffn.time_mix_k", "feed_forward.time_mix_key", COMPLEMENT, ffn_x_k),
-    VECTOR("ffn.time_mix_r", "feed_forward.time_mix_receptance", COMPLEMENT, ffn_x_r),
-    MATRIX("ffn.key.weight", "feed_forward.key.weight", MATRIX, 'F', 'C', ffn_key),
-    MATRIX("ffn.receptance.weight", "feed_forward.receptance.weight", MATRIX, 'C', 'C', ffn_receptance),
-    MATRIX("ffn.value.weight", "feed_forward.value.weight", SPARSE, 'C', 'F', ffn_value),
+    VECTOR("ffn.time_mix_k", "feed_forward.time_mix_key", COMPLEMENT, ffn.shift_k),
+    VECTOR("ffn.time_mix_r", "feed_forward.time_mix_receptance", COMPLEMENT, ffn.shift_r),
+    MATRIX("ffn.key.weight", "feed_forward.key.weight", MATRIX, 'F', 'C', ffn.key),
+    MATRIX("ffn.receptance.weight", "feed_forward.receptance.weight", MATRIX, 'C', 'C', ffn.receptance),
+    MATRIX("ffn.value.weight", "feed_forward.value.weight", SPARSE, 'C', 'F', ffn.value),
     /* 5.1 and 5.2. */
     VECTOR("att.time_mix_g", "attention.time_mix_gate", COMPLEMENT, x_g),
     MATRIX("att.gate.weight", "attention.gate.weight", MATRIX, 'C', 'C', gate),
@@ -200,19 +204,6 @@ static bool is_possible(const struct rwkv7_shape *s)
     return s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0 && s->rank_m == 0;
 }
 
-static struct channel_mix channel_mix_of(const struct layer *l)
-{
-    return (struct channel_mix){.ln_weight = l->ln2_weight,
-                                .ln_bias = l->ln2_bias,
-                                .shift_k = l->ffn_x_k,
-                                .shift_r = l->ffn_x_r,
-                                .key = &l->ffn_key,
-                                .receptance = &l->ffn_receptance,
-                                .value = &l->ffn_value,
-                                .scale = 1.0f,
-                                .state = STATE_FFN_PREV};
-}
-
 /* The products of the time mix: without the gate in 5.0, where it is last. */
 static int time_mix_products(const struct layer *l)
 {
@@ -340,12 +331,11 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
 
 static void step_layer(struct step *step, struct pool *pool, int rank, int layer)
 {
-    const struct layer *l = (const struct layer *)step->model->layers + layer;
+    const struct layer *l = &layers(step->model)[layer];
     const struct layer_state state = layer_state(step->model, step->state, layer);
     const struct work *work = step->work;
-    const struct channel_mix channel_mix = channel_mix_of(l);
     time_mix(step, pool, rank, l, state);
-    step_channel_mix(step, pool, rank, layer, &channel_mix, &work->channel_mix);
+    step_channel_mix(step, pool, rank, layer, &l->ffn, &work->channel_mix);
 }
 
 /* ---------------------------------------------------------------------------------------------------- several tokens */
@@ -402,7 +392,7 @@ static void scan_head(const struct chunk *c, float *y, const struct piece *piece
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->rt->kernels;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const int n = model->shape.head_size, at = head * n;
     float *const S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
@@ -423,7 +413,7 @@ static void scan_head(const struct chunk *c, float *y, const struct piece *piece
 
 static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
 {
-    const struct layer *l = (const struct layer *)c->model->layers + layer;
+    const struct layer *l = &layers(c->model)[layer];
     const int heads = c->model->shape.heads, count = time_mix_products(l);
     struct chunk_work *work = c->work;
     struct vectors *mix = work->mix;
@@ -451,12 +441,13 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
 static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
 {
     struct chunk_work *work = c->work;
-    const struct channel_mix channel_mix = channel_mix_of((const struct layer *)c->model->layers + layer);
     int att_first, ffn_first;
     chunk_needed(c, layer, &att_first, &ffn_first);
     chunk_time_mix(c, pool, rank, layer, att_first);
-    chunk_channel_mix(c, pool, rank, layer, &channel_mix, work->mix, work->g, &work->hidden, ffn_first);
+    chunk_channel_mix(c, pool, rank, layer, &layers(c->model)[layer].ffn, work->mix, work->g, &work->hidden, ffn_first);
 }
+
+static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer};
 
 const struct arch arch_x050 = {
     .id = RWKV7_ARCH_X050,
@@ -467,10 +458,7 @@ const struct arch arch_x050 = {
     .state = matrix_state,
     .state_count = STATE_TENSORS,
     .is_possible = is_possible,
-    .cut_step = cut_step,
-    .step = step_layer,
-    .cut_chunk = cut_chunk,
-    .chunk = chunk_layer,
+    .forward = &forward,
 };
 
 const struct arch arch_x051 = {
@@ -482,10 +470,7 @@ const struct arch arch_x051 = {
     .state = matrix_state,
     .state_count = STATE_TENSORS,
     .is_possible = is_possible,
-    .cut_step = cut_step,
-    .step = step_layer,
-    .cut_chunk = cut_chunk,
-    .chunk = chunk_layer,
+    .forward = &forward,
 };
 
 const struct arch arch_x052 = {
@@ -497,8 +482,5 @@ const struct arch arch_x052 = {
     .state = matrix_state,
     .state_count = STATE_TENSORS,
     .is_possible = is_possible,
-    .cut_step = cut_step,
-    .step = step_layer,
-    .cut_chunk = cut_chunk,
-    .chunk = chunk_layer,
+    .forward = &forward,
 };

@@ -25,17 +25,21 @@
 enum { BRANCH_W, BRANCH_K, BRANCH_V, BRANCH_R, BRANCH_G, BRANCHES };
 
 struct layer {
-    const float *ln1_weight, *ln1_bias, *ln2_weight, *ln2_bias; /* [C] */
-    const float *maa_x, *maa[BRANCHES];                         /* [C] */
-    struct mat maa_w1[BRANCHES], maa_w2[BRANCHES];              /* [Rm][C], [C][Rm] */
-    const float *decay;                                         /* [C] */
-    struct mat decay_w1, decay_w2;                              /* [Rd][C], [C][Rd] */
-    const float *bonus;                                         /* [H][N] */
-    const float *ln_x_weight, *ln_x_bias;                       /* [C] */
-    struct mat receptance, key, value, gate, output;            /* [C][C] */
-    const float *ffn_maa_k, *ffn_maa_r;                         /* [C] */
-    struct mat ffn_key, ffn_receptance, ffn_value;              /* [F][C], [C][C], [C][F] */
+    const float *ln1_weight, *ln1_bias;              /* [C] */
+    const float *maa_x, *maa[BRANCHES];              /* [C] */
+    struct mat maa_w1[BRANCHES], maa_w2[BRANCHES];   /* [Rm][C], [C][Rm] */
+    const float *decay;                              /* [C] */
+    struct mat decay_w1, decay_w2;                   /* [Rd][C], [C][Rd] */
+    const float *bonus;                              /* [H][N] */
+    const float *ln_x_weight, *ln_x_bias;            /* [C] */
+    struct mat receptance, key, value, gate, output; /* [C][C] */
+    struct channel_mix ffn;
 };
+
+static const struct layer *layers(const struct rwkv7_model *model)
+{
+    return model->layers;
+}
 
 /* ---------------------------------------------------------------------------------------------------------- weights */
 
@@ -67,8 +71,8 @@ struct layer {
 static const struct weight_spec layer_weights[] = {
     {"ln1.weight", "attn_norm.weight", "ln1.weight", "attn_norm.weight", WEIGHT_VECTOR, 'C', 0, LAYER(ln1_weight)},
     {"ln1.bias", "attn_norm.bias", "ln1.bias", "attn_norm.bias", WEIGHT_VECTOR, 'C', 0, LAYER(ln1_bias)},
-    {"ln2.weight", "ffn_norm.weight", "ln2.weight", "attn_norm_2.weight", WEIGHT_VECTOR, 'C', 0, LAYER(ln2_weight)},
-    {"ln2.bias", "ffn_norm.bias", "ln2.bias", "attn_norm_2.bias", WEIGHT_VECTOR, 'C', 0, LAYER(ln2_bias)},
+    {"ln2.weight", "ffn_norm.weight", "ln2.weight", "attn_norm_2.weight", WEIGHT_VECTOR, 'C', 0, LAYER(ffn.ln_weight)},
+    {"ln2.bias", "ffn_norm.bias", "ln2.bias", "attn_norm_2.bias", WEIGHT_VECTOR, 'C', 0, LAYER(ffn.ln_bias)},
     {"att.time_maa_x|att.time_mix_x", "attn.x_proj.0.mu", "attention.time_maa_x", "time_mix_lerp_x.weight",
      WEIGHT_VECTOR, 'C', 0, LAYER(maa_x)},
     BRANCH(0, "w", 1),
@@ -99,15 +103,15 @@ static const struct weight_spec layer_weights[] = {
     {"att.ln_x.bias", "attn.g_norm.bias", "attention.ln_x.bias", "time_mix_ln.bias", WEIGHT_VECTOR, 'C', 0,
      LAYER(ln_x_bias)},
     {"ffn.time_maa_k|ffn.time_mix_k", "ffn.key.mu", "feed_forward.time_maa_k", "channel_mix_lerp_k.weight",
-     WEIGHT_VECTOR, 'C', 0, LAYER(ffn_maa_k)},
+     WEIGHT_VECTOR, 'C', 0, LAYER(ffn.shift_k)},
     {"ffn.time_maa_r|ffn.time_mix_r", "ffn.receptance.mu", "feed_forward.time_maa_r", "channel_mix_lerp_r.weight",
-     WEIGHT_VECTOR, 'C', 0, LAYER(ffn_maa_r)},
+     WEIGHT_VECTOR, 'C', 0, LAYER(ffn.shift_r)},
     {"ffn.key.weight", "ffn.key.linear.weight", "feed_forward.key.weight", "channel_mix_key.weight", WEIGHT_MATRIX, 'F',
-     'C', LAYER(ffn_key)},
+     'C', LAYER(ffn.key)},
     {"ffn.receptance.weight", "ffn.receptance.linear.weight", "feed_forward.receptance.weight",
-     "channel_mix_receptance.weight", WEIGHT_MATRIX, 'C', 'C', LAYER(ffn_receptance)},
+     "channel_mix_receptance.weight", WEIGHT_MATRIX, 'C', 'C', LAYER(ffn.receptance)},
     {"ffn.value.weight", "ffn.value.weight", "feed_forward.value.weight", "channel_mix_value.weight", WEIGHT_SPARSE,
-     'C', 'F', LAYER(ffn_value)},
+     'C', 'F', LAYER(ffn.value)},
 };
 
 static const struct weight_spec outer_weights[] = {
@@ -170,29 +174,6 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
 static bool is_possible(const struct rwkv7_shape *s)
 {
     return s->rank_w > 0 && s->rank_m > 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0;
-}
-
-/* What the results of O and Vf of a layer are multiplied by. */
-static float layer_scale(const struct rwkv7_model *model, int layer)
-{
-    float scale = 1.0f;
-    for (int i = model->rescale_every > 0 ? layer / model->rescale_every : 0; i > 0; i--)
-        scale *= 2.0f;
-    return scale;
-}
-
-static struct channel_mix channel_mix_of(const struct rwkv7_model *model, int layer)
-{
-    const struct layer *l = (const struct layer *)model->layers + layer;
-    return (struct channel_mix){.ln_weight = l->ln2_weight,
-                                .ln_bias = l->ln2_bias,
-                                .shift_k = l->ffn_maa_k,
-                                .shift_r = l->ffn_maa_r,
-                                .key = &l->ffn_key,
-                                .receptance = &l->ffn_receptance,
-                                .value = &l->ffn_value,
-                                .scale = layer_scale(model, layer),
-                                .state = STATE_FFN_PREV};
 }
 
 /* The last step of a head: norm, gate, and the scale of the layer. out may be y. */
@@ -324,7 +305,7 @@ static void make_mixes(const struct step *step, struct pool *pool, int rank, con
 static void run_head(const struct step *step, const struct own *own, int layer, int head, const struct operand *decay)
 {
     const struct rwkv7_model *model = step->model;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     const struct kernels *k = &model->rt->kernels;
     const struct work *work = step->work;
     const int n = model->shape.head_size, at = head * n;
@@ -342,7 +323,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
     const struct kernels *k = &model->rt->kernels;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];
     float *const u = step->threads[rank].u, *const before = layer_state(model, step->state, layer).att_prev;
@@ -376,9 +357,8 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
 static void step_layer(struct step *step, struct pool *pool, int rank, int layer)
 {
     const struct work *work = step->work;
-    const struct channel_mix channel_mix = channel_mix_of(step->model, layer);
     time_mix(step, pool, rank, layer);
-    step_channel_mix(step, pool, rank, layer, &channel_mix, &work->channel_mix);
+    step_channel_mix(step, pool, rank, layer, &layers(step->model)[layer].ffn, &work->channel_mix);
 }
 
 /* --------------------------------------------------------------------------------------------------- several tokens */
@@ -469,7 +449,7 @@ static void mix_tokens(const struct chunk *c, int rank, int layer, const struct 
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->rt->kernels;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     struct chunk_work *work = c->work;
     const struct chunk_own *own = &work->own[rank];
     const int channels = model->shape.channels;
@@ -497,7 +477,7 @@ static void scan_head(const struct chunk *c, int rank, const struct piece *piece
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->rt->kernels;
-    const struct layer *l = (const struct layer *)model->layers + layer;
+    const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const struct chunk_own *own = &work->own[rank];
     const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
@@ -526,7 +506,7 @@ static void scan_head(const struct chunk *c, int rank, const struct piece *piece
 
 static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
 {
-    const struct layer *l = (const struct layer *)c->model->layers + layer;
+    const struct layer *l = &layers(c->model)[layer];
     const int heads = c->model->shape.heads;
     struct chunk_work *work = c->work;
     struct vectors *mix = work->mix;
@@ -567,12 +547,13 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
 static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
 {
     struct chunk_work *work = c->work;
-    const struct channel_mix channel_mix = channel_mix_of(c->model, layer);
     int att_first, ffn_first;
     chunk_needed(c, layer, &att_first, &ffn_first);
     chunk_time_mix(c, pool, rank, layer, att_first);
-    chunk_channel_mix(c, pool, rank, layer, &channel_mix, work->mix, work->g, &work->hidden, ffn_first);
+    chunk_channel_mix(c, pool, rank, layer, &layers(c->model)[layer].ffn, work->mix, work->g, &work->hidden, ffn_first);
 }
+
+static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer};
 
 const struct arch arch_x060 = {
     .id = RWKV7_ARCH_X060,
@@ -583,8 +564,5 @@ const struct arch arch_x060 = {
     .claims = claims,
     .measure = measure,
     .is_possible = is_possible,
-    .cut_step = cut_step,
-    .step = step_layer,
-    .cut_chunk = cut_chunk,
-    .chunk = chunk_layer,
+    .forward = &forward,
 };

@@ -206,6 +206,8 @@ static const struct weight_table x070a_weights = {
     .layer_size = sizeof(struct rwkv7_layer),
 };
 
+static const struct forward forward = {rwkv7_cut_step, rwkv7_step, rwkv7_cut_chunk, rwkv7_chunk};
+
 const struct arch arch_x070 = {
     .id = RWKV7_ARCH_X070,
     .version = "x070",
@@ -214,10 +216,7 @@ const struct arch arch_x070 = {
     .state_count = STATE_TENSORS,
     .measure = measure,
     .is_possible = is_possible,
-    .cut_step = rwkv7_cut_step,
-    .step = rwkv7_step,
-    .cut_chunk = rwkv7_cut_chunk,
-    .chunk = rwkv7_chunk,
+    .forward = &forward,
 };
 
 const struct arch arch_x070a = {
@@ -229,8 +228,5 @@ const struct arch arch_x070a = {
     .claims = claims_deep,
     .measure = measure_deep,
     .is_possible = is_possible,
-    .cut_step = rwkv7_cut_step,
-    .step = rwkv7_step,
-    .cut_chunk = rwkv7_cut_chunk,
-    .chunk = rwkv7_chunk,
+    .forward = &forward,
 };

@@ -23,9 +23,7 @@ enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_m
 /* Bytes of it that evaluations of this model use at most. */
 size_t scratch_bytes(const struct rwkv7_model *model);
 
-/* One token; logits [V] or NULL (step.c). The answer: the layer after which a NaN or an infinity came up, L for the logits, or -1. */
-int step_state(struct rwkv7_session *s, uint32_t token, float *logits);
-/* The same, with an error that names it. */
+/* One token; logits [V] or NULL (step.c). RWKV7_ERR_NUMERIC names the layer after which a NaN or an infinity came up, or the logits. */
 enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
 size_t step_scratch(const struct rwkv7_model *model);
 

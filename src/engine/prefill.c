@@ -67,7 +67,7 @@ static void cut_prefill(struct scratch *s, const struct rwkv7_model *model, int 
         if (c->threads)
             c->threads[rank] = own;
     }
-    c->work = model->arch->cut_chunk(s, model, tokens, threads);
+    c->work = model->arch->forward->cut_chunk(s, model, tokens, threads);
     p->normalized = cut_vectors(s, model->shape.channels, count, true, model->outer.head.type >= MAT_FLOATS);
 }
 
@@ -75,8 +75,7 @@ size_t prefill_scratch(const struct rwkv7_model *model)
 {
     struct scratch s = {0};
     struct prefill p;
-    if (model->arch->chunk)
-        cut_prefill(&s, model, RWKV7_CHUNK, &p);
+    cut_prefill(&s, model, RWKV7_CHUNK, &p);
     return s.used;
 }
 
@@ -140,7 +139,7 @@ static void prefill_worker(void *arg, struct pool *pool, int rank)
     struct chunk *c = &p->chunk;
     embed(c, pool);
     for (int layer = 0; layer < c->model->shape.layers; layer++)
-        c->model->arch->chunk(c, pool, rank, layer);
+        c->model->arch->forward->chunk(c, pool, rank, layer);
     check_last_layer(c, pool);
     make_logits(p, pool, rank);
 }
@@ -180,21 +179,6 @@ static void report_bad(const struct chunk *c)
     }
 }
 
-/* Where the architecture knows single tokens only. */
-static void step_pieces(struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits)
-{
-    for (int i = 0; i < piece_count; i++) {
-        struct piece *p = &pieces[i];
-        struct rwkv7_session s = {.model = model, .state = p->state};
-        for (int t = 0; t < p->count && p->bad_layer < 0; t++) {
-            const bool wanted = p->which == RWKV7_LOGITS_ALL || (p->which == RWKV7_LOGITS_LAST && t == p->count - 1);
-            p->bad_layer = step_state(&s, p->tokens[t], wanted ? logits : NULL);
-            p->bad_token = t;
-            logits += wanted ? model->shape.vocab : 0;
-        }
-    }
-}
-
 enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err)
 {
@@ -205,10 +189,6 @@ enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces
         pieces[i].first = c->count;
         pieces[i].bad_layer = -1;
         c->count += pieces[i].count;
-    }
-    if (!model->arch->chunk) {
-        step_pieces(model, pieces, piece_count, logits);
-        return RWKV7_OK;
     }
     if (rt->math == RWKV7_MATH_BLAS && !kernels_blas_fits(pool_threads(rt->pool)))
         return fail_memory(err, "the buffers of OpenBLAS");

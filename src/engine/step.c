@@ -20,7 +20,7 @@ static void cut_step(struct scratch *s, const struct rwkv7_model *model, struct 
         if (step->threads)
             step->threads[rank] = own;
     }
-    step->work = model->arch->cut_step(s, model, threads);
+    step->work = model->arch->forward->cut_step(s, model, threads);
 }
 
 size_t step_scratch(const struct rwkv7_model *model)
@@ -46,7 +46,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     }
     pool_barrier(pool);
     for (int layer = 0; layer < s->layers; layer++) {
-        model->arch->step(step, pool, rank, layer);
+        model->arch->forward->step(step, pool, rank, layer);
         if (rank == 0 && step->bad_layer < 0 && k->count_bad(step->x, s->channels) > 0)
             step->bad_layer = layer;
     }
@@ -59,7 +59,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     step_products(step, pool, rank, &head, 1);
 }
 
-int step_state(struct rwkv7_session *s, uint32_t token, float *logits)
+enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err)
 {
     const struct rwkv7_model *model = s->model;
     struct rwkv7_runtime *rt = model->rt;
@@ -73,11 +73,5 @@ int step_state(struct rwkv7_session *s, uint32_t token, float *logits)
     s->columns_read += step.columns_read;
     if (step.bad_layer < 0 && logits && rt->kernels.count_bad(logits, model->shape.vocab) > 0)
         step.bad_layer = model->shape.layers;
-    return step.bad_layer;
-}
-
-enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err)
-{
-    const int bad_layer = step_state(s, token, logits);
-    return bad_layer < 0 ? RWKV7_OK : fail_numeric(s->model, bad_layer, s->tokens, err);
+    return step.bad_layer < 0 ? RWKV7_OK : fail_numeric(model, step.bad_layer, s->tokens, err);
 }
