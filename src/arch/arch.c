@@ -115,6 +115,15 @@ enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7
                 c->path, shape->channels, shape->channels);
 }
 
+const struct tensor *time_mix_tensor(const struct candidate *c, const char *end)
+{
+    char name[NAME_ROOM];
+    if (c->naming != NAMING_BLINKDL && c->naming != NAMING_HF)
+        return NULL;
+    snprintf(name, sizeof name, "%s%s", c->naming == NAMING_HF ? "rwkv.blocks.0.attention." : "blocks.0.att.", end);
+    return tensors_find(c->index, name);
+}
+
 long metadata_whole(const struct tensor_index *index, const char *key)
 {
     const char *text = tensors_metadata(index, key);

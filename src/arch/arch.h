@@ -152,6 +152,11 @@ enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out
 bool factors_known(const struct candidate *c);
 /* RWKV7_ERR_MODEL: all factors are square. */
 enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7_shape *shape, struct rwkv7_error *err);
+/*
+ * A tensor of the time mix of layer 0 under the names of RWKV-4 and 5, BlinkDL's or those of the older Hugging Face folders; NULL: there
+ * is none, or the naming is another.
+ */
+const struct tensor *time_mix_tensor(const struct candidate *c, const char *end);
 /* A whole number in the metadata; -1: there is none, or it is something else. */
 long metadata_whole(const struct tensor_index *index, const char *key);
 

@@ -27,6 +27,20 @@ struct operand_forms operand_forms(const struct rwkv7_model *model)
     return forms;
 }
 
+void cut_mixes(struct scratch *s, const struct rwkv7_model *model, size_t tokens, struct vectors *mix, int count,
+               int kept, struct vectors *hidden)
+{
+    const struct operand_forms forms = operand_forms(model);
+    const struct rwkv7_shape *shape = &model->shape;
+    for (int i = 0; i < kept; i++)
+        mix[i] = cut_vectors(s, shape->channels, tokens, forms.floats, forms.integers);
+    struct scratch other = *s; /* the same memory once more */
+    for (int i = kept; i < count; i++)
+        mix[i] = cut_vectors(s, shape->channels, tokens, forms.floats, forms.integers);
+    *hidden = cut_vectors(&other, shape->ffn, tokens, forms.floats, forms.integers);
+    s->used = other.used > s->used ? other.used : s->used;
+}
+
 struct operand vectors_operand(const struct vectors *v, enum mat_type type, int token)
 {
     struct operand o = {0};

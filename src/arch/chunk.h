@@ -34,6 +34,12 @@ struct operand_forms {
 };
 struct operand_forms operand_forms(const struct rwkv7_model *model);
 struct vectors cut_vectors(struct scratch *s, int cols, size_t tokens, bool floats, bool integers);
+/*
+ * The mixes of a layer, [count] of C numbers, and hidden, of F numbers. hidden takes the place of all mixes but the first `kept`: those
+ * the channel mix does not have, and they have been used up when hidden is made.
+ */
+void cut_mixes(struct scratch *s, const struct rwkv7_model *model, size_t tokens, struct vectors *mix, int count,
+               int kept, struct vectors *hidden);
 /* From token `token` on, for matrices of a type. */
 struct operand vectors_operand(const struct vectors *v, enum mat_type type, int token);
 /* Makes the integers of vectors [begin, end), if `type` asks for them. */

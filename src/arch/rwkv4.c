@@ -13,7 +13,6 @@
  * The recurrence is the kernel wkv4, the channel mix that of channel_mix.h. Namings: BlinkDL, and the Hugging Face folders of its time,
  * whose names begin with "rwkv.".
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "arch/channel_mix.h"
@@ -98,15 +97,6 @@ static const struct state_tensor state[STATES] = {
 };
 
 /* ------------------------------------------------------------------------------------------------------ recognition */
-
-static const struct tensor *time_mix_tensor(const struct candidate *c, const char *end)
-{
-    char name[NAME_ROOM];
-    if (c->naming != NAMING_BLINKDL && c->naming != NAMING_HF)
-        return NULL;
-    snprintf(name, sizeof name, "%s%s", c->naming == NAMING_HF ? "rwkv.blocks.0.attention." : "blocks.0.att.", end);
-    return tensors_find(c->index, name);
-}
 
 /* No norm behind the recurrence, which the later versions have. */
 static bool claims(const struct candidate *c)
@@ -240,7 +230,6 @@ struct chunk_work {
 static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
 {
     const struct rwkv7_shape *shape = &model->shape;
-    const struct operand_forms forms = operand_forms(model);
     const size_t t = (size_t)tokens, channels = (size_t)shape->channels;
     struct chunk_work *const place = scratch_cut(s, sizeof *place);
     struct chunk_work work = {0};
@@ -248,14 +237,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     float **const wide[] = {&work.r, &work.k, &work.v};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = scratch_floats(s, t * channels);
-    for (int i = 0; i < 2; i++)
-        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    const size_t before = s->used;
-    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
-    const size_t behind = s->used;
-    s->used = before;
-    work.mix[2] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    s->used = s->used > behind ? s->used : behind;
+    cut_mixes(s, model, t, work.mix, MIXES, 2, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
     work.y = scratch_floats(s, channels);
     if (place)

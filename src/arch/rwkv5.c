@@ -13,7 +13,6 @@
  *
  * The channel mix is that of channel_mix.h.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "arch/channel_mix.h"
@@ -125,16 +124,6 @@ static const struct weight_table x052_weights = {
 };
 
 /* ------------------------------------------------------------------------------------------------------ recognition */
-
-/* A tensor of the time mix of layer 0; NULL: there is none, or the naming is another. */
-static const struct tensor *time_mix_tensor(const struct candidate *c, const char *end)
-{
-    char name[NAME_ROOM];
-    if (c->naming != NAMING_BLINKDL && c->naming != NAMING_HF)
-        return NULL;
-    snprintf(name, sizeof name, "%s%s", c->naming == NAMING_HF ? "rwkv.blocks.0.attention." : "blocks.0.att.", end);
-    return tensors_find(c->index, name);
-}
 
 /* A norm behind the heads, which RWKV-4 lacks, and shifts that do not depend on the token, other than those of RWKV-6. */
 static bool is_rwkv5(const struct candidate *c)
@@ -354,22 +343,13 @@ struct chunk_work {
 static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
 {
     const struct rwkv7_shape *shape = &model->shape;
-    const struct operand_forms forms = operand_forms(model);
     const size_t t = (size_t)tokens, channels = (size_t)shape->channels, n = (size_t)shape->head_size;
     struct chunk_work *const place = scratch_cut(s, sizeof *place);
     struct chunk_work work = {0};
     float **const wide[] = {&work.r, &work.k, &work.v, &work.g};
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = scratch_floats(s, t * channels);
-    for (int i = 0; i < 2; i++)
-        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    const size_t before = s->used;
-    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
-    const size_t behind = s->used;
-    s->used = before;
-    for (int i = 2; i < MIXES; i++)
-        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    s->used = s->used > behind ? s->used : behind;
+    cut_mixes(s, model, t, work.mix, MIXES, 2, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
     work.no_bonus = scratch_floats(s, n);
     work.ones = scratch_floats(s, n);

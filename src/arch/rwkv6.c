@@ -412,15 +412,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     for (int i = 0; i < BRANCHES; i++)
         work.z[i] = cut_vectors(s, shape->rank_m, t, true, forms.integers);
     work.z_decay = cut_vectors(s, shape->rank_w, t, true, forms.integers);
-    for (int i = 0; i < 2; i++)
-        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    const size_t before = s->used;
-    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
-    const size_t behind = s->used;
-    s->used = before;
-    for (int i = 2; i < BRANCHES; i++)
-        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    s->used = s->used > behind ? s->used : behind;
+    cut_mixes(s, model, t, work.mix, BRANCHES, 2, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
     work.no_bonus = scratch_floats(s, n);
     work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);

@@ -63,14 +63,7 @@ void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int to
         *wide[i] = scratch_floats(s, t * channels);
     for (int i = 0; i < LOWS; i++)
         work.low[i] = cut_vectors(s, ranks[i], t, true, forms.integers);
-    work.mix[0] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    const size_t before = s->used; /* the mixes have been used up when hidden is made */
-    work.hidden = cut_vectors(s, shape->ffn, t, forms.floats, forms.integers);
-    const size_t behind = s->used;
-    s->used = before;
-    for (int i = 1; i < MIXES; i++)
-        work.mix[i] = cut_vectors(s, shape->channels, t, forms.floats, forms.integers);
-    s->used = s->used > behind ? s->used : behind;
+    cut_mixes(s, model, t, work.mix, MIXES, 1, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[1].quants};
     if (shape->deep) {
         work.e = cut_vectors(s, shape->channels, t, true, forms.integers);
