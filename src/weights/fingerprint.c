@@ -79,6 +79,8 @@ uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
     struct weight w = WEIGHT_BEFORE_FIRST;
     if (s->arch != RWKV7_ARCH_X070) /* that of RWKV-7 is older than the field */
         hash = hash_bytes(hash, &s->arch, sizeof s->arch);
+    if (model->rescale_every > 0)
+        hash = hash_bytes(hash, &model->rescale_every, sizeof model->rescale_every);
     while (weight_next(model->weights, s, &w)) {
         const struct mat *m = weight_mat(model, &w);
         const float *vector = kind_is_vector(w.spec->kind) ? *weight_vector(model, &w) : NULL;

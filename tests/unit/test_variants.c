@@ -427,6 +427,37 @@ static void test_named(void)
     variant_close(&v);
 }
 
+/*
+ * llama.cpp stores O and Vf of layer i of RWKV-6 divided by 2^(i / n). The same weights with another n are another model: other logits,
+ * and other states.
+ */
+static void test_rescaled(void)
+{
+    static const char *const every[] = {NULL, "0", "2", "1", "4097", "-1", "x"};
+    enum { VALID = 4 };
+    float logits[VALID][MOST] = {{0}};
+    uint64_t prints[VALID];
+    for (size_t i = 0; i < sizeof every / sizeof every[0]; i++) {
+        variant_open(&v, GOLDEN("x060_bf16"));
+        if (every[i])
+            v.metadata[v.metadata_count++] = (struct tensor_pair){"rwkv6.rescale_every_n_layers", every[i]};
+        variant_write(&v, file);
+        variant_close(&v);
+        if (i >= VALID) {
+            check_refused(file, "metadata 'rwkv6.rescale_every_n_layers': expected a number of layers");
+            continue;
+        }
+        struct rwkv7_model *model = open_model(file);
+        evaluate(model, logits[i]);
+        prints[i] = model ? rwkv7_model_fingerprint(model) : 0;
+        rwkv7_model_close(model);
+    }
+    /* Of two layers, only n = 1 changes the second. */
+    CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) == 0 && memcmp(logits[0], logits[2], sizeof logits[0]) == 0);
+    CHECK(memcmp(logits[0], logits[3], sizeof logits[0]) != 0);
+    CHECK(prints[0] == prints[1] && prints[0] != prints[3]);
+}
+
 int main(void)
 {
     if (!same_begin())
@@ -440,5 +471,6 @@ int main(void)
     RUN(test_out_of_memory);
     RUN(test_torch_folders);
     RUN(test_named);
+    RUN(test_rescaled);
     return same_end();
 }
