@@ -60,7 +60,7 @@ set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS libopenblas0) # for --math blas only
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-    "Runs RWKV-7 language models, which need the same memory for a text of any length, on a CPU:\nthe program rwkv7, and a library for C programs.")
+    "Runs RWKV language models, which need the same memory for a text of any length, on a CPU:\nthe program rwkv7, and a library for C programs.")
 find_program(RWKV7_DPKG dpkg-deb)
 mark_as_advanced(RWKV7_DPKG)
 if(RWKV7_DPKG)

@@ -158,6 +158,7 @@ struct rwkv7_model_info {
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
     const char *naming;       /* "BlinkDL (.pth orientation)", "fla / Hugging Face", "llama.cpp", ... */
     const char *prefix;       /* what precedes all names in the file and was stripped, "module."; "": nothing */
+    const char *architecture; /* "RWKV-7 (x070)", "RWKV-6", "RWKV-4" */
     const char *version;      /* "x070", "x070a", "x052" */
     uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
     uint64_t tensors;         /* tensors in the file, used or not */

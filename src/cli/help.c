@@ -37,7 +37,7 @@ static void print_command(const struct command *command, FILE *to)
 
 static void print_program(FILE *to)
 {
-    fprintf(to, "rwkv7 runs RWKV-7 language models on a CPU.\n\nUsage: rwkv7 COMMAND [OPTION...]\n\n");
+    fprintf(to, "rwkv7 runs RWKV language models on a CPU.\n\nUsage: rwkv7 COMMAND [OPTION...]\n\n");
     for (const struct command *c = command_table; c->name; c++) {
         char left[64];
         snprintf(left, sizeof left, "  %s %s", c->name, c->synopsis);

@@ -24,6 +24,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     print_plain(stdout, info->path);
     printf("\nformat      %s, %s names%s%s, %s\n", info->container, info->naming, *info->prefix ? " behind " : "",
            info->prefix, info->version);
+    printf("version     %s\n", info->architecture);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
     if (s->heads > 0)
@@ -31,7 +32,10 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     else
         printf("channels    %d\n", s->channels);
     printf("mixing      %d wide\n", s->ffn);
-    printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
+    if (s->rank_m > 0)
+        printf("ranks       decay %d, token shift %d\n", s->rank_w, s->rank_m);
+    else if (s->rank_w > 0)
+        printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
     if (s->deep)
         printf("matrices    %d x %d per token and layer\n", s->deep, s->deep);
     printf("tokens      %d\n", s->vocab);

@@ -90,7 +90,7 @@ int list_tensors(const struct args *args)
         print_tensors(c, false);
         printf("%" PRIu64 " tensors, %s", all, rwkv7_checkpoint_container(c));
         if (strangers > 0)
-            printf("; %" PRIu64 ", marked with ?, do not belong to an RWKV-7 model", strangers);
+            printf("; %" PRIu64 ", marked with ?, do not belong to an RWKV model", strangers);
         putchar('\n');
     }
     rwkv7_checkpoint_close(c);
@@ -107,7 +107,7 @@ void list_strangers(const struct args *args)
         return;
     count_tensors(c, &all, &strangers);
     printf("format      %s\n", rwkv7_checkpoint_container(c));
-    printf("tensors     %" PRIu64 ", of which %" PRIu64 " do not belong to an RWKV-7 model%s\n", all, strangers,
+    printf("tensors     %" PRIu64 ", of which %" PRIu64 " do not belong to an RWKV model%s\n", all, strangers,
            strangers > 0 ? ":" : "");
     print_tensors(c, true);
     rwkv7_checkpoint_close(c);

@@ -60,7 +60,7 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
     if (there(path, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(path, DEMO_MODEL))
         return RWKV7_OK;
     return failed(err, RWKV7_ERR_MODEL,
-                  "no model: none was compiled in or installed; download RWKV-7 weights and name them with -m FILE or "
+                  "no model: none was compiled in or installed; download RWKV weights and name them with -m FILE or "
                   "RWKV7_MODEL");
 }
 
@@ -120,7 +120,10 @@ enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err)
 {
     if (model && *model)
         return failed(err, RWKV7_ERR_VOCAB,
-                      "no vocabulary found for %.130s; put " WORLD_VOCAB " beside it, or name one with --vocab", model);
+                      "no vocabulary found for %.100s; put " WORLD_VOCAB " (models of the Pile: " NEOX_TOKENIZER
+                      ") beside it, or name one "
+                      "with --vocab",
+                      model);
     return failed(err, RWKV7_ERR_VOCAB, "no vocabulary found%s; name one with --vocab",
                   model ? " for the built-in model" : "");
 }

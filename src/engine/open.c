@@ -46,6 +46,7 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
 static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
 {
     struct rwkv7_model_info *info = &model->info;
+    info->architecture = model->weights->model;
     info->version = model->arch->version;
     info->session_bytes = state_floats(model) * sizeof(float);
     info->work_bytes = scratch_bytes(model);
@@ -75,7 +76,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     if ((status = weights_bind(model, &as, opt, err)) || (status = model_pack(model, opt, err)))
         goto fail;
     model->info.container = index->container;
-    model->info.naming = names_describe(&as.spelling);
+    model->info.naming = names_describe(&as);
     model->info.prefix = index->prefix.text;
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;

@@ -53,11 +53,16 @@ bool weight_next(const struct weight_table *table, const struct rwkv7_shape *sha
     return true;
 }
 
-const char *names_describe(const struct spelling *spelling)
+const char *names_describe(const struct recognized *as)
 {
-    switch (spelling->naming) {
+    bool has_factors = false;
+    for (size_t i = 0; i < as->weights->layer_count; i++)
+        has_factors |= as->weights->layers[i].kind == WEIGHT_FACTOR;
+    switch (as->spelling.naming) {
     case NAMING_BLINKDL:
-        return spelling->factors_transposed ? "BlinkDL (.pth orientation)" : "BlinkDL (.st orientation)";
+        if (!has_factors)
+            return "BlinkDL";
+        return as->spelling.factors_transposed ? "BlinkDL (.pth orientation)" : "BlinkDL (.st orientation)";
     case NAMING_FLA:
         return "fla / Hugging Face";
     case NAMING_GGUF:

@@ -101,7 +101,6 @@ struct spelling {
     enum naming naming;
     bool factors_transposed; /* low-rank factors are stored [cols][rows]: the .pth orientation */
 };
-const char *names_describe(const struct spelling *spelling);
 
 /* What a checkpoint turned out to be. */
 struct recognized {
@@ -112,6 +111,8 @@ struct recognized {
     float ln_eps, head_eps; /* of every LayerNorm, and of the norm inside each head */
     int rescale_every;      /* as in struct rwkv7_model */
 };
+/* The naming, and where there are low-rank factors and the naming does not tell, how these are stored. */
+const char *names_describe(const struct recognized *as);
 /* Recognizes architecture, naming and sizes; refuses what is no model that can run with a sentence that says what it is (arch.c). */
 typedef enum rwkv7_status recognize_fn(const struct tensor_index *index, const char *path, struct recognized *out,
                                        struct rwkv7_error *err);

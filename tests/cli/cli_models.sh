@@ -99,7 +99,7 @@ rm -r folder data
 run rwkv7 run --model "$model" x
 exits 3
 text ''
-err_has 'no vocabulary found for .*; put rwkv_vocab_v20230424.txt beside it, or name one with --vocab$'
+err_has 'no vocabulary found for .*; put rwkv_vocab_v20230424.txt (.*) beside it, or name one with --vocab$'
 run rwkv7 run --model "$model" --vocab missing.txt x
 exits 1
 err 'rwkv7: missing.txt: No such file or directory'
