@@ -45,7 +45,7 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
     for (int i = 0; i < 2; i++) {
         k->shift(own->mix[i], u, before, shifts[i], channels);
         mixes[i] = (struct operand){own->mix[i], own->many[i]};
-        operand_quantise(k, &mixes[i], matrices[i]->type, channels, 0, 1);
+        operand_quantize(k, &mixes[i], matrices[i]->type, channels, 0, 1);
     }
     const struct step_product products[] = {{work->hidden, &m->key, &mixes[0]},
                                             {work->gate, &m->receptance, &mixes[1]}};

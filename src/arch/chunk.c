@@ -54,7 +54,7 @@ struct operand vectors_operand(const struct vectors *v, enum mat_type type, int 
 void vectors_quantize(const struct kernels *k, const struct vectors *v, enum mat_type type, int begin, int end)
 {
     const struct operand o = {v->x, v->quants};
-    operand_quantise(k, &o, type, v->cols, begin, end);
+    operand_quantize(k, &o, type, v->cols, begin, end);
 }
 
 void chunk_needed(const struct chunk *c, int layer, int *time_mix, int *channel_mix)

@@ -11,7 +11,7 @@
 /* `tokens` vectors of the same length, one after the other. */
 struct operand {
     const float *x;
-    struct quants quants; /* valid after operand_quantise */
+    struct quants quants; /* valid after operand_quantize */
 };
 
 /* Memory for the integers of `tokens` vectors of `cols` numbers. */
@@ -24,7 +24,7 @@ static inline struct quants cut_quants(struct scratch *s, int cols, size_t token
     return q;
 }
 
-/* The type that stands for both in operand_quantise when two matrices are multiplied by the same vector. */
+/* The type that stands for both in operand_quantize when two matrices are multiplied by the same vector. */
 static inline enum mat_type operand_type(const struct mat *a, const struct mat *b)
 {
     return a->type > b->type ? a->type : b->type;
@@ -38,7 +38,7 @@ static inline struct quants quants_from(struct quants q, int cols, size_t token)
 }
 
 /* Makes the integers of vectors [begin, end), if `type` asks for them. */
-static inline void operand_quantise(const struct kernels *k, const struct operand *o, enum mat_type type, int cols,
+static inline void operand_quantize(const struct kernels *k, const struct operand *o, enum mat_type type, int cols,
                                     int begin, int end)
 {
     if (type < MAT_FLOATS)

@@ -192,7 +192,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     for (int i = 0; i < MIXES; i++) {
         k->shift(own->mix[i], u, before, shifts[i], channels);
         mixes[i] = (struct operand){own->mix[i], own->many[i]};
-        operand_quantise(k, &mixes[i], takers[i]->type, channels, 0, 1);
+        operand_quantize(k, &mixes[i], takers[i]->type, channels, 0, 1);
         products[i] = (struct step_product){results[i], takers[i], &mixes[i]};
     }
     step_products(step, pool, rank, products, MIXES);

@@ -265,7 +265,7 @@ static struct operand make_mix(const struct step *step, const struct own *own, i
     const int channels = step->model->shape.channels;
     const struct operand mix = {own->mix[i], own->many[i]};
     k->shift(own->mix[i], u, before, weights_of_before, channels);
-    operand_quantise(k, &mix, type, channels, 0, 1);
+    operand_quantize(k, &mix, type, channels, 0, 1);
     return mix;
 }
 

@@ -261,7 +261,7 @@ static struct operand quantized(const struct step *step, const float *x, const s
                                 enum mat_type type)
 {
     const struct operand o = {x, *quants};
-    operand_quantise(&step->model->rt->kernels, &o, type, count, 0, 1);
+    operand_quantize(&step->model->rt->kernels, &o, type, count, 0, 1);
     return o;
 }
 

@@ -141,15 +141,15 @@ static void run_deep(const struct step *step, struct pool *pool, int rank, int l
                          applied = {own->s_applied, own->s_few};
     int begin, end;
 
-    operand_quantise(k, &u, l->s1.type, s->channels, 0, 1);
-    operand_quantise(k, &e, l->s_emb_x.type, s->channels, 0, 1);
+    operand_quantize(k, &u, l->s1.type, s->channels, 0, 1);
+    operand_quantize(k, &e, l->s_emb_x.type, s->channels, 0, 1);
     const struct step_product products[] = {
         {work->hidden, &l->ffn_key, mix}, {work->s_row, &l->s_emb_x, &e}, {work->s_low, &l->s1, &u}};
     step_products(step, pool, rank, products, 3);
     pool_barrier(pool);
 
     deep_apply(k, own->s_applied, &l->s_emb, step->token, work->s_row, work->s_low, s->deep, own->deep);
-    operand_quantise(k, &applied, l->s2.type, s->deep, 0, 1);
+    operand_quantize(k, &applied, l->s2.type, s->deep, 0, 1);
     while (pool_share(pool, rank, s->ffn, step_chunk_rows(s->ffn, pool), &begin, &end)) {
         product_gemv(k, work->s_gate, &l->s2, &applied, begin, end);
         k->relu_square(work->hidden + begin, end - begin);
@@ -184,7 +184,7 @@ static void time_mix(struct step *step, struct pool *pool, int rank, int layer)
     for (int i = 0; i < 6; i++) {
         k->shift(own->mix[i], u, state.att_prev, shifts[i], s->channels);
         mixes[i] = (struct operand){own->mix[i], own->many[i]};
-        operand_quantise(k, &mixes[i], types[i], s->channels, 0, 1);
+        operand_quantize(k, &mixes[i], types[i], s->channels, 0, 1);
     }
     const struct step_product products[] = {
         {work->r, &l->receptance, &mixes[0]}, {work->k, &l->key, &mixes[2]}, {work->v, &l->value, &mixes[3]},
@@ -204,7 +204,7 @@ static void time_mix(struct step *step, struct pool *pool, int rank, int layer)
     const float *part = own->low;
     for (int i = 0; i < 4; part += ranks[i++]) {
         const struct operand o = {part, own->few[i]};
-        operand_quantise(k, &o, seconds[i]->type, ranks[i], 0, 1);
+        operand_quantize(k, &o, seconds[i]->type, ranks[i], 0, 1);
     }
     while (pool_share(pool, rank, s->heads, 1, &begin, &end))
         run_head(step, own, layer, begin);
@@ -232,7 +232,7 @@ static void channel_mix(struct step *step, struct pool *pool, int rank, int laye
     k->layer_norm(u, step->x, l->ln2_weight, l->ln2_bias, s->channels, model->ln_eps);
     k->shift(own->mix[0], u, state.ffn_prev, l->ffn_x_k, s->channels);
     const struct operand mix = {own->mix[0], own->many[0]};
-    operand_quantise(k, &mix, l->ffn_key.type, s->channels, 0, 1);
+    operand_quantize(k, &mix, l->ffn_key.type, s->channels, 0, 1);
     if (s->deep)
         run_deep(step, pool, rank, layer, &mix);
     else

@@ -49,7 +49,7 @@ void step_add_product(const struct step *step, struct pool *pool, int rank, cons
     const struct operand o = {v, step->threads[rank].quants};
     const int chunk = step_chunk_rows(w->rows, pool);
     int begin, end;
-    operand_quantise(k, &o, w->type, w->cols, 0, 1);
+    operand_quantize(k, &o, w->type, w->cols, 0, 1);
     while (pool_share(pool, rank, w->rows, chunk, &begin, &end)) {
         product_gemv(k, step->y, w, &o, begin, end);
         add_rows(step, gate, begin, end);
@@ -67,7 +67,7 @@ void step_add_sparse(struct step *step, struct pool *pool, int rank, const struc
     struct step_thread *own = &step->threads[rank];
     const struct operand o = {v, own->quants};
     int begin, end;
-    operand_quantise(k, &o, w->type, w->cols, 0, 1);
+    operand_quantize(k, &o, w->type, w->cols, 0, 1);
     product_active(&own->active, w, &o);
     if (rank == 0) {
         step->columns += (uint64_t)w->cols;

@@ -54,7 +54,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
         return;
     const struct operand u = {step->threads[rank].u, step->threads[rank].quants};
     k->layer_norm(step->threads[rank].u, step->x, outer->ln_out_weight, outer->ln_out_bias, s->channels, model->ln_eps);
-    operand_quantise(k, &u, outer->head.type, s->channels, 0, 1);
+    operand_quantize(k, &u, outer->head.type, s->channels, 0, 1);
     const struct step_product head = {step->logits, &outer->head, &u};
     step_products(step, pool, rank, &head, 1);
 }

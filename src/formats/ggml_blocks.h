@@ -1,5 +1,5 @@
 /*
- * ggml_blocks.h - the quantised types of ggml, as they lie in GGUF files, to float32.
+ * ggml_blocks.h - the quantized types of ggml, as they lie in GGUF files, to float32.
  *
  * A row is a sequence of blocks of 32 or 256 numbers. A number is d * q, d * s * q, d * q + m or d * s * q - m * t: d and m
  * are float16 and belong to the block, s and t are integers of a group of 16 or 32 numbers, q is the integer of the
