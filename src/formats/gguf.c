@@ -113,7 +113,7 @@ struct reader {
 static enum rwkv7_status read_bytes(struct reader *r, uint64_t size, struct span *out)
 {
     if (size > r->in->size - r->at)
-        return refuse(r->in, "the GGUF file is cut: %s go on beyond its %zu bytes", r->section, r->in->size);
+        return refuse(r->in, "the GGUF file is truncated: %s go on beyond its %zu bytes", r->section, r->in->size);
     *out = (struct span){r->in->bytes + r->at, (size_t)size};
     r->at += (size_t)size;
     return RWKV7_OK;
@@ -176,9 +176,9 @@ static enum rwkv7_status read_array(struct reader *r, struct pair *p)
     p->item = (enum value_type)item;
     const size_t begin = r->at, least = item == VALUE_STRING ? sizeof(uint64_t) : value_size[item];
     if (p->count > (r->in->size - r->at) / least)
-        return refuse(r->in,
-                      "the GGUF file is cut: metadata '%s' is an array of %" PRIu64 ", more than %zu bytes can hold",
-                      key_snippet(p).text, p->count, r->in->size);
+        return refuse(
+            r->in, "the GGUF file is truncated: metadata '%s' is an array of %" PRIu64 ", more than %zu bytes can hold",
+            key_snippet(p).text, p->count, r->in->size);
     if (item == VALUE_STRING && p->count > MAX_STRINGS)
         return refuse(r->in, "metadata '%s': expected at most %u strings, found %" PRIu64, key_snippet(p).text,
                       MAX_STRINGS, p->count);
@@ -312,7 +312,7 @@ static enum rwkv7_status check_keys(const struct reader *r)
     qsort(sorted, count, sizeof *sorted, compare_strings);
     for (size_t i = 1; i < count && status == RWKV7_OK; i++)
         if (strcmp(sorted[i - 1], sorted[i]) == 0)
-            status = refuse(r->in, "metadata '%s' stands there twice", snippet_name(sorted[i]).text);
+            status = refuse(r->in, "metadata '%s' occurs twice", snippet_name(sorted[i]).text);
     mem_free(sorted);
     return status;
 }
@@ -410,7 +410,7 @@ static enum rwkv7_status place_tensors(struct reader *r)
                                  r->offsets[i]);
         if (at > size || t->bytes > size - at)
             return refuse_tensor(r->in, t->name,
-                                 "the GGUF file is cut: %" PRIu64 " bytes at offset %" PRIu64 " of %" PRIu64
+                                 "the GGUF file is truncated: %" PRIu64 " bytes at offset %" PRIu64 " of %" PRIu64
                                  " bytes of data",
                                  t->bytes, at, size);
         t->data = r->in->bytes + begin + at;
@@ -445,7 +445,7 @@ static enum rwkv7_status read_counts(struct reader *r, uint64_t *tensors, uint64
     const size_t left = r->in->size - r->at;
     if (*pairs > left / least_pair || *tensors > left / least_tensor)
         return refuse(r->in,
-                      "the GGUF file is cut: %" PRIu64 " tensors and %" PRIu64
+                      "the GGUF file is truncated: %" PRIu64 " tensors and %" PRIu64
                       " metadata are more than %zu bytes can hold",
                       *tensors, *pairs, r->in->size);
     return RWKV7_OK;

@@ -173,7 +173,7 @@ static enum rwkv7_status fetch(const struct machine *m, struct step *out)
 {
     const uint8_t *at = m->in->bytes + m->at, *const end = m->in->bytes + m->in->size;
     if (at == end)
-        return reject(m, "the pickle is cut");
+        return reject(m, "the pickle is truncated");
     const struct opcode *const opcode = &opcodes[*at];
     *out = (struct step){.code = *at++};
     if (!opcode->name)
@@ -218,7 +218,7 @@ static enum rwkv7_status fetch(const struct machine *m, struct step *out)
         break;
     }
     if (!whole || size > left - skip)
-        return reject(m, "the pickle is cut: the operand of %s is not there", opcode->name);
+        return reject(m, "the pickle is truncated: the operand of %s is not there", opcode->name);
     out->operand = at + skip;
     out->size = size;
     return RWKV7_OK;

@@ -50,8 +50,8 @@ static enum rwkv7_status read_prefix(struct reader *r)
         return refuse(r->in, "expected the header to begin with '{', found '%s'",
                       snippet_text(r->in->bytes + PREFIX, 1, 1).text);
     if (length > r->in->size - PREFIX)
-        return refuse(r->in, "the file is cut: expected a header of %llu bytes, found %zu", (unsigned long long)length,
-                      r->in->size - PREFIX);
+        return refuse(r->in, "the file is truncated: expected a header of %llu bytes, found %zu",
+                      (unsigned long long)length, r->in->size - PREFIX);
     r->header = (size_t)length;
     return RWKV7_OK;
 }
@@ -269,7 +269,7 @@ static enum rwkv7_status place_tensors(struct reader *r)
         at = span->end;
     }
     if (at > size)
-        return refuse(r->in, "the file is cut: expected %llu bytes of data, found %llu", (unsigned long long)at,
+        return refuse(r->in, "the file is truncated: expected %llu bytes of data, found %llu", (unsigned long long)at,
                       (unsigned long long)size);
     if (at < size)
         return refuse(r->in, "expected %llu bytes of data, found %llu: %llu bytes belong to no tensor",

@@ -231,7 +231,7 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
     tensors_sort(out->tensors, out->count);
     for (size_t i = 1; i < out->count; i++) {
         if (strcmp(out->tensors[i - 1].name, out->tensors[i].name) == 0) {
-            status = refuse_tensor(in, out->tensors[i].name, "stands there twice");
+            status = refuse_tensor(in, out->tensors[i].name, "occurs twice");
             tensor_list_free(out);
             return status;
         }

@@ -64,7 +64,7 @@ static enum rwkv7_status read_end(const struct file_image *in, struct directory 
 {
     size_t at = 0;
     if (!find_end(in, &at))
-        return refuse(in, "a ZIP archive (.pth) without its end: the file is cut, or has something behind it");
+        return refuse(in, "a ZIP archive (.pth) without its end: the file is truncated, or has something behind it");
     uint8_t copy[END64_SIZE]; /* of the end record, then of that of ZIP64 */
     const uint8_t *end = memcpy(copy, in->bytes + at, END_SIZE);
     uint64_t disk = little16(end + 4), start_disk = little16(end + 6), here = little16(end + 8),
@@ -247,7 +247,7 @@ static enum rwkv7_status check_entries(const struct file_image *in, struct zip *
     qsort(e, zip->count, sizeof *e, compare_names);
     for (size_t i = 1; i < zip->count; i++)
         if (compare_names(&e[i - 1], &e[i]) == 0)
-            return refuse_entry(in, &e[i], "stands there twice");
+            return refuse_entry(in, &e[i], "occurs twice");
     return RWKV7_OK;
 }
 

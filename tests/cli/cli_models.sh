@@ -36,7 +36,7 @@ printf 'GGUF\003\000\000\000' >model.gguf
 : >empty.safetensors
 head -c 5000 "$model" >cut.safetensors
 for bad in 'lfs.safetensors LFS' 'html.safetensors web.page' 'model.pth ZIP' 'model.gguf GGUF' 'empty.safetensors empty' \
-    'cut.safetensors cut'; do
+    'cut.safetensors truncated'; do
     run rwkv7 info "${bad% *}"
     exits 3
     text ''

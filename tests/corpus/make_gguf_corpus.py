@@ -287,16 +287,16 @@ def heads_rejected():
         case(f"head_{name}.gguf", contents, expected)
 
     good = gguf([tensor()], [pair("key", STRING, "text")], PADDED)
-    counts = "the GGUF file is cut: its counts go on beyond its"
+    counts = "the GGUF file is truncated: its counts go on beyond its"
     bad("magic_only", b"GGUF", counts + " 4 bytes")
     bad("cut_counts", good[:23], counts + " 23 bytes")
     bad("version_1", gguf(version=1), "expected a GGUF file of version 3, found version 1")
     bad("version_2", gguf(version=2), "expected a GGUF file of version 3, found version 2")
     bad("version_4", gguf(version=4), "expected a GGUF file of version 3, found version 4")
     bad("big_endian", b"GGUF\0\0\0\3" + bytes(16), "expected a little-endian GGUF file, found a big-endian one")
-    bad("tensors", gguf([tensor()], counts=(3, 0)), "the GGUF file is cut: 3 tensors and 0 metadata are more than")
-    bad("tensors_huge", gguf(counts=(2**64 - 1, 0)), "the GGUF file is cut: 18446744073709551615 tensors and 0 metadata")
-    bad("pairs_huge", gguf(counts=(0, 2**64 - 1)), "the GGUF file is cut: 0 tensors and 18446744073709551615 metadata")
+    bad("tensors", gguf([tensor()], counts=(3, 0)), "the GGUF file is truncated: 3 tensors and 0 metadata are more than")
+    bad("tensors_huge", gguf(counts=(2**64 - 1, 0)), "the GGUF file is truncated: 18446744073709551615 tensors and 0 metadata")
+    bad("pairs_huge", gguf(counts=(0, 2**64 - 1)), "the GGUF file is truncated: 0 tensors and 18446744073709551615 metadata")
     bad("more_behind", good + b"\0", "expected 32 bytes of data, found 33")
 
 
@@ -304,8 +304,8 @@ def metadata_rejected():
     def bad(name, pairs, expected, **other):
         case(f"metadata_{name}.gguf", gguf(pairs=pairs, **other), expected)
 
-    cut = "the GGUF file is cut: its metadata go on beyond its"
-    bad("fewer", [pair("key", STRING, "a text of some length")], "the GGUF file is cut: its metadata go on", counts=(0, 2))
+    cut = "the GGUF file is truncated: its metadata go on beyond its"
+    bad("fewer", [pair("key", STRING, "a text of some length")], "the GGUF file is truncated: its metadata go on", counts=(0, 2))
     bad("key_huge", [struct.pack("<Q", 2**64 - 1) + bytes(20)], cut)
     bad("string_huge", [string("key") + struct.pack("<IQ", STRING, 2**63)], cut)
     bad("type", [string("key") + struct.pack("<I", 13) + bytes(8)], "metadata 'key': unknown type 13")
@@ -319,7 +319,7 @@ def metadata_rejected():
     bad("key_nul", [pair("a\0b", U8, 1)], "the key of metadata 'a?b' is not UTF-8 text")
     bad("text_latin1", [pair("key", STRING, b"\xe9t\xe9")], "metadata '?t?' is not UTF-8 text")
     bad("text_nul", [pair("key", STRING, "a\0b")], "metadata 'a?b' is not UTF-8 text")
-    bad("twice", [pair("key", U8, 1), pair("other", U8, 1), pair("key", U32, 1)], "metadata 'key' stands there twice")
+    bad("twice", [pair("key", U8, 1), pair("other", U8, 1), pair("key", U32, 1)], "metadata 'key' occurs twice")
     bad("split", [pair("split.count", U16, 3)], "one of the 3 parts of a split GGUF file; join them with")
     bad("alignment_0", [pair("general.alignment", U32, 0)], "general.alignment: expected a power of two, found 0")
     bad("alignment_48", [pair("general.alignment", U32, 48)], "general.alignment: expected a power of two, found 48")
@@ -334,10 +334,10 @@ def tensors_rejected():
     def bad(name, described, expected, data=PADDED, pairs=()):
         case(f"tensor_{name}.gguf", gguf(described, pairs, data), expected)
 
-    bad("fewer", [tensor()[:-1]], "the GGUF file is cut: its descriptions of tensors go on beyond its", b"")
+    bad("fewer", [tensor()[:-1]], "the GGUF file is truncated: its descriptions of tensors go on beyond its", b"")
     bad("name_latin1", [tensor(b"\xe9")], "tensor '?' is not UTF-8 text")
     bad("name_nul", [tensor("a\0")], "tensor 'a?' is not UTF-8 text")
-    bad("name_huge", [struct.pack("<Q", 2**32) + bytes(30)], "the GGUF file is cut: its descriptions of tensors")
+    bad("name_huge", [struct.pack("<Q", 2**32) + bytes(30)], "the GGUF file is truncated: its descriptions of tensors")
     bad("five_axes", [tensor("x", (1,) * 5)], "tensor 'x': expected at most 4 axes, found 5")
     bad("axes_huge", [string("x") + struct.pack("<I", 2**32 - 1) + bytes(40)], "expected at most 4 axes, found 4294967295")
     bad("type_43", [tensor("x", (4,), 43)], "tensor 'x': unknown type 43")
@@ -354,10 +354,10 @@ def tensors_rejected():
     bad("offset_same", [tensor(), tensor("y")], "tensor 'y': expected its data at offset 32, found 0", PADDED * 2)
     bad("offset_unaligned", [tensor(), tensor("y", offset=16)], "tensor 'y': expected its data at offset 32, found 16", PADDED * 2)
     bad("offset_huge", [tensor(offset=2**64 - 32)], "expected its data at offset 0, found 18446744073709551584")
-    bad("cut", [tensor("x", (9,))], "the GGUF file is cut: 36 bytes at offset 0 of 32 bytes of data")
-    bad("cut_second", [tensor(), tensor("y", offset=32)], "tensor 'y': the GGUF file is cut: 16 bytes at offset 32 of 32")
-    bad("no_data", [tensor()], "the GGUF file is cut: 16 bytes at offset 0 of 0 bytes of data", b"")
-    bad("twice", [tensor(), tensor("y", offset=32), tensor(offset=64)], "tensor 'x': stands there twice", PADDED * 3)
+    bad("cut", [tensor("x", (9,))], "the GGUF file is truncated: 36 bytes at offset 0 of 32 bytes of data")
+    bad("cut_second", [tensor(), tensor("y", offset=32)], "tensor 'y': the GGUF file is truncated: 16 bytes at offset 32 of 32")
+    bad("no_data", [tensor()], "the GGUF file is truncated: 16 bytes at offset 0 of 0 bytes of data", b"")
+    bad("twice", [tensor(), tensor("y", offset=32), tensor(offset=64)], "tensor 'x': occurs twice", PADDED * 3)
 
 
 shutil.rmtree(FOLDER, ignore_errors=True)

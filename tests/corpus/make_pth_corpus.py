@@ -274,7 +274,7 @@ def archives_rejected():
         bad(name, archive([first, second]), expected)
 
     good = checkpoint()
-    cut = "a ZIP archive (.pth) without its end: the file is cut, or has something behind it"
+    cut = "a ZIP archive (.pth) without its end: the file is truncated, or has something behind it"
     bad("cut", good[:-1], cut)
     bad("cut_early", good[:100], cut)
     bad("cut_to_magic", good[:4], cut)
@@ -341,7 +341,7 @@ def archives_rejected():
     for what, name in [("parent", "../data/0"), ("parent_inside", "archive/../0"), ("parent_last", "archive/.."), ("root", "/etc/x"),
                        ("backslash", "archive\\data\\0"), ("nul", b"archive/\0"), ("empty", "")]:
         bad(f"name_{what}", archive([files()[0], Entry(name, DATA)]), "expected the name of a file in a folder")
-    bad("name_twice", archive(files() + files()[1:]), "'archive/data/0': stands there twice")
+    bad("name_twice", archive(files() + files()[1:]), "'archive/data/0': occurs twice")
     inner = Entry("archive/data/0", DATA)
     outer = Entry("archive/data/1", inner.header(0) + DATA)
     bad("inside_another", overlapping(files()[0], outer, inner), "'archive/data/0': begins inside another entry")
@@ -397,9 +397,9 @@ def pickles_rejected():
     value("dup", tensor() + b"2", "opcode DUP is not allowed")
     value("no_opcode", b"\xff", "byte 10: 0xff is not an opcode")
     bad("protocol_4", b"\x80\4" + ONE[2:], "protocol 4; torch.save writes 2")
-    bad("empty", b"", "pickle, byte 0: the pickle is cut")
-    bad("no_stop", ONE[:-1], "the pickle is cut")
-    bad("cut_operand", ONE[:20], "the pickle is cut: the operand of GLOBAL is not there")
+    bad("empty", b"", "pickle, byte 0: the pickle is truncated")
+    bad("no_stop", ONE[:-1], "the pickle is truncated")
+    bad("cut_operand", ONE[:20], "the pickle is truncated: the operand of GLOBAL is not there")
     bad("cut_size", PROTO + b"X\0\0", "the operand of BINUNICODE is not there")
     bad("cut_long", PROTO + b"\x8a", "the operand of LONG1 is not there")
     bad("more_behind", ONE + b"N.", "2 bytes follow the end of the pickle")
@@ -440,7 +440,7 @@ def pickles_rejected():
     bad("key_latin1", state_dict((b"\xe9", tensor())), "expected a name for a tensor, found one that is not UTF-8")
     bad("key_nul", state_dict((b"a\0b", tensor())), "expected a name for a tensor, found one that is not UTF-8")
     bad("key_surrogate", state_dict((b"\xed\xa0\x80", tensor())), "expected a name for a tensor, found one that is not UTF-8")
-    bad("key_twice", state_dict(("x", tensor()), ("y", tensor()), ("x", tensor())), "tensor 'x': stands there twice")
+    bad("key_twice", state_dict(("x", tensor()), ("y", tensor()), ("x", tensor())), "tensor 'x': occurs twice")
 
 
 def tensors_rejected():

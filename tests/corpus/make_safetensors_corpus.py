@@ -90,7 +90,7 @@ def prefix_rejected():
     case("length_zero.safetensors", bytes(8) + b"{}", "found a header of 0 bytes")
     case("length_huge.safetensors", b"\xff" * 8 + b"{}", "found a header length of 18446744073709551615")
     case("length_over_limit.safetensors", struct.pack("<Q", 100_000_001) + b"{}", "found a header length of 100000001")
-    case("length_past_end.safetensors", struct.pack("<Q", 3) + b"{}", "the file is cut: expected a header of 3 bytes, found 2")
+    case("length_past_end.safetensors", struct.pack("<Q", 3) + b"{}", "the file is truncated: expected a header of 3 bytes, found 2")
     case("length_too_small.safetensors", struct.pack("<Q", 40) + GOOD[8:], "expected the header to end with '}' and spaces")
 
 
@@ -215,7 +215,7 @@ def layout_rejected():
     layout("alias", {f"t{i}": (0, 8) for i in range(10)}, 8, "tensor 't1': data begins at 0, inside tensor 't0', which ends at 8")
     layout("empty_inside", {"x": (0, 4), "y": (2, 2)}, 4, "tensor 'y': data begins at 2, inside tensor 'x', which ends at 4")
     layout("empty_after_end", {"x": (0, 4), "y": (6, 6)}, 4, "tensor 'y': data begins at 6, 2 bytes that belong to no tensor")
-    layout("cut", {"x": (0, 4), "y": (4, 12)}, 10, "the file is cut: expected 12 bytes of data, found 10")
+    layout("cut", {"x": (0, 4), "y": (4, 12)}, 10, "the file is truncated: expected 12 bytes of data, found 10")
     layout("trailing", {"x": (0, 4)}, 9, "expected 4 bytes of data, found 9: 5 bytes belong to no tensor")
     layout("data_without_tensors", {}, 3, "expected 0 bytes of data, found 3: 3 bytes belong to no tensor")
     layout("far_away", {"x": (0, 4), "y": (2**53 - 4, 2**53)}, 8, "tensor 'y': data begins at 9007199254740988")
@@ -288,7 +288,7 @@ def folders():
             "tensor 'a': found in '3.safetensors', where the weight_map does not place it",
             **{"3.safetensors": image({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 2, 4)}, FOUR)})
     sharded("missing_file", index(a="1.safetensors", b="3.safetensors"), "No such file")
-    sharded("broken_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: the file is cut",
+    sharded("broken_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: the file is truncated",
             **{"3.safetensors": part["b"][:-1]})
     sharded("pointer_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: expected a checkpoint, found a Git LFS",
             **{"3.safetensors": b"version https://git-lfs.github.com/spec/v1\nsize 5\n"})
