@@ -191,8 +191,9 @@ static enum rwkv7_status read_with_cache(struct rwkv7_generator *g, float *logit
     const size_t count = request_pending(&g->request, SIZE_MAX, &ids, &last),
                  mark_count = find_marks(g, ids, count, marks);
     const double begin = sys_seconds();
+    const uint64_t before = g->reads.done;
     status = prompt_cache_read(g->cache, &g->reads, g->session, ids, count, marks, mark_count, logits, &cached, err);
-    request_evaluated(&g->request, (size_t)g->reads.done);
+    request_evaluated(&g->request, (size_t)(g->reads.done - before));
     g->stats.prompt_seconds += sys_seconds() - begin;
     g->stats.cached_tokens = cached;
     g->has_logits = status == RWKV7_OK && logits;

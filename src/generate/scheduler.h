@@ -50,7 +50,8 @@ void scheduler_remove(struct scheduler *s, struct scheduled *job);
 size_t scheduler_count(const struct scheduler *s); /* requests that are not finished */
 /*
  * One evaluation, unless there are no requests. A request that was cancelled before or during it ends with RWKV7_END_CANCELLED. A
- * failure concerns the call (memory): no request has changed.
+ * failure concerns the call (memory): no other request has changed. Take the events after a failure too: those of cancelled requests
+ * are among them, and the next step forgets them.
  */
 enum rwkv7_status scheduler_step(struct scheduler *s, struct rwkv7_error *err);
 /* The next one of the requests to which the last step gave something, see request->step and err; NULL: no more. */
