@@ -16,7 +16,7 @@
  * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
  *
  * A child of fork() may go on with everything that was opened before: it starts threads of its own with its first evaluation, and shares
- * the pages of mapped weights with its parent. No other thread may be evaluating while the process forks.
+ * the pages of mapped weights with its parent. No other thread may be evaluating or opening a model while the process forks.
  *
  * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
  * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
@@ -193,7 +193,10 @@ struct rwkv7_model_options {
     enum rwkv7_sparse sparse;
     bool
         lock; /* keep all weights in memory, never to be paged out; RWKV7_ERR_MEMORY where the system does not allow it */
-    /* Called now and then while loading takes long, with done <= total in bytes; may be NULL. */
+    /*
+     * Called now and then while loading takes long, with done <= total in bytes; may be NULL. It must not evaluate anything with this
+     * runtime, whose threads are loading.
+     */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;
 };

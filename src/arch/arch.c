@@ -25,7 +25,7 @@ const struct arch *arch_at(int index)
 const struct arch *arch_of_shape(const struct rwkv7_shape *shape)
 {
     for (int i = 0; i < ARCH_COUNT; i++)
-        if (all[i]->id == shape->arch && (all[i] == &arch_x070a) == (shape->deep > 0))
+        if (all[i]->id == shape->arch && all[i]->is_possible(shape))
             return all[i];
     return NULL;
 }

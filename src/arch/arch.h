@@ -51,7 +51,7 @@ struct arch {
     bool (*claims)(const struct candidate *c);
     /* Fills out->shape and out->spelling.factors_transposed from the shapes of the tensors; out is zeroed but for arch and naming. */
     enum rwkv7_status (*measure)(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
-    /* Whether a random model may have this shape, whose axes are positive and below the limits. */
+    /* Whether a shape is one of this architecture: heads, ranks and side, all of them from 0 to the limits. */
     bool (*is_possible)(const struct rwkv7_shape *shape);
 
     const struct forward *forward;
@@ -110,6 +110,13 @@ static inline float *state_at(const struct rwkv7_model *model, float *state, int
     for (int i = 0; i < number; i++)
         state += state_tensor_floats(&model->shape, &model->arch->state[i]);
     return state;
+}
+
+/* Whether the heads make up the channels, in architectures that have heads. */
+static inline bool heads_fit(const struct rwkv7_shape *s)
+{
+    return s->heads > 0 && s->head_size > 0 && s->head_size <= WKV_MAX_N &&
+           (int64_t)s->heads * s->head_size == s->channels;
 }
 
 /* What the results of matrices that write to the residual stream are multiplied by; see rescale_every. */

@@ -171,19 +171,24 @@ static int task_rows(const struct chunk_product *p, const struct pool *pool)
     return p->rows ? p->rows : many ? 2 * CHUNK_TASK_ROWS : CHUNK_TASK_ROWS;
 }
 
+static int task_count(const struct chunk_product *p, const struct pool *pool)
+{
+    const int rows = task_rows(p, pool);
+    return (p->w->rows + rows - 1) / rows;
+}
+
 void chunk_products(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *products, int count,
                     int tokens)
 {
     int total = 0, task, next;
     for (int i = 0; i < count; i++)
-        total += (products[i].w->rows + task_rows(&products[i], pool) - 1) / task_rows(&products[i], pool);
+        total += task_count(&products[i], pool);
     while (pool_take(pool, total, 1, &task, &next)) {
-        const struct chunk_product *p = products;
-        int rows;
-        for (int tasks; rows = task_rows(p, pool), task >= (tasks = (p->w->rows + rows - 1) / rows); p++)
-            task -= tasks;
-        const int begin = task * rows, end = p->w->rows - begin < rows ? p->w->rows : begin + rows;
-        run_product(c, &c->threads[rank], p, tokens, begin, end);
+        const struct chunk_product *p = products; /* the one that the task belongs to */
+        while (task >= task_count(p, pool))
+            task -= task_count(p++, pool);
+        const int rows = task_rows(p, pool), begin = task * rows;
+        run_product(c, &c->threads[rank], p, tokens, begin, p->w->rows - begin < rows ? p->w->rows : begin + rows);
     }
     pool_barrier(pool);
 }
@@ -284,10 +289,9 @@ void chunk_add_output(const struct chunk *c, struct pool *pool, int rank, const 
 }
 
 /*
- * Between them a few tokens leave columns of a sparse matrix alone, as one does in a step; and even those that several read cost less
- * than transposing all of them into rows.
+ * Whether to read the active columns for each token: a few tokens together skip columns as one does in a step, and columns that several
+ * of them read cost less than transposing all into rows. Every thread comes to the same answer.
  */
-/* Every thread comes to the same answer. */
 static bool columns_pay(struct chunk_thread *own, const struct chunk_product *p, int tokens)
 {
     if (!p->w->by_column || tokens - p->first > SPARSE_TOKENS)

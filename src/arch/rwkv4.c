@@ -112,8 +112,8 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
 
 static bool is_possible(const struct rwkv7_shape *s)
 {
-    return s->heads == 0 && s->head_size == 0 && s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0 &&
-           s->rank_m == 0;
+    return s->deep == 0 && s->heads == 0 && s->head_size == 0 && s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 &&
+           s->rank_g == 0 && s->rank_m == 0;
 }
 
 /* Channels [begin, end) of one token: r becomes sig(r) y. layer_state: the tensors of the layer, one after the other. */

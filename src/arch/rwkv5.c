@@ -190,7 +190,8 @@ static enum rwkv7_status measure_per_head(const struct candidate *c, struct reco
 
 static bool is_possible(const struct rwkv7_shape *s)
 {
-    return s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0 && s->rank_m == 0;
+    return heads_fit(s) && s->deep == 0 && s->rank_w == 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0 &&
+           s->rank_m == 0;
 }
 
 /* The products of the time mix: without the gate in 5.0, where it is last. */

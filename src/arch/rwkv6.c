@@ -173,7 +173,8 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
 
 static bool is_possible(const struct rwkv7_shape *s)
 {
-    return s->rank_w > 0 && s->rank_m > 0 && s->rank_a == 0 && s->rank_v == 0 && s->rank_g == 0;
+    return heads_fit(s) && s->deep == 0 && s->rank_w > 0 && s->rank_m > 0 && s->rank_a == 0 && s->rank_v == 0 &&
+           s->rank_g == 0;
 }
 
 /* The last step of a head: norm, gate, and the scale of the layer. out may be y. */

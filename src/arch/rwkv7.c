@@ -181,9 +181,20 @@ static enum rwkv7_status measure_deep(const struct candidate *c, struct recogniz
     return RWKV7_OK;
 }
 
+static bool has_ranks(const struct rwkv7_shape *s)
+{
+    return heads_fit(s) && s->rank_w > 0 && s->rank_a > 0 && s->rank_g > 0 && s->rank_v >= (s->layers > 1) &&
+           s->rank_m == 0;
+}
+
 static bool is_possible(const struct rwkv7_shape *s)
 {
-    return s->rank_w > 0 && s->rank_a > 0 && s->rank_g > 0 && s->rank_v >= (s->layers > 1);
+    return has_ranks(s) && s->deep == 0;
+}
+
+static bool is_possible_deep(const struct rwkv7_shape *s)
+{
+    return has_ranks(s) && s->deep > 0;
 }
 
 static const struct weight_table x070_weights = {
@@ -227,6 +238,6 @@ const struct arch arch_x070a = {
     .state_count = STATE_TENSORS,
     .claims = claims_deep,
     .measure = measure_deep,
-    .is_possible = is_possible,
+    .is_possible = is_possible_deep,
     .forward = &forward,
 };

@@ -61,6 +61,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
 {
     struct rwkv7_model *model = NULL;
     struct recognized as;
+    char tuned[NAME_ROOM];
     enum rwkv7_status status = model_new(rt, path, &model, err);
     if (status != RWKV7_OK) {
         tensors_close(index);
@@ -80,7 +81,8 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     model->info.prefix = index->prefix.text;
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;
-    model->info.tuned_state = tensors_find(index, "blocks.0.att.time_state") != NULL;
+    tuned_state_name(tuned, 0);
+    model->info.tuned_state = tensors_find(index, tuned) != NULL;
     if ((status = complete(model, err)) || (opt && opt->lock && (status = model_lock(model, err))))
         goto fail;
     *out = model;
@@ -141,17 +143,13 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
 {
     const int axes[] = {s->vocab, s->channels, s->ffn};
-    const int ranks[] = {s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->rank_m};
+    const int others[] = {s->heads, s->head_size, s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->rank_m};
     bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->deep >= 0 && s->deep <= DEEP_MAX;
     for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
         possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
-    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++)
-        possible = possible && ranks[i] >= 0 && ranks[i] <= MAX_AXIS;
-    const bool has_heads = s->arch != RWKV7_ARCH_X040;
-    possible = possible && s->heads >= 0 && s->head_size >= 0 && s->head_size <= WKV_MAX_N &&
-               (!has_heads || (int64_t)s->heads * s->head_size == s->channels);
-    const struct arch *arch = possible ? arch_of_shape(s) : NULL;
-    return arch && arch->is_possible(s) ? arch : NULL;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        possible = possible && others[i] >= 0 && others[i] <= MAX_AXIS;
+    return possible ? arch_of_shape(s) : NULL;
 }
 
 enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,

@@ -95,7 +95,7 @@ enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *
     const struct rwkv7_shape *shape = &s->model->shape;
     struct tensor_index *index = NULL;
     float *matrix = NULL;
-    char name[64];
+    char name[NAME_ROOM];
     if (s->model->arch->state != matrix_state)
         return fail(err, RWKV7_ERR_STATE, "%s: %s has no matrices in its state that could be tuned",
                     snippet_path(path).text, s->model->weights->model);
@@ -113,7 +113,7 @@ enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *
     }
     rwkv7_session_reset(s);
     for (int layer = 0; layer < shape->layers; layer++) {
-        snprintf(name, sizeof name, "blocks.%d.att.time_state", layer);
+        tuned_state_name(name, layer);
         fill_layer(layer_state(s->model, s->state, layer).wkv, tensors_find(index, name), shape, order, matrix);
     }
 done:

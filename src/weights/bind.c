@@ -155,7 +155,7 @@ void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec 
             x[i] = fmath_exp(-fmath_exp(x[i]));
     }
     for (size_t i = kind >= WEIGHT_HEAD ? count * copies : 0;
-         i-- > 0;) /* from the end, where nothing is read any more */
+         i-- > 0;) /* in place, backwards: no unread value is overwritten */
         x[i] = x[i / copies];
 }
 

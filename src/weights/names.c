@@ -138,12 +138,17 @@ bool weight_table_names(const struct weight_table *table, const char *name)
            (layer <= INT32_MAX && rows_name(table, table->layers, table->layer_count, (int)layer, name));
 }
 
+void tuned_state_name(char out[NAME_ROOM], long layer)
+{
+    snprintf(out, NAME_ROOM, "blocks.%ld.att.time_state", layer);
+}
+
 long tuned_state_layer(const char *name)
 {
-    char known[64];
+    char known[NAME_ROOM];
     if (strncmp(name, "blocks.", 7) != 0)
         return -1;
     const long layer = strtol(name + 7, NULL, 10);
-    snprintf(known, sizeof known, "blocks.%ld.att.time_state", layer);
+    tuned_state_name(known, layer);
     return strcmp(name, known) == 0 ? layer : -1;
 }

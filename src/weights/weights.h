@@ -134,7 +134,8 @@ const struct tensor *weight_tensor(const struct tensor_index *index, const struc
                                    struct weight_part *part);
 /* Whether a model of this table has a tensor of that name, in any naming. */
 bool weight_table_names(const struct weight_table *table, const char *name);
-/* Whether it is a part of a tuned state, which a checkpoint may hold beside its weights: the layer, or -1. */
+/* The tensors of a tuned state, which a checkpoint may hold beside its weights: the name in a layer, and back, -1 for others. */
+void tuned_state_name(char out[NAME_ROOM], long layer);
 long tuned_state_layer(const char *name);
 
 /* ------------------------------------------------------------------------------------- from a checkpoint into memory */
