@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rwkv7.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define REQUIRE(condition) ((condition) ? (void)0 : fuzz_broken(#condition, __FILE__, __LINE__))
@@ -66,6 +68,30 @@ static inline const char *fuzz_file(const char *name, const uint8_t *data, size_
     if (fd < 0 || (size > 0 && write(fd, data, size) != (ssize_t)size) || close(fd) != 0)
         abort();
     return fuzz_files.paths[i];
+}
+
+/* A session of a small random model, which live as long as the program. */
+static inline struct rwkv7_session *fuzz_session(int layers, int channels, int head_size)
+{
+    static struct rwkv7_runtime *rt;
+    static struct rwkv7_model *model;
+    const struct rwkv7_runtime_options threads = {.threads = 1};
+    const struct rwkv7_random_options options = {.type = RWKV7_F32};
+    const struct rwkv7_shape shape = {.vocab = 8,
+                                      .layers = layers,
+                                      .channels = channels,
+                                      .heads = channels / head_size,
+                                      .head_size = head_size,
+                                      .ffn = 4,
+                                      .rank_w = 1,
+                                      .rank_a = 1,
+                                      .rank_v = 1,
+                                      .rank_g = 1};
+    struct rwkv7_session *session = NULL;
+    REQUIRE(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
+    REQUIRE(rwkv7_model_random(rt, &shape, &options, &model, NULL) == RWKV7_OK);
+    REQUIRE(rwkv7_session_create(model, &session, NULL) == RWKV7_OK);
+    return session;
 }
 
 #endif

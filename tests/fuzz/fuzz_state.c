@@ -5,32 +5,14 @@
  */
 #include "fuzz.h"
 
-#include "rwkv7.h"
-
 enum { LAYERS = 1, CHANNELS = 4, N = 2, HEADER = 48, FINGERPRINT = 32, FLOATS = LAYERS * CHANNELS * (2 + N) };
 
-static struct rwkv7_runtime *rt;
-static struct rwkv7_model *model;
 static struct rwkv7_session *session;
 static uint8_t fingerprint[8];
 
-static void open_model(void)
+static void open_session(void)
 {
-    const struct rwkv7_runtime_options threads = {.threads = 1};
-    const struct rwkv7_random_options options = {.type = RWKV7_F32};
-    const struct rwkv7_shape shape = {.vocab = 8,
-                                      .layers = LAYERS,
-                                      .channels = CHANNELS,
-                                      .heads = CHANNELS / N,
-                                      .head_size = N,
-                                      .ffn = 4,
-                                      .rank_w = 1,
-                                      .rank_a = 1,
-                                      .rank_v = 1,
-                                      .rank_g = 1};
-    REQUIRE(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
-    REQUIRE(rwkv7_model_random(rt, &shape, &options, &model, NULL) == RWKV7_OK);
-    REQUIRE(rwkv7_session_create(model, &session, NULL) == RWKV7_OK);
+    session = fuzz_session(LAYERS, CHANNELS, N);
     const char *const path = fuzz_file("own", NULL, 0);
     REQUIRE(rwkv7_session_save(session, path, NULL, NULL) == RWKV7_OK);
     FILE *f = fopen(path, "rb");
@@ -87,8 +69,8 @@ static uint64_t checksum(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (!model)
-        open_model();
+    if (!session)
+        open_session();
     load(data, size);
     if (size < HEADER + 8)
         return 0;

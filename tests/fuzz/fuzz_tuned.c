@@ -4,32 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "rwkv7.h"
-
 enum { LAYERS = 2, CHANNELS = 4, N = 2, FLOATS = LAYERS * CHANNELS * (2 + N) };
-
-static struct rwkv7_session *open_session(void)
-{
-    const struct rwkv7_runtime_options threads = {.threads = 1};
-    const struct rwkv7_random_options options = {.type = RWKV7_F32};
-    const struct rwkv7_shape shape = {.vocab = 8,
-                                      .layers = LAYERS,
-                                      .channels = CHANNELS,
-                                      .heads = CHANNELS / N,
-                                      .head_size = N,
-                                      .ffn = 4,
-                                      .rank_w = 1,
-                                      .rank_a = 1,
-                                      .rank_v = 1,
-                                      .rank_g = 1};
-    static struct rwkv7_runtime *rt;
-    static struct rwkv7_model *model;
-    struct rwkv7_session *session = NULL;
-    REQUIRE(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
-    REQUIRE(rwkv7_model_random(rt, &shape, &options, &model, NULL) == RWKV7_OK);
-    REQUIRE(rwkv7_session_create(model, &session, NULL) == RWKV7_OK);
-    return session;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -38,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                     RWKV7_STATE_KEY_VALUE};
     const char *const path = fuzz_file("tuned", data, size);
     if (!session)
-        session = open_session();
+        session = fuzz_session(LAYERS, CHANNELS, N);
     for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
         float state[FLOATS];
         struct rwkv7_error err = {0};
