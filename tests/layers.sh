@@ -24,6 +24,12 @@ generate rwkv7|base/|text/|generate/
 cli     rwkv7|base/|generate/|cli/
 END
 
+# The runtime belongs to the engine: below it, struct compute is all that there is of the machine.
+if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/text/* src/weights/* src/arch/*; then
+    echo 'the runtime is named below src/engine'
+    failed=1
+fi
+
 for folder in base formats kernels text weights arch engine generate; do
     for file in src/"$folder"/*.c; do
         if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|[^/]stderr' "$file"; then

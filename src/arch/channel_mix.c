@@ -31,7 +31,7 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
                       const struct channel_mix_step *work)
 {
     const struct rwkv7_model *model = step->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct channel_mix_own *own = &work->own[rank];
     const int channels = model->shape.channels;
     float *const u = step->threads[rank].u, *const before = state_at(model, step->state, layer, last_state(model));

@@ -73,7 +73,8 @@ int chunk_token_task(const struct chunk *c, const struct pool *pool)
 void chunk_check(const struct chunk *c, int layer, int token)
 {
     const int channels = c->model->shape.channels;
-    if (c->bad[token] < 0 && c->model->rt->kernels.count_bad(c->x + (size_t)token * (size_t)channels, channels) > 0)
+    if (c->bad[token] < 0 &&
+        c->model->compute->kernels.count_bad(c->x + (size_t)token * (size_t)channels, channels) > 0)
         c->bad[token] = layer;
 }
 
@@ -83,8 +84,8 @@ void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, f
 {
     const struct rwkv7_model *model = c->model;
     const int channels = model->shape.channels;
-    model->rt->kernels.layer_norm(u, c->x + (size_t)token * (size_t)channels, s->weight, s->bias, channels,
-                                  model->ln_eps);
+    model->compute->kernels.layer_norm(u, c->x + (size_t)token * (size_t)channels, s->weight, s->bias, channels,
+                                       model->ln_eps);
 }
 
 void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token, const float *m)
@@ -95,7 +96,7 @@ void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token,
         memcpy(x, m, (size_t)channels * sizeof *x);
     if (to->quants.q) {
         const struct quants q = quants_from(to->quants, channels, (size_t)token);
-        c->model->rt->kernels.quantize(q.q, q.scale, q.sum, m, channels);
+        c->model->compute->kernels.quantize(q.q, q.scale, q.sum, m, channels);
     }
 }
 
@@ -107,7 +108,7 @@ static void make_mixes(const struct chunk *c, const struct chunk_thread *own, co
     for (int i = 0; i < s->count; i++) {
         const struct vectors *to = &s->to[i];
         float *const m = to->x ? to->x + (size_t)token * (size_t)channels : own->m;
-        c->model->rt->kernels.shift(m, u, before, s->mix[i], channels);
+        c->model->compute->kernels.shift(m, u, before, s->mix[i], channels);
         chunk_store_mix(c, to, token, m);
     }
 }
@@ -151,13 +152,13 @@ static void run_product(const struct chunk *c, const struct chunk_thread *own, c
                         int tokens, int begin, int end)
 {
     const struct mat rows = product_rows(p->w, begin, end, own->rows);
-    const int most = p->y ? tokens : c->model->rt->kernels.tuning.part_floats / rows.rows;
+    const int most = p->y ? tokens : c->model->compute->kernels.tuning.part_floats / rows.rows;
     const size_t ldy = (size_t)(p->y ? p->w->rows : rows.rows);
     for (int token = p->first, batch; token < tokens; token += batch) {
         batch = tokens - token < most ? tokens - token : most;
         float *const y = p->y ? p->y + (size_t)token * ldy + begin : own->part;
         const struct operand x = vectors_operand(p->x, rows.type, token);
-        product_gemm(&c->model->rt->kernels, y, ldy, &rows, &x, batch, own->scratch);
+        product_gemm(&c->model->compute->kernels, y, ldy, &rows, &x, batch, own->scratch);
         if (p->finish)
             p->finish(c, p, y, ldy, token, batch, begin, end);
     }
@@ -197,7 +198,7 @@ void chunk_products(const struct chunk *c, struct pool *pool, int rank, const st
 static void add_to_residual(const struct chunk *c, const struct chunk_product *p, float *y, int token, int begin,
                             int count)
 {
-    const struct kernels *k = &c->model->rt->kernels;
+    const struct kernels *k = &c->model->compute->kernels;
     const size_t at = (size_t)token * (size_t)p->w->rows + (size_t)begin;
     if (p->gate)
         k->multiply(y, p->gate + at, count);
@@ -215,7 +216,7 @@ void chunk_finish_low(const struct chunk *c, const struct chunk_product *p, floa
                       int begin, int end)
 {
     (void)y, (void)ldy, (void)begin, (void)end;
-    vectors_quantize(&c->model->rt->kernels, p->next, p->next_type, token, token + tokens);
+    vectors_quantize(&c->model->compute->kernels, p->next, p->next_type, token, token + tokens);
 }
 
 struct chunk_product chunk_low_product(const struct mat *w, const struct vectors *x, struct vectors *z,
@@ -237,15 +238,15 @@ void chunk_quantize_rows(const struct chunk *c, const struct chunk_product *p, c
     if (p->next_type < MAT_FLOATS)
         return;
     const struct quants to = quants_from(p->next->quants, p->next->cols, (size_t)token);
-    c->model->rt->kernels.quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y,
-                                   end - begin);
+    c->model->compute->kernels.quantize(to.q + begin, to.scale + begin / QUANT_BLOCK, to.sum + begin / QUANT_GROUP, y,
+                                        end - begin);
 }
 
 void chunk_finish_relu_square(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                               int tokens, int begin, int end)
 {
     for (int t = token; t < token + tokens; t++, y += ldy) {
-        c->model->rt->kernels.relu_square(y, end - begin);
+        c->model->compute->kernels.relu_square(y, end - begin);
         chunk_quantize_rows(c, p, y, t, begin, end);
     }
 }
@@ -255,7 +256,7 @@ void chunk_finish_sigmoid(const struct chunk *c, const struct chunk_product *p, 
 {
     (void)token;
     for (int t = 0; t < tokens; t++, y += ldy) {
-        c->model->rt->kernels.sigmoid(y, end - begin);
+        c->model->compute->kernels.sigmoid(y, end - begin);
         for (int i = 0; p->scale != 0 && i < end - begin; i++)
             y[i] *= p->scale;
     }
@@ -282,7 +283,7 @@ void chunk_add_output(const struct chunk *c, struct pool *pool, int rank, const 
     int begin, end;
     if (w->type >= MAT_FLOATS) {
         while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end))
-            vectors_quantize(&c->model->rt->kernels, out, w->type, first + begin, first + end);
+            vectors_quantize(&c->model->compute->kernels, out, w->type, first + begin, first + end);
         pool_barrier(pool);
     }
     chunk_products(c, pool, rank, &product, 1, c->count);
@@ -317,7 +318,7 @@ void chunk_add_sparse(const struct chunk *c, struct pool *pool, int rank, const 
         for (int t = p->first; t < c->count; t++) {
             const struct operand one = vectors_operand(p->x, p->w->type, t);
             product_active(&own->active, p->w, &one);
-            product_columns(&c->model->rt->kernels, own->part, p->w, &one, &own->active, begin, end);
+            product_columns(&c->model->compute->kernels, own->part, p->w, &one, &own->active, begin, end);
             add_to_residual(c, p, own->part + begin, t, begin, end - begin);
         }
     pool_barrier(pool);

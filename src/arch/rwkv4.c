@@ -120,7 +120,7 @@ static bool is_possible(const struct rwkv7_shape *s)
 static void run_channels(const struct rwkv7_model *model, const struct layer *l, float *layer_state, float *r,
                          const float *k, const float *v, float *y, int begin, int end)
 {
-    const struct kernels *kernels = &model->rt->kernels;
+    const struct kernels *kernels = &model->compute->kernels;
     const size_t channels = (size_t)model->shape.channels, at = (size_t)begin;
     const struct wkv4_state s = {layer_state + AA * channels + at, layer_state + BB * channels + at,
                                  layer_state + PP * channels + at};
@@ -174,7 +174,7 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
 static void time_mix(const struct step *step, struct pool *pool, int rank, int layer)
 {
     const struct rwkv7_model *model = step->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];

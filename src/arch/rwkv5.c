@@ -262,7 +262,7 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
 static struct operand make_mix(const struct step *step, const struct own *own, int i, const float *u,
                                const float *before, const float *weights_of_before, enum mat_type type)
 {
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     const int channels = step->model->shape.channels;
     const struct operand mix = {own->mix[i], own->many[i]};
     k->shift(own->mix[i], u, before, weights_of_before, channels);
@@ -273,7 +273,7 @@ static struct operand make_mix(const struct step *step, const struct own *own, i
 /* One head, from r, k, v and g to its gated output, in the place of r. */
 static void run_head(const struct step *step, const struct own *own, const struct layer *l, float *wkv, int head)
 {
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     const struct work *work = step->work;
     const int n = step->model->shape.head_size, at = head * n;
     const struct head_in in = {.r = work->r + at, .w = l->decay + at, .k = work->k + at, .v = work->v + at};
@@ -289,7 +289,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
                      struct layer_state state)
 {
     const struct rwkv7_model *model = step->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];
     const int channels = model->shape.channels;
@@ -372,7 +372,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
 static void scan_head(const struct chunk *c, float *y, const struct piece *piece, int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const int n = model->shape.head_size, at = head * n;

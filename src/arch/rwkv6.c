@@ -181,7 +181,7 @@ static bool is_possible(const struct rwkv7_shape *s)
 static void finish_head(const struct rwkv7_model *model, const struct layer *l, const struct head_in *in, float *out,
                         const float *y, float *g, const float *no_bonus, int at, float scale)
 {
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const int n = model->shape.head_size;
     k->silu(g, n);
     k->head_out(out, y, in->r, in->k, no_bonus, in->v, g, l->ln_x_weight + at, l->ln_x_bias + at, n, model->head_eps);
@@ -262,7 +262,7 @@ static struct operand quantized(const struct step *step, const float *x, const s
                                 enum mat_type type)
 {
     const struct operand o = {x, *quants};
-    operand_quantize(&step->model->rt->kernels, &o, type, count, 0, 1);
+    operand_quantize(&step->model->compute->kernels, &o, type, count, 0, 1);
     return o;
 }
 
@@ -271,7 +271,7 @@ static void make_mixes(const struct step *step, struct pool *pool, int rank, con
                        const float *before, const struct mat *const takers[BRANCHES], struct operand mixes[BRANCHES])
 {
     const struct rwkv7_shape *s = &step->model->shape;
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];
     const size_t rank_m = (size_t)s->rank_m;
@@ -307,7 +307,7 @@ static void run_head(const struct step *step, const struct own *own, int layer, 
 {
     const struct rwkv7_model *model = step->model;
     const struct layer *l = &layers(model)[layer];
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct work *work = step->work;
     const int n = model->shape.head_size, at = head * n;
     float *const S = layer_state(model, step->state, layer).wkv + (size_t)at * (size_t)n;
@@ -323,7 +323,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
 {
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];
@@ -395,7 +395,7 @@ static struct chunk_own cut_chunk_own(struct scratch *s, const struct rwkv7_mode
     own.u = scratch_floats(s, (1 + MIX_TOKENS) * channels);
     own.m = scratch_floats(s, MIX_TOKENS * channels);
     own.mix = scratch_floats(s, channels);
-    own.decay = scratch_floats(s, (size_t)model->rt->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
+    own.decay = scratch_floats(s, (size_t)model->compute->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
     own.y = scratch_floats(s, n);
     return own;
 }
@@ -433,7 +433,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
 static void finish_tanh(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                         int tokens, int begin, int end)
 {
-    c->model->rt->kernels.tanh(y, tokens * end);
+    c->model->compute->kernels.tanh(y, tokens * end);
     chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
@@ -441,7 +441,7 @@ static void finish_tanh(const struct chunk *c, const struct chunk_product *p, fl
 static void mix_tokens(const struct chunk *c, int rank, int layer, const struct shifts *shifts, int begin, int end)
 {
     const struct rwkv7_model *model = c->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     struct chunk_work *work = c->work;
     const struct chunk_own *own = &work->own[rank];
@@ -469,7 +469,7 @@ static void mix_tokens(const struct chunk *c, int rank, int layer, const struct 
 static void scan_head(const struct chunk *c, int rank, const struct piece *piece, int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const struct chunk_own *own = &work->own[rank];

@@ -42,7 +42,7 @@ static struct own cut_own(struct scratch *s, const struct rwkv7_model *model)
     const size_t n = (size_t)shape->head_size;
     struct own own = {0};
     float **const head_wide[] = {&own.k, &own.v, &own.kk, &own.b, &own.out};
-    own.scan = scratch_floats(s, LOWS * (size_t)model->rt->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
+    own.scan = scratch_floats(s, LOWS * (size_t)model->compute->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
     for (size_t i = 0; i < sizeof head_wide / sizeof head_wide[0]; i++)
         *head_wide[i] = scratch_floats(s, n);
     own.deep = shape->deep ? scratch_floats(s, deep_floats(shape->deep)) : NULL;
@@ -95,7 +95,7 @@ static void gate_hidden(const struct chunk *c, float *y, int token, int begin, i
     const struct mat rows = product_rows(&l->s2, begin, end, NULL);
     const struct operand x = vectors_operand(&work->s_applied, rows.type, token);
     float gate[QUANT_BLOCK];
-    product_gemv(&c->model->rt->kernels, gate, &rows, &x, 0, rows.rows);
+    product_gemv(&c->model->compute->kernels, gate, &rows, &x, 0, rows.rows);
     deep_gate(y, gate, l->s0 + begin, end - begin);
 }
 
@@ -104,7 +104,7 @@ static void finish_gated(const struct chunk *c, const struct chunk_product *p, f
                          int tokens, int begin, int end)
 {
     for (int t = token; t < token + tokens; t++, y += ldy) {
-        c->model->rt->kernels.relu_square(y, end - begin);
+        c->model->compute->kernels.relu_square(y, end - begin);
         gate_hidden(c, y, t, begin, end);
         chunk_quantize_rows(c, p, y, t, begin, end);
     }
@@ -113,14 +113,14 @@ static void finish_gated(const struct chunk *c, const struct chunk_product *p, f
 static void finish_low_w(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                          int tokens, int begin, int end)
 {
-    c->model->rt->kernels.tanh(y, tokens * end);
+    c->model->compute->kernels.tanh(y, tokens * end);
     chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
 static void finish_low_g(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                          int tokens, int begin, int end)
 {
-    c->model->rt->kernels.sigmoid(y, tokens * end);
+    c->model->compute->kernels.sigmoid(y, tokens * end);
     chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
@@ -134,7 +134,7 @@ static void scan_head(const struct chunk *c, const struct own *own, float *scrat
                       int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct work *work = c->work;
     const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
@@ -220,7 +220,7 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
 /* s_applied of x070a for tokens from `first` on; the second mix is u. */
 static void run_deep(const struct chunk *c, struct pool *pool, int rank, const struct rwkv7_layer *l, int first)
 {
-    const struct kernels *k = &c->model->rt->kernels;
+    const struct kernels *k = &c->model->compute->kernels;
     struct work *work = c->work;
     const size_t side = (size_t)c->model->shape.deep;
     const struct chunk_product products[] = {
@@ -275,7 +275,7 @@ static void keep_embeddings(const struct chunk *c, struct pool *pool)
         memcpy(work->e.x + (size_t)begin * channels, c->x + (size_t)begin * channels,
                (size_t)(end - begin) * channels * sizeof(float));
         if (work->e.quants.q)
-            vectors_quantize(&c->model->rt->kernels, &work->e, MAT_FLOATS, begin, end);
+            vectors_quantize(&c->model->compute->kernels, &work->e, MAT_FLOATS, begin, end);
     }
     pool_barrier(pool);
 }

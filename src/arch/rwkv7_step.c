@@ -99,7 +99,7 @@ static void run_head(const struct step *step, const struct own *own, int layer, 
 {
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct work *work = step->work;
     const int n = s->head_size, at = head * n;
@@ -133,7 +133,7 @@ static void run_deep(const struct step *step, struct pool *pool, int rank, int l
 {
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct work *work = step->work;
     const struct own *own = &work->own[rank];
@@ -165,7 +165,7 @@ static void time_mix(struct step *step, struct pool *pool, int rank, int layer)
 {
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct layer_state state = layer_state(model, step->state, layer);
     const struct work *work = step->work;
@@ -220,7 +220,7 @@ static void channel_mix(struct step *step, struct pool *pool, int rank, int laye
 {
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct layer_state state = layer_state(model, step->state, layer);
     const struct work *work = step->work;

@@ -16,7 +16,7 @@ void step_share(int total, int rank, const struct pool *pool, int *begin, int *e
 
 void step_products(const struct step *step, struct pool *pool, int rank, const struct step_product *products, int count)
 {
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     int total = 0, begin, end;
     for (int i = 0; i < count; i++)
         total += products[i].w->rows;
@@ -36,7 +36,7 @@ void step_products(const struct step *step, struct pool *pool, int rank, const s
 /* Rows [begin, end) of step->y join the residual stream. */
 static void add_rows(const struct step *step, const float *gate, int begin, int end)
 {
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     if (gate)
         k->multiply(step->y + begin, gate + begin, end - begin);
     k->add(step->x + begin, step->y + begin, end - begin);
@@ -45,7 +45,7 @@ static void add_rows(const struct step *step, const float *gate, int begin, int 
 void step_add_product(const struct step *step, struct pool *pool, int rank, const struct mat *w, const float *v,
                       const float *gate)
 {
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     const struct operand o = {v, step->threads[rank].quants};
     const int chunk = step_chunk_rows(w->rows, pool);
     int begin, end;
@@ -63,7 +63,7 @@ void step_add_sparse(struct step *step, struct pool *pool, int rank, const struc
         step_add_product(step, pool, rank, w, v, gate);
         return;
     }
-    const struct kernels *k = &step->model->rt->kernels;
+    const struct kernels *k = &step->model->compute->kernels;
     struct step_thread *own = &step->threads[rank];
     const struct operand o = {v, own->quants};
     int begin, end;

@@ -1,9 +1,27 @@
-/* engine.h - sessions, the drivers of the forward passes, and the scratch memory that these share. */
+/* engine.h - the runtime, sessions, the drivers of the forward passes, and the scratch memory that these share. */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
+#include <pthread.h>
+
 #include "arch/arch.h"
 #include "arch/chunk.h"
+
+struct rwkv7_runtime {
+    struct compute compute; /* first: see runtime_of */
+    struct pool *alone;     /* one thread, for work that costs less than the meetings of several */
+    uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights than this run on `alone` */
+    enum rwkv7_math math;
+    pthread_mutex_t turn; /* held while an evaluation uses the scratch memory */
+    void *scratch;        /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
+    size_t scratch_size;
+};
+
+/* The runtime that opened a model, which knows only the part that it computes with. */
+static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
+{
+    return (struct rwkv7_runtime *)model->compute;
+}
 
 struct rwkv7_session {
     struct rwkv7_model *model;

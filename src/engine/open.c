@@ -51,7 +51,7 @@ static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error 
     info->session_bytes = state_floats(model) * sizeof(float);
     info->work_bytes = scratch_bytes(model);
     model_count(model);
-    return scratch_reserve(model->rt, model, err);
+    return scratch_reserve(runtime_of(model), model, err);
 }
 
 /* The model of an opened index, which it owns from now on, whatever happens. */
@@ -62,7 +62,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     struct rwkv7_model *model = NULL;
     struct recognized as;
     char tuned[NAME_ROOM];
-    enum rwkv7_status status = model_new(rt, path, &model, err);
+    enum rwkv7_status status = model_new(&rt->compute, path, &model, err);
     if (status != RWKV7_OK) {
         tensors_close(index);
         return status;
@@ -117,7 +117,7 @@ enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, cons
                                 const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    return weights_convert(rt, arch_recognize, from, to, opt, err);
+    return weights_convert(&rt->compute, arch_recognize, from, to, opt, err);
 }
 
 enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
@@ -176,7 +176,7 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
     if (opt->sparse == RWKV7_SPARSE_AUTO)
         packing.sparse = opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
     if ((status = weights_random_fit(arch->weights, shape, filling.type, err)) ||
-        (status = model_new(rt, "(random)", &model, err)))
+        (status = model_new(&rt->compute, "(random)", &model, err)))
         return status;
     model->info.container = "memory";
     model->info.naming = "none";

@@ -38,7 +38,7 @@ static size_t most_column_rows(const struct rwkv7_model *model)
 static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_model *model, size_t product_floats,
                                       size_t rows_bytes)
 {
-    const size_t channels = (size_t)model->shape.channels, part = (size_t)model->rt->kernels.tuning.part_floats;
+    const size_t channels = (size_t)model->shape.channels, part = (size_t)model->compute->kernels.tuning.part_floats;
     struct chunk_thread own = {0};
     own.scratch = scratch_floats(s, product_floats);
     own.rows = scratch_cut(s, rows_bytes);
@@ -53,7 +53,7 @@ static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_mode
 /* Cuts the buffers for `tokens` tokens; without memory only the size is counted. */
 static void cut_prefill(struct scratch *s, const struct rwkv7_model *model, int tokens, struct prefill *p)
 {
-    const int threads = pool_threads(model->rt->pool);
+    const int threads = pool_threads(model->compute->pool);
     const size_t count = (size_t)tokens;
     const size_t product_floats = most_product_scratch(model), rows_bytes = most_column_rows(model);
     struct chunk *c = &p->chunk;
@@ -82,7 +82,7 @@ size_t prefill_scratch(const struct rwkv7_model *model)
 static void embed(const struct chunk *c, struct pool *pool)
 {
     const struct rwkv7_model *model = c->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct outer *outer = &model->outer;
     const int channels = model->shape.channels;
     int begin, end;
@@ -112,7 +112,7 @@ static void make_logits(const struct prefill *p, struct pool *pool, int rank)
 {
     const struct chunk *c = &p->chunk;
     const struct rwkv7_model *model = c->model;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct outer *outer = &model->outer;
     const struct vectors *u = &p->normalized;
     const int channels = model->shape.channels;
@@ -172,7 +172,7 @@ static void report_bad(const struct chunk *c)
         struct piece *p = &c->pieces[c->piece[c->wanted[i]]];
         const int token = c->wanted[i] - p->first;
         if ((p->bad_layer < 0 || token < p->bad_token) &&
-            c->model->rt->kernels.count_bad(c->logits + (size_t)i * vocab, (int)vocab) > 0) {
+            c->model->compute->kernels.count_bad(c->logits + (size_t)i * vocab, (int)vocab) > 0) {
             p->bad_layer = c->model->shape.layers;
             p->bad_token = token;
         }
@@ -182,7 +182,7 @@ static void report_bad(const struct chunk *c)
 enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err)
 {
-    struct rwkv7_runtime *rt = model->rt;
+    struct rwkv7_runtime *rt = runtime_of(model);
     struct prefill p = {.chunk = {.model = model, .pieces = pieces, .piece_count = piece_count, .logits = logits}};
     struct chunk *c = &p.chunk;
     for (int i = 0; i < piece_count; i++) {
@@ -190,7 +190,7 @@ enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces
         pieces[i].bad_layer = -1;
         c->count += pieces[i].count;
     }
-    if (rt->math == RWKV7_MATH_BLAS && !kernels_blas_fits(pool_threads(rt->pool)))
+    if (rt->math == RWKV7_MATH_BLAS && !kernels_blas_fits(pool_threads(rt->compute.pool)))
         return fail_memory(err, "the buffers of OpenBLAS");
     pthread_mutex_lock(&rt->turn);
     struct scratch scratch = {.memory = rt->scratch};

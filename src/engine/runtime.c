@@ -33,16 +33,16 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     pthread_mutex_init(&rt->turn, NULL);
     rt->math = opt->math;
     rt->alone_bytes = ALONE_BYTES;
-    if (!kernels_init(&rt->kernels, opt->cpu)) {
+    if (!kernels_init(&rt->compute.kernels, opt->cpu)) {
         status = fail(err, RWKV7_ERR_USAGE, "CPU tier '%s' is unknown or not supported on this machine; supported: %s",
                       opt->cpu, rwkv7_runtime_cpus());
         goto fail;
     }
     if (opt->math == RWKV7_MATH_FAST)
-        kernels_use_fast(&rt->kernels); /* where there is nothing faster, exact is what was asked for too */
-    status = opt->math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->kernels, err) : RWKV7_OK;
+        kernels_use_fast(&rt->compute.kernels); /* where there is nothing faster, exact is what was asked for too */
+    status = opt->math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->compute.kernels, err) : RWKV7_OK;
     if (status == RWKV7_OK)
-        status = start_threads(opt->threads, &rt->pool, err);
+        status = start_threads(opt->threads, &rt->compute.pool, err);
     if (status == RWKV7_OK)
         status = pool_create(1, &rt->alone, err);
     if (status != RWKV7_OK)
@@ -58,7 +58,7 @@ void rwkv7_runtime_close(struct rwkv7_runtime *rt)
 {
     if (!rt)
         return;
-    pool_destroy(rt->pool);
+    pool_destroy(rt->compute.pool);
     pool_destroy(rt->alone);
     sys_pages_free(rt->scratch, rt->scratch_size);
     pthread_mutex_destroy(&rt->turn);
@@ -92,12 +92,12 @@ enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_m
 
 int rwkv7_runtime_threads(const struct rwkv7_runtime *rt)
 {
-    return pool_threads(rt->pool);
+    return pool_threads(rt->compute.pool);
 }
 
 const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt)
 {
-    return rt->kernels.name;
+    return rt->compute.kernels.name;
 }
 
 const char *rwkv7_runtime_cpus(void)
@@ -144,19 +144,19 @@ enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes
                                           struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    const size_t page = 4096, unit = page * (size_t)pool_threads(rt->pool);
-    struct probe p = {.kernels = &rt->kernels, .size = bytes / unit * unit, .fill = true};
+    const size_t page = 4096, unit = page * (size_t)pool_threads(rt->compute.pool);
+    struct probe p = {.kernels = &rt->compute.kernels, .size = bytes / unit * unit, .fill = true};
     *bytes_per_second = 0;
     if (p.size == 0)
         return fail(err, RWKV7_ERR_USAGE, "bandwidth probe: %zu bytes are less than a page for each of %d threads",
-                    bytes, pool_threads(rt->pool));
+                    bytes, pool_threads(rt->compute.pool));
     p.data = sys_pages_alloc(p.size);
     if (!p.data)
         return fail_memory(err, "the bandwidth probe");
-    pool_run(rt->pool, probe_worker, &p);
+    pool_run(rt->compute.pool, probe_worker, &p);
     p.fill = false;
     const double begin = sys_seconds();
-    pool_run(rt->pool, probe_worker, &p);
+    pool_run(rt->compute.pool, probe_worker, &p);
     const double seconds = sys_seconds() - begin;
     sys_pages_free(p.data, p.size);
     *bytes_per_second = (double)p.size / (seconds > 0 ? seconds : 1e-9);

@@ -145,8 +145,8 @@ enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tok
 
 struct pool *pool_for(const struct rwkv7_model *model, size_t count)
 {
-    const struct rwkv7_runtime *rt = model->rt;
-    return model->info.step_bytes * count < rt->alone_bytes ? rt->alone : rt->pool;
+    const struct rwkv7_runtime *rt = runtime_of(model);
+    return model->info.step_bytes * count < rt->alone_bytes ? rt->alone : rt->compute.pool;
 }
 
 enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *tokens, size_t count,

@@ -7,7 +7,7 @@
 static void cut_step(struct scratch *s, const struct rwkv7_model *model, struct step *step)
 {
     const struct rwkv7_shape *shape = &model->shape;
-    const int threads = pool_threads(model->rt->pool);
+    const int threads = pool_threads(model->compute->pool);
     const int widest = shape->ffn > shape->channels ? shape->ffn : shape->channels;
     step->x = scratch_floats(s, (size_t)shape->channels);
     step->y = scratch_floats(s, (size_t)shape->channels);
@@ -36,7 +36,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
     struct step *step = arg;
     const struct rwkv7_model *model = step->model;
     const struct rwkv7_shape *s = &model->shape;
-    const struct kernels *k = &model->rt->kernels;
+    const struct kernels *k = &model->compute->kernels;
     const struct outer *outer = &model->outer;
 
     if (rank == 0) {
@@ -62,7 +62,7 @@ static void step_worker(void *arg, struct pool *pool, int rank)
 enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err)
 {
     const struct rwkv7_model *model = s->model;
-    struct rwkv7_runtime *rt = model->rt;
+    struct rwkv7_runtime *rt = runtime_of(model);
     struct step step = {.model = model, .state = s->state, .token = token, .logits = logits, .bad_layer = -1};
     pthread_mutex_lock(&rt->turn);
     struct scratch scratch = {.memory = rt->scratch};
@@ -71,7 +71,7 @@ enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *log
     pthread_mutex_unlock(&rt->turn);
     s->columns += step.columns;
     s->columns_read += step.columns_read;
-    if (step.bad_layer < 0 && logits && rt->kernels.count_bad(logits, model->shape.vocab) > 0)
+    if (step.bad_layer < 0 && logits && rt->compute.kernels.count_bad(logits, model->shape.vocab) > 0)
         step.bad_layer = model->shape.layers;
     return step.bad_layer < 0 ? RWKV7_OK : fail_numeric(model, step.bad_layer, s->tokens, err);
 }

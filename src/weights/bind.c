@@ -49,7 +49,7 @@ static enum rwkv7_status widen_vector(struct binding *b, const uint8_t *data, en
     void *aligned = mem_alloc(bytes, 1);
     if (floats && aligned) {
         memcpy(aligned, data, bytes);
-        b->model->rt->kernels.widen[type](floats, aligned, (int)count);
+        b->model->compute->kernels.widen[type](floats, aligned, (int)count);
         b->model->info.copied_bytes += count * sizeof *floats;
     }
     mem_free(aligned);
@@ -219,9 +219,9 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognize
             status = bind_matrix(&b, source, weight_mat(model, &source->weight));
     }
     if (status == RWKV7_OK)
-        status = weights_validate(&sources, model->rt->pool, err);
+        status = weights_validate(&sources, model->compute->pool, err);
     if (status == RWKV7_OK && b.count > 0)
-        pool_run(model->rt->pool, transpose_worker, &b);
+        pool_run(model->compute->pool, transpose_worker, &b);
     mem_free(b.transpositions);
     weight_sources_free(&sources);
     return status;

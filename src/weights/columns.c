@@ -104,7 +104,7 @@ enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rw
         status = fail_memory(err, "ffn.value by column");
         goto done;
     }
-    pool_run(model->rt->pool, store_worker, &job);
+    pool_run(model->compute->pool, store_worker, &job);
     if (job.bad_layer < layers) {
         status =
             fail(err, RWKV7_ERR_MODEL,

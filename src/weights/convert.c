@@ -46,7 +46,7 @@ struct slice {
 };
 
 struct conversion {
-    struct rwkv7_runtime *rt;
+    const struct compute *compute;
     const struct rwkv7_convert_options *opt;
     const char *from;
     struct rwkv7_error *err;
@@ -374,7 +374,8 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
     const struct weight_source *source = target->source;
     const struct tensor *t = source->tensor;
     const int step = rows_of_slice(&target->form);
-    struct slice p = {.target = target, .kernels = &c->rt->kernels, .rows = c->rows, .merge = merge, .to = c->buffer};
+    struct slice p = {
+        .target = target, .kernels = &c->compute->kernels, .rows = c->rows, .merge = merge, .to = c->buffer};
     if (source->transposed) {
         read_stored(merge, source, 0, (size_t)target->form.cols, (size_t)target->form.rows, c->stored, c->rows[0]);
         p.stored = c->stored;
@@ -384,7 +385,7 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
         p.count = slice.rows - p.first < step ? slice.rows - p.first : step;
         slice.rows = p.count;
         memset(c->buffer, 0, mat_bytes(&slice));
-        pool_run(c->rt->pool, slice_worker, &p);
+        pool_run(c->compute->pool, slice_worker, &p);
         if (p.bad)
             return fail(c->err, RWKV7_ERR_MODEL,
                         target->form.type == MAT_F16
@@ -418,7 +419,7 @@ static enum rwkv7_status write_target(struct conversion *c, const struct target 
 /* The most memory that any slice needs. */
 static enum rwkv7_status allocate(struct conversion *c)
 {
-    const int threads = c->threads = pool_threads(c->rt->pool);
+    const int threads = c->threads = pool_threads(c->compute->pool);
     size_t cols = 0, bytes = 0, stored = 0;
     for (size_t i = 0; i < c->count; i++) {
         const struct mat *form = &c->targets[i].form;
@@ -460,7 +461,7 @@ static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recogni
     if ((status = tensors_open(c->from, &c->index, c->err)) ||
         (status = recognize(c->index, c->from, &c->as, c->err)) ||
         (status = weights_find(c->index, c->from, &c->as, &c->sources, c->err)) ||
-        (status = weights_validate(&c->sources, c->rt->pool, c->err)) || !c->opt->lora)
+        (status = weights_validate(&c->sources, c->compute->pool, c->err)) || !c->opt->lora)
         return status;
     status = lora_open(c->opt->lora, c->opt->lora_init, c->opt->lora_alpha, &c->lora, c->err);
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
@@ -496,10 +497,10 @@ static enum rwkv7_status choose_vocab(struct conversion *c)
     return status;
 }
 
-enum rwkv7_status weights_convert(struct rwkv7_runtime *rt, recognize_fn *recognize, const char *from, const char *to,
-                                  const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
+enum rwkv7_status weights_convert(const struct compute *compute, recognize_fn *recognize, const char *from,
+                                  const char *to, const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
 {
-    struct conversion c = {.rt = rt, .opt = opt, .from = from, .err = err};
+    struct conversion c = {.compute = compute, .opt = opt, .from = from, .err = err};
     enum rwkv7_status status;
     if ((unsigned)opt->type > RWKV7_TYPES || opt->type == RWKV7_GGML)
         return fail(err, RWKV7_ERR_USAGE, "conversion: there is no type %d to convert to", (int)opt->type);

@@ -54,7 +54,7 @@ static float mat_number(const struct rwkv7_model *model, const struct mat *m, si
     if (m->type >= MAT_FLOATS)
         return quant_number(m, row, col);
     const size_t at = m->by_column ? col * (size_t)m->rows + row : row * (size_t)m->cols + col;
-    model->rt->kernels.widen[m->type](&x, (const char *)m->data + at * (m->type == MAT_F32 ? 4 : 2), 1);
+    model->compute->kernels.widen[m->type](&x, (const char *)m->data + at * (m->type == MAT_F32 ? 4 : 2), 1);
     return x;
 }
 

@@ -61,14 +61,14 @@ void model_release(const struct rwkv7_model *model, const void *data, size_t siz
         file_map_release(data, size);
 }
 
-enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
+enum rwkv7_status model_new(struct compute *compute, const char *path, struct rwkv7_model **out,
                             struct rwkv7_error *err)
 {
     *out = NULL;
     struct rwkv7_model *model = mem_alloc(1, sizeof *model);
     if (!model)
         return fail_memory(err, "the model");
-    model->rt = rt;
+    model->compute = compute;
     model->path = mem_string(path, strlen(path));
     if (!model->path) {
         rwkv7_model_close(model);

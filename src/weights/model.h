@@ -1,5 +1,5 @@
 /*
- * model.h - the two structures that all layers above share: the runtime (the machine) and the model (immutable weights).
+ * model.h - the model: immutable weights, which all layers above share.
  *
  * The letters are those of the paper: V vocabulary, L layers, C = H * N channels, heads and head size, F hidden width of the channel
  * mix, R* widths of the low-rank factors.
@@ -7,11 +7,8 @@
 #ifndef WEIGHTS_MODEL_H
 #define WEIGHTS_MODEL_H
 
-#include <pthread.h>
-
-#include "base/pool.h"
 #include "formats/tensors.h"
-#include "kernels/kernels.h"
+#include "kernels/compute.h"
 #include "kernels/quants.h"
 #include "rwkv7.h"
 
@@ -32,17 +29,6 @@ static inline enum rwkv7_weights weights_of_type(enum mat_type type)
 {
     return (enum rwkv7_weights)((int)type - (int)MAT_FLOATS + 1);
 }
-
-struct rwkv7_runtime {
-    struct pool *pool;
-    struct pool *alone;   /* one thread, for work that costs less than the meetings of several */
-    uint64_t alone_bytes; /* evaluations that read fewer bytes of weights than this run on `alone` */
-    struct kernels kernels;
-    enum rwkv7_math math;
-    pthread_mutex_t turn; /* held while an evaluation uses the scratch memory */
-    void *scratch;        /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
-    size_t scratch_size;
-};
 
 /* The weights outside the layers, the same in every architecture. */
 struct outer {
@@ -68,7 +54,7 @@ struct arch;
 struct weight_table;
 
 struct rwkv7_model {
-    struct rwkv7_runtime *rt;
+    struct compute *compute;            /* of the runtime that opened it */
     const struct arch *arch;            /* its forward pass and state (arch/arch.h) */
     const struct weight_table *weights; /* its weights (weights/weights.h) */
     struct rwkv7_shape shape;
@@ -95,7 +81,7 @@ struct rwkv7_model {
 #define HEAD_EPS 64e-5f /* BlinkDL: this constant for every head size; fla: N * LN_EPS, the same for N = 64 */
 
 /* A model without layers and weights; on failure nothing is left. */
-enum rwkv7_status model_new(struct rwkv7_runtime *rt, const char *path, struct rwkv7_model **out,
+enum rwkv7_status model_new(struct compute *compute, const char *path, struct rwkv7_model **out,
                             struct rwkv7_error *err);
 /* Makes it one of this architecture and shape, with empty layers. */
 enum rwkv7_status model_shape(struct rwkv7_model *model, const struct arch *arch, const struct weight_table *weights,

@@ -112,8 +112,8 @@ static void quantize_worker(void *arg, struct pool *pool, int rank)
             const int row = (tile - task->first) * ROWS, count = from->rows - row < ROWS ? from->rows - row : ROWS;
             const size_t bytes = mat_bytes(from) / (size_t)from->rows;
             const uint8_t *source = from->type == MAT_GGML ? ((const struct tensor *)from->data)->data : from->data;
-            mat_rows(&job->model->rt->kernels, from, (size_t)row, count, job->rows[rank]);
-            quantize_tile(&job->model->rt->kernels, &task->made, tile - task->first, job->rows[rank], count);
+            mat_rows(&job->model->compute->kernels, from, (size_t)row, count, job->rows[rank]);
+            quantize_tile(&job->model->compute->kernels, &task->made, tile - task->first, job->rows[rank], count);
             model_release(job->model, source + (size_t)row * bytes, (size_t)count * bytes);
             job->finished += (uint64_t)count * bytes;
         }
@@ -163,7 +163,7 @@ static enum rwkv7_status plan(struct job *job, enum mat_type type, struct rwkv7_
 enum rwkv7_status model_quantize(struct rwkv7_model *model, enum mat_type type, const struct rwkv7_model_options *opt,
                                  struct rwkv7_error *err)
 {
-    const int threads = pool_threads(model->rt->pool);
+    const int threads = pool_threads(model->compute->pool);
     const size_t layers = (size_t)model->shape.layers;
     struct job job = {.model = model, .opt = opt};
     enum rwkv7_status status = RWKV7_OK;
@@ -181,7 +181,7 @@ enum rwkv7_status model_quantize(struct rwkv7_model *model, enum mat_type type, 
             status = fail_memory(err, "the quantized weights");
             goto done;
         }
-    pool_run(model->rt->pool, quantize_worker, &job);
+    pool_run(model->compute->pool, quantize_worker, &job);
     for (int i = 0; i < job.count; i++) {
         struct task *t = &job.tasks[i];
         const uint64_t numbers = (uint64_t)t->made.rows * (uint64_t)t->made.cols;

@@ -129,7 +129,7 @@ static void fill_matrix(struct rwkv7_model *model, const struct weight *w, const
     struct fill f = {
         m->type, (void *)m->data,     (size_t)m->rows * (size_t)m->cols, 1.7f * inverse_root(m->cols), seed,
         m->cols, is_key ? density : 0};
-    pool_run(model->rt->pool, fill_worker, &f);
+    pool_run(model->compute->pool, fill_worker, &f);
 }
 
 enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_random_options *opt,

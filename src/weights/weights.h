@@ -187,8 +187,8 @@ enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_r
 enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *shape,
                                      enum rwkv7_type type, struct rwkv7_error *err);
 /* rwkv7_convert, of checkpoints that `recognize` knows (convert.c). */
-enum rwkv7_status weights_convert(struct rwkv7_runtime *rt, recognize_fn *recognize, const char *from, const char *to,
-                                  const struct rwkv7_convert_options *opt, struct rwkv7_error *err);
+enum rwkv7_status weights_convert(const struct compute *compute, recognize_fn *recognize, const char *from,
+                                  const char *to, const struct rwkv7_convert_options *opt, struct rwkv7_error *err);
 
 /* ---------------------------------------------------------------------------------------------------------- packing */
 

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "engine/engine.h"
 #include "golden.h"
 #include "test.h"
-#include "weights/model.h"
 
 /*
  * RWKV7_TEST_BRIEF=1 in the environment: fewer ways to the same bits, for emulators, where a number takes a hundred times as

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/engine.h"
 #include "test.h"
-#include "weights/model.h"
 
 #ifdef __linux__
 #include <linux/filter.h>

@@ -77,7 +77,7 @@ static void logits_of(float *out, const struct caches *caches, enum rwkv7_type t
         tokens[i] = i * 7 % 100;
     CHECK(rwkv7_runtime_create(&(struct rwkv7_runtime_options){.threads = 2}, &rt, NULL) == RWKV7_OK);
     rt->alone_bytes = 0;
-    tuning_derive(&rt->kernels.tuning, caches);
+    tuning_derive(&rt->compute.kernels.tuning, caches);
     CHECK(rwkv7_model_random(rt, &shape, &(struct rwkv7_random_options){.type = type, .seed = 3}, &model, NULL) ==
           RWKV7_OK);
     CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
