@@ -13,31 +13,39 @@ struct vectors cut_vectors(struct scratch *s, int cols, size_t tokens, bool floa
     return v;
 }
 
-struct operand_forms operand_forms(const struct rwkv7_model *model)
+static size_t larger(size_t a, size_t b)
 {
-    struct operand_forms forms = {false, false};
+    return a > b ? a : b;
+}
+
+struct product_needs product_needs(const struct rwkv7_model *model)
+{
+    struct product_needs needs = {0};
     struct weight w = WEIGHT_BEFORE_FIRST;
     while (weight_next(model->weights, &model->shape, &w)) {
         if (kind_is_vector(w.spec->kind) || w.spec->kind == WEIGHT_TABLE)
             continue;
-        const bool floats = weight_mat(model, &w)->type < MAT_FLOATS;
-        forms.floats |= floats;
-        forms.integers |= !floats;
+        const struct mat *m = weight_mat(model, &w);
+        needs.floats |= m->type < MAT_FLOATS;
+        needs.integers |= m->type >= MAT_FLOATS;
+        needs.scratch = larger(needs.scratch, product_scratch(m->cols)); /* not that of the most columns alone */
+        if (m->by_column)
+            needs.rows = larger(needs.rows, rows_of_columns_bytes(m, COLUMN_ROWS));
     }
-    return forms;
+    return needs;
 }
 
 void cut_mixes(struct scratch *s, const struct rwkv7_model *model, size_t tokens, struct vectors *mix, int count,
                int kept, struct vectors *hidden)
 {
-    const struct operand_forms forms = operand_forms(model);
+    const struct product_needs *needs = &model->needs;
     const struct rwkv7_shape *shape = &model->shape;
     for (int i = 0; i < kept; i++)
-        mix[i] = cut_vectors(s, shape->channels, tokens, forms.floats, forms.integers);
+        mix[i] = cut_vectors(s, shape->channels, tokens, needs->floats, needs->integers);
     struct scratch other = *s; /* the same memory once more */
     for (int i = kept; i < count; i++)
-        mix[i] = cut_vectors(s, shape->channels, tokens, forms.floats, forms.integers);
-    *hidden = cut_vectors(&other, shape->ffn, tokens, forms.floats, forms.integers);
+        mix[i] = cut_vectors(s, shape->channels, tokens, needs->floats, needs->integers);
+    *hidden = cut_vectors(&other, shape->ffn, tokens, needs->floats, needs->integers);
     s->used = other.used > s->used ? other.used : s->used;
 }
 

@@ -28,11 +28,8 @@ struct vectors {
     float *x;             /* [T][cols]; NULL if no matrix is of floats */
     struct quants quants; /* [T]; q is NULL if none is of integers */
 };
-/* Whether any matrix that is multiplied is of floats, and of integers. */
-struct operand_forms {
-    bool floats, integers;
-};
-struct operand_forms operand_forms(const struct rwkv7_model *model);
+/* Looks through all matrices of a model; its `needs` from then on. */
+struct product_needs product_needs(const struct rwkv7_model *model);
 struct vectors cut_vectors(struct scratch *s, int cols, size_t tokens, bool floats, bool integers);
 /*
  * The mixes of a layer, [count] of C numbers, and hidden, of F numbers. hidden takes the place of all mixes but the first `kept`: those

@@ -403,7 +403,7 @@ static struct chunk_own cut_chunk_own(struct scratch *s, const struct rwkv7_mode
 static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
 {
     const struct rwkv7_shape *shape = &model->shape;
-    const struct operand_forms forms = operand_forms(model);
+    const bool integers = model->needs.integers;
     const size_t t = (size_t)tokens, channels = (size_t)shape->channels, n = (size_t)shape->head_size;
     struct chunk_work *const place = scratch_cut(s, sizeof *place);
     struct chunk_work work = {0};
@@ -411,8 +411,8 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = scratch_floats(s, t * channels);
     for (int i = 0; i < BRANCHES; i++)
-        work.z[i] = cut_vectors(s, shape->rank_m, t, true, forms.integers);
-    work.z_decay = cut_vectors(s, shape->rank_w, t, true, forms.integers);
+        work.z[i] = cut_vectors(s, shape->rank_m, t, true, integers);
+    work.z_decay = cut_vectors(s, shape->rank_w, t, true, integers);
     cut_mixes(s, model, t, work.mix, BRANCHES, 2, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
     work.no_bonus = scratch_floats(s, n);

@@ -52,7 +52,7 @@ static struct own cut_own(struct scratch *s, const struct rwkv7_model *model)
 void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
 {
     const struct rwkv7_shape *shape = &model->shape;
-    const struct operand_forms forms = operand_forms(model);
+    const bool integers = model->needs.integers;
     const size_t t = (size_t)tokens, channels = (size_t)shape->channels, side = (size_t)shape->deep;
     const int ranks[LOWS] = {shape->rank_w, shape->rank_a, shape->rank_v, shape->rank_g};
     struct work *const place = scratch_cut(s, sizeof *place);
@@ -62,14 +62,14 @@ void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int to
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = scratch_floats(s, t * channels);
     for (int i = 0; i < LOWS; i++)
-        work.low[i] = cut_vectors(s, ranks[i], t, true, forms.integers);
+        work.low[i] = cut_vectors(s, ranks[i], t, true, integers);
     cut_mixes(s, model, t, work.mix, MIXES, 1, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[1].quants};
     if (shape->deep) {
-        work.e = cut_vectors(s, shape->channels, t, true, forms.integers);
+        work.e = cut_vectors(s, shape->channels, t, true, integers);
         work.s_row = scratch_floats(s, t * side * side);
         work.s_low = scratch_floats(s, t * side);
-        work.s_applied = cut_vectors(s, shape->deep, t, true, forms.integers);
+        work.s_applied = cut_vectors(s, shape->deep, t, true, integers);
         work.no_shift = scratch_floats(s, channels);
         if (work.no_shift)
             memset(work.no_shift, 0, channels * sizeof *work.no_shift);

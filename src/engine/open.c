@@ -49,6 +49,7 @@ static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error 
     info->architecture = model->weights->model;
     info->version = model->arch->version;
     info->session_bytes = state_floats(model) * sizeof(float);
+    model->needs = product_needs(model);
     info->work_bytes = scratch_bytes(model);
     model_count(model);
     return scratch_reserve(runtime_of(model), model, err);

@@ -10,38 +10,12 @@ struct prefill {
     struct vectors normalized; /* [wanted_count] of C numbers, for the head */
 };
 
-/* The scratch memory that any product of the model needs, in floats. */
-static size_t most_product_scratch(const struct rwkv7_model *model)
-{
-    struct weight w = WEIGHT_BEFORE_FIRST;
-    size_t most = 0;
-    while (weight_next(model->weights, &model->shape, &w)) {
-        const size_t need = kind_is_vector(w.spec->kind) ? 0 : product_scratch(weight_mat(model, &w)->cols);
-        most = need > most ? need : most; /* more columns do not always need more of it */
-    }
-    return most;
-}
-
-/* The memory that rows of any matrix by column need as a matrix by row, in bytes. */
-static size_t most_column_rows(const struct rwkv7_model *model)
-{
-    struct weight w = WEIGHT_BEFORE_FIRST;
-    size_t most = 0;
-    while (weight_next(model->weights, &model->shape, &w)) {
-        const struct mat *m = weight_mat(model, &w);
-        const size_t need = w.spec->kind == WEIGHT_SPARSE && m->by_column ? rows_of_columns_bytes(m, COLUMN_ROWS) : 0;
-        most = need > most ? need : most;
-    }
-    return most;
-}
-
-static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_model *model, size_t product_floats,
-                                      size_t rows_bytes)
+static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_model *model)
 {
     const size_t channels = (size_t)model->shape.channels, part = (size_t)model->compute->kernels.tuning.part_floats;
     struct chunk_thread own = {0};
-    own.scratch = scratch_floats(s, product_floats);
-    own.rows = scratch_cut(s, rows_bytes);
+    own.scratch = scratch_floats(s, model->needs.scratch);
+    own.rows = scratch_cut(s, model->needs.rows);
     own.active.column = scratch_cut(s, (size_t)model->shape.ffn * sizeof *own.active.column);
     own.part = scratch_floats(s, channels > part ? channels : part);
     own.u = scratch_floats(s, channels);
@@ -55,7 +29,6 @@ static void cut_prefill(struct scratch *s, const struct rwkv7_model *model, int 
 {
     const int threads = pool_threads(model->compute->pool);
     const size_t count = (size_t)tokens;
-    const size_t product_floats = most_product_scratch(model), rows_bytes = most_column_rows(model);
     struct chunk *c = &p->chunk;
     c->x = scratch_floats(s, count * (size_t)model->shape.channels);
     c->piece = scratch_cut(s, count * sizeof *c->piece);
@@ -63,7 +36,7 @@ static void cut_prefill(struct scratch *s, const struct rwkv7_model *model, int 
     c->bad = scratch_cut(s, count * sizeof *c->bad);
     c->threads = scratch_cut(s, (size_t)threads * sizeof *c->threads);
     for (int rank = 0; rank < threads; rank++) {
-        const struct chunk_thread own = cut_thread(s, model, product_floats, rows_bytes);
+        const struct chunk_thread own = cut_thread(s, model);
         if (c->threads)
             c->threads[rank] = own;
     }

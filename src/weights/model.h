@@ -50,6 +50,13 @@ struct block {
     size_t size, used;
 };
 
+/* What products with the weights of a model need, of all its matrices; known once they are packed (arch/chunk.h). */
+struct product_needs {
+    bool floats, integers; /* in which forms their vectors come: whether any matrix is of floats, and of integers */
+    size_t scratch;        /* floats that a product uses */
+    size_t rows;           /* bytes of COLUMN_ROWS rows of a matrix by column, as a matrix by row */
+};
+
 struct arch;
 struct weight_table;
 
@@ -60,6 +67,7 @@ struct rwkv7_model {
     struct rwkv7_shape shape;
     struct rwkv7_model_info info;
     struct outer outer;
+    struct product_needs needs;
     void *layers;      /* [L] structs of the architecture, weights->layer_size bytes each */
     float ln_eps;      /* of every LayerNorm */
     float head_eps;    /* of the norm inside each head */
