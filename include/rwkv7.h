@@ -271,7 +271,9 @@ struct rwkv7_convert_options {
 RWKV7_API enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
                                           const struct rwkv7_convert_options *opt, struct rwkv7_error *err);
 
-/* The published shape of that name ("0.1b", "0.4b", "1.5b", "2.9b", "7.2b", or in capitals); false when there is none. */
+/* Names of published shapes, those of RWKV-7 first ("0.1b"), then older versions' ("rwkv6-1.6b"); NULL past the end. */
+RWKV7_API const char *rwkv7_shape_name(size_t index);
+/* The published shape of that name, in any case; false when there is none. */
 RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);
 
 /* ------------------------------------------------------------------------------------------------------- checkpoint */

@@ -30,6 +30,17 @@ const struct arch *arch_of_shape(const struct rwkv7_shape *shape)
     return NULL;
 }
 
+const struct published *arch_published(size_t index, const struct arch **arch)
+{
+    for (int i = ARCH_COUNT - 1; i >= 0; i--) {
+        *arch = all[i];
+        if (index < all[i]->published_count)
+            return &all[i]->published[index];
+        index -= all[i]->published_count;
+    }
+    return NULL;
+}
+
 const struct state_tensor matrix_state[STATE_TENSORS] = {
     [STATE_ATT_PREV] = {"att_prev", 'C', 0, 0.0f, false},
     [STATE_WKV] = {"wkv", 'C', 'N', 0.0f, true},
@@ -124,6 +135,13 @@ const struct tensor *time_mix_tensor(const struct candidate *c, const char *end)
     return tensors_find(c->index, name);
 }
 
+const char *metadata_key(char out[KEY_ROOM], const struct tensor_index *index, const char *key)
+{
+    const char *architecture = tensors_metadata(index, "general.architecture");
+    snprintf(out, KEY_ROOM, "%.32s.%s", architecture ? architecture : "rwkv7", key);
+    return out;
+}
+
 long metadata_whole(const struct tensor_index *index, const char *key)
 {
     const char *text = tensors_metadata(index, key);
@@ -160,11 +178,11 @@ enum rwkv7_status measure_common(const struct candidate *c, const struct weight_
     shape->layers = count_layers(c->index, table->layer_prefix[c->naming]);
     if (shape->layers > MAX_LAYERS)
         return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", c->path, MAX_LAYERS);
-    const char *blocks = tensors_metadata(c->index, "rwkv7.block_count");
-    if (blocks && metadata_whole(c->index, "rwkv7.block_count") != shape->layers)
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: metadata 'rwkv7.block_count' says %.40s, but there are tensors of %d layers", c->path, blocks,
-                    shape->layers);
+    char key[KEY_ROOM];
+    const char *blocks = tensors_metadata(c->index, metadata_key(key, c->index, "block_count"));
+    if (blocks && metadata_whole(c->index, key) != shape->layers)
+        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s' says %.40s, but there are tensors of %d layers", c->path,
+                    key, blocks, shape->layers);
     return RWKV7_OK;
 }
 
@@ -179,13 +197,12 @@ enum rwkv7_status check_heads(const struct candidate *c, const char *name, const
     return RWKV7_OK;
 }
 
-/* A number between 0 and 1 in the metadata; `preset` when it is not there. */
-static enum rwkv7_status read_epsilon(const struct tensor_index *index, const char *path, const char *key, float preset,
-                                      float *eps, struct rwkv7_error *err)
+/* A number between 0 and 1 in the metadata; *eps stays when it is not there. */
+static enum rwkv7_status read_epsilon(const struct tensor_index *index, const char *path, const char *key, float *eps,
+                                      struct rwkv7_error *err)
 {
     const char *text = tensors_metadata(index, key);
     char *end;
-    *eps = preset;
     if (!text)
         return RWKV7_OK;
     *eps = strtof(text, &end);
@@ -336,13 +353,12 @@ enum rwkv7_status arch_recognize(const struct tensor_index *index, const char *p
             path, index->count);
     if (!arch)
         arch = all[ARCH_COUNT - 1];
-    *out = (struct recognized){.arch = arch, .weights = arch->weights, .spelling.naming = c.naming};
+    *out = (struct recognized){
+        .arch = arch, .weights = arch->weights, .spelling.naming = c.naming, .ln_eps = LN_EPS, .head_eps = HEAD_EPS};
     out->shape.arch = arch->id;
-    if ((status = arch->measure(&c, out, err)) != RWKV7_OK)
+    char key[KEY_ROOM];
+    if ((status = arch->measure(&c, out, err)) ||
+        (status = read_epsilon(index, path, metadata_key(key, index, LN_EPS_NAME), &out->ln_eps, err)))
         return status;
-    /* fla has 1e-5 for RWKV-6, where its converted models were trained with the constant. */
-    const float head =
-        c.naming == NAMING_FLA && arch->id == RWKV7_ARCH_X070 ? LN_EPS * (float)out->shape.head_size : HEAD_EPS;
-    status = read_epsilon(index, path, LN_EPS_KEY, LN_EPS, &out->ln_eps, err);
-    return status == RWKV7_OK ? read_epsilon(index, path, HEAD_EPS_KEY, head, &out->head_eps, err) : status;
+    return read_epsilon(index, path, HEAD_EPS_KEY, &out->head_eps, err);
 }

@@ -40,6 +40,12 @@ struct forward {
     void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
 };
 
+/* A size of which weights were published. */
+struct published {
+    const char *name;         /* "rwkv6-1.6b" */
+    struct rwkv7_shape shape; /* without arch */
+};
+
 struct arch {
     enum rwkv7_arch id;
     const char *version; /* of rwkv7_model_info: "x070" */
@@ -49,10 +55,16 @@ struct arch {
 
     /* Whether the checkpoint is of this architecture; asked in the order of the list, NULL: if of no other. */
     bool (*claims)(const struct candidate *c);
-    /* Fills out->shape and out->spelling.factors_transposed from the shapes of the tensors; out is zeroed but for arch and naming. */
+    /*
+     * Fills out->shape and out->spelling.factors_transposed from the shapes of the tensors. Of the rest, out has its architecture, the
+     * naming, and the usual epsilons, which may be replaced; metadata that tell another one are read afterwards.
+     */
     enum rwkv7_status (*measure)(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
     /* Whether a shape is one of this architecture: heads, ranks and side, all of them from 0 to the limits. */
     bool (*is_possible)(const struct rwkv7_shape *shape);
+
+    const struct published *published; /* [published_count] */
+    size_t published_count;
 
     const struct forward *forward;
 };
@@ -60,6 +72,8 @@ struct arch {
 extern const struct arch arch_x070, arch_x070a, arch_x060, arch_x052, arch_x051, arch_x050, arch_x040;
 /* All of them, NULL past the end. */
 const struct arch *arch_at(int index);
+/* Published size `index`, those of the newest version first, and its architecture; NULL past the end. */
+const struct published *arch_published(size_t index, const struct arch **arch);
 /* That of a shape; NULL: there is none. */
 const struct arch *arch_of_shape(const struct rwkv7_shape *shape);
 /* Recognizes a checkpoint; see recognize_fn. */
@@ -164,6 +178,9 @@ enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7
  * is none, or the naming is another.
  */
 const struct tensor *time_mix_tensor(const struct candidate *c, const char *end);
+/* The name of a metadata key under which GGUF files keep it: behind the name of the architecture, "rwkv7" in files that have none. */
+#define KEY_ROOM 96
+const char *metadata_key(char out[KEY_ROOM], const struct tensor_index *index, const char *key);
 /* A whole number in the metadata; -1: there is none, or it is something else. */
 long metadata_whole(const struct tensor_index *index, const char *key);
 

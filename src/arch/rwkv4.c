@@ -116,6 +116,19 @@ static bool is_possible(const struct rwkv7_shape *s)
            s->rank_g == 0 && s->rank_m == 0;
 }
 
+/* Those of the Pile and of Raven; World models have 65536 tokens and end with 7b. F = 4 C. */
+#define PUBLISHED(size, l, c)                                              \
+    {                                                                      \
+        "rwkv4-" size,                                                     \
+        {                                                                  \
+            .vocab = 50277, .layers = (l), .channels = (c), .ffn = 4 * (c) \
+        }                                                                  \
+    }
+static const struct published published[] = {
+    PUBLISHED("169m", 12, 768), PUBLISHED("430m", 24, 1024), PUBLISHED("1b5", 24, 2048),
+    PUBLISHED("3b", 32, 2560),  PUBLISHED("7b", 32, 4096),   PUBLISHED("14b", 40, 5120),
+};
+
 /* Channels [begin, end) of one token: r becomes sig(r) y. layer_state: the tensors of the layer, one after the other. */
 static void run_channels(const struct rwkv7_model *model, const struct layer *l, float *layer_state, float *r,
                          const float *k, const float *v, float *y, int begin, int end)
@@ -313,5 +326,7 @@ const struct arch arch_x040 = {
     .claims = claims,
     .measure = measure,
     .is_possible = is_possible,
+    .published = published,
+    .published_count = sizeof published / sizeof published[0],
     .forward = &forward,
 };

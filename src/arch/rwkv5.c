@@ -194,6 +194,22 @@ static bool is_possible(const struct rwkv7_shape *s)
            s->rank_m == 0;
 }
 
+/* World vocabulary, heads of 64 channels. */
+#define PUBLISHED(size, l, c, f)                                                                           \
+    {                                                                                                      \
+        "rwkv5-" size,                                                                                     \
+        {                                                                                                  \
+            .vocab = 65536, .layers = (l), .channels = (c), .heads = (c) / 64, .head_size = 64, .ffn = (f) \
+        }                                                                                                  \
+    }
+static const struct published x050_published[] = {PUBLISHED("0.1b", 12, 768, 3072)};
+static const struct published x052_published[] = {
+    PUBLISHED("0.4b", 24, 1024, 3584),
+    PUBLISHED("1.5b", 24, 2048, 7168),
+    PUBLISHED("3b", 32, 2560, 8960),
+    PUBLISHED("7b", 32, 4096, 14336),
+};
+
 /* The products of the time mix: without the gate in 5.0, where it is last. */
 static int time_mix_products(const struct layer *l)
 {
@@ -439,6 +455,8 @@ const struct arch arch_x050 = {
     .state = matrix_state,
     .state_count = STATE_TENSORS,
     .is_possible = is_possible,
+    .published = x050_published,
+    .published_count = sizeof x050_published / sizeof x050_published[0],
     .forward = &forward,
 };
 
@@ -463,5 +481,7 @@ const struct arch arch_x052 = {
     .state = matrix_state,
     .state_count = STATE_TENSORS,
     .is_possible = is_possible,
+    .published = x052_published,
+    .published_count = sizeof x052_published / sizeof x052_published[0],
     .forward = &forward,
 };

@@ -14,7 +14,8 @@
  *     x += O (norm(y) g)                                the norm of each head
  *
  * The channel mix is that of channel_mix.h. Namings: BlinkDL (.pth; .st files call maa mix, and the bonus time_first), the Hugging Face
- * folders of its time, fla, whose branches are in the order r w k v g, and llama.cpp's, whose files may hold O and Vf of layer i divided
+ * folders of its time, fla, whose branches are in the order r w k v g (its norm of the heads has an epsilon of 1e-5, but its files
+ * are converted models, which were trained with the usual one), and llama.cpp's, whose files may hold O and Vf of layer i divided
  * by 2^(i / n): the results are multiplied by it, which is exact.
  */
 #include <stdlib.h>
@@ -176,6 +177,22 @@ static bool is_possible(const struct rwkv7_shape *s)
     return heads_fit(s) && s->deep == 0 && s->rank_w > 0 && s->rank_m > 0 && s->rank_a == 0 && s->rank_v == 0 &&
            s->rank_g == 0;
 }
+
+/* World vocabulary, heads of 64 channels. */
+#define PUBLISHED(size, l, c, f, m, d)                                                                      \
+    {                                                                                                       \
+        "rwkv6-" size,                                                                                      \
+        {                                                                                                   \
+            .vocab = 65536, .layers = (l), .channels = (c), .heads = (c) / 64, .head_size = 64, .ffn = (f), \
+            .rank_m = (m), .rank_w = (d)                                                                    \
+        }                                                                                                   \
+    }
+static const struct published published[] = {
+    PUBLISHED("1.6b", 24, 2048, 7168, 32, 64),
+    PUBLISHED("3b", 32, 2560, 8960, 32, 64),
+    PUBLISHED("7b", 32, 4096, 14336, 64, 128),
+    PUBLISHED("14b", 61, 4096, 14336, 64, 128),
+};
 
 /* The last step of a head: norm, gate, and the scale of the layer. out may be y. */
 static void finish_head(const struct rwkv7_model *model, const struct layer *l, const struct head_in *in, float *out,
@@ -557,5 +574,7 @@ const struct arch arch_x060 = {
     .claims = claims,
     .measure = measure,
     .is_possible = is_possible,
+    .published = published,
+    .published_count = sizeof published / sizeof published[0],
     .forward = &forward,
 };

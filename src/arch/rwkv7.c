@@ -159,6 +159,8 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
     if ((status = measure_common(c, out->weights, &out->shape, err)) || (status = measure_heads(c, out, err)) ||
         (status = check_heads(c, "r_k", &out->shape, err)))
         return status;
+    if (c->naming == NAMING_FLA) /* which computes it from the head size; the same for N = 64 */
+        out->head_eps = LN_EPS * (float)out->shape.head_size;
     return measure_ranks(c, out, err);
 }
 
@@ -194,8 +196,23 @@ static bool is_possible(const struct rwkv7_shape *s)
 
 static bool is_possible_deep(const struct rwkv7_shape *s)
 {
-    return has_ranks(s) && s->deep > 0;
+    return has_ranks(s) && s->deep > 0 && s->deep <= DEEP_MAX;
 }
+
+/* World vocabulary, heads of 64 channels, F = 4 C. */
+#define PUBLISHED(size, l, c, w, a, v, g)                                                                       \
+    {                                                                                                           \
+        size,                                                                                                   \
+        {                                                                                                       \
+            .vocab = 65536, .layers = (l), .channels = (c), .heads = (c) / USUAL_HEAD, .head_size = USUAL_HEAD, \
+            .ffn = 4 * (c), .rank_w = (w), .rank_a = (a), .rank_v = (v), .rank_g = (g)                          \
+        }                                                                                                       \
+    }
+static const struct published published[] = {
+    PUBLISHED("0.1b", 12, 768, 64, 64, 32, 128),    PUBLISHED("0.4b", 24, 1024, 64, 64, 32, 128),
+    PUBLISHED("1.5b", 24, 2048, 96, 96, 64, 256),   PUBLISHED("2.9b", 32, 2560, 96, 96, 64, 320),
+    PUBLISHED("7.2b", 32, 4096, 128, 128, 96, 480),
+};
 
 static const struct weight_table x070_weights = {
     .model = "RWKV-7 (x070)",
@@ -227,6 +244,8 @@ const struct arch arch_x070 = {
     .state_count = STATE_TENSORS,
     .measure = measure,
     .is_possible = is_possible,
+    .published = published,
+    .published_count = COUNT(published),
     .forward = &forward,
 };
 

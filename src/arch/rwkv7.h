@@ -27,6 +27,8 @@ struct rwkv7_layer {
     const float *s0;                           /* [F] */
 };
 
+#define DEEP_MAX 256 /* side of x070a's matrices, of which a thread holds two */
+
 static inline struct rwkv7_layer *rwkv7_layers(const struct rwkv7_model *model)
 {
     return model->layers;

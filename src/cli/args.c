@@ -209,6 +209,9 @@ static int store(const struct option *o, struct args *args, const char *text)
     case CHOICE:
         *(int *)at = choice(o->value.argument, text);
         return *(int *)at >= 0 ? DONE : MISUSED;
+    case SHAPE:
+        *(const char **)at = text;
+        return rwkv7_shape_named(text, &(struct rwkv7_shape){0}) ? DONE : MISUSED;
     case WHOLE:
         if (!parse_whole(text, &whole, NULL) || !in_range(o, (double)whole))
             return MISUSED;
@@ -240,7 +243,8 @@ static int complain_value(const struct command *command, const struct option *o,
 {
     switch (o->value.kind) {
     case CHOICE:
-        return complain_usage(command, "--%s needs one of %s, not '%s'", o->name, o->value.argument, text);
+    case SHAPE:
+        return complain_usage(command, "--%s needs one of %s, not '%s'", o->name, option_words(o), text);
     case WHOLE:
         return complain_usage(command, "--%s needs a whole number from %.0f to %.0f, not '%s'", o->name, o->value.least,
                               o->value.most, text);

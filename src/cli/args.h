@@ -107,6 +107,7 @@ enum kind {
     TEXT,   /* const char * */
     TEXTS,  /* struct text_list, one entry each time; C-like escapes are undone */
     CHOICE, /* int: index into the words of `argument`, "exact|blas" */
+    SHAPE,  /* const char *: a name of rwkv7_shape_name, in any case */
     WHOLE,  /* int in [least, most] */
     REAL,   /* float in [least, most] */
     COUNTS, /* struct count_list: "64,512", each in [least, most] */
@@ -146,6 +147,9 @@ struct command {
 
 extern const struct option option_table[];   /* ends with a row whose help is NULL */
 extern const struct command command_table[]; /* ends with a row whose name is NULL */
+
+/* The words that an option takes, "exact|blas"; NULL: it takes other text. */
+const char *option_words(const struct option *o);
 
 /*
  * Fills *args from argv, behind the name of the command. A mistake is printed, and its exit code returned. The strings

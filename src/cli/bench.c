@@ -150,8 +150,7 @@ static int open_model(struct engine *e, const struct args *args, float density)
     struct rwkv7_error err;
     if (!args->shape)
         return engine_open_model(e, args);
-    if (!rwkv7_shape_named(args->shape, &shape))
-        return complain_usage(args->command, "--shape needs one of 0.1b 0.4b 1.5b 2.9b 7.2b, not '%s'", args->shape);
+    rwkv7_shape_named(args->shape, &shape); /* the parser has seen to it that there is one */
     const struct rwkv7_random_options random = {
         .type = args->type == RWKV7_WEIGHTS_STORED ? RWKV7_BF16 : chosen_type(args),
         .sparse = (enum rwkv7_sparse)args->sparse,

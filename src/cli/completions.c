@@ -15,7 +15,7 @@ static enum expected expected_value(const struct option *o)
     const char *const argument = o->value.argument;
     if (!argument)
         return NOTHING;
-    if (o->value.kind == CHOICE)
+    if (option_words(o))
         return WORDS;
     if (strcmp(argument, "DIR") == 0)
         return FOLDERS;
@@ -74,7 +74,7 @@ static void print_bash_value(const struct command *c, const struct option *o)
     switch (expected_value(o)) {
     case WORDS:
         printf("COMPREPLY=($(compgen -W '");
-        print_words(o->value.argument);
+        print_words(option_words(o));
         printf("' -- \"$current\")) ;;\n");
         break;
     case FOLDERS:
@@ -160,7 +160,7 @@ static void print_zsh_option(const struct option *o)
         printf(":");
         if (expected == WORDS) {
             printf("%s:(", o->name);
-            print_words(o->value.argument);
+            print_words(option_words(o));
             printf(")");
         } else {
             print_quoted(o->value.argument, special);
@@ -232,7 +232,7 @@ static void print_fish_option(const struct command *c, const struct option *o)
         break;
     case WORDS:
         printf(" -x -a '");
-        print_words(o->value.argument);
+        print_words(option_words(o));
         printf("'");
         break;
     case FILES:

@@ -6,7 +6,23 @@
 
 #include "cli/common.h"
 
-enum { TEXT_COLUMN = 26 };
+enum { TEXT_COLUMN = 26, COLUMNS = 79 };
+
+/* The words "a|b|c" with spaces between, in lines of the text column. */
+static void print_words(const char *words, FILE *to)
+{
+    size_t column = 0;
+    while (*words) {
+        const size_t n = strcspn(words, "|");
+        const bool fits = column > 0 && column + 1 + n <= COLUMNS;
+        if (!fits)
+            fprintf(to, "%s%*s", column > 0 ? "\n" : "", TEXT_COLUMN, "");
+        column = fits ? column + 1 + n : TEXT_COLUMN + n;
+        fprintf(to, "%s%.*s", fits ? " " : "", (int)n, words);
+        words += n + (words[n] == '|');
+    }
+    fprintf(to, "\n");
+}
 
 static void print_option(const struct option *o, FILE *to)
 {
@@ -18,6 +34,11 @@ static void print_option(const struct option *o, FILE *to)
         fprintf(to, "%s\n%*s", left, TEXT_COLUMN, "");
     else
         fprintf(to, "%-*s", TEXT_COLUMN, left);
+    if (o->value.kind == SHAPE) {
+        fprintf(to, "%s:\n", o->help);
+        print_words(option_words(o), to);
+        return;
+    }
     fprintf(to, o->preset ? "%s [%s]\n" : "%s\n", o->help, o->preset);
 }
 

@@ -1,4 +1,6 @@
 /* options.c - the tables that are the command line: every command, every option. See args.h. */
+#include <string.h>
+
 #include "cli/common.h"
 
 enum {
@@ -29,6 +31,7 @@ enum {
 #define ENV(field, argument, name) {NAME, AT(field), argument, 0, 0, name}
 #define TEXTS(field, argument) {TEXTS, AT(field), argument, 0, 0, NULL}
 #define CHOICE(field, words) {CHOICE, AT(field), words, 0, 0, NULL}
+#define SHAPE(field, argument) {SHAPE, AT(field), argument, 0, 0, NULL}
 #define WHOLE(field, argument, least, most) {WHOLE, AT(field), argument, least, most, NULL}
 #define REAL(field, argument, least, most) {REAL, AT(field), argument, least, most, NULL}
 #define COUNTS(field, argument, least, most) {COUNTS, AT(field), argument, least, most, NULL}
@@ -99,7 +102,7 @@ const struct option option_table[] = {
     {"lora", 0, CONVERT, NAME(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
     {"lora-init", 0, CONVERT, NAME(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
-    {"shape", 0, BENCH, NAME(shape, "NAME"), NULL, "random weights: 0.1b 0.4b 1.5b 2.9b 7.2b"},
+    {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
      "skip weights that meet zeroes"},
@@ -192,3 +195,19 @@ const struct option option_table[] = {
     HEADING(NULL, 0),
 };
 /* clang-format on */
+
+/* The names of the published shapes, of the library's list. */
+static const char *shape_words(void)
+{
+    static char words[1024];
+    const char *name;
+    words[0] = '\0';
+    for (size_t i = 0; (name = rwkv7_shape_name(i)) && strlen(words) + strlen(name) + 2 <= sizeof words; i++)
+        strcat(strcat(words, i > 0 ? "|" : ""), name);
+    return words;
+}
+
+const char *option_words(const struct option *o)
+{
+    return o->value.kind == CHOICE ? o->value.argument : o->value.kind == SHAPE ? shape_words() : NULL;
+}

@@ -13,33 +13,25 @@ const char *rwkv7_type_name(enum rwkv7_type type)
     return (unsigned)type < MAT_TYPES ? weight_types[type].name : type == RWKV7_GGML ? "ggml" : "?";
 }
 
+const char *rwkv7_shape_name(size_t index)
+{
+    const struct arch *arch;
+    const struct published *size = arch_published(index, &arch);
+    return size ? size->name : NULL;
+}
+
 bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
 {
-    static const struct {
-        const char *name;
-        int layers, channels, rank_w, rank_a, rank_v, rank_g;
-    } published[] = {
-        {"0.1b", 12, 768, 64, 64, 32, 128},  {"0.4b", 24, 1024, 64, 64, 32, 128},   {"1.5b", 24, 2048, 96, 96, 64, 256},
-        {"2.9b", 32, 2560, 96, 96, 64, 320}, {"7.2b", 32, 4096, 128, 128, 96, 480},
-    };
-    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
-        if (strcasecmp(published[i].name, name) != 0)
-            continue;
-        *out = (struct rwkv7_shape){
-            .vocab = 65536,
-            .layers = published[i].layers,
-            .channels = published[i].channels,
-            .heads = published[i].channels / 64,
-            .head_size = 64,
-            .ffn = 4 * published[i].channels,
-            .rank_w = published[i].rank_w,
-            .rank_a = published[i].rank_a,
-            .rank_v = published[i].rank_v,
-            .rank_g = published[i].rank_g,
-        };
-        return true;
-    }
-    return false;
+    const struct arch *arch;
+    const struct published *size;
+    size_t index = 0;
+    while ((size = arch_published(index, &arch)) && strcasecmp(size->name, name) != 0)
+        index++;
+    if (!size)
+        return false;
+    *out = size->shape;
+    out->arch = arch->id;
+    return true;
 }
 
 /* What is known of a model whose weights are complete; it can be evaluated from now on. */
@@ -144,8 +136,8 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
 {
     const int axes[] = {s->vocab, s->channels, s->ffn};
-    const int others[] = {s->heads, s->head_size, s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->rank_m};
-    bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS && s->deep >= 0 && s->deep <= DEEP_MAX;
+    const int others[] = {s->heads, s->head_size, s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->rank_m, s->deep};
+    bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS;
     for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
         possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)

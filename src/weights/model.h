@@ -81,12 +81,12 @@ struct rwkv7_model {
 /* Sizes beyond these are no model but a mistake, and products of two of them fit 64 bits easily. */
 #define MAX_AXIS (1 << 24)
 #define MAX_LAYERS 4096
-#define DEEP_MAX 256 /* side of x070a's matrices, of which a thread holds two */
 
 #define LN_EPS 1e-5f
-#define LN_EPS_KEY "rwkv7.attention.layer_norm_epsilon" /* llama.cpp's */
+#define LN_EPS_NAME "attention.layer_norm_epsilon" /* llama.cpp's, behind the name of the architecture */
+#define LN_EPS_KEY "rwkv7." LN_EPS_NAME
 #define HEAD_EPS_KEY "rwkv7.head_epsilon"
-#define HEAD_EPS 64e-5f /* BlinkDL: this constant for every head size; fla: N * LN_EPS, the same for N = 64 */
+#define HEAD_EPS 64e-5f /* BlinkDL: for every version and head size; what differs is in the file of the architecture */
 
 /* A model without layers and weights; on failure nothing is left. */
 enum rwkv7_status model_new(struct compute *compute, const char *path, struct rwkv7_model **out,

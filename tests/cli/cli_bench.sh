@@ -45,7 +45,7 @@ exits 2
 err_has "^rwkv7: two models: '.*bf16_fla.safetensors' and --shape 0.1B"
 run rwkv7 bench --shape 13B
 exits 2
-err_has '^rwkv7: --shape needs one of 0.1b .*, not .13B'
+err_has '^rwkv7: --shape needs one of 0.1b\|.*, not .13B'
 
 run rwkv7 bench --json --csv
 exits 2

@@ -163,7 +163,16 @@ exits 2
 err_has '^rwkv7: --prompt needs whole numbers from 0 to 16777216 with commas between'
 run rwkv7 bench --shape 14b
 exits 2
-err_has "^rwkv7: --shape needs one of 0.1b .* not '14b'"
+err_has "^rwkv7: --shape needs one of 0.1b\|.*\|rwkv4-14b, not '14b'"
+# Help, manual and completions name every published shape.
+shapes=$(sed -n 's/.*needs one of \(.*\), not.*/\1/p' "$work/err" | tr '|' ' ')
+rwkv7 help bench >"$work/help"
+rwkv7 completions bash >"$work/completions"
+for shape in $shapes; do
+    ok "help names $shape" grep -qwF -e "$shape" "$work/help"
+    ok "the manual names $shape" grep -qE "(^| )$shape[,.]" "$manual"
+    ok "bash completes $shape" grep -qwF -e "$shape" "$work/completions"
+done
 
 run rwkv7 run two words
 exits 2

@@ -458,6 +458,39 @@ static void test_rescaled(void)
     CHECK(prints[0] == prints[1] && prints[0] != prints[3]);
 }
 
+/* GGUF keys begin with the architecture that the file says it is of. */
+static void test_metadata_of_architecture(void)
+{
+    static const char *const wrong[][3] = {
+        {"rwkv6.attention.layer_norm_epsilon", "-1", "expected a number between 0 and 1, found -1"},
+        {"rwkv6.block_count", "9", "says 9, but there are tensors of 2 layers"}};
+    float logits[2][MOST] = {{0}};
+    variant_open(&v, GOLDEN("x060_bf16"));
+    v.metadata[0] = (struct tensor_pair){"general.architecture", "rwkv6"};
+    v.metadata_count = 2;
+    for (size_t i = 0; i < 2; i++) {
+        v.metadata[1] = (struct tensor_pair){wrong[i][0], wrong[i][1]};
+        variant_write(&v, file);
+        check_refused(file, wrong[i][2]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        v.metadata[1] = (struct tensor_pair){wrong[0][0], i == 0 ? "1e-5" : "0.1"};
+        variant_write(&v, file);
+        struct rwkv7_model *model = open_model(file);
+        evaluate(model, logits[i]);
+        rwkv7_model_close(model);
+    }
+    CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) != 0);
+
+    /* A converted file does not say so any more, but has the number. */
+    const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
+    const char *converted = in_folder("converted.safetensors");
+    CHECK(rwkv7_convert(rt, file, converted, &stored, NULL) == RWKV7_OK);
+    check_same(converted, file);
+    unlink(converted);
+    variant_close(&v);
+}
+
 int main(void)
 {
     if (!same_begin())
@@ -472,5 +505,6 @@ int main(void)
     RUN(test_torch_folders);
     RUN(test_named);
     RUN(test_rescaled);
+    RUN(test_metadata_of_architecture);
     return same_end();
 }

@@ -8,8 +8,10 @@
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "base/mem.h"
 #include "formats/tensors.h"
 #include "rwkv7.h"
@@ -344,9 +346,73 @@ static void test_random_model(void)
     CHECK(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_MEMORY && !a);
     CHECK_MSG(strstr(err.message, "this machine has") != NULL, "%s", err.message);
     rwkv7_runtime_close(one);
-    CHECK(!rwkv7_shape_named("3b", &wrong));
-    CHECK(rwkv7_shape_named("1.5b", &wrong) && wrong.channels == 2048 && wrong.layers == 24);
-    CHECK(rwkv7_shape_named("7.2B", &wrong) && wrong.channels == 4096);
+}
+
+/* Numbers in the tensors of a checkpoint of this shape, of which some files have one of two names. */
+static uint64_t parameters(const struct rwkv7_shape *shape)
+{
+    const struct weight_table *table = arch_of_shape(shape)->weights;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    uint64_t count = 0;
+    while (weight_next(table, shape, &w))
+        if (strcmp(w.spec->blinkdl, "att.time_first") != 0 || w.spec->place != IF_PRESENT)
+            count += (uint64_t)shape_axis(shape, w.spec->rows) * (uint64_t)shape_axis(shape, w.spec->cols);
+    return count;
+}
+
+/* The published shapes have as many parameters as the published files. */
+static void test_published_shapes(void)
+{
+    static const struct {
+        const char *name;
+        uint64_t parameters;
+    } files[] = {
+        {"0.1b", 191034624},        {"0.4b", 450767872},        {"1.5b", 1527404544},       {"2.9b", 2947735040},
+        {"7.2b", 7199141888},       {"rwkv6-1.6b", 1599873024}, {"rwkv6-3b", 3099863040},   {"rwkv6-7b", 7635746816},
+        {"rwkv6-14b", 14069088256}, {"rwkv5-0.4b", 461721600},  {"rwkv5-1.5b", 1577754624}, {"rwkv5-3b", 3062999040},
+        {"rwkv5-7b", 7518044160},   {"rwkv5-0.1b", 192780576},  {"rwkv4-169m", 169342464},  {"rwkv4-430m", 430397440},
+        {"rwkv4-1b5", 1515106304},  {"rwkv4-3b", 2984627200},   {"rwkv4-7b", 7392649216},   {"rwkv4-14b", 14148597760},
+    };
+    struct rwkv7_shape shape;
+    size_t count = 0;
+    for (; rwkv7_shape_name(count); count++) {
+        const char *const name = rwkv7_shape_name(count);
+        CHECK(count < sizeof files / sizeof files[0] && strcmp(name, files[count].name) == 0);
+        CHECK_MSG(rwkv7_shape_named(name, &shape) && arch_of_shape(&shape) &&
+                      parameters(&shape) == files[count].parameters,
+                  "%s: %llu parameters", name, (unsigned long long)parameters(&shape));
+    }
+    CHECK(count == sizeof files / sizeof files[0]);
+    CHECK(!rwkv7_shape_named("3b", &shape));
+    CHECK(rwkv7_shape_named("7.2B", &shape) && shape.channels == 4096);
+    CHECK(rwkv7_shape_named("RWKV6-1.6B", &shape) && shape.arch == RWKV7_ARCH_X060);
+}
+
+/* The smallest published shape of each version runs, with matrices of integers and without. */
+static void test_random_versions(void)
+{
+    static const char *const names[] = {"rwkv4-169m", "rwkv5-0.1b", "rwkv5-0.4b", "rwkv6-1.6b"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const struct rwkv7_random_options options = {.type = RWKV7_Q4, .ffn_density = 0.5f, .seed = 1};
+        const uint32_t tokens[] = {1, 2, 3};
+        struct rwkv7_shape shape;
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_session *s = NULL;
+        struct rwkv7_error err = {0};
+        CHECK(rwkv7_shape_named(names[i], &shape));
+        shape.layers = 2; /* and as many tokens as a test has time for */
+        shape.vocab = 100;
+        CHECK_MSG(rwkv7_model_random(rt, &shape, &options, &model, &err) == RWKV7_OK, "%s: %s", names[i], err.message);
+        float logits[100], one[100];
+        CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+        CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
+        rwkv7_session_reset(s);
+        for (size_t t = 0; t < 3; t++)
+            CHECK(rwkv7_session_eval(s, tokens + t, 1, RWKV7_LOGITS_LAST, one, NULL) == RWKV7_OK);
+        CHECK(memcmp(logits, one, sizeof one) == 0);
+        rwkv7_session_close(s);
+        rwkv7_model_close(model);
+    }
 }
 
 /* A state belongs to its model; torn, damaged and foreign files are refused with the reason. */
@@ -448,6 +514,8 @@ int main(void)
     RUN(test_arguments);
     RUN(test_out_of_memory);
     RUN(test_random_model);
+    RUN(test_published_shapes);
+    RUN(test_random_versions);
     RUN(test_state_files);
     rwkv7_runtime_close(rt);
     return test_end();
