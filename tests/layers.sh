@@ -30,6 +30,12 @@ if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/te
     failed=1
 fi
 
+# A request is driven by the generator or the scheduler, not by the program.
+if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text|pending|evaluated|draw|end) *\(' src/cli/*; then
+    echo 'src/cli drives a request: that belongs to src/generate'
+    failed=1
+fi
+
 for folder in base formats kernels text weights arch engine generate; do
     for file in src/"$folder"/*.c; do
         if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|[^/]stderr' "$file"; then

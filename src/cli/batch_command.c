@@ -248,14 +248,13 @@ static int open_output(struct batch *b)
 /* A ban of what is no token is a mistake of the command, and not of each line. */
 static int check_options(const struct batch *b)
 {
-    struct request request;
+    struct scheduled job;
     struct request_options options;
     struct rwkv7_error err;
     request_options_fill(&options, b->args, 0);
-    if (request_open(&request, b->engine.tokenizer, rwkv7_model_info(b->engine.model)->shape.vocab, &options.generate,
-                     &err) != RWKV7_OK)
+    if (scheduled_open(&job, b->start, b->engine.tokenizer, &options.generate, "", 0, &err) != RWKV7_OK)
         return report(&err);
-    request_clear(&request);
+    scheduled_close(&job);
     return DONE;
 }
 

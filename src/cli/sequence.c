@@ -17,9 +17,7 @@ static const char *const own_members[] = {"id", "prompt", NULL};
 /* The session and what else is large goes at once, since the result may have to wait for those before it. */
 static void release(struct sequence *s)
 {
-    rwkv7_session_close(s->session);
-    request_clear(&s->request);
-    s->session = NULL;
+    scheduled_close(&s->job);
 }
 
 static void finish(struct sequence *s, const char *reason)
@@ -60,36 +58,20 @@ static bool append(struct sequence *s, const char *text, size_t length)
     return true;
 }
 
-/* The request of a line: its options and its prompt, behind token 0 where documents begin with it. */
-static enum rwkv7_status open_request(struct sequence *s, const struct engine *engine, const char *prompt,
-                                      struct rwkv7_error *err)
-{
-    const int vocab = rwkv7_model_info(engine->model)->shape.vocab;
-    struct request_options options;
-    request_options_fill(&options, &s->args, s->seed);
-    options.generate.max_tokens = limit_option(&s->args);
-    enum rwkv7_status status = request_open(&s->request, engine->tokenizer, vocab, &options.generate, err);
-    if (status == RWKV7_OK)
-        status = request_begin(&s->request, options.generate.bos, true, err);
-    if (status == RWKV7_OK)
-        status = request_feed(&s->request, prompt, strlen(prompt), err);
-    return status == RWKV7_OK ? request_end_prompt(&s->request, err) : status;
-}
-
 static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start,
                     const char *prompt)
 {
+    struct request_options options;
     struct rwkv7_error err;
-    enum rwkv7_status status = open_request(s, engine, prompt, &err);
-    if (status == RWKV7_OK)
-        status = rwkv7_session_clone(start, &s->session, &err);
-    if (status != RWKV7_OK)
+    request_options_fill(&options, &s->args, s->seed);
+    options.generate.max_tokens = limit_option(&s->args);
+    if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, strlen(prompt), &err) != RWKV7_OK)
         refuse(s, "%s", err.message);
-    else if (s->request.fed == 0)
+    else if (s->job.request.fed == 0)
         refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
     else if (s->args.tokens == 0 && append(s, "", 0))
         finish(s, "length");
-    s->job = (struct scheduled){.request = &s->request, .session = s->session, .owner = s};
+    s->job.owner = s;
 }
 
 static void parse(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start, const char *line,
@@ -142,7 +124,7 @@ static bool add_logprobs(struct sequence *s, const struct engine *engine, const 
 
 void sequence_take(struct sequence *s, const struct engine *engine)
 {
-    const struct rwkv7_step *const step = &s->request.step;
+    const struct rwkv7_step *const step = &s->job.request.step;
     if (s->prompt_end == 0)
         s->prompt_end = seconds();
     if (s->job.err.status != RWKV7_OK)
@@ -155,12 +137,12 @@ void sequence_take(struct sequence *s, const struct engine *engine)
 
 uint64_t sequence_prompt_tokens(const struct sequence *s)
 {
-    return s->request.evaluated < s->request.fed ? s->request.evaluated : s->request.fed;
+    return s->job.request.evaluated < s->job.request.fed ? s->job.request.evaluated : s->job.request.fed;
 }
 
 uint64_t sequence_tokens(const struct sequence *s)
 {
-    return s->request.tokens;
+    return s->job.request.tokens;
 }
 
 char *sequence_result(const struct sequence *s)
@@ -173,8 +155,8 @@ char *sequence_result(const struct sequence *s)
     if (s->reason) {
         ok = ok && cJSON_AddStringToObject(json, "text", s->text) &&
              cJSON_AddStringToObject(json, "finish", s->reason) &&
-             cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->request.fed) &&
-             cJSON_AddNumberToObject(json, "tokens", (double)s->request.tokens);
+             cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->job.request.fed) &&
+             cJSON_AddNumberToObject(json, "tokens", (double)s->job.request.tokens);
         if (s->args.temperature > 0)
             ok = ok && json_add_whole(json, "seed", s->seed);
         if (s->logprobs)

@@ -1,6 +1,6 @@
 /*
  * sequence.h - one prompt of `rwkv7 batch` on its way to a result: a line of JSON in, a line of JSON out. Between them the scheduler
- * works on its request.
+ * works on it.
  */
 #ifndef CLI_SEQUENCE_H
 #define CLI_SEQUENCE_H
@@ -17,11 +17,9 @@ struct sequence {
     const char *reason; /* why the text ended: "stop", "end", "length" */
     char error[256];    /* or why there is none */
     uint64_t seed;
-    struct request request;
-    struct rwkv7_session *session;
-    struct scheduled job; /* of the request and the session */
-    cJSON *logprobs;      /* an array, if asked for */
-    char *text;           /* [length] */
+    struct scheduled job;
+    cJSON *logprobs; /* an array, if asked for */
+    char *text;      /* [length] */
     size_t length, room;
     double begin, prompt_end, end; /* seconds */
 };

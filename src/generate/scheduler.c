@@ -16,6 +16,28 @@ struct scheduler {
     struct scheduled **fed;   /* [slots] whose feeds they are */
 };
 
+enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_session *start,
+                                 const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_generator_options *opt,
+                                 const void *prompt, size_t size, struct rwkv7_error *err)
+{
+    const int vocab = rwkv7_model_info(rwkv7_session_model(start))->shape.vocab;
+    enum rwkv7_status status;
+    *job = (struct scheduled){0};
+    if ((status = request_open(&job->request, tokenizer, vocab, opt, err)) ||
+        (status = request_begin(&job->request, opt->bos, rwkv7_session_tokens(start) == 0, err)) ||
+        (status = request_feed(&job->request, prompt, size, err)) ||
+        (status = request_end_prompt(&job->request, err)) || (status = rwkv7_session_clone(start, &job->session, err)))
+        scheduled_close(job);
+    return status;
+}
+
+void scheduled_close(struct scheduled *job)
+{
+    rwkv7_session_close(job->session);
+    job->session = NULL;
+    request_clear(&job->request);
+}
+
 enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct scheduler_options *opt,
                                    struct scheduler **out, struct rwkv7_error *err)
 {
@@ -59,7 +81,7 @@ enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, stru
 {
     const uint32_t *ids;
     bool logits;
-    if (request_pending(job->request, 1, &ids, &logits) == 0)
+    if (request_pending(&job->request, 1, &ids, &logits) == 0)
         return fail(err, RWKV7_ERR_USAGE, "the prompt is empty: nothing to continue");
     job->finished = false;
     job->err.status = RWKV7_OK;
@@ -128,7 +150,7 @@ static void tell(struct scheduler *s, struct scheduled *job)
     else
         s->event = job;
     s->last_event = job;
-    if (job->err.status == RWKV7_OK && job->request->end == RWKV7_END_NONE)
+    if (job->err.status == RWKV7_OK && job->request.end == RWKV7_END_NONE)
         return;
     job->finished = true;
     unlink_job(s, job);
@@ -136,7 +158,7 @@ static void tell(struct scheduler *s, struct scheduled *job)
 
 static bool is_cancelled(const struct scheduled *job)
 {
-    return atomic_load_explicit(&job->request->cancelled, memory_order_relaxed);
+    return atomic_load_explicit(&job->request.cancelled, memory_order_relaxed);
 }
 
 /* Ends requests that were cancelled, those that wait among them. */
@@ -145,7 +167,7 @@ static void end_cancelled(struct scheduler *s)
     for (struct scheduled *job = s->first, *next; job; job = next) {
         next = job->next;
         if (is_cancelled(job)) {
-            job->err.status = request_end(job->request, RWKV7_END_CANCELLED, &job->err);
+            job->err.status = request_end(&job->request, RWKV7_END_CANCELLED, &job->err);
             tell(s, job);
         }
     }
@@ -159,7 +181,7 @@ static size_t plan(struct scheduler *s)
     for (struct scheduled *job = s->first; n < active; job = job->next) {
         struct rwkv7_feed *const f = &s->feeds[n];
         *f = (struct rwkv7_feed){.session = job->session};
-        f->count = request_pending(job->request, room + 1, &f->tokens, &f->logits);
+        f->count = request_pending(&job->request, room + 1, &f->tokens, &f->logits);
         room -= f->count - 1;
         s->fed[n++] = job;
     }
@@ -171,11 +193,11 @@ static void advance(struct scheduler *s, struct scheduled *job, const struct rwk
 {
     job->err = f->err;
     if (f->err.status == RWKV7_OK) {
-        request_evaluated(job->request, f->count);
+        request_evaluated(&job->request, f->count);
         if (is_cancelled(job))
-            job->err.status = request_end(job->request, RWKV7_END_CANCELLED, &job->err);
+            job->err.status = request_end(&job->request, RWKV7_END_CANCELLED, &job->err);
         else if (logits)
-            job->err.status = request_draw(job->request, logits, &job->err);
+            job->err.status = request_draw(&job->request, logits, &job->err);
         else
             return;
     }

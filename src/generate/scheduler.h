@@ -1,6 +1,7 @@
 /*
  * scheduler.h - many requests at once: each step evaluates them together, so that each weight is read once for all of them.
  *
+ *            scheduled_open(...)         a text: its options, its prompt, a session of its own
  *     loop:  scheduler_add(...)          as many as there are, at any time
  *            scheduler_step(...)         one evaluation
  *            while (scheduler_event())   what it gave: text, an end, an error
@@ -18,15 +19,15 @@
 #include "generate/request.h"
 
 /*
- * A request under way. The caller owns it, the request, whose prompt is complete (request_end_prompt), and the session, all of which must
- * stay where they are until it is finished. Between steps the session may be copied or cloned.
+ * A text under way. The caller owns it, and it must stay where it is until it is finished. Between steps the session may be copied or
+ * cloned. The caller reads the request (step, fed, evaluated, tokens, end) and may cancel it; the scheduler drives it.
  */
 struct scheduled {
-    struct request *request;
-    struct rwkv7_session *session;
-    void *owner;            /* whatever the caller likes */
-    bool finished;          /* and no longer with the scheduler: request->end tells why, or err */
-    struct rwkv7_error err; /* its status is RWKV7_OK unless the request has failed */
+    struct request request;        /* its prompt is complete (request_end_prompt) */
+    struct rwkv7_session *session; /* its own */
+    void *owner;                   /* whatever the caller likes */
+    bool finished;                 /* and no longer with the scheduler: request.end tells why, or err */
+    struct rwkv7_error err;        /* its status is RWKV7_OK unless the request has failed */
 
     struct scheduled *next, *next_event; /* the scheduler's */
 };
@@ -36,6 +37,16 @@ struct scheduler_options {
     size_t
         prompt_budget; /* tokens of prompts in one step at most, beside one for each request; 0: as many as RWKV7_CHUNK holds */
 };
+
+/*
+ * Opens a text for the scheduler: its session begins as `start` is, its prompt [size] goes behind token 0 where that belongs there
+ * (opt->bos), as the generator does it. The tokenizer must outlive it. Errors as of rwkv7_generator_create; nothing is left then.
+ */
+enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_session *start,
+                                 const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_generator_options *opt,
+                                 const void *prompt, size_t size, struct rwkv7_error *err);
+/* Frees what it holds; counts and the end can still be read. Not while the scheduler has it. One of zeroes holds nothing. */
+void scheduled_close(struct scheduled *job);
 
 struct scheduler;
 
@@ -54,7 +65,7 @@ size_t scheduler_count(const struct scheduler *s); /* requests that are not fini
  * are among them, and the next step forgets them.
  */
 enum rwkv7_status scheduler_step(struct scheduler *s, struct rwkv7_error *err);
-/* The next one of the requests to which the last step gave something, see request->step and err; NULL: no more. */
+/* The next one of the requests to which the last step gave something, see request.step and err; NULL: no more. */
 struct scheduled *scheduler_event(struct scheduler *s);
 
 #endif

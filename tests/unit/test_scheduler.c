@@ -13,8 +13,6 @@ enum { JOBS = 9, LONG = 700 };
 /* A request, and what became of it. */
 struct job {
     struct scheduled scheduled;
-    struct request request;
-    struct rwkv7_session *session;
     struct text text;
     int steps;
 };
@@ -84,18 +82,17 @@ static void open_job(int i)
     const struct rwkv7_generator_options opt = options_of(i, &s);
     const uint32_t *ids;
     const size_t count = prompt_of(i, &ids);
-    *job = (struct job){.session = new_session()};
-    CHECK(request_open(&job->request, tokenizer, VOCAB, &opt, NULL) == RWKV7_OK);
-    CHECK(request_feed_tokens(&job->request, &bos, 1, NULL) == RWKV7_OK);
-    CHECK(request_feed_tokens(&job->request, ids, count, NULL) == RWKV7_OK);
-    CHECK(request_end_prompt(&job->request, NULL) == RWKV7_OK);
-    job->scheduled = (struct scheduled){.request = &job->request, .session = job->session, .owner = job};
+    *job = (struct job){.scheduled = {.session = new_session(), .owner = job}};
+    struct request *const request = &job->scheduled.request;
+    CHECK(request_open(request, tokenizer, VOCAB, &opt, NULL) == RWKV7_OK);
+    CHECK(request_feed_tokens(request, &bos, 1, NULL) == RWKV7_OK);
+    CHECK(request_feed_tokens(request, ids, count, NULL) == RWKV7_OK);
+    CHECK(request_end_prompt(request, NULL) == RWKV7_OK);
 }
 
 static void close_job(int i)
 {
-    request_clear(&jobs[i].request);
-    rwkv7_session_close(jobs[i].session);
+    scheduled_close(&jobs[i].scheduled);
 }
 
 static struct scheduler *new_scheduler(size_t slots, size_t budget)
@@ -120,7 +117,7 @@ static void step(struct scheduler *s)
         struct job *const job = event->owner;
         job->steps++;
         if (event->err.status == RWKV7_OK)
-            add(&job->text, event->request->step.text, event->request->step.length);
+            add(&job->text, event->request.step.text, event->request.step.length);
     }
 }
 
@@ -130,7 +127,7 @@ static void check_text(int i)
     CHECK(job->scheduled.finished && job->scheduled.err.status == RWKV7_OK);
     CHECK_MSG(job->text.size == expected[i].size && memcmp(job->text.at, expected[i].at, job->text.size) == 0,
               "job %d: \"%s\", want \"%s\"", i, job->text.at, expected[i].at);
-    CHECK(job->request.end == expected_end[i]);
+    CHECK(job->scheduled.request.end == expected_end[i]);
 }
 
 /* Jobs arrive in random order at random steps. */
@@ -174,20 +171,21 @@ static void test_leaving(void)
     }
     for (int i = 0; i < 2; i++)
         step(s);
-    CHECK(jobs[1].steps == 0 && jobs[1].request.evaluated > 0); /* in its prompt */
-    request_cancel(&jobs[1].request);
-    request_cancel(&jobs[2].request);
-    request_cancel(&jobs[8].request); /* waits for a slot */
+    CHECK(jobs[1].steps == 0 && jobs[1].scheduled.request.evaluated > 0); /* in its prompt */
+    request_cancel(&jobs[1].scheduled.request);
+    request_cancel(&jobs[2].scheduled.request);
+    request_cancel(&jobs[8].scheduled.request); /* waits for a slot */
     scheduler_remove(s, &jobs[3].scheduled);
     const size_t written = jobs[2].text.size;
     CHECK(scheduler_count(s) == JOBS - 1);
     for (int i = 0; i < 4; i++)
         step(s);
     CHECK(scheduler_count(s) <= JOBS - 4);
-    CHECK(jobs[1].request.end == RWKV7_END_CANCELLED && jobs[1].text.size == 0 && jobs[1].scheduled.finished);
-    CHECK(jobs[2].request.end == RWKV7_END_CANCELLED && jobs[2].text.size >= written);
+    CHECK(jobs[1].scheduled.request.end == RWKV7_END_CANCELLED && jobs[1].text.size == 0 && jobs[1].scheduled.finished);
+    CHECK(jobs[2].scheduled.request.end == RWKV7_END_CANCELLED && jobs[2].text.size >= written);
     CHECK(memcmp(jobs[2].text.at, expected[2].at, written) == 0);
-    CHECK(jobs[8].request.end == RWKV7_END_CANCELLED && jobs[8].request.evaluated == 0 && jobs[8].steps == 1);
+    CHECK(jobs[8].scheduled.request.end == RWKV7_END_CANCELLED && jobs[8].scheduled.request.evaluated == 0 &&
+          jobs[8].steps == 1);
     CHECK(!jobs[3].scheduled.finished);
     start(s, 3);
     while (scheduler_count(s) > 0)
@@ -212,7 +210,7 @@ static void test_failing(void)
         start(s, i);
     }
     step(s);
-    rwkv7_session_set_state(jobs[6].session, nans, NULL, nans);
+    rwkv7_session_set_state(jobs[6].scheduled.session, nans, NULL, nans);
     while (scheduler_count(s) > 0)
         step(s);
     CHECK(jobs[6].scheduled.finished && jobs[6].scheduled.err.status == RWKV7_ERR_NUMERIC);
@@ -233,7 +231,7 @@ static void test_budget(void)
     open_job(0);
     open_job(8);
     open_job(5); /* a long one */
-    const size_t prompt = (size_t)jobs[5].request.fed;
+    const size_t prompt = (size_t)jobs[5].scheduled.request.fed;
     start(s, 0);
     start(s, 8);
     step(s);
@@ -245,7 +243,7 @@ static void test_budget(void)
         const int before[] = {jobs[0].steps, jobs[8].steps};
         step(s);
         CHECK(jobs[0].steps == before[0] + writes[0] && jobs[8].steps == before[1] + writes[1]);
-        const size_t now = (size_t)jobs[5].request.evaluated;
+        const size_t now = (size_t)jobs[5].scheduled.request.evaluated;
         CHECK_MSG(now == (read + BUDGET + 1 < prompt ? read + BUDGET + 1 : prompt), "%zu after %zu", now, read);
         read = now;
     }
@@ -311,6 +309,47 @@ static void test_failing_allocations(void)
     CHECK(failures >= 4 && failures < 60);
 }
 
+/* A text of options and a prompt is what a generator makes of them; opening it may run out of memory anywhere. */
+static void test_texts(void)
+{
+    const struct rwkv7_sampler_options options = sampling_of(2);
+    const struct rwkv7_generator_options opt = options_of(2, &options);
+    static const char prompt[] = "the text ";
+    struct rwkv7_session *const session = new_session(), *const other = new_session();
+    struct rwkv7_generator *g = NULL;
+    struct rwkv7_step next;
+    static struct text alone;
+    CHECK(rwkv7_generator_create(other, tokenizer, &opt, &g, NULL) == RWKV7_OK);
+    CHECK(rwkv7_generator_feed(g, prompt, strlen(prompt), NULL) == RWKV7_OK);
+    do {
+        CHECK(rwkv7_generator_next(g, &next, NULL) == RWKV7_OK);
+        add(&alone, next.text, next.length);
+    } while (next.end == RWKV7_END_NONE);
+    struct scheduler *const s = new_scheduler(2, 0);
+    struct job *const job = &jobs[0];
+    enum rwkv7_status status = RWKV7_ERR_MEMORY;
+    int n = 0;
+    *job = (struct job){0};
+    for (; n < 100 && status == RWKV7_ERR_MEMORY; n++) {
+        mem_fail_after(n);
+        status = scheduled_open(&job->scheduled, session, tokenizer, &opt, prompt, strlen(prompt), NULL);
+        mem_fail_after(-1);
+        CHECK(status == RWKV7_OK || !job->scheduled.session);
+    }
+    CHECK(status == RWKV7_OK && n > 4);
+    job->scheduled.owner = job;
+    start(s, 0);
+    while (scheduler_count(s) > 0)
+        step(s);
+    CHECK(job->text.size == alone.size && memcmp(job->text.at, alone.at, alone.size) == 0);
+    CHECK(job->scheduled.request.fed == rwkv7_generator_stats(g).prompt_tokens);
+    close_job(0);
+    scheduler_close(s);
+    rwkv7_generator_close(g);
+    rwkv7_session_close(session);
+    rwkv7_session_close(other);
+}
+
 static void test_mistakes(void)
 {
     struct scheduler_options opt = {.slots = 0};
@@ -319,13 +358,14 @@ static void test_mistakes(void)
     opt.slots = RWKV7_CHUNK + 1;
     CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_ERR_USAGE && !s);
     s = new_scheduler(1, 0);
-    struct request request;
-    const struct rwkv7_generator_options none = {0};
-    CHECK(request_open(&request, tokenizer, VOCAB, &none, NULL) == RWKV7_OK);
-    struct scheduled empty = {.request = &request};
+    const struct rwkv7_generator_options none = {.bos = RWKV7_BOS_NEVER};
+    struct rwkv7_session *const session = new_session();
+    struct scheduled empty;
+    CHECK(scheduled_open(&empty, session, tokenizer, &none, "", 0, NULL) == RWKV7_OK);
     CHECK(scheduler_add(s, &empty, NULL) == RWKV7_ERR_USAGE && scheduler_count(s) == 0);
     CHECK(scheduler_step(s, NULL) == RWKV7_OK && !scheduler_event(s));
-    request_clear(&request);
+    scheduled_close(&empty);
+    rwkv7_session_close(session);
     scheduler_close(s);
 }
 
@@ -346,6 +386,7 @@ int main(void)
     RUN(test_budget);
     RUN(test_steps_allocate_nothing);
     RUN(test_failing_allocations);
+    RUN(test_texts);
     RUN(test_mistakes);
     close_small_model();
     return test_end();
