@@ -54,7 +54,10 @@ static void interleave(uint8_t *to, const uint8_t *const from[4])
     memcpy(to, words, sizeof words);
 }
 
-void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+/* A group of `tiles` <= 4 neighbouring tiles, `next` bytes apart, of their rows in 32 columns; of all 64 rows there is memory. */
+typedef void transpose_group_fn(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP]);
+
+static void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     for (int v = 0; v < QUANT_GROUP / 4; v++)
         for (int tile = 0; tile < tiles; tile++) {
@@ -82,7 +85,7 @@ static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t
     }
 }
 
-void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+static void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     for (int v = 0; v < QUANT_GROUP / 8; v++)
         for (int tile = 0; tile < tiles; tile += 2) {
@@ -96,7 +99,7 @@ void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *cons
 }
 
 /* The lower 4 bits as in q4. Of the upper 2, a column has four of its rows in a byte, where a tile has four lines. */
-void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+static void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     transpose_group_q4(to, next, tiles, columns);
     for (int tile = 0; tile < tiles; tile++, to += next)
@@ -115,6 +118,29 @@ void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *cons
                     memcpy(rows[c] + 4 * k, &out[k][c], sizeof out[k][c]);
             interleave(to + (size_t)(4 + half) * LINE, (const uint8_t *const[4]){rows[0], rows[1], rows[2], rows[3]});
         }
+}
+
+/* Those that are written for a type; the others' integers are unpacked and packed again. */
+static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
+    [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
+
+static void transpose_group(enum mat_type type, uint8_t *to, size_t next, int tiles,
+                            const uint8_t *const columns[QUANT_GROUP])
+{
+    int8_t rows[QUANT_GROUP][QUANT_SECTION];
+    quant_group q;
+    if (transpose_groups[type]) {
+        transpose_groups[type](to, next, tiles, columns);
+        return;
+    }
+    for (int c = 0; c < QUANT_GROUP; c++)
+        weight_types[type].unpack_section(rows[c], columns[c]);
+    for (int tile = 0; tile < tiles; tile++, to += next) {
+        for (int r = 0; r < QUANT_ROWS; r++)
+            for (int c = 0; c < QUANT_GROUP; c++)
+                q[quant_group_at(r, c)] = rows[c][tile * QUANT_ROWS + r];
+        weight_types[type].pack_group(to, q);
+    }
 }
 
 /* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or a part of one. */
@@ -146,7 +172,7 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
             const int column = g * QUANT_GROUP + c;
             group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : none;
         }
-        type->transpose_group(to, tile_bytes, tiles, group);
+        transpose_group(w->type, to, tile_bytes, tiles, group);
     }
 }
 

@@ -26,7 +26,7 @@ static void store_tile(const struct mat *to, int tile, int block, const struct q
             for (int r = 0; r < ROWS; r++)
                 q[quant_group_at(r, c)] = from->q[g * GROUP + c][r];
         type->pack_group((uint8_t *)t.q + at * quant_group_bytes(to->type), q);
-        type->pack_s((uint8_t *)t.s + at * quant_s_bytes(to->type), from->s[g]);
+        quant_pack_s(to->type, (uint8_t *)t.s + at * quant_s_bytes(to->type), from->s[g]);
     }
 }
 
@@ -40,7 +40,8 @@ static void store_columns(const struct mat *to, int tile, int block, const struc
     const int part = tile % (QUANT_SECTION / ROWS);
     memcpy((uint16_t *)columns.scale + (size_t)block * padded + row, from->scale, sizeof from->scale);
     for (int g = 0; g < quant_groups_of(to->cols, block); g++)
-        type->pack_s((uint8_t *)columns.s +
+        quant_pack_s(to->type,
+                     (uint8_t *)columns.s +
                          ((size_t)(block * GROUPS + g) * padded + row) / ROWS * quant_s_bytes(to->type),
                      from->s[g]);
     for (int c = 0; c < BLOCK && block * BLOCK + c < to->cols; c++)

@@ -52,7 +52,7 @@ static void fill_matrix(struct mat *w, int region)
         int8_t s[QUANT_ROWS];
         for (int r = 0; r < QUANT_ROWS; r++)
             s[r] = (int8_t)(type->s_low + random_below(type->s_high - type->s_low + 1));
-        type->pack_s((uint8_t *)columns.s + i * quant_s_bytes(w->type), s);
+        quant_pack_s(w->type, (uint8_t *)columns.s + i * quant_s_bytes(w->type), s);
     }
 }
 

@@ -44,7 +44,7 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, enum kin
             int8_t s[QUANT_ROWS];
             for (int r = 0; r < QUANT_ROWS; r++)
                 s[r] = (int8_t)random_between(row->s_low, row->s_high, kind);
-            row->pack_s(at, s);
+            quant_pack_s(type, at, s);
         }
         at = data + (size_t)(end - data) - (size_t)quant_groups(cols) * quant_group_bytes(type);
         for (; kind == EXTREME && at < end; at += quant_group_bytes(type)) {

@@ -52,7 +52,7 @@ static float number(const struct mat *m, int row, int col, float *step)
     quant_group q;
     int8_t s[QUANT_ROWS];
     weight_types[m->type].unpack_group(q, tile.q + (size_t)group * quant_group_bytes(m->type));
-    weight_types[m->type].unpack_s(s, tile.s + (size_t)group * quant_s_bytes(m->type));
+    quant_unpack_s(m->type, s, tile.s + (size_t)group * quant_s_bytes(m->type));
     *step = half_float(tile.scale[col / QUANT_BLOCK * QUANT_ROWS + lane]) * (float)s[lane];
     return *step * (float)q[quant_group_at(lane, col % QUANT_GROUP)];
 }
