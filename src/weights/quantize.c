@@ -50,7 +50,10 @@ static void store_columns(const struct mat *to, int tile, int block, const struc
                         part, from->q[c]);
 }
 
-/* Row r of w [columns][16]. A number that is not finite becomes 0, and the answer false. */
+/*
+ * Row r of w [columns][16]. A number that is not finite becomes 0, and the answer false. Not by base/transpose.h, whose square tiles the
+ * 16 rows fill by half: with it a tile of 16 x 2048 takes 60 us instead of 50 in q8, 70 instead of 61 in q4 (one core of a Xeon, AMX).
+ */
 static bool transpose_row(float (*w)[ROWS], int r, const float *row, int columns)
 {
     bool finite = true;
