@@ -128,6 +128,8 @@ struct kernels {
 
     quant_gemv_fn *quant_gemv[MAT_TYPES]; /* of MAT_FLOATS and above */
     quant_gemm_fn *quant_gemm[MAT_TYPES];
+    /* For so many vectors, gemv and quant_gemv for each are as fast as gemm and quant_gemm for all. At least 1. */
+    int few_tokens[MAT_TYPES];
     column_gemv_fn *column_gemv[MAT_FLOATS];
     quant_column_gemv_fn *quant_column_gemv[MAT_TYPES];
     /*

@@ -513,6 +513,8 @@ void kernels_init_ref(struct kernels *k)
     k->widen[MAT_F32] = widen_f32_ref;
     k->widen[MAT_F16] = widen_f16_ref;
     k->widen[MAT_BF16] = widen_bf16_ref;
+    for (int type = 0; type < MAT_TYPES; type++)
+        k->few_tokens[type] = 1;
     for (int type = MAT_FLOATS; type < MAT_TYPES; type++) {
         k->quant_gemv[type] = quant_gemv_ref;
         k->quant_gemm[type] = quant_gemm_ref;

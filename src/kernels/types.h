@@ -95,10 +95,4 @@ static inline bool type_has_invalid_s(enum mat_type type)
     return weight_types[type].s_high - weight_types[type].s_low + 1 < 1 << weight_types[type].s_bits;
 }
 
-/* Whether the integers lie in tiles as they are multiplied: nothing to unpack. */
-static inline bool type_is_bytes(enum mat_type type)
-{
-    return weight_types[type].bits == 8 && weight_types[type].s_bits == 0;
-}
-
 #endif

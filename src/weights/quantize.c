@@ -107,7 +107,7 @@ static void quantize_worker(void *arg, struct pool *pool, int rank)
 {
     struct job *job = arg;
     int begin, end, at = 0;
-    while (pool_take(pool, job->tiles, 4, &begin, &end)) {
+    while (pool_take(pool, job->tiles, QUANTIZE_TASK_TILES, &begin, &end)) {
         for (int tile = begin; tile < end; tile++) {
             while (at + 1 < job->count && job->tasks[at + 1].first <= tile)
                 at++;

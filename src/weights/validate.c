@@ -73,7 +73,7 @@ static void validate_worker(void *arg, struct pool *pool, int rank)
     int begin, end;
     int8_t found;
     (void)rank;
-    while (pool_take(pool, job->parts, 16, &begin, &end))
+    while (pool_take(pool, job->parts, VALIDATE_TASK_PARTS, &begin, &end))
         for (int part = begin; part < end && part < job->bad; part++) {
             const struct task *task = task_of(job, part);
             int first = job->bad;
