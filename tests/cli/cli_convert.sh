@@ -131,7 +131,7 @@ exits 1
 head -c 100000 model.safetensors >./cut
 run rwkv7 convert cut out
 exits 3
-run rwkv7 convert model.safetensors out --type q5
+run rwkv7 convert model.safetensors out --type q0
 exits 2
 run rwkv7 convert model.safetensors out --lora-alpha 16
 exits 2
