@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "kernels/columns.h"
 #include "kernels/quants.h"
 
 void active_floats(struct active *a, const float *x, int cols)
@@ -54,7 +55,7 @@ static void interleave(uint8_t *to, const uint8_t *const from[4])
     memcpy(to, words, sizeof words);
 }
 
-/* A group of `tiles` <= 4 neighbouring tiles, `next` bytes apart, of their rows in 32 columns; of all 64 rows there is memory. */
+/* transpose_group_any of columns.h, of one type. */
 typedef void transpose_group_fn(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP]);
 
 static void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
@@ -120,19 +121,11 @@ static void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_
         }
 }
 
-/* Those that are written for a type; the others' integers are unpacked and packed again. */
-static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
-    [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
-
-static void transpose_group(enum mat_type type, uint8_t *to, size_t next, int tiles,
-                            const uint8_t *const columns[QUANT_GROUP])
+void transpose_group_any(enum mat_type type, uint8_t *to, size_t next, int tiles,
+                         const uint8_t *const columns[QUANT_GROUP])
 {
     int8_t rows[QUANT_GROUP][QUANT_SECTION];
     quant_group q;
-    if (transpose_groups[type]) {
-        transpose_groups[type](to, next, tiles, columns);
-        return;
-    }
     for (int c = 0; c < QUANT_GROUP; c++)
         weight_types[type].unpack_section(rows[c], columns[c]);
     for (int tile = 0; tile < tiles; tile++, to += next) {
@@ -142,6 +135,10 @@ static void transpose_group(enum mat_type type, uint8_t *to, size_t next, int ti
         weight_types[type].pack_group(to, q);
     }
 }
+
+/* Those that are written for a type, and faster. */
+static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
+    [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
 
 /* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or a part of one. */
 static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *to)
@@ -172,7 +169,10 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
             const int column = g * QUANT_GROUP + c;
             group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : none;
         }
-        transpose_group(w->type, to, tile_bytes, tiles, group);
+        if (transpose_groups[w->type])
+            transpose_groups[w->type](to, tile_bytes, tiles, group);
+        else
+            transpose_group_any(w->type, to, tile_bytes, tiles, group);
     }
 }
 
