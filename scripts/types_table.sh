@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures what smaller weights cost: a Markdown table of a model in float32, bf16, q8, q6 and q4, each compared with the first.
+# Measures what smaller weights cost: a Markdown table of a model in float32, bf16 and all types of integers, each compared with the first.
 #
 #   scripts/types_table.sh [MODEL [TEXT...]]
 #
@@ -32,7 +32,7 @@ value() {
 "$RWKV7" convert --quiet "$model" "$work/f32" --type f32
 echo '| weights | MB | perplexity | KL divergence, mean | 99% below | same likeliest token | answers right |'
 echo '|---|---|---|---|---|---|---|'
-for type in f32 bf16 q8 q6 q4; do
+for type in f32 bf16 $("$RWKV7" run --help | sed -n 's/^ *--type stored|//p' | tr '|' '\n' | sort -r); do
     "$RWKV7" convert --quiet "$model" "$work/$type" --type $type
     result=$("$RWKV7" eval -m "$work/$type" --against "$work/f32" --json "$@")
     right=

@@ -311,7 +311,8 @@ static bool columns_pay(struct chunk_thread *own, const struct chunk_product *p,
         product_active(&own->active, p->w, &one);
         columns += (size_t)own->active.first[16];
     }
-    return columns <= SPARSE_READINGS * (size_t)p->w->cols;
+    const int readings = tuning_sparse_readings(p->w->type < MAT_FLOATS, tokens - p->first);
+    return columns <= (size_t)readings * (size_t)p->w->cols;
 }
 
 void chunk_add_sparse(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *p)

@@ -87,13 +87,13 @@ static inline int product_column_rows(const struct mat *w, int threads)
 
 /*
  * All rows of a matrix by row, for several vectors: y[t * ldy + i]. scratch: product_scratch(cols) floats. For few vectors it costs more
- * to widen or unpack a matrix than to read it from the cache for each; bytes need neither.
+ * to widen or unpack a matrix than to read it from the cache for each.
  */
 static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
                                 const struct operand *o, int tokens, float *scratch)
 {
     const size_t cols = (size_t)w->cols;
-    if (!type_is_bytes(w->type) && tokens <= FEW_TOKENS)
+    if (tokens <= k->few_tokens[w->type])
         for (size_t t = 0; t < (size_t)tokens; t++, y += ldy) {
             if (w->type < MAT_FLOATS) {
                 k->gemv[w->type](y, w, o->x + t * cols, 0, w->rows);

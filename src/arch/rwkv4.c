@@ -229,8 +229,6 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
 
 /* --------------------------------------------------------------------------------------------------- several tokens */
 
-#define SCAN_CHANNELS 64 /* whose tokens are taken one after the other by one thread */
-
 /* Shared by all threads. */
 struct chunk_work {
     float *r, *k, *v;          /* [T][C]; the gate of the channel mix takes the place of k */

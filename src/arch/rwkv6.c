@@ -381,8 +381,6 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
 
 /* --------------------------------------------------------------------------------------------------- several tokens */
 
-#define MIX_TOKENS 8 /* whose mixes are made at a time: at most those of a task */
-
 /* Private to a thread. */
 struct chunk_own {
     float *u;     /* [1 + MIX_TOKENS][C] normalized, the token before first */

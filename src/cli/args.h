@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/integer_types.h"
 #include "rwkv7.h"
 
 struct text_list {
@@ -30,7 +31,8 @@ struct bias_list {
 };
 
 /* The words of --type: those of enum rwkv7_weights in its order, and behind them those of floats. */
-#define WEIGHTS "stored|q8|q4|q6"
+#define WEIGHTS_WORD(NAME, name, ...) "|" #name
+#define WEIGHTS "stored" INTEGER_TYPES(WEIGHTS_WORD)
 #define FLOATS "|f32|f16|bf16"
 
 struct args {

@@ -66,8 +66,8 @@ const struct command command_table[] = {
      "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
     {"convert", CONVERT, "IN OUT", 2, "make one file of a model, or a smaller one",
      "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
-     "the vocabulary too and is open at once. With --type, the numbers change: q8, q6\n"
-     "and q4 quantize them to 8, 6 and 4 bits, where bf16 takes 16.",
+     "the vocabulary too and is open at once. With --type, the numbers change: q8\n"
+     "quantizes them to 8 bits and q4 to 4, where bf16 takes 16.",
      false, convert_command},
     {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"

@@ -129,9 +129,6 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
 
 /* ---------------------------------------------------------------------------------------------------- random models */
 
-/* Columns cost more than rows where most of them are read; this density is where both take as long. */
-#define SPARSE_DENSITY 0.7f
-
 /* The limits are those of files. */
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
 {

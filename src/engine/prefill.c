@@ -102,7 +102,7 @@ static void make_logits(const struct prefill *p, struct pool *pool, int rank)
     if (c->wanted_count > 1)
         chunk_products(c, pool, rank, &head, 1, c->wanted_count);
     else if (c->wanted_count == 1)
-        while (pool_take(pool, outer->head.rows, 8 * CHUNK_TASK_ROWS, &begin, &end))
+        while (pool_take(pool, outer->head.rows, HEAD_TASK_ROWS, &begin, &end))
             product_gemv(k, c->logits, &outer->head, &one, begin, end);
 }
 

@@ -9,8 +9,11 @@
 #include "base/mem.h"
 #include "formats/snippet.h"
 
-/* From DT_PACKED on. */
-static const char *const forms[DT_COUNT - DT_PACKED] = {"q8", "q8_columns", "q4", "q4_columns", "q6", "q6_columns"};
+/* From DT_PACKED on: "q8", "q8_columns" and so on. */
+#define FORMS(NAME, name, ...) \
+    [DT_TILES_##NAME - DT_PACKED] = #name, [DT_COLUMNS_##NAME - DT_PACKED] = #name "_columns",
+static const char *const forms[DT_COUNT - DT_PACKED] = {INTEGER_TYPES(FORMS)};
+#undef FORMS
 
 static const char *find_value(const struct tensor_list *list, const char *key)
 {

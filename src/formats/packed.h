@@ -3,7 +3,8 @@
  *
  * A file with the metadata "rwkv7.layout": "1" may hold
  *     a tensor of U8 named NAME with the metadata "packed.NAME": "FORM ROWS COLS"
- *         a matrix [ROWS][COLS] in one of the layouts of kernels/quants.h: q8, q4, q6 in tiles, q8_columns, q4_columns, q6_columns
+ *         a matrix [ROWS][COLS] in one of the layouts of kernels/quants.h: in tiles (q8), or by column (q8_columns), and so on for each
+ *         type of base/integer_types.h
  *     a tensor of U8 [bytes] named "rwkv7.vocab"
  *         the vocabulary, text in the World format
  * To any other reader these are bytes. Here the former get their own type and the shape of the matrix, and the latter is taken out.

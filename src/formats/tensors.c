@@ -21,6 +21,8 @@
 
 /* ------------------------------------------------------------------------------------------------------------ types */
 
+#define PACKED(NAME, name, ...) \
+    [DT_TILES_##NAME] = {"packed " #name, 0}, [DT_COLUMNS_##NAME] = {"packed " #name " by column", 0},
 static const struct {
     const char *name;
     unsigned bits;
@@ -59,13 +61,9 @@ static const struct {
     [DT_Q5_K] = {"Q5_K", 8 * 176},
     [DT_Q6_K] = {"Q6_K", 8 * 210},
     [DT_IQ4_XS] = {"IQ4_XS", 8 * 136},
-    [DT_TILES_Q8] = {"packed q8", 0},
-    [DT_COLUMNS_Q8] = {"packed q8 by column", 0},
-    [DT_TILES_Q4] = {"packed q4", 0},
-    [DT_COLUMNS_Q4] = {"packed q4 by column", 0},
-    [DT_TILES_Q6] = {"packed q6", 0},
-    [DT_COLUMNS_Q6] = {"packed q6 by column", 0},
+    INTEGER_TYPES(PACKED) /* "packed q8", "packed q8 by column", ... */
 };
+#undef PACKED
 
 const char *dtype_name(enum dtype type)
 {

@@ -9,11 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/integer_types.h"
 #include "base/notes.h"
 #include "base/status.h"
 #include "base/sys.h"
 #include "formats/snippet.h"
 
+#define DT_INTEGERS(NAME, ...) \
+    DT_TILES_##NAME = DT_PACKED + 2 * INTEGER_##NAME, DT_COLUMNS_##NAME = DT_PACKED + 2 * INTEGER_##NAME + 1,
 enum dtype {
     DT_BOOL,
     DT_U8,
@@ -51,14 +54,10 @@ enum dtype {
     DT_Q6_K,
     DT_IQ4_XS,
     DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h): of each type two */
-    DT_TILES_Q8 = DT_PACKED,
-    DT_COLUMNS_Q8,
-    DT_TILES_Q4,
-    DT_COLUMNS_Q4,
-    DT_TILES_Q6,
-    DT_COLUMNS_Q6,
-    DT_COUNT
+    INTEGER_TYPES(DT_INTEGERS) /* DT_TILES_Q8 = DT_PACKED, DT_COLUMNS_Q8, ... */
+    DT_COUNT = DT_PACKED + 2 * INTEGER_TYPE_COUNT
 };
+#undef DT_INTEGERS
 const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16", or by ggml: "Q4_K" */
 unsigned dtype_block(enum dtype type);   /* elements in a block, 1 below DT_PLAIN; rows are whole blocks; 0: packed */
 unsigned dtype_bits(enum dtype type);    /* bits per block; 0: packed */

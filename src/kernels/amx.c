@@ -110,18 +110,11 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
 static void unpack_q4(int8_t *out, const struct quant_tile *tile, int groups)
 {
     const size_t next = (size_t)groups * quant_group_bytes(MAT_Q4); /* a second stream from memory */
-    const __m512i low = _mm512_set1_epi8(15);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
-        const __m512i s = twice(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)(tile->s + g * QUANT_ROWS))));
-        const __m512i back = both_bytes(_mm512_slli_epi16(s, 3));
-        for (int i = 0; i < 4; i++) {
-            const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q4) + 64 * i;
-            const __m512i q = _mm512_loadu_si512(at);
-            __builtin_prefetch(at + next);
-            _mm512_storeu_si512(out + 64 * i, scale_bytes(_mm512_and_si512(q, low), s, back));
-            _mm512_storeu_si512(out + 64 * (4 + i),
-                                scale_bytes(_mm512_and_si512(_mm512_srli_epi16(q, 4), low), s, back));
-        }
+        const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q4);
+        for (int line = 0; line < 4; line++)
+            __builtin_prefetch(at + next + 64 * line);
+        nibble_bytes(out, at, tile->s + (size_t)g * quant_s_bytes(MAT_Q4));
     }
 }
 
@@ -212,4 +205,5 @@ void kernels_init_amx(struct kernels *k)
     k->quant_gemm[MAT_Q8] = quant_gemm_q8;
     k->quant_gemm[MAT_Q4] = quant_gemm_q4;
     k->quant_gemm[MAT_Q6] = quant_gemm_q6;
+    k->few_tokens[MAT_Q4] = k->few_tokens[MAT_Q6] = FEW_TOKENS;
 }

@@ -167,4 +167,5 @@ static void gemm_bf16_amx(float *y, size_t ldy, const struct mat *w, const float
 void kernels_init_amx_bf16(struct kernels *k)
 {
     k->gemm[MAT_BF16] = gemm_bf16_amx;
+    k->few_tokens[MAT_BF16] = FEW_TOKENS;
 }

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "kernels/columns.h"
 #include "kernels/quants.h"
 
 void active_floats(struct active *a, const float *x, int cols)
@@ -54,7 +55,10 @@ static void interleave(uint8_t *to, const uint8_t *const from[4])
     memcpy(to, words, sizeof words);
 }
 
-void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+/* transpose_group_any of columns.h, of one type. */
+typedef void transpose_group_fn(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP]);
+
+static void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     for (int v = 0; v < QUANT_GROUP / 4; v++)
         for (int tile = 0; tile < tiles; tile++) {
@@ -82,7 +86,7 @@ static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t
     }
 }
 
-void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+static void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     for (int v = 0; v < QUANT_GROUP / 8; v++)
         for (int tile = 0; tile < tiles; tile += 2) {
@@ -96,7 +100,7 @@ void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_t *cons
 }
 
 /* The lower 4 bits as in q4. Of the upper 2, a column has four of its rows in a byte, where a tile has four lines. */
-void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
+static void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     transpose_group_q4(to, next, tiles, columns);
     for (int tile = 0; tile < tiles; tile++, to += next)
@@ -116,6 +120,25 @@ void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *cons
             interleave(to + (size_t)(4 + half) * LINE, (const uint8_t *const[4]){rows[0], rows[1], rows[2], rows[3]});
         }
 }
+
+void transpose_group_any(enum mat_type type, uint8_t *to, size_t next, int tiles,
+                         const uint8_t *const columns[QUANT_GROUP])
+{
+    int8_t rows[QUANT_GROUP][QUANT_SECTION];
+    quant_group q;
+    for (int c = 0; c < QUANT_GROUP; c++)
+        weight_types[type].unpack_section(rows[c], columns[c]);
+    for (int tile = 0; tile < tiles; tile++, to += next) {
+        for (int r = 0; r < QUANT_ROWS; r++)
+            for (int c = 0; c < QUANT_GROUP; c++)
+                q[quant_group_at(r, c)] = rows[c][tile * QUANT_ROWS + r];
+        weight_types[type].pack_group(to, q);
+    }
+}
+
+/* Those that are written for a type, and faster. */
+static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
+    [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
 
 /* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or a part of one. */
 static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *to)
@@ -146,7 +169,10 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
             const int column = g * QUANT_GROUP + c;
             group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : none;
         }
-        type->transpose_group(to, tile_bytes, tiles, group);
+        if (transpose_groups[w->type])
+            transpose_groups[w->type](to, tile_bytes, tiles, group);
+        else
+            transpose_group_any(w->type, to, tile_bytes, tiles, group);
     }
 }
 

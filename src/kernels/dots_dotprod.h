@@ -8,6 +8,7 @@
 #define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 vectors, and weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
+enum { few_q4 = FEW_TOKENS, few_q6 = FEW_TOKENS };
 
 static inline n16 n_dot4(n16 acc, w64 w, x4 x)
 {

@@ -12,6 +12,7 @@
 #define QUANT_TILES 1 /* 16 accumulators of the 32 registers, and 4 of weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
+enum { few_q4 = FEW_TOKENS, few_q6 = FEW_TOKENS };
 
 /* 4 rows. Numbers are within -127 .. 127, so that two products are within 2 * 127 * 127 = 32258. */
 static inline int32x4_t dot_rows(int32x4_t acc, int8x16_t w, x4 x)

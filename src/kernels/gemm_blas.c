@@ -122,7 +122,9 @@ static enum rwkv7_status open_library(struct rwkv7_error *err)
 enum rwkv7_status kernels_use_blas(struct kernels *k, struct rwkv7_error *err)
 {
     const enum rwkv7_status status = sgemm ? RWKV7_OK : open_library(err);
-    for (int type = 0; status == RWKV7_OK && type < MAT_FLOATS; type++)
+    for (int type = 0; status == RWKV7_OK && type < MAT_FLOATS; type++) {
         k->gemm[type] = gemm_blas;
+        k->few_tokens[type] = FEW_TOKENS;
+    }
     return status;
 }

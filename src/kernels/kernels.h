@@ -22,12 +22,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/integer_types.h"
 #include "base/status.h"
 #include "base/target.h"
 #include "kernels/tuning.h"
 
-/* Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers (quants.h). */
-enum mat_type { MAT_F32, MAT_F16, MAT_BF16, MAT_FLOATS, MAT_Q8 = MAT_FLOATS, MAT_Q4, MAT_Q6, MAT_TYPES };
+/*
+ * Types of matrices that the products take, those of rwkv7_type with the same values: floating point, then integers
+ * (quants.h).
+ */
+#define MAT_INTEGERS(NAME, ...) MAT_##NAME = MAT_FLOATS + INTEGER_##NAME,
+enum mat_type {
+    MAT_F32,
+    MAT_F16,
+    MAT_BF16,
+    MAT_FLOATS,
+    INTEGER_TYPES(MAT_INTEGERS) /* MAT_Q8 = MAT_FLOATS, ... */
+    MAT_TYPES = MAT_FLOATS + INTEGER_TYPE_COUNT
+};
+#undef MAT_INTEGERS
 
 /*
  * A matrix [rows][cols], applied as y = W x: one row per output. Floats are row-major and dense, integers in tiles of rows. By column,
@@ -113,8 +126,10 @@ struct kernels {
     /* out[i] = (float)in[i], exact. */
     void (*widen[MAT_FLOATS])(float *out, const void *in, int n);
 
-    quant_gemv_fn *quant_gemv[MAT_TYPES]; /* of MAT_Q8 and above */
+    quant_gemv_fn *quant_gemv[MAT_TYPES]; /* of MAT_FLOATS and above */
     quant_gemm_fn *quant_gemm[MAT_TYPES];
+    /* For so many vectors, gemv and quant_gemv for each are as fast as gemm and quant_gemm for all. At least 1. */
+    int few_tokens[MAT_TYPES];
     column_gemv_fn *column_gemv[MAT_FLOATS];
     quant_column_gemv_fn *quant_column_gemv[MAT_TYPES];
     /*

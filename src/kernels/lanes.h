@@ -366,6 +366,8 @@ static void lanes_init(struct kernels *k)
     k->gemm[MAT_F32] = gemm_f32;
     k->gemm[MAT_F16] = gemm_f16;
     k->gemm[MAT_BF16] = gemm_bf16;
+    for (int type = 0; type < MAT_FLOATS; type++)
+        k->few_tokens[type] = GEMM_FEW;
     k->column_gemv[MAT_F32] = column_gemv_f32;
     k->column_gemv[MAT_F16] = column_gemv_f16;
     k->column_gemv[MAT_BF16] = column_gemv_bf16;

@@ -9,6 +9,7 @@
 #define GEMV_ROWS 4 /* sixteen accumulators of the thirty-two registers */
 #define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
 #define GEMM_TOKENS 6
+#define GEMM_FEW FEW_TOKENS
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 #define GEMV_AHEAD 1024 /* bytes ahead that products with one vector prefetch in each stream */
 #define WKV_BLOCK 2     /* vectors of value channels at once: two chains each */

@@ -165,17 +165,8 @@ static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const s
 /* A tile as bytes, s multiplied in. */
 static void unpack_tile_q4(int8_t *to, const struct quant_tile *tile, int cols)
 {
-    const uint8_t *q = tile->q;
-    for (int g = 0; g < quant_groups(cols); g++, q += quant_group_bytes(MAT_Q4), to += sizeof(quant_group)) {
-        int8_t s[64];
-        for (int i = 0; i < 64; i++)
-            s[i] = (int8_t)tile->s[g * QUANT_ROWS + i / 4];
-        for (int v = 0; v < 256; v += 64)
-            for (int i = 0; i < 64; i++) {
-                to[v + i] = (int8_t)(((q[v + i] & 15) - 8) * s[i]);
-                to[256 + v + i] = (int8_t)(((q[v + i] >> 4) - 8) * s[i]);
-            }
-    }
+    for (size_t g = 0; g < (size_t)quant_groups(cols); g++, to += sizeof(quant_group))
+        nibble_bytes(to, tile->q + g * quant_group_bytes(MAT_Q4), tile->s + g * quant_s_bytes(MAT_Q4));
 }
 static void unpack_tile_q6(int8_t *to, const struct quant_tile *tile, int cols)
 {

@@ -133,6 +133,11 @@ static void NAME(init)(struct kernels *k)
 {
     k->quant_gemv[TYPE] = NAME(quant_gemv);
     k->quant_gemm[TYPE] = NAME(quant_gemm);
+#if defined(BYTES) || defined(QUANT_PACKED)
+    k->few_tokens[TYPE] = 1; /* nothing is unpacked */
+#else
+    k->few_tokens[TYPE] = NAME(few);
+#endif
     k->quant_column_gemv[TYPE] = NAME(quant_column_gemv);
 }
 

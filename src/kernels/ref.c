@@ -135,7 +135,7 @@ static void add_group(int32_t sums[QUANT_ROWS], enum mat_type type, const struct
     quant_group q;
     int8_t s[QUANT_ROWS];
     weight_types[type].unpack_group(q, tile->q + (size_t)g * quant_group_bytes(type));
-    weight_types[type].unpack_s(s, tile->s + (size_t)g * quant_s_bytes(type));
+    quant_unpack_s(type, s, tile->s + (size_t)g * quant_s_bytes(type));
     for (int row = 0; row < QUANT_ROWS; row++)
         for (int i = 0; i < QUANT_GROUP; i++)
             sums[row] += s[row] * q[quant_group_at(row, i)] * x[i];
@@ -302,7 +302,7 @@ static void quant_column_gemv_ref(float *y, const struct mat *w, const struct qu
                 int8_t q[QUANT_SECTION], s[QUANT_SECTION];
                 type->unpack_section(q, columns.q + column * stride + first / 8 * (size_t)type->bits);
                 for (size_t i = 0; i < QUANT_SECTION; i += QUANT_ROWS)
-                    type->unpack_s(s + i,
+                    quant_unpack_s(w->type, s + i,
                                    columns.s + (group * padded + first + i) / QUANT_ROWS * quant_s_bytes(w->type));
                 for (int i = 0; i < QUANT_SECTION; i++)
                     sums[i] += s[i] * q[i] * x->q[column];
@@ -513,6 +513,8 @@ void kernels_init_ref(struct kernels *k)
     k->widen[MAT_F32] = widen_f32_ref;
     k->widen[MAT_F16] = widen_f16_ref;
     k->widen[MAT_BF16] = widen_bf16_ref;
+    for (int type = 0; type < MAT_TYPES; type++)
+        k->few_tokens[type] = 1;
     for (int type = MAT_FLOATS; type < MAT_TYPES; type++) {
         k->quant_gemv[type] = quant_gemv_ref;
         k->quant_gemm[type] = quant_gemm_ref;

@@ -1,4 +1,4 @@
-/* sixes_avx2.h - the numbers of q6 in ymm registers: what is done before products, whatever multiplies them. */
+/* sixes_avx2.h - the numbers of q6 and q4 in ymm registers: what is done before products, whatever multiplies them. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -34,7 +34,7 @@ static inline n16 n_load_s_q6(const uint8_t *s)
     return (n16){_mm256_add_epi32(_mm256_and_si256(l, three), one), _mm256_add_epi32(_mm256_and_si256(h, three), one)};
 }
 
-/* s * (q - 32) in bytes: q unsigned; s in every 16 bits, back = 32 s in every byte. */
+/* s * (q - zero) in bytes: q unsigned; s in every 16 bits, back = s * zero in every byte. */
 static inline __m256i scale_bytes(__m256i q, __m256i s, __m256i back)
 {
     /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
@@ -48,15 +48,37 @@ static inline __attribute__((always_inline)) void six_line_bytes(int8_t *to, con
     _mm256_storeu_si256((void *)(to + 64 * v), scale_bytes(six_line(q, v, 0), s.l, back.l));
     _mm256_storeu_si256((void *)(to + 64 * v + 32), scale_bytes(six_line(q, v, 1), s.h, back.h));
 }
-/* A group as bytes, s multiplied in. */
+/* Two signed 16-bit copies of each sub-block scale, for bytes at even and at odd places. */
+static inline __m256i twice(__m256i s)
+{
+    return _mm256_or_si256(_mm256_slli_epi32(s, 16), _mm256_and_si256(s, _mm256_set1_epi32(0xffff)));
+}
+/* The lower byte of every 16 bits in both of its bytes. */
+static inline __m256i both_bytes(__m256i x)
+{
+    return _mm256_or_si256(_mm256_slli_epi16(x, 8), _mm256_and_si256(x, _mm256_set1_epi16(0x00ff)));
+}
+/* A group of q4 as bytes, s multiplied in. */
+static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    for (int half = 0; half < 2; half++, q += 32, to += 32, from += 8) {
+        const __m256i s = twice(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)from)));
+        const __m256i back = both_bytes(_mm256_slli_epi16(s, 3));
+        for (int i = 0; i < 256; i += 64) {
+            const __m256i both = _mm256_loadu_si256((const void *)(q + i));
+            _mm256_storeu_si256((void *)(to + i), scale_bytes(_mm256_and_si256(both, low), s, back));
+            _mm256_storeu_si256((void *)(to + 256 + i),
+                                scale_bytes(_mm256_and_si256(_mm256_srli_epi16(both, 4), low), s, back));
+        }
+    }
+}
+
+/* The same of q6. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
-    const n16 one = n_load_s_q6(from);
-    const n16 s = {_mm256_or_si256(one.l, _mm256_slli_epi32(one.l, 16)),
-                   _mm256_or_si256(one.h, _mm256_slli_epi32(one.h, 16))};
-    const n16 half = {_mm256_slli_epi16(s.l, 5), _mm256_slli_epi16(s.h, 5)};
-    const n16 back = {_mm256_or_si256(half.l, _mm256_slli_epi16(half.l, 8)),
-                      _mm256_or_si256(half.h, _mm256_slli_epi16(half.h, 8))};
+    const n16 one = n_load_s_q6(from), s = {twice(one.l), twice(one.h)};
+    const n16 back = {both_bytes(_mm256_slli_epi16(s.l, 5)), both_bytes(_mm256_slli_epi16(s.h, 5))};
     six_line_bytes(to, q, 0, s, back);
     six_line_bytes(to, q, 1, s, back);
     six_line_bytes(to, q, 2, s, back);

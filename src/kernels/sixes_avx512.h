@@ -1,4 +1,4 @@
-/* sixes_avx512.h - the numbers of q6 in zmm registers: what is done before products, whatever multiplies them. */
+/* sixes_avx512.h - the numbers of q6 and q4 in zmm registers: what is done before products, whatever multiplies them. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -55,7 +55,19 @@ static inline __m512i both_bytes(__m512i x)
     return _mm512_or_si512(_mm512_slli_epi16(x, 8), _mm512_and_si512(x, _mm512_set1_epi16(0x00ff)));
 }
 
-/* A group as bytes, s multiplied in. */
+/* A group of q4 as bytes, s multiplied in. */
+static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
+{
+    const __m512i s = twice(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)));
+    const __m512i back = both_bytes(_mm512_slli_epi16(s, 3)), low = _mm512_set1_epi8(15);
+    for (int i = 0; i < 256; i += 64) {
+        const __m512i both = _mm512_loadu_si512(q + i);
+        _mm512_storeu_si512(to + i, scale_bytes(_mm512_and_si512(both, low), s, back));
+        _mm512_storeu_si512(to + 256 + i, scale_bytes(_mm512_and_si512(_mm512_srli_epi16(both, 4), low), s, back));
+    }
+}
+
+/* The same of q6. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const __m512i s = twice(n_load_s_q6(from)), back = both_bytes(_mm512_slli_epi16(s, 5));

@@ -1,4 +1,4 @@
-/* sixes_neon.h - the numbers of q6 in registers of Arm: what is done before products, whatever multiplies them. */
+/* sixes_neon.h - the numbers of q6 and q4 in registers of Arm: what is done before products, whatever multiplies them. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -45,7 +45,25 @@ static inline void six_line_bytes(int8_t *to, w64 line, n16 s)
         vst1q_s8(to + 16 * i, vmulq_s8(vsubq_s8(line.q[i], vdupq_n_s8(32)), scale));
     }
 }
-/* A group as bytes, s multiplied in. */
+/* A group of q4 as bytes, s multiplied in. */
+static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
+{
+    for (int i = 0; i < 4; i++) { /* 4 rows */
+        uint32_t word;
+        memcpy(&word, from + 4 * i, sizeof word);
+        const uint16x4_t rows = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(word))));
+        const int8x16_t s = vreinterpretq_s8_u32(vmulq_n_u32(vmovl_u16(rows), 0x01010101)), eight = vdupq_n_s8(8);
+        for (int at = 16 * i; at < 256; at += 64) {
+            const uint8x16_t both = vld1q_u8(q + at);
+            const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+            const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+            vst1q_s8(to + at, vmulq_s8(vsubq_s8(low, eight), s));
+            vst1q_s8(to + 256 + at, vmulq_s8(vsubq_s8(high, eight), s));
+        }
+    }
+}
+
+/* The same of q6. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const n16 s = n_load_s_q6(from);

@@ -4,11 +4,12 @@
  *
  * First the numbers that follow from the caches of the machine, in struct tuning; then those that are the same everywhere, with the
  * measurement they come from. The sizes of register tiles and the distances of prefetching that belong to one instruction set stay in
- * its file (lanes_*.h, dots_*.h, amx*.c); docs/KERNELS.md lists them.
+ * its file (lanes_*.h, dots_*.h, amx*.c); docs/KERNELS.md lists them. How long threads spin is in base/pool.c, which is below.
  */
 #ifndef KERNELS_TUNING_H
 #define KERNELS_TUNING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cpus.h"
@@ -107,18 +108,53 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int all);
 
 /* Rows of a matrix per task: a panel, and the most that rows_of_columns makes at a time. For floats twice as many if there are enough. */
 #define CHUNK_TASK_ROWS 64
+/*
+ * Rows of the head per task where one token of a chunk wants logits: a product with one vector, which is fastest in long streams, of a
+ * matrix that has enough rows for tasks of 8 streams (GEMV_ROWS) of 64.
+ */
+#define HEAD_TASK_ROWS 512
 /* Tokens per task of what is done token by token, at most: the norm of the one before is computed twice in each task. */
 #define TOKENS_PER_TASK 8
+/* Tokens per task of the mixes of RWKV-6, whose shift weights a thread keeps: as many, for the same reason. */
+#define MIX_TOKENS TOKENS_PER_TASK
 /*
- * Vectors so few that reading weights once for each costs less than unpacking them (product.h). Measured with 0.4b in 4 bits on
- * AVX-512: 2 tokens at a time went from 93 to 249 tokens/s.
+ * Channels per task of the recurrence of RWKV-4, token by token: their state, r, k and v of a token are four cache lines of 16 floats
+ * each, read whole, and a model of 768 channels still has 12 tasks.
+ */
+#define SCAN_CHANNELS 64
+/*
+ * Vectors so few that the product with each costs less than widening or unpacking a matrix once for all (kernels.few_tokens), where
+ * nobody has measured it: AMX, Arm, OpenBLAS. The files of the other instruction sets say it for each type (GEMM_FEW, few_*).
  */
 #define FEW_TOKENS 4
 /*
- * Tokens for which the active columns of ffn.value are worth counting, and how many times the whole matrix their columns may amount to
- * before it is cheaper to turn all columns into rows. Found by decoding several sequences together on AVX-512.
+ * Tokens for which the active columns of ffn.value are worth counting: every thread counts all. Beyond, so many columns are active for
+ * one of them or another that transposing all is cheaper, but for densities below 10 %.
  */
 #define SPARSE_TOKENS 32
-#define SPARSE_READINGS 6
+/*
+ * How often the columns of ffn.value could be read, all of them, in the time that it takes to transpose them into rows and multiply these
+ * by so many vectors; fewer active columns than that are read for each. Transposing is the same code on every tier and most of it;
+ * integers are transposed in 1/3 of the time of floats. Measured from 4 to 32 tokens, on 1024 x 4096 and 2048 x 8192, in units of
+ * reading all: floats 8 to 10 and 13 to 21, integers 2 to 5 and 4 to 10, of which the lower ends are the tiers of AVX-512.
+ */
+static inline int tuning_sparse_readings(bool floats, int tokens)
+{
+    return floats ? 8 + tokens / 6 : 3 + tokens / 16;
+}
+/*
+ * The density of ffn.value's hidden units below which random models store it by column (engine/open.c): with one vector, columns cost
+ * as much as rows where 0.7 of them are active, since they are read in pieces.
+ */
+#define SPARSE_DENSITY 0.7f
+
+/* ------------------------------------------------------------------------------------------------------- loading (weights) */
+
+/* Tiles of 16 rows per task of quantization: 64 rows, a section of a matrix by column, so that tasks rarely share a cache line. */
+#define QUANTIZE_TASK_TILES 4
+/* Tiles, or groups of columns, per task of looking at sub-block scales: some KB of each. */
+#define VALIDATE_TASK_PARTS 16
+/* Random numbers per task, a multiple of 4: about a millisecond. */
+#define RANDOM_TASK_NUMBERS (1 << 20)
 
 #endif

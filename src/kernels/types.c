@@ -39,6 +39,22 @@ static void find_most(float most[ROWS], const float (*w)[ROWS], int columns)
             most[r] = fabsf(w[c][r]) > most[r] ? fabsf(w[c][r]) : most[r];
 }
 
+void quant_unpack_s(enum mat_type type, int8_t s[ROWS], const uint8_t *from)
+{
+    const int bits = weight_types[type].s_bits, low = weight_types[type].s_low;
+    for (int r = 0; r < ROWS; r++)
+        s[r] = (int8_t)(bits == 0   ? 1
+                        : bits == 8 ? from[r]
+                                    : low + (from[r * bits / 8] >> r * bits % 8 & ((1 << bits) - 1)));
+}
+void quant_pack_s(enum mat_type type, uint8_t *to, const int8_t s[ROWS])
+{
+    const int bits = weight_types[type].s_bits, low = weight_types[type].s_low;
+    memset(to, 0, (size_t)(ROWS * bits / 8));
+    for (int r = 0; bits > 0 && r < ROWS; r++)
+        to[r * bits / 8] |= (uint8_t)((unsigned)(bits == 8 ? s[r] : s[r] - low) << r * bits % 8);
+}
+
 /* ------------------------------------------------------------------------------------------------- q8: bytes */
 
 void unpack_group_q8(quant_group q, const uint8_t *group)
@@ -56,16 +72,6 @@ void unpack_section_q8(int8_t q[QUANT_SECTION], const uint8_t *section)
 void pack_rows_q8(uint8_t *section, int part, const int8_t q[ROWS])
 {
     memcpy(section + part * ROWS, q, ROWS);
-}
-void unpack_s_q8(int8_t s[ROWS], const uint8_t *from)
-{
-    (void)from;
-    memset(s, 1, ROWS);
-}
-void pack_s_q8(uint8_t *to, const int8_t s[ROWS])
-{
-    (void)to;
-    (void)s;
 }
 
 /* The scale makes the largest number of a block 127. */
@@ -107,14 +113,6 @@ void pack_rows_q4(uint8_t *section, int part, const int8_t q[ROWS])
 {
     for (int r = 0; r < ROWS / 2; r++)
         section[part * (ROWS / 2) + r] = (uint8_t)((q[r] + 8) | (q[r + ROWS / 2] + 8) << 4);
-}
-void unpack_s_q4(int8_t s[ROWS], const uint8_t *from)
-{
-    memcpy(s, from, ROWS);
-}
-void pack_s_q4(uint8_t *to, const int8_t s[ROWS])
-{
-    memcpy(to, s, ROWS);
 }
 
 /* To the nearest integer, ties to even, for |x| < 2^22; then clamped. */
@@ -191,17 +189,6 @@ void pack_rows_q6(uint8_t *section, int part, const int8_t q[ROWS])
     for (int i = 0; i < 4; i++)
         section[QUANT_SECTION / 2 + part * 4 + i] = (uint8_t)((q[i] + 32) >> 4 | (q[4 + i] + 32) >> 4 << 2 |
                                                               (q[8 + i] + 32) >> 4 << 4 | (q[12 + i] + 32) >> 4 << 6);
-}
-/* s - 1 in two bits, four rows in a byte, the first in the lowest bits. */
-void unpack_s_q6(int8_t s[ROWS], const uint8_t *from)
-{
-    for (int r = 0; r < ROWS; r++)
-        s[r] = (int8_t)((from[r / 4] >> 2 * (r % 4) & 3) + 1);
-}
-void pack_s_q6(uint8_t *to, const int8_t s[ROWS])
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (uint8_t)((s[4 * i] - 1) | (s[4 * i + 1] - 1) << 2 | (s[4 * i + 2] - 1) << 4 | (s[4 * i + 3] - 1) << 6);
 }
 
 /*

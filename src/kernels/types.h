@@ -1,8 +1,9 @@
 /*
  * types.h - the table of weight types: one row says all that other code needs to know of a type.
  *
- * Only kernels are written for a type by name (quants.h says how they find its numbers); everything else (loading, converting,
- * printing, checking, tests) asks the table. docs/ADDING.md says how to add a type.
+ * Only fast kernels are written for a type by name (quants.h says how they find its numbers); everything else (the reference,
+ * loading, converting, printing, checking, tests) asks the table, which is made of the list in base/integer_types.h and of five
+ * functions per type. docs/ADDING.md says how to add a type.
  */
 #ifndef KERNELS_TYPES_H
 #define KERNELS_TYPES_H
@@ -48,11 +49,6 @@ struct weight_type {
     /* 64 rows of a column; and 16 of them, rows 16 `part` .., whose bytes belong to no other part. */
     void (*unpack_section)(int8_t q[QUANT_SECTION], const uint8_t *section);
     void (*pack_rows)(uint8_t *section, int part, const int8_t q[QUANT_ROWS]);
-    /* A group of `tiles` <= 4 neighbouring tiles, `next` bytes apart, of their rows in 32 columns; of all 64 rows there is memory. */
-    void (*transpose_group)(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP]);
-    /* The sub-block scales of 16 rows, QUANT_ROWS * s_bits / 8 bytes. Without any they are 1. */
-    void (*unpack_s)(int8_t s[QUANT_ROWS], const uint8_t *from);
-    void (*pack_s)(uint8_t *to, const int8_t s[QUANT_ROWS]);
     /*
      * One block of 16 rows: w [columns][16], finite, columns <= QUANT_BLOCK and a multiple of QUANT_GROUP. Defined to the bit: single
      * float32 operations, sums in the order of the columns.
@@ -60,29 +56,35 @@ struct weight_type {
     void (*quantize)(const struct kernels *k, const float (*w)[QUANT_ROWS], int columns, struct quant_block *out);
 };
 
-/* The functions of the rows below (types.c; transpose_group: columns.c). */
-#define WEIGHT_TYPE_FUNCTIONS(name)                                                                              \
-    void unpack_group_##name(quant_group q, const uint8_t *group);                                               \
-    void pack_group_##name(uint8_t *group, const quant_group q);                                                 \
-    void unpack_section_##name(int8_t q[QUANT_SECTION], const uint8_t *section);                                 \
-    void pack_rows_##name(uint8_t *section, int part, const int8_t q[QUANT_ROWS]);                               \
-    void transpose_group_##name(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP]); \
-    void unpack_s_##name(int8_t s[QUANT_ROWS], const uint8_t *from);                                             \
-    void pack_s_##name(uint8_t *to, const int8_t s[QUANT_ROWS]);                                                 \
+/* The functions of the types of integers (types.c): unpack_group_q8 and so on. */
+#define WEIGHT_TYPE_FUNCTIONS(NAME, name, ...)                                     \
+    void unpack_group_##name(quant_group q, const uint8_t *group);                 \
+    void pack_group_##name(uint8_t *group, const quant_group q);                   \
+    void unpack_section_##name(int8_t q[QUANT_SECTION], const uint8_t *section);   \
+    void pack_rows_##name(uint8_t *section, int part, const int8_t q[QUANT_ROWS]); \
     void quantize_##name(const struct kernels *k, const float(*w)[QUANT_ROWS], int columns, struct quant_block *out);
-WEIGHT_TYPE_FUNCTIONS(q8)
-WEIGHT_TYPE_FUNCTIONS(q4)
-WEIGHT_TYPE_FUNCTIONS(q6)
-#define WEIGHT_TYPE(name)                                                                                    \
-    unpack_group_##name, pack_group_##name, unpack_section_##name, pack_rows_##name, transpose_group_##name, \
-        unpack_s_##name, pack_s_##name, quantize_##name
+INTEGER_TYPES(WEIGHT_TYPE_FUNCTIONS)
+#undef WEIGHT_TYPE_FUNCTIONS
 
 /* In the header, so that kernels, whose type is a constant, find constants in it. */
+#define WEIGHT_TYPE(NAME, name, ...)                                                                                  \
+    [MAT_##NAME] = {                                                                                                  \
+        #name,          __VA_ARGS__, unpack_group_##name, pack_group_##name, unpack_section_##name, pack_rows_##name, \
+        quantize_##name},
 static const struct weight_type weight_types[MAT_TYPES] = {
-    [MAT_F32] = {.name = "f32", .bits = 32},           [MAT_F16] = {.name = "f16", .bits = 16},
-    [MAT_BF16] = {.name = "bf16", .bits = 16},         [MAT_Q8] = {"q8", 8, 0, 1, 1, WEIGHT_TYPE(q8)},
-    [MAT_Q4] = {"q4", 4, 8, -15, 15, WEIGHT_TYPE(q4)}, [MAT_Q6] = {"q6", 6, 2, 1, 4, WEIGHT_TYPE(q6)},
+    [MAT_F32] = {.name = "f32", .bits = 32},
+    [MAT_F16] = {.name = "f16", .bits = 16},
+    [MAT_BF16] = {.name = "bf16", .bits = 16},
+    INTEGER_TYPES(WEIGHT_TYPE) /* [MAT_Q8] = {"q8", ...}, ... */
 };
+#undef WEIGHT_TYPE
+
+/*
+ * The sub-block scales of 16 rows, QUANT_ROWS * s_bits / 8 bytes: in 8 bits as they are, in fewer s - s_low, the first row in the
+ * lowest bits. Of a type without any they are 1 and take no bytes.
+ */
+void quant_unpack_s(enum mat_type type, int8_t s[QUANT_ROWS], const uint8_t *from);
+void quant_pack_s(enum mat_type type, uint8_t *to, const int8_t s[QUANT_ROWS]);
 
 /* The type of the matrices that fewer bits would hurt most, whatever the others are. */
 #define MAT_FINE MAT_Q8
@@ -91,12 +93,6 @@ static const struct weight_type weight_types[MAT_TYPES] = {
 static inline bool type_has_invalid_s(enum mat_type type)
 {
     return weight_types[type].s_high - weight_types[type].s_low + 1 < 1 << weight_types[type].s_bits;
-}
-
-/* Whether the integers lie in tiles as they are multiplied: nothing to unpack. */
-static inline bool type_is_bytes(enum mat_type type)
-{
-    return weight_types[type].bits == 8 && weight_types[type].s_bits == 0;
 }
 
 #endif

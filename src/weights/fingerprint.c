@@ -25,13 +25,13 @@ static float quant_number(const struct mat *m, size_t row, size_t col)
     if (m->by_column) {
         const struct quant_columns c = quant_columns(m);
         const size_t padded = quant_padded_rows(m->rows);
-        type->unpack_s(s, c.s + (group * padded + row) / QUANT_ROWS * quant_s_bytes(m->type));
+        quant_unpack_s(m->type, s, c.s + (group * padded + row) / QUANT_ROWS * quant_s_bytes(m->type));
         type->unpack_section(section, c.q + col * quant_column_bytes(m->type, m->rows) +
                                           row / QUANT_SECTION * (QUANT_SECTION / 8) * (size_t)type->bits);
         return bf16_to_f32(c.scale[block * padded + row]) * (float)s[lane] * (float)section[row % QUANT_SECTION];
     }
     const struct quant_tile t = quant_tile(m, (int)(row / QUANT_ROWS));
-    type->unpack_s(s, t.s + group * quant_s_bytes(m->type));
+    quant_unpack_s(m->type, s, t.s + group * quant_s_bytes(m->type));
     type->unpack_group(q, t.q + group * quant_group_bytes(m->type));
     return bf16_to_f32(t.scale[block * QUANT_ROWS + lane]) * (float)s[lane] *
            (float)q[quant_group_at((int)lane, (int)(col % QUANT_GROUP))];

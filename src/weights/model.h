@@ -12,12 +12,14 @@
 #include "kernels/quants.h"
 #include "rwkv7.h"
 
+/* rwkv7.h has enumerators of its own for the types of integers, in the order of base/integer_types.h. */
+#define SAME_NUMBERS(NAME, ...) \
+    &&(int)MAT_##NAME == (int)RWKV7_##NAME && (int)MAT_##NAME - (int)MAT_FLOATS + 1 == (int)RWKV7_WEIGHTS_##NAME
 _Static_assert((int)MAT_F32 == (int)RWKV7_F32 && (int)MAT_F16 == (int)RWKV7_F16 && (int)MAT_BF16 == (int)RWKV7_BF16 &&
-                   (int)MAT_Q8 == (int)RWKV7_Q8 && (int)MAT_Q4 == (int)RWKV7_Q4 && (int)MAT_Q6 == (int)RWKV7_Q6 &&
-                   (int)MAT_TYPES == (int)RWKV7_GGML,
+                   (int)MAT_TYPES == (int)RWKV7_GGML &&
+                   (int)MAT_TYPES - (int)MAT_FLOATS + 1 == (int)RWKV7_WEIGHTS_COUNT INTEGER_TYPES(SAME_NUMBERS),
                "one is cast to the other");
-_Static_assert((int)MAT_TYPES - (int)MAT_FLOATS + 1 == (int)RWKV7_WEIGHTS_COUNT,
-               "RWKV7_WEIGHTS_STORED, then the types of integers in their order");
+#undef SAME_NUMBERS
 _Static_assert((int)DT_COUNT - (int)DT_PACKED == 2 * ((int)MAT_TYPES - (int)MAT_FLOATS),
                "the types of files are those of matrices, each in tiles and by column");
 /* The type that matrices are quantized to; not for RWKV7_WEIGHTS_STORED. */

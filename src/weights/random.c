@@ -63,8 +63,6 @@ static float row_offset(const struct fill *f, size_t row)
     return f->density == 0 ? 0.0f : (place < f->density ? 8.0f : -8.0f) / (float)f->cols;
 }
 
-#define NUMBERS_PER_TASK (1 << 16)
-
 /* Four numbers from each 64-bit output. */
 static void fill_range(const struct fill *f, size_t begin, size_t end)
 {
@@ -90,11 +88,11 @@ static void fill_worker(void *arg, struct pool *pool, int rank)
 {
     (void)rank;
     const struct fill *f = arg;
-    const int tasks = (int)((f->count + NUMBERS_PER_TASK - 1) / NUMBERS_PER_TASK);
+    const int tasks = (int)((f->count + RANDOM_TASK_NUMBERS - 1) / RANDOM_TASK_NUMBERS);
     int begin, end;
-    while (pool_take(pool, tasks, 16, &begin, &end)) {
-        const size_t to = (size_t)end * NUMBERS_PER_TASK;
-        fill_range(f, (size_t)begin * NUMBERS_PER_TASK, to < f->count ? to : f->count);
+    while (pool_take(pool, tasks, 1, &begin, &end)) {
+        const size_t to = (size_t)end * RANDOM_TASK_NUMBERS;
+        fill_range(f, (size_t)begin * RANDOM_TASK_NUMBERS, to < f->count ? to : f->count);
     }
 }
 

@@ -49,7 +49,7 @@ static int find_invalid(const struct mat *m, int part, int8_t *found)
     const uint8_t *at = scales_of(m, part, &count);
     for (int i = 0; i < count; i++, at += quant_s_bytes(m->type)) {
         int8_t s[QUANT_ROWS];
-        type->unpack_s(s, at);
+        quant_unpack_s(m->type, s, at);
         for (int r = 0; r < QUANT_ROWS; r++)
             if (s[r] < type->s_low || s[r] > type->s_high) {
                 *found = s[r];
@@ -73,7 +73,7 @@ static void validate_worker(void *arg, struct pool *pool, int rank)
     int begin, end;
     int8_t found;
     (void)rank;
-    while (pool_take(pool, job->parts, 16, &begin, &end))
+    while (pool_take(pool, job->parts, VALIDATE_TASK_PARTS, &begin, &end))
         for (int part = begin; part < end && part < job->bad; part++) {
             const struct task *task = task_of(job, part);
             int first = job->bad;

@@ -47,6 +47,7 @@ unset XDG_DATA_HOME RWKV7_MODEL RWKV7_CPU NO_COLOR
 cd "$work/dir" || exit 1
 
 models=$tests/../golden/data
+weights=$(rwkv7 run --help | sed -n 's/^ *--type //p') # "stored|q8|..."
 shared=$tests/../../../shared
 checks=0
 failures=0

@@ -35,7 +35,7 @@ out_has '^model .*q8 .*q4 '
 out_has '^ +2 +decode +4 .* (0\.[0-9]+|1\.00) +[0-9.]+ +[0-9]+% of '
 run rwkv7 bench --model "$model" --type f16
 exits 2
-err_has 'opened as one of stored|q8|q4|q6$'
+err_has "opened as one of $(echo "$weights" | sed 's/|/\\|/g')$"
 run rwkv7 bench --model "$model" --ffn-density 0.5
 exits 2
 err_has '--ffn-density needs --shape'

@@ -10,7 +10,7 @@ alone() { # the folder holds nothing but these
 
 # As it is stored, and as integers made while loading: the logits of the file are the same bytes, in both ways to evaluate.
 for model in bf16_n64 bf16_n64_st f32_n32 bf16_fla_fused; do
-    for type in stored q8 q4 q6; do
+    for type in $(echo "$weights" | tr '|' ' '); do
         run rwkv7 convert "$models/$model.safetensors" out.safetensors --type $type -q
         exits 0
         text ''
@@ -131,7 +131,7 @@ exits 1
 head -c 100000 model.safetensors >./cut
 run rwkv7 convert cut out
 exits 3
-run rwkv7 convert model.safetensors out --type q5
+run rwkv7 convert model.safetensors out --type q0
 exits 2
 run rwkv7 convert model.safetensors out --lora-alpha 16
 exits 2

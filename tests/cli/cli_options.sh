@@ -36,6 +36,10 @@ for command in $commands; do
         ok "--$option is in the manual" grep -Eq "^\.It .*Fl -$option|^\.It .*, -$option" "$manual"
     done
 done
+# The types of weights, too, which are a list of their own.
+for types in "$weights" "$weights|f32|f16|bf16"; do
+    ok "$types are in the manual" grep -Fqx ".It Fl -type Ar $(echo "$types" | sed 's/|/ | /g')" "$manual"
+done
 
 run rwkv7 --version
 exits 0

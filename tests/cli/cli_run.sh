@@ -142,7 +142,7 @@ done
 for type in f32 f16 bf16; do
     story --type $type hello
     exits 2
-    err "rwkv7: --type needs one of stored|q8|q4|q6, not '$type'
+    err "rwkv7: --type needs one of $weights, not '$type'
 Try 'rwkv7 help run'."
 done
 story --cpu z80 hello

@@ -198,6 +198,9 @@ static double run_wkv6(struct bench *b)
 
 /* ---------------------------------------------------------------------------------------------------------------- table */
 
+/* Each type of integers in turn. */
+#define INTEGERS MAT_TYPES
+
 static const struct bench_case cases[] = {
     {"read_memory", MAT_F32, 0, 0, 0, run_read_memory},
     {"gemv", MAT_F32, 1 << 18, 2048, 0, run_gemv},
@@ -211,23 +214,13 @@ static const struct bench_case cases[] = {
     {"gemm", MAT_BF16, 2048, 8192, 512, run_gemm},
     {"gemm", MAT_BF16, 2048, 2048, 64, run_gemm},
     {"gemm", MAT_BF16, 2048, 2048, 7, run_gemm},
-    {"quant_gemv", MAT_Q8, 1 << 20, 768, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q8, 1 << 19, 2048, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q8, 1 << 17, 8192, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q4, 1 << 21, 768, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q4, 1 << 20, 2048, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q4, 1 << 18, 8192, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q6, 1 << 20, 768, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q6, 1 << 19, 2048, 0, run_quant_gemv},
-    {"quant_gemv", MAT_Q6, 1 << 17, 8192, 0, run_quant_gemv},
-    {"quant_gemm", MAT_Q8, 2048, 2048, 512, run_quant_gemm},
-    {"quant_gemm", MAT_Q8, 2048, 8192, 512, run_quant_gemm},
-    {"quant_gemm", MAT_Q4, 2048, 2048, 512, run_quant_gemm},
-    {"quant_gemm", MAT_Q4, 2048, 2048, 64, run_quant_gemm},
-    {"quant_gemm", MAT_Q4, 2048, 2048, 7, run_quant_gemm},
-    {"quant_gemm", MAT_Q6, 2048, 2048, 512, run_quant_gemm},
-    {"quant_gemm", MAT_Q6, 2048, 2048, 64, run_quant_gemm},
-    {"quant_gemm", MAT_Q6, 2048, 2048, 7, run_quant_gemm},
+    {"quant_gemv", INTEGERS, 1 << 20, 768, 0, run_quant_gemv},
+    {"quant_gemv", INTEGERS, 1 << 19, 2048, 0, run_quant_gemv},
+    {"quant_gemv", INTEGERS, 1 << 17, 8192, 0, run_quant_gemv},
+    {"quant_gemm", INTEGERS, 2048, 2048, 512, run_quant_gemm},
+    {"quant_gemm", INTEGERS, 2048, 8192, 512, run_quant_gemm},
+    {"quant_gemm", INTEGERS, 2048, 2048, 64, run_quant_gemm},
+    {"quant_gemm", INTEGERS, 2048, 2048, 7, run_quant_gemm},
     {"widen", MAT_F16, 0, 2048, 0, run_widen},
     {"widen", MAT_BF16, 0, 2048, 0, run_widen},
     {"layer_norm", MAT_F32, 0, 2048, 0, run_layer_norm},
@@ -388,8 +381,13 @@ int bench_kernels(const char *slot, int threads)
     }
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (!slot || strcmp(slot, cases[i].slot) == 0) {
-            run_case(&b, &cases[i], tiers, count);
+            struct bench_case one = cases[i];
             found++;
+            if (one.type != INTEGERS)
+                run_case(&b, &one, tiers, count);
+            else
+                for (one.type = MAT_FLOATS; one.type < MAT_TYPES; one.type++)
+                    run_case(&b, &one, tiers, count);
         }
     if (!found)
         fprintf(stderr, "no slot is called %s\n", slot);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "guarded.h"
+#include "kernels/columns.h"
 #include "kernels/kernels.h"
 #include "kernels/quants.h"
 #include "test.h"
@@ -52,7 +53,7 @@ static void fill_matrix(struct mat *w, int region)
         int8_t s[QUANT_ROWS];
         for (int r = 0; r < QUANT_ROWS; r++)
             s[r] = (int8_t)(type->s_low + random_below(type->s_high - type->s_low + 1));
-        type->pack_s((uint8_t *)columns.s + i * quant_s_bytes(w->type), s);
+        quant_pack_s(w->type, (uint8_t *)columns.s + i * quant_s_bytes(w->type), s);
     }
 }
 
@@ -163,6 +164,30 @@ static void test_sizes(void)
             check_size(type, sizes[i][0], sizes[i][1]);
 }
 
+/* Groups by the table of types alone, as types without a transpose of their own have them, and those that rows_of_columns makes. */
+static void test_any_type(void)
+{
+    enum { GROUPS = 4, COLS = GROUPS * QUANT_GROUP };
+    for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++)
+        for (int tiles = 1; tiles <= QUANT_SECTION / QUANT_ROWS; tiles++) {
+            struct mat w = {.type = type, .rows = tiles * QUANT_ROWS, .cols = COLS, .by_column = true};
+            fill_matrix(&w, 0);
+            const struct mat by_row =
+                rows_of_columns(&w, 0, w.rows, guarded(1, rows_of_columns_bytes(&w, w.rows), 1, AT_END));
+            const size_t bytes = quant_group_bytes(type), next = bytes + 3;
+            for (int g = 0; g < GROUPS; g++) {
+                uint8_t *to = guarded(2, (size_t)(tiles - 1) * next + bytes, 1, AT_END);
+                const uint8_t *columns[QUANT_GROUP];
+                for (int c = 0; c < QUANT_GROUP; c++)
+                    columns[c] = quant_columns(&w).q + (size_t)(g * QUANT_GROUP + c) * quant_column_bytes(type, w.rows);
+                transpose_group_any(type, to, next, tiles, columns);
+                for (int t = 0; t < tiles; t++)
+                    CHECK_MSG(memcmp(to + (size_t)t * next, quant_tile(&by_row, t).q + (size_t)g * bytes, bytes) == 0,
+                              "%s, tile %d of %d, group %d", weight_types[type].name, t, tiles, g);
+            }
+        }
+}
+
 int main(int argc, char **argv)
 {
     const unsigned seed = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : (unsigned)getpid();
@@ -171,5 +196,6 @@ int main(int argc, char **argv)
     CHECK(guarded_open());
     CHECK(kernels_init(&ref, "ref"));
     RUN(test_sizes);
+    RUN(test_any_type);
     return test_end();
 }

@@ -195,8 +195,6 @@ static void add_file(struct hash *h, const char *path)
 /* Everything that computes with floats. late: the threads are created before the host changes its environment. */
 static uint64_t use_library(const struct host *changed, bool late)
 {
-    static const enum rwkv7_weights weights[] = {RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4,
-                                                 RWKV7_WEIGHTS_Q6};
     static const struct rwkv7_shape small = {.vocab = 200,
                                              .layers = 2,
                                              .channels = 64,
@@ -216,8 +214,8 @@ static uint64_t use_library(const struct host *changed, bool late)
     CALL_OK(rwkv7_runtime_create(&(struct rwkv7_runtime_options){.threads = THREADS}, &rt, NULL));
     host = changed;
     rt->alone_bytes = 0; /* small as the models are, all threads must work */
-    for (size_t i = 0; i < sizeof weights / sizeof weights[0]; i++) {
-        const struct rwkv7_model_options options = {.weights = weights[i], .sparse = RWKV7_SPARSE_ON};
+    for (enum rwkv7_weights weights = RWKV7_WEIGHTS_STORED; weights < RWKV7_WEIGHTS_COUNT; weights++) {
+        const struct rwkv7_model_options options = {.weights = weights, .sparse = RWKV7_SPARSE_ON};
         CALL_OK(rwkv7_model_open(rt, MODEL, &options, &model, NULL));
         use_model(&h, model);
         rwkv7_model_close(model);

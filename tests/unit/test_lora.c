@@ -412,7 +412,7 @@ static void test_refused(void)
     check_refused(t, 3, "tensor 'emb.weight': expected type F32, F16 or BF16");
     t[2].type = DT_F32;
     t[2].bytes = sizeof key;
-    base_tensors[3].type = DT_TILES_Q8;
+    base_tensors[3].type = DT_PACKED;
     check_refused(t, 3, "tensor 'emb.weight': what it changes are integers already; they must be made anew");
     base_tensors[3].type = DT_F32;
 }

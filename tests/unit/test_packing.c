@@ -13,17 +13,13 @@
 
 #define GOLDEN TEST_DIR "/golden/data/bf16_n64.safetensors"
 
-static const struct rwkv7_model_options packings[] = {
-    {.weights = RWKV7_WEIGHTS_STORED, .sparse = RWKV7_SPARSE_OFF},
-    {.weights = RWKV7_WEIGHTS_STORED, .sparse = RWKV7_SPARSE_ON},
-    {.weights = RWKV7_WEIGHTS_Q8, .sparse = RWKV7_SPARSE_OFF},
-    {.weights = RWKV7_WEIGHTS_Q8, .sparse = RWKV7_SPARSE_ON},
-    {.weights = RWKV7_WEIGHTS_Q4, .sparse = RWKV7_SPARSE_OFF},
-    {.weights = RWKV7_WEIGHTS_Q4, .sparse = RWKV7_SPARSE_ON},
-    {.weights = RWKV7_WEIGHTS_Q6, .sparse = RWKV7_SPARSE_OFF},
-    {.weights = RWKV7_WEIGHTS_Q6, .sparse = RWKV7_SPARSE_ON},
-};
-enum { PACKINGS = sizeof packings / sizeof packings[0] };
+/* Every type, stored and then by column. */
+enum { PACKINGS = 2 * RWKV7_WEIGHTS_COUNT };
+static struct rwkv7_model_options packing(int i)
+{
+    return (struct rwkv7_model_options){.weights = (enum rwkv7_weights)(i / 2),
+                                        .sparse = i % 2 ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF};
+}
 
 static struct rwkv7_runtime *rt;
 
@@ -96,9 +92,10 @@ static void test_image(void)
     char *pages = NULL;
     CHECK(size > 8 * 4096 && posix_memalign((void **)&pages, 4096, size) == 0);
     for (int i = 0; i < PACKINGS; i++) {
+        const struct rwkv7_model_options opt = packing(i);
         struct rwkv7_model *model = NULL;
         memcpy(pages, image, size);
-        CHECK(rwkv7_model_open_memory(rt, pages, size, "image", &packings[i], &model, NULL) == RWKV7_OK);
+        CHECK(rwkv7_model_open_memory(rt, pages, size, "image", &opt, &model, NULL) == RWKV7_OK);
         CHECK_MSG(memcmp(pages, image, size) == 0, "packing %d", i);
         rwkv7_model_close(model);
     }
@@ -111,8 +108,9 @@ static void test_fingerprint(void)
 {
     uint64_t prints[PACKINGS];
     for (int i = 0; i < PACKINGS; i++) {
+        const struct rwkv7_model_options opt = packing(i);
         struct rwkv7_model *model = NULL;
-        CHECK(rwkv7_model_open(rt, GOLDEN, &packings[i], &model, NULL) == RWKV7_OK);
+        CHECK(rwkv7_model_open(rt, GOLDEN, &opt, &model, NULL) == RWKV7_OK);
         CHECK(rwkv7_layers(model)[0].ffn_value.by_column == (i % 2 == 1));
         prints[i] = rwkv7_model_fingerprint(model);
         rwkv7_model_close(model);
@@ -138,18 +136,19 @@ static void test_not_finite(void)
                                       .rank_a = 8,
                                       .rank_v = 8,
                                       .rank_g = 8};
-    const struct rwkv7_random_options opt = {.type = RWKV7_BF16, .sparse = RWKV7_SPARSE_OFF, .seed = 5};
+    const struct rwkv7_random_options plain = {.type = RWKV7_BF16, .sparse = RWKV7_SPARSE_OFF, .seed = 5};
     for (int i = 0; i < 3; i++)
         for (int p = 0; p < PACKINGS; p++) {
+            const struct rwkv7_model_options opt = packing(p);
             struct rwkv7_model *model = NULL;
             struct rwkv7_session *s = NULL;
             struct rwkv7_error err = {0};
             float logits[50];
             const uint32_t token = 1;
-            CHECK(rwkv7_model_random(rt, &shape, &opt, &model, NULL) == RWKV7_OK);
+            CHECK(rwkv7_model_random(rt, &shape, &plain, &model, NULL) == RWKV7_OK);
             ((uint16_t *)rwkv7_layers(model)[1].ffn_value.data)[33 * 130 + 7] = bad[i];
-            enum rwkv7_status status = model_pack(model, &packings[p], &err);
-            if (packings[p].weights == RWKV7_WEIGHTS_STORED && packings[p].sparse == RWKV7_SPARSE_ON) {
+            enum rwkv7_status status = model_pack(model, &opt, &err);
+            if (opt.weights == RWKV7_WEIGHTS_STORED && opt.sparse == RWKV7_SPARSE_ON) {
                 CHECK(status == RWKV7_ERR_MODEL);
                 CHECK_MSG(strstr(err.message, "ffn.value of layer 1"), "%s", err.message);
             } else {
@@ -167,12 +166,13 @@ static void test_out_of_memory(void)
 {
     static const uint32_t tokens[] = {1, 2, 3};
     for (int p = 0; p < PACKINGS; p++) {
+        const struct rwkv7_model_options opt = packing(p);
         bool done = false;
         for (long at = 0; at < 2000 && !done; at++) {
             struct rwkv7_model *model = NULL;
             struct rwkv7_session *s = NULL;
             mem_fail_after(at);
-            enum rwkv7_status status = rwkv7_model_open(rt, GOLDEN, &packings[p], &model, NULL);
+            enum rwkv7_status status = rwkv7_model_open(rt, GOLDEN, &opt, &model, NULL);
             if (status == RWKV7_OK)
                 status = rwkv7_session_create(model, &s, NULL);
             if (status == RWKV7_OK)

@@ -52,7 +52,7 @@ static float number(const struct mat *m, int row, int col, float *step)
     quant_group q;
     int8_t s[QUANT_ROWS];
     weight_types[m->type].unpack_group(q, tile.q + (size_t)group * quant_group_bytes(m->type));
-    weight_types[m->type].unpack_s(s, tile.s + (size_t)group * quant_s_bytes(m->type));
+    quant_unpack_s(m->type, s, tile.s + (size_t)group * quant_s_bytes(m->type));
     *step = half_float(tile.scale[col / QUANT_BLOCK * QUANT_ROWS + lane]) * (float)s[lane];
     return *step * (float)q[quant_group_at(lane, col % QUANT_GROUP)];
 }
@@ -157,8 +157,47 @@ static void naive_q4(const float *w, int groups, uint16_t *scale, int *s, int *q
     }
 }
 
-typedef void naive_fn(const float *w, int groups, uint16_t *scale, int *s, int *q);
-static naive_fn *const naive[MAT_TYPES] = {[MAT_Q8] = naive_q8, [MAT_Q4] = naive_q4, [MAT_Q6] = naive_q6};
+/* The integers of a type where docs/FORMATS.md says that they lie: in a tile, and in a column of P rows. */
+static int tile_q8(const uint8_t *q, int lane, int col)
+{
+    return (int8_t)q[512 * (col / 32) + 64 * (col % 32 / 4) + 4 * lane + col % 4];
+}
+static int column_q8(const uint8_t *q, int row)
+{
+    return (int8_t)q[row];
+}
+
+static int tile_q4(const uint8_t *q, int lane, int col)
+{
+    const int line = col % 32 / 4;
+    return (q[256 * (col / 32) + 64 * (line % 4) + 4 * lane + col % 4] >> (line < 4 ? 0 : 4) & 15) - 8;
+}
+static int column_q4(const uint8_t *q, int row)
+{
+    return (q[row / 16 * 8 + row % 8] >> (row % 16 < 8 ? 0 : 4) & 15) - 8;
+}
+
+static int tile_q6(const uint8_t *q, int lane, int col)
+{
+    const int line = col % 32 / 4, at = 384 * (col / 32) + 4 * lane + col % 4;
+    return (q[at + 64 * (line % 4)] >> (line < 4 ? 0 : 4) & 15) +
+           (q[at + 256 + 64 * (line / 4)] >> line % 4 * 2 & 3) * 16 - 32;
+}
+static int column_q6(const uint8_t *q, int row)
+{
+    const int lane = row % 16;
+    q += row / 64 * 48;
+    return (q[row % 64 / 16 * 8 + lane % 8] >> (lane < 8 ? 0 : 4) & 15) +
+           (q[32 + row % 64 / 16 * 4 + lane % 4] >> lane / 4 * 2 & 3) * 16 - 32;
+}
+
+static const struct {
+    void (*quantize)(const float *w, int groups, uint16_t *scale, int *s, int *q);
+    int (*tile)(const uint8_t *q, int lane, int col);
+    int (*column)(const uint8_t *q, int row);
+} naive[MAT_TYPES] = {[MAT_Q8] = {naive_q8, tile_q8, column_q8},
+                      [MAT_Q4] = {naive_q4, tile_q4, column_q4},
+                      [MAT_Q6] = {naive_q6, tile_q6, column_q6}};
 
 /* A block with a number that is not finite: the others become integers, with a zero in its place, and the scale is a NaN. */
 static void naive_row(enum mat_type type, const float *w, int cols, struct row *out)
@@ -170,64 +209,42 @@ static void naive_row(enum mat_type type, const float *w, int cols, struct row *
             bad |= !isfinite(w[b * QUANT_BLOCK + i]);
             block[i] = isfinite(w[b * QUANT_BLOCK + i]) ? w[b * QUANT_BLOCK + i] : 0;
         }
-        naive[type](block, quant_groups_of(cols, b), &out->scale[b], out->s + b * GROUPS, out->q + b * QUANT_BLOCK);
+        naive[type].quantize(block, quant_groups_of(cols, b), &out->scale[b], out->s + b * GROUPS,
+                             out->q + b * QUANT_BLOCK);
         out->scale[b] = bad ? 0x7fc0 : out->scale[b];
     }
 }
 
-/* The integers of a row where docs/FORMATS.md says that they lie. */
-static int tile_q(const struct mat *m, const uint8_t *q, int lane, int col)
-{
-    const int group = col / 32, line = col % 32 / 4, at = 4 * lane + col % 4;
-    switch (m->type) {
-    case MAT_Q8:
-        return (int8_t)q[512 * group + 64 * line + at];
-    case MAT_Q4:
-        return (q[256 * group + 64 * (line % 4) + at] >> (line < 4 ? 0 : 4) & 15) - 8;
-    default:
-        return (q[384 * group + 64 * (line % 4) + at] >> (line < 4 ? 0 : 4) & 15) +
-               (q[384 * group + 256 + 64 * (line / 4) + at] >> line % 4 * 2 & 3) * 16 - 32;
-    }
-}
-static int column_q(const struct mat *m, const uint8_t *q, int row, int col)
-{
-    const int padded = (m->rows + 63) / 64 * 64, lane = row % 16;
-    switch (m->type) {
-    case MAT_Q8:
-        return (int8_t)q[padded * col + row];
-    case MAT_Q4:
-        return (q[padded / 2 * col + row / 16 * 8 + lane % 8] >> (lane < 8 ? 0 : 4) & 15) - 8;
-    default:
-        q += padded / 64 * 48 * col + row / 64 * 48;
-        return (q[row % 64 / 16 * 8 + lane % 8] >> (lane < 8 ? 0 : 4) & 15) +
-               (q[32 + row % 64 / 16 * 4 + lane % 4] >> lane / 4 * 2 & 3) * 16 - 32;
-    }
-}
+/* The sub-block scale of a row, among those of 16: 8 bits as they are, fewer less the lowest that is valid. */
 static int sub_scale(const struct mat *m, const uint8_t *s, int lane)
 {
-    return m->type == MAT_Q8 ? 1 : m->type == MAT_Q4 ? (int8_t)s[lane] : 1 + (s[lane / 4] >> lane % 4 * 2 & 3);
+    const int bits = weight_types[m->type].s_bits, low = weight_types[m->type].s_low;
+    if (bits == 0 || bits == 8)
+        return bits == 0 ? 1 : (int8_t)s[lane];
+    return low + s[lane * bits / 8] / (1 << lane * bits % 8) % (1 << bits);
 }
+/* A row where docs/FORMATS.md says that its parts lie. */
 static void stored_row(const struct mat *m, int row, struct row *out)
 {
-    static const int s_bytes[] = {[MAT_Q8] = 0, [MAT_Q4] = 16, [MAT_Q6] = 4}; /* of 16 rows */
+    const int bits = weight_types[m->type].bits, s_bytes = 2 * weight_types[m->type].s_bits; /* of 16 rows */
     const int blocks = (m->cols + 255) / 256, groups = (m->cols + 63) / 64 * 2, padded = (m->rows + 63) / 64 * 64;
     const int tile = row / 16, lane = row % 16;
     const uint8_t *at = m->data;
     if (!m->by_column) {
-        const int head = (32 * blocks + groups * s_bytes[m->type] + 63) / 64 * 64;
-        at += (size_t)tile * (size_t)(head + groups * 64 * weight_types[m->type].bits);
+        const int head = (32 * blocks + groups * s_bytes + 63) / 64 * 64;
+        at += (size_t)tile * (size_t)(head + groups * 64 * bits);
         for (int c = 0; c < groups * 32; c++)
-            out->q[c] = tile_q(m, at + head, lane, c);
+            out->q[c] = naive[m->type].tile(at + head, lane, c);
     }
     const int rows = m->by_column ? padded : 16, in = m->by_column ? row : lane;
     for (int b = 0; b < blocks; b++)
         memcpy(&out->scale[b], at + 2 * (rows * b + in), 2);
     at += 2 * rows * blocks;
     for (int g = 0; g < groups; g++)
-        out->s[g] = sub_scale(m, at + (rows / 16 * g + in / 16) * s_bytes[m->type], lane);
-    at += rows / 16 * groups * s_bytes[m->type];
+        out->s[g] = sub_scale(m, at + (rows / 16 * g + in / 16) * s_bytes, lane);
+    at += rows / 16 * groups * s_bytes;
     for (int c = 0; m->by_column && c < groups * 32; c++)
-        out->q[c] = c < m->cols ? column_q(m, at, row, c) : 0;
+        out->q[c] = c < m->cols ? naive[m->type].column(at + padded / 8 * bits * c, row) : 0;
 }
 
 static bool same_row(const struct row *a, const struct row *b, int cols)
@@ -323,7 +340,7 @@ static void test_definition(void)
                 fill_row(w + r * cols, cols, r + round);
             for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++) {
                 struct row want = {0};
-                CHECK(naive[type] != NULL);
+                CHECK(naive[type].quantize != NULL);
                 naive_row(type, w + row * cols, cols, &want);
                 check_row(type, w, rows, cols, row, &want, "naive");
             }
