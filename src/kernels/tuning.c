@@ -6,6 +6,8 @@ enum {
     SCAN_FLOATS = 4 * (64 + 16), /* of a token: four products of a head, which may begin within a tile of 16 rows */
     PART_LEAST = 64 << 10,       /* bytes */
     PART_MOST = 128 << 10,       /* bytes */
+    BLOCK_LEAST = 8,             /* vectors of 16 columns */
+    BLOCK_MOST = 64,             /* a page of 4 KB of each vector */
     PANEL_LEAST = 16 * 1024,     /* floats: 16 rows, the fewest of a panel, of 1024 columns */
 };
 
@@ -26,7 +28,7 @@ void tuning_derive(struct tuning *out, const struct caches *caches)
 int tuning_gemm_block(const struct tuning *tuning, int lines, int all)
 {
     const size_t fits = tuning->l1 / (64 * (size_t)lines);
-    const int most = fits < 8 ? 8 : (int)(fits - fits / 8);
+    const int most = (int)clamp(fits - fits / 8, BLOCK_LEAST, BLOCK_MOST);
     if ((size_t)all <= fits || all <= most)
         return all;
     const int blocks = (all + most - 1) / most;

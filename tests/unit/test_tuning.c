@@ -28,6 +28,8 @@ static void test_blocks(void)
     CHECK(tuning_gemm_block(&small, 10, 64) == 32);
     CHECK(tuning_gemm_block(&small, 10, 160) == 40);
     CHECK(tuning_gemm_block(&small, 7, 64) == 64);
+    CHECK(tuning_gemm_block(&large, 7, 80) == 80);  /* 35 KB: all at once */
+    CHECK(tuning_gemm_block(&large, 7, 256) == 64); /* a page, where 96 would fit */
     CHECK(tuning_gemm_block(&tiny, 10, 160) == 8);
     for (int lines = 5; lines <= 12; lines++)
         for (int all = 0; all <= 700; all++) {
