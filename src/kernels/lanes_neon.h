@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/tuning.h"
+
 #define GEMV_ROWS 4 /* sixteen accumulators of the thirty-two registers */
 #define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
 #define GEMM_TOKENS 6
