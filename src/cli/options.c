@@ -71,8 +71,8 @@ const struct command command_table[] = {
      false, convert_command},
     {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"
-     "perplexity. With --against, how far its predictions are from those of another\n"
-     "model, such as the one it was made from. Or, with --task, how often it is right.",
+     "perplexity. With --against, the KL divergence of its predictions from those of\n"
+     "another model, such as the one it was made from. Or, with --task, its accuracy.",
      false, eval_command},
     {"logits", LOGITS, "[MODEL]", 1, "write logits, to check another implementation",
      "Feeds token ids to a model, from its zero state, and writes the logits after\n"
@@ -108,7 +108,7 @@ const struct option option_table[] = {
      "skip weights that meet zeroes"},
     {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
-    {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also measure the distance from this model"},
+    {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
     HEADING("Conversation", CHAT),
