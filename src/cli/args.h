@@ -53,6 +53,7 @@ struct args {
 
     /* run */
     const char *prompt_file;
+    bool no_stdin, strip; /* strip: also batch */
     const char *state_in, *state_out;
     const char *state; /* also logits */
     int state_order;   /* enum rwkv7_state_order */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/face.h"
+#include "cli/input.h"
 #include "cli/line.h"
 #include "cli/request_options.h"
 #include "cli/state_path.h"
@@ -390,7 +391,7 @@ static int begin(struct chat *c)
     c->seed = args->seed_given ? args->seed : random_seed();
     c->thinking = (enum thinking)args->thinking;
     c->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    c->system = strdup(args->system ? args->system : "");
+    c->system = strdup(args->system ? input_skip_mark(args->system) : "");
     if (!c->system)
         return complain(FAILED, "out of memory for the conversation");
     catch_interrupts(c);

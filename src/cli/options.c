@@ -43,8 +43,9 @@ enum {
 
 const struct command command_table[] = {
     {"run", RUN, "[PROMPT]", 1, "continue a text",
-     "Continues a text. The prompt is standard input, unless that is a terminal, then\n"
-     "the prompt file, then PROMPT, as one text. '-' stands for standard input.",
+     "Continues a text. The prompt is standard input, unless that is a terminal or\n"
+     "--no-stdin is given, then the prompt file, then PROMPT, as one text. '-' stands\n"
+     "for standard input.",
      false, run_command},
     {"batch", BATCH, "[FILE]", 1, "continue many texts",
      "Continues many texts at once. Every line of FILE, or of standard input, is a\n"
@@ -119,6 +120,8 @@ const struct option option_table[] = {
 
     HEADING("Prompt", WRITE | EVAL),
     {"prompt-file", 'f', RUN, NAME(prompt_file, "FILE"), NULL, "read the prompt from a file"},
+    {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
+    {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
     {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
     {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},

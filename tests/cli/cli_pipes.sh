@@ -198,7 +198,7 @@ if script --version 2>/dev/null | grep -q util-linux; then
     on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
     text ''
     on_terminal "sleep 1.5 | rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello"
-    out_has '^rwkv7: waiting for standard input'
+    out_has '^rwkv7: reading standard input as the first part'
     out_has '^ju gai$'
     on_terminal NO_COLOR=1 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     out_has '^ju gai$'
