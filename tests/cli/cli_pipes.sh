@@ -233,10 +233,14 @@ fi
 if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
     skip 'limits on the stack: an emulator or a sanitizer needs more'
 else
-    run sh -c 'ulimit -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
-    exits 1
-    err_has 'a stack of 64 KiB is too small, 256 are needed: see ulimit -s$'
-    run sh -c 'ulimit -S -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
+    for size in 32 64; do
+        run sh -c 'ulimit -s "$1"; shift; exec rwkv7 "$@"' sh $size run -q -n 1 --model "$model" --vocab "$vocab" hello
+        exits 1
+        err "rwkv7: a stack of $size KiB is too small, 256 are needed: see ulimit -s"
+        run sh -c 'ulimit -S -s "$1"; shift; exec rwkv7 "$@"' sh $size run -q -n 1 --model "$model" --vocab "$vocab" hello
+        exits 0
+    done
+    run sh -c 'ulimit -s 256; exec rwkv7 run -q -n 1 "$@"' sh --type q4 --model "$model" --vocab "$vocab" hello
     exits 0
 fi
 
