@@ -207,13 +207,11 @@ static int system_command(struct chat *c, const char *operand)
 
 static int think_command(struct chat *c, const char *operand)
 {
-    static const char *const names[] = {"off", "empty", "short", "normal", "long"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], operand) == 0) {
-            c->thinking = (enum thinking)i;
-            return DONE;
-        }
-    return complain(MISUSED, "/think needs one of off, empty, short, normal, long, not '%s'", operand);
+    const int thinking = parse_choice(THINKING_WORDS, operand);
+    if (thinking < 0)
+        return complain(MISUSED, "/think needs one of %s, not '%s'", THINKING_WORDS, operand);
+    c->thinking = (enum thinking)thinking;
+    return DONE;
 }
 
 static int save_command(struct chat *c, const char *operand)
@@ -277,7 +275,7 @@ static const struct {
     {"retry", "", "another answer to the last message", retry_command},
     {"reset", "", "start over, with the same system prompt", reset_command},
     {"system", "TEXT", "start over, with this system prompt", system_command},
-    {"think", "MODE", "off, empty, short, normal, long: from the next message on", think_command},
+    {"think", "MODE", "as --think does, from the next message on: " THINKING_WORDS, think_command},
     {"save", "FILE", "keep the conversation", save_command},
     {"load", "FILE", "go on with one that was kept", load_command},
     {"stats", "", "numbers and speeds", stats_command},

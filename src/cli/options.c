@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "generate/chat_template.h"
 
 enum {
     RUN = 1,
@@ -114,7 +115,7 @@ const struct option option_table[] = {
 
     HEADING("Conversation", CHAT),
     {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
-    {"think", 0, CHAT, CHOICE(thinking, "off|empty|short|normal|long"), "off", "before it answers, if it was trained to"},
+    {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
     {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
     {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
 
