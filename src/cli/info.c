@@ -152,7 +152,7 @@ int info_command(const struct args *args)
         else
             print_text(engine.model, &vocab, rwkv7_runtime_threads(engine.runtime));
     } else if (code == REJECTED && !args->json) {
-        list_strangers(args);
+        list_unknown(args);
     }
     engine_close(&engine);
     return code;
