@@ -488,7 +488,10 @@ struct rwkv7_sampler_options {
 RWKV7_API void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt);
 
 struct rwkv7_sampler;
-/* `opt` must not be NULL; `tokenizer` may be, it serves to leave tokens of only spaces, tabs and digits out of the penalty counts. */
+/*
+ * `opt` must not be NULL; `tokenizer` may be. With it, tokens whose text is a substring of " \t0123456789" are not counted for the
+ * frequency penalty, as in the author's reference.
+ */
 RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
                                                  struct rwkv7_error *err);

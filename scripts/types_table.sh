@@ -30,14 +30,14 @@ value() {
 }
 
 "$RWKV7" convert --quiet "$model" "$work/f32" --type f32
-echo '| weights | MB | perplexity | KL divergence, mean | 99% below | same likeliest token | answers right |'
+echo '| weights | MB | perplexity | KL divergence, mean | p99 | top-1 agreement | answers right |'
 echo '|---|---|---|---|---|---|---|'
 for type in f32 bf16 $("$RWKV7" run --help | sed -n 's/^ *--type stored|//p' | tr '|' '\n' | sort -r); do
     "$RWKV7" convert --quiet "$model" "$work/$type" --type $type
     result=$("$RWKV7" eval -m "$work/$type" --against "$work/f32" --json "$@")
     right=
-    [ -z "$questions" ] || right=$("$RWKV7" eval -m "$work/$type" --task lambada --json "$questions" | value accuracy)
-    for key in perplexity divergence_mean divergence_99 same_top; do
+    [ -z "$questions" ] || right=$("$RWKV7" eval -m "$work/$type" --task lambada --json "$questions" | value acc)
+    for key in perplexity kl_divergence_mean kl_divergence_p99 top_1_agreement; do
         echo "$result" | value $key
     done | xargs printf '%s %s %s %s %s %s %s\n' $type "$(wc -c <"$work/$type")" "${right:--}" |
         awk '{

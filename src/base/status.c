@@ -2,11 +2,8 @@
 #include "base/status.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <utf8proc.h>
 
 enum { PATH_MOST = 4096, PATH_LEAST = 40 };
 
@@ -37,31 +34,6 @@ static void drop_torn_character(char *text, size_t room)
     if (n > 0 && (unsigned char)text[n - 1] >= 0xc0)
         n--;
     text[n] = '\0';
-}
-
-/*
- * What a terminal would obey instead of showing it: control characters, ends of lines of Unicode, and the controls that reverse the
- * direction of what follows, with which a name can pretend to be another. Joiners stay; scripts and emoji need them.
- */
-static bool is_control(utf8proc_int32_t c)
-{
-    const utf8proc_category_t category = utf8proc_category(c);
-    return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP ||
-           c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
-void rwkv7_text_plain(char *text)
-{
-    size_t left = strlen(text);
-    while (left > 0) {
-        utf8proc_int32_t c;
-        const utf8proc_ssize_t got = utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)left, &c);
-        const size_t n = got > 0 ? (size_t)got : 1;
-        if (got <= 0 || is_control(c))
-            memset(text, '?', n);
-        text += n;
-        left -= n;
-    }
 }
 
 enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, va_list args)

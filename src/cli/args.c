@@ -126,8 +126,7 @@ static bool in_range(const struct option *o, double value)
     return value >= o->value.least && value <= o->value.most;
 }
 
-/* The index of `text` among the words of "a|b|c"; -1. */
-static int choice(const char *words, const char *text)
+int parse_choice(const char *words, const char *text)
 {
     const size_t n = strlen(text);
     for (int i = 0;; i++) {
@@ -207,7 +206,7 @@ static int store(const struct option *o, struct args *args, const char *text)
     case TEXTS:
         return store_text(at, text);
     case CHOICE:
-        *(int *)at = choice(o->value.argument, text);
+        *(int *)at = parse_choice(o->value.argument, text);
         return *(int *)at >= 0 ? DONE : MISUSED;
     case SHAPE:
         *(const char **)at = text;

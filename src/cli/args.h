@@ -53,6 +53,7 @@ struct args {
 
     /* run */
     const char *prompt_file;
+    bool no_stdin, strip; /* strip: also batch */
     const char *state_in, *state_out;
     const char *state; /* also logits */
     int state_order;   /* enum rwkv7_state_order */
@@ -170,6 +171,9 @@ const struct command *command_find(const char *name);
 bool parse_whole(const char *text, long long *out, const char **end);
 bool parse_unsigned(const char *text, uint64_t *out, const char **end);
 bool parse_real(const char *text, double *out, const char **end);
+
+/* The index of `text` among the words of "a|b|c"; -1. */
+int parse_choice(const char *words, const char *text);
 
 /* Prints the help of a command, of the program for NULL. */
 void help_print(const struct command *command, FILE *to);

@@ -37,7 +37,7 @@ struct batch {
     size_t window_size;
     uint64_t first, last; /* prompts, counted from 0 */
 
-    uint64_t prompts, failed, prompt_tokens, tokens;
+    uint64_t prompts, failed, spaced, prompt_tokens, tokens; /* spaced: prompts that end in white space */
     double began;
 };
 
@@ -70,6 +70,7 @@ static int write_results(struct batch *b)
         cJSON_free(text);
         b->prompts++;
         b->failed += (*s)->reason == NULL;
+        b->spaced += (*s)->ends_in_space;
         b->prompt_tokens += sequence_prompt_tokens(*s);
         b->tokens += sequence_tokens(*s);
         sequence_close(*s);
@@ -332,8 +333,12 @@ int batch_command(const struct args *args)
         code = INTERRUPTED;
     if ((code == DONE || code == INTERRUPTED) && !args->quiet)
         print_summary(&b);
+    if (code == DONE && b.spaced > 0)
+        complain(DONE,
+                 "%llu of %llu prompts end in white space, which changes the texts that follow; --strip removes it",
+                 (unsigned long long)b.spaced, (unsigned long long)b.prompts);
     if (code == DONE && b.failed > 0)
-        code = complain(FAILED, "%llu of %llu lines gave an error instead of a text", (unsigned long long)b.failed,
-                        (unsigned long long)b.prompts);
+        code =
+            complain(FAILED, "%llu of %llu lines failed", (unsigned long long)b.failed, (unsigned long long)b.prompts);
     return close_all(&b, code);
 }

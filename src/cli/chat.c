@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/face.h"
+#include "cli/input.h"
 #include "cli/line.h"
 #include "cli/request_options.h"
 #include "cli/state_path.h"
@@ -206,13 +207,11 @@ static int system_command(struct chat *c, const char *operand)
 
 static int think_command(struct chat *c, const char *operand)
 {
-    static const char *const names[] = {"off", "empty", "short", "normal", "long"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], operand) == 0) {
-            c->thinking = (enum thinking)i;
-            return DONE;
-        }
-    return complain(MISUSED, "/think needs one of off, empty, short, normal, long, not '%s'", operand);
+    const int thinking = parse_choice(THINKING_WORDS, operand);
+    if (thinking < 0)
+        return complain(MISUSED, "/think needs one of %s, not '%s'", THINKING_WORDS, operand);
+    c->thinking = (enum thinking)thinking;
+    return DONE;
 }
 
 static int save_command(struct chat *c, const char *operand)
@@ -276,7 +275,7 @@ static const struct {
     {"retry", "", "another answer to the last message", retry_command},
     {"reset", "", "start over, with the same system prompt", reset_command},
     {"system", "TEXT", "start over, with this system prompt", system_command},
-    {"think", "MODE", "off, empty, short, normal, long: from the next message on", think_command},
+    {"think", "MODE", "as --think does, from the next message on: " THINKING_WORDS, think_command},
     {"save", "FILE", "keep the conversation", save_command},
     {"load", "FILE", "go on with one that was kept", load_command},
     {"stats", "", "numbers and speeds", stats_command},
@@ -390,7 +389,7 @@ static int begin(struct chat *c)
     c->seed = args->seed_given ? args->seed : random_seed();
     c->thinking = (enum thinking)args->thinking;
     c->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    c->system = strdup(args->system ? args->system : "");
+    c->system = strdup(args->system ? input_skip_mark(args->system) : "");
     if (!c->system)
         return complain(FAILED, "out of memory for the conversation");
     catch_interrupts(c);

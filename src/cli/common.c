@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/plain.h"
 #include "cli/io.h"
 #include "cli/terminal.h"
 
@@ -72,12 +73,16 @@ int report(const struct rwkv7_error *err)
 
 void print_plain(FILE *to, const char *text)
 {
-    char *const copy = strdup(text);
-    if (copy) {
-        rwkv7_text_plain(copy);
-        fputs(copy, to);
+    for (size_t left = strlen(text); left > 0;) {
+        char escape[PLAIN_ESCAPE];
+        const size_t n = plain_character(text, left, true, escape);
+        if (*escape)
+            fputs(escape, to);
+        else
+            fwrite(text, 1, n, to);
+        text += n;
+        left -= n;
     }
-    free(copy);
 }
 
 bool same_file(const char *a, const char *b)
@@ -157,12 +162,17 @@ static int drain(void)
     return end == IO_FAILED ? out_failed() : DONE;
 }
 
-int out_write(const void *data, size_t size)
+static bool out_is_terminal(void)
 {
-    const char *from = data;
-    int code = pending_size > 0 || fflush(stdout) == 0 ? DONE : out_failed();
-    if (!interrupted && code == DONE)
-        lost = false; /* at a terminal the program goes on */
+    static int known = -1;
+    if (known < 0)
+        known = isatty(STDOUT_FILENO);
+    return known;
+}
+
+static int put_bytes(const char *from, size_t size)
+{
+    int code = DONE;
     if (size > 0)
         line_open = from[size - 1] != '\n';
     while (size > 0 && code == DONE) {
@@ -174,15 +184,79 @@ int out_write(const void *data, size_t size)
         if (pending_size == sizeof pending)
             code = drain();
     }
-    if (code == DONE && !line_open && isatty(STDOUT_FILENO))
-        code = drain();
     return code;
+}
+
+static char torn[4]; /* [torn_size] the first bytes of a character, for a terminal */
+static size_t torn_size;
+
+/* The characters of `torn`, as a terminal may show them; what is not complete stays unless `final`. */
+static int put_torn(bool final)
+{
+    int code = DONE;
+    while (torn_size > 0 && code == DONE) {
+        char escape[PLAIN_ESCAPE];
+        const size_t n = plain_character(torn, torn_size, final, escape);
+        if (n == 0)
+            return DONE;
+        if (*escape && *torn != '\n' && *torn != '\t')
+            code = put_bytes(escape, strlen(escape));
+        else
+            code = put_bytes(torn, n);
+        torn_size -= n;
+        memmove(torn, torn + n, torn_size);
+    }
+    return code;
+}
+
+static int put_shown(const char *from, size_t size)
+{
+    int code = DONE;
+    for (size_t i = 0; i < size && code == DONE; i++) {
+        torn[torn_size++] = from[i]; /* of which three at most wait for more */
+        code = put_torn(false);
+    }
+    return code;
+}
+
+/* Before anything is written to standard output by these functions. */
+static int begin_writing(void)
+{
+    const int code = pending_size > 0 || fflush(stdout) == 0 ? DONE : out_failed();
+    if (!interrupted && code == DONE)
+        lost = false; /* at a terminal the program goes on */
+    return code;
+}
+
+/* On a terminal a line appears when it is complete. */
+static int end_writing(int code)
+{
+    return code == DONE && !line_open && out_is_terminal() ? drain() : code;
+}
+
+int out_write(const void *data, size_t size)
+{
+    int code = begin_writing();
+    if (code == DONE)
+        code = out_is_terminal() ? put_shown(data, size) : put_bytes(data, size);
+    return end_writing(code);
+}
+
+int out_control(const char *sequence)
+{
+    int code = begin_writing();
+    if (code == DONE)
+        code = put_torn(true);
+    if (code == DONE)
+        code = put_bytes(sequence, strlen(sequence));
+    return end_writing(code);
 }
 
 void out_end_line(void)
 {
-    if (line_open && isatty(STDOUT_FILENO))
-        out_write("\n", 1);
+    put_torn(true);
+    if (line_open && out_is_terminal())
+        out_control("\n");
 }
 
 void err_begin_line(void)
@@ -226,7 +300,8 @@ cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x)
 
 int out_close(void)
 {
-    const int code = drain();
+    int code = put_torn(true);
+    code = code == DONE ? drain() : code;
     const bool failed = ferror(stdout) != 0; /* in a printf whose result nobody looked at */
     errno = EIO;
     const bool closed = fclose(stdout) == 0;

@@ -28,11 +28,18 @@ int complain_usage(const struct command *command, const char *fmt, ...) RWKV7_PR
 /* Prints an error of the library; the exit code that belongs to its status. */
 int report(const struct rwkv7_error *err);
 
-/* Prints text of a file or its name, without what a terminal would obey. */
+/* Prints text of a file or its name on one line, with escapes for what a terminal would obey. */
 void print_plain(FILE *to, const char *text);
 
-/* Standard output. DONE, CLOSED, or a message and FAILED. */
+/*
+ * Standard output. DONE, CLOSED, or a message and FAILED.
+ *
+ * out_write: text of models and users. In a pipe or a file it is what was given; on a terminal, what the terminal would obey (escape
+ * sequences, C1 controls, controls of text direction) is shown as escapes instead, however the text is cut into calls. Only newlines
+ * and tabs stay. out_control: the program's own control sequences, for terminals.
+ */
 int out_write(const void *data, size_t size);
+int out_control(const char *sequence);
 int out_flush(void);
 void out_end_line(void);   /* on a terminal, when the cursor is not at the start of a line: other text follows */
 void err_begin_line(void); /* the same, and where a pipe was written to, whose reader may show it on the terminal */

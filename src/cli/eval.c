@@ -1,5 +1,6 @@
 /*
- * eval.c - `rwkv7 eval`: how well a model predicts texts, how far it is from another one, and how often it is right.
+ * eval.c - `rwkv7 eval`: how well a model predicts texts, its KL divergence from another one, and its accuracy in tasks. The manual has
+ * the formulas.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -51,21 +52,26 @@ static void put(cJSON *json, const char *key, const char *label, double value, c
     printf("%-22s%s%s\n", label, number, unit);
 }
 
+static void put_bits(const struct evaluation *e, cJSON *json)
+{
+    put(json, "bits_per_byte", "bits per byte", e->loss / log(2) / (double)e->bytes, "%.5f", "");
+}
+
 static void put_text(const struct evaluation *e, cJSON *json)
 {
     const double tokens = (double)e->tokens;
     put(json, "tokens", "tokens", tokens, "%.0f", "");
     put(json, "bytes", "bytes", (double)e->bytes, "%.0f", "");
     put(json, "loss", "loss", e->loss / tokens, "%.5f", " per token");
-    put(json, "bits_per_byte", "bits per byte", e->loss / log(2) / (double)e->bytes, "%.5f", "");
+    put_bits(e, json);
     put(json, "perplexity", "perplexity", exp(e->loss / tokens), "%.5f", "");
     if (!e->reference.session)
         return;
     put(json, "reference_perplexity", "reference perplexity", exp(e->reference_loss / tokens), "%.5f", "");
-    put(json, "divergence_mean", "divergence, mean", e->divergence / tokens, "%.3e", "");
-    put(json, "divergence_99", "divergence, 99%", spread_quantile(&e->spread, 0.99), "%.3e", "");
-    put(json, "divergence_most", "divergence, most", e->spread.most, "%.3e", "");
-    put(json, "same_top", "same likeliest", (double)e->agreed / tokens * (json ? 1 : 100), "%.3f", "%");
+    put(json, "kl_divergence_mean", "KL divergence, mean", e->divergence / tokens, "%.3e", "");
+    put(json, "kl_divergence_p99", "KL divergence, p99", spread_quantile(&e->spread, 0.99), "%.3e", "");
+    put(json, "kl_divergence_max", "KL divergence, max", e->spread.most, "%.3e", "");
+    put(json, "top_1_agreement", "top-1 agreement", (double)e->agreed / tokens * (json ? 1 : 100), "%.3f", "%");
 }
 
 static void put_task(const struct evaluation *e, enum task task, cJSON *json)
@@ -74,10 +80,10 @@ static void put_task(const struct evaluation *e, enum task task, cJSON *json)
     put(json, "examples", "examples", examples, "%.0f", "");
     if (task == TASK_LAMBADA)
         put(json, "perplexity", "perplexity", exp(e->loss / examples), "%.4f", "");
-    put(json, "accuracy", "accuracy", (double)e->right / examples * unit, "%.2f", "%");
+    put(json, "acc", "acc", (double)e->right / examples * unit, "%.2f", "%");
     if (task == TASK_CHOICES)
-        put(json, "accuracy_normalised", "accuracy per byte", (double)e->right_normalised / examples * unit, "%.2f",
-            "%");
+        put(json, "acc_norm", "acc_norm", (double)e->right_normalized / examples * unit, "%.2f", "%");
+    put_bits(e, json);
 }
 
 static int print_result(const struct evaluation *e, enum task task)
@@ -131,9 +137,9 @@ static int open_reference(struct engine *reference, const struct engine *engine,
 static int check_usage(const struct args *args)
 {
     if (args->operands.count == 0)
-        return complain_usage(args->command, "which files? Name one, or - for standard input");
+        return complain_usage(args->command, "expected a FILE to evaluate; - is standard input");
     if (args->against && args->task != TASK_TEXT)
-        return complain_usage(args->command, "--against compares on texts; leave out --task");
+        return complain_usage(args->command, "--against compares predictions of texts: leave out --task");
     return DONE;
 }
 

@@ -21,16 +21,16 @@ struct evaluation {
     bool bos;                       /* texts begin with token 0 */
     struct reader model, reference; /* the latter only with --against */
 
-    uint64_t tokens, bytes; /* tokens that were predicted; bytes of the texts */
+    uint64_t tokens, bytes; /* that were predicted; of choices: in the right ones */
     double loss;            /* sum of -log p over these tokens */
 
     /* --against */
     double reference_loss, divergence; /* sums */
-    uint64_t agreed;                   /* tokens for which both models hold the same one likeliest */
+    uint64_t agreed;                   /* tokens for which both models have the same most likely one */
     struct spread_of spread;           /* of the divergences */
 
     /* tasks */
-    uint64_t examples, right, right_normalised;
+    uint64_t examples, right, right_normalized;
 };
 
 /* One file each, the sums go on; INTERRUPTED after ^C. */

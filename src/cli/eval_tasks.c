@@ -4,27 +4,27 @@
  * LAMBADA   {"text": "..."}: how likely is the last word, with the space before it, after the rest of the text? Scored as the
  *           author's script does: the loss of a line is that of its whole last word, and the line counts as right when each
  *           of the word's tokens is the likeliest at its place.
- * choices   {"context": "...", "choices": ["...", ...], "answer": 0}: which choice is the likeliest after the context? Once by
- *           log likelihood, and once by log likelihood per byte, which does not favour short ones.
+ * choices   {"context": "...", "choices": ["...", ...], "answer": 0}: which choice is the likeliest after the context? acc goes by
+ *           log likelihood. acc_norm divides that by the length of the choice in characters, without the one space that it may
+ *           begin with: so does lm-evaluation-harness, where that space is the delimiter and no part of the choice.
  *
  * What goes before and what is predicted are encoded separately, so no token spans both.
  */
-#include <errno.h>
+#include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cli/eval.h"
 #include "cli/json_line.h"
+#include "cli/line_input.h"
 #include "cli/terminal.h"
 
 /* Where an example stands, for messages. */
 struct place {
     const char *path;
-    unsigned long line;
+    uint64_t line;
 };
 
 struct ids {
@@ -34,7 +34,7 @@ struct ids {
 
 static int complain_line(const struct place *place, const char *what)
 {
-    return complain(FAILED, "%s:%lu: %s", place->path, place->line, what);
+    return complain(FAILED, "%s:%" PRIu64 ": %s", place->path, place->line, what);
 }
 
 /* The ids of a text, behind token 0 if `bos`; free(ids->at). */
@@ -111,22 +111,33 @@ static int score_lambada(struct evaluation *e, const struct place *place, const 
     if (code == DONE)
         code = predict(e, place, last, strlen(last), &log_p, &greedy);
     e->loss -= log_p;
+    e->bytes += strlen(last);
     e->right += greedy;
     return code;
 }
 
-/* The scores of all choices, of which the best and the best per byte are kept. */
-static int compare_choices(struct evaluation *e, const struct place *place, const cJSON *choices,
-                           struct rwkv7_session *context, const float *logits, int *best, int *best_normalised)
+/* Characters of a choice, which is UTF-8, without the space in front. */
+static size_t length_of_choice(const char *text)
 {
-    double most = -INFINITY, most_normalised = -INFINITY;
+    size_t length = 0;
+    for (text += *text == ' '; *text; text++)
+        length += ((unsigned char)*text & 0xc0) != 0x80;
+    return length;
+}
+
+/* The choices that are best by themselves and for their length; of equals the first. Adds the loss of the answer, the right one. */
+static int compare_choices(struct evaluation *e, const struct place *place, const cJSON *choices, int answer,
+                           struct rwkv7_session *context, const float *logits, int *best, int *best_normalized)
+{
+    double most = -INFINITY, most_normalized = -INFINITY;
     const cJSON *choice;
     int number = 0;
     cJSON_ArrayForEach(choice, choices)
     {
         double log_p;
         bool greedy;
-        if (!cJSON_IsString(choice) || !*choice->valuestring)
+        const size_t length = cJSON_IsString(choice) ? length_of_choice(choice->valuestring) : 0;
+        if (length == 0)
             return complain_line(place, "expected choices that are text");
         const size_t size = strlen(choice->valuestring);
         rwkv7_session_copy(e->model.session, context);
@@ -138,9 +149,13 @@ static int compare_choices(struct evaluation *e, const struct place *place, cons
             most = log_p;
             *best = number;
         }
-        if (log_p / (double)size > most_normalised) {
-            most_normalised = log_p / (double)size;
-            *best_normalised = number;
+        if (log_p / (double)length > most_normalized) {
+            most_normalized = log_p / (double)length;
+            *best_normalized = number;
+        }
+        if (number == answer) {
+            e->loss -= log_p;
+            e->bytes += size;
         }
         number++;
     }
@@ -161,17 +176,17 @@ static int score_choices(struct evaluation *e, const struct place *place, const 
     struct rwkv7_error err;
     const size_t row = (size_t)e->vocab * sizeof(float);
     float *const logits = malloc(row);
-    int best = -1, best_normalised = -1;
+    int best = -1, best_normalized = -1;
     int code = logits ? feed_context(e, place, context->valuestring, strlen(context->valuestring))
                       : complain(FAILED, "out of memory for the logits");
     if (code == DONE && rwkv7_session_clone(e->model.session, &before, &err) != RWKV7_OK)
         code = report(&err);
     if (code == DONE) {
         memcpy(logits, e->model.logits, row);
-        code = compare_choices(e, place, choices, before, logits, &best, &best_normalised);
+        code = compare_choices(e, place, choices, answer->valueint, before, logits, &best, &best_normalized);
     }
     e->right += best == answer->valueint;
-    e->right_normalised += best_normalised == answer->valueint;
+    e->right_normalized += best_normalized == answer->valueint;
     rwkv7_session_close(before);
     free(logits);
     return code;
@@ -185,7 +200,7 @@ static int score_line(struct evaluation *e, const struct place *place, const cha
 {
     static const char *const members[] = {"text", "context", "choices", "answer", NULL};
     char why[256];
-    if (strspn(line, " \t\r\n") == length)
+    if (strspn(line, " \t\r") == length)
         return DONE;
     cJSON *const example = json_line_parse(line, length, NULL, why);
     for (int i = 0; !*why && members[i]; i++)
@@ -198,29 +213,26 @@ static int score_line(struct evaluation *e, const struct place *place, const cha
 
 static int score_lines(struct evaluation *e, const char *path, score_fn *score)
 {
-    const bool standard = strcmp(path, "-") == 0;
-    FILE *const file = standard ? stdin : fopen(path, "r");
-    struct place place = {standard ? "standard input" : path, 0};
+    struct line_input in;
     struct stat st;
-    char *line = NULL;
-    size_t room = 0;
-    double read = 0;
-    ssize_t length = 0;
-    int code = file ? DONE : complain(FAILED, "cannot read %s: %s", path, strerror(errno));
+    enum line_kind kind = LINE_READY;
+    char *line;
+    size_t length;
+    int code = line_input_open(&in, path);
     if (code != DONE)
         return code;
-    const bool known = fstat(fileno(file), &st) == 0 && S_ISREG(st.st_mode);
-    while (code == DONE && !interrupted && (errno = 0, length = getline(&line, &room, file)) >= 0) {
-        place.line++;
-        read += (double)length;
-        code = score_line(e, &place, line, (size_t)length, score);
-        progress_show("eval", known ? read / ((double)st.st_size + 1) : -1, (double)e->examples, "examples");
+    const bool known = fstat(in.in.fd, &st) == 0 && S_ISREG(st.st_mode);
+    while (code == DONE && !interrupted && kind != LINE_END) {
+        code = line_input_next(&in, true, &kind, &line, &length);
+        const struct place place = {in.in.name, in.number};
+        if (code == DONE && kind == LINE_TOO_LONG)
+            code = complain_line(&place, "the line is too long");
+        else if (code == DONE && kind == LINE_READY)
+            code = score_line(e, &place, line, length, score);
+        progress_show("eval", known ? (double)in.bytes / ((double)st.st_size + 1) : -1, (double)e->examples,
+                      "examples");
     }
-    if (code == DONE && !interrupted && ferror(file))
-        code = complain(FAILED, "cannot read %s: %s", place.path, strerror(errno));
-    if (!standard)
-        fclose(file);
-    free(line);
+    line_input_close(&in);
     return code == DONE && interrupted ? INTERRUPTED : code;
 }
 

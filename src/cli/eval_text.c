@@ -38,6 +38,13 @@ static int score_piece(struct evaluation *e, const uint32_t *ids, size_t count)
     return code;
 }
 
+static size_t token_bytes(const struct evaluation *e, uint32_t id)
+{
+    size_t length;
+    rwkv7_tokenizer_bytes(e->tokenizer, id, &length);
+    return length;
+}
+
 static int read_text(struct evaluation *e, struct token_source *source)
 {
     uint32_t ids[RWKV7_CHUNK + 1];
@@ -46,6 +53,8 @@ static int read_text(struct evaluation *e, struct token_source *source)
         ids[count++] = RWKV7_END_OF_TEXT;
     do {
         int code = token_source_next(source, ids + count, e->rows + 1 - count, &got);
+        if (count == 0 && got > 0) /* nothing precedes this token, so it is not predicted */
+            e->bytes -= token_bytes(e, ids[0]);
         count += got;
         if (code == DONE && count > 1 && (got == 0 || count == e->rows + 1)) {
             code = score_piece(e, ids, count - 1);

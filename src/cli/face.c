@@ -24,7 +24,7 @@ static int show_byte(struct face *f, char c)
         return DONE;
     }
     if (!f->any && f->part == FACE_THOUGHT)
-        code = put(f->dim ? "\033[2m" : "<think>");
+        code = f->dim ? out_control("\033[2m") : put("<think>");
     f->any = true;
     for (; code == DONE && f->newlines > 0; f->newlines--)
         code = put("\n");
@@ -33,8 +33,9 @@ static int show_byte(struct face *f, char c)
 
 static int end_thought(struct face *f)
 {
-    const char *const end = f->dim ? "\033[0m" : "</think>";
-    return f->part == FACE_THOUGHT && f->any ? put(end) : DONE;
+    if (f->part != FACE_THOUGHT || !f->any)
+        return DONE;
+    return f->dim ? out_control("\033[0m") : put("</think>");
 }
 
 /* The tag that ends the part is complete. */

@@ -22,8 +22,9 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
 
     printf("model       ");
     print_plain(stdout, info->path);
-    printf("\nformat      %s, %s names%s%s, %s\n", info->container, info->naming, *info->prefix ? " behind " : "",
-           info->prefix, info->version);
+    printf("\nformat      %s, %s names%s", info->container, info->naming, *info->prefix ? " behind " : "");
+    print_plain(stdout, info->prefix);
+    printf(", %s\n", info->version);
     printf("version     %s\n", info->architecture);
     printf("parameters  %s (%s)\n", scaled_text((double)info->parameters, "", number), types_text(info, text));
     printf("layers      %d\n", s->layers);
@@ -151,7 +152,7 @@ int info_command(const struct args *args)
         else
             print_text(engine.model, &vocab, rwkv7_runtime_threads(engine.runtime));
     } else if (code == REJECTED && !args->json) {
-        list_strangers(args);
+        list_unknown(args);
     }
     engine_close(&engine);
     return code;

@@ -11,18 +11,32 @@
 #include "cli/common.h"
 #include "cli/io.h"
 
+static const char utf8_mark[] = "\xef\xbb\xbf", *const marks[] = {utf8_mark, "\xff\xfe", "\xfe\xff"};
+
+static bool begins_with(const char *text, size_t size, const char *mark)
+{
+    const size_t n = strlen(mark);
+    return size >= n && memcmp(text, mark, n) == 0;
+}
+
+const char *input_skip_mark(const char *text)
+{
+    return begins_with(text, strlen(text), utf8_mark) ? text + strlen(utf8_mark) : text;
+}
+
 void input_text(struct input *in, const char *name, const char *text)
 {
-    *in = (struct input){name, -1, text, strlen(text)};
+    text = input_skip_mark(text);
+    *in = (struct input){.name = name, .fd = -1, .text = text, .left = strlen(text)};
 }
 
 int input_open(struct input *in, const char *path)
 {
     if (strcmp(path, "-") == 0) {
-        *in = (struct input){"standard input", STDIN_FILENO, NULL, 0};
+        *in = (struct input){.name = "standard input", .fd = STDIN_FILENO};
         return DONE;
     }
-    *in = (struct input){path, open(path, O_RDONLY | O_CLOEXEC), NULL, 0};
+    *in = (struct input){.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC)};
     if (in->fd < 0 && interrupted) { /* while waiting for the writer of a FIFO */
         input_text(in, path, "");
         return DONE;
@@ -36,6 +50,43 @@ void input_close(struct input *in)
         close(in->fd);
 }
 
+static int read_bytes(const struct input *in, char *to, size_t room, size_t *got)
+{
+    return io_read(in->fd, to, room, got) == IO_FAILED
+               ? complain(FAILED, "cannot read %s: %s", in->name, strerror(errno))
+               : DONE;
+}
+
+/* May these bytes be the first ones of a mark? */
+static bool is_part_of_mark(const char *text, size_t size)
+{
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (size > 0 && size < strlen(marks[i]) && memcmp(text, marks[i], size) == 0)
+            return true;
+    return false;
+}
+
+/* The first bytes, enough of them to tell whether they are a mark. */
+static int read_beginning(struct input *in, char *to, size_t room, size_t *got)
+{
+    size_t more = 1;
+    int code = read_bytes(in, to, room, got);
+    in->begun = true;
+    while (code == DONE && more > 0 && is_part_of_mark(to, *got)) {
+        code = read_bytes(in, to + *got, room - *got, &more);
+        *got += more;
+    }
+    if (code != DONE)
+        return code;
+    if (begins_with(to, *got, marks[1]) || begins_with(to, *got, marks[2]))
+        return complain(FAILED, "%s: expected UTF-8, found UTF-16; convert it with iconv -f UTF-16 -t UTF-8", in->name);
+    if (!begins_with(to, *got, utf8_mark))
+        return DONE;
+    *got -= strlen(utf8_mark);
+    memmove(to, to + strlen(utf8_mark), *got);
+    return *got > 0 ? DONE : read_bytes(in, to, room, got); /* 0 bytes would mean the end */
+}
+
 int input_read(struct input *in, char *to, size_t room, size_t *got)
 {
     *got = 0;
@@ -46,9 +97,7 @@ int input_read(struct input *in, char *to, size_t room, size_t *got)
         in->left -= *got;
         return DONE;
     }
-    return io_read(in->fd, to, room, got) == IO_FAILED
-               ? complain(FAILED, "cannot read %s: %s", in->name, strerror(errno))
-               : DONE;
+    return in->begun ? read_bytes(in, to, room, got) : read_beginning(in, to, room, got);
 }
 
 static int missing_id(const struct input *in)

@@ -1,9 +1,13 @@
 /*
- * input.h - bytes from a file, from standard input or from the command line, all alike; and token ids written in them.
+ * input.h - text from a file, from standard input or from the command line, all alike; and token ids written in it.
+ *
+ * All that a command reads as text comes through here: prompts, messages, texts to evaluate, lines of JSON, ids. A byte order mark of
+ * UTF-8 in front is skipped, for it would change the tokens; UTF-16 is refused.
  */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,8 +16,11 @@ struct input {
     int fd;           /* -1: `text` */
     const char *text;
     size_t left; /* bytes of text */
+    bool begun;  /* the first bytes of the descriptor were read */
 };
 
+/* The text behind a byte order mark, if it begins with one. */
+const char *input_skip_mark(const char *text);
 void input_text(struct input *in, const char *name, const char *text);
 /* "-" is standard input. */
 int input_open(struct input *in, const char *path);

@@ -15,17 +15,17 @@ static void print_shape(const struct rwkv7_tensor *t)
     putchar(']');
 }
 
-/* One line per tensor, aligned; `strangers`: only those that do not belong to a model, without a mark. */
-static void print_tensors(const struct rwkv7_checkpoint *c, bool strangers)
+/* One line per tensor, aligned; `only_unknown`: those that no RWKV model has, without a mark. */
+static void print_tensors(const struct rwkv7_checkpoint *c, bool only_unknown)
 {
     struct rwkv7_tensor t;
     size_t width = 0;
     for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++)
         width = strlen(t.name) > width ? strlen(t.name) : width;
     for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++) {
-        if (strangers && t.belongs)
+        if (only_unknown && t.belongs)
             continue;
-        printf("%s", strangers || t.belongs ? "  " : "? ");
+        printf("%s", only_unknown || t.belongs ? "  " : "? ");
         print_plain(stdout, t.name);
         printf("%*s  %-4s ", (int)(width - strlen(t.name)), "", t.type);
         print_shape(&t);
@@ -33,12 +33,12 @@ static void print_tensors(const struct rwkv7_checkpoint *c, bool strangers)
     }
 }
 
-static void count_tensors(const struct rwkv7_checkpoint *c, uint64_t *all, uint64_t *strangers)
+static void count_tensors(const struct rwkv7_checkpoint *c, uint64_t *all, uint64_t *unknown)
 {
     struct rwkv7_tensor t;
-    *strangers = 0;
+    *unknown = 0;
     for (*all = 0; rwkv7_checkpoint_tensor(c, (size_t)*all, &t); ++*all)
-        *strangers += !t.belongs;
+        *unknown += !t.belongs;
 }
 
 static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path)
@@ -76,39 +76,38 @@ int list_tensors(const struct args *args)
     struct rwkv7_checkpoint *c;
     struct rwkv7_error err;
     char path[PATH_ROOM];
-    uint64_t all, strangers;
+    uint64_t all, unknown;
     int code = DONE;
 
     if (open_checkpoint(args, path, &c, &err) != RWKV7_OK)
         return report(&err);
     if (!c)
-        return complain_usage(args->command, "--tensors: name a file; the model that is built in is none");
+        return complain_usage(args->command, "--tensors needs a model file; the built-in model is not one");
     if (args->json) {
         code = print_tensors_json(c, path);
     } else {
-        count_tensors(c, &all, &strangers);
+        count_tensors(c, &all, &unknown);
         print_tensors(c, false);
         printf("%" PRIu64 " tensors, %s", all, rwkv7_checkpoint_container(c));
-        if (strangers > 0)
-            printf("; %" PRIu64 ", marked with ?, do not belong to an RWKV model", strangers);
+        if (unknown > 0)
+            printf("; ? marks %" PRIu64 " that no RWKV model has", unknown);
         putchar('\n');
     }
     rwkv7_checkpoint_close(c);
     return code;
 }
 
-void list_strangers(const struct args *args)
+void list_unknown(const struct args *args)
 {
     struct rwkv7_checkpoint *c;
     char path[PATH_ROOM];
-    uint64_t all, strangers;
+    uint64_t all, unknown;
 
     if (open_checkpoint(args, path, &c, NULL) != RWKV7_OK || !c)
         return;
-    count_tensors(c, &all, &strangers);
+    count_tensors(c, &all, &unknown);
     printf("format      %s\n", rwkv7_checkpoint_container(c));
-    printf("tensors     %" PRIu64 ", of which %" PRIu64 " do not belong to an RWKV model%s\n", all, strangers,
-           strangers > 0 ? ":" : "");
+    printf("tensors     %" PRIu64 ", of which no RWKV model has %" PRIu64 "%s\n", all, unknown, unknown > 0 ? ":" : "");
     print_tensors(c, true);
     rwkv7_checkpoint_close(c);
 }

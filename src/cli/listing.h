@@ -6,7 +6,7 @@
 
 /* All tensors of the model that the arguments name, as text or JSON; an exit code. */
 int list_tensors(const struct args *args);
-/* After a model was refused: the tensors that no RWKV-7 model has. Silent if the file is not a checkpoint at all. */
-void list_strangers(const struct args *args);
+/* After a model was refused: the tensors that no RWKV model has. Silent if the file is not a checkpoint at all. */
+void list_unknown(const struct args *args);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "generate/chat_template.h"
 
 enum {
     RUN = 1,
@@ -43,8 +44,9 @@ enum {
 
 const struct command command_table[] = {
     {"run", RUN, "[PROMPT]", 1, "continue a text",
-     "Continues a text. The prompt is standard input, unless that is a terminal, then\n"
-     "the prompt file, then PROMPT, as one text. '-' stands for standard input.",
+     "Continues a text. The prompt is standard input, unless that is a terminal or\n"
+     "--no-stdin is given, then the prompt file, then PROMPT, as one text. '-' stands\n"
+     "for standard input.",
      false, run_command},
     {"batch", BATCH, "[FILE]", 1, "continue many texts",
      "Continues many texts at once. Every line of FILE, or of standard input, is a\n"
@@ -71,8 +73,8 @@ const struct command command_table[] = {
      false, convert_command},
     {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"
-     "perplexity. With --against, how far its predictions are from those of another\n"
-     "model, such as the one it was made from. Or, with --task, how often it is right.",
+     "perplexity. With --against, the KL divergence of its predictions from those of\n"
+     "another model, such as the one it was made from. Or, with --task, its accuracy.",
      false, eval_command},
     {"logits", LOGITS, "[MODEL]", 1, "write logits, to check another implementation",
      "Feeds token ids to a model, from its zero state, and writes the logits after\n"
@@ -108,17 +110,19 @@ const struct option option_table[] = {
      "skip weights that meet zeroes"},
     {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
-    {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also measure the distance from this model"},
+    {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
     HEADING("Conversation", CHAT),
     {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
-    {"think", 0, CHAT, CHOICE(thinking, "off|empty|short|normal|long"), "off", "before it answers, if it was trained to"},
+    {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
     {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
     {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
 
     HEADING("Prompt", WRITE | EVAL),
     {"prompt-file", 'f', RUN, NAME(prompt_file, "FILE"), NULL, "read the prompt from a file"},
+    {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
+    {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
     {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
     {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},

@@ -8,9 +8,9 @@
 
 #include "cli/json_line.h"
 
-static const char *const names[] = {"tokens",    "stop",          "ignore_eos", "bos",      "no_bos",
-                                    "temp",      "top_p",         "top_k",      "min_p",    "presence",
-                                    "frequency", "penalty_decay", "seed",       "logprobs", NULL};
+static const char *const names[] = {"tokens", "stop",     "ignore_eos", "bos",      "no_bos",    "temp",
+                                    "top_p",  "top_k",    "min_p",      "presence", "frequency", "penalty_decay",
+                                    "seed",   "logprobs", "strip",      NULL};
 
 static bool is_among(const char *name, const char *const *list)
 {

@@ -7,6 +7,7 @@
 #include "cli/prompt.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -26,11 +27,21 @@ struct feed {
     struct prompt_progress *progress;
     struct input sources[SOURCES];
     int count, now;
+    bool unasked; /* the first source is standard input, which the command line does not name, and others follow */
+    uint64_t unasked_bytes;
+    bool ends_in_space; /* what was fed */
+    char *held;         /* [held_size] --strip: white space that is fed only if text follows */
+    size_t held_size, held_room;
 };
 
 static bool is_dash(const char *text)
 {
     return text && strcmp(text, "-") == 0;
+}
+
+bool prompt_names_stdin(const struct args *args)
+{
+    return is_dash(args->prompt_file) || is_dash(args->operand);
 }
 
 static int add_file(struct feed *f, const char *path)
@@ -48,12 +59,12 @@ static int add_file(struct feed *f, const char *path)
     return DONE;
 }
 
-/* Who has given a prompt may not know that standard input, which was left open, comes before it. */
+/* A user who passes PROMPT may not realise that an open standard input is read first. */
 static void wait_for_input(void)
 {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     if (isatty(STDERR_FILENO) && poll(&in, 1, 1000) == 0)
-        complain(DONE, "waiting for standard input, with which the prompt begins; </dev/null is none");
+        complain(DONE, "reading standard input as the first part of the prompt; --no-stdin skips it");
 }
 
 static int open_sources(struct feed *f)
@@ -62,10 +73,11 @@ static int open_sources(struct feed *f)
     int code = DONE;
     /* A closed standard input, for which main() has put in one that cannot be read, is no input. */
     const bool closed = (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY;
-    const bool asked = is_dash(file) || is_dash(operand);
-    if (asked || (!isatty(STDIN_FILENO) && !closed))
+    const bool asked = prompt_names_stdin(f->args);
+    if (asked || (!f->args->no_stdin && !isatty(STDIN_FILENO) && !closed))
         code = add_file(f, "-");
-    if (f->count > 0 && !asked && (file || operand))
+    f->unasked = f->count > 0 && !asked && (file || operand);
+    if (f->unasked)
         wait_for_input();
     if (code == DONE && file && !is_dash(file))
         code = add_file(f, file);
@@ -76,15 +88,26 @@ static int open_sources(struct feed *f)
     return code;
 }
 
+/* The loop `while read line; do rwkv7 run "$line"; done <file` loses its lines to the first prompt: not without a word. */
+static void end_source(const struct feed *f)
+{
+    if (f->now == 0 && f->unasked_bytes > 0)
+        complain(DONE, "read %" PRIu64 " byte%s of standard input before the prompt; --no-stdin skips it",
+                 f->unasked_bytes, plural(f->unasked_bytes));
+    if (f->now + 1 < f->count)
+        generator_mark_border(f->generator);
+}
+
 /* The next bytes of the sources, at most `room`; none at the end of the last one, and when interrupted. */
 static int read_some(struct feed *f, char *to, size_t room, size_t *got)
 {
     for (*got = 0; f->now < f->count && !interrupted; f->now++) {
         const int code = input_read(&f->sources[f->now], to, room, got);
+        if (f->now == 0 && f->unasked)
+            f->unasked_bytes += *got;
         if (code != DONE || *got > 0)
             return code;
-        if (f->now + 1 < f->count)
-            generator_mark_border(f->generator);
+        end_source(f);
     }
     return DONE;
 }
@@ -105,23 +128,74 @@ static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
     return status == RWKV7_OK || status == RWKV7_ERR_STOPPED ? DONE : report(err);
 }
 
+static bool is_space(char c)
+{
+    return c != '\0' && strchr(" \t\r\n\v\f", c);
+}
+
+size_t prompt_stripped_size(const char *text, size_t size)
+{
+    while (size > 0 && is_space(text[size - 1]))
+        size--;
+    return size;
+}
+
+static int pass_on(struct feed *f, const char *text, size_t size)
+{
+    struct rwkv7_error err;
+    const int code = f->args->echo && size > 0 ? out_write(text, size) : DONE;
+    return code == DONE ? outcome(rwkv7_generator_feed(f->generator, text, size, &err), &err) : code;
+}
+
+/* White space that text may follow. */
+static int hold(struct feed *f, const char *space, size_t size)
+{
+    if (f->held_room - f->held_size < size) {
+        const size_t room = 2 * (f->held_size + size);
+        char *const grown = realloc(f->held, room);
+        if (!grown)
+            return complain(FAILED, "out of memory for the white space in the prompt");
+        f->held = grown;
+        f->held_room = room;
+    }
+    if (size > 0)
+        memcpy(f->held + f->held_size, space, size);
+    f->held_size += size;
+    return DONE;
+}
+
+static int feed_block(struct feed *f, const char *text, size_t size)
+{
+    const size_t solid = prompt_stripped_size(text, size), now = f->args->strip ? solid : size;
+    int code = DONE;
+    if (size > 0)
+        f->ends_in_space = solid < size;
+    if (now > 0) {
+        code = pass_on(f, f->held, f->held_size);
+        f->held_size = 0;
+    }
+    if (code == DONE)
+        code = pass_on(f, text, now);
+    return code == DONE ? hold(f, text + now, size - now) : code;
+}
+
 static int feed_all(struct feed *f, char *block, bool logits)
 {
     struct rwkv7_error err;
     size_t got;
     do {
         int code = read_some(f, block, BLOCK, &got);
-        if (code == DONE && f->args->echo && got > 0)
-            code = out_write(block, got);
         f->progress->read += (double)got;
         if (code == DONE)
-            code = outcome(rwkv7_generator_feed(f->generator, block, got, &err), &err);
+            code = feed_block(f, block, got);
         if (code != DONE)
             return code;
     } while (got > 0 && !interrupted);
     const int code = f->args->echo ? out_flush() : DONE;
     if (interrupted || code != DONE)
         return code;
+    if (f->ends_in_space && !f->args->strip)
+        complain(DONE, "the prompt ends in white space, which changes the text that follows; --strip removes it");
     return outcome(logits ? rwkv7_generator_sync(f->generator, &err) : generator_read_only(f->generator, &err), &err);
 }
 
@@ -137,5 +211,6 @@ int prompt_feed(const struct args *args, struct rwkv7_generator *generator, stru
     for (int i = 0; i < f.count; i++)
         input_close(&f.sources[i]);
     free(block);
+    free(f.held);
     return code;
 }

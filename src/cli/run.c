@@ -168,6 +168,8 @@ int run_command(const struct args *args)
         return complain_usage(args->command, "--logprobs needs --json");
     if (args->echo && args->json)
         return complain_usage(args->command, "--echo and --json exclude each other");
+    if (args->no_stdin && prompt_names_stdin(args))
+        return complain_usage(args->command, "- means standard input, which --no-stdin excludes");
     if (args->state_in && args->prompt_cache)
         return complain_usage(args->command, "--state-in and --prompt-cache exclude each other");
     if (args->quiet)

@@ -9,6 +9,7 @@
 #include "cli/json_line.h"
 #include "cli/logprobs.h"
 #include "cli/overrides.h"
+#include "cli/prompt.h"
 #include "cli/request_options.h"
 #include "cli/terminal.h"
 
@@ -61,11 +62,14 @@ static bool append(struct sequence *s, const char *text, size_t length)
 static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start,
                     const char *prompt)
 {
+    const size_t size = strlen(prompt), stripped = prompt_stripped_size(prompt, size);
     struct request_options options;
     struct rwkv7_error err;
     request_options_fill(&options, &s->args, s->seed);
     options.generate.max_tokens = limit_option(&s->args);
-    if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, strlen(prompt), &err) != RWKV7_OK)
+    s->ends_in_space = stripped < size && !s->args.strip;
+    if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, s->args.strip ? stripped : size,
+                       &err) != RWKV7_OK)
         refuse(s, "%s", err.message);
     else if (s->job.request.fed == 0)
         refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");

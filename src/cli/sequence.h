@@ -14,6 +14,7 @@ struct sequence {
     struct args args;   /* those of the command, or what the line says instead */
     bool own_stops;     /* args.stops is not that of the command */
     bool finished;      /* the result is complete */
+    bool ends_in_space; /* the prompt, and nothing removed it */
     const char *reason; /* why the text ended: "stop", "end", "length" */
     char error[256];    /* or why there is none */
     uint64_t seed;

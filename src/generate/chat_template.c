@@ -47,10 +47,12 @@ static const struct {
     const char *request, *opening;
 } manners[] = {
     [THINK_OFF] = {"", ""},
-    [THINK_EMPTY] = {"", " <think>\n</think"},
+    [THINK_ON] = {"", " <think"},
     [THINK_SHORT] = {" (think a bit)", " <think"},
     [THINK_NORMAL] = {" (think)", " <think"},
     [THINK_LONG] = {" (think a lot)", " <think"},
+    [THINK_EMPTY] = {"", " <think>\n</think"},
+    [THINK_FAKE] = {"", " <think></think"},
 };
 
 const char *chat_template_opening(enum thinking thinking)

@@ -15,8 +15,9 @@
 
 #include <stdbool.h>
 
-/* How an answer begins, and what is asked of it. */
-enum thinking { THINK_OFF, THINK_EMPTY, THINK_SHORT, THINK_NORMAL, THINK_LONG };
+/* How an answer begins, and what is asked of it: words of THINKING_WORDS in the same order. */
+enum thinking { THINK_OFF, THINK_ON, THINK_SHORT, THINK_NORMAL, THINK_LONG, THINK_EMPTY, THINK_FAKE };
+#define THINKING_WORDS "off|on|short|normal|long|empty|fake"
 
 /* Allocated by mem_alloc; NULL when out of memory. An empty system prompt is no text at all. */
 char *chat_template_system(const char *text);

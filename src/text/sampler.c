@@ -56,7 +56,7 @@ struct rwkv7_sampler {
     uint8_t *flags; /* [vocab] */
 };
 
-enum { SEEN = 1, UNCOUNTED = 2 }; /* drawn before; only spaces, tabs and digits */
+enum { SEEN = 1, UNCOUNTED = 2 }; /* drawn before; exempt from the frequency penalty */
 
 void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt)
 {
@@ -96,14 +96,19 @@ static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, in
     return RWKV7_OK;
 }
 
-static bool is_space_or_digits(const struct rwkv7_tokenizer *t, uint32_t id)
+/*
+ * The author's reference exempts tokens whose text is a substring of this: one space or tab, both, single digits and rising runs of
+ * digits. Of the World vocabulary these are 22 tokens. Longer runs of spaces are penalized.
+ */
+static bool is_exempt(const struct rwkv7_tokenizer *t, uint32_t id)
 {
+    static const char exempt[] = " \t0123456789";
     size_t n;
-    const uint8_t *bytes = rwkv7_tokenizer_bytes(t, id, &n);
-    for (size_t i = 0; i < n; i++)
-        if (bytes[i] != ' ' && bytes[i] != '\t' && (bytes[i] < '0' || bytes[i] > '9'))
-            return false;
-    return n > 0;
+    const uint8_t *const bytes = rwkv7_tokenizer_bytes(t, id, &n);
+    for (size_t at = 0; n > 0 && at + n <= sizeof exempt - 1; at++)
+        if (memcmp(exempt + at, bytes, n) == 0)
+            return true;
+    return false;
 }
 
 enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
@@ -141,7 +146,7 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, 
     for (size_t i = n; i < s->blocks * BLOCK; i++)
         s->logits[i] = -INFINITY;
     for (uint32_t id = 0; tokenizer && id < (uint32_t)vocab; id++)
-        if (is_space_or_digits(tokenizer, id))
+        if (is_exempt(tokenizer, id))
             s->flags[id] = UNCOUNTED;
     *out = s;
     return RWKV7_OK;

@@ -118,7 +118,7 @@ batch bad.jsonl
 exits 1
 texts "$work/out" >got
 ok 'an error for each bad line' cmp -s got want_bad
-err_has '^rwkv7: 18 of 19 lines gave an error instead of a text$'
+err_has '^rwkv7: 18 of 19 lines failed$'
 
 # What is wrong in ways that a parser may pass over. Results are valid JSON whatever the lines hold.
 {

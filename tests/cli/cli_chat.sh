@@ -190,7 +190,7 @@ hello
 '
 chat --think short
 exits 2
-err "rwkv7: /think needs one of off, empty, short, normal, long, not 'no'"
+err "rwkv7: /think needs one of off|on|short|normal|long|empty|fake, not 'no'"
 brief=$(next 'User: hello (think a bit)
 
 Assistant: <think')
@@ -211,6 +211,37 @@ chat
 out "$one
 <think$brief
 <think$brief"
+# Every form, as the tokens that the model reads: token 0, then one per byte, as a conversation keeps them.
+form() { # form MODE TURN
+    given hello
+    run rwkv7 chat -q -m "$models/f32_n16.safetensors" --vocab "$tests/bytes.vocab.txt" -n 0 --think "$1" --state-out form.state
+    exits 0
+    ids=$(printf '%s' "$2" | od -An -v -tu1 | tr -s ' \n' '\n\n' | awk 'NF { printf ",%d", $1 + 1 }')
+    ok "the tokens of $1" grep -aq "\"tokens\":\[0$ids\]" form.state
+}
+ask='User: hello'
+form off "$ask
+
+Assistant:"
+form on "$ask
+
+Assistant: <think"
+form short "$ask (think a bit)
+
+Assistant: <think"
+form normal "$ask (think)
+
+Assistant: <think"
+form long "$ask (think a lot)
+
+Assistant: <think"
+form empty "$ask
+
+Assistant: <think>
+</think"
+form fake "$ask
+
+Assistant: <think></think"
 sed "s|^200 .*|200 '> well... </think>\\\\n\\\\n the <b>\\\\n answer \\\\n' 38|" "$vocab" >thoughts.txt
 thinking() {
     given hello
@@ -229,6 +260,8 @@ thinking --think normal -n 2 --thoughts hide
 out_has '^> well... </think>$' # the second one is behind the thought: no tag any more
 sed "s|^200 .*|200 '><b>\\\\n' 5|" "$vocab" >thoughts.txt
 thinking --think empty
+out '<b>'
+thinking --think fake
 out '<b>'
 
 # The end: other stop strings, --tokens, and that the next turn goes on behind what was shown.

@@ -40,7 +40,7 @@ err_has '^small\.safetensors: [0-9]+ KB in [0-9.]+ s$'
 odd=$(printf 'odd\n\033[31mname')
 run rwkv7 convert model.safetensors "$odd"
 exits 0
-err_has '^odd\?\?\[31mname: [0-9.]+ .B in'
+err_has '^odd\\n\\x1b\[31mname: [0-9.]+ .B in'
 rm "$odd"
 run rwkv7 run -m model.safetensors --type q4 --temp 0 -n 20 'some more '
 cp "$work/out" wanted

@@ -23,12 +23,13 @@ silent
 near text.tokens 0
 near text.bytes 0
 near text.loss 1e-6
+near text.bits_per_byte 1e-6
 near text.perplexity 1e-6
 near text.reference_perplexity 1e-6
-near text.divergence_mean 1e-5
-near text.divergence_99 0.006
-near text.divergence_most 1e-5
-near text.same_top 1e-6
+near text.kl_divergence_mean 1e-5
+near text.kl_divergence_p99 0.006
+near text.kl_divergence_max 1e-5
+near text.top_1_agreement 1e-6
 cp "$work/out" whole
 
 # By any way the text comes in, on any machine: the same numbers.
@@ -42,8 +43,8 @@ if [ $emulated -eq 0 ]; then
     out_has '^perplexity +5311\.'
     ok 'nothing to compare' [ "$(wc -l <"$work/out")" -eq 5 ]
     run rwkv7 eval -m "$model" --vocab "$vocab" --against "$model" "$data/text.txt"
-    out_has '^divergence, most +0\.000e\+00$'
-    out_has '^same likeliest +100\.000%$'
+    out_has '^KL divergence, max +0\.000e\+00$'
+    out_has '^top-1 agreement +100\.000%$'
     run rwkv7 eval -m "$model" --vocab "$vocab" "$data/text.txt" "$data/text.txt"
     out_has '^tokens +2800$'
     out_has '^perplexity +5311\.'
@@ -59,22 +60,62 @@ run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada --json "$data/lambada
 exits 0
 silent
 near lambada.perplexity 1e-5
-near lambada.accuracy 1e-6
+near lambada.acc 1e-6
+near lambada.bits_per_byte 1e-6
 run rwkv7 eval -m "$model" --vocab "$vocab" --task choices --json "$data/choices.jsonl"
 exits 0
-near choices.accuracy 1e-6
-near choices.accuracy_normalised 1e-6
+near choices.acc 1e-6
+near choices.acc_norm 1e-6
+near choices.bits_per_byte 1e-6
 run rwkv7 eval -m "$model" --vocab "$vocab" --task choices "$data/choices.jsonl"
 out_has '^examples +30$'
-out_has '^accuracy per byte +43\.33%$'
+out_has '^acc_norm +43\.33%$'
+
+# By hand: a model of zeros gives each of its 300 tokens the same probability, and each byte is a token here, so that n bytes have
+# log p = -n ln 300 and one byte has log2 300 = 8.22882 bits.
+small=$models/f32_n16.safetensors
+header=$(od -An -tu8 -N8 "$small" | tr -d ' ')
+head -c $((header + 8)) "$small" >uniform.safetensors
+head -c $(($(wc -c <"$small") - header - 8)) /dev/zero >>uniform.safetensors
+uniform() { # uniform TASK FILE OPTION...
+    task=$1 file=$2
+    shift 2
+    run rwkv7 eval -m uniform.safetensors --vocab "$tests/bytes.vocab.txt" --task "$task" "$@" "$file"
+    exits 0
+    silent
+    out_has '^bits per byte +8\.22882$'
+}
+# acc_norm divides by characters without the space in front. Bytes and characters of each choice:
+#   8/7 3/2; 5/2 4/3 (per byte the first would win); 2/1 3/3 (with the space the first would); 4/3 3/2 (without all spaces the second would)
+cat >hand.jsonl <<'END'
+{"context": "a", "choices": [" abcdefg", " ab"], "answer": 1}
+{"context": "a", "choices": [" \u00e9\u00e9", " abc"], "answer": 1}
+{"context": "a", "choices": [" a", "bcd"], "answer": 1}
+{"context": "a", "choices": ["  ab", " cd"], "answer": 0}
+END
+uniform choices hand.jsonl
+out_has '^acc +50\.00%$'
+out_has '^acc_norm +75\.00%$'
+printf '{"text": "ab cd"}\n{"text": "ab c"}\n' >hand.jsonl
+uniform lambada hand.jsonl
+out_has '^perplexity +1558845\.7' # 300 ^ 2.5
+out_has '^acc +0\.00%$'
+printf abcd >hand.txt
+uniform text hand.txt
+out_has '^bytes +4$'
+uniform text hand.txt --no-bos # the first byte is not predicted
+out_has '^tokens +3$'
+out_has '^bytes +3$'
+uniform text hand.txt --no-bos hand.txt
+out_has '^bytes +6$'
 
 # Mistakes.
 run rwkv7 eval -m "$model" --vocab "$vocab"
 exits 2
-err_has '^rwkv7: which files'
+err_has '^rwkv7: expected a FILE'
 run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada --against "$model" "$data/lambada.jsonl"
 exits 2
-err_has 'compares on texts'
+err_has 'compares predictions of texts'
 run rwkv7 eval -m "$model" --vocab "$vocab" missing
 exits 1
 err 'rwkv7: cannot read missing: No such file or directory'
@@ -107,6 +148,7 @@ bad choices '{"context": "a", "choices": ["a"], "answer": 0}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 2}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0.5}' 'expected'
 bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are text'
+bad choices '{"context": "a", "choices": ["a", " "], "answer": 0}' 'expected choices that are text'
 printf '{"context": "", "choices": ["a", "b"], "answer": 0}' >bad.jsonl
 run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
 exits 1

@@ -53,3 +53,25 @@ err_has 'one of the 3 parts of a split GGUF file'
 run rwkv7 tokenize -m "$corpus/ok_tokens.gguf" q
 exits 3
 err_has 'the vocabulary has no token for byte 0x71'
+
+# Millions of tokens without text: refused by their number, before any memory is taken for them.
+if command -v python3 >/dev/null; then
+    for count in 1048577 3000000 10000000; do
+        python3 - $count <<'END'
+import struct
+import sys
+count = int(sys.argv[1])
+text = lambda b: struct.pack("<Q", len(b)) + b
+with open("empty.gguf", "wb") as f:
+    f.write(b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + text(b"tokenizer.ggml.model") + struct.pack("<I", 8) + text(b"rwkv"))
+    f.write(text(b"tokenizer.ggml.tokens") + struct.pack("<IIQ", 9, 8, count) + bytes(8 * count))
+END
+        for command in info 'run x -m' 'tokenize x -m'; do
+            run rwkv7 $command empty.gguf
+            exits 3
+            err_has "tokenizer.ggml.tokens.*: expected at most [0-9]+ (tokens in 67108864 bytes|strings), found $count"
+        done
+    done
+else
+    skip 'no python3, so no millions of tokens'
+fi

@@ -198,7 +198,7 @@ if script --version 2>/dev/null | grep -q util-linux; then
     on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
     text ''
     on_terminal "sleep 1.5 | rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello"
-    out_has '^rwkv7: waiting for standard input'
+    out_has '^rwkv7: reading standard input as the first part'
     out_has '^ju gai$'
     on_terminal NO_COLOR=1 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     out_has '^ju gai$'
@@ -233,10 +233,14 @@ fi
 if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
     skip 'limits on the stack: an emulator or a sanitizer needs more'
 else
-    run sh -c 'ulimit -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
-    exits 1
-    err_has 'a stack of 64 KiB is too small, 256 are needed: see ulimit -s$'
-    run sh -c 'ulimit -S -s 64; exec rwkv7 run -q -n 1 "$@"' sh --model "$model" --vocab "$vocab" hello
+    for size in 32 64; do
+        run sh -c 'ulimit -s "$1"; shift; exec rwkv7 "$@"' sh $size run -q -n 1 --model "$model" --vocab "$vocab" hello
+        exits 1
+        err "rwkv7: a stack of $size KiB is too small, 256 are needed: see ulimit -s"
+        run sh -c 'ulimit -S -s "$1"; shift; exec rwkv7 "$@"' sh $size run -q -n 1 --model "$model" --vocab "$vocab" hello
+        exits 0
+    done
+    run sh -c 'ulimit -s 256; exec rwkv7 run -q -n 1 "$@"' sh --type q4 --model "$model" --vocab "$vocab" hello
     exits 0
 fi
 

@@ -8,7 +8,7 @@ exits 0
 silent
 out '? emb   BF16 [2,2]
 ? head  BF16 [2]
-2 tensors, PyTorch; 2, marked with ?, do not belong to an RWKV model'
+2 tensors, PyTorch; ? marks 2 that no RWKV model has'
 
 run rwkv7 info --tensors --json "$corpus/ok_torch.pth"
 exits 0
@@ -40,7 +40,7 @@ if [ -r "$real" ]; then
     run rwkv7 info "$real"
     exits 3
     err_has 'RWKV-8 experiment'
-    out_has '^tensors +99, of which 99 do not belong to an RWKV model:$'
+    out_has '^tensors +99, of which no RWKV model has 99:$'
     out_has '^  rosa1\.rosa_qkv\.emb +F32  \[1,1,32\]$'
 else
     echo "skip $real: not on this machine"

@@ -76,12 +76,13 @@ def main():
     divergence = (np.exp(p) * (p - q)).sum(axis=1)
     expected["text.tokens"], expected["text.bytes"] = len(targets), len(text)
     expected["text.loss"] = -q[at, targets].mean()
+    expected["text.bits_per_byte"] = -q[at, targets].sum() / np.log(2) / len(text)
     expected["text.perplexity"] = np.exp(-q[at, targets].mean())
     expected["text.reference_perplexity"] = np.exp(-p[at, targets].mean())
-    expected["text.divergence_mean"] = divergence.mean()
-    expected["text.divergence_99"] = np.sort(divergence)[int(np.ceil(0.99 * len(divergence))) - 1]
-    expected["text.divergence_most"] = divergence.max()
-    expected["text.same_top"] = (p.argmax(axis=1) == q.argmax(axis=1)).mean()
+    expected["text.kl_divergence_mean"] = divergence.mean()
+    expected["text.kl_divergence_p99"] = np.sort(divergence)[int(np.ceil(0.99 * len(divergence))) - 1]
+    expected["text.kl_divergence_max"] = divergence.max()
+    expected["text.top_1_agreement"] = (p.argmax(axis=1) == q.argmax(axis=1)).mean()
 
     def likely_line():
         """A line whose last word, " " and one more token, the model would say itself; such contexts must be searched for."""
@@ -95,24 +96,27 @@ def main():
                     return context + last
 
     by_id = {number: piece for piece, number in ids.items()}
-    lines, loss, right = [], 0.0, 0
+    lines, loss, right, size = [], 0.0, 0, 0
     for number in range(30):
         line = words(rng, pieces, 12) if number % 3 else likely_line()
         log_p, greedy = continuation(line[:line.rindex(" ")], line[line.rindex(" "):])
         lines.append({"text": line})
-        loss, right = loss - log_p, right + greedy
-    expected["lambada.perplexity"], expected["lambada.accuracy"] = np.exp(loss / len(lines)), right / len(lines)
+        loss, right, size = loss - log_p, right + greedy, size + len(line) - line.rindex(" ")
+    expected["lambada.bits_per_byte"] = loss / np.log(2) / size
+    expected["lambada.perplexity"], expected["lambada.acc"] = np.exp(loss / len(lines)), right / len(lines)
 
-    questions, plain, normalised = [], 0, 0
+    questions, plain, normalized, loss, size = [], 0, 0, 0.0, 0
     for _ in range(30):
         context = words(rng, pieces, 10)
         choices = [" " + words(rng, pieces, n) for n in rng.randint(2, 9, 4)]
         scores = np.array([continuation(context, choice)[0] for choice in choices])
-        answer = int(rng.choice([scores.argmax(), (scores / [len(c) for c in choices]).argmax(), rng.randint(4)]))
+        by_length = scores / [len(choice) - 1 for choice in choices]
+        answer = int(rng.choice([scores.argmax(), by_length.argmax(), rng.randint(4)]))
         questions.append({"context": context, "choices": choices, "answer": answer})
-        plain += scores.argmax() == answer
-        normalised += (scores / [len(c) for c in choices]).argmax() == answer
-    expected["choices.accuracy"], expected["choices.accuracy_normalised"] = plain / 30, normalised / 30
+        plain, normalized = plain + (scores.argmax() == answer), normalized + (by_length.argmax() == answer)
+        loss, size = loss - scores[answer], size + len(choices[answer])
+    expected["choices.acc"], expected["choices.acc_norm"] = plain / 30, normalized / 30
+    expected["choices.bits_per_byte"] = loss / np.log(2) / size
 
     folder = os.path.join(HERE, "eval")
     os.makedirs(folder, exist_ok=True)

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/out_file.h"
+#include "base/plain.h"
 #include "base/pool.h"
 #include "base/sys.h"
 #include "test.h"
@@ -279,6 +280,43 @@ static void test_plain_text(void)
     }
 }
 
+/* The same as escapes, one character at a time, as far as it is there. */
+static void test_plain_character(void)
+{
+    static const struct {
+        const char *text;
+        size_t size, length; /* length: when more bytes may follow */
+        const char *escape;
+    } cases[] = {
+        {"ab", 2, 1, ""},
+        {"\0", 1, 1, "\\x00"},
+        {"\x1b[", 2, 1, "\\x1b"},
+        {"\x7f", 1, 1, "\\x7f"},
+        {"\n", 1, 1, "\\n"},
+        {"\xc3\xa9x", 3, 2, ""},
+        {"\xc2\x9b", 2, 2, "\\u009b"},
+        {"\xe2\x80\xae", 3, 3, "\\u202e"},
+        {"\xf0\x9f\x91\xa9", 4, 4, ""},
+        {"\xf0\x9f\x91", 3, 0, ""},
+        {"\xe2\x82", 2, 0, ""},
+        {"\xc2", 1, 0, ""},
+        {"\xe2\x82x", 3, 1, "\\xe2"}, /* will never be a character */
+        {"\xc0\x9b", 2, 1, "\\xc0"},
+        {"\x9b", 1, 1, "\\x9b"},
+        {"\xff", 1, 1, "\\xff"},
+        {"\xed\xa0\x80", 3, 1, "\\xed"}, /* half of a surrogate pair */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char escape[PLAIN_ESCAPE], torn[PLAIN_ESCAPE];
+        CHECK(plain_character(cases[i].text, cases[i].size, false, escape) == cases[i].length);
+        CHECK_STR(escape, cases[i].escape);
+        snprintf(torn, sizeof torn, "\\x%02x", (unsigned)(unsigned char)cases[i].text[0]);
+        const size_t rest = plain_character(cases[i].text, cases[i].size, true, escape);
+        CHECK(rest == (cases[i].length > 0 ? cases[i].length : 1));
+        CHECK_STR(escape, cases[i].length > 0 ? cases[i].escape : torn);
+    }
+}
+
 static void test_messages(void)
 {
     struct rwkv7_error err;
@@ -511,6 +549,7 @@ int main(void)
     RUN(test_pool_errors);
     RUN(test_sizes);
     RUN(test_plain_text);
+    RUN(test_plain_character);
     RUN(test_messages);
     RUN(test_mapping);
     RUN(test_folder_synced);

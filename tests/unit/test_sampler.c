@@ -3,6 +3,7 @@
  * a distribution, and against its own past.
  */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -98,8 +99,8 @@ static void test_penalties(void)
     CHECK(next(s, logits) == 2); /* count 0 is 1.25: 1.5625; count 1 is 0.5: 1.125 */
     rwkv7_sampler_close(s);
 
-    /* Tokens of spaces, tabs and digits only pay the presence penalty: their count stays 0. */
-    static const char vocab[] = "0 '1 ' 2\n1 'a' 1\n";
+    /* Tokens that are part of " \t0123456789" pay the presence penalty only: their count stays 0. */
+    static const char vocab[] = "0 '12' 2\n1 'a' 1\n";
     struct rwkv7_tokenizer *t = NULL;
     CHECK(rwkv7_tokenizer_open_memory(vocab, sizeof vocab - 1, "v", &t, NULL) == RWKV7_OK);
     opt.presence_penalty = 0;
@@ -115,6 +116,34 @@ static void test_penalties(void)
     CHECK(next(s, pair) == 0 && next(s, pair) == 1 && next(s, pair) == 0);
     rwkv7_sampler_close(s);
     rwkv7_tokenizer_close(t);
+}
+
+/* Is the first of two tokens, of this literal and length, left out of the counts? */
+static bool is_exempt(const char *literal, int length)
+{
+    char vocab[80];
+    const float pair[2] = {1.0f, 0.9f};
+    struct rwkv7_sampler_options opt = defaults();
+    struct rwkv7_tokenizer *t = NULL;
+    opt.temperature = 0;
+    opt.frequency_penalty = 0.75f;
+    const int n = snprintf(vocab, sizeof vocab, "0 %s %d\n1 'abc' 3\n", literal, length);
+    CHECK(rwkv7_tokenizer_open_memory(vocab, (size_t)n, "v", &t, NULL) == RWKV7_OK);
+    struct rwkv7_sampler *const s = sampler(&opt, 2, t);
+    const bool exempt = next(s, pair) == 0 && next(s, pair) == 0;
+    rwkv7_sampler_close(s);
+    rwkv7_tokenizer_close(t);
+    return exempt;
+}
+
+/* The reference asks whether a text is a substring of " \t0123456789", not whether it consists of these characters. */
+static void test_exempt(void)
+{
+    CHECK(is_exempt("' '", 1) && is_exempt("'\\t'", 1) && is_exempt("'0'", 1) && is_exempt("'9'", 1));
+    CHECK(is_exempt("' \\t'", 2) && is_exempt("'89'", 2) && is_exempt("' \\t0123456789'", 12));
+    CHECK(!is_exempt("'  '", 2) && !is_exempt("'\\t\\t'", 2) && !is_exempt("'10'", 2) && !is_exempt("' 1'", 2));
+    CHECK(!is_exempt("'00'", 2) && !is_exempt("'9 '", 2) && !is_exempt("' \\t01234567890'", 13));
+    CHECK(!is_exempt("'b'", 1) && !is_exempt("'\\n'", 1));
 }
 
 /* ------------------------------------------------------------------------------------------------------ against naive */
@@ -497,6 +526,7 @@ int main(int argc, char **argv)
         return bench();
     RUN(test_greedy);
     RUN(test_penalties);
+    RUN(test_exempt);
     RUN(test_naive);
     RUN(test_distributions);
     RUN(test_ties);
