@@ -70,7 +70,7 @@ struct args {
     struct bias_list biases;
 
     /* chat */
-    const char *system, *history;
+    const char *system, *template, *history;
     int thinking, thoughts; /* enum thinking, enum thoughts */
 
     /* bench */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "cli/face.h"
 #include "cli/input.h"
 #include "cli/line.h"
@@ -20,6 +21,8 @@ struct chat {
     struct conversation conversation;
     struct request_options options;
     struct prompt_cache cache;
+    const struct chat_template *template;
+    struct chat_template own_template; /* of a file */
     struct line_reader *lines;
     bool terminal; /* someone types and reads */
     enum thinking thinking;
@@ -205,13 +208,20 @@ static int system_command(struct chat *c, const char *operand)
     return code;
 }
 
+static int set_thinking(struct chat *c, enum thinking thinking)
+{
+    if (thinking != THINK_OFF && !c->template->thinks)
+        return complain(MISUSED, "the template '%s' has no thoughts; --template g1 has", c->template->name);
+    c->thinking = thinking;
+    return DONE;
+}
+
 static int think_command(struct chat *c, const char *operand)
 {
     const int thinking = parse_choice(THINKING_WORDS, operand);
     if (thinking < 0)
         return complain(MISUSED, "/think needs one of %s, not '%s'", THINKING_WORDS, operand);
-    c->thinking = (enum thinking)thinking;
-    return DONE;
+    return set_thinking(c, (enum thinking)thinking);
 }
 
 static int save_command(struct chat *c, const char *operand)
@@ -355,6 +365,33 @@ static int converse(struct chat *c)
     return c->terminal ? DONE : c->failure;
 }
 
+/* The template of the option, a name or a file, or that of the model. */
+static int choose_template(struct chat *c)
+{
+    const char *const name = c->args->template, *why = "--template";
+    struct rwkv7_error err;
+    c->template = name ? chat_template_named(name) : chat_template_choose(c->engine.model, &why);
+    if (!c->template) {
+        if (!path_exists(name)) {
+            char names[128] = "";
+            for (size_t i = 0; chat_template_at(i); i++)
+                snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 0 ? ", " : "",
+                         chat_template_at(i)->name);
+            return complain_usage(c->args->command, "--template needs one of %s, or a file, not '%s'", names, name);
+        }
+        if (chat_template_open(name, &c->own_template, &err) != RWKV7_OK)
+            return report(&err);
+        c->template = &c->own_template;
+    }
+    if (c->args->verbose) {
+        engine_report(&c->engine);
+        fprintf(stderr, "template ");
+        print_plain(stderr, c->template->name);
+        fprintf(stderr, " (by %s)\n", why);
+    }
+    return DONE;
+}
+
 enum { WORLD_IDS = 65530 }; /* a model with fewer that is compiled in is the one that ships, or its like */
 
 static int create_conversation(struct chat *c)
@@ -367,7 +404,8 @@ static int create_conversation(struct chat *c)
                                                  .sampling = c->options.sampling,
                                                  .max_tokens = limit_option(args),
                                                  .trained = args->state != NULL,
-                                                 .cache = prompt_cache_option(&c->cache, args) ? &c->cache : NULL};
+                                                 .cache = prompt_cache_option(&c->cache, args) ? &c->cache : NULL,
+                                                 .template = c->template};
     const int code =
         outcome(conversation_create(&c->conversation, c->engine.model, c->engine.tokenizer, &options, &err), &err);
     return code == DONE ? tuned_start(args, c->engine.model, c->conversation.base) : code;
@@ -387,13 +425,16 @@ static int begin(struct chat *c)
 {
     const struct args *const args = c->args;
     c->seed = args->seed_given ? args->seed : random_seed();
-    c->thinking = (enum thinking)args->thinking;
     c->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     c->system = strdup(args->system ? input_skip_mark(args->system) : "");
     if (!c->system)
         return complain(FAILED, "out of memory for the conversation");
     catch_interrupts(c);
-    int code = line_open(&c->lines, c->terminal, args->history);
+    int code = choose_template(c);
+    if (code == DONE)
+        code = set_thinking(c, (enum thinking)args->thinking);
+    if (code == DONE)
+        code = line_open(&c->lines, c->terminal, args->history);
     if (code == DONE)
         code = create_conversation(c);
     if (code == DONE)
@@ -433,6 +474,7 @@ int chat_command(const struct args *args)
     line_close(c.lines);
     free(c.system);
     conversation_free(&c.conversation);
+    chat_template_free(&c.own_template);
     engine_close(&c.engine);
     return code;
 }

@@ -425,6 +425,16 @@ int engine_open_vocab(struct engine *e, const struct args *args)
     return status == RWKV7_OK ? DONE : report(&err);
 }
 
+void engine_report(const struct engine *e)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(e->model);
+    fprintf(stderr, "model ");
+    print_plain(stderr, info->path);
+    fprintf(stderr, " (%s, %s); vocabulary ", info->container, info->naming);
+    print_plain(stderr, e->vocab_name);
+    fprintf(stderr, "; kernels %s, threads %d\n", rwkv7_runtime_cpu(e->runtime), rwkv7_runtime_threads(e->runtime));
+}
+
 void engine_close(struct engine *e)
 {
     rwkv7_tokenizer_close(e->tokenizer);

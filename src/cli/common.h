@@ -73,6 +73,8 @@ int engine_open_model(struct engine *e, const struct args *args);
  */
 int engine_open_vocab(struct engine *e, const struct args *args);
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err);
+/* --verbose: a line on what runs. */
+void engine_report(const struct engine *e);
 void engine_close(struct engine *e);
 
 /* Under whatever names, a descriptor's among them. */

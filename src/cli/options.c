@@ -115,6 +115,7 @@ const struct option option_table[] = {
 
     HEADING("Conversation", CHAT),
     {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
+    {"template", 0, CHAT, NAME(template, "FILE"), NULL, "g1, world, raven, instruction, or a file"},
     {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
     {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
     {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
@@ -188,7 +189,7 @@ const struct option option_table[] = {
 
     HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
     {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},
-    {"verbose", 'v', RUN, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
+    {"verbose", 'v', TALK, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
     {"stats", 0, RUN, FLAG(stats), NULL, "say more at the end: times of all parts"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
     {"json", 0, RUN, FLAG(json), NULL, "the text and all about it as JSON, at the end"},

@@ -131,7 +131,7 @@ static int run_generation(struct generation *g)
         return code;
     interrupt_catch();
     if (args->verbose)
-        report_start(g);
+        engine_report(g->engine);
     if (args->echo && isatty(STDOUT_FILENO))
         progress_disable(); /* the prompt is shown while it is read */
     code = read_prompt(g);

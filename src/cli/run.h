@@ -27,8 +27,7 @@ struct generation {
     double density;         /* rwkv7_session_density over all of them */
 };
 
-/* --verbose, before; the line at the end; --stats; --json. */
-void report_start(const struct generation *g);
+/* The line at the end; --stats; --json. */
 void report_summary(const struct generation *g);
 void report_stats(const struct generation *g);
 int report_json(struct generation *g);

@@ -6,17 +6,6 @@
 #include "cli/run.h"
 #include "cli/terminal.h"
 
-void report_start(const struct generation *g)
-{
-    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
-    fprintf(stderr, "model ");
-    print_plain(stderr, info->path);
-    fprintf(stderr, " (%s, %s); vocabulary ", info->container, info->naming);
-    print_plain(stderr, g->engine->vocab_name);
-    fprintf(stderr, "; kernels %s, threads %d\n", rwkv7_runtime_cpu(g->engine->runtime),
-            rwkv7_runtime_threads(g->engine->runtime));
-}
-
 static double prompt_rate(const struct generation *g)
 {
     const double read = (double)(g->stats.prompt_tokens - g->stats.cached_tokens);

@@ -1,10 +1,111 @@
-/* chat_template.c - see chat_template.h. */
+/* chat_template.c - the templates of the families, which of them is a model's, and the text that they make; see chat_template.h. */
 #include "generate/chat_template.h"
 
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+
+/* ----------------------------------------------------------------------------------------------------- the families */
+
+static const struct chat_template templates[] = {
+    /* G1 and what follows it, which write paragraphs. */
+    {.name = "g1",
+     .system = {"System: ", "\n\n"},
+     .user = "User: ",
+     .answer = "\n\nAssistant:",
+     .between = "\n\n",
+     .stops = {"\n\nUser:", "\nUser:"},
+     .thinks = true},
+    /* World, of all versions: an answer is one paragraph. */
+    {.name = "world",
+     .system = {"System: ", "\n\n"},
+     .user = "User: ",
+     .answer = "\n\nAssistant:",
+     .between = "\n\n",
+     .stops = {"\n\n", "\nUser:"}},
+    /* Raven, in its two forms; neither has words for a system prompt, which goes in front as it is. */
+    {.name = "raven",
+     .system = {"", "\n\n"},
+     .user = "Bob: ",
+     .answer = "\n\nAlice:",
+     .between = "\n\n",
+     .stops = {"\n\n", "\nBob:"}},
+    {.name = "instruction",
+     .system = {"", "\n"},
+     .user = "\nBelow is an instruction that describes a task. Write a response that appropriately completes the "
+             "request.\n\n"
+             "# Instruction:\n",
+     .answer = "\n\n# Response:\n",
+     .between = "\n",
+     .stops = {"\n\n", "\n# Instruction:"}},
+};
+#define COUNT (sizeof templates / sizeof templates[0])
+
+const struct chat_template *chat_template_at(size_t index)
+{
+    return index < COUNT ? &templates[index] : NULL;
+}
+
+const struct chat_template *chat_template_named(const char *name)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (strcmp(templates[i].name, name) == 0)
+            return &templates[i];
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- choosing */
+
+/* Whether a word is in a name, in any case, with no letter or digit before it: "-g1d-" has "g1". */
+static bool has_word(const char *name, const char *word)
+{
+    const size_t n = strlen(word);
+    for (const char *at = name; *at; at++)
+        if (strncasecmp(at, word, n) == 0 && (at == name || !isalnum((unsigned char)at[-1])))
+            return true;
+    return false;
+}
+
+/* In the name of the file or folder, or in the name that its metadata give. */
+static bool is_called(const struct rwkv7_model *model, const char *word)
+{
+    const char *path = rwkv7_model_info(model)->path, *key, *value;
+    const char *last = path;
+    for (const char *at = path; *at; at++)
+        if (*at == '/' && at[1] != '\0' && at[1] != '/')
+            last = at + 1;
+    bool found = has_word(last, word);
+    for (size_t i = 0; !found && rwkv7_model_metadata(model, i, &key, &value); i++)
+        found = strcmp(key, "general.name") == 0 && has_word(value, word);
+    return found;
+}
+
+enum { NEOX_ROWS = 50277, NEOX_PADDED = 50304 }; /* of the models with GPT-NeoX's vocabulary */
+
+const struct chat_template *chat_template_choose(const struct rwkv7_model *model, const char **why)
+{
+    const struct rwkv7_shape *const shape = &rwkv7_model_info(model)->shape;
+    const char *name = "world";
+    if (is_called(model, "raven")) {
+        name = "raven";
+        *why = "the name of the model";
+    } else if (shape->vocab >= NEOX_ROWS && shape->vocab <= NEOX_PADDED) {
+        name = "raven";
+        *why = "a vocabulary of GPT-NeoX";
+    } else if (shape->arch != RWKV7_ARCH_X070) {
+        *why = "the version of the model";
+    } else if (is_called(model, "world") && !is_called(model, "g0") && !is_called(model, "g1")) {
+        *why = "the name of the model";
+    } else {
+        name = "g1";
+        *why = "the version of the model";
+    }
+    return chat_template_named(name);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- text */
 
 /* Appends `text` without white space around it, with one newline for several and for CR LF; returns the new end. */
 static char *append_clean(char *to, const char *text)
@@ -31,14 +132,14 @@ static char *append(char *to, const char *text)
     return to;
 }
 
-char *chat_template_system(const char *text)
+char *chat_template_system(const struct chat_template *t, const char *text)
 {
-    char *const all = mem_alloc(strlen(text) + 16, 1);
+    char *const all = mem_alloc(strlen(t->system[0]) + strlen(text) + strlen(t->system[1]) + 1, 1);
     if (!all)
         return NULL;
-    char *const said = append(all, "System: ");
+    char *const said = append(all, t->system[0]);
     char *to = append_clean(said, text);
-    to = to == said ? all : append(to, "\n\n");
+    to = to == said ? all : append(to, t->system[1]);
     *to = '\0';
     return all;
 }
@@ -60,16 +161,18 @@ const char *chat_template_opening(enum thinking thinking)
     return manners[thinking].opening;
 }
 
-char *chat_template_turn(const char *user, bool first, enum thinking thinking)
+char *chat_template_turn(const struct chat_template *t, const char *user, bool first, enum thinking thinking)
 {
-    char *const all = mem_alloc(strlen(user) + 80, 1);
+    const char *const request = manners[thinking].request, *const opening = manners[thinking].opening;
+    const char *const between = first ? "" : t->between;
+    char *const all = mem_alloc(strlen(between) + strlen(t->user) + strlen(user) + strlen(request) + strlen(t->answer) +
+                                    strlen(opening) + 1,
+                                1);
     if (!all)
         return NULL;
-    char *to = append(all, first ? "User: " : "\n\nUser: ");
-    to = append_clean(to, user);
-    to = append(to, manners[thinking].request);
-    to = append(to, "\n\nAssistant:");
-    to = append(to, manners[thinking].opening);
+    char *to = append(append(all, between), t->user);
+    to = append(append_clean(to, user), request);
+    to = append(append(to, t->answer), opening);
     *to = '\0';
     return all;
 }

@@ -32,6 +32,8 @@ enum rwkv7_status conversation_create(struct conversation *c, struct rwkv7_model
                                       struct rwkv7_error *err)
 {
     *c = (struct conversation){.options = *opt, .tokenizer = tokenizer, .model = model};
+    if (!opt->template)
+        c->options.template = chat_template_at(0);
     struct rwkv7_session **const sessions[] = {&c->base, &c->session, &c->asked, &c->mark};
     enum rwkv7_status status = RWKV7_OK;
     for (size_t i = 0; i < sizeof sessions / sizeof *sessions && status == RWKV7_OK; i++)
@@ -177,10 +179,10 @@ enum rwkv7_status conversation_start(struct conversation *c, const char *system,
         c->log.tokens[c->log.count++] = RWKV7_END_OF_TEXT;
     c->behind_text = !at_start && !*system;
     if (!at_start && *system)
-        status = add_text(c, "\n\n", false, err);
+        status = add_text(c, c->options.template->between, false, err);
     if (status != RWKV7_OK)
         return status;
-    char *const text = chat_template_system(system);
+    char *const text = chat_template_system(c->options.template, system);
     status = add_text(c, text, false, err);
     mem_free(text);
     if (status == RWKV7_OK)
@@ -257,7 +259,8 @@ enum rwkv7_status conversation_ask(struct conversation *c, const char *user, enu
     enum rwkv7_status status = begin_turn(c, user, err);
     if (status != RWKV7_OK)
         return status;
-    char *const text = chat_template_turn(user, c->log.turn_count == 1 && !c->behind_text, thinking);
+    char *const text =
+        chat_template_turn(c->options.template, user, c->log.turn_count == 1 && !c->behind_text, thinking);
     status = add_text(c, text, true, err);
     mem_free(text);
     if (status == RWKV7_OK)
@@ -315,15 +318,17 @@ struct answer {
 /* The model would speak for the user next: that is where its answer ends, besides the stop strings of the options. */
 static const char **stop_strings(const struct conversation *c, size_t *count)
 {
-    static const char *const usual[] = {"\n\nUser:", "\nUser:"};
-    const size_t n = sizeof usual / sizeof *usual, given = c->options.generate.stop_count;
-    const char **const stops = mem_alloc(n + given, sizeof *stops);
-    *count = n + given;
+    const struct chat_template *const t = c->options.template;
+    const size_t given = c->options.generate.stop_count;
+    const char **const stops = mem_alloc(TEMPLATE_STOPS + given, sizeof *stops);
+    *count = 0;
     if (!stops)
         return NULL;
-    memcpy(stops, usual, sizeof usual);
+    for (size_t i = 0; i < TEMPLATE_STOPS; i++)
+        if (t->stops[i])
+            stops[(*count)++] = t->stops[i];
     for (size_t i = 0; i < given; i++)
-        stops[n + i] = c->options.generate.stops[i];
+        stops[(*count)++] = c->options.generate.stops[i];
     return stops;
 }
 

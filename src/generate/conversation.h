@@ -31,6 +31,7 @@ struct conversation_options {
     uint64_t max_tokens;                     /* in place of generate.max_tokens: 0: none at all, UINT64_MAX: no limit */
     bool trained;                            /* the base is to be a trained state, which the tokens do not lead to */
     struct prompt_cache *cache;              /* for the beginning; NULL: none */
+    const struct chat_template *template;    /* NULL: the usual one */
 };
 
 struct conversation {
@@ -57,7 +58,7 @@ struct conversation {
 };
 
 /*
- * The options' strings, arrays and callbacks must outlive the conversation. `base` stays open to be changed until conversation_start.
+ * The options' strings, arrays, callbacks and template must outlive the conversation. `base` stays open to be changed until conversation_start.
  * After a failure there is nothing to free.
  */
 enum rwkv7_status conversation_create(struct conversation *c, struct rwkv7_model *model,

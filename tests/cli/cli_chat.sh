@@ -361,6 +361,188 @@ chat --state-in talk --system hello
 exits 2
 err_has 'exclude each other'
 
+# Templates: chosen by the model, or named.
+template() { # template NAME WHY MODEL VOCABULARY
+    given ''
+    run rwkv7 chat -v --model "$3" --vocab "$4"
+    exits 0
+    err_has "^template $1 \(by $2\)\$"
+}
+template g1 'the version of the model' "$model" "$vocab"
+err_has '^model model.safetensors .*; vocabulary .*vocab.txt; kernels [a-z0-9]+, threads [1-9]'
+ln -s "$model" RWKV-x070-World-0.1B.safetensors
+template world 'the name of the model' RWKV-x070-World-0.1B.safetensors "$vocab"
+ln -s "$model" rwkv7-g1-from-world.safetensors
+template g1 'the version of the model' rwkv7-g1-from-world.safetensors "$vocab"
+ln -s "$model" rwkv-4-raven-3b.safetensors
+template raven 'the name of the model' rwkv-4-raven-3b.safetensors "$vocab"
+head -n 20 "$vocab" >few.txt
+for older in x040_f32 x050_f32 x051_bf16 x052_f32 x060_bf16; do
+    template world 'the version of the model' "$models/$older.safetensors" few.txt
+done
+given ''
+run rwkv7 chat -v $options --template instruction
+err_has '^template instruction \(by --template\)$'
+
+given 'hello
+what?'
+chat --template world
+out "$one
+$two"
+first_bob=$(next 'Bob: hello
+
+Alice:')
+given 'hello
+what?'
+chat --template raven
+exits 0
+silent
+out "$first_bob
+$(next "Bob: hello
+
+Alice:$first_bob
+
+Bob: what?
+
+Alice:")"
+given hello
+chat --template raven --system 'Alice is brief.'
+out "$(next 'Alice is brief.
+
+Bob: hello
+
+Alice:')"
+task='
+Below is an instruction that describes a task. Write a response that appropriately completes the request.
+
+# Instruction:
+hello
+
+# Response:
+'
+printf '%s' "$task" >task
+done_once=$(rwkv7 run -q $options --prompt-file task </dev/null)
+{
+    printf '%s%s\n' "$task" "$done_once"
+    printf '%s' "$task" | sed 's/hello/what?/'
+} >task2
+done_twice=$(rwkv7 run -q $options --prompt-file task2 </dev/null)
+given 'hello
+what?'
+chat --template instruction
+exits 0
+out "$done_once
+$done_twice"
+
+# Where an answer ends: the models of before G1 at an empty line.
+for name in g1 world raven instruction; do
+    given hello
+    run rwkv7 chat --model "$model" --vocab "$vocab" --bias 11=1000 --temp 0 -n 30 --presence 0 --frequency 0 --template $name
+    exits 0
+    if [ $name = g1 ]; then
+        err 'stopped after 30 tokens, see --tokens'
+    else
+        silent
+    fi
+done
+
+# Thoughts, where the models know them.
+given 'hello
+/think long
+hello'
+chat --template world
+exits 2
+err "rwkv7: the template 'world' has no thoughts; --template g1 has"
+ok 'the conversation goes on' [ "$(wc -l <"$work/out")" -eq 2 ]
+given hello
+chat --template raven --think short
+exits 2
+text ''
+err "rwkv7: the template 'raven' has no thoughts; --template g1 has"
+
+# A template in a file. As the usual one:
+printf 'System: {system}\r\n\r\nUser: {user}\r\n\r\nAssistant: {answer}\r\n' >mine
+given 'hello
+what?
+hm'
+chat --template mine
+exits 0
+silent
+out "$one
+$two
+$three"
+given hello
+chat --template ./mine --system 'be brief'
+out "$with"
+given hello
+chat --template mine --think short
+out "<think$brief"
+# Other words, also behind an answer, and no line end:
+printf '<|u|>{user}<|e|>\n<|a|>{answer}<|e|>\n' >mine
+other=$(next '<|u|>hello<|e|>
+<|a|>')
+given 'hello
+what?'
+chat --template mine
+exits 0
+out "$other
+$(next "<|u|>hello<|e|>
+<|a|>$other<|e|><|u|>what?<|e|>
+<|a|>")"
+given hello
+chat --template mine --system 'be brief'
+out "$(next 'be brief
+
+<|u|>hello<|e|>
+<|a|>')"
+printf 'Q: {user}\nA:{answer}' >mine
+given hello
+chat --template mine
+out "$(next 'Q: hello
+A:')"
+
+# What is no template.
+malformed() { # malformed MESSAGE; the file is there
+    given hello
+    chat --template bad
+    exits 2
+    text ''
+    err "rwkv7: bad: $1"
+}
+: >bad
+malformed 'expected the placeholder {user} once, found 0 of it'
+printf 'User: {user}\n' >bad
+malformed 'expected the placeholder {answer} once, found 0 of it'
+printf '{user}{user}{answer}' >bad
+malformed 'expected the placeholder {user} once, found 2 of it'
+printf '{system}{system}{user}{answer}' >bad
+malformed 'expected the placeholder {system} at most once, found 2 of it'
+printf '{answer}\n\n{user}' >bad
+malformed 'expected {user} before {answer}'
+printf 'User: {user}\n\n{system}\n\n{answer}' >bad
+malformed 'expected {system} before {user}'
+printf '{system}\nUser: {user}\n\n{answer}' >bad
+malformed 'expected an empty line between {system} and the turn with {user}'
+printf '{user}\n{assistant}' >bad
+malformed 'expected the placeholders {system}, {user} and {answer}, found {assistant}'
+printf '{user}\0{answer}' >bad
+malformed 'a template is text, but there is a NUL in it'
+{
+    printf '{user}{answer}'
+    head -c 65536 /dev/zero | tr '\0' x
+} >bad
+malformed 'a template has at most 65536 bytes'
+given hello
+chat --template chatml
+exits 2
+err "rwkv7: --template needs one of g1, world, raven, instruction, or a file, not 'chatml'
+Try 'rwkv7 help chat'."
+mkdir folder
+given hello
+chat --template folder
+exits 1
+err_has '^rwkv7: folder: '
+
 # A long system prompt, read once.
 long=$(awk 'BEGIN { for (i = 0; i < 200; i++) printf "this is rule %d. ", i }')
 given hello

@@ -1,0 +1,161 @@
+/*
+ * chat_template_file.c - a template in a file: the text of a conversation as the model sees it, with placeholders for what is said.
+ *
+ *     System: {system}
+ *
+ *     User: {user}
+ *
+ *     Assistant: {answer}
+ *
+ * The part up to the first empty line behind {system} stands at the beginning only, and only if there is a system prompt. Without
+ * {system}, a system prompt goes in front as a paragraph of its own. Spaces in front of {answer} are not part of the prompt, as the
+ * model writes them itself. What stands behind {answer}, but for the last line end of the file, is put between an answer and the next
+ * turn; usually there is nothing, which means an empty line.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "generate/chat_template.h"
+
+enum { MOST = 1 << 16 };
+
+enum { SYSTEM, USER, ANSWER, PLACES };
+static const char *const places[PLACES] = {"{system}", "{user}", "{answer}"};
+
+/* The text of a file, with LF for CR LF, [*size] and a NUL. */
+static enum rwkv7_status read_text(const char *path, char *text, size_t *size, struct rwkv7_error *err)
+{
+    FILE *const f = fopen(path, "rb");
+    if (!f)
+        return fail_errno(err, "%s", path);
+    const size_t n = fread(text, 1, MOST + 1, f);
+    const bool failed = ferror(f);
+    fclose(f);
+    if (failed)
+        return fail(err, RWKV7_ERR_IO, "%s: cannot be read", path);
+    if (n > MOST)
+        return fail(err, RWKV7_ERR_USAGE, "%s: a template has at most %d bytes", path, MOST);
+    if (memchr(text, '\0', n))
+        return fail(err, RWKV7_ERR_USAGE, "%s: a template is text, but there is a NUL in it", path);
+    *size = 0;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] != '\r' || i + 1 == n || text[i + 1] != '\n')
+            text[(*size)++] = text[i];
+    text[*size] = '\0';
+    return RWKV7_OK;
+}
+
+/* Words in braces that are none of the placeholders. */
+static enum rwkv7_status check_words(const char *path, const char *text, struct rwkv7_error *err)
+{
+    for (const char *at = text; (at = strchr(at, '{')); at++) {
+        size_t n = 1;
+        bool known = false;
+        while (islower((unsigned char)at[n]))
+            n++;
+        for (int i = 0; i < PLACES; i++)
+            known = known || strncmp(at, places[i], strlen(places[i])) == 0;
+        if (n > 1 && at[n] == '}' && !known)
+            return fail(err, RWKV7_ERR_USAGE, "%s: expected the placeholders {system}, {user} and {answer}, found %.*s",
+                        path, (int)(n < 30 ? n + 1 : 30), at);
+    }
+    return RWKV7_OK;
+}
+
+/* Where each placeholder is; NULL: {system} is not there. */
+static enum rwkv7_status find_places(const char *path, char *text, char *at[PLACES], struct rwkv7_error *err)
+{
+    for (int i = 0; i < PLACES; i++) {
+        size_t count = 0;
+        at[i] = strstr(text, places[i]);
+        for (const char *next = at[i]; next; next = strstr(next + 1, places[i]))
+            count++;
+        if (count > 1 || (count == 0 && i != SYSTEM))
+            return fail(err, RWKV7_ERR_USAGE, "%s: expected the placeholder %s %s, found %zu of it", path, places[i],
+                        i == SYSTEM ? "at most once" : "once", count);
+    }
+    if (at[USER] > at[ANSWER] || (at[SYSTEM] && at[SYSTEM] > at[USER]))
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected %s before %s", path,
+                    places[at[USER] > at[ANSWER] ? USER : SYSTEM], places[at[USER] > at[ANSWER] ? ANSWER : USER]);
+    return RWKV7_OK;
+}
+
+/* An answer ends with what stands behind it; if that is only white space, with the first words of the next turn, too. */
+static void make_stop(const struct chat_template *t, char *to)
+{
+    const bool is_blank = t->between[strspn(t->between, " \t\n")] == '\0';
+    size_t n = strlen(t->between), words = strspn(t->user, " \t\n");
+    words += strcspn(t->user + words, "\n");
+    memcpy(to, t->between, n);
+    if (is_blank) {
+        memcpy(to + n, t->user, words);
+        n += words;
+    }
+    while (n > 0 && (to[n - 1] == ' ' || to[n - 1] == '\t' || (!is_blank && to[n - 1] == '\n')))
+        n--;
+    to[n] = '\0';
+}
+
+static enum rwkv7_status parse(const char *path, struct chat_template *t, size_t size, struct rwkv7_error *err)
+{
+    char *const text = t->memory, *at[PLACES];
+    enum rwkv7_status status;
+    if ((status = check_words(path, text, err)) || (status = find_places(path, text, at, err)))
+        return status;
+    t->system[0] = "";
+    t->system[1] = "\n\n";
+    t->user = text;
+    if (at[SYSTEM]) {
+        char *const behind = at[SYSTEM] + strlen(places[SYSTEM]);
+        const char *const line = strstr(behind, "\n\n");
+        if (!line || line + 2 > at[USER])
+            return fail(err, RWKV7_ERR_USAGE, "%s: expected an empty line between {system} and the turn with {user}",
+                        path);
+        /* One piece of text ends where the next begins, so the part behind {system} moves to make room for its end. */
+        const size_t n = (size_t)(line + 2 - behind);
+        memmove(behind - 1, behind, n);
+        t->system[0] = text;
+        t->system[1] = behind - 1;
+        behind[n - 1] = '\0';
+        *at[SYSTEM] = '\0';
+        t->user = line + 2;
+    }
+    t->answer = at[USER] + strlen(places[USER]);
+    t->between = at[ANSWER] + strlen(places[ANSWER]);
+    if (text[size - 1] == '\n')
+        text[size - 1] = '\0';
+    if (*t->between == '\0')
+        t->between = "\n\n";
+    *at[USER] = '\0';
+    *at[ANSWER] = '\0';
+    for (char *end = at[ANSWER]; end > t->answer && end[-1] == ' '; end--)
+        end[-1] = '\0';
+    char *const stop = text + size + 1;
+    make_stop(t, stop);
+    t->stops[0] = *stop ? stop : NULL;
+    t->thinks = true;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status chat_template_open(const char *path, struct chat_template *out, struct rwkv7_error *err)
+{
+    size_t size = 0;
+    *out = (struct chat_template){.name = path, .memory = mem_alloc(2 * MOST + 8, 1)};
+    if (!out->memory)
+        return fail_memory(err, "the template");
+    enum rwkv7_status status = read_text(path, out->memory, &size, err);
+    if (status == RWKV7_OK)
+        status = parse(path, out, size, err);
+    if (status != RWKV7_OK)
+        chat_template_free(out);
+    return status;
+}
+
+void chat_template_free(struct chat_template *t)
+{
+    mem_free(t->memory);
+    *t = (struct chat_template){0};
+}
