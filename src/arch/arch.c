@@ -214,107 +214,28 @@ static enum rwkv7_status read_epsilon(const struct tensor_index *index, const ch
 
 /* ----------------------------------------------------------------------------------------------------- recognition */
 
-static bool any_with(const struct tensor_index *index, const char *part)
+/*
+ * Which architecture it is: the one that claims it; else, of a GGUF file, the one that the file names, else the last of the list, so that
+ * their messages say what is missing.
+ */
+static enum rwkv7_status choose_arch(const struct candidate *c, const struct arch **out, struct rwkv7_error *err)
 {
-    for (size_t i = 0; i < index->count; i++)
-        if (strstr(index->tensors[i].name, part))
-            return true;
-    return false;
-}
-
-static bool ends_with(const char *name, const char *end)
-{
-    const size_t n = strlen(name), m = strlen(end);
-    return n >= m && strcmp(name + n - m, end) == 0;
-}
-
-/* The tensor called as `name`, but with `end` in place of its last word; NULL: there is none. */
-static const struct tensor *find_beside(const struct tensor_index *index, const char *name, const char *end)
-{
-    char beside[NAME_ROOM];
-    const char *dot = strrchr(name, '.');
-    const int stem = dot ? (int)(dot - name) : 0;
-    if (snprintf(beside, sizeof beside, "%.*s%s", stem, name, end) >= (int)sizeof beside)
-        return NULL;
-    return tensors_find(index, beside);
-}
-
-/* Of MLX's integers, which lie several in a U32: the matrices of a time mix are square, so their shape tells; 0: it does not. */
-static int mlx_bits(const struct tensor_index *index)
-{
-    for (size_t i = 0; i < index->count; i++) {
-        const struct tensor *t = &index->tensors[i];
-        const bool is_square = ends_with(t->name, ".r_proj.weight") || ends_with(t->name, ".receptance.weight");
-        if (is_square && t->type == DT_U32 && t->rank == 2 && t->shape[0] > 0 && t->shape[1] <= t->shape[0])
-            return (int)(32 * t->shape[1] / t->shape[0]);
+    const char *said = tensors_metadata(c->index, "general.architecture");
+    const struct arch *claiming = NULL, *named = NULL;
+    for (int i = 0; i < ARCH_COUNT; i++) {
+        if (!claiming && all[i]->claims && all[i]->claims(c))
+            claiming = all[i];
+        if (said && all[i]->gguf && strcmp(all[i]->gguf, said) == 0)
+            named = all[i];
     }
-    return 0;
-}
-
-/* Integers of other programs, which are not read: what people need is the checkpoint that they were made of. */
-static enum rwkv7_status refuse_quantized(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
-{
-    for (size_t i = 0; i < index->count; i++) {
-        const char *name = index->tensors[i].name;
-        const struct tensor *weight = ends_with(name, ".scales") ? find_beside(index, name, ".weight") : NULL;
-        const char *by = weight && weight->type == DT_U32                        ? "MLX"
-                         : ends_with(name, ".qweight")                           ? "GPTQ or AWQ"
-                         : ends_with(name, ".absmax") || ends_with(name, ".SCB") ? "bitsandbytes"
-                                                                                 : NULL;
-        char bits[24] = "";
-        if (!by)
-            continue;
-        if (weight && mlx_bits(index) > 0)
-            snprintf(bits, sizeof bits, " to %d bits", mlx_bits(index));
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: this was quantized%s by %s, whose integers are not supported; use the original checkpoint",
-                    path, bits, by);
-    }
+    if (said && !named)
+        return fail(err, RWKV7_ERR_MODEL, "%s: this is a model of architecture '%.40s', which is not supported",
+                    c->path, said);
+    if (named && claiming && named != claiming)
+        return fail(err, RWKV7_ERR_MODEL, "%s: metadata 'general.architecture' says %s, but the tensors are of %s",
+                    c->path, said, claiming->weights->model);
+    *out = claiming ? claiming : named ? named : all[ARCH_COUNT - 1];
     return RWKV7_OK;
-}
-
-/* Whether all matrices are factors of LoRA, of which there is at least one. A model may have tensors of such names among others. */
-static bool is_adapter(const struct tensor_index *index)
-{
-    size_t factors = 0, matrices = 0;
-    for (size_t i = 0; i < index->count; i++) {
-        const char *name = index->tensors[i].name;
-        const bool is_factor = strstr(name, ".lora_A") || strstr(name, ".lora_B") || strstr(name, ".lora_embedding_");
-        int axes = 0;
-        for (int k = 0; k < index->tensors[i].rank; k++)
-            axes += index->tensors[i].shape[k] > 1;
-        factors += is_factor;
-        matrices += is_factor || axes > 1;
-    }
-    return factors > 0 && factors == matrices;
-}
-
-/* Other models that people try, by a tensor that only they have. */
-static enum rwkv7_status refuse_others(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
-{
-    static const struct {
-        const char *part, *what;
-    } others[] = {
-        {".qkv.", "an RWKV-7 x070b checkpoint (DeepEmbed attention), an experiment that is not supported"},
-        {"rosa", "an RWKV-8 experiment (\"rosa\" tensors), not RWKV-7"},
-        {".att.time_maa", "an RWKV-6 experiment (x060a, x060b or x060c) that is not supported"},
-        {".att.gate_w1", "an RWKV-6 experiment (x060a) that is not supported"},
-        {".self_attn.", "a transformer, not RWKV-7"},
-    };
-    const enum rwkv7_status status = refuse_quantized(index, path, err);
-    if (status != RWKV7_OK)
-        return status;
-    if (is_adapter(index))
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: this is a LoRA adapter, not a whole model; merge it with `rwkv7 convert --lora`", path);
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (any_with(index, others[i].part))
-            return fail(err, RWKV7_ERR_MODEL, "%s: this is %s", path, others[i].what);
-    const char *found = tensors_metadata(index, "general.architecture"); /* of GGUF files, which hold any model */
-    if (!found || strcmp(found, "rwkv7") == 0)
-        return RWKV7_OK;
-    return fail(err, RWKV7_ERR_MODEL, "%s: this is a model of architecture '%.40s'; only rwkv7 is supported", path,
-                found);
 }
 
 /* false: there is no embedding. */
@@ -325,7 +246,7 @@ static bool find_naming(const struct tensor_index *index, enum naming *naming)
     else if (tensors_find(index, "rwkv.embeddings.weight"))
         *naming = NAMING_HF;
     else if (tensors_find(index, "model.embeddings.weight"))
-        *naming = any_with(index, ".attention.") ? NAMING_HF : NAMING_FLA;
+        *naming = any_tensor_with(index, ".attention.") ? NAMING_HF : NAMING_FLA;
     else if (tensors_find(index, "token_embd.weight"))
         *naming = NAMING_GGUF;
     else
@@ -340,19 +261,14 @@ enum rwkv7_status arch_recognize(const struct tensor_index *index, const char *p
     const struct arch *arch = NULL;
     enum rwkv7_status status;
     const bool is_named = find_naming(index, &c.naming);
-    for (int i = 0; is_named && !arch && i < ARCH_COUNT; i++)
-        if (all[i]->claims && all[i]->claims(&c))
-            arch = all[i];
-    if ((!arch || arch->id == RWKV7_ARCH_X070) && (status = refuse_others(index, path, err)) != RWKV7_OK)
+    if ((status = refuse_unsupported(index, path, err)) || (status = choose_arch(&c, &arch, err)))
         return status;
     if (!is_named)
         return fail(
             err, RWKV7_ERR_MODEL,
-            "%s: not an RWKV-7 model: neither 'emb.weight' nor 'model.embeddings.weight' nor 'token_embd.weight' is "
-            "among its %zu tensors",
+            "%s: not an RWKV model: none of 'emb.weight', 'model.embeddings.weight', 'rwkv.embeddings.weight' and "
+            "'token_embd.weight' is among its %zu tensors",
             path, index->count);
-    if (!arch)
-        arch = all[ARCH_COUNT - 1];
     *out = (struct recognized){
         .arch = arch, .weights = arch->weights, .spelling.naming = c.naming, .ln_eps = LN_EPS, .head_eps = HEAD_EPS};
     out->shape.arch = arch->id;

@@ -49,6 +49,7 @@ struct published {
 struct arch {
     enum rwkv7_arch id;
     const char *version; /* of rwkv7_model_info: "x070" */
+    const char *gguf;    /* its name in the metadata of GGUF files; NULL: there are none */
     const struct weight_table *weights;
     const struct state_tensor *state; /* [state_count] */
     int state_count;
@@ -78,6 +79,10 @@ const struct published *arch_published(size_t index, const struct arch **arch);
 const struct arch *arch_of_shape(const struct rwkv7_shape *shape);
 /* Recognizes a checkpoint; see recognize_fn. */
 recognize_fn arch_recognize;
+/* RWKV7_ERR_MODEL that says what it is, for checkpoints that are known and not supported (unsupported.c). */
+enum rwkv7_status refuse_unsupported(const struct tensor_index *index, const char *path, struct rwkv7_error *err);
+/* Whether a tensor has this in its name. */
+bool any_tensor_with(const struct tensor_index *index, const char *part);
 
 /* ------------------------------------------------------------------------------------------------------------ state */
 

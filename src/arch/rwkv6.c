@@ -566,6 +566,7 @@ static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_la
 const struct arch arch_x060 = {
     .id = RWKV7_ARCH_X060,
     .version = "x060",
+    .gguf = "rwkv6",
     .weights = &weights,
     .state = matrix_state,
     .state_count = STATE_TENSORS,

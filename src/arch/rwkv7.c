@@ -239,6 +239,7 @@ static const struct forward forward = {rwkv7_cut_step, rwkv7_step, rwkv7_cut_chu
 const struct arch arch_x070 = {
     .id = RWKV7_ARCH_X070,
     .version = "x070",
+    .gguf = "rwkv7",
     .weights = &x070_weights,
     .state = matrix_state,
     .state_count = STATE_TENSORS,

