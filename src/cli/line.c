@@ -50,7 +50,11 @@ static char *current_prompt(EditLine *edit)
     return (char *)(uintptr_t)r->prompt;
 }
 
-/* One character from the terminal; -1 when interrupted, which libedit itself would not notice. */
+/*
+ * One character from the terminal; -1 when interrupted, which libedit itself would not notice. A NUL is dropped: no message may hold
+ * one, it is what the kernel makes of a ^D that was typed before the terminal was set up for editing, and libedit would take it for
+ * "quote the next key", ^C and ^D among them.
+ */
 static int read_character(EditLine *edit, wchar_t *out)
 {
     struct line_reader *r = NULL;
@@ -58,8 +62,14 @@ static int read_character(EditLine *edit, wchar_t *out)
     while (!interrupted && io_wait(STDIN_FILENO, false) && !interrupted) {
         char byte;
         const ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n <= 0)
-            return (int)n;
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n <= 0) { /* the terminal is gone; SIGHUP may come later than that shows, or is ignored */
+            hung_up = interrupted = 1;
+            return -1;
+        }
+        if (byte == '\0')
+            continue;
         const size_t length = mbrtowc(out, &byte, 1, &r->shift);
         if (length == (size_t)-2)
             continue; /* more bytes of the same character follow */
@@ -136,6 +146,8 @@ static int edited_line(struct line_reader *r, char **text)
 {
     HistEvent event;
     int length;
+    /* libedit would do it behind the prompt, and who answers that quickly would type at a terminal that still makes lines of keys. */
+    el_set(r->edit, EL_PREP_TERM, 1);
     const char *const line = el_gets(r->edit, &length);
     if (!line || length <= 0)
         return DONE;
