@@ -5,11 +5,12 @@
 #ifndef CLI_SEQUENCE_H
 #define CLI_SEQUENCE_H
 
-#include "cli/common.h"
+#include "cli/fingerprint.h"
 #include "generate/scheduler.h"
 
 struct sequence {
     uint64_t line;      /* of the input, from 1 */
+    char fingerprint[FINGERPRINT_ROOM]; /* of what the result is made from; for who starts the sequence to set */
     cJSON *json;        /* of the line; strings of `args` point into it */
     struct args args;   /* those of the command, or what the line says instead */
     bool own_stops;     /* args.stops is not that of the command */
