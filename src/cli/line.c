@@ -123,6 +123,11 @@ static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv
     umask(mask);
     while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
         status = rwkv7_output_write(out, block, n, err);
+    if (status == RWKV7_OK && ferror(from)) {
+        err->status = RWKV7_ERR_IO;
+        snprintf(err->message, sizeof err->message, "%s: the history cannot be written", path);
+        status = err->status;
+    }
     if (status == RWKV7_OK)
         status = rwkv7_output_commit(out, err);
     rwkv7_output_close(out);
@@ -229,6 +234,10 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
 static int join(char **message, char *line)
 {
     const size_t old = *message ? strlen(*message) : 0, n = strlen(line);
+    if (old + n > LINE_MOST) {
+        free(line);
+        return complain(FAILED, "a message of standard input is longer than %zu bytes", LINE_MOST);
+    }
     char *const grown = realloc(*message, old + n + 2);
     if (grown) {
         if (old > 0)

@@ -10,7 +10,6 @@
 
 struct sequence {
     uint64_t line;      /* of the input, from 1 */
-    char fingerprint[FINGERPRINT_ROOM]; /* of what the result is made from; for who starts the sequence to set */
     cJSON *json;        /* of the line; strings of `args` point into it */
     struct args args;   /* those of the command, or what the line says instead */
     bool own_stops;     /* args.stops is not that of the command */
@@ -24,6 +23,8 @@ struct sequence {
     char *text;      /* [length] */
     size_t length, room;
     double begin, prompt_end, end; /* seconds */
+
+    char fingerprint[FINGERPRINT_ROOM]; /* of what the result is made from; whoever starts the sequence sets it */
 };
 
 /*
