@@ -5,17 +5,13 @@
  * all of them; one that has finished makes room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however
  * long the input is: when the window is full, or nobody takes the results, nothing more is read.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "cli/io.h"
-#include "cli/line_input.h"
 #include "cli/request_options.h"
+#include "cli/results.h"
 #include "cli/sequence.h"
 #include "cli/terminal.h"
 #include "cli/tuned.h"
@@ -27,9 +23,9 @@ struct batch {
     struct engine engine;
     struct line_input in;
     double in_size; /* bytes; negative when unknown */
-    FILE *out;      /* NULL: standard output */
-    uint64_t done;  /* results that are there already */
-    uint64_t seed;  /* of line 1 */
+    struct results results;
+    uint64_t run;  /* the fingerprint of what the lines have in common */
+    uint64_t seed; /* of line 1 */
     struct rwkv7_session *start;
 
     struct scheduler *scheduler;
@@ -46,17 +42,12 @@ static struct sequence **place(const struct batch *b, uint64_t prompt)
     return &b->window[prompt % b->window_size];
 }
 
+/* A result in one write, as far as the file or pipe takes so much at once. */
 static int write_line(const struct batch *b, char *text)
 {
     const size_t length = strlen(text);
-    text[length] = '\n'; /* in one piece: a reader never sees half a line */
-    if (!b->out) {
-        const int code = out_write(text, length + 1);
-        return code == DONE ? out_flush() : code;
-    }
-    if (io_write(fileno(b->out), text, length + 1) != IO_FAILED)
-        return DONE;
-    return complain(FAILED, "cannot write to %s: %s", b->args->output, strerror(errno));
+    text[length] = '\n';
+    return results_write(&b->results, text, length + 1);
 }
 
 /* The results at the head of the window, as far as they are complete. */
@@ -88,22 +79,13 @@ static int start_line(struct batch *b, enum line_kind kind, const char *line, si
     if (!s)
         return FAILED;
     if (kind == LINE_TOO_LONG)
-        snprintf(s->error, sizeof s->error, "the line is longer than %zu bytes", LINE_MOST);
+        snprintf(s->error, sizeof s->error, "the line is longer than %zu bytes", b->in.most);
+    fingerprint_text(b->run, line, kind == LINE_TOO_LONG ? 0 : length, s->fingerprint);
     *place(b, b->last++) = s;
     if (s->finished)
         return DONE;
     struct rwkv7_error err;
     return scheduler_add(b->scheduler, &s->job, &err) == RWKV7_OK ? DONE : report(&err);
-}
-
-/* The next line that is not blank. */
-static int next_line(struct batch *b, bool wait, enum line_kind *kind, char **line, size_t *length)
-{
-    int code;
-    do
-        code = line_input_next(&b->in, wait, kind, line, length);
-    while (code == DONE && *kind == LINE_READY && strspn(*line, " \t\r") == *length);
-    return code;
 }
 
 /* Reads lines while there is room for them, and waits for one when there is nothing else to do. */
@@ -115,7 +97,7 @@ static int admit(struct batch *b, bool *ended)
         enum line_kind kind;
         char *line;
         size_t length;
-        int code = next_line(b, scheduler_count(b->scheduler) == 0, &kind, &line, &length);
+        int code = line_input_next_filled(&b->in, scheduler_count(b->scheduler) == 0, &kind, &line, &length);
         *ended = code == DONE && kind == LINE_END;
         if (code != DONE || kind == LINE_LATER || kind == LINE_END)
             return code;
@@ -163,87 +145,18 @@ static int run_batch(struct batch *b)
 
 /* ------------------------------------------------------------------------------------------------------------ opening */
 
-/* The number of the line that a result is of; NaN when it is no result. */
-static double line_of_result(const char *result)
-{
-    cJSON *const json = cJSON_Parse(result);
-    const double number = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "line"));
-    cJSON_Delete(json);
-    return number;
-}
-
-/* Half a line, of which nothing says that it is not half a result. */
-static bool begins_result(const char *text, size_t length)
-{
-    static const char head[] = "{\"line\":";
-    const size_t n = sizeof head - 1;
-    return memcmp(text, head, length < n ? length : n) == 0 &&
-           (length <= n || strchr(",", text[n + strspn(text + n, "0123456789")]));
-}
-
-/* Passes over the lines whose results are complete; what is behind those, half a result, is cut off. */
-static int read_results(struct batch *b)
-{
-    const char *const name = b->args->output;
-    char *result = NULL, *line;
-    size_t room = 0, length;
-    off_t complete = 0;
-    ssize_t n;
-    int code = DONE;
-    bool follows = true;
-    while (code == DONE && follows && (n = getline(&result, &room, b->out)) > 0) {
-        enum line_kind kind;
-        if (result[n - 1] != '\n') {
-            follows = begins_result(result, (size_t)n);
-            break;
-        }
-        code = next_line(b, true, &kind, &line, &length);
-        follows = code != DONE || (kind != LINE_END && line_of_result(result) == (double)b->in.number);
-        complete += n;
-        b->done += follows;
-    }
-    free(result);
-    if (!follows)
-        code = complain(REJECTED, "%s: cannot be resumed: its line %llu is not the next result", name,
-                        (unsigned long long)b->done + 1);
-    if (code == DONE && ferror(b->out))
-        code = complain(FAILED, "cannot read %s: %s", name, strerror(errno));
-    if (code == DONE && (ftruncate(fileno(b->out), complete) != 0 || fseeko(b->out, complete, SEEK_SET) != 0))
-        code = complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
-    return code;
-}
-
-/* Two programs that write to one file would write into each other's lines. The lock goes when the program ends, however. */
-static bool locked_by_another(int fd)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    return fcntl(fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN);
-}
-
+/* An input that is the output as well would be written while it is read. */
 static int open_output(struct batch *b)
 {
-    const char *const name = b->args->output;
-    struct stat st, in;
-    if (!name || strcmp(name, "-") == 0)
-        return b->args->resume ? complain_usage(b->args->command, "--resume needs --output FILE, to see what is done")
-                               : DONE;
-    const int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    b->out = fd < 0 ? NULL : fdopen(fd, "r+");
-    if (!b->out || fstat(fd, &st) != 0) {
-        if (fd >= 0 && !b->out)
-            close(fd);
-        return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
-    }
-    const bool regular = S_ISREG(st.st_mode);
-    if (regular && fstat(b->in.in.fd, &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino)
-        return complain_usage(b->args->command, "%s and %s are the same file", b->in.in.name, name);
-    if (regular && locked_by_another(fd))
-        return complain(FAILED, "%s: another program writes to it", name);
-    if (b->args->resume)
-        return regular ? read_results(b) : complain(FAILED, "%s: cannot be resumed: it is no regular file", name);
-    if (regular && st.st_size > 0)
-        return complain(FAILED, "%s holds something already: --resume goes on with it", name);
-    return DONE;
+    const struct args *const args = b->args;
+    const char *const name = args->output;
+    struct stat out, in;
+    if (args->resume && (!name || strcmp(name, "-") == 0))
+        return complain_usage(args->command, "--resume needs --output FILE, to see what is done");
+    if (name && strcmp(name, "-") != 0 && stat(name, &out) == 0 && S_ISREG(out.st_mode) &&
+        fstat(b->in.in.fd, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+        return complain_usage(args->command, "%s and %s are the same file", b->in.in.name, name);
+    return results_open(&b->results, name, args->resume);
 }
 
 /* A ban of what is no token is a mistake of the command, and not of each line. */
@@ -282,6 +195,10 @@ static int open_all(struct batch *b)
     code = tuned_start(b->args, b->engine.model, b->start);
     if (code == DONE)
         code = check_options(b);
+    if (code == DONE)
+        code = fingerprint_of_run(b->args, &b->engine, b->start, &b->run);
+    if (code == DONE && b->args->resume)
+        code = results_resume(&b->results, b->run, &b->in);
     if (code != DONE)
         return code;
     b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;
@@ -303,17 +220,15 @@ static int close_all(struct batch *b, int code)
     scheduler_close(b->scheduler);
     engine_close(&b->engine);
     line_input_close(&b->in);
-    if (b->out && fclose(b->out) != 0 && code == DONE)
-        code = complain(FAILED, "cannot write to %s: %s", b->args->output, strerror(errno));
-    return code;
+    return results_close(&b->results, code);
 }
 
 static void print_summary(const struct batch *b)
 {
     const double time = seconds() - b->began;
     fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
-    if (b->done > 0)
-        fprintf(stderr, " after %llu that were done", (unsigned long long)b->done);
+    if (b->results.done > 0)
+        fprintf(stderr, " after %llu that were done", (unsigned long long)b->results.done);
     fprintf(stderr, ", %llu token%s; generated %llu token%s, %.1f tok/s; %.1f s\n",
             (unsigned long long)b->prompt_tokens, plural(b->prompt_tokens), (unsigned long long)b->tokens,
             plural(b->tokens), time > 0 ? (double)b->tokens / time : 0, time);
@@ -321,7 +236,7 @@ static void print_summary(const struct batch *b)
 
 int batch_command(const struct args *args)
 {
-    struct batch b = {.args = args};
+    struct batch b = {.args = args, .results = {.fd = -1}};
     if (args->quiet)
         progress_disable();
     int code = open_all(&b);
@@ -337,8 +252,9 @@ int batch_command(const struct args *args)
         complain(DONE,
                  "%llu of %llu prompts end in white space, which changes the texts that follow; --strip removes it",
                  (unsigned long long)b.spaced, (unsigned long long)b.prompts);
-    if (code == DONE && b.failed > 0)
-        code =
-            complain(FAILED, "%llu of %llu lines failed", (unsigned long long)b.failed, (unsigned long long)b.prompts);
+    const uint64_t failed = b.failed + b.results.failed, lines = b.prompts + b.results.done;
+    if (code == DONE && failed > 0)
+        code = complain(FAILED, "%llu of %llu lines failed", (unsigned long long)failed,
+                        (unsigned long long)lines);
     return close_all(&b, code);
 }

@@ -1,12 +1,16 @@
 /* convert_command.c - `rwkv7 convert`: any checkpoint as one file, smaller if wanted, with its vocabulary inside. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cli/common.h"
+#include "cli/input.h"
 #include "cli/terminal.h"
+
+enum { BLOCK = 1 << 16 };
+#define VOCABULARY_MOST \
+    ((size_t)64 << 20) /* bytes; some that are shorter are refused later, see rwkv7_tokenizer_open */
 
 /* The vocabulary to put in. */
 struct vocabulary {
@@ -17,24 +21,26 @@ struct vocabulary {
 
 static int read_file(struct vocabulary *v, const char *path)
 {
-    FILE *const file = fopen(path, "rb");
-    size_t room = 1 << 16, got = 1;
-    if (!file)
-        return complain(FAILED, "cannot read %s: %s", path, strerror(errno));
-    while (got > 0) {
-        char *const grown = room - v->size > 1 << 15 && v->read ? v->read : realloc(v->read, room *= 2);
-        if (!grown) {
-            fclose(file);
-            return complain(FAILED, "out of memory for the vocabulary");
+    struct input in;
+    size_t room = 0, got = 1;
+    int code = input_open(&in, path);
+    while (code == DONE && got > 0) {
+        if (room - v->size < BLOCK) {
+            char *const grown = realloc(v->read, room = 2 * room + 2 * (size_t)BLOCK);
+            if (!grown) {
+                code = complain(FAILED, "out of memory for the vocabulary");
+                break;
+            }
+            v->read = grown;
         }
-        v->read = grown;
-        got = fread(v->read + v->size, 1, room - v->size, file);
+        code = input_read(&in, v->read + v->size, BLOCK, &got);
         v->size += got;
+        if (code == DONE && v->size > VOCABULARY_MOST)
+            code = complain(REJECTED, "%s: expected a vocabulary of at most %zu bytes", path, VOCABULARY_MOST);
     }
-    const bool lost = ferror(file) != 0;
-    fclose(file);
+    input_close(&in);
     v->text = v->read;
-    return lost ? complain(FAILED, "cannot read %s: %s", path, strerror(errno)) : DONE;
+    return code;
 }
 
 /* Nobody asked for one. */

@@ -226,7 +226,8 @@ static int score_lines(struct evaluation *e, const char *path, score_fn *score)
         code = line_input_next(&in, true, &kind, &line, &length);
         const struct place place = {in.in.name, in.number};
         if (code == DONE && kind == LINE_TOO_LONG)
-            code = complain_line(&place, "the line is too long");
+            code =
+                complain(FAILED, "%s:%" PRIu64 ": the line is longer than %zu bytes", place.path, place.line, in.most);
         else if (code == DONE && kind == LINE_READY)
             code = score_line(e, &place, line, length, score);
         progress_show("eval", known ? (double)in.bytes / ((double)st.st_size + 1) : -1, (double)e->examples,

@@ -50,7 +50,11 @@ static char *current_prompt(EditLine *edit)
     return (char *)(uintptr_t)r->prompt;
 }
 
-/* One character from the terminal; -1 when interrupted, which libedit itself would not notice. */
+/*
+ * One character from the terminal; -1 when interrupted, which libedit itself would not notice. A NUL is dropped: no message may hold
+ * one, it is what the kernel makes of a ^D that was typed before the terminal was set up for editing, and libedit would take it for
+ * "quote the next key", ^C and ^D among them.
+ */
 static int read_character(EditLine *edit, wchar_t *out)
 {
     struct line_reader *r = NULL;
@@ -58,8 +62,14 @@ static int read_character(EditLine *edit, wchar_t *out)
     while (!interrupted && io_wait(STDIN_FILENO, false) && !interrupted) {
         char byte;
         const ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n <= 0)
-            return (int)n;
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n <= 0) { /* the terminal is gone; SIGHUP may come later than that shows, or is ignored */
+            hung_up = interrupted = 1;
+            return -1;
+        }
+        if (byte == '\0')
+            continue;
         const size_t length = mbrtowc(out, &byte, 1, &r->shift);
         if (length == (size_t)-2)
             continue; /* more bytes of the same character follow */
@@ -113,6 +123,11 @@ static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv
     umask(mask);
     while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
         status = rwkv7_output_write(out, block, n, err);
+    if (status == RWKV7_OK && ferror(from)) {
+        err->status = RWKV7_ERR_IO;
+        snprintf(err->message, sizeof err->message, "%s: the history cannot be written", path);
+        status = err->status;
+    }
     if (status == RWKV7_OK)
         status = rwkv7_output_commit(out, err);
     rwkv7_output_close(out);
@@ -136,6 +151,8 @@ static int edited_line(struct line_reader *r, char **text)
 {
     HistEvent event;
     int length;
+    /* libedit would do it behind the prompt, and who answers that quickly would type at a terminal that still makes lines of keys. */
+    el_set(r->edit, EL_PREP_TERM, 1);
     const char *const line = el_gets(r->edit, &length);
     if (!line || length <= 0)
         return DONE;
@@ -217,6 +234,10 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
 static int join(char **message, char *line)
 {
     const size_t old = *message ? strlen(*message) : 0, n = strlen(line);
+    if (old + n > LINE_MOST) {
+        free(line);
+        return complain(FAILED, "a message of standard input is longer than %zu bytes", LINE_MOST);
+    }
     char *const grown = realloc(*message, old + n + 2);
     if (grown) {
         if (old > 0)

@@ -11,7 +11,7 @@ enum { BLOCK = 1 << 16 };
 
 int line_input_open(struct line_input *l, const char *path)
 {
-    *l = (struct line_input){0};
+    *l = (struct line_input){.most = LINE_MOST};
     return input_open(&l->in, path);
 }
 
@@ -50,7 +50,7 @@ static enum line_kind give(struct line_input *l, size_t end_of_line, size_t next
     l->begin = next;
     l->looked = 0;
     l->number++;
-    const bool too_long = l->passing;
+    const bool too_long = l->passing || *length > l->most;
     l->passing = false;
     return too_long ? LINE_TOO_LONG : LINE_READY;
 }
@@ -66,7 +66,7 @@ int line_input_next(struct line_input *l, bool wait, enum line_kind *kind, char 
             return DONE;
         }
         l->looked = l->end - l->begin;
-        if (l->looked > LINE_MOST) {
+        if (l->looked > l->most) {
             l->bytes += l->looked;
             l->begin = l->end = l->looked = 0;
             l->passing = true;
@@ -89,4 +89,13 @@ int line_input_next(struct line_input *l, bool wait, enum line_kind *kind, char 
         l->end += got;
         l->closed = got == 0;
     }
+}
+
+int line_input_next_filled(struct line_input *l, bool wait, enum line_kind *kind, char **line, size_t *length)
+{
+    int code;
+    do
+        code = line_input_next(l, wait, kind, line, length);
+    while (code == DONE && *kind == LINE_READY && strspn(*line, " \t\r") == *length);
+    return code;
 }

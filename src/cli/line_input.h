@@ -6,10 +6,11 @@
 
 #include "cli/input.h"
 
-#define LINE_MOST ((size_t)64 << 20) /* bytes; a longer line is passed over */
+#define LINE_MOST ((size_t)64 << 20) /* bytes of a line, unless `most` says otherwise; a longer one is passed over */
 
 struct line_input {
     struct input in;
+    size_t most;  /* bytes of a line */
     char *buffer; /* [room] read and not yet given out */
     size_t room, begin, end;
     size_t looked;   /* bytes behind begin without a newline */
@@ -28,6 +29,8 @@ int line_input_open(struct line_input *l, const char *path);
  * LINE_LATER: it has not come yet; only if not `wait`, or when interrupted.
  */
 int line_input_next(struct line_input *l, bool wait, enum line_kind *kind, char **line, size_t *length);
+/* The same, passing over blank lines, which count. */
+int line_input_next_filled(struct line_input *l, bool wait, enum line_kind *kind, char **line, size_t *length);
 void line_input_close(struct line_input *l);
 
 #endif

@@ -170,6 +170,7 @@ char *sequence_result(const struct sequence *s)
     } else {
         ok = ok && cJSON_AddStringToObject(json, "error", s->error);
     }
+    ok = ok && cJSON_AddStringToObject(json, "fingerprint", s->fingerprint);
     char *const text = ok ? cJSON_PrintUnformatted(json) : NULL;
     cJSON_Delete(json);
     return text;

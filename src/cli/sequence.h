@@ -5,7 +5,7 @@
 #ifndef CLI_SEQUENCE_H
 #define CLI_SEQUENCE_H
 
-#include "cli/common.h"
+#include "cli/fingerprint.h"
 #include "generate/scheduler.h"
 
 struct sequence {
@@ -23,6 +23,8 @@ struct sequence {
     char *text;      /* [length] */
     size_t length, room;
     double begin, prompt_end, end; /* seconds */
+
+    char fingerprint[FINGERPRINT_ROOM]; /* of what the result is made from; whoever starts the sequence sets it */
 };
 
 /*

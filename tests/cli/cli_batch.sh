@@ -11,7 +11,7 @@ alone() {
 }
 # What does not change from run to run.
 texts() {
-    sed 's/,"prompt_seconds".*/}/' "$1"
+    sed 's/,"prompt_seconds".*/}/; s/,"fingerprint":"[^"]*"}$/}/' "$1"
 }
 
 # The texts of `run`, whatever is decoded beside them, in the order of the lines.
@@ -139,7 +139,8 @@ err_has '^rwkv7: 18 of 19 lines failed$'
 } >want_strange
 batch strange.jsonl
 exits 1
-ok 'an error for each' cmp -s "$work/out" want_strange
+texts "$work/out" >got
+ok 'an error for each' cmp -s got want_strange
 
 # An id comes back to the last digit.
 for id in 1234567890123456789 1000000000000000 -0.10 1e400 '{"1":[{"2":"\"3"},1E+20,4.50],"5":"6"}' '"1"'; do
@@ -185,15 +186,104 @@ batch -q --resume -o part six.jsonl
 exits 0
 texts part >got
 ok 'nothing is done twice' cmp -s got want
-for other in 'something else\n' 'something else' '{"line":2}\n' '{"lines":1' '{"line":1}\n{"line":2.5}\n' \
-    '{"line":1}\n{"line":2}\n{"line":3}\n'; do
-    printf "$other" >other
-    cp other kept
-    batch --resume -o other two.jsonl
+refused() { # refused FILE INPUT MESSAGE: it cannot be resumed, and stays
+    cp "$1" kept
+    batch --temp 0 --resume -o "$1" "$2"
     exits 3
-    err_has '^rwkv7: other: cannot be resumed: its line [1-3] is not the next result$'
-    ok 'and that file stays' cmp -s kept other
+    err "rwkv7: $1: cannot be resumed: $3"
+    ok 'and that file stays' cmp -s kept "$1"
+}
+for other in 'something else\n' 'something else' '{"line":2}\n' '{"lines":1' '\0\n' '{"line":1\0\0,\0'; do
+    printf "$other" >other
+    refused other two.jsonl 'its line 1 is not the next result'
 done
+printf '{"line":1,"text":"","finish":"length"}\n' >other
+refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
+
+# A result belongs to a line, a model and options: what does not match is refused, and the first line that does not is named.
+batch -q --temp 0 -n 2 -o pair two.jsonl
+exits 0
+cp pair original
+for line in 1 2 3; do # a line is put in before it
+    sed "${line}i{\"prompt\":\"mu\"}" two.jsonl >inserted.jsonl
+    [ $line -lt 3 ] || printf '{"prompt":"mu"}\n' >>inserted.jsonl
+    batch --temp 0 -n 2 --resume -o pair inserted.jsonl
+    if [ $line -lt 3 ]; then
+        exits 3
+        err "rwkv7: pair: cannot be resumed: its line $line was made from another line $line of the input"
+        ok 'and that file stays' cmp -s pair original
+    else
+        exits 0
+        ok 'the line behind them is done' [ "$(wc -l <pair)" -eq 3 ]
+    fi
+done
+cp original pair
+head -n 1 two.jsonl >one_line.jsonl
+batch --temp 0 -n 2 --resume -o pair one_line.jsonl
+exits 3
+err 'rwkv7: pair: cannot be resumed: its line 2 is not the next result'
+another='another model, vocabulary or state, other options or another version of this program'
+for arguments in '--temp 1' '--temp 0 --seed 1' '--temp 0 -n 3' '--temp 0 --stop x' '--temp 0 --ban 3' '--temp 0 --bias 3=1' \
+    '--temp 0 --top-p 0.5' '--temp 0 --math fast' '--temp 0 --logprobs 1' '--temp 0 --ignore-eos' '--temp 0 --type q8' \
+    '--temp 0 --no-bos' "--temp 0 -m $models/f32_n16.safetensors"; do
+    batch -n 2 $arguments --resume -o pair two.jsonl
+    exits 3
+    err "rwkv7: pair: cannot be resumed: its line 1 was made with $another"
+    ok "that file stays with $arguments" cmp -s pair original
+done
+for arguments in '--parallel 2' '-t 2' '--cpu ref' '-q' '--sparse off'; do
+    batch -n 2 --temp 0 $arguments --resume -o pair two.jsonl
+    exits 0
+    ok "that file stays with $arguments" cmp -s pair original
+done
+sed 's/$/\r/; s/^/ /' two.jsonl >spaces.jsonl
+batch -n 2 --temp 0 --resume -o pair spaces.jsonl
+exits 0
+batch -q --seed 1 -n 2 -o seeded two.jsonl
+for seed in 2 ''; do
+    batch ${seed:+--seed $seed} -n 2 --resume -o seeded two.jsonl
+    exits 3
+    err "rwkv7: seeded: cannot be resumed: its line 1 was made with $another"
+done
+
+# After a power cut: half a line, and NULs that were never written. An error that is in the file already is told at the end.
+for tail in '\0\0\0\0' '{"line":2,"te\0\0' '{"li\0\0\0' '{"line":2,"text":"'; do
+    { head -n 1 original && printf "$tail"; } >pair
+    batch --temp 0 -n 2 --resume -o pair two.jsonl
+    exits 0
+    texts pair >got
+    texts original >whole
+    ok "the same texts behind $tail" cmp -s got whole
+done
+printf 'no JSON\n{"prompt":"hello","temp":0}\n' >half_bad.jsonl
+batch -q -n 2 -o with_error half_bad.jsonl
+exits 1
+for lines in 1 2; do
+    head -n $lines with_error >part
+    batch -q -n 2 --resume -o part half_bad.jsonl
+    exits 1
+    err 'rwkv7: 1 of 2 lines failed'
+done
+
+# Lines have a limit, and memory that is short is not the end of the file: nothing is lost then.
+if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
+    skip 'limits on memory: an emulator or a sanitizer needs more'
+else
+    cp original pair
+    head -c 300000000 /dev/zero | tr '\0' ' ' >>pair
+    size=$(wc -c <pair)
+    run sh -c 'ulimit -v 150000; exec rwkv7 batch "$@"' sh -m "$model" --vocab "$vocab" --temp 0 -n 2 --resume -o pair two.jsonl
+    exits 1
+    err 'rwkv7: out of memory for a line of pair'
+    ok 'nothing is cut' sized pair "$size"
+    rm pair
+    { cat two.jsonl && head -c 70000000 /dev/zero | tr '\0' ' ' && printf '\n' && cat two.jsonl; } >long.jsonl
+    batch -q -n 2 --temp 0 long.jsonl
+    exits 1
+    ok 'an error for that line, and the others' [ "$(grep -c '"text"' "$work/out")" -eq 4 ]
+    out_has '^{"line":3,"error":"the line is longer than 67108864 bytes",'
+    rm long.jsonl
+fi
 printf '{"prompt":"hello"}' >one.jsonl
 cp one.jsonl kept
 ln -s one.jsonl link.jsonl
@@ -264,6 +354,15 @@ exits 1
 err 'rwkv7: shared: another program writes to it'
 kill $sleeper $first
 wait
+# What another one has written just before the lock is there, however little there was before.
+if [ -z "${LAST_WRITER:-}" ] || [ $sanitized -eq 1 ]; then
+    skip 'a writer just before the lock: cannot be put between here'
+else
+    run env LD_PRELOAD="$LAST_WRITER" rwkv7 batch -q -m "$model" --vocab "$vocab" -o contested six.jsonl
+    exits 1
+    err 'rwkv7: contested holds something already: --resume goes on with it'
+    ok 'the line of the other one stays' holds_lines contested 'of another'
+fi
 if [ -w /dev/full ]; then
     batch -q -o /dev/full six.jsonl
     exits 1

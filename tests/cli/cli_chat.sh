@@ -608,6 +608,13 @@ chat
 err_has '^1 message, [0-9]+ tokens; '
 err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
 
+# A message has a limit, whether it is one line or several.
+{ printf 'hello\n"""\n' && head -c 70000000 /dev/zero | tr '\0' x | fold -w 1000000; } >"$work/in"
+chat
+exits 1
+out "$one"
+err 'rwkv7: a message of standard input is longer than 67108864 bytes'
+
 # A disk is full; the reader goes away.
 if [ -c /dev/full ]; then
     given hello

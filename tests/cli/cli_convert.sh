@@ -172,3 +172,12 @@ done <<END
 1 missing.pth:.No.such.file missing.pth
 3 ok_torch.pth:.not.a.LoRA.file $tests/../corpus/pth/ok_torch.pth
 END
+
+# A vocabulary that does not end is refused in time.
+mkfifo endless
+yes >endless 2>/dev/null &
+run rwkv7 convert "$models/bf16_n64.safetensors" fed.safetensors --vocab endless
+exits 3
+err 'rwkv7: endless: expected a vocabulary of at most 67108864 bytes'
+ok 'no file' [ ! -e fed.safetensors ]
+wait

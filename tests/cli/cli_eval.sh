@@ -153,3 +153,23 @@ printf '{"context": "", "choices": ["a", "b"], "answer": 0}' >bad.jsonl
 run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
 exits 1
 err_has 'nothing stands before'
+
+# Lines have a limit, and what finds no memory is not the end of the file: no accuracy of a part.
+head -n 3 "$data/lambada.jsonl" >long.jsonl
+head -c 70000000 /dev/zero | tr '\0' ' ' >>long.jsonl
+run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada long.jsonl
+exits 1
+text ''
+err 'rwkv7: long.jsonl:4: the line is longer than 67108864 bytes'
+if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
+    skip 'limits on memory: an emulator or a sanitizer needs more'
+else
+    run sh -c 'ulimit -v 80000; exec rwkv7 eval -m "$@" --task lambada long.jsonl' sh "$model" --vocab "$vocab"
+    exits 1
+    text ''
+    err 'rwkv7: out of memory for a line of long.jsonl'
+fi
+rm long.jsonl
+run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada .
+exits 1
+err 'rwkv7: cannot read .: Is a directory'

@@ -3,6 +3,13 @@ foreach(cases cli_batch cli_bench cli_chat cli_completions cli_convert cli_demo 
   add_test(NAME ${cases} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/cli.sh ${cases}
                                  ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:rwkv7_cli>)
 endforeach()
+if(CMAKE_SYSTEM_NAME STREQUAL Linux AND NOT CMAKE_CROSSCOMPILING)
+  add_library(last_writer MODULE ${CMAKE_CURRENT_SOURCE_DIR}/cli/last_writer.c)
+  set_target_properties(last_writer PROPERTIES C_VISIBILITY_PRESET default)
+  target_compile_options(last_writer PRIVATE ${RWKV7_WARNINGS})
+  target_link_libraries(last_writer PRIVATE ${CMAKE_DL_LIBS})
+  set_tests_properties(cli_batch PROPERTIES ENVIRONMENT LAST_WRITER=$<TARGET_FILE:last_writer>)
+endif()
 set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
 
 # The program of examples/, which uses nothing but the public header.
