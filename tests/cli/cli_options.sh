@@ -174,7 +174,7 @@ rwkv7 help bench >"$work/help"
 rwkv7 completions bash >"$work/completions"
 for shape in $shapes; do
     ok "help names $shape" grep -qwF -e "$shape" "$work/help"
-    ok "the manual names $shape" grep -qE "(^| )$shape[,.]" "$manual"
+    ok "the manual names $shape" grep -qE "(^| )${shape}[,.]" "$manual"
     ok "bash completes $shape" grep -qwF -e "$shape" "$work/completions"
 done
 
