@@ -25,7 +25,7 @@ enum { MOST = 1 << 16 };
 enum { SYSTEM, USER, ANSWER, PLACES };
 static const char *const places[PLACES] = {"{system}", "{user}", "{answer}"};
 
-/* The text of a file, with LF for CR LF, [*size] and a NUL. */
+/* The text of a file behind a byte order mark, if there is one, with LF for CR LF, [*size] and a NUL. */
 static enum rwkv7_status read_text(const char *path, char *text, size_t *size, struct rwkv7_error *err)
 {
     FILE *const f = fopen(path, "rb");
@@ -41,7 +41,7 @@ static enum rwkv7_status read_text(const char *path, char *text, size_t *size, s
     if (memchr(text, '\0', n))
         return fail(err, RWKV7_ERR_USAGE, "%s: a template is text, but there is a NUL in it", path);
     *size = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; i < n; i++)
         if (text[i] != '\r' || i + 1 == n || text[i + 1] != '\n')
             text[(*size)++] = text[i];
     text[*size] = '\0';

@@ -461,7 +461,7 @@ text ''
 err "rwkv7: the template 'raven' has no thoughts; --template g1 has"
 
 # A template in a file. As the usual one:
-printf 'System: {system}\r\n\r\nUser: {user}\r\n\r\nAssistant: {answer}\r\n' >mine
+printf '\357\273\277System: {system}\r\n\r\nUser: {user}\r\n\r\nAssistant: {answer}\r\n' >mine
 given 'hello
 what?
 hm'
