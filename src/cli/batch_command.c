@@ -254,7 +254,6 @@ int batch_command(const struct args *args)
                  (unsigned long long)b.spaced, (unsigned long long)b.prompts);
     const uint64_t failed = b.failed + b.results.failed, lines = b.prompts + b.results.done;
     if (code == DONE && failed > 0)
-        code = complain(FAILED, "%llu of %llu lines failed", (unsigned long long)failed,
-                        (unsigned long long)lines);
+        code = complain(FAILED, "%llu of %llu lines failed", (unsigned long long)failed, (unsigned long long)lines);
     return close_all(&b, code);
 }
