@@ -226,6 +226,8 @@ static int close_all(struct batch *b, int code)
 static void print_summary(const struct batch *b)
 {
     const double time = seconds() - b->began;
+    if (!err_begin_line())
+        return;
     fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
     if (b->results.done > 0)
         fprintf(stderr, " after %llu that were done", (unsigned long long)b->results.done);
