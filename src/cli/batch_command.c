@@ -226,6 +226,8 @@ static int close_all(struct batch *b, int code)
 static void print_summary(const struct batch *b)
 {
     const double time = seconds() - b->began;
+    if (!err_begin_line())
+        return;
     fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
     if (b->results.done > 0)
         fprintf(stderr, " after %llu that were done", (unsigned long long)b->results.done);
@@ -254,7 +256,6 @@ int batch_command(const struct args *args)
                  (unsigned long long)b.spaced, (unsigned long long)b.prompts);
     const uint64_t failed = b.failed + b.results.failed, lines = b.prompts + b.results.done;
     if (code == DONE && failed > 0)
-        code = complain(FAILED, "%llu of %llu lines failed", (unsigned long long)failed,
-                        (unsigned long long)lines);
+        code = complain(FAILED, "%llu of %llu lines failed", (unsigned long long)failed, (unsigned long long)lines);
     return close_all(&b, code);
 }

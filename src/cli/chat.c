@@ -48,7 +48,8 @@ static void remark(const struct chat *c, const char *fmt, ...)
     if (text) {
         vsnprintf(text, (size_t)length + 1, fmt, again);
         rwkv7_text_plain(text); /* names of files may be in it */
-        fprintf(stderr, "%s%s%s\n", dim ? "\033[2m" : "", text, dim ? "\033[0m" : "");
+        if (err_begin_line())
+            fprintf(stderr, "%s%s%s\n", dim ? "\033[2m" : "", text, dim ? "\033[0m" : "");
     }
     free(text);
     va_end(again);

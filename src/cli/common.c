@@ -22,8 +22,8 @@ static void print_message(const char *fmt, va_list list)
     vsnprintf(message, sizeof message, fmt, list);
     rwkv7_text_plain(message); /* words of the command line may be in it */
     progress_clear();
-    err_begin_line();
-    fprintf(stderr, "rwkv7: %s\n", message);
+    if (err_begin_line())
+        fprintf(stderr, "rwkv7: %s\n", message);
 }
 
 int complain(int code, const char *fmt, ...)
@@ -41,7 +41,8 @@ int complain_usage(const struct command *command, const char *fmt, ...)
     va_start(list, fmt);
     print_message(fmt, list);
     va_end(list);
-    fprintf(stderr, "Try 'rwkv7 help%s%s'.\n", command ? " " : "", command ? command->name : "");
+    if (err_begin_line())
+        fprintf(stderr, "Try 'rwkv7 help%s%s'.\n", command ? " " : "", command ? command->name : "");
     return MISUSED;
 }
 
@@ -259,13 +260,26 @@ void out_end_line(void)
         out_control("\n");
 }
 
-void err_begin_line(void)
+/* Whether what stands behind standard output shows what goes to standard error as well: a log of both, or a terminal behind a pipe. */
+static bool both_are_shown(void)
 {
-    struct stat st;
+    struct stat out, err;
+    if (fstat(STDOUT_FILENO, &out) != 0 || fstat(STDERR_FILENO, &err) != 0)
+        return false;
+    return (out.st_dev == err.st_dev && out.st_ino == err.st_ino) || (S_ISFIFO(out.st_mode) && isatty(STDERR_FILENO));
+}
+
+bool err_begin_line(void)
+{
     out_end_line();
-    if (line_open && isatty(STDERR_FILENO) && fstat(STDOUT_FILENO, &st) == 0 && S_ISFIFO(st.st_mode))
-        fputc('\n', stderr);
+    if (line_open && both_are_shown()) {
+        line_open = false;
+        out_flush();
+        if (io_wait(STDERR_FILENO, true))
+            fputc('\n', stderr);
+    }
     line_open = false;
+    return io_wait(STDERR_FILENO, true);
 }
 
 int out_flush(void)

@@ -41,8 +41,12 @@ void print_plain(FILE *to, const char *text);
 int out_write(const void *data, size_t size);
 int out_control(const char *sequence);
 int out_flush(void);
-void out_end_line(void);   /* on a terminal, when the cursor is not at the start of a line: other text follows */
-void err_begin_line(void); /* the same, and where a pipe was written to, whose reader may show it on the terminal */
+void out_end_line(void); /* on a terminal, when the cursor is not at the start of a line: other text follows */
+/*
+ * The same before anything is written to standard error, which may be shown behind standard output: by the reader of a pipe, in a log of
+ * both. false: interrupted, and its reader would have to be waited for; then nothing is written.
+ */
+bool err_begin_line(void);
 int out_json(cJSON *json); /* takes it; NULL: out of memory */
 int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
 

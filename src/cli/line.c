@@ -154,6 +154,8 @@ static int edited_line(struct line_reader *r, char **text)
     /* libedit would do it behind the prompt, and who answers that quickly would type at a terminal that still makes lines of keys. */
     el_set(r->edit, EL_PREP_TERM, 1);
     const char *const line = el_gets(r->edit, &length);
+    if (interrupted)
+        clearerr(stdout); /* what it could not show when the signal came is no failure: out_close */
     if (!line || length <= 0)
         return DONE;
     *text = strndup(line, strcspn(line, "\n"));

@@ -152,7 +152,7 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
 int results_resume(struct results *r, uint64_t run, struct line_input *in)
 {
     /* Through the descriptor that is open: to close another one of the same file would end the lock. */
-    struct line_input file = {.in = {.name = r->name, .fd = r->fd}, .most = RESULT_MOST};
+    struct line_input file = {.in = {.name = r->name, .fd = r->fd, .begun = true}, .most = RESULT_MOST};
     off_t end = 0;
     const int code = read_results(r, run, &file, in, &end);
     file.in.fd = -1;

@@ -26,7 +26,6 @@ void report_summary(const struct generation *g)
     FILE *const to = open_memstream(&line, &size); /* one piece, which no other output can tear */
     if (!to)
         return;
-    err_begin_line();
     fprintf(to, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
             plural(g->stats.prompt_tokens));
     if (g->stats.cached_tokens > 0)
@@ -46,7 +45,7 @@ void report_summary(const struct generation *g)
     if (g->args->temperature > 0 && g->args->tokens != 0)
         fprintf(to, "; seed %llu", (unsigned long long)g->stats.seed);
     fprintf(to, "%s\n", dim ? "\033[0m" : "");
-    if (fclose(to) == 0)
+    if (fclose(to) == 0 && err_begin_line())
         fputs(line, stderr);
     free(line);
 }
@@ -55,7 +54,8 @@ void report_stats(const struct generation *g)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
     char a[16], b[16];
-    err_begin_line();
+    if (!err_begin_line())
+        return;
     fprintf(stderr, "loading     %.3f s, weights %s\n", g->loaded - g->began,
             scaled_text((double)info->weight_bytes, "B", a));
     fprintf(stderr, "prompt      %llu tokens, %llu of them known; %.3f s, %.1f tok/s\n",

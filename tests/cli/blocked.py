@@ -34,6 +34,16 @@ def await_full(fd, process):
         time.sleep(0.05)
 
 
+def fill(fd):
+    """Writes to a pipe until it takes no byte more."""
+    os.set_blocking(fd, False)
+    try:
+        while os.write(fd, b"x"):
+            pass
+    except BlockingIOError:
+        os.set_blocking(fd, True)
+
+
 def check(condition, what, process=None):
     if not condition:
         sys.exit(f"FAILED: {what}" + (f": exit code {process.returncode}" if process else ""))
@@ -64,10 +74,25 @@ def main():
         os.remove("kept")
         os.close(read)
 
+    # The same when messages have a reader that does not read: they are not waited for, but what was promised is kept.
     with open("lines", "w") as lines:
         lines.write('{"prompt":"hello","tokens":200}\n' * 1000)
+    batch = [program, "batch", "--ignore-eos", *options, "lines"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        for command in (run, batch):
+            read, full = os.pipe()
+            fill(full)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=full)
+            os.close(full)
+            check(process.stdout.read(1), "text")
+            process.send_signal(number)
+            ends(process, f"{command[1]}, whose messages nobody reads, and {number.name}")
+            os.close(read)
+        check(os.path.exists("kept"), f"the state is kept after {number.name}")
+        os.remove("kept")
+
     read, write = os.pipe()
-    process = subprocess.Popen([program, "batch", "-q", "--ignore-eos", *options, "lines"], stdout=write, stderr=subprocess.PIPE)
+    process = subprocess.Popen([*batch, "-q"], stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     await_full(read, process)
     process.send_signal(signal.SIGTERM)

@@ -32,6 +32,19 @@ exits 0
 silent
 ok 'one byte' sized "$work/out" 1
 
+# The summary begins a line where it is shown behind the text: in a log of both, not in two files.
+last='rwkv7 run >log 2>&1'
+rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello </dev/null >log 2>&1
+code=$?
+exits 0
+ok 'the text has its line' [ "$(head -n 1 log)" = 'ju gai' ]
+ok 'and the summary its own' [ "$(sed -n '2s/^prompt 4 tokens.*/well/p' log)" = well ]
+rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello </dev/null 2>&1 | cat >log
+ok 'through a pipe too' [ "$(head -n 1 log)" = 'ju gai' ]
+run rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
+text 'ju gai'
+err_has '^prompt 4 tokens'
+
 # ^C once there is text: that text, the summary, 130. The program tells its process id and is sent the signal from behind.
 await() { # await FILE: until there is something in it, or for 30 seconds
     tries=0
