@@ -65,14 +65,7 @@ done
 story -n 24 --temp 0 hello
 ok 'the same text in eight parts' cmp -s parts "$work/out"
 : >"$work/out"
-{
-    tries=0
-    while [ ! -s "$work/out" ] && [ $tries -lt 300 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-    kill -INT "$(cat pid)"
-} &
+interrupt_at "$work/out" &
 run sh -c 'echo $$ >pid; exec rwkv7 run -q -n -1 --ignore-eos --temp 0 --state-out state "$@"' sh --model "$model" \
     --vocab "$vocab" hello
 exits 130
