@@ -38,13 +38,13 @@ static void test_alone(void)
 {
     struct rwkv7_model *const model = random_model(RWKV7_F32, RWKV7_SPARSE_OFF, 0);
     const uint64_t step = rwkv7_model_info(model)->step_bytes;
-    CHECK(rt->alone_bytes == ALONE_BYTES && pool_threads(rt->alone) == 1 && pool_threads(rt->pool) == 2);
+    CHECK(rt->alone_bytes == ALONE_BYTES && pool_threads(rt->alone) == 1 && pool_threads(rt->compute.pool) == 2);
     CHECK(pool_for(model, 1) == rt->alone);
     rt->alone_bytes = 10 * step; /* is enough for all */
     CHECK(pool_for(model, 1) == rt->alone && pool_for(model, 9) == rt->alone);
-    CHECK(pool_for(model, 10) == rt->pool && pool_for(model, RWKV7_CHUNK) == rt->pool);
+    CHECK(pool_for(model, 10) == rt->compute.pool && pool_for(model, RWKV7_CHUNK) == rt->compute.pool);
     rt->alone_bytes = step;
-    CHECK(pool_for(model, 1) == rt->pool);
+    CHECK(pool_for(model, 1) == rt->compute.pool);
     rt->alone_bytes = step + 1;
     CHECK(pool_for(model, 1) == rt->alone);
     rt->alone_bytes = ALONE_BYTES;
@@ -92,12 +92,12 @@ static void test_density(void)
     CHECK(rwkv7_session_density(s) == 1.0);
     CHECK(rwkv7_session_eval(s, ids, 5, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     CHECK(rwkv7_session_density(s) == 1.0); /* several tokens at once are not counted */
-    column_gemv = rt->kernels.column_gemv[MAT_BF16];
-    rt->kernels.column_gemv[MAT_BF16] = count_columns;
+    column_gemv = rt->compute.kernels.column_gemv[MAT_BF16];
+    rt->compute.kernels.column_gemv[MAT_BF16] = count_columns;
     columns = 0;
     for (int i = 0; i < 5; i++)
         CHECK(rwkv7_session_eval(s, ids + i, 1, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
-    rt->kernels.column_gemv[MAT_BF16] = column_gemv;
+    rt->compute.kernels.column_gemv[MAT_BF16] = column_gemv;
     const double density = rwkv7_session_density(s);
     CHECK_MSG(density == columns / (5.0 * FFN) && density > 0.2 && density < 0.3, "%g", density);
     CHECK(rwkv7_session_density(s) == 1.0);
@@ -105,39 +105,36 @@ static void test_density(void)
     rwkv7_model_close(model);
 }
 
-/* Several tokens read columns if they are few (SPARSE_TOKENS), and their columns in all too (SPARSE_READINGS times the matrix). */
+/* Several tokens read columns if they are few (SPARSE_TOKENS), and their columns in all too (tuning_sparse_readings). */
 static void test_columns_pay(void)
 {
-    static const struct {
-        float density;
-        int tokens;
-        bool pay;
-    } cases[] = {
-        {0.1f, 2, true},
-        {0.1f, SPARSE_TOKENS, true},
-        {0.1f, SPARSE_TOKENS + 1, false},
-        {1, SPARSE_READINGS, true},
-        {1, SPARSE_READINGS + 1, false},
-        {0.5f, 2 * SPARSE_READINGS, true},
-        {0.5f, 2 * SPARSE_READINGS + 1, false},
-    };
     uint32_t ids[SPARSE_TOKENS + 1];
     float logits[(SPARSE_TOKENS + 1) * VOCAB];
+    int paid = 0, not_paid = 0;
     for (int i = 0; i <= SPARSE_TOKENS; i++)
         ids[i] = (uint32_t)(i * 7 % VOCAB);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct rwkv7_model *const model = random_model(RWKV7_BF16, RWKV7_SPARSE_ON, cases[i].density);
-        struct rwkv7_session *s = NULL;
-        CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
-        column_gemv = rt->kernels.column_gemv[MAT_BF16];
-        rt->kernels.column_gemv[MAT_BF16] = count_columns;
-        calls = 0;
-        CHECK(rwkv7_session_eval(s, ids, (size_t)cases[i].tokens, RWKV7_LOGITS_ALL, logits, NULL) == RWKV7_OK);
-        rt->kernels.column_gemv[MAT_BF16] = column_gemv;
-        CHECK_MSG((calls > 0) == cases[i].pay, "density %g, %d tokens", (double)cases[i].density, cases[i].tokens);
-        rwkv7_session_close(s);
-        rwkv7_model_close(model);
-    }
+    for (int tokens = 2; tokens <= SPARSE_TOKENS + 1; tokens++)
+        for (int density = 1; density <= 4; density *= 2) { /* quarters; 4: all of them */
+            struct rwkv7_model *const model = random_model(RWKV7_BF16, RWKV7_SPARSE_ON, (float)density / 4);
+            struct rwkv7_session *s = NULL;
+            CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+            for (int i = 0; i < tokens; i++) /* how many columns each of them reads */
+                CHECK(rwkv7_session_eval(s, ids + i, 1, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+            const double columns_in_all = rwkv7_session_density(s) * tokens;
+            const bool pay = tokens <= SPARSE_TOKENS && columns_in_all <= (double)tuning_sparse_readings(true, tokens);
+            rwkv7_session_reset(s);
+            column_gemv = rt->compute.kernels.column_gemv[MAT_BF16];
+            rt->compute.kernels.column_gemv[MAT_BF16] = count_columns;
+            calls = 0;
+            CHECK(rwkv7_session_eval(s, ids, (size_t)tokens, RWKV7_LOGITS_ALL, logits, NULL) == RWKV7_OK);
+            rt->compute.kernels.column_gemv[MAT_BF16] = column_gemv;
+            CHECK_MSG((calls > 0) == pay, "%d tokens, %d / 4 of the columns", tokens, density);
+            paid += pay;
+            not_paid += !pay;
+            rwkv7_session_close(s);
+            rwkv7_model_close(model);
+        }
+    CHECK(paid > 20 && not_paid > 20);
 }
 
 int main(void)

@@ -308,34 +308,30 @@ static void test_cancel_scheduled(void)
 {
     const struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true};
     const struct scheduler_options scheduling = {.slots = 2};
-    const uint32_t ids[] = {RWKV7_END_OF_TEXT, 3, 4, 5};
     struct endless e = {.end = RWKV7_END_NONE};
-    struct request requests[2] = {0};
-    struct scheduled jobs[2];
+    struct scheduled jobs[2] = {0};
     CHECK(scheduler_create(model, &scheduling, &e.scheduler, NULL) == RWKV7_OK);
+    struct rwkv7_session *const begin = new_session();
     for (int i = 0; i < 2; i++) {
-        CHECK(request_open(&requests[i], tokenizer, VOCAB, &opt, NULL) == RWKV7_OK);
-        CHECK(request_feed_tokens(&requests[i], ids, 4, NULL) == RWKV7_OK);
-        CHECK(request_end_prompt(&requests[i], NULL) == RWKV7_OK);
-        jobs[i] = (struct scheduled){.request = &requests[i], .session = new_session()};
+        CHECK(scheduled_open(&jobs[i], begin, tokenizer, &opt, "the abc", 7, NULL) == RWKV7_OK);
         CHECK(scheduler_add(e.scheduler, &jobs[i], NULL) == RWKV7_OK);
     }
+    rwkv7_session_close(begin);
     open_caller(&callers[0], model, 1);
     start(&callers[0], generate);
     if (pthread_create(&e.thread, NULL, schedule, &e) != 0)
         exit(1);
     await_steps(&e, 3);
-    request_cancel(&requests[0]);
+    request_cancel(&jobs[0].request);
     await_steps(&e, 5);
-    request_cancel(&requests[1]);
+    request_cancel(&jobs[1].request);
     pthread_join(e.thread, NULL);
     finish(&callers[0]);
     close_caller(&callers[0]);
     CHECK(!e.failed);
     for (int i = 0; i < 2; i++) {
-        CHECK(jobs[i].finished && requests[i].end == RWKV7_END_CANCELLED);
-        request_clear(&requests[i]);
-        rwkv7_session_close(jobs[i].session);
+        CHECK(jobs[i].finished && jobs[i].request.end == RWKV7_END_CANCELLED);
+        scheduled_close(&jobs[i]);
     }
     scheduler_close(e.scheduler);
 }
