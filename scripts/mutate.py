@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Mutation test: breaks the program in one place at a time and sees whether a test notices.
 
-    scripts/mutate.py                                   100 mutants, seed 1, of all folders below
+    scripts/mutate.py                                   100 mutants, seed 1, of FOLDERS below
     scripts/mutate.py --seed 7 --count 40 src/text src/kernels/types.c
     scripts/mutate.py --show --count 1000 src/text      only lists them
     scripts/mutate.py --only src/text/trie.c:84:17 src/text/trie.c
@@ -12,7 +12,7 @@ A mutant is one changed operator, constant, condition, statement or pair of argu
 
     invalid     when it does not compile,
     same code   when the compiler makes the same objects of it: it is equivalent,
-    killed      when a test of its folder fails (TESTS below), or runs into the time limit,
+    killed      when a test of its file fails (TESTS below), or runs into the time limit,
     survived    when none does; with --confirm the other tests have tried too.
 
 The same seed, count, paths and sources give the same mutants. Needs Python, cmake and ninja; uses ccache if it is there.
@@ -30,17 +30,38 @@ import sys
 import tempfile
 import time
 
-# Fast tests that know each folder; what is built and run for a mutant in it.
-TESTS = {
-    "src/kernels": "test_kernels test_quants test_columns test_quantize test_tuning test_packing",
-    "src/formats": "test_safetensors test_pth test_gguf test_lora test_vocab test_prefix test_variants test_sparse "
-                   "test_convert fuzz_safetensors fuzz_pth fuzz_gguf fuzz_lora fuzz_shards",
-    "src/text": "test_tokenizer test_stream test_sampler test_vocab test_bpe fuzz_vocab fuzz_tokenizer_json",
-    "src/weights": "test_weights test_quantize test_convert test_packing test_variants test_lora test_gguf",
-    "src/arch": "test_batch test_variants test_weights test_tuned_state test_golden",
-    "src/engine": "test_batch test_weights test_tuning test_loop test_tuned_state test_generator_state test_golden",
-    "src/generate": "test_generator test_generator_state test_scheduler test_conversation cli_state cli_batch",
-}
+FOLDERS = [f"src/{name}" for name in ("kernels", "weights", "arch", "engine", "generate", "formats", "text")]
+# The fast tests that know a file best, of the first expression that fits: what is built and run for a mutant in it.
+TESTS = [(re.compile(path), tests.split()) for path, tests in [
+    (r"kernels/(cpu|kernels|tuning)", "test_cpu test_tuning test_choices test_kernels"),
+    (r"kernels/types", "test_quantize test_quants test_packing"),
+    (r"kernels/columns", "test_columns test_packing"),
+    (r"kernels/", "test_kernels test_quants test_columns"),
+    (r"weights/(quantize|columns|validate)", "test_quantize test_packing test_convert"),
+    (r"weights/convert", "test_convert test_lora"),
+    (r"weights/", "test_weights test_packing test_variants"),
+    (r"arch/", "test_batch test_weights test_golden"),
+    (r"engine/", "test_batch test_weights test_choices test_loop test_tuned_state test_sparse"),
+    (r"generate/(prompt_cache|reading)", "test_prompt_cache test_generator"),
+    (r"generate/(scheduler|request)", "test_scheduler test_generator"),
+    (r"generate/(conv|chat)", "test_conversation"),
+    (r"generate/", "test_generator test_generator_state"),
+    (r"formats/(gguf|ggml)", "test_gguf test_sparse"),
+    (r"formats/(pth|pickle|zip|strided)", "test_pth test_sparse fuzz_pth"),
+    (r"formats/lora", "test_lora"),
+    (r"formats/packed", "test_convert test_packing"),
+    (r"formats/", "test_safetensors test_prefix test_variants"),
+    (r"text/(bpe|tokenizer_json)", "fuzz_tokenizer_json test_bpe"),
+    (r"text/stream", "test_stream fuzz_stream"),
+    (r"text/sampler", "test_sampler fuzz_sampler"),
+    (r"text/", "test_tokenizer test_vocab fuzz_tokenizer"),
+]]
+
+
+def tests_of(path):
+    return next(tests for pattern, tests in TESTS if pattern.search(path))
+
+
 ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer ways to the same bits
 TEST_LIMIT = 60  # seconds for one test; a loop without an end is noticed by this
 
@@ -240,7 +261,7 @@ def describe(copy, m):
 
 def try_mutant(copy, m, original, jobs, confirm):
     """(what became of it, by what)"""
-    tests = TESTS[os.path.dirname(m.path)].split()
+    tests = tests_of(m.path)
     path = os.path.join(copy.root, m.path)
     with open(path, encoding="utf-8") as file:
         text = file.read()
@@ -260,15 +281,14 @@ def try_mutant(copy, m, original, jobs, confirm):
             file.write(text)
 
 
-def choose(root, paths, compiled, seed, count, only, skip):
+def choose(root, paths, seed, count, only, skip):
     """The same number of each folder or file of `paths`, as far as it has so many."""
     generator = random.Random(seed)
     chosen = []
     for at, path in enumerate(paths):
         files = [path] if os.path.isfile(os.path.join(root, path)) else sorted(
             os.path.join(path, name) for name in os.listdir(os.path.join(root, path)))
-        files = [f for f in files if f.endswith((".c", ".h")) and (compiled is None or f in compiled) and
-                 not (skip and re.search(skip, f))]
+        files = [f for f in files if f.endswith((".c", ".h")) and not (skip and re.search(skip, f))]
         every = [m for f in files for m in mutants_of(root, f)]
         if only:
             chosen += [m for m in every if f"{m.path}:{m.line}:{m.column}" in only or f"{m.path}:{m.line}" in only]
@@ -280,7 +300,7 @@ def choose(root, paths, compiled, seed, count, only, skip):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="*", default=list(TESTS), help="folders or files; default: all of TESTS")
+    parser.add_argument("paths", nargs="*", default=FOLDERS, help="folders or files; default: all of FOLDERS")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--jobs", type=int, default=1, help="of a build; tests run one after the other")
@@ -293,10 +313,10 @@ def main():
     source = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     paths = [os.path.relpath(os.path.realpath(os.path.join(source, p)), source) for p in args.paths]
     for path in paths:
-        if path not in TESTS and os.path.dirname(path) not in TESTS:
-            sys.exit(f"mutate: {path}: expected one of {', '.join(TESTS)}, or a file in one of them")
+        if path not in FOLDERS and os.path.dirname(path) not in FOLDERS:
+            sys.exit(f"mutate: {path}: expected one of {', '.join(FOLDERS)}, or a file in one of them")
     if args.show:
-        for m in choose(source, paths, None, args.seed, args.count, args.only, args.skip):
+        for m in choose(source, paths, args.seed, args.count, args.only, args.skip):
             print(describe(source, m))
         return
     work = args.work or tempfile.mkdtemp(prefix="rwkv7-mutate-")
@@ -308,8 +328,8 @@ def main():
 
 
 def run(copy, paths, args):
-    folders = sorted({p if p in TESTS else os.path.dirname(p) for p in paths})
-    tests = sorted({t for f in folders for t in TESTS[f].split()})
+    chosen = choose(copy.root, paths, args.seed, args.count, args.only, args.skip)
+    tests = sorted({t for m in chosen for t in tests_of(m.path)})
     made = copy.make(args.jobs, targets_of(tests))
     if made.returncode != 0:
         sys.exit(made.stdout)
@@ -319,7 +339,10 @@ def run(copy, paths, args):
     original = copy.objects()
     counts = collections.defaultdict(collections.Counter)
     survivors = []
-    for m in choose(copy.root, paths, copy.compiled(), args.seed, args.count, args.only, args.skip):
+    compiled = copy.compiled()
+    for m in chosen:
+        if m.path not in compiled:
+            continue  # of another instruction set
         begin = time.time()
         text = describe(copy.root, m)
         result, by = try_mutant(copy, m, original, args.jobs, args.confirm)
