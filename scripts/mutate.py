@@ -47,7 +47,7 @@ TESTS = [(re.compile(path), tests.split()) for path, tests in [
     (r"generate/(conv|chat)", "test_conversation"),
     (r"generate/", "test_generator test_generator_state"),
     (r"formats/(gguf|ggml)", "test_gguf test_sparse"),
-    (r"formats/(pth|pickle|zip|strided)", "test_pth test_sparse fuzz_pth"),
+    (r"formats/(pth|pickle|zip|strided)", "test_pth test_sparse"),
     (r"formats/lora", "test_lora"),
     (r"formats/packed", "test_convert test_packing"),
     (r"formats/", "test_safetensors test_prefix test_variants"),
@@ -63,7 +63,7 @@ def tests_of(path):
 
 
 ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer ways to the same bits
-TEST_LIMIT = 60  # seconds for one test; a loop without an end is noticed by this
+TEST_LIMIT = 120  # seconds for one test; a loop without an end is noticed by this
 
 TOKEN = re.compile(r"""
     (?P<skip>/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | ^[ \t]*\#(?:\\\n|[^\n])* | \s+)
