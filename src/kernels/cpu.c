@@ -4,7 +4,6 @@
 #if defined(__x86_64__)
 
 #include <cpuid.h>
-#include <stdint.h>
 
 #include "base/sys.h"
 
@@ -18,7 +17,7 @@ static uint32_t saved_state(uint32_t leaf1_ecx)
     return low;
 }
 
-unsigned cpu_features(void)
+unsigned cpu_features_of(const struct cpu_words *w)
 {
     const uint32_t fma = 1u << 12, avx = 1u << 28, f16c = 1u << 29;            /* leaf 1, ecx */
     const uint32_t avx2 = 1u << 5, f = 1u << 16, dq = 1u << 17, bw = 1u << 30; /* leaf 7, ebx */
@@ -27,26 +26,32 @@ unsigned cpu_features(void)
     const uint32_t amx = 1u << 22 | 1u << 24 | 1u << 25;     /* leaf 7, edx: bf16, tiles, int8 */
     const uint32_t avxvnni = 1u << 4, bf16 = 1u << 5;        /* leaf 7.1, eax */
     const uint32_t ymm = 0x06, zmm = 0xe6, tiles = 3u << 17; /* XCR0 */
-    uint32_t eax, ebx, ecx, edx, ecx1, parts, eax71 = 0, rest[3];
     unsigned features = 0;
 
-    if (!__get_cpuid(1, &eax, &ebx, &ecx1, &edx) || !__get_cpuid_count(7, 0, &parts, &ebx, &ecx, &edx))
-        return 0;
-    if (parts >= 1)
-        __get_cpuid_count(7, 1, &eax71, &rest[0], &rest[1], &rest[2]);
-    const uint32_t saved = saved_state(ecx1);
-    if ((ecx1 & (fma | avx | f16c)) == (fma | avx | f16c) && (ebx & avx2) && (saved & ymm) == ymm)
+    if ((w->ecx1 & (fma | avx | f16c)) == (fma | avx | f16c) && (w->ebx7 & avx2) && (w->saved & ymm) == ymm)
         features |= CPU_AVX2;
-    if ((features & CPU_AVX2) && (eax71 & avxvnni))
+    if ((features & CPU_AVX2) && (w->eax71 & avxvnni))
         features |= CPU_AVXVNNI;
-    if ((features & CPU_AVX2) && (ebx & (f | dq | bw | vl)) == (f | dq | bw | vl) && (saved & zmm) == zmm)
+    if ((features & CPU_AVX2) && (w->ebx7 & (f | dq | bw | vl)) == (f | dq | bw | vl) && (w->saved & zmm) == zmm)
         features |= CPU_AVX512;
-    if ((features & CPU_AVX512) && (ecx & avx512vnni))
+    if ((features & CPU_AVX512) && (w->ecx7 & avx512vnni))
         features |= CPU_AVX512VNNI;
-    if ((features & CPU_AVX512) && (edx & amx) == amx && (eax71 & bf16) && (saved & tiles) == tiles &&
-        sys_allow_tiles())
+    if ((features & CPU_AVX512) && (w->edx7 & amx) == amx && (w->eax71 & bf16) && (w->saved & tiles) == tiles)
         features |= CPU_AMX;
     return features;
+}
+
+unsigned cpu_features(void)
+{
+    uint32_t eax, ebx, edx, parts, rest[3];
+    struct cpu_words w = {0};
+    if (!__get_cpuid(1, &eax, &ebx, &w.ecx1, &edx) || !__get_cpuid_count(7, 0, &parts, &w.ebx7, &w.ecx7, &w.edx7))
+        return 0;
+    if (parts >= 1)
+        __get_cpuid_count(7, 1, &w.eax71, &rest[0], &rest[1], &rest[2]);
+    w.saved = saved_state(w.ecx1);
+    const unsigned features = cpu_features_of(&w);
+    return (features & CPU_AMX) && !sys_allow_tiles() ? features & ~(unsigned)CPU_AMX : features;
 }
 
 #elif defined(__aarch64__)

@@ -2,6 +2,8 @@
 #ifndef KERNELS_CPU_H
 #define KERNELS_CPU_H
 
+#include <stdint.h>
+
 enum {
     CPU_AVX2 = 1 << 0,       /* AVX2, FMA, F16C, and the upper halves of the registers are saved */
     CPU_AVXVNNI = 1 << 1,    /* with AVX-VNNI: products of bytes, four at once */
@@ -14,5 +16,14 @@ enum {
 };
 
 unsigned cpu_features(void);
+
+#if defined(__x86_64__)
+/* What the instruction CPUID says, register by leaf, and the register files that the operating system saves (XCR0). */
+struct cpu_words {
+    uint32_t ecx1, ebx7, ecx7, edx7, eax71, saved;
+};
+/* The features that follow; the permission to use tiles is another matter. */
+unsigned cpu_features_of(const struct cpu_words *w);
+#endif
 
 #endif

@@ -37,7 +37,7 @@ mkdir "$work/bin" "$work/home" "$work/dir"
 chmod +x "$work/bin/rwkv7"
 emulated=$(($# > 1))
 for program; do :; done # the last word of COMMAND
-! grep -q __asan_init "$program"
+! grep -Eq "__(asan|tsan)_init" "$program"
 sanitized=$?
 PATH=$work/bin:$PATH
 HOME=$work/home
@@ -111,6 +111,19 @@ out_has() {
 }
 err_has() {
     ok "expected on standard error: $1" grep -Eq -e "$1" "$work/err"
+}
+# await COMMAND...: until it succeeds. A busy machine may take its time; what never happens fails the checks behind it after two minutes.
+await() {
+    tries=0
+    until "$@" || [ $tries -eq 1200 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
+# interrupt_at FILE: ^C for the program that has told its process id in `pid`, when there is something in FILE
+interrupt_at() {
+    await [ -s "$1" ]
+    kill -INT "$(cat pid)"
 }
 skip() {
     printf 'SKIP: %s\n' "$1"

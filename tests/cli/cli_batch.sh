@@ -339,21 +339,16 @@ err_has '^rwkv7: cannot write to standard output: Bad file descriptor$'
 
 # Two programs do not write into each other's lines.
 mkfifo slow
-sleep 60 >slow &
-sleeper=$!
 rwkv7 batch -q -m "$model" --vocab "$vocab" -o shared slow &
 first=$!
-tries=0
-while [ ! -e shared ] && [ $tries -lt 300 ]; do
-    sleep 0.1
-    tries=$((tries + 1))
-done
-sleep 0.2
+exec 3>slow
+printf '{"prompt":"hello","tokens":1}\n' >&3
+await [ -s shared ] # a result is there, so the file is locked
 batch --resume -o shared six.jsonl
 exits 1
 err 'rwkv7: shared: another program writes to it'
-kill $sleeper $first
-wait
+exec 3>&-
+wait $first
 # What another one has written just before the lock is there, however little there was before.
 if [ -z "${LAST_WRITER:-}" ] || [ $sanitized -eq 1 ]; then
     skip 'a writer just before the lock: cannot be put between here'
@@ -399,14 +394,7 @@ last='a reader that leaves'
 ok 'ends quietly' [ "$(rwkv7 batch -m "$model" --vocab "$vocab" many.jsonl 2>&1 | head -n 1 | grep -c '"line":1,')" = 1 ]
 
 # ^C: whole lines only, and the rest can be done later.
-tries=0
-{
-    while [ ! -s stopped ] && [ $tries -lt 300 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-    kill -INT "$(cat pid)"
-} &
+interrupt_at stopped &
 run sh -c 'echo $$ >pid; exec rwkv7 batch -n 2000 --ignore-eos "$@"' sh -m "$model" --vocab "$vocab" --seed 1 -o stopped \
     many.jsonl
 wait

@@ -52,6 +52,12 @@ if [ $emulated -eq 0 ]; then
     out_has '^tokens +1399$'
     run rwkv7 eval -m "$model" --vocab "$vocab" --type q8 --against "$model" --json "$data/text.txt"
     near text.perplexity 0.02
+    number() { # number KEY FILE
+        sed -n "s/^.*\"$1\":[[:space:]]*\([^,]*\).*\$/\1/p" "$2"
+    }
+    ok 'the other model keeps the type of its file' \
+        [ "$(number reference_perplexity "$work/out")" = "$(number perplexity whole)" ]
+    ok 'and this one does not' [ "$(number perplexity "$work/out")" != "$(number perplexity whole)" ]
 else
     skip 'a text of 1400 tokens by every way under an emulator'
 fi

@@ -46,17 +46,6 @@ text 'ju gai'
 err_has '^prompt 4 tokens'
 
 # ^C once there is text: that text, the summary, 130. The program tells its process id and is sent the signal from behind.
-await() { # await FILE: until there is something in it, or for 30 seconds
-    tries=0
-    while [ ! -s "$1" ] && [ $tries -lt 300 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-}
-interrupt_at() { # interrupt_at FILE
-    await "$1"
-    kill -INT "$(cat pid)"
-}
 : >"$work/out"
 interrupt_at "$work/out" &
 run sh -c 'echo $$ >pid; exec rwkv7 run -n -1 --ignore-eos "$@"' sh --model "$model" --vocab "$vocab" hello
@@ -67,7 +56,7 @@ wait
 
 last='^C while waiting for standard input'
 mkfifo fifo
-sleep 60 >fifo &
+sleep 600 >fifo &
 sleeper=$!
 : >"$work/err"
 interrupt_at "$work/err" & # --verbose writes to it when everything is open
@@ -100,7 +89,7 @@ elif ! command -v timeout >/dev/null; then
     skip 'limits on memory and processes: no timeout'
 else
     limited() { # limited MEGABYTES ARGUMENT...
-        run sh -c 'ulimit -v "${1}000"; shift; exec timeout -s KILL 60 rwkv7 "$@"' sh "$@"
+        run sh -c 'ulimit -v "${1}000"; shift; exec timeout -s KILL 240 rwkv7 "$@"' sh "$@"
     }
     limited 100 --version
     exits 0
@@ -120,7 +109,7 @@ else
         exits 0
     fi
     # A process may not start threads. Root always may, so root becomes somebody else.
-    set -- timeout -s KILL 60
+    set -- timeout -s KILL 240
     [ "$(id -u)" -ne 0 ] || set -- "$@" setpriv --reuid=23456 --clear-groups
     set -- "$@" sh -c '(ulimit -u 1) 2>/dev/null && ulimit -u 1 || ulimit -p 1; exec "$@"' sh "$program"
     if "$@" tokenize --vocab "$vocab" hello >/dev/null 2>&1 </dev/null; then
@@ -160,11 +149,7 @@ writing() { # the file has a name, or is one of those that have none
 }
 for signal in INT TERM HUP KILL; do
     {
-        tries=0
-        until writing || [ $tries -eq 300 ]; do
-            sleep 0.1
-            tries=$((tries + 1))
-        done
+        await writing
         kill -$signal "$(cat pid)"
     } &
     run sh -c 'echo $$ >pid; exec rwkv7 logits "$@"' sh --model "$model" --tokens @ids --step -o array.npy
@@ -210,7 +195,14 @@ if script --version 2>/dev/null | grep -q util-linux; then
     ok 'nothing was shown' [ -n "$(head -n 1 "$work/out")" ]
     on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
     text ''
-    on_terminal "sleep 1.5 | rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello"
+    # Standard input stays open until the program has said that it waits.
+    cat >waits <<EOF
+{ tries=0; until grep -q '[s]tandard input' shown || [ \$tries -eq 1200 ]; do sleep 0.1; tries=\$((tries + 1)); done; } |
+    rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello
+EOF
+    last='a terminal, and a pipe that stays open'
+    script -qefc 'sh waits' shown </dev/null >/dev/null 2>&1
+    tr -d '\r' <shown >"$work/out"
     out_has '^rwkv7: reading standard input as the first part'
     out_has '^ju gai$'
     on_terminal NO_COLOR=1 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
@@ -230,10 +222,10 @@ if [ $emulated -eq 0 ]; then
         cp "$model" cut.safetensors
         : >"$work/out"
         {
-            await "$work/out"
+            await [ -s "$work/out" ]
             : >cut.safetensors
         } &
-        run rwkv7 run -t $threads -n 20000 --ignore-eos --model cut.safetensors --vocab "$vocab" hello
+        run rwkv7 run -t $threads -n -1 --ignore-eos --model cut.safetensors --vocab "$vocab" hello
         exits 1
         err 'rwkv7: a file that is in use was cut short, or could not be read'
         wait

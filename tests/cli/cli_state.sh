@@ -28,6 +28,22 @@ done
 joined 11 --type q8 --temp 0
 joined 11 -t 3
 
+# The random numbers go on too, unless a seed is given: then they begin with it.
+story -n 4 --seed 9 --state-out state hello
+for seed in '' 9 10 again9; do
+    case $seed in
+    '') story -n 20 --state-in state ;;
+    *) story -n 20 --seed "${seed#again}" --state-in state ;;
+    esac
+    cp "$work/out" "drawn$seed"
+done
+differ() {
+    ! cmp -s "$1" "$2"
+}
+ok "a seed is obeyed behind a state" differ drawn drawn9
+ok "another seed, another text" differ drawn9 drawn10
+ok 'the same seed, the same text' cmp -s drawn9 drawnagain9
+
 # The border may lie inside a character or a stop string.
 bytes() {
     run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --seed 1 "$@"
@@ -65,14 +81,7 @@ done
 story -n 24 --temp 0 hello
 ok 'the same text in eight parts' cmp -s parts "$work/out"
 : >"$work/out"
-{
-    tries=0
-    while [ ! -s "$work/out" ] && [ $tries -lt 300 ]; do
-        sleep 0.1
-        tries=$((tries + 1))
-    done
-    kill -INT "$(cat pid)"
-} &
+interrupt_at "$work/out" &
 run sh -c 'echo $$ >pid; exec rwkv7 run -q -n -1 --ignore-eos --temp 0 --state-out state "$@"' sh --model "$model" \
     --vocab "$vocab" hello
 exits 130

@@ -46,7 +46,7 @@ rm "$repository/raw/main/unknown.pth"
 python3 "$tests/range_server.py" "$served" >"$work/port" 2>"$work/server" &
 server=$!
 tries=0
-while [ ! -s "$work/port" ] && [ $tries -lt 100 ]; do
+while [ ! -s "$work/port" ] && [ $tries -lt 1200 ]; do
     sleep 0.1
     tries=$((tries + 1))
 done

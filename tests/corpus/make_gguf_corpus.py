@@ -320,7 +320,7 @@ def metadata_rejected():
     bad("text_latin1", [pair("key", STRING, b"\xe9t\xe9")], "metadata '?t?' is not UTF-8 text")
     bad("text_nul", [pair("key", STRING, "a\0b")], "metadata 'a?b' is not UTF-8 text")
     bad("twice", [pair("key", U8, 1), pair("other", U8, 1), pair("key", U32, 1)], "metadata 'key' occurs twice")
-    bad("split", [pair("split.count", U16, 3)], "one of the 3 parts of a split GGUF file; join them with")
+    bad("split", [pair("split.count", U16, 2)], "one of the 2 parts of a split GGUF file; join them with")
     bad("alignment_0", [pair("general.alignment", U32, 0)], "general.alignment: expected a power of two, found 0")
     bad("alignment_48", [pair("general.alignment", U32, 48)], "general.alignment: expected a power of two, found 48")
     bad("tokens_numbers", [WORLD, array("tokenizer.ggml.tokens", I32, [1])], "expected tokenizer.ggml.tokens to be strings")

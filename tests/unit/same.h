@@ -15,7 +15,7 @@
 #define GOLDEN(name) TEST_DIR "/golden/data/" name ".safetensors"
 
 enum { TOKENS = 7, MOST = 400 };
-static const uint32_t tokens[TOKENS] = {1, 2, 3, 15, 0, 16, 4};
+static const uint32_t prompt[TOKENS] = {1, 2, 3, 15, 0, 16, 4};
 
 static struct rwkv7_runtime *rt;
 static struct variant v;
@@ -44,7 +44,7 @@ static inline void evaluate(struct rwkv7_model *model, float *logits)
         return;
     CHECK((size_t)rwkv7_model_info(model)->shape.vocab <= MOST);
     CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK &&
-          rwkv7_session_eval(s, tokens, TOKENS, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
+          rwkv7_session_eval(s, prompt, TOKENS, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
     rwkv7_session_close(s);
 }
 

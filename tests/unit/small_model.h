@@ -13,6 +13,7 @@
 enum { VOCAB = 70, WITH_TEXT = 53 /* ids 1 to 52 have text; those from here on have none */ };
 
 static struct rwkv7_runtime *rt;
+static int small_model_threads = 1; /* of rt; set before open_small_model */
 static struct rwkv7_model *model;
 static struct rwkv7_tokenizer *tokenizer;
 
@@ -37,7 +38,7 @@ static void open_small_model(void)
                                              .rank_g = 8};
     static const char *const others[] = {"' '", "'\\n'", "'ab'", "'abc'", "'bc'", "'the'", "'th'", "'e '", "'. '",
                                          "'U'", "'A'",   "':'",  "'S'",   "'('",  "')'",   "'<'",  "'/'"};
-    const struct rwkv7_runtime_options machine = {.threads = 1};
+    const struct rwkv7_runtime_options machine = {.threads = small_model_threads};
     const struct rwkv7_random_options random = {.type = RWKV7_F32, .seed = 3};
     char text[4096];
     size_t used = 0;
@@ -79,7 +80,7 @@ struct text {
     size_t size;
 };
 
-static void add(struct text *t, const char *text, size_t length)
+static inline void add(struct text *t, const char *text, size_t length)
 {
     CHECK(length < sizeof t->at - t->size);
     memcpy(t->at + t->size, text, length);

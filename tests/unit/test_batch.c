@@ -127,6 +127,59 @@ static void test_nan(void)
     rwkv7_model_close(model);
 }
 
+/* The position that a message names is that in the session, whatever is fed beside it: of a token that was read before, or in this call. */
+static void check_position(bool in_logits)
+{
+    static const uint32_t good[] = {3, 5, 6, 7}, bad[] = {5, 6, 4, 7}; /* token 4 is the bad one */
+    struct rwkv7_model *model = random_model(RWKV7_F32, RWKV7_SPARSE_OFF);
+    struct rwkv7_session *s[2];
+    struct rwkv7_batch *batch = NULL;
+    struct rwkv7_error err;
+    static float logits[RWKV7_CHUNK * VOCAB];
+    char want[80];
+    float *const emb = (float *)model->outer.emb.data + 4 * 128;
+    if (in_logits) /* of a weight, so it is in all of them */
+        for (int i = 0; i < 128; i++)
+            ((float *)model->outer.head.data)[i] = NAN;
+    else
+        emb[7] = NAN;
+    const char *const what = in_logits ? "the logits hold" : "layer 0 gave";
+    CHECK(rwkv7_batch_create(model, &batch, NULL) == RWKV7_OK);
+    for (int i = 0; i < 2; i++)
+        CHECK(rwkv7_session_create(model, &s[i], NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s[1], good, 4, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+
+    struct rwkv7_feed feeds[] = {{.session = s[0], .tokens = good, .count = 3},
+                                 {.session = s[1], .tokens = bad, .count = 4, .logits = true}};
+    CHECK(rwkv7_batch_eval(batch, feeds, 2, logits, NULL) == RWKV7_OK);
+    snprintf(want, sizeof want, "%s a NaN or an infinity at token %d", what, in_logits ? 7 : 6);
+    CHECK(feeds[0].err.status == RWKV7_OK && feeds[1].err.status == RWKV7_ERR_NUMERIC);
+    CHECK_MSG(strstr(feeds[1].err.message, want), "%s, not: %s", want, feeds[1].err.message);
+    CHECK(rwkv7_session_tokens(s[0]) == 3 && rwkv7_session_tokens(s[1]) == 4);
+
+    rwkv7_session_reset(s[1]);
+    CHECK(rwkv7_session_eval(s[1], good, 3, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s[1], bad, 4, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_ERR_NUMERIC);
+    snprintf(want, sizeof want, "%s a NaN or an infinity at token %d", what, in_logits ? 6 : 5);
+    CHECK_MSG(strstr(err.message, want), "%s, not: %s", want, err.message);
+
+    rwkv7_session_reset(s[1]);
+    CHECK(rwkv7_session_eval(s[1], good, 2, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s[1], bad + 2, 1, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_ERR_NUMERIC);
+    snprintf(want, sizeof want, "%s a NaN or an infinity at token 2", what);
+    CHECK_MSG(strstr(err.message, want), "%s, not: %s", want, err.message);
+    for (int i = 0; i < 2; i++)
+        rwkv7_session_close(s[i]);
+    rwkv7_batch_close(batch);
+    rwkv7_model_close(model);
+}
+
+static void test_positions(void)
+{
+    check_position(false);
+    check_position(true);
+}
+
 static void test_arguments(void)
 {
     struct rwkv7_model *model = random_model(RWKV7_F32, RWKV7_SPARSE_OFF);
@@ -185,6 +238,7 @@ int main(void)
         return 1;
     RUN(test_together);
     RUN(test_nan);
+    RUN(test_positions);
     RUN(test_arguments);
     rwkv7_runtime_close(rt);
     return test_end();

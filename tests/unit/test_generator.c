@@ -390,6 +390,10 @@ static void test_top_of_equals(void)
     CHECK(top[0].id == 1 && top[1].id == 3 && top[2].id == 5 && top[3].id == 2);
     CHECK(distribution_top(&d, 9, top) == 7 && top[6].id == 6);
     CHECK(d.best == 1);
+    const float more[] = {3, 2, 2, 3, 2}; /* one that is equal to the last comes when the list is full */
+    const struct distribution e = distribution_of(more, 5);
+    CHECK(distribution_top(&e, 3, top) == 3 && top[0].id == 0 && top[1].id == 3 && top[2].id == 1);
+    CHECK(distribution_top(&e, 2, top) == 2 && top[1].id == 3);
 }
 
 /* ------------------------------------------------------------------------------------------------------------ files */

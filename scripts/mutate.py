@@ -1,0 +1,362 @@
+#!/usr/bin/env python3
+"""Mutation test: breaks the program in one place at a time and sees whether a test notices.
+
+    scripts/mutate.py                                   100 mutants, seed 1, of FOLDERS below
+    scripts/mutate.py --seed 7 --count 40 src/text src/kernels/types.c
+    scripts/mutate.py --show --count 1000 src/text      only lists them
+    scripts/mutate.py --only src/text/trie.c:84:17 src/text/trie.c
+                                                        all mutants of that place
+
+Works in a copy of the tree (--work, kept between runs; else a temporary folder), never in the tree itself, one mutant after the other.
+A mutant is one changed operator, constant, condition, statement or pair of arguments. It is
+
+    invalid     when it does not compile,
+    same code   when the compiler makes the same objects of it: it is equivalent,
+    killed      when a test of its file fails (TESTS below), or runs into the time limit,
+    survived    when none does; with --confirm the other tests have tried too.
+
+The same seed, count, paths and sources give the same mutants. Needs Python, cmake and ninja; uses ccache if it is there.
+docs/TESTING.md says what has survived, and why.
+"""
+import argparse
+import collections
+import hashlib
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+FOLDERS = [f"src/{name}" for name in ("kernels", "weights", "arch", "engine", "generate", "formats", "text")]
+# The fast tests that know a file best, of the first expression that fits: what is built and run for a mutant in it.
+TESTS = [(re.compile(path), tests.split()) for path, tests in [
+    (r"kernels/(cpu|kernels|tuning)", "test_cpu test_tuning test_choices test_kernels"),
+    (r"kernels/types", "test_quantize test_quants test_packing"),
+    (r"kernels/columns", "test_columns test_packing"),
+    (r"kernels/", "test_kernels test_quants test_columns"),
+    (r"weights/(quantize|columns|validate)", "test_quantize test_packing test_convert"),
+    (r"weights/convert", "test_convert test_lora"),
+    (r"weights/", "test_weights test_packing test_variants"),
+    (r"arch/", "test_batch test_weights test_golden"),
+    (r"engine/", "test_batch test_weights test_choices test_loop test_tuned_state test_sparse"),
+    (r"generate/(prompt_cache|reading)", "test_prompt_cache test_generator"),
+    (r"generate/(scheduler|request)", "test_scheduler test_generator"),
+    (r"generate/(conv|chat)", "test_conversation"),
+    (r"generate/", "test_generator test_generator_state"),
+    (r"formats/(gguf|ggml)", "test_gguf test_sparse"),
+    (r"formats/(pth|pickle|zip|strided)", "test_pth test_sparse"),
+    (r"formats/lora", "test_lora"),
+    (r"formats/packed", "test_convert test_packing"),
+    (r"formats/", "test_safetensors test_prefix test_variants"),
+    (r"text/(bpe|tokenizer_json)", "fuzz_tokenizer_json test_bpe"),
+    (r"text/stream", "test_stream fuzz_stream"),
+    (r"text/sampler", "test_sampler fuzz_sampler"),
+    (r"text/", "test_tokenizer test_vocab fuzz_tokenizer"),
+]]
+
+
+def tests_of(path):
+    return next(tests for pattern, tests in TESTS if pattern.search(path))
+
+
+ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer ways to the same bits
+TEST_LIMIT = 120  # seconds for one test; a loop without an end is noticed by this
+
+TOKEN = re.compile(r"""
+    (?P<skip>/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | ^[ \t]*\#(?:\\\n|[^\n])* | \s+)
+  | (?P<number>(?:0[xX][0-9a-fA-F.]+(?:[pP][+-]?\d+)?|\d[\d.]*(?:[eE][+-]?\d+)?)[uUlLfF]*)
+  | (?P<name>[A-Za-z_]\w*)
+  | (?P<operator><<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||\+=|-=|\*=|/=|%=|&=|\|=|\^=|.)
+""", re.X | re.S | re.M)
+OPERATORS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&", "+": "-", "-": "+",
+             "*": "/", "/": "*", "%": "*", "<<": ">>", ">>": "<<", "&": "|", "|": "&", "+=": "-=", "-=": "+=", "*=": "/=",
+             "|=": "&=", "&=": "|=", "++": "--", "--": "++"}
+UNARY = {"+", "-", "*", "&"}  # are binary only behind an operand
+TYPES = {"int", "char", "float", "double", "void", "long", "short", "unsigned", "bool", "size_t", "uint8_t", "uint16_t", "uint32_t",
+         "uint64_t", "int8_t", "int16_t", "int32_t", "int64_t", "const", "static", "struct", "enum", "return", "sizeof", "FILE"}
+
+# What frees: without it there is a leak, which the stage `sanitize` of .ci/run sees and no test here.
+FREES = re.compile(r"(\w+_)?(free|close|clear)|va_end|pthread_\w+_destroy")
+KEYWORDS = {"if", "for", "while", "do", "switch", "case", "default", "else", "goto"}
+
+Token = collections.namedtuple("Token", "kind text begin end")
+Mutant = collections.namedtuple("Mutant", "path line column begin end new what")
+
+
+def tokens_of(text):
+    return [Token(m.lastgroup, m.group(), m.start(), m.end()) for m in TOKEN.finditer(text) if m.lastgroup != "skip"]
+
+
+def closing(tokens, i):
+    """The index of the bracket that closes the one at i."""
+    depth = 0
+    for j in range(i, len(tokens)):
+        depth += tokens[j].text in ("(", "[", "{")
+        depth -= tokens[j].text in (")", "]", "}")
+        if depth == 0:
+            return j
+    return None
+
+
+def arguments(tokens, i, end):
+    """The first and last tokens of the arguments between the brackets i and end."""
+    parts, depth, begin = [], 0, i + 1
+    for j in range(i + 1, end + 1):
+        if (tokens[j].text == "," and depth == 0) or j == end:
+            if j > begin:
+                parts.append((begin, j - 1))
+            begin = j + 1
+        depth += tokens[j].text in ("(", "[", "{")
+        depth -= tokens[j].text in (")", "]", "}")
+    return parts
+
+
+def is_cast(tokens, i):
+    """`(type)name`: what stands before the name at i is no `if (...)`."""
+    if tokens[i - 1].text != ")":
+        return False
+    depth, j = 0, i - 1
+    while j >= 0:
+        depth += tokens[j].text == ")"
+        depth -= tokens[j].text == "("
+        if depth == 0:
+            break
+        j -= 1
+    return tokens[j - 1].text not in ("if", "for", "while")
+
+
+def changes(text):
+    """All (begin, end, new text, what)."""
+    tokens, braces, brackets = tokens_of(text), 0, 0
+    for i, t in enumerate(tokens):
+        before = tokens[i - 1] if i > 0 else Token("", "", 0, 0)
+        braces += (t.text == "{") - (t.text == "}")
+        brackets += (t.text == "(") - (t.text == ")")
+        if braces == 0:
+            continue  # nothing but declarations
+        if t.kind == "operator" and t.text in OPERATORS:
+            operand = before.kind in ("name", "number") and before.text not in TYPES or before.text in (")", "]")
+            if t.text not in UNARY or (operand and not (t.text in "*&" and tokens[i + 1].text in (")", "const", ","))):
+                yield t.begin, t.end, OPERATORS[t.text], "operator"
+        elif t.kind == "number":
+            number = re.fullmatch(r"(\d+)([uUlL]*)", t.text)
+            if number:
+                for step in (1, -1):
+                    if int(number[1]) + step >= 0:
+                        yield t.begin, t.end, f"{int(number[1]) + step}{number[2]}", "constant"
+        elif t.kind == "name" and i + 1 < len(tokens) and tokens[i + 1].text == "(":
+            end = closing(tokens, i + 1)
+            if end is None:
+                continue
+            if t.text == "if":
+                inside = text[tokens[i + 1].end:tokens[end].begin]
+                yield tokens[i + 1].end, tokens[end].begin, f"!({inside})", "condition"
+            elif t.text not in ("for", "while", "switch", "sizeof", "return"):
+                parts = arguments(tokens, i + 1, end)
+                for (a, b), (c, d) in zip(parts, parts[1:]):
+                    first, second = text[tokens[a].begin:tokens[b].end], text[tokens[c].begin:tokens[d].end]
+                    between = text[tokens[b].end:tokens[c].begin]
+                    if first != second:
+                        yield tokens[a].begin, tokens[d].end, second + between + first, "arguments"
+        if before.text in (";", "{", "}", ")", "else") and t.kind == "name" and t.text not in KEYWORDS and t.text not in TYPES:
+            j = i
+            while j < len(tokens) and tokens[j].text not in (";", "{", "}"):
+                j += 1
+            # An assignment, a call or a jump; not the parts of `for (...; i++)`.
+            is_declaration = tokens[i + 1].kind == "name" or tokens[i + 1].text == "*"
+            if FREES.fullmatch(t.text):
+                continue
+            if j < len(tokens) and tokens[j].text == ";" and not is_declaration and brackets == 0 and not is_cast(tokens, i):
+                yield t.begin, tokens[j].begin, "", "statement"
+
+
+def mutants_of(root, path):
+    with open(os.path.join(root, path), encoding="utf-8") as file:
+        text = file.read()
+    for begin, end, new, what in changes(text):
+        line = text.count("\n", 0, begin) + 1
+        column = begin - (text.rfind("\n", 0, begin) + 1) + 1
+        yield Mutant(path, line, column, begin, end, new, what)
+
+
+class Copy:
+    """The tree in which the mutants are built."""
+
+    def __init__(self, source, work):
+        self.root = os.path.join(work, "rwkv7")
+        self.build = os.path.join(self.root, "build")
+        os.makedirs(self.root, exist_ok=True)
+        listed = self.run(["git", "-C", source, "ls-files", "-z", "-co", "--exclude-standard"])
+        if listed.returncode != 0:
+            sys.exit("mutate: the tree is not a git checkout")
+        for name in filter(None, listed.stdout.split("\0")):
+            here, there = os.path.join(source, name), os.path.join(self.root, name)
+            if not os.path.exists(here):
+                continue
+            if os.path.exists(there) and self.read(here) == self.read(there):
+                continue
+            os.makedirs(os.path.dirname(there), exist_ok=True)
+            shutil.copy2(here, there)
+            os.utime(there)
+        shared = os.path.join(source, "..", "shared")
+        if os.path.isdir(shared) and not os.path.lexists(os.path.join(work, "shared")):
+            os.symlink(os.path.realpath(shared), os.path.join(work, "shared"))
+        options = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
+        made = self.run(["cmake", "-S", self.root, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+                         f"-DRWKV7_TEST_LIMIT={TEST_LIMIT}", *options])
+        if made.returncode != 0:
+            sys.exit(made.stdout)
+
+    @staticmethod
+    def read(path):
+        with open(path, "rb") as file:
+            return file.read()
+
+    @staticmethod
+    def run(command, **more):
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              env={**os.environ, **ENVIRONMENT}, check=False, **more)
+
+    def make(self, jobs, targets):
+        return self.run(["cmake", "--build", self.build, "-j", str(jobs), "--target", *targets])
+
+    def test(self, tests):
+        """The name of the first one that fails, or None."""
+        pattern = "^(" + "|".join(tests) + ")$" if tests else "."
+        done = self.run(["ctest", "--test-dir", self.build, "-R", pattern, "--stop-on-failure"])
+        if done.returncode == 0:
+            return None
+        failed = re.search(r"Test +#\d+: (\S+) \.*\s*\*\*\*(\w+)", done.stdout)
+        return f"{failed[1]} ({failed[2].lower()})" if failed else "ctest"
+
+    def compiled(self):
+        """The sources and headers that the build reads."""
+        listed = self.run(["ninja", "-C", self.build, "-t", "deps"]).stdout
+        return {os.path.relpath(os.path.join(self.build, line.strip()), self.root)
+                for line in listed.splitlines() if line.startswith("    ")}
+
+    def objects(self):
+        """One number for all objects of the library."""
+        total = hashlib.sha256()
+        for folder, _, names in sorted(os.walk(os.path.join(self.build, "CMakeFiles", "rwkv7_objects.dir"))):
+            for name in sorted(n for n in names if n.endswith(".o")):
+                total.update(self.read(os.path.join(folder, name)))
+        return total.hexdigest()
+
+
+def targets_of(tests):
+    return sorted({"rwkv7_cli" if t.startswith("cli_") else t for t in tests})
+
+
+def describe(copy, m):
+    with open(os.path.join(copy, m.path), encoding="utf-8") as file:
+        text = file.read()
+    old = " ".join(text[m.begin:m.end].split())
+    new = " ".join(m.new.split())
+    return f"{m.path}:{m.line}:{m.column}: {m.what}: {old!r} -> {new!r}"
+
+
+def try_mutant(copy, m, original, jobs, confirm):
+    """(what became of it, by what)"""
+    tests = tests_of(m.path)
+    path = os.path.join(copy.root, m.path)
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text[:m.begin] + m.new + text[m.end:])
+    try:
+        if copy.make(jobs, targets_of(tests)).returncode != 0:
+            return "invalid", ""
+        if copy.objects() == original:
+            return "same code", ""
+        failed = copy.test(tests)
+        if not failed and confirm:
+            failed = "all" if copy.make(jobs, ["all"]).returncode != 0 else copy.test([])
+        return ("killed", failed) if failed else ("survived", "")
+    finally:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+def choose(root, paths, seed, count, only, skip):
+    """The same number of each folder or file of `paths`, as far as it has so many."""
+    generator = random.Random(seed)
+    chosen = []
+    for at, path in enumerate(paths):
+        files = [path] if os.path.isfile(os.path.join(root, path)) else sorted(
+            os.path.join(path, name) for name in os.listdir(os.path.join(root, path)))
+        files = [f for f in files if f.endswith((".c", ".h")) and not (skip and re.search(skip, f))]
+        every = [m for f in files for m in mutants_of(root, f)]
+        if only:
+            chosen += [m for m in every if f"{m.path}:{m.line}:{m.column}" in only or f"{m.path}:{m.line}" in only]
+            continue
+        share = count * (at + 1) // len(paths) - count * at // len(paths)
+        chosen += sorted(generator.sample(every, min(share, len(every))))
+    return chosen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("paths", nargs="*", default=FOLDERS, help="folders or files; default: all of FOLDERS")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--jobs", type=int, default=1, help="of a build; tests run one after the other")
+    parser.add_argument("--work", help="folder of the copy, kept for the next run")
+    parser.add_argument("--confirm", action="store_true", help="whoever survives meets all tests")
+    parser.add_argument("--only", action="append", help="FILE:LINE or FILE:LINE:COLUMN")
+    parser.add_argument("--skip", help="regular expression of paths, for what this CPU cannot run: amx")
+    parser.add_argument("--show", action="store_true", help="list the mutants and do nothing")
+    args = parser.parse_args()
+    source = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+    paths = [os.path.relpath(os.path.realpath(os.path.join(source, p)), source) for p in args.paths]
+    for path in paths:
+        if path not in FOLDERS and os.path.dirname(path) not in FOLDERS:
+            sys.exit(f"mutate: {path}: expected one of {', '.join(FOLDERS)}, or a file in one of them")
+    if args.show:
+        for m in choose(source, paths, args.seed, args.count, args.only, args.skip):
+            print(describe(source, m))
+        return
+    work = args.work or tempfile.mkdtemp(prefix="rwkv7-mutate-")
+    try:
+        run(Copy(source, os.path.abspath(work)), paths, args)
+    finally:
+        if not args.work:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def run(copy, paths, args):
+    chosen = choose(copy.root, paths, args.seed, args.count, args.only, args.skip)
+    tests = sorted({t for m in chosen for t in tests_of(m.path)})
+    made = copy.make(args.jobs, targets_of(tests))
+    if made.returncode != 0:
+        sys.exit(made.stdout)
+    failed = copy.test(tests)
+    if failed:
+        sys.exit(f"mutate: {failed} fails without a mutant")
+    original = copy.objects()
+    counts = collections.defaultdict(collections.Counter)
+    survivors = []
+    compiled = copy.compiled()
+    for m in chosen:
+        if m.path not in compiled:
+            continue  # of another instruction set
+        begin = time.time()
+        text = describe(copy.root, m)
+        result, by = try_mutant(copy, m, original, args.jobs, args.confirm)
+        counts[os.path.dirname(m.path)][result] += 1
+        if result == "survived":
+            survivors.append(text)
+        print(f"{result:9} {text}" + (f"  {by}" if by else "") + f"  [{time.time() - begin:.0f} s]", flush=True)
+    print()
+    kinds = ("killed", "survived", "same code", "invalid")
+    print(f"{'':14}" + "".join(f"{k:>11}" for k in kinds))
+    for folder in sorted(counts):
+        print(f"{folder:14}" + "".join(f"{counts[folder][k]:11}" for k in kinds))
+    print("\nsurvivors:" if survivors else "\nno survivors")
+    print("\n".join(survivors))
+
+
+main()

@@ -1,0 +1,50 @@
+/*
+ * fuzz_batch_line.c - any bytes as a line for `rwkv7 batch`: an object whose options are within the limits of the command line, or one
+ * message that is text. Runs under libFuzzer and, over the corpus, under replay.c.
+ */
+#include "fuzz.h"
+
+#include "cli/common.h"
+#include "cli/json_line.h"
+#include "cli/overrides.h"
+
+static void check_options(const struct args *args)
+{
+    for (const struct option *o = option_table; o->help; o++) {
+        const void *const field = (const char *)args + o->value.at;
+        if (!o->name || !(o->commands & args->command->bit))
+            continue;
+        if (o->value.kind == WHOLE)
+            REQUIRE(*(const int *)field >= o->value.least && *(const int *)field <= o->value.most);
+        if (o->value.kind == REAL) /* a limit is a double, and what is stored is not */
+            REQUIRE(*(const float *)field >= (float)o->value.least && *(const float *)field <= (float)o->value.most);
+    }
+    for (size_t i = 0; i < args->stops.count; i++)
+        REQUIRE(args->stops.at[i][0] != '\0');
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const others[] = {"id", "prompt", NULL};
+    static char *const no_arguments[] = {NULL};
+    static struct args usual;
+    char why[256] = "";
+    if (!usual.command)
+        REQUIRE(args_parse(command_find("batch"), 0, (char **)no_arguments, &usual) == DONE);
+    struct args args = usual;
+    cJSON *const json = json_line_parse((const char *)data, size, "id", why);
+    bool fine = why[0] == '\0';
+    REQUIRE(!fine || cJSON_IsObject(json));
+    if (fine) {
+        fine = overrides_apply(&args, json, others, why);
+        REQUIRE(fine || why[0]);
+    }
+    if (fine)
+        check_options(&args);
+    else
+        REQUIRE(memchr(why, '\0', sizeof why) && why[0]);
+    if (args.stops.at != usual.stops.at)
+        free((void *)args.stops.at);
+    cJSON_Delete(json);
+    return 0;
+}

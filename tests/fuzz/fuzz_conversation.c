@@ -1,0 +1,84 @@
+/*
+ * fuzz_conversation.c - any bytes as the conversation in a saved state: either a complete message and the conversation as it was, or one that
+ * is saved and loaded again as the same, and taken back turn by turn. The state beside it is right, and has read as many tokens as the JSON
+ * seems to hold, or nearly every input would be refused for that. Runs under libFuzzer and, over the corpus, under replay.c.
+ */
+#include "fuzz.h"
+
+#include "generate/conversation.h"
+#include "generate/saved_state.h"
+
+static struct rwkv7_session *session;
+static struct rwkv7_tokenizer *tokenizer;
+
+static void open_all(void)
+{
+    static const char letters[] = "1 'a' 1\n2 'b' 1\n3 ' ' 1\n4 '\\n' 1\n5 ':' 1\n6 'U' 1\n7 'S' 1\n";
+    session = fuzz_session(1, 4, 2);
+    REQUIRE(rwkv7_tokenizer_open_memory(letters, sizeof letters - 1, "fuzz", &tokenizer, NULL) == RWKV7_OK);
+}
+
+/* The numbers that are separated by commas in the first array. */
+static size_t count_tokens(const uint8_t *data, size_t size)
+{
+    const uint8_t *const open = size > 0 ? memchr(data, '[', size) : NULL;
+    const uint8_t *const end = open ? memchr(open, ']', size - (size_t)(open - data)) : NULL;
+    size_t count = end && end > open + 1;
+    for (const uint8_t *at = open; end && at < end; at++)
+        count += *at == ',';
+    return count < 1000 ? count : 1000;
+}
+
+static void same_log(const struct conversation_log *a, const struct conversation_log *b)
+{
+    REQUIRE(a->count == b->count && a->turn_count == b->turn_count && strcmp(a->unread, b->unread) == 0);
+    REQUIRE(a->count == 0 || memcmp(a->tokens, b->tokens, a->count * sizeof *a->tokens) == 0);
+    for (size_t i = 0; i < a->turn_count; i++)
+        REQUIRE(a->turns[i].begin == b->turns[i].begin && strcmp(a->turns[i].user, b->turns[i].user) == 0 &&
+                strcmp(a->turns[i].unread, b->turns[i].unread) == 0);
+}
+
+static void check_loaded(struct conversation *c, const struct conversation_options *opt)
+{
+    const char *const path = fuzz_file("again", NULL, 0);
+    struct conversation again;
+    struct rwkv7_error err;
+    REQUIRE(c->log.count == rwkv7_session_tokens(c->session));
+    REQUIRE(conversation_create(&again, (struct rwkv7_model *)c->model, tokenizer, opt, NULL) == RWKV7_OK);
+    REQUIRE(conversation_save(c, path, NULL) == RWKV7_OK && conversation_load(&again, path, NULL) == RWKV7_OK);
+    same_log(&c->log, &again.log);
+    conversation_free(&again);
+    while (c->log.turn_count > 0) {
+        const size_t turns = c->log.turn_count;
+        if (conversation_undo(c, &err) != RWKV7_OK) {
+            REQUIRE(err.message[0] && c->log.turn_count == turns);
+            break;
+        }
+        REQUIRE(c->log.turn_count == turns - 1 && c->log.count == rwkv7_session_tokens(c->session));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint32_t ids[1000];
+    const struct conversation_options opt = {.sampling = {.temperature = 1, .top_p = 1}, .max_tokens = 4};
+    struct saved_state saved = {0};
+    struct conversation c;
+    struct rwkv7_error err = {.message = ""};
+    if (!session)
+        open_all();
+    struct rwkv7_model *const model = (struct rwkv7_model *)rwkv7_session_model(session);
+    const char *const path = fuzz_file("conversation", NULL, 0);
+    rwkv7_session_reset(session);
+    const size_t count = count_tokens(data, size);
+    REQUIRE(rwkv7_session_eval(session, ids, count, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    saved.piece[SAVED_CONVERSATION] = (struct rwkv7_note){(void *)(uintptr_t)data, size};
+    REQUIRE(saved_state_store(&saved, session, path, NULL) == RWKV7_OK);
+    REQUIRE(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
+    if (conversation_load(&c, path, &err) != RWKV7_OK)
+        REQUIRE(err.status == RWKV7_ERR_STATE && err.message[0] && c.log.count == 0 && c.log.turn_count == 0);
+    else if (size > 0)
+        check_loaded(&c, &opt);
+    conversation_free(&c);
+    return 0;
+}

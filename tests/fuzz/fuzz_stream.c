@@ -1,0 +1,105 @@
+/*
+ * fuzz_stream.c - any bytes as tokens and stop strings: however they are cut into pieces, the same text comes out, in whole characters, and
+ * the same stop string ends it. Input: a byte, the number of stop strings (at most 4), each with its length (1 to 8) before it; then the text.
+ * Runs under libFuzzer and, over the corpus, under replay.c.
+ */
+#include "fuzz.h"
+
+enum { STOPS = 4, LONGEST = 8 };
+
+struct result {
+    char *text; /* [size] */
+    size_t size;
+    int stop;
+};
+
+static void take(struct result *r, const char *text, size_t length)
+{
+    r->text = realloc(r->text, r->size + length + 1);
+    REQUIRE(r->text);
+    if (length > 0)
+        memcpy(r->text + r->size, text, length);
+    r->size += length;
+}
+
+/* UTF-8 without overlong forms, surrogates and what is beyond the last character. */
+static bool is_utf8(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        const uint8_t c = (uint8_t)text[i];
+        const size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+        if (n == 0 || n > size - i)
+            return false;
+        for (size_t k = 1; k < n; k++)
+            if (((uint8_t)text[i + k] & 0xc0) != 0x80)
+                return false;
+        const uint8_t next = n > 1 ? (uint8_t)text[i + 1] : 0x80;
+        if ((c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) || (c == 0xf0 && next < 0x90) ||
+            (c == 0xf4 && next > 0x8f))
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+/* In pieces of `piece` bytes; 0: of lengths that the bytes themselves give. */
+static struct result run(const char *const *stops, size_t stop_count, const uint8_t *data, size_t size, size_t piece)
+{
+    struct rwkv7_stream *s = NULL;
+    struct result r = {.stop = -1};
+    const char *text;
+    size_t length, held;
+    bool stopped = false;
+    REQUIRE(rwkv7_stream_create(stops, stop_count, &s, NULL) == RWKV7_OK);
+    for (size_t at = 0; at < size && !stopped;) {
+        size_t n = piece > 0 ? piece : 1 + data[at] % 7u;
+        n = n < size - at ? n : size - at;
+        REQUIRE(rwkv7_stream_push(s, data + at, n, &text, &length, &r.stop, NULL) == RWKV7_OK);
+        REQUIRE(is_utf8(text, length)); /* each part by itself */
+        take(&r, text, length);
+        at += n;
+        stopped = r.stop >= 0;
+    }
+    rwkv7_stream_held(s, &held);
+    REQUIRE(held <= size);
+    if (!stopped) {
+        REQUIRE(rwkv7_stream_finish(s, &text, &length, NULL) == RWKV7_OK);
+        take(&r, text, length);
+    }
+    rwkv7_stream_close(s);
+    return r;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static char texts[STOPS][LONGEST + 1];
+    const char *stops[STOPS];
+    size_t at = 1, count = 0;
+    if (size == 0)
+        return 0;
+    for (size_t i = 0; i < data[0] % (STOPS + 1u) && at < size; i++) {
+        const size_t n = 1 + data[at] % LONGEST;
+        if (n >= size - at)
+            break;
+        memcpy(texts[count], data + at + 1, n);
+        texts[count][n] = '\0';
+        at += 1 + n;
+        stops[count] = texts[count];
+        if (texts[count][0] != '\0')
+            count++;
+    }
+    const struct result want = run(stops, count, data + at, size - at, 1);
+    REQUIRE(is_utf8(want.text ? want.text : "", want.size));
+    for (size_t piece = 0; piece < 4; piece++) {
+        const struct result got = run(stops, count, data + at, size - at, piece == 3 ? size : piece);
+        REQUIRE(got.size == want.size && got.stop == want.stop);
+        REQUIRE(got.size == 0 || memcmp(got.text, want.text, got.size) == 0);
+        free(got.text);
+    }
+    if (want.stop < 0) /* what went through holds no stop string, if all of it is characters */
+        for (size_t i = 0; i < count && want.size > 0; i++)
+            REQUIRE(!is_utf8((const char *)data + at, size - at) || memchr(data + at, 0, size - at) ||
+                    (want.text[want.size] = '\0', !strstr(want.text, stops[i])));
+    free(want.text);
+    return 0;
+}

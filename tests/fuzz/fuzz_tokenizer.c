@@ -1,0 +1,99 @@
+/*
+ * fuzz_tokenizer.c - any vocabulary of the kind of World and any text, against a matcher that tries every token at every place: the same ids,
+ * in one piece and in pieces of any size. Input: a byte, the number of tokens beside all single bytes (at most 64), each with its length
+ * (2 to 9) before it; then the text. Runs under libFuzzer and, over the corpus, under replay.c.
+ */
+#include "fuzz.h"
+
+enum { TOKENS = 64, LONGEST = 9, BYTES = 256 };
+
+struct token {
+    uint8_t bytes[LONGEST];
+    size_t length;
+};
+
+static struct token tokens[BYTES + TOKENS];
+static size_t token_count;
+
+/* The longest token that begins the text. */
+static uint32_t longest(const uint8_t *text, size_t size)
+{
+    size_t best = 0;
+    for (size_t i = 0; i < token_count; i++)
+        if (tokens[i].length <= size && memcmp(tokens[i].bytes, text, tokens[i].length) == 0 &&
+            tokens[i].length > tokens[best].length)
+            best = i;
+    return (uint32_t)best;
+}
+
+static struct rwkv7_tokenizer *open_tokens(void)
+{
+    static char text[(BYTES + TOKENS) * (16 + 4 * LONGEST)];
+    struct rwkv7_tokenizer *t = NULL;
+    struct rwkv7_error err;
+    size_t used = 0;
+    for (size_t i = 1; i < token_count; i++) { /* id 0 is no token */
+        used += (size_t)snprintf(text + used, sizeof text - used, "%zu b'", i);
+        for (size_t k = 0; k < tokens[i].length; k++)
+            used += (size_t)snprintf(text + used, sizeof text - used, "\\x%02x", tokens[i].bytes[k]);
+        used += (size_t)snprintf(text + used, sizeof text - used, "' %zu\n", tokens[i].length);
+    }
+    const enum rwkv7_status status = rwkv7_tokenizer_open_memory(text, used, "fuzz", &t, &err);
+    if (status != RWKV7_OK)
+        fprintf(stderr, "%s\n", err.message);
+    REQUIRE(status == RWKV7_OK);
+    return t;
+}
+
+/* What does not fit is left for the next call, as callers do it with a pipe. */
+static void check_pieces(const struct rwkv7_tokenizer *t, const uint8_t *text, size_t size, size_t piece,
+                         const uint32_t *want, size_t want_count)
+{
+    size_t at = 0, have = 0, found = 0;
+    while (at < size) {
+        uint32_t ids[16];
+        size_t count, covered;
+        have = have + piece < size - at ? have + piece : size - at;
+        const bool last = at + have == size;
+        REQUIRE(rwkv7_tokenizer_encode(t, text + at, have, last, ids, 16, &count, &covered, NULL) == RWKV7_OK);
+        REQUIRE(covered <= have && count <= 16);
+        for (size_t i = 0; i < count; i++)
+            REQUIRE(found < want_count && ids[i] == want[found++]);
+        at += covered;
+        have -= covered;
+    }
+    REQUIRE(found == want_count);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t at = 1;
+    if (size == 0)
+        return 0;
+    token_count = 1;
+    for (size_t i = 0; i < BYTES; i++)
+        tokens[token_count++] = (struct token){{(uint8_t)i}, 1};
+    for (size_t i = 0; i < data[0] % TOKENS && at < size; i++) {
+        struct token *const t = &tokens[token_count];
+        t->length = 2 + data[at] % (LONGEST - 1);
+        if (t->length >= size - at)
+            break;
+        memcpy(t->bytes, data + at + 1, t->length);
+        at += 1 + t->length;
+        bool twice = false;
+        for (size_t k = 1; k < token_count; k++)
+            twice = twice || (tokens[k].length == t->length && memcmp(tokens[k].bytes, t->bytes, t->length) == 0);
+        token_count += !twice;
+    }
+    struct rwkv7_tokenizer *const t = open_tokens();
+    uint32_t *const want = malloc((size - at + 1) * sizeof *want);
+    REQUIRE(want);
+    size_t count = 0;
+    for (size_t place = at; place < size; place += tokens[want[count++]].length)
+        want[count] = longest(data + place, size - place);
+    for (size_t piece = 1; piece <= 16; piece *= 2)
+        check_pieces(t, data + at, size - at, piece == 16 ? size : piece, want, count);
+    free(want);
+    rwkv7_tokenizer_close(t);
+    return 0;
+}
