@@ -16,7 +16,9 @@
  * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
  *
  * A child of fork() may go on with everything that was opened before: it starts threads of its own with its first evaluation, and shares
- * the pages of mapped weights with its parent. No other thread may be evaluating or opening a model while the process forks.
+ * the pages of mapped weights with its parent. No other thread may be inside of the library while the process forks.
+ *
+ * No function writes over a file that is mapped at that time, such as the weights of any open model, under whatever name: RWKV7_ERR_USAGE.
  *
  * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
  * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
@@ -387,7 +389,10 @@ struct rwkv7_note {
 };
 RWKV7_API void rwkv7_note_clear(struct rwkv7_note *note); /* frees what the library has put into it */
 
-/* Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. */
+/*
+ * Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. A new file is for its owner only.
+ * RWKV7_ERR_USAGE: the path leads to a file of an open model.
+ */
 RWKV7_API enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path,
                                                const struct rwkv7_note *note, struct rwkv7_error *err);
 /*
@@ -648,7 +653,7 @@ RWKV7_API struct rwkv7_generator_stats rwkv7_generator_stats(const struct rwkv7_
 /*
  * A file that appears under its name only when it is whole: written in the same folder, without a name where the system can do
  * that, else as rwkv7-XXXXXXXX.tmp, then synced and renamed. It replaces a file of that name, or the one that a symbolic link of that name leads to, and takes its permissions. A FIFO,
- * a device, /dev/stdout and /dev/fd/N are written directly.
+ * a device, /dev/stdout and /dev/fd/N are written directly. RWKV7_ERR_USAGE: the path leads to a file of an open model.
  */
 struct rwkv7_output;
 RWKV7_API enum rwkv7_status rwkv7_output_open(const char *path, struct rwkv7_output **out, struct rwkv7_error *err);

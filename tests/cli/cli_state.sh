@@ -170,7 +170,7 @@ for place in folder link /dev/fd/99; do
     refused_place $place 1 'cannot be written'
 done
 for place in model 'another name' vocab; do
-    refused_place "$place" 2 'it is in use'
+    refused_place "$place" 2 'refusing to overwrite an input file, read as '
 done
 ok 'the model is as it was' cmp -s model "$model"
 rmdir folder
