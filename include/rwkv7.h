@@ -551,7 +551,7 @@ struct rwkv7_generator_options {
     bool ignore_end; /* never draw the end of text */
     /*
      * The text will be saved and continued later. What the stream holds back at its end (the beginning of a stop string, half a
-     * character) then stays in the generator, for rwkv7_generator_save, and does not become text.
+     * character) then stays in the generator, for rwkv7_generator_save, and does not become text. A second state is kept for this.
      */
     bool resumable;
     bool
@@ -583,7 +583,7 @@ struct rwkv7_step {
     const char
         *text; /* [length] what may be shown now, UTF-8, perhaps nothing; no NUL follows; valid until the next call */
     size_t length;
-    bool drawn;  /* there is a token; not if the text was cancelled */
+    bool drawn;  /* there is a token; not if the text was cancelled, or was loaded in front of a stop string */
     uint32_t id; /* of the token; RWKV7_END_OF_TEXT with RWKV7_END_TOKEN */
     int stop;    /* index of the stop string that was found, else -1 */
     /* If options.logprobs > 0: that of the token, and of the likeliest, the likeliest first, of equals the lowest id. */
@@ -633,6 +633,10 @@ RWKV7_API void rwkv7_generator_cancel(struct rwkv7_generator *g);
  * Saves everything that a continuation needs: the state, the logits, the sampler's memory and the bytes held back; calls
  * rwkv7_generator_sync before. A generator with the same options that loads the file and gets no prompt goes on as if there had been no
  * interruption; one that gets a prompt reads it after the state, and its sampler starts anew. Load before anything is fed.
+ *
+ * If the options say resumable, the state in the file is the one after exactly the text that was shown. The stop string that ended it, or bytes that
+ * are held back, are kept beside the state: without a prompt they are the beginning of the text, behind a prompt they have
+ * never been. The session itself has read all tokens that were drawn; who wants it without the last ones clones it before.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
 RWKV7_API enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);

@@ -55,6 +55,34 @@ for first in 1 2 3 4 5 6 7; do
     ok "the same end, $first tokens first" cmp -s parts whole
 done
 
+# In front of a stop string the state holds what was shown: without it, the text goes on as the longer one, and a prompt is
+# read as if the rest had never been.
+for choice in '--temp 0' '--seed 9 --temp 1 --top-p 1' '--seed 9 --presence 2 --frequency 1'; do
+    story $choice -n 24 hello
+    cp "$work/out" whole
+    for from in 1 4 6 8 9 13; do
+        stop=$(cut -c "$from-$((from + 4))" whole)
+        story $choice -n 24 --stop "$stop" --state-out state hello
+        cp "$work/out" parts
+        story ${choice#--seed 9} -n 24 --state-in state
+        cat "$work/out" >>parts
+        head -c "$(wc -c <whole)" parts >joined
+        ok "the same text behind the stop string '$stop', with $choice" cmp -s joined whole
+    done
+done
+letters="--ban $(awk 'BEGIN { for (i = 0; i < 257; i++) if (i < 98 || i > 123) printf "%s%d", i ? "," : "", i }')"
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 40 hello
+stop=$(cut -c 5-8 "$work/out")
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 40 --stop "$stop" --state-out state hello
+shown=$(cat "$work/out")
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 20 "hello$shown, more"
+cp "$work/out" whole
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 20 --state-in state ', more'
+ok 'a prompt goes on behind what was shown' cmp -s "$work/out" whole
+run rwkv7 run -q --model "$model" --vocab "$vocab" --temp 0 -n 20 --state-in state
+exits 3
+err_has '^rwkv7: state: the tokens behind the state do not have its text'
+
 # In many steps, into the same file; and ^C is a border like any other.
 story -n 3 --temp 0 --state-out state hello
 cp "$work/out" parts
