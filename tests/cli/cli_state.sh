@@ -348,6 +348,30 @@ for entry in cache/*.tmp*; do
     ok 'nothing unfinished' [ ! -e "$entry" ]
 done
 
+# Who may write to the folder could put another state there.
+for mode in 777 1777 775 757; do
+    chmod $mode cache
+    run rwkv7 run --model "$model" --vocab "$vocab" --prompt-cache cache -n 1 hello
+    exits 1
+    text ''
+    err 'rwkv7: cannot use cache for the prompt cache: other users may write to it; chmod go-w makes it yours'
+    given 'hello'
+    run rwkv7 chat --model "$model" --vocab "$tests/bytes.vocab.txt" --prompt-cache cache --system hello
+    exits 1
+    text ''
+done
+chmod 755 cache
+if [ "$(id -u)" -eq 0 ]; then
+    mkdir theirs
+    chown 12345 theirs
+    run rwkv7 run --model "$model" --vocab "$vocab" --prompt-cache theirs -n 1 hello
+    exits 1
+    err 'rwkv7: cannot use theirs for the prompt cache: it belongs to another user'
+    rmdir theirs
+else
+    skip 'a folder of another user: only root can make one'
+fi
+
 # Others may see the folder, but not what was read.
 chmod 755 cache
 rm -f cache/*
