@@ -16,7 +16,9 @@
  * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
  *
  * A child of fork() may go on with everything that was opened before: it starts threads of its own with its first evaluation, and shares
- * the pages of mapped weights with its parent. No other thread may be evaluating or opening a model while the process forks.
+ * the pages of mapped weights with its parent. No other thread may be inside of the library while the process forks.
+ *
+ * No function writes over a file that is mapped at that time, such as the weights of any open model, under whatever name: RWKV7_ERR_USAGE.
  *
  * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
  * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
@@ -387,7 +389,10 @@ struct rwkv7_note {
 };
 RWKV7_API void rwkv7_note_clear(struct rwkv7_note *note); /* frees what the library has put into it */
 
-/* Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. */
+/*
+ * Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. A new file is for its owner only.
+ * RWKV7_ERR_USAGE: the path leads to a file of an open model.
+ */
 RWKV7_API enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path,
                                                const struct rwkv7_note *note, struct rwkv7_error *err);
 /*
@@ -546,7 +551,7 @@ struct rwkv7_generator_options {
     bool ignore_end; /* never draw the end of text */
     /*
      * The text will be saved and continued later. What the stream holds back at its end (the beginning of a stop string, half a
-     * character) then stays in the generator, for rwkv7_generator_save, and does not become text.
+     * character) then stays in the generator, for rwkv7_generator_save, and does not become text. A second state is kept for this.
      */
     bool resumable;
     bool
@@ -578,7 +583,7 @@ struct rwkv7_step {
     const char
         *text; /* [length] what may be shown now, UTF-8, perhaps nothing; no NUL follows; valid until the next call */
     size_t length;
-    bool drawn;  /* there is a token; not if the text was cancelled */
+    bool drawn;  /* there is a token; not if the text was cancelled, or was loaded in front of a stop string */
     uint32_t id; /* of the token; RWKV7_END_OF_TEXT with RWKV7_END_TOKEN */
     int stop;    /* index of the stop string that was found, else -1 */
     /* If options.logprobs > 0: that of the token, and of the likeliest, the likeliest first, of equals the lowest id. */
@@ -628,6 +633,10 @@ RWKV7_API void rwkv7_generator_cancel(struct rwkv7_generator *g);
  * Saves everything that a continuation needs: the state, the logits, the sampler's memory and the bytes held back; calls
  * rwkv7_generator_sync before. A generator with the same options that loads the file and gets no prompt goes on as if there had been no
  * interruption; one that gets a prompt reads it after the state, and its sampler starts anew. Load before anything is fed.
+ *
+ * If the options say resumable, the state in the file is the one after exactly the text that was shown. The stop string that ended it, or bytes that
+ * are held back, are kept beside the state: without a prompt they are the beginning of the text, behind a prompt they have
+ * never been. The session itself has read all tokens that were drawn; who wants it without the last ones clones it before.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
 RWKV7_API enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
@@ -648,7 +657,7 @@ RWKV7_API struct rwkv7_generator_stats rwkv7_generator_stats(const struct rwkv7_
 /*
  * A file that appears under its name only when it is whole: written in the same folder, without a name where the system can do
  * that, else as rwkv7-XXXXXXXX.tmp, then synced and renamed. It replaces a file of that name, or the one that a symbolic link of that name leads to, and takes its permissions. A FIFO,
- * a device, /dev/stdout and /dev/fd/N are written directly.
+ * a device, /dev/stdout and /dev/fd/N are written directly. RWKV7_ERR_USAGE: the path leads to a file of an open model.
  */
 struct rwkv7_output;
 RWKV7_API enum rwkv7_status rwkv7_output_open(const char *path, struct rwkv7_output **out, struct rwkv7_error *err);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/inputs.h"
 #include "base/mem.h"
 #include "base/splitmix.h"
 #include "base/sys.h"
@@ -104,6 +105,14 @@ static int open_to_replace(struct out_file *out, mode_t mode)
     return fd;
 }
 
+/* Refuses a file that this process reads; what does not exist, or cannot be opened, open_any will see. */
+static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
+{
+    const int named = descriptor_named(path);
+    struct stat st;
+    return (named >= 0 ? fstat(named, &st) : stat(path, &st)) == 0 ? input_refuse(&st, path, err) : RWKV7_OK;
+}
+
 /* `mode`: of a file that is created, as far as the umask allows. */
 static int open_any(struct out_file *out, mode_t mode)
 {
@@ -129,13 +138,17 @@ static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_e
 
 static enum rwkv7_status open_with(const char *path, mode_t mode, struct out_file *out, struct rwkv7_error *err)
 {
-    *out = (struct out_file){.path = mem_string(path, strlen(path))};
+    *out = (struct out_file){0};
+    enum rwkv7_status status = refuse_input(path, err);
+    if (status != RWKV7_OK)
+        return status;
+    out->path = mem_string(path, strlen(path));
     if (!out->path)
         return fail_memory(err, "a file name");
     const int fd = open_any(out, mode);
     if (fd >= 0 && (out->stream = fdopen(fd, "wb")) != NULL)
         return RWKV7_OK;
-    const enum rwkv7_status status = cannot_write(out, err);
+    status = cannot_write(out, err);
     if (fd >= 0)
         close(fd);
     out_file_abort(out);

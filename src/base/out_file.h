@@ -23,7 +23,10 @@ struct out_file {
     bool nameless;   /* it does not have that name, or not yet */
 };
 
-/* A folder, a link to nothing, a file that may not be written to: RWKV7_ERR_IO, and *out is zeroed. */
+/*
+ * A folder, a link to nothing, a file that may not be written to: RWKV7_ERR_IO; one that this process reads (base/inputs.h):
+ * RWKV7_ERR_USAGE. *out is zeroed then.
+ */
 enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err);
 /* The same, but a file that is created is for its owner only. */
 enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, struct rwkv7_error *err);

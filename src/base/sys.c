@@ -17,6 +17,7 @@
 #include <sys/sysctl.h>
 #endif
 
+#include "base/inputs.h"
 #include "base/mem.h"
 
 double sys_seconds(void)
@@ -38,13 +39,12 @@ static const char *file_kind(mode_t mode)
                             : "something else";
 }
 
-enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct rwkv7_error *err)
+static enum rwkv7_status map_file(const char *path, bool input, struct file_map *out, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
     struct stat st;
 
-    out->data = NULL;
-    out->size = 0;
+    *out = (struct file_map){0};
     /* O_NONBLOCK: opening a FIFO must not wait for a writer. */
     const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
@@ -57,6 +57,8 @@ enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct r
         status = fail(err, RWKV7_ERR_IO, "%s: expected a regular file, found %s", path, file_kind(st.st_mode));
         goto done;
     }
+    if (input && (status = input_add(&st, path, &out->input, err)) != RWKV7_OK)
+        goto done;
     if (st.st_size == 0)
         goto done;
     if ((uintmax_t)st.st_size > PTRDIFF_MAX) {
@@ -73,15 +75,27 @@ enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct r
     out->size = (size_t)st.st_size;
 done:
     close(fd);
+    if (status != RWKV7_OK)
+        file_map_close(out);
     return status;
+}
+
+enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct rwkv7_error *err)
+{
+    return map_file(path, true, out, err);
+}
+
+enum rwkv7_status file_map_open_replaceable(const char *path, struct file_map *out, struct rwkv7_error *err)
+{
+    return map_file(path, false, out, err);
 }
 
 void file_map_close(struct file_map *map)
 {
     if (map->data)
         munmap((void *)(uintptr_t)map->data, map->size);
-    map->data = NULL;
-    map->size = 0;
+    input_unmapped(map->input);
+    *map = (struct file_map){0};
 }
 
 void file_map_release(const void *data, size_t size)
@@ -114,12 +128,6 @@ bool path_exists(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0;
-}
-
-bool path_same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- machine */

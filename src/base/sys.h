@@ -18,10 +18,16 @@ double sys_seconds(void);
 struct file_map {
     const uint8_t *data; /* [size]; NULL when size is 0 */
     size_t size;
+    struct input_file *input; /* what keeps outputs away from it; NULL: nothing does */
 };
 
-/* Maps a whole file. A folder, a FIFO, a device, a file that cannot be opened: RWKV7_ERR_IO that names it and says what it is. */
+/*
+ * Maps a whole file, which is an input (base/inputs.h) until it is closed. A folder, a FIFO, a device, a file that cannot be opened:
+ * RWKV7_ERR_IO that names it and says what it is.
+ */
 enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct rwkv7_error *err);
+/* The same for a state, which is copied at once: others may replace it at any time, by a whole one. */
+enum rwkv7_status file_map_open_replaceable(const char *path, struct file_map *out, struct rwkv7_error *err);
 void file_map_close(struct file_map *map);
 /* The pages of [data, data + size) will not be needed soon: they leave the resident memory, and stay in the page cache. */
 void file_map_release(const void *data, size_t size);
@@ -30,8 +36,6 @@ void file_map_sparse(const void *data, size_t size);
 
 bool path_is_folder(const char *path);
 bool path_exists(const char *path);
-/* Whether both lead to one file, under whatever names, a descriptor's among them. */
-bool path_same_file(const char *a, const char *b);
 
 /* Memory of the machine in bytes; 0 when unknown. */
 uint64_t sys_physical_memory(void);

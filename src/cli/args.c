@@ -200,6 +200,7 @@ static int store(const struct option *o, struct args *args, const char *text)
     case FLAG:
         break;
     case NAME:
+    case INPUT:
     case TEXT:
         *(const char **)at = text;
         return *text || o->value.kind == TEXT ? DONE : MISUSED;
@@ -365,7 +366,7 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
         if (!o->name || !(o->commands & command->bit))
             continue;
         const char *const variable = o->value.variable ? getenv(o->value.variable) : NULL;
-        /* Presets are right, and only options of kind NAME have a variable, for which every name will do. */
+        /* Presets are right, and only options of kind NAME and INPUT have a variable, for which every name will do; empty is unset. */
         if (o->preset && store(o, args, o->preset) != DONE)
             return complain_memory();
         if (variable && *variable)

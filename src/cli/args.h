@@ -107,6 +107,7 @@ struct args {
 enum kind {
     FLAG,   /* bool; takes no text */
     NAME,   /* const char *, not empty */
+    INPUT,  /* the same: a file that is read, which no output may replace */
     TEXT,   /* const char * */
     TEXTS,  /* struct text_list, one entry each time; C-like escapes are undone */
     CHOICE, /* int: index into the words of `argument`, "exact|blas" */
@@ -125,7 +126,7 @@ struct value {
     size_t at;            /* offset in struct args */
     const char *argument; /* as the help calls it; NULL for a flag */
     double least, most;
-    const char *variable; /* environment variable that stands in for the option; kind NAME only */
+    const char *variable; /* environment variable that stands in for the option; kinds NAME and INPUT only */
 };
 
 struct option {
@@ -142,6 +143,7 @@ struct command {
     unsigned bit;         /* in struct option.commands */
     const char *synopsis; /* what follows the options */
     int operands;         /* so many at most; -1: any number */
+    int inputs;           /* so many of them are files that are read (beside a model, see takes_model); -1: all */
     const char *brief;    /* one line */
     const char *about;    /* a paragraph */
     bool takes_model;     /* the operand is the same as -m */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/inputs.h"
 #include "cli/request_options.h"
 #include "cli/results.h"
 #include "cli/sequence.h"
@@ -145,18 +146,13 @@ static int run_batch(struct batch *b)
 
 /* ------------------------------------------------------------------------------------------------------------ opening */
 
-/* An input that is the output as well would be written while it is read. */
 static int open_output(struct batch *b)
 {
     const struct args *const args = b->args;
-    const char *const name = args->output;
-    struct stat out, in;
-    if (args->resume && (!name || strcmp(name, "-") == 0))
+    const bool standard = !args->output || strcmp(args->output, "-") == 0;
+    if (args->resume && standard)
         return complain_usage(args->command, "--resume needs --output FILE, to see what is done");
-    if (name && strcmp(name, "-") != 0 && stat(name, &out) == 0 && S_ISREG(out.st_mode) &&
-        fstat(b->in.in.fd, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-        return complain_usage(args->command, "%s and %s are the same file", b->in.in.name, name);
-    return results_open(&b->results, name, args->resume);
+    return standard ? inputs_refuse_stdout() : results_open(&b->results, args->output, args->resume);
 }
 
 /* A ban of what is no token is a mistake of the command, and not of each line. */

@@ -230,7 +230,7 @@ static int save_command(struct chat *c, const char *operand)
     if (*operand == '\0')
         return complain(MISUSED, "/save needs the name of a file");
     struct rwkv7_error err;
-    int code = state_path_check(operand, c->args, &c->engine);
+    int code = state_path_check(operand);
     if (code == DONE)
         code = outcome(conversation_save(&c->conversation, operand, &err), &err);
     if (code == DONE)
@@ -436,13 +436,15 @@ static int begin(struct chat *c)
         code = set_thinking(c, (enum thinking)args->thinking);
     if (code == DONE)
         code = line_open(&c->lines, c->terminal, args->history);
+    if (code == DONE && args->state_out)
+        code = state_path_check(args->state_out);
     if (code == DONE)
         code = create_conversation(c);
     if (code == DONE)
         code = start_conversation(c);
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
-    if (code == DONE && c->terminal && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
+    if (code == DONE && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
         remark(c, "this model was not trained to talk: name one that was with -m, see scripts/get-model.sh");
     return code;
 }
@@ -460,8 +462,6 @@ int chat_command(const struct args *args)
         code = engine_open_model(&c.engine, args);
     if (code == DONE)
         code = engine_open_vocab(&c.engine, args);
-    if (code == DONE && args->state_out)
-        code = state_path_check(args->state_out, args, &c.engine);
     if (code == DONE)
         code = begin(&c);
     const bool begun = code == DONE; /* else the state is not that of what was said */

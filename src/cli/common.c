@@ -86,12 +86,6 @@ void print_plain(FILE *to, const char *text)
     }
 }
 
-bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 const char *plural(uint64_t count)
 {
     return count == 1 ? "" : "s";

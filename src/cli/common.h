@@ -81,9 +81,6 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
 void engine_report(const struct engine *e);
 void engine_close(struct engine *e);
 
-/* Under whatever names, a descriptor's among them. */
-bool same_file(const char *a, const char *b);
-
 /* The ending of a noun behind a number: "1 token", "2 tokens". */
 const char *plural(uint64_t count);
 /* "412 MB", "1.53 G": three digits or more, decimal prefixes. */

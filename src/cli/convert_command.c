@@ -66,8 +66,6 @@ static int find_vocabulary(const struct args *in, struct vocabulary *v)
     }
     if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
         return *path ? report(&err) : say_none(); /* several, say, or none */
-    if (*path && same_file(path, in->operands.at[1]))
-        return complain_usage(in->command, "%s and %s are the same file", path, in->operands.at[1]);
     if (*path)
         return read_file(v, path);
     v->text = rwkv7_builtin_vocab(&v->size);

@@ -58,6 +58,7 @@ static uint64_t add_option(uint64_t hash, const struct args *args, const struct 
     case FLAG:
         return add_bytes(hash, field, sizeof(bool));
     case NAME:
+    case INPUT:
     case SHAPE:
     case TEXT: {
         const char *const text = *(const char *const *)field;

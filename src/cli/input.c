@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/common.h"
+#include "cli/inputs.h"
 #include "cli/io.h"
 
 static const char utf8_mark[] = "\xef\xbb\xbf", *const marks[] = {utf8_mark, "\xff\xfe", "\xfe\xff"};
@@ -41,7 +42,7 @@ int input_open(struct input *in, const char *path)
         input_text(in, path, "");
         return DONE;
     }
-    return in->fd >= 0 ? DONE : complain(FAILED, "cannot read %s: %s", path, strerror(errno));
+    return in->fd >= 0 ? inputs_add_open(in->fd, path) : complain(FAILED, "cannot read %s: %s", path, strerror(errno));
 }
 
 void input_close(struct input *in)

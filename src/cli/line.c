@@ -2,6 +2,7 @@
 #include "cli/line.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include <histedit.h>
 #endif
 
+#include "base/inputs.h"
+#include "base/out_file.h"
 #include "cli/common.h"
 #include "cli/io.h"
 #include "cli/line_input.h"
@@ -26,6 +29,7 @@ struct line_reader {
     EditLine *edit;
     History *history;
     const char *history_file; /* that was read, or may begin */
+    struct input_file *input; /* it is one until it is written, so that nothing else replaces it */
     mbstate_t shift;
 #endif
 };
@@ -87,6 +91,19 @@ static bool may_begin(const char *path)
     return stat(path, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
 }
 
+/* The history becomes an input; a new one begins as an empty file, private as what will be in it. That it cannot be written is said at the end. */
+static int add_input(struct line_reader *r, const char *history_file)
+{
+    struct rwkv7_error err;
+    struct stat st;
+    const int fd = open(history_file, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return DONE;
+    const bool known = fstat(fd, &st) == 0;
+    close(fd);
+    return !known || input_add(&st, history_file, &r->input, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
 static int open_editor(struct line_reader *r, const char *history_file)
 {
     HistEvent event;
@@ -102,6 +119,8 @@ static int open_editor(struct line_reader *r, const char *history_file)
     if (history_file && history(r->history, &event, H_LOAD, history_file) < 0 && !may_begin(history_file))
         return complain(FAILED, "%s: not a history of lines, or one that cannot be read; it is left as it is",
                         history_file);
+    if (history_file && add_input(r, history_file) != DONE)
+        return FAILED;
     r->history_file = history_file;
     el_set(r->edit, EL_CLIENTDATA, r);
     el_set(r->edit, EL_PROMPT, current_prompt);
@@ -117,25 +136,25 @@ static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv
 {
     char block[4096];
     size_t n;
-    struct rwkv7_output *out;
-    const mode_t mask = umask(S_IRWXG | S_IRWXO);
-    enum rwkv7_status status = rwkv7_output_open(path, &out, err);
-    umask(mask);
+    struct out_file out;
+    enum rwkv7_status status = out_file_open_private(path, &out, err);
     while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
-        status = rwkv7_output_write(out, block, n, err);
+        status = out_file_write(&out, block, n, err);
     if (status == RWKV7_OK && ferror(from)) {
         err->status = RWKV7_ERR_IO;
         snprintf(err->message, sizeof err->message, "%s: the history cannot be written", path);
         status = err->status;
     }
     if (status == RWKV7_OK)
-        status = rwkv7_output_commit(out, err);
-    rwkv7_output_close(out);
+        status = out_file_commit(&out, err);
+    out_file_abort(&out);
     return status;
 }
 
-static void keep_history(const struct line_reader *r)
+static void keep_history(struct line_reader *r)
 {
+    input_remove(r->input);
+    r->input = NULL;
     HistEvent event;
     struct rwkv7_error err;
     FILE *const written = tmpfile(); /* libedit wants a file that has a descriptor */

@@ -11,7 +11,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/inputs.h"
 #include "cli/common.h"
+#include "cli/inputs.h"
 #include "cli/line.h"
 
 /*
@@ -108,7 +110,7 @@ static int run(int argc, char **argv)
     int code = args_parse(command, argc - 2, argv + 2, &args);
     if (code == DONE && args.help)
         help_print(command, stdout);
-    else if (code == DONE)
+    else if (code == DONE && (code = inputs_add(&args)) == DONE)
         code = command->run(&args);
     args_free(&args);
     return code;
@@ -118,6 +120,7 @@ int main(int argc, char **argv)
 {
     fill_standard_streams();
     set_signals();
+    inputs_keep();
     int code = check_stack();
     if (code == DONE)
         code = run(argc, argv);

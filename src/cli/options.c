@@ -28,7 +28,9 @@ enum {
 /* The values that options have: the field of struct args, what the help calls it, its range. */
 #define FLAG(field) {FLAG, AT(field), NULL, 0, 0, NULL}
 #define NAME(field, argument) {NAME, AT(field), argument, 0, 0, NULL}
+#define INPUT(field, argument) {INPUT, AT(field), argument, 0, 0, NULL}
 #define TEXT(field, argument) {TEXT, AT(field), argument, 0, 0, NULL}
+#define INPUT_ENV(field, argument, name) {INPUT, AT(field), argument, 0, 0, name}
 #define ENV(field, argument, name) {NAME, AT(field), argument, 0, 0, name}
 #define TEXTS(field, argument) {TEXTS, AT(field), argument, 0, 0, NULL}
 #define CHOICE(field, words) {CHOICE, AT(field), words, 0, 0, NULL}
@@ -43,50 +45,50 @@ enum {
 /* clang-format on */
 
 const struct command command_table[] = {
-    {"run", RUN, "[PROMPT]", 1, "continue a text",
+    {"run", RUN, "[PROMPT]", 1, 0, "continue a text",
      "Continues a text. The prompt is standard input, unless that is a terminal or\n"
      "--no-stdin is given, then the prompt file, then PROMPT, as one text. '-' stands\n"
      "for standard input.",
      false, run_command},
-    {"batch", BATCH, "[FILE]", 1, "continue many texts",
+    {"batch", BATCH, "[FILE]", 1, 1, "continue many texts",
      "Continues many texts at once. Every line of FILE, or of standard input, is a\n"
      "JSON object with a \"prompt\", perhaps an \"id\", and options of its own: \"tokens\",\n"
      "\"stop\", \"temp\", \"top_p\", ... The results are lines of JSON in the same order.",
      false, batch_command},
-    {"chat", CHAT, "[MODEL]", 1, "talk with a model",
+    {"chat", CHAT, "[MODEL]", 1, 0, "talk with a model",
      "Talks with a model that was trained to answer. Every line of standard input is a\n"
      "message; /help lists the commands that a line may hold instead.",
      true, chat_command},
-    {"bench", BENCH, "", 0, "measure speed",
+    {"bench", BENCH, "", 0, 0, "measure speed",
      "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
      "compares the latter with how fast this machine reads memory. With --shape, no\n"
      "model is needed.",
      false, bench_command},
-    {"info", INFO, "[MODEL]", 1, "describe a model",
+    {"info", INFO, "[MODEL]", 1, 0, "describe a model",
      "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
-    {"tokenize", TOKENIZE, "[TEXT]", 1, "text to token ids and back",
+    {"tokenize", TOKENIZE, "[TEXT]", 1, 0, "text to token ids and back",
      "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
-    {"convert", CONVERT, "IN OUT", 2, "make one file of a model, or a smaller one",
+    {"convert", CONVERT, "IN OUT", 2, 1, "make one file of a model, or a smaller one",
      "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
      "the vocabulary too and is open at once. With --type, the numbers change: q8\n"
      "quantizes them to 8 bits and q4 to 4, where bf16 takes 16.",
      false, convert_command},
-    {"eval", EVAL, "FILE...", -1, "measure how well a model predicts",
+    {"eval", EVAL, "FILE...", -1, -1, "measure how well a model predicts",
      "Measures how well a model predicts texts, each of them one document: loss and\n"
      "perplexity. With --against, the KL divergence of its predictions from those of\n"
      "another model, such as the one it was made from. Or, with --task, its accuracy.",
      false, eval_command},
-    {"logits", LOGITS, "[MODEL]", 1, "write logits, to check another implementation",
+    {"logits", LOGITS, "[MODEL]", 1, 0, "write logits, to check another implementation",
      "Feeds token ids to a model, from its zero state, and writes the logits after\n"
      "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
      "vocabulary.",
      true, logits_command},
-    {"completions", COMPLETIONS, "SHELL", 1, "let a shell complete commands and options",
+    {"completions", COMPLETIONS, "SHELL", 1, 0, "let a shell complete commands and options",
      "Prints what SHELL (bash, zsh or fish) needs to complete the command line.\n"
      "An installation has it already.",
      false, completions_command},
-    {"help", HELP, "[COMMAND]", 1, "explain a command", "Explains a command.", false, help_command},
-    {NULL, 0, NULL, 0, NULL, NULL, false, NULL},
+    {"help", HELP, "[COMMAND]", 1, 0, "explain a command", "Explains a command.", false, help_command},
+    {NULL, 0, NULL, 0, 0, NULL, NULL, false, NULL},
 };
 
 /* One option, one row: name, letter, commands, value, default, help. */
@@ -95,14 +97,14 @@ const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
 
     HEADING("Model", ANY_MODEL | CONVERT),
-    {"model", 'm', ANY_MODEL, ENV(model, "FILE", "RWKV7_MODEL"), NULL,
+    {"model", 'm', ANY_MODEL, INPUT_ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
-    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, NAME(vocab, "FILE"), NULL,
+    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, INPUT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
-    {"vocab", 0, CONVERT, NAME(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
+    {"vocab", 0, CONVERT, INPUT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
     {"type", 0, CONVERT, CHOICE(type, WEIGHTS FLOATS), "stored", "of the matrices; qN: quantized to N bits"},
-    {"lora", 0, CONVERT, NAME(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
-    {"lora-init", 0, CONVERT, NAME(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
+    {"lora", 0, CONVERT, INPUT(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
+    {"lora-init", 0, CONVERT, INPUT(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
     {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
@@ -110,18 +112,18 @@ const struct option option_table[] = {
      "skip weights that meet zeroes"},
     {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
     {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
-    {"against", 0, EVAL, NAME(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
+    {"against", 0, EVAL, INPUT(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
     HEADING("Conversation", CHAT),
     {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
-    {"template", 0, CHAT, NAME(template, "FILE"), NULL, "g1, world, raven, instruction, or a file"},
+    {"template", 0, CHAT, INPUT(template, "FILE"), NULL, "g1, world, raven, instruction, or a file"},
     {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
     {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
     {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
 
     HEADING("Prompt", WRITE | EVAL),
-    {"prompt-file", 'f', RUN, NAME(prompt_file, "FILE"), NULL, "read the prompt from a file"},
+    {"prompt-file", 'f', RUN, INPUT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
     {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
     {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
@@ -129,7 +131,7 @@ const struct option option_table[] = {
     {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
 
     HEADING("State", WRITING | LOGITS),
-    {"state", 0, WRITING | LOGITS, NAME(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state", 0, WRITING | LOGITS, INPUT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
     {"state-order", 0, WRITING | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
      "of its matrices; stated: in the file"},
     {"state-in", 0, TALK, NAME(state_in, "FILE"), NULL, "go on from a state that was kept"},

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/inputs.h"
 #include "cli/fingerprint.h"
 #include "cli/io.h"
 
@@ -22,6 +23,7 @@ static bool locked_by_another(int fd)
 
 int results_open(struct results *r, const char *name, bool resume)
 {
+    struct rwkv7_error err;
     struct stat st;
     *r = (struct results){.fd = -1};
     if (!name || strcmp(name, "-") == 0)
@@ -30,6 +32,8 @@ int results_open(struct results *r, const char *name, bool resume)
     r->fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (r->fd < 0 || fstat(r->fd, &st) != 0)
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
+    if (input_refuse(&st, name, &err) != RWKV7_OK)
+        return report(&err);
     r->regular = S_ISREG(st.st_mode);
     if (resume && !r->regular)
         return complain(FAILED, "%s: cannot be resumed: it is no regular file", name);

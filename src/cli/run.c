@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/inputs.h"
 #include "cli/logprobs.h"
 #include "cli/run.h"
 #include "cli/state_path.h"
@@ -179,8 +180,10 @@ int run_command(const struct args *args)
         code = engine_open_model(&engine, args);
     if (code == DONE)
         code = engine_open_vocab(&engine, args);
+    if (code == DONE && args->echo)
+        code = inputs_refuse_stdout();
     if (code == DONE && args->state_out)
-        code = state_path_check(args->state_out, args, &engine);
+        code = state_path_check(args->state_out);
     g.loaded = seconds();
     if (code == DONE)
         code = run_generation(&g);

@@ -2,9 +2,7 @@
 #ifndef CLI_STATE_PATH_H
 #define CLI_STATE_PATH_H
 
-#include "cli/common.h"
-
-/* Could a state be written there now, and replace nothing that is in use? Prints why not. A disk may fill up later. */
-int state_path_check(const char *path, const struct args *args, const struct engine *e);
+/* Could a state be written there now, and replace no file that is read? Prints why not. A disk may fill up later. */
+int state_path_check(const char *path);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "cli/common.h"
 #include "cli/input.h"
+#include "cli/inputs.h"
 
 enum { BLOCK = 1 << 16, IDS = 1 << 12 };
 
@@ -169,7 +170,7 @@ int tokenize_command(const struct args *args)
     if (code == DONE) {
         if (args->operand && strcmp(args->operand, "-") != 0)
             input_text(&in, "TEXT", args->operand);
-        else
+        else if ((code = inputs_refuse_stdout()) == DONE)
             code = input_open(&in, "-");
         if (code == DONE)
             code = args->decode ? decode(&c, &in) : encode(&c, &in);

@@ -120,7 +120,7 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
 
     if (note)
         *note = (struct rwkv7_note){0};
-    enum rwkv7_status status = file_map_open(path, &map, err);
+    enum rwkv7_status status = file_map_open_replaceable(path, &map, err);
     if (status != RWKV7_OK)
         return status;
 

@@ -20,6 +20,7 @@ struct lora {
     struct tensor_index *init; /* PiSSA's factors before training; NULL: none, or they are in the index above */
     char *path;
     char *config; /* path of PEFT's configuration; NULL: there is none */
+    struct file_map config_map;
     double alpha;
     bool by_root;  /* rank-stabilized: the factors are scaled by alpha / sqrt(r) */
     bool unscaled; /* PiSSA by RWKV-PEFT */
@@ -153,21 +154,20 @@ static enum rwkv7_status take_config(struct lora *l, const cJSON *config, struct
 
 static enum rwkv7_status read_config(struct lora *l, struct rwkv7_error *err)
 {
-    struct file_map map;
+    const struct file_map *const map = &l->config_map;
     cJSON *config = NULL;
-    enum rwkv7_status status = file_map_open(l->config, &map, err);
+    enum rwkv7_status status = file_map_open(l->config, &l->config_map, err);
     if (status != RWKV7_OK)
         return status;
-    const struct json_text text = {.file = l->config, .bytes = map.data, .size = map.size};
-    if (map.size > 1 << 20)
+    const struct json_text text = {.file = l->config, .bytes = map->data, .size = map->size};
+    if (map->size > 1 << 20)
         status = fail(err, RWKV7_ERR_MODEL, "%s: a configuration of %zu bytes is none", snippet_path(l->config).text,
-                      map.size);
+                      map->size);
     if (status == RWKV7_OK)
         status = json_parse(&text, &config, err);
     if (status == RWKV7_OK)
         status = take_config(l, config, err);
     cJSON_Delete(config);
-    file_map_close(&map);
     return status;
 }
 
@@ -298,14 +298,6 @@ fail:
     return status;
 }
 
-const char *lora_file(const struct lora *l, const char *path)
-{
-    const char *same = tensors_file(l->index, path);
-    if (!same && l->init)
-        same = tensors_file(l->init, path);
-    return same || !l->config || !path_same_file(l->config, path) ? same : l->config;
-}
-
 const struct notes *lora_notes(const struct lora *l)
 {
     return l->index->notes;
@@ -319,6 +311,7 @@ void lora_close(struct lora *l)
     tensors_close(l->init);
     mem_free(l->path);
     mem_free(l->config);
+    file_map_close(&l->config_map);
     mem_free(l);
 }
 

@@ -39,8 +39,7 @@ struct lora;
  */
 enum rwkv7_status lora_open(const char *path, const char *init, double alpha, struct lora **out,
                             struct rwkv7_error *err);
-void lora_close(struct lora *lora);                               /* NULL is allowed */
-const char *lora_file(const struct lora *lora, const char *path); /* like tensors_file */
+void lora_close(struct lora *lora); /* NULL is allowed */
 const struct notes *lora_notes(const struct lora *lora);
 
 /* RWKV7_ERR_MODEL names the first tensor of the file that does not fit `base`. */

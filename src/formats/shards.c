@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/sys.h"
 #include "formats/json.h"
 #include "formats/sniff.h"
 #include "formats/snippet.h"
@@ -57,25 +56,23 @@ static enum rwkv7_status read_map(const char *path, const cJSON *map, struct sha
 
 enum rwkv7_status shard_map_open(const char *path, struct shard_map *out, struct rwkv7_error *err)
 {
-    struct file_map file;
     enum rwkv7_status status;
 
     memset(out, 0, sizeof *out);
-    if ((status = file_map_open(path, &file, err)) != RWKV7_OK)
+    if ((status = file_map_open(path, &out->file, err)) != RWKV7_OK)
         return status;
-    const struct json_text text = {.file = path, .bytes = file.data, .size = file.size};
-    if (file.size > INDEX_MAX_SIZE)
+    const struct json_text text = {.file = path, .bytes = out->file.data, .size = out->file.size};
+    if (text.size > INDEX_MAX_SIZE)
         status = fail(err, RWKV7_ERR_MODEL, "%s: expected an index of at most %u bytes, found %zu",
-                      snippet_path(path).text, INDEX_MAX_SIZE, file.size);
-    else if (file.size == 0 || file.data[0] != '{')
-        status = sniff(file.data, file.size, path, err);
+                      snippet_path(path).text, INDEX_MAX_SIZE, text.size);
+    else if (text.size == 0 || text.bytes[0] != '{')
+        status = sniff(text.bytes, text.size, path, err);
     if (status == RWKV7_OK)
         status = json_parse(&text, &out->tree, err);
     if (status == RWKV7_OK)
         status = read_map(path, cJSON_GetObjectItemCaseSensitive(out->tree, "weight_map"), out, err);
     if (status != RWKV7_OK)
         shard_map_close(out);
-    file_map_close(&file);
     return status;
 }
 
@@ -83,5 +80,6 @@ void shard_map_close(struct shard_map *map)
 {
     mem_free(map->tensors);
     cJSON_Delete(map->tree);
+    file_map_close(&map->file);
     memset(map, 0, sizeof *map);
 }

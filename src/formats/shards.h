@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "base/sys.h"
 
 struct placed_tensor {
     const char *file; /* a name without a folder */
@@ -22,6 +23,7 @@ struct shard_map {
     size_t count;
     size_t files; /* how many different ones */
     cJSON *tree;  /* the strings */
+    struct file_map file;
 };
 
 enum rwkv7_status shard_map_open(const char *path, struct shard_map *out, struct rwkv7_error *err);

@@ -177,14 +177,6 @@ const struct tensor *tensors_find(const struct tensor_index *index, const char *
     return index->count ? bsearch(&key, index->tensors, index->count, sizeof key, compare_tensors) : NULL;
 }
 
-const char *tensors_file(const struct tensor_index *index, const char *path)
-{
-    for (size_t i = 0; i < index->count; i++)
-        if (path_same_file(index->tensors[i].file, path))
-            return index->tensors[i].file;
-    return path_same_file(index->path, path) ? index->path : NULL;
-}
-
 const char *tensors_metadata(const struct tensor_index *index, const char *key)
 {
     for (size_t i = 0; i < index->metadata_count; i++)
@@ -396,10 +388,12 @@ static enum rwkv7_status open_shards(const char *path, struct tensor_index **out
         status = fail_memory(err, "the shards");
         goto done;
     }
-    if ((status = index_new(map.files, &index, err)) != RWKV7_OK ||
+    if ((status = index_new(map.files + 1, &index, err)) != RWKV7_OK ||
         (status = read_shards(index, path, &map, shards, err)) != RWKV7_OK ||
         (status = merge_shards(index, &map, shards, err)) != RWKV7_OK)
         goto done;
+    index->files[index->file_count++] = map.file; /* as long as the shards are inputs, it is one */
+    map.file = (struct file_map){0};
     *out = index;
     index = NULL;
 done:

@@ -86,7 +86,7 @@ struct tensor_index {
     size_t metadata_count;
     char *vocab; /* [vocab_size] the vocabulary in the file, as text in the World format; NULL: there is none */
     size_t vocab_size;
-    struct file_map *files; /* [file_count]; the mappings that `data` points into */
+    struct file_map *files; /* [file_count]; the mappings that `data` points into, and the index of the shards */
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into, and copies of tensors */
     size_t owned_count;
@@ -108,8 +108,6 @@ void tensors_close(struct tensor_index *index);
 
 /* By name, as tensors_find needs them. */
 void tensors_sort(struct tensor *tensors, size_t count);
-/* Which of the files that were read `path` leads to, under whatever name; NULL: none of them. */
-const char *tensors_file(const struct tensor_index *index, const char *path);
 /* Binary search; NULL when there is none of that name. */
 const struct tensor *tensors_find(const struct tensor_index *index, const char *name);
 /* The value of the metadata of that key; NULL when there is none. */

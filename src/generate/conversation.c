@@ -72,6 +72,7 @@ void conversation_free(struct conversation *c)
     conversation_log_clear(&c->log);
     mem_free(c->logits);
     mem_free(c->asked_logits);
+    mem_free(c->base_unread);
     rwkv7_session_close(c->mark);
     rwkv7_session_close(c->asked);
     rwkv7_session_close(c->session);
@@ -178,7 +179,9 @@ enum rwkv7_status conversation_start(struct conversation *c, const char *system,
     if (at_start && prompt_begins_with_bos(c->tokenizer, c->options.generate.bos, at_start))
         c->log.tokens[c->log.count++] = RWKV7_END_OF_TEXT;
     c->behind_text = !at_start && !*system;
-    if (!at_start && *system)
+    if (c->base_unread)
+        status = add_text(c, c->base_unread, false, err);
+    if (status == RWKV7_OK && !at_start && *system)
         status = add_text(c, c->options.template->between, false, err);
     if (status != RWKV7_OK)
         return status;
@@ -304,15 +307,6 @@ struct answer {
     double begin;     /* seconds */
     bool has_pending; /* the token that was drawn last is not in the log, as the session has not read it */
     uint32_t pending;
-
-    /*
-     * When a stop string may have begun, the session is copied to conversation->mark before it reads the token with the first of its
-     * bytes. If it is one, the answer ends there: the session goes back to the mark, and what was shown of that token and
-     * those behind it becomes unread text.
-     */
-    size_t mark; /* tokens in the log at the mark; 0: there is no mark */
-    char *since; /* what was shown since then */
-    size_t since_size;
 };
 
 /* The model would speak for the user next: that is where its answer ends, besides the stop strings of the options. */
@@ -357,50 +351,8 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
         return status;
     generator_set_limit(c->answer->generator, c->options.max_tokens);
     generator_start_with(c->answer->generator, c->logits);
+    generator_lend_mark(c->answer->generator, c->mark);
     return RWKV7_OK;
-}
-
-/* Adds text to what was shown since the mark. */
-static enum rwkv7_status shown_since(struct answer *a, const char *text, size_t length, struct rwkv7_error *err)
-{
-    if (length == 0)
-        return RWKV7_OK;
-    char *const grown = mem_grow(a->since, a->since_size, a->since_size + length + 1, 1);
-    if (!grown)
-        return fail_memory(err, "the answer");
-    memcpy(grown + a->since_size, text, length);
-    a->since = grown;
-    a->since_size += length;
-    return RWKV7_OK;
-}
-
-/* Makes or removes the mark, with a token that was drawn and not read. */
-static enum rwkv7_status keep_mark(struct conversation *c, const struct rwkv7_step *step, struct rwkv7_error *err)
-{
-    struct answer *const a = c->answer;
-    const bool may_stop = generator_held(a->generator) > 0 || step->stop >= 0;
-    if (may_stop && a->mark == 0) {
-        rwkv7_session_copy(c->mark, c->session);
-        a->mark = c->log.count;
-    } else if (!may_stop) {
-        a->mark = 0;
-        a->since_size = 0;
-    }
-    return a->mark > 0 ? shown_since(a, step->text, step->length, err) : RWKV7_OK;
-}
-
-static void go_back_to_mark(struct conversation *c)
-{
-    struct answer *const a = c->answer;
-    rwkv7_session_copy(c->session, c->mark);
-    c->log.count = a->mark;
-    mem_free(c->log.unread);
-    c->log.unread = NULL;
-    if (a->since_size > 0) {
-        a->since[a->since_size] = '\0';
-        c->log.unread = a->since;
-        a->since = NULL;
-    }
 }
 
 /* The session is about to read the token that was drawn last. */
@@ -417,6 +369,26 @@ static enum rwkv7_status log_pending(struct conversation *c, struct rwkv7_error 
     return RWKV7_OK;
 }
 
+/* The text has ended: the session reads what was shown, and no more. */
+static enum rwkv7_status end_text(struct conversation *c, struct rwkv7_error *err)
+{
+    struct answer *const a = c->answer;
+    const char *text;
+    size_t back, length;
+    enum rwkv7_status status = generator_go_back(a->generator, &back, &text, &length, err);
+    if (status == RWKV7_OK && back == 0) {
+        status = log_pending(c, err);
+        return status == RWKV7_OK ? rwkv7_generator_sync(a->generator, err) : status;
+    }
+    if (status != RWKV7_OK)
+        return status;
+    c->log.count = c->log.count + a->has_pending - back;
+    a->has_pending = false;
+    mem_free(c->log.unread);
+    c->log.unread = mem_string(text, length);
+    return c->log.unread ? RWKV7_OK : no_memory(err);
+}
+
 enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err)
 {
     struct answer *const a = c->answer;
@@ -429,17 +401,8 @@ enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *s
         c->last.answered++;
         a->pending = step->id;
         a->has_pending = true;
-        status = keep_mark(c, step, err);
     }
-    if (status != RWKV7_OK || step->end == RWKV7_END_NONE)
-        return status;
-    if (step->end == RWKV7_END_STOP) {
-        go_back_to_mark(c);
-        a->has_pending = false;
-        return RWKV7_OK;
-    }
-    status = log_pending(c, err);
-    return status == RWKV7_OK ? rwkv7_generator_sync(a->generator, err) : status;
+    return step->end == RWKV7_END_NONE ? RWKV7_OK : end_text(c, err);
 }
 
 void conversation_end_answer(struct conversation *c)
@@ -449,7 +412,6 @@ void conversation_end_answer(struct conversation *c)
         return;
     c->last.answering = sys_seconds() - a->begin;
     rwkv7_generator_close(a->generator);
-    mem_free(a->since);
     mem_free(a);
     c->answer = NULL;
 }

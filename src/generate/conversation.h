@@ -41,7 +41,8 @@ struct conversation {
     struct rwkv7_session *session;
     struct rwkv7_session *base;   /* where conversations begin: zeroes, a trained state, or one that was loaded */
     struct rwkv7_session *asked;  /* the state before the last answer */
-    struct rwkv7_session *mark;   /* see struct answer; between answers nothing depends on it */
+    struct rwkv7_session *mark;   /* lent to the generator of an answer; between answers nothing depends on it */
+    char *base_unread;            /* text behind the base, whose tokens may depend on what follows; NULL: none */
     float *logits, *asked_logits; /* [V] */
     size_t asked_count;           /* tokens before the last answer; 0: not known any more */
     enum thinking asked_thinking;
@@ -75,7 +76,8 @@ enum rwkv7_status conversation_ask(struct conversation *c, const char *user, enu
 enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking thinking, struct rwkv7_error *err);
 /*
  * Lets the model answer: begins an answer, gives the next step of it until step->end is not RWKV7_END_NONE, and ends it, which may be
- * done early. A stop string that ends an answer is not read, so that the conversation continues in front of it.
+ * done early. The conversation continues behind what was shown: the session has read no part of the stop string that ended an answer,
+ * nor the newlines at its end, nor the end of text.
  */
 enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, struct rwkv7_error *err);
 enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err);

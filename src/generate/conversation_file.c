@@ -39,6 +39,8 @@ enum rwkv7_status conversation_save(const struct conversation *c, const char *pa
     char *const text = whole ? to_json(&c->log) : NULL;
     if (whole && !text)
         return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for the conversation", path);
+    if (c->log.unread)
+        saved.piece[SAVED_SHOWN] = (struct rwkv7_note){c->log.unread, strlen(c->log.unread)};
     if (text)
         saved.piece[SAVED_CONVERSATION] = (struct rwkv7_note){text, strlen(text) + 1};
     const enum rwkv7_status status = saved_state_store(&saved, c->session, path, err);
@@ -84,11 +86,16 @@ static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t 
     return true;
 }
 
-/* The conversation becomes the one of `log`, whose state is in c->mark. `turns`: it was saved with its turns. */
-static void replace(struct conversation *c, const struct conversation_log *log, bool turns)
+/*
+ * The conversation becomes the one of `log`, whose state is in c->mark. `turns`: it was saved with its turns. base_unread: text behind
+ * the state of one that was not; taken.
+ */
+static void replace(struct conversation *c, const struct conversation_log *log, bool turns, char *base_unread)
 {
     conversation_log_clear(&c->log);
     c->log = *log;
+    mem_free(c->base_unread);
+    c->base_unread = base_unread;
     c->asked_count = 0;
     c->behind_text = !turns;
     rwkv7_session_copy(c->session, c->mark);
@@ -108,11 +115,21 @@ enum rwkv7_status conversation_load(struct conversation *c, const char *path, st
     const struct rwkv7_note *const text = &saved.piece[SAVED_CONVERSATION];
     cJSON *const json = text->size > 0 ? cJSON_ParseWithLength(text->data, text->size) : NULL;
     const int vocab = rwkv7_model_info(c->model)->shape.vocab;
-    if (text->size == 0 || from_json(&log, json, rwkv7_session_tokens(c->mark), vocab)) {
-        replace(c, &log, text->size > 0);
+    const struct rwkv7_note *const shown = &saved.piece[SAVED_SHOWN];
+    char *base_unread = NULL;
+    if (text->size == 0 && shown->size > 0) {
+        base_unread = mem_string(shown->data, shown->size);
+        log.unread = mem_string(shown->data, shown->size);
+        if (!base_unread || !log.unread)
+            status = fail_memory(err, "the conversation");
+    }
+    if (status == RWKV7_OK && text->size > 0 && !from_json(&log, json, rwkv7_session_tokens(c->mark), vocab))
+        status = fail(err, RWKV7_ERR_STATE, "%s: the conversation in it is not whole", path);
+    if (status == RWKV7_OK) {
+        replace(c, &log, text->size > 0, base_unread);
     } else {
         conversation_log_clear(&log);
-        status = fail(err, RWKV7_ERR_STATE, "%s: the conversation in it is not whole", path);
+        mem_free(base_unread);
     }
     cJSON_Delete(json);
     saved_state_free(&saved);

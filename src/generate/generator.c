@@ -13,7 +13,9 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "generate/mark.h"
 #include "generate/saved_state.h"
+#include "text/stream.h"
 
 enum { BORDERS = 8, FEED = 1 << 16 /* bytes of text between two evaluations */ };
 
@@ -34,6 +36,7 @@ struct rwkv7_generator {
     uint64_t borders[BORDERS];  /* values of `bytes` */
     size_t border_count;
 
+    struct mark mark; /* without a session unless the text will be saved, or somebody lends one */
     struct saved_state loaded;
     bool was_loaded, reseed;
 };
@@ -78,6 +81,8 @@ enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const st
     g->logits = status == RWKV7_OK ? mem_alloc((size_t)vocab, sizeof *g->logits) : NULL;
     if (status == RWKV7_OK && !g->logits)
         status = fail_memory(err, "the logits");
+    if (status == RWKV7_OK && opt->resumable)
+        status = mark_open(&g->mark, session, err);
     if (status == RWKV7_OK)
         *out = g;
     else
@@ -90,6 +95,7 @@ void rwkv7_generator_close(struct rwkv7_generator *g)
     if (!g)
         return;
     saved_state_free(&g->loaded);
+    mark_close(&g->mark);
     request_clear(&g->request);
     mem_free(g->logits);
     mem_free(g);
@@ -124,11 +130,9 @@ bool generator_is_ready(const struct rwkv7_generator *g)
     return g->has_logits;
 }
 
-size_t generator_held(const struct rwkv7_generator *g)
+void generator_lend_mark(struct rwkv7_generator *g, struct rwkv7_session *session)
 {
-    size_t size;
-    rwkv7_stream_held(g->request.stream, &size);
-    return size;
+    mark_lend(&g->mark, session, true);
 }
 
 void rwkv7_generator_cancel(struct rwkv7_generator *g)
@@ -226,6 +230,59 @@ static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *er
     return request_begin(&g->request, g->bos, rwkv7_session_tokens(g->session) == 0 && !g->was_loaded, err);
 }
 
+/* The prompt goes on behind what was shown of the loaded text, and what was not shown has never been. */
+static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    struct rwkv7_note *const shown = &g->loaded.piece[SAVED_SHOWN];
+    enum rwkv7_status status = begin(g, err);
+    mark_clear(&g->mark);
+    if (status == RWKV7_OK && shown->size > 0)
+        status = request_feed(&g->request, shown->data, shown->size, err);
+    *shown = (struct rwkv7_note){0};
+    return status;
+}
+
+static uint32_t kept_token(const struct rwkv7_generator *g, size_t i)
+{
+    uint32_t id;
+    memcpy(&id, (const char *)g->loaded.piece[SAVED_PENDING].data + i * sizeof id, sizeof id);
+    return id;
+}
+
+/* Do the tokens behind the loaded state have the text that the file says? */
+static bool check_kept(const struct rwkv7_generator *g)
+{
+    const size_t size = g->loaded.piece[SAVED_PENDING].size;
+    size_t bytes = 0, length;
+    for (size_t i = 0; i < size / sizeof(uint32_t); i++) {
+        rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, kept_token(g, i), &length);
+        bytes += length;
+    }
+    return size == 0 || (size % sizeof(uint32_t) == 0 &&
+                         bytes == g->loaded.piece[SAVED_SHOWN].size + g->loaded.piece[SAVED_HELD].size);
+}
+
+/* The tokens behind the loaded state: they become a mark again, and the session reads them. */
+static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    const size_t count = g->loaded.piece[SAVED_PENDING].size / sizeof(uint32_t);
+    enum rwkv7_status status = RWKV7_OK;
+    size_t length;
+
+    for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
+        const uint32_t id = kept_token(g, i);
+        const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, id, &length);
+        status = mark_token(&g->mark, g->session, id, text, length, SIZE_MAX, err);
+    }
+    if (status == RWKV7_OK)
+        mark_show(&g->mark, g->loaded.piece[SAVED_HELD].size);
+    for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
+        const uint32_t id = kept_token(g, i);
+        status = rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, err);
+    }
+    return status;
+}
+
 /* Goes on where the loaded text was left. */
 static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
@@ -233,9 +290,15 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
                                    *const sampler = &g->loaded.piece[SAVED_SAMPLER];
     const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
 
-    if (logits->size != size)
+    if (g->loaded.piece[SAVED_PENDING].size > 0) {
+        const enum rwkv7_status status = read_kept(g, err);
+        if (status != RWKV7_OK)
+            return status;
+    } else if (logits->size == size) {
+        memcpy(g->logits, logits->data, size);
+    } else {
         return RWKV7_OK;
-    memcpy(g->logits, logits->data, size);
+    }
     g->has_logits = true;
     if (sampler->size >= sizeof g->stats.seed) { /* it begins with the random numbers, whose state is a seed */
         if (g->reseed)
@@ -285,7 +348,7 @@ enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *te
 {
     DEFAULT_FLOAT_ENV;
     const char *from = text;
-    enum rwkv7_status status = begin(g, err);
+    enum rwkv7_status status = size > 0 ? begin_feeding(g, err) : begin(g, err);
     while (size > 0 && status == RWKV7_OK) {
         const size_t piece = size < FEED ? size : FEED;
         status = request_feed(&g->request, from, piece, err);
@@ -302,7 +365,7 @@ enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const u
                                               struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    enum rwkv7_status status = begin(g, err);
+    enum rwkv7_status status = count > 0 ? begin_feeding(g, err) : begin(g, err);
     if (status == RWKV7_OK)
         status = request_feed_tokens(&g->request, ids, count, err);
     return status == RWKV7_OK ? drain(g, err) : status;
@@ -320,6 +383,20 @@ enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_er
 }
 
 /* ---------------------------------------------------------------------------------------------------------- writing */
+
+/* What the step has drawn and shown; the session has not read the token. */
+static enum rwkv7_status follow_mark(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    const struct rwkv7_step *const step = &g->request.step;
+    const size_t held = stream_unshown(g->request.stream);
+    size_t length;
+    if (!step->drawn || step->end == RWKV7_END_TOKEN) {
+        mark_show(&g->mark, held);
+        return RWKV7_OK;
+    }
+    const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, step->id, &length);
+    return mark_token(&g->mark, g->session, step->id, text, length, held, err);
+}
 
 enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_step *step, struct rwkv7_error *err)
 {
@@ -345,11 +422,32 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_s
     }
     if (status == RWKV7_OK && end == RWKV7_END_NONE && !g->has_logits)
         return fail(err, RWKV7_ERR_USAGE, "the prompt is empty: nothing to continue");
+    if (end == RWKV7_END_NONE && r->stop >= 0)
+        end = RWKV7_END_STOP; /* it was left in front of it */
     if (status == RWKV7_OK)
         status = end == RWKV7_END_NONE ? request_draw(r, g->logits, err) : request_end(r, end, err);
     if (status == RWKV7_OK)
+        status = follow_mark(g, err);
+    if (status == RWKV7_OK)
         *step = r->step;
     return status;
+}
+
+enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, const char **text, size_t *length,
+                                    struct rwkv7_error *err)
+{
+    struct mark *const m = &g->mark;
+    *back = 0;
+    if (m->count == 0)
+        return RWKV7_OK;
+    const enum rwkv7_status status = mark_settle(m, err);
+    if (status != RWKV7_OK)
+        return status;
+    rwkv7_session_copy(g->session, m->before);
+    *back = m->count;
+    *text = m->text;
+    *length = m->size - m->hidden;
+    return RWKV7_OK;
 }
 
 enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
@@ -358,8 +456,12 @@ enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *pa
     if (g->begun)
         return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", path);
     saved_state_free(&g->loaded);
+    mark_clear(&g->mark);
     const enum rwkv7_status status = saved_state_load(&g->loaded, g->session, path, err);
     g->was_loaded = status == RWKV7_OK;
+    if (g->was_loaded && !check_kept(g))
+        return fail(err, RWKV7_ERR_STATE,
+                    "%s: the tokens behind the state do not have its text: it was kept with another vocabulary", path);
     return status;
 }
 
@@ -370,14 +472,24 @@ enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *pa
     size_t held;
     enum rwkv7_status status = rwkv7_generator_sync(g, err);
     if (status == RWKV7_OK)
+        status = mark_settle(&g->mark, err);
+    if (status == RWKV7_OK)
         status = rwkv7_sampler_remember(g->request.sampler, &saved.piece[SAVED_SAMPLER], err);
     if (status != RWKV7_OK)
         return status;
-    if (g->has_logits)
-        saved.piece[SAVED_LOGITS] = (struct rwkv7_note){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
-    const uint8_t *const bytes = rwkv7_stream_held(g->request.stream, &held);
-    saved.piece[SAVED_HELD] = (struct rwkv7_note){(void *)(uintptr_t)bytes, held};
-    status = saved_state_store(&saved, g->session, path, err);
+    const struct mark *const m = &g->mark;
+    if (m->count > 0) {
+        const size_t shown = m->size - m->hidden;
+        saved.piece[SAVED_PENDING] = (struct rwkv7_note){m->tokens, m->count * sizeof *m->tokens};
+        saved.piece[SAVED_SHOWN] = (struct rwkv7_note){m->text, shown};
+        saved.piece[SAVED_HELD] = (struct rwkv7_note){m->text + shown, m->hidden};
+    } else {
+        const uint8_t *const bytes = rwkv7_stream_held(g->request.stream, &held);
+        saved.piece[SAVED_HELD] = (struct rwkv7_note){(void *)(uintptr_t)bytes, held};
+        if (g->has_logits)
+            saved.piece[SAVED_LOGITS] = (struct rwkv7_note){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
+    }
+    status = saved_state_store(&saved, m->count > 0 ? m->before : g->session, path, err);
     rwkv7_note_clear(&saved.piece[SAVED_SAMPLER]);
     return status;
 }

@@ -17,7 +17,13 @@ enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_er
 void generator_start_with(struct rwkv7_generator *g, const float *logits);
 /* The session's logits are there: the text can be continued. */
 bool generator_is_ready(const struct rwkv7_generator *g);
-/* The number of bytes that the stream holds back. */
-size_t generator_held(const struct rwkv7_generator *g);
+/* The way back is kept in `session`, which must outlive the generator. Newlines at the end of the text count as not shown. */
+void generator_lend_mark(struct rwkv7_generator *g, struct rwkv7_session *session);
+/*
+ * The text has ended: the session goes back in front of the tokens that were not shown as a whole. *back: how many of those that were drawn, 0 if
+ * there are none and nothing was done; *text [*length]: what was shown of them, valid until the generator is closed.
+ */
+enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, const char **text, size_t *length,
+                                    struct rwkv7_error *err);
 
 #endif

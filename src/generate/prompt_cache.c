@@ -37,6 +37,18 @@ struct entries {
     size_t count, room;
 };
 
+/* Who may write there can put a state of something else under the name of a prompt, and the text would go on from that. */
+static enum rwkv7_status refuse_shared(const struct prompt_cache *c, const struct stat *st, struct rwkv7_error *err)
+{
+    if (st->st_uid != geteuid())
+        return fail(err, RWKV7_ERR_IO, "cannot use %s for the prompt cache: it belongs to another user", c->folder);
+    if (st->st_mode & (S_IWGRP | S_IWOTH))
+        return fail(err, RWKV7_ERR_IO,
+                    "cannot use %s for the prompt cache: other users may write to it; chmod go-w makes it yours",
+                    c->folder);
+    return RWKV7_OK;
+}
+
 enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_model *model, struct rwkv7_error *err)
 {
     struct stat st;
@@ -45,9 +57,9 @@ enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_m
         return fail_errno(err, "cannot make %s for the prompt cache", c->folder);
     if (stat(c->folder, &st) == 0 && !S_ISDIR(st.st_mode))
         return fail(err, RWKV7_ERR_IO, "cannot use %s for the prompt cache: it is not a folder", c->folder);
-    if (access(c->folder, R_OK | W_OK | X_OK) != 0)
+    if (stat(c->folder, &st) != 0 || access(c->folder, R_OK | W_OK | X_OK) != 0)
         return fail_errno(err, "cannot use %s for the prompt cache", c->folder);
-    return RWKV7_OK;
+    return refuse_shared(c, &st, err);
 }
 
 static void warn(const struct prompt_cache *c, const char *fmt, ...) RWKV7_PRINTF(2, 3);

@@ -22,7 +22,10 @@ struct prompt_cache {
     uint64_t start; /* set by open: the hash of no tokens, from the model and the math */
 };
 
-/* Prepares for a model; makes the folder if needed. RWKV7_ERR_IO: the folder cannot be used. */
+/*
+ * Prepares for a model; makes the folder if needed. RWKV7_ERR_IO: the folder cannot be used, belongs to another user, or others may write
+ * to it: a state is trusted for being there.
+ */
 enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_model *model, struct rwkv7_error *err);
 
 /*

@@ -61,6 +61,7 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
     *r = (struct request){.prompt = {.tokenizer = tokenizer},
                           .vocab = vocab,
                           .limit = opt->max_tokens ? opt->max_tokens : UINT64_MAX,
+                          .stop = -1,
                           .resumable = opt->resumable};
     if (opt->logprobs < 0 || opt->logprobs > RWKV7_LOGPROBS_MAX)
         return fail(err, RWKV7_ERR_USAGE, "log probabilities: expected at least 0 and at most %d tokens, found %d",
@@ -176,7 +177,7 @@ static enum rwkv7_status add_text(struct request *r, const char *text, size_t le
 /* The step that follows begins with what text was carried over. */
 static void begin_step(struct request *r)
 {
-    r->step = (struct rwkv7_step){.text = r->text, .length = r->text_size, .stop = -1};
+    r->step = (struct rwkv7_step){.text = r->text, .length = r->text_size, .stop = r->stop};
 }
 
 static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
@@ -194,8 +195,8 @@ enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_no
 {
     const char *text;
     size_t length;
-    int stop;
-    const enum rwkv7_status status = rwkv7_stream_push(r->stream, held->data, held->size, &text, &length, &stop, err);
+    const enum rwkv7_status status =
+        rwkv7_stream_push(r->stream, held->data, held->size, &text, &length, &r->stop, err);
     /* There is text only if the stop strings are others now. */
     return status == RWKV7_OK ? add_text(r, text, length, true, err) : status;
 }

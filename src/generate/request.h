@@ -32,6 +32,7 @@ struct request {
     uint64_t tokens; /* drawn, without the end of text */
     uint64_t limit;  /* of those; UINT64_MAX: none */
     bool resumable;
+    int stop;           /* the stop string that a text which was continued held already, else -1 */
     enum rwkv7_end end; /* not NONE: there will be no more steps */
     atomic_bool cancelled;
 
@@ -53,7 +54,7 @@ enum rwkv7_status request_begin(struct request *r, enum rwkv7_bos bos, bool at_s
 enum rwkv7_status request_feed(struct request *r, const void *text, size_t size, struct rwkv7_error *err);
 enum rwkv7_status request_feed_tokens(struct request *r, const uint32_t *ids, size_t count, struct rwkv7_error *err);
 enum rwkv7_status request_end_prompt(struct request *r, struct rwkv7_error *err);
-/* Continues a text of which the stream held back these bytes when it was left. */
+/* Continues a text of which these bytes had not been shown when it was left. r->stop tells if it ends with them. */
 enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_note *held, struct rwkv7_error *err);
 
 /* The tokens that are to be evaluated next, at most `most`: returns how many. *logits: those after the last one are needed. */

@@ -1,7 +1,7 @@
 /*
  * saved_state.c - see saved_state.h. The note of the state file:
  *
- *     "rwkv7 1\0"   8 bytes
+ *     "rwkv7 2\0"   8 bytes
  *     sizes         SAVED_PIECES numbers of 8 bytes, in the byte order of the machine
  *     the pieces, one behind the other
  */
@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-static const char mark[8] = "rwkv7 1";
+static const char mark[8] = "rwkv7 2";
 
 struct directory {
     char mark[8];
@@ -54,6 +54,12 @@ enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_sessi
     const enum rwkv7_status status = rwkv7_session_load(session, path, &saved->all, err);
     if (status != RWKV7_OK)
         return status;
+    if (saved->all.size >= sizeof mark && memcmp(saved->all.data, mark, sizeof mark - 2) == 0 &&
+        memcmp(saved->all.data, mark, sizeof mark) != 0) {
+        saved_state_free(saved);
+        return fail(err, RWKV7_ERR_STATE,
+                    "%s: kept by another version of this program, which put other things beside the state", path);
+    }
     if (saved->all.size < sizeof directory || memcmp(saved->all.data, mark, sizeof mark) != 0)
         return RWKV7_OK;
     memcpy(&directory, saved->all.data, sizeof directory);

@@ -1,6 +1,13 @@
 /*
  * saved_state.h - what is kept in a state file beside the state itself, so that a text can go on as if it had never been left:
  * several pieces, each of which may be empty.
+ *
+ * The state is the one after the last token that was shown as a whole. Of a text that ended in front of a stop string or within a
+ * character, the tokens that were drawn since then are kept: who goes on with the text reads them, and shows SAVED_HELD first. Who goes on
+ * with a prompt reads SAVED_SHOWN in front of it, and the rest has never been.
+ *
+ *     text    ... tokens of the state | SAVED_SHOWN  SAVED_HELD |
+ *                                     |     SAVED_PENDING       |
  */
 #ifndef GENERATE_SAVED_STATE_H
 #define GENERATE_SAVED_STATE_H
@@ -8,10 +15,12 @@
 #include "rwkv7.h"
 
 enum saved_piece {
-    SAVED_LOGITS,       /* float[V] after the last token */
+    SAVED_LOGITS,       /* float[V] after the last token; none if there are pending ones */
     SAVED_SAMPLER,      /* rwkv7_sampler_remember */
-    SAVED_HELD,         /* bytes that have been generated and not shown: rwkv7_stream_held */
+    SAVED_HELD,         /* bytes that have been generated and not shown */
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
+    SAVED_PENDING,      /* uint32_t[]: tokens behind the state */
+    SAVED_SHOWN,        /* text behind the state, whose tokens may depend on what follows */
     SAVED_PIECES
 };
 

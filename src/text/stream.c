@@ -29,6 +29,7 @@ struct rwkv7_stream {
     int found;     /* index of the stop string that ended the text, or -1 */
     uint8_t *held; /* input that has not become output */
     size_t held_size, held_room;
+    size_t dropped; /* bytes of the stop string that was found, and behind it */
     uint8_t *out;
     size_t out_size, out_room;
 };
@@ -218,13 +219,21 @@ enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes
             emit(s, s->held_size - unfinished(s), false);
         } else {
             s->held_size -= s->stops[s->found].length;
+            s->dropped = s->stops[s->found].length + (size - taken);
             emit(s, s->held_size, true);
         }
+    } else {
+        s->dropped += size;
     }
     *text = s->out_size > 0 ? (const char *)s->out : "";
     *length = s->out_size;
     *stop = s->found;
     return RWKV7_OK;
+}
+
+size_t stream_unshown(const struct rwkv7_stream *s)
+{
+    return s->held_size + s->dropped;
 }
 
 const uint8_t *rwkv7_stream_held(const struct rwkv7_stream *s, size_t *size)

@@ -467,17 +467,6 @@ static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recogni
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
 }
 
-/* What is read must not be replaced. */
-static enum rwkv7_status check_target(const struct conversion *c, const char *to)
-{
-    const char *same = tensors_file(c->index, to);
-    if (!same && c->lora)
-        same = lora_file(c->lora, to);
-    return same ? fail(c->err, RWKV7_ERR_USAGE, "%s and %s are the same file", snippet_path(same).text,
-                       snippet_path(to).text)
-                : RWKV7_OK;
-}
-
 /* What will be used with this model must be a vocabulary for it. */
 static enum rwkv7_status choose_vocab(struct conversion *c)
 {
@@ -504,9 +493,8 @@ enum rwkv7_status weights_convert(const struct compute *compute, recognize_fn *r
     enum rwkv7_status status;
     if ((unsigned)opt->type > RWKV7_TYPES || opt->type == RWKV7_GGML)
         return fail(err, RWKV7_ERR_USAGE, "conversion: there is no type %d to convert to", (int)opt->type);
-    if ((status = open_source(&c, recognize)) || (status = check_target(&c, to)) || (status = choose_targets(&c)) ||
-        (status = choose_vocab(&c)) || (status = choose_metadata(&c)) || (status = allocate(&c)) ||
-        (status = write_file(&c, to)))
+    if ((status = open_source(&c, recognize)) || (status = choose_targets(&c)) || (status = choose_vocab(&c)) ||
+        (status = choose_metadata(&c)) || (status = allocate(&c)) || (status = write_file(&c, to)))
         goto done;
     for (size_t i = 0; opt->note && i < c.index->notes->count; i++)
         opt->note(opt->note_arg, c.index->notes->lines[i]);

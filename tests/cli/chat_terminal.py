@@ -98,6 +98,14 @@ def history(command):
         check(typist.end("/quit") == 0, "/quit ends with exit code 0")
     check(os.stat("lines").st_mode & 0o777 == 0o600, "a history is private")
 
+    # Another output in its place, also where there is no history yet.
+    for lines in ("lines", "fresh"):
+        greedy = Terminal(command + ["--history", lines, "--state-out", lines])
+        greedy.expect(rb"refusing to overwrite an input file, read as " + lines.encode(), "a history is an input")
+        check(greedy.end("a state for a history") == 2, "with exit code 2")
+    check(b"first" in open("lines", "rb").read(), "the history stays")
+    check(os.stat("fresh").st_mode & 0o777 == 0o600, "a history is private from the beginning")
+
     with open("notes", "w") as notes:
         notes.write("no history\n")
     careless = Terminal(command + ["--history", "notes"])

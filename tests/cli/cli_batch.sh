@@ -290,7 +290,7 @@ ln -s one.jsonl link.jsonl
 for arguments in '-o one.jsonl one.jsonl' '--resume -o link.jsonl one.jsonl' '-o one.jsonl ./link.jsonl'; do
     batch $arguments
     exits 2
-    err_has '^rwkv7: .* and .* are the same file$'
+    err_has '^rwkv7: .*: refusing to overwrite an input file, read as .*$'
     ok 'the input stays' cmp -s kept one.jsonl
 done
 batch -q --temp 0 -n 16 -o - one.jsonl

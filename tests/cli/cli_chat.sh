@@ -346,7 +346,7 @@ given 'hello
 what?'
 chat --model model
 exits 2
-err 'rwkv7: model: it is in use, and a state would replace it'
+err 'rwkv7: model: refusing to overwrite an input file, read as model'
 ok 'the model is as it was' cmp -s model "$model"
 given hello
 chat --state-out no/such/folder
@@ -644,6 +644,17 @@ if [ -d "$shared/vectors/reverse" ]; then
     err_has 'no token for byte'
 else
     skip 'the reversal model is not here'
+fi
+
+# The model that ships answers nothing, which is said in a pipe, too.
+if rwkv7 info </dev/null >/dev/null 2>&1; then
+    run rwkv7 chat
+    exits 0
+    err_has '^this model was not trained to talk'
+    run rwkv7 chat -q
+    silent
+else
+    skip 'no model of its own, so none that cannot talk'
 fi
 
 # At a terminal: editing, history, ^C.

@@ -55,6 +55,11 @@ exits 0
 run env RWKV7_MODEL="$model" rwkv7 info
 exits 0
 out_has bf16_n64
+run rwkv7 info --json
+cp "$work/out" unset
+run env RWKV7_MODEL= RWKV7_CPU= rwkv7 info --json
+ok 'an empty variable is one that is not set' cmp -s unset "$work/out"
+rm unset
 run env RWKV7_MODEL=missing rwkv7 info
 exits 1
 err 'rwkv7: missing: No such file or directory'

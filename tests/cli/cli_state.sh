@@ -71,6 +71,34 @@ for first in 1 2 3 4 5 6 7; do
     ok "the same end, $first tokens first" cmp -s parts whole
 done
 
+# In front of a stop string the state holds what was shown: without it, the text goes on as the longer one, and a prompt is
+# read as if the rest had never been.
+for choice in '--temp 0' '--seed 9 --temp 1 --top-p 1' '--seed 9 --presence 2 --frequency 1'; do
+    story $choice -n 24 hello
+    cp "$work/out" whole
+    for from in 1 4 6 8 9 13; do
+        stop=$(cut -c "$from-$((from + 4))" whole)
+        story $choice -n 24 --stop "$stop" --state-out state hello
+        cp "$work/out" parts
+        story ${choice#--seed 9} -n 24 --state-in state
+        cat "$work/out" >>parts
+        head -c "$(wc -c <whole)" parts >joined
+        ok "the same text behind the stop string '$stop', with $choice" cmp -s joined whole
+    done
+done
+letters="--ban $(awk 'BEGIN { for (i = 0; i < 257; i++) if (i < 98 || i > 123) printf "%s%d", i ? "," : "", i }')"
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 40 hello
+stop=$(cut -c 5-8 "$work/out")
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 40 --stop "$stop" --state-out state hello
+shown=$(cat "$work/out")
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 20 "hello$shown, more"
+cp "$work/out" whole
+run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $letters -n 20 --state-in state ', more'
+ok 'a prompt goes on behind what was shown' cmp -s "$work/out" whole
+run rwkv7 run -q --model "$model" --vocab "$vocab" --temp 0 -n 20 --state-in state
+exits 3
+err_has '^rwkv7: state: the tokens behind the state do not have its text'
+
 # In many steps, into the same file; and ^C is a border like any other.
 story -n 3 --temp 0 --state-out state hello
 cp "$work/out" parts
@@ -179,7 +207,7 @@ for place in folder link /dev/fd/99; do
     refused_place $place 1 'cannot be written'
 done
 for place in model 'another name' vocab; do
-    refused_place "$place" 2 'it is in use'
+    refused_place "$place" 2 'refusing to overwrite an input file, read as '
 done
 ok 'the model is as it was' cmp -s model "$model"
 rmdir folder
@@ -328,6 +356,30 @@ done
 for entry in cache/*.tmp*; do
     ok 'nothing unfinished' [ ! -e "$entry" ]
 done
+
+# Who may write to the folder could put another state there.
+for mode in 777 1777 775 757; do
+    chmod $mode cache
+    run rwkv7 run --model "$model" --vocab "$vocab" --prompt-cache cache -n 1 hello
+    exits 1
+    text ''
+    err 'rwkv7: cannot use cache for the prompt cache: other users may write to it; chmod go-w makes it yours'
+    given 'hello'
+    run rwkv7 chat --model "$model" --vocab "$tests/bytes.vocab.txt" --prompt-cache cache --system hello
+    exits 1
+    text ''
+done
+chmod 755 cache
+if [ "$(id -u)" -eq 0 ]; then
+    mkdir theirs
+    chown 12345 theirs
+    run rwkv7 run --model "$model" --vocab "$vocab" --prompt-cache theirs -n 1 hello
+    exits 1
+    err 'rwkv7: cannot use theirs for the prompt cache: it belongs to another user'
+    rmdir theirs
+else
+    skip 'a folder of another user: only root can make one'
+fi
 
 # Others may see the folder, but not what was read.
 chmod 755 cache

@@ -38,12 +38,17 @@ static bool progress(void *arg, uint64_t done, uint64_t waiting)
 static const char *stops[] = {"ab", "e t", "q"};
 static size_t stop_count = 3;
 
+static struct rwkv7_token_bias bias = {28, 0}; /* of the newline */
+static bool may_end;
+
 static enum rwkv7_status open_conversation(struct conversation *c, uint64_t limit, struct rwkv7_error *err)
 {
-    const struct conversation_options opt = {
-        .generate = {.stops = stops, .stop_count = stop_count, .ignore_end = true, .progress = progress},
+    struct conversation_options opt = {
+        .generate = {.stops = stops, .stop_count = stop_count, .ignore_end = !may_end, .progress = progress},
         .sampling = sampling,
         .max_tokens = limit};
+    opt.sampling.biases = &bias;
+    opt.sampling.bias_count = 1;
     const enum rwkv7_status status = conversation_create(c, model, tokenizer, &opt, err);
     return status == RWKV7_OK ? conversation_start(c, "be short", err) : status;
 }
@@ -61,6 +66,26 @@ static enum rwkv7_status answer(struct conversation *c, uint64_t seed, struct te
     *end = step.end;
     conversation_end_answer(c);
     return status;
+}
+
+/* The tokens behind the first `asked`, and the unread text, are what was shown, but for newlines at the end. */
+static bool holds_what_was_shown(const struct conversation *c, size_t asked, const struct text *shown)
+{
+    static struct text held;
+    size_t length, size = shown->size;
+    held.size = 0;
+    for (size_t i = asked; i < c->log.count; i++) {
+        const uint8_t *const bytes = rwkv7_tokenizer_bytes(tokenizer, c->log.tokens[i], &length);
+        add(&held, (const char *)bytes, length);
+    }
+    if (c->log.unread)
+        add(&held, c->log.unread, strlen(c->log.unread));
+    while (size > 0 && shown->at[size - 1] == '\n')
+        size--;
+    for (size_t i = 0; i < size; i++)
+        if (shown->at[i] & 0x80) /* U+FFFD stands for bytes that are others */
+            return true;
+    return held.size == size && memcmp(held.at, shown->at, size) == 0;
 }
 
 static void test_turns(void)
@@ -97,6 +122,91 @@ static void test_turns(void)
     conversation_free(&c);
 }
 
+/* Newlines at the end of an answer, which nobody sees, and the end of text are in no state: the next turn begins with its own. */
+static void test_newlines(void)
+{
+    static struct text text;
+    struct conversation c;
+    enum rwkv7_end end;
+    int newlines = 0, ends[RWKV7_END_CANCELLED + 1] = {0};
+    calls_left = -1;
+    bias.bias = 3;
+    may_end = true;
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        stop_count = seed % 2 ? 3 : 0;
+        CHECK(open_conversation(&c, seed % 20, NULL) == RWKV7_OK);
+        for (int turn = 0; turn < 2; turn++) {
+            CHECK(conversation_ask(&c, "then", THINK_OFF, NULL) == RWKV7_OK);
+            const size_t asked = c.log.count;
+            text.size = 0;
+            CHECK(answer(&c, seed, &text, &end, NULL) == RWKV7_OK);
+            CHECK_MSG(is_consistent(&c) && holds_what_was_shown(&c, asked, &text), "\"%s\"", text.at);
+            newlines += text.size > 0 && text.at[text.size - 1] == '\n';
+            ends[end]++;
+        }
+        conversation_free(&c);
+    }
+    CHECK(newlines > 5 && ends[RWKV7_END_STOP] > 5 && ends[RWKV7_END_LENGTH] > 5 && ends[RWKV7_END_TOKEN] > 0);
+    bias.bias = 0;
+    may_end = false;
+    stop_count = 3;
+}
+
+/* The session reads text that begins with `unread`. */
+static void read_text(struct rwkv7_session *s, const char *unread, const char *text)
+{
+    char all[200];
+    uint32_t ids[200];
+    size_t count, covered;
+    snprintf(all, sizeof all, "%s%s", unread ? unread : "", text);
+    CHECK(rwkv7_tokenizer_encode(tokenizer, all, strlen(all), true, ids, 200, &count, &covered, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s, ids, count, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+}
+
+/* A conversation that is kept is a text to a generator, and a text that is kept is the beginning of a conversation: all that was shown. */
+static void check_other_way(struct conversation *c)
+{
+    char path[] = "/tmp/rwkv7-test-XXXXXX";
+    struct rwkv7_generator *g = NULL;
+    struct rwkv7_session *s = NULL, *want = NULL;
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0 && close(fd) == 0 && conversation_save(c, path, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK &&
+          rwkv7_session_clone(c->session, &want, NULL) == RWKV7_OK);
+    read_text(want, c->log.unread, "c the ");
+    CHECK(rwkv7_generator_create(s, tokenizer, NULL, &g, NULL) == RWKV7_OK &&
+          rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
+    CHECK(rwkv7_generator_feed(g, "c the ", 6, NULL) == RWKV7_OK && rwkv7_generator_sync(g, NULL) == RWKV7_OK);
+    CHECK(same_state(s, want));
+    rwkv7_generator_close(g);
+
+    /* A text that ends within a token. */
+    static const char *const inside[] = {"#", "bc"};
+    static const uint32_t abc = 30; /* "abc" */
+    const struct rwkv7_token_bias only = {abc, 1000};
+    struct rwkv7_sampler_options sure = sampling;
+    sure.biases = &only;
+    sure.bias_count = 1;
+    const struct rwkv7_generator_options opt = {.sampling = &sure, .stops = inside, .stop_count = 2, .resumable = true};
+    struct rwkv7_step step;
+    rwkv7_session_reset(s);
+    CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, NULL) == RWKV7_OK);
+    CHECK(rwkv7_generator_feed(g, "then ", 5, NULL) == RWKV7_OK && rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
+    CHECK(step.end == RWKV7_END_STOP && step.length == 1 && step.text[0] == 'a');
+    CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
+    rwkv7_generator_close(g);
+    CHECK(conversation_load(c, path, NULL) == RWKV7_OK);
+    CHECK(c->log.unread && strcmp(c->log.unread, "a") == 0);
+    CHECK(conversation_start(c, "", NULL) == RWKV7_OK); /* over again, behind the same text */
+    rwkv7_session_copy(want, c->session);
+    CHECK(conversation_ask(c, "is", THINK_OFF, NULL) == RWKV7_OK);
+    read_text(want, "a", "\n\nUser: is\n\nAssistant:");
+    CHECK(same_state(c->session, want));
+    rwkv7_session_close(s);
+    rwkv7_session_close(want);
+    unlink(path);
+}
+
 /* An answer ends in front of a stop string, though the model has read the tokens that it began with. */
 static void test_stop_over_tokens(void)
 {
@@ -124,25 +234,15 @@ static void test_stop_over_tokens(void)
         CHECK(answer(&c, 5, &cut, &end, NULL) == RWKV7_OK && end == RWKV7_END_STOP);
         CHECK_MSG(is_consistent(&c), "stop '%s'", stop);
         CHECK(cut.size == (size_t)(strstr(whole.at, stop) - whole.at));
-        /* The tokens and the unread text are what was shown. */
-        size_t length, bytes = c.log.unread ? strlen(c.log.unread) : 0;
-        for (size_t i = asked; i < c.log.count; i++) {
-            rwkv7_tokenizer_bytes(tokenizer, c.log.tokens[i], &length);
-            bytes += length;
-        }
-        /* U+FFFD has three bytes, and stands for one or two. */
-        size_t more = 0;
-        for (const char *at_broken = cut.at; (at_broken = strstr(at_broken, "\xef\xbf\xbd")); at_broken += 3)
-            more += 2;
-        CHECK_MSG(bytes <= cut.size && bytes + more >= cut.size, "stop '%s': %zu bytes, %zu were shown", stop, bytes,
-                  cut.size);
+        CHECK(holds_what_was_shown(&c, asked, &cut));
         unread += c.log.unread && *c.log.unread;
         /* The same answer once more begins without it. */
         CHECK(conversation_ask_again(&c, THINK_OFF, NULL) == RWKV7_OK);
         CHECK(c.log.count == asked && (!c.log.unread || !*c.log.unread) && is_consistent(&c));
         cut.size = 0;
         CHECK(answer(&c, 5, &cut, &end, NULL) == RWKV7_OK && end == RWKV7_END_STOP && is_consistent(&c));
-        CHECK(cut.size == (size_t)(strstr(whole.at, stop) - whole.at));
+        CHECK(holds_what_was_shown(&c, asked, &cut));
+        check_other_way(&c);
         conversation_free(&c);
         tried++;
     }
@@ -234,6 +334,7 @@ int main(void)
     open_small_model();
     scratch = new_session();
     RUN(test_turns);
+    RUN(test_newlines);
     RUN(test_stop_over_tokens);
     RUN(test_cancel);
     RUN(test_leaving_an_answer);

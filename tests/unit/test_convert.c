@@ -173,6 +173,8 @@ static void test_containers(void)
     for (enum rwkv7_type type = RWKV7_BF16; index && type < RWKV7_GGML; type++) {
         CHECK(convert(source, type, NULL) == RWKV7_OK);
         struct rwkv7_model *want = open_model(result, RWKV7_WEIGHTS_STORED);
+        CHECK(convert(source, type, NULL) == RWKV7_ERR_USAGE); /* the file of an open model is not written over */
+        unlink(result);
         for (int k = 0; k < 2; k++) {
             CHECK(k == 0 ? pth_write(other, index->tensors, index->count) : gguf_write_model(other, index, NULL, 0));
             CHECK(convert(other, type, NULL) == RWKV7_OK);

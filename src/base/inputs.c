@@ -1,0 +1,112 @@
+/* inputs.c - see inputs.h. The list is short: a model has at most some dozens of files. */
+#include "base/inputs.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct input_file {
+    struct input_file *next, *before;
+    dev_t device;
+    ino_t inode;
+    size_t uses;
+    char *name; /* the first one that it was added with */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct input_file *first;
+static bool kept;
+
+/* With the lock held. */
+static struct input_file *find(const struct stat *st)
+{
+    struct input_file *f = first;
+    while (f && (f->device != st->st_dev || f->inode != st->st_ino))
+        f = f->next;
+    return f;
+}
+
+static struct input_file *insert(const struct stat *st, const char *name)
+{
+    struct input_file *const f = mem_alloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    *f = (struct input_file){
+        .next = first, .device = st->st_dev, .inode = st->st_ino, .name = mem_string(name, strlen(name))};
+    if (!f->name) {
+        mem_free(f);
+        return NULL;
+    }
+    if (first)
+        first->before = f;
+    first = f;
+    return f;
+}
+
+enum rwkv7_status input_add(const struct stat *st, const char *name, struct input_file **out, struct rwkv7_error *err)
+{
+    *out = NULL;
+    if (!S_ISREG(st->st_mode))
+        return RWKV7_OK;
+    pthread_mutex_lock(&lock);
+    struct input_file *f = find(st);
+    if (!f)
+        f = insert(st, name);
+    if (f)
+        f->uses++;
+    pthread_mutex_unlock(&lock);
+    *out = f;
+    return f ? RWKV7_OK : fail_memory(err, "the list of input files");
+}
+
+/* With the lock held. */
+static void release(struct input_file *f)
+{
+    if (!f || --f->uses > 0)
+        return;
+    if (f->next)
+        f->next->before = f->before;
+    if (f->before)
+        f->before->next = f->next;
+    else
+        first = f->next;
+    mem_free(f->name);
+    mem_free(f);
+}
+
+void input_remove(struct input_file *file)
+{
+    pthread_mutex_lock(&lock);
+    release(file);
+    pthread_mutex_unlock(&lock);
+}
+
+void input_unmapped(struct input_file *file)
+{
+    pthread_mutex_lock(&lock);
+    if (!kept)
+        release(file);
+    pthread_mutex_unlock(&lock);
+}
+
+void inputs_keep(void)
+{
+    pthread_mutex_lock(&lock);
+    kept = true;
+    pthread_mutex_unlock(&lock);
+}
+
+enum rwkv7_status input_refuse(const struct stat *st, const char *path, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    if (!S_ISREG(st->st_mode))
+        return RWKV7_OK;
+    pthread_mutex_lock(&lock);
+    const struct input_file *const f = find(st);
+    if (f)
+        status = fail(err, RWKV7_ERR_USAGE, "%s: refusing to overwrite an input file, read as %s", path, f->name);
+    pthread_mutex_unlock(&lock);
+    return status;
+}

@@ -1,0 +1,211 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# No output takes the place of what a command reads: every output against every input, under other names too.
+
+cp "$models/f32_n16.safetensors" model.st
+cp "$models/f32_n16.state.safetensors" tuned.st
+cp "$tests/bytes.vocab.txt" vocab.txt
+printf 'hello' >notes
+printf '1,2,3' >ids
+printf '{"prompt":"hello"}\n' >lines.jsonl
+printf 'hello\n' >messages
+
+# A folder with two shards, which have to be files of their own, and a vocabulary.
+mkdir folder
+rwkv7 convert -q --vocab vocab.txt model.st whole.st
+cp vocab.txt folder/a.vocab.txt
+cp model.st folder/model-1.safetensors
+{
+    printf '{"weight_map":{'
+    rwkv7 info --tensors model.st | sed -n 's/^  \([^ ]*\) .*/"\1":"model-1.safetensors"/p' | paste -sd, -
+    printf '}}'
+} >folder/model.safetensors.index.json
+
+# An adapter: zeroes for one matrix of [48, 48].
+mkdir adapter
+{
+    header='{"blocks.0.att.key.lora_A":{"dtype":"F32","shape":[1,48],"data_offsets":[0,192]},"blocks.0.att.key.lora_B":{"dtype":"F32","shape":[48,1],"data_offsets":[192,384]}}  '
+    # shellcheck disable=SC2059 # the length, in octal
+    printf "$(printf '\\%03o' "${#header}")\\0\\0\\0\\0\\0\\0\\0$header"
+    head -c 384 /dev/zero
+} >adapter/adapter_model.safetensors
+cp adapter/adapter_model.safetensors lora.st
+cp lora.st first.st
+printf '{"peft_type":"LORA","lora_alpha":1}' >adapter/adapter_config.json
+
+# refused FILE COMMAND...: which would replace FILE. Standard input is a file, too.
+refused() {
+    input=$1
+    shift
+    cp "$input" before
+    inode=$(ls -i "$input")
+    last=$*
+    "$@" <messages >"$work/out" 2>"$work/err"
+    code=$?
+    exits 2
+    text ''
+    ok 'one line' [ "$(wc -l <"$work/err")" -eq 1 ]
+    err_has '^rwkv7: .*: refusing to overwrite an input file, read as .+$'
+    ok "$input holds what it held" cmp -s before "$input"
+    ok "$input is the same file" [ "$(ls -i "$input")" = "$inode" ]
+}
+
+talk="--vocab vocab.txt -q -n 2"
+m='-m model.st'
+# What is read, and the command up to its output.
+while read -r input command; do
+    # shellcheck disable=SC2086 # words
+    refused "$input" rwkv7 $command "$input"
+done <<END
+model.st                            run $m $talk hello --state-out
+model.st                            chat $m $talk --state-out
+model.st                            logits $m --tokens 1 -o
+model.st                            batch $m $talk lines.jsonl -o
+model.st                            convert model.st
+whole.st                            run -m whole.st -q -n 2 hello --state-out
+folder/model-1.safetensors          run -m folder $talk hello --state-out
+folder/model-1.safetensors          chat -m folder $talk --state-out
+folder/model-1.safetensors          logits folder --tokens 1 -o
+folder/model-1.safetensors          convert folder
+folder/model.safetensors.index.json run -m folder $talk hello --state-out
+folder/model.safetensors.index.json chat -m folder $talk --state-out
+folder/model.safetensors.index.json logits folder --tokens 1 -o
+folder/model.safetensors.index.json convert folder/model.safetensors.index.json
+vocab.txt                           run $m $talk hello --state-out
+vocab.txt                           chat $m $talk --state-out
+vocab.txt                           batch $m $talk lines.jsonl -o
+vocab.txt                           convert --vocab vocab.txt model.st
+folder/a.vocab.txt                  run -m folder -q -n 2 hello --state-out
+folder/a.vocab.txt                  chat folder -q -n 2 --state-out
+folder/a.vocab.txt                  convert folder
+folder/a.vocab.txt                  convert folder/model-1.safetensors
+tuned.st                            run $m $talk --state tuned.st hello --state-out
+tuned.st                            chat $m $talk --state tuned.st --state-out
+tuned.st                            logits $m --state tuned.st --tokens 1 -o
+tuned.st                            batch $m $talk --state tuned.st lines.jsonl -o
+notes                               run $m $talk -f notes --state-out
+messages                            run $m $talk --state-out
+messages                            run $m $talk - --state-out
+messages                            chat $m $talk --state-out
+messages                            batch $m $talk -o
+messages                            batch $m $talk - -o
+ids                                 logits $m --tokens @ids -o
+lines.jsonl                         batch $m $talk lines.jsonl -o
+lines.jsonl                         batch $m $talk lines.jsonl --resume -o
+lora.st                             convert model.st --lora lora.st --lora-alpha 1
+first.st                            convert model.st --lora lora.st --lora-init first.st --lora-alpha 1
+adapter/adapter_model.safetensors   convert model.st --lora adapter
+adapter/adapter_config.json         convert model.st --lora adapter
+END
+
+# Batch never writes over what holds something, and looks at that first.
+for input in folder/model-1.safetensors folder/model.safetensors.index.json folder/a.vocab.txt; do
+    for resume in '' --resume; do
+        cp "$input" before
+        # shellcheck disable=SC2086
+        run rwkv7 batch -m folder -q -n 2 $resume -o $input lines.jsonl
+        ok 'refused' [ "$code" -ne 0 ]
+        err_has "^rwkv7: $input: cannot be resumed|^rwkv7: $input holds something"
+        ok "$input holds what it held" cmp -s before "$input"
+    done
+done
+
+# Ids from standard input, and a model of the environment.
+printf '1 2' >messages
+refused messages rwkv7 logits -m model.st --tokens @- -o messages
+refused model.st env RWKV7_MODEL=model.st rwkv7 logits --tokens 1 -o model.st
+
+# Under another name: a path, a link, a link to a link, a descriptor.
+ln notes hard
+ln -s notes soft
+ln -s soft softer
+for name in ./notes "$PWD/notes" hard soft softer folder/../notes; do
+    # shellcheck disable=SC2086
+    refused notes rwkv7 run $m $talk -f notes --state-out "$name"
+    # shellcheck disable=SC2086
+    refused notes rwkv7 run $m $talk -f "$name" --state-out notes
+done
+ok 'the link is one' [ -h soft ]
+for name in /dev/fd/9 /dev/stdin; do
+    [ -e /dev/fd ] || continue
+    # shellcheck disable=SC2016
+    refused model.st sh -c 'rwkv7 logits -m model.st --tokens 1 -o "$1" 9<>model.st <model.st' sh $name
+done
+rm hard soft softer
+
+# /save, in the middle of a conversation, which goes on.
+for input in model.st vocab.txt folder/model-1.safetensors tuned.st; do
+    case $input in
+    folder*) from='-m folder' ;;
+    tuned*) from="$m --state tuned.st" ;;
+    *) from=$m ;;
+    esac
+    cp "$input" before
+    printf '/save %s\n/save kept\n' "$input" >messages
+    last="/save $input"
+    # shellcheck disable=SC2086
+    rwkv7 chat $from $talk <messages >"$work/out" 2>"$work/err"
+    code=$?
+    exits 2
+    err "rwkv7: $input: refusing to overwrite an input file, read as $input"
+    ok "$input holds what it held" cmp -s before "$input"
+    ok 'the next one is kept' [ -s kept ]
+    rm kept
+done
+printf '/save messages\nhello\n' >messages
+cp messages before
+# shellcheck disable=SC2086
+run sh -c 'exec rwkv7 chat "$@" <messages' sh $m $talk
+exits 2
+err 'rwkv7: messages: refusing to overwrite an input file, read as standard input'
+ok 'the messages stay' cmp -s before messages
+
+# Standard output that is an input would be read for ever; where all is read before, it is appended to.
+refused_append() {
+    cp lines.jsonl before
+    last=$*
+    (
+        ulimit -f 2000 # an end, if it was not refused
+        "$@" <lines.jsonl >>lines.jsonl 2>"$work/err"
+    )
+    code=$?
+    exits 2
+    err_has '^rwkv7: standard output: refusing to overwrite an input file, read as (standard input|lines.jsonl)$'
+    ok 'nothing is appended' cmp -s before lines.jsonl
+}
+# shellcheck disable=SC2086
+{
+    refused_append rwkv7 batch $m $talk
+    refused_append rwkv7 batch $m $talk lines.jsonl
+    refused_append rwkv7 tokenize --vocab vocab.txt
+    refused_append rwkv7 run $m $talk --echo
+    refused_append rwkv7 run $m $talk --echo -f lines.jsonl
+}
+cp notes before
+# shellcheck disable=SC2086
+run sh -c 'exec rwkv7 run "$@" -f notes >>notes' sh $m $talk --temp 0
+exits 0
+ok 'a prompt may grow' sh -c 'head -c 5 notes | cmp -s - before && [ "$(wc -c <notes)" -gt 5 ]'
+cp before notes
+
+# What is no file to be lost is no input; what is read at once may be replaced.
+mkfifo pipe
+# shellcheck disable=SC2086
+{
+    run rwkv7 run $m $talk -f /dev/null --state-out /dev/null hello
+    exits 0
+    rwkv7 run $m $talk hello --state-out one </dev/null >/dev/null
+    run rwkv7 run $m $talk --state-in one --state-out one
+    exits 0
+    silent
+    given '/load one
+/save one
+/load one'
+    run rwkv7 chat $m $talk --state-in one --state-out one
+    exits 0
+    silent
+    cat pipe >copy &
+    run rwkv7 run $m $talk hello --state-out pipe
+    wait
+    exits 0
+    ok 'through a pipe' [ -s copy ]
+}
