@@ -147,15 +147,17 @@ static void test_golden_models(void)
         struct tensor_index *original = open_file(g.model);
         const char *const paths[] = {g.model, temporary};
         float *logits[2] = {NULL, NULL};
+        struct rwkv7_model_options opt = {0}; /* what a .pth does not say is given */
         size_t size = 0;
         CHECK(original && pth_write(temporary, original->tensors, original->count));
         for (int k = 0; k < 2; k++) {
             struct rwkv7_model *model = NULL;
             struct rwkv7_session *s = NULL;
             struct rwkv7_error err = {0};
-            CHECK_MSG(rwkv7_model_open(rt, paths[k], NULL, &model, &err) == RWKV7_OK, "%s", err.message);
+            CHECK_MSG(rwkv7_model_open(rt, paths[k], &opt, &model, &err) == RWKV7_OK, "%s", err.message);
             if (!model || rwkv7_session_create(model, &s, NULL) != RWKV7_OK)
                 exit(1);
+            opt.rate_scale = rwkv7_model_info(model)->shape.rank_a > 0 ? rwkv7_model_info(model)->rate_scale : 0;
             const bool is_pth = k == 1 || strstr(g.model, ".pth");
             CHECK_STR(rwkv7_model_info(model)->container, is_pth ? "PyTorch" : "safetensors");
             size = (size_t)g.count * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof **logits;
