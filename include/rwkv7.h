@@ -229,8 +229,19 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
-/* A hash of the sizes and of a sample of all weights, whatever file they came in and however they lie in memory. */
-RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
+/*
+ * Identifies what a model computes: two models have the same fingerprint if their architecture, sizes, weights, epsilons and scales are
+ * the same to the bit, whatever file they came in and however the weights lie in memory. Floats of 16 bits count as the float32
+ * numbers that they stand for; integers as they are, so q8 differs from the weights that it was made of.
+ *
+ * The first call reads all weights, with all threads of the runtime, and takes about as long as evaluating two tokens; the model then
+ * remembers the value. States carry it: saving and loading a session call this. RWKV7_ERR_MEMORY.
+ */
+struct rwkv7_fingerprint {
+    uint8_t bytes[16];
+};
+RWKV7_API enum rwkv7_status rwkv7_model_fingerprint(const struct rwkv7_model *model, struct rwkv7_fingerprint *out,
+                                                    struct rwkv7_error *err);
 /* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);

@@ -49,15 +49,21 @@ bool model_block_free(struct rwkv7_model *model, const void *p)
     return false;
 }
 
-void model_release(const struct rwkv7_model *model, const void *data, size_t size)
+bool model_maps(const struct rwkv7_model *model, const void *data)
 {
     const struct tensor_index *index = model->index;
-    bool ours = !index; /* random: everything is in blocks; else an image in memory belongs to the caller */
-    for (size_t i = 0; index && i < index->file_count && !ours; i++) {
+    for (size_t i = 0; index && i < index->file_count; i++) {
         const struct file_map *map = &index->files[i];
-        ours = (uintptr_t)data >= (uintptr_t)map->data && (uintptr_t)data < (uintptr_t)map->data + map->size;
+        if ((uintptr_t)data >= (uintptr_t)map->data && (uintptr_t)data < (uintptr_t)map->data + map->size)
+            return true;
     }
-    if (ours)
+    return false;
+}
+
+void model_release(const struct rwkv7_model *model, const void *data, size_t size)
+{
+    /* Random: everything is in blocks. An image in memory belongs to the caller. */
+    if (!model->index || model_maps(model, data))
         file_map_release(data, size);
 }
 
@@ -70,7 +76,8 @@ enum rwkv7_status model_new(struct compute *compute, const char *path, struct rw
         return fail_memory(err, "the model");
     model->compute = compute;
     model->path = mem_string(path, strlen(path));
-    if (!model->path) {
+    model->identity = identity_new();
+    if (!model->path || !model->identity) {
         rwkv7_model_close(model);
         return fail_memory(err, "the model");
     }
@@ -91,6 +98,7 @@ void rwkv7_model_close(struct rwkv7_model *model)
     mem_free(model->layers);
     tensors_close(model->index);
     mem_free(model->path);
+    identity_free(model->identity);
     mem_free(model);
 }
 

@@ -61,6 +61,7 @@ struct product_needs {
 
 struct arch;
 struct weight_table;
+struct identity; /* the fingerprint, once it is known (fingerprint.c) */
 
 struct rwkv7_model {
     struct compute *compute;            /* of the runtime that opened it */
@@ -78,6 +79,7 @@ struct rwkv7_model {
     struct block *blocks;       /* [block_count] converted and transposed weights */
     size_t block_count, block_room;
     char *path;
+    struct identity *identity;
 };
 
 /* Sizes beyond these are no model but a mistake, and products of two of them fit 64 bits easily. */
@@ -100,6 +102,8 @@ enum rwkv7_status model_shape(struct rwkv7_model *model, const struct arch *arch
 void *model_block(struct rwkv7_model *model, size_t size);
 /* Gives back memory of model_block, if it has a block to itself; else it is kept, and the answer is false. */
 bool model_block_free(struct rwkv7_model *model, const void *p);
+/* Whether this memory is part of a file that the model maps. */
+bool model_maps(const struct rwkv7_model *model, const void *data);
 /* The pages of weights that now stand elsewhere leave the resident memory, if they are of a mapped file or of the model's own. */
 void model_release(const struct rwkv7_model *model, const void *data, size_t size);
 /* Fills the fields of info that follow from the weights (parameters, bytes), once all are there and packed. */

@@ -209,4 +209,10 @@ void quantize_tile(const struct kernels *k, const struct mat *to, int tile, cons
 enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
                                       struct rwkv7_error *err);
 
+/* ------------------------------------------------------------------------------------------------------ fingerprint */
+
+/* What a model remembers of its fingerprint (fingerprint.c); NULL when out of memory. */
+struct identity *identity_new(void);
+void identity_free(struct identity *identity); /* NULL is allowed */
+
 #endif
