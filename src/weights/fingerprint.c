@@ -3,8 +3,8 @@
  *
  * It is a tree of two levels, so that threads can share the work and the value does not depend on how many they are:
  *
- *     slab    64 rows of a matrix, row by row: floats as float32, integers as the bytes of their tiles (kernels/quants.h).
- *             Column-major matrices are transposed first. A vector is one slab, of float32.
+ *     slab    64 rows of a matrix, row by row: floats as float32 (add_floats), integers as the bytes of their tiles
+ *             (kernels/quants.h). Column-major matrices are transposed first. A vector is one slab, of float32.
  *     model   a text with everything that is no weight (architecture, sizes, epsilons, ...); for each weight a text with name,
  *             form and size, then the hashes of its slabs.
  *
@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "weights/weights.h"
 
-enum { SLAB_ROWS = QUANT_SECTION, PIECE = 4096 /* floats that are widened at a time */ };
+enum { SLAB_ROWS = QUANT_SECTION, PIECE = 2048 /* floats that are converted at a time */ };
 
 struct identity {
     pthread_mutex_t lock; /* held while the fingerprint is made */
@@ -63,18 +63,38 @@ struct job {
 
 /* ------------------------------------------------------------------------------------------------------------ slabs */
 
+/*
+ * Floats as float32: the upper halves of all of them, which bfloat16 are as they lie there, and then the hash of the lower halves,
+ * unless these are all zero.
+ */
 static void add_floats(struct hash *h, const struct kernels *k, enum mat_type type, const void *data, size_t count)
 {
     const size_t element = (size_t)weight_types[type].bits / 8;
-    float piece[PIECE];
-    if (type == MAT_F32) {
-        hash_add(h, data, count * sizeof *piece);
+    struct hash lower;
+    uint32_t any = 0;
+    if (type == MAT_BF16) {
+        hash_add(h, data, count * element);
         return;
     }
+    hash_begin(&lower);
     for (size_t at = 0; at < count; at += PIECE) {
         const size_t n = count - at < PIECE ? count - at : PIECE;
+        float piece[PIECE];
+        uint32_t bits[PIECE];
+        uint16_t high[PIECE], low[PIECE];
         k->widen[type](piece, (const char *)data + at * element, (int)n);
-        hash_add(h, piece, n * sizeof *piece);
+        memcpy(bits, piece, n * sizeof *bits);
+        for (size_t i = 0; i < n; i++) {
+            high[i] = (uint16_t)(bits[i] >> 16);
+            low[i] = (uint16_t)bits[i];
+            any |= low[i];
+        }
+        hash_add(h, high, n * sizeof *high);
+        hash_add(&lower, low, n * sizeof *low);
+    }
+    if (any) {
+        const struct hash_value value = hash_end(&lower);
+        hash_add(h, &value, sizeof value);
     }
 }
 
@@ -110,15 +130,14 @@ static void hash_rows(struct hash *h, const struct job *job, const struct part *
     const bool is_mapped = !m->by_column && model_maps(job->model, data);
     if (is_mapped)
         file_map_wanted(data, size);
-    if (m->type == MAT_GGML)
-        for (int i = 0; i < count; i++) {
-            tensor_row(m->data, (uint64_t)(first + i), memory);
-            hash_add(h, memory, (size_t)m->cols * sizeof(float));
-        }
-    else if (m->type < MAT_FLOATS)
+    if (m->type == MAT_GGML) {
+        mat_rows(k, m, (size_t)first, count, memory);
+        add_floats(h, k, MAT_F32, memory, (size_t)count * (size_t)m->cols);
+    } else if (m->type < MAT_FLOATS) {
         add_floats(h, k, m->type, data, (size_t)count * (size_t)m->cols);
-    else
+    } else {
         hash_add(h, data, size);
+    }
     if (is_mapped && part->weight.spec->kind == WEIGHT_TABLE) /* of which evaluations read single rows */
         file_map_release(data, size);
 }
@@ -156,7 +175,7 @@ static enum rwkv7_status plan(struct job *job, struct rwkv7_error *err)
         } else {
             const struct mat *m = part.mat = weight_mat(model, &w);
             const size_t room = m->by_column          ? rows_of_columns_bytes(m, SLAB_ROWS)
-                                : m->type == MAT_GGML ? (size_t)m->cols * sizeof(float)
+                                : m->type == MAT_GGML ? SLAB_ROWS * (size_t)m->cols * sizeof(float)
                                                       : 0;
             job->room = room > job->room ? room : job->room;
             part.slabs = (m->rows + SLAB_ROWS - 1) / SLAB_ROWS;
