@@ -170,6 +170,7 @@ struct rwkv7_model_info {
     uint64_t session_bytes;   /* one session's state */
     uint64_t work_bytes;      /* scratch memory of the runtime that evaluations use at most, shared by all sessions */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
+    float rate_scale; /* of RWKV-7: what the in-context learning rate is multiplied by; else 1 */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
     bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */
 };
@@ -193,6 +194,12 @@ struct rwkv7_model_options {
     enum rwkv7_sparse sparse;
     bool
         lock; /* keep all weights in memory, never to be paged out; RWKV7_ERR_MEMORY where the system does not allow it */
+    /*
+     * RWKV-7: the in-context learning rate is rate_scale * sigmoid(...), above 0 and at most 2. Models with an extended rate (2) have
+     * the same names and shapes as others, so it must be given, unless the metadata "rwkv7.rate_scale" of the file tell, as those of
+     * rwkv7_convert do. 0: as the file says, else 1. RWKV7_ERR_USAGE for other architectures, unless it is 1.
+     */
+    float rate_scale;
     /*
      * Called now and then while loading takes long, with done <= total in bytes; may be NULL. It must not evaluate anything with this
      * runtime, whose threads are loading.
@@ -261,6 +268,7 @@ struct rwkv7_convert_options {
      * Path of a LoRA file to merge, or of a folder of PEFT: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none.
      */
     const char *lora;
+    float rate_scale;      /* as in struct rwkv7_model_options; kept in the metadata of the result */
     const char *lora_init; /* path of the factors before training, which PiSSA needs; NULL: none */
     double lora_alpha; /* that it was trained with; 0: as "lora_alpha" in its metadata or adapter_config.json says */
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */

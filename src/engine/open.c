@@ -62,9 +62,11 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     }
     model->index = index;
     if ((status = arch_recognize(index, path, &as, err)) ||
+        (status = choose_rate_scale(&as, path, opt ? opt->rate_scale : 0, err)) ||
         (status = model_shape(model, as.arch, as.weights, &as.shape, err)))
         goto fail;
     model->rescale_every = as.rescale_every;
+    model->rate_scale = as.rate_scale;
     model->ln_eps = as.ln_eps;
     model->head_eps = as.head_eps;
     if ((status = weights_bind(model, &as, opt, err)) || (status = model_pack(model, opt, err)))

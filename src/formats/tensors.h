@@ -90,7 +90,9 @@ struct tensor_index {
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into, and copies of tensors */
     size_t owned_count;
-    struct notes *notes; /* on what was read, and how; also by those who only read the index */
+    struct notes *notes;  /* on what was read, and how; also by those who only read the index */
+    struct cJSON *config; /* the config.json beside it (config.h); NULL: there is none */
+    char *config_path;
     const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
     struct snippet prefix; /* what preceded all names in the file, "model."; "": nothing */
     char container[48];    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */

@@ -211,8 +211,8 @@ static void add_facts(struct hash *h, const struct rwkv7_model *model)
              s->vocab, s->layers, s->channels, s->heads, s->head_size, s->ffn, s->rank_w, s->rank_a, s->rank_v,
              s->rank_g, s->rank_m, s->deep);
     add_text(h, text);
-    snprintf(text, sizeof text, "epsilon %08x, of heads %08x, rescaled every %d", float_bits(model->ln_eps),
-             float_bits(model->head_eps), model->rescale_every);
+    snprintf(text, sizeof text, "epsilon %08x, of heads %08x, rescaled every %d, rate %08x", float_bits(model->ln_eps),
+             float_bits(model->head_eps), model->rescale_every, float_bits(model->rate_scale));
     add_text(h, text);
 }
 

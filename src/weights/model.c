@@ -82,9 +82,24 @@ enum rwkv7_status model_new(struct compute *compute, const char *path, struct rw
         return fail_memory(err, "the model");
     }
     model->ln_eps = LN_EPS;
+    model->rate_scale = 1.0f;
     model->head_eps = HEAD_EPS;
     model->info.path = model->path;
     *out = model;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status choose_rate_scale(struct recognized *as, const char *path, float wanted, struct rwkv7_error *err)
+{
+    if (wanted == 0)
+        return RWKV7_OK;
+    if (!(wanted > 0 && wanted <= RATE_SCALE_MAX))
+        return fail(err, RWKV7_ERR_USAGE, "rate scale: expected above 0 and at most %g, found %g",
+                    (double)RATE_SCALE_MAX, (double)wanted);
+    if (as->shape.rank_a == 0 && wanted != 1)
+        return fail(err, RWKV7_ERR_USAGE, "%s: rate scale: %s has no in-context learning rate", path,
+                    as->weights->model);
+    as->rate_scale = wanted;
     return RWKV7_OK;
 }
 
@@ -146,6 +161,7 @@ void model_count(struct rwkv7_model *model)
     /* One matrix in the memory for both; no longer once the head was quantized. */
     const bool is_tied = model->outer.emb.data && model->outer.head.data == model->outer.emb.data;
     info->shape = model->shape;
+    info->rate_scale = model->rate_scale;
     info->parameters = info->weight_bytes = info->skipped_bytes = 0;
     while (weight_next(model->weights, &model->shape, &w)) {
         const void *data;

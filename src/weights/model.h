@@ -74,6 +74,7 @@ struct rwkv7_model {
     void *layers;      /* [L] structs of the architecture, weights->layer_size bytes each */
     float ln_eps;      /* of every LayerNorm */
     float head_eps;    /* of the norm inside each head */
+    float rate_scale;  /* RWKV-7: the in-context learning rate a is multiplied by it; 1, or 2 with the extended range */
     int rescale_every; /* n: matrices that write to the residual stream are stored divided by 2^(layer / n); 0: not */
     struct tensor_index *index; /* what the weights point into; NULL for random models */
     struct block *blocks;       /* [block_count] converted and transposed weights */
@@ -90,6 +91,7 @@ struct rwkv7_model {
 #define LN_EPS_NAME "attention.layer_norm_epsilon" /* llama.cpp's, behind the name of the architecture */
 #define LN_EPS_KEY "rwkv7." LN_EPS_NAME
 #define HEAD_EPS_KEY "rwkv7.head_epsilon"
+#define RATE_SCALE_KEY "rwkv7.rate_scale"
 #define HEAD_EPS 64e-5f /* BlinkDL: for every version and head size; what differs is in the file of the architecture */
 
 /* A model without layers and weights; on failure nothing is left. */

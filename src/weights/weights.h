@@ -110,7 +110,14 @@ struct recognized {
     struct spelling spelling;
     float ln_eps, head_eps; /* of every LayerNorm, and of the norm inside each head */
     int rescale_every;      /* as in struct rwkv7_model */
+    float rate_scale;       /* the same */
 };
+/*
+ * The scale of the in-context learning rate that somebody asks for; 0: that of the checkpoint (model.c). More than 2 would let the
+ * state grow without bounds.
+ */
+#define RATE_SCALE_MAX 2.0f
+enum rwkv7_status choose_rate_scale(struct recognized *as, const char *path, float wanted, struct rwkv7_error *err);
 /* The naming, and where there are low-rank factors and the naming does not tell, how these are stored. */
 const char *names_describe(const struct recognized *as);
 /* Recognizes architecture, naming and sizes; refuses what is no model that can run with a sentence that says what it is (arch.c). */
