@@ -172,6 +172,11 @@ enum rwkv7_status weights_find(const struct tensor_index *index, const char *pat
  * scales of a file, all threads at work.
  */
 enum rwkv7_status weights_validate(const struct weight_sources *sources, struct pool *pool, struct rwkv7_error *err);
+/* Refuses low-rank factors with a NaN or an infinity, naming the tensor and the place (finite.c), all threads at work. */
+enum rwkv7_status weights_check_factors(const struct weight_sources *sources, struct pool *pool,
+                                        struct rwkv7_error *err);
+/* Whether floats of that type, at any address, are all finite. */
+bool floats_are_finite(const void *data, enum mat_type type, size_t count);
 void weight_sources_free(struct weight_sources *sources); /* harmless on a zeroed struct */
 /* The type of matrix that a tensor is, and whether by column; false: none. */
 bool weight_form(enum dtype type, struct mat *out);

@@ -223,6 +223,58 @@ static void test_comma(void)
     CHECK(system(command) == 0);
 }
 
+/* Number `at` of a tensor in a copy of its file becomes an infinity, and the reason names it. */
+static void refuse_infinity(const char *path, const char *name, size_t at, bool is_scale)
+{
+    struct tensor_index *index = NULL;
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_error err = {0};
+    char expected[160];
+    CHECK(tensors_open(path, &index, NULL) == RWKV7_OK);
+    const struct file_map *map = &index->files[0];
+    const struct tensor *t = tensors_find(index, name);
+    uint8_t *const image = malloc(map->size);
+    CHECK(t && image);
+    memcpy(image, map->data, map->size);
+    const uint32_t wide = 0xff800000;
+    const uint16_t narrow = t->type == DT_F16 ? 0x7c00 : 0x7f80;
+    uint8_t *const to = image + (t->data - map->data) + at * (t->type == DT_F32 ? 4 : 2);
+    if (t->type == DT_F32)
+        memcpy(to, &wide, sizeof wide);
+    else
+        memcpy(to, &narrow, sizeof narrow);
+    snprintf(expected, sizeof expected,
+             is_scale ? "tensor '%s': expected finite scales, found a NaN or an infinity in row %zu"
+                      : "tensor '%s': expected finite numbers, found a NaN or an infinity at %zu",
+             name, at);
+    CHECK(rwkv7_model_open_memory(rt, image, map->size, "image", NULL, &model, &err) == RWKV7_ERR_MODEL && !model);
+    CHECK_MSG(strstr(err.message, expected), "got \"%s\", want \"%s\"", err.message, expected);
+    rwkv7_model_close(model);
+    free(image);
+    tensors_close(index);
+}
+
+/* Of infinite low-rank factors a tanh or a sigmoid would make ordinary numbers. */
+static void test_infinite_factors(void)
+{
+    static const char *const ends[] = {"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"};
+    const struct rwkv7_convert_options q8 = {.type = RWKV7_Q8};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blocks.1.att.%s", ends[i]);
+        refuse_infinity(GOLDEN("f32_n16"), name, 17 * i, false);
+        refuse_infinity(GOLDEN("bf16_n64"), name, 100, false);
+        refuse_infinity(GOLDEN("bf16_n64_st"), name, 101, false);
+        refuse_infinity(GOLDEN("f16_n128"), name, 3, false);
+    }
+    refuse_infinity(GOLDEN("bf16_fla"), "model.layers.1.attn.g_lora.lora.2.weight", 1023, false);
+    refuse_infinity(GOLDEN("x060_bf16"), "blocks.1.att.time_maa_w2", 5 * 7 * 64 - 1, false); /* in its last part */
+    refuse_infinity(GOLDEN("x060_bf16"), "blocks.0.att.time_decay_w1", 0, false);
+    refuse_infinity(GOLDEN("f16_deep"), "blocks.2.ffn.s1", 5, false);
+    CHECK(rwkv7_convert(rt, GOLDEN("bf16_n64"), file, &q8, NULL) == RWKV7_OK);
+    refuse_infinity(file, "blocks.0.att.w1", 3, true);
+}
+
 int main(void)
 {
     if (!same_begin())
@@ -233,5 +285,6 @@ int main(void)
     RUN(test_epsilons);
     RUN(test_rate_scale);
     RUN(test_comma);
+    RUN(test_infinite_factors);
     return same_end();
 }
