@@ -501,6 +501,7 @@ struct rwkv7_sampler_options {
     uint64_t seed;
     const struct rwkv7_token_bias *biases; /* copied by create */
     size_t bias_count;
+    bool any_id; /* also draw ids that have no text in the vocabulary: rows of padding, and gaps between the ids */
 };
 
 /* temperature 1, top_p 0.85, penalties 0, decay 0.996, no bias: a neutral start. */
@@ -508,8 +509,9 @@ RWKV7_API void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt);
 
 struct rwkv7_sampler;
 /*
- * `opt` must not be NULL; `tokenizer` may be. With it, tokens whose text is a substring of " \t0123456789" are not counted for the
- * frequency penalty, as in the author's reference.
+ * `opt` must not be NULL; `tokenizer` may be. With it, ids that have no text are never drawn (but the end of text, and unless
+ * opt->any_id), and tokens whose text is a substring of " \t0123456789" are not counted for the frequency penalty, as in the author's
+ * reference.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
@@ -545,7 +547,7 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const 
  *         fwrite(step.text, 1, step.length, stdout);
  *     } while (step.end == RWKV7_END_NONE);
  *
- * An id that has no text in the vocabulary is never drawn, except that of the end of text.
+ * An id that has no text in the vocabulary is never drawn, except that of the end of text, and unless sampling->any_id.
  */
 struct rwkv7_generator;
 
