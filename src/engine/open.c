@@ -76,6 +76,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     model->info.prefix = index->prefix.text;
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;
+    model->info.chat_template = tensors_chat_template(index);
     tuned_state_name(tuned, 0);
     model->info.tuned_state = tensors_find(index, tuned) != NULL;
     if ((status = complete(model, err)) || (opt && opt->lock && (status = model_lock(model, err))))

@@ -197,6 +197,12 @@ const char *tensors_metadata(const struct tensor_index *index, const char *key)
     return NULL;
 }
 
+const char *tensors_chat_template(const struct tensor_index *index)
+{
+    const char *const stated = tensors_metadata(index, CHAT_TEMPLATE_KEY);
+    return stated ? stated : index->chat_template;
+}
+
 /* The index frees `string` from now on; false when there is none because memory ran out. */
 static bool own(struct tensor_index *index, char *string)
 {

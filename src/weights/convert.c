@@ -245,7 +245,7 @@ static void summarise(struct conversion *c)
 
 static enum rwkv7_status choose_metadata(struct conversion *c)
 {
-    c->pairs = mem_alloc(c->index->metadata_count + c->count + 5, sizeof *c->pairs);
+    c->pairs = mem_alloc(c->index->metadata_count + c->count + 6, sizeof *c->pairs);
     c->texts = mem_alloc(c->count, 2 * TEXT_ROOM);
     if (!c->pairs || !c->texts)
         return fail_memory(c->err, "the metadata");
@@ -254,6 +254,8 @@ static enum rwkv7_status choose_metadata(struct conversion *c)
     add_pair(c, "rwkv7.types", c->summary);
     add_number(c, LN_EPS_KEY, c->as.ln_eps, LN_EPS, c->numbers[0]);
     add_number(c, HEAD_EPS_KEY, c->as.head_eps, HEAD_EPS, c->numbers[1]);
+    if (tensors_chat_template(c->index) && is_utf8(tensors_chat_template(c->index)))
+        add_pair(c, CHAT_TEMPLATE_KEY, tensors_chat_template(c->index));
     add_number(c, RATE_SCALE_KEY, c->as.rate_scale, 1.0f, c->numbers[2]);
     for (size_t i = 0; i < c->index->metadata_count; i++)
         if (is_carried(c, i))
