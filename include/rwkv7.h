@@ -242,7 +242,7 @@ RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_mod
  * the same to the bit, whatever file they came in and however the weights lie in memory. Floats of 16 bits count as the float32
  * numbers that they stand for; integers as they are, so q8 differs from the weights that it was made of.
  *
- * The first call reads all weights, with all threads of the runtime, and takes about as long as evaluating two tokens; the model then
+ * The first call reads all weights, with all threads of the runtime, and takes about as long as evaluating three tokens; the model then
  * remembers the value. States carry it: saving and loading a session call this. RWKV7_ERR_MEMORY.
  */
 struct rwkv7_fingerprint {

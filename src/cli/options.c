@@ -105,7 +105,7 @@ const struct option option_table[] = {
     {"lora-init", 0, CONVERT, NAME(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
     {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(rate_scale, "X", 0, 2), "0",
-     "2: a model with the extended rate; 0: as the file says"},
+     "for models with the extended rate: 2"},
     {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",

@@ -6,6 +6,8 @@
 
 #include "base/hash.h"
 #include "base/sys.h"
+#include "gguf_writer.h"
+#include "pth_writer.h"
 #include "same.h"
 
 static const char *const models[] = {
@@ -122,6 +124,29 @@ static void test_types(void)
     unlink(file);
 }
 
+/* The same weights in other files. */
+static void test_containers(void)
+{
+    struct tensor_index *index = NULL;
+    struct rwkv7_model *want = open_model(GOLDEN("bf16_n64")), *found;
+    const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
+    CHECK(tensors_open(GOLDEN("bf16_n64"), &index, NULL) == RWKV7_OK);
+    for (int k = 0; index && k < 3; k++) {
+        CHECK(k == 0   ? pth_write(file, index->tensors, index->count)
+              : k == 1 ? gguf_write_model(file, index, NULL, 0)
+                       : rwkv7_convert(rt, GOLDEN("bf16_n64"), file, &stored, NULL) == RWKV7_OK);
+        found = open_model(file);
+        CHECK_MSG(have_same_fingerprint(found, want), "container %d", k);
+        rwkv7_model_close(found);
+        unlink(file);
+    }
+    tensors_close(index);
+    found = open_model(GOLDEN("bf16_n64_st")); /* the other orientation of the factors */
+    CHECK(have_same_fingerprint(found, want));
+    rwkv7_model_close(found);
+    rwkv7_model_close(want);
+}
+
 /* The epsilons are numbers that a model computes with. */
 static void test_facts(void)
 {
@@ -187,6 +212,7 @@ int main(void)
     RUN(test_each_number);
     RUN(test_machine);
     RUN(test_types);
+    RUN(test_containers);
     RUN(test_facts);
     RUN(test_states);
     return same_end();
