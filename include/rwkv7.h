@@ -170,9 +170,9 @@ struct rwkv7_model_info {
     uint64_t session_bytes;   /* one session's state */
     uint64_t work_bytes;      /* scratch memory of the runtime that evaluations use at most, shared by all sessions */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
-    float rate_scale; /* of RWKV-7: what the in-context learning rate is multiplied by; else 1 */
+    float rate_scale;                      /* of RWKV-7: what the in-context learning rate is multiplied by; else 1 */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
-    const char *chat_template; /* that the file states, or the folder (tokenizer_config.json); NULL: none */
+    const char *chat_template;             /* that the file states, or the folder (tokenizer_config.json); NULL: none */
     bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */
 };
 
