@@ -172,7 +172,9 @@ struct rwkv7_model_info {
     uint64_t session_bytes;   /* one session's state */
     uint64_t work_bytes;      /* scratch memory of the runtime that evaluations use at most, shared by all sessions */
     uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
+    float rate_scale;                      /* of RWKV-7: what the in-context learning rate is multiplied by; else 1 */
     size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
+    const char *chat_template;             /* that the file states, or the folder (tokenizer_config.json); NULL: none */
     bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */
 };
 
@@ -195,6 +197,12 @@ struct rwkv7_model_options {
     enum rwkv7_sparse sparse;
     bool
         lock; /* keep all weights in memory, never to be paged out; RWKV7_ERR_MEMORY where the system does not allow it */
+    /*
+     * RWKV-7: the in-context learning rate is rate_scale * sigmoid(...), above 0 and at most 2. Models with an extended rate (2) have
+     * the same names and shapes as others, so it must be given, unless the metadata "rwkv7.rate_scale" of the file tell, as those of
+     * rwkv7_convert do. 0: as the file says, else 1. RWKV7_ERR_USAGE for other architectures, unless it is 1.
+     */
+    float rate_scale;
     /*
      * Called now and then while loading takes long, with done <= total in bytes; may be NULL. It must not evaluate anything with this
      * runtime, whose threads are loading.
@@ -231,8 +239,19 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
-/* A hash of the sizes and of a sample of all weights, whatever file they came in and however they lie in memory. */
-RWKV7_API uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model);
+/*
+ * Identifies what a model computes: two models have the same fingerprint if their architecture, sizes, weights, epsilons and scales are
+ * the same to the bit, whatever file they came in and however the weights lie in memory. Floats of 16 bits count as the float32
+ * numbers that they stand for; integers as they are, so q8 differs from the weights that it was made of.
+ *
+ * The first call reads all weights, with all threads of the runtime, and takes about as long as evaluating three tokens; the model then
+ * remembers the value. States carry it: saving and loading a session call this. RWKV7_ERR_MEMORY.
+ */
+struct rwkv7_fingerprint {
+    uint8_t bytes[16];
+};
+RWKV7_API enum rwkv7_status rwkv7_model_fingerprint(const struct rwkv7_model *model, struct rwkv7_fingerprint *out,
+                                                    struct rwkv7_error *err);
 /* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);
@@ -252,6 +271,7 @@ struct rwkv7_convert_options {
      * Path of a LoRA file to merge, or of a folder of PEFT: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none.
      */
     const char *lora;
+    float rate_scale;      /* as in struct rwkv7_model_options; kept in the metadata of the result */
     const char *lora_init; /* path of the factors before training, which PiSSA needs; NULL: none */
     double lora_alpha; /* that it was trained with; 0: as "lora_alpha" in its metadata or adapter_config.json says */
     /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
@@ -487,6 +507,7 @@ struct rwkv7_sampler_options {
     uint64_t seed;
     const struct rwkv7_token_bias *biases; /* copied by create */
     size_t bias_count;
+    bool any_id; /* also draw ids that have no text in the vocabulary: rows of padding, and gaps between the ids */
 };
 
 /* temperature 1, top_p 0.85, penalties 0, decay 0.996, no bias: a neutral start. */
@@ -494,8 +515,9 @@ RWKV7_API void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt);
 
 struct rwkv7_sampler;
 /*
- * `opt` must not be NULL; `tokenizer` may be. With it, tokens whose text is a substring of " \t0123456789" are not counted for the
- * frequency penalty, as in the author's reference.
+ * `opt` must not be NULL; `tokenizer` may be. With it, ids that have no text are never drawn (but the end of text, and unless
+ * opt->any_id), and tokens whose text is a substring of " \t0123456789" are not counted for the frequency penalty, as in the author's
+ * reference.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
@@ -531,7 +553,7 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const 
  *         fwrite(step.text, 1, step.length, stdout);
  *     } while (step.end == RWKV7_END_NONE);
  *
- * An id that has no text in the vocabulary is never drawn, except that of the end of text.
+ * An id that has no text in the vocabulary is never drawn, except that of the end of text, and unless sampling->any_id.
  */
 struct rwkv7_generator;
 

@@ -6,10 +6,12 @@
  */
 #include "arch/arch.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/c_numbers.h"
 #include "formats/packed.h"
 
 /* In the order in which they are asked; the last takes what no other claims, so that its own messages say what is missing. */
@@ -197,19 +199,34 @@ enum rwkv7_status check_heads(const struct candidate *c, const char *name, const
     return RWKV7_OK;
 }
 
-/* A number between 0 and 1 in the metadata; *eps stays when it is not there. */
-static enum rwkv7_status read_epsilon(const struct tensor_index *index, const char *path, const char *key, float *eps,
-                                      struct rwkv7_error *err)
+/* A number above 0 and at most `most` in the metadata; *out stays when it is not there. expected: what such a number is. */
+static enum rwkv7_status read_number(const struct candidate *c, const char *key, float most, const char *expected,
+                                     float *out, struct rwkv7_error *err)
 {
-    const char *text = tensors_metadata(index, key);
+    C_NUMBERS;
+    const char *text = tensors_metadata(c->index, key);
     char *end;
     if (!text)
         return RWKV7_OK;
-    *eps = strtof(text, &end);
-    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *eps > 0.0f && *eps < 1.0f)
+    *out = strtof(text, &end);
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *out > 0.0f && *out <= most)
         return RWKV7_OK;
-    return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number between 0 and 1, found %.40s", path, key,
-                text);
+    return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected %s, found %.40s", c->path, key, expected, text);
+}
+
+/* The numbers that no shape shows; those of files without metadata are set already. */
+static enum rwkv7_status read_numbers(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
+{
+    static const char epsilon[] = "a number between 0 and 1";
+    const float below_1 = nextafterf(1.0f, 0.0f);
+    char key[KEY_ROOM];
+    enum rwkv7_status status;
+    if ((status = read_number(c, metadata_key(key, c->index, LN_EPS_NAME), below_1, epsilon, &out->ln_eps, err)) ||
+        (status = read_number(c, HEAD_EPS_KEY, below_1, epsilon, &out->head_eps, err)) ||
+        (status =
+             read_number(c, RATE_SCALE_KEY, RATE_SCALE_MAX, "a number above 0 and at most 2", &out->rate_scale, err)))
+        return status;
+    return config_obey(c, out, err);
 }
 
 /* ----------------------------------------------------------------------------------------------------- recognition */
@@ -269,12 +286,14 @@ enum rwkv7_status arch_recognize(const struct tensor_index *index, const char *p
             "%s: not an RWKV model: none of 'emb.weight', 'model.embeddings.weight', 'rwkv.embeddings.weight' and "
             "'token_embd.weight' is among its %zu tensors",
             path, index->count);
-    *out = (struct recognized){
-        .arch = arch, .weights = arch->weights, .spelling.naming = c.naming, .ln_eps = LN_EPS, .head_eps = HEAD_EPS};
+    *out = (struct recognized){.arch = arch,
+                               .weights = arch->weights,
+                               .spelling.naming = c.naming,
+                               .ln_eps = LN_EPS,
+                               .head_eps = HEAD_EPS,
+                               .rate_scale = 1.0f};
     out->shape.arch = arch->id;
-    char key[KEY_ROOM];
-    if ((status = arch->measure(&c, out, err)) ||
-        (status = read_epsilon(index, path, metadata_key(key, index, LN_EPS_NAME), &out->ln_eps, err)))
+    if ((status = arch->measure(&c, out, err)) != RWKV7_OK)
         return status;
-    return read_epsilon(index, path, HEAD_EPS_KEY, &out->head_eps, err);
+    return read_numbers(&c, out, err);
 }

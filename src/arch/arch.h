@@ -157,6 +157,8 @@ static inline struct layer_state layer_state(const struct rwkv7_model *model, fl
 
 /* ------------------------------------------------------------------------------------------------------ recognition */
 
+/* Facts of a config.json, once the sizes are known: into `out`, or RWKV7_ERR_MODEL naming what cannot be obeyed (config.c). */
+enum rwkv7_status config_obey(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
 /* A row of a table by BlinkDL's name, which must be there. */
 const struct weight_spec *find_weight(const struct weight_table *table, const char *blinkdl, int layer);
 /* A length of an axis that no table explains: RWKV7_ERR_MODEL naming the tensor. */

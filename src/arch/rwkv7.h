@@ -34,6 +34,14 @@ static inline struct rwkv7_layer *rwkv7_layers(const struct rwkv7_model *model)
     return model->layers;
 }
 
+/* a [n] = scale sig(a0 + a): the in-context learning rate. */
+static inline void rwkv7_rate(const struct kernels *k, float *a, const float *a0, int n, float scale)
+{
+    k->sigmoid_bias(a, a0, n);
+    for (int i = 0; scale != 1.0f && i < n; i++)
+        a[i] *= scale;
+}
+
 void *rwkv7_cut_step(struct scratch *s, const struct rwkv7_model *model, int threads);
 void rwkv7_step(struct step *step, struct pool *pool, int rank, int layer);
 void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);

@@ -160,7 +160,7 @@ static void scan_head(const struct chunk *c, const struct own *own, float *scrat
             const size_t i = (size_t)t * channels + (size_t)at, of_t = (size_t)(t - token) * ld;
             float *const w = made[LOW_W] + of_t, *const a = made[LOW_A] + of_t, *const gate = made[LOW_V] + of_t;
             k->decay(w, l->w0 + at, n);
-            k->sigmoid_bias(a, l->a0 + at, n);
+            rwkv7_rate(k, a, l->a0 + at, n, model->rate_scale);
             if (layer == 0) {
                 memcpy(own->v, work->v_first + i, bytes);
             } else {

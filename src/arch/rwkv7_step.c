@@ -89,11 +89,12 @@ void *rwkv7_cut_step(struct scratch *s, const struct rwkv7_model *model, int thr
 
 /*
  * One head, from the products of the phases before to its gated output:
- *     w = exp(-exp(-1/2) sig(w0 + tanh(xw w1) w2))     a = sig(a0 + xa a1 a2)     g = sig(xg g1) g2
+ *     w = exp(-exp(-1/2) sig(w0 + tanh(xw w1) w2))     a = s sig(a0 + xa a1 a2)   g = sig(xg g1) g2
  *     v = v + (v_first - v) sig(v0 + xv v1 v2)         (layer 0: v_first = v)
  *     kk = normalise(k k_k), b = kk a, k = k (1 + (a - 1) k_a)
  *     S = S (diag(w) - kk b^T) + v k^T, y = S r
  *     out = (norm(y) + (sum r k r_k) v) g
+ * s is 1, or 2 in models whose rate has the extended range (model.h, rate_scale).
  */
 static void run_head(const struct step *step, const struct own *own, int layer, int head)
 {
@@ -110,7 +111,7 @@ static void run_head(const struct step *step, const struct own *own, int layer, 
     product_gemv(k, work->w, &l->w2, &w, at, at + n);
     k->decay(work->w + at, l->w0 + at, n);
     product_gemv(k, work->a, &l->a2, &a, at, at + n);
-    k->sigmoid_bias(work->a + at, l->a0 + at, n);
+    rwkv7_rate(k, work->a + at, l->a0 + at, n, model->rate_scale);
     product_gemv(k, work->g, &l->g2, &g, at, at + n);
     float *v = work->v + at;
     if (layer == 0) {

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/c_numbers.h"
+
 enum { PATH_MOST = 4096, PATH_LEAST = 40 };
 
 /* What does not fit is taken from the path that a message begins with, and there from the beginning: the end says more. */
@@ -38,6 +40,7 @@ static void drop_torn_character(char *text, size_t room)
 
 enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, va_list args)
 {
+    C_NUMBERS;
     if (err) {
         char text[PATH_MOST + sizeof err->message] = "";
         if (vsnprintf(text, sizeof text, fmt, args) < 0)
@@ -78,6 +81,7 @@ void fail_where(struct rwkv7_error *err, const char *fmt, ...)
 enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...)
 {
     const int code = errno;
+    C_NUMBERS;
     if (err) {
         char what[PATH_MOST];
         va_list args;

@@ -112,10 +112,21 @@ void file_map_release(const void *data, size_t size)
 #endif
 }
 
-void file_map_sparse(const void *data, size_t size)
+/* Advice on all pages that hold a part of [data, data + size). */
+static void advise(const void *data, size_t size, int advice)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page;
-    posix_madvise((void *)begin, size + ((uintptr_t)data - begin), POSIX_MADV_RANDOM);
+    posix_madvise((void *)begin, size + ((uintptr_t)data - begin), advice);
+}
+
+void file_map_wanted(const void *data, size_t size)
+{
+    advise(data, size, POSIX_MADV_WILLNEED);
+}
+
+void file_map_sparse(const void *data, size_t size)
+{
+    advise(data, size, POSIX_MADV_RANDOM);
 }
 
 bool path_is_folder(const char *path)

@@ -31,6 +31,8 @@ enum rwkv7_status file_map_open_replaceable(const char *path, struct file_map *o
 void file_map_close(struct file_map *map);
 /* The pages of [data, data + size) will not be needed soon: they leave the resident memory, and stay in the page cache. */
 void file_map_release(const void *data, size_t size);
+/* All of this part will be read now: the system should begin, where it is not in memory. Advice, no more. */
+void file_map_wanted(const void *data, size_t size);
 /* Little will be read of this part, here and there: the system need not read ahead. Advice, no more. */
 void file_map_sparse(const void *data, size_t size);
 

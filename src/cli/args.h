@@ -50,6 +50,7 @@ struct args {
     bool json;
     bool list; /* info */
     bool lock; /* --mlock */
+    float rate_scale;
 
     /* run */
     const char *prompt_file;

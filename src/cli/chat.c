@@ -366,6 +366,34 @@ static int converse(struct chat *c)
     return c->terminal ? DONE : c->failure;
 }
 
+/* Whether a text has these words, apart from white space around them. */
+static bool has_words(const char *text, const char *words)
+{
+    char trimmed[128];
+    size_t n = strlen(words);
+    const size_t first = strspn(words, " \n");
+    while (n > first && strchr(" \n", words[n - 1]))
+        n--;
+    return n - first < sizeof trimmed &&
+           snprintf(trimmed, sizeof trimmed, "%.*s", (int)(n - first), words + first) > 0 && strstr(text, trimmed);
+}
+
+/*
+ * Whether the checkpoint states the template that was chosen, if it states any. llama.cpp calls RWKV's by a name; those of Hugging Face
+ * are programs, which are not run: they must have the words of the two sides.
+ */
+static int check_template(const struct chat *c)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
+    const char *const stated = info->chat_template;
+    if (!stated || strcmp(stated, "rwkv-world") == 0 ||
+        (has_words(stated, c->template->user) && has_words(stated, c->template->answer)))
+        return DONE;
+    return complain(REJECTED,
+                    "%s: chat template: expected the words of '%s', found '%.60s'; choose one with --template",
+                    info->path, c->template->name, stated);
+}
+
 /* The template of the option, a name or a file, or that of the model. */
 static int choose_template(struct chat *c)
 {
@@ -384,6 +412,9 @@ static int choose_template(struct chat *c)
             return report(&err);
         c->template = &c->own_template;
     }
+    const int code = name ? DONE : check_template(c);
+    if (code != DONE)
+        return code;
     if (c->args->verbose) {
         engine_report(&c->engine);
         fprintf(stderr, "template ");

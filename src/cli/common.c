@@ -361,6 +361,7 @@ int engine_open_model(struct engine *e, const struct args *args)
     struct rwkv7_model_options loading = {.weights = (enum rwkv7_weights)args->type,
                                           .sparse = (enum rwkv7_sparse)args->sparse,
                                           .lock = args->lock,
+                                          .rate_scale = args->rate_scale,
                                           .progress = show_loading};
     struct rwkv7_error err;
     char path[PATH_ROOM];

@@ -100,6 +100,7 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
     struct rwkv7_convert_options options = {.type = chosen_type(in),
                                             .vocab = v->text,
                                             .vocab_size = v->size,
+                                            .rate_scale = in->rate_scale,
                                             .lora = in->lora,
                                             .lora_init = in->lora_init,
                                             .lora_alpha = (double)in->lora_alpha,

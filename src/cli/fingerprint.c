@@ -117,7 +117,10 @@ static int add_state(uint64_t *hash, const struct engine *engine, const struct r
 int fingerprint_of_run(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
                        uint64_t *run)
 {
-    const uint64_t model = rwkv7_model_fingerprint(engine->model);
+    struct rwkv7_fingerprint model;
+    struct rwkv7_error err;
+    if (rwkv7_model_fingerprint(engine->model, &model, &err) != RWKV7_OK)
+        return report(&err);
     uint64_t hash = add_bytes(HASH_OF_NOTHING, &model, sizeof model);
     hash = add_vocabulary(hash, engine->tokenizer);
     for (const struct option *o = option_table; o->help; o++)

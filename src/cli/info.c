@@ -37,6 +37,8 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
         printf("ranks       decay %d, token shift %d\n", s->rank_w, s->rank_m);
     else if (s->rank_w > 0)
         printf("ranks       decay %d, rate %d, value %d, gate %d\n", s->rank_w, s->rank_a, s->rank_v, s->rank_g);
+    if (info->rate_scale != 1)
+        printf("rate scale  %g\n", (double)info->rate_scale);
     if (s->deep)
         printf("matrices    %d x %d per token and layer\n", s->deep, s->deep);
     printf("tokens      %d\n", s->vocab);
@@ -109,6 +111,7 @@ static int print_info_json(const struct rwkv7_model *model, const struct finding
     cJSON_AddStringToObject(o, "prefix", info->prefix);
     cJSON_AddStringToObject(o, "version", info->version);
     cJSON_AddItemToObject(o, "shape", shape_json(&info->shape));
+    cJSON_AddNumberToObject(o, "rate_scale", (double)info->rate_scale);
     cJSON_AddNumberToObject(o, "parameters", (double)info->parameters);
     cJSON *const types = cJSON_AddObjectToObject(o, "types");
     for (int type = 0; type < RWKV7_TYPES; type++)

@@ -106,6 +106,8 @@ const struct option option_table[] = {
     {"lora", 0, CONVERT, INPUT(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
     {"lora-init", 0, CONVERT, INPUT(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
+    {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(rate_scale, "X", 0, 2), "0",
+     "for models with the extended rate: 2"},
     {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",

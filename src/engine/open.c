@@ -62,9 +62,11 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     }
     model->index = index;
     if ((status = arch_recognize(index, path, &as, err)) ||
+        (status = choose_rate_scale(&as, path, opt ? opt->rate_scale : 0, err)) ||
         (status = model_shape(model, as.arch, as.weights, &as.shape, err)))
         goto fail;
     model->rescale_every = as.rescale_every;
+    model->rate_scale = as.rate_scale;
     model->ln_eps = as.ln_eps;
     model->head_eps = as.head_eps;
     if ((status = weights_bind(model, &as, opt, err)) || (status = model_pack(model, opt, err)))
@@ -74,6 +76,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     model->info.prefix = index->prefix.text;
     model->info.tensors = index->count;
     model->info.metadata = index->metadata_count;
+    model->info.chat_template = tensors_chat_template(index);
     tuned_state_name(tuned, 0);
     model->info.tuned_state = tensors_find(index, tuned) != NULL;
     if ((status = complete(model, err)) || (opt && opt->lock && (status = model_lock(model, err))))

@@ -14,18 +14,19 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-#define STATE_VERSION 2u
+/* 3: the fingerprint is of all weights; up to 2 it was of a few numbers of each matrix, so those files cannot be trusted. */
+#define STATE_VERSION 3u
 #define NOTE_MAX (256u << 20) /* bytes; a conversation of a million tokens takes about 10 MB */
 
 struct state_header {
     char magic[8]; /* "RWKV7ST" and a NUL */
     uint32_t version;
     uint32_t layers, channels, heads;
-    uint64_t tokens;      /* evaluated so far */
-    uint64_t fingerprint; /* of the weights */
+    uint64_t tokens; /* evaluated so far */
+    struct rwkv7_fingerprint fingerprint;
     uint64_t note_size;
 };
-_Static_assert(sizeof(struct state_header) == 48, "the header is written as it stands in memory");
+_Static_assert(sizeof(struct state_header) == 56, "the header is written as it stands in memory");
 
 static const char magic[8] = "RWKV7ST";
 
@@ -85,9 +86,10 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
         .channels = (uint32_t)shape->channels,
         .heads = (uint32_t)shape->heads,
         .tokens = s->tokens,
-        .fingerprint = rwkv7_model_fingerprint(s->model),
         .note_size = note_size,
     };
+    if ((status = rwkv7_model_fingerprint(s->model, &header.fingerprint, err)) != RWKV7_OK)
+        goto done;
     memcpy(header.magic, magic, sizeof magic);
     memcpy(image, &header, sizeof header);
     float *att_prev = (float *)(void *)(image + sizeof header);
@@ -130,8 +132,11 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     }
     memcpy(&header, map.data, sizeof header);
     if (header.version != STATE_VERSION) {
-        status =
-            fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u", path, header.version, STATE_VERSION);
+        status = fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u: %s", path, header.version,
+                      STATE_VERSION,
+                      header.version < STATE_VERSION
+                          ? "it does not say for certain which weights it belongs to; make it again from its text"
+                          : "it was written by a later version of this program");
         goto done;
     }
     if (header.layers != (uint32_t)shape->layers || header.channels != (uint32_t)shape->channels ||
@@ -161,7 +166,10 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
         status = fail(err, RWKV7_ERR_STATE, "%s: checksum does not match: the file is damaged", path);
         goto done;
     }
-    if (header.fingerprint != rwkv7_model_fingerprint(s->model)) {
+    struct rwkv7_fingerprint fingerprint;
+    if ((status = rwkv7_model_fingerprint(s->model, &fingerprint, err)) != RWKV7_OK)
+        goto done;
+    if (memcmp(&header.fingerprint, &fingerprint, sizeof fingerprint) != 0) {
         status = fail(err, RWKV7_ERR_STATE, "%s: a state of other weights than those of %s", path, s->model->path);
         goto done;
     }

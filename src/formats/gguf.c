@@ -8,6 +8,7 @@
 
 #include <utf8proc.h>
 
+#include "base/c_numbers.h"
 #include "base/mem.h"
 #include "formats/gguf_vocab.h"
 #include "formats/little.h"
@@ -240,6 +241,7 @@ static bool is_text(struct span s, const char *text)
 /* Writes a value of the metadata as text; the most is NUMBER_TEXT bytes, or those of a string. Returns their number. */
 static size_t write_value(const struct pair *p, char *to)
 {
+    C_NUMBERS;
     const uint8_t *v = p->value.bytes;
     float single;
     double real;

@@ -7,6 +7,7 @@
 
 #include <utf8proc.h>
 
+#include "base/c_numbers.h"
 #include "base/mem.h"
 #include "formats/snippet.h"
 
@@ -333,7 +334,10 @@ enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct r
         goto done;
     }
     /* What has passed the scan is something that cJSON can read, so NULL means that it found no memory. */
-    tree = cJSON_ParseWithLength(copy, text->size);
+    {
+        C_NUMBERS;
+        tree = cJSON_ParseWithLength(copy, text->size);
+    }
     keys = mem_alloc(s.widest, sizeof *keys);
     if (!tree || !keys) {
         status = fail_memory(err, "a JSON text");

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/c_numbers.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "formats/folder.h"
@@ -226,6 +227,7 @@ static enum rwkv7_status find_alpha(struct lora *l, double given, struct rwkv7_e
     if (!text)
         return fail(err, RWKV7_ERR_USAGE, "%s: does not state the alpha that it was trained with, which must be given",
                     path.text);
+    C_NUMBERS;
     l->alpha = strtod(text, &end);
     if (*text == '\0' || *end != '\0' || !(l->alpha > 0) || !isfinite(l->alpha))
         return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected a number above 0, found '%s'", path.text,

@@ -8,6 +8,7 @@
 
 #include "base/half.h"
 #include "base/mem.h"
+#include "formats/config.h"
 #include "formats/folder.h"
 #include "formats/ggml_blocks.h"
 #include "formats/gguf.h"
@@ -160,6 +161,7 @@ void tensors_close(struct tensor_index *index)
         file_map_close(&index->files[i]);
     for (size_t i = 0; i < index->owned_count; i++)
         mem_free(index->owned[i]);
+    config_free(index);
     if (index->notes)
         notes_free(index->notes);
     mem_free(index->notes);
@@ -183,6 +185,12 @@ const char *tensors_metadata(const struct tensor_index *index, const char *key)
         if (strcmp(index->metadata[i].key, key) == 0)
             return index->metadata[i].value;
     return NULL;
+}
+
+const char *tensors_chat_template(const struct tensor_index *index)
+{
+    const char *const stated = tensors_metadata(index, CHAT_TEMPLATE_KEY);
+    return stated ? stated : index->chat_template;
 }
 
 /* The index frees `string` from now on; false when there is none because memory ran out. */
@@ -420,6 +428,8 @@ enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, stru
         status = path_ends_with(file, ".index.json") ? open_shards(file, out, err) : open_single(file, out, err);
     if (status == RWKV7_OK)
         status = prefix_strip(*out, err);
+    if (status == RWKV7_OK)
+        status = config_read(*out, file, path_is_folder(path), err);
     if (status != RWKV7_OK) {
         tensors_close(*out);
         *out = NULL;

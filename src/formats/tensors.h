@@ -90,7 +90,10 @@ struct tensor_index {
     size_t file_count;
     char **owned; /* [owned_count]; strings that names, paths and metadata point into, and copies of tensors */
     size_t owned_count;
-    struct notes *notes; /* on what was read, and how; also by those who only read the index */
+    struct notes *notes;  /* on what was read, and how; also by those who only read the index */
+    struct cJSON *config; /* the config.json beside it (config.h); NULL: there is none */
+    char *config_path;
+    char *chat_template; /* of a file beside it; NULL: there is none. GGUF files have theirs in the metadata */
     const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
     struct snippet prefix; /* what preceded all names in the file, "model."; "": nothing */
     char container[48];    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
@@ -110,6 +113,9 @@ void tensors_close(struct tensor_index *index);
 void tensors_sort(struct tensor *tensors, size_t count);
 /* Binary search; NULL when there is none of that name. */
 const struct tensor *tensors_find(const struct tensor_index *index, const char *name);
+#define CHAT_TEMPLATE_KEY "tokenizer.chat_template"
+/* The template for conversations that the checkpoint states; NULL: none. */
+const char *tensors_chat_template(const struct tensor_index *index);
 /* The value of the metadata of that key; NULL when there is none. */
 const char *tensors_metadata(const struct tensor_index *index, const char *key);
 

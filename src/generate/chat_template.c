@@ -107,6 +107,12 @@ const struct chat_template *chat_template_choose(const struct rwkv7_model *model
 
 /* -------------------------------------------------------------------------------------------------------------- text */
 
+/* Not isspace, which in some locales is true of bytes that UTF-8 characters consist of. */
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* Appends `text` without white space around it, with one newline for several and for CR LF; returns the new end. */
 static char *append_clean(char *to, const char *text)
 {
@@ -114,13 +120,13 @@ static char *append_clean(char *to, const char *text)
     for (; *text; text++) {
         if (*text == '\r' && text[1] == '\n')
             continue;
-        if (to == begin && isspace((unsigned char)*text))
+        if (to == begin && is_space(*text))
             continue;
         if (*text == '\n' && to[-1] == '\n')
             continue;
         *to++ = *text;
     }
-    while (to > begin && isspace((unsigned char)to[-1]))
+    while (to > begin && is_space(to[-1]))
         to--;
     return to;
 }

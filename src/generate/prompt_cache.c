@@ -52,7 +52,12 @@ static enum rwkv7_status refuse_shared(const struct prompt_cache *c, const struc
 enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_model *model, struct rwkv7_error *err)
 {
     struct stat st;
-    c->start = rwkv7_model_fingerprint(model) + (uint64_t)c->math;
+    struct rwkv7_fingerprint fingerprint;
+    const enum rwkv7_status status = rwkv7_model_fingerprint(model, &fingerprint, err);
+    if (status != RWKV7_OK)
+        return status;
+    memcpy(&c->start, fingerprint.bytes, sizeof c->start);
+    c->start += (uint64_t)c->math;
     if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
         return fail_errno(err, "cannot make %s for the prompt cache", c->folder);
     if (stat(c->folder, &st) == 0 && !S_ISDIR(st.st_mode))

@@ -10,7 +10,7 @@
 #include "text/sampler.h"
 #include "text/stream.h"
 
-/* The sampler of the options, which never draws an id without text: rows that no token has, and the end of text if it is to be ignored. */
+/* The sampler of the options, which bans the end of text if it is to be ignored. */
 static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_generator_options *opt,
                                       struct rwkv7_error *err)
 {
@@ -22,17 +22,13 @@ static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_gene
     else
         rwkv7_sampler_defaults(&options);
     struct rwkv7_token_bias *const biases =
-        size_add(options.bias_count, (size_t)r->vocab, &room) ? mem_alloc(room, sizeof *biases) : NULL;
+        size_add(options.bias_count, 1, &room) ? mem_alloc(room, sizeof *biases) : NULL;
     if (!biases)
         return fail_memory(err, "the sampler");
     if (options.bias_count > 0)
         memcpy(biases, options.biases, options.bias_count * sizeof *biases);
-    for (uint32_t id = 0; id < (uint32_t)r->vocab; id++) {
-        size_t length;
-        rwkv7_tokenizer_bytes(tokenizer, id, &length);
-        if (length == 0 && (id != RWKV7_END_OF_TEXT || opt->ignore_end))
-            biases[options.bias_count++] = (struct rwkv7_token_bias){id, -INFINITY};
-    }
+    if (opt->ignore_end && rwkv7_tokenizer_has_end_of_text(tokenizer))
+        biases[options.bias_count++] = (struct rwkv7_token_bias){RWKV7_END_OF_TEXT, -INFINITY};
     options.biases = biases;
     const enum rwkv7_status status = rwkv7_sampler_create(&options, r->vocab, tokenizer, &r->sampler, err);
     mem_free(biases);

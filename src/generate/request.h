@@ -5,9 +5,9 @@
  *                                              ^                                            |
  *     what happened <--struct rwkv7_step-- request_draw <---------- logits ----------------+
  *
- * A request holds what a text needs beside the state of the model: the tokens that the model has not read, the sampler (with a ban on
- * ids that have no text), and the stream, which finds stop strings and whole characters. The driver holds the session. There are two:
- * generator.c reads with one session and returns after each token; scheduler.c evaluates many requests together. Since no request knows who
+ * A request holds what a text needs beside the state of the model: the tokens that the model has not read, the sampler, and the stream,
+ * which finds stop strings and whole characters. The driver holds the session. There are two: generator.c reads with one session and
+ * returns after each token; scheduler.c evaluates many requests together. Since no request knows who
  * evaluates it, it may be cancelled within a step, moved, or continued from a copy of its session; a grammar or speculation
  * would change what request_pending and request_draw do and nothing else.
  *

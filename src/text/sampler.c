@@ -54,6 +54,9 @@ struct rwkv7_sampler {
     uint32_t *seen; /* [vocab] tokens drawn so far */
     size_t seen_count;
     uint8_t *flags; /* [vocab] */
+
+    uint32_t *textless; /* [textless_count] ids that are never drawn, because they have no text */
+    size_t textless_count;
 };
 
 enum { SEEN = 1, UNCOUNTED = 2 }; /* drawn before; exempt from the frequency penalty */
@@ -96,6 +99,14 @@ static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, in
     return RWKV7_OK;
 }
 
+/* The end of text has none either, and is drawn. */
+static bool is_textless(const struct rwkv7_tokenizer *t, uint32_t id)
+{
+    size_t n;
+    rwkv7_tokenizer_bytes(t, id, &n);
+    return n == 0 && id != RWKV7_END_OF_TEXT;
+}
+
 /*
  * The author's reference exempts tokens whose text is a substring of this: one space or tab, both, single digits and rising runs of
  * digits. Of the World vocabulary these are 22 tokens. Longer runs of spaces are penalized.
@@ -136,7 +147,9 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, 
     s->counts = mem_alloc(n, sizeof *s->counts);
     s->seen = mem_alloc(n, sizeof *s->seen);
     s->flags = mem_alloc(n, sizeof *s->flags);
-    if (!s->biases || !s->logits || !s->block_best || !s->candidates || !s->counts || !s->seen || !s->flags) {
+    s->textless = mem_alloc(n, sizeof *s->textless);
+    if (!s->textless || !s->biases || !s->logits || !s->block_best || !s->candidates || !s->counts || !s->seen ||
+        !s->flags) {
         rwkv7_sampler_close(s);
         return fail_memory(err, "the sampler");
     }
@@ -148,6 +161,8 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, 
     for (uint32_t id = 0; tokenizer && id < (uint32_t)vocab; id++)
         if (is_exempt(tokenizer, id))
             s->flags[id] = UNCOUNTED;
+        else if (is_textless(tokenizer, id) && !opt->any_id)
+            s->textless[s->textless_count++] = id;
     *out = s;
     return RWKV7_OK;
 }
@@ -163,6 +178,7 @@ void rwkv7_sampler_close(struct rwkv7_sampler *s)
     mem_free(s->counts);
     mem_free(s->seen);
     mem_free(s->flags);
+    mem_free(s->textless);
     mem_free(s);
 }
 
@@ -320,6 +336,8 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, s
     memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
     for (size_t i = 0; i < o->bias_count; i++)
         s->logits[o->biases[i].id] += o->biases[i].bias;
+    for (size_t i = 0; i < s->textless_count; i++)
+        s->logits[s->textless[i]] += -INFINITY; /* so that a NaN stays one */
     for (size_t i = 0; i < s->seen_count; i++) {
         const uint32_t id = s->seen[i];
         s->logits[id] -= o->presence_penalty + s->counts[id] * o->frequency_penalty;

@@ -15,6 +15,7 @@
 #include <cjson/cJSON.h>
 #include <utf8proc.h>
 
+#include "base/c_numbers.h"
 #include "base/mem.h"
 
 #define MAX_VALUES (2u << 20) /* of the JSON text, about 64 bytes of memory each */
@@ -407,6 +408,7 @@ enum rwkv7_status tokenizer_json_read(const char *text, size_t size, const char 
     char *const copy = mem_string(text, size); /* cJSON wants the text to end with a NUL */
     if (!copy)
         return fail_memory(err, "the tokenizer");
+    C_NUMBERS;
     cJSON *const root = cJSON_ParseWithOpts(copy, &end, 0);
     const size_t at = end ? (size_t)(end - copy) : 0, rest = at + strspn(copy + at, " \t\r\n");
     enum rwkv7_status status;

@@ -159,7 +159,10 @@ void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec 
         x[i] = x[i / copies];
 }
 
-/* Vectors are few, and read with the first token anyway. What is wrong in a matrix shows in what is computed with it. */
+/*
+ * Vectors are few, and read with the first token anyway. Low-rank factors are checked by finite.c. In a large matrix a NaN ends the first
+ * evaluation with an error, and so does an infinity, unless what it makes infinite meets a function that hides it (docs/FORMATS.md).
+ */
 static enum rwkv7_status check_vector(const struct binding *b, const struct weight_source *source, const float *x)
 {
     const struct tensor *t = source->tensor;
@@ -220,6 +223,8 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognize
     }
     if (status == RWKV7_OK)
         status = weights_validate(&sources, model->compute->pool, err);
+    if (status == RWKV7_OK)
+        status = weights_check_factors(&sources, model->compute->pool, err);
     if (status == RWKV7_OK && b.count > 0)
         pool_run(model->compute->pool, transpose_worker, &b);
     mem_free(b.transpositions);

@@ -33,18 +33,6 @@ static size_t element(const struct mat *m)
     return m->type == MAT_F32 ? sizeof(uint32_t) : sizeof(uint16_t);
 }
 
-/* False: a NaN or an infinity is among them, of which skipped columns would say nothing. */
-static bool are_finite(const void *data, enum mat_type type, size_t count)
-{
-    const uint32_t exponent = type == MAT_F16 ? 0x7c00 : type == MAT_BF16 ? 0x7f80 : 0x7f800000;
-    bool finite = true;
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t bits = type == MAT_F32 ? ((const uint32_t *)data)[i] : ((const uint16_t *)data)[i];
-        finite = finite && (bits & exponent) != exponent;
-    }
-    return finite;
-}
-
 static void store_worker(void *arg, struct pool *pool, int rank)
 {
     struct job *job = arg;
@@ -60,7 +48,7 @@ static void store_worker(void *arg, struct pool *pool, int rank)
         const char *source = (const char *)from->data + row * cols * size;
         int first = job->bad_layer;
         transpose((char *)task->made.data + row * size, all, source, cols, rows, cols, size);
-        if (!are_finite(source, from->type, rows * cols))
+        if (!floats_are_finite(source, from->type, rows * cols)) /* of which skipped columns would say nothing */
             while (task->layer < first && !atomic_compare_exchange_weak(&job->bad_layer, &first, task->layer))
                 ;
         model_release(job->model, source, bytes);

@@ -12,6 +12,7 @@
 
 #include <utf8proc.h>
 
+#include "base/c_numbers.h"
 #include "base/half.h"
 #include "base/mem.h"
 #include "base/out_file.h"
@@ -64,7 +65,7 @@ struct conversion {
     struct tensor_pair *pairs; /* [pair_count] the metadata */
     size_t pair_count;
     char *texts; /* of packed matrices: key and value, TEXT_ROOM each */
-    char eps[2][32];
+    char numbers[3][32];
     char summary[160];
 
     const char *vocab; /* [vocab_size] or NULL */
@@ -181,6 +182,16 @@ static void add_pair(struct conversion *c, const char *key, const char *value)
     c->pairs[c->pair_count++] = (struct tensor_pair){key, value};
 }
 
+/* Only where it is not the usual one. */
+static void add_number(struct conversion *c, const char *key, float value, float usual, char text[32])
+{
+    C_NUMBERS;
+    if (value == usual)
+        return;
+    snprintf(text, 32, "%.9g", (double)value);
+    add_pair(c, key, text);
+}
+
 static bool is_utf8(const char *text)
 {
     const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
@@ -234,21 +245,18 @@ static void summarise(struct conversion *c)
 
 static enum rwkv7_status choose_metadata(struct conversion *c)
 {
-    c->pairs = mem_alloc(c->index->metadata_count + c->count + 4, sizeof *c->pairs);
+    c->pairs = mem_alloc(c->index->metadata_count + c->count + 6, sizeof *c->pairs);
     c->texts = mem_alloc(c->count, 2 * TEXT_ROOM);
     if (!c->pairs || !c->texts)
         return fail_memory(c->err, "the metadata");
     summarise(c);
     add_pair(c, PACKED_LAYOUT_KEY, PACKED_LAYOUT);
     add_pair(c, "rwkv7.types", c->summary);
-    if (c->as.ln_eps != LN_EPS) {
-        snprintf(c->eps[0], sizeof c->eps[0], "%.9g", (double)c->as.ln_eps);
-        add_pair(c, LN_EPS_KEY, c->eps[0]);
-    }
-    if (c->as.head_eps != HEAD_EPS) {
-        snprintf(c->eps[1], sizeof c->eps[1], "%.9g", (double)c->as.head_eps);
-        add_pair(c, HEAD_EPS_KEY, c->eps[1]);
-    }
+    add_number(c, LN_EPS_KEY, c->as.ln_eps, LN_EPS, c->numbers[0]);
+    add_number(c, HEAD_EPS_KEY, c->as.head_eps, HEAD_EPS, c->numbers[1]);
+    if (tensors_chat_template(c->index) && is_utf8(tensors_chat_template(c->index)))
+        add_pair(c, CHAT_TEMPLATE_KEY, tensors_chat_template(c->index));
+    add_number(c, RATE_SCALE_KEY, c->as.rate_scale, 1.0f, c->numbers[2]);
     for (size_t i = 0; i < c->index->metadata_count; i++)
         if (is_carried(c, i))
             add_pair(c, c->index->metadata[i].key, c->index->metadata[i].value);
@@ -460,6 +468,7 @@ static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recogni
     enum rwkv7_status status;
     if ((status = tensors_open(c->from, &c->index, c->err)) ||
         (status = recognize(c->index, c->from, &c->as, c->err)) ||
+        (status = choose_rate_scale(&c->as, c->from, c->opt->rate_scale, c->err)) ||
         (status = weights_find(c->index, c->from, &c->as, &c->sources, c->err)) ||
         (status = weights_validate(&c->sources, c->compute->pool, c->err)) || !c->opt->lora)
         return status;

@@ -1,93 +1,290 @@
 /*
- * fingerprint.c - a number that tells the weights of one model from those of another. A state file carries it, because a state means
- * nothing to other weights. It depends on the numbers alone: not on the container, the naming, the order in memory, or the threads.
+ * fingerprint.c - a hash of all that a model computes with. A state file carries it, because a state means nothing to other weights.
+ *
+ * It is a tree of two levels, so that threads can share the work and the value does not depend on how many they are:
+ *
+ *     slab    64 rows of a matrix, row by row: floats as float32 (add_floats), integers as the bytes of their tiles
+ *             (kernels/quants.h). Column-major matrices are transposed first. A vector is one slab, of float32.
+ *     model   a text with everything that is no weight (architecture, sizes, epsilons, ...); for each weight a text with name,
+ *             form and size, then the hashes of its slabs.
+ *
+ * So it depends on the numbers alone: not on the file format, the names in the file, or the order in memory.
  */
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/float_env.h"
-#include "base/half.h"
-#include "formats/ggml_blocks.h"
+#include "base/hash.h"
+#include "base/mem.h"
 #include "weights/weights.h"
 
-/* FNV-1a: not against malice. */
-static uint64_t hash_bytes(uint64_t hash, const void *data, size_t n)
+enum { SLAB_ROWS = QUANT_SECTION, PIECE = 2048 /* floats that are converted at a time */ };
+
+struct identity {
+    pthread_mutex_t lock; /* held while the fingerprint is made */
+    bool known;
+    struct rwkv7_fingerprint value;
+};
+
+struct identity *identity_new(void)
 {
-    const uint8_t *bytes = data;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    return hash;
+    struct identity *identity = mem_alloc(1, sizeof *identity);
+    if (identity)
+        pthread_mutex_init(&identity->lock, NULL);
+    return identity;
 }
 
-static float quant_number(const struct mat *m, size_t row, size_t col)
+void identity_free(struct identity *identity)
 {
-    const struct weight_type *const type = &weight_types[m->type];
-    const size_t block = col / QUANT_BLOCK, group = col / QUANT_GROUP, lane = row % QUANT_ROWS;
-    int8_t s[QUANT_ROWS], section[QUANT_SECTION];
-    quant_group q;
-    if (m->by_column) {
-        const struct quant_columns c = quant_columns(m);
-        const size_t padded = quant_padded_rows(m->rows);
-        quant_unpack_s(m->type, s, c.s + (group * padded + row) / QUANT_ROWS * quant_s_bytes(m->type));
-        type->unpack_section(section, c.q + col * quant_column_bytes(m->type, m->rows) +
-                                          row / QUANT_SECTION * (QUANT_SECTION / 8) * (size_t)type->bits);
-        return bf16_to_f32(c.scale[block * padded + row]) * (float)s[lane] * (float)section[row % QUANT_SECTION];
+    if (identity)
+        pthread_mutex_destroy(&identity->lock);
+    mem_free(identity);
+}
+
+/* One weight that the model has. */
+struct part {
+    struct weight weight;
+    const struct mat *mat; /* or */
+    const float *vector;   /* [floats] */
+    size_t floats;
+    int first, slabs; /* the numbers of its slabs among those of all */
+};
+
+struct job {
+    const struct rwkv7_model *model;
+    struct part *parts;
+    int count, slabs;
+    struct hash_value *hashes; /* [slabs] */
+    void **memory;             /* [threads]: a slab that is transposed or decoded, */
+    size_t room;               /* of so many bytes at most */
+};
+
+/* ------------------------------------------------------------------------------------------------------------ slabs */
+
+/*
+ * Floats as float32: the upper halves of all of them, which bfloat16 are as they lie there, and then the hash of the lower halves,
+ * unless these are all zero.
+ */
+static void add_floats(struct hash *h, const struct kernels *k, enum mat_type type, const void *data, size_t count)
+{
+    const size_t element = (size_t)weight_types[type].bits / 8;
+    struct hash lower;
+    uint32_t any = 0;
+    if (type == MAT_BF16) {
+        hash_add(h, data, count * element);
+        return;
     }
-    const struct quant_tile t = quant_tile(m, (int)(row / QUANT_ROWS));
-    quant_unpack_s(m->type, s, t.s + group * quant_s_bytes(m->type));
-    type->unpack_group(q, t.q + group * quant_group_bytes(m->type));
-    return bf16_to_f32(t.scale[block * QUANT_ROWS + lane]) * (float)s[lane] *
-           (float)q[quant_group_at((int)lane, (int)(col % QUANT_GROUP))];
-}
-
-static float tensor_number(const struct tensor *t, size_t row, size_t col)
-{
-    float block[GGML_MAX_BLOCK];
-    const size_t n = dtype_block(t->type), blocks = (size_t)t->shape[1] / n;
-    ggml_blocks_floats(t->type, t->data + (row * blocks + col / n) * (dtype_bits(t->type) / 8), 1, block);
-    return block[col % n];
-}
-
-/* Number [row][col] of a matrix, as a float32. */
-static float mat_number(const struct rwkv7_model *model, const struct mat *m, size_t row, size_t col)
-{
-    float x;
-    if (m->type == MAT_GGML)
-        return tensor_number(m->data, row, col);
-    if (m->type >= MAT_FLOATS)
-        return quant_number(m, row, col);
-    const size_t at = m->by_column ? col * (size_t)m->rows + row : row * (size_t)m->cols + col;
-    model->compute->kernels.widen[m->type](&x, (const char *)m->data + at * (m->type == MAT_F32 ? 4 : 2), 1);
-    return x;
-}
-
-/* The head of the first, middle and last row. */
-static uint64_t hash_matrix(uint64_t hash, const struct rwkv7_model *model, const struct mat *m)
-{
-    enum { SAMPLE = 16 };
-    const size_t cols = m->cols < SAMPLE ? (size_t)m->cols : SAMPLE;
-    for (size_t k = 0; k < 3; k++)
-        for (size_t col = 0; col < cols; col++) {
-            const float x = mat_number(model, m, (size_t)(m->rows - 1) * k / 2, col);
-            hash = hash_bytes(hash, &x, sizeof x);
+    hash_begin(&lower);
+    for (size_t at = 0; at < count; at += PIECE) {
+        const size_t n = count - at < PIECE ? count - at : PIECE;
+        float piece[PIECE];
+        uint32_t bits[PIECE];
+        uint16_t high[PIECE], low[PIECE];
+        k->widen[type](piece, (const char *)data + at * element, (int)n);
+        memcpy(bits, piece, n * sizeof *bits);
+        for (size_t i = 0; i < n; i++) {
+            high[i] = (uint16_t)(bits[i] >> 16);
+            low[i] = (uint16_t)bits[i];
+            any |= low[i];
         }
-    return hash;
+        hash_add(h, high, n * sizeof *high);
+        hash_add(&lower, low, n * sizeof *low);
+    }
+    if (any) {
+        const struct hash_value value = hash_end(&lower);
+        hash_add(h, &value, sizeof value);
+    }
 }
 
-uint64_t rwkv7_model_fingerprint(const struct rwkv7_model *model)
+/* The bytes of rows [first, first + count) of a row-major matrix, where `first` is a multiple of SLAB_ROWS. */
+static const uint8_t *stored_rows(const struct mat *m, int first, int count, size_t *size)
+{
+    const bool is_ggml = m->type == MAT_GGML;
+    const uint8_t *data = is_ggml ? ((const struct tensor *)m->data)->data : m->data;
+    if (is_ggml || m->type < MAT_FLOATS) {
+        const size_t row = mat_bytes(m) / (size_t)m->rows;
+        *size = (size_t)count * row;
+        return data + (size_t)first * row;
+    }
+    const size_t tile = quant_tile_bytes(m->type, m->cols);
+    *size = (size_t)quant_tiles(count) * tile;
+    return data + (size_t)(first / QUANT_ROWS) * tile;
+}
+
+/* memory: as in struct job. */
+static void hash_rows(struct hash *h, const struct job *job, const struct part *part, int first, void *memory)
+{
+    const struct kernels *const k = &job->model->compute->kernels;
+    const struct mat *m = part->mat;
+    const int count = m->rows - first < SLAB_ROWS ? m->rows - first : SLAB_ROWS;
+    struct mat rows = *m;
+    size_t size;
+    if (m->by_column) {
+        memset(memory, 0, rows_of_columns_bytes(m, count)); /* also where tiles have gaps */
+        rows = rows_of_columns(m, first, first + count, memory);
+        first = 0;
+    }
+    const uint8_t *const data = stored_rows(&rows, first, count, &size);
+    const bool is_mapped = !m->by_column && model_maps(job->model, data);
+    if (is_mapped)
+        file_map_wanted(data, size);
+    if (m->type == MAT_GGML) {
+        mat_rows(k, m, (size_t)first, count, memory);
+        add_floats(h, k, MAT_F32, memory, (size_t)count * (size_t)m->cols);
+    } else if (m->type < MAT_FLOATS) {
+        add_floats(h, k, m->type, data, (size_t)count * (size_t)m->cols);
+    } else {
+        hash_add(h, data, size);
+    }
+    if (is_mapped && part->weight.spec->kind == WEIGHT_TABLE) /* of which evaluations read single rows */
+        file_map_release(data, size);
+}
+
+static void hash_worker(void *arg, struct pool *pool, int rank)
+{
+    struct job *job = arg;
+    int begin, end, at = 0;
+    while (pool_take(pool, job->slabs, 1, &begin, &end)) {
+        struct hash h;
+        while (at + 1 < job->count && job->parts[at + 1].first <= begin)
+            at++;
+        const struct part *part = &job->parts[at];
+        hash_begin(&h);
+        if (part->vector)
+            hash_add(&h, part->vector, part->floats * sizeof *part->vector);
+        else
+            hash_rows(&h, job, part, (begin - part->first) * SLAB_ROWS, job->memory[rank]);
+        job->hashes[begin] = hash_end(&h);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------------ model */
+
+/* The weights become parts. */
+static enum rwkv7_status plan(struct job *job, struct rwkv7_error *err)
+{
+    const struct rwkv7_model *model = job->model;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, &model->shape, &w)) {
+        struct part part = {.weight = w, .first = job->slabs, .slabs = 1};
+        if (kind_is_vector(w.spec->kind)) {
+            part.vector = *weight_vector(model, &w);
+            part.floats = vector_floats(&model->shape, w.spec);
+        } else {
+            const struct mat *m = part.mat = weight_mat(model, &w);
+            const size_t room = m->by_column          ? rows_of_columns_bytes(m, SLAB_ROWS)
+                                : m->type == MAT_GGML ? SLAB_ROWS * (size_t)m->cols * sizeof(float)
+                                                      : 0;
+            job->room = room > job->room ? room : job->room;
+            part.slabs = (m->rows + SLAB_ROWS - 1) / SLAB_ROWS;
+        }
+        if (!part.vector && (!part.mat || !part.mat->data)) /* the checkpoint may lack it and does */
+            continue;
+        if (part.slabs > INT_MAX - job->slabs)
+            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices have too many rows for a fingerprint", model->path);
+        job->slabs += part.slabs;
+        job->parts[job->count++] = part;
+    }
+    return RWKV7_OK;
+}
+
+static void add_text(struct hash *h, const char *text)
+{
+    hash_add(h, text, strlen(text) + 1);
+}
+
+static uint32_t float_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* What is no weight. */
+static void add_facts(struct hash *h, const struct rwkv7_model *model)
+{
+    const struct rwkv7_shape *s = &model->shape;
+    char text[512];
+    snprintf(text, sizeof text, "%s V %d L %d C %d H %d N %d F %d ranks %d %d %d %d %d deep %d", model->weights->model,
+             s->vocab, s->layers, s->channels, s->heads, s->head_size, s->ffn, s->rank_w, s->rank_a, s->rank_v,
+             s->rank_g, s->rank_m, s->deep);
+    add_text(h, text);
+    snprintf(text, sizeof text, "epsilon %08x, of heads %08x, rescaled every %d, rate %08x", float_bits(model->ln_eps),
+             float_bits(model->head_eps), model->rescale_every, float_bits(model->rate_scale));
+    add_text(h, text);
+}
+
+static void add_part(struct hash *h, const struct job *job, const struct part *part)
+{
+    const struct rwkv7_model *model = job->model;
+    char name[NAME_ROOM] = "", text[NAME_ROOM + 80];
+    weight_name(name, model->weights, NAMING_BLINKDL, part->weight.spec, part->weight.layer);
+    if (part->vector)
+        snprintf(text, sizeof text, "%s %zu", name, part->floats);
+    else
+        snprintf(text, sizeof text, "%s %s %d %d", name,
+                 part->mat->type >= MAT_FLOATS && part->mat->type < MAT_TYPES ? weight_types[part->mat->type].name
+                                                                              : "floats",
+                 part->mat->rows, part->mat->cols);
+    add_text(h, text);
+    hash_add(h, job->hashes + part->first, (size_t)part->slabs * sizeof *job->hashes);
+}
+
+/* Makes the fingerprint. */
+static enum rwkv7_status make(const struct rwkv7_model *model, struct rwkv7_fingerprint *out, struct rwkv7_error *err)
+{
+    const int threads = pool_threads(model->compute->pool);
+    struct job job = {.model = model};
+    struct hash h;
+    enum rwkv7_status status = RWKV7_OK;
+    job.parts = mem_alloc(model->weights->outer_count + (size_t)model->shape.layers * model->weights->layer_count,
+                          sizeof *job.parts);
+    job.memory = mem_alloc((size_t)threads, sizeof *job.memory);
+    if (!job.parts || !job.memory) {
+        status = fail_memory(err, "the fingerprint of the model");
+        goto done;
+    }
+    if ((status = plan(&job, err)) != RWKV7_OK)
+        goto done;
+    bool has_memory = (job.hashes = mem_alloc((size_t)job.slabs, sizeof *job.hashes)) != NULL;
+    for (int i = 0; i < threads && has_memory; i++)
+        has_memory = (job.memory[i] = mem_alloc(job.room, 1)) != NULL;
+    if (!has_memory) {
+        status = fail_memory(err, "the fingerprint of the model");
+        goto done;
+    }
+    pool_run(model->compute->pool, hash_worker, &job);
+    hash_begin(&h);
+    add_facts(&h, model);
+    for (int i = 0; i < job.count; i++)
+        add_part(&h, &job, &job.parts[i]);
+    const struct hash_value value = hash_end(&h);
+    memcpy(out->bytes, &value, sizeof out->bytes);
+done:
+    for (int i = 0; job.memory && i < threads; i++)
+        mem_free(job.memory[i]);
+    mem_free(job.memory);
+    mem_free(job.hashes);
+    mem_free(job.parts);
+    return status;
+}
+
+enum rwkv7_status rwkv7_model_fingerprint(const struct rwkv7_model *model, struct rwkv7_fingerprint *out,
+                                          struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    const struct rwkv7_shape *s = &model->shape;
-    uint64_t hash = hash_bytes(0xcbf29ce484222325u, s, offsetof(struct rwkv7_shape, arch));
-    struct weight w = WEIGHT_BEFORE_FIRST;
-    if (s->arch != RWKV7_ARCH_X070) /* that of RWKV-7 is older than the field */
-        hash = hash_bytes(hash, &s->arch, sizeof s->arch);
-    if (model->rescale_every > 0)
-        hash = hash_bytes(hash, &model->rescale_every, sizeof model->rescale_every);
-    while (weight_next(model->weights, s, &w)) {
-        const struct mat *m = weight_mat(model, &w);
-        const float *vector = kind_is_vector(w.spec->kind) ? *weight_vector(model, &w) : NULL;
-        if (vector)
-            hash = hash_bytes(hash, vector, vector_floats(s, w.spec) * sizeof *vector);
-        else if (!kind_is_vector(w.spec->kind) && m->data)
-            hash = hash_matrix(hash, model, m);
+    struct identity *const identity = model->identity;
+    enum rwkv7_status status = RWKV7_OK;
+    *out = (struct rwkv7_fingerprint){{0}};
+    pthread_mutex_lock(&identity->lock);
+    if (!identity->known) {
+        status = make(model, &identity->value, err);
+        identity->known = status == RWKV7_OK;
     }
-    return hash;
+    if (identity->known)
+        *out = identity->value;
+    pthread_mutex_unlock(&identity->lock);
+    return status;
 }

@@ -49,15 +49,21 @@ bool model_block_free(struct rwkv7_model *model, const void *p)
     return false;
 }
 
-void model_release(const struct rwkv7_model *model, const void *data, size_t size)
+bool model_maps(const struct rwkv7_model *model, const void *data)
 {
     const struct tensor_index *index = model->index;
-    bool ours = !index; /* random: everything is in blocks; else an image in memory belongs to the caller */
-    for (size_t i = 0; index && i < index->file_count && !ours; i++) {
+    for (size_t i = 0; index && i < index->file_count; i++) {
         const struct file_map *map = &index->files[i];
-        ours = (uintptr_t)data >= (uintptr_t)map->data && (uintptr_t)data < (uintptr_t)map->data + map->size;
+        if ((uintptr_t)data >= (uintptr_t)map->data && (uintptr_t)data < (uintptr_t)map->data + map->size)
+            return true;
     }
-    if (ours)
+    return false;
+}
+
+void model_release(const struct rwkv7_model *model, const void *data, size_t size)
+{
+    /* Random: everything is in blocks. An image in memory belongs to the caller. */
+    if (!model->index || model_maps(model, data))
         file_map_release(data, size);
 }
 
@@ -70,14 +76,30 @@ enum rwkv7_status model_new(struct compute *compute, const char *path, struct rw
         return fail_memory(err, "the model");
     model->compute = compute;
     model->path = mem_string(path, strlen(path));
-    if (!model->path) {
+    model->identity = identity_new();
+    if (!model->path || !model->identity) {
         rwkv7_model_close(model);
         return fail_memory(err, "the model");
     }
     model->ln_eps = LN_EPS;
+    model->rate_scale = 1.0f;
     model->head_eps = HEAD_EPS;
     model->info.path = model->path;
     *out = model;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status choose_rate_scale(struct recognized *as, const char *path, float wanted, struct rwkv7_error *err)
+{
+    if (wanted == 0)
+        return RWKV7_OK;
+    if (!(wanted > 0 && wanted <= RATE_SCALE_MAX))
+        return fail(err, RWKV7_ERR_USAGE, "rate scale: expected above 0 and at most %g, found %g",
+                    (double)RATE_SCALE_MAX, (double)wanted);
+    if (as->shape.rank_a == 0 && wanted != 1)
+        return fail(err, RWKV7_ERR_USAGE, "%s: rate scale: %s has no in-context learning rate", path,
+                    as->weights->model);
+    as->rate_scale = wanted;
     return RWKV7_OK;
 }
 
@@ -91,6 +113,7 @@ void rwkv7_model_close(struct rwkv7_model *model)
     mem_free(model->layers);
     tensors_close(model->index);
     mem_free(model->path);
+    identity_free(model->identity);
     mem_free(model);
 }
 
@@ -138,6 +161,7 @@ void model_count(struct rwkv7_model *model)
     /* One matrix in the memory for both; no longer once the head was quantized. */
     const bool is_tied = model->outer.emb.data && model->outer.head.data == model->outer.emb.data;
     info->shape = model->shape;
+    info->rate_scale = model->rate_scale;
     info->parameters = info->weight_bytes = info->skipped_bytes = 0;
     while (weight_next(model->weights, &model->shape, &w)) {
         const void *data;

@@ -61,6 +61,7 @@ struct product_needs {
 
 struct arch;
 struct weight_table;
+struct identity; /* the fingerprint, once it is known (fingerprint.c) */
 
 struct rwkv7_model {
     struct compute *compute;            /* of the runtime that opened it */
@@ -73,11 +74,13 @@ struct rwkv7_model {
     void *layers;      /* [L] structs of the architecture, weights->layer_size bytes each */
     float ln_eps;      /* of every LayerNorm */
     float head_eps;    /* of the norm inside each head */
+    float rate_scale;  /* RWKV-7: the in-context learning rate a is multiplied by it; 1, or 2 with the extended range */
     int rescale_every; /* n: matrices that write to the residual stream are stored divided by 2^(layer / n); 0: not */
     struct tensor_index *index; /* what the weights point into; NULL for random models */
     struct block *blocks;       /* [block_count] converted and transposed weights */
     size_t block_count, block_room;
     char *path;
+    struct identity *identity;
 };
 
 /* Sizes beyond these are no model but a mistake, and products of two of them fit 64 bits easily. */
@@ -88,6 +91,7 @@ struct rwkv7_model {
 #define LN_EPS_NAME "attention.layer_norm_epsilon" /* llama.cpp's, behind the name of the architecture */
 #define LN_EPS_KEY "rwkv7." LN_EPS_NAME
 #define HEAD_EPS_KEY "rwkv7.head_epsilon"
+#define RATE_SCALE_KEY "rwkv7.rate_scale"
 #define HEAD_EPS 64e-5f /* BlinkDL: for every version and head size; what differs is in the file of the architecture */
 
 /* A model without layers and weights; on failure nothing is left. */
@@ -100,6 +104,8 @@ enum rwkv7_status model_shape(struct rwkv7_model *model, const struct arch *arch
 void *model_block(struct rwkv7_model *model, size_t size);
 /* Gives back memory of model_block, if it has a block to itself; else it is kept, and the answer is false. */
 bool model_block_free(struct rwkv7_model *model, const void *p);
+/* Whether this memory is part of a file that the model maps. */
+bool model_maps(const struct rwkv7_model *model, const void *data);
 /* The pages of weights that now stand elsewhere leave the resident memory, if they are of a mapped file or of the model's own. */
 void model_release(const struct rwkv7_model *model, const void *data, size_t size);
 /* Fills the fields of info that follow from the weights (parameters, bytes), once all are there and packed. */

@@ -110,7 +110,14 @@ struct recognized {
     struct spelling spelling;
     float ln_eps, head_eps; /* of every LayerNorm, and of the norm inside each head */
     int rescale_every;      /* as in struct rwkv7_model */
+    float rate_scale;       /* the same */
 };
+/*
+ * The scale of the in-context learning rate that somebody asks for; 0: that of the checkpoint (model.c). More than 2 would let the
+ * state grow without bounds.
+ */
+#define RATE_SCALE_MAX 2.0f
+enum rwkv7_status choose_rate_scale(struct recognized *as, const char *path, float wanted, struct rwkv7_error *err);
 /* The naming, and where there are low-rank factors and the naming does not tell, how these are stored. */
 const char *names_describe(const struct recognized *as);
 /* Recognizes architecture, naming and sizes; refuses what is no model that can run with a sentence that says what it is (arch.c). */
@@ -165,6 +172,11 @@ enum rwkv7_status weights_find(const struct tensor_index *index, const char *pat
  * scales of a file, all threads at work.
  */
 enum rwkv7_status weights_validate(const struct weight_sources *sources, struct pool *pool, struct rwkv7_error *err);
+/* Refuses low-rank factors with a NaN or an infinity, naming the tensor and the place (finite.c), all threads at work. */
+enum rwkv7_status weights_check_factors(const struct weight_sources *sources, struct pool *pool,
+                                        struct rwkv7_error *err);
+/* Whether floats of that type, at any address, are all finite. */
+bool floats_are_finite(const void *data, enum mat_type type, size_t count);
 void weight_sources_free(struct weight_sources *sources); /* harmless on a zeroed struct */
 /* The type of matrix that a tensor is, and whether by column; false: none. */
 bool weight_form(enum dtype type, struct mat *out);
@@ -208,5 +220,11 @@ void quantize_tile(const struct kernels *k, const struct mat *to, int tile, cons
 /* Stores sparse matrices of floats by column (columns.c). */
 enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rwkv7_model_options *opt,
                                       struct rwkv7_error *err);
+
+/* ------------------------------------------------------------------------------------------------------ fingerprint */
+
+/* What a model remembers of its fingerprint (fingerprint.c); NULL when out of memory. */
+struct identity *identity_new(void);
+void identity_free(struct identity *identity); /* NULL is allowed */
 
 #endif

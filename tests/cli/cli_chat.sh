@@ -635,6 +635,30 @@ given '/load left'
 chat
 exits 0
 
+# A folder that says that its conversations have another form, and one with RWKV's.
+mkdir hf
+cp "$model" hf/model.safetensors
+printf '{"chat_template": "{%% for m in messages %%}<|im_start|>"}' >hf/tokenizer_config.json
+given hello
+run rwkv7 chat -q -m hf --vocab "$vocab" --ban "$letters" --temp 0 -n 30
+exits 3
+text ''
+err_has "^rwkv7: hf: chat template: expected the words of 'g1', found '{% for m in messages %}<|im_start|>'; choose one with --template$"
+rwkv7 convert -q hf templated.st --vocab "$vocab"
+given hello
+run rwkv7 chat -q -m templated.st --ban "$letters" --temp 0 -n 30
+exits 3
+given hello
+run rwkv7 chat -q -m hf --vocab "$vocab" --ban "$letters" --temp 0 -n 30 --presence 0 --frequency 0 --template g1
+exits 0
+out "$one"
+printf '{{ "User: " }}{{ "Assistant:" }}' >hf/chat_template.jinja
+given hello
+run rwkv7 chat -q -m hf --vocab "$vocab" --ban "$letters" --temp 0 -n 30 --presence 0 --frequency 0
+exits 0
+out "$one"
+rm -r hf templated.st
+
 # A model whose vocabulary gives id 0 a text, and has no letters.
 if [ -d "$shared/vectors/reverse" ]; then
     given '12345'

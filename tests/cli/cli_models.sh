@@ -98,7 +98,40 @@ cp "$vocab" folder/a.vocab.txt
 run rwkv7 info folder
 exits 0
 out_has '^vocabulary +folder/a.vocab.txt: '
+# Not World's, whose size would fit, where the folder has a tokenizer of another kind; one that is named is taken.
+rm folder/a.vocab.txt
+mkdir -p data/rwkv7
+cp "$vocab" data/rwkv7/rwkv_vocab_v20230424.txt
+: >folder/vocab.json
+for given in folder folder/model.safetensors; do
+    run rwkv7 run -n 1 -m "$given" hello
+    exits 3
+    text ''
+    err 'rwkv7: folder/vocab.json: a tokenizer of a kind that is not supported; name a vocabulary with --vocab'
+done
+run rwkv7 info folder --vocab "$vocab"
+out_has 'ids, fits$'
 rm -r folder data
+
+# The scale of the in-context learning rate: shown, and kept by a conversion.
+run rwkv7 info "$models/f32_rate2.safetensors"
+exits 0
+out_has '^rate scale  2$'
+run rwkv7 info --json "$model" --rate-scale 1.5
+exits 0
+out_has '"rate_scale":	1.5,'
+run rwkv7 convert -q "$model" scaled.st --rate-scale 2
+exits 0
+run rwkv7 info scaled.st
+out_has '^rate scale  2$'
+run rwkv7 logits "$model" --rate-scale 2 --tokens 1,2,3 -o given.npy
+exits 0
+run rwkv7 logits scaled.st --tokens 1,2,3 -o kept.npy
+exits 0
+ok 'the same logits, given or kept' cmp -s given.npy kept.npy
+run rwkv7 info "$models/x060_bf16.safetensors" --rate-scale 2
+exits 2
+err_has 'rate scale: RWKV-6 has no in-context learning rate$'
 
 # None, a broken one, one of another model.
 run rwkv7 run --model "$model" x

@@ -45,15 +45,15 @@ def checksum(data):
     return (high * 0x9E3779B97F4A7C15 % 2**64) ^ low
 
 
-def state(note=b"", layers=1, version=2, stated=None):
+def state(note=b"", layers=1, version=3, stated=None):
     """Of a model of one layer, 4 channels and 2 heads."""
-    data = struct.pack("<8s4I3Q", b"RWKV7ST", version, layers, 4, 2, 17, 0, len(note) if stated is None else stated)
+    data = struct.pack("<8s4IQ16sQ", b"RWKV7ST", version, layers, 4, 2, 17, b"", len(note) if stated is None else stated)
     data += floats(4 * (2 + 2)) + note + bytes(-len(note) % 8)
     return data + struct.pack("<Q", checksum(data))
 
 
 states = folder("state")
-for name, data in [("plain", state()), ("note", state(b"a note of 16 byte")), ("note_8", state(b"8 bytes.")), ("version", state(version=3)),
+for name, data in [("plain", state()), ("note", state(b"a note of 16 byte")), ("note_8", state(b"8 bytes.")), ("version", state(version=2)),
                    ("layers", state(layers=2)), ("note_huge", state(stated=2**64 - 1)), ("note_wraps", state(stated=2**64 - 128)),
                    ("note_short", state(b"12345678", stated=7)), ("note_long", state(b"12345678", stated=9))]:
     (states / name).write_bytes(data)

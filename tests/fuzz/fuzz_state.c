@@ -5,10 +5,10 @@
  */
 #include "fuzz.h"
 
-enum { LAYERS = 1, CHANNELS = 4, N = 2, HEADER = 48, FINGERPRINT = 32, FLOATS = LAYERS * CHANNELS * (2 + N) };
+enum { LAYERS = 1, CHANNELS = 4, N = 2, HEADER = 56, FINGERPRINT = 32, FLOATS = LAYERS * CHANNELS * (2 + N) };
 
 static struct rwkv7_session *session;
-static uint8_t fingerprint[8];
+static uint8_t fingerprint[16];
 
 static void open_session(void)
 {
@@ -16,7 +16,7 @@ static void open_session(void)
     const char *const path = fuzz_file("own", NULL, 0);
     REQUIRE(rwkv7_session_save(session, path, NULL, NULL) == RWKV7_OK);
     FILE *f = fopen(path, "rb");
-    REQUIRE(f && fseek(f, FINGERPRINT, SEEK_SET) == 0 && fread(fingerprint, 1, 8, f) == 8 && fclose(f) == 0);
+    REQUIRE(f && fseek(f, FINGERPRINT, SEEK_SET) == 0 && fread(fingerprint, 1, 16, f) == 16 && fclose(f) == 0);
 }
 
 static void get_state(float *to)

@@ -9,7 +9,7 @@
 
 static const char *const own[] = {"f32_n32",   "bf16_n64", "f16_n128", "bf16_fla",  "bf16_fla_fused",
                                   "f32_n16",   "f16_deep", "x052_f32", "x060_bf16", "x060_f16_fla",
-                                  "x051_bf16", "x050_f32", "x040_f32"};
+                                  "x051_bf16", "x050_f32", "x040_f32", "f32_rate2"};
 static const char *const shared[] = {"rand_a_L2_D128_V300_f32",
                                      "rand_b_L3_D192_V257_bf16",
                                      "rand_c_L2_D256_V501_f16",

@@ -48,6 +48,11 @@ OLDER = [
     ("x050_f32", "--version 5.0 --layers 2 --embd 48 --head-size 16 --ffn 100 --vocab 37 --dtype f32 --seed 825"),
     ("x040_f32", "--version 4 --layers 2 --embd 80 --ffn 150 --vocab 61 --dtype f32 --seed 826"),
 ]
+# RWKV-7 with the extended rate, a = 2 sigmoid(...), which the metadata state.
+SCALED = [
+    ("f32_rate2", "--layers 2 --embd 48 --head-size 16 --vocab 61 --ffn 100 --rank-w 8 --rank-a 8 --rank-v 8 "
+                  "--rank-g 8 --dtype f32 --seed 808"),
+]
 LENGTH, MIDDLE, GREEDY = 64, 40, 32
 
 
@@ -58,13 +63,21 @@ def write_transposed(source, target):
     write_safetensors(target, turned, force=kinds)
 
 
+def write_rate_scale(path, scale):
+    tensors, kinds = read_safetensors(path)
+    write_safetensors(path, tensors, metadata={"rwkv7.rate_scale": scale}, force=kinds)
+
+
 def main(argv):
     outdir = argv[1]
-    for number, (name, args) in enumerate(MODELS + OLDER):
+    for number, (name, args) in enumerate(MODELS + OLDER + SCALED):
         path = os.path.join(outdir, name + ".safetensors")
         is_older = (name, args) in OLDER
         (make_random_456 if is_older else make_random_model).main([path] + args.split())
         model = (Rwkv456 if is_older else Rwkv7).load(path)
+        if (name, args) in SCALED:
+            model.rate_scale = 2.0
+            write_rate_scale(path, 2)
         rng = np.random.RandomState(9000 + number)
         tokens = rng.randint(0, model.vocab, LENGTH)
         tokens[0], tokens[1], tokens[20:24] = 0, model.vocab - 1, tokens[20]   # edges and a repeat

@@ -199,6 +199,7 @@ class Rwkv7:
         raw = to_blinkdl(tensors)
         self.dtypes = dtypes or {}
         self.w = {k: np.asarray(v, dtype=np.float64) for k, v in raw.items()}
+        self.rate_scale = 1.0                        # 2 in models whose rate has the extended range
         w = self.w
         self.vocab, self.channels = w["emb.weight"].shape
         self.layers = 1 + max(int(k.split(".")[1]) for k in w if k.startswith("blocks."))
@@ -262,7 +263,7 @@ class Rwkv7:
         v = w[a_ + "value.weight"] @ xv
         z = w[a_ + "w0"] + np.tanh(xw @ w[a_ + "w1"]) @ w[a_ + "w2"]
         decay = np.exp(-HALF_DECAY * sigmoid(z))
-        a = sigmoid(w[a_ + "a0"] + (xa @ w[a_ + "a1"]) @ w[a_ + "a2"])
+        a = self.rate_scale * sigmoid(w[a_ + "a0"] + (xa @ w[a_ + "a1"]) @ w[a_ + "a2"])
         if a_ + "g1" in w:
             g = sigmoid(xg @ w[a_ + "g1"]) @ w[a_ + "g2"]
         else:

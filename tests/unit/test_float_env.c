@@ -109,11 +109,11 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
     struct rwkv7_sampler *sampler = NULL;
     float *logits = calloc(2 * vocab, sizeof *logits);
     uint32_t tokens[TOKENS], id;
-    uint64_t fingerprint;
+    struct rwkv7_fingerprint fingerprint;
     for (uint32_t i = 0; i < TOKENS; i++)
         tokens[i] = i * 37 % (uint32_t)vocab;
 
-    CALL(fingerprint = rwkv7_model_fingerprint(model));
+    CALL_OK(rwkv7_model_fingerprint(model, &fingerprint, NULL));
     add_bytes(h, &fingerprint, sizeof fingerprint);
     CALL_OK(rwkv7_session_create(model, &s, NULL));
     CALL_OK(rwkv7_session_create(model, &other, NULL));

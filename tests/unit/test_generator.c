@@ -24,6 +24,7 @@ static struct rwkv7_sampler *plain_sampler(struct rwkv7_sampler_options options,
     struct rwkv7_token_bias biases[VOCAB];
     struct rwkv7_sampler *s = NULL;
     options.biases = biases;
+    options.any_id = !ban;
     for (uint32_t id = WITH_TEXT; ban && id < VOCAB; id++)
         biases[options.bias_count++] = (struct rwkv7_token_bias){id, -INFINITY};
     CHECK(rwkv7_sampler_create(&options, VOCAB, tokenizer, &s, NULL) == RWKV7_OK);

@@ -402,6 +402,45 @@ static void test_reproducible(void)
     }
 }
 
+/* Ids without text: padding behind the vocabulary, and gaps. The end of text is drawn. */
+static void test_textless(void)
+{
+    static const char vocab[] = "1 'a' 1\n3 'b' 1\n";
+    struct rwkv7_sampler_options opt = defaults();
+    struct rwkv7_tokenizer *t = NULL;
+    float logits[7] = {1, 2, 9, 3, 8, 7, 9};
+    CHECK(rwkv7_tokenizer_open_memory(vocab, sizeof vocab - 1, "v", &t, NULL) == RWKV7_OK);
+    for (int i = 0; i < 200; i++) {
+        opt.temperature = i == 0 ? 0.0f : 3.0f;
+        opt.seed = (uint64_t)i;
+        struct rwkv7_sampler *s = sampler(&opt, 7, t);
+        const uint32_t id = next(s, logits);
+        CHECK_MSG(id == 3 || (i > 0 && id <= 1), "drew %u", id);
+        rwkv7_sampler_close(s);
+    }
+    opt.temperature = 0;
+    opt.any_id = true;
+    struct rwkv7_sampler *s = sampler(&opt, 7, t);
+    CHECK(next(s, logits) == 2);
+    rwkv7_sampler_close(s);
+    opt.any_id = false;
+    s = sampler(&opt, 7, NULL); /* a vocabulary that nobody knows */
+    CHECK(next(s, logits) == 2);
+    logits[4] = NAN; /* a broken model shows even there */
+    uint32_t id;
+    CHECK(rwkv7_sampler_next(s, logits, &id, NULL) == RWKV7_ERR_NUMERIC);
+    rwkv7_sampler_close(s);
+    s = sampler(&opt, 7, t);
+    CHECK(rwkv7_sampler_next(s, logits, &id, NULL) == RWKV7_ERR_NUMERIC);
+    rwkv7_sampler_close(s);
+    logits[4] = 0;
+    logits[0] = 10;
+    s = sampler(&opt, 7, t);
+    CHECK(next(s, logits) == RWKV7_END_OF_TEXT);
+    rwkv7_sampler_close(s);
+    rwkv7_tokenizer_close(t);
+}
+
 static void refuses(struct rwkv7_sampler_options opt, const char *fragment)
 {
     struct rwkv7_sampler *s = NULL;
@@ -533,6 +572,7 @@ int main(int argc, char **argv)
     RUN(test_seeds);
     RUN(test_reproducible);
     RUN(test_memory);
+    RUN(test_textless);
     RUN(test_errors);
     return test_end();
 }

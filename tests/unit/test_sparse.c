@@ -346,11 +346,11 @@ static void test_states(void)
         exit(1);
     CHECK(rwkv7_session_save(s, name_file("small.state"), NULL, &err) == RWKV7_OK && stat(path, &st) == 0);
     const int fd = open(path, O_RDONLY);
-    CHECK(fd >= 0 && read(fd, b.at, 48) == 48);
+    CHECK(fd >= 0 && read(fd, b.at, 56) == 56);
     if (fd >= 0)
         close(fd);
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++) {
-        b.size = 40;
+        b.size = 48;
         add_number(&b, notes[i], 8);
         const uint64_t size = notes[i] > 2 * HUGE ? HUGE : (uint64_t)st.st_size + (notes[i] + 7) / 8 * 8;
         if (!write_sparse("huge.state", &b, NULL, size))

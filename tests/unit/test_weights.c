@@ -450,7 +450,7 @@ static void test_state_files(void)
     const size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
     if (f)
         fclose(f);
-    CHECK(n == 48 + 2 * 64 * (2 + 64) * 4 + 8);
+    CHECK(n == 56 + 2 * 64 * (2 + 64) * 4 + 8);
     refuse_state(s, path, bytes, 0, "not an rwkv7 state file");
     refuse_state(s, path, "RWKV7", 5, "not an rwkv7 state file");
     refuse_state(s, path, bytes, n - 1, "torn");
@@ -458,14 +458,14 @@ static void test_state_files(void)
     refuse_state(s, path, bytes, n, "damaged");
     bytes[5000] ^= 1;
     bytes[8] = 9;
-    refuse_state(s, path, bytes, n, "version 9, expected 2");
-    bytes[8] = 2;
+    refuse_state(s, path, bytes, n, "version 9, expected 3");
+    bytes[8] = 3;
     bytes[12] = 77;
     refuse_state(s, path, bytes, n, "77 layers");
     bytes[12] = 2;
-    memset(bytes + 40, 0xff, 8); /* the size of the note */
+    memset(bytes + 48, 0xff, 8); /* the size of the note */
     refuse_state(s, path, bytes, n, "expected a note of at most 268435456 bytes");
-    memset(bytes + 40, 0, 8);
+    memset(bytes + 48, 0, 8);
     f = fopen(path, "wb");
     CHECK(f && fwrite(bytes, 1, n, f) == n && fclose(f) == 0);
     CHECK(rwkv7_session_load(s, path, NULL, &err) == RWKV7_OK && rwkv7_session_tokens(s) == 3);

@@ -1,0 +1,23 @@
+/* c_numbers.c - see c_numbers.h. */
+#include "base/c_numbers.h"
+
+#include <pthread.h>
+
+static locale_t c_locale; /* made once and kept; NULL: out of memory, and numbers follow the program's locale */
+
+static void make(void)
+{
+    c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+}
+
+locale_t c_numbers_enter(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make);
+    return uselocale(c_locale); /* of NULL: changes nothing */
+}
+
+void c_numbers_leave(const locale_t *before)
+{
+    uselocale(*before);
+}
