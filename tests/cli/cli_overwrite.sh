@@ -8,6 +8,7 @@ printf 'hello' >notes
 printf '1,2,3' >ids
 printf '{"prompt":"hello"}\n' >lines.jsonl
 printf 'hello\n' >messages
+printf 'User: {user}\n\nAssistant: {answer}\n' >template.txt
 
 # A folder with two shards, which have to be files of their own, and a vocabulary.
 mkdir folder
@@ -82,6 +83,7 @@ tuned.st                            run $m $talk --state tuned.st hello --state-
 tuned.st                            chat $m $talk --state tuned.st --state-out
 tuned.st                            logits $m --state tuned.st --tokens 1 -o
 tuned.st                            batch $m $talk --state tuned.st lines.jsonl -o
+template.txt                        chat $m $talk --template template.txt --state-out
 notes                               run $m $talk -f notes --state-out
 messages                            run $m $talk --state-out
 messages                            run $m $talk - --state-out

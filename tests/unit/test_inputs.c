@@ -1,0 +1,90 @@
+/* test_inputs.c - files that are read are not written over (base/inputs.h). */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/inputs.h"
+#include "base/out_file.h"
+#include "base/sys.h"
+#include "test.h"
+
+static char folder[] = "/tmp/rwkv7-test-XXXXXX";
+
+/* No output may take the place of a file that is mapped, whatever it is called; one that is closed is free, and so are states. */
+static void test_inputs(void)
+{
+    struct file_map map, again;
+    struct out_file out;
+    struct rwkv7_error err;
+    char path[80], link_to[80], hard[80], descriptor[32];
+    snprintf(path, sizeof path, "%s/read", folder);
+    snprintf(link_to, sizeof link_to, "%s/link", folder);
+    snprintf(hard, sizeof hard, "%s/hard", folder);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    CHECK(fd >= 0 && write(fd, "text", 4) == 4 && symlink(path, link_to) == 0 && link(path, hard) == 0);
+    snprintf(descriptor, sizeof descriptor, "/dev/fd/%d", fd);
+    const char *const names[] = {path, link_to, hard, descriptor};
+
+    CHECK(file_map_open(path, &map, &err) == RWKV7_OK && file_map_open(hard, &again, &err) == RWKV7_OK);
+    for (int i = 0; i < 2; i++) {
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            CHECK(out_file_open(names[k], &out, &err) == RWKV7_ERR_USAGE && !out.stream && !out.path);
+            CHECK(strncmp(err.message, names[k], strlen(names[k])) == 0 && strstr(err.message, "read as ") &&
+                  strstr(err.message, path));
+            CHECK(out_file_open_private(names[k], &out, NULL) == RWKV7_ERR_USAGE);
+        }
+        file_map_close(i == 0 ? &map : &again); /* the first of two does not end it */
+    }
+    CHECK(file_map_open_replaceable(path, &map, &err) == RWKV7_OK);
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        CHECK(out_file_open(names[k], &out, &err) == RWKV7_OK);
+        out_file_abort(&out);
+    }
+    file_map_close(&map);
+    unlink(link_to);
+    unlink(hard);
+    unlink(path);
+    close(fd);
+
+    struct stat st;
+    struct input_file *file;
+    CHECK(stat("/dev/null", &st) == 0 && input_add(&st, "/dev/null", &file, &err) == RWKV7_OK && !file);
+    CHECK(out_file_open("/dev/null", &out, &err) == RWKV7_OK);
+    out_file_abort(&out);
+}
+
+/* A program that runs one command: what was read once stays an input. */
+static void test_keep(void)
+{
+    struct file_map map;
+    struct out_file out;
+    struct input_file *file;
+    struct stat st;
+    char path[80];
+    snprintf(path, sizeof path, "%s/kept", folder);
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0);
+    inputs_keep();
+    CHECK(file_map_open(path, &map, NULL) == RWKV7_OK);
+    file_map_close(&map);
+    CHECK(out_file_open(path, &out, NULL) == RWKV7_ERR_USAGE);
+    CHECK(input_add(&st, path, &file, NULL) == RWKV7_OK && file);
+    input_remove(file);
+    CHECK(out_file_open(path, &out, NULL) == RWKV7_ERR_USAGE);
+    input_remove(file);
+    CHECK(out_file_open(path, &out, NULL) == RWKV7_OK);
+    out_file_abort(&out);
+    close(fd);
+    unlink(path);
+}
+
+int main(void)
+{
+    if (!mkdtemp(folder))
+        return 1;
+    RUN(test_inputs);
+    RUN(test_keep);
+    rmdir(folder);
+    return test_end();
+}
