@@ -49,7 +49,7 @@ exits 3
 err_has 'not an RWKV model'
 run rwkv7 run -m "$corpus/metadata_split.gguf" x
 exits 3
-err_has 'one of the 3 parts of a split GGUF file'
+err_has 'one of the 2 parts of a split GGUF file'
 run rwkv7 tokenize -m "$corpus/ok_tokens.gguf" q
 exits 3
 err_has 'the vocabulary has no token for byte 0x71'
