@@ -7,6 +7,8 @@
 
 #include <utf8proc.h>
 
+#include "base/json_tree.h"
+
 /* So many bytes are UTF-8. */
 static size_t utf8_length(const char *text, size_t size)
 {
@@ -96,11 +98,14 @@ cJSON *json_line_parse(const char *line, size_t length, const char *verbatim, ch
         snprintf(why, 256, "expected UTF-8, found something else at byte %zu", readable);
         return NULL;
     }
-    cJSON *const object = cJSON_ParseWithLengthOpts(line, length, &end, false);
+    bool no_memory;
+    cJSON *const object = json_tree_parse(line, length, &end, &no_memory);
     while (object && end < line + length && *end && strchr(" \t\r\n", *end))
         end++;
     why[0] = '\0';
-    if (!object || end != line + length)
+    if (no_memory)
+        snprintf(why, 256, "out of memory for the line");
+    else if (!object || end != line + length)
         snprintf(why, 256, "expected one JSON object, found something else at byte %zu",
                  end ? (size_t)(end - line) : 0);
     else if (!cJSON_IsObject(object))

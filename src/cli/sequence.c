@@ -115,15 +115,9 @@ struct sequence *sequence_start(const struct args *args, const struct engine *en
 
 static bool add_logprobs(struct sequence *s, const struct engine *engine, const struct rwkv7_step *step)
 {
-    if (s->args.logprobs == 0)
-        return true;
-    if (!s->logprobs)
-        s->logprobs = cJSON_CreateArray();
-    cJSON *const json = logprobs_json(engine->tokenizer, step);
-    if (cJSON_AddItemToArray(s->logprobs, json))
-        return true;
-    cJSON_Delete(json);
-    return false;
+    if (s->args.logprobs > 0)
+        logprobs_add(&s->logprobs, engine->tokenizer, step);
+    return !s->logprobs.failed;
 }
 
 void sequence_take(struct sequence *s, const struct engine *engine)
@@ -149,31 +143,30 @@ uint64_t sequence_tokens(const struct sequence *s)
     return s->job.request.tokens;
 }
 
-char *sequence_result(const struct sequence *s)
+char *sequence_result(struct sequence *s)
 {
-    cJSON *const json = cJSON_CreateObject();
+    struct json_tree t;
+    cJSON *const json = json_tree_object(&t);
     const cJSON *const id = cJSON_GetObjectItemCaseSensitive(s->json, "id");
-    bool ok = cJSON_AddNumberToObject(json, "line", (double)s->line) != NULL;
+    json_add_number(&t, json, "line", (double)s->line);
     if (id)
-        ok = ok && cJSON_AddItemToObject(json, "id", cJSON_Duplicate(id, true));
+        json_add_item(&t, json, "id", cJSON_Duplicate(id, true));
     if (s->reason) {
-        ok = ok && cJSON_AddStringToObject(json, "text", s->text) &&
-             cJSON_AddStringToObject(json, "finish", s->reason) &&
-             cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->job.request.fed) &&
-             cJSON_AddNumberToObject(json, "tokens", (double)s->job.request.tokens);
+        json_add_string(&t, json, "text", s->text);
+        json_add_string(&t, json, "finish", s->reason);
+        json_add_number(&t, json, "prompt_tokens", (double)s->job.request.fed);
+        json_add_number(&t, json, "tokens", (double)s->job.request.tokens);
         if (s->args.temperature > 0)
-            ok = ok && json_add_whole(json, "seed", s->seed);
-        if (s->logprobs)
-            ok = ok && cJSON_AddItemReferenceToObject(json, "logprobs", s->logprobs);
-        ok = ok && json_add_seconds(json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0) &&
-             json_add_seconds(json, "seconds", s->end - s->begin);
+            json_add_whole(&t, json, "seed", s->seed);
+        if (s->logprobs.root)
+            json_add_tree(&t, json, "logprobs", &s->logprobs);
+        json_add_micros(&t, json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0);
+        json_add_micros(&t, json, "seconds", s->end - s->begin);
     } else {
-        ok = ok && cJSON_AddStringToObject(json, "error", s->error);
+        json_add_string(&t, json, "error", s->error);
     }
-    ok = ok && cJSON_AddStringToObject(json, "fingerprint", s->fingerprint);
-    char *const text = ok ? cJSON_PrintUnformatted(json) : NULL;
-    cJSON_Delete(json);
-    return text;
+    json_add_string(&t, json, "fingerprint", s->fingerprint);
+    return json_tree_text(&t, false);
 }
 
 void sequence_close(struct sequence *s)
@@ -184,7 +177,7 @@ void sequence_close(struct sequence *s)
     if (s->own_stops)
         free(s->args.stops.at);
     cJSON_Delete(s->json);
-    cJSON_Delete(s->logprobs);
+    json_tree_free(&s->logprobs);
     free(s->text);
     free(s);
 }
