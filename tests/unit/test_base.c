@@ -467,21 +467,21 @@ static void test_atomic_files(void)
     snprintf(path, sizeof path, "%s", in_folder("result"));
 
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
-    fputs("first", out.stream);
+    CHECK(out_file_write(&out, "first", strlen("first"), &err) == RWKV7_OK);
     CHECK(!path_exists(path));
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     check_content(path, "first");
 
     CHECK(chmod(path, 0640) == 0);
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
-    fputs("second", out.stream);
+    CHECK(out_file_write(&out, "second", strlen("second"), &err) == RWKV7_OK);
     check_content(path, "first");
     out_file_abort(&out);
     check_content(path, "first");
     CHECK(entries() == 1);
 
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
-    fputs("third", out.stream);
+    CHECK(out_file_write(&out, "third", strlen("third"), &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     check_content(path, "third");
     struct stat st;
@@ -496,7 +496,7 @@ static void test_atomic_files(void)
     CHECK(out_file_open(link, &out, &err) == RWKV7_ERR_IO);
     fclose(fopen(path, "wb"));
     CHECK(out_file_open(link, &out, &err) == RWKV7_OK);
-    fputs("fourth", out.stream);
+    CHECK(out_file_write(&out, "fourth", strlen("fourth"), &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     CHECK(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
     CHECK(lstat(path, &st) == 0 && S_ISREG(st.st_mode));
@@ -511,7 +511,7 @@ static void test_atomic_files(void)
     fflush(f);
     snprintf(name, sizeof name, "/dev/fd/%d", fileno(f));
     CHECK(out_file_open(name, &out, &err) == RWKV7_OK);
-    fputs("after", out.stream);
+    CHECK(out_file_write(&out, "after", strlen("after"), &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     fclose(f);
     check_content(path, "before after");
@@ -540,7 +540,7 @@ static void test_atomic_files(void)
     CHECK(strstr(err.message, "directory") != NULL);
     if (path_exists("/dev/full")) {
         CHECK(out_file_open("/dev/full", &out, &err) == RWKV7_OK);
-        fputs("no room", out.stream);
+        CHECK(out_file_write(&out, "no room", strlen("no room"), &err) == RWKV7_OK);
         CHECK(out_file_commit(&out, &err) == RWKV7_ERR_IO);
         CHECK(strstr(err.message, "No space left") != NULL);
     } else {
