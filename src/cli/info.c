@@ -146,12 +146,15 @@ int info_command(const struct args *args)
         code = engine_open_model(&engine, args);
     if (code == DONE) {
         struct finding vocab = {.path = engine.vocab_name, .why = err.message};
-        vocab.fits = engine_try_vocab(&engine, args, &err) == RWKV7_OK;
+        const enum rwkv7_status status = engine_try_vocab(&engine, args, &err);
+        if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO) /* nothing that the files say */
+            code = report(&err);
+        vocab.fits = status == RWKV7_OK;
         vocab.found = engine.tokenizer != NULL;
         vocab.ids = vocab.found ? rwkv7_tokenizer_size(engine.tokenizer) : 0;
-        if (args->json)
+        if (code == DONE && args->json)
             code = print_info_json(engine.model, &vocab);
-        else
+        else if (code == DONE)
             print_text(engine.model, &vocab, rwkv7_runtime_threads(engine.runtime));
     } else if (code == REJECTED && !args->json) {
         list_unknown(args);

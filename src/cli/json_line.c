@@ -78,7 +78,7 @@ static const char *along_numbers(cJSON *item, const char *at, bool keep)
         if (keep && number_end(at) == at + n) {
             item->type = cJSON_Raw;
             item->valuestring = cJSON_malloc(n + 1);
-            if (item->valuestring) { /* or else it cannot be printed, which is an error then */
+            if (item->valuestring) { /* or else it cannot be printed, which is an error then: sequence_result */
                 memcpy(item->valuestring, at, n);
                 item->valuestring[n] = '\0';
             }
@@ -104,7 +104,7 @@ cJSON *json_line_parse(const char *line, size_t length, const char *verbatim, ch
         end++;
     why[0] = '\0';
     if (no_memory)
-        snprintf(why, 256, "out of memory for the line");
+        snprintf(why, 256, JSON_LINE_NO_MEMORY);
     else if (!object || end != line + length)
         snprintf(why, 256, "expected one JSON object, found something else at byte %zu",
                  end ? (size_t)(end - line) : 0);

@@ -40,13 +40,32 @@ static void refuse(struct sequence *s, const char *fmt, ...)
     finish(s, NULL);
 }
 
+/* What the library says of the line. */
+static void refuse_for(struct sequence *s, const struct rwkv7_error *err)
+{
+    s->no_memory = err->status == RWKV7_ERR_MEMORY;
+    refuse(s, "%s", err->message);
+}
+
+static void refuse_why(struct sequence *s, const char *why)
+{
+    s->no_memory = strcmp(why, JSON_LINE_NO_MEMORY) == 0;
+    refuse(s, "%s", why);
+}
+
+static void lack_memory(struct sequence *s, const char *what)
+{
+    s->no_memory = true;
+    refuse(s, "out of memory for %s", what);
+}
+
 static bool append(struct sequence *s, const char *text, size_t length)
 {
     if (s->room - s->length <= length) {
         const size_t room = 2 * (s->length + length) + 64;
         char *const grown = realloc(s->text, room);
         if (!grown) {
-            refuse(s, "out of memory for the text");
+            lack_memory(s, "the text");
             return false;
         }
         s->text = grown;
@@ -70,7 +89,7 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
     s->ends_in_space = stripped < size && !s->args.strip;
     if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, s->args.strip ? stripped : size,
                        &err) != RWKV7_OK)
-        refuse(s, "%s", err.message);
+        refuse_for(s, &err);
     else if (s->job.request.fed == 0)
         refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
     else if (s->args.tokens == 0 && append(s, "", 0))
@@ -86,7 +105,7 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     s->json = json_line_parse(line, length, "id", why);
     const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->json, "prompt");
     if (*why || !overrides_apply(&s->args, s->json, own_members, why))
-        refuse(s, "%s", why);
+        refuse_why(s, why);
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
     s->own_stops = s->args.stops.at != stops;
@@ -126,9 +145,9 @@ void sequence_take(struct sequence *s, const struct engine *engine)
     if (s->prompt_end == 0)
         s->prompt_end = seconds();
     if (s->job.err.status != RWKV7_OK)
-        refuse(s, "%s", s->job.err.message);
+        refuse_for(s, &s->job.err);
     else if (!add_logprobs(s, engine, step))
-        refuse(s, "out of memory for the log probabilities");
+        lack_memory(s, "the log probabilities");
     else if (append(s, step->text, step->length) && step->end != RWKV7_END_NONE)
         finish(s, end_name(step->end));
 }

@@ -17,6 +17,7 @@ struct sequence {
     bool ends_in_space; /* the prompt, and nothing removed it */
     const char *reason; /* why the text ended: "stop", "end", "length" */
     char error[256];    /* or why there is none */
+    bool no_memory;     /* which is no fault of the line: it has no result, and the command ends */
     uint64_t seed;
     struct scheduled job;
     struct json_tree logprobs; /* an array, if asked for */
