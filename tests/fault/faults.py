@@ -52,7 +52,8 @@ class Case:
     it adds lines to. optional: files and folders that it may fail to write if it says so. again: options of the run after a kill that
     completes the log.
     loads: the command that opens the file at its end; another output of a command that failed must pass it. goes_on: it does after a
-    failure, so that there may be several messages. frail: libedit and ncurses do not survive a failed allocation; files must.
+    failure, so that there may be several messages. frail: no allocation fails, which libedit and ncurses do not survive: they
+    crash, end the process, or forget what the return key means.
     """
 
     def __init__(self, name, args, stdin=b"", before=None, outputs=(), log=None, optional=(), again=(), terminal=None,
@@ -174,8 +175,6 @@ class Bench:
                 self.complain(case, fault, run, f"exit code 0 without {', '.join(missing)}")
             if run.out != good.out:
                 self.complain(case, fault, run, f"exit code 0 and another output: {run.out[:200]!r}")
-        elif case.frail and fault.startswith("alloc:"):
-            pass
         elif run.code != 1:
             self.complain(case, fault, run, "exit code 1 expected")
         elif not self.is_message(case, run.err):
@@ -185,6 +184,8 @@ class Bench:
     def is_message(case, text):
         lines = text.split(b"\n")
         said = [line for line in lines[:-1] if not (case.optional and line.startswith(b"rwkv7: prompt cache: "))]
+        if case.frail:  # ncurses speaks for itself
+            said = [line for line in said if line.startswith(b"rwkv7: ")]
         whole = lines[-1] == b"" and all(line.startswith(b"rwkv7: ") for line in said)
         return whole and (len(said) == 1 or (case.goes_on and said != []))
 
@@ -226,7 +227,8 @@ class Bench:
             if name not in good.files:
                 self.complain(case, "no fault", good, f"no {name}")
         for kind, how, limit in FAULTS + (KILLS if case.writes else []):
-            self.loop(case, kind, how, limit, good)
+            if not (case.frail and kind == "alloc"):
+                self.loop(case, kind, how, limit, good)
         if self.stamps() != stamps:
             print(f"FAILED: {case.name}: an input has changed")
             self.failures += 1
@@ -297,6 +299,7 @@ def cases(bench):
     some = bench.make(["batch"] + WRITE + ["-o", "results", "IN/prompts.jsonl"])
     half = {"results": some["results"][:len(some["results"]) * 2 // 3]}
     load = ["chat"] + WRITE + ["--state-in"]
+    lines = {"lines": b"_HiStOrY_V2_\n" + b"".join(b"/system\\040%d\n" % i for i in range(300))}
     typed = b"/system abc\n/system b\n/quit\n"
     return [
         Case("version", ["--version"]),
@@ -326,6 +329,8 @@ def cases(bench):
              before={"kept": old}, outputs=["kept"], loads=load, goes_on=True),
         Case("chat-terminal", ["chat"] + WRITE + ["--history", "lines"], terminal=typed, optional=["lines"], log="lines",
              goes_on=True, frail=True),
+        Case("chat-history", ["chat"] + WRITE + ["--history", "lines"], terminal=b"/system cd\n/quit\n", before=lines,
+             optional=["lines"], log="lines", goes_on=True, frail=True),
         Case("convert", ["convert", "-q"] + COMMON + ["IN/model.st", "new.st"], outputs=["new.st"]),
         Case("convert-old", ["convert", "-q", "--type", "q8"] + COMMON + ["IN/folder", "new.st"], before={"new.st": old},
              outputs=["new.st"]),

@@ -47,14 +47,16 @@ static const struct {
     int number;
     enum kind kind;
 } calls[] = {
-    {SYS_read, READ},      {SYS_pread64, READ},       {SYS_readv, READ},      {SYS_write, WRITE},
-    {SYS_pwrite64, WRITE}, {SYS_writev, WRITE},       {SYS_openat, OPEN},     {SYS_fsync, SYNC},
-    {SYS_fdatasync, SYNC}, {SYS_renameat2, RENAME},   {SYS_renameat, RENAME}, {SYS_linkat, LINK},
-    {SYS_mmap, MAP},       {SYS_ftruncate, TRUNCATE}, {SYS_fstat, STATUS},    {SYS_newfstatat, STATUS},
-    {SYS_statx, STATUS},   {SYS_getdents64, STATUS},  {SYS_lseek, STATUS},    {SYS_mkdirat, STATUS},
+    {SYS_read, READ},        {SYS_pread64, READ},       {SYS_readv, READ},      {SYS_write, WRITE},
+    {SYS_pwrite64, WRITE},   {SYS_writev, WRITE},       {SYS_openat, OPEN},     {SYS_fsync, SYNC},
+    {SYS_fdatasync, SYNC},   {SYS_renameat2, RENAME},   {SYS_renameat, RENAME}, {SYS_linkat, LINK},
+    {SYS_mmap, MAP},         {SYS_ftruncate, TRUNCATE}, {SYS_fstat, STATUS},    {SYS_newfstatat, STATUS},
+    {SYS_statx, STATUS},     {SYS_getdents64, STATUS},  {SYS_lseek, STATUS},    {SYS_mkdirat, STATUS},
+    {SYS_faccessat, STATUS}, {SYS_readlinkat, STATUS},  {SYS_fcntl, STATUS},
 #if defined(__x86_64__)
-    {SYS_open, OPEN},      {SYS_creat, OPEN},         {SYS_rename, RENAME},   {SYS_link, LINK},
-    {SYS_stat, STATUS},    {SYS_lstat, STATUS},       {SYS_mkdir, STATUS},
+    {SYS_open, OPEN},        {SYS_creat, OPEN},         {SYS_rename, RENAME},   {SYS_link, LINK},
+    {SYS_stat, STATUS},      {SYS_lstat, STATUS},       {SYS_mkdir, STATUS},    {SYS_access, STATUS},
+    {SYS_readlink, STATUS},
 #endif
 };
 enum { CALLS = sizeof calls / sizeof calls[0] };
