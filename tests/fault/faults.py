@@ -29,7 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 KINDS = ["alloc", "thread", "read", "write", "open", "sync", "rename", "link", "map", "truncate", "status"]  # as in hook.c
 EVERYTHING = os.environ.get("RWKV7_FAULTS") == "all"
-PATIENCE = 300  # seconds for one run, which takes a hundredth of one: what takes longer hangs
+PATIENCE = 120  # seconds for one run, which takes a hundredth of one: what takes longer hangs
 
 EIO, EINTR, ENOMEM, EAGAIN, EMFILE, ENOSPC = "5", "4", "12", "11", "24", "28"
 # How calls of each kind fail (see hook.c), and how many places are tried at most.
