@@ -15,10 +15,17 @@
  * back with `rwkv7_<noun>_close`; passing NULL to a close is allowed. The library never prints, exits or aborts.
  * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
  *
- * A child of fork() may go on with everything that was opened before: it starts threads of its own with its first evaluation, and shares
- * the pages of mapped weights with its parent. No other thread may be inside of the library while the process forks.
+ * A child of fork() may go on with everything that was opened before, even if other threads were evaluating meanwhile: it starts
+ * threads of its own with its first evaluation, and shares the pages of mapped weights with its parent. A session that another thread
+ * was evaluating has a state that is half changed: rwkv7_session_reset or load it first. No other thread may be opening, converting,
+ * saving or closing anything while the process forks.
  *
  * No function writes over a file that is mapped at that time, such as the weights of any open model, under whatever name: RWKV7_ERR_USAGE.
+ *
+ * Callbacks. Each comes with its call, on the thread that made the call, and must return: no longjmp, no exception through it. It
+ * must not close what the call works on, nor fork a child that goes on to use the library. Where it says so, the threads of the
+ * runtime are waiting for it, so that it must not evaluate, open or convert anything with this runtime, which would wait for them
+ * in turn; otherwise it may, with other sessions.
  *
  * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
  * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
@@ -81,8 +88,11 @@ enum rwkv7_math {
      */
     RWKV7_MATH_FAST,
     /*
-     * Many-token products go through OpenBLAS: results agree to a tolerance only. The library is opened by rwkv7_runtime_create, which
-     * sets OPENBLAS_NUM_THREADS=1 in the environment of this process. RWKV7_ERR_USAGE where there is none.
+     * Many-token products go through OpenBLAS: results agree to a tolerance only. RWKV7_ERR_USAGE where there is none. The first
+     * rwkv7_runtime_create with it has effects on the whole process: it loads the library, for good, with OPENBLAS_NUM_THREADS=1 in
+     * the environment, which is as before when it returns; and OpenBLAS uses one thread from then on (openblas_set_num_threads),
+     * for everybody. No other thread may read or change the environment meanwhile. The environment is left alone when the program has
+     * loaded the same library itself.
      */
     RWKV7_MATH_BLAS,
 };
@@ -204,8 +214,8 @@ struct rwkv7_model_options {
      */
     float rate_scale;
     /*
-     * Called now and then while loading takes long, with done <= total in bytes; may be NULL. It must not evaluate anything with this
-     * runtime, whose threads are loading.
+     * Called now and then while loading takes long, with done <= total in bytes; may be NULL. The threads of the runtime are waiting
+     * for it: see Callbacks above.
      */
     void (*progress)(void *arg, uint64_t done, uint64_t total);
     void *progress_arg;

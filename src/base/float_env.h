@@ -17,28 +17,46 @@
 
 #if defined(__x86_64__)
 
-/* SSE computes; the x87 control word is what glibc's strtod and printf take the rounding mode from. */
+/*
+ * SSE computes; the x87 control word is what glibc's strtod and printf take the rounding mode from. Whatever computes with long double
+ * leaves its flags in the x87 status word.
+ */
 struct float_env {
     uint32_t mxcsr;
-    uint16_t x87;
+    uint16_t x87, x87_status;
 };
 #define FLOAT_ENV_MXCSR 0x1f80u /* all exceptions masked, none flagged, round to nearest, no FTZ, no DAZ */
 #define FLOAT_ENV_X87 0x037fu   /* all exceptions masked, round to nearest, 64-bit significand */
+#define FLOAT_ENV_X87_FLAGS 0x3fu
 
 static inline struct float_env float_env_get(void)
 {
     struct float_env env;
-    __asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(env.mxcsr), "=m"(env.x87) : : "memory");
+    __asm__ volatile("stmxcsr %0\n\tfnstcw %1\n\tfnstsw %2"
+                     : "=m"(env.mxcsr), "=m"(env.x87), "=m"(env.x87_status)
+                     :
+                     : "memory");
     return env;
 }
 static inline void float_env_set(const struct float_env *env)
 {
+    struct {
+        uint32_t control, status, others[5];
+    } all; /* as fnstenv stores it: the status word can be written in no other way */
+    uint16_t status;
+    __asm__ volatile("fnstsw %0" : "=m"(status) : : "memory");
+    if (((status ^ env->x87_status) & FLOAT_ENV_X87_FLAGS) != 0) { /* hardly ever */
+        __asm__ volatile("fnstenv %0" : "=m"(all) : : "memory");
+        all.status = (all.status & ~FLOAT_ENV_X87_FLAGS) | (env->x87_status & FLOAT_ENV_X87_FLAGS);
+        __asm__ volatile("fldenv %0" : : "m"(all) : "memory");
+    }
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(env->mxcsr), "m"(env->x87) : "memory");
 }
+/* The x87 flags stay: nothing reads them before float_env_set gives the caller's back. */
 static inline void float_env_set_default(void)
 {
-    const struct float_env env = {FLOAT_ENV_MXCSR, FLOAT_ENV_X87};
-    float_env_set(&env);
+    const struct float_env env = {FLOAT_ENV_MXCSR, FLOAT_ENV_X87, 0};
+    __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(env.mxcsr), "m"(env.x87) : "memory");
 }
 
 #elif defined(__aarch64__)

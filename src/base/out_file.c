@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,7 +40,9 @@ static int descriptor_named(const char *path)
     return -1;
 }
 
-enum { NAME_ROOM = 32 }; /* for that of a temporary file in its folder */
+#define WRITE_MOST ((size_t)1 << 30) /* bytes at once: some systems refuse more than INT_MAX */
+enum { HELD_ROOM = 1 << 16 };        /* bytes that are collected before they are written */
+enum { NAME_ROOM = 32 };             /* for that of a temporary file in its folder */
 
 /*
  * Gives the temporary file a name that nobody has: the nameless one that is open as `fd`, or, if that is -1, one that is created.
@@ -146,13 +149,18 @@ static enum rwkv7_status open_with(const char *path, mode_t mode, struct out_fil
     if (!out->path)
         return fail_memory(err, "a file name");
     const int fd = open_any(out, mode);
-    if (fd >= 0 && (out->stream = fdopen(fd, "wb")) != NULL)
+    if (fd < 0) {
+        status = cannot_write(out, err);
+        out_file_abort(out);
+        return status;
+    }
+    out->fd = fd;
+    out->held = mem_alloc(HELD_ROOM, 1);
+    if (out->held)
         return RWKV7_OK;
-    status = cannot_write(out, err);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     out_file_abort(out);
-    return status;
+    return fail_memory(err, "the buffer of a file");
 }
 
 enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
@@ -165,9 +173,35 @@ enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, 
     return open_with(path, S_IRUSR | S_IWUSR, out, err);
 }
 
+/* stdio would lose what a write could not take when a signal came. A regular file is not waited for: there, it goes on. */
+static bool write_all(const struct out_file *out, const char *data, size_t size)
+{
+    while (size > 0) {
+        const ssize_t n = write(out->fd, data, size < WRITE_MOST ? size : WRITE_MOST);
+        if (n < 0 && !(errno == EINTR && out->temporary))
+            return false;
+        data += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+/* Writes what is held. */
+static bool drain(struct out_file *out)
+{
+    const size_t size = out->held_size;
+    out->held_size = 0;
+    return write_all(out, out->held, size);
+}
+
 enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t size, struct rwkv7_error *err)
 {
-    return fwrite(data, 1, size, out->stream) == size ? RWKV7_OK : cannot_write(out, err);
+    if (size <= HELD_ROOM - out->held_size) {
+        memcpy(out->held + out->held_size, data, size);
+        out->held_size += size;
+        return RWKV7_OK;
+    }
+    return drain(out) && write_all(out, data, size) ? RWKV7_OK : cannot_write(out, err);
 }
 
 /*
@@ -192,12 +226,13 @@ enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
 
-    if (fflush(out->stream) != 0 || (out->temporary && fsync(fileno(out->stream)) != 0) ||
-        (out->nameless && name_temporary(out, fileno(out->stream), 0) < 0))
+    if (!drain(out) || (out->temporary && fsync(out->fd) != 0) ||
+        (out->nameless && name_temporary(out, out->fd, 0) < 0))
         status = cannot_write(out, err);
-    if (fclose(out->stream) != 0 && status == RWKV7_OK)
+    if (close(out->fd) != 0 && status == RWKV7_OK)
         status = cannot_write(out, err);
-    out->stream = NULL;
+    mem_free(out->held);
+    out->held = NULL;
     if (status == RWKV7_OK && out->temporary && rename(out->temporary, out->target ? out->target : out->path) != 0)
         status = fail_errno(err, "%s: cannot be renamed from its temporary name", out->path);
     if (status == RWKV7_OK && out->temporary) {
@@ -211,8 +246,9 @@ enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err)
 
 void out_file_abort(struct out_file *out)
 {
-    if (out->stream)
-        fclose(out->stream);
+    if (out->held)
+        close(out->fd);
+    mem_free(out->held);
     if (out->temporary && !out->nameless)
         unlink(out->temporary);
     mem_free(out->temporary);

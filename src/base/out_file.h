@@ -11,12 +11,14 @@
 #define BASE_OUT_FILE_H
 
 #include <stdbool.h>
-#include <stdio.h>
+#include <stddef.h>
 
 #include "base/status.h"
 
 struct out_file {
-    FILE *stream;
+    int fd;
+    char *held; /* what is not written yet; NULL: nothing is open */
+    size_t held_size;
     char *path;      /* as given, for messages */
     char *target;    /* the file behind symbolic links that is replaced; NULL: path */
     char *temporary; /* its name until it is renamed; NULL when written directly */

@@ -20,6 +20,7 @@
 
 #include "base/cpus.h"
 #include "base/float_env.h"
+#include "base/fork_lock.h"
 #include "base/mem.h"
 
 /*
@@ -47,14 +48,14 @@ struct share {
 };
 
 struct pool {
-    int threads;
+    atomic_int threads;     /* changes only in a child of fork() that cannot start so many */
     int started;            /* helpers running: threads - 1 once create has succeeded */
     bool is_limited;        /* more threads than CPUs from the beginning: is_crowded never changes */
     atomic_bool is_crowded; /* more threads than CPUs: waiting threads yield instead of spinning */
     unsigned jobs;          /* calls of pool_run */
-    unsigned forks;         /* those before the helpers were started: after another one they are not in this process */
+    atomic_uint forks;      /* those before the helpers were started: after another one they are not in this process */
     pthread_t *handles;     /* [threads]; of helpers, [0] is not used */
-    pthread_mutex_t job_lock; /* held by the caller of pool_run */
+    struct fork_lock job_lock; /* held by the caller of pool_run */
     pool_fn *fn;
     void *arg;
     bool quit;
@@ -64,19 +65,6 @@ struct pool {
     _Alignas(64) atomic_int taken; /* next unit of the current phase (pool_take) */
     struct share *shares;          /* [threads] */
 };
-
-/* How often this process was made by fork() from one that had a pool. getpid() would say the same, but is a system call per token. */
-static atomic_uint forks;
-
-static void count_fork(void)
-{
-    atomic_fetch_add(&forks, 1);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(NULL, NULL, count_fork);
-}
 
 static void pause_cpu(void)
 {
@@ -209,22 +197,23 @@ static void reset(struct pool *pool)
 {
     event_init(&pool->job);
     event_init(&pool->barrier);
-    pthread_mutex_init(&pool->job_lock, NULL);
     atomic_store(&pool->arrived, 0);
+    atomic_store(&pool->taken, 0);
+    for (int i = 0; i < pool->threads; i++)
+        atomic_store(&pool->shares[i].taken, 0);
     pool->started = 0;
-    pool->forks = forks;
+    pool->quit = false;
+    pool->forks = fork_count();
 }
 
 /*
- * fork() copies only the thread that calls it. The child starts helpers of its own with its first job, and works alone if it cannot:
- * the results are the same. What the helpers of the parent held, locks among them, is made anew.
+ * fork() copies only the thread that calls it. The child starts helpers of its own with its first job, under the job lock, and works
+ * alone if it cannot: the results are the same. What the helpers of the parent held is made anew, and a job that another thread of the
+ * parent was at is forgotten.
  */
 static void start_again(struct pool *pool)
 {
     reset(pool);
-    atomic_store(&pool->taken, 0);
-    for (int i = 0; i < pool->threads; i++)
-        atomic_store(&pool->shares[i].taken, 0);
     if (pool->threads > 1 && start_helpers(pool, NULL) != RWKV7_OK) {
         end_helpers(pool);
         reset(pool);
@@ -238,8 +227,6 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
     *out = NULL;
     if (threads < 1 || threads > MAX_THREADS)
         return fail(err, RWKV7_ERR_USAGE, "threads: expected 1 to %d, found %d", MAX_THREADS, threads);
-    static pthread_once_t watched = PTHREAD_ONCE_INIT;
-    pthread_once(&watched, watch_forks);
     struct pool *pool = mem_alloc(1, sizeof *pool);
     if (!pool)
         return fail_memory(err, "the thread pool");
@@ -248,13 +235,14 @@ enum rwkv7_status pool_create(int threads, struct pool **out, struct rwkv7_error
     cpus_read(&cpus);
     pool->is_limited = threads > cpus_at_once(&cpus);
     pool->is_crowded = pool->is_limited;
-    reset(pool);
+    fork_lock_init(&pool->job_lock);
     pool->handles = mem_alloc((size_t)threads, sizeof *pool->handles);
     pool->shares = mem_alloc((size_t)threads, sizeof *pool->shares);
     if (!pool->handles || !pool->shares) {
         status = fail_memory(err, "the thread pool");
         goto fail;
     }
+    reset(pool);
     status = start_helpers(pool, err);
     if (status != RWKV7_OK)
         goto fail;
@@ -269,12 +257,12 @@ void pool_destroy(struct pool *pool)
 {
     if (!pool)
         return;
-    if (pool->forks == forks) { /* else nothing of the helpers is here but memory */
+    if (pool->shares && pool->forks == fork_count()) { /* else nothing of the helpers is here but memory */
         end_helpers(pool);
         event_destroy(&pool->barrier);
         event_destroy(&pool->job);
-        pthread_mutex_destroy(&pool->job_lock);
     }
+    fork_lock_destroy(&pool->job_lock);
     mem_free(pool->shares);
     mem_free(pool->handles);
     mem_free(pool);
@@ -287,7 +275,7 @@ bool pool_is_crowded(struct pool *pool)
 
 int pool_threads(const struct pool *pool)
 {
-    return pool->threads;
+    return atomic_load_explicit(&pool->threads, memory_order_relaxed);
 }
 
 /* Whether all threads together may run on fewer CPUs than there are threads. */
@@ -304,9 +292,9 @@ static bool lacks_cpus(const struct pool *pool)
 void pool_run(struct pool *pool, pool_fn *fn, void *arg)
 {
     DEFAULT_FLOAT_ENV;
-    if (pool->forks != forks)
+    fork_lock_take(&pool->job_lock);
+    if (pool->forks != fork_count())
         start_again(pool);
-    pthread_mutex_lock(&pool->job_lock);
     if (pool->threads > 1 && !pool->is_limited && pool->jobs++ % JOBS_PER_CHECK == 0)
         atomic_store_explicit(&pool->is_crowded, lacks_cpus(pool), memory_order_relaxed);
     pool->fn = fn;
@@ -315,16 +303,17 @@ void pool_run(struct pool *pool, pool_fn *fn, void *arg)
         event_signal(&pool->job);
     fn(arg, pool, 0);
     pool_barrier(pool);
-    pthread_mutex_unlock(&pool->job_lock);
+    fork_lock_give(&pool->job_lock);
 }
 
 void pool_barrier(struct pool *pool)
 {
     const unsigned seen = atomic_load_explicit(&pool->barrier.value, memory_order_relaxed);
-    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) == pool->threads - 1) {
+    const int threads = pool_threads(pool);
+    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) == threads - 1) {
         atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&pool->taken, 0, memory_order_relaxed);
-        for (int i = 0; i < pool->threads; i++)
+        for (int i = 0; i < threads; i++)
             atomic_store_explicit(&pool->shares[i].taken, 0, memory_order_relaxed);
         event_signal(&pool->barrier);
     } else {
@@ -345,7 +334,7 @@ bool pool_take(struct pool *pool, int total, int chunk, int *begin, int *end)
 
 bool pool_share(struct pool *pool, int rank, int total, int chunk, int *begin, int *end)
 {
-    const int chunks = (total + chunk - 1) / chunk, threads = pool->threads;
+    const int chunks = (total + chunk - 1) / chunk, threads = pool_threads(pool);
     for (int i = 0; i < threads; i++) {
         const int owner = rank + i < threads ? rank + i : rank + i - threads;
         const int first = (int)((int64_t)chunks * owner / threads);

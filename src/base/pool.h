@@ -26,7 +26,7 @@ bool pool_is_crowded(struct pool *pool);
 /*
  * Runs fn on every thread, each in the default floating-point environment (float_env.h), and returns when all have finished.
  * Callers from several threads take turns. In a child of fork(), where the other threads do not exist, the first call starts new
- * ones; the parent must not be inside pool_run when it forks.
+ * ones, whatever the threads of the parent were doing. `fn` must not fork, unless the child only execs.
  */
 void pool_run(struct pool *pool, pool_fn *fn, void *arg);
 

@@ -57,6 +57,8 @@ static int write_results(struct batch *b)
     int code = DONE;
     while (code == DONE && b->first < b->last && (*place(b, b->first))->finished) {
         struct sequence **const s = place(b, b->first);
+        if ((*s)->no_memory) /* no result: --resume goes on with this line */
+            return complain(FAILED, "line %llu: %s", (unsigned long long)(*s)->line, (*s)->error);
         char *const text = sequence_result(*s);
         code = text ? write_line(b, text) : complain(FAILED, "out of memory for a result");
         cJSON_free(text);

@@ -25,7 +25,8 @@ struct bench_report {
     const struct args *args;
     enum bench_format format;
     bool begun;
-    cJSON *json, *results;
+    struct json_tree json;
+    cJSON *results; /* in it */
     /* Of the model that is being measured. */
     const struct rwkv7_model_info *info;
     const char *cpu;

@@ -84,43 +84,44 @@ static void csv_add(const struct bench_report *r, const struct measurement *m)
 static void json_begin(struct bench_report *r)
 {
     char types[TYPES_ROOM];
-    r->json = cJSON_CreateObject();
-    cJSON_AddStringToObject(r->json, "version", rwkv7_version());
-    cJSON_AddStringToObject(r->json, "model", model_name(r));
-    cJSON_AddBoolToObject(r->json, "random_weights", r->args->shape != NULL);
-    cJSON_AddStringToObject(r->json, "types", types_text(r->info, types));
-    cJSON_AddNumberToObject(r->json, "parameters", (double)r->info->parameters);
-    cJSON_AddNumberToObject(r->json, "bytes_per_token", (double)r->info->step_bytes);
-    cJSON_AddStringToObject(r->json, "kernels", r->cpu);
-    cJSON_AddStringToObject(r->json, "math", math_name(r));
-    cJSON_AddNumberToObject(r->json, "repetitions", r->args->repetitions);
-    r->results = cJSON_AddArrayToObject(r->json, "results");
+    struct json_tree *const t = &r->json;
+    cJSON *const o = json_tree_object(t);
+    json_add_string(t, o, "version", rwkv7_version());
+    json_add_string(t, o, "model", model_name(r));
+    json_add_bool(t, o, "random_weights", r->args->shape != NULL);
+    json_add_string(t, o, "types", types_text(r->info, types));
+    json_add_number(t, o, "parameters", (double)r->info->parameters);
+    json_add_number(t, o, "bytes_per_token", (double)r->info->step_bytes);
+    json_add_string(t, o, "kernels", r->cpu);
+    json_add_string(t, o, "math", math_name(r));
+    json_add_number(t, o, "repetitions", r->args->repetitions);
+    r->results = json_add_array(t, o, "results");
 }
 
-static void json_spread(cJSON *to, const char *name, const struct spread *s)
+static void json_spread(struct json_tree *t, cJSON *to, const char *name, const struct spread *s)
 {
-    cJSON *const o = cJSON_AddObjectToObject(to, name);
-    cJSON_AddNumberToObject(o, "median", s->median);
-    cJSON_AddNumberToObject(o, "least", s->least);
-    cJSON_AddNumberToObject(o, "most", s->most);
+    cJSON *const o = json_add_object(t, to, name);
+    json_add_number(t, o, "median", s->median);
+    json_add_number(t, o, "least", s->least);
+    json_add_number(t, o, "most", s->most);
 }
 
-static void json_add(const struct bench_report *r, const struct measurement *m)
+static void json_add(struct bench_report *r, const struct measurement *m)
 {
-    cJSON *const o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "test", m->decode ? "decode" : "prefill");
-    cJSON_AddNumberToObject(o, "threads", m->threads);
-    cJSON_AddNumberToObject(o, "tokens", m->tokens);
-    json_spread(o, "tokens_per_second", &m->rate);
+    struct json_tree *const t = &r->json;
+    cJSON *const o = json_add_object(t, r->results, NULL);
+    json_add_string(t, o, "test", m->decode ? "decode" : "prefill");
+    json_add_number(t, o, "threads", m->threads);
+    json_add_number(t, o, "tokens", m->tokens);
+    json_spread(t, o, "tokens_per_second", &m->rate);
     if (m->decode) {
-        cJSON_AddNumberToObject(o, "context", r->args->context);
-        cJSON_AddNumberToObject(o, "density", m->density);
-        cJSON_AddNumberToObject(o, "bytes_per_token", m->bytes);
-        cJSON_AddNumberToObject(o, "bytes_per_second", read_rate(m));
-        json_spread(o, "machine_bytes_per_second", &m->read);
-        cJSON_AddNumberToObject(o, "read_share", read_rate(m) / m->read.median);
+        json_add_number(t, o, "context", r->args->context);
+        json_add_number(t, o, "density", m->density);
+        json_add_number(t, o, "bytes_per_token", m->bytes);
+        json_add_number(t, o, "bytes_per_second", read_rate(m));
+        json_spread(t, o, "machine_bytes_per_second", &m->read);
+        json_add_number(t, o, "read_share", read_rate(m) / m->read.median);
     }
-    cJSON_AddItemToArray(r->results, o);
 }
 
 /* ---------------------------------------------------------------------------------------------------------- public */
@@ -162,8 +163,8 @@ int bench_report_add(struct bench_report *r, const struct measurement *m)
 
 int bench_report_end(struct bench_report *r, int code)
 {
-    if (r->json && code == DONE)
-        return out_json(r->json);
-    cJSON_Delete(r->json);
+    if (r->format == BENCH_JSON && r->begun && code == DONE)
+        return out_json(&r->json, true);
+    json_tree_free(&r->json);
     return code;
 }

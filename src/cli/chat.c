@@ -331,6 +331,13 @@ static int take_message(struct chat *c, const char *text)
     return answer(c, asked, &err);
 }
 
+/* The first one tells why: those behind it may come of it. */
+static void note_failure(struct chat *c, int code)
+{
+    if (c->failure == DONE)
+        c->failure = code;
+}
+
 static int converse(struct chat *c)
 {
     while (!c->ended) {
@@ -341,7 +348,7 @@ static int converse(struct chat *c)
             return INTERRUPTED;
         int code = line_read(c->lines, &text);
         if (code == MISUSED) {
-            c->failure = code;
+            note_failure(c, code);
             continue;
         }
         if (code != DONE)
@@ -358,8 +365,7 @@ static int converse(struct chat *c)
         free(text);
         if (code == CLOSED || (code == INTERRUPTED && !c->terminal))
             return code;
-        if (code != DONE)
-            c->failure = code;
+        note_failure(c, code);
     }
     if (interrupted && !c->terminal)
         return INTERRUPTED;

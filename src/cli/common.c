@@ -2,7 +2,6 @@
 #include "cli/common.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,28 +281,14 @@ int out_flush(void)
     return code != DONE || fflush(stdout) == 0 ? code : out_failed();
 }
 
-int out_json(cJSON *json)
+int out_json(struct json_tree *json, bool indented)
 {
-    char *const text = json ? cJSON_Print(json) : NULL;
+    char *const text = json_tree_text(json, indented);
     int code = text ? out_write(text, strlen(text)) : complain(FAILED, "out of memory for JSON");
     if (code == DONE)
         code = out_write("\n", 1);
     cJSON_free(text);
-    cJSON_Delete(json);
     return code;
-}
-
-/* Microseconds are enough. */
-cJSON *json_add_seconds(cJSON *json, const char *name, double x)
-{
-    return cJSON_AddNumberToObject(json, name, floor(x * 1e6 + 0.5) / 1e6);
-}
-
-cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x)
-{
-    char digits[24];
-    snprintf(digits, sizeof digits, "%llu", (unsigned long long)x);
-    return cJSON_AddRawToObject(json, name, digits);
 }
 
 int out_close(void)

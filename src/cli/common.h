@@ -6,9 +6,9 @@
 #ifndef CLI_COMMON_H
 #define CLI_COMMON_H
 
-#include <cjson/cJSON.h>
 #include <signal.h>
 
+#include "base/json_tree.h"
 #include "cli/args.h"
 #include "cli/lookup.h"
 
@@ -47,12 +47,8 @@ void out_end_line(void); /* on a terminal, when the cursor is not at the start o
  * both. false: interrupted, and its reader would have to be waited for; then nothing is written.
  */
 bool err_begin_line(void);
-int out_json(cJSON *json); /* takes it; NULL: out of memory */
-int out_close(void);       /* the last words of the program: some file systems report a full disk only here */
-
-/* A member of a JSON object: a time in seconds; a number of 64 bits, which a double could not hold. NULL: out of memory. */
-cJSON *json_add_seconds(cJSON *json, const char *name, double x);
-cJSON *json_add_whole(cJSON *json, const char *name, uint64_t x);
+int out_json(struct json_tree *json, bool indented); /* ends the tree */
+int out_close(void); /* the last words of the program: some file systems report a full disk only here */
 
 /*
  * From now on ^C, SIGTERM and SIGHUP, unless ignored from the start, only set `interrupted`, so that no temporary file stays and

@@ -116,7 +116,7 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
         status = rwkv7_convert(runtime, in->model, path, &options, &err);
     }
     progress_clear();
-    if (status == RWKV7_ERR_STOPPED)
+    if (status == RWKV7_ERR_STOPPED && interrupted)
         return INTERRUPTED;
     if (status != RWKV7_OK)
         return report(&err);

@@ -41,10 +41,11 @@ static void reader_close(struct reader *r)
 /* ---------------------------------------------------------------------------------------------------------- results */
 
 /* One line of the result, in both forms. */
-static void put(cJSON *json, const char *key, const char *label, double value, const char *format, const char *unit)
+static void put(struct json_tree *json, const char *key, const char *label, double value, const char *format,
+                const char *unit)
 {
     if (json) {
-        cJSON_AddNumberToObject(json, key, value);
+        json_add_number(json, json->root, key, value);
         return;
     }
     char number[32];
@@ -52,12 +53,12 @@ static void put(cJSON *json, const char *key, const char *label, double value, c
     printf("%-22s%s%s\n", label, number, unit);
 }
 
-static void put_bits(const struct evaluation *e, cJSON *json)
+static void put_bits(const struct evaluation *e, struct json_tree *json)
 {
     put(json, "bits_per_byte", "bits per byte", e->loss / log(2) / (double)e->bytes, "%.5f", "");
 }
 
-static void put_text(const struct evaluation *e, cJSON *json)
+static void put_text(const struct evaluation *e, struct json_tree *json)
 {
     const double tokens = (double)e->tokens;
     put(json, "tokens", "tokens", tokens, "%.0f", "");
@@ -74,7 +75,7 @@ static void put_text(const struct evaluation *e, cJSON *json)
     put(json, "top_1_agreement", "top-1 agreement", (double)e->agreed / tokens * (json ? 1 : 100), "%.3f", "%");
 }
 
-static void put_task(const struct evaluation *e, enum task task, cJSON *json)
+static void put_task(const struct evaluation *e, enum task task, struct json_tree *json)
 {
     const double examples = (double)e->examples, unit = json ? 1 : 100;
     put(json, "examples", "examples", examples, "%.0f", "");
@@ -88,16 +89,14 @@ static void put_task(const struct evaluation *e, enum task task, cJSON *json)
 
 static int print_result(const struct evaluation *e, enum task task)
 {
-    cJSON *const json = e->args->json ? cJSON_CreateObject() : NULL;
-    if (e->args->json && !json)
-        return complain(FAILED, "out of memory for JSON");
+    struct json_tree tree, *const json = e->args->json ? &tree : NULL;
     if (json)
-        cJSON_AddStringToObject(json, "task", task_names[task]);
+        json_add_string(json, json_tree_object(json), "task", task_names[task]);
     if (task == TASK_TEXT)
         put_text(e, json);
     else
         put_task(e, task, json);
-    return json ? out_json(json) : DONE;
+    return json ? out_json(json, true) : DONE;
 }
 
 /* ------------------------------------------------------------------------------------------------------- the command */

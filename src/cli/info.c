@@ -71,69 +71,68 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     }
 }
 
-static cJSON *shape_json(const struct rwkv7_shape *s)
+static void add_shape(struct json_tree *t, const struct rwkv7_shape *s)
 {
-    cJSON *const o = cJSON_CreateObject();
-    cJSON_AddNumberToObject(o, "vocab", s->vocab);
-    cJSON_AddNumberToObject(o, "layers", s->layers);
-    cJSON_AddNumberToObject(o, "channels", s->channels);
-    cJSON_AddNumberToObject(o, "heads", s->heads);
-    cJSON_AddNumberToObject(o, "head_size", s->head_size);
-    cJSON_AddNumberToObject(o, "ffn", s->ffn);
-    cJSON_AddNumberToObject(o, "rank_w", s->rank_w);
-    cJSON_AddNumberToObject(o, "rank_a", s->rank_a);
-    cJSON_AddNumberToObject(o, "rank_v", s->rank_v);
-    cJSON_AddNumberToObject(o, "rank_g", s->rank_g);
-    cJSON_AddNumberToObject(o, "deep", s->deep);
-    return o;
+    cJSON *const o = json_add_object(t, t->root, "shape");
+    json_add_number(t, o, "vocab", s->vocab);
+    json_add_number(t, o, "layers", s->layers);
+    json_add_number(t, o, "channels", s->channels);
+    json_add_number(t, o, "heads", s->heads);
+    json_add_number(t, o, "head_size", s->head_size);
+    json_add_number(t, o, "ffn", s->ffn);
+    json_add_number(t, o, "rank_w", s->rank_w);
+    json_add_number(t, o, "rank_a", s->rank_a);
+    json_add_number(t, o, "rank_v", s->rank_v);
+    json_add_number(t, o, "rank_g", s->rank_g);
+    json_add_number(t, o, "deep", s->deep);
 }
 
-static cJSON *vocab_json(const struct finding *vocab)
+static void add_vocab(struct json_tree *t, const struct finding *vocab)
 {
-    cJSON *const o = cJSON_CreateObject();
+    cJSON *const o = json_add_object(t, t->root, "vocabulary");
     if (vocab->found) {
-        cJSON_AddStringToObject(o, "path", vocab->path);
-        cJSON_AddNumberToObject(o, "ids", vocab->ids);
+        json_add_string(t, o, "path", vocab->path);
+        json_add_number(t, o, "ids", vocab->ids);
     }
-    cJSON_AddBoolToObject(o, "fits", vocab->fits);
+    json_add_bool(t, o, "fits", vocab->fits);
     if (!vocab->fits)
-        cJSON_AddStringToObject(o, "problem", vocab->why);
-    return o;
+        json_add_string(t, o, "problem", vocab->why);
 }
 
 static int print_info_json(const struct rwkv7_model *model, const struct finding *vocab)
 {
     const struct rwkv7_model_info *const info = rwkv7_model_info(model);
-    cJSON *const o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "path", info->path);
-    cJSON_AddStringToObject(o, "container", info->container);
-    cJSON_AddStringToObject(o, "naming", info->naming);
-    cJSON_AddStringToObject(o, "prefix", info->prefix);
-    cJSON_AddStringToObject(o, "version", info->version);
-    cJSON_AddItemToObject(o, "shape", shape_json(&info->shape));
-    cJSON_AddNumberToObject(o, "rate_scale", (double)info->rate_scale);
-    cJSON_AddNumberToObject(o, "parameters", (double)info->parameters);
-    cJSON *const types = cJSON_AddObjectToObject(o, "types");
+    struct json_tree t;
+    cJSON *const o = json_tree_object(&t);
+    json_add_string(&t, o, "path", info->path);
+    json_add_string(&t, o, "container", info->container);
+    json_add_string(&t, o, "naming", info->naming);
+    json_add_string(&t, o, "prefix", info->prefix);
+    json_add_string(&t, o, "version", info->version);
+    add_shape(&t, &info->shape);
+    json_add_number(&t, o, "rate_scale", (double)info->rate_scale);
+    json_add_number(&t, o, "parameters", (double)info->parameters);
+    cJSON *const types = json_add_object(&t, o, "types");
     for (int type = 0; type < RWKV7_TYPES; type++)
         if (info->type_parameters[type] > 0)
-            cJSON_AddNumberToObject(types, rwkv7_type_name((enum rwkv7_type)type), (double)info->type_parameters[type]);
-    cJSON_AddNumberToObject(o, "tensors", (double)info->tensors);
-    cJSON_AddNumberToObject(o, "ignored_tensors", (double)info->ignored_tensors);
-    cJSON_AddNumberToObject(o, "weight_bytes", (double)info->weight_bytes);
-    cJSON_AddNumberToObject(o, "copied_bytes", (double)info->copied_bytes);
-    cJSON_AddNumberToObject(o, "session_bytes", (double)info->session_bytes);
-    cJSON_AddNumberToObject(o, "work_bytes", (double)info->work_bytes);
-    cJSON_AddNumberToObject(o, "step_bytes", (double)info->step_bytes);
-    cJSON_AddItemToObject(o, "vocabulary", vocab_json(vocab));
-    cJSON *const notes = cJSON_AddArrayToObject(o, "notes");
+            json_add_number(&t, types, rwkv7_type_name((enum rwkv7_type)type), (double)info->type_parameters[type]);
+    json_add_number(&t, o, "tensors", (double)info->tensors);
+    json_add_number(&t, o, "ignored_tensors", (double)info->ignored_tensors);
+    json_add_number(&t, o, "weight_bytes", (double)info->weight_bytes);
+    json_add_number(&t, o, "copied_bytes", (double)info->copied_bytes);
+    json_add_number(&t, o, "session_bytes", (double)info->session_bytes);
+    json_add_number(&t, o, "work_bytes", (double)info->work_bytes);
+    json_add_number(&t, o, "step_bytes", (double)info->step_bytes);
+    add_vocab(&t, vocab);
+    cJSON *const notes = json_add_array(&t, o, "notes");
     const char *note;
     for (size_t i = 0; (note = rwkv7_model_note(model, i)) != NULL; i++)
-        cJSON_AddItemToArray(notes, cJSON_CreateString(note));
-    cJSON *const metadata = cJSON_AddObjectToObject(o, "metadata");
+        json_add_string(&t, notes, NULL, note);
+    cJSON *const metadata = json_add_object(&t, o, "metadata");
     const char *key, *value;
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++)
-        cJSON_AddStringToObject(metadata, key, value);
-    return out_json(o);
+        json_add_string(&t, metadata, key, value);
+    return out_json(&t, true);
 }
 
 int info_command(const struct args *args)
@@ -147,12 +146,15 @@ int info_command(const struct args *args)
         code = engine_open_model(&engine, args);
     if (code == DONE) {
         struct finding vocab = {.path = engine.vocab_name, .why = err.message};
-        vocab.fits = engine_try_vocab(&engine, args, &err) == RWKV7_OK;
+        const enum rwkv7_status status = engine_try_vocab(&engine, args, &err);
+        if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO) /* nothing that the files say */
+            code = report(&err);
+        vocab.fits = status == RWKV7_OK;
         vocab.found = engine.tokenizer != NULL;
         vocab.ids = vocab.found ? rwkv7_tokenizer_size(engine.tokenizer) : 0;
-        if (args->json)
+        if (code == DONE && args->json)
             code = print_info_json(engine.model, &vocab);
-        else
+        else if (code == DONE)
             print_text(engine.model, &vocab, rwkv7_runtime_threads(engine.runtime));
     } else if (code == REJECTED && !args->json) {
         list_unknown(args);

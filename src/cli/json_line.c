@@ -7,6 +7,8 @@
 
 #include <utf8proc.h>
 
+#include "base/json_tree.h"
+
 /* So many bytes are UTF-8. */
 static size_t utf8_length(const char *text, size_t size)
 {
@@ -76,7 +78,7 @@ static const char *along_numbers(cJSON *item, const char *at, bool keep)
         if (keep && number_end(at) == at + n) {
             item->type = cJSON_Raw;
             item->valuestring = cJSON_malloc(n + 1);
-            if (item->valuestring) { /* or else it cannot be printed, which is an error then */
+            if (item->valuestring) { /* or else it cannot be printed, which is an error then: sequence_result */
                 memcpy(item->valuestring, at, n);
                 item->valuestring[n] = '\0';
             }
@@ -96,11 +98,14 @@ cJSON *json_line_parse(const char *line, size_t length, const char *verbatim, ch
         snprintf(why, 256, "expected UTF-8, found something else at byte %zu", readable);
         return NULL;
     }
-    cJSON *const object = cJSON_ParseWithLengthOpts(line, length, &end, false);
+    bool no_memory;
+    cJSON *const object = json_tree_parse(line, length, &end, &no_memory);
     while (object && end < line + length && *end && strchr(" \t\r\n", *end))
         end++;
     why[0] = '\0';
-    if (!object || end != line + length)
+    if (no_memory)
+        snprintf(why, 256, JSON_LINE_NO_MEMORY);
+    else if (!object || end != line + length)
         snprintf(why, 256, "expected one JSON object, found something else at byte %zu",
                  end ? (size_t)(end - line) : 0);
     else if (!cJSON_IsObject(object))

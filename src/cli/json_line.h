@@ -12,6 +12,8 @@
  * what was understood, perhaps NULL.
  */
 cJSON *json_line_parse(const char *line, size_t length, const char *verbatim, char why[256]);
+/* What `why` says when there was no memory, which is no mistake of the line. */
+#define JSON_LINE_NO_MEMORY "out of memory for the line"
 /* true: the object has several members of this name, and `why` [256] says so. */
 bool json_line_twice(const cJSON *object, const char *name, char why[256]);
 

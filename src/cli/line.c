@@ -16,6 +16,7 @@
 
 #include "base/inputs.h"
 #include "base/out_file.h"
+#include "base/status.h"
 #include "cli/common.h"
 #include "cli/io.h"
 #include "cli/line_input.h"
@@ -91,6 +92,36 @@ static bool may_begin(const char *path)
     return stat(path, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
 }
 
+/* How many lines the file has, the last one with or without an end; negative when it cannot be read. */
+static long count_lines(const char *path)
+{
+    char block[4096];
+    size_t got = 0;
+    long lines = 0;
+    bool open_line = false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum io_end end = fd < 0 ? IO_FAILED : IO_DONE;
+    while (end == IO_DONE && (end = io_read(fd, block, sizeof block, &got)) == IO_DONE && got > 0) {
+        for (size_t i = 0; i < got; i++)
+            lines += block[i] == '\n';
+        open_line = block[got - 1] != '\n';
+    }
+    if (fd >= 0)
+        close(fd);
+    return end == IO_DONE ? lines + open_line : -1;
+}
+
+/*
+ * libedit takes a file that it can read in part for a shorter one, which would then replace it. It answers how many lines it has read
+ * behind the first one, which tells that it is a history.
+ */
+static bool load_history(History *h, const char *path)
+{
+    HistEvent event;
+    const int loaded = history(h, &event, H_LOAD, path);
+    return loaded < 0 ? may_begin(path) : loaded == count_lines(path) - 1;
+}
+
 /* The history becomes an input; a new one begins as an empty file, private as what will be in it. That it cannot be written is said at the end. */
 static int add_input(struct line_reader *r, const char *history_file)
 {
@@ -116,7 +147,7 @@ static int open_editor(struct line_reader *r, const char *history_file)
         return complain(FAILED, "the terminal cannot be set up for editing");
     history(r->history, &event, H_SETSIZE, 1000);
     history(r->history, &event, H_SETUNIQUE, 1);
-    if (history_file && history(r->history, &event, H_LOAD, history_file) < 0 && !may_begin(history_file))
+    if (history_file && !load_history(r->history, history_file))
         return complain(FAILED, "%s: not a history of lines, or one that cannot be read; it is left as it is",
                         history_file);
     if (history_file && add_input(r, history_file) != DONE)
@@ -140,25 +171,32 @@ static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv
     enum rwkv7_status status = out_file_open_private(path, &out, err);
     while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
         status = out_file_write(&out, block, n, err);
-    if (status == RWKV7_OK && ferror(from)) {
-        err->status = RWKV7_ERR_IO;
-        snprintf(err->message, sizeof err->message, "%s: the history cannot be written", path);
-        status = err->status;
-    }
+    if (status == RWKV7_OK && ferror(from))
+        status = fail(err, RWKV7_ERR_IO, "%s: the history cannot be written", path);
     if (status == RWKV7_OK)
         status = out_file_commit(&out, err);
     out_file_abort(&out);
     return status;
 }
 
+/* libedit looks neither whether its lines were written nor, at a file without a position, for the beginning. */
+static bool save_history(History *h, FILE *to)
+{
+    static const char beginning[] = "_HiStOrY_V2_\n";
+    char found[sizeof beginning - 1];
+    HistEvent event;
+    return history(h, &event, H_SAVE_FP, to) >= 0 && fflush(to) == 0 && !ferror(to) && fseek(to, 0, SEEK_SET) == 0 &&
+           fread(found, 1, sizeof found, to) == sizeof found && memcmp(found, beginning, sizeof found) == 0 &&
+           fseek(to, 0, SEEK_SET) == 0;
+}
+
 static void keep_history(struct line_reader *r)
 {
     input_remove(r->input);
     r->input = NULL;
-    HistEvent event;
     struct rwkv7_error err;
     FILE *const written = tmpfile(); /* libedit wants a file that has a descriptor */
-    if (!written || history(r->history, &event, H_SAVE_FP, written) < 0 || fseek(written, 0, SEEK_SET) != 0)
+    if (!written || !save_history(r->history, written))
         complain(DONE, "%s: the history cannot be written", r->history_file);
     else if (write_private(written, r->history_file, &err) != RWKV7_OK)
         report(&err);

@@ -43,23 +43,23 @@ static void count_tensors(const struct rwkv7_checkpoint *c, uint64_t *all, uint6
 
 static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path)
 {
-    cJSON *const o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "path", path);
-    cJSON_AddStringToObject(o, "container", rwkv7_checkpoint_container(c));
-    cJSON *const list = cJSON_AddArrayToObject(o, "tensors");
+    struct json_tree tree;
+    cJSON *const o = json_tree_object(&tree);
+    json_add_string(&tree, o, "path", path);
+    json_add_string(&tree, o, "container", rwkv7_checkpoint_container(c));
+    cJSON *const list = json_add_array(&tree, o, "tensors");
     struct rwkv7_tensor t;
     for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++) {
-        cJSON *const tensor = cJSON_CreateObject();
-        cJSON_AddStringToObject(tensor, "name", t.name);
-        cJSON_AddStringToObject(tensor, "type", t.type);
-        cJSON *const shape = cJSON_AddArrayToObject(tensor, "shape");
+        cJSON *const tensor = json_add_object(&tree, list, NULL);
+        json_add_string(&tree, tensor, "name", t.name);
+        json_add_string(&tree, tensor, "type", t.type);
+        cJSON *const shape = json_add_array(&tree, tensor, "shape");
         for (int axis = 0; axis < t.rank; axis++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t.shape[axis]));
-        cJSON_AddNumberToObject(tensor, "bytes", (double)t.bytes);
-        cJSON_AddBoolToObject(tensor, "belongs", t.belongs);
-        cJSON_AddItemToArray(list, tensor);
+            json_add_number(&tree, shape, NULL, (double)t.shape[axis]);
+        json_add_number(&tree, tensor, "bytes", (double)t.bytes);
+        json_add_bool(&tree, tensor, "belongs", t.belongs);
     }
-    return out_json(o);
+    return out_json(&tree, true);
 }
 
 /* The checkpoint and where it lies; NULL for one that is compiled in. */

@@ -5,9 +5,9 @@
 #include "cli/common.h"
 
 /*
- * {"id": n, "text": "...", "logprob": x, "top": [{"id", "text", "logprob"}...]} of a step with log probabilities. Bytes of a text that
- * are no characters become U+FFFD. NULL: out of memory.
+ * Appends {"id": n, "text": "...", "logprob": x, "top": [{"id", "text", "logprob"}...]} of a step with log probabilities to the array
+ * `t`, which may be empty. Bytes of a text that are no characters become U+FFFD.
  */
-cJSON *logprobs_json(const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_step *step);
+void logprobs_add(struct json_tree *t, const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_step *step);
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli/lookup.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,24 +26,54 @@ static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status statu
     return status;
 }
 
+/* One search. A place that cannot be looked at is not one where there is nothing: another file would be taken in silence. */
+struct search {
+    char *path;         /* [PATH_ROOM] the place looked at last */
+    int trouble;        /* errno of the first that could not be looked at; 0: none */
+    char at[PATH_ROOM]; /* that place */
+};
+
+static bool absent(int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == EACCES || code == ENAMETOOLONG;
+}
+
+static void note_trouble(struct search *s, const char *place)
+{
+    if (s->trouble != 0 || absent(errno))
+        return;
+    s->trouble = errno;
+    snprintf(s->at, sizeof s->at, "%s", place);
+}
+
 /* Composes a path; true when something is there. */
-static bool there(char path[PATH_ROOM], const char *fmt, ...) RWKV7_PRINTF(2, 3);
-static bool there(char path[PATH_ROOM], const char *fmt, ...)
+static bool there(struct search *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static bool there(struct search *s, const char *fmt, ...)
 {
     va_list list;
     va_start(list, fmt);
-    const int n = vsnprintf(path, PATH_ROOM, fmt, list);
+    const int n = vsnprintf(s->path, PATH_ROOM, fmt, list);
     va_end(list);
-    return n > 0 && n < PATH_ROOM && access(path, F_OK) == 0;
+    if (n <= 0 || n >= PATH_ROOM)
+        return false;
+    if (access(s->path, F_OK) == 0)
+        return true;
+    note_trouble(s, s->path);
+    return false;
 }
 
 /* The user's data folder and a file in it. */
-static bool in_user_folder(char path[PATH_ROOM], const char *name)
+static bool in_user_folder(struct search *s, const char *name)
 {
     const char *const data = getenv("XDG_DATA_HOME"), *const home = getenv("HOME");
     if (data && data[0] == '/') /* the XDG specification: anything else is to be ignored */
-        return there(path, "%s/rwkv7/%s", data, name);
-    return home && there(path, "%s/.local/share/rwkv7/%s", home, name);
+        return there(s, "%s/rwkv7/%s", data, name);
+    return home && there(s, "%s/.local/share/rwkv7/%s", home, name);
+}
+
+static enum rwkv7_status fail_trouble(const struct search *s, struct rwkv7_error *err)
+{
+    return failed(err, RWKV7_ERR_IO, "%.150s: %s", s->at, strerror(s->trouble));
 }
 
 enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err)
@@ -57,62 +88,73 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
         path[0] = '\0';
         return RWKV7_OK;
     }
-    if (there(path, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(path, DEMO_MODEL))
+    struct search s = {.path = path};
+    if (there(&s, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
         return RWKV7_OK;
+    if (s.trouble != 0)
+        return fail_trouble(&s, err);
     return failed(err, RWKV7_ERR_MODEL,
                   "no model: none was compiled in or installed; download RWKV weights and name them with -m FILE or "
                   "RWKV7_MODEL");
 }
 
-/* The only file of a folder that is called *vocab*.txt. */
-static enum rwkv7_status only_vocab(const char *folder, char path[PATH_ROOM], struct rwkv7_error *err)
+/* The only file of a folder that is called *vocab*.txt; the path becomes "" when there is none. */
+static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
     DIR *const entries = opendir(folder);
-    path[0] = '\0';
-    if (!entries)
+    struct dirent *entry;
+    s->path[0] = '\0';
+    if (!entries) {
+        note_trouble(s, folder);
         return status;
-    for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    }
+    while (errno = 0, (entry = readdir(entries)) != NULL) {
         const char *const ending = strrchr(entry->d_name, '.');
         if (entry->d_name[0] == '.' || !strstr(entry->d_name, "vocab") || strcmp(ending ? ending : "", ".txt") != 0)
             continue;
-        if (path[0]) {
+        if (s->path[0]) {
             status = failed(err, RWKV7_ERR_VOCAB, "%.150s holds several vocabularies; choose one with --vocab", folder);
             break;
         }
-        if (!there(path, "%s/%s", folder, entry->d_name))
-            path[0] = '\0';
+        if (!there(s, "%s/%s", folder, entry->d_name))
+            s->path[0] = '\0';
     }
+    if (status == RWKV7_OK && errno != 0)
+        note_trouble(s, folder);
     closedir(entries);
     return status;
 }
 
-static bool is_folder(const char *path)
+static bool is_folder(struct search *s, const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode);
+    note_trouble(s, path);
+    return false;
 }
 
 /* Sets path to "" when there is none beside the model. */
-static enum rwkv7_status vocab_beside(const char *model, char path[PATH_ROOM], struct rwkv7_error *err)
+static enum rwkv7_status vocab_beside(struct search *s, const char *model, struct rwkv7_error *err)
 {
     const char *const slash = strrchr(model, '/'), *const name = slash ? slash + 1 : model;
     char folder[PATH_ROOM];
-    if (is_folder(model)) {
+    if (is_folder(s, model)) {
         snprintf(folder, sizeof folder, "%s", model);
     } else {
         const char *const dot = strrchr(name, '.');
-        if (there(path, "%.*s.vocab.txt", (int)(dot ? dot - model : (long)strlen(model)), model))
+        if (there(s, "%.*s.vocab.txt", (int)(dot ? dot - model : (long)strlen(model)), model))
             return RWKV7_OK;
         /* "/" and not "", when the model lies in the root */
         snprintf(folder, sizeof folder, "%.*s", slash > model ? (int)(slash - model) : 1, slash ? model : ".");
     }
-    if (there(path, "%s/%s", folder, WORLD_VOCAB))
+    if (there(s, "%s/%s", folder, WORLD_VOCAB))
         return RWKV7_OK;
-    const enum rwkv7_status status = only_vocab(folder, path, err);
-    if (status == RWKV7_OK && !path[0] && !there(path, "%s/" NEOX_TOKENIZER, folder) &&
-        !there(path, "%s/tokenizer.json", folder))
-        path[0] = '\0';
+    const enum rwkv7_status status = only_vocab(s, folder, err);
+    if (status == RWKV7_OK && !s->path[0] && !there(s, "%s/" NEOX_TOKENIZER, folder) &&
+        !there(s, "%s/tokenizer.json", folder))
+        s->path[0] = '\0';
     return status;
 }
 
@@ -164,16 +206,21 @@ enum rwkv7_status vocab_find(const struct args *args, const char *model, char pa
             return failed(err, RWKV7_ERR_USAGE, "the path of the vocabulary is longer than %d bytes", PATH_ROOM - 1);
         return RWKV7_OK;
     }
+    struct search s = {.path = path};
     if (model && *model) {
-        const enum rwkv7_status status = vocab_beside(model, path, err);
+        const enum rwkv7_status status = vocab_beside(&s, model, err);
+        if (s.trouble != 0)
+            return fail_trouble(&s, err);
         if (status != RWKV7_OK || path[0])
             return status;
         const enum rwkv7_status other = refuse_other_tokenizer(model, err);
         if (other != RWKV7_OK)
             return other;
     }
-    if ((!model || *model) && in_user_folder(path, WORLD_VOCAB))
+    if ((!model || *model) && in_user_folder(&s, WORLD_VOCAB))
         return RWKV7_OK;
+    if (s.trouble != 0)
+        return fail_trouble(&s, err);
     path[0] = '\0';
     if (rwkv7_builtin_vocab(&size))
         return RWKV7_OK;

@@ -121,6 +121,7 @@ int main(int argc, char **argv)
     fill_standard_streams();
     set_signals();
     inputs_keep();
+    json_watch_memory();
     int code = check_stack();
     if (code == DONE)
         code = run(argc, argv);

@@ -47,7 +47,7 @@ static bool take_texts(const cJSON *value, struct text_list *list, char why[256]
         list->at[list->count++] = v->valuestring;
     }
     if (!list->at)
-        snprintf(why, 256, "out of memory");
+        snprintf(why, 256, JSON_LINE_NO_MEMORY);
     return list->at != NULL;
 }
 

@@ -55,9 +55,10 @@ struct result {
 
 static int read_result(const struct results *r, const char *text, struct result *out)
 {
-    errno = 0;
-    cJSON *const json = cJSON_Parse(text);
-    if (!json && errno == ENOMEM)
+    const char *end;
+    bool no_memory;
+    cJSON *const json = json_tree_parse(text, strlen(text), &end, &no_memory);
+    if (no_memory)
         return complain(FAILED, "%s: out of memory for a result", r->name);
     const char *const fingerprint = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "fingerprint"));
     *out = (struct result){.line = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "line")),

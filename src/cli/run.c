@@ -39,13 +39,8 @@ static int add_logprobs(struct generation *g, const struct rwkv7_step *step)
 {
     if (g->args->logprobs == 0 || !step->drawn)
         return DONE;
-    if (!g->logprobs)
-        g->logprobs = cJSON_CreateArray();
-    cJSON *const json = logprobs_json(g->engine->tokenizer, step);
-    if (cJSON_AddItemToArray(g->logprobs, json))
-        return DONE;
-    cJSON_Delete(json);
-    return complain(FAILED, "out of memory for JSON");
+    logprobs_add(&g->logprobs, g->engine->tokenizer, step);
+    return g->logprobs.failed ? complain(FAILED, "out of memory for the log probabilities") : DONE;
 }
 
 /* The generator has done something: how long did it take? */
@@ -188,7 +183,7 @@ int run_command(const struct args *args)
     if (code == DONE)
         code = run_generation(&g);
     free(g.text);
-    cJSON_Delete(g.logprobs);
+    json_tree_free(&g.logprobs);
     rwkv7_generator_close(g.generator);
     rwkv7_session_close(g.session);
     engine_close(&engine);

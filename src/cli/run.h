@@ -17,7 +17,7 @@ struct generation {
 
     char *text; /* [length] --json: the text so far */
     size_t length, room;
-    cJSON *logprobs; /* --logprobs: an array */
+    struct json_tree logprobs; /* --logprobs: an array */
 
     double began, loaded;   /* when the program began, and had the model */
     const char *finish;     /* why there are no more: "stop", "end", "length", "interrupted" */

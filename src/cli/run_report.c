@@ -1,6 +1,6 @@
 /* run_report.c - what `rwkv7 run` says beside the text. */
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/run.h"
@@ -18,36 +18,48 @@ static double bytes_per_token(const struct generation *g)
     return (double)info->step_bytes - (1 - g->density) * (double)info->skipped_bytes;
 }
 
+/* A line that is put together in a buffer. What does not fit is left out, which takes numbers that no machine reaches. */
+struct summary {
+    char text[512];
+    size_t used;
+};
+
+static void say(struct summary *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static void say(struct summary *s, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    const int n = vsnprintf(s->text + s->used, sizeof s->text - s->used, fmt, list);
+    va_end(list);
+    const size_t room = sizeof s->text - s->used - 1;
+    s->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
+}
+
 void report_summary(const struct generation *g)
 {
     const bool dim = terminal_colours();
-    char memory[16], *line = NULL;
-    size_t size;
-    FILE *const to = open_memstream(&line, &size); /* one piece, which no other output can tear */
-    if (!to)
-        return;
-    fprintf(to, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
-            plural(g->stats.prompt_tokens));
+    struct summary s = {.used = 0};
+    char memory[16];
+    say(&s, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
+        plural(g->stats.prompt_tokens));
     if (g->stats.cached_tokens > 0)
-        fprintf(to, " (%llu known)", (unsigned long long)g->stats.cached_tokens);
+        say(&s, " (%llu known)", (unsigned long long)g->stats.cached_tokens);
     if (g->stats.prompt_tokens > g->stats.cached_tokens)
-        fprintf(to, ", %.1f tok/s", prompt_rate(g));
+        say(&s, ", %.1f tok/s", prompt_rate(g));
     if (g->args->tokens != 0)
-        fprintf(to, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
+        say(&s, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
     if (g->stats.tokens == 0 && strcmp(g->finish, "end") == 0)
-        fprintf(to, ": the model ended the text at once");
+        say(&s, ": the model ended the text at once");
     if (g->stats.evaluated > 0 && g->seconds > 0) {
         const double rate = (double)g->stats.evaluated / g->seconds;
-        fprintf(to, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
+        say(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
     }
     if (rwkv7_memory_peak() > 0)
-        fprintf(to, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
+        say(&s, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
     if (g->args->temperature > 0 && g->args->tokens != 0)
-        fprintf(to, "; seed %llu", (unsigned long long)g->stats.seed);
-    fprintf(to, "%s\n", dim ? "\033[0m" : "");
-    if (fclose(to) == 0 && err_begin_line())
-        fputs(line, stderr);
-    free(line);
+        say(&s, "; seed %llu", (unsigned long long)g->stats.seed);
+    if (err_begin_line())
+        fprintf(stderr, "%s%s\n", s.text, dim ? "\033[0m" : ""); /* in one piece, which no other output can tear */
 }
 
 void report_stats(const struct generation *g)
@@ -75,25 +87,19 @@ void report_stats(const struct generation *g)
 
 int report_json(struct generation *g)
 {
-    cJSON *const json = cJSON_CreateObject();
-    bool ok = cJSON_AddStringToObject(json, "text", g->text ? g->text : "") &&
-              cJSON_AddStringToObject(json, "finish", g->finish) &&
-              json_add_whole(json, "prompt_tokens", g->stats.prompt_tokens) &&
-              json_add_whole(json, "known_tokens", g->stats.cached_tokens) &&
-              json_add_whole(json, "tokens", g->stats.tokens);
+    struct json_tree t;
+    cJSON *const json = json_tree_object(&t);
+    json_add_string(&t, json, "text", g->text ? g->text : "");
+    json_add_string(&t, json, "finish", g->finish);
+    json_add_whole(&t, json, "prompt_tokens", g->stats.prompt_tokens);
+    json_add_whole(&t, json, "known_tokens", g->stats.cached_tokens);
+    json_add_whole(&t, json, "tokens", g->stats.tokens);
     if (g->args->temperature > 0)
-        ok = ok && json_add_whole(json, "seed", g->stats.seed);
-    ok = ok && json_add_seconds(json, "prompt_seconds", g->stats.prompt_seconds) &&
-         json_add_seconds(json, "seconds", seconds() - g->loaded);
-    if (ok && g->logprobs) {
-        ok = cJSON_AddItemToObject(json, "logprobs", g->logprobs);
-        g->logprobs = NULL;
-    }
-    char *const text = ok ? cJSON_PrintUnformatted(json) : NULL;
-    cJSON_Delete(json);
-    int code = text ? out_write(text, strlen(text)) : complain(FAILED, "out of memory for JSON");
-    if (code == DONE)
-        code = out_write("\n", 1);
-    cJSON_free(text);
+        json_add_whole(&t, json, "seed", g->stats.seed);
+    json_add_micros(&t, json, "prompt_seconds", g->stats.prompt_seconds);
+    json_add_micros(&t, json, "seconds", seconds() - g->loaded);
+    if (g->logprobs.root)
+        json_add_tree(&t, json, "logprobs", &g->logprobs);
+    const int code = out_json(&t, false);
     return code == DONE ? out_flush() : code;
 }

@@ -40,13 +40,32 @@ static void refuse(struct sequence *s, const char *fmt, ...)
     finish(s, NULL);
 }
 
+/* What the library says of the line. */
+static void refuse_for(struct sequence *s, const struct rwkv7_error *err)
+{
+    s->no_memory = err->status == RWKV7_ERR_MEMORY;
+    refuse(s, "%s", err->message);
+}
+
+static void refuse_why(struct sequence *s, const char *why)
+{
+    s->no_memory = strcmp(why, JSON_LINE_NO_MEMORY) == 0;
+    refuse(s, "%s", why);
+}
+
+static void lack_memory(struct sequence *s, const char *what)
+{
+    s->no_memory = true;
+    refuse(s, "out of memory for %s", what);
+}
+
 static bool append(struct sequence *s, const char *text, size_t length)
 {
     if (s->room - s->length <= length) {
         const size_t room = 2 * (s->length + length) + 64;
         char *const grown = realloc(s->text, room);
         if (!grown) {
-            refuse(s, "out of memory for the text");
+            lack_memory(s, "the text");
             return false;
         }
         s->text = grown;
@@ -70,7 +89,7 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
     s->ends_in_space = stripped < size && !s->args.strip;
     if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, s->args.strip ? stripped : size,
                        &err) != RWKV7_OK)
-        refuse(s, "%s", err.message);
+        refuse_for(s, &err);
     else if (s->job.request.fed == 0)
         refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
     else if (s->args.tokens == 0 && append(s, "", 0))
@@ -86,7 +105,7 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     s->json = json_line_parse(line, length, "id", why);
     const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->json, "prompt");
     if (*why || !overrides_apply(&s->args, s->json, own_members, why))
-        refuse(s, "%s", why);
+        refuse_why(s, why);
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
     s->own_stops = s->args.stops.at != stops;
@@ -115,15 +134,9 @@ struct sequence *sequence_start(const struct args *args, const struct engine *en
 
 static bool add_logprobs(struct sequence *s, const struct engine *engine, const struct rwkv7_step *step)
 {
-    if (s->args.logprobs == 0)
-        return true;
-    if (!s->logprobs)
-        s->logprobs = cJSON_CreateArray();
-    cJSON *const json = logprobs_json(engine->tokenizer, step);
-    if (cJSON_AddItemToArray(s->logprobs, json))
-        return true;
-    cJSON_Delete(json);
-    return false;
+    if (s->args.logprobs > 0)
+        logprobs_add(&s->logprobs, engine->tokenizer, step);
+    return !s->logprobs.failed;
 }
 
 void sequence_take(struct sequence *s, const struct engine *engine)
@@ -132,9 +145,9 @@ void sequence_take(struct sequence *s, const struct engine *engine)
     if (s->prompt_end == 0)
         s->prompt_end = seconds();
     if (s->job.err.status != RWKV7_OK)
-        refuse(s, "%s", s->job.err.message);
+        refuse_for(s, &s->job.err);
     else if (!add_logprobs(s, engine, step))
-        refuse(s, "out of memory for the log probabilities");
+        lack_memory(s, "the log probabilities");
     else if (append(s, step->text, step->length) && step->end != RWKV7_END_NONE)
         finish(s, end_name(step->end));
 }
@@ -149,31 +162,30 @@ uint64_t sequence_tokens(const struct sequence *s)
     return s->job.request.tokens;
 }
 
-char *sequence_result(const struct sequence *s)
+char *sequence_result(struct sequence *s)
 {
-    cJSON *const json = cJSON_CreateObject();
+    struct json_tree t;
+    cJSON *const json = json_tree_object(&t);
     const cJSON *const id = cJSON_GetObjectItemCaseSensitive(s->json, "id");
-    bool ok = cJSON_AddNumberToObject(json, "line", (double)s->line) != NULL;
+    json_add_number(&t, json, "line", (double)s->line);
     if (id)
-        ok = ok && cJSON_AddItemToObject(json, "id", cJSON_Duplicate(id, true));
+        json_add_item(&t, json, "id", cJSON_Duplicate(id, true));
     if (s->reason) {
-        ok = ok && cJSON_AddStringToObject(json, "text", s->text) &&
-             cJSON_AddStringToObject(json, "finish", s->reason) &&
-             cJSON_AddNumberToObject(json, "prompt_tokens", (double)s->job.request.fed) &&
-             cJSON_AddNumberToObject(json, "tokens", (double)s->job.request.tokens);
+        json_add_string(&t, json, "text", s->text);
+        json_add_string(&t, json, "finish", s->reason);
+        json_add_number(&t, json, "prompt_tokens", (double)s->job.request.fed);
+        json_add_number(&t, json, "tokens", (double)s->job.request.tokens);
         if (s->args.temperature > 0)
-            ok = ok && json_add_whole(json, "seed", s->seed);
-        if (s->logprobs)
-            ok = ok && cJSON_AddItemReferenceToObject(json, "logprobs", s->logprobs);
-        ok = ok && json_add_seconds(json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0) &&
-             json_add_seconds(json, "seconds", s->end - s->begin);
+            json_add_whole(&t, json, "seed", s->seed);
+        if (s->logprobs.root)
+            json_add_tree(&t, json, "logprobs", &s->logprobs);
+        json_add_micros(&t, json, "prompt_seconds", s->prompt_end > 0 ? s->prompt_end - s->begin : 0);
+        json_add_micros(&t, json, "seconds", s->end - s->begin);
     } else {
-        ok = ok && cJSON_AddStringToObject(json, "error", s->error);
+        json_add_string(&t, json, "error", s->error);
     }
-    ok = ok && cJSON_AddStringToObject(json, "fingerprint", s->fingerprint);
-    char *const text = ok ? cJSON_PrintUnformatted(json) : NULL;
-    cJSON_Delete(json);
-    return text;
+    json_add_string(&t, json, "fingerprint", s->fingerprint);
+    return json_tree_text(&t, false);
 }
 
 void sequence_close(struct sequence *s)
@@ -184,7 +196,7 @@ void sequence_close(struct sequence *s)
     if (s->own_stops)
         free(s->args.stops.at);
     cJSON_Delete(s->json);
-    cJSON_Delete(s->logprobs);
+    json_tree_free(&s->logprobs);
     free(s->text);
     free(s);
 }

@@ -17,10 +17,11 @@ struct sequence {
     bool ends_in_space; /* the prompt, and nothing removed it */
     const char *reason; /* why the text ended: "stop", "end", "length" */
     char error[256];    /* or why there is none */
+    bool no_memory;     /* which is no fault of the line: it has no result, and the command ends */
     uint64_t seed;
     struct scheduled job;
-    cJSON *logprobs; /* an array, if asked for */
-    char *text;      /* [length] */
+    struct json_tree logprobs; /* an array, if asked for */
+    char *text;                /* [length] */
     size_t length, room;
     double begin, prompt_end, end; /* seconds */
 
@@ -39,8 +40,8 @@ void sequence_take(struct sequence *s, const struct engine *engine);
 /* Tokens of the prompt that were evaluated, and tokens drawn. */
 uint64_t sequence_prompt_tokens(const struct sequence *s);
 uint64_t sequence_tokens(const struct sequence *s);
-/* The result as a line of JSON, to be freed by cJSON_free; NULL when out of memory. */
-char *sequence_result(const struct sequence *s);
+/* The result as a line of JSON, to be freed by cJSON_free, once; NULL when out of memory. */
+char *sequence_result(struct sequence *s);
 void sequence_close(struct sequence *s);
 
 #endif

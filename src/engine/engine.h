@@ -2,18 +2,17 @@
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
-#include <pthread.h>
-
 #include "arch/arch.h"
 #include "arch/chunk.h"
+#include "base/fork_lock.h"
 
 struct rwkv7_runtime {
     struct compute compute; /* first: see runtime_of */
     struct pool *alone;     /* one thread, for work that costs less than the meetings of several */
     uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights than this run on `alone` */
     enum rwkv7_math math;
-    pthread_mutex_t turn; /* held while an evaluation uses the scratch memory */
-    void *scratch;        /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
+    struct fork_lock turn; /* held while an evaluation uses the scratch memory */
+    void *scratch;         /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
     size_t scratch_size;
 };
 

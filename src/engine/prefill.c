@@ -165,13 +165,13 @@ enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces
     }
     if (rt->math == RWKV7_MATH_BLAS && !kernels_blas_fits(pool_threads(rt->compute.pool)))
         return fail_memory(err, "the buffers of OpenBLAS");
-    pthread_mutex_lock(&rt->turn);
+    fork_lock_take(&rt->turn);
     struct scratch scratch = {.memory = rt->scratch};
     cut_prefill(&scratch, model, c->count, &p);
     list_tokens(c);
     pool_run(pool_for(model, (size_t)c->count), prefill_worker, &p);
     report_bad(c);
-    pthread_mutex_unlock(&rt->turn);
+    fork_lock_give(&rt->turn);
     return RWKV7_OK;
 }
 

@@ -30,7 +30,7 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, 
     struct rwkv7_runtime *rt = mem_alloc(1, sizeof *rt);
     if (!rt)
         return fail_memory(err, "the runtime");
-    pthread_mutex_init(&rt->turn, NULL);
+    fork_lock_init(&rt->turn);
     rt->math = opt->math;
     rt->alone_bytes = ALONE_BYTES;
     if (!kernels_init(&rt->compute.kernels, opt->cpu)) {
@@ -61,7 +61,7 @@ void rwkv7_runtime_close(struct rwkv7_runtime *rt)
     pool_destroy(rt->compute.pool);
     pool_destroy(rt->alone);
     sys_pages_free(rt->scratch, rt->scratch_size);
-    pthread_mutex_destroy(&rt->turn);
+    fork_lock_destroy(&rt->turn);
     mem_free(rt);
 }
 
@@ -75,18 +75,20 @@ enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_m
 {
     const size_t size = scratch_bytes(model);
     enum rwkv7_status status = RWKV7_OK;
-    pthread_mutex_lock(&rt->turn);
+    fork_lock_take(&rt->turn);
     if (size > rt->scratch_size) {
         void *larger = sys_pages_alloc(size);
         if (larger) {
-            sys_pages_free(rt->scratch, rt->scratch_size);
-            rt->scratch = larger;
+            void *const before = rt->scratch;
+            const size_t size_before = rt->scratch_size;
+            rt->scratch = larger; /* in an order that another thread may fork in between: the scratch is always there */
             rt->scratch_size = size;
+            sys_pages_free(before, size_before);
         } else {
             status = fail_memory(err, "the scratch memory of evaluations");
         }
     }
-    pthread_mutex_unlock(&rt->turn);
+    fork_lock_give(&rt->turn);
     return status;
 }
 

@@ -64,11 +64,11 @@ enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *log
     const struct rwkv7_model *model = s->model;
     struct rwkv7_runtime *rt = runtime_of(model);
     struct step step = {.model = model, .state = s->state, .token = token, .logits = logits, .bad_layer = -1};
-    pthread_mutex_lock(&rt->turn);
+    fork_lock_take(&rt->turn);
     struct scratch scratch = {.memory = rt->scratch};
     cut_step(&scratch, model, &step);
     pool_run(pool_for(model, 1), step_worker, &step);
-    pthread_mutex_unlock(&rt->turn);
+    fork_lock_give(&rt->turn);
     s->columns += step.columns;
     s->columns_read += step.columns_read;
     if (step.bad_layer < 0 && logits && rt->compute.kernels.count_bad(logits, model->shape.vocab) > 0)

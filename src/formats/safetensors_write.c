@@ -3,48 +3,93 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
+#include "base/mem.h"
 #include "formats/safetensors.h"
 
-static void write_string(FILE *to, const char *text)
+/* The text of the header, which grows. A failed allocation is remembered, and nothing is added any more. */
+struct header {
+    char *at;
+    size_t size, room;
+    bool failed;
+};
+
+static void add(struct header *h, const char *text, size_t n)
 {
-    fputc('"', to);
-    for (; *text; text++) {
-        const unsigned char c = (unsigned char)*text;
-        if (c < 0x20)
-            fprintf(to, "\\u%04x", c);
-        else if (c == '"' || c == '\\')
-            fprintf(to, "\\%c", c);
-        else
-            fputc(c, to);
+    size_t room = h->room;
+    while (!h->failed && room - h->size < n)
+        h->failed = !size_mul(room > 0 ? room : 2048, 2, &room);
+    if (!h->failed && room > h->room) {
+        char *const grown = mem_grow(h->at, h->room, room, 1);
+        h->failed = !grown;
+        h->at = grown ? grown : h->at;
+        h->room = grown ? room : h->room;
     }
-    fputc('"', to);
+    if (h->failed)
+        return;
+    memcpy(h->at + h->size, text, n);
+    h->size += n;
 }
 
-static void write_json(FILE *to, const struct tensor *tensors, size_t count, const struct tensor_pair *metadata,
-                       size_t metadata_count)
+static void add_text(struct header *h, const char *text)
+{
+    add(h, text, strlen(text));
+}
+
+static void add_number(struct header *h, uint64_t number)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRIu64, number);
+    add_text(h, digits);
+}
+
+static void add_string(struct header *h, const char *text)
+{
+    add_text(h, "\"");
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        char escaped[8] = {*text};
+        if (c < 0x20)
+            snprintf(escaped, sizeof escaped, "\\u%04x", c);
+        else if (c == '"' || c == '\\')
+            snprintf(escaped, sizeof escaped, "\\%c", c);
+        add_text(h, escaped);
+    }
+    add_text(h, "\"");
+}
+
+static void add_json(struct header *h, const struct tensor *tensors, size_t count, const struct tensor_pair *metadata,
+                     size_t metadata_count)
 {
     uint64_t at = 0;
-    fputs("{\"__metadata__\":{", to);
+    add_text(h, "{\"__metadata__\":{");
     for (size_t i = 0; i < metadata_count; i++) {
-        fputs(i > 0 ? "," : "", to);
-        write_string(to, metadata[i].key);
-        fputc(':', to);
-        write_string(to, metadata[i].value);
+        add_text(h, i > 0 ? "," : "");
+        add_string(h, metadata[i].key);
+        add_text(h, ":");
+        add_string(h, metadata[i].value);
     }
-    fputc('}', to);
+    add_text(h, "}");
     for (size_t i = 0; i < count; i++) {
         const struct tensor *t = &tensors[i];
-        fputc(',', to);
-        write_string(to, t->name);
-        fprintf(to, ":{\"dtype\":\"%s\",\"shape\":[", dtype_name(t->type));
-        for (int axis = 0; axis < t->rank; axis++)
-            fprintf(to, "%s%" PRIu64, axis > 0 ? "," : "", t->shape[axis]);
-        fprintf(to, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", at, at + t->bytes);
+        add_text(h, ",");
+        add_string(h, t->name);
+        add_text(h, ":{\"dtype\":");
+        add_string(h, dtype_name(t->type));
+        add_text(h, ",\"shape\":[");
+        for (int axis = 0; axis < t->rank; axis++) {
+            add_text(h, axis > 0 ? "," : "");
+            add_number(h, t->shape[axis]);
+        }
+        add_text(h, "],\"data_offsets\":[");
+        add_number(h, at);
+        add_text(h, ",");
+        add_number(h, at + t->bytes);
+        add_text(h, "]}");
         at += t->bytes;
     }
-    fputc('}', to);
+    add_text(h, "}");
 }
 
 enum rwkv7_status safetensors_write_header(struct out_file *out, const struct tensor *tensors, size_t count,
@@ -53,30 +98,25 @@ enum rwkv7_status safetensors_write_header(struct out_file *out, const struct te
 {
     enum rwkv7_status status = RWKV7_OK;
     uint8_t prefix[sizeof(uint64_t)];
-    char *json = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&json, &size);
-    if (!to)
-        return fail_memory(err, "the header");
-    write_json(to, tensors, count, metadata, metadata_count);
-    for (long n = ftell(to); n >= 0 && ((size_t)n + sizeof prefix) % SAFETENSORS_ALIGN != 0; n++)
-        fputc(' ', to);
-    const bool lost = ferror(to) != 0;
-    if (fclose(to) != 0 || lost) {
+    struct header h = {0};
+    add_json(&h, tensors, count, metadata, metadata_count);
+    while (!h.failed && (h.size + sizeof prefix) % SAFETENSORS_ALIGN != 0)
+        add_text(&h, " ");
+    if (h.failed) {
         status = fail_memory(err, "the header");
         goto done;
     }
-    if (size > SAFETENSORS_MAX_HEADER) {
+    if (h.size > SAFETENSORS_MAX_HEADER) {
         status = fail(err, RWKV7_ERR_IO, "%s: its header would have %zu bytes, more than the %u of the format",
-                      out->path, size, SAFETENSORS_MAX_HEADER);
+                      out->path, h.size, SAFETENSORS_MAX_HEADER);
         goto done;
     }
     for (size_t i = 0; i < sizeof prefix; i++)
-        prefix[i] = (uint8_t)((uint64_t)size >> 8 * i);
+        prefix[i] = (uint8_t)((uint64_t)h.size >> 8 * i);
     status = out_file_write(out, prefix, sizeof prefix, err);
     if (status == RWKV7_OK)
-        status = out_file_write(out, json, size, err);
+        status = out_file_write(out, h.at, h.size, err);
 done:
-    free(json);
+    mem_free(h.at);
     return status;
 }

@@ -2,9 +2,9 @@
  * conversation_file.c - conversations in files: a state file whose note holds the tokens and where each turn begins. The states before the
  * turns are not in it; they are found again from the tokens when they are wanted.
  */
-#include <cjson/cJSON.h>
 #include <string.h>
 
+#include "base/json_tree.h"
 #include "base/mem.h"
 #include "base/status.h"
 #include "generate/conversation.h"
@@ -13,22 +13,20 @@
 /* {"tokens": [...], "unread": "...", "turns": [{"user": "...", "begin": n, "unread": "..."}]} */
 static char *to_json(const struct conversation_log *log)
 {
-    cJSON *const json = cJSON_CreateObject();
-    cJSON *const tokens = cJSON_AddArrayToObject(json, "tokens");
+    struct json_tree t;
+    cJSON *const json = json_tree_object(&t);
+    cJSON *const tokens = json_add_array(&t, json, "tokens");
     for (size_t i = 0; i < log->count; i++)
-        cJSON_AddItemToArray(tokens, cJSON_CreateNumber((double)log->tokens[i]));
-    cJSON_AddStringToObject(json, "unread", log->unread ? log->unread : "");
-    cJSON *const turns = cJSON_AddArrayToObject(json, "turns");
+        json_add_number(&t, tokens, NULL, (double)log->tokens[i]);
+    json_add_string(&t, json, "unread", log->unread ? log->unread : "");
+    cJSON *const turns = json_add_array(&t, json, "turns");
     for (size_t i = 0; i < log->turn_count; i++) {
-        cJSON *const turn = cJSON_CreateObject();
-        cJSON_AddStringToObject(turn, "user", log->turns[i].user);
-        cJSON_AddNumberToObject(turn, "begin", (double)log->turns[i].begin);
-        cJSON_AddStringToObject(turn, "unread", log->turns[i].unread);
-        cJSON_AddItemToArray(turns, turn);
+        cJSON *const turn = json_add_object(&t, turns, NULL);
+        json_add_string(&t, turn, "user", log->turns[i].user);
+        json_add_number(&t, turn, "begin", (double)log->turns[i].begin);
+        json_add_string(&t, turn, "unread", log->turns[i].unread);
     }
-    char *const text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    return text;
+    return json_tree_text(&t, false);
 }
 
 enum rwkv7_status conversation_save(const struct conversation *c, const char *path, struct rwkv7_error *err)
@@ -48,15 +46,17 @@ enum rwkv7_status conversation_save(const struct conversation *c, const char *pa
     return status;
 }
 
-/* A string member as a copy; NULL when there is none. */
-static char *copy_string(const cJSON *object, const char *name)
+/* A string member as a copy; false when there is none, or, *no_memory, no room for it. */
+static bool copy_string(const cJSON *object, const char *name, char **out, bool *no_memory)
 {
     const char *const text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
-    return text ? mem_string(text, strlen(text)) : NULL;
+    *out = text ? mem_string(text, strlen(text)) : NULL;
+    *no_memory = text && !*out;
+    return *out != NULL;
 }
 
-/* Fills an empty log of `expected` tokens below `vocab`; false when the JSON is not one. */
-static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t expected, int vocab)
+/* Fills an empty log of `expected` tokens below `vocab`; false when the JSON is not one, or, *no_memory, there was no room. */
+static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t expected, int vocab, bool *no_memory)
 {
     const cJSON *const tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens"),
                        *const turns = cJSON_GetObjectItemCaseSensitive(json, "turns"), *item;
@@ -64,8 +64,8 @@ static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t 
     log->turn_room = (size_t)cJSON_GetArraySize(turns);
     log->tokens = mem_alloc(log->room + 1, sizeof *log->tokens);
     log->turns = mem_alloc(log->turn_room + 1, sizeof *log->turns);
-    log->unread = copy_string(json, "unread");
-    if (!log->tokens || !log->turns || !log->unread || log->room != expected)
+    *no_memory = !log->tokens || !log->turns;
+    if (*no_memory || log->room != expected || !copy_string(json, "unread", &log->unread, no_memory))
         return false;
     cJSON_ArrayForEach(item, tokens)
     {
@@ -78,8 +78,9 @@ static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t 
     {
         const double begin = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(item, "begin"));
         struct turn *const turn = &log->turns[log->turn_count++];
-        *turn = (struct turn){.user = copy_string(item, "user"), .unread = copy_string(item, "unread")};
-        if (!turn->user || !turn->unread || !(begin >= 0 && begin <= (double)log->count))
+        *turn = (struct turn){0};
+        if (!copy_string(item, "user", &turn->user, no_memory) ||
+            !copy_string(item, "unread", &turn->unread, no_memory) || !(begin >= 0 && begin <= (double)log->count))
             return false;
         turn->begin = (size_t)begin;
     }
@@ -113,7 +114,9 @@ enum rwkv7_status conversation_load(struct conversation *c, const char *path, st
     if (status != RWKV7_OK)
         return status;
     const struct rwkv7_note *const text = &saved.piece[SAVED_CONVERSATION];
-    cJSON *const json = text->size > 0 ? cJSON_ParseWithLength(text->data, text->size) : NULL;
+    const char *end;
+    bool no_memory = false;
+    cJSON *const json = text->size > 0 ? json_tree_parse(text->data, text->size, &end, &no_memory) : NULL;
     const int vocab = rwkv7_model_info(c->model)->shape.vocab;
     const struct rwkv7_note *const shown = &saved.piece[SAVED_SHOWN];
     char *base_unread = NULL;
@@ -123,8 +126,10 @@ enum rwkv7_status conversation_load(struct conversation *c, const char *path, st
         if (!base_unread || !log.unread)
             status = fail_memory(err, "the conversation");
     }
-    if (status == RWKV7_OK && text->size > 0 && !from_json(&log, json, rwkv7_session_tokens(c->mark), vocab))
-        status = fail(err, RWKV7_ERR_STATE, "%s: the conversation in it is not whole", path);
+    if (status == RWKV7_OK && text->size > 0 &&
+        !(json && from_json(&log, json, rwkv7_session_tokens(c->mark), vocab, &no_memory)))
+        status = no_memory ? fail_memory(err, "the conversation")
+                           : fail(err, RWKV7_ERR_STATE, "%s: the conversation in it is not whole", path);
     if (status == RWKV7_OK) {
         replace(c, &log, text->size > 0, base_unread);
     } else {

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fork_lock.h"
+#include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
 #include "kernels/kernels.h"
@@ -89,6 +91,44 @@ static bool find_function(void *library, const char *name, void *function)
     return address != NULL;
 }
 
+#define THREADS_VARIABLE "OPENBLAS_NUM_THREADS"
+
+/* The first of the libraries that opens; `flags`: more of those of dlopen. */
+static void *open_first(int flags, const char **reason)
+{
+    void *library = NULL;
+    for (size_t i = 0; !library && i < sizeof library_names / sizeof *library_names; i++) {
+        library = dlopen(library_names[i], RTLD_NOW | RTLD_LOCAL | flags);
+        if (!library)
+            *reason = dlerror();
+    }
+    return library;
+}
+
+/*
+ * OpenBLAS starts a thread for each core while it is loaded, unless a variable of the environment says otherwise. The environment
+ * belongs to the program: the variable is set for as long as that takes, and not at all when the library is there already.
+ */
+static enum rwkv7_status load(void **library, const char **reason, struct rwkv7_error *err)
+{
+    *library = open_first(RTLD_NOLOAD, reason);
+    if (*library)
+        return RWKV7_OK;
+    const char *const text = getenv(THREADS_VARIABLE);
+    char *const before = text ? mem_string(text, strlen(text)) : NULL;
+    if ((text && !before) || setenv(THREADS_VARIABLE, "1", 1) != 0) {
+        mem_free(before);
+        return fail_memory(err, "the environment of OpenBLAS");
+    }
+    *library = open_first(0, reason);
+    if (before)
+        setenv(THREADS_VARIABLE, before, 1);
+    else
+        unsetenv(THREADS_VARIABLE);
+    mem_free(before);
+    return RWKV7_OK;
+}
+
 /* Opened once it stays open: threads of a table may be in it. */
 static enum rwkv7_status open_library(struct rwkv7_error *err)
 {
@@ -99,12 +139,9 @@ static enum rwkv7_status open_library(struct rwkv7_error *err)
     get_config_fn *get_config;
     if (!sys_address_space(LIBRARY_BYTES + BUFFER_BYTES))
         return fail_memory(err, "OpenBLAS: the address space of this process is limited");
-    setenv("OPENBLAS_NUM_THREADS", "1", 1); /* read while it is loaded, which else starts a thread for each core */
-    for (size_t i = 0; !library && i < sizeof library_names / sizeof *library_names; i++) {
-        library = dlopen(library_names[i], RTLD_NOW | RTLD_LOCAL);
-        if (!library)
-            reason = dlerror();
-    }
+    const enum rwkv7_status status = load(&library, &reason, err);
+    if (status != RWKV7_OK)
+        return status;
     if (!library)
         return fail(err, RWKV7_ERR_USAGE,
                     "math blas needs OpenBLAS (package libopenblas0 on Debian and Ubuntu, openblas elsewhere): %s",
@@ -121,7 +158,10 @@ static enum rwkv7_status open_library(struct rwkv7_error *err)
 
 enum rwkv7_status kernels_use_blas(struct kernels *k, struct rwkv7_error *err)
 {
+    static struct fork_lock opening = FORK_LOCK_INIT;
+    fork_lock_take(&opening);
     const enum rwkv7_status status = sgemm ? RWKV7_OK : open_library(err);
+    fork_lock_give(&opening);
     for (int type = 0; status == RWKV7_OK && type < MAT_FLOATS; type++) {
         k->gemm[type] = gemm_blas;
         k->few_tokens[type] = FEW_TOKENS;

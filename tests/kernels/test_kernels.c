@@ -346,8 +346,10 @@ static void test_blas(void)
     struct kernels blas;
     struct rwkv7_error err;
     CHECK(kernels_init(&blas, NULL));
+    setenv("OPENBLAS_NUM_THREADS", "3", 1); /* of the program, which finds it as it was */
     const enum rwkv7_status status = kernels_use_blas(&blas, &err);
     CHECK(status == RWKV7_OK || status == RWKV7_ERR_USAGE);
+    CHECK(strcmp(getenv("OPENBLAS_NUM_THREADS"), "3") == 0);
     if (status != RWKV7_OK) {
         printf("SKIP: %s\n", err.message);
         return;

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -16,6 +17,7 @@
 #include "base/plain.h"
 #include "base/pool.h"
 #include "base/sys.h"
+#include "engine/engine.h"
 #include "test.h"
 
 static char folder[] = "/tmp/rwkv7-test-base-XXXXXX";
@@ -206,6 +208,121 @@ static void test_model_fork(void)
     }
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
     rwkv7_session_close(s);
+    rwkv7_model_close(model);
+    rwkv7_runtime_close(rt);
+}
+
+/*
+ * A process with several threads forks while one of them evaluates, so that locks are held and helpers are at work. The threads of the
+ * child, all at once, are the first to use what was opened before: an evaluation each, and the opening of a model.
+ */
+struct forked {
+    struct rwkv7_runtime *rt;
+    struct rwkv7_session *s;
+    const float *expected; /* [64]; NULL: opens a model */
+    pthread_barrier_t *together;
+    bool right;
+};
+static const uint32_t forked_tokens[] = {1, 2, 3};
+static const struct rwkv7_shape forked_shape = {.vocab = 64,
+                                                .layers = 2,
+                                                .channels = 64,
+                                                .heads = 2,
+                                                .head_size = 32,
+                                                .ffn = 128,
+                                                .rank_w = 8,
+                                                .rank_a = 8,
+                                                .rank_v = 8,
+                                                .rank_g = 8};
+static const struct rwkv7_random_options forked_options = {.type = RWKV7_F32};
+
+static void *use_in_child(void *arg)
+{
+    struct forked *f = arg;
+    float logits[64];
+    struct rwkv7_model *model = NULL;
+    pthread_barrier_wait(f->together);
+    if (f->expected) {
+        f->right = rwkv7_session_eval(f->s, forked_tokens, 3, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK &&
+                   memcmp(logits, f->expected, sizeof logits) == 0;
+    } else {
+        f->right = rwkv7_model_random(f->rt, &forked_shape, &forked_options, &model, NULL) == RWKV7_OK;
+        rwkv7_model_close(model);
+    }
+    return NULL;
+}
+
+struct evaluator {
+    struct rwkv7_session *s;
+    atomic_bool stop, begun;
+};
+
+static void *evaluate_until_stopped(void *arg)
+{
+    struct evaluator *e = arg;
+    while (!e->stop) {
+        rwkv7_session_eval(e->s, forked_tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL);
+        e->begun = true;
+    }
+    return NULL;
+}
+
+enum { FORKS = 30, IN_CHILD = 3 };
+
+static int child_of_many_threads(struct rwkv7_runtime *rt, struct rwkv7_session *const *sessions, const float *expected)
+{
+    struct forked f[IN_CHILD];
+    pthread_t threads[IN_CHILD];
+    pthread_barrier_t together;
+    int wrong = 0;
+    alarm(60); /* ends a child that hangs */
+    pthread_barrier_init(&together, NULL, IN_CHILD);
+    for (int i = 0; i < IN_CHILD; i++) {
+        f[i] = (struct forked){rt, sessions[i], i == 0 ? NULL : expected, &together, false};
+        if (pthread_create(&threads[i], NULL, use_in_child, &f[i]) != 0)
+            return 1;
+    }
+    for (int i = 0; i < IN_CHILD; i++) {
+        pthread_join(threads[i], NULL);
+        wrong += !f[i].right;
+    }
+    return wrong;
+}
+
+static void test_fork_of_many_threads(void)
+{
+    if (!can_fork())
+        return;
+    const struct rwkv7_runtime_options options = {.threads = 3};
+    struct rwkv7_runtime *rt = NULL;
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_session *s[IN_CHILD + 1] = {NULL};
+    float expected[64];
+    CHECK(rwkv7_runtime_create(&options, &rt, NULL) == RWKV7_OK);
+    rt->alone_bytes = 0; /* all threads, however small the model is */
+    CHECK(rwkv7_model_random(rt, &forked_shape, &forked_options, &model, NULL) == RWKV7_OK);
+    for (int i = 0; i <= IN_CHILD; i++)
+        CHECK(rwkv7_session_create(model, &s[i], NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s[0], forked_tokens, 3, RWKV7_LOGITS_LAST, expected, NULL) == RWKV7_OK);
+    struct evaluator e = {.s = s[IN_CHILD]};
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, evaluate_until_stopped, &e) == 0);
+    while (!e.begun)
+        sched_yield();
+    fflush(stdout);
+    for (int i = 0; i < FORKS; i++) {
+        int status = -1;
+        const pid_t child = fork();
+        if (child == 0)
+            _exit(child_of_many_threads(rt, s, expected));
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        if (status != 0)
+            break;
+    }
+    e.stop = true;
+    pthread_join(thread, NULL);
+    for (int i = 0; i <= IN_CHILD; i++)
+        rwkv7_session_close(s[i]);
     rwkv7_model_close(model);
     rwkv7_runtime_close(rt);
 }
@@ -467,21 +584,21 @@ static void test_atomic_files(void)
     snprintf(path, sizeof path, "%s", in_folder("result"));
 
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
-    fputs("first", out.stream);
+    CHECK(out_file_write(&out, "first", strlen("first"), &err) == RWKV7_OK);
     CHECK(!path_exists(path));
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     check_content(path, "first");
 
     CHECK(chmod(path, 0640) == 0);
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
-    fputs("second", out.stream);
+    CHECK(out_file_write(&out, "second", strlen("second"), &err) == RWKV7_OK);
     check_content(path, "first");
     out_file_abort(&out);
     check_content(path, "first");
     CHECK(entries() == 1);
 
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
-    fputs("third", out.stream);
+    CHECK(out_file_write(&out, "third", strlen("third"), &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     check_content(path, "third");
     struct stat st;
@@ -496,7 +613,7 @@ static void test_atomic_files(void)
     CHECK(out_file_open(link, &out, &err) == RWKV7_ERR_IO);
     fclose(fopen(path, "wb"));
     CHECK(out_file_open(link, &out, &err) == RWKV7_OK);
-    fputs("fourth", out.stream);
+    CHECK(out_file_write(&out, "fourth", strlen("fourth"), &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     CHECK(lstat(link, &st) == 0 && S_ISLNK(st.st_mode));
     CHECK(lstat(path, &st) == 0 && S_ISREG(st.st_mode));
@@ -511,7 +628,7 @@ static void test_atomic_files(void)
     fflush(f);
     snprintf(name, sizeof name, "/dev/fd/%d", fileno(f));
     CHECK(out_file_open(name, &out, &err) == RWKV7_OK);
-    fputs("after", out.stream);
+    CHECK(out_file_write(&out, "after", strlen("after"), &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     fclose(f);
     check_content(path, "before after");
@@ -540,7 +657,7 @@ static void test_atomic_files(void)
     CHECK(strstr(err.message, "directory") != NULL);
     if (path_exists("/dev/full")) {
         CHECK(out_file_open("/dev/full", &out, &err) == RWKV7_OK);
-        fputs("no room", out.stream);
+        CHECK(out_file_write(&out, "no room", strlen("no room"), &err) == RWKV7_OK);
         CHECK(out_file_commit(&out, &err) == RWKV7_ERR_IO);
         CHECK(strstr(err.message, "No space left") != NULL);
     } else {
@@ -557,6 +674,7 @@ int main(void)
     RUN(test_pool_signals);
     RUN(test_pool_fork);
     RUN(test_model_fork);
+    RUN(test_fork_of_many_threads);
     RUN(test_pool_errors);
     RUN(test_sizes);
     RUN(test_plain_text);

@@ -26,13 +26,14 @@ struct host {
 
 #if defined(__x86_64__)
 static const struct host hosts[] = {
-    {"downwards", {FLOAT_ENV_MXCSR | 0x2000, FLOAT_ENV_X87 | 0x400}},
-    {"upwards", {FLOAT_ENV_MXCSR | 0x4000, FLOAT_ENV_X87 | 0x800}},
-    {"towards zero", {FLOAT_ENV_MXCSR | 0x6000, FLOAT_ENV_X87 | 0xc00}},
-    {"denormal results flushed", {FLOAT_ENV_MXCSR | 0x8000, FLOAT_ENV_X87}},
-    {"denormal operands are zero", {FLOAT_ENV_MXCSR | 0x0040, FLOAT_ENV_X87}},
-    {"upwards, denormals flushed", {FLOAT_ENV_MXCSR | 0xc040, FLOAT_ENV_X87 | 0x800}},
-    {"all exceptions trap", {0, FLOAT_ENV_X87 & ~0x3fu}},
+    {"downwards", {FLOAT_ENV_MXCSR | 0x2000, FLOAT_ENV_X87 | 0x400, 0}},
+    {"upwards", {FLOAT_ENV_MXCSR | 0x4000, FLOAT_ENV_X87 | 0x800, 0}},
+    {"towards zero", {FLOAT_ENV_MXCSR | 0x6000, FLOAT_ENV_X87 | 0xc00, 0}},
+    {"denormal results flushed", {FLOAT_ENV_MXCSR | 0x8000, FLOAT_ENV_X87, 0}},
+    {"denormal operands are zero", {FLOAT_ENV_MXCSR | 0x0040, FLOAT_ENV_X87, 0}},
+    {"upwards, denormals flushed", {FLOAT_ENV_MXCSR | 0xc040, FLOAT_ENV_X87 | 0x800, 0}},
+    {"all exceptions trap", {0, FLOAT_ENV_X87 & ~0x3fu, 0}},
+    {"flags of both units", {FLOAT_ENV_MXCSR | 0x3f, FLOAT_ENV_X87, 0x3f}},
 };
 #elif defined(__aarch64__)
 static const struct host hosts[] = {
@@ -66,7 +67,8 @@ static void leave_host(void)
     const struct float_env now = float_env_get();
     float_env_set(&outside);
 #if defined(__x86_64__)
-    is_leaking |= host && (now.mxcsr != host->env.mxcsr || now.x87 != host->env.x87);
+    is_leaking |= host && (now.mxcsr != host->env.mxcsr || now.x87 != host->env.x87 ||
+                           ((now.x87_status ^ host->env.x87_status) & FLOAT_ENV_X87_FLAGS) != 0);
 #elif defined(__aarch64__)
     /* Bits that this CPU does not have read as zero. */
     is_leaking |= host && ((now.fpcr & ~host->env.fpcr) != 0 ||
@@ -275,8 +277,12 @@ struct seen {
 
 static void look(void *arg, struct pool *pool, int rank)
 {
+    struct float_env *const env = &((struct seen *)arg)->env[rank];
     (void)pool;
-    ((struct seen *)arg)->env[rank] = float_env_get();
+    *env = float_env_get();
+#if defined(__x86_64__)
+    env->x87_status = 0; /* flags may stay where nothing looks at them */
+#endif
 }
 
 /* A pool by itself: threads inherit the environment of the one that creates them. */
@@ -300,6 +306,28 @@ static void test_pool(void)
     }
 }
 
+/* Code of a system's libraries may compute with long double, which leaves its flags elsewhere than float and double do. */
+static void test_flags(void)
+{
+    feclearexcept(FE_ALL_EXCEPT);
+    volatile long double zero = 0;
+    volatile double small = 0;
+    {
+        DEFAULT_FLOAT_ENV;
+        zero = 1 / zero;
+        small = 1 / small;
+        CHECK(fetestexcept(FE_DIVBYZERO) != 0);
+    }
+    CHECK(fetestexcept(FE_ALL_EXCEPT) == 0);
+    feraiseexcept(FE_INVALID);
+    {
+        DEFAULT_FLOAT_ENV;
+        feclearexcept(FE_ALL_EXCEPT);
+    }
+    CHECK(fetestexcept(FE_ALL_EXCEPT) == FE_INVALID);
+    feclearexcept(FE_ALL_EXCEPT);
+}
+
 int main(void)
 {
 #if !defined(__x86_64__) && !defined(__aarch64__)
@@ -310,6 +338,7 @@ int main(void)
     }
     fesetround(FE_TONEAREST);
 #endif
+    RUN(test_flags);
     RUN(test_pool);
     RUN(test_environments);
     return test_end();

@@ -29,7 +29,7 @@ static void test_inputs(void)
     CHECK(file_map_open(path, &map, &err) == RWKV7_OK && file_map_open(hard, &again, &err) == RWKV7_OK);
     for (int i = 0; i < 2; i++) {
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
-            CHECK(out_file_open(names[k], &out, &err) == RWKV7_ERR_USAGE && !out.stream && !out.path);
+            CHECK(out_file_open(names[k], &out, &err) == RWKV7_ERR_USAGE && !out.held && !out.path);
             CHECK(strncmp(err.message, names[k], strlen(names[k])) == 0 && strstr(err.message, "read as ") &&
                   strstr(err.message, path));
             CHECK(out_file_open_private(names[k], &out, NULL) == RWKV7_ERR_USAGE);

@@ -1,0 +1,65 @@
+/* fork_lock.c - see fork_lock.h. */
+#include "base/fork_lock.h"
+
+static atomic_uint forks;
+
+/* Held while a lock is made anew, and across fork(), so that the child finds it free. */
+static pthread_mutex_t renewing = PTHREAD_MUTEX_INITIALIZER;
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&renewing);
+}
+
+static void in_parent(void)
+{
+    pthread_mutex_unlock(&renewing);
+}
+
+static void in_child(void)
+{
+    atomic_fetch_add(&forks, 1);
+    pthread_mutex_unlock(&renewing);
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(before_fork, in_parent, in_child);
+}
+
+unsigned fork_count(void)
+{
+    return atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
+void fork_lock_init(struct fork_lock *lock)
+{
+    static pthread_once_t watched = PTHREAD_ONCE_INIT;
+    pthread_once(&watched, watch_forks);
+    pthread_mutex_init(&lock->mutex, NULL);
+    atomic_store(&lock->forks, fork_count());
+}
+
+void fork_lock_destroy(struct fork_lock *lock)
+{
+    if (lock->forks == fork_count()) /* else it may be held, by nobody that is here */
+        pthread_mutex_destroy(&lock->mutex);
+}
+
+void fork_lock_take(struct fork_lock *lock)
+{
+    if (atomic_load_explicit(&lock->forks, memory_order_acquire) != fork_count()) {
+        pthread_mutex_lock(&renewing);
+        if (lock->forks != fork_count()) {
+            pthread_mutex_init(&lock->mutex, NULL);
+            atomic_store_explicit(&lock->forks, fork_count(), memory_order_release);
+        }
+        pthread_mutex_unlock(&renewing);
+    }
+    pthread_mutex_lock(&lock->mutex);
+}
+
+void fork_lock_give(struct fork_lock *lock)
+{
+    pthread_mutex_unlock(&lock->mutex);
+}

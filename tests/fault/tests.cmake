@@ -1,0 +1,28 @@
+# Calls that fail, in every command: see faults.py. In parts, so that they share the cores.
+include(CheckSymbolExists)
+check_symbol_exists(__GLIBC__ features.h RWKV7_HAS_GLIBC)
+find_program(RWKV7_PYTHON3 python3)
+mark_as_advanced(RWKV7_PYTHON3)
+set(why_not "")
+if(RWKV7_SANITIZE OR RWKV7_SANITIZE_THREADS)
+  set(why_not "sanitizers have an allocator of their own")
+elseif(CMAKE_CROSSCOMPILING)
+  set(why_not "emulators do not let a process trap its system calls")
+elseif(NOT CMAKE_SYSTEM_NAME STREQUAL "Linux" OR NOT RWKV7_HAS_GLIBC OR NOT CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|aarch64")
+  set(why_not "faults are made in ways of Linux with glibc on x86-64 and aarch64")
+elseif(NOT RWKV7_PYTHON3)
+  set(why_not "no python3")
+endif()
+
+if(why_not)
+  add_test(NAME faults COMMAND ${CMAKE_COMMAND} -E echo "SKIP: ${why_not}")
+else()
+  add_library(fault_hook MODULE fault/hook.c)
+  target_compile_options(fault_hook PRIVATE ${RWKV7_WARNINGS} -fno-lto) # it has a function in assembler
+  target_link_libraries(fault_hook PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+  foreach(part 1 2 3)
+    add_test(NAME faults_${part} COMMAND ${RWKV7_PYTHON3} ${CMAKE_CURRENT_SOURCE_DIR}/fault/faults.py
+                                         $<TARGET_FILE:fault_hook> $<TARGET_FILE:rwkv7_cli> ${part}/3)
+    set_tests_properties(faults_${part} PROPERTIES COST 60)
+  endforeach()
+endif()
