@@ -63,7 +63,7 @@ def tests_of(path):
 
 
 ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer ways to the same bits
-TEST_LIMIT = 120  # seconds for one test; a loop without an end is noticed by this
+TEST_LIMIT = 240  # seconds for one test; a loop without an end is noticed by this
 
 TOKEN = re.compile(r"""
     (?P<skip>/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | ^[ \t]*\#(?:\\\n|[^\n])* | \s+)
