@@ -137,18 +137,18 @@ run rwkv7 tokenize --vocab "$small" --decode "$ids"
 text "don't  you"
 
 # A vocabulary that the user has installed is for models that have none beside them, and not for the built-in one, which has its own.
-builtin() {
+with_builtin() {
     rwkv7 tokenize 'the theory' </dev/null 2>&1
     rwkv7 run -q -n 8 --temp 0 'Once upon a time' </dev/null 2>&1
 }
-builtin >before
+with_builtin >before
 installed=$HOME/.local/share/rwkv7
 mkdir -p "$installed" elsewhere
 cp "$vocab" "$installed/rwkv_vocab_v20230424.txt"
 cp "$models/f32_n16.safetensors" elsewhere/my.safetensors
 run rwkv7 tokenize --model elsewhere/my.safetensors 'the '
 out 237
-builtin >behind
+with_builtin >behind
 if rwkv7 run -q -n 0 hello </dev/null >/dev/null 2>&1; then
     last='the built-in model'
     ok 'the same ids and text with another vocabulary installed' cmp -s before behind
