@@ -50,7 +50,7 @@ TESTS = [(re.compile(path), tests.split()) for path, tests in [
     (r"formats/(pth|pickle|zip|strided)", "test_pth test_sparse"),
     (r"formats/lora", "test_lora"),
     (r"formats/packed", "test_convert test_packing"),
-    (r"formats/", "test_safetensors test_prefix test_variants"),
+    (r"formats/", "test_safetensors test_prefix test_variants test_conventions"),
     (r"text/(bpe|tokenizer_json)", "fuzz_tokenizer_json test_bpe"),
     (r"text/stream", "test_stream fuzz_stream"),
     (r"text/sampler", "test_sampler fuzz_sampler"),

@@ -6,11 +6,9 @@
 
 #include "base/mem.h"
 #include "fingerprint.h"
-#include "formats/folder.h"
 #include "gguf_writer.h"
 #include "pth_writer.h"
 #include "same.h"
-#include "weights/model.h"
 
 /* ------------------------------------------------------------------------------------------------------------ shapes */
 
@@ -383,61 +381,6 @@ static void test_torch_folders(void)
     variant_close(&v);
 }
 
-/* Which file of a folder is the model, when there are several kinds: the first that is there of this list, if it is the only one. */
-static void test_folder_order(void)
-{
-    static const char *const names[] = {"model.safetensors",
-                                        "model.safetensors.index.json",
-                                        "b.safetensors.index.json",
-                                        "b.safetensors",
-                                        "pytorch_model.bin",
-                                        "pytorch_model.bin.index.json",
-                                        "b.pth",
-                                        "b.gguf"};
-    const size_t count = sizeof names / sizeof names[0];
-    struct rwkv7_error err;
-    char *path = NULL;
-    for (size_t i = 0; i < count; i++) {
-        FILE *f = fopen(in_folder(names[i]), "w");
-        CHECK(f && fclose(f) == 0);
-    }
-    for (size_t i = 0; i < count; i++) {
-        CHECK_MSG(folder_checkpoint(folder, &path, &err) == RWKV7_OK, "%s", err.message);
-        CHECK_STR(path ? path : "", in_folder(names[i]));
-        mem_free(path);
-        path = NULL;
-        unlink(in_folder(names[i]));
-    }
-    CHECK(folder_checkpoint(folder, &path, &err) == RWKV7_ERR_MODEL && !path);
-}
-
-/* fla names: the epsilon inside heads is 1e-5 for each channel of a head, and the author's constant where heads have 64 channels. */
-static void test_fla_epsilon(void)
-{
-    for (uint64_t n = 16; n <= 64; n *= 2) {
-        variant_open(&v, GOLDEN("bf16_fla"));
-        for (size_t i = 0; i < v.count; i++)
-            if (strstr(v.tensors[i].name, "r_k"))
-                reshape(&v.tensors[i], 2, 64 / n, n, 0);
-        variant_write(&v, file);
-        struct rwkv7_model *model = NULL;
-        struct rwkv7_error err = {0};
-        CHECK_MSG(rwkv7_model_open(rt, file, NULL, &model, &err) == RWKV7_OK, "%s", err.message);
-        if (model) {
-            CHECK(rwkv7_model_info(model)->shape.head_size == (int)n);
-            CHECK_MSG(model->head_eps == 1e-5f * (float)n && model->ln_eps == 1e-5f, "%g of %d",
-                      (double)model->head_eps, (int)n);
-        }
-        rwkv7_model_close(model);
-        variant_close(&v);
-    }
-    /* RWKV-6 has it for every size. */
-    struct rwkv7_model *model = NULL;
-    CHECK(rwkv7_model_open(rt, GOLDEN("x060_f16_fla"), NULL, &model, NULL) == RWKV7_OK);
-    CHECK(model && rwkv7_model_info(model)->shape.head_size == 16 && model->head_eps == 64e-5f);
-    rwkv7_model_close(model);
-}
-
 /* ------------------------------------------------------------------------------------------------- files of other programs */
 
 static void test_named(void)
@@ -624,8 +567,6 @@ int main(void)
     RUN(test_float64);
     RUN(test_out_of_memory);
     RUN(test_torch_folders);
-    RUN(test_folder_order);
-    RUN(test_fla_epsilon);
     RUN(test_named);
     RUN(test_unsupported);
     RUN(test_rescaled);

@@ -1,0 +1,74 @@
+/*
+ * test_conventions.c - what no file says: which one of a folder is the model, and the epsilon inside heads, which depends on the naming.
+ */
+#include "base/mem.h"
+#include "formats/folder.h"
+#include "same.h"
+#include "weights/model.h"
+
+/* Which file of a folder is the model, when there are several kinds: the first that is there of this list, if it is the only one. */
+static void test_folder_order(void)
+{
+    static const char *const names[] = {"model.safetensors",
+                                        "model.safetensors.index.json",
+                                        "b.safetensors.index.json",
+                                        "b.safetensors",
+                                        "pytorch_model.bin",
+                                        "pytorch_model.bin.index.json",
+                                        "b.pth",
+                                        "b.gguf"};
+    const size_t count = sizeof names / sizeof names[0];
+    struct rwkv7_error err;
+    char *path = NULL;
+    for (size_t i = 0; i < count; i++) {
+        FILE *f = fopen(in_folder(names[i]), "w");
+        CHECK(f && fclose(f) == 0);
+    }
+    for (size_t i = 0; i < count; i++) {
+        CHECK_MSG(folder_checkpoint(folder, &path, &err) == RWKV7_OK, "%s", err.message);
+        CHECK_STR(path ? path : "", in_folder(names[i]));
+        mem_free(path);
+        path = NULL;
+        unlink(in_folder(names[i]));
+    }
+    CHECK(folder_checkpoint(folder, &path, &err) == RWKV7_ERR_MODEL && !path);
+}
+
+/* fla names: the epsilon inside heads is 1e-5 for each channel of a head, and the author's constant where heads have 64 channels. */
+static void test_fla_epsilon(void)
+{
+    for (uint64_t n = 16; n <= 64; n *= 2) {
+        variant_open(&v, GOLDEN("bf16_fla"));
+        for (size_t i = 0; i < v.count; i++)
+            if (strstr(v.tensors[i].name, "r_k")) {
+                v.tensors[i].shape[0] = 64 / n;
+                v.tensors[i].shape[1] = n;
+                CHECK(v.tensors[i].rank == 2);
+            }
+        variant_write(&v, file);
+        struct rwkv7_model *model = NULL;
+        struct rwkv7_error err = {0};
+        CHECK_MSG(rwkv7_model_open(rt, file, NULL, &model, &err) == RWKV7_OK, "%s", err.message);
+        if (model) {
+            CHECK(rwkv7_model_info(model)->shape.head_size == (int)n);
+            CHECK_MSG(model->head_eps == 1e-5f * (float)n && model->ln_eps == 1e-5f, "%g of %d",
+                      (double)model->head_eps, (int)n);
+        }
+        rwkv7_model_close(model);
+        variant_close(&v);
+    }
+    /* RWKV-6 has it for every size. */
+    struct rwkv7_model *model = NULL;
+    CHECK(rwkv7_model_open(rt, GOLDEN("x060_f16_fla"), NULL, &model, NULL) == RWKV7_OK);
+    CHECK(model && rwkv7_model_info(model)->shape.head_size == 16 && model->head_eps == 64e-5f);
+    rwkv7_model_close(model);
+}
+
+int main(void)
+{
+    if (!same_begin())
+        return 1;
+    RUN(test_folder_order);
+    RUN(test_fla_epsilon);
+    return same_end();
+}
