@@ -80,6 +80,8 @@ TYPES = {"int", "char", "float", "double", "void", "long", "short", "unsigned", 
 
 # What frees: without it there is a leak, which the stage `sanitize` of .ci/run sees and no test here.
 FREES = re.compile(r"(\w+_)?(free|close|clear)|va_end|pthread_\w+_destroy")
+# Whose first two arguments may change places.
+COMMUTE = {"mem_alloc", "size_add"}
 KEYWORDS = {"if", "for", "while", "do", "switch", "case", "default", "else", "goto"}
 
 Token = collections.namedtuple("Token", "kind text begin end")
@@ -159,7 +161,7 @@ def changes(text):
                 for (a, b), (c, d) in zip(parts, parts[1:]):
                     first, second = text[tokens[a].begin:tokens[b].end], text[tokens[c].begin:tokens[d].end]
                     between = text[tokens[b].end:tokens[c].begin]
-                    if first != second:
+                    if first != second and not (t.text in COMMUTE and a == parts[0][0]):
                         yield tokens[a].begin, tokens[d].end, second + between + first, "arguments"
         if before.text in (";", "{", "}", ")", "else") and t.kind == "name" and t.text not in KEYWORDS and t.text not in TYPES:
             j = i
