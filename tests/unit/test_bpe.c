@@ -120,6 +120,27 @@ static void test_small(void)
     rwkv7_tokenizer_close(t);
 }
 
+/* A byte order mark and white space before the JSON do not hide what it is. */
+static void test_byte_order_mark(void)
+{
+    static char text[1 << 20];
+    static const char *const before[] = {"", "\xef\xbb\xbf", " \n\t\r", "\xef\xbb\xbf\n "};
+    for (size_t i = 0; i < sizeof before / sizeof before[0]; i++) {
+        struct rwkv7_tokenizer *t = NULL;
+        struct rwkv7_error err = {.message = ""};
+        size_t size = strlen(before[i]);
+        memcpy(text, before[i], size);
+        FILE *const f = fopen(SMALL, "rb");
+        CHECK(f != NULL);
+        if (!f)
+            return;
+        size += fread(text + size, 1, sizeof text - size, f);
+        fclose(f);
+        CHECK_MSG(rwkv7_tokenizer_open_memory(text, size, "small", &t, &err) == RWKV7_OK, "%zu: %s", i, err.message);
+        rwkv7_tokenizer_close(t);
+    }
+}
+
 static void test_neox(void)
 {
     const char *const path = getenv("RWKV7_NEOX_TOKENIZER");
@@ -297,6 +318,7 @@ static void test_out_of_memory(void)
 int main(void)
 {
     RUN(test_small);
+    RUN(test_byte_order_mark);
     RUN(test_neox);
     RUN(test_hostile);
     RUN(test_broken_bytes);

@@ -34,6 +34,30 @@ static void test_folder_order(void)
     CHECK(folder_checkpoint(folder, &path, &err) == RWKV7_ERR_MODEL && !path);
 }
 
+/* As many names as have room, then "...". */
+static void test_many_in_folder(void)
+{
+    struct rwkv7_error err;
+    char name[40];
+    char *path = NULL;
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof name, "%02d%.*s.safetensors", i, i % 20, "abcdefghijklmnopqrstuvw");
+        FILE *f = fopen(in_folder(name), "w");
+        CHECK(f && fclose(f) == 0);
+    }
+    CHECK(folder_checkpoint(folder, &path, &err) == RWKV7_ERR_MODEL && !path);
+    const size_t n = strlen(err.message);
+    CHECK_MSG(
+        strstr(err.message, "several checkpoints in this folder, name one of them: 00.safetensors, 01a.safetensors"),
+        "%s", err.message);
+    CHECK_MSG(n > 200 && n < sizeof err.message && strcmp(err.message + n - 17, ".safetensors, ...") == 0, "%s",
+              err.message);
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof name, "%02d%.*s.safetensors", i, i % 20, "abcdefghijklmnopqrstuvw");
+        unlink(in_folder(name));
+    }
+}
+
 /* fla names: the epsilon inside heads is 1e-5 for each channel of a head, and the author's constant where heads have 64 channels. */
 static void test_fla_epsilon(void)
 {
@@ -69,6 +93,7 @@ int main(void)
     if (!same_begin())
         return 1;
     RUN(test_folder_order);
+    RUN(test_many_in_folder);
     RUN(test_fla_epsilon);
     return same_end();
 }

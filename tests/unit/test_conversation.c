@@ -98,6 +98,7 @@ static void test_turns(void)
     calls_left = -1;
     CHECK(open_conversation(&c, 25, NULL) == RWKV7_OK);
     CHECK(is_consistent(&c) && c.log.turn_count == 0);
+    CHECK(c.options.template == chat_template_at(0)); /* none was given */
     for (uint64_t turn = 0; turn < 12; turn++) {
         CHECK(rwkv7_session_clone(c.session, &before, NULL) == RWKV7_OK);
         const size_t count = c.log.count;

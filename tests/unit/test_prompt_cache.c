@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "generate/prompt_cache.h"
+#include "generate/generator.h"
 #include "small_model.h"
 
 enum { TOKENS = 400 };
@@ -124,6 +124,45 @@ static void test_plan(void)
     CHECK(prompt_cache_plan(0, 100000, NULL, 0, plan, 2) == 2);
 }
 
+static bool has_entry(size_t tokens)
+{
+    char ending[40];
+    bool found = false;
+    DIR *const entries = opendir(folder);
+    snprintf(ending, sizeof ending, "-%zu.state", tokens);
+    for (const struct dirent *e; entries && (e = readdir(entries));)
+        found = found || strstr(e->d_name, ending);
+    if (entries)
+        closedir(entries);
+    return found;
+}
+
+/* The borders of the parts of a text become entries, before the token that would span one. */
+static void test_borders(void)
+{
+    const struct rwkv7_generator_options opt = {.sampling = &sampling, .max_tokens = 1, .bos = RWKV7_BOS_ALWAYS};
+    struct rwkv7_session *const s = new_session();
+    struct rwkv7_generator *g = NULL;
+    struct rwkv7_step one;
+    CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, NULL) == RWKV7_OK);
+    generator_use_cache(g, &cache);
+    for (int part = 0; part < 3; part++) {
+        for (int i = 0; i < 80; i++)
+            CHECK(rwkv7_generator_feed(g, "xyxyth", 6, NULL) == RWKV7_OK); /* 5 tokens */
+        if (part == 1)
+            CHECK(rwkv7_generator_feed(g, "ab", 2, NULL) == RWKV7_OK);
+        CHECK(generator_mark_border(g));
+        if (part == 1)
+            CHECK(rwkv7_generator_feed(g, "c", 1, NULL) == RWKV7_OK); /* 'abc' is one token */
+    }
+    CHECK(rwkv7_generator_next(g, &one, NULL) == RWKV7_OK);
+    /* Token 0 begins the document; the last token is read for its logits. */
+    CHECK(has_entry(401) && has_entry(801) && !has_entry(802));
+    rwkv7_generator_close(g);
+    rwkv7_session_close(s);
+    empty_folder();
+}
+
 int main(void)
 {
     struct rwkv7_error err = {.message = ""};
@@ -136,6 +175,7 @@ int main(void)
     RUN(test_find);
     RUN(test_read);
     RUN(test_plan);
+    RUN(test_borders);
     CHECK(rmdir(folder) == 0);
     close_small_model();
     return test_end();
