@@ -484,48 +484,6 @@ static void test_memory(void)
     }
 }
 
-/* The last value that is allowed, and the first that is not, of each option. */
-static void test_limits(void)
-{
-    static const struct {
-        size_t at;
-        float low, high;
-    } limits[] = {
-        {offsetof(struct rwkv7_sampler_options, temperature), 0, 1000},
-        {offsetof(struct rwkv7_sampler_options, top_p), 0, 1},
-        {offsetof(struct rwkv7_sampler_options, min_p), 0, 1},
-        {offsetof(struct rwkv7_sampler_options, presence_penalty), -1000, 1000},
-        {offsetof(struct rwkv7_sampler_options, frequency_penalty), -1000, 1000},
-        {offsetof(struct rwkv7_sampler_options, penalty_decay), 0, 1},
-    };
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-        struct rwkv7_sampler_options opt = defaults();
-        float *const x = (float *)((char *)&opt + limits[i].at);
-        for (int high = 0; high < 2; high++) {
-            *x = high ? limits[i].high : limits[i].low;
-            rwkv7_sampler_close(sampler(&opt, 3, NULL));
-            *x = nextafterf(*x, high ? INFINITY : -INFINITY);
-            refuses(opt, "expected at least");
-        }
-    }
-    struct rwkv7_sampler_options opt = defaults();
-    struct rwkv7_token_bias bias = {2, 1};
-    opt.biases = &bias;
-    opt.bias_count = 1;
-    rwkv7_sampler_close(sampler(&opt, 3, NULL));
-    bias.id = 10;
-    refuses(opt, "bias for token 10: the vocabulary has ids 0 to 9");
-    bias = (struct rwkv7_token_bias){2, INFINITY};
-    refuses(opt, "bias for token 2 is not a number to add");
-    opt = defaults();
-    struct rwkv7_sampler *s = NULL;
-    struct rwkv7_error err;
-    CHECK(rwkv7_sampler_create(&opt, 0, NULL, &s, &err) == RWKV7_ERR_USAGE && strstr(err.message, "found 0"));
-    CHECK(rwkv7_sampler_create(&opt, (1 << 20) + 1, NULL, &s, &err) == RWKV7_ERR_USAGE && !s);
-    rwkv7_sampler_close(sampler(&opt, 1 << 20, NULL));
-    rwkv7_sampler_close(sampler(&opt, 1, NULL));
-}
-
 static void test_errors(void)
 {
     struct rwkv7_sampler_options opt = defaults();
@@ -615,7 +573,6 @@ int main(int argc, char **argv)
     RUN(test_reproducible);
     RUN(test_memory);
     RUN(test_textless);
-    RUN(test_limits);
     RUN(test_errors);
     return test_end();
 }
