@@ -159,7 +159,7 @@ static enum rwkv7_status vocab_beside(struct search *s, const char *model, struc
 }
 
 /* Whether a folder holds one model and what belongs to it, as those of Hugging Face do. */
-static bool is_model_folder(const char *model)
+static bool is_model_folder(struct search *s, const char *model)
 {
     static const char *const files[] = {"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json",
                                         "pytorch_model.bin.index.json"};
@@ -167,21 +167,21 @@ static bool is_model_folder(const char *model)
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (strcmp(name, files[i]) == 0)
             return true;
-    return is_folder(model);
+    return is_folder(s, model);
 }
 
 /* Refuses a tokenizer of another kind in the model's folder: World's, from elsewhere, would give other ids. */
-static enum rwkv7_status refuse_other_tokenizer(const char *model, struct rwkv7_error *err)
+static enum rwkv7_status refuse_other_tokenizer(struct search *s, const char *model, struct rwkv7_error *err)
 {
     static const char *const files[] = {"tokenizer.model", "spiece.model", "vocab.json", "merges.txt"};
     const char *const slash = strrchr(model, '/');
-    const bool folder = is_folder(model);
+    const bool folder = is_folder(s, model);
     const int length = folder ? (int)strlen(model) : slash ? (int)(slash - model) + 1 : 0;
-    char path[PATH_ROOM];
-    for (size_t i = 0; is_model_folder(model) && i < sizeof files / sizeof files[0]; i++)
-        if (there(path, "%.*s%s%s", length, model, folder ? "/" : "", files[i]))
+    for (size_t i = 0; is_model_folder(s, model) && i < sizeof files / sizeof files[0]; i++)
+        if (there(s, "%.*s%s%s", length, model, folder ? "/" : "", files[i]))
             return failed(err, RWKV7_ERR_VOCAB,
-                          "%.150s: a tokenizer of a kind that is not supported; name a vocabulary with --vocab", path);
+                          "%.150s: a tokenizer of a kind that is not supported; name a vocabulary with --vocab",
+                          s->path);
     return RWKV7_OK;
 }
 
@@ -213,7 +213,7 @@ enum rwkv7_status vocab_find(const struct args *args, const char *model, char pa
             return fail_trouble(&s, err);
         if (status != RWKV7_OK || path[0])
             return status;
-        const enum rwkv7_status other = refuse_other_tokenizer(model, err);
+        const enum rwkv7_status other = refuse_other_tokenizer(&s, model, err);
         if (other != RWKV7_OK)
             return other;
     }
