@@ -1,4 +1,5 @@
 rwkv7_add_test(test_base unit/test_base.c)
+rwkv7_add_test(test_pool unit/test_pool.c)
 rwkv7_add_test(test_inputs unit/test_inputs.c)
 rwkv7_add_test(test_cpus unit/test_cpus.c)
 rwkv7_add_test(test_tuning unit/test_tuning.c)
