@@ -176,15 +176,20 @@ static void begin_step(struct request *r)
     r->step = (struct rwkv7_step){.text = r->text, .length = r->text_size, .stop = r->stop};
 }
 
+/* Ends the text with what the stream still holds. If that fails, the text has not ended. */
 static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
 {
-    const char *text;
-    size_t length;
+    if (!r->resumable) {
+        const char *text;
+        size_t length;
+        enum rwkv7_status status = rwkv7_stream_finish(r->stream, &text, &length, err);
+        if (status == RWKV7_OK)
+            status = add_text(r, text, length, false, err);
+        if (status != RWKV7_OK)
+            return status;
+    }
     r->step.end = r->end = why;
-    if (r->resumable)
-        return RWKV7_OK;
-    const enum rwkv7_status status = rwkv7_stream_finish(r->stream, &text, &length, err);
-    return status == RWKV7_OK ? add_text(r, text, length, false, err) : status;
+    return RWKV7_OK;
 }
 
 enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_note *held, struct rwkv7_error *err)
