@@ -3,7 +3,7 @@
  *
  * fork() copies only the thread that calls it, so a mutex that another thread holds is never given back in the child. The first of
  * the child's threads that wants such a lock makes it anew. What the lock protects may be half changed then: it must be something that
- * can be made anew as well (threads, scratch memory), which fork_lock_take reports.
+ * can be made anew as well, such as threads or scratch memory; its owner compares fork_count().
  */
 #ifndef BASE_FORK_LOCK_H
 #define BASE_FORK_LOCK_H

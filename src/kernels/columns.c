@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/transpose.h"
 #include "kernels/columns.h"
 #include "kernels/quants.h"
 
@@ -176,27 +177,13 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
     }
 }
 
-/* Square tiles keep both the rows written and the columns read in the cache. */
-#define DEFINE_TURN(name, element)                                                               \
-    static void name(element *to, const element *from, size_t ld, int rows, int cols)            \
-    {                                                                                            \
-        enum { TILE = 32 };                                                                      \
-        for (int c0 = 0; c0 < cols; c0 += TILE)                                                  \
-            for (int r = 0; r < rows; r++)                                                       \
-                for (int c = c0; c < cols && c < c0 + TILE; c++)                                 \
-                    to[(size_t)r * (size_t)cols + (size_t)c] = from[(size_t)c * ld + (size_t)r]; \
-    }
-DEFINE_TURN(turn_32, float)
-DEFINE_TURN(turn_16, uint16_t)
-
 struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory)
 {
     const struct mat made = {.type = w->type, .rows = end - begin, .cols = w->cols, .data = memory};
-    const size_t first = (size_t)begin, ld = (size_t)w->rows;
-    if (w->type == MAT_F32)
-        turn_32(memory, (const float *)w->data + first, ld, made.rows, w->cols);
-    else if (w->type < MAT_FLOATS)
-        turn_16(memory, (const uint16_t *)w->data + first, ld, made.rows, w->cols);
+    const size_t rows = (size_t)w->rows, cols = (size_t)w->cols, element = w->type == MAT_F32 ? 4 : 2;
+    if (w->type < MAT_FLOATS)
+        transpose(memory, cols, (const uint8_t *)w->data + (size_t)begin * element, rows, cols, (size_t)made.rows,
+                  element);
     else
         for (int tile = 0, most = QUANT_SECTION / QUANT_ROWS; tile < quant_tiles(made.rows); tile += most) {
             const int left = quant_tiles(made.rows) - tile;

@@ -11,11 +11,11 @@
  * So it depends on the numbers alone: not on the file format, the names in the file, or the order in memory.
  */
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/float_env.h"
+#include "base/fork_lock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "weights/weights.h"
@@ -23,7 +23,7 @@
 enum { SLAB_ROWS = QUANT_SECTION, PIECE = 2048 /* floats that are converted at a time */ };
 
 struct identity {
-    pthread_mutex_t lock; /* held while the fingerprint is made */
+    struct fork_lock lock; /* held while the fingerprint is made */
     bool known;
     struct rwkv7_fingerprint value;
 };
@@ -32,14 +32,14 @@ struct identity *identity_new(void)
 {
     struct identity *identity = mem_alloc(1, sizeof *identity);
     if (identity)
-        pthread_mutex_init(&identity->lock, NULL);
+        fork_lock_init(&identity->lock);
     return identity;
 }
 
 void identity_free(struct identity *identity)
 {
     if (identity)
-        pthread_mutex_destroy(&identity->lock);
+        fork_lock_destroy(&identity->lock);
     mem_free(identity);
 }
 
@@ -207,7 +207,7 @@ static void add_facts(struct hash *h, const struct rwkv7_model *model)
 {
     const struct rwkv7_shape *s = &model->shape;
     char text[512];
-    snprintf(text, sizeof text, "%s V %d L %d C %d H %d N %d F %d ranks %d %d %d %d %d deep %d", model->weights->model,
+    snprintf(text, sizeof text, "%s V %d L %d C %d H %d N %d F %d ranks %d %d %d %d %d deep %d", model->info.version,
              s->vocab, s->layers, s->channels, s->heads, s->head_size, s->ffn, s->rank_w, s->rank_a, s->rank_v,
              s->rank_g, s->rank_m, s->deep);
     add_text(h, text);
@@ -278,13 +278,13 @@ enum rwkv7_status rwkv7_model_fingerprint(const struct rwkv7_model *model, struc
     struct identity *const identity = model->identity;
     enum rwkv7_status status = RWKV7_OK;
     *out = (struct rwkv7_fingerprint){{0}};
-    pthread_mutex_lock(&identity->lock);
+    fork_lock_take(&identity->lock);
     if (!identity->known) {
         status = make(model, &identity->value, err);
         identity->known = status == RWKV7_OK;
     }
     if (identity->known)
         *out = identity->value;
-    pthread_mutex_unlock(&identity->lock);
+    fork_lock_give(&identity->lock);
     return status;
 }

@@ -222,10 +222,11 @@ head -n 1 two.jsonl >one_line.jsonl
 batch --temp 0 -n 2 --resume -o pair one_line.jsonl
 exits 3
 err 'rwkv7: pair: cannot be resumed: its line 2 is not the next result'
+cp "$models/f32_n16.safetensors" other.safetensors
 another='another model, vocabulary or state, other options or another version of this program'
 for arguments in '--temp 1' '--temp 0 --seed 1' '--temp 0 -n 3' '--temp 0 --stop x' '--temp 0 --ban 3' '--temp 0 --bias 3=1' \
     '--temp 0 --top-p 0.5' '--temp 0 --math fast' '--temp 0 --logprobs 1' '--temp 0 --ignore-eos' '--temp 0 --type q8' \
-    '--temp 0 --no-bos' "--temp 0 -m $models/f32_n16.safetensors"; do
+    '--temp 0 --no-bos' '--temp 0 -m other.safetensors'; do
     batch -n 2 $arguments --resume -o pair two.jsonl
     exits 3
     err "rwkv7: pair: cannot be resumed: its line 1 was made with $another"
@@ -353,7 +354,8 @@ wait $first
 if [ -z "${LAST_WRITER:-}" ] || [ $sanitized -eq 1 ]; then
     skip 'a writer just before the lock: cannot be put between here'
 else
-    run env LD_PRELOAD="$LAST_WRITER" rwkv7 batch -q -m "$model" --vocab "$vocab" -o contested six.jsonl
+    cp "$LAST_WRITER" last_writer.so # a path with a space would be two
+    run env LD_PRELOAD=./last_writer.so rwkv7 batch -q -m "$model" --vocab "$vocab" -o contested six.jsonl
     exits 1
     err 'rwkv7: contested holds something already: --resume goes on with it'
     ok 'the line of the other one stays' holds_lines contested 'of another'

@@ -332,7 +332,7 @@ static void test_wrong_notes(void)
         uint64_t sizes[6];
         uint32_t pending[2];
         char shown[2];
-    } note = {"rwkv7 2", {0, 0, 0, 0, 8, 2}, {1, 2}, "ab"};
+    } note = {"rwkv7 2", {0, 0, 0, 0, 8, 2}, {1, 2}, {'a', 'b'}};
     for (int k = 0; k < 4; k++) {
         struct rwkv7_generator *const g = new_generator(s, NULL);
         if (k == 1)
