@@ -37,8 +37,8 @@ if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text
 fi
 
 for folder in base formats kernels text weights arch engine generate; do
-    for file in src/"$folder"/*.c; do
-        if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|[^/]stderr' "$file"; then
+    for file in src/"$folder"/*.[ch]; do
+        if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|(^|[^a-z_/])(stderr|stdout)[^a-z_]' "$file"; then
             echo "$file: only src/cli may print or end the process"
             failed=1
         fi

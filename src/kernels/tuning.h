@@ -1,10 +1,11 @@
 /*
- * tuning.h - every number in the kernels and the engine that is there for speed alone: what it controls, in which unit, and why it has
- * this value. None of them changes a result: the order of additions never depends on them.
+ * tuning.h - the numbers of the kernels and the engine that are there for speed alone: what each controls, in which unit, and why it
+ * has this value. None of them changes a result: the order of additions never depends on them.
  *
  * First the numbers that follow from the caches of the machine, in struct tuning; then those that are the same everywhere, with the
  * measurement they come from. The sizes of register tiles and the distances of prefetching that belong to one instruction set stay in
- * its file (lanes_*.h, dots_*.h, amx*.c); docs/KERNELS.md lists them. How long threads spin is in base/pool.c, which is below.
+ * its file (lanes_*.h, dots_*.h, amx*.c); docs/KERNELS.md lists them. How long threads spin is in base/pool.c,
+ * which is below. A buffer whose size nobody would feel is a constant of its file.
  */
 #ifndef KERNELS_TUNING_H
 #define KERNELS_TUNING_H
