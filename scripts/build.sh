@@ -90,6 +90,8 @@ if ! cmake --preset release >"$log" 2>&1 </dev/null; then
     fi
     if [ -z "$want" ]; then # the reason is another one
         cat "$log"
+        command -v cmake >/dev/null ||
+            echo "Please install CMake, a C compiler, make, pkg-config, cJSON and utf8proc; libedit is optional."
         exit 1
     fi
     install "$who" "$install ${want% }"

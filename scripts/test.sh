@@ -3,6 +3,12 @@
 #
 #   scripts/test.sh [OPTION...]     options are those of ctest, such as -R tokenizer
 set -eu
+case ${1:-} in
+-h | --help)
+    sed -n '2,/^set /{ /^#/s/^# \{0,1\}//p; }' "$0"
+    exit
+    ;;
+esac
 root=$(dirname "$0")/..
 "$root/scripts/build.sh"
 exec ctest --test-dir "$root/build" --output-on-failure --no-tests=error \
