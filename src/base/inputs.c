@@ -18,6 +18,11 @@ struct input_file {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct input_file *first;
 static bool kept;
+static struct {
+    dev_t device;
+    ino_t inode;
+} outputs[2]; /* [output_count] */
+static int output_count;
 
 /* With the lock held. */
 static struct input_file *find(const struct stat *st)
@@ -109,4 +114,39 @@ enum rwkv7_status input_refuse(const struct stat *st, const char *path, struct r
         status = fail(err, RWKV7_ERR_USAGE, "%s: refusing to overwrite an input file, read as %s", path, f->name);
     pthread_mutex_unlock(&lock);
     return status;
+}
+
+void inputs_output(const struct stat *st)
+{
+    pthread_mutex_lock(&lock);
+    if (S_ISREG(st->st_mode) && output_count < (int)(sizeof outputs / sizeof outputs[0])) {
+        outputs[output_count].device = st->st_dev;
+        outputs[output_count++].inode = st->st_ino;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+static bool is_output(const struct stat *st)
+{
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < output_count; i++)
+        found = found || (outputs[i].device == st->st_dev && outputs[i].inode == st->st_ino);
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+enum rwkv7_status input_refuse_output(const struct stat *st, const char *path, struct rwkv7_error *err)
+{
+    return is_output(st) ? fail(err, RWKV7_ERR_USAGE,
+                                "%s: refusing to replace a file that standard output or standard error goes to", path)
+                         : RWKV7_OK;
+}
+
+enum rwkv7_status input_map(const struct stat *st, const char *name, struct input_file **out, struct rwkv7_error *err)
+{
+    *out = NULL;
+    return is_output(st) ? fail(err, RWKV7_ERR_USAGE,
+                                "%s: refusing to read a file that standard output or standard error goes to", name)
+                         : input_add(st, name, out, err);
 }

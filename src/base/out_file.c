@@ -108,12 +108,15 @@ static int open_to_replace(struct out_file *out, mode_t mode)
     return fd;
 }
 
-/* Refuses a file that this process reads; what does not exist, or cannot be opened, open_any will see. */
+/* Refuses a file that this process reads, or that it would replace while standard output goes there; what does not exist, or cannot be opened, open_any will see. */
 static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
 {
     const int named = descriptor_named(path);
     struct stat st;
-    return (named >= 0 ? fstat(named, &st) : stat(path, &st)) == 0 ? input_refuse(&st, path, err) : RWKV7_OK;
+    if ((named >= 0 ? fstat(named, &st) : stat(path, &st)) != 0)
+        return RWKV7_OK;
+    const enum rwkv7_status status = input_refuse(&st, path, err);
+    return status == RWKV7_OK && named < 0 ? input_refuse_output(&st, path, err) : status;
 }
 
 /* `mode`: of a file that is created, as far as the umask allows. */

@@ -57,7 +57,7 @@ static enum rwkv7_status map_file(const char *path, bool input, struct file_map 
         status = fail(err, RWKV7_ERR_IO, "%s: expected a regular file, found %s", path, file_kind(st.st_mode));
         goto done;
     }
-    if (input && (status = input_add(&st, path, &out->input, err)) != RWKV7_OK)
+    if (input && (status = input_map(&st, path, &out->input, err)) != RWKV7_OK)
         goto done;
     if (st.st_size == 0)
         goto done;

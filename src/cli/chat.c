@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "cli/face.h"
+#include "cli/inputs.h"
 #include "cli/input.h"
 #include "cli/line.h"
 #include "cli/request_options.h"
@@ -494,7 +495,9 @@ int chat_command(const struct args *args)
                               args->system ? "system" : "prompt-cache");
     if (args->quiet)
         progress_disable();
-    int code = engine_open_runtime(&c.engine, args, args->threads);
+    int code = inputs_refuse_stdout(); /* a script that grows has no end */
+    if (code == DONE)
+        code = engine_open_runtime(&c.engine, args, args->threads);
     if (code == DONE)
         code = engine_open_model(&c.engine, args);
     if (code == DONE)

@@ -38,6 +38,10 @@ int inputs_add_open(int fd, const char *name)
 int inputs_add(const struct args *args)
 {
     const int files = args->command->inputs;
+    struct stat st;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &st) == 0)
+            inputs_output(&st);
     int code = inputs_add_open(STDIN_FILENO, "standard input");
     if (code == DONE)
         code = add_options(args);

@@ -182,6 +182,35 @@ refused_append() {
     refused_append rwkv7 run $m $talk --echo
     refused_append rwkv7 run $m $talk --echo -f lines.jsonl
 }
+# Standard output that goes to a file of the model, which is mapped: nothing may be written there at any time.
+cp model.st mine.st
+for command in 'info -m mine.st' 'info --json mine.st' 'logits -m mine.st --tokens 1 -o -' 'chat -q -m mine.st --vocab vocab.txt' \
+    'run -q -m mine.st --vocab vocab.txt -n 3 hi' 'bench -m mine.st -p 1 -n 1 -r 1' 'eval -m mine.st --vocab vocab.txt notes'; do
+    given ''
+    # shellcheck disable=SC2086
+    run sh -c 'exec rwkv7 "$@" >>mine.st' sh $command
+    exits 2
+    err_has 'mine.st: refusing to read a file that standard output or standard error goes to|refusing to overwrite an input file, read as mine.st'
+    ok "the model stays: $command" cmp -s mine.st model.st
+done
+given 'hello
+'
+# shellcheck disable=SC2086
+run sh -c 'exec rwkv7 chat "$@" <"$0" >>"$0"' lines.jsonl $m $talk -q
+exits 2
+err_has '^rwkv7: standard output: refusing to overwrite an input file, read as standard input$'
+
+# Two outputs in one file: the one that is written whole would take the place of the other.
+# shellcheck disable=SC2086
+{
+    run sh -c 'exec rwkv7 run "$@" --state-out both >both' sh $m $talk hello
+    exits 2
+    err 'rwkv7: both: refusing to replace a file that standard output or standard error goes to'
+    run sh -c 'exec rwkv7 logits "$@" --tokens 1 -o both 2>both' sh $m
+    exits 2
+    ok 'told on standard error' grep -q 'refusing to replace' both
+}
+
 cp notes before
 # shellcheck disable=SC2086
 run sh -c 'exec rwkv7 run "$@" -f notes >>notes' sh $m $talk --temp 0
