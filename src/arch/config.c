@@ -7,6 +7,7 @@
  * those programs do not use.
  */
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,7 +81,7 @@ static enum rwkv7_status read_epsilon(const struct config *f, const char *key, f
     const cJSON *const value = value_of(f, key);
     if (!value)
         return RWKV7_OK;
-    if (!cJSON_IsNumber(value) || !(value->valuedouble > 0) || !(value->valuedouble < 1))
+    if (!cJSON_IsNumber(value) || !(value->valuedouble >= FLT_MIN) || !(value->valuedouble < 1))
         return disagree(f, key, "a number between 0 and 1");
     *eps = (float)value->valuedouble;
     return RWKV7_OK;
@@ -94,6 +95,11 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     enum rwkv7_status status = read_epsilon(f, key, &eps);
     if (status != RWKV7_OK)
         return status;
+    float other = eps;
+    if ((status = read_epsilon(f, "layer_norm_epsilon", &other)) != RWKV7_OK)
+        return status;
+    if (other != eps)
+        return disagree(f, "layer_norm_epsilon", "the number of 'norm_eps'");
     /* The older classes have it in some of their norms and 1e-5 in others; fla's RWKV-6 in the heads, too. */
     if (!is_x070 && eps != f->out->ln_eps)
         return disagree(f, key, "1e-05 before RWKV-7");

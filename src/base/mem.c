@@ -69,7 +69,7 @@ char *mem_string(const char *text, size_t n)
     if (!size_add(n, 1, &bytes))
         return NULL;
     char *copy = mem_alloc(bytes, 1);
-    if (copy)
+    if (copy && n > 0) /* of nothing, `text` may be NULL */
         memcpy(copy, text, n);
     return copy;
 }

@@ -141,6 +141,12 @@ bool path_exists(const char *path)
     return stat(path, &st) == 0;
 }
 
+bool path_is_named(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- machine */
 
 uint64_t sys_physical_memory(void)

@@ -38,6 +38,7 @@ void file_map_sparse(const void *data, size_t size);
 
 bool path_is_folder(const char *path);
 bool path_exists(const char *path);
+bool path_is_named(const char *path); /* the same, or a link to nothing */
 
 /* Memory of the machine in bytes; 0 when unknown. */
 uint64_t sys_physical_memory(void);

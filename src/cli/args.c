@@ -218,7 +218,7 @@ static int store(const struct option *o, struct args *args, const char *text)
         *(int *)at = (int)whole;
         return DONE;
     case REAL:
-        if (!parse_real(text, &real, NULL) || !in_range(o, real))
+        if (!parse_real(text, &real, NULL) || !in_range(o, real) || (real != 0 && (float)real == 0))
             return MISUSED;
         *(float *)at = (float)real;
         return DONE;

@@ -7,8 +7,8 @@
 
 #include "base/sys.h"
 #include "cli/face.h"
-#include "cli/inputs.h"
 #include "cli/input.h"
+#include "cli/inputs.h"
 #include "cli/line.h"
 #include "cli/request_options.h"
 #include "cli/state_path.h"

@@ -20,7 +20,8 @@ static enum rwkv7_status find_beside(const char *checkpoint, const char *name, c
     *path = folder_join(checkpoint, slash ? (size_t)(slash - checkpoint) + 1 : 0, name);
     if (!*path)
         return fail_memory(err, "a path");
-    if (!path_exists(*path)) {
+    /* A link to nothing is no file that is absent: it will not open, which is told. */
+    if (!path_is_named(*path)) {
         mem_free(*path);
         *path = NULL;
     }

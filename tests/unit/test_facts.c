@@ -63,6 +63,9 @@ static void test_refused(void)
         {"{\"num_hidden_layers\": 3}", "'num_hidden_layers': expected 2,"},
         {"{\"intermediate_size\": \"x\"}", "'intermediate_size': expected 256, as the tensors have it, found \"x\""},
         {"{\"norm_eps\": 0}", "'norm_eps': expected a number between 0 and 1, found 0"},
+        {"{\"norm_eps\": 1e-300}", "'norm_eps': expected a number between 0 and 1, found 1e-300"},
+        {"{\"norm_eps\": 1e-5, \"layer_norm_epsilon\": 0.1}",
+         "'layer_norm_epsilon': expected the number of 'norm_eps', found 0.1"},
         {"{\"norm_eps\": \"1e-5\"}", "'norm_eps': expected a number between 0 and 1, found \"1e-5\""},
         {"{\"norm_bias\": false}", "'norm_bias': expected true: norms without a bias are not supported, found false"},
         {"{\"norm_first\": false}", "'norm_first': expected true, as there is a norm of the embedding, found false"},
@@ -79,6 +82,10 @@ static void test_refused(void)
         write_config(cases[i].config);
         check_refused(folder, cases[i].fragment);
     }
+    remove_config();
+    CHECK(symlink("nothing", in_folder("config.json")) == 0);
+    check_refused(folder, "config.json: No such file");
+    remove_config();
     put_model(GOLDEN("x060_bf16"));
     write_config("{\"layer_norm_epsilon\": 1e-6}");
     check_refused(folder, "'layer_norm_epsilon': expected 1e-05 before RWKV-7, found 1e-06");
