@@ -664,7 +664,8 @@ RWKV7_API void rwkv7_generator_cancel(struct rwkv7_generator *g);
 /*
  * Saves everything that a continuation needs: the state, the logits, the sampler's memory and the bytes held back; calls
  * rwkv7_generator_sync before. A generator with the same options that loads the file and gets no prompt goes on as if there had been no
- * interruption; one that gets a prompt reads it after the state, and its sampler starts anew. Load before anything is fed.
+ * interruption; one that gets a prompt reads it after the state, and its sampler starts anew. Load before anything is fed. A load that fails
+ * changes nothing, neither the generator nor its session.
  *
  * If the options say resumable, the state in the file is the one after exactly the text that was shown. The stop string that ended it, or bytes that
  * are held back, are kept beside the state: without a prompt they are the beginning of the text, behind a prompt they have

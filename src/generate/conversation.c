@@ -149,10 +149,15 @@ static enum rwkv7_status add_text(struct conversation *c, const char *text, bool
     return RWKV7_OK;
 }
 
-/* The beginning of a conversation, which the prompt cache may know. */
+bool conversation_is_from_start(const struct conversation *c)
+{
+    return rwkv7_session_tokens(c->base) == 0 && !c->options.trained && !c->base_is_loaded;
+}
+
+/* The beginning of a conversation. The prompt cache may know it, unless something comes before: it knows states by their tokens alone. */
 static enum rwkv7_status read_start(struct conversation *c, struct rwkv7_error *err)
 {
-    struct prompt_cache *const cache = c->options.cache;
+    struct prompt_cache *const cache = conversation_is_from_start(c) ? c->options.cache : NULL;
     size_t at = 0, place;
     enum rwkv7_status status = cache ? prompt_cache_open(cache, c->model, err) : RWKV7_OK;
     if (status == RWKV7_OK && cache)

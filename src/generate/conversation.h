@@ -30,7 +30,7 @@ struct conversation_options {
     struct rwkv7_sampler_options sampling;   /* in place of generate.sampling; the seed is given with each answer */
     uint64_t max_tokens;                     /* in place of generate.max_tokens: 0: none at all, UINT64_MAX: no limit */
     bool trained;                            /* the base is to be a trained state, which the tokens do not lead to */
-    struct prompt_cache *cache;              /* for the beginning; NULL: none */
+    struct prompt_cache *cache;              /* for a beginning at the start of a document; NULL: none */
     const struct chat_template *template;    /* NULL: the usual one */
 };
 
@@ -42,6 +42,7 @@ struct conversation {
     struct rwkv7_session *base;   /* where conversations begin: zeroes, a trained state, or one that was loaded */
     struct rwkv7_session *asked;  /* the state before the last answer */
     struct rwkv7_session *mark;   /* lent to the generator of an answer; between answers nothing depends on it */
+    bool base_is_loaded;          /* from a file that does not say which tokens led to it */
     char *base_unread;            /* text behind the base, whose tokens may depend on what follows; NULL: none */
     float *logits, *asked_logits; /* [V] */
     size_t asked_count;           /* tokens before the last answer; 0: not known any more */
@@ -66,6 +67,12 @@ enum rwkv7_status conversation_create(struct conversation *c, struct rwkv7_model
                                       const struct rwkv7_tokenizer *tokenizer, const struct conversation_options *opt,
                                       struct rwkv7_error *err);
 void conversation_free(struct conversation *c); /* one of zeroes holds nothing */
+
+/*
+ * The base is the start of a document, so that the tokens of the log alone lead to every state. A base that counts no tokens may still be
+ * another: a trained state, or one that was loaded.
+ */
+bool conversation_is_from_start(const struct conversation *c);
 
 /* Starts over, with this system prompt ("" for none). */
 enum rwkv7_status conversation_start(struct conversation *c, const char *system, struct rwkv7_error *err);

@@ -32,8 +32,8 @@ static char *to_json(const struct conversation_log *log)
 enum rwkv7_status conversation_save(const struct conversation *c, const char *path, struct rwkv7_error *err)
 {
     struct saved_state saved = {0};
-    /* Tokens that do not begin at the beginning of a document would not lead to this state again. */
-    const bool whole = rwkv7_session_tokens(c->base) == 0 && !c->options.trained;
+    /* Tokens that do not begin at the start of a document would not lead to this state again. */
+    const bool whole = conversation_is_from_start(c);
     char *const text = whole ? to_json(&c->log) : NULL;
     if (whole && !text)
         return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for the conversation", path);
@@ -97,6 +97,7 @@ static void replace(struct conversation *c, const struct conversation_log *log, 
     c->log = *log;
     mem_free(c->base_unread);
     c->base_unread = base_unread;
+    c->base_is_loaded = !turns;
     c->asked_count = 0;
     c->behind_text = !turns;
     rwkv7_session_copy(c->session, c->mark);

@@ -242,24 +242,24 @@ static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_e
     return status;
 }
 
-static uint32_t kept_token(const struct rwkv7_generator *g, size_t i)
+static uint32_t kept_token(const struct saved_state *saved, size_t i)
 {
     uint32_t id;
-    memcpy(&id, (const char *)g->loaded.piece[SAVED_PENDING].data + i * sizeof id, sizeof id);
+    memcpy(&id, (const char *)saved->piece[SAVED_PENDING].data + i * sizeof id, sizeof id);
     return id;
 }
 
-/* Do the tokens behind the loaded state have the text that the file says? */
-static bool check_kept(const struct rwkv7_generator *g)
+/* Do the tokens behind the saved state have the text that the file says? */
+static bool check_kept(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer)
 {
-    const size_t size = g->loaded.piece[SAVED_PENDING].size;
+    const size_t size = saved->piece[SAVED_PENDING].size;
     size_t bytes = 0, length;
     for (size_t i = 0; i < size / sizeof(uint32_t); i++) {
-        rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, kept_token(g, i), &length);
+        rwkv7_tokenizer_bytes(tokenizer, kept_token(saved, i), &length);
         bytes += length;
     }
-    return size == 0 || (size % sizeof(uint32_t) == 0 &&
-                         bytes == g->loaded.piece[SAVED_SHOWN].size + g->loaded.piece[SAVED_HELD].size);
+    return size == 0 ||
+           (size % sizeof(uint32_t) == 0 && bytes == saved->piece[SAVED_SHOWN].size + saved->piece[SAVED_HELD].size);
 }
 
 /* The tokens behind the loaded state: they become a mark again, and the session reads them. */
@@ -270,14 +270,14 @@ static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error
     size_t length;
 
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const uint32_t id = kept_token(g, i);
+        const uint32_t id = kept_token(&g->loaded, i);
         const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, id, &length);
         status = mark_token(&g->mark, g->session, id, text, length, SIZE_MAX, err);
     }
     if (status == RWKV7_OK)
         mark_show(&g->mark, g->loaded.piece[SAVED_HELD].size);
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const uint32_t id = kept_token(g, i);
+        const uint32_t id = kept_token(&g->loaded, i);
         status = rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, err);
     }
     return status;
@@ -455,13 +455,26 @@ enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *pa
     DEFAULT_FLOAT_ENV;
     if (g->begun)
         return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", path);
+    struct rwkv7_session *spare = NULL; /* the file is known to be good only after its state was read */
+    struct saved_state saved = {0};
+    enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
+    if (status == RWKV7_OK)
+        status = saved_state_load(&saved, spare, path, err);
+    if (status == RWKV7_OK && !check_kept(&saved, g->request.prompt.tokenizer))
+        status =
+            fail(err, RWKV7_ERR_STATE,
+                 "%s: the tokens behind the state do not have its text: it was kept with another vocabulary", path);
+    if (status != RWKV7_OK)
+        goto done;
+    rwkv7_session_copy(g->session, spare);
     saved_state_free(&g->loaded);
+    g->loaded = saved;
+    saved = (struct saved_state){0};
     mark_clear(&g->mark);
-    const enum rwkv7_status status = saved_state_load(&g->loaded, g->session, path, err);
-    g->was_loaded = status == RWKV7_OK;
-    if (g->was_loaded && !check_kept(g))
-        return fail(err, RWKV7_ERR_STATE,
-                    "%s: the tokens behind the state do not have its text: it was kept with another vocabulary", path);
+    g->was_loaded = true;
+done:
+    saved_state_free(&saved);
+    rwkv7_session_close(spare);
     return status;
 }
 

@@ -181,7 +181,8 @@ static bool take(const struct prompt_cache *c, const struct entry *e, struct rwk
     }
     if (status != RWKV7_OK)
         return false;
-    const bool same = note.size == e->tokens * sizeof *ids && memcmp(note.data, ids, note.size) == 0;
+    const bool same = rwkv7_session_tokens(s) == e->tokens && note.size == e->tokens * sizeof *ids &&
+                      memcmp(note.data, ids, note.size) == 0;
     rwkv7_note_clear(&note);
     if (!same) {
         rwkv7_session_reset(s);
@@ -200,7 +201,7 @@ size_t prompt_cache_find(const struct prompt_cache *c, struct rwkv7_session *s, 
     list_entries(c, &list);
     if (list.count > 0)
         qsort(list.at, list.count, sizeof *list.at, by_tokens);
-    for (size_t i = 0; i < list.count && list.at[i].tokens < count; i++) {
+    for (size_t i = 0; i < list.count && list.at[i].tokens <= count; i++) {
         while (read < list.at[i].tokens)
             hash = hash_token(hash, ids[read++]);
         if (list.at[i].hash == hash)
@@ -285,7 +286,7 @@ enum rwkv7_status prompt_cache_read(const struct prompt_cache *c, struct reading
                                     float *logits, size_t *cached, struct rwkv7_error *err)
 {
     size_t plan[PLAN_ROOM];
-    size_t at = prompt_cache_find(c, s, ids, count);
+    size_t at = prompt_cache_find(c, s, ids, count > 0 ? count - 1 : 0); /* the last token gives the logits */
     const size_t planned = prompt_cache_plan(at, count, marks, mark_count, plan, PLAN_ROOM);
     enum rwkv7_status status = RWKV7_OK;
     *cached = at;

@@ -29,12 +29,13 @@ struct prompt_cache {
 enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_model *model, struct rwkv7_error *err);
 
 /*
- * Brings the session, which is at the start of a document, to the longest known beginning of ids[count] that leaves at least one of
- * them to read. Returns how many are read: 0 when none is known. Removes a broken entry, with a warning.
+ * Brings the session, which is at the start of a document, to the longest known beginning of ids[count], which may be all of them.
+ * Returns how many are read: 0 when none is known. Removes a broken entry, with a warning. An entry has no logits: who needs those after
+ * the last token asks for a beginning of all but that one, and reads it.
  */
 size_t prompt_cache_find(const struct prompt_cache *c, struct rwkv7_session *s, const uint32_t *ids, size_t count);
 
-/* Keeps the state after ids[count]; when that fails it warns, and nothing else happens. */
+/* Keeps the state of a session that has read ids[count] from the start of a document, and nothing else; when that fails it warns, and nothing else happens. */
 void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session *s, const uint32_t *ids, size_t count);
 
 /* Removes the least recently used entries until the rest is within the limit. */

@@ -31,7 +31,10 @@ struct saved_state {
 
 enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
                                     const char *path, struct rwkv7_error *err);
-/* A file of another program has no pieces, and that is fine. */
+/*
+ * A file of another program has no pieces, and that is fine. When it fails there is nothing to free, but the session may hold the state of
+ * the file: give it one to spare.
+ */
 enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session, const char *path,
                                    struct rwkv7_error *err);
 void saved_state_free(struct saved_state *saved);

@@ -552,8 +552,28 @@ for time in first second; do
     given hello
     chat --system "$long" --prompt-cache cache
     ok "the same answer, $time time" cmp -s want "$work/out"
+    ls -i cache >"entries.$time"
 done
 ok 'one state' [ "$(ls cache | wc -l)" -eq 1 ]
+ok 'which was used, not read and kept again' cmp -s entries.first entries.second
+# Behind a text that was loaded the same tokens lead elsewhere: the cache has nothing for it, and gets nothing.
+for text in one two; do
+    rwkv7 run -q $options -n 0 --state-out "behind.$text" "this is text $text" </dev/null
+    for cache in '' '--prompt-cache cache'; do
+        cp "$work/out" want
+        given "/load behind.$text
+/system $long
+hello
+/reset
+hello"
+        # shellcheck disable=SC2086 # no argument or two
+        chat $cache
+        exits 0
+    done
+    ok "the same behind text $text" cmp -s want "$work/out"
+done
+ls -i cache >entries.then
+ok 'the cache is as it was' cmp -s entries.first entries.then
 
 # Sampling: the seed repeats a conversation; a second answer is another one.
 given 'hello

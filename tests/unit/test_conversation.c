@@ -2,6 +2,7 @@
  * test_conversation.c - whatever is said, stopped, undone or cancelled, or fails for want of memory: the state of a conversation is the
  * one that its tokens lead to.
  */
+#include <dirent.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -293,6 +294,69 @@ static void test_leaving_an_answer(void)
     conversation_free(&c);
 }
 
+/* With a cache, which knows states by their tokens: another base than the start of a document must not take them from it, nor add to it. */
+static void test_cache(void)
+{
+    char folder[] = "/tmp/rwkv7-cache-XXXXXX", path[] = "/tmp/rwkv7-test-XXXXXX", entry[sizeof folder + 256];
+    struct prompt_cache cache = {.folder = folder, .limit = (uint64_t)1 << 30};
+    const struct conversation_options opt = {.generate = {.progress = progress}, .sampling = sampling, .cache = &cache};
+    struct rwkv7_session *const text = new_session();
+    float shifts[2 * 64];
+    char system[101], longer[201]; /* which begins with the text of the other, two newlines included */
+    struct conversation c;
+    int entries = 0;
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0 && close(fd) == 0 && mkdtemp(folder));
+    memset(system, 'x', 100);
+    memset(longer, 'x', 200);
+    system[100] = longer[200] = '\0';
+    longer[100] = longer[101] = '\n';
+    calls_left = -1;
+    CHECK(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
+    for (size_t i = 0; i < sizeof shifts / sizeof *shifts; i++)
+        shifts[i] = 0.25f;
+    /* Behind two texts, and behind a state of no tokens that is not zero, each with the longer prompt and then the shorter one. */
+    for (int base = 0; base < 3; base++) {
+        rwkv7_session_reset(text);
+        if (base < 2)
+            read_text(text, base == 0 ? "the cab" : "then abc", "");
+        else
+            rwkv7_session_set_state(text, shifts, NULL, NULL);
+        CHECK(rwkv7_session_save(text, path, NULL, NULL) == RWKV7_OK && conversation_load(&c, path, NULL) == RWKV7_OK);
+        CHECK(conversation_start(&c, longer, NULL) == RWKV7_OK);
+        CHECK_MSG(is_consistent(&c) && same_state(c.base, text), "base %d, the longer prompt", base);
+        CHECK(conversation_start(&c, system, NULL) == RWKV7_OK);
+        CHECK_MSG(is_consistent(&c), "base %d", base);
+        /* Nor is it kept as a conversation that its tokens lead to. */
+        CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK);
+        CHECK(conversation_save(&c, path, NULL) == RWKV7_OK && conversation_load(&c, path, NULL) == RWKV7_OK);
+        CHECK_MSG(is_consistent(&c) && c.log.turn_count == 0, "base %d, kept", base);
+    }
+    conversation_free(&c);
+
+    /* At the start of a document it is read once: the second time there is nothing to cancel. */
+    for (int time = 0; time < 2; time++) {
+        CHECK(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
+        calls_left = time == 0 ? -1 : 1;
+        CHECK_MSG(conversation_start(&c, system, NULL) == RWKV7_OK, "time %d", time);
+        calls_left = -1;
+        CHECK(is_consistent(&c));
+        CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK && is_consistent(&c));
+        conversation_free(&c);
+    }
+    DIR *const files = opendir(folder);
+    for (const struct dirent *e; files && (e = readdir(files));) {
+        snprintf(entry, sizeof entry, "%s/%s", folder, e->d_name);
+        entries += e->d_name[0] != '.' && unlink(entry) == 0;
+    }
+    if (files)
+        closedir(files);
+    CHECK_MSG(entries == 1, "%d entries", entries);
+    CHECK(rmdir(folder) == 0);
+    unlink(path);
+    rwkv7_session_close(text);
+}
+
 static void test_failing_allocations(void)
 {
     char path[] = "/tmp/rwkv7-test-XXXXXX";
@@ -339,6 +403,7 @@ int main(void)
     RUN(test_stop_over_tokens);
     RUN(test_cancel);
     RUN(test_leaving_an_answer);
+    RUN(test_cache);
     RUN(test_failing_allocations);
     rwkv7_session_close(scratch);
     close_small_model();

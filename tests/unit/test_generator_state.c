@@ -1,6 +1,7 @@
 /* test_generator_state.c - a generator that is saved in the middle of a text and loaded elsewhere goes on as if never left. */
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "generator_steps.h"
 
 /* After every number of tokens: saved, loaded elsewhere, and the rest written there. */
@@ -333,22 +334,87 @@ static void test_wrong_notes(void)
         uint32_t pending[2];
         char shown[2];
     } note = {"rwkv7 2", {0, 0, 0, 0, 8, 2}, {1, 2}, {'a', 'b'}};
-    for (int k = 0; k < 4; k++) {
-        struct rwkv7_generator *const g = new_generator(s, NULL);
+    struct rwkv7_session *const t = new_session(), *const before = new_session();
+    for (int k = 0; k < 5; k++) {
+        struct rwkv7_generator *const g = new_generator(t, NULL);
         if (k == 1)
             note.pending[1] = 0xffffffff;
         if (k == 2)
             note.sizes[4] = 7;
         if (k == 3)
             note.mark[6] = '1';
+        if (k == 4) {
+            note.mark[6] = '2';
+            note.sizes[0] = 100;
+        }
         const struct rwkv7_note all = {&note, sizeof note};
         CHECK(rwkv7_session_save(s, path, &all, NULL) == RWKV7_OK);
         const enum rwkv7_status status = rwkv7_generator_load(g, path, &err);
         CHECK_MSG(status == (k == 0 ? RWKV7_OK : RWKV7_ERR_STATE), "%d: %s", k, err.message);
-        CHECK(k == 0 || strstr(err.message, k == 3 ? "another version" : "another vocabulary"));
+        CHECK(k == 0 || strstr(err.message, k == 3 ? "another version" : k == 4 ? "not whole" : "another vocabulary"));
+        if (k > 0) { /* nothing has changed, neither the state nor that this is the start of a document */
+            CHECK_MSG(same_state(t, before), "%d", k);
+            feed(g, "a");
+            CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_session_tokens(t) == 2);
+        }
         rwkv7_generator_close(g);
+        rwkv7_session_reset(t);
+        read_text(s, "ab", 2); /* so that each file has another state */
     }
     rwkv7_session_close(s);
+    rwkv7_session_close(t);
+    rwkv7_session_close(before);
+    unlink(path);
+}
+
+/* A load that fails leaves what an earlier one has loaded, also when memory ends at any point of it. */
+static void test_failed_load(void)
+{
+    static struct text want, text;
+    char path[] = "/tmp/rwkv7-test-XXXXXX";
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0);
+    close(fd);
+    const struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true, .max_tokens = 6};
+    struct rwkv7_session *const s = new_session(), *const t = new_session(), *const loaded = new_session();
+    struct rwkv7_generator *g = new_generator(s, &opt), *h = new_generator(t, &opt);
+    int failures = 0;
+    feed(g, prompt);
+    CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
+    rwkv7_session_copy(loaded, s);
+    write_all(g, &want, 1000);
+    CHECK(rwkv7_generator_load(h, path, NULL) == RWKV7_OK && same_state(t, loaded));
+    struct rwkv7_generator *const other = new_generator(s, &opt); /* another state, which is not to be seen */
+    feed(other, "the cab ");
+    CHECK(rwkv7_generator_save(other, path, NULL) == RWKV7_OK);
+    rwkv7_generator_close(other);
+    for (int n = 0; n < 20; n++) {
+        mem_fail_after(n);
+        const enum rwkv7_status status = rwkv7_generator_load(h, path, NULL);
+        mem_fail_after(-1);
+        if (status == RWKV7_OK)
+            break;
+        CHECK_MSG(status == RWKV7_ERR_MEMORY && same_state(t, loaded), "after %d", n);
+        failures++;
+    }
+    CHECK(failures > 1 && failures < 20 && same_state(t, s));
+    rwkv7_generator_close(h);
+
+    rwkv7_session_reset(t);
+    h = new_generator(t, &opt);
+    rwkv7_generator_close(g);
+    rwkv7_session_reset(s);
+    g = new_generator(s, &opt);
+    feed(g, prompt);
+    CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK && rwkv7_generator_load(h, path, NULL) == RWKV7_OK);
+    CHECK(rwkv7_generator_load(h, "/nowhere", NULL) == RWKV7_ERR_IO);
+    write_all(h, &text, 1000);
+    CHECK(text.size == want.size && memcmp(text.at, want.at, want.size) == 0);
+    rwkv7_generator_close(g);
+    rwkv7_generator_close(h);
+    rwkv7_session_close(s);
+    rwkv7_session_close(t);
+    rwkv7_session_close(loaded);
     unlink(path);
 }
 
@@ -358,6 +424,7 @@ int main(void)
     RUN(test_behind_a_stop);
     RUN(test_behind_held_bytes);
     RUN(test_wrong_notes);
+    RUN(test_failed_load);
     RUN(test_save_and_load);
     RUN(test_end_is_drawn_again);
     RUN(test_load_otherwise);

@@ -1,5 +1,5 @@
 /*
- * test_prompt_cache.c - which entries are found and made: the longest known beginning that leaves a token to read, of the same model and the
+ * test_prompt_cache.c - which entries are found and made: the longest known beginning, of the same model and the
  * same tokens, and the places of prompt_cache_plan. The program's side of it is in cli_state.sh.
  */
 #include <dirent.h>
@@ -34,7 +34,7 @@ static void empty_folder(void)
         closedir(entries);
 }
 
-/* A state is found for every prompt that goes on behind it, and not for the prompt that it is of: the last token gives the logits. */
+/* A state is found for the tokens that it is of and for all that go on behind them. */
 static void test_find(void)
 {
     struct rwkv7_session *const s = new_session(), *const other = new_session();
@@ -45,7 +45,7 @@ static void test_find(void)
     prompt_cache_keep(&cache, s, ids, 50);
     static const struct {
         size_t count, found;
-    } cases[] = {{1, 0}, {19, 0}, {20, 0}, {21, 20}, {49, 20}, {50, 20}, {51, 50}, {TOKENS, 50}};
+    } cases[] = {{1, 0}, {19, 0}, {20, 20}, {21, 20}, {49, 20}, {50, 50}, {51, 50}, {TOKENS, 50}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rwkv7_session_reset(other);
         CHECK_MSG(prompt_cache_find(&cache, other, ids, cases[i].count) == cases[i].found, "%zu tokens",
@@ -62,6 +62,8 @@ static void test_find(void)
     rwkv7_session_reset(other);
     CHECK(prompt_cache_find(&cache, other, ids, 60) == 0);
     cache.start--;
+    prompt_cache_keep(&cache, s, ids, 60); /* a state that has not read just these tokens is no entry */
+    CHECK(prompt_cache_find(&cache, other, ids, 60) == 50 && rwkv7_session_tokens(other) == 50);
     rwkv7_session_close(s);
     rwkv7_session_close(other);
     empty_folder();
