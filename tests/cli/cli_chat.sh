@@ -557,12 +557,13 @@ done
 ok 'one state' [ "$(ls cache | wc -l)" -eq 1 ]
 ok 'which was used, not read and kept again' cmp -s entries.first entries.second
 # Behind a text that was loaded the same tokens lead elsewhere: the cache has nothing for it, and gets nothing.
+rules=$(printf %s "$long" | cut -c 1-100)
 for text in one two; do
     rwkv7 run -q $options -n 0 --state-out "behind.$text" "this is text $text" </dev/null
     for cache in '' '--prompt-cache cache'; do
         cp "$work/out" want
         given "/load behind.$text
-/system $long
+/system $rules
 hello
 /reset
 hello"
