@@ -420,7 +420,8 @@ struct rwkv7_note {
 RWKV7_API void rwkv7_note_clear(struct rwkv7_note *note); /* frees what the library has put into it */
 
 /*
- * Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. A new file is for its owner only.
+ * Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. The file is for its owner only,
+ * also where it replaces one that others could read.
  * RWKV7_ERR_USAGE: the path leads to a file of an open model.
  */
 RWKV7_API enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path,

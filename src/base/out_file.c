@@ -101,7 +101,7 @@ static int open_to_replace(struct out_file *out, mode_t mode)
     if (!out->target || access(out->target, W_OK) != 0)
         return -1;
     const int fd = create_temporary(out, S_IRUSR | S_IWUSR);
-    if (fd >= 0 && fchmod(fd, mode & (S_IRWXU | S_IRWXG | S_IRWXO)) != 0) {
+    if (fd >= 0 && fchmod(fd, mode) != 0) {
         close(fd);
         return -1;
     }
@@ -119,15 +119,15 @@ static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
     return status == RWKV7_OK && named < 0 ? input_refuse_output(&st, path, err) : status;
 }
 
-/* `mode`: of a file that is created, as far as the umask allows. */
-static int open_any(struct out_file *out, mode_t mode)
+/* `mode`: of a file that is created, as far as the umask allows; `keep`: what one that is replaced hands down of its own. */
+static int open_any(struct out_file *out, mode_t mode, mode_t keep)
 {
     const int named = descriptor_named(out->path);
     struct stat st;
     if (named >= 0)
         return fcntl(named, F_DUPFD_CLOEXEC, 0);
     if (stat(out->path, &st) == 0)
-        return S_ISREG(st.st_mode) ? open_to_replace(out, st.st_mode)
+        return S_ISREG(st.st_mode) ? open_to_replace(out, st.st_mode & keep)
                                    : open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     /* A link to nothing is refused: what it leads to could not be created under another name first. */
     if (errno != ENOENT || lstat(out->path, &st) == 0 || out->path[0] == '\0')
@@ -142,7 +142,8 @@ static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_e
     return fail_errno(err, "%s: cannot be written", out->path);
 }
 
-static enum rwkv7_status open_with(const char *path, mode_t mode, struct out_file *out, struct rwkv7_error *err)
+static enum rwkv7_status open_with(const char *path, mode_t mode, mode_t keep, struct out_file *out,
+                                   struct rwkv7_error *err)
 {
     *out = (struct out_file){0};
     enum rwkv7_status status = refuse_input(path, err);
@@ -151,7 +152,7 @@ static enum rwkv7_status open_with(const char *path, mode_t mode, struct out_fil
     out->path = mem_string(path, strlen(path));
     if (!out->path)
         return fail_memory(err, "a file name");
-    const int fd = open_any(out, mode);
+    const int fd = open_any(out, mode, keep);
     if (fd < 0) {
         status = cannot_write(out, err);
         out_file_abort(out);
@@ -168,12 +169,12 @@ static enum rwkv7_status open_with(const char *path, mode_t mode, struct out_fil
 
 enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err)
 {
-    return open_with(path, 0666, out, err);
+    return open_with(path, 0666, S_IRWXU | S_IRWXG | S_IRWXO, out, err);
 }
 
 enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, struct rwkv7_error *err)
 {
-    return open_with(path, S_IRUSR | S_IWUSR, out, err);
+    return open_with(path, S_IRUSR | S_IWUSR, S_IRWXU, out, err);
 }
 
 /* stdio would lose what a write could not take when a signal came. A regular file is not waited for: there, it goes on. */

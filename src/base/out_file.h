@@ -30,7 +30,7 @@ struct out_file {
  * RWKV7_ERR_USAGE. *out is zeroed then.
  */
 enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err);
-/* The same, but a file that is created is for its owner only. */
+/* The same, but the file is for its owner only, also where it replaces one that others could read. */
 enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, struct rwkv7_error *err);
 enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t size, struct rwkv7_error *err);
 /* Flushes, syncs, renames and closes; on failure the temporary file is gone and the old file untouched. */

@@ -148,13 +148,13 @@ static int run_batch(struct batch *b)
 
 /* ------------------------------------------------------------------------------------------------------------ opening */
 
-static int open_output(struct batch *b)
+static int open_output(struct batch *b, bool create)
 {
     const struct args *const args = b->args;
     const bool standard = !args->output || strcmp(args->output, "-") == 0;
     if (args->resume && standard)
         return complain_usage(args->command, "--resume needs --output FILE, to see what is done");
-    return standard ? inputs_refuse_stdout() : results_open(&b->results, args->output, args->resume);
+    return standard ? inputs_refuse_stdout() : results_open(&b->results, args->output, args->resume, create);
 }
 
 /* A ban of what is no token is a mistake of the command, and not of each line. */
@@ -177,7 +177,7 @@ static int open_all(struct batch *b)
     struct stat st;
     int code = line_input_open(&b->in, b->args->operand ? b->args->operand : "-");
     if (code == DONE)
-        code = open_output(b);
+        code = open_output(b, false);
     if (code == DONE)
         code = engine_open_runtime(&b->engine, b->args, b->args->threads);
     if (code == DONE)
@@ -195,6 +195,8 @@ static int open_all(struct batch *b)
         code = check_options(b);
     if (code == DONE)
         code = fingerprint_of_run(b->args, &b->engine, b->start, &b->run);
+    if (code == DONE)
+        code = open_output(b, true);
     if (code == DONE && b->args->resume)
         code = results_resume(&b->results, b->run, &b->in);
     if (code != DONE)

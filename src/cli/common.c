@@ -376,9 +376,12 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
     char model[PATH_ROOM], path[PATH_ROOM];
     size_t size;
 
-    const bool found = model_find(args, model, err) == RWKV7_OK;
     bool foreign = false; /* the vocabulary that is compiled in, for want of one of this model */
-    enum rwkv7_status status = RWKV7_OK;
+    enum rwkv7_status status = model_find(args, model, err);
+    if (status != RWKV7_OK && status != RWKV7_ERR_MODEL && !args->vocab)
+        return status;
+    const bool found = status == RWKV7_OK;
+    status = RWKV7_OK;
     if (found && *model && !args->vocab) {
         status = rwkv7_tokenizer_open_model(model, &e->tokenizer, err);
         if (status != RWKV7_OK)

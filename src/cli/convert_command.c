@@ -65,7 +65,7 @@ static int find_vocabulary(const struct args *in, struct vocabulary *v)
             return DONE;
     }
     if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
-        return *path ? report(&err) : say_none(); /* several, say, or none */
+        return err.status == RWKV7_ERR_VOCAB && !*path ? say_none() : report(&err);
     if (*path)
         return read_file(v, path);
     v->text = rwkv7_builtin_vocab(&v->size);

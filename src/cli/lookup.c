@@ -29,18 +29,23 @@ static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status statu
 /* One search. A place that cannot be looked at is not one where there is nothing: another file would be taken in silence. */
 struct search {
     char *path;         /* [PATH_ROOM] the place looked at last */
+    bool others;        /* it looks in the folders of the installation and of the user, and not beside the model */
     int trouble;        /* errno of the first that could not be looked at; 0: none */
     char at[PATH_ROOM]; /* that place */
 };
 
-static bool absent(int code)
+/*
+ * The folders of the installation and of the user may be closed to this process, as HOME is to a service that runs as somebody else: nothing
+ * in them is for it then. The folder of a model was named, so what it holds counts, and that it cannot be seen is an error.
+ */
+static bool absent(const struct search *s, int code)
 {
-    return code == ENOENT || code == ENOTDIR || code == EACCES || code == ENAMETOOLONG;
+    return code == ENOENT || code == ENOTDIR || code == ENAMETOOLONG || (code == EACCES && s->others);
 }
 
 static void note_trouble(struct search *s, const char *place)
 {
-    if (s->trouble != 0 || absent(errno))
+    if (s->trouble != 0 || absent(s, errno))
         return;
     s->trouble = errno;
     snprintf(s->at, sizeof s->at, "%s", place);
@@ -88,7 +93,7 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
         path[0] = '\0';
         return RWKV7_OK;
     }
-    struct search s = {.path = path};
+    struct search s = {.path = path, .others = true};
     if (there(&s, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
         return RWKV7_OK;
     if (s.trouble != 0)
@@ -214,9 +219,12 @@ enum rwkv7_status vocab_find(const struct args *args, const char *model, char pa
         if (status != RWKV7_OK || path[0])
             return status;
         const enum rwkv7_status other = refuse_other_tokenizer(&s, model, err);
+        if (s.trouble != 0)
+            return fail_trouble(&s, err);
         if (other != RWKV7_OK)
             return other;
     }
+    s.others = true;
     if ((!model || *model) && in_user_folder(&s, WORLD_VOCAB))
         return RWKV7_OK;
     if (s.trouble != 0)

@@ -15,8 +15,9 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
 /*
  * The vocabulary: --vocab; beside the model (MODEL with .vocab.txt for its ending; rwkv_vocab_v20230424.txt; the only
  * *vocab*.txt of the folder); the user's data folder; the one compiled in (an empty path). `model` is a path of
- * model_find, and the model that is compiled in has its vocabulary compiled in as well; NULL when there is no model. After a
- * failure the path is empty only if there is none.
+ * model_find, and the model that is compiled in has its vocabulary compiled in as well; NULL when there is no model.
+ * RWKV7_ERR_VOCAB with an empty path: there is none; with another: several, or one of a kind that is not supported. A place that cannot be
+ * looked at is RWKV7_ERR_IO.
  */
 enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err);
 

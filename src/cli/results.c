@@ -21,15 +21,17 @@ static bool locked_by_another(int fd)
     return fcntl(fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN);
 }
 
-int results_open(struct results *r, const char *name, bool resume)
+int results_open(struct results *r, const char *name, bool resume, bool create)
 {
     struct rwkv7_error err;
     struct stat st;
-    *r = (struct results){.fd = -1};
-    if (!name || strcmp(name, "-") == 0)
+    if (!name || strcmp(name, "-") == 0 || r->fd >= 0)
         return DONE;
     r->name = name;
-    r->fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    /* Without resume it is not read: a program that could read its own FIFO would never learn that nobody else does. */
+    r->fd = open(name, (resume ? O_RDWR : O_WRONLY) | (create ? O_CREAT : 0) | O_CLOEXEC, 0666);
+    if (r->fd < 0 && errno == ENOENT && !create)
+        return DONE;
     if (r->fd < 0 || fstat(r->fd, &st) != 0)
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     if (input_refuse(&st, name, &err) != RWKV7_OK)
@@ -50,6 +52,8 @@ int results_open(struct results *r, const char *name, bool resume)
 struct result {
     double line; /* NaN when it is no result */
     bool failed; /* it has an error instead of a text */
+    bool json;   /* it is JSON from its first byte, whatever follows */
+    size_t size; /* bytes of that */
     char fingerprint[FINGERPRINT_ROOM];
 };
 
@@ -62,7 +66,9 @@ static int read_result(const struct results *r, const char *text, struct result 
         return complain(FAILED, "%s: out of memory for a result", r->name);
     const char *const fingerprint = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "fingerprint"));
     *out = (struct result){.line = cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(json, "line")),
-                           .failed = cJSON_GetObjectItemCaseSensitive(json, "error") != NULL};
+                           .failed = cJSON_GetObjectItemCaseSensitive(json, "error") != NULL,
+                           .json = json != NULL,
+                           .size = json ? (size_t)(end - text) : 0};
     if (fingerprint && strlen(fingerprint) < sizeof out->fingerprint)
         memcpy(out->fingerprint, fingerprint, strlen(fingerprint) + 1);
     cJSON_Delete(json);
@@ -91,21 +97,25 @@ static int compare(const struct results *r, const struct result *result, uint64_
     return DONE;
 }
 
-/*
- * Whether this is what may be left of the result that was written last, of which nothing says that it is none: its first bytes, and NULs
- * where the file grew before a power cut and its content did not reach the disk.
- */
-static bool is_torn(const char *text, size_t length)
+static bool all_zero(const char *text, size_t length)
 {
-    static const char head[] = "{\"line\":";
-    const size_t n = sizeof head - 1, written = strlen(text);
-    if (memcmp(text, head, written < n ? written : n) != 0 ||
-        (written > n && !strchr(",", text[n + strspn(text + n, "0123456789")])))
-        return false;
-    for (size_t i = written; i < length; i++)
+    for (size_t i = 0; i < length; i++)
         if (text[i] != '\0')
             return false;
     return true;
+}
+
+/*
+ * Whether this, which is no JSON, is what may be left of the result that was written last: its first bytes, and NULs where the file grew
+ * before a power cut and its content did not reach the disk. NULs alone say so only behind another result.
+ */
+static bool is_torn(const struct results *r, const char *text, size_t length)
+{
+    static const char head[] = "{\"line\":";
+    const size_t n = sizeof head - 1, written = strlen(text);
+    return (written > 0 || r->done > 0) && memcmp(text, head, written < n ? written : n) == 0 &&
+           (written <= n || strchr(",", text[n + strspn(text + n, "0123456789")])) &&
+           all_zero(text + written, length - written);
 }
 
 /* The next line of the input and its fingerprint; LINE_END at the end. */
@@ -120,8 +130,9 @@ static int next_fingerprint(struct line_input *in, uint64_t run, enum line_kind 
     return code;
 }
 
-/* Goes over the whole lines of the file; *end: bytes of those. */
-static int read_results(struct results *r, uint64_t run, struct line_input *file, struct line_input *in, off_t *end)
+/* Goes over the results of the file; *end: bytes of those; *ended: the last one has its newline. */
+static int read_results(struct results *r, uint64_t run, struct line_input *file, struct line_input *in, off_t *end,
+                        bool *ended)
 {
     enum line_kind kind, kind_in;
     char *text, fingerprint[FINGERPRINT_ROOM] = "";
@@ -135,22 +146,26 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
         if (kind == LINE_TOO_LONG)
             return complain(FAILED, "%s: cannot be resumed: its line %llu is longer than %zu bytes", r->name,
                             (unsigned long long)r->done + 1, file->most);
-        const bool whole = file->bytes > (uint64_t)*end + length; /* it has its newline */
-        if (!whole && is_torn(text, length))
-            return DONE;
+        *ended = file->bytes > (uint64_t)*end + length;
         code = read_result(r, text, &result);
+        if (code == DONE && !*ended && !result.json && is_torn(r, text, length)) {
+            *ended = true;
+            return DONE;
+        }
         if (code == DONE)
             code = next_fingerprint(in, run, &kind_in, fingerprint);
         if (code != DONE)
             return code;
-        if (!whole || kind_in == LINE_END || strlen(text) < length)
+        /* Only what has no newline may have NULs: they are where the newline did not reach the disk. */
+        if (kind_in == LINE_END ||
+            (*ended ? strlen(text) < length : !all_zero(text + result.size, length - result.size)))
             result.line = -1;
         code = compare(r, &result, in->number, fingerprint);
         if (code != DONE)
             return code;
         r->done++;
         r->failed += result.failed;
-        *end = (off_t)file->bytes;
+        *end = *ended ? (off_t)file->bytes : *end + (off_t)result.size;
     }
 }
 
@@ -159,12 +174,13 @@ int results_resume(struct results *r, uint64_t run, struct line_input *in)
     /* Through the descriptor that is open: to close another one of the same file would end the lock. */
     struct line_input file = {.in = {.name = r->name, .fd = r->fd, .begun = true}, .most = RESULT_MOST};
     off_t end = 0;
-    const int code = read_results(r, run, &file, in, &end);
+    bool ended = true;
+    const int code = read_results(r, run, &file, in, &end, &ended);
     file.in.fd = -1;
     line_input_close(&file);
     if (code == DONE && (ftruncate(r->fd, end) != 0 || lseek(r->fd, end, SEEK_SET) < 0))
         return complain(FAILED, "cannot write to %s: %s", r->name, strerror(errno));
-    return code;
+    return code == DONE && !ended ? results_write(r, "\n", 1) : code;
 }
 
 int results_write(const struct results *r, const char *line, size_t length)

@@ -16,13 +16,15 @@ struct results {
 };
 
 /*
- * Opens the file, or makes it, and locks it until it is closed: only then is its size known. NULL and "-" are standard output. A file that
- * holds something is refused unless `resume`.
+ * Opens the file and locks it until it is closed: only then is its size known. NULL and "-" are standard output. A file that holds something
+ * is refused unless `resume`. One that does not exist is made if `create`, else left to another call: the first one refuses what can be
+ * refused before a model is loaded, the second one makes the file when nothing else can fail. After the first call that opens it there is
+ * nothing to do. `r` begins with the descriptor -1.
  */
-int results_open(struct results *r, const char *name, bool resume);
+int results_open(struct results *r, const char *name, bool resume, bool create);
 /*
  * Reads the results that are there, and as many lines of the input; `run` is that of fingerprint.h. What a power cut left behind the last whole
- * line, half a result or NULs, is cut off. A file that does not fit stays as it is.
+ * line, half a result or NULs, is cut off; a result that lacks only its newline gets it. A file that does not fit stays as it is.
  */
 int results_resume(struct results *r, uint64_t run, struct line_input *in);
 /* Writes a whole line; INTERRUPTED when its reader, of what is no regular file, would have to be waited for. */

@@ -193,11 +193,14 @@ refused() { # refused FILE INPUT MESSAGE: it cannot be resumed, and stays
     err "rwkv7: $1: cannot be resumed: $3"
     ok 'and that file stays' cmp -s kept "$1"
 }
-for other in 'something else\n' 'something else' '{"line":2}\n' '{"lines":1' '\0\n' '{"line":1\0\0,\0'; do
+for other in 'something else\n' 'something else' '{"line":2}\n' '{"lines":1' '\0\n' '{"line":1\0\0,\0' '\0\0\0' '{"line":2}' \
+    '{"line":7,"text":"of another program"}' '{"line":2}\0\0'; do
     printf "$other" >other
     refused other two.jsonl 'its line 1 is not the next result'
 done
 printf '{"line":1,"text":"","finish":"length"}\n' >other
+refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
+printf '{"line":1,"text":"of another program"}' >other # without its newline, too
 refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
 
 # A result belongs to a line, a model and options: what does not match is refused, and the first line that does not is named.
@@ -222,6 +225,22 @@ head -n 1 two.jsonl >one_line.jsonl
 batch --temp 0 -n 2 --resume -o pair one_line.jsonl
 exits 3
 err 'rwkv7: pair: cannot be resumed: its line 2 is not the next result'
+{ head -n 1 original && printf '{"line":1,"text":"of another program"}'; } >pair
+batch --temp 0 -n 2 --resume -o pair two.jsonl
+exits 3
+err 'rwkv7: pair: cannot be resumed: its line 2 is not the next result'
+ok 'and that line stays' grep -q 'of another program' pair
+{ cat original && printf '{"line":3}'; } >pair
+cp pair kept
+batch --temp 0 -n 2 --resume -o pair two.jsonl
+exits 3
+ok 'nor is one behind the last line of the input cut off' cmp -s pair kept
+for end in '' '\0\0\0'; do # all but the newline is there
+    { head -c $(($(wc -c <original) - 1)) original && printf "$end"; } >pair
+    batch -q --temp 0 -n 2 --resume -o pair two.jsonl
+    exits 0
+    ok 'a result without its newline is kept as it is' cmp -s pair original
+done
 cp "$models/f32_n16.safetensors" other.safetensors
 another='another model, vocabulary or state, other options or another version of this program'
 for arguments in '--temp 1' '--temp 0 --seed 1' '--temp 0 -n 3' '--temp 0 --stop x' '--temp 0 --ban 3' '--temp 0 --bias 3=1' \
@@ -319,6 +338,37 @@ mkfifo pipe
 batch --resume -o pipe six.jsonl
 exits 1
 err 'rwkv7: pipe: cannot be resumed: it is no regular file'
+
+# The results in a FIFO: they wait for a reader, and one that leaves is missed. They are more than a pipe holds.
+run timeout 1 rwkv7 batch -m "$model" --vocab "$vocab" -o pipe six.jsonl # nothing else ends it
+exits 124
+rwkv7 batch -q -m "$model" --vocab "$vocab" -o pipe six.jsonl </dev/null &
+cat pipe >from_pipe
+ok 'the program ends' wait $!
+texts from_pipe >got
+ok 'the texts through a FIFO' cmp -s got want
+i=0
+while [ $i -lt 200 ]; do
+    printf '{"prompt":"hello","tokens":1,"id":"%01000d"}\n' $i
+    i=$((i + 1))
+done >long_ids.jsonl
+head -n 1 pipe >from_pipe &
+run timeout 300 rwkv7 batch -q -m "$model" --vocab "$vocab" -o pipe long_ids.jsonl
+wait
+exits 1
+err 'rwkv7: cannot write to pipe: Broken pipe'
+
+# What fails before the first line leaves no file.
+for arguments in '-m missing.safetensors' '--ban 99999999' '--state-in missing'; do
+    batch $arguments -o never six.jsonl
+    ok "fails with $arguments" [ "$code" -ne 0 ]
+    ok "no file with $arguments" [ ! -e never ]
+    batch $arguments --resume -o never six.jsonl
+    ok "no file with $arguments --resume" [ ! -e never ]
+done
+batch -q -o never /dev/null
+exits 0
+ok 'no lines, no results, but a file' sized never 0
 
 # What would go to a closed standard error does not go into a file instead, and a closed standard input is not the results.
 head -n 2 six.jsonl >some_lines

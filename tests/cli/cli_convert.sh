@@ -113,6 +113,16 @@ err 'rwkv7: d holds several vocabularies; choose one with --vocab'
 ok 'no file' [ ! -e none.safetensors ]
 rm -r d
 
+# Nor is a place that cannot be looked at.
+mkdir d
+cp model.safetensors d/my.safetensors
+ln -s my.vocab.txt d/my.vocab.txt
+run rwkv7 convert d/my.safetensors none.safetensors
+exits 1
+err_has '^rwkv7: d/my\.vocab\.txt: '
+ok 'no file' [ ! -e none.safetensors ]
+rm -r d
+
 # What cannot be converted leaves no file, and the old one as it was.
 cp small.safetensors out
 run rwkv7 convert small.safetensors out --type q8

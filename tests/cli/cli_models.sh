@@ -111,6 +111,42 @@ for given in folder folder/model.safetensors; do
 done
 run rwkv7 info folder --vocab "$vocab"
 out_has 'ids, fits$'
+rm -r folder
+
+# A model's folder that cannot be listed may hold a vocabulary, so none is taken from elsewhere; the user's folder may be closed. Root may
+# list everything, so root becomes somebody else, for whom $work and all absolute paths into it are closed.
+mkdir folder
+cp "$model" folder/model.safetensors
+cp "$vocab" folder/my-vocab.txt
+set -- "$program"
+[ "$(id -u)" -ne 0 ] || set -- setpriv --reuid=23456 --clear-groups "$program"
+if [ $emulated -eq 1 ] || ! "$@" --version >/dev/null 2>&1 </dev/null; then
+    skip 'a folder that cannot be listed: an emulator, no setpriv, or a program that only root can reach'
+else
+    run "$@" tokenize -m folder/model.safetensors hello
+    exits 0
+    chmod 711 folder
+    [ "$(id -u)" -eq 0 ] || chmod 311 folder
+    for given in folder folder/model.safetensors; do
+        run env XDG_DATA_HOME="$work/dir/data" "$@" tokenize -m "$given" hello
+        exits 1
+        text ''
+        err 'rwkv7: folder: Permission denied'
+    done
+    run "$@" info folder/model.safetensors
+    exits 1
+    run "$@" convert folder/model.safetensors /dev/null
+    exits 1
+    err 'rwkv7: folder: Permission denied'
+    chmod 755 folder
+    rm folder/my-vocab.txt
+    mkdir closed
+    chmod 0 closed
+    run env XDG_DATA_HOME="$work/dir/closed" "$@" tokenize -m folder/model.safetensors hello
+    exits 3
+    err_has '^rwkv7: no vocabulary found for folder/model.safetensors; '
+    rmdir closed
+fi
 rm -r folder data
 
 # The scale of the in-context learning rate: shown, and kept by a conversion.

@@ -395,10 +395,10 @@ run rwkv7 run --prompt-cache prompt1.txt --model "$model" --vocab "$vocab" hello
 exits 1
 err 'rwkv7: cannot use prompt1.txt for the prompt cache: it is not a folder'
 
-# A state tells what was read: a new file is for its owner only; one that is there keeps its permissions.
+# A state tells what was read: the file is for its owner only, also where it replaces one that was not.
 (umask 022 && rwkv7 run -q -n 0 --model "$models/bf16_n64.safetensors" --vocab "$tests/syllables.vocab.txt" \
     --state-out private hello </dev/null)
 ok 'a state is private' [ "$(ls -l private | cut -c 1-10)" = -rw------- ]
 chmod 644 private
 rwkv7 run -q -n 0 --model "$models/bf16_n64.safetensors" --vocab "$tests/syllables.vocab.txt" --state-out private hello </dev/null
-ok 'unless it was not' [ "$(ls -l private | cut -c 1-10)" = -rw-r--r-- ]
+ok 'also in the place of another file' [ "$(ls -l private | cut -c 1-10)" = -rw------- ]

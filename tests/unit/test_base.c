@@ -318,6 +318,9 @@ static void test_atomic_files(void)
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);
     CHECK(stat(path, &st) == 0 && (st.st_mode & 07777) == 0755);
+    CHECK(out_file_open_private(path, &out, &err) == RWKV7_OK);
+    CHECK(out_file_commit(&out, &err) == RWKV7_OK);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 07777) == 0700);
     CHECK(umask(mask) == 027);
     if (geteuid() != 0) {
         CHECK(chmod(path, 0444) == 0);
