@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /*
- * The object that is all of the line, which is UTF-8 and has no NUL in it. Numbers in the member `verbatim`, unless NULL, become raw
+ * The object that is all of the line, which is UTF-8 and has no NUL in it, but line[length] is one. Numbers in the member `verbatim`, unless NULL, become raw
  * JSON, digit by digit as they stand: doubles would round them. why[0] is 0, or `why` [256] says what is wrong; then the result is
  * what was understood, perhaps NULL.
  */

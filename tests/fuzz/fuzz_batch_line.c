@@ -32,7 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!usual.command)
         REQUIRE(args_parse(command_find("batch"), 0, (char **)no_arguments, &usual) == DONE);
     struct args args = usual;
-    cJSON *const json = json_line_parse((const char *)data, size, "id", why);
+    char *const line = malloc(size + 1); /* as getline gives it */
+    REQUIRE(line);
+    memcpy(line, data, size);
+    line[size] = '\0';
+    cJSON *const json = json_line_parse(line, size, "id", why);
     bool fine = why[0] == '\0';
     REQUIRE(!fine || cJSON_IsObject(json));
     if (fine) {
@@ -46,5 +50,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (args.stops.at != usual.stops.at)
         free((void *)args.stops.at);
     cJSON_Delete(json);
+    free(line);
     return 0;
 }
