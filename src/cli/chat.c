@@ -33,7 +33,7 @@ struct chat {
     int failure; /* the exit code of the last message or command that failed */
 };
 
-/* A line for the eyes of who types: not an answer, and not a mistake. */
+/* A notice for the user on the terminal: neither an answer nor an error. */
 static void remark(const struct chat *c, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
 static void remark(const struct chat *c, const char *fmt, ...)
@@ -146,7 +146,7 @@ static int undo_command(struct chat *c, const char *operand)
 {
     (void)operand;
     if (c->conversation.log.turn_count == 0)
-        return complain(MISUSED, "there is nothing to take back");
+        return complain(MISUSED, "nothing to undo");
     struct rwkv7_error err;
     const int code = outcome(conversation_undo(&c->conversation, &err), &err);
     if (code == DONE)
@@ -300,7 +300,7 @@ static int list_command(struct chat *c, const char *operand)
     (void)c, (void)operand;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(stderr, "  /%-6s %-5s  %s\n", commands[i].name, commands[i].operand, commands[i].help);
-    fprintf(stderr, "A message goes on behind a backslash at the end of a line, and between two lines of\n"
+    fprintf(stderr, "A message continues after a line that ends in a backslash, and between two lines of\n"
                     "\"\"\". One that begins with // is a message that begins with /. ^C stops an answer.\n");
     return DONE;
 }

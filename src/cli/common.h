@@ -48,7 +48,7 @@ void out_end_line(void); /* on a terminal, when the cursor is not at the start o
  */
 bool err_begin_line(void);
 int out_json(struct json_tree *json, bool indented); /* ends the tree */
-int out_close(void); /* the last words of the program: some file systems report a full disk only here */
+int out_close(void); /* closes standard output: some file systems report a full disk only here */
 
 /*
  * From now on ^C, SIGTERM and SIGHUP, unless ignored from the start, only set `interrupted`, so that no temporary file stays and

@@ -162,7 +162,7 @@ static int open_editor(struct line_reader *r, const char *history_file)
     return DONE;
 }
 
-/* The file appears under its name when it is whole, and for nobody else's eyes. */
+/* The file appears under its name when it is complete, readable by its owner only. */
 static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv7_error *err)
 {
     char block[4096];

@@ -164,7 +164,7 @@ int logits_command(const struct args *args)
 {
     struct engine engine = {0};
     struct id_list list = {0};
-    int code = args->output ? DONE : complain_usage(args->command, "where to? Give -o FILE");
+    int code = args->output ? DONE : complain_usage(args->command, "no output: name a file with -o");
     if (code == DONE)
         code = read_ids(args, &list);
     if (code == DONE)

@@ -148,7 +148,7 @@ static int run_generation(struct generation *g)
     if (code != DONE)
         return code;
     if (args->state_out && !complete)
-        complain(DONE, "interrupted in the prompt: no state is kept");
+        complain(DONE, "interrupted while reading the prompt; state not saved");
     if (args->stats)
         report_stats(g);
     else if (!args->quiet && !args->json)

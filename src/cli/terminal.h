@@ -1,5 +1,5 @@
 /*
- * terminal.h - what is only for eyes: the progress line and dimmed text. On anything but a terminal both are silent, so
+ * terminal.h - what only a person looks at: the progress line and dimmed text. On anything but a terminal both are silent, so
  * that a log or a pipe never holds an escape code.
  */
 #ifndef CLI_TERMINAL_H

@@ -96,7 +96,7 @@ hello
 '
 chat
 exits 2
-err 'rwkv7: there is nothing to take back'
+err 'rwkv7: nothing to undo'
 out "$one"
 given '/retry'
 chat
