@@ -99,7 +99,7 @@ static void test_density(void)
         CHECK(rwkv7_session_eval(s, ids + i, 1, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     rt->compute.kernels.column_gemv[MAT_BF16] = column_gemv;
     const double density = rwkv7_session_density(s);
-    CHECK_MSG(density == columns / (5.0 * FFN) && density > 0.2 && density < 0.3, "%g", density);
+    CHECK_MSG(density == columns / (5.0 * (double)FFN) && density > 0.2 && density < 0.3, "%g", density);
     CHECK(rwkv7_session_density(s) == 1.0);
     rwkv7_session_close(s);
     rwkv7_model_close(model);
