@@ -54,7 +54,7 @@ exits 2
 err_has 'which tokens'
 run rwkv7 logits "$model" --tokens 1
 exits 2
-err_has 'Give -o FILE'
+err_has 'no output: name a file with -o'
 run rwkv7 logits "$model" --tokens 1,61 -o a.npy
 exits 2
 err 'rwkv7: token id 61 at position 1: the model has the ids 0 to 60'
