@@ -151,22 +151,23 @@ static void test_pool_fork(void)
     }
 }
 
+static const struct rwkv7_shape forked_shape = {.vocab = 64,
+                                                .layers = 2,
+                                                .channels = 64,
+                                                .heads = 2,
+                                                .head_size = 32,
+                                                .ffn = 128,
+                                                .rank_w = 8,
+                                                .rank_a = 8,
+                                                .rank_v = 8,
+                                                .rank_g = 8};
+static const struct rwkv7_random_options forked_options = {.type = RWKV7_F32};
+
 /* The same for a model: the child computes what the parent does. */
 static void test_model_fork(void)
 {
     if (!can_fork())
         return;
-    const struct rwkv7_shape shape = {.vocab = 64,
-                                      .layers = 2,
-                                      .channels = 64,
-                                      .heads = 2,
-                                      .head_size = 32,
-                                      .ffn = 128,
-                                      .rank_w = 8,
-                                      .rank_a = 8,
-                                      .rank_v = 8,
-                                      .rank_g = 8};
-    const struct rwkv7_random_options options = {.type = RWKV7_F32};
     const struct rwkv7_runtime_options threads = {.threads = 2};
     static const uint32_t tokens[] = {1, 2, 3};
     float logits[2][64];
@@ -175,7 +176,7 @@ static void test_model_fork(void)
     struct rwkv7_session *s = NULL;
     int status = -1;
     CHECK(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
-    CHECK(rwkv7_model_random(rt, &shape, &options, &model, NULL) == RWKV7_OK);
+    CHECK(rwkv7_model_random(rt, &forked_shape, &forked_options, &model, NULL) == RWKV7_OK);
     if (!model || rwkv7_session_create(model, &s, NULL) != RWKV7_OK)
         exit(1);
     CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_LAST, logits[0], NULL) == RWKV7_OK);
@@ -209,17 +210,6 @@ struct forked {
     bool right;
 };
 static const uint32_t forked_tokens[] = {1, 2, 3};
-static const struct rwkv7_shape forked_shape = {.vocab = 64,
-                                                .layers = 2,
-                                                .channels = 64,
-                                                .heads = 2,
-                                                .head_size = 32,
-                                                .ffn = 128,
-                                                .rank_w = 8,
-                                                .rank_a = 8,
-                                                .rank_v = 8,
-                                                .rank_g = 8};
-static const struct rwkv7_random_options forked_options = {.type = RWKV7_F32};
 
 static void *use_in_child(void *arg)
 {
