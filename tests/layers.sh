@@ -21,7 +21,10 @@ weights rwkv7|base/|formats/|kernels/|text/|weights/
 arch    rwkv7|base/|formats/|kernels/|weights/|arch/
 engine  rwkv7|base/|formats/|kernels/|text/|weights/|arch/|engine/|build_config
 generate rwkv7|base/|text/|generate/
-cli     rwkv7|base/|generate/|cli/
+cli          rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
+cli/commands rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
+cli/options  rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
+cli/io       rwkv7|base/|generate/|cli/|cli/io/|cli/options/
 END
 
 # The runtime belongs to the engine: below it, struct compute is all that there is of the machine.
@@ -31,7 +34,7 @@ if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/te
 fi
 
 # A request is driven by the generator or the scheduler, not by the program.
-if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text|pending|evaluated|draw|end) *\(' src/cli/*; then
+if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text|pending|evaluated|draw|end) *\(' -r src/cli; then
     echo 'src/cli drives a request: that belongs to src/generate'
     failed=1
 fi

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/plain.h"
-#include "cli/io.h"
-#include "cli/terminal.h"
+#include "cli/io/io.h"
+#include "cli/io/terminal.h"
 
 /* --------------------------------------------------------------------------------------------------------- messages */
 

@@ -9,8 +9,8 @@
 #include <signal.h>
 
 #include "base/json_tree.h"
-#include "cli/args.h"
-#include "cli/lookup.h"
+#include "cli/io/lookup.h"
+#include "cli/options/args.h"
 
 enum exit_code {
     DONE = 0,

@@ -13,8 +13,8 @@
 
 #include "base/inputs.h"
 #include "cli/common.h"
-#include "cli/inputs.h"
-#include "cli/line.h"
+#include "cli/io/inputs.h"
+#include "cli/io/line.h"
 
 /*
  * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several

@@ -5,8 +5,8 @@
 #include "fuzz.h"
 
 #include "cli/common.h"
-#include "cli/json_line.h"
-#include "cli/overrides.h"
+#include "cli/commands/json_line.h"
+#include "cli/commands/overrides.h"
 
 static void check_options(const struct args *args)
 {

@@ -1,0 +1,261 @@
+/*
+ * batch.c - the command `batch`: many prompts, JSON lines in, JSON lines out, in the same order.
+ *
+ * A thin reader and writer around the scheduler, which decodes several sequences together, so that each weight is read once per step for
+ * all of them; one that has finished makes room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however
+ * long the input is: when the window is full, or nobody takes the results, nothing more is read.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/commands/results.h"
+#include "cli/commands/sequence.h"
+#include "cli/commands/tuned.h"
+#include "cli/io/inputs.h"
+#include "cli/io/terminal.h"
+#include "cli/options/request_options.h"
+
+enum { LINES_PER_SEQUENCE = 4 };
+
+struct batch {
+    const struct args *args;
+    struct engine engine;
+    struct line_input in;
+    double in_size; /* bytes; negative when unknown */
+    struct results results;
+    uint64_t run;  /* the fingerprint of what the lines have in common */
+    uint64_t seed; /* of line 1 */
+    struct rwkv7_session *start;
+
+    struct scheduler *scheduler;
+    struct sequence **window; /* [window_size]: prompt n at n % window_size; from first to before last */
+    size_t window_size;
+    uint64_t first, last; /* prompts, counted from 0 */
+
+    uint64_t prompts, failed, spaced, prompt_tokens, tokens; /* spaced: prompts that end in white space */
+    double began;
+};
+
+static struct sequence **place(const struct batch *b, uint64_t prompt)
+{
+    return &b->window[prompt % b->window_size];
+}
+
+/* A result in one write, as far as the file or pipe takes so much at once. */
+static int write_line(const struct batch *b, char *text)
+{
+    const size_t length = strlen(text);
+    text[length] = '\n';
+    return results_write(&b->results, text, length + 1);
+}
+
+/* The results at the head of the window, as far as they are complete. */
+static int write_results(struct batch *b)
+{
+    int code = DONE;
+    while (code == DONE && b->first < b->last && (*place(b, b->first))->finished) {
+        struct sequence **const s = place(b, b->first);
+        if ((*s)->no_memory) /* no result: --resume goes on with this line */
+            return complain(FAILED, "line %llu: %s", (unsigned long long)(*s)->line, (*s)->error);
+        char *const text = sequence_result(*s);
+        code = text ? write_line(b, text) : complain(FAILED, "out of memory for a result");
+        cJSON_free(text);
+        b->prompts++;
+        b->failed += (*s)->reason == NULL;
+        b->spaced += (*s)->ends_in_space;
+        b->prompt_tokens += sequence_prompt_tokens(*s);
+        b->tokens += sequence_tokens(*s);
+        sequence_close(*s);
+        *s = NULL;
+        b->first++;
+    }
+    return code;
+}
+
+static int start_line(struct batch *b, enum line_kind kind, const char *line, size_t length)
+{
+    const uint64_t number = b->in.number;
+    struct sequence *const s = sequence_start(b->args, &b->engine, b->start, number, kind == LINE_TOO_LONG ? "" : line,
+                                              kind == LINE_TOO_LONG ? 0 : length, b->seed + number - 1);
+    if (!s)
+        return FAILED;
+    if (kind == LINE_TOO_LONG)
+        snprintf(s->error, sizeof s->error, "the line is longer than %zu bytes", b->in.most);
+    fingerprint_text(b->run, line, kind == LINE_TOO_LONG ? 0 : length, s->fingerprint);
+    *place(b, b->last++) = s;
+    if (s->finished)
+        return DONE;
+    struct rwkv7_error err;
+    return scheduler_add(b->scheduler, &s->job, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+/* Reads lines while there is room for them, and waits for one when there is nothing else to do. */
+static int admit(struct batch *b, bool *ended)
+{
+    *ended = false;
+    while (scheduler_count(b->scheduler) < (size_t)b->args->parallel && b->last - b->first < b->window_size &&
+           !interrupted) {
+        enum line_kind kind;
+        char *line;
+        size_t length;
+        int code = line_input_next_filled(&b->in, scheduler_count(b->scheduler) == 0, &kind, &line, &length);
+        *ended = code == DONE && kind == LINE_END;
+        if (code != DONE || kind == LINE_LATER || kind == LINE_END)
+            return code;
+        code = start_line(b, kind, line, length);
+        if (code == DONE)
+            code = write_results(b); /* of bad lines */
+        if (code != DONE)
+            return code;
+    }
+    return DONE;
+}
+
+/* One evaluation, and what it gave to the sequences. */
+static int step(struct batch *b)
+{
+    struct scheduled *job;
+    struct rwkv7_error err;
+    if (scheduler_step(b->scheduler, &err) != RWKV7_OK)
+        return report(&err);
+    while ((job = scheduler_event(b->scheduler))) {
+        struct sequence *const s = job->owner;
+        sequence_take(s, &b->engine);
+        if (s->finished && !job->finished)
+            scheduler_remove(b->scheduler, job);
+    }
+    if (b->in_size > 0)
+        progress_show("batch", (double)b->in.bytes / b->in_size, (double)(b->tokens + b->prompt_tokens), "tokens");
+    return DONE;
+}
+
+static int run_batch(struct batch *b)
+{
+    bool ended = false;
+    int code = DONE;
+    while (code == DONE && !interrupted && !(ended && b->first == b->last)) {
+        code = admit(b, &ended);
+        if (code == DONE && scheduler_count(b->scheduler) > 0)
+            code = step(b);
+        if (code == DONE)
+            code = write_results(b);
+    }
+    progress_clear();
+    return code;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ opening */
+
+static int open_output(struct batch *b, bool create)
+{
+    const struct args *const args = b->args;
+    const bool standard = !args->output || strcmp(args->output, "-") == 0;
+    if (args->resume && standard)
+        return complain_usage(args->command, "--resume needs --output FILE, to see what is done");
+    return standard ? inputs_refuse_stdout() : results_open(&b->results, args->output, args->resume, create);
+}
+
+/* A ban of what is no token is a mistake of the command, and not of each line. */
+static int check_options(const struct batch *b)
+{
+    struct scheduled job;
+    struct request_options options;
+    struct rwkv7_error err;
+    request_options_fill(&options, b->args, 0);
+    if (scheduled_open(&job, b->start, b->engine.tokenizer, &options.generate, "", 0, &err) != RWKV7_OK)
+        return report(&err);
+    scheduled_close(&job);
+    return DONE;
+}
+
+static int open_all(struct batch *b)
+{
+    const size_t parallel = (size_t)b->args->parallel;
+    struct rwkv7_error err;
+    struct stat st;
+    int code = line_input_open(&b->in, b->args->operand ? b->args->operand : "-");
+    if (code == DONE)
+        code = open_output(b, false);
+    if (code == DONE)
+        code = engine_open_runtime(&b->engine, b->args, b->args->threads);
+    if (code == DONE)
+        code = engine_open_model(&b->engine, b->args);
+    if (code == DONE)
+        code = engine_open_vocab(&b->engine, b->args);
+    if (code != DONE)
+        return code;
+    if (scheduler_create(b->engine.model, &(struct scheduler_options){.slots = parallel}, &b->scheduler, &err) !=
+            RWKV7_OK ||
+        rwkv7_session_create(b->engine.model, &b->start, &err) != RWKV7_OK)
+        return report(&err);
+    code = tuned_start(b->args, b->engine.model, b->start);
+    if (code == DONE)
+        code = check_options(b);
+    if (code == DONE)
+        code = fingerprint_of_run(b->args, &b->engine, b->start, &b->run);
+    if (code == DONE)
+        code = open_output(b, true);
+    if (code == DONE && b->args->resume)
+        code = results_resume(&b->results, b->run, &b->in);
+    if (code != DONE)
+        return code;
+    b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;
+    b->seed = b->args->seed_given ? b->args->seed : random_seed();
+    b->window_size = LINES_PER_SEQUENCE * parallel;
+    b->window = calloc(b->window_size, sizeof(struct sequence *));
+    if (!b->window)
+        return complain(FAILED, "out of memory for %zu sequences", parallel);
+    b->began = seconds();
+    return DONE;
+}
+
+static int close_all(struct batch *b, int code)
+{
+    for (; b->first < b->last; b->first++)
+        sequence_close(*place(b, b->first));
+    free(b->window);
+    rwkv7_session_close(b->start);
+    scheduler_close(b->scheduler);
+    engine_close(&b->engine);
+    line_input_close(&b->in);
+    return results_close(&b->results, code);
+}
+
+static void print_summary(const struct batch *b)
+{
+    const double time = seconds() - b->began;
+    if (!err_begin_line())
+        return;
+    fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
+    if (b->results.done > 0)
+        fprintf(stderr, " after %llu that were done", (unsigned long long)b->results.done);
+    fprintf(stderr, ", %llu token%s; generated %llu token%s, %.1f tok/s; %.1f s\n",
+            (unsigned long long)b->prompt_tokens, plural(b->prompt_tokens), (unsigned long long)b->tokens,
+            plural(b->tokens), time > 0 ? (double)b->tokens / time : 0, time);
+}
+
+int batch_command(const struct args *args)
+{
+    struct batch b = {.args = args, .results = {.fd = -1}};
+    if (args->quiet)
+        progress_disable();
+    int code = open_all(&b);
+    if (code == DONE) {
+        interrupt_catch();
+        code = run_batch(&b);
+    }
+    if (code == DONE && interrupted)
+        code = INTERRUPTED;
+    if ((code == DONE || code == INTERRUPTED) && !args->quiet)
+        print_summary(&b);
+    if (code == DONE && b.spaced > 0)
+        complain(DONE,
+                 "%llu of %llu prompts end in white space, which changes the texts that follow; --strip removes it",
+                 (unsigned long long)b.spaced, (unsigned long long)b.prompts);
+    const uint64_t failed = b.failed + b.results.failed, lines = b.prompts + b.results.done;
+    if (code == DONE && failed > 0)
+        code = complain(FAILED, "%llu of %llu lines failed", (unsigned long long)failed, (unsigned long long)lines);
+    return close_all(&b, code);
+}

@@ -1,0 +1,205 @@
+/*
+ * bench.c - `rwkv7 bench`: how fast is this model on this machine, and how fast could it be?
+ *
+ * Decoding reads every weight once per token, so its limit is the rate at which memory can be read. That rate depends
+ * on the hour (other programs, other guests of the same machine), hence it is measured between the repetitions of the
+ * decode, with the same threads, and the two are compared in the same run.
+ */
+#include "cli/commands/bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/io/terminal.h"
+
+enum {
+    PROBE_LEAST = 64 << 20, /* bytes: less fits into caches, and takes no time */
+    PROBE_MOST = 1 << 30,   /* bytes: more than any cache, a tenth of a second */
+    WARM_UP = 4,            /* tokens decoded before it counts */
+};
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts the values. */
+static struct spread spread_of(double *values, int count)
+{
+    const size_t n = (size_t)count;
+    qsort(values, n, sizeof *values, compare);
+    return (struct spread){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
+}
+
+/* What one model in one team of threads is measured with. */
+struct bench {
+    const struct args *args;
+    float density; /* of hidden units, in random weights */
+    struct engine *engine;
+    struct rwkv7_session *session, *start; /* start: the state before decoding */
+    uint32_t *tokens;                      /* random ids, enough for the longest measurement */
+    float *logits;                         /* [V] */
+    double *rates, *reads;                 /* [repetitions] */
+};
+
+static int feed(struct bench *b, size_t count, enum rwkv7_logits which)
+{
+    struct rwkv7_error err;
+    float *const logits = which == RWKV7_LOGITS_NONE ? NULL : b->logits;
+    return rwkv7_session_eval(b->session, b->tokens, count, which, logits, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+static int measure_prefill(struct bench *b, int tokens, struct measurement *m)
+{
+    for (int i = -1; i < b->args->repetitions; i++) { /* -1: the warm-up */
+        rwkv7_session_reset(b->session);
+        const double begin = seconds();
+        const int code = feed(b, (size_t)tokens, RWKV7_LOGITS_LAST);
+        if (code != DONE)
+            return code;
+        if (i >= 0)
+            b->rates[i] = tokens / (seconds() - begin);
+    }
+    m->rate = spread_of(b->rates, b->args->repetitions);
+    return DONE;
+}
+
+static int decode(struct bench *b, int tokens)
+{
+    struct rwkv7_error err;
+    rwkv7_session_copy(b->session, b->start);
+    for (int i = 0; i < tokens; i++)
+        if (rwkv7_session_eval(b->session, &b->tokens[i], 1, RWKV7_LOGITS_LAST, b->logits, &err) != RWKV7_OK)
+            return report(&err);
+    return DONE;
+}
+
+static int measure_decode(struct bench *b, int tokens, struct measurement *m)
+{
+    const uint64_t step = rwkv7_model_info(b->engine->model)->step_bytes;
+    const size_t probe = step < PROBE_LEAST ? PROBE_LEAST : step > PROBE_MOST ? PROBE_MOST : (size_t)step;
+    struct rwkv7_error err;
+
+    rwkv7_session_reset(b->session);
+    int code = feed(b, (size_t)b->args->context, RWKV7_LOGITS_NONE);
+    rwkv7_session_copy(b->start, b->session);
+    if (code == DONE)
+        code = decode(b, tokens < WARM_UP ? tokens : WARM_UP);
+    for (int i = 0; i < b->args->repetitions && code == DONE; i++) {
+        const double begin = seconds();
+        code = decode(b, tokens);
+        b->rates[i] = tokens / (seconds() - begin);
+        if (code == DONE && rwkv7_runtime_bandwidth(b->engine->runtime, probe, &b->reads[i], &err) != RWKV7_OK)
+            code = report(&err);
+    }
+    if (code != DONE)
+        return code;
+    const struct rwkv7_model_info *const info = rwkv7_model_info(b->engine->model);
+    m->rate = spread_of(b->rates, b->args->repetitions);
+    m->read = spread_of(b->reads, b->args->repetitions);
+    m->density = rwkv7_session_density(b->session);
+    m->bytes = (double)info->step_bytes - (1 - m->density) * (double)info->skipped_bytes;
+    return DONE;
+}
+
+static int measure_all(struct bench *b, struct bench_report *r)
+{
+    const struct args *const args = b->args;
+    const int threads = rwkv7_runtime_threads(b->engine->runtime);
+    int code = DONE;
+    for (size_t i = 0; i <= args->prompts.count && code == DONE; i++) {
+        struct measurement m = {.threads = threads, .decode = i == args->prompts.count};
+        m.tokens = m.decode ? args->tokens : args->prompts.at[i];
+        if (m.tokens == 0 || (!m.decode && b->density < 1)) /* it makes no difference to prefill */
+            continue;
+        code = m.decode ? measure_decode(b, m.tokens, &m) : measure_prefill(b, m.tokens, &m);
+        if (code == DONE)
+            code = bench_report_add(r, &m);
+    }
+    return code;
+}
+
+static int prepare(struct bench *b)
+{
+    const struct args *const args = b->args;
+    const int vocab = rwkv7_model_info(b->engine->model)->shape.vocab;
+    struct rwkv7_error err;
+    int most = args->tokens > args->context ? args->tokens : args->context;
+    for (size_t i = 0; i < args->prompts.count; i++)
+        if (args->prompts.at[i] > most)
+            most = args->prompts.at[i];
+    if (rwkv7_session_create(b->engine->model, &b->session, &err) != RWKV7_OK ||
+        rwkv7_session_create(b->engine->model, &b->start, &err) != RWKV7_OK)
+        return report(&err);
+    b->tokens = malloc(((size_t)most + 1) * sizeof *b->tokens);
+    b->logits = malloc((size_t)vocab * sizeof *b->logits);
+    b->rates = malloc((size_t)args->repetitions * sizeof *b->rates);
+    b->reads = malloc((size_t)args->repetitions * sizeof *b->reads);
+    if (!b->tokens || !b->logits || !b->rates || !b->reads)
+        return complain(FAILED, "out of memory for the measurement");
+    /* Any tokens will do, but the same in every run and far from each other: multiples of 2^32 by the golden ratio. */
+    for (int i = 0; i < most; i++)
+        b->tokens[i] = (uint32_t)((uint64_t)i * 2654435761u % (uint64_t)vocab);
+    return DONE;
+}
+
+static int open_model(struct engine *e, const struct args *args, float density)
+{
+    struct rwkv7_shape shape;
+    struct rwkv7_error err;
+    if (!args->shape)
+        return engine_open_model(e, args);
+    rwkv7_shape_named(args->shape, &shape); /* the parser has seen to it that there is one */
+    const struct rwkv7_random_options random = {
+        .type = args->type == RWKV7_WEIGHTS_STORED ? RWKV7_BF16 : chosen_type(args),
+        .sparse = (enum rwkv7_sparse)args->sparse,
+        .ffn_density = density,
+        .seed = 1,
+    };
+    if (rwkv7_model_random(e->runtime, &shape, &random, &e->model, &err) != RWKV7_OK)
+        return report(&err);
+    return DONE;
+}
+
+static int bench_team(const struct args *args, int threads, float density, struct bench_report *r)
+{
+    struct engine engine = {0};
+    struct bench b = {.args = args, .density = density, .engine = &engine};
+    int code = engine_open_runtime(&engine, args, threads);
+    if (code == DONE)
+        code = open_model(&engine, args, density);
+    if (code == DONE)
+        code = prepare(&b);
+    if (code == DONE) {
+        r->info = rwkv7_model_info(engine.model);
+        r->cpu = rwkv7_runtime_cpu(engine.runtime);
+        code = bench_report_begin(r);
+    }
+    if (code == DONE)
+        code = measure_all(&b, r);
+    free(b.tokens);
+    free(b.logits);
+    free(b.rates);
+    free(b.reads);
+    rwkv7_session_close(b.session);
+    rwkv7_session_close(b.start);
+    engine_close(&engine);
+    return code;
+}
+
+int bench_command(const struct args *args)
+{
+    struct bench_report r = {.args = args, .format = args->json ? BENCH_JSON : args->csv ? BENCH_CSV : BENCH_TABLE};
+    int code = DONE;
+    if (args->json && args->csv)
+        return complain_usage(args->command, "--json and --csv exclude each other");
+    if (args->ffn_density < 1 && !args->shape)
+        return complain_usage(args->command, "--ffn-density needs --shape: a checkpoint has a density of its own");
+    for (size_t i = 0; i < args->team.count && code == DONE; i++) {
+        code = bench_team(args, args->team.at[i], 1, &r);
+        if (code == DONE && args->ffn_density < 1)
+            code = bench_team(args, args->team.at[i], args->ffn_density, &r);
+    }
+    return bench_report_end(&r, code);
+}

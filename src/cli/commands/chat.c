@@ -1,0 +1,521 @@
+/* chat.c - `rwkv7 chat`: a conversation, typed at a terminal or piped in, one message a line. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/sys.h"
+#include "cli/commands/state_path.h"
+#include "cli/commands/tuned.h"
+#include "cli/io/face.h"
+#include "cli/io/input.h"
+#include "cli/io/inputs.h"
+#include "cli/io/line.h"
+#include "cli/io/terminal.h"
+#include "cli/options/request_options.h"
+#include "generate/conversation.h"
+
+struct chat {
+    const struct args *args;
+    struct engine engine;
+    struct conversation conversation;
+    struct request_options options;
+    struct prompt_cache cache;
+    const struct chat_template *template;
+    struct chat_template own_template; /* of a file */
+    struct line_reader *lines;
+    bool terminal; /* someone types and reads */
+    enum thinking thinking;
+    char *system;
+    uint64_t seed;
+    bool ended;
+    int failure; /* the exit code of the last message or command that failed */
+};
+
+/* A notice for the user on the terminal: neither an answer nor an error. */
+static void remark(const struct chat *c, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+
+static void remark(const struct chat *c, const char *fmt, ...)
+{
+    if (c->args->quiet)
+        return;
+    const bool dim = terminal_colours();
+    va_list list, again;
+    va_start(list, fmt);
+    va_copy(again, list);
+    const int length = vsnprintf(NULL, 0, fmt, list);
+    char *const text = length < 0 ? NULL : malloc((size_t)length + 1);
+    if (text) {
+        vsnprintf(text, (size_t)length + 1, fmt, again);
+        rwkv7_text_plain(text); /* names of files may be in it */
+        if (err_begin_line())
+            fprintf(stderr, "%s%s%s\n", dim ? "\033[2m" : "", text, dim ? "\033[0m" : "");
+    }
+    free(text);
+    va_end(again);
+    va_end(list);
+}
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+/* At a terminal ^C ends an answer or a line, however often; what ends the program is ^D, or being told to or hung up. */
+static void catch_interrupts(const struct chat *c)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    interrupt_catch();
+    if (c->terminal)
+        sigaction(SIGINT, &action, NULL);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- answers */
+
+/* Draws the progress line while the conversation is read; cancels when interrupted. */
+static bool show_reading(void *arg, uint64_t done, uint64_t waiting)
+{
+    (void)arg;
+    if (done > 0 && waiting > 0)
+        progress_show("reading", (double)done / (double)(done + waiting), (double)done, "tokens");
+    return !interrupted;
+}
+
+/* An outcome of the conversation as an exit code, with its message if it is a failure. */
+static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
+{
+    progress_clear();
+    if (status == RWKV7_ERR_STOPPED)
+        return complain(INTERRUPTED, "%s", err->message);
+    return status == RWKV7_OK ? DONE : report(err);
+}
+
+/* Shows the answer while it is written. *end: why it ended. */
+static int write_answer(struct chat *c, struct face *face, enum rwkv7_end *end)
+{
+    struct conversation *const talk = &c->conversation;
+    struct rwkv7_error err;
+    struct rwkv7_step step = {0};
+    /* Another seed for each answer: asked again, the model should say something else. */
+    int code = outcome(conversation_answer(talk, c->seed + talk->answers, &err), &err);
+    while (code == DONE && step.end == RWKV7_END_NONE) {
+        const enum rwkv7_status status = conversation_next(talk, &step, &err);
+        code = status == RWKV7_OK ? face_show(face, step.text, step.length) : report(&err);
+    }
+    *end = step.end;
+    conversation_end_answer(talk);
+    return code;
+}
+
+/* Answers what was asked; `asked` is the outcome of asking. */
+static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_error *err)
+{
+    struct face face;
+    enum rwkv7_end end;
+    progress_clear();
+    if (asked == RWKV7_ERR_STOPPED) {
+        remark(c, "stopped before the answer; the message is taken back");
+        return DONE;
+    }
+    if (asked != RWKV7_OK)
+        return report(err);
+    const bool dim = isatty(STDOUT_FILENO) && terminal_colours();
+    int code = face_begin(&face, dim, (enum thoughts)c->args->thoughts, chat_template_opening(c->thinking));
+    if (code == DONE)
+        code = write_answer(c, &face, &end);
+    const int ended = face_end(&face);
+    if (code == DONE)
+        code = ended;
+    if (code == DONE && c->terminal)
+        code = out_write("\n", 1);
+    if (code == DONE)
+        code = out_flush();
+    if (code == DONE && end == RWKV7_END_CANCELLED && c->terminal)
+        remark(c, "stopped");
+    if (code == DONE && end == RWKV7_END_LENGTH)
+        remark(c, "stopped after %d tokens, see --tokens", c->args->tokens);
+    return code;
+}
+
+/* --------------------------------------------------------------------------------------------------------- commands */
+
+static int undo_command(struct chat *c, const char *operand)
+{
+    (void)operand;
+    if (c->conversation.log.turn_count == 0)
+        return complain(MISUSED, "nothing to undo");
+    struct rwkv7_error err;
+    const int code = outcome(conversation_undo(&c->conversation, &err), &err);
+    if (code == DONE)
+        remark(c, "taken back; %zu before", c->conversation.log.turn_count);
+    return code;
+}
+
+static int retry_command(struct chat *c, const char *operand)
+{
+    (void)operand;
+    if (c->conversation.log.turn_count == 0)
+        return complain(MISUSED, "there is nothing to answer again");
+    struct rwkv7_error err;
+    const size_t turns = c->conversation.log.turn_count;
+    const enum rwkv7_status asked = conversation_ask_again(&c->conversation, c->thinking, &err);
+    if (asked == RWKV7_ERR_STOPPED && c->conversation.log.turn_count == turns)
+        return outcome(asked, &err); /* before the message was taken back */
+    return answer(c, asked, &err);
+}
+
+/* Starts over; when that fails, without a system prompt. */
+static int start(struct chat *c, const char *system)
+{
+    struct rwkv7_error err;
+    const int code = outcome(conversation_start(&c->conversation, system, &err), &err);
+    if (code == DONE)
+        return DONE;
+    interrupted = 0;
+    const int again = outcome(conversation_start(&c->conversation, "", &err), &err);
+    return again == DONE ? code : again;
+}
+
+static int reset_command(struct chat *c, const char *operand)
+{
+    (void)operand;
+    return start(c, c->system);
+}
+
+static int system_command(struct chat *c, const char *operand)
+{
+    if (*operand == '\0') {
+        if (!*c->system)
+            remark(c, "there is no system prompt");
+        for (const char *line = c->system; *line;) {
+            const size_t n = strcspn(line, "\n");
+            remark(c, "%.*s", (int)n, line);
+            line += n + (line[n] == '\n');
+        }
+        return DONE;
+    }
+    char *const system = strdup(operand);
+    if (!system)
+        return complain(FAILED, "out of memory for the system prompt");
+    int code = start(c, system);
+    if (code == DONE) {
+        free(c->system);
+        c->system = system;
+    } else {
+        free(system);
+    }
+    return code;
+}
+
+static int set_thinking(struct chat *c, enum thinking thinking)
+{
+    if (thinking != THINK_OFF && !c->template->thinks)
+        return complain(MISUSED, "the template '%s' has no thoughts; --template g1 has", c->template->name);
+    c->thinking = thinking;
+    return DONE;
+}
+
+static int think_command(struct chat *c, const char *operand)
+{
+    const int thinking = parse_choice(THINKING_WORDS, operand);
+    if (thinking < 0)
+        return complain(MISUSED, "/think needs one of %s, not '%s'", THINKING_WORDS, operand);
+    return set_thinking(c, (enum thinking)thinking);
+}
+
+static int save_command(struct chat *c, const char *operand)
+{
+    if (*operand == '\0')
+        return complain(MISUSED, "/save needs the name of a file");
+    struct rwkv7_error err;
+    int code = state_path_check(operand);
+    if (code == DONE)
+        code = outcome(conversation_save(&c->conversation, operand, &err), &err);
+    if (code == DONE)
+        remark(c, "kept in %s", operand);
+    return code;
+}
+
+static int load_command(struct chat *c, const char *operand)
+{
+    if (*operand == '\0')
+        return complain(MISUSED, "/load needs the name of a file");
+    if (c->args->state)
+        return complain(MISUSED, "/load and --state exclude each other");
+    struct rwkv7_error err;
+    const int code = outcome(conversation_load(&c->conversation, operand, &err), &err);
+    if (code == DONE)
+        remark(c, "%zu message%s, %llu tokens", c->conversation.log.turn_count, plural(c->conversation.log.turn_count),
+               (unsigned long long)rwkv7_session_tokens(c->conversation.session));
+    return code;
+}
+
+static int stats_command(struct chat *c, const char *operand)
+{
+    const struct conversation *const t = &c->conversation;
+    const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
+    char state[16], memory[16];
+    (void)operand;
+    fprintf(stderr, "%zu message%s, %llu tokens; a state has %s, memory %s\n", t->log.turn_count,
+            plural(t->log.turn_count), (unsigned long long)rwkv7_session_tokens(t->session),
+            scaled_text((double)info->session_bytes, "B", state),
+            scaled_text((double)rwkv7_memory_peak(), "B", memory));
+    if (t->last.answered > 0)
+        fprintf(stderr, "last: read %llu tokens, %.1f tok/s; wrote %llu tokens, %.1f tok/s\n",
+                (unsigned long long)t->last.asked, (double)t->last.asked / t->last.asking,
+                (unsigned long long)t->last.answered, (double)t->last.answered / t->last.answering);
+    return DONE;
+}
+
+static int quit_command(struct chat *c, const char *operand)
+{
+    (void)operand;
+    c->ended = true;
+    return DONE;
+}
+
+static int list_command(struct chat *c, const char *operand);
+
+static const struct {
+    const char *name, *operand, *help;
+    int (*run)(struct chat *c, const char *operand);
+} commands[] = {
+    {"undo", "", "take back the last message and its answer", undo_command},
+    {"retry", "", "another answer to the last message", retry_command},
+    {"reset", "", "start over, with the same system prompt", reset_command},
+    {"system", "TEXT", "start over, with this system prompt", system_command},
+    {"think", "MODE", "as --think does, from the next message on: " THINKING_WORDS, think_command},
+    {"save", "FILE", "keep the conversation", save_command},
+    {"load", "FILE", "go on with one that was kept", load_command},
+    {"stats", "", "numbers and speeds", stats_command},
+    {"help", "", "this text", list_command},
+    {"quit", "", "end; also ^D", quit_command},
+};
+
+static int list_command(struct chat *c, const char *operand)
+{
+    (void)c, (void)operand;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(stderr, "  /%-6s %-5s  %s\n", commands[i].name, commands[i].operand, commands[i].help);
+    fprintf(stderr, "A message continues after a line that ends in a backslash, and between two lines of\n"
+                    "\"\"\". One that begins with // is a message that begins with /. ^C stops an answer.\n");
+    return DONE;
+}
+
+static int run_slash(struct chat *c, const char *text)
+{
+    const size_t n = strcspn(text, " \t\n");
+    const char *operand = text + n + strspn(text + n, " \t\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strlen(commands[i].name) == n && strncmp(commands[i].name, text, n) == 0) {
+            if (*commands[i].operand == '\0' && *operand)
+                return complain(MISUSED, "/%s takes nothing behind it", commands[i].name);
+            return commands[i].run(c, operand);
+        }
+    return complain(MISUSED, "there is no command '/%.*s'; /help lists them, and // begins a message with a slash",
+                    (int)(n < 40 ? n : 40), text);
+}
+
+/* -------------------------------------------------------------------------------------------------------------- loop */
+
+static int take_message(struct chat *c, const char *text)
+{
+    if (text[strspn(text, " \t\n\r")] == '\0')
+        return DONE;
+    if (text[0] == '/' && text[1] != '/')
+        return run_slash(c, text + 1);
+    struct rwkv7_error err;
+    const enum rwkv7_status asked = conversation_ask(&c->conversation, text + (text[0] == '/'), c->thinking, &err);
+    return answer(c, asked, &err);
+}
+
+/* The first one tells why: those behind it may come of it. */
+static void note_failure(struct chat *c, int code)
+{
+    if (c->failure == DONE)
+        c->failure = code;
+}
+
+static int converse(struct chat *c)
+{
+    while (!c->ended) {
+        char *text;
+        if (c->terminal)
+            interrupted = 0;
+        if (hung_up)
+            return INTERRUPTED;
+        int code = line_read(c->lines, &text);
+        if (code == MISUSED) {
+            note_failure(c, code);
+            continue;
+        }
+        if (code != DONE)
+            return code;
+        if (!text && c->terminal && interrupted) {
+            out_write("\n", 1);
+            if (!hung_up)
+                remark(c, "^D or /quit ends, /help explains");
+            continue;
+        }
+        if (!text)
+            break;
+        code = take_message(c, text);
+        free(text);
+        if (code == CLOSED || (code == INTERRUPTED && !c->terminal))
+            return code;
+        note_failure(c, code);
+    }
+    if (interrupted && !c->terminal)
+        return INTERRUPTED;
+    return c->terminal ? DONE : c->failure;
+}
+
+/* Whether a text has these words, apart from white space around them. */
+static bool has_words(const char *text, const char *words)
+{
+    char trimmed[128];
+    size_t n = strlen(words);
+    const size_t first = strspn(words, " \n");
+    while (n > first && strchr(" \n", words[n - 1]))
+        n--;
+    return n - first < sizeof trimmed &&
+           snprintf(trimmed, sizeof trimmed, "%.*s", (int)(n - first), words + first) > 0 && strstr(text, trimmed);
+}
+
+/*
+ * Whether the checkpoint states the template that was chosen, if it states any. llama.cpp calls RWKV's by a name; those of Hugging Face
+ * are programs, which are not run: they must have the words of the two sides.
+ */
+static int check_template(const struct chat *c)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
+    const char *const stated = info->chat_template;
+    if (!stated || strcmp(stated, "rwkv-world") == 0 ||
+        (has_words(stated, c->template->user) && has_words(stated, c->template->answer)))
+        return DONE;
+    return complain(REJECTED,
+                    "%s: chat template: expected the words of '%s', found '%.60s'; choose one with --template",
+                    info->path, c->template->name, stated);
+}
+
+/* The template of the option, a name or a file, or that of the model. */
+static int choose_template(struct chat *c)
+{
+    const char *const name = c->args->template, *why = "--template";
+    struct rwkv7_error err;
+    c->template = name ? chat_template_named(name) : chat_template_choose(c->engine.model, &why);
+    if (!c->template) {
+        if (!path_exists(name)) {
+            char names[128] = "";
+            for (size_t i = 0; chat_template_at(i); i++)
+                snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 0 ? ", " : "",
+                         chat_template_at(i)->name);
+            return complain_usage(c->args->command, "--template needs one of %s, or a file, not '%s'", names, name);
+        }
+        if (chat_template_open(name, &c->own_template, &err) != RWKV7_OK)
+            return report(&err);
+        c->template = &c->own_template;
+    }
+    const int code = name ? DONE : check_template(c);
+    if (code != DONE)
+        return code;
+    if (c->args->verbose) {
+        engine_report(&c->engine);
+        fprintf(stderr, "template ");
+        print_plain(stderr, c->template->name);
+        fprintf(stderr, " (by %s)\n", why);
+    }
+    return DONE;
+}
+
+enum { WORLD_IDS = 65530 }; /* a model with fewer that is compiled in is the one that ships, or its like */
+
+static int create_conversation(struct chat *c)
+{
+    const struct args *const args = c->args;
+    struct rwkv7_error err;
+    request_options_fill(&c->options, args, 0);
+    c->options.generate.progress = show_reading;
+    const struct conversation_options options = {.generate = c->options.generate,
+                                                 .sampling = c->options.sampling,
+                                                 .max_tokens = limit_option(args),
+                                                 .trained = args->state != NULL,
+                                                 .cache = prompt_cache_option(&c->cache, args) ? &c->cache : NULL,
+                                                 .template = c->template};
+    const int code =
+        outcome(conversation_create(&c->conversation, c->engine.model, c->engine.tokenizer, &options, &err), &err);
+    return code == DONE ? tuned_start(args, c->engine.model, c->conversation.base) : code;
+}
+
+/* The first words: a conversation that was kept, or the system prompt. */
+static int start_conversation(struct chat *c)
+{
+    struct rwkv7_error err;
+    struct conversation *const talk = &c->conversation;
+    return outcome(c->args->state_in ? conversation_load(talk, c->args->state_in, &err)
+                                     : conversation_start(talk, c->system, &err),
+                   &err);
+}
+
+static int begin(struct chat *c)
+{
+    const struct args *const args = c->args;
+    c->seed = args->seed_given ? args->seed : random_seed();
+    c->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    c->system = strdup(args->system ? input_skip_mark(args->system) : "");
+    if (!c->system)
+        return complain(FAILED, "out of memory for the conversation");
+    catch_interrupts(c);
+    int code = choose_template(c);
+    if (code == DONE)
+        code = set_thinking(c, (enum thinking)args->thinking);
+    if (code == DONE)
+        code = line_open(&c->lines, c->terminal, args->history);
+    if (code == DONE && args->state_out)
+        code = state_path_check(args->state_out);
+    if (code == DONE)
+        code = create_conversation(c);
+    if (code == DONE)
+        code = start_conversation(c);
+    if (code == DONE && c->terminal)
+        remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
+    if (code == DONE && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
+        remark(c, "this model was not trained to talk: name one that was with -m, see scripts/get-model.sh");
+    return code;
+}
+
+int chat_command(const struct args *args)
+{
+    struct chat c = {.args = args};
+    if (args->state_in && (args->prompt_cache || args->system))
+        return complain_usage(args->command, "--state-in and --%s exclude each other",
+                              args->system ? "system" : "prompt-cache");
+    if (args->quiet)
+        progress_disable();
+    int code = inputs_refuse_stdout(); /* a script that grows has no end */
+    if (code == DONE)
+        code = engine_open_runtime(&c.engine, args, args->threads);
+    if (code == DONE)
+        code = engine_open_model(&c.engine, args);
+    if (code == DONE)
+        code = engine_open_vocab(&c.engine, args);
+    if (code == DONE)
+        code = begin(&c);
+    const bool begun = code == DONE; /* else the state is not that of what was said */
+    if (begun)
+        code = converse(&c);
+    if (args->state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
+        struct rwkv7_error err;
+        const int kept = outcome(conversation_save(&c.conversation, args->state_out, &err), &err);
+        code = kept == DONE ? code : kept;
+    }
+    line_close(c.lines);
+    free(c.system);
+    conversation_free(&c.conversation);
+    chat_template_free(&c.own_template);
+    engine_close(&c.engine);
+    return code;
+}

@@ -1,0 +1,150 @@
+/* convert.c - `rwkv7 convert`: any checkpoint as one file, smaller if wanted, with its vocabulary inside. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/common.h"
+#include "cli/io/input.h"
+#include "cli/io/terminal.h"
+
+enum { BLOCK = 1 << 16 };
+#define VOCABULARY_MOST \
+    ((size_t)64 << 20) /* bytes; some that are shorter are refused later, see rwkv7_tokenizer_open */
+
+/* The vocabulary to put in. */
+struct vocabulary {
+    const char *text; /* NULL: what the checkpoint holds itself */
+    size_t size;
+    char *read; /* the text, if it was read from a file */
+};
+
+static int read_file(struct vocabulary *v, const char *path)
+{
+    struct input in;
+    size_t room = 0, got = 1;
+    int code = input_open(&in, path);
+    while (code == DONE && got > 0) {
+        if (room - v->size < BLOCK) {
+            char *const grown = realloc(v->read, room = 2 * room + 2 * (size_t)BLOCK);
+            if (!grown) {
+                code = complain(FAILED, "out of memory for the vocabulary");
+                break;
+            }
+            v->read = grown;
+        }
+        code = input_read(&in, v->read + v->size, BLOCK, &got);
+        v->size += got;
+        if (code == DONE && v->size > VOCABULARY_MOST)
+            code = complain(REJECTED, "%s: expected a vocabulary of at most %zu bytes", path, VOCABULARY_MOST);
+    }
+    input_close(&in);
+    v->text = v->read;
+    return code;
+}
+
+/* Nobody asked for one. */
+static int say_none(void)
+{
+    fputs("rwkv7: no vocabulary was found that fits, and none is put in; name one with --vocab\n", stderr);
+    return DONE;
+}
+
+/* The one that is asked for; else that of the checkpoint; else one near it. `in` is args with the checkpoint as the model. */
+static int find_vocabulary(const struct args *in, struct vocabulary *v)
+{
+    struct rwkv7_tokenizer *inside = NULL;
+    struct rwkv7_error err;
+    char path[PATH_ROOM];
+    if (!in->vocab) {
+        const enum rwkv7_status status = rwkv7_tokenizer_open_model(in->model, &inside, &err);
+        rwkv7_tokenizer_close(inside);
+        if (status != RWKV7_OK)
+            return report(&err);
+        if (inside)
+            return DONE;
+    }
+    if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
+        return err.status == RWKV7_ERR_VOCAB && !*path ? say_none() : report(&err);
+    if (*path)
+        return read_file(v, path);
+    v->text = rwkv7_builtin_vocab(&v->size);
+    return DONE;
+}
+
+static bool show(void *arg, uint64_t done, uint64_t total)
+{
+    (void)arg;
+    progress_show("converting", (double)done / (double)total, 1e-9 * (double)done, "GB");
+    return !interrupted;
+}
+
+static void print_summary(const char *path, double took)
+{
+    struct stat st;
+    char size[16];
+    if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+        print_plain(stderr, path);
+        fprintf(stderr, ": %s in %.1f s\n", scaled_text((double)st.st_size, "B", size), took);
+    }
+}
+
+static void print_note(void *arg, const char *text)
+{
+    (void)arg;
+    complain(DONE, "%s", text);
+}
+
+static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
+{
+    struct rwkv7_convert_options options = {.type = chosen_type(in),
+                                            .vocab = v->text,
+                                            .vocab_size = v->size,
+                                            .rate_scale = in->rate_scale,
+                                            .lora = in->lora,
+                                            .lora_init = in->lora_init,
+                                            .lora_alpha = (double)in->lora_alpha,
+                                            .progress = show,
+                                            .note = print_note};
+    struct rwkv7_error err;
+    const double begin = seconds();
+    interrupt_catch();
+    enum rwkv7_status status = rwkv7_convert(runtime, in->model, path, &options, &err);
+    if (status == RWKV7_ERR_VOCAB && v->text && !in->vocab) {
+        say_none();
+        options.vocab = NULL;
+        status = rwkv7_convert(runtime, in->model, path, &options, &err);
+    }
+    progress_clear();
+    if (status == RWKV7_ERR_STOPPED && interrupted)
+        return INTERRUPTED;
+    if (status != RWKV7_OK)
+        return report(&err);
+    if (!in->quiet)
+        print_summary(path, seconds() - begin);
+    return DONE;
+}
+
+int convert_command(const struct args *args)
+{
+    struct engine engine = {0};
+    struct vocabulary vocabulary = {0};
+    struct args in = *args;
+    if (args->operands.count < 2)
+        return complain_usage(args->command, "from what and to where? Give IN and OUT");
+    if (args->lora_alpha > 0 && !args->lora)
+        return complain_usage(args->command, "--lora-alpha needs --lora FILE");
+    if (args->lora_init && !args->lora)
+        return complain_usage(args->command, "--lora-init needs --lora FILE");
+    in.model = args->operands.at[0];
+    if (args->quiet)
+        progress_disable();
+    int code = find_vocabulary(&in, &vocabulary);
+    if (code == DONE)
+        code = engine_open_runtime(&engine, args, args->threads);
+    if (code == DONE)
+        code = convert(&in, engine.runtime, &vocabulary, args->operands.at[1]);
+    engine_close(&engine);
+    free(vocabulary.read);
+    return code;
+}

@@ -1,0 +1,181 @@
+/*
+ * eval.c - `rwkv7 eval`: how well a model predicts texts, its KL divergence from another one, and its accuracy in tasks. The manual has
+ * the formulas.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/commands/eval.h"
+#include "cli/io/terminal.h"
+#include "cli/options/request_options.h"
+#include "generate/prompt.h"
+
+enum task { TASK_TEXT, TASK_LAMBADA, TASK_CHOICES }; /* in the order of the option */
+static const char *const task_names[] = {"text", "lambada", "choices"};
+
+enum { MOST_FLOATS = 1 << 23 }; /* of logits of each model in memory at once: 32 MB, or one row */
+
+int reader_feed(struct reader *r, const uint32_t *ids, size_t count, enum rwkv7_logits which)
+{
+    struct rwkv7_error err;
+    return rwkv7_session_eval(r->session, ids, count, which, r->logits, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+static int reader_open(struct reader *r, struct rwkv7_model *model, size_t rows)
+{
+    struct rwkv7_error err;
+    if (rwkv7_session_create(model, &r->session, &err) != RWKV7_OK)
+        return report(&err);
+    r->logits = malloc(rows * (size_t)rwkv7_model_info(model)->shape.vocab * sizeof *r->logits);
+    return r->logits ? DONE : complain(FAILED, "out of memory for the logits");
+}
+
+static void reader_close(struct reader *r)
+{
+    rwkv7_session_close(r->session);
+    free(r->logits);
+}
+
+/* ---------------------------------------------------------------------------------------------------------- results */
+
+/* One line of the result, in both forms. */
+static void put(struct json_tree *json, const char *key, const char *label, double value, const char *format,
+                const char *unit)
+{
+    if (json) {
+        json_add_number(json, json->root, key, value);
+        return;
+    }
+    char number[32];
+    snprintf(number, sizeof number, format, value);
+    printf("%-22s%s%s\n", label, number, unit);
+}
+
+static void put_bits(const struct evaluation *e, struct json_tree *json)
+{
+    put(json, "bits_per_byte", "bits per byte", e->loss / log(2) / (double)e->bytes, "%.5f", "");
+}
+
+static void put_text(const struct evaluation *e, struct json_tree *json)
+{
+    const double tokens = (double)e->tokens;
+    put(json, "tokens", "tokens", tokens, "%.0f", "");
+    put(json, "bytes", "bytes", (double)e->bytes, "%.0f", "");
+    put(json, "loss", "loss", e->loss / tokens, "%.5f", " per token");
+    put_bits(e, json);
+    put(json, "perplexity", "perplexity", exp(e->loss / tokens), "%.5f", "");
+    if (!e->reference.session)
+        return;
+    put(json, "reference_perplexity", "reference perplexity", exp(e->reference_loss / tokens), "%.5f", "");
+    put(json, "kl_divergence_mean", "KL divergence, mean", e->divergence / tokens, "%.3e", "");
+    put(json, "kl_divergence_p99", "KL divergence, p99", spread_quantile(&e->spread, 0.99), "%.3e", "");
+    put(json, "kl_divergence_max", "KL divergence, max", e->spread.most, "%.3e", "");
+    put(json, "top_1_agreement", "top-1 agreement", (double)e->agreed / tokens * (json ? 1 : 100), "%.3f", "%");
+}
+
+static void put_task(const struct evaluation *e, enum task task, struct json_tree *json)
+{
+    const double examples = (double)e->examples, unit = json ? 1 : 100;
+    put(json, "examples", "examples", examples, "%.0f", "");
+    if (task == TASK_LAMBADA)
+        put(json, "perplexity", "perplexity", exp(e->loss / examples), "%.4f", "");
+    put(json, "acc", "acc", (double)e->right / examples * unit, "%.2f", "%");
+    if (task == TASK_CHOICES)
+        put(json, "acc_norm", "acc_norm", (double)e->right_normalized / examples * unit, "%.2f", "%");
+    put_bits(e, json);
+}
+
+static int print_result(const struct evaluation *e, enum task task)
+{
+    struct json_tree tree, *const json = e->args->json ? &tree : NULL;
+    if (json)
+        json_add_string(json, json_tree_object(json), "task", task_names[task]);
+    if (task == TASK_TEXT)
+        put_text(e, json);
+    else
+        put_task(e, task, json);
+    return json ? out_json(json, true) : DONE;
+}
+
+/* ------------------------------------------------------------------------------------------------------- the command */
+
+static int evaluate(struct evaluation *e, enum task task)
+{
+    static int (*const evals[])(struct evaluation *, const char *) = {eval_text, eval_lambada, eval_choices};
+    int code = DONE;
+    interrupt_catch();
+    for (size_t i = 0; i < e->args->operands.count && code == DONE; i++)
+        code = evals[task](e, e->args->operands.at[i]);
+    progress_clear();
+    if (code != DONE)
+        return code;
+    if (task == TASK_TEXT ? e->tokens == 0 : e->examples == 0)
+        return complain(FAILED, "there is nothing to predict");
+    return print_result(e, task);
+}
+
+/* The model to compare with is opened as it is stored, by the same threads. */
+static int open_reference(struct engine *reference, const struct engine *engine, const struct args *args)
+{
+    struct args other = *args;
+    other.model = args->against;
+    other.type = 0;
+    reference->runtime = engine->runtime;
+    const int code = engine_open_model(reference, &other);
+    if (code != DONE)
+        return code;
+    const int have = rwkv7_model_info(reference->model)->shape.vocab,
+              want = rwkv7_model_info(engine->model)->shape.vocab;
+    return have == want ? DONE
+                        : complain(REJECTED, "%s: a vocabulary of %d tokens cannot be compared with one of %d",
+                                   args->against, have, want);
+}
+
+static int check_usage(const struct args *args)
+{
+    if (args->operands.count == 0)
+        return complain_usage(args->command, "expected a FILE to evaluate; - is standard input");
+    if (args->against && args->task != TASK_TEXT)
+        return complain_usage(args->command, "--against compares predictions of texts: leave out --task");
+    return DONE;
+}
+
+int eval_command(const struct args *args)
+{
+    struct engine engine = {0}, reference = {0};
+    struct evaluation *const e = calloc(1, sizeof *e); /* 30 KB */
+    int code = e ? check_usage(args) : complain(FAILED, "out of memory");
+    if (args->quiet)
+        progress_disable();
+    if (code == DONE)
+        code = engine_open_runtime(&engine, args, args->threads);
+    if (code == DONE)
+        code = engine_open_model(&engine, args);
+    if (code == DONE)
+        code = engine_open_vocab(&engine, args);
+    if (code == DONE && args->against)
+        code = open_reference(&reference, &engine, args);
+    if (code == DONE) {
+        e->args = args;
+        e->tokenizer = engine.tokenizer;
+        e->vocab = rwkv7_model_info(engine.model)->shape.vocab;
+        const size_t fitting = MOST_FLOATS / (size_t)e->vocab;
+        e->rows = fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
+        e->bos = prompt_begins_with_bos(e->tokenizer, bos_option(args), true);
+        code = reader_open(&e->model, engine.model, e->rows);
+    }
+    if (code == DONE && args->against)
+        code = reader_open(&e->reference, reference.model, e->rows);
+    if (code == DONE)
+        code = evaluate(e, (enum task)args->task);
+    if (e) {
+        reader_close(&e->model);
+        reader_close(&e->reference);
+    }
+    rwkv7_model_close(reference.model);
+    engine_close(&engine);
+    free(e);
+    return code;
+}

@@ -1,0 +1,179 @@
+/*
+ * logits.c - `rwkv7 logits`: the model's raw output as a NumPy array, for comparison with other implementations.
+ *
+ * The .npy format (version 1.0): magic, length of the header, a Python dictionary padded with spaces, the numbers.
+ * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands/tuned.h"
+#include "cli/common.h"
+#include "cli/io/input.h"
+#include "cli/io/terminal.h"
+
+enum { MOST_FLOATS = 1 << 23 }; /* of logits in memory at once: 32 MB, or one row */
+
+struct id_list {
+    uint32_t *at;
+    size_t count, room;
+};
+
+static int take_id(void *arg, uint32_t id)
+{
+    struct id_list *const list = arg;
+    if (list->count == list->room) {
+        const size_t room = list->room ? 2 * list->room : 1024;
+        uint32_t *const grown = realloc(list->at, room * sizeof *grown);
+        if (!grown)
+            return complain(FAILED, "out of memory for the token ids");
+        list->at = grown;
+        list->room = room;
+    }
+    list->at[list->count++] = id;
+    return DONE;
+}
+
+static int read_ids(const struct args *args, struct id_list *list)
+{
+    struct input in;
+    int code = DONE;
+    if (!args->ids)
+        return complain_usage(args->command, "which tokens? Give --tokens ID,... or --tokens @FILE");
+    if (args->ids[0] == '@')
+        code = input_open(&in, args->ids + 1);
+    else
+        input_text(&in, "--tokens", args->ids);
+    if (code != DONE)
+        return code;
+    code = input_ids(&in, take_id, list);
+    input_close(&in);
+    if (code == DONE && list->count == 0)
+        return complain_usage(args->command, "--tokens: there are no token ids");
+    return code;
+}
+
+static int check_ids(const struct id_list *list, int vocab)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->at[i] >= (uint32_t)vocab)
+            return complain(MISUSED, "token id %lu at position %zu: the model has the ids 0 to %d",
+                            (unsigned long)list->at[i], i, vocab - 1);
+    return DONE;
+}
+
+/* Where the array goes. */
+struct output {
+    struct rwkv7_output *file; /* NULL: standard output */
+};
+
+static int output_open(struct output *out, const char *path)
+{
+    struct rwkv7_error err;
+    if (strcmp(path, "-") != 0)
+        return rwkv7_output_open(path, &out->file, &err) == RWKV7_OK ? DONE : report(&err);
+    if (isatty(STDOUT_FILENO))
+        return complain(MISUSED, "an array is not for a terminal; redirect standard output or give -o FILE");
+    return DONE;
+}
+
+static int output_write(struct output *out, const void *data, size_t size)
+{
+    struct rwkv7_error err;
+    if (!out->file)
+        return out_write(data, size);
+    return rwkv7_output_write(out->file, data, size, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+/* `code` is how the writing went: what is not whole does not stay. */
+static int output_close(struct output *out, int code)
+{
+    struct rwkv7_error err;
+    if (code == DONE && out->file && rwkv7_output_commit(out->file, &err) != RWKV7_OK)
+        code = report(&err);
+    rwkv7_output_close(out->file);
+    return code;
+}
+
+static int write_header(struct output *out, size_t rows, int columns)
+{
+    unsigned char header[128];
+    const int total = (int)sizeof header, start = 10; /* a multiple of 64, as the format wants it */
+    memset(header, ' ', sizeof header);
+    memcpy(header, "\x93NUMPY\1\0", 8);
+    header[8] = (unsigned char)(total - start);
+    header[9] = 0;
+    const int n = snprintf((char *)header + start, sizeof header - 10,
+                           "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %d), }", rows, columns);
+    header[start + n] = ' ';
+    header[total - 1] = '\n';
+    return output_write(out, header, sizeof header);
+}
+
+static int write_logits(const struct args *args, struct rwkv7_session *session, const struct id_list *list, int vocab,
+                        struct output *out)
+{
+    const size_t columns = (size_t)vocab, fitting = MOST_FLOATS / columns;
+    const size_t most = args->step || fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
+    float *const logits = malloc(most * columns * sizeof *logits);
+    if (!logits)
+        return complain(FAILED, "out of memory for the logits");
+    int code = write_header(out, list->count, vocab);
+    for (size_t done = 0; done < list->count && code == DONE;) {
+        struct rwkv7_error err;
+        const size_t left = list->count - done, rows = left < most ? left : most;
+        if (interrupted)
+            code = INTERRUPTED;
+        else if (rwkv7_session_eval(session, list->at + done, rows, RWKV7_LOGITS_ALL, logits, &err) != RWKV7_OK)
+            code = report(&err);
+        else
+            code = output_write(out, logits, rows * columns * sizeof *logits);
+        done += rows;
+        progress_show("logits", (double)done / (double)list->count, (double)done, "tokens");
+    }
+    progress_clear();
+    free(logits);
+    return code;
+}
+
+static int evaluate(const struct args *args, struct rwkv7_model *model, const struct id_list *list)
+{
+    const int vocab = rwkv7_model_info(model)->shape.vocab;
+    struct rwkv7_session *session = NULL;
+    struct rwkv7_error err;
+    struct output out = {0};
+    int code = check_ids(list, vocab);
+    if (code != DONE)
+        return code;
+    if (rwkv7_session_create(model, &session, &err) != RWKV7_OK)
+        return report(&err);
+    interrupt_catch(); /* from here on there is a temporary file */
+    code = tuned_start(args, model, session);
+    if (code == DONE)
+        code = output_open(&out, args->output);
+    if (code == DONE)
+        code = write_logits(args, session, list, vocab, &out);
+    code = output_close(&out, code);
+    rwkv7_session_close(session);
+    return code;
+}
+
+int logits_command(const struct args *args)
+{
+    struct engine engine = {0};
+    struct id_list list = {0};
+    int code = args->output ? DONE : complain_usage(args->command, "no output: name a file with -o");
+    if (code == DONE)
+        code = read_ids(args, &list);
+    if (code == DONE)
+        code = engine_open_runtime(&engine, args, args->threads);
+    if (code == DONE)
+        code = engine_open_model(&engine, args);
+    if (code == DONE)
+        code = evaluate(args, engine.model, &list);
+    engine_close(&engine);
+    free(list.at);
+    return code;
+}

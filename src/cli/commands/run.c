@@ -1,0 +1,191 @@
+/* run.c - `rwkv7 run`: a prompt goes in, its continuation comes out, token by token. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands/logprobs.h"
+#include "cli/commands/run.h"
+#include "cli/commands/state_path.h"
+#include "cli/commands/tuned.h"
+#include "cli/io/inputs.h"
+#include "cli/io/terminal.h"
+#include "generate/generator.h"
+
+/* Text to standard output, or, with --json, to what will be written there at the end. */
+static int write_text(struct generation *g, const char *text, size_t length)
+{
+    if (length == 0)
+        return DONE;
+    if (!g->args->json) {
+        const int code = out_write(text, length);
+        return code == DONE ? out_flush() : code;
+    }
+    if (g->room - g->length <= length) {
+        const size_t room = 2 * (g->length + length) + 1;
+        char *const grown = realloc(g->text, room);
+        if (!grown)
+            return complain(FAILED, "out of memory for the text");
+        g->text = grown;
+        g->room = room;
+    }
+    memcpy(g->text + g->length, text, length);
+    g->length += length;
+    g->text[g->length] = '\0';
+    return DONE;
+}
+
+static int add_logprobs(struct generation *g, const struct rwkv7_step *step)
+{
+    if (g->args->logprobs == 0 || !step->drawn)
+        return DONE;
+    logprobs_add(&g->logprobs, g->engine->tokenizer, step);
+    return g->logprobs.failed ? complain(FAILED, "out of memory for the log probabilities") : DONE;
+}
+
+/* The generator has done something: how long did it take? */
+static void update_stats(struct generation *g)
+{
+    const struct rwkv7_generator_stats before = g->stats;
+    g->stats = rwkv7_generator_stats(g->generator);
+    if (g->stats.evaluated > before.evaluated)
+        spread_add(&g->times, g->stats.seconds - before.seconds);
+}
+
+/* Writes the text, token by token. `keep`: the state is wanted, after the last token too. */
+static int generate(struct generation *g, bool keep)
+{
+    struct rwkv7_error err;
+    struct rwkv7_step step;
+    int code;
+    do {
+        if (rwkv7_generator_next(g->generator, &step, &err) != RWKV7_OK)
+            return report(&err);
+        if (step.drawn && g->first == 0)
+            g->first = seconds();
+        update_stats(g);
+        code = add_logprobs(g, &step);
+        if (code == DONE)
+            code = write_text(g, step.text, step.length);
+    } while (code == DONE && step.end == RWKV7_END_NONE);
+    g->finish = end_name(step.end);
+    if (keep && (code == DONE || code == CLOSED)) {
+        if (rwkv7_generator_sync(g->generator, &err) != RWKV7_OK)
+            return report(&err);
+        update_stats(g);
+    }
+    return code;
+}
+
+static int prepare(struct generation *g)
+{
+    const struct args *const args = g->args;
+    struct request_options options;
+    struct rwkv7_error err;
+    if (rwkv7_session_create(g->engine->model, &g->session, &err) != RWKV7_OK)
+        return report(&err);
+    const int code = tuned_start(args, g->engine->model, g->session);
+    if (code != DONE)
+        return code;
+    request_options_fill(&options, args, args->seed_given ? args->seed : random_seed());
+    options.generate.resumable = args->state_out != NULL;
+    options.generate.reseed = args->seed_given;
+    options.generate.progress = prompt_show_progress;
+    options.generate.progress_arg = &g->progress;
+    if (rwkv7_generator_create(g->session, g->engine->tokenizer, &options.generate, &g->generator, &err) != RWKV7_OK)
+        return report(&err);
+    generator_set_limit(g->generator, limit_option(args));
+    if (prompt_cache_option(&g->cache, args))
+        generator_use_cache(g->generator, &g->cache);
+    return DONE;
+}
+
+static int read_prompt(struct generation *g)
+{
+    const struct args *const args = g->args;
+    struct rwkv7_error err;
+    if (args->state_in && rwkv7_generator_load(g->generator, args->state_in, &err) != RWKV7_OK)
+        return report(&err);
+    const int code = prompt_feed(args, g->generator, &g->progress, args->tokens != 0 || args->state_out);
+    g->stats = rwkv7_generator_stats(g->generator);
+    if (code == DONE && !interrupted && args->tokens != 0 && !generator_is_ready(g->generator))
+        return complain_usage(args->command, "the prompt is empty: nothing to continue");
+    return code;
+}
+
+static int keep_state(struct generation *g)
+{
+    struct rwkv7_error err;
+    return rwkv7_generator_save(g->generator, g->args->state_out, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+static int run_generation(struct generation *g)
+{
+    const struct args *const args = g->args;
+    int code = prepare(g);
+    if (code != DONE)
+        return code;
+    interrupt_catch();
+    if (args->verbose)
+        engine_report(g->engine);
+    if (args->echo && isatty(STDOUT_FILENO))
+        progress_disable(); /* the prompt is shown while it is read */
+    code = read_prompt(g);
+    if (code != DONE)
+        return code;
+    const bool complete = !interrupted;
+    const double begin = seconds();
+    code = generate(g, args->state_out && complete);
+    g->seconds = seconds() - begin;
+    g->density = rwkv7_session_density(g->session);
+    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
+        const int kept = keep_state(g);
+        code = kept == DONE ? code : kept;
+    }
+    if (code == DONE && args->json)
+        code = report_json(g);
+    out_end_line();
+    if (code != DONE)
+        return code;
+    if (args->state_out && !complete)
+        complain(DONE, "interrupted while reading the prompt; state not saved");
+    if (args->stats)
+        report_stats(g);
+    else if (!args->quiet && !args->json)
+        report_summary(g);
+    return interrupted ? INTERRUPTED : DONE;
+}
+
+int run_command(const struct args *args)
+{
+    struct engine engine = {0};
+    struct generation g = {.args = args, .engine = &engine, .began = seconds()};
+    if (args->logprobs > 0 && !args->json)
+        return complain_usage(args->command, "--logprobs needs --json");
+    if (args->echo && args->json)
+        return complain_usage(args->command, "--echo and --json exclude each other");
+    if (args->no_stdin && prompt_names_stdin(args))
+        return complain_usage(args->command, "- means standard input, which --no-stdin excludes");
+    if (args->state_in && args->prompt_cache)
+        return complain_usage(args->command, "--state-in and --prompt-cache exclude each other");
+    if (args->quiet)
+        progress_disable();
+    int code = engine_open_runtime(&engine, args, args->threads);
+    if (code == DONE)
+        code = engine_open_model(&engine, args);
+    if (code == DONE)
+        code = engine_open_vocab(&engine, args);
+    if (code == DONE && args->echo)
+        code = inputs_refuse_stdout();
+    if (code == DONE && args->state_out)
+        code = state_path_check(args->state_out);
+    g.loaded = seconds();
+    if (code == DONE)
+        code = run_generation(&g);
+    free(g.text);
+    json_tree_free(&g.logprobs);
+    rwkv7_generator_close(g.generator);
+    rwkv7_session_close(g.session);
+    engine_close(&engine);
+    return code;
+}

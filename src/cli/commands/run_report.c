@@ -1,0 +1,105 @@
+/* run_report.c - what `rwkv7 run` says beside the text. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands/run.h"
+#include "cli/io/terminal.h"
+
+static double prompt_rate(const struct generation *g)
+{
+    const double read = (double)(g->stats.prompt_tokens - g->stats.cached_tokens);
+    return g->stats.prompt_seconds > 0 ? read / g->stats.prompt_seconds : 0;
+}
+
+static double bytes_per_token(const struct generation *g)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
+    return (double)info->step_bytes - (1 - g->density) * (double)info->skipped_bytes;
+}
+
+/* A line that is put together in a buffer. What does not fit is left out, which takes numbers that no machine reaches. */
+struct summary {
+    char text[512];
+    size_t used;
+};
+
+static void say(struct summary *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static void say(struct summary *s, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    const int n = vsnprintf(s->text + s->used, sizeof s->text - s->used, fmt, list);
+    va_end(list);
+    const size_t room = sizeof s->text - s->used - 1;
+    s->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
+}
+
+void report_summary(const struct generation *g)
+{
+    const bool dim = terminal_colours();
+    struct summary s = {.used = 0};
+    char memory[16];
+    say(&s, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
+        plural(g->stats.prompt_tokens));
+    if (g->stats.cached_tokens > 0)
+        say(&s, " (%llu known)", (unsigned long long)g->stats.cached_tokens);
+    if (g->stats.prompt_tokens > g->stats.cached_tokens)
+        say(&s, ", %.1f tok/s", prompt_rate(g));
+    if (g->args->tokens != 0)
+        say(&s, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
+    if (g->stats.tokens == 0 && strcmp(g->finish, "end") == 0)
+        say(&s, ": the model ended the text at once");
+    if (g->stats.evaluated > 0 && g->seconds > 0) {
+        const double rate = (double)g->stats.evaluated / g->seconds;
+        say(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
+    }
+    if (rwkv7_memory_peak() > 0)
+        say(&s, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
+    if (g->args->temperature > 0 && g->args->tokens != 0)
+        say(&s, "; seed %llu", (unsigned long long)g->stats.seed);
+    if (err_begin_line())
+        fprintf(stderr, "%s%s\n", s.text, dim ? "\033[0m" : ""); /* in one piece, which no other output can tear */
+}
+
+void report_stats(const struct generation *g)
+{
+    const struct rwkv7_model_info *const info = rwkv7_model_info(g->engine->model);
+    char a[16], b[16];
+    if (!err_begin_line())
+        return;
+    fprintf(stderr, "loading     %.3f s, weights %s\n", g->loaded - g->began,
+            scaled_text((double)info->weight_bytes, "B", a));
+    fprintf(stderr, "prompt      %llu tokens, %llu of them known; %.3f s, %.1f tok/s\n",
+            (unsigned long long)g->stats.prompt_tokens, (unsigned long long)g->stats.cached_tokens,
+            g->stats.prompt_seconds, prompt_rate(g));
+    if (g->first > 0)
+        fprintf(stderr, "first token %.3f s after the start\n", g->first - g->began);
+    if (g->stats.evaluated > 0)
+        fprintf(stderr, "each token  median %.3f ms, 95%% below %.3f ms, longest %.3f ms; reads %s\n",
+                1e3 * spread_quantile(&g->times, 0.5), 1e3 * spread_quantile(&g->times, 0.95), 1e3 * g->times.most,
+                scaled_text(bytes_per_token(g), "B", a));
+    if (info->skipped_bytes > 0)
+        fprintf(stderr, "ffn.value   %.1f%% read: hidden units that are not zero\n", 100 * g->density);
+    fprintf(stderr, "state       %s, after %llu tokens; memory %s\n", scaled_text((double)info->session_bytes, "B", a),
+            (unsigned long long)rwkv7_session_tokens(g->session), scaled_text((double)rwkv7_memory_peak(), "B", b));
+}
+
+int report_json(struct generation *g)
+{
+    struct json_tree t;
+    cJSON *const json = json_tree_object(&t);
+    json_add_string(&t, json, "text", g->text ? g->text : "");
+    json_add_string(&t, json, "finish", g->finish);
+    json_add_whole(&t, json, "prompt_tokens", g->stats.prompt_tokens);
+    json_add_whole(&t, json, "known_tokens", g->stats.cached_tokens);
+    json_add_whole(&t, json, "tokens", g->stats.tokens);
+    if (g->args->temperature > 0)
+        json_add_whole(&t, json, "seed", g->stats.seed);
+    json_add_micros(&t, json, "prompt_seconds", g->stats.prompt_seconds);
+    json_add_micros(&t, json, "seconds", seconds() - g->loaded);
+    if (g->logprobs.root)
+        json_add_tree(&t, json, "logprobs", &g->logprobs);
+    const int code = out_json(&t, false);
+    return code == DONE ? out_flush() : code;
+}

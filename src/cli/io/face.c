@@ -1,0 +1,110 @@
+/* face.c - see face.h. */
+#include "cli/io/face.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include "cli/common.h"
+
+static int put(const char *text)
+{
+    return out_write(text, strlen(text));
+}
+
+/* One byte of a thought or of the answer. */
+static int show_byte(struct face *f, char c)
+{
+    int code = DONE;
+    if (f->part == FACE_THOUGHT && f->thoughts == THOUGHTS_HIDE)
+        return DONE;
+    if (!f->any && isspace((unsigned char)c))
+        return DONE;
+    if (c == '\n') {
+        f->newlines++;
+        return DONE;
+    }
+    if (!f->any && f->part == FACE_THOUGHT)
+        code = f->dim ? out_control("\033[2m") : put("<think>");
+    f->any = true;
+    for (; code == DONE && f->newlines > 0; f->newlines--)
+        code = put("\n");
+    return code == DONE ? out_write(&c, 1) : code;
+}
+
+static int end_thought(struct face *f)
+{
+    if (f->part != FACE_THOUGHT || !f->any)
+        return DONE;
+    return f->dim ? out_control("\033[0m") : put("</think>");
+}
+
+/* The tag that ends the part is complete. */
+static int next_part(struct face *f)
+{
+    int code = end_thought(f);
+    if (code == DONE && f->any)
+        code = put("\n\n");
+    f->part = f->part == FACE_START ? FACE_THOUGHT : FACE_ANSWER;
+    f->newlines = 0;
+    f->any = false;
+    return code;
+}
+
+/* What looked like a tag is none. */
+static int show_matched(struct face *f, const char *tag)
+{
+    int code = DONE;
+    const size_t n = f->matched;
+    f->matched = 0;
+    if (f->part == FACE_START)
+        f->part = FACE_ANSWER;
+    for (size_t i = 0; i < n && code == DONE; i++)
+        code = show_byte(f, tag[i]);
+    return code;
+}
+
+static int take(struct face *f, char c)
+{
+    static const char *const tags[] = {[FACE_START] = "<think>", [FACE_THOUGHT] = "</think>"};
+    if (f->part != FACE_ANSWER) {
+        const char *const tag = tags[f->part];
+        if (f->part == FACE_START && f->matched == 0 && isspace((unsigned char)c))
+            return DONE;
+        if (c != tag[f->matched]) {
+            const int code = show_matched(f, tag);
+            if (code != DONE)
+                return code;
+        }
+        if (f->part != FACE_ANSWER && c == tag[f->matched]) {
+            if (tag[++f->matched] != '\0')
+                return DONE;
+            f->matched = 0;
+            return next_part(f);
+        }
+    }
+    return show_byte(f, c);
+}
+
+int face_show(void *face, const char *text, size_t length)
+{
+    int code = DONE;
+    for (size_t i = 0; i < length && code == DONE; i++)
+        code = take(face, text[i]);
+    return code == DONE ? out_flush() : code;
+}
+
+int face_begin(struct face *f, bool dim, enum thoughts thoughts, const char *opening)
+{
+    *f = (struct face){.dim = dim, .thoughts = thoughts};
+    return face_show(f, opening, strlen(opening));
+}
+
+int face_end(struct face *f)
+{
+    int code = f->part != FACE_ANSWER ? show_matched(f, f->part == FACE_START ? "<think>" : "</think>") : DONE;
+    if (code == DONE)
+        code = end_thought(f);
+    if (code == DONE)
+        code = put("\n");
+    return code == DONE ? out_flush() : code;
+}

@@ -1,0 +1,70 @@
+/* io.c - see io.h. */
+#include "cli/io/io.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/select.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/common.h"
+
+#ifndef PIPE_BUF
+#define PIPE_BUF 512 /* the least that POSIX allows */
+#endif
+
+bool io_wait(int fd, bool writing)
+{
+    sigset_t interrupts, before;
+    fd_set set;
+    const struct timespec none = {0, 0};
+    int ready;
+
+    if (fd < 0 || fd >= FD_SETSIZE)
+        return !interrupted;
+    sigemptyset(&interrupts);
+    sigaddset(&interrupts, SIGINT);
+    sigaddset(&interrupts, SIGTERM);
+    sigaddset(&interrupts, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &interrupts, &before);
+    do {
+        FD_ZERO(&set);
+        FD_SET(fd, &set);
+        ready =
+            pselect(fd + 1, writing ? NULL : &set, writing ? &set : NULL, NULL, interrupted ? &none : NULL, &before);
+    } while (ready < 0 && errno == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ready != 0; /* of what cannot be waited for, read() or write() says why */
+}
+
+enum io_end io_read(int fd, void *to, size_t room, size_t *got)
+{
+    *got = 0;
+    while (!interrupted && io_wait(fd, false) && !interrupted) {
+        const ssize_t n = read(fd, to, room);
+        if (n >= 0) {
+            *got = (size_t)n;
+            return IO_DONE;
+        }
+        if (errno != EINTR && errno != EAGAIN)
+            return IO_FAILED;
+    }
+    return IO_INTERRUPTED;
+}
+
+enum io_end io_write(int fd, const void *data, size_t size)
+{
+    const char *at = data;
+    while (size > 0) {
+        if (!io_wait(fd, true))
+            return IO_INTERRUPTED;
+        /* A pipe that is ready takes so many bytes at once: the next ones may have to wait, and are waited for above. */
+        const ssize_t n = write(fd, at, size < PIPE_BUF ? size : PIPE_BUF);
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return IO_FAILED;
+        at += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+    return IO_DONE;
+}

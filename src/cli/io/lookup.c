@@ -1,0 +1,236 @@
+/* lookup.c - see lookup.h. */
+#include "cli/io/lookup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define DEMO_MODEL "rwkv7-demo.safetensors"
+#define WORLD_VOCAB "rwkv_vocab_v20230424.txt"
+#define NEOX_TOKENIZER "20B_tokenizer.json"
+
+static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...)
+    RWKV7_PRINTF(3, 4);
+static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status status, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    err->status = status;
+    vsnprintf(err->message, sizeof err->message, fmt, list);
+    va_end(list);
+    return status;
+}
+
+/* One search. A place that cannot be looked at is not one where there is nothing: another file would be taken in silence. */
+struct search {
+    char *path;         /* [PATH_ROOM] the place looked at last */
+    bool others;        /* it looks in the folders of the installation and of the user, and not beside the model */
+    int trouble;        /* errno of the first that could not be looked at; 0: none */
+    char at[PATH_ROOM]; /* that place */
+};
+
+/*
+ * The folders of the installation and of the user may be closed to this process, as HOME is to a service that runs as somebody else: nothing
+ * in them is for it then. The folder of a model was named, so what it holds counts, and that it cannot be seen is an error.
+ */
+static bool absent(const struct search *s, int code)
+{
+    return code == ENOENT || code == ENOTDIR || code == ENAMETOOLONG || (code == EACCES && s->others);
+}
+
+static void note_trouble(struct search *s, const char *place)
+{
+    if (s->trouble != 0 || absent(s, errno))
+        return;
+    s->trouble = errno;
+    snprintf(s->at, sizeof s->at, "%s", place);
+}
+
+/* Composes a path; true when something is there. */
+static bool there(struct search *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static bool there(struct search *s, const char *fmt, ...)
+{
+    va_list list;
+    va_start(list, fmt);
+    const int n = vsnprintf(s->path, PATH_ROOM, fmt, list);
+    va_end(list);
+    if (n <= 0 || n >= PATH_ROOM)
+        return false;
+    if (access(s->path, F_OK) == 0)
+        return true;
+    note_trouble(s, s->path);
+    return false;
+}
+
+/* The user's data folder and a file in it. */
+static bool in_user_folder(struct search *s, const char *name)
+{
+    const char *const data = getenv("XDG_DATA_HOME"), *const home = getenv("HOME");
+    if (data && data[0] == '/') /* the XDG specification: anything else is to be ignored */
+        return there(s, "%s/rwkv7/%s", data, name);
+    return home && there(s, "%s/.local/share/rwkv7/%s", home, name);
+}
+
+static enum rwkv7_status fail_trouble(const struct search *s, struct rwkv7_error *err)
+{
+    return failed(err, RWKV7_ERR_IO, "%.150s: %s", s->at, strerror(s->trouble));
+}
+
+enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    size_t size;
+    if (args->model) {
+        if (snprintf(path, PATH_ROOM, "%s", args->model) >= PATH_ROOM)
+            return failed(err, RWKV7_ERR_USAGE, "the path of the model is longer than %d bytes", PATH_ROOM - 1);
+        return RWKV7_OK;
+    }
+    if (rwkv7_builtin_model(&size)) {
+        path[0] = '\0';
+        return RWKV7_OK;
+    }
+    struct search s = {.path = path, .others = true};
+    if (there(&s, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
+        return RWKV7_OK;
+    if (s.trouble != 0)
+        return fail_trouble(&s, err);
+    return failed(err, RWKV7_ERR_MODEL,
+                  "no model: none was compiled in or installed; download RWKV weights and name them with -m FILE or "
+                  "RWKV7_MODEL");
+}
+
+/* The only file of a folder that is called *vocab*.txt; the path becomes "" when there is none. */
+static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    DIR *const entries = opendir(folder);
+    struct dirent *entry;
+    s->path[0] = '\0';
+    if (!entries) {
+        note_trouble(s, folder);
+        return status;
+    }
+    while (errno = 0, (entry = readdir(entries)) != NULL) {
+        const char *const ending = strrchr(entry->d_name, '.');
+        if (entry->d_name[0] == '.' || !strstr(entry->d_name, "vocab") || strcmp(ending ? ending : "", ".txt") != 0)
+            continue;
+        if (s->path[0]) {
+            status = failed(err, RWKV7_ERR_VOCAB, "%.150s holds several vocabularies; choose one with --vocab", folder);
+            break;
+        }
+        if (!there(s, "%s/%s", folder, entry->d_name))
+            s->path[0] = '\0';
+    }
+    if (status == RWKV7_OK && errno != 0)
+        note_trouble(s, folder);
+    closedir(entries);
+    return status;
+}
+
+static bool is_folder(struct search *s, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode);
+    note_trouble(s, path);
+    return false;
+}
+
+/* Sets path to "" when there is none beside the model. */
+static enum rwkv7_status vocab_beside(struct search *s, const char *model, struct rwkv7_error *err)
+{
+    const char *const slash = strrchr(model, '/'), *const name = slash ? slash + 1 : model;
+    char folder[PATH_ROOM];
+    if (is_folder(s, model)) {
+        snprintf(folder, sizeof folder, "%s", model);
+    } else {
+        const char *const dot = strrchr(name, '.');
+        if (there(s, "%.*s.vocab.txt", (int)(dot ? dot - model : (long)strlen(model)), model))
+            return RWKV7_OK;
+        /* "/" and not "", when the model lies in the root */
+        snprintf(folder, sizeof folder, "%.*s", slash > model ? (int)(slash - model) : 1, slash ? model : ".");
+    }
+    if (there(s, "%s/%s", folder, WORLD_VOCAB))
+        return RWKV7_OK;
+    const enum rwkv7_status status = only_vocab(s, folder, err);
+    if (status == RWKV7_OK && !s->path[0] && !there(s, "%s/" NEOX_TOKENIZER, folder) &&
+        !there(s, "%s/tokenizer.json", folder))
+        s->path[0] = '\0';
+    return status;
+}
+
+/* Whether a folder holds one model and what belongs to it, as those of Hugging Face do. */
+static bool is_model_folder(struct search *s, const char *model)
+{
+    static const char *const files[] = {"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json",
+                                        "pytorch_model.bin.index.json"};
+    const char *const slash = strrchr(model, '/'), *const name = slash ? slash + 1 : model;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (strcmp(name, files[i]) == 0)
+            return true;
+    return is_folder(s, model);
+}
+
+/* Refuses a tokenizer of another kind in the model's folder: World's, from elsewhere, would give other ids. */
+static enum rwkv7_status refuse_other_tokenizer(struct search *s, const char *model, struct rwkv7_error *err)
+{
+    static const char *const files[] = {"tokenizer.model", "spiece.model", "vocab.json", "merges.txt"};
+    const char *const slash = strrchr(model, '/');
+    const bool folder = is_folder(s, model);
+    const int length = folder ? (int)strlen(model) : slash ? (int)(slash - model) + 1 : 0;
+    for (size_t i = 0; is_model_folder(s, model) && i < sizeof files / sizeof files[0]; i++)
+        if (there(s, "%.*s%s%s", length, model, folder ? "/" : "", files[i]))
+            return failed(err, RWKV7_ERR_VOCAB,
+                          "%.150s: a tokenizer of a kind that is not supported; name a vocabulary with --vocab",
+                          s->path);
+    return RWKV7_OK;
+}
+
+enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err)
+{
+    if (model && *model)
+        return failed(err, RWKV7_ERR_VOCAB,
+                      "no vocabulary found for %.100s; put " WORLD_VOCAB " (models of the Pile: " NEOX_TOKENIZER
+                      ") beside it, or name one "
+                      "with --vocab",
+                      model);
+    return failed(err, RWKV7_ERR_VOCAB, "no vocabulary found%s; name one with --vocab",
+                  model ? " for the built-in model" : "");
+}
+
+enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    size_t size;
+    path[0] = '\0';
+    if (args->vocab) {
+        if (snprintf(path, PATH_ROOM, "%s", args->vocab) >= PATH_ROOM)
+            return failed(err, RWKV7_ERR_USAGE, "the path of the vocabulary is longer than %d bytes", PATH_ROOM - 1);
+        return RWKV7_OK;
+    }
+    struct search s = {.path = path};
+    if (model && *model) {
+        const enum rwkv7_status status = vocab_beside(&s, model, err);
+        if (s.trouble != 0)
+            return fail_trouble(&s, err);
+        if (status != RWKV7_OK || path[0])
+            return status;
+        const enum rwkv7_status other = refuse_other_tokenizer(&s, model, err);
+        if (s.trouble != 0)
+            return fail_trouble(&s, err);
+        if (other != RWKV7_OK)
+            return other;
+    }
+    s.others = true;
+    if ((!model || *model) && in_user_folder(&s, WORLD_VOCAB))
+        return RWKV7_OK;
+    if (s.trouble != 0)
+        return fail_trouble(&s, err);
+    path[0] = '\0';
+    if (rwkv7_builtin_vocab(&size))
+        return RWKV7_OK;
+    return vocab_missing(model, err);
+}

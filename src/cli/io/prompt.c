@@ -1,0 +1,216 @@
+/*
+ * prompt.c - see prompt.h.
+ *
+ * A prompt of any length takes the same memory: it is read block by block, and the generator evaluates each block before the next. (With
+ * a prompt cache the generator keeps 4 bytes per token, since how much of a prompt is known is a matter of all its tokens.)
+ */
+#include "cli/io/prompt.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/io/input.h"
+#include "cli/io/terminal.h"
+#include "generate/generator.h"
+
+enum { BLOCK = 1 << 16, SOURCES = 3 };
+
+struct feed {
+    const struct args *args;
+    struct rwkv7_generator *generator;
+    struct prompt_progress *progress;
+    struct input sources[SOURCES];
+    int count, now;
+    bool unasked; /* the first source is standard input, which the command line does not name, and others follow */
+    uint64_t unasked_bytes;
+    bool ends_in_space; /* what was fed */
+    char *held;         /* [held_size] --strip: white space that is fed only if text follows */
+    size_t held_size, held_room;
+};
+
+static bool is_dash(const char *text)
+{
+    return text && strcmp(text, "-") == 0;
+}
+
+bool prompt_names_stdin(const struct args *args)
+{
+    return is_dash(args->prompt_file) || is_dash(args->operand);
+}
+
+static int add_file(struct feed *f, const char *path)
+{
+    struct input *const in = &f->sources[f->count];
+    struct stat st;
+    const int code = input_open(in, path);
+    if (code != DONE)
+        return code;
+    f->count++;
+    if (fstat(in->fd, &st) == 0 && S_ISREG(st.st_mode))
+        f->progress->total += (double)st.st_size;
+    else
+        f->progress->endless = true;
+    return DONE;
+}
+
+/* A user who passes PROMPT may not realise that an open standard input is read first. */
+static void wait_for_input(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (isatty(STDERR_FILENO) && poll(&in, 1, 1000) == 0)
+        complain(DONE, "reading standard input as the first part of the prompt; --no-stdin skips it");
+}
+
+static int open_sources(struct feed *f)
+{
+    const char *const file = f->args->prompt_file, *const operand = f->args->operand;
+    int code = DONE;
+    /* A closed standard input, for which main() has put in one that cannot be read, is no input. */
+    const bool closed = (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY;
+    const bool asked = prompt_names_stdin(f->args);
+    if (asked || (!f->args->no_stdin && !isatty(STDIN_FILENO) && !closed))
+        code = add_file(f, "-");
+    f->unasked = f->count > 0 && !asked && (file || operand);
+    if (f->unasked)
+        wait_for_input();
+    if (code == DONE && file && !is_dash(file))
+        code = add_file(f, file);
+    if (code == DONE && operand && !is_dash(operand)) {
+        input_text(&f->sources[f->count++], "PROMPT", operand);
+        f->progress->total += (double)strlen(operand);
+    }
+    return code;
+}
+
+/* The loop `while read line; do rwkv7 run "$line"; done <file` loses its lines to the first prompt: not without a word. */
+static void end_source(const struct feed *f)
+{
+    if (f->now == 0 && f->unasked_bytes > 0)
+        complain(DONE, "read %" PRIu64 " byte%s of standard input before the prompt; --no-stdin skips it",
+                 f->unasked_bytes, plural(f->unasked_bytes));
+    if (f->now + 1 < f->count)
+        generator_mark_border(f->generator);
+}
+
+/* The next bytes of the sources, at most `room`; none at the end of the last one, and when interrupted. */
+static int read_some(struct feed *f, char *to, size_t room, size_t *got)
+{
+    for (*got = 0; f->now < f->count && !interrupted; f->now++) {
+        const int code = input_read(&f->sources[f->now], to, room, got);
+        if (f->now == 0 && f->unasked)
+            f->unasked_bytes += *got;
+        if (code != DONE || *got > 0)
+            return code;
+        end_source(f);
+    }
+    return DONE;
+}
+
+bool prompt_show_progress(void *arg, uint64_t done, uint64_t waiting)
+{
+    const struct prompt_progress *const p = arg;
+    /* How many bytes the waiting tokens are is not known; as many each as the others. */
+    const double tokens = (double)done, part = p->read / p->total * tokens / (tokens + (double)waiting);
+    if (done > 0 && waiting > 0)
+        progress_show("prompt", p->endless ? -1 : fmin(part, 1), tokens, "tokens");
+    return !interrupted;
+}
+
+/* An outcome of the generator as an exit code: to be interrupted is none. */
+static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
+{
+    return status == RWKV7_OK || status == RWKV7_ERR_STOPPED ? DONE : report(err);
+}
+
+static bool is_space(char c)
+{
+    return c != '\0' && strchr(" \t\r\n\v\f", c);
+}
+
+size_t prompt_stripped_size(const char *text, size_t size)
+{
+    while (size > 0 && is_space(text[size - 1]))
+        size--;
+    return size;
+}
+
+static int pass_on(struct feed *f, const char *text, size_t size)
+{
+    struct rwkv7_error err;
+    const int code = f->args->echo && size > 0 ? out_write(text, size) : DONE;
+    return code == DONE ? outcome(rwkv7_generator_feed(f->generator, text, size, &err), &err) : code;
+}
+
+/* White space that text may follow. */
+static int hold(struct feed *f, const char *space, size_t size)
+{
+    if (f->held_room - f->held_size < size) {
+        const size_t room = 2 * (f->held_size + size);
+        char *const grown = realloc(f->held, room);
+        if (!grown)
+            return complain(FAILED, "out of memory for the white space in the prompt");
+        f->held = grown;
+        f->held_room = room;
+    }
+    if (size > 0)
+        memcpy(f->held + f->held_size, space, size);
+    f->held_size += size;
+    return DONE;
+}
+
+static int feed_block(struct feed *f, const char *text, size_t size)
+{
+    const size_t solid = prompt_stripped_size(text, size), now = f->args->strip ? solid : size;
+    int code = DONE;
+    if (size > 0)
+        f->ends_in_space = solid < size;
+    if (now > 0) {
+        code = pass_on(f, f->held, f->held_size);
+        f->held_size = 0;
+    }
+    if (code == DONE)
+        code = pass_on(f, text, now);
+    return code == DONE ? hold(f, text + now, size - now) : code;
+}
+
+static int feed_all(struct feed *f, char *block, bool logits)
+{
+    struct rwkv7_error err;
+    size_t got;
+    do {
+        int code = read_some(f, block, BLOCK, &got);
+        f->progress->read += (double)got;
+        if (code == DONE)
+            code = feed_block(f, block, got);
+        if (code != DONE)
+            return code;
+    } while (got > 0 && !interrupted);
+    const int code = f->args->echo ? out_flush() : DONE;
+    if (interrupted || code != DONE)
+        return code;
+    if (f->ends_in_space && !f->args->strip)
+        complain(DONE, "the prompt ends in white space, which changes the text that follows; --strip removes it");
+    return outcome(logits ? rwkv7_generator_sync(f->generator, &err) : generator_read_only(f->generator, &err), &err);
+}
+
+int prompt_feed(const struct args *args, struct rwkv7_generator *generator, struct prompt_progress *progress,
+                bool logits)
+{
+    struct feed f = {.args = args, .generator = generator, .progress = progress};
+    char *const block = malloc(BLOCK);
+    int code = block ? open_sources(&f) : complain(FAILED, "out of memory for the prompt");
+    if (code == DONE)
+        code = feed_all(&f, block, logits);
+    progress_clear();
+    for (int i = 0; i < f.count; i++)
+        input_close(&f.sources[i]);
+    free(block);
+    free(f.held);
+    return code;
+}

@@ -1,0 +1,74 @@
+/* request_options.c - see request_options.h. */
+#include "cli/options/request_options.h"
+
+#include <stdio.h>
+#include <time.h>
+
+uint64_t random_seed(void)
+{
+    uint32_t seed;
+    FILE *const f = fopen("/dev/urandom", "rb");
+    if (!f || fread(&seed, sizeof seed, 1, f) != 1) {
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        seed = (uint32_t)t.tv_nsec ^ (uint32_t)t.tv_sec;
+    }
+    if (f)
+        fclose(f);
+    return seed;
+}
+
+enum rwkv7_bos bos_option(const struct args *args)
+{
+    return args->bos ? RWKV7_BOS_ALWAYS : args->no_bos ? RWKV7_BOS_NEVER : RWKV7_BOS_AUTO;
+}
+
+uint64_t limit_option(const struct args *args)
+{
+    return args->tokens < 0 ? UINT64_MAX : (uint64_t)args->tokens;
+}
+
+void request_options_fill(struct request_options *options, const struct args *args, uint64_t seed)
+{
+    options->sampling = (struct rwkv7_sampler_options){.temperature = args->temperature,
+                                                       .top_p = args->top_p,
+                                                       .top_k = args->top_k,
+                                                       .min_p = args->min_p,
+                                                       .presence_penalty = args->presence,
+                                                       .frequency_penalty = args->frequency,
+                                                       .penalty_decay = args->penalty_decay,
+                                                       .seed = seed,
+                                                       .biases = args->biases.at,
+                                                       .bias_count = args->biases.count};
+    options->generate = (struct rwkv7_generator_options){.sampling = &options->sampling,
+                                                         .stops = args->stops.at,
+                                                         .stop_count = args->stops.count,
+                                                         .logprobs = args->logprobs,
+                                                         .bos = bos_option(args),
+                                                         .ignore_end = args->ignore_eos};
+}
+
+const char *end_name(enum rwkv7_end end)
+{
+    static const char *const names[] = {[RWKV7_END_NONE] = "",
+                                        [RWKV7_END_STOP] = "stop",
+                                        [RWKV7_END_TOKEN] = "end",
+                                        [RWKV7_END_LENGTH] = "length",
+                                        [RWKV7_END_CANCELLED] = "interrupted"};
+    return names[end];
+}
+
+static void print_warning(void *arg, const char *message)
+{
+    (void)arg;
+    complain(DONE, "%s", message);
+}
+
+bool prompt_cache_option(struct prompt_cache *cache, const struct args *args)
+{
+    *cache = (struct prompt_cache){.folder = args->prompt_cache,
+                                   .limit = (uint64_t)args->prompt_cache_size * 1000000,
+                                   .math = (enum rwkv7_math)args->math,
+                                   .warn = print_warning};
+    return args->prompt_cache != NULL;
+}

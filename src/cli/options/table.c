@@ -1,0 +1,222 @@
+/* table.c - the tables that are the command line: every command, every option. See args.h. */
+#include <string.h>
+
+#include "cli/common.h"
+#include "generate/chat_template.h"
+
+enum {
+    RUN = 1,
+    BENCH = 2,
+    INFO = 4,
+    TOKENIZE = 8,
+    LOGITS = 16,
+    HELP = 32,
+    EVAL = 64,
+    BATCH = 128,
+    CHAT = 256,
+    CONVERT = 512,
+    COMPLETIONS = 1024
+};
+#define WRITE (RUN | BATCH)
+#define TALK (RUN | CHAT)
+#define WRITING (WRITE | CHAT)
+#define ANY_MODEL (WRITING | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
+#define ENGINE (WRITING | BENCH | LOGITS | EVAL)
+#define AT(field) offsetof(struct args, field)
+
+/* clang-format off */
+/* The values that options have: the field of struct args, what the help calls it, its range. */
+#define FLAG(field) {FLAG, AT(field), NULL, 0, 0, NULL}
+#define NAME(field, argument) {NAME, AT(field), argument, 0, 0, NULL}
+#define INPUT(field, argument) {INPUT, AT(field), argument, 0, 0, NULL}
+#define TEXT(field, argument) {TEXT, AT(field), argument, 0, 0, NULL}
+#define INPUT_ENV(field, argument, name) {INPUT, AT(field), argument, 0, 0, name}
+#define ENV(field, argument, name) {NAME, AT(field), argument, 0, 0, name}
+#define TEXTS(field, argument) {TEXTS, AT(field), argument, 0, 0, NULL}
+#define CHOICE(field, words) {CHOICE, AT(field), words, 0, 0, NULL}
+#define SHAPE(field, argument) {SHAPE, AT(field), argument, 0, 0, NULL}
+#define WHOLE(field, argument, least, most) {WHOLE, AT(field), argument, least, most, NULL}
+#define REAL(field, argument, least, most) {REAL, AT(field), argument, least, most, NULL}
+#define COUNTS(field, argument, least, most) {COUNTS, AT(field), argument, least, most, NULL}
+#define SEED(field, argument) {SEED, AT(field), argument, 0, 0, NULL}
+#define BANS(field, argument) {BANS, AT(field), argument, 0, 0, NULL}
+#define BIASES(field, argument) {BIASES, AT(field), argument, 0, 0, NULL}
+#define HEADING(title, commands) {NULL, 0, commands, {FLAG, 0, NULL, 0, 0, NULL}, NULL, title}
+/* clang-format on */
+
+const struct command command_table[] = {
+    {"run", RUN, "[PROMPT]", 1, 0, "continue a text",
+     "Continues a text. The prompt is standard input, unless that is a terminal or\n"
+     "--no-stdin is given, then the prompt file, then PROMPT, as one text. '-' stands\n"
+     "for standard input.",
+     false, run_command},
+    {"batch", BATCH, "[FILE]", 1, 1, "continue many texts",
+     "Continues many texts at once. Every line of FILE, or of standard input, is a\n"
+     "JSON object with a \"prompt\", perhaps an \"id\", and options of its own: \"tokens\",\n"
+     "\"stop\", \"temp\", \"top_p\", ... The results are lines of JSON in the same order.",
+     false, batch_command},
+    {"chat", CHAT, "[MODEL]", 1, 0, "talk with a model",
+     "Talks with a model that was trained to answer. Every line of standard input is a\n"
+     "message; /help lists the commands that a line may hold instead.",
+     true, chat_command},
+    {"bench", BENCH, "", 0, 0, "measure speed",
+     "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
+     "compares the latter with how fast this machine reads memory. With --shape, no\n"
+     "model is needed.",
+     false, bench_command},
+    {"info", INFO, "[MODEL]", 1, 0, "describe a model",
+     "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
+    {"tokenize", TOKENIZE, "[TEXT]", 1, 0, "text to token ids and back",
+     "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
+    {"convert", CONVERT, "IN OUT", 2, 1, "make one file of a model, or a smaller one",
+     "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
+     "the vocabulary too and is open at once. With --type, the numbers change: q8\n"
+     "quantizes them to 8 bits and q4 to 4, where bf16 takes 16.",
+     false, convert_command},
+    {"eval", EVAL, "FILE...", -1, -1, "measure how well a model predicts",
+     "Measures how well a model predicts texts, each of them one document: loss and\n"
+     "perplexity. With --against, the KL divergence of its predictions from those of\n"
+     "another model, such as the one it was made from. Or, with --task, its accuracy.",
+     false, eval_command},
+    {"logits", LOGITS, "[MODEL]", 1, 0, "write logits, to check another implementation",
+     "Feeds token ids to a model, from its zero state, and writes the logits after\n"
+     "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
+     "vocabulary.",
+     true, logits_command},
+    {"completions", COMPLETIONS, "SHELL", 1, 0, "let a shell complete commands and options",
+     "Prints what SHELL (bash, zsh or fish) needs to complete the command line.\n"
+     "An installation has it already.",
+     false, completions_command},
+    {"help", HELP, "[COMMAND]", 1, 0, "explain a command", "Explains a command.", false, help_command},
+    {NULL, 0, NULL, 0, 0, NULL, NULL, false, NULL},
+};
+
+/* One option, one row: name, letter, commands, value, default, help. */
+/* clang-format off */
+const struct option option_table[] = {
+    {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
+
+    HEADING("Model", ANY_MODEL | CONVERT),
+    {"model", 'm', ANY_MODEL, INPUT_ENV(model, "FILE", "RWKV7_MODEL"), NULL,
+     "checkpoint or folder; else RWKV7_MODEL or what ships"},
+    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, INPUT(vocab, "FILE"), NULL,
+     "vocabulary; else looked for beside the model"},
+    {"vocab", 0, CONVERT, INPUT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
+    {"type", 0, CONVERT, CHOICE(type, WEIGHTS FLOATS), "stored", "of the matrices; qN: quantized to N bits"},
+    {"lora", 0, CONVERT, INPUT(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
+    {"lora-init", 0, CONVERT, INPUT(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
+    {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
+    {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(rate_scale, "X", 0, 2), "0",
+     "for models with the extended rate: 2"},
+    {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
+    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
+    {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
+     "skip weights that would be multiplied by zero"},
+    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
+    {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
+    {"against", 0, EVAL, INPUT(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
+    {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
+
+    HEADING("Conversation", CHAT),
+    {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
+    {"template", 0, CHAT, INPUT(template, "FILE"), NULL, "g1, world, raven, instruction, or a file"},
+    {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
+    {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
+    {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
+
+    HEADING("Prompt", WRITE | EVAL),
+    {"prompt-file", 'f', RUN, INPUT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
+    {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
+    {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
+    {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
+    {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
+    {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
+
+    HEADING("State", WRITING | LOGITS),
+    {"state", 0, WRITING | LOGITS, INPUT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state-order", 0, WRITING | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
+     "of its matrices; stated: in the file"},
+    {"state-in", 0, TALK, NAME(state_in, "FILE"), NULL, "go on from a state that was kept"},
+    {"state-out", 0, TALK, NAME(state_out, "FILE"), NULL, "keep the state at the end"},
+    {"prompt-cache", 0, TALK, NAME(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
+    {"prompt-cache-size", 0, TALK, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000",
+     "what the cache may grow to"},
+
+    HEADING("Length", WRITING),
+    {"tokens", 'n', WRITE, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
+    {"tokens", 'n', CHAT, WHOLE(tokens, "N", -1, INT32_MAX), "4096", "at most N tokens for an answer; -1: any number"},
+    {"stop", 0, WRITING, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
+    {"ignore-eos", 0, WRITE, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
+
+    HEADING("Choice of tokens", WRITING),
+    {"temp", 0, WRITING, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
+    {"top-p", 0, WRITE, REAL(top_p, "P", 0, 1), "0.85", "draw from the likeliest tokens that make up P"},
+    {"top-p", 0, CHAT, REAL(top_p, "P", 0, 1), "0.3", "draw from the likeliest tokens that make up P"},
+    {"top-k", 0, WRITING, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
+    {"min-p", 0, WRITING, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
+    {"presence", 0, WRITE, REAL(presence, "X", -100, 100), "0", "taken off the logit of a token that was used"},
+    {"presence", 0, CHAT, REAL(presence, "X", -100, 100), "0.5", "taken off the logit of a token that was used"},
+    {"frequency", 0, WRITE, REAL(frequency, "X", -100, 100), "0", "taken off once per use"},
+    {"frequency", 0, CHAT, REAL(frequency, "X", -100, 100), "0.5", "taken off once per use"},
+    {"penalty-decay", 0, WRITING, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
+    {"ban", 0, WRITING, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
+    {"bias", 0, WRITING, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
+    {"seed", 0, WRITING, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
+
+    HEADING("Measurement", BENCH),
+    {"prompt", 'p', BENCH, COUNTS(prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
+    {"tokens", 'n', BENCH, WHOLE(tokens, "N", 0, 1 << 24), "64", "tokens to decode; 0: none"},
+    {"context", 0, BENCH, WHOLE(context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
+    {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0.01, 1), "1", "also decode with so many hidden units not zero"},
+    {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "of each measurement, after a warm-up"},
+
+    HEADING("Conversion", TOKENIZE),
+    {"decode", 'd', TOKENIZE, FLAG(decode), NULL, "ids to text; ids are separated by spaces or commas"},
+    {"count", 'c', TOKENIZE, FLAG(count), NULL, "only say how many tokens"},
+    {"lines", 'l', TOKENIZE, FLAG(lines), NULL, "one token per line: id, then its text"},
+
+    HEADING("Evaluation", LOGITS),
+    {"tokens", 0, LOGITS, NAME(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE that holds them"},
+    {"output", 'o', LOGITS, NAME(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
+    {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
+
+    HEADING("Bulk", BATCH),
+    {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "texts that are written at once"},
+    {"output", 'o', BATCH, NAME(output, "FILE"), NULL, "write the results to FILE; -: standard output"},
+    {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
+
+    HEADING("Machine", ENGINE | CONVERT),
+    {"threads", 't', WRITING | LOGITS | EVAL | CONVERT, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
+    {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
+    {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
+    {"math", 0, ENGINE, CHOICE(math, "exact|fast|blas"), "exact", "exact: the same bits on every machine"},
+
+    HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
+    {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},
+    {"verbose", 'v', TALK, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
+    {"stats", 0, RUN, FLAG(stats), NULL, "print detailed timings"},
+    {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
+    {"json", 0, RUN, FLAG(json), NULL, "the text and all about it as JSON, at the end"},
+    {"logprobs", 0, WRITE, WHOLE(logprobs, "N", 0, 100), "0", "in JSON: the N likeliest of each token"},
+    {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
+    {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
+
+    HEADING(NULL, 0),
+};
+/* clang-format on */
+
+/* The names of the published shapes, of the library's list. */
+static const char *shape_words(void)
+{
+    static char words[1024];
+    const char *name;
+    words[0] = '\0';
+    for (size_t i = 0; (name = rwkv7_shape_name(i)) && strlen(words) + strlen(name) + 2 <= sizeof words; i++)
+        strcat(strcat(words, i > 0 ? "|" : ""), name);
+    return words;
+}
+
+const char *option_words(const struct option *o)
+{
+    return o->value.kind == CHOICE ? o->value.argument : o->value.kind == SHAPE ? shape_words() : NULL;
+}
