@@ -29,17 +29,33 @@ for command in $commands; do
     ok 'the same as help' cmp -s "$work/out" "$work/help"
 done
 
-# Every option of the help is in the manual, with a paragraph of its own.
+# The options part of the manual page is made from the table of options, with a paragraph for each of them.
 manual=$tests/../../docs/rwkv7.1
+run sh "$tests/../../scripts/manual.sh" rwkv7
+exits 0
+silent
+ok 'docs/rwkv7.1 is what scripts/manual.sh prints' cmp -s "$work/out" "$manual"
 for command in $commands; do
-    for option in $(rwkv7 help $command | sed -n 's/^ .*--\([a-z-]*\).*/\1/p'); do
-        ok "--$option is in the manual" grep -Eq "^\.It .*Fl -$option|^\.It .*, -$option" "$manual"
+    for option in $(rwkv7 help $command | sed -n 's/^  ...*--\([a-z-]*\).*/\1/p'); do
+        ok "--$option is in the manual" grep -Eq "^\.It (Fl . , )?Fl -$option( |$)" "$manual"
     done
 done
-# The types of weights, too, which are a list of their own.
-for types in "$weights" "$weights|f32|f16|bf16"; do
-    ok "$types are in the manual" grep -Fqx ".It Fl -type Ar $(echo "$types" | sed 's/|/ | /g')" "$manual"
-done
+if command -v mandoc >/dev/null; then
+    run mandoc -Tlint -Wwarning "$manual"
+    exits 0
+    text ''
+else
+    skip 'no mandoc'
+fi
+# A paragraph that is missing, or one too many, is an error.
+mkdir -p tree/scripts tree/docs tree/src/cli/options
+cp "$tests/../../scripts/manual.sh" tree/scripts
+cp "$manual" tree/docs
+sed 's/^@ echo run$/@ ehco run/' "$tests/../../src/cli/options/manual.mdoc" >tree/src/cli/options/manual.mdoc
+run sh tree/scripts/manual.sh rwkv7
+exits 1
+err 'manual.sh: echo run: no paragraph in manual.mdoc
+manual.sh: ehco run: a paragraph in manual.mdoc, but no such option'
 
 run rwkv7 --version
 exits 0

@@ -82,6 +82,10 @@ int help_command(const struct args *args)
     const struct command *const about = args->operand ? command_find(args->operand) : NULL;
     if (args->operand && !about)
         return MISUSED;
+    if (args->man) {
+        manual_print(stdout);
+        return DONE;
+    }
     help_print(about, stdout);
     return DONE;
 }
