@@ -64,7 +64,7 @@ static void print_program(FILE *to)
         snprintf(left, sizeof left, "  %s %s", c->name, c->synopsis);
         fprintf(to, "%-*s%s\n", TEXT_COLUMN, left, c->brief);
     }
-    fprintf(to, "  --version               version, kernels, libraries\n\n"
+    fprintf(to, "\n"
                 "Try:  rwkv7 run \"Once upon a time\"\n"
                 "More: rwkv7 help run, man rwkv7\n");
 }

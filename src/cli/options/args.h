@@ -40,7 +40,7 @@ struct args {
     const struct command *command;
     struct text_list operands; /* the arguments that are not options */
     const char *operand;       /* the first one: PROMPT, MODEL, TEXT, COMMAND; NULL if there is none */
-    bool help;
+    bool help, version;
     bool man; /* help */
 
     const char *model, *vocab;
@@ -55,8 +55,8 @@ struct args {
     float rate_scale;
 
     /* run */
-    const char *prompt_file;
-    bool no_stdin, strip; /* strip: also batch */
+    const char *prompt, *prompt_file; /* prompt: becomes the operand */
+    bool no_stdin, strip;             /* strip: also batch */
     const char *state_in, *state_out;
     const char *state; /* also logits */
     int state_order;   /* enum rwkv7_state_order */

@@ -15,7 +15,8 @@ enum {
     BATCH = 128,
     CHAT = 256,
     CONVERT = 512,
-    COMPLETIONS = 1024
+    COMPLETIONS = 1024,
+    VERSION = 2048
 };
 #define WRITE (RUN | BATCH)
 #define TALK (RUN | CHAT)
@@ -88,6 +89,10 @@ const struct command command_table[] = {
      "An installation has it already.",
      false, completions_command},
     {"help", HELP, "[COMMAND]", 1, 0, "explain a command", "Explains a command.", false, help_command},
+    {"version", VERSION, "", 0, 0, "show the version and the build",
+     "Prints the version, the kernels that run and those that could, the number of\n"
+     "threads, and how and with which libraries the program was built.",
+     false, version_command},
     {NULL, 0, NULL, 0, 0, NULL, NULL, false, NULL},
 };
 
@@ -95,6 +100,7 @@ const struct command command_table[] = {
 /* clang-format off */
 const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
+    {"version", 'V', ~0u, FLAG(version), NULL, "the version and the build, instead"},
     {"man", 0, HELP, FLAG(man), NULL, "the manual's options, for its maintainers"},
 
     HEADING("Model", ANY_MODEL | CONVERT),
@@ -130,6 +136,7 @@ const struct option option_table[] = {
     {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
 
     HEADING("Prompt", WRITE | EVAL),
+    {"prompt", 'p', RUN, TEXT(prompt, "TEXT"), NULL, "the prompt, the same as PROMPT"},
     {"prompt-file", 'f', RUN, INPUT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
     {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
