@@ -98,5 +98,6 @@ int tokenize_command(const struct args *args);
 int logits_command(const struct args *args);
 int completions_command(const struct args *args);
 int help_command(const struct args *args);
+int version_command(const struct args *args);
 
 #endif

@@ -14,7 +14,6 @@
 #include "base/inputs.h"
 #include "cli/common.h"
 #include "cli/io/inputs.h"
-#include "cli/io/line.h"
 
 /*
  * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several
@@ -74,23 +73,6 @@ static int check_stack(void)
                     (unsigned long long)allowed / 1024, (unsigned long long)STACK_NEEDED / 1024);
 }
 
-static int print_version(void)
-{
-    struct engine e = {0};
-    const struct args args = {.cpu = getenv("RWKV7_CPU")};
-    const int code = engine_open_runtime(&e, &args, 0);
-    if (code != DONE)
-        return code;
-    printf("rwkv7 %s\n", rwkv7_version());
-    printf("kernels: %s (here: %s), threads: %d\n", rwkv7_runtime_cpu(e.runtime), rwkv7_runtime_cpus(),
-           rwkv7_runtime_threads(e.runtime));
-    for (int i = 0; rwkv7_build_info(i); i++)
-        printf("%s\n", rwkv7_build_info(i));
-    printf("editing: %s\n", line_editing());
-    engine_close(&e);
-    return DONE;
-}
-
 static int run(int argc, char **argv)
 {
     struct args args;
@@ -98,18 +80,19 @@ static int run(int argc, char **argv)
         help_print(NULL, stderr);
         return MISUSED;
     }
-    if (strcmp(argv[1], "--version") == 0)
-        return print_version();
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         help_print(NULL, stdout);
         return DONE;
     }
-    const struct command *const command = command_find(argv[1]);
+    const bool version = strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0;
+    const struct command *const command = command_find(version ? "version" : argv[1]);
     if (!command)
         return MISUSED;
     int code = args_parse(command, argc - 2, argv + 2, &args);
     if (code == DONE && args.help)
         help_print(command, stdout);
+    else if (code == DONE && args.version)
+        code = version_command(&args);
     else if (code == DONE && (code = inputs_add(&args)) == DONE)
         code = command->run(&args);
     args_free(&args);

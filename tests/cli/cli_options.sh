@@ -29,17 +29,33 @@ for command in $commands; do
     ok 'the same as help' cmp -s "$work/out" "$work/help"
 done
 
-# Every option of the help is in the manual, with a paragraph of its own.
+# The options part of the manual page is made from the table of options, with a paragraph for each of them.
 manual=$tests/../../docs/rwkv7.1
+run sh "$tests/../../scripts/manual.sh" rwkv7
+exits 0
+silent
+ok 'docs/rwkv7.1 is what scripts/manual.sh prints' cmp -s "$work/out" "$manual"
 for command in $commands; do
-    for option in $(rwkv7 help $command | sed -n 's/^ .*--\([a-z-]*\).*/\1/p'); do
-        ok "--$option is in the manual" grep -Eq "^\.It .*Fl -$option|^\.It .*, -$option" "$manual"
+    for option in $(rwkv7 help $command | sed -n 's/^  ...*--\([a-z-]*\).*/\1/p'); do
+        ok "--$option is in the manual" grep -Eq "^\.It (Fl . , )?Fl -$option( |$)" "$manual"
     done
 done
-# The types of weights, too, which are a list of their own.
-for types in "$weights" "$weights|f32|f16|bf16"; do
-    ok "$types are in the manual" grep -Fqx ".It Fl -type Ar $(echo "$types" | sed 's/|/ | /g')" "$manual"
-done
+if command -v mandoc >/dev/null; then
+    run mandoc -Tlint -Wwarning "$manual"
+    exits 0
+    text ''
+else
+    skip 'no mandoc'
+fi
+# A paragraph that is missing, or one too many, is an error.
+mkdir -p tree/scripts tree/docs tree/src/cli/options
+cp "$tests/../../scripts/manual.sh" tree/scripts
+cp "$manual" tree/docs
+sed 's/^@ echo run$/@ ehco run/' "$tests/../../src/cli/options/manual.mdoc" >tree/src/cli/options/manual.mdoc
+run sh tree/scripts/manual.sh rwkv7
+exits 1
+err 'manual.sh: echo run: no paragraph in manual.mdoc
+manual.sh: ehco run: a paragraph in manual.mdoc, but no such option'
 
 run rwkv7 --version
 exits 0
@@ -52,6 +68,13 @@ tiers=$(sed -n 's/^kernels: .*(here: \(.*\)),.*/\1/p' "$work/out")
 for tier in $tiers; do
     run env RWKV7_CPU="$tier" rwkv7 --version
     out_has "^kernels: $tier \("
+done
+rwkv7 --version >"$work/version"
+for version in -V version 'run --version' 'chat -V' 'help --version' 'bench -t 1,2 --version'; do
+    run rwkv7 $version
+    exits 0
+    silent
+    ok "$version is --version" cmp -s "$work/out" "$work/version"
 done
 run env RWKV7_CPU=z80 rwkv7 --version
 exits 2
@@ -190,6 +213,79 @@ err_has "^rwkv7: two models: 'another' and 'one'"
 run rwkv7 tokenize --count --lines
 exits 2
 err_has 'exclude each other'
+
+# The prompt as an option, as other programs have it.
+run rwkv7 run -q -n 3 --temp 0 'Once upon'
+cp "$work/out" expected
+for prompt in -p --prompt; do
+    run rwkv7 run -q -n 3 --temp 0 $prompt 'Once upon'
+    exits 0
+    silent
+    ok "the same text with $prompt" cmp -s "$work/out" expected
+done
+run rwkv7 run -p one two
+exits 2
+err "rwkv7: two prompts: 'two' and --prompt 'one'
+Try 'rwkv7 help run'."
+given 'Once upon'
+run rwkv7 run -q -n 3 --temp 0 -p -
+exits 0
+ok 'standard input' cmp -s "$work/out" expected
+
+# Options of other programs get a hint, at once or among others, with or without a value.
+for habit in '-ngl 99:models run on the CPU; leave it out' '--gpu-layers=1:models run on the CPU; leave it out' \
+    '-c 4096:the context has no limit; leave it out' '--ctx-size 1:the context has no limit; leave it out' \
+    '--n-predict 5:use --tokens' '--temperature 0:use --temp' \
+    '--repeat-penalty 1.1:use --presence, --frequency and --penalty-decay' '-tb 2:use --threads' \
+    '--threads-batch 2:use --threads' '--no-mmap:model files are always mapped; --mlock keeps the weights in memory' \
+    '-i:use rwkv7 chat' '--interactive:use rwkv7 chat' '-cnv:use rwkv7 chat' '-s 1:use --seed' '--file x:use --prompt-file'; do
+    option=${habit%%:*}
+    hint=${habit#*:}
+    # shellcheck disable=SC2086 # perhaps two words
+    run rwkv7 run -q $option
+    exits 2
+    option=${option%%[= ]*}
+    err "rwkv7: unknown option '$option': $hint
+Try 'rwkv7 help run'."
+done
+run rwkv7 run -qc 4096 # after another letter
+exits 2
+err_has "^rwkv7: unknown option '-c': the context has no limit"
+run rwkv7 tokenize -c abc # an option here
+exits 0
+# What is a file of other programs here is not taken for their option.
+run rwkv7 run -q -n 1 -fa
+exits 1
+err_has '^rwkv7: cannot read a: '
+
+# A model where a prompt, a file of texts or a command is expected.
+cp "$models/f32_n16.safetensors" tiny.st
+printf 'GGUF....' >tiny.gguf
+printf 'PK\3\4%022d\15\0\0\0tiny/data.pkl' 0 >tiny.pth
+for model in tiny.st tiny.gguf tiny.pth; do
+    for command in 'run' 'run -n 1' batch tokenize eval 'eval x'; do
+        run rwkv7 $command $model
+        exits 2
+        err "rwkv7: '$model' is a model; name it with -m
+Try 'rwkv7 help ${command%% *}'."
+    done
+    run rwkv7 run $model Once
+    exits 2
+    err_has "^rwkv7: '$model' is a model; name it with -m$"
+    run rwkv7 $model
+    exits 2
+    err "rwkv7: '$model' is a model, not a command; use rwkv7 run -m or rwkv7 chat
+Try 'rwkv7 help'."
+done
+# Other files are prompts by their name, and a model may be one by --prompt.
+printf 'PK\3\4 and so on, but not a model' >text.zip
+printf '\10\0\0\0\0\0\0\0text, not JSON' >text.st
+printf '\377\377\377\377\0\0\0\0{' >short.st
+for prompt in text.zip text.st short.st '-p tiny.st' "$work/dir"; do
+    # shellcheck disable=SC2086 # perhaps two words
+    run rwkv7 run -q -n 0 $prompt
+    exits 0
+done
 
 # A word of the command line cannot send codes to the terminal.
 run rwkv7 "$(printf 'a\033[31mb')"

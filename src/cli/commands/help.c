@@ -64,7 +64,7 @@ static void print_program(FILE *to)
         snprintf(left, sizeof left, "  %s %s", c->name, c->synopsis);
         fprintf(to, "%-*s%s\n", TEXT_COLUMN, left, c->brief);
     }
-    fprintf(to, "  --version               version, kernels, libraries\n\n"
+    fprintf(to, "\n"
                 "Try:  rwkv7 run \"Once upon a time\"\n"
                 "More: rwkv7 help run, man rwkv7\n");
 }
@@ -82,6 +82,10 @@ int help_command(const struct args *args)
     const struct command *const about = args->operand ? command_find(args->operand) : NULL;
     if (args->operand && !about)
         return MISUSED;
+    if (args->man) {
+        manual_print(stdout);
+        return DONE;
+    }
     help_print(about, stdout);
     return DONE;
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "cli/io/model_file.h"
+#include "cli/options/foreign.h"
 
 /* ------------------------------------------------------------------------------------------- what was meant instead */
 
@@ -60,7 +62,9 @@ const struct command *command_find(const char *name)
         consider(name, "--help", &meant);
     }
     const char *const what = *name == '-' ? "expected a command, found" : "unknown command";
-    if (meant)
+    if (is_model_file(name))
+        complain_usage(NULL, "'%s' is a model, not a command; use rwkv7 run -m or rwkv7 chat", name);
+    else if (meant)
         complain_usage(NULL, "%s '%s'; did you mean '%s'?", what, name, meant);
     else if (strchr(name, ' '))
         complain_usage(NULL, "%s '%s'; did you mean rwkv7 run '...'?", what, name);
@@ -69,8 +73,10 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
-static int complain_unknown(const struct command *command, const char *name)
+/* `spelling` is "--NAME". */
+static int complain_unknown(const struct command *command, const char *spelling)
 {
+    const char *const name = spelling + 2;
     const char *meant = NULL;
     for (const struct option *o = option_table; o->help; o++) {
         if (!o->name)
@@ -82,6 +88,9 @@ static int complain_unknown(const struct command *command, const char *name)
                 if (o->commands & c->bit)
                     return complain_usage(c, "'--%s' is an option of '%s', not of '%s'", name, c->name, command->name);
     }
+    const char *const hint = foreign_hint(spelling, strlen(spelling));
+    if (hint)
+        return complain_usage(command, "unknown option '%s': %s", spelling, hint);
     if (meant)
         return complain_usage(command, "unknown option '--%s'; did you mean '--%s'?", name, meant);
     return complain_usage(command, "unknown option '--%s'", name);
@@ -311,29 +320,54 @@ static int take(const struct option *o, const char *attached, struct words *word
     return code == MISUSED ? complain_value(args->command, o, text) : code == FAILED ? complain_memory() : DONE;
 }
 
+/* "--seed", "--seed=1" */
 static int parse_long(const char *word, struct words *words, struct args *args)
 {
     const size_t n = strcspn(word, "=");
-    const struct option *const o = find_long(args->command, word, n);
+    const struct option *const o = find_long(args->command, word + 2, n - 2);
     if (!o) {
-        char name[64];
-        snprintf(name, sizeof name, "%.*s", (int)(n < sizeof name ? n : sizeof name - 1), word);
-        return complain_unknown(args->command, name);
+        char spelling[64];
+        snprintf(spelling, sizeof spelling, "%.*s", (int)(n < sizeof spelling ? n : sizeof spelling - 1), word);
+        return complain_unknown(args->command, spelling);
     }
     return take(o, word[n] ? word + n + 1 : NULL, words, args);
 }
 
-/* "-qv", "-n5", "-qn 5": letters, of which the last one may take a value. */
-static int parse_short(const char *letters, struct words *words, struct args *args)
+/* A letter that the command does not have, or, with 1 < n, a word like -ngl: DONE if it is not a known option of other programs. */
+static int complain_foreign(const struct command *command, const char *spelling, size_t n)
 {
-    for (; *letters; letters++) {
+    const char *const hint = foreign_hint(spelling, n);
+    return hint ? complain_usage(command, "unknown option '%.*s': %s", (int)n, spelling, hint) : DONE;
+}
+
+/* "-qv", "-n5", "-qn 5": letters, of which the last one may take a value. */
+static int parse_short(const char *word, struct words *words, struct args *args)
+{
+    const size_t n = strlen(word);
+    if (n > 2 && complain_foreign(args->command, word, n) != DONE)
+        return MISUSED;
+    for (const char *letters = word + 1; *letters; letters++) {
         const struct option *const o = find_short(args->command, *letters);
+        const char spelling[] = {'-', *letters, '\0'};
+        if (!o && complain_foreign(args->command, spelling, 2) != DONE)
+            return MISUSED;
         if (!o)
-            return complain_usage(args->command, "unknown option '-%c'", *letters);
+            return complain_usage(args->command, "unknown option '%s'", spelling);
         const int code = take(o, o->value.argument && letters[1] ? letters + 1 : NULL, words, args);
         if (code != DONE || o->value.argument)
             return code;
     }
+    return DONE;
+}
+
+/* A model where a text or a file of texts is expected: it is meant for -m. */
+static int refuse_model(const struct args *args)
+{
+    if (args->command->takes_model || !find_short(args->command, 'm'))
+        return DONE;
+    for (size_t i = 0; i < args->operands.count; i++)
+        if (is_model_file(args->operands.at[i]))
+            return complain_usage(args->command, "'%s' is a model; name it with -m", args->operands.at[i]);
     return DONE;
 }
 
@@ -342,6 +376,8 @@ static int take_operand(const char *word, struct args *args)
     struct text_list *const list = &args->operands;
     const struct command *const command = args->command;
     const bool many = command->operands >= 0 && list->count >= (size_t)command->operands;
+    if (many && refuse_model(args) != DONE)
+        return MISUSED;
     if (many && command->operands == 1 && !command->takes_model)
         return complain_usage(command, "unexpected argument '%s'; several words need quotes around them", word);
     if (many)
@@ -352,6 +388,27 @@ static int take_operand(const char *word, struct args *args)
     list->at = grown;
     list->at[list->count++] = word;
     args->operand = list->at[0];
+    return DONE;
+}
+
+/* What options and operands mean together. `model` is the one of the environment. */
+static int finish(struct args *args, const char *model)
+{
+    if (args->prompt && args->operand)
+        return complain_usage(args->command, "two prompts: '%s' and --prompt '%s'", args->operand, args->prompt);
+    if (refuse_model(args) != DONE)
+        return MISUSED;
+    if (args->prompt)
+        args->operand = args->prompt;
+    if (args->command->takes_model && args->operand) {
+        if (!*args->operand)
+            return complain_usage(args->command, "MODEL needs a name, not ''");
+        if (args->model != model)
+            return complain_usage(args->command, "two models: '%s' and '%s'", args->model, args->operand);
+        args->model = args->operand;
+    }
+    if (args->shape && args->model != model)
+        return complain_usage(args->command, "two models: '%s' and --shape %s", args->model, args->shape);
     return DONE;
 }
 
@@ -380,29 +437,19 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
         if (literal || word[0] != '-' || word[1] == '\0') {
             code = take_operand(word, args);
         } else if (word[1] != '-') {
-            code = parse_short(word + 1, &words, args);
+            code = parse_short(word, &words, args);
         } else if (word[2] != '\0') {
-            code = parse_long(word + 2, &words, args);
+            code = parse_long(word, &words, args);
         } else {
             literal = true;
         }
         if (code != DONE)
             return code;
-        if (args->help)
+        if (args->help || args->version)
             return DONE;
     }
-    if (command->takes_model && args->operand) {
-        if (!*args->operand)
-            return complain_usage(command, "MODEL needs a name, not ''");
-        if (args->model != model)
-            return complain_usage(command, "two models: '%s' and '%s'", args->model, args->operand);
-        args->model = args->operand;
-    }
-    if (args->shape && args->model != model)
-        return complain_usage(command, "two models: '%s' and --shape %s", args->model, args->shape);
-    return DONE;
+    return finish(args, model);
 }
-
 void args_free(struct args *args)
 {
     for (size_t i = 0; i < args->stops.count; i++)

@@ -2,7 +2,8 @@
  * args.h - the command line as one plain struct.
  *
  * Every option of every command is one row of the table in table.c: names, argument, range, default, help and where
- * the value goes. The parser (args.c) and the help texts (help.c) only read that table, so they cannot disagree.
+ * the value goes. The parser (args.c), the help texts (help.c), the completions (completions.c) and the manual page (manual.c) only read
+ * that table, so they cannot disagree.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -39,7 +40,8 @@ struct args {
     const struct command *command;
     struct text_list operands; /* the arguments that are not options */
     const char *operand;       /* the first one: PROMPT, MODEL, TEXT, COMMAND; NULL if there is none */
-    bool help;
+    bool help, version;
+    bool man; /* help */
 
     const char *model, *vocab;
     const char *cpu;
@@ -53,8 +55,8 @@ struct args {
     float rate_scale;
 
     /* run */
-    const char *prompt_file;
-    bool no_stdin, strip; /* strip: also batch */
+    const char *prompt, *prompt_file; /* prompt: becomes the operand */
+    bool no_stdin, strip;             /* strip: also batch */
     const char *state_in, *state_out;
     const char *state; /* also logits */
     int state_order;   /* enum rwkv7_state_order */
@@ -180,5 +182,8 @@ int parse_choice(const char *words, const char *text);
 
 /* Prints the help of a command, of the program for NULL. */
 void help_print(const struct command *command, FILE *to);
+
+/* Prints the options part of the manual page, with the names of paragraphs for these: see manual.c. */
+void manual_print(FILE *to);
 
 #endif

@@ -15,7 +15,8 @@ enum {
     BATCH = 128,
     CHAT = 256,
     CONVERT = 512,
-    COMPLETIONS = 1024
+    COMPLETIONS = 1024,
+    VERSION = 2048
 };
 #define WRITE (RUN | BATCH)
 #define TALK (RUN | CHAT)
@@ -88,6 +89,10 @@ const struct command command_table[] = {
      "An installation has it already.",
      false, completions_command},
     {"help", HELP, "[COMMAND]", 1, 0, "explain a command", "Explains a command.", false, help_command},
+    {"version", VERSION, "", 0, 0, "show the version and the build",
+     "Prints the version, the kernels that run and those that could, the number of\n"
+     "threads, and how and with which libraries the program was built.",
+     false, version_command},
     {NULL, 0, NULL, 0, 0, NULL, NULL, false, NULL},
 };
 
@@ -95,25 +100,31 @@ const struct command command_table[] = {
 /* clang-format off */
 const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
+    {"version", 'V', ~0u, FLAG(version), NULL, "the version and the build, instead"},
+    {"man", 0, HELP, FLAG(man), NULL, "the manual's options, for its maintainers"},
 
     HEADING("Model", ANY_MODEL | CONVERT),
     {"model", 'm', ANY_MODEL, INPUT_ENV(model, "FILE", "RWKV7_MODEL"), NULL,
      "checkpoint or folder; else RWKV7_MODEL or what ships"},
     {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, INPUT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
-    {"vocab", 0, CONVERT, INPUT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
+    {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
+    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
+    {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
+    {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
+     "skip weights that would be multiplied by zero"},
+    {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(rate_scale, "X", 0, 2), "0",
+     "for models with the extended rate: 2"},
+    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
+
+    HEADING("Conversion", CONVERT),
     {"type", 0, CONVERT, CHOICE(type, WEIGHTS FLOATS), "stored", "of the matrices; qN: quantized to N bits"},
+    {"vocab", 0, CONVERT, INPUT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
     {"lora", 0, CONVERT, INPUT(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
     {"lora-init", 0, CONVERT, INPUT(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
     {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
-    {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(rate_scale, "X", 0, 2), "0",
-     "for models with the extended rate: 2"},
-    {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
-    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
-    {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
-     "skip weights that would be multiplied by zero"},
-    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
-    {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
+
+    HEADING("Evaluation", EVAL),
     {"against", 0, EVAL, INPUT(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
     {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
 
@@ -125,6 +136,7 @@ const struct option option_table[] = {
     {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
 
     HEADING("Prompt", WRITE | EVAL),
+    {"prompt", 'p', RUN, TEXT(prompt, "TEXT"), NULL, "the prompt, the same as PROMPT"},
     {"prompt-file", 'f', RUN, INPUT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
     {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
@@ -142,7 +154,7 @@ const struct option option_table[] = {
     {"prompt-cache-size", 0, TALK, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000",
      "what the cache may grow to"},
 
-    HEADING("Length", WRITING),
+    HEADING("Length of the text", WRITING),
     {"tokens", 'n', WRITE, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
     {"tokens", 'n', CHAT, WHOLE(tokens, "N", -1, INT32_MAX), "4096", "at most N tokens for an answer; -1: any number"},
     {"stop", 0, WRITING, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
@@ -170,17 +182,17 @@ const struct option option_table[] = {
     {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0.01, 1), "1", "also decode with so many hidden units not zero"},
     {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "of each measurement, after a warm-up"},
 
-    HEADING("Conversion", TOKENIZE),
+    HEADING("Tokens", TOKENIZE),
     {"decode", 'd', TOKENIZE, FLAG(decode), NULL, "ids to text; ids are separated by spaces or commas"},
     {"count", 'c', TOKENIZE, FLAG(count), NULL, "only say how many tokens"},
     {"lines", 'l', TOKENIZE, FLAG(lines), NULL, "one token per line: id, then its text"},
 
-    HEADING("Evaluation", LOGITS),
+    HEADING("Logits", LOGITS),
     {"tokens", 0, LOGITS, NAME(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE that holds them"},
     {"output", 'o', LOGITS, NAME(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
     {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
 
-    HEADING("Bulk", BATCH),
+    HEADING("Many texts", BATCH),
     {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "texts that are written at once"},
     {"output", 'o', BATCH, NAME(output, "FILE"), NULL, "write the results to FILE; -: standard output"},
     {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},

@@ -1,0 +1,25 @@
+/* version.c - `rwkv7 version`: what runs here, and how it was built. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/common.h"
+#include "cli/io/line.h"
+
+int version_command(const struct args *args)
+{
+    struct engine e = {0};
+    struct args machine = *args;
+    if (!machine.cpu)
+        machine.cpu = getenv("RWKV7_CPU");
+    const int code = engine_open_runtime(&e, &machine, 0);
+    if (code != DONE)
+        return code;
+    printf("rwkv7 %s\n", rwkv7_version());
+    printf("kernels: %s (here: %s), threads: %d\n", rwkv7_runtime_cpu(e.runtime), rwkv7_runtime_cpus(),
+           rwkv7_runtime_threads(e.runtime));
+    for (int i = 0; rwkv7_build_info(i); i++)
+        printf("%s\n", rwkv7_build_info(i));
+    printf("editing: %s\n", line_editing());
+    engine_close(&e);
+    return DONE;
+}
