@@ -75,8 +75,22 @@ struct rwkv7_error {
  */
 RWKV7_API void rwkv7_text_plain(char *text);
 
-/* "0.1.0" */
-RWKV7_API const char *rwkv7_version(void);
+/*
+ * The version of this header; CMake takes the project's version from here. The functions give the version of the library that the
+ * program runs with, which may be newer: within one RWKV7_SOVERSION, a program works with every library that is at least as new as the
+ * header it was compiled with.
+ */
+#define RWKV7_VERSION_MAJOR 0
+#define RWKV7_VERSION_MINOR 1
+#define RWKV7_VERSION_PATCH 0
+#define RWKV7_SOVERSION 0 /* in the name of the shared library, librwkv7.so.0 */
+#define RWKV7_VERSION_NUMBER (RWKV7_VERSION_MAJOR * 1000000 + RWKV7_VERSION_MINOR * 1000 + RWKV7_VERSION_PATCH)
+
+RWKV7_API const char *rwkv7_version(void); /* "0.1.0" */
+RWKV7_API int rwkv7_version_number(void);  /* RWKV7_VERSION_NUMBER of the library */
+
+/* A short name for messages, "memory" for RWKV7_ERR_MEMORY; "unknown" for a value that this library does not have. */
+RWKV7_API const char *rwkv7_status_name(enum rwkv7_status status);
 
 /* ---------------------------------------------------------------------------------------------------------- runtime */
 

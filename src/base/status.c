@@ -98,3 +98,19 @@ enum rwkv7_status fail_memory(struct rwkv7_error *err, const char *what)
 {
     return fail(err, RWKV7_ERR_MEMORY, "out of memory for %s", what);
 }
+
+const char *rwkv7_status_name(enum rwkv7_status status)
+{
+    static const char *const names[] = {
+        [RWKV7_OK] = "ok",
+        [RWKV7_ERR_IO] = "input/output",
+        [RWKV7_ERR_MEMORY] = "memory",
+        [RWKV7_ERR_NUMERIC] = "numeric",
+        [RWKV7_ERR_USAGE] = "usage",
+        [RWKV7_ERR_MODEL] = "model",
+        [RWKV7_ERR_VOCAB] = "vocabulary",
+        [RWKV7_ERR_STATE] = "state",
+        [RWKV7_ERR_STOPPED] = "cancelled",
+    };
+    return (unsigned)status < sizeof names / sizeof names[0] ? names[status] : "unknown";
+}

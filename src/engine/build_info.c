@@ -16,6 +16,11 @@ const char *rwkv7_version(void)
     return BUILD_VERSION;
 }
 
+int rwkv7_version_number(void)
+{
+    return RWKV7_VERSION_NUMBER;
+}
+
 const char *rwkv7_build_info(int index)
 {
     static _Thread_local char line[256];

@@ -1,4 +1,6 @@
 rwkv7_add_test(test_base unit/test_base.c)
+rwkv7_add_test(test_api unit/test_api.c)
+target_include_directories(test_api PRIVATE ${PROJECT_BINARY_DIR})
 rwkv7_add_test(test_pool unit/test_pool.c)
 rwkv7_add_test(test_inputs unit/test_inputs.c)
 rwkv7_add_test(test_cpus unit/test_cpus.c)
