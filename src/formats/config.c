@@ -13,14 +13,17 @@ static bool is_named_by_transformers(const char *name)
            path_ends_with(name, ".index.json");
 }
 
-/* A file beside `checkpoint`; *path stays NULL where there is none. */
+/*
+ * Finds a file in the folder of `checkpoint`. *path stays NULL if it does not exist; the caller
+ * frees it with mem_free.
+ */
 static enum rwkv7_status find_beside(const char *checkpoint, const char *name, char **path, struct rwkv7_error *err)
 {
     const char *const slash = strrchr(checkpoint, '/');
     *path = folder_join(checkpoint, slash ? (size_t)(slash - checkpoint) + 1 : 0, name);
     if (!*path)
         return fail_memory(err, "a path");
-    /* A link to nothing is no file that is absent: it will not open, which is told. */
+    /* A dangling link counts as present: opening it fails, and the user sees why. */
     if (!path_is_named(*path)) {
         mem_free(*path);
         *path = NULL;
@@ -40,7 +43,10 @@ static enum rwkv7_status read_json(const char *path, cJSON **out, struct rwkv7_e
     return status;
 }
 
-/* "chat_template" of a tokenizer_config.json: a text, or several with names, of which "default" counts. */
+/*
+ * Returns "chat_template" of tokenizer_config.json: a string, or an array of named templates, of
+ * which "default" is taken. NULL if there is none.
+ */
 static const char *template_of(const cJSON *root)
 {
     const cJSON *const value = cJSON_GetObjectItemCaseSensitive(root, "chat_template");
@@ -54,7 +60,7 @@ static const char *template_of(const cJSON *root)
     return NULL;
 }
 
-/* The form of conversations: a file of its own in newer folders. */
+/* Newer folders keep the chat template in a file of its own, which has precedence. */
 static enum rwkv7_status read_template(struct tensor_index *index, const char *file, struct rwkv7_error *err)
 {
     char *path = NULL;

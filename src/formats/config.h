@@ -1,7 +1,9 @@
 /*
- * config.h - files beside the checkpoint in a folder of Hugging Face, with facts about a model that its tensors do not show: config.json
- * (the epsilon of its norms, for instance), and the chat template, in chat_template.jinja or tokenizer_config.json. What config.json
- * means is decided by those who know architectures (arch/config.c).
+ * config.h - reads the files that Hugging Face puts into the folder of a checkpoint.
+ *
+ * config.json holds facts that the tensors do not show, such as the epsilon of the norms;
+ * arch/config.c interprets them. The chat template is in chat_template.jinja or in
+ * tokenizer_config.json.
  */
 #ifndef FORMATS_CONFIG_H
 #define FORMATS_CONFIG_H
@@ -9,8 +11,10 @@
 #include "formats/tensors.h"
 
 /*
- * Reads them into index->config and index->chat_template, if there are any beside `file` and they are about this checkpoint: one of a
- * folder (`in_folder`: it was found there), or of a name that Transformers gives to the only one of a folder.
+ * Fills index->config and index->chat_template from the folder of `file`; both stay NULL if the
+ * files do not exist. The files are read only if they describe this checkpoint: it was found by
+ * searching the folder (`in_folder`), or it has a name that Transformers uses for the only
+ * checkpoint of a folder. Called by tensors_open.
  */
 enum rwkv7_status config_read(struct tensor_index *index, const char *file, bool in_folder, struct rwkv7_error *err);
 void config_free(struct tensor_index *index);

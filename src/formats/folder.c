@@ -11,7 +11,7 @@
 #include "formats/snippet.h"
 
 struct listing {
-    char **names; /* [count], sorted, without hidden files */
+    char **names; /* [count], sorted; hidden files are left out */
     size_t count, room;
 };
 
@@ -103,7 +103,10 @@ static bool is_torch_index(const char *name)
     return strcmp(name, "pytorch_model.bin.index.json") == 0;
 }
 
-/* The one name that fits; NULL when none or several do. `several` becomes true when several do. */
+/*
+ * Returns the only matching name, or NULL if none or several match. Sets `several` if several
+ * match.
+ */
 static const char *only(const struct listing *l, bool (*fits)(const char *), bool *several)
 {
     const char *found = NULL;
@@ -118,7 +121,7 @@ static const char *only(const struct listing *l, bool (*fits)(const char *), boo
     return found;
 }
 
-/* "a, b, c, ..." of the names that fit. */
+/* Writes "a, b, c, ..." with the names that match; all names if `fits` is NULL. */
 static void describe(const struct listing *l, bool (*fits)(const char *), char *text, size_t room)
 {
     size_t used = 0;
@@ -144,7 +147,7 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
     struct listing l = {0};
     const char *found = NULL;
     bool several = false;
-    char message[sizeof err->message]; /* the path, what is wrong, and as many names as still fit */
+    char message[sizeof err->message]; /* the path, the problem, and as many names as fit */
     size_t i;
     enum rwkv7_status status = list_folder(folder, &l, err);
     if (status != RWKV7_OK)
@@ -153,7 +156,7 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
         found = only(&l, order[i], &several);
     if (!found) {
         const int n = snprintf(message, sizeof message,
-                               several ? "%s: several checkpoints in this folder, name one of them: "
+                               several ? "%s: found several checkpoints in this folder; give the path of one of them: "
                                        : "%s: expected model.safetensors or another checkpoint (.safetensors, .st, "
                                          "pytorch_model.bin, .pth, .gguf) in this folder, found ",
                                snippet_path(folder).text);

@@ -1,4 +1,4 @@
-/* folder.h - which file of a folder is the checkpoint. */
+/* folder.h - finds the checkpoint in a folder. */
 #ifndef FORMATS_FOLDER_H
 #define FORMATS_FOLDER_H
 
@@ -8,16 +8,32 @@
 #include "base/status.h"
 
 /*
- * The path of model.safetensors, else of model.safetensors.index.json, else of the only *.safetensors.index.json, else
- * of the only *.safetensors or *.st, else of pytorch_model.bin, else of pytorch_model.bin.index.json, else of the only *.pth, else of the
- * only *.gguf. To be freed with mem_free. RWKV7_ERR_MODEL lists what is there instead.
+ * Finds the checkpoint in a folder. Candidates in order of precedence:
+ *
+ * 1. model.safetensors
+ * 2. model.safetensors.index.json
+ * 3. the only *.safetensors.index.json
+ * 4. the only *.safetensors or *.st
+ * 5. pytorch_model.bin
+ * 6. pytorch_model.bin.index.json
+ * 7. the only *.pth
+ * 8. the only *.gguf
+ *
+ * The caller frees *path with mem_free. If there is no candidate, or several at one step, the
+ * status is RWKV7_ERR_MODEL and the message lists the files.
  */
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err);
 
-/* The path of `name` in the folder of `length` bytes `folder`. To be freed with mem_free; NULL when out of memory. */
+/*
+ * Joins `folder` [length] and `name` with a '/' if needed. The caller frees the path with mem_free;
+ * NULL when out of memory.
+ */
 char *folder_join(const char *folder, size_t length, const char *name);
 
-/* "model.st" ends with ".st"; ".st" alone does not. */
+/*
+ * Whether `path` ends with `end` and has something before it: true for "model.st" and ".st", false
+ * for ".st" and ".st".
+ */
 bool path_ends_with(const char *path, const char *end);
 
 #endif

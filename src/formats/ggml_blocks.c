@@ -18,9 +18,9 @@ static int nibble(uint8_t byte, int high)
     return high ? byte >> 4 : byte & 15;
 }
 
-/* ----------------------------------------------------------------------------- blocks of 32: the second half in the high nibbles */
+/* ----------------------------------------- blocks of 32: the second half is in the high nibbles */
 
-/* d | q 16 bytes */
+/* Layout: d | q 16 bytes */
 static void q4_0(const uint8_t *b, float *out)
 {
     const float d = half_at(b);
@@ -28,7 +28,7 @@ static void q4_0(const uint8_t *b, float *out)
         out[i] = d * (float)(nibble(b[2 + i % 16], i / 16) - 8);
 }
 
-/* d | m | q 16 bytes */
+/* Layout: d | m | q 16 bytes */
 static void q4_1(const uint8_t *b, float *out)
 {
     const float d = half_at(b), m = half_at(b + 2);
@@ -36,13 +36,13 @@ static void q4_1(const uint8_t *b, float *out)
         out[i] = d * (float)nibble(b[4 + i % 16], i / 16) + m;
 }
 
-/* The integer of 5 bits: bit 4 of number i is bit i of the 4 bytes before the nibbles. */
+/* Joins the five bits of number i: bit 4 is bit i of the 4 bytes before the nibbles. */
 static int five_bits(const uint8_t *bits, int i)
 {
     return nibble(bits[4 + i % 16], i / 16) | (int)(little32(bits) >> i & 1) << 4;
 }
 
-/* d | bits 4 bytes | q 16 bytes */
+/* Layout: d | bits 4 bytes | q 16 bytes */
 static void q5_0(const uint8_t *b, float *out)
 {
     const float d = half_at(b);
@@ -50,7 +50,7 @@ static void q5_0(const uint8_t *b, float *out)
         out[i] = d * (float)(five_bits(b + 2, i) - 16);
 }
 
-/* d | m | bits 4 bytes | q 16 bytes */
+/* Layout: d | m | bits 4 bytes | q 16 bytes */
 static void q5_1(const uint8_t *b, float *out)
 {
     const float d = half_at(b), m = half_at(b + 2);
@@ -58,7 +58,7 @@ static void q5_1(const uint8_t *b, float *out)
         out[i] = d * (float)five_bits(b + 4, i) + m;
 }
 
-/* d | q 32 bytes */
+/* Layout: d | q 32 bytes */
 static void q8_0(const uint8_t *b, float *out)
 {
     const float d = half_at(b);
@@ -66,10 +66,10 @@ static void q8_0(const uint8_t *b, float *out)
         out[i] = d * (float)(int8_t)b[2 + i];
 }
 
-/* What the 16 values of a nibble stand for in IQ4_NL and IQ4_XS: not a straight line, but denser around zero. */
+/* The values of a nibble in IQ4_NL and IQ4_XS. They are non-linear: denser around zero. */
 static const int8_t curve[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
-/* d | q 16 bytes */
+/* Layout: d | q 16 bytes */
 static void iq4_nl(const uint8_t *b, float *out)
 {
     const float d = half_at(b);
@@ -77,18 +77,22 @@ static void iq4_nl(const uint8_t *b, float *out)
         out[i] = d * (float)curve[nibble(b[2 + i % 16], i / 16)];
 }
 
-/* ---------------------------------------------------------------------------------------------------------- blocks of 256 */
+/* -------------------------------------------------------------------------------- blocks of 256 */
 
 /*
- * The pairs of bits of Q2_K and Q3_K: 64 bytes. Of each half, the quarters k = 0 .. 3 of 32 numbers share their 32 bytes, the first in
- * the lowest bits.
+ * Reads the 2-bit field of number i in Q2_K and Q3_K. 64 bytes hold 256 numbers: each half of 128
+ * numbers has 32 bytes, and byte k holds numbers k, k + 32, k + 64 and k + 96 of its half, the
+ * first in the lowest bits.
  */
 static int pair_of_bits(const uint8_t *q, int i)
 {
     return q[i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3;
 }
 
-/* For each 16 numbers s and t in the low and high half of a byte, 16 bytes | q 64 bytes | d | m */
+/*
+ * Layout: 16 bytes, one for each 16 numbers, s in the low nibble and t in the high one | q 64 bytes
+ * | d | m
+ */
 static void q2_k(const uint8_t *b, float *out)
 {
     const float d = half_at(b + 80), m = half_at(b + 82);
@@ -99,9 +103,16 @@ static void q2_k(const uint8_t *b, float *out)
 }
 
 /*
- * High bits 32 bytes: bit g of byte k is that of number k of group g of 32 | q 64 bytes | s of each 16 numbers, 12 bytes: the low
- * halves of bytes 0-7 are the low four bits of s 0-7, their high halves those of s 8-15; bits 2 j and 2 j + 1 of byte 8 + k are
- * the high two bits of s 4 j + k | d. From s 32 is taken off, from a number 4 if its high bit is 0.
+ * Layout:
+ *
+ *     32 bytes   high bits: bit g of byte k belongs to number k of group g of 32
+ *     64 bytes   q, see pair_of_bits
+ *     12 bytes   s of each 16 numbers, 6 bits: the low four bits of s 0-7 are the low nibbles of
+ *                bytes 0-7, those of s 8-15 the high nibbles; the high two bits of s 4 j + k are
+ *                bits 2 j and 2 j + 1 of byte 8 + k
+ *      2 bytes   d
+ *
+ * s is stored with an offset of 32. A number whose high bit is 0 is reduced by 4.
  */
 static void q3_k(const uint8_t *b, float *out)
 {
@@ -115,8 +126,14 @@ static void q3_k(const uint8_t *b, float *out)
 }
 
 /*
- * d | the high two bits of s of 8 groups, 2 bytes | their low four bits, 4 bytes | q 16 bytes a group, its second half in the high
- * nibbles. From s 32 is taken off.
+ * Layout:
+ *
+ *       2 bytes   d
+ *       2 bytes   the high two bits of s of 8 groups
+ *       4 bytes   the low four bits of s
+ *     128 bytes   q, 16 bytes per group; its second half is in the high nibbles
+ *
+ * s is stored with an offset of 32.
  */
 static void iq4_xs(const uint8_t *b, float *out)
 {
@@ -128,8 +145,11 @@ static void iq4_xs(const uint8_t *b, float *out)
 }
 
 /*
- * The scale s and the offset t of 8 groups, 6 bits each, in 12 bytes: bytes 0-3 hold s of groups 0-3, bytes 4-7 their t,
- * bytes 8-11 the low four bits of s and t of groups 4-7, whose high two bits are on top of bytes 0-3 and 4-7.
+ * Reads the scale s and the offset t of one of 8 groups, 6 bits each, from 12 bytes:
+ *
+ *     bytes 0-3    low six bits: s of groups 0-3; top two bits: high bits of s of groups 4-7
+ *     bytes 4-7    low six bits: t of groups 0-3; top two bits: high bits of t of groups 4-7
+ *     bytes 8-11   low nibble: low bits of s of groups 4-7; high nibble: low bits of t
  */
 static void scale_and_offset(const uint8_t *p, int group, float *s, float *t)
 {
@@ -143,8 +163,9 @@ static void scale_and_offset(const uint8_t *p, int group, float *s, float *t)
 }
 
 /*
- * d | m | 12 bytes of scales | q: groups 2 p and 2 p + 1 in the low and high nibbles of 32 bytes. `high` [32], or NULL: bit
- * g of byte i is bit 4 of number i of group g.
+ * The common part of Q4_K and Q5_K. Layout: d | m | 12 bytes, see scale_and_offset | `high` | q,
+ * where 32 bytes hold groups 2 p and 2 p + 1 in their low and high nibbles. `high` [32] is NULL for
+ * Q4_K; bit g of byte i is bit 4 of number i of group g.
  */
 static void scaled_groups(const uint8_t *b, const uint8_t *high, const uint8_t *q, float *out)
 {
@@ -170,8 +191,15 @@ static void q5_k(const uint8_t *b, float *out)
 }
 
 /*
- * Low nibbles 128 bytes | high pairs of bits 64 bytes | scales of 16 numbers each, 16 signed bytes | d. Of each half, the
- * quarters k = 0 .. 3 of 32 numbers share their bytes: 0 and 2, 1 and 3 the low bits, all four the high bits.
+ * Layout:
+ *
+ *     128 bytes   low nibbles
+ *      64 bytes   high two bits
+ *      16 bytes   signed scales, one for each 16 numbers
+ *       2 bytes   d
+ *
+ * Each half of 128 numbers has four quarters k of 32. Quarters 0 and 2 share 32 bytes of low
+ * nibbles, 1 and 3 the next 32; all four share 32 bytes of high bits.
  */
 static void q6_k(const uint8_t *b, float *out)
 {

@@ -1,19 +1,28 @@
 /*
- * ggml_blocks.h - the quantized types of ggml, as they lie in GGUF files, to float32.
+ * ggml_blocks.h - converts the quantized types of ggml, as stored in GGUF files, to float32.
  *
- * A row is a sequence of blocks of 32 or 256 numbers. A number is d * q, d * s * q, d * q + m or d * s * q - m * t: d and m
- * are float16 and belong to the block, s and t are integers of a group of 16 or 32 numbers, q is the integer of the
- * number itself, or what a table has for it (IQ4). No product has more than 24 significant bits, so each is exact in float32, and only the sum or
- * difference is rounded: the result does not depend on the order of the operations or on fused ones.
+ * A row is a sequence of blocks of 32 or 256 numbers. A number is d q, d s q, d q + m or d s q - m
+ * t, where
+ *
+ *     d, m   float16, one per block
+ *     s, t   integers, one per group of 16 or 32 numbers
+ *     q      the integer of the number itself, or its entry in a table (IQ4)
+ *
+ * No product has more than 24 significant bits, so each is exact in float32. Only the sum or
+ * difference is rounded. So the result depends neither on the order of operations nor on fused
+ * multiply-add.
  */
 #ifndef FORMATS_GGML_BLOCKS_H
 #define FORMATS_GGML_BLOCKS_H
 
 #include "formats/tensors.h"
 
-#define GGML_MAX_BLOCK 256 /* numbers */
+#define GGML_MAX_BLOCK 256 /* elements */
 
-/* out [count * dtype_block(type)]. `type` is one of those for which that is more than 1. */
+/*
+ * Converts `count` blocks; out [count * dtype_block(type)]. `type` must be a block type of ggml,
+ * that is, dtype_block(type) > 1.
+ */
 void ggml_blocks_floats(enum dtype type, const uint8_t *blocks, size_t count, float *out);
 
 #endif

@@ -15,11 +15,11 @@
 #include "formats/snippet.h"
 
 enum { VERSION = 3, MAX_AXES = 4, DEFAULT_ALIGNMENT = 32 };
-#define MAX_STRINGS (1u << 22) /* in an array; the largest known, merges of a tokenizer, have under a million */
-#define MAX_TOKENS (1u << 20)  /* a vocabulary has no larger ids (text/vocab.h) */
+#define MAX_STRINGS (1u << 22) /* in an array; the largest known arrays (merges of a tokenizer) have under a million */
+#define MAX_TOKENS (1u << 20)  /* no vocabulary has larger ids (text/vocab.h) */
 #define MAX_TOKEN_BYTES (64u << 20)
 
-/* Types of values in the metadata. */
+/* Types of metadata values, numbered as in the file. */
 enum value_type {
     VALUE_U8,
     VALUE_I8,
@@ -37,14 +37,14 @@ enum value_type {
     VALUE_TYPES
 };
 
-/* Bytes of those that have a fixed size, else 0. */
+/* Size in bytes of each type; 0 for strings and arrays, whose size varies. */
 static const uint8_t value_size[VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
 
-#define NUMBER_TEXT 32 /* room for any number, and for the text that stands for an array */
+#define NUMBER_TEXT 32 /* room for any number, and for the summary of an array */
 
-/* Types of tensors by their number in the file. */
+/* Tensor types, indexed by their number in the file. */
 static const struct {
-    const char *name; /* NULL: a number that was given up */
+    const char *name; /* NULL: a retired number */
     bool known;
     enum dtype type;
 } tensor_types[] = {
@@ -85,7 +85,7 @@ static const struct {
     [42] = {.name = "Q2_0"},
 };
 
-/* Bytes of the file without a NUL behind them. */
+/* Bytes in the image; not NUL-terminated. */
 struct span {
     const uint8_t *bytes;
     size_t size;
@@ -93,28 +93,29 @@ struct span {
 
 struct pair {
     struct span key;
-    enum value_type type, item; /* item: of an array */
+    enum value_type type, item; /* item: type of the array's items */
     uint64_t count;             /* of items in an array */
-    struct span value;          /* the bytes of a number or a string, of an array all items */
+    struct span value;          /* the bytes of a number or a string, or all items of an array */
 };
 
 struct reader {
     const struct file_image *in;
-    size_t at;          /* the next byte to read */
+    size_t at;          /* offset of the next byte to read */
     struct pair *pairs; /* [pair_count] */
     struct span *names; /* [out->count] */
-    uint64_t *offsets;  /* [out->count], in the data */
+    uint64_t *offsets;  /* [out->count], relative to the data section */
     size_t pair_count;
-    const char *section; /* what is being read, for messages */
+    const char *section; /* the part being read, for messages */
     struct tensor_list *out;
 };
 
-/* --------------------------------------------------------------------------------------------------- pieces of the image */
+/* ------------------------------------------------------------------------------ primitive reads */
 
 static enum rwkv7_status read_bytes(struct reader *r, uint64_t size, struct span *out)
 {
     if (size > r->in->size - r->at)
-        return refuse(r->in, "the GGUF file is truncated: %s go on beyond its %zu bytes", r->section, r->in->size);
+        return refuse(r->in, "truncated GGUF file: %s continue past the end of the file (%zu bytes)", r->section,
+                      r->in->size);
     *out = (struct span){r->in->bytes + r->at, (size_t)size};
     r->at += (size_t)size;
     return RWKV7_OK;
@@ -145,20 +146,21 @@ static enum rwkv7_status read_string(struct reader *r, struct span *out)
     return status == RWKV7_OK ? read_bytes(r, size, out) : status;
 }
 
-/* A string that will be shown or compared: UTF-8 without a NUL. */
+/* Checks a string that is shown or compared later: it must be UTF-8 without NUL. */
 static enum rwkv7_status check_text(const struct reader *r, struct span text, const char *what)
 {
     for (size_t at = 0; at < text.size;) {
         utf8proc_int32_t point;
         const utf8proc_ssize_t n = utf8proc_iterate(text.bytes + at, (utf8proc_ssize_t)(text.size - at), &point);
         if (n <= 0 || point == 0)
-            return refuse(r->in, "%s '%s' is not UTF-8 text", what, snippet_text(text.bytes, text.size, 48).text);
+            return refuse(r->in, "%s '%s': expected UTF-8 text without NUL", what,
+                          snippet_text(text.bytes, text.size, 48).text);
         at += (size_t)n;
     }
     return RWKV7_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------- the metadata */
+/* ------------------------------------------------------------------------------------- metadata */
 
 static struct snippet key_snippet(const struct pair *p)
 {
@@ -172,14 +174,14 @@ static enum rwkv7_status read_array(struct reader *r, struct pair *p)
     if ((status = read_u32(r, &item)) != RWKV7_OK || (status = read_u64(r, &p->count)) != RWKV7_OK)
         return status;
     if (item >= VALUE_TYPES || item == VALUE_ARRAY)
-        return refuse(r->in, "metadata '%s': an array of %s, which GGUF does not have", key_snippet(p).text,
-                      item == VALUE_ARRAY ? "arrays" : "an unknown type");
+        return refuse(r->in, "metadata '%s': expected an array of numbers or strings, found one of %s",
+                      key_snippet(p).text, item == VALUE_ARRAY ? "arrays" : "an unknown type");
     p->item = (enum value_type)item;
-    const size_t begin = r->at, least = item == VALUE_STRING ? sizeof(uint64_t) : value_size[item];
-    if (p->count > (r->in->size - r->at) / least)
-        return refuse(
-            r->in, "the GGUF file is truncated: metadata '%s' is an array of %" PRIu64 ", more than %zu bytes can hold",
-            key_snippet(p).text, p->count, r->in->size);
+    const size_t begin = r->at, min_size = item == VALUE_STRING ? sizeof(uint64_t) : value_size[item];
+    if (p->count > (r->in->size - r->at) / min_size)
+        return refuse(r->in,
+                      "truncated GGUF file: metadata '%s' is an array of %" PRIu64 ", more than %zu bytes can hold",
+                      key_snippet(p).text, p->count, r->in->size);
     if (item == VALUE_STRING && p->count > MAX_STRINGS)
         return refuse(r->in, "metadata '%s': expected at most %u strings, found %" PRIu64, key_snippet(p).text,
                       MAX_STRINGS, p->count);
@@ -200,8 +202,7 @@ static enum rwkv7_status read_pair(struct reader *r, struct pair *p)
     uint32_t type = 0;
     enum rwkv7_status status;
     if ((status = read_string(r, &p->key)) != RWKV7_OK ||
-        (status = check_text(r, p->key, "the key of metadata")) != RWKV7_OK ||
-        (status = read_u32(r, &type)) != RWKV7_OK)
+        (status = check_text(r, p->key, "metadata key")) != RWKV7_OK || (status = read_u32(r, &type)) != RWKV7_OK)
         return status;
     if (type >= VALUE_TYPES)
         return refuse(r->in, "metadata '%s': unknown type %" PRIu32, key_snippet(p).text, type);
@@ -226,7 +227,7 @@ static const struct pair *find_pair(const struct reader *r, const char *key, enu
     return NULL;
 }
 
-/* The text of a string, "" when there is none. */
+/* Returns the value of a string; an empty span if the key does not exist. */
 static struct span find_string(const struct reader *r, const char *key)
 {
     const struct pair *p = find_pair(r, key, VALUE_STRING);
@@ -238,7 +239,10 @@ static bool is_text(struct span s, const char *text)
     return s.size == strlen(text) && memcmp(s.bytes, text, s.size) == 0;
 }
 
-/* Writes a value of the metadata as text; the most is NUMBER_TEXT bytes, or those of a string. Returns their number. */
+/*
+ * Writes a metadata value as text and returns its length: at most NUMBER_TEXT bytes, or the size of
+ * the string.
+ */
 static size_t write_value(const struct pair *p, char *to)
 {
     C_NUMBERS;
@@ -314,12 +318,12 @@ static enum rwkv7_status check_keys(const struct reader *r)
     qsort(sorted, count, sizeof *sorted, compare_strings);
     for (size_t i = 1; i < count && status == RWKV7_OK; i++)
         if (strcmp(sorted[i - 1], sorted[i]) == 0)
-            status = refuse(r->in, "metadata '%s' occurs twice", snippet_name(sorted[i]).text);
+            status = refuse(r->in, "metadata '%s': duplicate key", snippet_name(sorted[i]).text);
     mem_free(sorted);
     return status;
 }
 
-/* -------------------------------------------------------------------------------------------------------- the tensors */
+/* -------------------------------------------------------------------------------------- tensors */
 
 static enum rwkv7_status read_shape(struct reader *r, struct tensor *t, struct span name)
 {
@@ -348,7 +352,7 @@ static enum rwkv7_status read_type(struct reader *r, struct tensor *t, struct sp
         return refuse(r->in, "tensor '%s': unknown type %" PRIu32, shown.text, type);
     if (!tensor_types[type].known) {
         const struct span model = find_string(r, "general.architecture");
-        return refuse(r->in, "tensor '%s': type %s is not supported (in a model of architecture '%s')", shown.text,
+        return refuse(r->in, "tensor '%s': type %s is not supported (architecture '%s')", shown.text,
                       tensor_types[type].name, snippet_text(model.bytes, model.size, 24).text);
     }
     t->type = tensor_types[type].type;
@@ -366,7 +370,7 @@ static enum rwkv7_status check_size(const struct reader *r, struct tensor *t, st
         return refuse(r->in, "tensor '%s': shape %s of %s is too large", snippet_text(name.bytes, name.size, 64).text,
                       snippet_axes(t->shape, t->rank).text, dtype_name(t->type));
     if (row % block != 0)
-        return refuse(r->in, "tensor '%s': shape %s of %s: rows are not made of blocks of %zu",
+        return refuse(r->in, "tensor '%s': shape %s of %s: expected rows that are a multiple of %zu elements",
                       snippet_text(name.bytes, name.size, 64).text, snippet_axes(t->shape, t->rank).text,
                       dtype_name(t->type), block);
     t->bytes = bits / 8;
@@ -384,7 +388,7 @@ static enum rwkv7_status read_tensor(struct reader *r, struct tensor *t, struct 
     return check_size(r, t, *name);
 }
 
-/* *n rounded up to a multiple of a power of two; false when that does not fit. */
+/* Rounds *n up to a multiple of `alignment`, a power of two. Returns false on overflow. */
 static bool align(uint64_t *n, uint64_t alignment)
 {
     const uint64_t aligned = (*n + alignment - 1) & ~(alignment - 1);
@@ -408,34 +412,38 @@ static enum rwkv7_status place_tensors(struct reader *r)
     for (size_t i = 0; i < r->out->count; i++) {
         struct tensor *t = &r->out->tensors[i];
         if (r->offsets[i] != at)
-            return refuse_tensor(r->in, t->name, "expected its data at offset %" PRIu64 ", found %" PRIu64, at,
+            return refuse_tensor(r->in, t->name, "expected data at offset %" PRIu64 ", found %" PRIu64, at,
                                  r->offsets[i]);
         if (at > size || t->bytes > size - at)
             return refuse_tensor(r->in, t->name,
-                                 "the GGUF file is truncated: %" PRIu64 " bytes at offset %" PRIu64 " of %" PRIu64
+                                 "truncated GGUF file: needs %" PRIu64 " bytes at offset %" PRIu64 " of %" PRIu64
                                  " bytes of data",
                                  t->bytes, at, size);
         t->data = r->in->bytes + begin + at;
         at += t->bytes;
         if (!align(&at, alignment))
-            return refuse_tensor(r->in, t->name, "its end cannot be aligned to %" PRIu64 " bytes", alignment);
+            return refuse_tensor(r->in, t->name, "the end of its data cannot be aligned to %" PRIu64 " bytes",
+                                 alignment);
     }
     if (size > at)
         return refuse(r->in, "expected %" PRIu64 " bytes of data, found %" PRIu64, at, size);
     return RWKV7_OK;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------- entry point */
 
 static enum rwkv7_status read_counts(struct reader *r, uint64_t *tensors, uint64_t *pairs)
 {
-    /* The least that a pair takes, empty key and one byte of value, and a tensor without name and axes. */
-    const size_t least_pair = 8 + 4 + 1, least_tensor = 8 + 4 + 4 + 8;
+    /*
+     * Smallest possible sizes: a pair with an empty key and a value of one byte, and a tensor
+     * without name and axes.
+     */
+    const size_t min_pair = 8 + 4 + 1, min_tensor = 8 + 4 + 4 + 8;
     struct span magic = {0};
     uint32_t version = 0;
     enum rwkv7_status status;
 
-    r->section = "its counts";
+    r->section = "the counts";
     if ((status = read_bytes(r, 4, &magic)) != RWKV7_OK || (status = read_u32(r, &version)) != RWKV7_OK)
         return status;
     if (version != VERSION && (version & 0xffff) == 0)
@@ -445,11 +453,10 @@ static enum rwkv7_status read_counts(struct reader *r, uint64_t *tensors, uint64
     if ((status = read_u64(r, tensors)) != RWKV7_OK || (status = read_u64(r, pairs)) != RWKV7_OK)
         return status;
     const size_t left = r->in->size - r->at;
-    if (*pairs > left / least_pair || *tensors > left / least_tensor)
-        return refuse(r->in,
-                      "the GGUF file is truncated: %" PRIu64 " tensors and %" PRIu64
-                      " metadata are more than %zu bytes can hold",
-                      *tensors, *pairs, r->in->size);
+    if (*pairs > left / min_pair || *tensors > left / min_tensor)
+        return refuse(
+            r->in, "truncated GGUF file: %" PRIu64 " tensors and %" PRIu64 " metadata entries need more than %zu bytes",
+            *tensors, *pairs, r->in->size);
     return RWKV7_OK;
 }
 
@@ -468,7 +475,7 @@ static enum rwkv7_status read_header(struct reader *r)
     if (!r->pairs || !r->names || !r->offsets || !out->tensors || !out->metadata)
         return fail_memory(r->in->err, "the index of tensors");
 
-    r->section = "its metadata";
+    r->section = "the metadata";
     while (r->pair_count < pairs) {
         if ((status = read_pair(r, &r->pairs[r->pair_count])) != RWKV7_OK)
             return status;
@@ -476,9 +483,10 @@ static enum rwkv7_status read_header(struct reader *r)
     }
     const struct pair *split = find_pair(r, "split.count", VALUE_U16);
     if (split && little16(split->value.bytes) > 1)
-        return refuse(r->in, "one of the %u parts of a split GGUF file; join them with `llama-gguf-split --merge`",
+        return refuse(r->in,
+                      "found one of the %u parts of a split GGUF file; join them with `llama-gguf-split --merge`",
                       little16(split->value.bytes));
-    r->section = "its descriptions of tensors";
+    r->section = "the tensor descriptions";
     while (out->count < tensors) {
         if ((status = read_tensor(r, &out->tensors[out->count], &r->names[out->count], &r->offsets[out->count])) !=
             RWKV7_OK)
@@ -488,7 +496,7 @@ static enum rwkv7_status read_header(struct reader *r)
     return RWKV7_OK;
 }
 
-/* Copies bytes to *at, behind the ones before them, with a NUL. */
+/* Appends a NUL-terminated copy at *at and advances *at. */
 static const char *keep(char **at, struct span s)
 {
     char *copy = *at;
@@ -500,7 +508,7 @@ static const char *keep(char **at, struct span s)
 static enum rwkv7_status keep_strings(struct reader *r)
 {
     struct tensor_list *out = r->out;
-    uint64_t length = 0; /* of disjoint pieces of the image, and up to 33 bytes for each */
+    uint64_t length = 0; /* cannot overflow: disjoint parts of the image, plus at most 33 bytes each */
     for (size_t i = 0; i < r->pair_count; i++)
         length += (uint64_t)r->pairs[i].key.size + 1 +
                   (r->pairs[i].type == VALUE_STRING ? (uint64_t)r->pairs[i].value.size + 1 : NUMBER_TEXT);
@@ -527,10 +535,11 @@ static enum rwkv7_status read_vocab(const struct reader *r)
     if (!is_text(find_string(r, "tokenizer.ggml.model"), "rwkv") || !tokens)
         return RWKV7_OK;
     if (tokens->item != VALUE_STRING || (types && types->item != VALUE_I32))
-        return refuse(r->in, "expected tokenizer.ggml.tokens to be strings and token_type to be of type i32");
+        return refuse(r->in, "expected strings in tokenizer.ggml.tokens and i32 in tokenizer.ggml.token_type");
     if (types && types->count != tokens->count)
-        return refuse(r->in, "%" PRIu64 " tokenizer.ggml.tokens, but %" PRIu64 " token_types", tokens->count,
-                      types->count);
+        return refuse(r->in,
+                      "%" PRIu64 " entries in tokenizer.ggml.tokens, but %" PRIu64 " in tokenizer.ggml.token_type",
+                      tokens->count, types->count);
     if (tokens->count > MAX_TOKENS || tokens->value.size > MAX_TOKEN_BYTES)
         return refuse(r->in, "tokenizer.ggml.tokens: expected at most %u tokens in %u bytes, found %" PRIu64 " in %zu",
                       MAX_TOKENS, MAX_TOKEN_BYTES, tokens->count, tokens->value.size);

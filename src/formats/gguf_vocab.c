@@ -8,10 +8,12 @@
 #include "base/mem.h"
 #include "formats/little.h"
 
-/* token_type: the others are control tokens, unknown and unused ids. */
+/*
+ * Values of token_type that mean text. The other values are control tokens, unknown and unused ids.
+ */
 enum { TYPE_NORMAL = 1, TYPE_USER_DEFINED = 4 };
 
-#define ID_AND_LENGTH 48 /* bytes of a line around the literal, at most */
+#define ID_AND_LENGTH 48 /* most bytes of a line besides the literal */
 
 static bool is_text(const struct gguf_tokens *tokens, uint64_t id)
 {
@@ -22,8 +24,9 @@ static bool is_text(const struct gguf_tokens *tokens, uint64_t id)
 }
 
 /*
- * Writes the literal between single quotes, so that one of these needs an escape if it has none. *length: bytes of the
- * token, if it is well-formed. At most twice as many bytes as it has are written.
+ * Copies the literal and escapes single quotes, because the line puts it between single quotes.
+ * Writes at most 2 * size bytes and returns the end. *length is the number of bytes of the token if
+ * the literal is well-formed.
  */
 static char *write_literal(char *to, const uint8_t *token, size_t size, size_t *length)
 {
@@ -60,7 +63,8 @@ enum rwkv7_status gguf_vocab(const struct gguf_tokens *tokens, char **text, size
         if (stated > (size_t)(end - at) - sizeof stated) {
             mem_free(*text);
             *text = NULL;
-            return fail(err, RWKV7_ERR_MODEL, "token %" PRIu64 " goes on beyond the others: the file is changing", id);
+            return fail(err, RWKV7_ERR_MODEL,
+                        "token %" PRIu64 ": length exceeds the token list; the file changed while it was read", id);
         }
         const size_t bytes = (size_t)stated;
         at += sizeof(uint64_t);

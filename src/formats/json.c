@@ -11,21 +11,21 @@
 #include "base/mem.h"
 #include "formats/snippet.h"
 
-#define JSON_MAX_INTEGER ((uint64_t)1 << 53) /* cJSON keeps numbers as double */
-#define JSON_MAX_NUMBER 63                   /* characters; cJSON reads a number through a buffer of 64 */
+#define JSON_MAX_INTEGER ((uint64_t)1 << 53) /* cJSON stores numbers as double */
+#define JSON_MAX_NUMBER 63                   /* characters; cJSON copies a number into a buffer of 64 */
 
-/* ------------------------------------------------------------------------------------------- is it JSON (RFC 8259)? */
+/* ------------------------------------------------------------------------ validation (RFC 8259) */
 
 struct scan {
     const uint8_t *begin, *at, *end;
-    const uint8_t *entry; /* the last key of the outer object, from its opening quote; NULL before the first */
-    const char *wanted;   /* set by a failure: what should stand at `at` */
+    const uint8_t *entry; /* last key of the outer object, from its opening quote; NULL before the first */
+    const char *wanted;   /* set on failure: what was expected at `at` */
     size_t values;
-    size_t widest; /* the largest number of keys in one object */
+    size_t widest; /* largest number of keys in one object */
     bool integers;
 };
 
-/* The next byte; -1 at the end. */
+/* Returns the next byte, or -1 at the end of the text. */
 static int peek(const struct scan *s)
 {
     return s->at < s->end ? *s->at : -1;
@@ -131,7 +131,7 @@ static bool scan_escape(struct scan *s)
     const int c = peek(s);
     if (c <= 0 || !strchr("\"\\/bfnrtu", c)) {
         s->at = first;
-        return expected(s, "an escape of JSON");
+        return expected(s, "a JSON escape sequence");
     }
     s->at++;
     if (c != 'u')
@@ -153,7 +153,7 @@ static bool scan_escape(struct scan *s)
     if (low >= 0xdc00 && low <= 0xdfff)
         return true;
     s->at = first;
-    return expected(s, "a pair of surrogates");
+    return expected(s, "a surrogate pair");
 }
 
 static bool scan_string(struct scan *s)
@@ -171,7 +171,7 @@ static bool scan_string(struct scan *s)
         } else if (c < 0) {
             return expected(s, "a closing quote");
         } else if (c < 0x20) {
-            return expected(s, "control characters to be escaped");
+            return expected(s, "an escaped control character");
         } else {
             utf8proc_int32_t code;
             const utf8proc_ssize_t n = c < 0x80 ? 1 : utf8proc_iterate(s->at, s->end - s->at, &code);
@@ -205,7 +205,7 @@ static bool scan_key(struct scan *s, unsigned depth)
     return take(s, ':', "':'");
 }
 
-/* The members of an object or of an array, brackets included. */
+/* Scans the members of an object or an array, brackets included. */
 static bool scan_members(struct scan *s, unsigned depth, bool object)
 {
     const char close = object ? '}' : ']';
@@ -267,7 +267,7 @@ static bool scan_document(struct scan *s)
     if (!scan_value(s, 0))
         return false;
     skip_space(s);
-    return s->at == s->end || expected(s, "nothing more");
+    return s->at == s->end || expected(s, "the end of the text");
 }
 
 static enum rwkv7_status report(const struct json_text *text, const struct scan *s, struct rwkv7_error *err)
@@ -285,14 +285,17 @@ static enum rwkv7_status report(const struct json_text *text, const struct scan 
                 text->offset + (size_t)(s->at - s->begin), near, s->wanted, found);
 }
 
-/* ------------------------------------------------------------------------------------------------------ unique keys */
+/* ------------------------------------------------------------------------------- duplicate keys */
 
 static int compare_strings(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* A key that some object in the tree has twice, or NULL. `keys` has room for the keys of the widest object. */
+/*
+ * Returns a duplicate key of some object in the tree, or NULL. `keys` has room for the keys of the
+ * largest object. Recursion is bounded by JSON_MAX_DEPTH.
+ */
 static const char *find_duplicate(const cJSON *tree, const char **keys)
 {
     size_t count = 0;
@@ -312,7 +315,7 @@ static const char *find_duplicate(const cJSON *tree, const char **keys)
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- parsing */
+/* -------------------------------------------------------------------------------------- parsing */
 
 enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct rwkv7_error *err)
 {
@@ -322,7 +325,7 @@ enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct r
     cJSON *tree = NULL;
 
     *out = NULL;
-    /* A mapped file may be changed by another process. What is checked and what is parsed must be the same. */
+    /* Another process may change a mapped file, so a copy is validated and parsed. */
     char *copy = mem_string((const char *)text->bytes, text->size);
     if (!copy)
         return fail_memory(err, "a JSON text");
@@ -333,7 +336,7 @@ enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct r
         status = report(text, &s, err);
         goto done;
     }
-    /* What has passed the scan is something that cJSON can read, so NULL means that it found no memory. */
+    /* cJSON accepts everything that passed the scan, so NULL means out of memory. */
     {
         C_NUMBERS;
         tree = cJSON_ParseWithLength(copy, text->size);
@@ -344,8 +347,8 @@ enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct r
         goto done;
     }
     if ((duplicate = find_duplicate(tree, keys)) != NULL) {
-        status = fail(err, RWKV7_ERR_MODEL, "%s: the name '%s' stands twice in the same JSON object",
-                      snippet_path(text->file).text, snippet_name(duplicate).text);
+        status = fail(err, RWKV7_ERR_MODEL, "%s: duplicate key '%s' in a JSON object", snippet_path(text->file).text,
+                      snippet_name(duplicate).text);
         goto done;
     }
     *out = tree;

@@ -1,9 +1,10 @@
 /*
- * json.h - strict JSON: the whole text is checked here, byte by byte, before cJSON makes a tree of it.
+ * json.h - strict JSON: the whole text is validated here before cJSON parses it.
  *
- * cJSON takes much that is not JSON (trailing garbage, 01, raw control characters, broken UTF-8), cuts strings at
- * \u0000 and keeps duplicate keys. So it is given only text that has passed RFC 8259, and what it returns has been
- * checked for duplicates. Nesting and the number of values are bounded before the tree is built.
+ * cJSON accepts much that is not JSON (trailing garbage, 01, raw control characters, invalid
+ * UTF-8), truncates strings at \u0000 and keeps duplicate keys. So it gets only text that conforms
+ * to RFC 8259, and its result is checked for duplicate keys. The nesting depth and the number of
+ * values are limited before cJSON allocates.
  */
 #ifndef FORMATS_JSON_H
 #define FORMATS_JSON_H
@@ -15,28 +16,31 @@
 #include "base/status.h"
 
 #define JSON_MAX_DEPTH 32u
-/* A node of cJSON takes about 100 bytes, so this is 200 MB at the worst; a tensor of two axes takes 8 values. */
+/*
+ * A cJSON node takes about 100 bytes, so the limit is 200 MB; a tensor with two axes needs 8
+ * values.
+ */
 #define JSON_MAX_VALUES (2u << 20)
 
 struct json_text {
     const char *file; /* for messages */
     const uint8_t *bytes;
     size_t size;
-    size_t offset; /* of bytes[0] in the file, for messages */
-    bool integers; /* numbers must be integers 0 .. 2^53 in plain digits: no sign, fraction, exponent, leading zero */
+    size_t offset; /* file offset of bytes[0], for messages */
+    bool integers; /* only integers 0 .. 2^53 are allowed: no sign, fraction, exponent or leading zero */
 };
 
 /*
- * The tree of a text that is one object; to be freed with cJSON_Delete. White space may stand around it. Strings hold
- * no NUL, keys are unique within their object. RWKV7_ERR_MODEL names the file, the byte and the entry of the outer
- * object.
+ * Parses a text that is one object, optionally surrounded by white space. The caller frees *out
+ * with cJSON_Delete. Strings contain no NUL, and keys are unique within their object.
+ * RWKV7_ERR_MODEL names the file, the byte offset and the entry of the outer object.
  */
 enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct rwkv7_error *err);
 
-/* The value of a number in a text with `integers`. */
+/* Returns the value of a number. Only for a text parsed with `integers`. */
 uint64_t json_integer(const cJSON *number);
 
-/* "a string", "an array", ...: what a value is, for messages. */
+/* Returns the kind of a value for messages: "a string", "an array", ... */
 const char *json_kind(const cJSON *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* little.h - little-endian numbers at any address. */
+/* little.h - reads little-endian numbers from any address, aligned or not. */
 #ifndef FORMATS_LITTLE_H
 #define FORMATS_LITTLE_H
 

@@ -13,28 +13,30 @@
 #include "formats/json.h"
 #include "formats/snippet.h"
 
-#define ALPHA_KEY "lora_alpha" /* in the metadata, and in PEFT's configuration */
+#define ALPHA_KEY "lora_alpha" /* key in the metadata and in PEFT's configuration */
 #define CONFIG "adapter_config.json"
 
 struct lora {
     struct tensor_index *index;
-    struct tensor_index *init; /* PiSSA's factors before training; NULL: none, or they are in the index above */
+    struct tensor_index *init; /* PiSSA's factors before training; NULL: none, or they are in `index` */
     char *path;
-    char *config; /* path of PEFT's configuration; NULL: there is none */
+    char *config; /* path of PEFT's configuration; NULL if there is none */
     struct file_map config_map;
     double alpha;
-    bool by_root;  /* rank-stabilized: the factors are scaled by alpha / sqrt(r) */
-    bool unscaled; /* PiSSA by RWKV-PEFT */
-    bool
-        is_shifted; /* training began from other weights than those of the checkpoint: the factors before it are needed */
+    bool by_root;    /* rsLoRA: the factors are scaled by alpha / sqrt(r) */
+    bool unscaled;   /* RWKV-PEFT's PiSSA: the scale is 1 */
+    bool is_shifted; /* training did not start from the checkpoint's weights: the initial factors are needed */
 };
 
-/* ------------------------------------------------------------------------------------------------------------ names */
+/* --------------------------------------------------------------------------------- tensor names */
 
 enum factor { FACTOR_A, FACTOR_B, FACTOR_INIT_A, FACTOR_INIT_B, NO_FACTOR };
 
 #define SPELLINGS 4
-/* What follows the name of the changed tensor: RWKV-PEFT, PEFT, and PEFT's with the name of the adapter. */
+/*
+ * Suffixes after the name of the changed tensor: RWKV-PEFT, PEFT, and PEFT with the name of the
+ * adapter.
+ */
 static const char *const spellings[NO_FACTOR][SPELLINGS] = {
     {".lora_A", ".lora_A.weight", ".lora_A.default.weight", ".lora_A.default"},
     {".lora_B", ".lora_B.weight", ".lora_B.default.weight", ".lora_B.default"},
@@ -42,7 +44,10 @@ static const char *const spellings[NO_FACTOR][SPELLINGS] = {
     {".init_lora_B"},
 };
 
-/* What a name is that of; *stem: the bytes of the name of what it changes. */
+/*
+ * Returns the factor that a tensor name denotes. *stem is the length of the name without the
+ * suffix.
+ */
 static enum factor factor_of(const char *name, size_t *stem)
 {
     for (int factor = 0; factor < NO_FACTOR; factor++)
@@ -54,7 +59,10 @@ static enum factor factor_of(const char *name, size_t *stem)
     return NO_FACTOR;
 }
 
-/* The tensor that is called like the first `length` bytes of `name` and then `end`; NULL when there is none. */
+/*
+ * Finds the tensor whose name is the first `length` bytes of `name` followed by `end`; NULL if
+ * there is none.
+ */
 static const struct tensor *find(const struct tensor_index *index, const char *name, size_t length, const char *end)
 {
     size_t low = 0, high = index->count;
@@ -74,14 +82,20 @@ static const struct tensor *find(const struct tensor_index *index, const char *n
     return NULL;
 }
 
-/* What a factor changes: X.weight or X, X being the first `stem` bytes of its name. */
+/*
+ * Finds the tensor that a factor changes: X.weight or X, where X is the first `stem` bytes of
+ * `name`.
+ */
 static const struct tensor *find_base(const struct tensor_index *base, const char *name, size_t stem)
 {
     const struct tensor *t = find(base, name, stem, ".weight");
     return t ? t : find(base, name, stem, "");
 }
 
-/* A factor of a tensor of the checkpoint; NULL: there is none. *other: the same in another spelling, or NULL. */
+/*
+ * Finds a factor of a tensor of the checkpoint; NULL if there is none. *other is a duplicate in
+ * another spelling, or NULL.
+ */
 static const struct tensor *find_factor(const struct tensor_index *index, const struct tensor *base, enum factor factor,
                                         const struct tensor **other)
 {
@@ -97,7 +111,10 @@ static const struct tensor *find_factor(const struct tensor_index *index, const 
     return found;
 }
 
-/* A or B before training, where they are. In a file of their own they may be called like those after it. */
+/*
+ * Finds A or B before training. A separate file may use the same names for them as for the trained
+ * factors.
+ */
 static const struct tensor *find_init(const struct lora *l, const struct tensor *base, enum factor trained,
                                       const struct tensor **other)
 {
@@ -106,7 +123,7 @@ static const struct tensor *find_init(const struct lora *l, const struct tensor 
     return t || !l->init ? t : find_factor(index, base, trained, other);
 }
 
-/* --------------------------------------------------------------------------------------------------- PEFT's configuration */
+/* ------------------------------------------------------------------------- PEFT's configuration */
 
 static bool is_true(const cJSON *config, const char *key)
 {
@@ -121,7 +138,7 @@ static enum rwkv7_status refuse_config(const struct lora *l, const char *key, co
 static enum rwkv7_status take_config(struct lora *l, const cJSON *config, struct rwkv7_error *err)
 {
     static const char *const unsupported[] = {"use_dora", "fan_in_fan_out", "use_qalora", "alora_invocation_tokens"};
-    /* Of these, training begins from weights from which the first factors have been taken off. */
+    /* With these, training starts from W minus the product of the initial factors. */
     static const char *const shifting[] = {"pissa", "olora", "corda"};
     const cJSON *type = cJSON_GetObjectItemCaseSensitive(config, "peft_type"),
                 *alpha = cJSON_GetObjectItemCaseSensitive(config, ALPHA_KEY),
@@ -130,17 +147,18 @@ static enum rwkv7_status take_config(struct lora *l, const cJSON *config, struct
     char what[160];
     if (!cJSON_IsString(type) || strcmp(type->valuestring, "LORA") != 0) {
         snprintf(what, sizeof what, "expected LORA, found %s; other adapters are not supported",
-                 cJSON_IsString(type) ? snippet_name(type->valuestring).text : "no name");
+                 cJSON_IsString(type) ? snippet_name(type->valuestring).text : "no string");
         return refuse_config(l, "peft_type", what, err);
     }
     for (size_t i = 0; i < sizeof unsupported / sizeof unsupported[0]; i++)
         if (is_true(config, unsupported[i]) || cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(config, unsupported[i])))
-            return refuse_config(l, unsupported[i], "an adapter of this kind is not supported", err);
+            return refuse_config(l, unsupported[i], "adapters with this option are not supported", err);
     if (pattern && pattern->child)
-        return refuse_config(l, "alpha_pattern", "different alphas in one adapter are not supported", err);
+        return refuse_config(l, "alpha_pattern", "a different alpha per module is not supported", err);
     if (cJSON_IsString(start)) {
         if (strcmp(start->valuestring, "loftq") == 0)
-            return refuse_config(l, "init_lora_weights", "loftq: it was trained on weights that were quantized", err);
+            return refuse_config(l, "init_lora_weights",
+                                 "loftq adapters are not supported: they were trained on quantized weights", err);
         for (size_t i = 0; i < sizeof shifting / sizeof shifting[0]; i++)
             l->is_shifted |= strncmp(start->valuestring, shifting[i], strlen(shifting[i])) == 0;
     }
@@ -162,8 +180,8 @@ static enum rwkv7_status read_config(struct lora *l, struct rwkv7_error *err)
         return status;
     const struct json_text text = {.file = l->config, .bytes = map->data, .size = map->size};
     if (map->size > 1 << 20)
-        status = fail(err, RWKV7_ERR_MODEL, "%s: a configuration of %zu bytes is none", snippet_path(l->config).text,
-                      map->size);
+        status = fail(err, RWKV7_ERR_MODEL, "%s: expected a configuration of at most 1 MiB, found %zu bytes",
+                      snippet_path(l->config).text, map->size);
     if (status == RWKV7_OK)
         status = json_parse(&text, &config, err);
     if (status == RWKV7_OK)
@@ -173,8 +191,8 @@ static enum rwkv7_status read_config(struct lora *l, struct rwkv7_error *err)
 }
 
 /*
- * Where the tensors of a path are, and PEFT's configuration, if there is one: a folder of PEFT holds adapter_model.safetensors or
- * adapter_model.bin, and the configuration beside it.
+ * Finds the tensor file and, if it exists, PEFT's configuration. A PEFT folder holds
+ * adapter_config.json and adapter_model.safetensors or adapter_model.bin.
  */
 static enum rwkv7_status find_files(struct lora *l, const char *path, struct rwkv7_error *err)
 {
@@ -208,7 +226,7 @@ static enum rwkv7_status find_files(struct lora *l, const char *path, struct rwk
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- open */
+/* ----------------------------------------------------------------------------------------- open */
 
 static enum rwkv7_status find_alpha(struct lora *l, double given, struct rwkv7_error *err)
 {
@@ -216,16 +234,16 @@ static enum rwkv7_status find_alpha(struct lora *l, double given, struct rwkv7_e
     if (l->unscaled && given == 0)
         return RWKV7_OK;
     if (l->unscaled)
-        return fail(err, RWKV7_ERR_USAGE, "%s: PiSSA of RWKV-PEFT does not scale its factors: give no alpha",
+        return fail(err, RWKV7_ERR_USAGE, "%s: PiSSA adapters of RWKV-PEFT have a fixed scale; remove the alpha",
                     path.text);
     if (l->alpha != 0)
         return l->alpha > 0 && isfinite(l->alpha)
                    ? RWKV7_OK
-                   : fail(err, RWKV7_ERR_USAGE, "the alpha of a LoRA file is a number above 0, not %g", l->alpha);
+                   : fail(err, RWKV7_ERR_USAGE, "expected a LoRA alpha above 0, found %g", l->alpha);
     const char *const text = tensors_metadata(l->index, ALPHA_KEY);
     char *end = NULL;
     if (!text)
-        return fail(err, RWKV7_ERR_USAGE, "%s: does not state the alpha that it was trained with, which must be given",
+        return fail(err, RWKV7_ERR_USAGE, "%s: the file does not state the alpha of its training; it must be given",
                     path.text);
     C_NUMBERS;
     l->alpha = strtod(text, &end);
@@ -244,7 +262,7 @@ static bool has_factor(const struct tensor_index *index, enum factor factor)
     return false;
 }
 
-/* Adapters of other kinds, whose factors are multiplied otherwise. */
+/* Rejects other kinds of adapters, whose factors are combined differently. */
 static enum rwkv7_status check_kind(const struct lora *l, struct rwkv7_error *err)
 {
     static const struct {
@@ -257,10 +275,10 @@ static enum rwkv7_status check_kind(const struct lora *l, struct rwkv7_error *er
     for (size_t i = 0; i < l->index->count; i++)
         for (size_t k = 0; k < sizeof others / sizeof others[0]; k++)
             if (path_ends_with(l->index->tensors[i].name, others[k].end))
-                return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': this is %s, which is not supported", path.text,
+                return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': %s adapters are not supported", path.text,
                             snippet_name(l->index->tensors[i].name).text, others[k].what);
     if (!has_factor(l->index, FACTOR_A))
-        return fail(err, RWKV7_ERR_MODEL, "%s: not a LoRA file: the name of no tensor ends in %s", path.text,
+        return fail(err, RWKV7_ERR_MODEL, "%s: not a LoRA file: found no tensor whose name ends in %s", path.text,
                     spellings[FACTOR_A][0]);
     return RWKV7_OK;
 }
@@ -280,15 +298,16 @@ enum rwkv7_status lora_open(const char *path, const char *init, double alpha, st
     const struct tensor_index *first = l->init ? l->init : l->index;
     l->unscaled = has_factor(first, FACTOR_INIT_A);
     if (l->init && !l->unscaled && !has_factor(first, FACTOR_A)) {
-        status =
-            fail(err, RWKV7_ERR_MODEL, "%s: holds no factors before training: the name of no tensor ends in %s or %s",
-                 snippet_path(init).text, spellings[FACTOR_INIT_A][0], spellings[FACTOR_A][0]);
+        status = fail(err, RWKV7_ERR_MODEL,
+                      "%s: expected factors before training, found no tensor whose name ends in %s or %s",
+                      snippet_path(init).text, spellings[FACTOR_INIT_A][0], spellings[FACTOR_A][0]);
         goto fail;
     }
     if (l->is_shifted && !l->init && !l->unscaled) {
-        status = fail(err, RWKV7_ERR_USAGE,
-                      "%s: 'init_lora_weights': training began from other weights: the factors before it are needed",
-                      snippet_path(l->config).text);
+        status = fail(
+            err, RWKV7_ERR_USAGE,
+            "%s: 'init_lora_weights': training changed the base weights first; the factors before training are needed",
+            snippet_path(l->config).text);
         goto fail;
     }
     if ((status = find_alpha(l, alpha, err)) != RWKV7_OK)
@@ -317,7 +336,7 @@ void lora_close(struct lora *l)
     mem_free(l);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ check */
+/* ----------------------------------------------------------------- check against the checkpoint */
 
 static enum rwkv7_status refuse_change(const struct tensor *t, const char *what, struct rwkv7_error *err)
 {
@@ -343,7 +362,10 @@ static enum rwkv7_status check_shape(const struct tensor *t, const struct tensor
     return RWKV7_OK;
 }
 
-/* Both factors of `w`, of which `t` is one, after training or before it. */
+/*
+ * Checks both factors of `w`. `t` is one of them, trained or initial (`is_init`), and is named in
+ * messages.
+ */
 static enum rwkv7_status check_factor(const struct lora *l, const struct tensor *t, const struct tensor *w,
                                       bool is_init, struct rwkv7_error *err)
 {
@@ -352,18 +374,17 @@ static enum rwkv7_status check_factor(const struct lora *l, const struct tensor 
         factors[i] = is_init ? find_init(l, w, (enum factor)i, &others[i])
                              : find_factor(l->index, w, (enum factor)i, &others[i]);
     if (!factors[0] || !factors[1])
-        return refuse_change(t, "has no counterpart in .lora_A or .lora_B", err);
+        return refuse_change(t, "the other factor (.lora_A or .lora_B) is missing", err);
     for (int i = 0; i < 2; i++)
         if (others[i]) {
             char what[160];
-            snprintf(what, sizeof what, "the file holds this factor a second time, as '%s'",
-                     snippet_name(factors[i]->name).text);
+            snprintf(what, sizeof what, "duplicate of '%s'", snippet_name(factors[i]->name).text);
             return refuse_change(others[i], what, err);
         }
     if (w->rank != 2)
-        return refuse_change(t, "what it changes is not a matrix", err);
+        return refuse_change(t, "the checkpoint's tensor of this name is not a matrix", err);
     if (tensors_find(l->index, w->name))
-        return refuse_change(t, "the file also replaces what it changes", err);
+        return refuse_change(t, "the file contains both a factor and a replacement of the same tensor", err);
     const uint64_t rank = factors[0]->rank == 2 && factors[0]->shape[0] > 0 ? factors[0]->shape[0] : 1;
     enum rwkv7_status status = RWKV7_OK;
     for (int i = 0; i < 2 && status == RWKV7_OK; i++)
@@ -372,7 +393,7 @@ static enum rwkv7_status check_factor(const struct lora *l, const struct tensor 
     return status;
 }
 
-/* The factors of `w` before training must be there where those after it are, and the other way round. */
+/* Checks that the initial factors of `w` exist if and only if they are needed. */
 static enum rwkv7_status check_init(const struct lora *l, const struct tensor *t, const struct tensor *w,
                                     struct rwkv7_error *err)
 {
@@ -401,15 +422,15 @@ static enum rwkv7_status check_index(const struct lora *l, const struct tensor_i
             continue;
         }
         if (!w)
-            return refuse_change(t, "the checkpoint has no tensor that it changes", err);
+            return refuse_change(t, "the checkpoint has no tensor of this name", err);
         if (!dtype_has_rows(t->type))
             return refuse_change(t, "expected type F32, F16 or BF16", err);
         if (!dtype_has_rows(w->type))
-            return refuse_change(t, "what it changes are integers already; they must be made anew", err);
+            return refuse_change(t, "the checkpoint's tensor is already quantized; convert from the original", err);
         if (factor != NO_FACTOR && (status = check_factor(l, t, w, false, err)) == RWKV7_OK)
             status = check_init(l, t, w, err);
         else if (factor == NO_FACTOR && is_init)
-            status = refuse_change(t, "expected only factors before training", err);
+            status = refuse_change(t, "expected only factors before training in this file", err);
         else if (factor == NO_FACTOR &&
                  (t->rank != w->rank || memcmp(t->shape, w->shape, (size_t)w->rank * sizeof *w->shape) != 0))
             status = wrong_shape(t, w->shape, w->rank, err);
@@ -417,7 +438,7 @@ static enum rwkv7_status check_index(const struct lora *l, const struct tensor_i
             return status;
     }
     return skipped == 0 ? RWKV7_OK
-                        : note(l->index->notes, err, "%s: skipped %zu tensor%s of integers or without numbers",
+                        : note(l->index->notes, err, "%s: skipped %zu tensor%s that are empty or hold integers",
                                snippet_path(l->path).text, skipped, skipped == 1 ? "" : "s");
 }
 
@@ -427,9 +448,12 @@ enum rwkv7_status lora_check(const struct lora *l, const struct tensor_index *ba
     return status == RWKV7_OK && l->init ? check_index(l, l->init, base, err) : status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ merge */
+/* ---------------------------------------------------------------------------------------- merge */
 
-/* Puts A and B into rows and columns `at` of the memory of a merge, A times `scale`. */
+/*
+ * Copies A into rows `at`... of merge->a, multiplied by `scale`, and B into columns `at`... of
+ * merge->b.
+ */
 static void take_factors(struct lora_merge *merge, const struct tensor *a, const struct tensor *b, size_t at,
                          float scale, float *row)
 {

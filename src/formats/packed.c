@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "formats/snippet.h"
 
-/* From DT_PACKED on: "q8", "q8_columns" and so on. */
+/* Names of the packed types, in the order of enum dtype: "q8", "q8_columns" and so on. */
 #define FORMS(NAME, name, ...) \
     [DT_TILES_##NAME - DT_PACKED] = #name, [DT_COLUMNS_##NAME - DT_PACKED] = #name "_columns",
 static const char *const forms[DT_COUNT - DT_PACKED] = {INTEGER_TYPES(FORMS)};
@@ -44,7 +44,10 @@ void packed_describe(char *out, size_t room, enum dtype type, uint64_t rows, uin
     snprintf(out, room, "%s %" PRIu64 " %" PRIu64, forms[type - DT_PACKED], rows, cols);
 }
 
-/* The inverse: the text must be what packed_describe writes. Whether the size fits is for those who know the layouts. */
+/*
+ * Reverses packed_describe: accepts only text that it writes. Does not compare the size with the
+ * tensor's bytes: weights/bind.c does, which knows the layouts.
+ */
 static bool parse(const char *text, struct tensor *t)
 {
     for (int i = 0; i < DT_COUNT - DT_PACKED; i++) {
@@ -72,11 +75,11 @@ static enum rwkv7_status resolve_one(const struct file_image *in, const struct t
     const char *name = pair->key + strlen(PACKED_PREFIX);
     struct tensor *t = find_tensor(list, name);
     if (!t)
-        return refuse_tensor(in, name, "the metadata say how it is packed, but there is no such tensor");
+        return refuse_tensor(in, name, "the metadata describe its packing, but the tensor does not exist");
     if (t->type != DT_U8)
-        return refuse_tensor(in, name, "expected packed bytes, U8, found %s", dtype_name(t->type));
+        return refuse_tensor(in, name, "expected packed bytes (U8), found %s", dtype_name(t->type));
     if (!parse(pair->value, t))
-        return refuse_tensor(in, name, "expected a packing such as 'q8 ROWS COLS', found '%s'",
+        return refuse_tensor(in, name, "expected packing metadata such as 'q8 ROWS COLS', found '%s'",
                              snippet_text(pair->value, strlen(pair->value), 40).text);
     return RWKV7_OK;
 }
@@ -87,7 +90,7 @@ static enum rwkv7_status take_vocab(const struct file_image *in, struct tensor_l
     if (!t)
         return RWKV7_OK;
     if (t->type != DT_U8 || t->rank != 1)
-        return refuse_tensor(in, PACKED_VOCAB, "expected a text: one axis of U8");
+        return refuse_tensor(in, PACKED_VOCAB, "expected text: one axis of type U8");
     if (t->bytes > PACKED_VOCAB_MAX)
         return refuse_tensor(in, PACKED_VOCAB, "expected a vocabulary of at most %u bytes, found %" PRIu64,
                              PACKED_VOCAB_MAX, t->bytes);
@@ -106,8 +109,9 @@ enum rwkv7_status packed_resolve(const struct file_image *in, struct tensor_list
     if (!layout)
         return RWKV7_OK;
     if (strcmp(layout, PACKED_LAYOUT) != 0)
-        return refuse(in, "its layout is '%s', of another version of this program, which reads layout %s",
-                      snippet_text(layout, strlen(layout), 20).text, PACKED_LAYOUT);
+        return refuse(
+            in, "expected layout %s (" PACKED_LAYOUT_KEY "), found '%s' of another version; convert the model again",
+            PACKED_LAYOUT, snippet_text(layout, strlen(layout), 20).text);
     for (size_t i = 0; i < list->metadata_count; i++)
         if (strncmp(list->metadata[i].key, PACKED_PREFIX, strlen(PACKED_PREFIX)) == 0) {
             const enum rwkv7_status status = resolve_one(in, list, &list->metadata[i]);

@@ -10,16 +10,16 @@
 #include "formats/little.h"
 #include "formats/snippet.h"
 
-/* ---------------------------------------------------------------------------------------------------------- opcodes */
+/* -------------------------------------------------------------------------------------- opcodes */
 
 enum operand {
-    REFUSED, /* whatever it is: the opcode is not allowed */
+    REFUSED, /* the opcode is not allowed, whatever its operand */
     NOTHING,
     BYTES_1,
     BYTES_2,
     BYTES_4,
     BYTES_8,
-    SIZE_1, /* one byte that counts those behind it */
+    SIZE_1, /* a length of one byte, then so many bytes */
     SIZE_4,
     LINES_2, /* two lines */
 };
@@ -60,7 +60,7 @@ enum {
     PROTO = 0x80,
 };
 
-/* All that exist, so that those not allowed have a name. */
+/* All opcodes that exist, so that messages can name those that are not allowed. */
 static const struct opcode {
     const char *name;
     enum operand operand;
@@ -135,18 +135,18 @@ static const struct opcode {
     ['P'] = {"PERSID", REFUSED},
 };
 
-/* ------------------------------------------------------------------------------------------------------ the machine */
+/* -------------------------------------------------------------------------------- stack machine */
 
 struct machine {
     const struct file_image *in;
     const char *const *globals;
     struct pickle *out;
-    uint32_t values, items, pairs; /* used so far */
+    uint32_t values, items, pairs; /* number used so far */
     pickle_ref *stack, *memo;
     size_t depth, memos;
-    size_t marks[PICKLE_MAX_MARKS]; /* depths of the stack */
+    size_t marks[PICKLE_MAX_MARKS]; /* stack depths */
     size_t mark_count;
-    size_t at; /* the opcode being looked at, for messages */
+    size_t at; /* offset of the current opcode, for messages */
 };
 
 struct step {
@@ -168,12 +168,12 @@ static enum rwkv7_status reject(const struct machine *m, const char *fmt, ...)
     return RWKV7_ERR_MODEL;
 }
 
-/* The opcode at m->at and its operand, without the lengths and with the ends of lines. */
+/* Decodes the opcode at m->at. The operand excludes its length prefix and includes line ends. */
 static enum rwkv7_status fetch(const struct machine *m, struct step *out)
 {
     const uint8_t *at = m->in->bytes + m->at, *const end = m->in->bytes + m->in->size;
     if (at == end)
-        return reject(m, "the pickle is truncated");
+        return reject(m, "truncated pickle: expected an opcode");
     const struct opcode *const opcode = &opcodes[*at];
     *out = (struct step){.code = *at++};
     if (!opcode->name)
@@ -181,7 +181,7 @@ static enum rwkv7_status fetch(const struct machine *m, struct step *out)
 
     const size_t left = (size_t)(end - at);
     size_t skip = 0, size = 0;
-    bool whole = true;
+    bool is_complete = true;
     switch (opcode->operand) {
     case REFUSED:
         return reject(m, "opcode %s is not allowed in a checkpoint", opcode->name);
@@ -201,24 +201,24 @@ static enum rwkv7_status fetch(const struct machine *m, struct step *out)
         break;
     case SIZE_1:
         skip = 1;
-        whole = left >= skip;
-        size = whole ? *at : 0;
+        is_complete = left >= skip;
+        size = is_complete ? *at : 0;
         break;
     case SIZE_4:
         skip = 4;
-        whole = left >= skip;
-        size = whole ? little32(at) : 0;
+        is_complete = left >= skip;
+        size = is_complete ? little32(at) : 0;
         break;
     case LINES_2:
-        for (int lines = 0; lines < 2 && whole; lines++) {
+        for (int lines = 0; lines < 2 && is_complete; lines++) {
             const uint8_t *const newline = memchr(at + size, '\n', left - size);
-            whole = newline != NULL;
-            size = whole ? (size_t)(newline + 1 - at) : 0;
+            is_complete = newline != NULL;
+            size = is_complete ? (size_t)(newline + 1 - at) : 0;
         }
         break;
     }
-    if (!whole || size > left - skip)
-        return reject(m, "the pickle is truncated: the operand of %s is not there", opcode->name);
+    if (!is_complete || size > left - skip)
+        return reject(m, "truncated pickle: the operand of %s is missing", opcode->name);
     out->operand = at + skip;
     out->size = size;
     return RWKV7_OK;
@@ -247,7 +247,7 @@ static void push_number(struct machine *m, enum pickle_kind kind, int64_t number
     push(m, value);
 }
 
-/* Takes n values that were pushed behind the last mark; NULL when there are not so many. */
+/* Pops n values pushed after the last mark; NULL if there are fewer. */
 static const pickle_ref *pop(struct machine *m, size_t n)
 {
     const size_t floor = m->mark_count ? m->marks[m->mark_count - 1] : 0;
@@ -257,7 +257,7 @@ static const pickle_ref *pop(struct machine *m, size_t n)
     return m->stack + m->depth;
 }
 
-/* Takes the last mark and the *n values behind it. */
+/* Pops the last mark and the *n values above it; NULL if there is no mark. */
 static const pickle_ref *pop_mark(struct machine *m, size_t *n)
 {
     if (m->mark_count == 0)
@@ -269,14 +269,14 @@ static const pickle_ref *pop_mark(struct machine *m, size_t *n)
 
 static enum rwkv7_status too_few(const struct machine *m, const struct step *s)
 {
-    return reject(m, "%s finds too few values", opcodes[s->code].name);
+    return reject(m, "%s: too few values on the stack", opcodes[s->code].name);
 }
 
-/* ------------------------------------------------------------------------------------------------- what opcodes do */
+/* -------------------------------------------------------------------------------------- opcodes */
 
 static enum rwkv7_status do_long(struct machine *m, const struct step *s)
 {
-    uint64_t number = s->size > 0 && s->operand[s->size - 1] & 0x80 ? UINT64_MAX : 0; /* the sign */
+    uint64_t number = s->size > 0 && s->operand[s->size - 1] & 0x80 ? UINT64_MAX : 0; /* sign extension */
     if (s->size > 8) {
         push(m, make(m, PICKLE_NUMBER));
         return RWKV7_OK;
@@ -348,14 +348,16 @@ static enum rwkv7_status do_reduce(struct machine *m, const struct step *s)
     return RWKV7_OK;
 }
 
-/* The n values go into the list below them; of a call they are dropped. */
+/*
+ * Appends n values to the list below them on the stack. What a call's result is given is dropped.
+ */
 static enum rwkv7_status do_append(struct machine *m, const struct step *s, const pickle_ref *items, size_t n)
 {
     if (!items || !pop(m, 1))
         return too_few(m, s);
     struct pickle_value *const target = &m->out->values[m->stack[m->depth++]];
     if (target->kind != PICKLE_LIST && target->kind != PICKLE_CALL)
-        return reject(m, "items for %s", pickle_kind_name(target->kind));
+        return reject(m, "cannot append items to %s", pickle_kind_name(target->kind));
     if (target->kind == PICKLE_LIST)
         target->count += (uint32_t)n;
     return RWKV7_OK;
@@ -368,19 +370,19 @@ static enum rwkv7_status do_build(struct machine *m, const struct step *s)
         return too_few(m, s);
     const enum pickle_kind kind = m->out->values[both[0]].kind;
     if (kind != PICKLE_CALL)
-        return reject(m, "attributes for %s", pickle_kind_name(kind));
-    m->depth++; /* the object stays, its attributes go */
+        return reject(m, "cannot set attributes of %s", pickle_kind_name(kind));
+    m->depth++; /* keeps the object, drops its attributes */
     return RWKV7_OK;
 }
 
-/* The n values are keys and values in turn; below them lies what takes them. */
+/* Adds n / 2 pairs of key and value to the dictionary or call below them on the stack. */
 static enum rwkv7_status do_set_items(struct machine *m, const struct step *s, const pickle_ref *items, size_t n)
 {
     if (!items || !pop(m, 1))
         return too_few(m, s);
     struct pickle_value *const target = &m->out->values[m->stack[m->depth++]];
     if (target->kind != PICKLE_DICT && target->kind != PICKLE_CALL)
-        return reject(m, "items for %s", pickle_kind_name(target->kind));
+        return reject(m, "cannot set items of %s", pickle_kind_name(target->kind));
     if (n % 2 != 0)
         return reject(m, "a key without a value");
     for (size_t i = 0; i < n; i += 2) {
@@ -406,14 +408,14 @@ static enum rwkv7_status do_reference(struct machine *m, const struct step *s)
     return RWKV7_OK;
 }
 
-/* Python numbers the memo from 0 upwards. */
+/* Memo entries must be numbered 0, 1, 2, ... as Python does. */
 static enum rwkv7_status do_put(struct machine *m, const struct step *s, uint32_t index)
 {
     if (!pop(m, 1))
         return too_few(m, s);
     const pickle_ref value = m->stack[m->depth++];
     if (index > m->memos)
-        return reject(m, "memo entry %u follows entry %zu", index, m->memos);
+        return reject(m, "expected memo entry %zu or lower, found %u", m->memos, index);
     m->memo[index] = value;
     m->memos += index == m->memos;
     return RWKV7_OK;
@@ -422,7 +424,7 @@ static enum rwkv7_status do_put(struct machine *m, const struct step *s, uint32_
 static enum rwkv7_status do_get(struct machine *m, uint32_t index)
 {
     if (index >= m->memos)
-        return reject(m, "memo entry %u of %zu", index, m->memos);
+        return reject(m, "memo entry %u does not exist; there are %zu", index, m->memos);
     push(m, m->memo[index]);
     return RWKV7_OK;
 }
@@ -430,7 +432,7 @@ static enum rwkv7_status do_get(struct machine *m, uint32_t index)
 static enum rwkv7_status do_mark(struct machine *m)
 {
     if (m->mark_count == PICKLE_MAX_MARKS)
-        return reject(m, "more than %d levels of nesting", PICKLE_MAX_MARKS);
+        return reject(m, "expected at most %d levels of nesting, found more", PICKLE_MAX_MARKS);
     m->marks[m->mark_count++] = m->depth;
     return RWKV7_OK;
 }
@@ -438,7 +440,7 @@ static enum rwkv7_status do_mark(struct machine *m)
 static enum rwkv7_status do_stop(struct machine *m)
 {
     if (m->depth != 1 || m->mark_count != 0)
-        return reject(m, "the pickle ends with %zu values instead of one", m->depth);
+        return reject(m, "expected one value at the end of the pickle, found %zu", m->depth);
     m->out->root = m->stack[0];
     return RWKV7_OK;
 }
@@ -449,7 +451,8 @@ static enum rwkv7_status execute(struct machine *m, const struct step *s)
     size_t n = 0;
     switch (s->code) {
     case PROTO:
-        return *s->operand == 2 ? RWKV7_OK : reject(m, "protocol %d; torch.save writes 2", *s->operand);
+        return *s->operand == 2 ? RWKV7_OK
+                                : reject(m, "expected pickle protocol 2, as torch.save writes, found %d", *s->operand);
     case NONE:
         push(m, 0);
         return RWKV7_OK;
@@ -525,9 +528,9 @@ static enum rwkv7_status execute(struct machine *m, const struct step *s)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------- entry point */
 
-/* How many opcodes there are, each allowed and whole, the last a STOP at the end of the pickle. */
+/* Counts the opcodes; checks that each is allowed and complete and that STOP is the last byte. */
 static enum rwkv7_status count_opcodes(struct machine *m, size_t *out)
 {
     struct step s = {0};
@@ -536,11 +539,11 @@ static enum rwkv7_status count_opcodes(struct machine *m, size_t *out)
         if (status != RWKV7_OK)
             return status;
         if (*out == PICKLE_MAX_OPCODES)
-            return reject(m, "more than %u opcodes", PICKLE_MAX_OPCODES);
+            return reject(m, "expected at most %u opcodes, found more", PICKLE_MAX_OPCODES);
         advance(m, &s);
     }
     if (m->at != m->in->size)
-        return reject(m, "%zu bytes follow the end of the pickle", m->in->size - m->at);
+        return reject(m, "found %zu bytes after the end of the pickle", m->in->size - m->at);
     m->at = 0;
     return RWKV7_OK;
 }
@@ -555,7 +558,10 @@ enum rwkv7_status pickle_open(const struct file_image *in, const char *const *gl
     enum rwkv7_status status = count_opcodes(&m, &count);
     if (status != RWKV7_OK)
         return status;
-    /* Every opcode pushes at most one value, and what it takes from the stack was pushed by others before it. */
+    /*
+     * Each opcode makes at most one value and pops only values that earlier opcodes pushed, so the
+     * opcode count bounds every array.
+     */
     out->values = mem_alloc(count + 1, sizeof *out->values);
     out->items = mem_alloc(count, sizeof *out->items);
     out->pairs = mem_alloc(count / 2 + 1, sizeof *out->pairs);

@@ -1,6 +1,6 @@
 /*
- * pickle_names.c - what values are called in messages, and which classes and functions a pickle may name although nobody knows them:
- * those of plain data. See pickle.h.
+ * pickle_names.c - names of pickle values in messages, and the list of modules of plain data, whose
+ * classes and functions a pickle may mention. See pickle.h.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,9 +8,10 @@
 #include "formats/pickle.h"
 
 /*
- * Modules whose classes and functions may occur beside the weights, each with all modules inside it: what training
- * programs put into a checkpoint (hyperparameters, a random generator, paths, dates). Of "__builtin__", only the types of
- * plain data. A file that names anything else (os.system) was made to run a program, or by one that nobody knows.
+ * Modules, with their submodules, that training programs put into a checkpoint beside the weights:
+ * hyperparameters, random generators, paths, dates. Of "__builtin__" only the types of plain data
+ * are allowed. A file that names anything else (os.system) may be malicious or comes from an
+ * unknown program, and is rejected.
  */
 static const char *const data_modules[] = {
     "__main__",          "_codecs",        "accelerate",   "argparse",  "collections", "datetime",

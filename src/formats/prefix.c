@@ -5,18 +5,21 @@
 
 #include "formats/snippet.h"
 
-/* The word behind the one at `name`; NULL: it is the last. */
+/* Returns the word after the one at `name`; NULL if it is the last. Words end with a dot. */
 static const char *next_word(const char *name)
 {
     const char *dot = strchr(name, '.');
     return dot ? dot + 1 : NULL;
 }
 
-/* What torch.compile, FSDP and activation checkpointing put before the names inside a single module that they wrap. */
+/*
+ * Removes the words that torch.compile, FSDP and activation checkpointing insert into the names
+ * below a module that they wrap. Returns true if the name changed.
+ */
 static bool remove_wrappers(char *name)
 {
     static const char *const wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
-    char *to = name; /* behind what stays; a name may be as long as a file, so each byte moves once */
+    char *to = name; /* end of the result; each byte moves once, as a name may be as long as the file */
     const char *word = name;
     while (word) {
         const char *next = next_word(word);
@@ -36,8 +39,9 @@ static bool remove_wrappers(char *name)
 }
 
 /*
- * Where the plain name begins in that of a tensor of a layer: at the first word of "blocks.0.", "model.layers.0.", "blk.0.", or, in
- * the Hugging Face folders of RWKV-5, "rwkv.blocks.0."; NULL: the tensor is of no layer.
+ * Returns where the plain name of a layer's tensor starts: at the first "blocks.0.",
+ * "model.layers.0.", "blk.0." or, in RWKV-5 folders of Hugging Face, "rwkv.blocks.0.". NULL if the
+ * tensor belongs to no layer.
  */
 static const char *find_layer(const char *name, bool is_hf)
 {
@@ -52,7 +56,10 @@ static const char *find_layer(const char *name, bool is_hf)
     return NULL;
 }
 
-/* The bytes that the first words of both have in common; `prefix` [length] ends with a dot. */
+/*
+ * Returns the number of bytes in the words that both names start with. `prefix` [length] ends with
+ * a dot.
+ */
 static size_t shared_words(const char *name, const char *prefix, size_t length)
 {
     size_t shared = 0;
@@ -62,7 +69,10 @@ static size_t shared_words(const char *name, const char *prefix, size_t length)
     return shared;
 }
 
-/* That of an adapter of PEFT that changes no layer, perhaps only the head; NULL: it is none. */
+/*
+ * Returns the prefix of a PEFT adapter that changes no layer (only the head, for example); NULL if
+ * it is none.
+ */
 static const char *find_adapter(const struct tensor_index *index, size_t *length)
 {
     static const char prefix[] = "base_model.model.";
@@ -73,7 +83,7 @@ static const char *find_adapter(const struct tensor_index *index, size_t *length
     return index->count > 0 ? prefix : NULL;
 }
 
-/* The prefix of all tensors of layers, NULL: there is none, or there are several. */
+/* Returns the common prefix of the tensors of all layers; NULL if there is none or they differ. */
 static const char *find_prefix(const struct tensor_index *index, size_t *length)
 {
     const char *prefix = NULL;
@@ -114,7 +124,7 @@ enum rwkv7_status prefix_strip(struct tensor_index *index, struct rwkv7_error *e
     tensors_sort(index->tensors, index->count);
     for (size_t i = 1; i < index->count; i++)
         if (strcmp(index->tensors[i - 1].name, index->tensors[i].name) == 0)
-            return fail(err, RWKV7_ERR_MODEL, "%s: two tensors are called '%s', but for what wrappers put before it",
+            return fail(err, RWKV7_ERR_MODEL, "%s: duplicate tensor '%s' after removal of the wrapper names",
                         snippet_path(index->tensors[i].file).text, snippet_name(index->tensors[i].name).text);
     return RWKV7_OK;
 }

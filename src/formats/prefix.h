@@ -1,8 +1,9 @@
 /*
- * prefix.h - plain tensor names: without what training frameworks put in front of them.
+ * prefix.h - removes from tensor names the prefixes that training frameworks add.
  *
- * Modules that wrap a model add their own name to those of all its tensors, and they are stacked: "module._orig_mod.blocks.0.ln1.weight".
- * Everything above src/formats sees "blocks.0.ln1.weight".
+ * Modules that wrap a model add their name to the names of all its tensors. Wrappers can be nested:
+ * "module._orig_mod.blocks.0.ln1.weight". The layers above src/formats see only
+ * "blocks.0.ln1.weight".
  */
 #ifndef FORMATS_PREFIX_H
 #define FORMATS_PREFIX_H
@@ -10,11 +11,14 @@
 #include "formats/tensors.h"
 
 /*
- * Strips the prefix that all tensors of layers share; any words will do. Tensors outside the layers lose as many of its words as they
- * begin with: "head.weight" beside "model.blocks.0...." stays as it is. Names under different prefixes stay, all of them. The words of
- * wrappers of single modules (_orig_mod and the like) are removed wherever they are. index->prefix says what was stripped.
- * RWKV7_ERR_MODEL when two tensors would have the same name. Called once, by tensors.c, for an index that is complete and sorted;
- * names must be memory of the index.
+ * Removes the prefix that the tensors of all layers share, whatever its words. Tensors outside the
+ * layers lose as many of these words as their names start with: "head.weight" beside
+ * "model.blocks.0...." stays as it is. If the layers have different prefixes, no prefix is removed.
+ * The names of wrappers of single modules (_orig_mod and the others in prefix.c) are removed at any
+ * position. index->prefix tells what was removed.
+ *
+ * RWKV7_ERR_MODEL if two tensors end up with the same name. Called once by tensors.c, for a
+ * complete and sorted index that owns the memory of its names.
  */
 enum rwkv7_status prefix_strip(struct tensor_index *index, struct rwkv7_error *err);
 

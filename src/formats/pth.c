@@ -13,12 +13,15 @@
 #include "formats/strided.h"
 #include "formats/zip.h"
 
-/* Every function that may occur, as a pickle spells it. The types of storages come last, in the order of storage_types. */
+/*
+ * The functions and classes that may occur, as a pickle spells them. The storage types come last,
+ * in the order of storage_types.
+ */
 enum { ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER, STORAGES };
 static const char *const globals[] = {
     "collections\nOrderedDict\n",
     "torch._utils\n_rebuild_tensor_v2\n",
-    "torch._utils\n_rebuild_parameter\n", /* (tensor, requires_grad, hooks) */
+    "torch._utils\n_rebuild_parameter\n", /* arguments: (tensor, requires_grad, hooks) */
     "torch\nFloatStorage\n",
     "torch\nHalfStorage\n",
     "torch\nBFloat16Storage\n",
@@ -34,49 +37,49 @@ static const char *const globals[] = {
 static const enum dtype storage_types[] = {DT_F32, DT_F16, DT_BF16, DT_F64, DT_I64,
                                            DT_I32, DT_I16, DT_I8,   DT_U8,  DT_BOOL};
 
-#define MAX_KEY 20  /* bytes of the name of a storage, a decimal number */
-#define MAX_PATH 32 /* bytes of "data/" and such a name, or of "byteorder" */
+#define MAX_KEY 20  /* bytes of a storage's key, a decimal number */
+#define MAX_PATH 32 /* bytes of "data/" and a key, or of "byteorder" */
 
-#define MAX_DEPTH 2 /* of the weights below the dictionary of the file: {"checkpoint": {"model": {...}}} */
+#define MAX_DEPTH 2 /* nesting of the weights below the outermost dictionary: {"checkpoint": {"model": {...}}} */
 
 struct checkpoint {
     const struct file_image *in;
     struct zip zip;
-    char *copy; /* of the pickle: another process may change the file */
+    char *copy; /* of the pickle, because another process may change the file */
     struct pickle pickle;
-    char *path;    /* the folder of the archive with its '/', and room for what is looked for in it */
-    size_t folder; /* bytes of the folder */
+    char *path;    /* scratch for entry names: the folder of the archive with its '/', then MAX_PATH bytes */
+    size_t folder; /* bytes of the folder, '/' included */
     struct place *places;
     size_t place_count;
     struct view *views; /* [out->count] */
     struct tensor_list *out;
 };
 
-/* A dictionary of the file; places[0] is the outermost. */
+/* A dictionary of the pickle; places[0] is the outermost. */
 struct place {
     pickle_ref dictionary;
-    pickle_ref key; /* under which it lies in places[parent] */
+    pickle_ref key; /* its key in places[parent] */
     size_t parent;
     unsigned depth;
-    size_t tensors; /* directly in it */
+    size_t tensors; /* number of tensors directly in it */
 };
 
-/* How a tensor lies in its storage. */
+/* Strides of a tensor in its storage, in elements. */
 struct view {
     uint64_t strides[TENSOR_MAX_RANK];
     bool row_major;
 };
 
-/* Some of the numbers of an entry data/K. */
+/* The entry data/K of the archive, which one or several tensors use. */
 struct storage {
     const struct zip_entry *entry;
     enum dtype type;
     uint64_t numbers;
 };
 
-/* ------------------------------------------------------------------------------------------------------ the archive */
+/* -------------------------------------------------------------------------------------- archive */
 
-/* The entry PART KEY of the folder. */
+/* Finds the entry of the folder whose name is `part` followed by `key` [size]. */
 static const struct zip_entry *find_entry(const struct checkpoint *c, const char *part, const char *key, size_t size)
 {
     const size_t n = strlen(part);
@@ -85,7 +88,7 @@ static const struct zip_entry *find_entry(const struct checkpoint *c, const char
     return zip_find(&c->zip, c->path, c->folder + n + size);
 }
 
-/* FOLDER/data.pkl, which must be the only one. */
+/* Finds FOLDER/data.pkl, of which there must be exactly one, and keeps the folder's name. */
 static enum rwkv7_status find_pickle(struct checkpoint *c, const struct zip_entry **out)
 {
     static const char end[] = "/data.pkl";
@@ -96,17 +99,17 @@ static enum rwkv7_status find_pickle(struct checkpoint *c, const struct zip_entr
         if (e->name_size <= n || memcmp(e->name + e->name_size - n, end, n) != 0)
             continue;
         if (*out)
-            return refuse(c->in, "a ZIP archive with two checkpoints, '%s' and '%s'",
+            return refuse(c->in, "expected one checkpoint in the ZIP archive, found '%s' and '%s'",
                           snippet_text((*out)->name, (*out)->name_size, 48).text,
                           snippet_text(e->name, e->name_size, 48).text);
         *out = e;
     }
     if (!*out)
-        return refuse(c->in, "a ZIP archive without data.pkl, not a PyTorch checkpoint");
+        return refuse(c->in, "expected a PyTorch checkpoint, found a ZIP archive without data.pkl");
     c->folder = (*out)->name_size - n + 1;
     c->path = mem_alloc(c->folder + MAX_PATH, 1);
     if (!c->path)
-        return fail_memory(c->in->err, "a name");
+        return fail_memory(c->in->err, "an entry name");
     memcpy(c->path, (*out)->name, c->folder);
     return RWKV7_OK;
 }
@@ -121,7 +124,7 @@ static enum rwkv7_status check_byte_order(const struct checkpoint *c)
                   snippet_text(e->data, e->size, 16).text);
 }
 
-/* ------------------------------------------------------------------------------------------------------- the pickle */
+/* --------------------------------------------------------------------------------------- pickle */
 
 static const struct pickle_value *value_at(const struct checkpoint *c, pickle_ref ref)
 {
@@ -139,7 +142,7 @@ static bool calls(const struct checkpoint *c, const struct pickle_value *v, size
     return called && called->kind == PICKLE_GLOBAL && called->global == function;
 }
 
-/* The arguments of a call of that function, if that is what the value is and there are `count` of them. */
+/* Returns the arguments if the value is a call of `function` with `count` arguments, else NULL. */
 static const struct pickle_value *arguments(const struct checkpoint *c, const struct pickle_value *v, size_t function,
                                             size_t count)
 {
@@ -159,7 +162,7 @@ static bool is_size(const struct pickle_value *v)
     return v->kind == PICKLE_INT && v->number >= 0;
 }
 
-/* Valid UTF-8 without a NUL. */
+/* Whether the value is a string of valid UTF-8 without NUL. */
 static bool is_name(const struct pickle_value *v)
 {
     size_t at = 0;
@@ -176,9 +179,9 @@ static bool is_name(const struct pickle_value *v)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------ the tensors */
+/* -------------------------------------------------------------------------------------- tensors */
 
-/* Reads the persistent id ('storage', type, key, device, numbers), and finds the numbers. */
+/* Decodes the persistent id ('storage', type, key, device, numbers) and finds its entry. */
 static enum rwkv7_status read_storage(const struct checkpoint *c, const char *name, const struct pickle_value *v,
                                       struct storage *out)
 {
@@ -189,15 +192,15 @@ static enum rwkv7_status read_storage(const struct checkpoint *c, const char *na
                                      *const numbers = item(c, id, 4);
     size_t bytes;
     if (type->kind != PICKLE_GLOBAL || type->global < STORAGES || key->kind != PICKLE_STRING || !is_size(numbers))
-        return refuse_tensor(c->in, name, "expected a storage with a type, a key and a size, found something else");
+        return refuse_tensor(c->in, name, "expected a storage with a type, a key and a size");
     out->type = storage_types[type->global - STORAGES];
     out->numbers = (uint64_t)numbers->number;
     out->entry = key->count <= MAX_KEY ? find_entry(c, "data/", key->string, key->count) : NULL;
     if (!out->entry)
-        return refuse_tensor(c->in, name, "there is no storage '%s' in the archive",
+        return refuse_tensor(c->in, name, "storage '%s' does not exist in the archive",
                              snippet_text(key->string, key->count, 24).text);
     if (!size_mul(dtype_bits(out->type) / 8, out->numbers, &bytes) || bytes != out->entry->size)
-        return refuse_tensor(c->in, name, "storage '%s': %llu numbers of type %s do not fit its %zu bytes",
+        return refuse_tensor(c->in, name, "storage '%s': expected %llu numbers of type %s, found %zu bytes",
                              snippet_text(key->string, key->count, 24).text, (unsigned long long)out->numbers,
                              dtype_name(out->type), out->entry->size);
     return RWKV7_OK;
@@ -214,8 +217,9 @@ static bool read_sizes(const struct checkpoint *c, const struct pickle_value *tu
 }
 
 /*
- * The number of elements, and the number of those of the storage from the first to the last of them. They are row-major when each
- * stride is the number of elements that it steps over; the strides of single rows are free.
+ * Computes the number of elements and the extent in the storage, from the first to the last
+ * element. A tensor is row-major if each stride equals the number of elements of the axes inside
+ * it; the stride of an axis of size 1 is ignored.
  */
 static enum rwkv7_status count_elements(const struct checkpoint *c, const struct tensor *t, struct view *view,
                                         size_t *elements, size_t *extent)
@@ -263,32 +267,35 @@ static enum rwkv7_status read_tensor(const struct checkpoint *c, pickle_ref ref,
                                      *const stride = item(c, call, 3);
     if (!is_size(offset) || shape->kind != PICKLE_TUPLE || stride->kind != PICKLE_TUPLE ||
         shape->count != stride->count)
-        return refuse_tensor(c->in, t->name, "expected an offset, a shape and as many strides, found something else");
+        return refuse_tensor(c->in, t->name, "expected an offset, and a shape and strides of the same length");
     if (shape->count > TENSOR_MAX_RANK)
         return refuse_tensor(c->in, t->name, "expected at most %d axes, found %u", TENSOR_MAX_RANK, shape->count);
     t->type = storage.type;
     t->rank = (int)shape->count;
     if (!read_sizes(c, shape, t->shape) || !read_sizes(c, stride, view->strides))
-        return refuse_tensor(c->in, t->name, "its shape or its strides are not sizes");
+        return refuse_tensor(c->in, t->name, "expected a shape and strides of non-negative integers");
     if ((status = count_elements(c, t, view, &elements, &extent)) != RWKV7_OK)
         return status;
     if (extent > storage.numbers || (uint64_t)offset->number > storage.numbers - extent)
-        return refuse_tensor(c->in, t->name, "shape %s at %lld does not fit a storage of %llu numbers",
+        return refuse_tensor(c->in, t->name, "shape %s at offset %lld exceeds its storage of %llu numbers",
                              snippet_axes(t->shape, t->rank).text, (long long)offset->number,
                              (unsigned long long)storage.numbers);
-    if (elements > storage.numbers) /* repeated by strides of 0; a copy could be larger than any memory */
+    if (elements > storage.numbers) /* strides of 0 repeat elements: a small file could demand any amount of memory */
         return refuse_tensor(c->in, t->name,
-                             "shape %s with strides %s repeats a storage of %llu numbers; "
+                             "shape %s with strides %s repeats elements of a storage of %llu numbers; "
                              "save it with .contiguous()",
                              snippet_axes(t->shape, t->rank).text, snippet_axes(view->strides, t->rank).text,
                              (unsigned long long)storage.numbers);
-    const size_t element = dtype_bits(t->type) / 8; /* the storage has a size in bytes, so the products have too */
+    const size_t element = dtype_bits(t->type) / 8; /* no overflow below: the storage fits the file */
     t->data = storage.entry->data + (size_t)offset->number * element;
     t->bytes = elements * element;
     return RWKV7_OK;
 }
 
-/* The tensors that are not row-major get memory of their own, together no more than the file has bytes: views may share a storage. */
+/*
+ * Copies the tensors that are not row-major into memory of their own. Views may share a storage, so
+ * the total is limited to the size of the file.
+ */
 static enum rwkv7_status copy_tensors(struct checkpoint *c)
 {
     struct tensor_list *const out = c->out;
@@ -299,8 +306,8 @@ static enum rwkv7_status copy_tensors(struct checkpoint *c)
             continue;
         if (t->bytes > c->in->size - total)
             return refuse_tensor(c->in, t->name,
-                                 "with strides %s must be copied, as others, which takes more memory than "
-                                 "the file is large; save it with .contiguous()",
+                                 "strides %s: the copies of tensors that are not row-major would exceed "
+                                 "the size of the file; save it with .contiguous()",
                                  snippet_axes(c->views[i].strides, t->rank).text);
         total += (size_t)t->bytes;
     }
@@ -323,7 +330,7 @@ static enum rwkv7_status copy_tensors(struct checkpoint *c)
     return RWKV7_OK;
 }
 
-/* -------------------------------------------------------------------------------------- the dictionary of the weights */
+/* ---------------------------------------------------- choice of the dictionary with the weights */
 
 static bool is_dictionary(const struct checkpoint *c, const struct pickle_value *v)
 {
@@ -335,7 +342,10 @@ static uint32_t first_pair(const struct pickle_value *dictionary)
     return dictionary->count > 0 ? dictionary->call.first : 0;
 }
 
-/* Whether it would be a tensor for PyTorch, be it one that is refused here: torch._utils._rebuild_qtensor(...). */
+/*
+ * Whether PyTorch would build a tensor from the value. Includes kinds that are rejected here, such
+ * as torch._utils._rebuild_qtensor(...), so that they are not skipped silently.
+ */
 static bool is_tensor(const struct checkpoint *c, const struct pickle_value *v)
 {
     static const char rebuild[] = "torch._utils\n_rebuild_";
@@ -346,12 +356,12 @@ static bool is_tensor(const struct checkpoint *c, const struct pickle_value *v)
            memcmp(called->string, rebuild, sizeof rebuild - 1) == 0;
 }
 
-/* All dictionaries that keys of strings lead to, the outer ones first. */
+/* Collects all dictionaries that string keys lead to, outer ones first. */
 static enum rwkv7_status find_places(struct checkpoint *c)
 {
     const struct pickle_pair *const pairs = c->pickle.pairs;
     uint8_t *const seen =
-        mem_alloc(c->pickle.count, 1); /* values: a dictionary may be in several others, or in itself */
+        mem_alloc(c->pickle.count, 1); /* indexed by value: a dictionary may occur in several others, or in itself */
     size_t dictionaries = 0;
     for (uint32_t i = 0; i < c->pickle.count; i++)
         dictionaries += is_dictionary(c, value_at(c, i));
@@ -378,7 +388,9 @@ static enum rwkv7_status find_places(struct checkpoint *c)
     return RWKV7_OK;
 }
 
-/* What weights are called where several dictionaries could be meant; the first is preferred. The outermost comes before them. */
+/*
+ * Usual names of the weights, in order of precedence. The outermost dictionary precedes them all.
+ */
 static const char *const usual_names[] = {"state_dict", "model_state_dict", "model", "module", "weights", "params"};
 
 static size_t rank(const struct checkpoint *c, size_t place)
@@ -392,7 +404,7 @@ static size_t rank(const struct checkpoint *c, size_t place)
     return i + 1;
 }
 
-/* The key of a pair in quotes, or what it is. */
+/* Returns the key of a pair in quotes if it is a string, else its kind. */
 static struct snippet entry_name(const struct checkpoint *c, const struct pickle_pair *pair)
 {
     const struct pickle_value *const key = value_at(c, pair->key);
@@ -411,24 +423,25 @@ static struct snippet place_name(const struct checkpoint *c, size_t place)
 }
 
 /*
- * The dictionary with the weights: the one with the most tensors, or one of several that have more than half as many (an average of
- * the weights lies beside them), by its name.
+ * Chooses the dictionary with the weights. Candidates have more than half of the largest number of
+ * tensors in one dictionary, because an average of the weights may be beside them. Among candidates
+ * the name decides, see usual_names.
  */
 static enum rwkv7_status choose_place(const struct checkpoint *c, size_t *out)
 {
-    size_t most = 0, chosen = 0;
+    size_t max_tensors = 0, chosen = 0;
     bool found = false;
     for (size_t i = 0; i < c->place_count; i++)
-        most = c->places[i].tensors > most ? c->places[i].tensors : most;
+        max_tensors = c->places[i].tensors > max_tensors ? c->places[i].tensors : max_tensors;
     for (size_t i = 0; i < c->place_count; i++) {
-        if (c->places[i].tensors <= most / 2)
+        if (c->places[i].tensors <= max_tensors / 2)
             continue;
         if (!found || rank(c, i) < rank(c, chosen))
             chosen = i;
         found = true;
     }
     *out = chosen;
-    if (most == 0) {
+    if (max_tensors == 0) {
         const struct pickle_value *const root = value_at(c, c->pickle.root);
         const struct pickle_pair *const first = &c->pickle.pairs[first_pair(root)];
         return root->count == 0
@@ -437,14 +450,14 @@ static enum rwkv7_status choose_place(const struct checkpoint *c, size_t *out)
                             entry_name(c, first).text, pickle_describe(&c->pickle, first->value).text);
     }
     for (size_t i = 0; i < c->place_count; i++)
-        if (i != chosen && c->places[i].tensors > most / 2 && rank(c, i) == rank(c, chosen))
-            return refuse(c->in, "expected one dictionary of tensors, found '%s' and '%s'; save one of them alone",
+        if (i != chosen && c->places[i].tensors > max_tensors / 2 && rank(c, i) == rank(c, chosen))
+            return refuse(c->in, "expected one dictionary of tensors, found '%s' and '%s'; save only one of them",
                           place_name(c, chosen).text, place_name(c, i).text);
     return RWKV7_OK;
 }
 
 struct skipped {
-    char text[160]; /* with what precedes it, a note */
+    char text[160]; /* fits in a note together with the path */
     size_t used, skipped, left_out;
 };
 
@@ -463,7 +476,10 @@ static void note_skipped(struct skipped *n, const struct checkpoint *c, const st
     n->used += (size_t)size;
 }
 
-/* Says which dictionary was taken and what of it, and of those around it, was not. */
+/*
+ * Adds a note that names the chosen dictionary and the values that were skipped in it and in the
+ * dictionaries around it.
+ */
 static enum rwkv7_status make_note(const struct checkpoint *c, size_t chosen)
 {
     const struct pickle_pair *const pairs = c->pickle.pairs;
@@ -486,7 +502,7 @@ static enum rwkv7_status make_note(const struct checkpoint *c, size_t chosen)
     return n.skipped > 0 ? note(c->in->notes, c->in->err, "%s: skipped: %s", path.text, n.text) : RWKV7_OK;
 }
 
-/* The names and values of the tensors of a dictionary; other values are skipped. */
+/* Reads the tensors of a dictionary and skips its other values. */
 static enum rwkv7_status read_dictionary(struct checkpoint *c, const struct place *place)
 {
     const struct pickle_pair *const pairs = c->pickle.pairs;
@@ -498,11 +514,11 @@ static enum rwkv7_status read_dictionary(struct checkpoint *c, const struct plac
         if (!is_tensor(c, value_at(c, pairs[at].value)))
             continue;
         if (!is_name(key))
-            return refuse(c->in, "expected a name for a tensor, found %s",
-                          key->kind == PICKLE_STRING ? "one that is not UTF-8" : pickle_kind_name(key->kind));
-        length += (size_t)key->count + 1; /* of bytes and an opcode of the pickle, unless a name occurs twice */
+            return refuse(c->in, "expected a tensor name, found %s",
+                          key->kind == PICKLE_STRING ? "a string that is not UTF-8" : pickle_kind_name(key->kind));
+        length += (size_t)key->count + 1; /* at most the size of the pickle, unless keys are repeated */
         if (length > PICKLE_MAX_SIZE)
-            return refuse(c->in, "expected names of at most %u bytes, found more", PICKLE_MAX_SIZE);
+            return refuse(c->in, "expected tensor names of at most %u bytes in total, found more", PICKLE_MAX_SIZE);
     }
     c->out->tensors = mem_alloc(place->tensors, sizeof *c->out->tensors);
     c->out->strings = mem_alloc(length, 1);
@@ -541,7 +557,7 @@ static enum rwkv7_status read_tensors(struct checkpoint *c)
     return make_note(c, chosen);
 }
 
-/* -------------------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------- entry point */
 
 static enum rwkv7_status copy_pickle(struct checkpoint *c, const struct zip_entry *entry)
 {

@@ -1,16 +1,19 @@
 /*
- * pth.h - a PyTorch checkpoint (.pth, .pt): a dictionary of tensors, as torch.save has written it since PyTorch 1.6.
+ * pth.h - reads a PyTorch checkpoint (.pth, .pt): a dictionary of tensors, as written by torch.save
+ * since PyTorch 1.6.
  *
- * A ZIP archive of stored entries, all in one folder: data.pkl is the dictionary as a pickle, data/K holds the numbers of
- * the storage K, byteorder may say how they are written. In the pickle a tensor is a call,
+ * The file is a ZIP archive of uncompressed entries in one folder: data.pkl is the dictionary as a
+ * pickle, data/K holds the numbers of storage K, and byteorder may give their byte order. In the
+ * pickle, a tensor is the call
  *
  *     torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)
  *
- * whose storage is the persistent id ('storage', torch.BFloat16Storage, 'K', device, numbers). No Python is needed to
- * recognise that, and nothing but that is recognised: the few functions that may occur are listed in pth.c.
+ * where storage is the persistent id ('storage', torch.BFloat16Storage, 'K', device, numbers). The
+ * call is recognised without Python. The few functions that are recognised are listed in pth.c.
  *
- * The tensors lie in the image. Several may share a storage. One whose numbers do not lie in row-major order, such as a
- * transposed view, is refused, and so is a dictionary that holds anything but tensors.
+ * Row-major tensors are used in the image, and several may share a storage. Other tensors, such as
+ * transposed views, are copied. Values that are not tensors are skipped with a note. The weights
+ * may be in a dictionary inside the outermost one.
  */
 #ifndef FORMATS_PTH_H
 #define FORMATS_PTH_H

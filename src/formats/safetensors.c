@@ -9,9 +9,9 @@
 #include "formats/sniff.h"
 #include "formats/snippet.h"
 
-#define PREFIX sizeof(uint64_t) /* the length of the header stands before it */
+#define PREFIX sizeof(uint64_t) /* bytes of the length field before the header */
 
-/* Where a tensor lies in the data, counted from the end of the header. */
+/* Byte range of a tensor, relative to the end of the header. */
 struct span {
     uint64_t begin, end;
     struct tensor *tensor;
@@ -19,39 +19,39 @@ struct span {
 
 struct reader {
     const struct file_image *in;
-    size_t header; /* bytes of JSON and of the spaces behind it */
+    size_t header; /* bytes of JSON and trailing spaces */
     struct span *spans;
     struct tensor_list *out;
 };
 
-/* -------------------------------------------------------------------------------------------------- before the JSON */
+/* ---------------------------------------------------------- length and first byte of the header */
 
 static enum rwkv7_status read_prefix(struct reader *r)
 {
     uint64_t length = 0;
-    const bool whole = r->in->size > PREFIX;
-    if (whole)
+    const bool has_prefix = r->in->size > PREFIX;
+    if (has_prefix)
         for (size_t i = PREFIX; i-- > 0;)
             length = length << 8 | r->in->bytes[i];
-    /* No other format has eight bytes that make a small number and then a brace. */
-    if (!whole || length > SAFETENSORS_MAX_HEADER || r->in->bytes[PREFIX] != '{') {
+    /* No other known format starts with eight bytes that are a small number, followed by '{'. */
+    if (!has_prefix || length > SAFETENSORS_MAX_HEADER || r->in->bytes[PREFIX] != '{') {
         const enum rwkv7_status status = sniff(r->in->bytes, r->in->size, r->in->file, r->in->err);
         if (status != RWKV7_OK)
             return status;
     }
-    if (!whole)
-        return refuse(r->in, "expected safetensors, found %zu bytes, too few for a header", r->in->size);
+    if (!has_prefix)
+        return refuse(r->in, "expected safetensors, found a file of %zu bytes, too small for a header", r->in->size);
     if (length == 0)
         return refuse(r->in, "expected safetensors, found a header of 0 bytes");
     if (length > SAFETENSORS_MAX_HEADER)
-        return refuse(r->in, "expected safetensors, whose header has at most %u bytes, found a header length of %llu",
+        return refuse(r->in, "expected a safetensors header of at most %u bytes, found a length of %llu",
                       SAFETENSORS_MAX_HEADER, (unsigned long long)length);
     if (r->in->bytes[PREFIX] != '{')
-        return refuse(r->in, "expected the header to begin with '{', found '%s'",
+        return refuse(r->in, "expected a header that starts with '{', found '%s'",
                       snippet_text(r->in->bytes + PREFIX, 1, 1).text);
     if (length > r->in->size - PREFIX)
-        return refuse(r->in, "the file is truncated: expected a header of %llu bytes, found %zu",
-                      (unsigned long long)length, r->in->size - PREFIX);
+        return refuse(r->in, "truncated file: expected a header of %llu bytes, found %zu", (unsigned long long)length,
+                      r->in->size - PREFIX);
     r->header = (size_t)length;
     return RWKV7_OK;
 }
@@ -60,16 +60,17 @@ static enum rwkv7_status parse_header(const struct reader *r, cJSON **out)
 {
     struct json_text text = {
         .file = r->in->file, .bytes = r->in->bytes + PREFIX, .size = r->header, .offset = PREFIX, .integers = true};
-    while (text.size > 1 && text.bytes[text.size - 1] == ' ') /* the first byte was '{', but a file can change */
+    while (text.size > 1 &&
+           text.bytes[text.size - 1] == ' ') /* the first byte was '{', but another process may change the file */
         text.size--;
     const uint8_t last = text.bytes[text.size - 1];
     if (last != '}')
-        return refuse(r->in, "expected the header to end with '}' and spaces, found '%s'",
+        return refuse(r->in, "expected a header that ends with '}' and spaces, found '%s'",
                       snippet_text(&last, 1, 1).text);
     return json_parse(&text, out, r->in->err);
 }
 
-/* ------------------------------------------------------------------------------------------------------ the entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 static enum rwkv7_status read_dtype(const struct reader *r, const cJSON *value, struct tensor *t)
 {
@@ -105,16 +106,16 @@ static enum rwkv7_status read_offsets(const struct reader *r, const cJSON *value
         return refuse_tensor(r->in, t->name, "data_offsets: expected an array, found %s", json_kind(value));
     const cJSON *begin = value->child, *end = begin ? begin->next : NULL;
     if (!end || end->next || !cJSON_IsNumber(begin) || !cJSON_IsNumber(end))
-        return refuse_tensor(r->in, t->name, "data_offsets: expected two integers");
+        return refuse_tensor(r->in, t->name, "data_offsets: expected two integers, found something else");
     span->begin = json_integer(begin);
     span->end = json_integer(end);
     if (span->end < span->begin)
-        return refuse_tensor(r->in, t->name, "data_offsets [%llu, %llu] end before they begin",
+        return refuse_tensor(r->in, t->name, "data_offsets [%llu, %llu]: the end is before the beginning",
                              (unsigned long long)span->begin, (unsigned long long)span->end);
     return RWKV7_OK;
 }
 
-/* The size that type and shape ask for must be the size of the span. */
+/* Checks that type and shape give exactly the size of the byte range. */
 static enum rwkv7_status check_size(const struct reader *r, struct tensor *t, const struct span *span)
 {
     size_t bits = dtype_bits(t->type);
@@ -123,18 +124,18 @@ static enum rwkv7_status check_size(const struct reader *r, struct tensor *t, co
             return refuse_tensor(r->in, t->name, "shape %s of %s is too large", snippet_axes(t->shape, t->rank).text,
                                  dtype_name(t->type));
     if (bits % 8 != 0)
-        return refuse_tensor(r->in, t->name, "shape %s of %s is not a whole number of bytes",
+        return refuse_tensor(r->in, t->name, "shape %s of %s is not a multiple of 8 bits",
                              snippet_axes(t->shape, t->rank).text, dtype_name(t->type));
     t->bytes = bits / 8;
     if (t->bytes != span->end - span->begin)
-        return refuse_tensor(r->in, t->name, "data_offsets [%llu, %llu] hold %llu bytes, shape %s of %s needs %llu",
+        return refuse_tensor(r->in, t->name, "data_offsets [%llu, %llu] hold %llu bytes, but shape %s of %s needs %llu",
                              (unsigned long long)span->begin, (unsigned long long)span->end,
                              (unsigned long long)(span->end - span->begin), snippet_axes(t->shape, t->rank).text,
                              dtype_name(t->type), (unsigned long long)t->bytes);
     return RWKV7_OK;
 }
 
-/* Everything but data, which waits until the layout is known to be sound. */
+/* Reads everything except `data`, which place_tensors sets after checking the layout. */
 static enum rwkv7_status read_tensor(const struct reader *r, const cJSON *entry, struct tensor *t, struct span *span)
 {
     const cJSON *dtype = NULL, *shape = NULL, *offsets = NULL;
@@ -152,7 +153,7 @@ static enum rwkv7_status read_tensor(const struct reader *r, const cJSON *entry,
         *known = field;
     }
     if (!dtype || !shape || !offsets)
-        return refuse_tensor(r->in, t->name, "expected dtype, shape and data_offsets, found no %s",
+        return refuse_tensor(r->in, t->name, "expected dtype, shape and data_offsets; %s is missing",
                              !dtype   ? "dtype"
                              : !shape ? "shape"
                                       : "data_offsets");
@@ -178,7 +179,7 @@ static enum rwkv7_status check_metadata(const struct reader *r, const cJSON *met
     return RWKV7_OK;
 }
 
-/* Copies a string to *at, behind the ones before it. */
+/* Appends a copy at *at and advances *at. */
 static const char *keep(char **at, const char *string)
 {
     char *copy = *at;
@@ -235,7 +236,7 @@ static enum rwkv7_status read_entries(struct reader *r, const cJSON *header)
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------- the layout */
+/* --------------------------------------------------------------------------------------- layout */
 
 static int compare_spans(const void *a, const void *b)
 {
@@ -247,7 +248,10 @@ static int compare_spans(const void *a, const void *b)
     return (x->tensor > y->tensor) - (x->tensor < y->tensor);
 }
 
-/* In the order of their offsets the tensors must follow each other from the first byte of the data to its last. */
+/*
+ * Checks that the tensors, sorted by offset, cover the data section without gap or overlap, and
+ * sets their `data`.
+ */
 static enum rwkv7_status place_tensors(struct reader *r)
 {
     const uint8_t *data = r->in->bytes + PREFIX + r->header;
@@ -260,7 +264,7 @@ static enum rwkv7_status place_tensors(struct reader *r)
         const struct span *span = &r->spans[i];
         if (span->begin > at)
             return refuse_tensor(r->in, span->tensor->name,
-                                 "data begins at %llu, %llu bytes that belong to no tensor before it",
+                                 "data begins at %llu, after %llu bytes that belong to no tensor",
                                  (unsigned long long)span->begin, (unsigned long long)(span->begin - at));
         if (span->begin < at)
             return refuse_tensor(
@@ -269,17 +273,17 @@ static enum rwkv7_status place_tensors(struct reader *r)
         at = span->end;
     }
     if (at > size)
-        return refuse(r->in, "the file is truncated: expected %llu bytes of data, found %llu", (unsigned long long)at,
+        return refuse(r->in, "truncated file: expected %llu bytes of data, found %llu", (unsigned long long)at,
                       (unsigned long long)size);
     if (at < size)
-        return refuse(r->in, "expected %llu bytes of data, found %llu: %llu bytes belong to no tensor",
+        return refuse(r->in, "expected %llu bytes of data, found %llu: the last %llu bytes belong to no tensor",
                       (unsigned long long)at, (unsigned long long)size, (unsigned long long)(size - at));
     for (size_t i = 0; i < count; i++)
         r->spans[i].tensor->data = data + r->spans[i].begin;
     return RWKV7_OK;
 }
 
-/* -------------------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------- entry point */
 
 enum rwkv7_status safetensors_read(const struct file_image *in, struct tensor_list *out)
 {

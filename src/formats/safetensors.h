@@ -1,13 +1,14 @@
 /*
- * safetensors.h - one safetensors image: bytes in, named tensors out.
+ * safetensors.h - reads one safetensors image.
  *
- * Layout: `u64 little-endian N | N bytes of JSON | data`. The JSON object maps a tensor name to {"dtype", "shape",
- * "data_offsets": [begin, end]}, offsets counted from the end of the header; "__metadata__" maps strings to strings.
+ * Layout: `u64 little-endian N | N bytes of JSON | data`. The JSON object maps a tensor name to
+ * {"dtype", "shape", "data_offsets": [begin, end]}, with offsets relative to the end of the header.
+ * "__metadata__" maps strings to strings.
  *
- * The reader is strict: it takes less than the official one and nothing that the official one refuses. The tensors must
- * tile the data exactly, without a hole, an overlap or a byte left over, so that a file that was cut, padded or
- * tampered with is refused before anything is computed from it. There is no rule about alignment. What is not
- * safetensors at all is refused with a guess at what it is.
+ * The reader is strict: it rejects everything that the official reader rejects, and more. The
+ * tensors must cover the data section exactly, without gaps, overlaps or trailing bytes, so
+ * truncated, padded and manipulated files are rejected before use. Any alignment is accepted. For
+ * files of another format the message says what they seem to be.
  */
 #ifndef FORMATS_SAFETENSORS_H
 #define FORMATS_SAFETENSORS_H

@@ -8,7 +8,10 @@
 #include "base/mem.h"
 #include "formats/safetensors.h"
 
-/* The text of the header, which grows. A failed allocation is remembered, and nothing is added any more. */
+/*
+ * The growing text of the header. After a failed allocation `failed` is set and nothing more is
+ * added; the caller checks it once at the end.
+ */
 struct header {
     char *at;
     size_t size, room;
@@ -107,8 +110,9 @@ enum rwkv7_status safetensors_write_header(struct out_file *out, const struct te
         goto done;
     }
     if (h.size > SAFETENSORS_MAX_HEADER) {
-        status = fail(err, RWKV7_ERR_IO, "%s: its header would have %zu bytes, more than the %u of the format",
-                      out->path, h.size, SAFETENSORS_MAX_HEADER);
+        status =
+            fail(err, RWKV7_ERR_IO, "%s: expected a header of at most %u bytes, the limit of safetensors, found %zu",
+                 out->path, SAFETENSORS_MAX_HEADER, h.size);
         goto done;
     }
     for (size_t i = 0; i < sizeof prefix; i++)

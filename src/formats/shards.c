@@ -9,7 +9,7 @@
 #include "formats/sniff.h"
 #include "formats/snippet.h"
 
-#define INDEX_MAX_SIZE 100000000u /* bytes; as much as a header may have */
+#define INDEX_MAX_SIZE 100000000u /* bytes; the limit of a safetensors header */
 
 static int compare_places(const void *a, const void *b)
 {
@@ -18,7 +18,10 @@ static int compare_places(const void *a, const void *b)
     return by_file ? by_file : strcmp(x->tensor, y->tensor);
 }
 
-/* Only a file beside the index: a downloaded index must not be able to name any other file of the machine. */
+/*
+ * Accepts only a file name without a folder, so that a downloaded index cannot name any other file
+ * of the machine.
+ */
 static bool is_plain_name(const char *name)
 {
     return *name && !strpbrk(name, "/\\") && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
@@ -33,7 +36,7 @@ static enum rwkv7_status read_map(const char *path, const cJSON *map, struct sha
         return fail(err, RWKV7_ERR_MODEL, "%s: expected an object \"weight_map\", found %s", shown.text,
                     map ? json_kind(map) : "none");
     if (!map->child)
-        return fail(err, RWKV7_ERR_MODEL, "%s: the weight_map is empty", shown.text);
+        return fail(err, RWKV7_ERR_MODEL, "%s: weight_map: expected at least one tensor, found none", shown.text);
     for (const cJSON *entry = map->child; entry; entry = entry->next)
         count++;
     out->tensors = mem_alloc(count, sizeof *out->tensors);
@@ -41,10 +44,10 @@ static enum rwkv7_status read_map(const char *path, const cJSON *map, struct sha
         return fail_memory(err, "the index of tensors");
     for (const cJSON *entry = map->child; entry; entry = entry->next) {
         if (!cJSON_IsString(entry))
-            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected the name of a file, found %s", shown.text,
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected a file name, found %s", shown.text,
                         snippet_name(entry->string).text, json_kind(entry));
         if (!is_plain_name(entry->valuestring))
-            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected a file of the same folder, found '%s'",
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected a file in the same folder, found '%s'",
                         shown.text, snippet_name(entry->string).text, snippet_name(entry->valuestring).text);
         out->tensors[out->count++] = (struct placed_tensor){.file = entry->valuestring, .tensor = entry->string};
     }

@@ -1,8 +1,8 @@
 /*
- * shards.h - the index of a checkpoint in several files: *.safetensors.index.json or pytorch_model.bin.index.json, as Hugging Face
- * writes them.
+ * shards.h - reads the index of a checkpoint in several files: *.safetensors.index.json or
+ * pytorch_model.bin.index.json, as written by Hugging Face.
  *
- * Its "weight_map" says for every tensor which file of the same folder holds it.
+ * Its "weight_map" maps each tensor to the file, in the same folder, that contains it.
  */
 #ifndef FORMATS_SHARDS_H
 #define FORMATS_SHARDS_H
@@ -14,15 +14,15 @@
 #include "base/sys.h"
 
 struct placed_tensor {
-    const char *file; /* a name without a folder */
+    const char *file; /* file name without a folder */
     const char *tensor;
 };
 
 struct shard_map {
-    struct placed_tensor *tensors; /* [count], sorted by file, then by tensor; at least one, no tensor twice */
+    struct placed_tensor *tensors; /* [count], sorted by file, then by tensor; at least one; names are unique */
     size_t count;
-    size_t files; /* how many different ones */
-    cJSON *tree;  /* the strings */
+    size_t files; /* number of different files */
+    cJSON *tree;  /* owns the strings */
     struct file_map file;
 };
 

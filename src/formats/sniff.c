@@ -11,33 +11,33 @@
 
 #include "formats/snippet.h"
 
-/* Formats that begin with fixed bytes. */
+/* Known formats that start with fixed bytes. */
 static const struct magic {
     const char *bytes;
     size_t length;
     const char *found;
 } magics[] = {
-    {"fmgg", 4, "a ggml file of rwkv.cpp, which this program does not read"}, /* 'ggmf', little-endian */
-    {"lmgg", 4, "a ggml file, which this program does not read"},
-    {"tjgg", 4, "a ggml file, which this program does not read"},
-    {"algg", 4, "a ggml adapter, which this program does not read"},
+    {"fmgg", 4, "a ggml file of rwkv.cpp, which is not supported"}, /* "ggmf" in little-endian order */
+    {"lmgg", 4, "a ggml file, which is not supported"},
+    {"tjgg", 4, "a ggml file, which is not supported"},
+    {"algg", 4, "a ggml adapter, which is not supported"},
     {"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 14,
-     "a PyTorch checkpoint in the form from before 2020; read it with torch.load and write it with torch.save"},
-    {"\x80\x02", 2, "a Python pickle; a .pth is an archive around one"},
-    {"\x80\x03", 2, "a Python pickle; a .pth is an archive around one"},
-    {"\x80\x04", 2, "a Python pickle; a .pth is an archive around one"},
-    {"\x80\x05", 2, "a Python pickle; a .pth is an archive around one"},
+     "a PyTorch checkpoint in the format used before 2020; load and save it again with a current PyTorch"},
+    {"\x80\x02", 2, "a bare Python pickle, not a .pth archive"},
+    {"\x80\x03", 2, "a bare Python pickle, not a .pth archive"},
+    {"\x80\x04", 2, "a bare Python pickle, not a .pth archive"},
+    {"\x80\x05", 2, "a bare Python pickle, not a .pth archive"},
     {"PK\5\6", 4, "an empty ZIP archive"},
     {"\x1f\x8b", 2, "a gzip archive; unpack it first"},
     {"\x28\xb5\x2f\xfd", 4, "a zstd archive; unpack it first"},
     {"\xfd\x37zXZ\0", 6, "an xz archive; unpack it first"},
     {"BZh", 3, "a bzip2 archive; unpack it first"},
     {"7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive; unpack it first"},
-    {"\x93NUMPY", 6, "a NumPy array (.npy), which this program does not read"},
-    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file, which this program does not read"},
+    {"\x93NUMPY", 6, "a NumPy array (.npy), which is not supported"},
+    {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file, which is not supported"},
     {"\177ELF", 4, "a program, not a model"},
     {"%PDF-", 5, "a PDF document, not a model"},
-    {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "zeros, as a download leaves that did not finish"},
+    {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "zeros, probably an incomplete download"},
 };
 
 static bool starts_with(const uint8_t *data, size_t size, const char *bytes, size_t length)
@@ -54,8 +54,9 @@ static const char *find_magic(const uint8_t *data, size_t size)
 }
 
 /*
- * What Git checks out in place of a large file when its LFS extension is missing: three lines of text, `version URL`,
- * `oid sha256:...`, `size N`.
+ * Whether the file is a Git LFS pointer, which Git checks out instead of a large file if its LFS
+ * extension is not installed. It has three lines: `version URL`, `oid sha256:...`, `size N`.
+ * *stands_for is N.
  */
 static bool is_lfs_pointer(const uint8_t *data, size_t size, unsigned long long *stands_for)
 {
@@ -69,7 +70,7 @@ static bool is_lfs_pointer(const uint8_t *data, size_t size, unsigned long long 
     return true;
 }
 
-/* Is it UTF-8 without control characters, as far as one looks? */
+/* Whether the first 512 bytes are UTF-8 without control characters. */
 static bool is_text(const uint8_t *data, size_t size)
 {
     const size_t looked = size < 512 ? size : 512;
@@ -84,7 +85,7 @@ static bool is_text(const uint8_t *data, size_t size)
     return size > 0;
 }
 
-/* `ID 'literal' LENGTH`, the first line of a vocabulary. */
+/* Whether the text starts like the first line of a vocabulary: `ID 'literal' LENGTH`. */
 static bool is_vocabulary(const uint8_t *data, size_t size)
 {
     size_t at = 0;
@@ -119,11 +120,11 @@ static const char *find_text(const uint8_t *data, size_t size)
         size--;
     }
     if (is_html(data, size))
-        return "a web page, probably an error or a login page of the site that it was loaded from";
+        return "a web page, probably an error or login page of the download site";
     if (size > 0 && (*data == '{' || *data == '['))
-        return "a JSON text; give its folder, the .safetensors file, or a *.safetensors.index.json";
+        return "JSON text; give the folder, the .safetensors file, or the *.safetensors.index.json";
     if (is_vocabulary(data, size))
-        return "a vocabulary, which is not a model";
+        return "a vocabulary, not a model";
     return "";
 }
 

@@ -1,4 +1,4 @@
-/* sniff.h - what a file is that is no checkpoint, told by its first bytes. */
+/* sniff.h - identifies files that are no checkpoint by their first bytes. */
 #ifndef FORMATS_SNIFF_H
 #define FORMATS_SNIFF_H
 
@@ -7,8 +7,8 @@
 #include "base/status.h"
 
 /*
- * RWKV7_ERR_MODEL with a message that says what was found and what helps, when `data` is one of the things that people
- * pass for a model by mistake; RWKV7_OK when it is nothing known.
+ * Returns RWKV7_ERR_MODEL, with a message that says what the file is and what to do, if `data` is
+ * one of the known things that users mistake for a model. Returns RWKV7_OK for unknown data.
  */
 enum rwkv7_status sniff(const uint8_t *data, size_t size, const char *file, struct rwkv7_error *err);
 

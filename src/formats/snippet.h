@@ -1,8 +1,8 @@
 /*
- * snippet.h - names out of files, made fit for a one-line message.
+ * snippet.h - makes names from files safe for a one-line message.
  *
- * A tensor name may be a megabyte long or hold escape sequences. A snippet is short, valid UTF-8, and has nothing in it
- * that a terminal would act on.
+ * A tensor name may be a megabyte long or contain escape sequences. A snippet is short, valid
+ * UTF-8, and contains nothing that a terminal interprets.
  */
 #ifndef FORMATS_SNIPPET_H
 #define FORMATS_SNIPPET_H
@@ -14,13 +14,16 @@ struct snippet {
     char text[88];
 };
 
-/* The beginning of `size` bytes, about `most` of them (at most 80), then "..." if that is not all. */
-struct snippet snippet_text(const void *bytes, size_t size, size_t most);
-/* A name, for between quotes. */
+/*
+ * Returns the first `limit` bytes of the text or a little less (at most 80), followed by "..." if
+ * it is truncated.
+ */
+struct snippet snippet_text(const void *bytes, size_t size, size_t limit);
+/* Returns a name, to be shown between quotes. */
 struct snippet snippet_name(const char *name);
-/* The end of a path: it says more than the beginning. */
+/* Returns the end of a path, which identifies a file better than its beginning. */
 struct snippet snippet_path(const char *path);
-/* "[16,8]" */
+/* Returns a shape as text: "[16,8]". */
 struct snippet snippet_axes(const uint64_t *axes, int count);
 
 #endif

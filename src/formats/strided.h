@@ -1,12 +1,16 @@
-/* strided.h - tensors whose elements are not in row-major order: a transposed matrix, every second number of a vector. */
+/*
+ * strided.h - copies tensors that are not row-major, such as transposed matrices, into row-major
+ * order.
+ */
 #ifndef FORMATS_STRIDED_H
 #define FORMATS_STRIDED_H
 
 #include "formats/tensors.h"
 
 /*
- * Copies a tensor into row-major order. Of `t`, data is its first element and bytes the size of the copy; the element [i][j]... lies
- * i strides[0] + j strides[1] + ... elements behind the first, within memory that the caller has checked. At least one axis.
+ * Copies a tensor into row-major order; it has at least one axis. t->data is its first element and
+ * t->bytes the size of the copy. Element [i][j]... is i strides[0] + j strides[1] + ... elements
+ * after the first. The caller guarantees that all elements are inside the storage.
  */
 void strided_copy(uint8_t *to, const struct tensor *t, const uint64_t *strides);
 

@@ -20,7 +20,7 @@
 #include "formats/shards.h"
 #include "formats/snippet.h"
 
-/* ------------------------------------------------------------------------------------------------------------ types */
+/* ---------------------------------------------------------------------------------------- types */
 
 #define PACKED(NAME, name, ...) \
     [DT_TILES_##NAME] = {"packed " #name, 0}, [DT_COLUMNS_##NAME] = {"packed " #name " by column", 0},
@@ -123,7 +123,7 @@ void tensor_row(const struct tensor *t, uint64_t row, float *out)
             out[i] = (t->type == DT_F16 ? f16_to_f32 : bf16_to_f32)(little16(from + 2 * i));
 }
 
-/* -------------------------------------------------------------------------------------------------------- the index */
+/* ---------------------------------------------------------------------------------------- index */
 
 static int compare_tensors(const void *a, const void *b)
 {
@@ -142,7 +142,7 @@ static enum rwkv7_status index_new(size_t files, struct tensor_index **out, stru
     if (index) {
         index->files = mem_alloc(files, sizeof *index->files);
         index->notes = mem_alloc(1, sizeof *index->notes);
-        /* Of each file its path, strings and copies; index->path. */
+        /* for each file: path, strings, copies; and index->path */
         index->owned = mem_alloc(3 * files + 1, sizeof *index->owned);
     }
     if (!index || !index->files || !index->notes || !index->owned) {
@@ -193,15 +193,20 @@ const char *tensors_chat_template(const struct tensor_index *index)
     return stated ? stated : index->chat_template;
 }
 
-/* The index frees `string` from now on; false when there is none because memory ran out. */
-static bool own(struct tensor_index *index, char *string)
+/*
+ * Makes the index the owner of `string`. Returns false if `string` is NULL because memory ran out.
+ */
+static bool adopt(struct tensor_index *index, char *string)
 {
     if (string)
         index->owned[index->owned_count++] = string;
     return string != NULL;
 }
 
-/* The formats that begin with fixed bytes; safetensors does not, and explains what is none of them. */
+/*
+ * Formats with a magic number. safetensors has none and comes last; its reader identifies unknown
+ * files.
+ */
 static const struct format {
     const char *container, *magic;
     reader_fn *read;
@@ -219,7 +224,7 @@ static const struct format *find_format(const struct file_image *in)
     return f;
 }
 
-/* Reads an image into *out, sorted by name. Its strings belong to the index. */
+/* Reads an image into *out, sorted by name. The index owns its strings. */
 static enum rwkv7_status read_image(struct tensor_index *index, const struct file_image *in, struct tensor_list *out)
 {
     const struct format *format = find_format(in);
@@ -229,7 +234,7 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
     tensors_sort(out->tensors, out->count);
     for (size_t i = 1; i < out->count; i++) {
         if (strcmp(out->tensors[i - 1].name, out->tensors[i].name) == 0) {
-            status = refuse_tensor(in, out->tensors[i].name, "occurs twice");
+            status = refuse_tensor(in, out->tensors[i].name, "duplicate name");
             tensor_list_free(out);
             return status;
         }
@@ -238,19 +243,22 @@ static enum rwkv7_status read_image(struct tensor_index *index, const struct fil
         tensor_list_free(out);
         return status;
     }
-    own(index, out->strings);
-    own(index, out->copies);
+    adopt(index, out->strings);
+    adopt(index, out->copies);
     out->strings = out->copies = NULL;
     snprintf(index->container, sizeof index->container, "%s", format->container);
     return RWKV7_OK;
 }
 
-/* The same for a file, which is mapped. The mapping and `path` (NULL: no memory) belong to the index. */
+/*
+ * Maps a file and reads it into *out. The index owns the mapping and `path`, which may be NULL if
+ * memory ran out.
+ */
 static enum rwkv7_status read_file(struct tensor_index *index, char *path, struct tensor_list *out,
                                    struct rwkv7_error *err)
 {
     struct file_map *file = &index->files[index->file_count];
-    if (!own(index, path))
+    if (!adopt(index, path))
         return fail_memory(err, "a path");
     const enum rwkv7_status status = file_map_open(path, file, err);
     if (status != RWKV7_OK)
@@ -261,7 +269,7 @@ static enum rwkv7_status read_file(struct tensor_index *index, char *path, struc
     return read_image(index, &in, out);
 }
 
-/* -------------------------------------------------------------------------------------------------------- one image */
+/* --------------------------------------------------------------------------------- single files */
 
 static void take_tensors(struct tensor_index *index, struct tensor_list *image)
 {
@@ -300,7 +308,7 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
         return status;
     char *file = mem_string(name, strlen(name));
     const struct file_image in = {.bytes = data, .size = size, .file = file, .err = err, .notes = index->notes};
-    status = own(index, file) ? read_image(index, &in, &image) : fail_memory(err, "a name");
+    status = adopt(index, file) ? read_image(index, &in, &image) : fail_memory(err, "a name");
     if (status != RWKV7_OK) {
         tensors_close(index);
         return status;
@@ -315,9 +323,12 @@ enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char 
     return RWKV7_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- shards */
+/* --------------------------------------------------------------------------------------- shards */
 
-/* The tensors of a shard and those that the map places there must be the same. Both are sorted by name. */
+/*
+ * Checks that a shard contains exactly the tensors that the weight_map assigns to it. Both lists
+ * are sorted by name.
+ */
 static enum rwkv7_status check_shard(const char *path, const struct placed_tensor *placed, size_t placed_count,
                                      const struct tensor_list *shard, struct rwkv7_error *err)
 {
@@ -327,16 +338,16 @@ static enum rwkv7_status check_shard(const char *path, const struct placed_tenso
                           : i == shard->count ? -1
                                               : strcmp(placed[i].tensor, shard->tensors[i].name);
         if (order < 0)
-            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected in '%s', not found there", shown.text,
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected in '%s', not found", shown.text,
                         snippet_name(placed[i].tensor).text, file.text);
         if (order > 0)
-            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': found in '%s', where the weight_map does not place it",
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': found in '%s', but the weight_map says otherwise",
                         shown.text, snippet_name(shard->tensors[i].name).text, file.text);
     }
     return RWKV7_OK;
 }
 
-/* Reads the files of the map into shards[map->files]. */
+/* Reads the files of the weight_map into shards[map->files]. */
 static enum rwkv7_status read_shards(struct tensor_index *index, const char *path, const struct shard_map *map,
                                      struct tensor_list *shards, struct rwkv7_error *err)
 {
@@ -360,8 +371,9 @@ static enum rwkv7_status read_shards(struct tensor_index *index, const char *pat
 }
 
 /*
- * One index of all shards. The map names each tensor once and the shards agree with it, so no tensor can be there
- * twice. Shards repeat the metadata of the checkpoint: the first one's are taken.
+ * Merges the shards into one index. No tensor can occur twice: the weight_map has unique names and
+ * check_shard has compared the shards with it. Every shard repeats the metadata of the checkpoint,
+ * so those of the first are taken.
  */
 static enum rwkv7_status merge_shards(struct tensor_index *index, const struct shard_map *map,
                                       struct tensor_list *shards, struct rwkv7_error *err)
@@ -400,7 +412,8 @@ static enum rwkv7_status open_shards(const char *path, struct tensor_index **out
         (status = read_shards(index, path, &map, shards, err)) != RWKV7_OK ||
         (status = merge_shards(index, &map, shards, err)) != RWKV7_OK)
         goto done;
-    index->files[index->file_count++] = map.file; /* as long as the shards are inputs, it is one */
+    index->files[index->file_count++] =
+        map.file; /* the weight_map is an input file too: an output must not overwrite it */
     map.file = (struct file_map){0};
     *out = index;
     index = NULL;
@@ -413,7 +426,7 @@ done:
     return status;
 }
 
-/* --------------------------------------------------------------------------------------------------------- any path */
+/* ------------------------------------------------------------------------------------- any path */
 
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err)
 {
@@ -436,7 +449,7 @@ enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, stru
         mem_free(file);
         return status;
     }
-    own(*out, file);
+    adopt(*out, file);
     (*out)->path = file;
     return RWKV7_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * tensors.h - an index of named tensors over mapped bytes. What every file format is turned into; knows nothing of
- * RWKV.
+ * tensors.h - an index of named tensors in mapped files, the common result of all file formats. It
+ * knows nothing about RWKV.
  */
 #ifndef FORMATS_TENSORS_H
 #define FORMATS_TENSORS_H
@@ -40,27 +40,28 @@ enum dtype {
     DT_U64,
     DT_F64,
     DT_C64,
-    DT_PLAIN, /* the types from here on come in blocks: those of ggml (ggml_blocks.h) */
+    DT_PLAIN, /* from here on: block types of ggml (ggml_blocks.h) */
     DT_Q4_0 = DT_PLAIN,
     DT_Q4_1,
     DT_Q5_0,
     DT_Q5_1,
     DT_Q8_0,
     DT_IQ4_NL,
-    DT_Q2_K, /* the types from here on are in blocks of 256, those before of 32 */
+    DT_Q2_K, /* from here on: blocks of 256 elements; before: of 32 */
     DT_Q3_K,
     DT_Q4_K,
     DT_Q5_K,
     DT_Q6_K,
     DT_IQ4_XS,
-    DT_PACKED, /* and from here on, whole matrices of integers in the layouts of this program (packed.h): of each type two */
+    DT_PACKED, /* from here on: packed matrices of this program, two layouts for each integer type (packed.h) */
     INTEGER_TYPES(DT_INTEGERS) /* DT_TILES_Q8 = DT_PACKED, DT_COLUMNS_Q8, ... */
     DT_COUNT = DT_PACKED + 2 * INTEGER_TYPE_COUNT
 };
 #undef DT_INTEGERS
-const char *dtype_name(enum dtype type); /* as spelled in safetensors: "BF16", or by ggml: "Q4_K" */
-unsigned dtype_block(enum dtype type);   /* elements in a block, 1 below DT_PLAIN; rows are whole blocks; 0: packed */
-unsigned dtype_bits(enum dtype type);    /* bits per block; 0: packed */
+const char *dtype_name(enum dtype type); /* as spelled in safetensors ("BF16") or ggml ("Q4_K") */
+unsigned
+dtype_block(enum dtype type); /* elements per block: 1 below DT_PLAIN, 0 for packed types; rows are whole blocks */
+unsigned dtype_bits(enum dtype type); /* bits per block; 0 for packed types */
 
 #define TENSOR_MAX_RANK 8
 
@@ -69,10 +70,10 @@ struct tensor {
     enum dtype type;
     int rank;                        /* 0 for a scalar */
     uint64_t shape[TENSOR_MAX_RANK]; /* outermost first */
-    const uint8_t *data;             /* little-endian, row-major, any alignment; a row is the last axis. In the mapping
-                                        of the file, or a copy that the index owns */
+    const uint8_t *
+        data; /* little-endian, row-major, any alignment; a row is the last axis. Points into the mapped file, or into a copy that the index owns */
     uint64_t bytes;
-    const char *file; /* path of the file that holds it, owned by the index */
+    const char *file; /* path of the file that contains it, owned by the index */
 };
 
 struct tensor_pair {
@@ -82,51 +83,58 @@ struct tensor_pair {
 struct tensor_index {
     struct tensor *tensors; /* [count], sorted by name (strcmp) */
     size_t count;
-    struct tensor_pair *metadata; /* [metadata_count], in file order; of shards, those of the first */
+    struct tensor_pair *metadata; /* [metadata_count], in file order; that of the first shard */
     size_t metadata_count;
-    char *vocab; /* [vocab_size] the vocabulary in the file, as text in the World format; NULL: there is none */
+    char *vocab; /* [vocab_size] the vocabulary in the file, text in the World format; NULL if there is none */
     size_t vocab_size;
-    struct file_map *files; /* [file_count]; the mappings that `data` points into, and the index of the shards */
+    struct file_map *files; /* [file_count]; the mappings that `data` points into, and the shard index */
     size_t file_count;
-    char **owned; /* [owned_count]; strings that names, paths and metadata point into, and copies of tensors */
+    char **owned; /* [owned_count]; memory of names, paths, metadata and copies of tensors */
     size_t owned_count;
-    struct notes *notes;  /* on what was read, and how; also by those who only read the index */
-    struct cJSON *config; /* the config.json beside it (config.h); NULL: there is none */
+    struct notes *notes;  /* notes on what was read; users of a const index may add some */
+    struct cJSON *config; /* config.json in the same folder (config.h); NULL if there is none */
     char *config_path;
-    char *chat_template; /* of a file beside it; NULL: there is none. GGUF files have theirs in the metadata */
-    const char *path; /* the file that was opened: the only one, or the index of the shards; NULL: an image in memory */
-    struct snippet prefix; /* what preceded all names in the file, "model."; "": nothing */
+    char *chat_template; /* from a file in the same folder; NULL if there is none. GGUF files have it in the metadata */
+    const char *path;    /* the file that was opened, a checkpoint or a shard index; NULL for an image in memory */
+    struct snippet prefix; /* removed from the names, for example "model."; "" if nothing was */
     char container[48];    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
 };
 
 /*
- * Opens a checkpoint, whatever it is: a safetensors file, a *.safetensors.index.json, a PyTorch .pth, a GGUF file, a
- * folder with one of them. What it is not able to read is recognised and said so (RWKV7_ERR_MODEL): a Git-LFS pointer, ...
+ * Opens a checkpoint: a safetensors file, a *.safetensors.index.json, a PyTorch .pth, a GGUF file,
+ * or a folder with one of them. Other files are identified in the message if possible
+ * (RWKV7_ERR_MODEL), for example Git LFS pointers. The caller frees *out with tensors_close.
  */
 enum rwkv7_status tensors_open(const char *path, struct tensor_index **out, struct rwkv7_error *err);
-/* The image of a single file in memory, which must outlive the index. */
+/*
+ * Opens the image of a single file in memory, which must outlive the index. `name` appears in
+ * messages.
+ */
 enum rwkv7_status tensors_open_memory(const void *data, size_t size, const char *name, struct tensor_index **out,
                                       struct rwkv7_error *err);
 void tensors_close(struct tensor_index *index);
 
-/* By name, as tensors_find needs them. */
+/* Sorts by name, as tensors_find requires. */
 void tensors_sort(struct tensor *tensors, size_t count);
-/* Binary search; NULL when there is none of that name. */
+/* Finds a tensor by binary search; NULL if there is none of that name. */
 const struct tensor *tensors_find(const struct tensor_index *index, const char *name);
 #define CHAT_TEMPLATE_KEY "tokenizer.chat_template"
-/* The template for conversations that the checkpoint states; NULL: none. */
+/* Returns the chat template of the checkpoint; NULL if there is none. */
 const char *tensors_chat_template(const struct tensor_index *index);
-/* The value of the metadata of that key; NULL when there is none. */
+/* Returns the metadata value of `key`; NULL if there is none. */
 const char *tensors_metadata(const struct tensor_index *index, const char *key);
 
-bool dtype_is_integer(enum dtype type); /* or BOOL: no packed or ggml type */
-/* Whether it holds no numbers that a model could compute with: integers, or nothing. Counters and empty buffers are so. */
+bool dtype_is_integer(enum dtype type); /* true for BOOL, too; false for packed and ggml types */
+/*
+ * Whether a model cannot compute with the tensor: it is empty or holds integers. Counters and empty
+ * buffers of training programs are of this kind.
+ */
 bool tensor_is_incidental(const struct tensor *t);
-/* Whether tensor_row takes the type: F32, F16, BF16, F64, and all that come in blocks of ggml. */
+/* Whether tensor_row supports the type: F32, F16, BF16, F64, and the block types of ggml. */
 bool dtype_has_rows(enum dtype type);
 /*
- * Row `row` of a tensor with at least one axis, counted over all other axes, as float32. out [the last axis]; exact, but for F64, which is
- * rounded to the nearest.
+ * Converts row `row` to float32; out [the last axis]. Rows are counted over all other axes; the
+ * tensor has at least one axis. The result is exact, except that F64 is rounded to nearest.
  */
 void tensor_row(const struct tensor *t, uint64_t row, float *out);
 

@@ -9,7 +9,10 @@
 #include "formats/little.h"
 #include "formats/snippet.h"
 
-/* Records begin with 'P' 'K' and two bytes that say which; sizes without what follows them (APPNOTE.TXT 4.3). */
+/*
+ * Signatures ("PK" and two bytes) and fixed sizes of the records, without variable fields
+ * (APPNOTE.TXT 4.3).
+ */
 #define LOCAL_HEADER 0x04034b50u
 #define LOCAL_SIZE 30u
 #define CENTRAL_HEADER 0x02014b50u
@@ -22,26 +25,26 @@
 #define LOCATOR_SIZE 20u
 
 #define MAX_COMMENT 65535u
-#define MAX_DIRECTORY (64u << 20) /* bytes; a checkpoint has about 70 per tensor */
+#define MAX_DIRECTORY (64u << 20) /* bytes; a checkpoint needs about 70 per tensor */
 #define FLAG_ENCRYPTED 0x0001u
-#define FLAG_DESCRIPTOR 0x0008u /* the sizes of the local header follow the data instead */
+#define FLAG_DESCRIPTOR 0x0008u /* the sizes are after the data, not in the local header */
 #define EXTRA_ZIP64 0x0001u
-#define IN_ZIP64 0xffffffffu /* a field of 32 bits whose value stands elsewhere, in 64 bits */
+#define IN_ZIP64 0xffffffffu /* marks a 32-bit field whose value is in a 64-bit field elsewhere */
 
 struct directory {
-    size_t begin, size; /* bytes of the image */
+    size_t begin, size; /* byte range of the image */
     uint64_t count;     /* entries */
 };
 
-/* What the central directory says of an entry. */
+/* The fields of an entry in the central directory. */
 struct central {
     unsigned flags, method;
     uint64_t packed, size, offset;
 };
 
-/* --------------------------------------------------------------------------------------------------- the end record */
+/* ----------------------------------------------------------------------------------- end record */
 
-/* The end record may have a comment behind it, which must end with the file. */
+/* Finds the end record. Only its own comment may follow it, up to the end of the file. */
 static bool find_end(const struct file_image *in, size_t *out)
 {
     for (size_t comment = 0; comment <= MAX_COMMENT && comment + END_SIZE <= in->size; comment++) {
@@ -54,7 +57,10 @@ static bool find_end(const struct file_image *in, size_t *out)
     return false;
 }
 
-/* A field of the end record and the one of 64 bits that replaces it. */
+/*
+ * Whether a field of the end record has the mark, or the value of the 64-bit field that replaces
+ * it.
+ */
 static bool agree(uint64_t narrow, uint64_t mark, uint64_t wide)
 {
     return narrow == mark || narrow == wide;
@@ -64,10 +70,12 @@ static enum rwkv7_status read_end(const struct file_image *in, struct directory 
 {
     size_t at = 0;
     if (!find_end(in, &at))
-        return refuse(in, "a ZIP archive (.pth) without its end: the file is truncated, or has something behind it");
-    uint8_t copy[END64_SIZE]; /* of the end record, then of that of ZIP64 */
+        return refuse(
+            in,
+            "expected the end record of a ZIP archive (.pth), found none: the file is truncated or has trailing bytes");
+    uint8_t copy[END64_SIZE]; /* of the end record, then of the ZIP64 end record */
     const uint8_t *end = memcpy(copy, in->bytes + at, END_SIZE);
-    uint64_t disk = little16(end + 4), start_disk = little16(end + 6), here = little16(end + 8),
+    uint64_t disk = little16(end + 4), start_disk = little16(end + 6), disk_entries = little16(end + 8),
              count = little16(end + 10), size = little32(end + 12), begin = little32(end + 16);
 
     if (at >= LOCATOR_SIZE && little32(in->bytes + at - LOCATOR_SIZE) == LOCATOR) {
@@ -78,21 +86,22 @@ static enum rwkv7_status read_end(const struct file_image *in, struct directory 
             little64(in->bytes + at64 + 4) != at - LOCATOR_SIZE - at64 - 12)
             return refuse(in, "ZIP: expected a ZIP64 end record at byte %llu, found none", (unsigned long long)at64);
         end = memcpy(copy, in->bytes + (size_t)at64, END64_SIZE);
-        if (!agree(here, 0xffff, little64(end + 24)) || !agree(count, 0xffff, little64(end + 32)) ||
+        if (!agree(disk_entries, 0xffff, little64(end + 24)) || !agree(count, 0xffff, little64(end + 32)) ||
             !agree(size, IN_ZIP64, little64(end + 40)) || !agree(begin, IN_ZIP64, little64(end + 48)))
             return refuse(in, "ZIP: the end record and the ZIP64 end record contradict each other");
         at = (size_t)at64;
         disk = little32(end + 16);
         start_disk = little32(end + 20);
-        here = little64(end + 24);
+        disk_entries = little64(end + 24);
         count = little64(end + 32);
         size = little64(end + 40);
         begin = little64(end + 48);
     }
-    if (disk != 0 || start_disk != 0 || here != count)
-        return refuse(in, "a part of a ZIP archive in several parts; put them together first");
+    if (disk != 0 || start_disk != 0 || disk_entries != count)
+        return refuse(in, "found one part of a split ZIP archive; join the parts first");
     if (begin > at || size != at - begin)
-        return refuse(in, "ZIP: expected a central directory of %llu bytes at %llu, right before its end record at %zu",
+        return refuse(in,
+                      "ZIP: expected a central directory of %llu bytes at %llu, directly before its end record at %zu",
                       (unsigned long long)size, (unsigned long long)begin, at);
     if (count > size / CENTRAL_SIZE)
         return refuse(in, "ZIP: %llu entries do not fit in a central directory of %llu bytes",
@@ -104,14 +113,17 @@ static enum rwkv7_status read_end(const struct file_image *in, struct directory 
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------ the entries */
+/* -------------------------------------------------------------------------------------- entries */
 
 static enum rwkv7_status refuse_entry(const struct file_image *in, const struct zip_entry *e, const char *what)
 {
     return refuse(in, "ZIP entry '%s': %s", snippet_text(e->name, e->name_size, 64).text, what);
 }
 
-/* Replaces what is marked as IN_ZIP64 by the values of the ZIP64 extra field, which stand in this order. */
+/*
+ * Replaces the fields marked with IN_ZIP64 by the values of the ZIP64 extra field, which contains
+ * them in this order. Returns false if one is missing.
+ */
 static bool read_zip64(const uint8_t *extra, size_t size, struct central *c)
 {
     uint64_t *const fields[] = {&c->size, &c->packed, &c->offset};
@@ -140,7 +152,9 @@ static bool read_zip64(const uint8_t *extra, size_t size, struct central *c)
     return true;
 }
 
-/* Not empty, not from the root, and no step up: a/b, but not /a, ../a, a/../b, a\b. */
+/*
+ * Whether a name is a relative path that stays in its folder: a/b, but not /a, ../a, a/../b, a\b.
+ */
 static bool is_inside(const char *name, size_t size)
 {
     size_t step = 0; /* bytes since the last '/' */
@@ -160,21 +174,21 @@ static bool is_inside(const char *name, size_t size)
     return true;
 }
 
-/* Finds the data behind the local header, which must say the same of the entry. */
+/* Finds the data of an entry. The local header must agree with the central directory. */
 static enum rwkv7_status read_local(const struct file_image *in, const struct directory *d, const struct central *c,
                                     struct zip_entry *e)
 {
     if (d->begin < LOCAL_SIZE || c->offset > d->begin - LOCAL_SIZE)
-        return refuse_entry(in, e, "its header lies outside of the archive");
+        return refuse_entry(in, e, "its header is outside the archive");
     uint8_t local[LOCAL_SIZE];
     const uint8_t *const header = in->bytes + (size_t)c->offset;
     memcpy(local, header, sizeof local);
     if (little32(local) != LOCAL_HEADER)
-        return refuse_entry(in, e, "there is no header where it should be");
+        return refuse_entry(in, e, "expected a local header at its offset, found none");
     const size_t name = little16(local + 26), skip = LOCAL_SIZE + name + little16(local + 28);
     const size_t room = d->begin - (size_t)c->offset;
     if (skip > room || c->size > room - skip)
-        return refuse_entry(in, e, "its data reaches beyond the archive");
+        return refuse_entry(in, e, "its data exceed the archive");
     const uint64_t packed = little32(local + 18), size = little32(local + 22);
     const bool sized = agree(packed, IN_ZIP64, c->size) && agree(size, IN_ZIP64, c->size);
     const bool later = (little16(local + 6) & FLAG_DESCRIPTOR) != 0 && packed == 0 && size == 0;
@@ -187,7 +201,7 @@ static enum rwkv7_status read_local(const struct file_image *in, const struct di
     return RWKV7_OK;
 }
 
-/* One entry of the directory, *used bytes from `begin` on in its copy. */
+/* Reads the entry of the directory at offset `begin` of its copy; *used is its size. */
 static enum rwkv7_status read_entry(const struct file_image *in, const struct directory *d, const char *copy,
                                     size_t begin, struct zip_entry *e, size_t *used)
 {
@@ -207,16 +221,16 @@ static enum rwkv7_status read_entry(const struct file_image *in, const struct di
                         .size = little32(at + 24),
                         .offset = little32(at + 42)};
     if (!is_inside(e->name, name))
-        return refuse_entry(in, e, "expected the name of a file in a folder");
+        return refuse_entry(in, e, "expected a relative path without '..'");
     if (!read_zip64(at + CENTRAL_SIZE + name, extra, &c))
         return refuse_entry(in, e, "its ZIP64 sizes are damaged");
     if (c.flags & FLAG_ENCRYPTED)
-        return refuse_entry(in, e, "is encrypted");
+        return refuse_entry(in, e, "encrypted entries are not supported");
     if (c.method != 0)
-        return refuse_entry(in, e,
-                            "is compressed, where torch.save only stores; unpack the archive and `zip -0 -r` it");
+        return refuse_entry(
+            in, e, "compressed entries are not supported; unpack the archive and store it again with `zip -0 -r`");
     if (c.packed != c.size)
-        return refuse_entry(in, e, "is stored, but with two different sizes");
+        return refuse_entry(in, e, "stored entry with two different sizes");
     return read_local(in, d, &c, e);
 }
 
@@ -239,7 +253,7 @@ static enum rwkv7_status check_entries(const struct file_image *in, struct zip *
     struct zip_entry *e = zip->entries;
     qsort(e, zip->count, sizeof *e, compare_places);
     if (zip->count > 0 && e[0].header != in->bytes)
-        return refuse(in, "ZIP: expected the first entry at the beginning of the file, found it at byte %zu",
+        return refuse(in, "ZIP: expected the first entry at byte 0, found it at byte %zu",
                       (size_t)(e[0].header - in->bytes));
     for (size_t i = 1; i < zip->count; i++)
         if (e[i].header < e[i - 1].data + e[i - 1].size)
@@ -247,7 +261,7 @@ static enum rwkv7_status check_entries(const struct file_image *in, struct zip *
     qsort(e, zip->count, sizeof *e, compare_names);
     for (size_t i = 1; i < zip->count; i++)
         if (compare_names(&e[i - 1], &e[i]) == 0)
-            return refuse_entry(in, &e[i], "occurs twice");
+            return refuse_entry(in, &e[i], "duplicate name");
     return RWKV7_OK;
 }
 
@@ -267,7 +281,7 @@ enum rwkv7_status zip_open(const struct file_image *in, struct zip *out)
     for (; out->count < d.count && status == RWKV7_OK; at += used, used = 0)
         status = read_entry(in, &d, out->directory, at, &out->entries[out->count++], &used);
     if (status == RWKV7_OK && at != d.size)
-        status = refuse(in, "ZIP: the central directory has more than the %zu entries that it counts", out->count);
+        status = refuse(in, "ZIP: expected %zu entries in the central directory, found more", out->count);
     if (status == RWKV7_OK)
         status = check_entries(in, out);
     if (status != RWKV7_OK)

@@ -1,13 +1,14 @@
 /*
- * zip.h - the entries of a ZIP archive in which nothing is compressed: each is a piece of the mapped file.
+ * zip.h - reads the directory of a ZIP archive without compression; each entry is a byte range of
+ * the mapped file.
  *
- * Read is the central directory at the end, as the format wants it; every entry of it must agree with the header in
- * front of its data. Archives over 4 GiB (ZIP64), sizes that follow the data (data descriptors) and entries in any order
- * are usual. Compressed and encrypted entries, several disks, anything before the first entry or behind the end record,
- * names that occur twice or lead out of a folder, and entries that share bytes are refused. Checksums are not verified:
- * that would read every byte of the file.
+ * The central directory at the end of the file is read, and each entry must agree with its local
+ * header. Supported: archives over 4 GiB (ZIP64), sizes after the data (data descriptors), entries
+ * in any order. Rejected: compressed and encrypted entries, split archives, bytes before the first
+ * entry or after the end record, duplicate names, names that leave their folder, and overlapping
+ * entries. Checksums are not verified, because that would read the whole file.
  *
- * The directory is copied before it is read, because a file that is mapped can change meanwhile.
+ * The directory is copied before it is parsed, because another process may change a mapped file.
  */
 #ifndef FORMATS_ZIP_H
 #define FORMATS_ZIP_H
@@ -15,9 +16,9 @@
 #include "formats/reader.h"
 
 struct zip_entry {
-    const char *name; /* [name_size] in the copy of the directory, without a NUL */
+    const char *name; /* [name_size] in the copy of the directory; not NUL-terminated */
     size_t name_size;
-    const uint8_t *header; /* where its local header begins */
+    const uint8_t *header; /* its local header */
     const uint8_t *data;   /* [size] */
     size_t size;
 };
@@ -25,14 +26,16 @@ struct zip_entry {
 struct zip {
     struct zip_entry *entries; /* [count], sorted by name (bytes, then length) */
     size_t count;
-    char *directory; /* the copy */
+    char *directory; /* the copy of the central directory */
 };
 
-/* The data of entries lie in the image. *out is empty after an error. */
+/*
+ * Reads the directory. The data of the entries point into the image. *out is empty after an error.
+ */
 enum rwkv7_status zip_open(const struct file_image *in, struct zip *out);
 void zip_close(struct zip *zip); /* harmless on a zeroed struct */
 
-/* NULL when there is none of that name. */
+/* Finds an entry by name; NULL if there is none. */
 const struct zip_entry *zip_find(const struct zip *zip, const char *name, size_t size);
 
 #endif

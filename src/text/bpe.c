@@ -1,6 +1,7 @@
 /*
- * bpe.c - see bpe.h. A word is a linked list of tokens; a heap holds the merges that were possible when their pair came to be, lowest
- * rank first. Every merge adds at most two pairs, so a word of n bytes takes O(n log n), whatever it is.
+ * bpe.c - see bpe.h. A word is a linked list of tokens. A heap holds the possible merges of
+ * neighbours, lowest rank first; entries whose tokens have changed are dropped when popped. Each
+ * merge adds at most two pairs, so a word of n bytes takes O(n log n) time in the worst case.
  */
 #include "text/bpe.h"
 
@@ -11,8 +12,8 @@
 #define NONE UINT32_MAX
 
 struct bpe_node {
-    uint32_t id, end; /* end: offset in the word behind the token */
-    uint32_t before;  /* nodes by the offset where their token begins; NONE for the first */
+    uint32_t id, end; /* end: offset in the word after the token */
+    uint32_t before;  /* nodes are indexed by the offset of their token's first byte; NONE for the first token */
 };
 
 static uint32_t hash_pair(uint64_t key)
@@ -36,7 +37,7 @@ static uint32_t hash_bytes(const uint8_t *p, uint32_t size)
     return (uint32_t)(h >> 32);
 }
 
-/* The rank of a merge; NONE when there is none. */
+/* Returns the rank of a merge; NONE if the pair cannot be merged. */
 static uint32_t find_rank(const struct bpe *b, uint32_t left, uint32_t right)
 {
     const uint64_t key = ((uint64_t)left << 32 | right) + 1;
@@ -49,7 +50,10 @@ static uint32_t find_rank(const struct bpe *b, uint32_t left, uint32_t right)
     }
 }
 
-/* The token that a word of these bytes becomes as a whole; NONE when it is not known to be one. */
+/*
+ * Returns the token that merging turns the whole word into; NONE if the table does not contain the
+ * word.
+ */
 static uint32_t find_word(const struct bpe *b, const struct vocab *v, const uint8_t *word, uint32_t size)
 {
     for (uint32_t i = hash_bytes(word, size);; i++) {
@@ -62,7 +66,7 @@ static uint32_t find_word(const struct bpe *b, const struct vocab *v, const uint
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ merging */
+/* -------------------------------------------------------------------------------------- merging */
 
 static void heap_push(uint64_t *heap, uint32_t *count, uint64_t key)
 {
@@ -86,7 +90,10 @@ static uint64_t heap_pop(uint64_t *heap, uint32_t *count)
     return top;
 }
 
-/* If the tokens that begin at `left` and `right` have a merge, it goes onto the heap: its rank, then the place. */
+/*
+ * Pushes the merge of the tokens that begin at `left` and `right`, if there is one, onto the heap
+ * as rank and offset.
+ */
 static void offer(const struct bpe *b, const struct bpe_scratch *s, uint32_t *count, uint32_t left, uint32_t right)
 {
     const uint32_t rank = find_rank(b, s->nodes[left].id, s->nodes[right].id);
@@ -103,13 +110,16 @@ static uint32_t merge_all(const struct bpe *b, const uint8_t *word, uint32_t siz
         nodes[i] = (struct bpe_node){b->rules.byte_id[word[i]], i + 1, i - 1};
     for (uint32_t i = 0; i + 1 < size; i++)
         offer(b, s, &waiting, i, i + 1);
-    /* Fewer than `size` pairs so far, and each of fewer than `size` merges takes one away and adds at most two: 2 * size have room. */
+    /*
+     * Fewer than `size` pairs are pushed at the start. Each of fewer than `size` merges pops one
+     * entry and pushes at most two, so 2 * size entries suffice.
+     */
     while (waiting > 0) {
         const uint64_t top = heap_pop(s->heap, &waiting);
         const uint32_t left = (uint32_t)top, right = nodes[left].end;
         const struct bpe_merge *const merge = &b->rules.merges[top >> 32];
         if (nodes[left].id != merge->left || right == size || nodes[right].id != merge->right)
-            continue; /* one of the two has become part of another token since */
+            continue; /* stale: one of the two tokens has since been merged */
         const uint32_t next = nodes[right].end;
         nodes[left].id = merge->merged;
         nodes[left].end = next;
@@ -128,10 +138,10 @@ static uint32_t merge_all(const struct bpe *b, const uint8_t *word, uint32_t siz
 
 uint32_t bpe_word(const struct bpe *b, const struct vocab *v, const uint8_t *word, uint32_t size, struct bpe_scratch *s)
 {
-    const uint32_t whole = find_word(b, v, word, size);
-    if (whole == NONE)
+    const uint32_t token = find_word(b, v, word, size);
+    if (token == NONE)
         return merge_all(b, word, size, s);
-    s->out[0] = (struct bpe_token){whole, size};
+    s->out[0] = (struct bpe_token){token, size};
     return 1;
 }
 
@@ -151,9 +161,9 @@ void bpe_scratch_close(struct bpe_scratch *s)
     mem_free(s->out);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tables */
+/* --------------------------------------------------------------------------------------- tables */
 
-/* Twice as many places as entries, or more, minus 1. */
+/* Returns a hash mask: the smallest power of two that is at least 2 * entries, minus 1. */
 static uint32_t table_mask(uint32_t entries)
 {
     uint32_t size = 16;
@@ -187,8 +197,7 @@ enum rwkv7_status bpe_build(const struct vocab *v, struct bpe_rules *rules, cons
         if (find_rank(b, m->left, m->right) != NONE) {
             bpe_scratch_close(&s);
             bpe_free(b);
-            return fail(err, RWKV7_ERR_VOCAB,
-                        "%s: model.merges: expected a new pair at rank %u, found that of an earlier one", name, rank);
+            return fail(err, RWKV7_ERR_VOCAB, "%s: model.merges: duplicate pair at rank %u", name, rank);
         }
         const uint64_t key = ((uint64_t)m->left << 32 | m->right) + 1;
         uint32_t i = hash_pair(key);
@@ -196,7 +205,7 @@ enum rwkv7_status bpe_build(const struct vocab *v, struct bpe_rules *rules, cons
             i++;
         b->pairs[i & b->pair_mask] = (struct bpe_pair){key, rank};
     }
-    /* Only tokens that their own bytes become: a list of merges may have others. */
+    /* Only tokens that merging produces from their own bytes: a merge list may have others. */
     for (uint32_t id = 0; id < v->size; id++) {
         const uint8_t *const bytes = v->bytes + v->start[id];
         const uint32_t size = v->start[id + 1] - v->start[id];

@@ -1,14 +1,18 @@
 /*
- * bpe_encode.c - text to ids with byte-level BPE: special tokens, NFC, runs of spaces, words, merges (docs/FORMATS.md).
+ * bpe_encode.c - encodes text with byte-level BPE: special tokens, NFC, runs of spaces, words,
+ * merges (docs/FORMATS.md).
  *
- * A call goes through the text in windows. A window is normalised into a buffer that remembers which byte of the text each character
- * comes from; words are found in the buffer. After every word that surely ends, and where a text can be taken up again without its
- * beginning, the ids so far are committed: they are what the caller gets. The next window begins behind the last commit. So nothing is
- * remembered between calls, and a text gives the same ids however it is fed.
+ * A call processes the text in windows. A window is normalised into a buffer that records, for each
+ * character, its offset in the original text. Words are found in the buffer. Ids are committed,
+ * that is, become part of the result, after each word whose end is certain and at other positions
+ * where encoding can resume without the preceding text. The next window begins after the last
+ * commit. So no state is kept between calls, and the ids do not depend on how the text is divided
+ * into calls.
  *
- * What bounds memory and time on hostile input: a word that fills a window of WINDOW bytes is cut at the border of two of its tokens,
- * MARGIN bytes before its known end. Merges beyond the window reach that far back only in a vocabulary made for it. And a character
- * with more than MAX_CLUSTER bytes of combining marks is normalised in parts.
+ * Memory and time are bounded for hostile input. A word that fills a window of WINDOW bytes is
+ * split at a token boundary, MARGIN bytes before the end of the window; only a vocabulary made for
+ * it has merges that reach that far back. A character with more than MAX_CLUSTER bytes of combining
+ * marks is normalised in parts.
  */
 #include <string.h>
 
@@ -26,12 +30,12 @@ enum kind { LETTER, NUMBER, SPACE, OTHER };
 
 struct window {
     uint8_t text[ROOM + 4]; /* normalised */
-    uint32_t
-        origin[ROOM +
-               1]; /* where in the text a character begins, counted from the window's beginning; NO_ORIGIN inside one */
+    uint32_t origin
+        [ROOM +
+         1]; /* offset of each character in the original text, relative to the window; NO_ORIGIN for the other bytes of a character */
     uint32_t size;
-    bool complete; /* what follows is the end of the text, or a special token: the last word ends here */
-    bool full;     /* there is more text, but the window has its size */
+    bool complete; /* the window ends at the end of the text or before a special token, so its last word is complete */
+    bool full;     /* the window has reached its size limit before the end of the text */
 };
 
 struct encoder {
@@ -43,13 +47,13 @@ struct encoder {
     struct window *window;
     struct bpe_scratch scratch;
     uint32_t *ids;
-    size_t room, count; /* count: written ids, some of which may not be committed */
-    size_t committed;   /* of them */
-    uint32_t reached;   /* bytes of the window's original that the committed ids cover */
+    size_t room, count; /* count: ids written, committed or not */
+    size_t committed;   /* number of committed ids */
+    uint32_t reached;   /* bytes of the original window that the committed ids cover */
     bool no_room;
 };
 
-/* --------------------------------------------------------------------------------------------------------- characters */
+/* ----------------------------------------------------------------------------------- characters */
 
 static enum kind kind_of(utf8proc_int32_t c)
 {
@@ -62,7 +66,7 @@ static enum kind kind_of(utf8proc_int32_t c)
     }
     if (c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 ||
         c == 0x202f || c == 0x205f || c == 0x3000)
-        return SPACE; /* White_Space of Unicode */
+        return SPACE; /* Unicode White_Space */
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -79,7 +83,10 @@ static enum kind kind_of(utf8proc_int32_t c)
     }
 }
 
-/* May the character change what stands before it, when both are normalised? True for all that do, and for some that do not. */
+/*
+ * Whether normalisation may combine the character with the preceding one. True for all that do and
+ * for some that do not.
+ */
 static bool joins(utf8proc_int32_t c)
 {
     if (c < 0x300)
@@ -92,8 +99,9 @@ static bool joins(utf8proc_int32_t c)
 }
 
 /*
- * The character at p, U+FFFD for broken UTF-8 (as the stream does: one for the longest run that could have begun a character). Returns
- * its bytes; 0 when more text could complete it.
+ * Decodes the character at p. Invalid UTF-8 gives U+FFFD, one for each maximal subpart, as in
+ * stream.c. Returns the number of bytes, or 0 if the character is incomplete and more text may
+ * follow.
  */
 static size_t read_character(const uint8_t *p, size_t left, bool ended, utf8proc_int32_t *c)
 {
@@ -109,22 +117,25 @@ static size_t read_character(const uint8_t *p, size_t left, bool ended, utf8proc
                           : p[0] >= 0xe0 && p[0] <= 0xef ? 3
                           : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
                                                          : 1;
-    const uint8_t least = p[0] == 0xe0   ? 0xa0
-                          : p[0] == 0xf0 ? 0x90
-                                         : 0x80,
-                  most = p[0] == 0xed   ? 0x9f
+    const uint8_t low = p[0] == 0xe0   ? 0xa0
+                        : p[0] == 0xf0 ? 0x90
+                                       : 0x80,
+                  high = p[0] == 0xed   ? 0x9f
                          : p[0] == 0xf4 ? 0x8f
                                         : 0xbf;
     size_t good = 1;
-    if (wanted > 1 && left > 1 && p[1] >= least && p[1] <= most)
+    if (wanted > 1 && left > 1 && p[1] >= low && p[1] <= high)
         for (good = 2; good < wanted && good < left && (p[good] & 0xc0) == 0x80;)
             good++;
     return good == left && good < wanted && !ended ? 0 : good;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- window */
+/* --------------------------------------------------------------------------------------- window */
 
-/* The special token at p: its index; -1 when there is none, -2 when more text could make one. */
+/*
+ * Returns the index of the special token at p; -1 if there is none, -2 if more text could complete
+ * one.
+ */
 static int special_at(const struct bpe_rules *r, const uint8_t *p, size_t left, bool ended)
 {
     int answer = -1;
@@ -138,7 +149,10 @@ static int special_at(const struct bpe_rules *r, const uint8_t *p, size_t left, 
     return answer;
 }
 
-/* Normalises one character with its marks, `points`, into the window. */
+/*
+ * Appends one character with its combining marks, `points`, to the window in NFC. `origin` is its
+ * offset.
+ */
 static void add_cluster(struct window *w, const utf8proc_int32_t *points, size_t count, uint32_t origin)
 {
     utf8proc_int32_t buffer[4 * MAX_CLUSTER];
@@ -153,7 +167,7 @@ static void add_cluster(struct window *w, const utf8proc_int32_t *points, size_t
         if (more > 0 && more <= room)
             n += more;
     }
-    /* Canonical order, which utf8proc_decompose has inside and utf8proc_decompose_char has not. */
+    /* Canonical ordering: utf8proc_decompose does it, utf8proc_decompose_char does not. */
     for (utf8proc_ssize_t i = 1; i < n; i++) {
         const utf8proc_int32_t c = buffer[i];
         const int class = utf8proc_get_property(c)->combining_class;
@@ -171,7 +185,7 @@ static void add_cluster(struct window *w, const utf8proc_int32_t *points, size_t
     w->origin[first] = origin;
 }
 
-/* Fills the window with the normalised text from p on, about `limit` bytes of it. */
+/* Fills the window with about `limit` bytes of the normalised text at p. */
 static void fill_window(struct encoder *e, const uint8_t *p, size_t left, size_t limit)
 {
     const struct bpe_rules *const r = &e->bpe->rules;
@@ -198,7 +212,8 @@ static void fill_window(struct encoder *e, const uint8_t *p, size_t left, size_t
                 break;
             }
         }
-        if (byte < 0x80 && (at + 1 < left ? p[at + 1] < 0xcc : e->final)) { /* nothing that follows joins it */
+        if (byte < 0x80 &&
+            (at + 1 < left ? p[at + 1] < 0xcc : e->final)) { /* the next character does not combine with it */
             w->origin[w->size] = (uint32_t)at++;
             w->text[w->size++] = byte;
             continue;
@@ -208,14 +223,14 @@ static void fill_window(struct encoder *e, const uint8_t *p, size_t left, size_t
         for (end = at; end < left && end - at < MAX_CLUSTER;) {
             const size_t n = read_character(p + end, left - end, e->final, &c);
             if (n == 0)
-                goto done; /* an unfinished character; those before it could be joined by it */
+                goto done; /* incomplete character, which might combine with the preceding ones */
             if (count > 0 && !joins(c))
                 break;
             points[count++] = c;
             end += n;
         }
         if (end == left && !e->final && end - at < MAX_CLUSTER)
-            break; /* a mark could follow */
+            break; /* a combining mark could follow */
         add_cluster(w, points, count, (uint32_t)at);
         at = end;
     }
@@ -223,7 +238,7 @@ done:
     w->origin[w->size] = (uint32_t)at;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- words */
+/* ---------------------------------------------------------------------------------------- words */
 
 static enum kind kind_at(const struct window *w, uint32_t at, uint32_t *next)
 {
@@ -237,7 +252,7 @@ static enum kind kind_at(const struct window *w, uint32_t at, uint32_t *next)
     return n > 0 ? kind_of(c) : OTHER;
 }
 
-/* How many bytes of 's 't 're 've 'm 'll 'd stand here; 0: none. */
+/* Returns the length of the contraction ('s 't 're 've 'm 'll 'd) at `at`; 0 if there is none. */
 static uint32_t contraction_at(const struct window *w, uint32_t at)
 {
     const uint8_t *const p = w->text + at;
@@ -259,7 +274,7 @@ static uint32_t spaces_at(const struct window *w, uint32_t at)
     return n;
 }
 
-/* The end of the word that begins at `at`. *sure: more text does not change it. */
+/* Returns the end of the word that begins at `at`. *sure: more text cannot change it. */
 static uint32_t word_end(const struct encoder *e, uint32_t at, bool *sure)
 {
     const struct window *const w = e->window;
@@ -282,7 +297,10 @@ static uint32_t word_end(const struct encoder *e, uint32_t at, bool *sure)
         *sure = w->complete;
         return end;
     }
-    /* White space: without the last character where something else than a run of spaces follows. */
+    /*
+     * White space. Its last character belongs to the next word, unless a run of spaces or the end
+     * follows.
+     */
     for (end = last = at; end < w->size && kind_at(w, end, &next) == SPACE; end = next) {
         if (runs && w->text[end] == ' ' && end + 1 < w->size && w->text[end + 1] == ' ')
             return end;
@@ -295,13 +313,16 @@ static uint32_t word_end(const struct encoder *e, uint32_t at, bool *sure)
     return last > at ? last : end;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- encoding */
+/* ------------------------------------------------------------------------------------- encoding */
 
-/* Can the text be taken up inside a word, at the border of two of its tokens, with the same ids as if it had not been left? */
+/*
+ * Whether encoding can resume at a token boundary inside a word and give the same ids as without
+ * interruption.
+ */
 static bool can_resume(const struct window *w, uint32_t at)
 {
     if (w->text[at] == '\'' && (at + 1 >= w->size || kind_of(w->text[at + 1]) == LETTER))
-        return false; /* the rest would begin with 's or the like */
+        return false; /* the rest could begin with a contraction such as 's */
     return w->origin[at] != NO_ORIGIN;
 }
 
@@ -313,14 +334,20 @@ static void commit(struct encoder *e, uint32_t at)
     }
 }
 
-/* Writes the tokens of a word as far as `limit`, a place in the window, and as there is room for. */
+/*
+ * Writes the tokens of a word that end at or before `limit` (an offset in the window), as long as
+ * there is room.
+ */
 static void write_word(struct encoder *e, uint32_t at, uint32_t end, uint32_t limit)
 {
     const struct window *const w = e->window;
     const uint32_t n = bpe_word(e->bpe, e->vocab, w->text + at, end - at, &e->scratch);
     const struct bpe_token *const tokens = e->scratch.out;
-    /* Between its tokens only a word is left that does not fit; what follows of 'll could go on as another word. */
-    const bool whole = (limit == end && n <= e->room - e->count) || contraction_at(w, at) > 0;
+    /*
+     * Commit inside a word only if the word does not fit. Never inside a contraction, whose rest
+     * could be parsed as another word.
+     */
+    const bool must_fit = (limit == end && n <= e->room - e->count) || contraction_at(w, at) > 0;
     for (uint32_t i = 0; i < n; i++) {
         if (e->count == e->room) {
             e->no_room = true;
@@ -329,14 +356,14 @@ static void write_word(struct encoder *e, uint32_t at, uint32_t end, uint32_t li
         if (at + tokens[i].end > limit)
             return;
         e->ids[e->count++] = tokens[i].id;
-        if (!whole && at + tokens[i].end < end && can_resume(w, at + tokens[i].end))
+        if (!must_fit && at + tokens[i].end < end && can_resume(w, at + tokens[i].end))
             commit(e, at + tokens[i].end);
     }
     if (limit == end)
         commit(e, end);
 }
 
-/* A run of spaces, at least two. False: how it ends is not known yet. */
+/* Writes a run of at least two spaces. Returns false if the end of the run is not known yet. */
 static bool write_spaces(struct encoder *e, uint32_t *at, uint32_t n)
 {
     const struct bpe_rules *const r = &e->bpe->rules;
@@ -355,7 +382,7 @@ static bool write_spaces(struct encoder *e, uint32_t *at, uint32_t n)
     return n == 0 || ends;
 }
 
-/* The ids of the window. */
+/* Encodes the words of the window. `largest`: the window cannot grow any more. */
 static void encode_window(struct encoder *e, bool largest)
 {
     const struct window *const w = e->window;
@@ -369,7 +396,8 @@ static void encode_window(struct encoder *e, bool largest)
         }
         const uint32_t end = word_end(e, at, &sure);
         if (!sure) {
-            if (largest && w->full && e->reached == 0 && w->size > MARGIN) /* where more text will hardly change it */
+            if (largest && w->full && e->reached == 0 &&
+                w->size > MARGIN) /* so far before the end that more text hardly changes the ids */
                 write_word(e, at, w->size, w->size - MARGIN);
             return;
         }
@@ -384,7 +412,7 @@ enum rwkv7_status bpe_encode(const struct bpe *b, const struct vocab *v, const u
     enum rwkv7_status status = RWKV7_OK;
     struct encoder e = {.bpe = b, .vocab = v, .final = final, .ids = ids, .room = room};
     size_t at = 0;
-    /* Few ids need little text. */
+    /* A small `room` needs little text, so the first window is small. */
     const size_t start = room < WINDOW / 8 ? FIRST_WINDOW + 8 * room : WINDOW;
     size_t limit = start < WINDOW ? start : WINDOW;
 
@@ -411,7 +439,10 @@ enum rwkv7_status bpe_encode(const struct bpe *b, const struct vocab *v, const u
         fill_window(&e, text + at, size - at, limit);
         encode_window(&e, limit == WINDOW);
         if (e.reached == 0 && !e.no_room && e.window->full && limit == WINDOW) {
-            /* Not even one place between two tokens is one between two characters: go on as if the text ended here. */
+            /*
+             * No token boundary coincides with a character boundary: continue as if the text ended
+             * here.
+             */
             e.window->complete = true;
             e.count = e.committed;
             encode_window(&e, false);
@@ -422,11 +453,11 @@ enum rwkv7_status bpe_encode(const struct bpe *b, const struct vocab *v, const u
         if (e.no_room) {
             if (e.committed == 0)
                 status = fail(err, RWKV7_ERR_VOCAB,
-                              "a character of the text has more tokens than there is room for (%zu)", room);
+                              "one character of the text has more tokens than fit into the buffer (%zu)", room);
             break;
         }
         if (!e.window->full)
-            break; /* the word could go on */
+            break; /* the word may continue */
         limit = 2 * limit < WINDOW ? 2 * limit : WINDOW;
     }
     *count = e.committed;

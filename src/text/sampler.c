@@ -1,16 +1,19 @@
 /*
- * sampler.c - from logits to the next token, the same on every machine.
+ * sampler.c - chooses the next token from the logits, with the same result on every machine.
  *
- * The order is that of the author's reference: bias and penalties; probabilities at temperature 1; top-p, then top-k, then
- * min-p, all on those; then the temperature as p^(1/T); then the draw. (Others apply the temperature first: a hot one then
- * also widens top-p. Here the two are independent.)
+ * The steps follow the author's reference: bias and penalties; probabilities at temperature 1;
+ * top-p, then top-k, then min-p, all on these probabilities; temperature as p^(1/T); draw. Other
+ * programs apply the temperature first, so that a high temperature also widens top-p. Here the two
+ * are independent.
  *
- * Only the distance d = best logit - logit of a token matters: its weight is e^-d, and e^(-d/T) at temperature T, which
- * needs no power. Weights are integers, in units of 2^-32 of the best token's, so that sums are exact in any order.
+ * Only the distance d = (best logit - logit) of a token matters. Its weight is e^-d, or e^(-d/T) at
+ * temperature T, which needs no power function. Weights are integers in units of 2^-32 of the best
+ * token's weight, so sums are exact in any order.
  *
- * Top-p, top-k, min-p and the draw itself each ask for the shortest beginning of one order of all tokens, by rising
- * distance and, for equals, rising id. None of them sorts: the tokens near the best are gathered, farther ones only if the
- * answer is not among those, and the end of the beginning is found as quickselect finds a median, in linear time.
+ * Tokens are ordered by increasing distance, and by increasing id for equal distances. Top-p,
+ * top-k, min-p and the draw each need the shortest prefix of this order that satisfies a condition.
+ * Nothing is sorted: the tokens near the best are gathered first, others only if those do not
+ * suffice. A variant of quickselect then finds the end of the prefix in linear time.
  */
 #include <float.h>
 #include <math.h>
@@ -24,42 +27,42 @@
 #include "text/sampler.h"
 
 #define MAX_VOCAB (1 << 20)
-#define ONE 0x1p32            /* weight of the best token; the sum of all is at most 2^52, exact in a double too */
-#define ROUND_WEIGHT 0x1.8p20 /* adding it to a double below 2^19 leaves multiples of 1 / ONE */
-#define FAR 24.0f             /* tokens at this distance and beyond have weight 0: e^-24 < 2^-33 */
-#define BLOCK 64              /* logits; whole blocks are skipped by their best one */
-#define LANES 8               /* logits treated alike, for compilers to vectorise */
+#define ONE 0x1p32 /* weight of the best token; the sum of all weights is at most 2^52, exact in a double too */
+#define ROUND_WEIGHT 0x1.8p20 /* adding it rounds a double below 2^19 to a multiple of 1 / ONE */
+#define FAR 24.0f             /* weights of tokens at this distance or farther are 0: e^-24 < 2^-33 */
+#define BLOCK 64              /* logits; a block is skipped if its best logit is too far away */
+#define LANES 8               /* logits processed alike, so that compilers vectorise */
 
 struct candidate {
-    uint64_t key; /* bits of the distance, then the id: in the order of the tokens, as a distance is not negative */
+    uint64_t key; /* bits of the distance (never negative), then the id: sorts like the order of tokens */
     uint64_t weight;
 };
 
 struct rwkv7_sampler {
     struct rwkv7_sampler_options options;
-    struct rwkv7_token_bias *biases; /* options.biases */
-    uint64_t random;                 /* state of the generator */
+    struct rwkv7_token_bias *biases; /* copy of options.biases */
+    uint64_t random;                 /* state of the random number generator */
     int vocab;
     float scale; /* 1 / temperature */
 
     size_t blocks;
-    float *logits;     /* [blocks][BLOCK]: with bias and penalties, -infinity behind the last one */
-    float *block_best; /* [blocks] */
+    float *logits;     /* [blocks][BLOCK]: with bias and penalties; padded with -infinity */
+    float *block_best; /* [blocks]: best logit of each block */
     float best;
 
     struct candidate *candidates; /* [vocab] */
     size_t candidate_count;
 
-    float *counts;  /* [vocab] decayed occurrences */
-    uint32_t *seen; /* [vocab] tokens drawn so far */
+    float *counts;  /* [vocab]: decayed counts of occurrences */
+    uint32_t *seen; /* [vocab]: tokens drawn so far */
     size_t seen_count;
     uint8_t *flags; /* [vocab] */
 
-    uint32_t *textless; /* [textless_count] ids that are never drawn, because they have no text */
+    uint32_t *textless; /* [textless_count]: ids without text, which are never drawn */
     size_t textless_count;
 };
 
-enum { SEEN = 1, UNCOUNTED = 2 }; /* drawn before; exempt from the frequency penalty */
+enum { SEEN = 1, UNCOUNTED = 2 }; /* SEEN: drawn before; UNCOUNTED: exempt from the frequency penalty */
 
 void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt)
 {
@@ -82,24 +85,25 @@ static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, in
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
         const float x = ranges[i].value;
         if (!(x >= ranges[i].low && x <= ranges[i].high))
-            return fail(err, RWKV7_ERR_USAGE, "%s: expected at least %g and at most %g, found %g", ranges[i].name,
+            return fail(err, RWKV7_ERR_USAGE, "%s: expected a value from %g to %g, found %g", ranges[i].name,
                         (double)ranges[i].low, (double)ranges[i].high, (double)x);
     }
     if (o->top_k < 0)
-        return fail(err, RWKV7_ERR_USAGE, "top-k: expected at least 0, found %d", o->top_k);
+        return fail(err, RWKV7_ERR_USAGE, "top-k: expected 0 or more, found %d", o->top_k);
     if (vocab < 1 || vocab > MAX_VOCAB)
         return fail(err, RWKV7_ERR_USAGE, "vocabulary: expected 1 to %d tokens, found %d", MAX_VOCAB, vocab);
     for (size_t i = 0; i < o->bias_count; i++) {
         if (o->biases[i].id >= (uint32_t)vocab)
-            return fail(err, RWKV7_ERR_USAGE, "bias for token %u: the vocabulary has ids 0 to %d", o->biases[i].id,
+            return fail(err, RWKV7_ERR_USAGE, "bias for token %u: expected an id from 0 to %d", o->biases[i].id,
                         vocab - 1);
         if (isnan(o->biases[i].bias) || o->biases[i].bias == INFINITY)
-            return fail(err, RWKV7_ERR_USAGE, "bias for token %u is not a number to add", o->biases[i].id);
+            return fail(err, RWKV7_ERR_USAGE, "bias for token %u: expected a number that is not NaN or +infinity",
+                        o->biases[i].id);
     }
     return RWKV7_OK;
 }
 
-/* The end of text has none either, and is drawn. */
+/* The end-of-text token has no text either, but may be drawn. */
 static bool is_textless(const struct rwkv7_tokenizer *t, uint32_t id)
 {
     size_t n;
@@ -108,8 +112,9 @@ static bool is_textless(const struct rwkv7_tokenizer *t, uint32_t id)
 }
 
 /*
- * The author's reference exempts tokens whose text is a substring of this: one space or tab, both, single digits and rising runs of
- * digits. Of the World vocabulary these are 22 tokens. Longer runs of spaces are penalized.
+ * Tokens whose text is a substring of this are exempt from the frequency penalty, as in the
+ * author's reference: one space, one tab, both, single digits, and rising runs of digits. The World
+ * vocabulary has 22 such tokens. Longer runs of spaces are penalized.
  */
 static bool is_exempt(const struct rwkv7_tokenizer *t, uint32_t id)
 {
@@ -182,11 +187,12 @@ void rwkv7_sampler_close(struct rwkv7_sampler *s)
     mem_free(s);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- weights */
+/* -------------------------------------------------------------------------------------- weights */
 
 /*
- * e^-d for d in [0, FAR]: fmath_exp in separate multiplications and additions, relative error below 1e-7. Without the FMA
- * instructions, which the oldest CPU does not have, a fused operation is a function call; this is vectorised everywhere.
+ * Computes e^-d for d in [0, FAR] like fmath_exp, but with separate multiplications and additions;
+ * relative error below 1e-7. On the oldest CPUs, which lack FMA, a fused operation is a function
+ * call. This loop is vectorised everywhere.
  */
 static inline float exp_minus(float d)
 {
@@ -206,7 +212,7 @@ static uint64_t to_units(float w)
     return (uint64_t)(round_weight(w) * ONE);
 }
 
-/* Weights of one block at temperature 1 / scale, not rounded yet. */
+/* Computes the weights of one block at temperature 1 / scale, before rounding. */
 static void weigh_block(const struct rwkv7_sampler *s, size_t block, float scale, float *w)
 {
     const float *const x = s->logits + block * BLOCK;
@@ -214,11 +220,12 @@ static void weigh_block(const struct rwkv7_sampler *s, size_t block, float scale
         const float d = (s->best - x[i]) * scale;
         w[i] = d < FAR ? d : FAR;
     }
-    for (int i = 0; i < BLOCK; i++) /* a loop of its own, or gcc branches on the line above instead of vectorising */
+    for (int i = 0; i < BLOCK;
+         i++) /* a separate loop: otherwise gcc emits branches for the line above instead of vectorising */
         w[i] = exp_minus(w[i]);
 }
 
-/* The sum of the weights of all tokens at temperature 1 / scale. */
+/* Returns the sum of the weights of all tokens at temperature 1 / scale. */
 static uint64_t total_weight(const struct rwkv7_sampler *s, float scale)
 {
     double sum[LANES] = {0}, total = 0;
@@ -236,7 +243,7 @@ static uint64_t total_weight(const struct rwkv7_sampler *s, float scale)
     return (uint64_t)(total * ONE);
 }
 
-/* -------------------------------------------------------------------------------------------------------- candidates */
+/* ----------------------------------------------------------------------------------- candidates */
 
 static uint64_t key_of(float distance, uint32_t id)
 {
@@ -254,10 +261,11 @@ static float distance_of(uint64_t key)
 }
 
 /*
- * Makes candidates of all tokens up to some distance: one at which their weights reach `wanted`, or their number `limit`, or a
- * single weight falls below `least`, or all are there. Banned tokens are infinitely far and never among them.
+ * Gathers all tokens up to some distance as candidates. The distance grows until their weights
+ * reach `wanted`, or their number reaches `limit`, or single weights fall below `min_weight`, or
+ * all tokens are included. Banned tokens are at infinite distance and are never gathered.
  */
-static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t limit, float least)
+static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t limit, float min_weight)
 {
     static const float reach[] = {0.0f, 4.0f, 8.0f, 16.0f, FAR, INFINITY};
     size_t n = 0;
@@ -279,7 +287,7 @@ static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t
                 }
             }
         }
-        if (mass >= wanted || n >= limit || (reach[k] <= FAR && exp_minus(reach[k]) < least))
+        if (mass >= wanted || n >= limit || (reach[k] <= FAR && exp_minus(reach[k]) < min_weight))
             break;
     }
     s->candidate_count = n;
@@ -293,19 +301,20 @@ static void swap(struct candidate *a, struct candidate *b)
 }
 
 /*
- * Rearranges c[0 .. n) so that it starts with the shortest beginning of the order whose weights reach `wanted` or that has
- * `limit` tokens, with its farthest token at the end. Returns its length: n when there is none so short.
+ * Finds the shortest prefix of the order whose weights reach `wanted` or that has `limit` tokens.
+ * Rearranges c[0 .. n) so that it starts with this prefix, with the farthest token of the prefix
+ * last. Returns the length of the prefix; n if none is shorter.
  */
 static size_t shortest(struct candidate *c, size_t n, uint64_t wanted, size_t limit)
 {
-    size_t begin = 0, end = n; /* what is before `begin` belongs to it, what is from `end` on does not */
-    uint64_t mass = 0;         /* of what is before `begin` */
+    size_t begin = 0, end = n; /* c[0 .. begin) belongs to the prefix; c[end .. n) does not */
+    uint64_t mass = 0;         /* sum of the weights of c[0 .. begin) */
 
     while (begin < end) {
         swap(&c[begin + (end - begin) / 2], &c[end - 1]);
         const struct candidate pivot = c[end - 1];
         size_t middle = begin;
-        for (size_t i = begin; i < end - 1; i++) { /* no branch in it: which tokens are nearer cannot be predicted */
+        for (size_t i = begin; i < end - 1; i++) { /* branchless, because the comparison is unpredictable */
             swap(&c[i], &c[middle]);
             middle += c[middle].key < pivot.key;
         }
@@ -325,9 +334,9 @@ static size_t shortest(struct candidate *c, size_t n, uint64_t wanted, size_t li
     return n;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- steps */
+/* ---------------------------------------------------------------------------------------- steps */
 
-/* Bias and penalties; finds the best logit of every block and of all. */
+/* Applies bias and penalties; finds the best logit of each block and of all. */
 static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, struct rwkv7_error *err)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
@@ -337,7 +346,7 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, s
     for (size_t i = 0; i < o->bias_count; i++)
         s->logits[o->biases[i].id] += o->biases[i].bias;
     for (size_t i = 0; i < s->textless_count; i++)
-        s->logits[s->textless[i]] += -INFINITY; /* so that a NaN stays one */
+        s->logits[s->textless[i]] += -INFINITY; /* an addition, so that NaN stays NaN */
     for (size_t i = 0; i < s->seen_count; i++) {
         const uint32_t id = s->seen[i];
         s->logits[id] -= o->presence_penalty + s->counts[id] * o->frequency_penalty;
@@ -364,20 +373,20 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, s
     }
     for (int id = 0; broken && id < s->vocab; id++)
         if (!(s->logits[id] <= FLT_MAX))
-            return fail(err, RWKV7_ERR_NUMERIC, "the logit of token %d is %s", id,
-                        isnan(s->logits[id]) ? "not a number" : "infinite");
+            return fail(err, RWKV7_ERR_NUMERIC, "logit of token %d: expected a finite number or -infinity, found %s",
+                        id, isnan(s->logits[id]) ? "NaN" : "infinity");
     if (s->best == -INFINITY)
-        return fail(err, RWKV7_ERR_NUMERIC, "no token is left to choose from: every one is banned");
+        return fail(err, RWKV7_ERR_NUMERIC, "all tokens are banned; allow at least one");
     return RWKV7_OK;
 }
 
-/* 53 bits as a number in [0, 1). */
+/* Returns a random number with 53 bits in [0, 1). */
 static double next_uniform(struct rwkv7_sampler *s)
 {
     return (double)(splitmix_next(&s->random) >> 11) * 0x1p-53;
 }
 
-/* The lowest id among the best. */
+/* Returns the lowest id among the best tokens. */
 static uint32_t nearest(const struct rwkv7_sampler *s)
 {
     size_t b = 0, i;
@@ -388,7 +397,7 @@ static uint32_t nearest(const struct rwkv7_sampler *s)
     return (uint32_t)i;
 }
 
-/* Leaves the candidates that top-p, top-k and min-p keep. */
+/* Keeps the candidates that pass top-p, top-k and min-p. */
 static void keep(struct rwkv7_sampler *s)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
@@ -396,7 +405,7 @@ static void keep(struct rwkv7_sampler *s)
     const size_t limit = o->top_k > 0 ? (size_t)o->top_k : SIZE_MAX;
     uint64_t wanted = UINT64_MAX;
 
-    if (o->top_p < 1.0f) /* 0 keeps the likeliest token too */
+    if (o->top_p < 1.0f) /* top-p 0 keeps the best token */
         wanted = (uint64_t)fmax(1.0, ceil((double)o->top_p * (double)total_weight(s, 1.0f)));
     gather(s, 1.0f, wanted, limit, o->min_p);
 
@@ -417,7 +426,10 @@ static void keep(struct rwkv7_sampler *s)
     s->candidate_count = kept;
 }
 
-/* With u uniform in [0, 1): the first token, in order, at which the running sum of the weights exceeds u times their sum. */
+/*
+ * Draws a candidate: u is uniform in [0, 1), and the result is the first token, in order, where the
+ * running sum of the weights exceeds u times their total.
+ */
 static uint32_t draw(struct rwkv7_sampler *s)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
@@ -435,7 +447,8 @@ static uint32_t draw(struct rwkv7_sampler *s)
     } else {
         sum = total_weight(s, s->scale);
     }
-    const uint64_t wanted = (uint64_t)(next_uniform(s) * (double)sum) + 1; /* the product is rounded below the sum */
+    const uint64_t wanted =
+        (uint64_t)(next_uniform(s) * (double)sum) + 1; /* the product rounds to a value below the total */
     if (!cut)
         gather(s, s->scale, wanted, SIZE_MAX, 0.0f);
     return (uint32_t)s->candidates[shortest(s->candidates, s->candidate_count, wanted, SIZE_MAX) - 1].key;
@@ -447,7 +460,7 @@ void sampler_count(struct rwkv7_sampler *s, uint32_t id)
         float *const n = &s->counts[s->seen[i]];
         *n *= s->options.penalty_decay;
         if (*n < FLT_MIN)
-            *n = 0.0f; /* denormals are slow, and never fade to zero */
+            *n = 0.0f; /* flushes denormals: they are slow and would never reach zero */
     }
     if (!(s->flags[id] & SEEN)) {
         s->flags[id] |= SEEN;
@@ -486,9 +499,12 @@ void sampler_set_random(struct rwkv7_sampler *s, uint64_t state)
     s->random = state;
 }
 
-/* --------------------------------------------------------------------------------------------------------- its memory */
+/* ---------------------------------------------------------------------------------- saved state */
 
-/* The generator in 8 bytes, then, for every token seen in the order of their first draws: */
+/*
+ * Layout of the saved state: 8 bytes of the random number generator, then one record per seen
+ * token, in the order of their first draws.
+ */
 struct memory {
     uint32_t id;
     float count;
@@ -502,7 +518,7 @@ enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s, struct r
     *note = (struct rwkv7_note){data, size};
     if (!data) {
         note->size = 0;
-        return fail_memory(err, "the memory of the sampler");
+        return fail_memory(err, "the state of the sampler");
     }
     memcpy(data, &s->random, sizeof s->random);
     for (size_t i = 0; i < s->seen_count; i++) {
@@ -541,5 +557,5 @@ enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwk
     return RWKV7_OK;
 broken:
     forget(s);
-    return fail(err, RWKV7_ERR_STATE, "what was remembered is not the memory of a sampler of this vocabulary");
+    return fail(err, RWKV7_ERR_STATE, "the data are not the saved state of a sampler with this vocabulary");
 }

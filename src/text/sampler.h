@@ -1,17 +1,18 @@
 /*
- * sampler.h - the two halves of rwkv7_sampler_next, for the generator: it looks at a token before the token counts. Called in the default
- * floating-point environment.
+ * sampler.h - the two halves of rwkv7_sampler_next. The generator calls them separately, because it
+ * inspects a token before it counts. The caller must have set the default floating-point
+ * environment.
  */
 #ifndef TEXT_SAMPLER_H
 #define TEXT_SAMPLER_H
 
 #include "rwkv7.h"
 
-/* Draws a token and advances the random numbers; the penalties do not change. */
+/* Draws a token and advances the random number generator; does not change the penalties. */
 enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uint32_t *id, struct rwkv7_error *err);
-/* Updates the penalties: decays all counts, then increments that of this token. */
+/* Updates the penalties: decays all counts, then increments the count of this token. */
 void sampler_count(struct rwkv7_sampler *s, uint32_t id);
-/* The state of the random number generator: a seed from which the same numbers follow. */
+/* The state of the random number generator. Restoring it repeats the same draws. */
 uint64_t sampler_random(const struct rwkv7_sampler *s);
 void sampler_set_random(struct rwkv7_sampler *s, uint64_t state);
 

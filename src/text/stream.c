@@ -1,12 +1,13 @@
 /*
- * stream.c - bytes of tokens in, valid UTF-8 out, up to a stop string.
+ * stream.c - converts the bytes of tokens to valid UTF-8, up to a stop string.
  *
- * Stop strings are looked for in the bytes, one byte at a time (Knuth, Morris and Pratt), so neither the borders of the
- * tokens nor those of the pushes matter. The one that is complete first ends the text; of those complete at the same
- * byte, the longest. Held back is the longest tail that begins a stop string, and a character that is not complete.
+ * Stop strings are searched for byte by byte (Knuth-Morris-Pratt), so token and call boundaries do
+ * not matter. The text ends at the stop string that completes first; if several complete at the
+ * same byte, at the longest. Two things are held back: the longest suffix of the input that is a
+ * prefix of a stop string, and an incomplete character.
  *
- * Bytes that are no UTF-8 become U+FFFD as Unicode advises (chapter 3, "U+FFFD Substitution of Maximal Subparts"): one
- * for the longest run that could have begun a character, or else for a single byte.
+ * Invalid UTF-8 becomes U+FFFD, one for each maximal subpart or single byte, as Unicode recommends
+ * (chapter 3, "U+FFFD Substitution of Maximal Subparts").
  */
 #include <string.h>
 
@@ -19,24 +20,25 @@
 struct stop {
     uint8_t *text;
     size_t length;
-    size_t *fallback; /* [length]: after text[0 .. i], the length of the longest proper prefix that is also a suffix */
-    size_t matched;   /* bytes of it that the input ends with */
+    size_t *
+        fallback; /* [length]: KMP table; for text[0 .. i], the length of its longest proper prefix that is also a suffix */
+    size_t matched; /* length of its longest prefix that the input ends with */
 };
 
 struct rwkv7_stream {
     struct stop *stops;
     size_t stop_count;
-    int found;     /* index of the stop string that ended the text, or -1 */
-    uint8_t *held; /* input that has not become output */
+    int found;     /* index of the completed stop string; -1 if none */
+    uint8_t *held; /* input that has not been output yet */
     size_t held_size, held_room;
-    size_t dropped; /* bytes of the stop string that was found, and behind it */
+    size_t dropped; /* bytes not shown: the completed stop string and the input after it */
     uint8_t *out;
     size_t out_size, out_room;
 };
 
-/* ----------------------------------------------------------------------------------------------------- stop strings */
+/* --------------------------------------------------------------------------------- stop strings */
 
-/* One more byte of input; returns how many bytes of the stop string the input ends with now. */
+/* Returns the new value of `matched` after one more byte of input. */
 static size_t advance(const struct stop *stop, size_t matched, uint8_t byte)
 {
     while (matched > 0 && stop->text[matched] != byte)
@@ -56,7 +58,7 @@ static bool prepare(struct stop *stop, const char *text)
     return true;
 }
 
-/* Takes one byte of input; s->found tells whether it completed a stop string. */
+/* Consumes one byte of input; sets s->found if it completes a stop string. */
 static void take(struct rwkv7_stream *s, uint8_t byte)
 {
     for (size_t i = 0; i < s->stop_count; i++) {
@@ -67,7 +69,7 @@ static void take(struct rwkv7_stream *s, uint8_t byte)
     }
 }
 
-/* Length of the longest tail of the input that begins a stop string. */
+/* Returns the length of the longest suffix of the input that is a prefix of a stop string. */
 static size_t unfinished(const struct rwkv7_stream *s)
 {
     size_t longest = 0;
@@ -76,11 +78,11 @@ static size_t unfinished(const struct rwkv7_stream *s)
     return longest;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ UTF-8 */
+/* ---------------------------------------------------------------------------------------- UTF-8 */
 
 /*
- * Can the first n bytes at p begin a character that is longer than n? They can if some bytes complete them, and of all
- * completions the lowest (80 80 80) or the highest (bf bf bf) is valid if any is.
+ * Whether the n bytes at p are a proper prefix of some valid character. If any completion is valid,
+ * so is the one with the lowest bytes (80 80 80) or the one with the highest (bf bf bf).
  */
 static bool begins_character(const uint8_t *p, size_t n)
 {
@@ -88,17 +90,20 @@ static bool begins_character(const uint8_t *p, size_t n)
     if (n > 3)
         return false;
     for (size_t i = 0; i < sizeof fills; i++) {
-        uint8_t whole[4];
+        uint8_t completed[4];
         utf8proc_int32_t point;
-        memset(whole, fills[i], sizeof whole);
-        memcpy(whole, p, n);
-        if (utf8proc_iterate(whole, sizeof whole, &point) > (utf8proc_ssize_t)n)
+        memset(completed, fills[i], sizeof completed);
+        memcpy(completed, p, n);
+        if (utf8proc_iterate(completed, sizeof completed, &point) > (utf8proc_ssize_t)n)
             return true;
     }
     return false;
 }
 
-/* How many bytes at p could begin a character; p does not begin with a whole one. */
+/*
+ * Returns how many bytes at p could begin a character. Precondition: p does not begin with a
+ * complete one.
+ */
 static size_t character_start(const uint8_t *p, size_t size)
 {
     size_t n = 0;
@@ -108,8 +113,8 @@ static size_t character_start(const uint8_t *p, size_t size)
 }
 
 /*
- * Turns the held bytes before `limit` into output, as far as they are certain: a character that reaches beyond the limit
- * stays, and so does one that is not complete, unless this is the end.
+ * Outputs the held bytes before `limit`. Keeps a character that crosses the limit, and an
+ * incomplete one unless `end` is set.
  */
 static void emit(struct rwkv7_stream *s, size_t limit, bool end)
 {
@@ -135,7 +140,7 @@ static void emit(struct rwkv7_stream *s, size_t limit, bool end)
         memmove(s->held, s->held + at, s->held_size);
 }
 
-/* --------------------------------------------------------------------------------------------------------- interface */
+/* ------------------------------------------------------------------------------------ interface */
 
 enum rwkv7_status rwkv7_stream_create(const char *const *stops, size_t stop_count, struct rwkv7_stream **out,
                                       struct rwkv7_error *err)
@@ -176,7 +181,7 @@ void rwkv7_stream_close(struct rwkv7_stream *s)
     mem_free(s);
 }
 
-/* Room for `size` bytes in a buffer that has `used`. */
+/* Grows a buffer so that `size` bytes fit after the `used` ones. */
 static bool reserve(uint8_t **buffer, size_t used, size_t *room, size_t size)
 {
     if (size <= *room)
@@ -191,7 +196,7 @@ static bool reserve(uint8_t **buffer, size_t used, size_t *room, size_t size)
 
 enum rwkv7_status stream_reserve(struct rwkv7_stream *s, size_t size, size_t *room, struct rwkv7_error *err)
 {
-    size_t held = 3; /* bytes of a character that is not complete; or of the longest stop string */
+    size_t held = 3; /* bytes: an incomplete character, or part of the longest stop string */
     for (size_t i = 0; i < s->stop_count; i++)
         held = s->stops[i].length + 3 > held ? s->stops[i].length + 3 : held;
     if (!size_add(held, size, &held) || !size_mul(held, 3, room) ||
@@ -203,7 +208,7 @@ enum rwkv7_status stream_reserve(struct rwkv7_stream *s, size_t size, size_t *ro
 enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size, const char **text,
                                     size_t *length, int *stop, struct rwkv7_error *err)
 {
-    size_t held, output; /* bytes that there can be */
+    size_t held, output; /* largest possible number of bytes */
 
     if (!size_add(s->held_size, size, &held) || !size_mul(held, 3, &output) ||
         !reserve(&s->held, s->held_size, &s->held_room, held) || !reserve(&s->out, 0, &s->out_room, output))
@@ -245,7 +250,8 @@ const uint8_t *rwkv7_stream_held(const struct rwkv7_stream *s, size_t *size)
 enum rwkv7_status rwkv7_stream_finish(struct rwkv7_stream *s, const char **text, size_t *length,
                                       struct rwkv7_error *err)
 {
-    if (!reserve(&s->out, 0, &s->out_room, 3 * s->held_size)) /* does not overflow: push has had that many */
+    if (!reserve(&s->out, 0, &s->out_room,
+                 3 * s->held_size)) /* cannot overflow: rwkv7_stream_push has reserved as much before */
         return fail_memory(err, "the output text");
     s->out_size = 0;
     emit(s, s->held_size, true);

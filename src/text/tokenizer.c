@@ -1,9 +1,10 @@
 /*
- * tokenizer.c - the tokenizer of a vocabulary, of one of two kinds: World, which is here, and byte-level BPE (bpe.h). The first
- * bytes of the file tell which. Ids become bytes by a table in both.
+ * tokenizer.c - the tokenizer of one of two kinds of vocabulary: World (this file) or byte-level
+ * BPE (bpe.h). The first bytes of the file select the kind. Both decode ids with a table.
  *
- * World: bytes to ids by greedy longest match. Encoding knows nothing of characters or words. At every position it takes the longest token that the rest of the text
- * begins with, looking ahead at most as far as the longest token of the vocabulary reaches: linear time for every input.
+ * World encodes by greedy longest match, without regard to characters or words: at each position it
+ * takes the longest token that is a prefix of the remaining text. It looks ahead at most as far as
+ * the longest token, so the time is linear for every input.
  */
 #include "base/mem.h"
 #include "base/sys.h"
@@ -13,15 +14,16 @@
 #include "text/vocab.h"
 
 /*
- * Models may have so many more rows than the vocabulary has ids: rows are rounded up to multiples of up to 1024, and fine-tuning adds
- * some. A larger difference is a vocabulary of another model.
+ * Models may have up to this many more rows than the vocabulary has ids: rows are rounded up to
+ * multiples of up to 1024, and fine-tuning adds some. A larger difference means that the vocabulary
+ * belongs to another model.
  */
 #define PADDING 1024
 
 struct rwkv7_tokenizer {
     struct vocab vocab;
-    struct trie_cell *trie; /* of World; else NULL */
-    struct bpe *bpe;        /* of byte-level BPE; else NULL */
+    struct trie_cell *trie; /* for World; else NULL */
+    struct bpe *bpe;        /* for byte-level BPE; else NULL */
 };
 
 enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
@@ -31,7 +33,10 @@ enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer 
     enum rwkv7_status status = file_map_open(path, &map, err);
     if (status != RWKV7_OK)
         return status;
-    /* A copy: a file that is mapped can change while it is read. One that is too large, or empty, is refused anyway. */
+    /*
+     * Copied, because another process may change a mapped file during parsing. Files that are empty
+     * or too large are not copied; the readers reject them.
+     */
     char *const copy = map.size <= VOCAB_MAX_FILE ? mem_string((const char *)map.data, map.size) : NULL;
     status = copy || map.size > VOCAB_MAX_FILE
                  ? rwkv7_tokenizer_open_memory(copy ? copy : (const char *)map.data, map.size, path, out, err)
@@ -112,7 +117,7 @@ enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer *t, const 
 
     enum rwkv7_status status = RWKV7_OK;
     const uint8_t *const first = text;
-    const size_t enough = final ? 1 : t->vocab.longest; /* bytes that decide a token */
+    const size_t enough = final ? 1 : t->vocab.longest; /* bytes that determine a token */
     size_t at = 0, n = 0;
 
     while (n < room && size - at >= enough) {

@@ -1,10 +1,11 @@
 /*
- * tokenizer_json.c - see tokenizer_json.h. Such a file can describe many tokenizers, by nearly equal words; a tokenizer that is slightly
- * wrong gives slightly wrong ids, and the model then answers nonsense without any error. So every field that matters must be as
- * GPT-NeoX has it.
+ * tokenizer_json.c - see tokenizer_json.h. A tokenizer.json can describe many tokenizers, which
+ * differ in a few fields. A tokenizer that differs slightly gives slightly wrong ids, and the model
+ * then produces nonsense without an error. So each relevant field must have the value of GPT-NeoX.
  *
- * cJSON takes some texts that are not JSON, and cuts strings at \u0000. That does no harm here: a string is only used when it is
- * one of the byte letters, of merges that make a token of the vocabulary, or equal to a text that is expected.
+ * cJSON accepts some texts that are not JSON and truncates strings at \u0000. Here this is
+ * harmless: a string is used only if it consists of byte letters, is a merge that gives a token of
+ * the vocabulary, or equals an expected text.
  */
 #include "text/tokenizer_json.h"
 
@@ -18,16 +19,16 @@
 #include "base/c_numbers.h"
 #include "base/mem.h"
 
-#define MAX_VALUES (2u << 20) /* of the JSON text, about 64 bytes of memory each */
+#define MAX_VALUES (2u << 20) /* in the JSON text; each takes about 64 bytes of memory */
 #define NONE UINT32_MAX
 
 struct reader {
     const char *name;
     struct vocab *v;
     struct bpe_rules *rules;
-    uint32_t *table; /* [mask + 1]: id + 1 by the bytes of its token */
+    uint32_t *table; /* [mask + 1]: hash table from the bytes of a token to id + 1 */
     uint32_t mask;
-    uint32_t room; /* bytes of v->bytes */
+    uint32_t room; /* size of v->bytes */
     struct rwkv7_error *err;
 };
 
@@ -48,7 +49,7 @@ static const cJSON *field(const cJSON *object, const char *name)
     return cJSON_GetObjectItemCaseSensitive(object, name);
 }
 
-/* The string in a field; "" when there is none. */
+/* Returns the string in a field; "" if there is none. */
 static const char *string_in(const cJSON *object, const char *name)
 {
     const cJSON *const value = field(object, name);
@@ -60,14 +61,14 @@ static bool is_absent(const cJSON *value)
     return !value || cJSON_IsNull(value);
 }
 
-/* An integer from 0 to limit - 1; NONE for anything else. */
+/* Returns an integer from 0 to limit - 1; NONE for anything else. */
 static uint32_t id_of(const cJSON *value)
 {
     const double d = cJSON_IsNumber(value) ? value->valuedouble : -1;
     return d >= 0 && d < VOCAB_MAX_IDS && d == (double)(uint32_t)d ? (uint32_t)d : NONE;
 }
 
-/* -------------------------------------------------------------------------------------------------- which tokenizer? */
+/* ---------------------------------------------------------------------------------- recognition */
 
 static bool sequence_has(const cJSON *value, const char *list, const char *type)
 {
@@ -76,28 +77,31 @@ static bool sequence_has(const cJSON *value, const char *list, const char *type)
     return strcmp(string_in(value, "type"), type) == 0;
 }
 
-/* What the file is, if it is plainly of another kind of model; NULL if it looks like GPT-NeoX. */
+/*
+ * Describes the tokenizer if it evidently belongs to another kind of model; NULL if it looks like
+ * GPT-NeoX.
+ */
 static const char *other_kind(const cJSON *root)
 {
     const cJSON *const model = field(root, "model"), *const before = field(root, "pre_tokenizer");
     const char *const type = string_in(model, "type");
     if (!cJSON_IsObject(model))
-        return "JSON without a field \"model\"";
+        return "JSON without the field \"model\"";
     if (strcmp(type, "WordPiece") == 0)
-        return "a WordPiece tokenizer (of BERT and the like)";
+        return "a WordPiece tokenizer (as for BERT)";
     if (strcmp(type, "Unigram") == 0)
-        return "a Unigram tokenizer (SentencePiece: T5, XLM-R and the like)";
+        return "a Unigram tokenizer (SentencePiece, as for T5 and XLM-R)";
     if (strcmp(type, "WordLevel") == 0)
         return "a WordLevel tokenizer";
     if (*type && strcmp(type, "BPE") != 0)
-        return "a tokenizer of a type that is not BPE";
+        return "a tokenizer of another type than BPE";
     if (cJSON_IsTrue(field(model, "byte_fallback")) || sequence_has(before, "pretokenizers", "Metaspace") ||
         sequence_has(field(root, "normalizer"), "normalizers", "Prepend"))
-        return "BPE of characters with byte fallback (SentencePiece: Llama 2, Mistral, Gemma and the like)";
+        return "BPE of characters with byte fallback (SentencePiece, as for Llama 2, Mistral and Gemma)";
     if (sequence_has(before, "pretokenizers", "Split"))
-        return "byte-level BPE with a pattern of its own (Llama 3, Qwen, DeepSeek and the like)";
+        return "byte-level BPE with its own pattern (as for Llama 3, Qwen and DeepSeek)";
     if (sequence_has(before, "pretokenizers", "ByteLevel") && is_absent(field(root, "normalizer")))
-        return "byte-level BPE without NFC (GPT-2, RoBERTa and the like)";
+        return "byte-level BPE without NFC (as for GPT-2 and RoBERTa)";
     return NULL;
 }
 
@@ -108,29 +112,29 @@ static enum rwkv7_status check_fields(const struct reader *r, const cJSON *root)
     const cJSON *const model = field(root, "model");
     const char *const other = other_kind(root);
     if (other)
-        return reject(r, "expected a vocabulary of World or of GPT-NeoX, found %s", other);
+        return reject(r, "expected a World or GPT-NeoX vocabulary, found %s", other);
     for (size_t i = 0; i < sizeof unset / sizeof unset[0]; i++) {
         const cJSON *const value = field(model, unset[i]);
         if (!is_absent(value) && !(cJSON_IsString(value) && !*value->valuestring))
-            return reject(r, "model.%s: expected null, as GPT-NeoX has it, found a value", unset[i]);
+            return reject(r, "model.%s: expected null, as for GPT-NeoX, found a value", unset[i]);
     }
     if (cJSON_IsTrue(field(model, "ignore_merges")))
-        return reject(r, "model.ignore_merges: expected false, as GPT-NeoX has it, found true");
+        return reject(r, "model.ignore_merges: expected false, as for GPT-NeoX, found true");
     if (strcmp(string_in(field(root, "normalizer"), "type"), "NFC") != 0)
-        return reject(r, "normalizer.type: expected \"NFC\", as GPT-NeoX has it, found another");
+        return reject(r, "normalizer.type: expected \"NFC\", as for GPT-NeoX, found another");
     for (size_t i = 0; i < sizeof byte_level / sizeof byte_level[0]; i++) {
         const cJSON *const value = field(root, byte_level[i]);
         if (strcmp(string_in(value, "type"), "ByteLevel") != 0)
-            return reject(r, "%s.type: expected \"ByteLevel\", as GPT-NeoX has it, found another", byte_level[i]);
+            return reject(r, "%s.type: expected \"ByteLevel\", as for GPT-NeoX, found another", byte_level[i]);
     }
     const cJSON *const before = field(root, "pre_tokenizer");
     if (cJSON_IsTrue(field(before, "add_prefix_space")))
-        return reject(r, "pre_tokenizer.add_prefix_space: expected false, as GPT-NeoX has it, found true");
+        return reject(r, "pre_tokenizer.add_prefix_space: expected false, as for GPT-NeoX, found true");
     if (cJSON_IsFalse(field(before, "use_regex")))
-        return reject(r, "pre_tokenizer.use_regex: expected true, as GPT-NeoX has it, found false");
+        return reject(r, "pre_tokenizer.use_regex: expected true, as for GPT-NeoX, found false");
     const cJSON *const after = field(root, "post_processor");
     if (!is_absent(after) && strcmp(string_in(after, "type"), "ByteLevel") != 0)
-        return reject(r, "post_processor.type: expected \"ByteLevel\", as GPT-NeoX has it, found another");
+        return reject(r, "post_processor.type: expected \"ByteLevel\", as for GPT-NeoX, found another");
     if (!cJSON_IsObject(field(model, "vocab")))
         return reject(r, "model.vocab: expected an object, found none");
     if (!cJSON_IsArray(field(model, "merges")))
@@ -140,20 +144,23 @@ static enum rwkv7_status check_fields(const struct reader *r, const cJSON *root)
     return RWKV7_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- tokens */
+/* --------------------------------------------------------------------------------------- tokens */
 
-/* The byte that a code point stands for; -1 when it is none of the 256 letters. */
+/* Returns the byte that a code point stands for; -1 if it is not one of the 256 byte letters. */
 static int byte_of_letter(utf8proc_int32_t c)
 {
     if ((c >= 0x21 && c <= 0x7e) || (c >= 0xa1 && c <= 0xac) || (c >= 0xae && c <= 0xff))
         return (int)c;
     if (c < 0x100 || c >= 0x144)
         return -1;
-    c -= 0x100; /* the others in rising order: 00..20, 7f..a0, ad */
+    c -= 0x100; /* the other bytes in increasing order: 00..20, 7f..a0, ad */
     return c <= 0x20 ? (int)c : c <= 0x42 ? (int)c - 0x21 + 0x7f : 0xad;
 }
 
-/* Appends what the byte letters in s stand for, up to `end`. False for other letters, and for too many. */
+/*
+ * Appends the bytes that the letters in [s, end) stand for. Returns false for other letters, and if
+ * there are too many.
+ */
 static bool append_letters(const char *s, const char *end, uint8_t out[VOCAB_MAX_TOKEN], uint32_t *size)
 {
     while (s < end) {
@@ -168,7 +175,7 @@ static bool append_letters(const char *s, const char *end, uint8_t out[VOCAB_MAX
     return true;
 }
 
-/* The place of a token in the table: that of its entry, or the empty one where it belongs. */
+/* Returns the hash slot of a token: its entry, or the empty slot where it belongs. */
 static uint32_t *place_of(const struct reader *r, const uint8_t *bytes, uint32_t size)
 {
     uint32_t hash = 2166136261u;
@@ -184,7 +191,10 @@ static uint32_t *place_of(const struct reader *r, const uint8_t *bytes, uint32_t
     }
 }
 
-/* Sorts the entries of model.vocab and added_tokens by id: by_id[id] is the entry, NULL where there is none. */
+/*
+ * Sorts the entries of model.vocab and added_tokens by id: by_id[id] is the entry, or NULL if there
+ * is none.
+ */
 static enum rwkv7_status sort_by_id(const struct reader *r, const cJSON *vocab, const cJSON *added, const cJSON **by_id,
                                     uint32_t room)
 {
@@ -193,17 +203,16 @@ static enum rwkv7_status sort_by_id(const struct reader *r, const cJSON *vocab, 
     {
         const uint32_t id = id_of(item);
         if (id >= room || by_id[id])
-            return reject(r, "model.vocab: expected an id below %u that no other token has, found another for a token",
-                          room);
+            return reject(r, "model.vocab: expected unique ids below %u, found a token with another id", room);
         by_id[id] = item;
     }
     cJSON_ArrayForEach(item, added)
     {
         const uint32_t id = id_of(field(item, "id"));
         if (id >= room || !cJSON_IsString(field(item, "content")))
-            return reject(r, "added_tokens: expected an id below %u and a text, found something else", room);
+            return reject(r, "added_tokens: expected an id below %u and a string, found something else", room);
         if (by_id[id] && (!by_id[id]->string || strcmp(by_id[id]->string, string_in(item, "content")) != 0))
-            return reject(r, "added_tokens: expected an id of its own, found %u for two tokens", id);
+            return reject(r, "added_tokens: duplicate id %u", id);
         by_id[id] = item;
     }
     return RWKV7_OK;
@@ -216,9 +225,9 @@ static enum rwkv7_status add_special(const struct reader *r, const cJSON *item, 
     const size_t n = strlen(text);
     if (text[0] != '<' || n >= sizeof rules->special[0].text ||
         rules->special_count == sizeof rules->special / sizeof rules->special[0])
-        return reject(
-            r, "added_tokens: expected <|endoftext|> and <|padding|> as the special ones, found %.40s with id %u", text,
-            id);
+        return reject(r,
+                      "added_tokens: expected only <|endoftext|> and <|padding|> to be special, found %.40s with id %u",
+                      text, id);
     struct bpe_special *const s = &rules->special[rules->special_count++];
     memcpy(s->text, text, n);
     s->length = (uint32_t)n;
@@ -226,7 +235,10 @@ static enum rwkv7_status add_special(const struct reader *r, const cJSON *item, 
     return RWKV7_OK;
 }
 
-/* An entry of added_tokens. Its bytes go to `out`: none for a special one, which is never printed. */
+/*
+ * Reads an entry of added_tokens and writes its bytes to `out`. Special tokens have none, because
+ * they are never printed.
+ */
 static enum rwkv7_status read_added(const struct reader *r, const cJSON *item, uint32_t id, uint8_t *out,
                                     uint32_t *size)
 {
@@ -239,9 +251,9 @@ static enum rwkv7_status read_added(const struct reader *r, const cJSON *item, u
         return add_special(r, item, id);
     if (cJSON_IsTrue(field(item, "special")) || !cJSON_IsTrue(field(item, "normalized")) || n < 2 ||
         n > BPE_MAX_SPACES || strspn(text, " ") != n || r->rules->space_id[n] != 0)
-        return reject(
-            r, "added_tokens: expected runs of 2 to %u spaces beside the special ones, found something else with id %u",
-            BPE_MAX_SPACES, id);
+        return reject(r,
+                      "added_tokens: expected special tokens and runs of 2 to %u spaces, found another text with id %u",
+                      BPE_MAX_SPACES, id);
     r->rules->space_id[n] = id;
     r->rules->most_spaces = n > r->rules->most_spaces ? (uint32_t)n : r->rules->most_spaces;
     memset(out, ' ', n);
@@ -267,12 +279,11 @@ static enum rwkv7_status read_tokens(struct reader *r, const cJSON **by_id, uint
             if (status != RWKV7_OK)
                 return status;
         } else if (!append_letters(item->string, item->string + strlen(item->string), bytes, &size) || size == 0) {
-            return reject(r,
-                          "model.vocab: expected 1 to %u letters that stand for bytes, found something else for id %u",
+            return reject(r, "model.vocab: expected 1 to %u byte letters for id %u, found another text",
                           VOCAB_MAX_TOKEN, id);
         }
-        if (size > r->room - used) /* does not happen: what stands for bytes has at least as many */
-            return reject(r, "model.vocab: expected less text, found too much at id %u", id);
+        if (size > r->room - used) /* cannot happen: a byte letter takes at least one byte of the file */
+            return reject(r, "model.vocab: the text of the tokens is too long at id %u", id);
         memcpy(v->bytes + used, bytes, size);
         used += size;
         v->start[id + 1] = used;
@@ -281,7 +292,7 @@ static enum rwkv7_status read_tokens(struct reader *r, const cJSON **by_id, uint
             continue;
         uint32_t *const place = place_of(r, bytes, size);
         if (*place)
-            return reject(r, "model.vocab: expected a new token, found the same for the ids %u and %u", *place - 1, id);
+            return reject(r, "model.vocab: the ids %u and %u have the same text", *place - 1, id);
         *place = id + 1;
     }
     for (uint32_t i = 2; i <= r->rules->most_spaces; i++)
@@ -293,21 +304,25 @@ static enum rwkv7_status read_tokens(struct reader *r, const cJSON **by_id, uint
         const uint32_t entry = *place_of(r, &byte, 1);
         r->rules->byte_id[c] = entry ? entry - 1 : VOCAB_MAX_IDS;
         if (!entry && c != 0xc0 && c != 0xc1 && c < 0xf5)
-            return reject(r, "model.vocab: expected a token for every byte of UTF-8, found none for 0x%02x", c);
+            return reject(r, "model.vocab: expected a token for every byte that occurs in UTF-8, found none for 0x%02x",
+                          c);
     }
     return RWKV7_OK;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- merges */
+/* --------------------------------------------------------------------------------------- merges */
 
-/* One half of a merge, [s, end): its bytes are appended to `all`; returns its id, NONE when it is no token. */
+/*
+ * Appends the bytes of one half of a merge, [s, end), to `all`. Returns its id; NONE if it is not a
+ * token.
+ */
 static uint32_t read_half(const struct reader *r, const char *s, const char *end, uint8_t all[VOCAB_MAX_TOKEN],
                           uint32_t *size)
 {
     const uint32_t start = *size;
     if (!append_letters(s, end, all, size) || *size == start)
         return NONE;
-    return *place_of(r, all + start, *size - start) - 1; /* no entry is 0, and gives NONE */
+    return *place_of(r, all + start, *size - start) - 1; /* an empty slot is 0 and gives NONE */
 }
 
 static enum rwkv7_status read_merges(const struct reader *r, const cJSON *merges)
@@ -337,25 +352,25 @@ static enum rwkv7_status read_merges(const struct reader *r, const cJSON *merges
         if (m.right != NONE)
             m.merged = *place_of(r, all, size) - 1;
         if (m.merged == NONE)
-            return reject(r, "model.merges: expected two tokens that make a third at rank %u, found something else",
-                          rules->merge_count);
+            return reject(
+                r, "model.merges: expected two tokens whose concatenation is a token at rank %u, found something else",
+                rules->merge_count);
         rules->merges[rules->merge_count++] = m;
     }
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ the file */
+/* ---------------------------------------------------------------------------------- entry point */
 
 bool tokenizer_json_is(const char *text, size_t size)
 {
-    size_t at =
-        size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* a byte order mark, which cJSON skips, too */
+    size_t at = size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; /* skips a byte order mark, as cJSON does */
     while (at < size && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t'))
         at++;
     return at < size && text[at] == '{';
 }
 
-/* More than the values of the text, but not much. */
+/* Returns an upper bound for the number of values in the text, not much above it. */
 static size_t count_values(const char *text, size_t size)
 {
     size_t n = 1;
@@ -372,7 +387,7 @@ static enum rwkv7_status read_root(struct reader *r, const cJSON *root)
     const cJSON *item;
 
     const int entries = cJSON_GetArraySize(vocab) + cJSON_GetArraySize(added);
-    const uint32_t room = (uint32_t)entries + 1024; /* ids may have gaps, not many */
+    const uint32_t room = (uint32_t)entries + 1024; /* ids may have some gaps */
     cJSON_ArrayForEach(item, vocab) bytes += strlen(item->string);
     cJSON_ArrayForEach(item, added) bytes += strlen(string_in(item, "content"));
     r->room = (uint32_t)bytes;
@@ -404,8 +419,9 @@ enum rwkv7_status tokenizer_json_read(const char *text, size_t size, const char 
     memset(v, 0, sizeof *v);
     memset(rules, 0, sizeof *rules);
     if (size > TOKENIZER_JSON_MAX_FILE || count_values(text, size) > MAX_VALUES)
-        return reject(&r, "expected the tokenizer.json of GPT-NeoX, found a much larger file of %zu bytes", size);
-    char *const copy = mem_string(text, size); /* cJSON wants the text to end with a NUL */
+        return reject(&r, "expected the tokenizer.json of GPT-NeoX, found a file of %zu bytes, which is much larger",
+                      size);
+    char *const copy = mem_string(text, size); /* cJSON needs a NUL-terminated text */
     if (!copy)
         return fail_memory(err, "the tokenizer");
     C_NUMBERS;
@@ -413,7 +429,7 @@ enum rwkv7_status tokenizer_json_read(const char *text, size_t size, const char 
     const size_t at = end ? (size_t)(end - copy) : 0, rest = at + strspn(copy + at, " \t\r\n");
     enum rwkv7_status status;
     if (!root || rest != size)
-        status = reject(&r, "byte %zu: expected JSON, found something else", root ? rest : at);
+        status = reject(&r, "invalid JSON at byte %zu", root ? rest : at);
     else
         status = check_fields(&r, root);
     if (status == RWKV7_OK)

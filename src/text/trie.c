@@ -1,14 +1,16 @@
 /*
  * trie.c - builds the double array of trie.h in a few milliseconds.
  *
- * The tokens are sorted while the tree is built: a node stands for the range of tokens that begin with its bytes, and is
- * expanded by sorting that range by the next byte. The order inside equal bytes is kept, and the tokens start out
- * sorted by length, so the token that ends at a node is always the first of its range.
+ * The tokens are sorted while the tree is built. A node stands for the range of tokens that start
+ * with its bytes; it is expanded by sorting this range by the next byte. The sort is stable and the
+ * tokens are sorted by length at the start, so the token that ends at a node is the first of its
+ * range.
  *
- * Two rules of a double array: a node's children must fall on empty cells, and no two nodes may have the same base (or
- * one would take the other's children for its own: a label names the byte, not the parent). The search for a place goes
- * on where the last one ended, so all searches together are linear; nodes with one child have a search of their own, and
- * fill the gaps that the others leave.
+ * A double array has two rules. The children of a node must be placed in empty cells. No two nodes
+ * may have the same base: a label names the byte but not the parent, so one node would take the
+ * children of the other for its own. The search for a free base continues where the last one ended,
+ * so all searches together take linear time. Nodes with one child have a separate search, which
+ * fills the gaps.
  */
 #include "text/trie.h"
 
@@ -16,32 +18,37 @@
 
 #include "base/mem.h"
 
-#define SMALL_RANGE 24 /* tokens; insertion sort below, counting sort from here on */
+#define SMALL_RANGE 24 /* tokens; insertion sort below this size, counting sort otherwise */
 
-/* A node whose children are not placed yet: the tokens order[begin .. end) begin with its `depth` bytes. */
+/*
+ * A node whose children are not placed yet. The tokens order[begin .. end) start with its `depth`
+ * bytes.
+ */
 struct range {
     uint32_t cell, begin, end, depth;
 };
 
 struct slot {
-    uint32_t skip; /* 0: the cell is empty; else no cell from here to here + skip - 1 is */
+    uint32_t skip; /* 0: the cell is empty; otherwise this cell and the skip - 1 after it are occupied */
     bool is_base;
 };
 
 struct builder {
     const struct vocab *v;
-    uint32_t *order;     /* [v->tokens] ids */
+    uint32_t *order;     /* [v->tokens]: ids */
     uint32_t *scratch;   /* [v->tokens] */
-    struct range *stack; /* [v->tokens]: the ranges do not overlap and none is empty */
+    struct range *stack; /* [v->tokens]: enough, because the ranges are disjoint and not empty */
     struct trie_cell *cells;
     struct slot *slots;
-    uint32_t room;         /* elements of cells and slots */
-    uint32_t used;         /* cells up to the last one that is not empty */
+    uint32_t room;         /* allocated elements of cells and slots */
+    uint32_t used;         /* cells up to the last occupied one */
     uint32_t waiting;      /* ranges on the stack */
-    uint32_t one, several; /* where the search for a place begins: for one child, for several children */
+    uint32_t one, several; /* start of the search for a base: with one child, with several children */
 };
 
-/* The different bytes that follow a node, rising, and where the tokens of each begin. */
+/*
+ * The different bytes that follow a node, in increasing order, and where the tokens of each begin.
+ */
 struct children {
     uint32_t count;
     uint8_t byte[256];
@@ -58,13 +65,13 @@ static uint8_t token_byte(const struct builder *b, uint32_t id, uint32_t depth)
     return b->v->bytes[b->v->start[id] + depth];
 }
 
-/* All ids by rising length, equal lengths by rising id. */
+/* Sorts all ids by length, and equal lengths by id. */
 static void sort_by_length(struct builder *b)
 {
     uint32_t first[VOCAB_MAX_TOKEN + 2] = {0};
     for (uint32_t id = 0; id < b->v->size; id++)
         first[token_length(b, id) + 1]++;
-    first[1] = 0; /* ids without a token are left out */
+    first[1] = 0; /* leaves out ids without a token */
     for (uint32_t n = 1; n <= VOCAB_MAX_TOKEN; n++)
         first[n + 1] += first[n];
     for (uint32_t id = 0; id < b->v->size; id++)
@@ -72,7 +79,7 @@ static void sort_by_length(struct builder *b)
             b->order[first[token_length(b, id)]++] = id;
 }
 
-/* Sorts the range by the byte at its depth, keeping the order of equals. */
+/* Sorts the range by the byte at its depth; stable. */
 static void sort_range(struct builder *b, const struct range *r, struct children *out)
 {
     uint32_t *const order = b->order;
@@ -118,7 +125,7 @@ static void sort_range(struct builder *b, const struct range *r, struct children
     out->begin[count] = r->end;
 }
 
-/* The first empty cell from i on. Shortens the way for the next search. */
+/* Returns the first empty cell at or after i. Compresses the path for the next search. */
 static uint32_t next_empty(struct builder *b, uint32_t i)
 {
     while (b->slots[i].skip) {
@@ -128,7 +135,7 @@ static uint32_t next_empty(struct builder *b, uint32_t i)
     return i;
 }
 
-/* Makes sure that cell i and the 256 behind it exist. */
+/* Ensures that cell i and the 256 after it exist. */
 static enum rwkv7_status reserve(struct builder *b, const char *name, uint32_t i, struct rwkv7_error *err)
 {
     if (i + 257 <= b->room)
@@ -149,7 +156,7 @@ static enum rwkv7_status reserve(struct builder *b, const char *name, uint32_t i
     return RWKV7_OK;
 }
 
-/* Finds a base for the children. */
+/* Finds a base where all children fit. */
 static enum rwkv7_status find_base(struct builder *b, const char *name, const struct children *c, uint32_t *out,
                                    struct rwkv7_error *err)
 {
@@ -170,7 +177,7 @@ static enum rwkv7_status find_base(struct builder *b, const char *name, const st
     }
 }
 
-/* Gives the node of range r its children, and puts those that go on onto the stack. */
+/* Places the children of the node of range r and pushes those that have children themselves. */
 static enum rwkv7_status expand(struct builder *b, const char *name, const struct range *r, struct rwkv7_error *err)
 {
     struct children children;
@@ -194,7 +201,7 @@ static enum rwkv7_status expand(struct builder *b, const char *name, const struc
             b->cells[cell].token = first << TRIE_LENGTH_BITS | length;
             begin++;
             if (begin < end && token_length(b, b->order[begin]) == length)
-                return fail(err, RWKV7_ERR_VOCAB, "%s:%u: expected a new token, found the same as in line %u", name,
+                return fail(err, RWKV7_ERR_VOCAB, "%s:%u: duplicate of the token in line %u", name,
                             vocab_line(b->v, b->order[begin]), vocab_line(b->v, first));
         }
         if (begin < end)
@@ -215,7 +222,10 @@ enum rwkv7_status trie_build(const struct vocab *v, const char *name, struct tri
     if (status != RWKV7_OK)
         goto done;
 
-    /* Cell 0 is the root. Cells below 256 stay empty, so that base 0, that of all leaves, leads nowhere. */
+    /*
+     * Cell 0 is the root. Cells below 256 stay empty, so that base 0, the base of all leaves, leads
+     * nowhere.
+     */
     for (uint32_t i = 0; i < 256; i++)
         b.slots[i].skip = 256 - i;
     b.slots[0].is_base = true;
@@ -230,7 +240,7 @@ enum rwkv7_status trie_build(const struct vocab *v, const char *name, struct tri
     if (status != RWKV7_OK)
         goto done;
 
-    /* No base is beyond b.used. */
+    /* No base exceeds b.used. */
     *out = mem_grow(b.cells, b.used, b.used + 256, sizeof **out);
     if (*out)
         b.cells = NULL;

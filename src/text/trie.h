@@ -1,10 +1,10 @@
 /*
- * trie.h - finds the longest token that a text begins with.
+ * trie.h - finds the longest token that a text starts with.
  *
- * A double array: the node that is reached from a node over byte b lies in cell (base of the node) + b, and the children
- * of all nodes are interleaved (the 116,079 nodes of the World vocabulary take 135,395 cells). A cell is eight bytes, one
- * load per byte of text. It carries the longest token that ends on the way to it: where the walk falls out of the tree, the
- * answer is at hand, however far back that token ended.
+ * The tree is a double array: the child for byte b of a node is in cell (base of the node) + b, and
+ * the children of all nodes are interleaved (the 116,079 nodes of the World vocabulary take 135,395
+ * cells). A cell has eight bytes, so each byte of text costs one load. A cell contains the longest
+ * token that ends at or before it, so the result is known as soon as the walk leaves the tree.
  */
 #ifndef TEXT_TRIE_H
 #define TEXT_TRIE_H
@@ -12,8 +12,8 @@
 #include "text/vocab.h"
 
 struct trie_cell {
-    uint32_t next;  /* base << 9 | label; label: 0 for an empty cell, else 1 + the byte that leads here */
-    uint32_t token; /* id << 11 | bytes of the longest token that ends here or before; 0 when there is none */
+    uint32_t next;  /* base << 9 | label; label: 0 for an empty cell, else 1 + the byte of this child */
+    uint32_t token; /* id << 11 | length of the longest token that ends here or before; 0 if there is none */
 };
 
 #define TRIE_LABEL_BITS 9
@@ -22,10 +22,16 @@ struct trie_cell {
 #define TRIE_LENGTH_MASK ((1u << TRIE_LENGTH_BITS) - 1)
 #define TRIE_MAX_CELLS (1u << (32 - TRIE_LABEL_BITS))
 
-/* Returns the cells, the first of which is the root; the caller frees them with mem_free. Equal tokens are RWKV7_ERR_VOCAB. */
+/*
+ * Builds the tree. The first cell is the root; the caller frees the cells with mem_free. Duplicate
+ * tokens are RWKV7_ERR_VOCAB.
+ */
 enum rwkv7_status trie_build(const struct vocab *v, const char *name, struct trie_cell **out, struct rwkv7_error *err);
 
-/* The longest token at the start of [at, end): id << TRIE_LENGTH_BITS | length; 0 when none fits. */
+/*
+ * Returns the longest token at the start of [at, end) as id << TRIE_LENGTH_BITS | length; 0 if
+ * there is none.
+ */
 static inline uint32_t trie_longest(const struct trie_cell *cells, const uint8_t *at, const uint8_t *end)
 {
     struct trie_cell here = cells[0];

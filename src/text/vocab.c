@@ -1,16 +1,17 @@
 /*
  * vocab.c - reads a vocabulary in the World format: one token per line, `ID LITERAL LENGTH`.
  *
- * LITERAL is what Python's repr prints for a str or a bytes object. It may contain spaces, so a line is read from the
- * left: digits, one space, the literal up to its closing quote, one space, digits, end. The trap of the format: \xNN is
- * a byte in a bytes literal but a code point in a str literal, where '\xa0' stands for the two bytes C2 A0. LENGTH, the
- * number of bytes of the token, exposes a wrong reading.
+ * LITERAL is what Python's repr prints for a str or a bytes object. It may contain spaces, so a
+ * line is parsed from the left: digits, one space, the literal up to its closing quote, one space,
+ * digits, end of line. Note that \xNN is a byte in a bytes literal but a code point in a str
+ * literal: '\xa0' stands for the two bytes C2 A0. LENGTH, the number of bytes of the token, detects
+ * such misreadings.
  *
- * Lines end with LF or CR LF, and a byte order mark may come first: editors and Git on Windows leave them, and the copy in
- * the author's own repository has CR LF.
+ * Lines end with LF or CR LF, and a byte order mark may come first: editors and Git on Windows
+ * produce both, and the file in the author's repository has CR LF.
  *
- * The reader is strict otherwise: a vocabulary that is slightly wrong gives slightly wrong ids, and the model then answers
- * nonsense without any error.
+ * Otherwise the reader is strict. A vocabulary that differs slightly gives slightly wrong ids, and
+ * the model then produces nonsense without an error.
  */
 #include "text/vocab.h"
 
@@ -25,12 +26,12 @@
 struct reader {
     const char *name;
     size_t line;        /* counted from 1 */
-    const uint8_t *at;  /* the next byte to read */
-    const uint8_t *end; /* of the line, without its line feed */
+    const uint8_t *at;  /* next byte to read */
+    const uint8_t *end; /* end of the line, without its line feed */
     struct rwkv7_error *err;
 };
 
-/* ------------------------------------------------------------------------------------------------------- messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 static enum rwkv7_status reject(const struct reader *r, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
@@ -48,7 +49,9 @@ struct excerpt {
     char text[64];
 };
 
-/* What stands at `from`, for messages: a few characters in quotes, or "the end of the line". */
+/*
+ * Describes the text at `from` for messages: a few characters in quotes, or "the end of the line".
+ */
 static struct excerpt found(const struct reader *r, const uint8_t *from)
 {
     struct excerpt e = {"the end of the line"};
@@ -65,18 +68,18 @@ static struct excerpt found(const struct reader *r, const uint8_t *from)
     return e;
 }
 
-/* ---------------------------------------------------------------------------------------------------- wrong files */
+/* ---------------------------------------------------------------------------------- wrong files */
 
-/* What a file is that was given by mistake; NULL when nothing speaks against a vocabulary. */
+/* Identifies a file that was given by mistake; NULL if it may be a vocabulary. */
 static const char *wrong_file(const uint8_t *text, size_t size)
 {
     static const struct {
         const char *start, *what;
     } kinds[] = {
-        {"version https://git-lfs", "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`"},
-        {"\xff\xfe", "UTF-16 text: save the file as UTF-8"},
-        {"\xfe\xff", "UTF-16 text: save the file as UTF-8"},
-        {"<", "an HTML page: the download went wrong"},
+        {"version https://git-lfs", "a Git LFS pointer; fetch the file with `git lfs pull`"},
+        {"\xff\xfe", "UTF-16 text; save the file as UTF-8"},
+        {"\xfe\xff", "UTF-16 text; save the file as UTF-8"},
+        {"<", "an HTML page; download the file again"},
         {"[", "JSON, perhaps the tokenizer.json of another kind of model"},
         {"PK\x03\x04", "a zip archive, perhaps a .pth checkpoint"},
         {"GGUF", "a GGUF model"},
@@ -86,14 +89,14 @@ static const char *wrong_file(const uint8_t *text, size_t size)
         if (size >= n && memcmp(text, kinds[i].start, n) == 0)
             return kinds[i].what;
     }
-    if (size > 8 && text[7] == 0 && text[8] == '{') /* a header length of 8 bytes, then JSON */
+    if (size > 8 && text[7] == 0 && text[8] == '{') /* a header length in 8 bytes, then JSON */
         return "a safetensors model";
     return memchr(text, 0, size < 4096 ? size : 4096) ? "binary data" : NULL;
 }
 
-/* ----------------------------------------------------------------------------------------------- fields of a line */
+/* ----------------------------------------------------------------------------- fields of a line */
 
-/* A decimal number of 1 to 9 digits; false when there is none. */
+/* Reads a decimal number of 1 to 9 digits; returns false if there is none. */
 static bool read_number(struct reader *r, uint32_t *out)
 {
     const uint8_t *const first = r->at;
@@ -121,8 +124,8 @@ static int hex_value(uint8_t c)
 }
 
 /*
- * The escape at r->at (a backslash): its value, a byte in a bytes literal, else a code point. Exactly what repr prints;
- * octal, \a, \N{...} and the like never occur there.
+ * Reads the escape at r->at (a backslash). The value is a byte in a bytes literal, else a code
+ * point. Accepts only the escapes that repr prints; octal, \a and \N{...} are not among them.
  */
 static enum rwkv7_status read_escape(struct reader *r, bool in_bytes, uint32_t *out)
 {
@@ -175,7 +178,7 @@ static enum rwkv7_status read_escape(struct reader *r, bool in_bytes, uint32_t *
     return RWKV7_OK;
 }
 
-/* The literal at r->at; its bytes go to `out`, which has room for as many bytes as the line has. */
+/* Reads the literal at r->at into `out`, which must have room for as many bytes as the line. */
 static enum rwkv7_status read_literal(struct reader *r, uint8_t *out, uint32_t *length)
 {
     uint8_t *to = out;
@@ -201,7 +204,7 @@ static enum rwkv7_status read_literal(struct reader *r, uint8_t *out, uint32_t *
             else
                 to += utf8proc_encode_char((utf8proc_int32_t)value, to); /* never longer than the escape */
         } else if (c < 0x20 || c == 0x7f) {
-            return reject(r, "expected control characters as escapes, found the byte 0x%02x", c);
+            return reject(r, "expected an escape for the control character 0x%02x", c);
         } else if (c < 0x80) {
             *to++ = c;
             r->at++;
@@ -224,17 +227,17 @@ static enum rwkv7_status read_literal(struct reader *r, uint8_t *out, uint32_t *
     return RWKV7_OK;
 }
 
-/* One line. `least` is the smallest id that may come; the bytes of the token go to `out`. */
-static enum rwkv7_status read_line(struct reader *r, uint32_t least, uint32_t *id, uint8_t *out, uint32_t *length)
+/* Reads one line. `min_id` is the smallest id allowed; `out` receives the bytes of the token. */
+static enum rwkv7_status read_line(struct reader *r, uint32_t min_id, uint32_t *id, uint8_t *out, uint32_t *length)
 {
     uint32_t stated;
 
     const uint8_t *first = r->at;
     if (!read_number(r, id))
         return reject(r, "expected a line `ID LITERAL LENGTH`, found %s", found(r, first).text);
-    if (*id < least || *id >= VOCAB_MAX_IDS)
-        return reject(r, "expected an id from %u to %u, rising from line to line, found %s", least, VOCAB_MAX_IDS - 1,
-                      found(r, first).text);
+    if (*id < min_id || *id >= VOCAB_MAX_IDS)
+        return reject(r, "expected an id from %u to %u, larger than in the line before, found %s", min_id,
+                      VOCAB_MAX_IDS - 1, found(r, first).text);
     if (!read_byte(r, ' '))
         return reject(r, "expected one space after the id, found %s", found(r, r->at).text);
     const enum rwkv7_status status = read_literal(r, out, length);
@@ -248,13 +251,13 @@ static enum rwkv7_status read_line(struct reader *r, uint32_t least, uint32_t *i
     if (r->at < r->end)
         return reject(r, "expected the end of the line after the length, found %s", found(r, r->at).text);
     if (stated != *length)
-        return reject(r, "the literal has %u bytes, but the length field says %u", *length, stated);
+        return reject(r, "length field: expected %u, the bytes of the literal, found %u", *length, stated);
     return RWKV7_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------- the whole file */
+/* ---------------------------------------------------------------------------------- entry point */
 
-/* Makes room for ids below `size`, in steps that double. */
+/* Grows the table for ids below `size`, at least doubling it. */
 static bool grow_ids(struct vocab *v, uint32_t *room, uint32_t size)
 {
     if (size < *room)
@@ -273,16 +276,17 @@ static bool grow_ids(struct vocab *v, uint32_t *room, uint32_t size)
 enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, struct vocab *out,
                              struct rwkv7_error *err)
 {
-    if (size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark, as editors on Windows write */
+    if (size >= 3 &&
+        memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* skips a byte order mark, which editors on Windows write */
         text += 3;
         size -= 3;
     }
-    if (size == 0) /* text may be NULL then */
+    if (size == 0) /* `text` may be NULL then */
         return fail(err, RWKV7_ERR_VOCAB, "%s: expected a vocabulary, found an empty file", name);
 
     enum rwkv7_status status = RWKV7_OK;
     struct vocab v = {0};
-    uint32_t room = 0, used = 0; /* elements of v.start, bytes of v.bytes */
+    uint32_t room = 0, used = 0; /* room: elements of v.start; used: bytes of v.bytes */
     const uint8_t *at = (const uint8_t *)text, *const end = at + size;
     struct reader r = {.name = name, .err = err};
     const char *const wrong = wrong_file(at, size);
@@ -292,7 +296,7 @@ enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, st
         return fail(err, RWKV7_ERR_VOCAB, "%s: expected a vocabulary of at most %u bytes, found %zu", name,
                     VOCAB_MAX_FILE, size);
 
-    v.bytes = mem_alloc(size, 1); /* a token is shorter than its line */
+    v.bytes = mem_alloc(size, 1); /* enough, because a token is shorter than its line */
     if (!v.bytes)
         goto out_of_memory;
     while (at < end) {
@@ -301,8 +305,7 @@ enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, st
         r.line++;
         r.at = at;
         r.end = feed ? feed : end;
-        if (feed && r.end > at &&
-            r.end[-1] == '\r') /* CR LF: literals hold no control characters, so nothing is lost */
+        if (feed && r.end > at && r.end[-1] == '\r') /* CR LF; a literal cannot end with a bare CR */
             r.end--;
         at = feed ? feed + 1 : end;
         status = read_line(&r, v.size, &id, v.bytes + used, &length);
@@ -317,7 +320,7 @@ enum rwkv7_status vocab_read(const char *text, size_t size, const char *name, st
         v.tokens++;
         v.longest = length > v.longest ? length : v.longest;
     }
-    uint8_t *const bytes = mem_grow(v.bytes, used, used, 1); /* less than half of it was needed */
+    uint8_t *const bytes = mem_grow(v.bytes, used, used, 1); /* shrinks: less than half was needed */
     if (!bytes)
         goto out_of_memory;
     v.bytes = bytes;

@@ -63,7 +63,7 @@ else
             ok "the logits of $file.pth" cmp -s expected.npy found.npy
         done
     done
-    for case in 'legacy from.before.2020' "object global.'re._compile'.is.not.allowed" \
+    for case in 'legacy before.2020' "object global.'re._compile'.is.not.allowed" \
         'whole found.an.object..torch.nn.modules.linear.Linear.'; do
         run rwkv7 info "${case%% *}.pth"
         exits 3

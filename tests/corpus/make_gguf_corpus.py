@@ -287,16 +287,16 @@ def heads_rejected():
         case(f"head_{name}.gguf", contents, expected)
 
     good = gguf([tensor()], [pair("key", STRING, "text")], PADDED)
-    counts = "the GGUF file is truncated: its counts go on beyond its"
-    bad("magic_only", b"GGUF", counts + " 4 bytes")
-    bad("cut_counts", good[:23], counts + " 23 bytes")
+    counts = "truncated GGUF file: the counts continue past the end of the file"
+    bad("magic_only", b"GGUF", counts + " (4 bytes)")
+    bad("cut_counts", good[:23], counts + " (23 bytes)")
     bad("version_1", gguf(version=1), "expected a GGUF file of version 3, found version 1")
     bad("version_2", gguf(version=2), "expected a GGUF file of version 3, found version 2")
     bad("version_4", gguf(version=4), "expected a GGUF file of version 3, found version 4")
     bad("big_endian", b"GGUF\0\0\0\3" + bytes(16), "expected a little-endian GGUF file, found a big-endian one")
-    bad("tensors", gguf([tensor()], counts=(3, 0)), "the GGUF file is truncated: 3 tensors and 0 metadata are more than")
-    bad("tensors_huge", gguf(counts=(2**64 - 1, 0)), "the GGUF file is truncated: 18446744073709551615 tensors and 0 metadata")
-    bad("pairs_huge", gguf(counts=(0, 2**64 - 1)), "the GGUF file is truncated: 0 tensors and 18446744073709551615 metadata")
+    bad("tensors", gguf([tensor()], counts=(3, 0)), "truncated GGUF file: 3 tensors and 0 metadata entries need more than 57 bytes")
+    bad("tensors_huge", gguf(counts=(2**64 - 1, 0)), "truncated GGUF file: 18446744073709551615 tensors and 0 metadata entries need more than 24 bytes")
+    bad("pairs_huge", gguf(counts=(0, 2**64 - 1)), "truncated GGUF file: 0 tensors and 18446744073709551615 metadata entries need more than 24 bytes")
     bad("more_behind", good + b"\0", "expected 32 bytes of data, found 33")
 
 
@@ -304,60 +304,60 @@ def metadata_rejected():
     def bad(name, pairs, expected, **other):
         case(f"metadata_{name}.gguf", gguf(pairs=pairs, **other), expected)
 
-    cut = "the GGUF file is truncated: its metadata go on beyond its"
-    bad("fewer", [pair("key", STRING, "a text of some length")], "the GGUF file is truncated: its metadata go on", counts=(0, 2))
+    cut = "truncated GGUF file: the metadata continue past the end of the file ("
+    bad("fewer", [pair("key", STRING, "a text of some length")], "truncated GGUF file: the metadata continue past the end of the file (68 bytes)", counts=(0, 2))
     bad("key_huge", [struct.pack("<Q", 2**64 - 1) + bytes(20)], cut)
     bad("string_huge", [string("key") + struct.pack("<IQ", STRING, 2**63)], cut)
     bad("type", [string("key") + struct.pack("<I", 13) + bytes(8)], "metadata 'key': unknown type 13")
-    bad("array_type", [string("key") + struct.pack("<IIQ", ARRAY, 13, 0)], "metadata 'key': an array of an unknown type")
-    bad("array_of_arrays", [string("key") + struct.pack("<IIQ", ARRAY, ARRAY, 0)], "metadata 'key': an array of arrays")
+    bad("array_type", [string("key") + struct.pack("<IIQ", ARRAY, 13, 0)], "metadata 'key': expected an array of numbers or strings, found one of an unknown type")
+    bad("array_of_arrays", [string("key") + struct.pack("<IIQ", ARRAY, ARRAY, 0)], "metadata 'key': expected an array of numbers or strings, found one of arrays")
     bad("array_long", [array("key", U16, [1, 2], 3)], "metadata 'key' is an array of 3, more than")
     bad("array_huge", [array("key", U64, [], 2**61)], "metadata 'key' is an array of 2305843009213693952, more than")
     bad("array_strings", [array("key", STRING, ["a", "b"], 3)], "metadata 'key' is an array of 3, more than")
     bad("array_string_cut", [array("key", STRING, ["a"])[:-1]], cut)
-    bad("key_latin1", [pair(b"\xe9", U8, 1)], "the key of metadata '?' is not UTF-8 text")
-    bad("key_nul", [pair("a\0b", U8, 1)], "the key of metadata 'a?b' is not UTF-8 text")
-    bad("text_latin1", [pair("key", STRING, b"\xe9t\xe9")], "metadata '?t?' is not UTF-8 text")
-    bad("text_nul", [pair("key", STRING, "a\0b")], "metadata 'a?b' is not UTF-8 text")
-    bad("twice", [pair("key", U8, 1), pair("other", U8, 1), pair("key", U32, 1)], "metadata 'key' occurs twice")
+    bad("key_latin1", [pair(b"\xe9", U8, 1)], "metadata key '?': expected UTF-8 text without NUL")
+    bad("key_nul", [pair("a\0b", U8, 1)], "metadata key 'a?b': expected UTF-8 text without NUL")
+    bad("text_latin1", [pair("key", STRING, b"\xe9t\xe9")], "metadata '?t?': expected UTF-8 text without NUL")
+    bad("text_nul", [pair("key", STRING, "a\0b")], "metadata 'a?b': expected UTF-8 text without NUL")
+    bad("twice", [pair("key", U8, 1), pair("other", U8, 1), pair("key", U32, 1)], "metadata 'key': duplicate key")
     bad("split", [pair("split.count", U16, 2)], "one of the 2 parts of a split GGUF file; join them with")
     bad("alignment_0", [pair("general.alignment", U32, 0)], "general.alignment: expected a power of two, found 0")
     bad("alignment_48", [pair("general.alignment", U32, 48)], "general.alignment: expected a power of two, found 48")
-    bad("tokens_numbers", [WORLD, array("tokenizer.ggml.tokens", I32, [1])], "expected tokenizer.ggml.tokens to be strings")
+    bad("tokens_numbers", [WORLD, array("tokenizer.ggml.tokens", I32, [1])], "expected strings in tokenizer.ggml.tokens and i32 in tokenizer.ggml.token_type")
     bad("token_types_kind", [WORLD, array("tokenizer.ggml.tokens", STRING, ["a"]), array("tokenizer.ggml.token_type", U8, [1])],
-        "and token_type to be of type i32")
+        "expected strings in tokenizer.ggml.tokens and i32 in tokenizer.ggml.token_type")
     bad("token_types_few", [WORLD, array("tokenizer.ggml.tokens", STRING, ["a", "b"]), array("tokenizer.ggml.token_type", I32, [1])],
-        "2 tokenizer.ggml.tokens, but 1 token_types")
+        "2 entries in tokenizer.ggml.tokens, but 1 in tokenizer.ggml.token_type")
 
 
 def tensors_rejected():
     def bad(name, described, expected, data=PADDED, pairs=()):
         case(f"tensor_{name}.gguf", gguf(described, pairs, data), expected)
 
-    bad("fewer", [tensor()[:-1]], "the GGUF file is truncated: its descriptions of tensors go on beyond its", b"")
-    bad("name_latin1", [tensor(b"\xe9")], "tensor '?' is not UTF-8 text")
-    bad("name_nul", [tensor("a\0")], "tensor 'a?' is not UTF-8 text")
-    bad("name_huge", [struct.pack("<Q", 2**32) + bytes(30)], "the GGUF file is truncated: its descriptions of tensors")
+    bad("fewer", [tensor()[:-1]], "truncated GGUF file: the tensor descriptions continue past the end of the file (56 bytes)", b"")
+    bad("name_latin1", [tensor(b"\xe9")], "tensor '?': expected UTF-8 text without NUL")
+    bad("name_nul", [tensor("a\0")], "tensor 'a?': expected UTF-8 text without NUL")
+    bad("name_huge", [struct.pack("<Q", 2**32) + bytes(30)], "truncated GGUF file: the tensor descriptions continue past the end of the file (96 bytes)")
     bad("five_axes", [tensor("x", (1,) * 5)], "tensor 'x': expected at most 4 axes, found 5")
     bad("axes_huge", [string("x") + struct.pack("<I", 2**32 - 1) + bytes(40)], "expected at most 4 axes, found 4294967295")
     bad("type_43", [tensor("x", (4,), 43)], "tensor 'x': unknown type 43")
     bad("type_given_up", [tensor("x", (4,), 4)], "tensor 'x': unknown type 4")
-    bad("type_iq2", [tensor("x", (256,), 22)], "tensor 'x': type IQ2_S is not supported (in a model of architecture 'llama')",
+    bad("type_iq2", [tensor("x", (256,), 22)], "tensor 'x': type IQ2_S is not supported (architecture 'llama')",
         pairs=[pair("general.architecture", STRING, "llama")])
     bad("type_q8_k", [tensor("x", (256,), 15)], "tensor 'x': type Q8_K is not supported")
-    bad("rows_of_33", [tensor("x", (32, 33), "Q4_0")], "shape [32,33] of Q4_0: rows are not made of blocks of 32")
-    bad("rows_of_32", [tensor("x", (8, 32), "Q4_K")], "shape [8,32] of Q4_K: rows are not made of blocks of 256")
-    bad("scalar_of_blocks", [tensor("x", (), "Q8_0")], "shape [] of Q8_0: rows are not made of blocks of 32")
+    bad("rows_of_33", [tensor("x", (32, 33), "Q4_0")], "tensor 'x': shape [32,33] of Q4_0: expected rows that are a multiple of 32 elements")
+    bad("rows_of_32", [tensor("x", (8, 32), "Q4_K")], "tensor 'x': shape [8,32] of Q4_K: expected rows that are a multiple of 256 elements")
+    bad("scalar_of_blocks", [tensor("x", (), "Q8_0")], "tensor 'x': shape [] of Q8_0: expected rows that are a multiple of 32 elements")
     bad("shape_overflow", [tensor("x", (2**33, 2**33))], "shape [8589934592,8589934592] of F32 is too large")
     bad("bytes_overflow", [tensor("x", (2**31, 2**31))], "shape [2147483648,2147483648] of F32 is too large")
-    bad("offset_first", [tensor(offset=32)], "tensor 'x': expected its data at offset 0, found 32", PADDED * 2)
-    bad("offset_same", [tensor(), tensor("y")], "tensor 'y': expected its data at offset 32, found 0", PADDED * 2)
-    bad("offset_unaligned", [tensor(), tensor("y", offset=16)], "tensor 'y': expected its data at offset 32, found 16", PADDED * 2)
-    bad("offset_huge", [tensor(offset=2**64 - 32)], "expected its data at offset 0, found 18446744073709551584")
-    bad("cut", [tensor("x", (9,))], "the GGUF file is truncated: 36 bytes at offset 0 of 32 bytes of data")
-    bad("cut_second", [tensor(), tensor("y", offset=32)], "tensor 'y': the GGUF file is truncated: 16 bytes at offset 32 of 32")
-    bad("no_data", [tensor()], "the GGUF file is truncated: 16 bytes at offset 0 of 0 bytes of data", b"")
-    bad("twice", [tensor(), tensor("y", offset=32), tensor(offset=64)], "tensor 'x': occurs twice", PADDED * 3)
+    bad("offset_first", [tensor(offset=32)], "tensor 'x': expected data at offset 0, found 32", PADDED * 2)
+    bad("offset_same", [tensor(), tensor("y")], "tensor 'y': expected data at offset 32, found 0", PADDED * 2)
+    bad("offset_unaligned", [tensor(), tensor("y", offset=16)], "tensor 'y': expected data at offset 32, found 16", PADDED * 2)
+    bad("offset_huge", [tensor(offset=2**64 - 32)], "tensor 'x': expected data at offset 0, found 18446744073709551584")
+    bad("cut", [tensor("x", (9,))], "tensor 'x': truncated GGUF file: needs 36 bytes at offset 0 of 32 bytes of data")
+    bad("cut_second", [tensor(), tensor("y", offset=32)], "tensor 'y': truncated GGUF file: needs 16 bytes at offset 32 of 32 bytes of data")
+    bad("no_data", [tensor()], "tensor 'x': truncated GGUF file: needs 16 bytes at offset 0 of 0 bytes of data", b"")
+    bad("twice", [tensor(), tensor("y", offset=32), tensor(offset=64)], "tensor 'x': duplicate name", PADDED * 3)
 
 
 shutil.rmtree(FOLDER, ignore_errors=True)

@@ -249,9 +249,9 @@ def more_than_tensors():
     ok("itself", ("x", tensor()), ("me", EMPTY_DICT + b"q\0" + text("me") + b"h\0" + SETITEM))
     ok("escape", ("x", tensor()), ("\x1b[31m\u202e", NONE))
     ok("many", ("x", tensor()), *((f"number {i}", number(i)) for i in range(100)))
-    bad("two", "expected one dictionary of tensors, found 'generator' and 'critic'; save one of them alone",
+    bad("two", "expected one dictionary of tensors, found 'generator' and 'critic'; save only one of them",
         ("generator", weights), ("critic", dictionary(("x", tensor()), ("z", tensor()))))
-    bad("too_deep", "found 1 values, the first 'a' (a dictionary)", ("a", dictionary(("b", dictionary(("c", weights))))))
+    bad("too_deep", "expected a dictionary of tensors, found 1 values, the first 'a' (a dictionary)", ("a", dictionary(("b", dictionary(("c", weights))))))
     bad("system", "global 'os.system' is not allowed in a checkpoint", ("model", weights),
         ("note", b"cos\nsystem\n" + row(text("true")) + REDUCE))
 
@@ -274,21 +274,21 @@ def archives_rejected():
         bad(name, archive([first, second]), expected)
 
     good = checkpoint()
-    cut = "a ZIP archive (.pth) without its end: the file is truncated, or has something behind it"
+    cut = "expected the end record of a ZIP archive (.pth), found none: the file is truncated or has trailing bytes"
     bad("cut", good[:-1], cut)
     bad("cut_early", good[:100], cut)
     bad("cut_to_magic", good[:4], cut)
     bad("more_behind", good + b"\0", cut)
     bad("comment_length", archive(files(), end={"comment": 1}), cut)
-    bad("more_before", archive(files(), begin=b"PK\3\4before"), "expected the first entry at the beginning of the file, found it at")
+    bad("more_before", archive(files(), begin=b"PK\3\4before"), "ZIP: expected the first entry at byte 0, found it at byte 10")
     bad("empty", archive([]), "expected a checkpoint, found an empty ZIP archive")
-    bad("other", archive([Entry("word/document.xml", b"<x/>")]), "a ZIP archive without data.pkl, not a PyTorch checkpoint")
+    bad("other", archive([Entry("word/document.xml", b"<x/>")]), "expected a PyTorch checkpoint, found a ZIP archive without data.pkl")
     bad("no_folder", archive([Entry("data.pkl", ONE)]), "a ZIP archive without data.pkl")
-    bad("two_checkpoints", archive(files() + files(folder="other")), "two checkpoints, 'archive/data.pkl' and 'other/data.pkl'")
+    bad("two_checkpoints", archive(files() + files(folder="other")), "expected one checkpoint in the ZIP archive, found 'archive/data.pkl' and 'other/data.pkl'")
     bad("big_endian", checkpoint(byteorder=b"big"), "expected numbers in little-endian byte order, found 'big'")
     bad("byteorder_empty", checkpoint(byteorder=b""), "expected numbers in little-endian byte order, found ''")
 
-    several = "a part of a ZIP archive in several parts"
+    several = "found one part of a split ZIP archive; join the parts first"
     for key in ("disk", "start"):
         bad(f"several_{key}", archive(files(), end={key: 1}), several)
         bad(f"several_{key}_64", archive(files(), end64={key: 1}), several)
@@ -300,7 +300,7 @@ def archives_rejected():
     bad("directory_size_huge", archive(files(), end={"size": 0xfffffff0}), place)
     bad("directory_huge_64", archive(files(), end64={"size": 2**64 - 1, "begin": 7},
                                      end={"size": 0xffffffff, "begin": 0xffffffff}), place)
-    bad("count_few", archive(files(), end={"here": 1, "count": 1}), "has more than the 1 entries that it counts")
+    bad("count_few", archive(files(), end={"here": 1, "count": 1}), "ZIP: expected 1 entries in the central directory, found more")
     bad("count_many", archive(files(), end={"here": 3, "count": 3}), "3 entries do not fit in a central directory of")
     bad("count_one_more", archive(files(version=b"x" * 60, byteorder=b"little"), end={"here": 5, "count": 5}),
         "the central directory is damaged at byte")
@@ -319,29 +319,29 @@ def archives_rejected():
     damaged[good.index(b"PK\1\2") + 32] = 255
     bad("directory_comment", bytes(damaged), "the central directory is damaged at byte")
 
-    entry("compressed", "'archive/data/0': is compressed, where torch.save only stores", method=8, data=zlib.compress(DATA)[2:-4])
-    entry("encrypted", "'archive/data/0': is encrypted", flags=1)
-    entry("sizes_differ", "is stored, but with two different sizes", packed=15)
-    entry("size_beyond", "its data reaches beyond the archive", packed=17, size=17)
-    entry("size_huge", "its data reaches beyond the archive", packed=0xfffffffe, size=0xfffffffe)
-    entry("header_beyond", "its header lies outside of the archive", offset=0xfffffff0)
-    entry("header_in_directory", "its header lies outside of the archive", offset=len(good) - 30)
-    entry("header_elsewhere", "there is no header where it should be", offset=1)
+    entry("compressed", "ZIP entry 'archive/data/0': compressed entries are not supported; unpack the archive and store it again with `zip -0 -r`", method=8, data=zlib.compress(DATA)[2:-4])
+    entry("encrypted", "ZIP entry 'archive/data/0': encrypted entries are not supported", flags=1)
+    entry("sizes_differ", "ZIP entry 'archive/data/0': stored entry with two different sizes", packed=15)
+    entry("size_beyond", "ZIP entry 'archive/data/0': its data exceed the archive", packed=17, size=17)
+    entry("size_huge", "ZIP entry 'archive/data/0': its data exceed the archive", packed=0xfffffffe, size=0xfffffffe)
+    entry("header_beyond", "ZIP entry 'archive/data/0': its header is outside the archive", offset=0xfffffff0)
+    entry("header_in_directory", "ZIP entry 'archive/data/0': its header is outside the archive", offset=len(good) - 30)
+    entry("header_elsewhere", "ZIP entry 'archive/data/0': expected a local header at its offset, found none", offset=1)
     entry("header_shared", "its header and the central directory contradict each other", offset=0)
     for what, change in [("name", {"name": b"archive/data/1"}), ("name_longer", {"name": b"archive/data/00"}), ("size", {"size": 15}),
                          ("packed", {"packed": 17}), ("method", {"method": 8}), ("no_size", {"packed": 0, "size": 0})]:
         entry(f"local_{what}", "its header and the central directory contradict each other", local=change)
-    entry("local_signature", "there is no header where it should be", local={"signature": b"PK\7\x08"})
+    entry("local_signature", "ZIP entry 'archive/data/0': expected a local header at its offset, found none", local={"signature": b"PK\7\x08"})
     for what, extra in [("missing", b""), ("cut", b"\1\0\x10\0"), ("short", struct.pack("<HHI", 1, 4, 16)),
                         ("other", struct.pack("<HHQ", 2, 8, 16))]:
         entry(f"zip64_{what}", "its ZIP64 sizes are damaged", size=0xffffffff, packed=0xffffffff, extra=extra)
-    entry("zip64_huge", "its data reaches beyond the archive", size=0xffffffff, packed=0xffffffff,
+    entry("zip64_huge", "ZIP entry 'archive/data/0': its data exceed the archive", size=0xffffffff, packed=0xffffffff,
           extra=struct.pack("<HHQQ", 1, 16, 2**64 - 1, 2**64 - 1))
-    entry("zip64_offset_huge", "its header lies outside of the archive", offset=0xffffffff, extra=struct.pack("<HHQ", 1, 8, 2**64 - 1))
+    entry("zip64_offset_huge", "ZIP entry 'archive/data/0': its header is outside the archive", offset=0xffffffff, extra=struct.pack("<HHQ", 1, 8, 2**64 - 1))
     for what, name in [("parent", "../data/0"), ("parent_inside", "archive/../0"), ("parent_last", "archive/.."), ("root", "/etc/x"),
                        ("backslash", "archive\\data\\0"), ("nul", b"archive/\0"), ("empty", "")]:
-        bad(f"name_{what}", archive([files()[0], Entry(name, DATA)]), "expected the name of a file in a folder")
-    bad("name_twice", archive(files() + files()[1:]), "'archive/data/0': occurs twice")
+        bad(f"name_{what}", archive([files()[0], Entry(name, DATA)]), "': expected a relative path without '..'")
+    bad("name_twice", archive(files() + files()[1:]), "ZIP entry 'archive/data/0': duplicate name")
     inner = Entry("archive/data/0", DATA)
     outer = Entry("archive/data/1", inner.header(0) + DATA)
     bad("inside_another", overlapping(files()[0], outer, inner), "'archive/data/0': begins inside another entry")
@@ -387,47 +387,47 @@ def pickles_rejected():
     value("float", b"G" + bytes(8), found + "(a number)")
     value("list", b"]", found + "(a list)")
     value("list_of_tensors", b"](" + tensor() * 2 + b"e", found + "(a list)")
-    bad("cut_float", PROTO + b"G" + bytes(7), "the operand of BINFLOAT is not there")
-    bad("cut_long4", PROTO + b"\x8b\x09\0\0", "the operand of LONG4 is not there")
-    bad("long4_huge", PROTO + b"\x8b\xff\xff\xff\xff.", "the operand of LONG4 is not there")
-    bad("append_to_none", PROTO + NONE + NONE + b"a.", "items for None")
-    bad("append_to_dict", PROTO + EMPTY_DICT + MARK + NONE + b"e.", "items for a dictionary")
-    bad("append_below_mark", PROTO + b"](" + NONE + b"a.", "APPEND finds too few values")
+    bad("cut_float", PROTO + b"G" + bytes(7), "truncated pickle: the operand of BINFLOAT is missing")
+    bad("cut_long4", PROTO + b"\x8b\x09\0\0", "truncated pickle: the operand of LONG4 is missing")
+    bad("long4_huge", PROTO + b"\x8b\xff\xff\xff\xff.", "truncated pickle: the operand of LONG4 is missing")
+    bad("append_to_none", PROTO + NONE + NONE + b"a.", "cannot append items to None")
+    bad("append_to_dict", PROTO + EMPTY_DICT + MARK + NONE + b"e.", "cannot append items to a dictionary")
+    bad("append_below_mark", PROTO + b"](" + NONE + b"a.", "APPEND: too few values on the stack")
     value("bytes_huge", b"\x8e" + b"\xff" * 8, "opcode BINBYTES8 is not allowed")
     value("dup", tensor() + b"2", "opcode DUP is not allowed")
     value("no_opcode", b"\xff", "byte 10: 0xff is not an opcode")
-    bad("protocol_4", b"\x80\4" + ONE[2:], "protocol 4; torch.save writes 2")
-    bad("empty", b"", "pickle, byte 0: the pickle is truncated")
-    bad("no_stop", ONE[:-1], "the pickle is truncated")
-    bad("cut_operand", ONE[:20], "the pickle is truncated: the operand of GLOBAL is not there")
-    bad("cut_size", PROTO + b"X\0\0", "the operand of BINUNICODE is not there")
-    bad("cut_long", PROTO + b"\x8a", "the operand of LONG1 is not there")
-    bad("more_behind", ONE + b"N.", "2 bytes follow the end of the pickle")
-    bad("no_value", PROTO + STOP, "the pickle ends with 0 values instead of one")
-    bad("two_values", PROTO + NONE + NONE + STOP, "the pickle ends with 2 values instead of one")
-    bad("open_mark", PROTO + NONE + MARK + STOP, "the pickle ends with 1 values instead of one")
-    value("string_huge", b"X\xff\xff\xff\xffx", "the operand of BINUNICODE is not there")
+    bad("protocol_4", b"\x80\4" + ONE[2:], "expected pickle protocol 2, as torch.save writes, found 4")
+    bad("empty", b"", "truncated pickle: expected an opcode")
+    bad("no_stop", ONE[:-1], "truncated pickle: expected an opcode")
+    bad("cut_operand", ONE[:20], "truncated pickle: the operand of GLOBAL is missing")
+    bad("cut_size", PROTO + b"X\0\0", "truncated pickle: the operand of BINUNICODE is missing")
+    bad("cut_long", PROTO + b"\x8a", "truncated pickle: the operand of LONG1 is missing")
+    bad("more_behind", ONE + b"N.", "found 2 bytes after the end of the pickle")
+    bad("no_value", PROTO + STOP, "expected one value at the end of the pickle, found 0")
+    bad("two_values", PROTO + NONE + NONE + STOP, "expected one value at the end of the pickle, found 2")
+    bad("open_mark", PROTO + NONE + MARK + STOP, "expected one value at the end of the pickle, found 1")
+    value("string_huge", b"X\xff\xff\xff\xffx", "truncated pickle: the operand of BINUNICODE is missing")
     value("long_of_9_bytes", b"\x8a\x09" + bytes(9), found + "(a number)")
     for opcode, code in [("TUPLE1", b"\x85"), ("TUPLE2", NONE + b"\x86"), ("TUPLE3", NONE * 2 + b"\x87"), ("TUPLE", b"t"),
                          ("SETITEM", NONE + SETITEM), ("SETITEMS", SETITEMS), ("REDUCE", NONE + REDUCE),
                          ("BUILD", NONE + BUILD), ("APPEND", NONE + b"a"), ("APPENDS", b"e"), ("NEWOBJ", NONE + b"\x81"), ("BINPERSID", PERSID), ("BINPUT", b"q\0"), ("LONG_BINPUT", b"r" + bytes(4))]:
-        bad(f"stack_{opcode.lower()}", PROTO + code + STOP, f"{opcode} finds too few values")
-    bad("stack_below_mark", PROTO + NONE + NONE + MARK + NONE + b"\x86.", "TUPLE2 finds too few values")
-    bad("stack_items_for_none", PROTO + MARK + NONE + NONE + SETITEMS + STOP, "SETITEMS finds too few values")
-    bad("marks", PROTO + MARK * 33 + STOP, "more than 32 levels of nesting")
-    value("memo_gap", b"\x4e" + b"q\1", "memo entry 1 follows entry 0")
-    value("memo_huge", b"\x4e" + b"r\xff\xff\xff\xff", "memo entry 4294967295 follows entry 0")
-    value("memo_unknown", b"h\0", "memo entry 0 of 0")
-    value("memo_unknown_huge", b"j\xff\xff\xff\xff", "memo entry 4294967295 of 0")
+        bad(f"stack_{opcode.lower()}", PROTO + code + STOP, f"{opcode}: too few values on the stack")
+    bad("stack_below_mark", PROTO + NONE + NONE + MARK + NONE + b"\x86.", "TUPLE2: too few values on the stack")
+    bad("stack_items_for_none", PROTO + MARK + NONE + NONE + SETITEMS + STOP, "SETITEMS: too few values on the stack")
+    bad("marks", PROTO + MARK * 33 + STOP, "expected at most 32 levels of nesting, found more")
+    value("memo_gap", b"\x4e" + b"q\1", "expected memo entry 0 or lower, found 1")
+    value("memo_huge", b"\x4e" + b"r\xff\xff\xff\xff", "expected memo entry 0 or lower, found 4294967295")
+    value("memo_unknown", b"h\0", "memo entry 0 does not exist; there are 0")
+    value("memo_unknown_huge", b"j\xff\xff\xff\xff", "memo entry 4294967295 does not exist; there are 0")
     bomb = EMPTY_TUPLE + b"".join(b"q%c" % i + b"h%c" % i + b"\x86" for i in range(100))  # 2^100 tuples, if one went through them
     value("memo_bomb", bomb, found + "(a tuple)")
     bomb = [("d0", EMPTY_DICT + b"q\0")] + [(f"d{i}", EMPTY_DICT + b"q%c" % i + b"".join(
         text(key) + b"h%c" % (i - 1) + SETITEM for key in "ab")) for i in range(1, 100)]
-    bad("dictionary_bomb", state_dict(*bomb), "found 100 values, the first 'd0' (a dictionary)")
+    bad("dictionary_bomb", state_dict(*bomb), "expected a dictionary of tensors, found 100 values, the first 'd0' (a dictionary)")
     value("reduce_of_string", text("os.system") + EMPTY_TUPLE + REDUCE, "expected a function and its arguments, found a string and")
     value("reduce_of_number", ORDERED + number(1) + REDUCE, "expected a function and its arguments, found a function and a number")
-    value("build_of_dict", EMPTY_DICT + EMPTY_DICT + BUILD, "attributes for a dictionary")
-    value("items_of_tuple", EMPTY_TUPLE + NONE + NONE + SETITEM, "items for a tuple")
+    value("build_of_dict", EMPTY_DICT + EMPTY_DICT + BUILD, "cannot set attributes of a dictionary")
+    value("items_of_tuple", EMPTY_TUPLE + NONE + NONE + SETITEM, "cannot set items of a tuple")
     bad("items_odd", PROTO + EMPTY_DICT + MARK + text("x") + SETITEMS + STOP, "a key without a value")
     for name, code, kind in [("none", NONE, "None"), ("boolean", TRUE, "a boolean"), ("number", number(7), "a number"),
                              ("string", text("x"), "a string"), ("function", ORDERED, "a function"), ("tensor", tensor(), "an object"),
@@ -436,11 +436,11 @@ def pickles_rejected():
                              ("module", b"c__main__\nRWKV\n" + EMPTY_TUPLE + b"\x81" + EMPTY_DICT + text("x") + tensor() + SETITEM + BUILD,
                               "an object (__main__.RWKV)")]:
         bad(f"root_{name}", PROTO + code + STOP, f"expected a dictionary of tensors, found {kind}")
-    bad("key_number", PROTO + EMPTY_DICT + number(7) + tensor() + SETITEM + STOP, "expected a name for a tensor, found a number")
-    bad("key_latin1", state_dict((b"\xe9", tensor())), "expected a name for a tensor, found one that is not UTF-8")
-    bad("key_nul", state_dict((b"a\0b", tensor())), "expected a name for a tensor, found one that is not UTF-8")
-    bad("key_surrogate", state_dict((b"\xed\xa0\x80", tensor())), "expected a name for a tensor, found one that is not UTF-8")
-    bad("key_twice", state_dict(("x", tensor()), ("y", tensor()), ("x", tensor())), "tensor 'x': occurs twice")
+    bad("key_number", PROTO + EMPTY_DICT + number(7) + tensor() + SETITEM + STOP, "expected a tensor name, found a number")
+    bad("key_latin1", state_dict((b"\xe9", tensor())), "expected a tensor name, found a string that is not UTF-8")
+    bad("key_nul", state_dict((b"a\0b", tensor())), "expected a tensor name, found a string that is not UTF-8")
+    bad("key_surrogate", state_dict((b"\xed\xa0\x80", tensor())), "expected a tensor name, found a string that is not UTF-8")
+    bad("key_twice", state_dict(("x", tensor()), ("y", tensor()), ("x", tensor())), "tensor 'x': duplicate name")
 
 
 def tensors_rejected():
@@ -462,45 +462,45 @@ def tensors_rejected():
     bad("storage_id_string", tensor(from_storage=text("0") + PERSID), "expected a storage, found a string")
     bad("storage_id_short", tensor(from_storage=row(text("storage")) + PERSID), "expected a storage, found a tuple")
     bad("storage_word", tensor(from_storage=storage(word="module")), "expected a storage, found a tuple")
-    strange = "expected a storage with a type, a key and a size, found something else"
+    strange = "expected a storage with a type, a key and a size"
     for name, id_ in [("type_none", (NONE, text("0"), number(4))), ("type_function", (REBUILD, text("0"), number(4))),
                       ("key_number", (b"ctorch\nFloatStorage\n", number(0), number(4))),
                       ("size_none", (b"ctorch\nFloatStorage\n", text("0"), NONE)),
                       ("size_negative", (b"ctorch\nFloatStorage\n", text("0"), number(-4)))]:
         bad(f"storage_{name}", tensor(from_storage=row(text("storage"), *id_[:2], text("cpu"), id_[2]) + PERSID), strange)
-    bad("storage_missing", tensor(from_storage=storage("1")), "there is no storage '1' in the archive")
-    bad("storage_parent", tensor(from_storage=storage("../data.pkl", 4)), "there is no storage '../data.pkl' in the archive")
-    bad("storage_key_long", tensor(from_storage=storage("0" * 300)), "there is no storage '" + "0" * 24 + "...' in the archive")
+    bad("storage_missing", tensor(from_storage=storage("1")), "storage '1' does not exist in the archive")
+    bad("storage_parent", tensor(from_storage=storage("../data.pkl", 4)), "storage '../data.pkl' does not exist in the archive")
+    bad("storage_key_long", tensor(from_storage=storage("0" * 300)), "storage '" + "0" * 24 + "...' does not exist in the archive")
     for name, numbers in [("small", 3), ("large", 5), ("huge", 2**62), ("wraps", 2**62 + 4)]:
         bad(f"storage_{name}", tensor(from_storage=storage(numbers=numbers)),
-            f"storage '0': {numbers} numbers of type F32 do not fit its 16 bytes")
-    bad("storage_kind", tensor(from_storage=storage(kind="Half")), "storage '0': 4 numbers of type F16 do not fit its 16 bytes")
-    sizes = "expected an offset, a shape and as many strides, found something else"
+            f"storage '0': expected {numbers} numbers of type F32, found 16 bytes")
+    bad("storage_kind", tensor(from_storage=storage(kind="Half")), "storage '0': expected 4 numbers of type F16, found 16 bytes")
+    sizes = "expected an offset, and a shape and strides of the same length"
     bad("offset_negative", tensor((1,), offset=-1), sizes)
     bad("offset_none", REBUILD + row(storage(), NONE, row(number(4)), row(number(1)), FALSE, NONE) + REDUCE, sizes)
     bad("shape_number", REBUILD + row(storage(), number(0), number(4), row(number(1)), FALSE, NONE) + REDUCE, sizes)
     bad("strides_none", REBUILD + row(storage(), number(0), row(number(4)), NONE, FALSE, NONE) + REDUCE, sizes)
     bad("strides_few", tensor((2, 2), [1]), sizes)
-    bad("shape_negative", tensor((-4,), [1]), "its shape or its strides are not sizes")
+    bad("shape_negative", tensor((-4,), [1]), "expected a shape and strides of non-negative integers")
     bad("shape_of_strings", REBUILD + row(storage(), number(0), row(text("4")), row(number(1)), FALSE, NONE) + REDUCE,
-        "its shape or its strides are not sizes")
-    bad("strides_negative", tensor((4,), [-1], 3), "its shape or its strides are not sizes")
+        "expected a shape and strides of non-negative integers")
+    bad("strides_negative", tensor((4,), [-1], 3), "expected a shape and strides of non-negative integers")
     bad("nine_axes", tensor((1,) * 9), "expected at most 8 axes, found 9")
-    repeats = " repeats a storage of 4 numbers; save it with .contiguous()"
+    repeats = " repeats elements of a storage of 4 numbers; save it with .contiguous()"
     bad("expanded", tensor((4, 4), [0, 1]), "shape [4,4] with strides [0,1]" + repeats)
     bad("expanded_huge", tensor((2**40,), [0]), "shape [1099511627776] with strides [0]" + repeats)
     bad("overlapping_rows", tensor((2, 3), [1, 1]), "shape [2,3] with strides [1,1]" + repeats)
-    bad("strides_beyond", tensor((2, 2), [1, 3]), "shape [2,2] at 0 does not fit a storage of 4 numbers")
-    bad("strides_beyond_offset", tensor((2,), [2], 2), "shape [2] at 2 does not fit a storage of 4 numbers")
-    bad("strides_wrap", tensor((2, 2), [2**63 - 1, 2**63 - 1]), "shape [2,2] at 0 does not fit a storage of 4 numbers")
+    bad("strides_beyond", tensor((2, 2), [1, 3]), "shape [2,2] at offset 0 exceeds its storage of 4 numbers")
+    bad("strides_beyond_offset", tensor((2,), [2], 2), "shape [2] at offset 2 exceeds its storage of 4 numbers")
+    bad("strides_wrap", tensor((2, 2), [2**63 - 1, 2**63 - 1]), "shape [2,2] at offset 0 exceeds its storage of 4 numbers")
     bad("strides_overflow", tensor((5, 2), [2**62, 2**62]), "shape [5,2] with strides [4611686018427387904,4611686018427387904] is too large")
     many = state_dict(*((f"t{i}", tensor((2, 2), [1, 2], from_storage=storage("0", 4000))) for i in range(2)),
                       *((f"u{i}", tensor((2, 1990), [1, 2], from_storage=storage("0", 4000))) for i in range(3)))
-    case("tensor_copies.pth", checkpoint(many, bytes(16000)), "tensor 'u1': with strides [1,2] must be copied, as others")
-    bad("beyond_offset", tensor((4,), offset=1), "shape [4] at 1 does not fit a storage of 4 numbers")
-    bad("beyond_shape", tensor((5,)), "shape [5] at 0 does not fit a storage of 4 numbers")
-    bad("beyond_empty", tensor((0,), offset=5), "shape [0] at 5 does not fit a storage of 4 numbers")
-    bad("beyond_offset_huge", tensor((1,), offset=2**63 - 1), "shape [1] at 9223372036854775807 does not fit")
+    case("tensor_copies.pth", checkpoint(many, bytes(16000)), "tensor 'u1': strides [1,2]: the copies of tensors that are not row-major would exceed the size of the file; save it with .contiguous()")
+    bad("beyond_offset", tensor((4,), offset=1), "shape [4] at offset 1 exceeds its storage of 4 numbers")
+    bad("beyond_shape", tensor((5,)), "shape [5] at offset 0 exceeds its storage of 4 numbers")
+    bad("beyond_empty", tensor((0,), offset=5), "shape [0] at offset 5 exceeds its storage of 4 numbers")
+    bad("beyond_offset_huge", tensor((1,), offset=2**63 - 1), "shape [1] at offset 9223372036854775807 exceeds its storage")
     bad("shape_overflow", tensor((2**33, 2**33), [2**33, 1]), "shape [8589934592,8589934592] is too large")
     bad("shape_wraps", tensor((2**32, 2**32), [1, 1], from_storage=storage(numbers=4)), "shape [4294967296,4294967296] is too large")
     bad("shape_long", tensor((10**18,) * 8, [1] * 8), "shape [1000000000000000000,1000000000000000000,")

@@ -85,28 +85,28 @@ def accepted():
 
 
 def prefix_rejected():
-    case("length_short.safetensors", b"\1\0\0", "found 3 bytes, too few for a header")
-    case("length_alone.safetensors", struct.pack("<Q", 2), "found 8 bytes, too few for a header")
+    case("length_short.safetensors", b"\1\0\0", "expected safetensors, found a file of 3 bytes, too small for a header")
+    case("length_alone.safetensors", struct.pack("<Q", 2), "expected safetensors, found a file of 8 bytes, too small for a header")
     case("length_zero.safetensors", bytes(8) + b"{}", "found a header of 0 bytes")
-    case("length_huge.safetensors", b"\xff" * 8 + b"{}", "found a header length of 18446744073709551615")
-    case("length_over_limit.safetensors", struct.pack("<Q", 100_000_001) + b"{}", "found a header length of 100000001")
-    case("length_past_end.safetensors", struct.pack("<Q", 3) + b"{}", "the file is truncated: expected a header of 3 bytes, found 2")
-    case("length_too_small.safetensors", struct.pack("<Q", 40) + GOOD[8:], "expected the header to end with '}' and spaces")
+    case("length_huge.safetensors", b"\xff" * 8 + b"{}", "expected a safetensors header of at most 100000000 bytes, found a length of 18446744073709551615")
+    case("length_over_limit.safetensors", struct.pack("<Q", 100_000_001) + b"{}", "expected a safetensors header of at most 100000000 bytes, found a length of 100000001")
+    case("length_past_end.safetensors", struct.pack("<Q", 3) + b"{}", "truncated file: expected a header of 3 bytes, found 2")
+    case("length_too_small.safetensors", struct.pack("<Q", 40) + GOOD[8:], "expected a header that ends with '}' and spaces, found '")
 
 
 def json_rejected():
     def header(name, text, expected):
         case(f"header_{name}.safetensors", image(text, FOUR), expected)
 
-    header("brace_only", "{", "expected the header to end with '}' and spaces, found '{'")
-    header("space_before", " " + entry_text(), "expected the header to begin with '{', found ' '")
-    header("byte_order_mark", b"\xef\xbb\xbf" + entry_text().encode(), "expected the header to begin with '{'")
-    header("array", "[" + entry_text() + "]", "expected the header to begin with '{', found '['")
-    header("newline_after", entry_text() + "\n", "expected the header to end with '}' and spaces")
-    header("nul_after", entry_text() + "\0", "expected the header to end with '}' and spaces")
-    header("garbage_after", entry_text() + "x", "expected the header to end with '}' and spaces, found 'x'")
-    header("object_after", entry_text() + "{}", "byte 61 (near 'x'): expected nothing more, found '{}'")
-    header("brace_after", entry_text() + "}", "expected nothing more, found '}'")
+    header("brace_only", "{", "expected a header that ends with '}' and spaces, found '{'")
+    header("space_before", " " + entry_text(), "expected a header that starts with '{', found ' '")
+    header("byte_order_mark", b"\xef\xbb\xbf" + entry_text().encode(), "expected a header that starts with '{', found '?'")
+    header("array", "[" + entry_text() + "]", "expected a header that starts with '{', found '['")
+    header("newline_after", entry_text() + "\n", "expected a header that ends with '}' and spaces, found '")
+    header("nul_after", entry_text() + "\0", "expected a header that ends with '}' and spaces, found '")
+    header("garbage_after", entry_text() + "x", "expected a header that ends with '}' and spaces, found 'x'")
+    header("object_after", entry_text() + "{}", "byte 61 (near 'x'): expected the end of the text, found '{}'")
+    header("brace_after", entry_text() + "}", "byte 61 (near 'x'): expected the end of the text, found '}'")
     header("comma_last", entry_text()[:-1] + ",}", "expected a key in quotes, found '}'")
     header("comma_missing", '{"a":{} "b":{}}', "(near 'a'): expected ',' or '}', found '\"b\":{}}'")
     header("colon_missing", '{"a"{}}', "byte 12 (near 'a'): expected ':', found '{}}'")
@@ -124,12 +124,12 @@ def json_rejected():
     header("surrogate_bytes", b'{"\xed\xa0\x80":{}}', "expected UTF-8, found")
     header("above_unicode", b'{"\xf4\x90\x80\x80":{}}', "expected UTF-8, found")
     header("utf8_cut", b'{"x":"\xf0\x9f\x98"}', "expected UTF-8, found")
-    header("control_character", '{"a\tb":{}}', "expected control characters to be escaped")
-    header("escape_unknown", r'{"a\x41":{}}', "expected an escape of JSON, found '\\x41")
+    header("control_character", '{"a\tb":{}}', "byte 11 (near 'a'): expected an escaped control character, found '?b\":{}}'")
+    header("escape_unknown", r'{"a\x41":{}}', "byte 11 (near 'a'): expected a JSON escape sequence, found '\\x41\":{}}'")
     header("escape_not_hex", r'{"a\u00g0":{}}', "expected four hexadecimal digits, found 'g0")
-    header("escape_low_surrogate", r'{"\udc00":{}}', "expected a pair of surrogates")
-    header("escape_high_surrogate", r'{"\ud800x":{}}', "expected a pair of surrogates")
-    header("escape_two_high", r'{"\ud800\ud800":{}}', "expected a pair of surrogates")
+    header("escape_low_surrogate", r'{"\udc00":{}}', "byte 10 (near ''): expected a surrogate pair, found '\\ud")
+    header("escape_high_surrogate", r'{"\ud800x":{}}', "byte 10 (near ''): expected a surrogate pair, found '\\ud")
+    header("escape_two_high", r'{"\ud800\ud800":{}}', "byte 10 (near ''): expected a surrogate pair, found '\\ud")
     header("name_with_nul", entry_text(name=r'"a\u0000b"'), "expected a string without NUL")
     header("names_with_nul", r'{"a\u0000b":{},"a\u0000c":{}}', "expected a string without NUL")
 
@@ -150,11 +150,11 @@ def json_rejected():
     header("number_hex", entry_text(shape="[0x4]"), "expected ',' or ']', found 'x4]")
 
     header("name_twice", '{"x":' + json.dumps(entry("U8", [2], 0, 2)) + ',"x":' + json.dumps(entry("U8", [2], 2, 4)) + "}",
-           "the name 'x' stands twice in the same JSON object")
-    header("name_twice_escaped", r'{"x":{},"\u0078":{}}', "the name 'x' stands twice")
-    header("field_twice", '{"x":{"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]}}', "the name 'dtype' stands twice")
-    header("metadata_key_twice", '{"__metadata__":{"k":"1","k":"2"}}', "the name 'k' stands twice")
-    header("metadata_twice", '{"__metadata__":{},"__metadata__":{}}', "the name '__metadata__' stands twice")
+           "duplicate key 'x' in a JSON object")
+    header("name_twice_escaped", r'{"x":{},"\u0078":{}}', "duplicate key 'x' in a JSON object")
+    header("field_twice", '{"x":{"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]}}', "duplicate key 'dtype' in a JSON object")
+    header("metadata_key_twice", '{"__metadata__":{"k":"1","k":"2"}}', "duplicate key 'k' in a JSON object")
+    header("metadata_twice", '{"__metadata__":{},"__metadata__":{}}', "duplicate key '__metadata__' in a JSON object")
     header("metadata_number", '{"__metadata__":{"k":1}}', "__metadata__: 'k': expected a string, found a number")
     header("metadata_object", '{"__metadata__":{"k":{}}}', "__metadata__: 'k': expected a string, found an object")
     header("metadata_null", '{"__metadata__":null}', "__metadata__: expected an object, found null")
@@ -167,10 +167,10 @@ def entries_rejected():
 
     tensor("string", '{"x":"U8"}', "expected an object, found a string")
     tensor("null", '{"x":null}', "expected an object, found null")
-    tensor("empty", '{"x":{}}', "expected dtype, shape and data_offsets, found no dtype")
-    tensor("no_dtype", '{"x":{"shape":[4],"data_offsets":[0,4]}}', "expected dtype, shape and data_offsets, found no dtype")
-    tensor("no_shape", '{"x":{"dtype":"U8","data_offsets":[0,4]}}', "expected dtype, shape and data_offsets, found no shape")
-    tensor("no_offsets", '{"x":{"dtype":"U8","shape":[4]}}', "expected dtype, shape and data_offsets, found no data_offsets")
+    tensor("empty", '{"x":{}}', "expected dtype, shape and data_offsets; dtype is missing")
+    tensor("no_dtype", '{"x":{"shape":[4],"data_offsets":[0,4]}}', "expected dtype, shape and data_offsets; dtype is missing")
+    tensor("no_shape", '{"x":{"dtype":"U8","data_offsets":[0,4]}}', "expected dtype, shape and data_offsets; shape is missing")
+    tensor("no_offsets", '{"x":{"dtype":"U8","shape":[4]}}', "expected dtype, shape and data_offsets; data_offsets is missing")
     tensor("field_case", '{"x":{"DTYPE":"U8","shape":[4],"data_offsets":[0,4]}}', "unknown field 'DTYPE'")
     tensor("field_unknown", '{"x":{"dtype":"U8","shape":[4],"strides":[1],"data_offsets":[0,4]}}', "unknown field 'strides'")
     tensor("dtype_number", entry_text(dtype="8"), "dtype: expected a string, found a number")
@@ -189,18 +189,18 @@ def entries_rejected():
     tensor("offsets_one", entry_text(offsets="[0]"), "data_offsets: expected two integers")
     tensor("offsets_three", entry_text(offsets="[0,4,4]"), "data_offsets: expected two integers")
     tensor("offsets_string", entry_text(offsets='[0,"4"]'), "data_offsets: expected two integers")
-    tensor("offsets_backwards", entry_text(offsets="[4,0]"), "data_offsets [4, 0] end before they begin")
-    tensor("size_too_small", entry_text(shape="[5]"), "data_offsets [0, 4] hold 4 bytes, shape [5] of U8 needs 5")
-    tensor("size_too_large", entry_text(shape="[1,3]"), "data_offsets [0, 4] hold 4 bytes, shape [1,3] of U8 needs 3")
-    tensor("size_of_type", entry_text(dtype='"F16"', shape="[4]"), "data_offsets [0, 4] hold 4 bytes, shape [4] of F16 needs 8")
+    tensor("offsets_backwards", entry_text(offsets="[4,0]"), "data_offsets [4, 0]: the end is before the beginning")
+    tensor("size_too_small", entry_text(shape="[5]"), "data_offsets [0, 4] hold 4 bytes, but shape [5] of U8 needs 5")
+    tensor("size_too_large", entry_text(shape="[1,3]"), "data_offsets [0, 4] hold 4 bytes, but shape [1,3] of U8 needs 3")
+    tensor("size_of_type", entry_text(dtype='"F16"', shape="[4]"), "data_offsets [0, 4] hold 4 bytes, but shape [4] of F16 needs 8")
     tensor("overflow_product", entry_text(shape="[9007199254740992,9007199254740992]"),
            "shape [9007199254740992,9007199254740992] of U8 is too large")
     tensor("overflow_then_zero", entry_text(shape="[9007199254740992,2048,0]", offsets="[0,0]"),
            "shape [9007199254740992,2048,0] of U8 is too large")
     tensor("overflow_of_bits", entry_text(dtype='"F64"', shape="[9007199254740992,1024]"),
            "shape [9007199254740992,1024] of F64 is too large")
-    tensor("sub_byte_f4", entry_text(dtype='"F4"', shape="[7]"), "shape [7] of F4 is not a whole number of bytes")
-    tensor("sub_byte_f6", entry_text(dtype='"F6_E2M3"', shape="[3]"), "shape [3] of F6_E2M3 is not a whole number of bytes")
+    tensor("sub_byte_f4", entry_text(dtype='"F4"', shape="[7]"), "shape [7] of F4 is not a multiple of 8 bits")
+    tensor("sub_byte_f6", entry_text(dtype='"F6_E2M3"', shape="[3]"), "shape [3] of F6_E2M3 is not a multiple of 8 bits")
 
 
 def layout_rejected():
@@ -208,24 +208,24 @@ def layout_rejected():
         header = {name: entry("U8", [end - begin], begin, end) for name, (begin, end) in spans.items()}
         case(f"layout_{name}.safetensors", image(header, bytes(size)), expected)
 
-    layout("hole_first", {"x": (1, 4)}, 4, "tensor 'x': data begins at 1, 1 bytes that belong to no tensor before it")
-    layout("hole_between", {"x": (0, 4), "y": (6, 8)}, 8, "tensor 'y': data begins at 6, 2 bytes that belong to no tensor before it")
+    layout("hole_first", {"x": (1, 4)}, 4, "tensor 'x': data begins at 1, after 1 bytes that belong to no tensor")
+    layout("hole_between", {"x": (0, 4), "y": (6, 8)}, 8, "tensor 'y': data begins at 6, after 2 bytes that belong to no tensor")
     layout("overlap", {"x": (0, 4), "y": (2, 6)}, 6, "tensor 'y': data begins at 2, inside tensor 'x', which ends at 4")
     layout("inside", {"x": (0, 8), "y": (2, 4)}, 8, "tensor 'y': data begins at 2, inside tensor 'x', which ends at 8")
     layout("alias", {f"t{i}": (0, 8) for i in range(10)}, 8, "tensor 't1': data begins at 0, inside tensor 't0', which ends at 8")
     layout("empty_inside", {"x": (0, 4), "y": (2, 2)}, 4, "tensor 'y': data begins at 2, inside tensor 'x', which ends at 4")
-    layout("empty_after_end", {"x": (0, 4), "y": (6, 6)}, 4, "tensor 'y': data begins at 6, 2 bytes that belong to no tensor")
-    layout("cut", {"x": (0, 4), "y": (4, 12)}, 10, "the file is truncated: expected 12 bytes of data, found 10")
-    layout("trailing", {"x": (0, 4)}, 9, "expected 4 bytes of data, found 9: 5 bytes belong to no tensor")
-    layout("data_without_tensors", {}, 3, "expected 0 bytes of data, found 3: 3 bytes belong to no tensor")
+    layout("empty_after_end", {"x": (0, 4), "y": (6, 6)}, 4, "tensor 'y': data begins at 6, after 2 bytes that belong to no tensor")
+    layout("cut", {"x": (0, 4), "y": (4, 12)}, 10, "truncated file: expected 12 bytes of data, found 10")
+    layout("trailing", {"x": (0, 4)}, 9, "expected 4 bytes of data, found 9: the last 5 bytes belong to no tensor")
+    layout("data_without_tensors", {}, 3, "expected 0 bytes of data, found 3: the last 3 bytes belong to no tensor")
     layout("far_away", {"x": (0, 4), "y": (2**53 - 4, 2**53)}, 8, "tensor 'y': data begins at 9007199254740988")
-    case("layout_polyglot.safetensors", GOOD + b"PK\3\4" + bytes(26), "expected 4 bytes of data, found 34: 30 bytes belong to no tensor")
+    case("layout_polyglot.safetensors", GOOD + b"PK\3\4" + bytes(26), "expected 4 bytes of data, found 34: the last 30 bytes belong to no tensor")
 
 
 def messages():
     """Names are cut, and what could control a terminal is not shown."""
     case("name_long.safetensors", image(entry_text(name='"' + "n" * 5000 + '"', shape="[5]"), FOUR),
-         f"tensor '{'n' * 64}...': data_offsets [0, 4] hold 4 bytes, shape [5] of U8 needs 5")
+         f"tensor '{'n' * 64}...': data_offsets [0, 4] hold 4 bytes, but shape [5] of U8 needs 5")
     case("name_escape_sequence.safetensors", image(entry_text(name=r'"\u001b[31m\u009b1m\u202e!"', shape="[5]"), FOUR),
          "tensor '?[31m?1m?!': data_offsets")
 
@@ -244,17 +244,17 @@ def other_formats():
     other("text.safetensors", b"Entry not found", "plain text: 'Entry not found'")
     other("text_long.safetensors", b"Repository not found. " * 40, "plain text: 'Repository not found. Repository not found. Repo...'")
     other("archive_empty.zip", b"PK\5\6" + bytes(18), "an empty ZIP archive")
-    other("legacy.pth", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a PyTorch checkpoint in the form from before 2020; read it with torch.load")
-    other("pickle.pkl", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94.", "a Python pickle")
+    other("legacy.pth", b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "a PyTorch checkpoint in the format used before 2020")
+    other("pickle.pkl", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0}\x94.", "a bare Python pickle")
     other("rwkv_cpp.bin", b"fmgg" + struct.pack("<6i", 101, 300, 128, 2, 1, 0), "a ggml file of rwkv.cpp")
     other("ggml.bin", b"lmgg" + bytes(28), "a ggml file")
     other("model.safetensors.gz", gzip.compress(GOOD, mtime=0), "a gzip archive")
     other("model.safetensors.zst", b"\x28\xb5\x2f\xfd\x04\x58" + bytes(20), "a zstd archive")
     other("model.safetensors.xz", b"\xfd7zXZ\0\0\4" + bytes(20), "an xz archive")
     other("array.npy", b"\x93NUMPY\1\0" + bytes(20), "a NumPy array (.npy)")
-    other("config.json", b'{\n  "architectures": ["RWKV7ForCausalLM"]\n}\n', "a JSON text")
-    other("vocab.txt", b"1 '\\x00' 1\n2 '\\x01' 1\n", "a vocabulary, which is not a model")
-    other("zeros.safetensors", bytes(64), "zeros, as a download leaves that did not finish")
+    other("config.json", b'{\n  "architectures": ["RWKV7ForCausalLM"]\n}\n', "JSON text")
+    other("vocab.txt", b"1 '\\x00' 1\n2 '\\x01' 1\n", "a vocabulary, not a model")
+    other("zeros.safetensors", bytes(64), "zeros, probably an incomplete download")
 
 
 def folders():
@@ -270,36 +270,36 @@ def folders():
     case("folder_model", {"model.safetensors": GOOD, "other.safetensors": GOOD, "notes.txt": b"-"}, "ok")
     case("folder_st", {"rwkv.st": GOOD, "vocab.txt": b"-"}, "ok")
     case("folder_several", {"b.st": GOOD, "a.safetensors": GOOD, "notes.txt": b"-"},
-         "several checkpoints in this folder, name one of them: a.safetensors, b.st")
+         "found several checkpoints in this folder; give the path of one of them: a.safetensors, b.st")
     case("folder_none", {"model.bin": b"-", "config.json": b"-"},
          "another checkpoint (.safetensors, .st, pytorch_model.bin, .pth, .gguf) in this folder, found config.json, model.bin")
     case("folder_many", {f"{i:02}_{'long' * 6}.bin": b"-" for i in range(9)}, "longlonglonglonglonglong.bin, ...")
 
     sharded("good", index(a="1.safetensors", b="2.safetensors"), "ok")
-    sharded("several_indexes", index(), "several checkpoints in this folder, name one of them: m.safetensors.index.json, "
+    sharded("several_indexes", index(), "found several checkpoints in this folder; give the path of one of them: m.safetensors.index.json, "
             "n.safetensors.index.json", **{"n.safetensors.index.json": index()})
     sharded("missing_tensor", index(a="1.safetensors", b="2.safetensors", c="2.safetensors"),
-            "tensor 'c': expected in '2.safetensors', not found there")
-    sharded("swapped", index(a="2.safetensors", b="1.safetensors"), "tensor 'a': found in '1.safetensors', where the weight_map")
+            "tensor 'c': expected in '2.safetensors', not found")
+    sharded("swapped", index(a="2.safetensors", b="1.safetensors"), "tensor 'a': found in '1.safetensors', but the weight_map says otherwise")
     sharded("unlisted_tensor", index(b="2.safetensors", c="3.safetensors"),
-            "tensor 'a': found in '3.safetensors', where the weight_map does not place it",
+            "tensor 'a': found in '3.safetensors', but the weight_map says otherwise",
             **{"3.safetensors": image({"a": entry("U8", [4], 0, 4), "c": entry("U8", [0], 4, 4)}, FOUR)})
     sharded("tensor_in_two", index(a="1.safetensors", b="3.safetensors"),
-            "tensor 'a': found in '3.safetensors', where the weight_map does not place it",
+            "tensor 'a': found in '3.safetensors', but the weight_map says otherwise",
             **{"3.safetensors": image({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 2, 4)}, FOUR)})
     sharded("missing_file", index(a="1.safetensors", b="3.safetensors"), "No such file")
-    sharded("broken_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: the file is truncated",
+    sharded("broken_shard", index(a="1.safetensors", b="3.safetensors"), "truncated file: expected 4 bytes of data, found 3",
             **{"3.safetensors": part["b"][:-1]})
     sharded("pointer_shard", index(a="1.safetensors", b="3.safetensors"), "3.safetensors: expected a checkpoint, found a Git LFS",
             **{"3.safetensors": b"version https://git-lfs.github.com/spec/v1\nsize 5\n"})
     for name, file in [("parent", "../1.safetensors"), ("absolute", "/etc/passwd"), ("subfolder", "sub/1.safetensors"),
                        ("dots", ".."), ("dot", "."), ("no_name", ""), ("backslash", "..\\1.safetensors")]:
-        sharded(name, index(a=file, b="2.safetensors"), f"tensor 'a': expected a file of the same folder, found '{file}'")
-    sharded("file_is_number", index(a=1), "tensor 'a': expected the name of a file, found a number")
-    sharded("empty_map", index(), "the weight_map is empty")
+        sharded(name, index(a=file, b="2.safetensors"), f"tensor 'a': expected a file in the same folder, found '{file}'")
+    sharded("file_is_number", index(a=1), "tensor 'a': expected a file name, found a number")
+    sharded("empty_map", index(), "weight_map: expected at least one tensor, found none")
     sharded("no_map", b'{"Weight_Map":{}}', 'expected an object "weight_map", found none')
     sharded("map_is_array", b'{"weight_map":[]}', 'expected an object "weight_map", found an array')
-    sharded("name_twice", b'{"weight_map":{"a":"1.safetensors","a":"2.safetensors"}}', "the name 'a' stands twice")
+    sharded("name_twice", b'{"weight_map":{"a":"1.safetensors","a":"2.safetensors"}}', "duplicate key 'a' in a JSON object")
     sharded("not_json", b'{"weight_map":{"a":"1.safetensors",}}', "byte 35 (near 'weight_map'): expected a key in quotes")
     sharded("number_wrong", b'{"metadata":{"total_size":1.},"weight_map":{}}', "expected a digit, found '}")
     sharded("number_long", b'{"metadata":' + b"1" * 64 + b',"weight_map":{}}', "expected a number of at most 63 characters")

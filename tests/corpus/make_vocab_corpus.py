@@ -45,15 +45,15 @@ def refuse_files():
     wrong = "V: expected a vocabulary, found "
     case("empty.txt", "", wrong + "an empty file")
     case("byte_order_mark_only.txt", b"\xef\xbb\xbf", wrong + "an empty file")
-    no_model = 'V: expected a vocabulary of World or of GPT-NeoX, found JSON without a field "model"'
+    no_model = 'V: expected a World or GPT-NeoX vocabulary, found JSON without the field "model"'
     case("byte_order_mark_json.txt", b"\xef\xbb\xbf{}", no_model)
     case("byte_order_mark_twice.txt", b"\xef\xbb\xbf\xef\xbb\xbf1 'a' 1\n",
          "V:1: expected a line `ID LITERAL LENGTH`, found \"\\xef\\xbb\\xbf1 'a' 1\"")
-    case("utf16_little.txt", "\ufeff1 'a' 1\n".encode("utf-16-le"), wrong + "UTF-16 text: save the file as UTF-8")
-    case("utf16_big.txt", "\ufeff1 'a' 1\n".encode("utf-16-be"), wrong + "UTF-16 text: save the file as UTF-8")
+    case("utf16_little.txt", "\ufeff1 'a' 1\n".encode("utf-16-le"), wrong + "UTF-16 text; save the file as UTF-8")
+    case("utf16_big.txt", "\ufeff1 'a' 1\n".encode("utf-16-be"), wrong + "UTF-16 text; save the file as UTF-8")
     case("lfs_pointer.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:0000\nsize 1093733\n",
-         wrong + "a Git LFS pointer, not the file itself: fetch it with `git lfs pull`")
-    case("page.html", "<!DOCTYPE html>\n<html></html>\n", wrong + "an HTML page: the download went wrong")
+         wrong + "a Git LFS pointer; fetch the file with `git lfs pull`")
+    case("page.html", "<!DOCTYPE html>\n<html></html>\n", wrong + "an HTML page; download the file again")
     json = wrong + "JSON, perhaps the tokenizer.json of another kind of model"
     case("tokenizer.json", '{"version": "1.0"}\n', no_model)
     case("list.json", '["a", "b"]\n', json)
@@ -67,7 +67,7 @@ def refuse_lines():
     line = "V:1: expected a line `ID LITERAL LENGTH`, found "
     end = "the end of the line"
     case("crlf_twice.txt", "1 'a' 1\r\r\n", 'V:1: expected the end of the line after the length, found "\\x0d"')
-    case("cr_inside.txt", "1 '\r' 1\r\n", "V:1: expected control characters as escapes, found the byte 0x0d")
+    case("cr_inside.txt", "1 '\r' 1\r\n", "V:1: expected an escape for the control character 0x0d")
     case("cr_only.txt", "1 'a' 1\r2 'b' 1\r",
          "V:1: expected the end of the line after the length, found \"\\x0d2 'b' 1\\x0d\"")
     case("crlf_empty_line.txt", "1 'a' 1\r\n\r\n", line.replace("V:1", "V:2") + end)
@@ -76,7 +76,7 @@ def refuse_lines():
     case("merges.txt", "#version: 0.2\n", line + '"#version: 0...."')
     case("space_first.txt", " 1 'a' 1\n", line + '" 1 \'a\' 1"')
     case("id_negative.txt", "-1 'a' 1\n", line + '"-1 \'a\' 1"')
-    ids = "V:{}: expected an id from {} to 1048575, rising from line to line, found "
+    ids = "V:{}: expected an id from {} to 1048575, larger than in the line before, found "
     case("id_twice.txt", "4 'a' 1\n4 'b' 1\n", ids.format(2, 5) + '"4 \'b\' 1"')
     case("id_falls.txt", "4 'a' 1\n3 'b' 1\n", ids.format(2, 5) + '"3 \'b\' 1"')
     case("id_too_large.txt", "1048576 'a' 1\n", ids.format(1, 0) + '"1048576 \'a\' ..."')
@@ -119,8 +119,8 @@ def refuse_literals():
     case("escape_past_unicode.txt", "1 '\\U00110000' 4\n",
          'V:1: expected the code point of a character, found "\\U00110000\' ..."')
 
-    case("control_tab.txt", "1 '\t' 1\n", "V:1: expected control characters as escapes, found the byte 0x09")
-    case("control_delete.txt", "1 '\x7f' 1\n", "V:1: expected control characters as escapes, found the byte 0x7f")
+    case("control_tab.txt", "1 '\t' 1\n", "V:1: expected an escape for the control character 0x09")
+    case("control_delete.txt", "1 '\x7f' 1\n", "V:1: expected an escape for the control character 0x7f")
     utf8 = "V:1: expected valid UTF-8, found "
     case("utf8_lone_byte.txt", b"1 '\xff' 1\n", utf8 + '"\\xff\' 1"')
     case("utf8_overlong.txt", b"1 '\xc0\x80' 2\n", utf8 + '"\\xc0\\x80\' 2"')
@@ -135,12 +135,12 @@ def refuse_lengths():
     case("length_empty.txt", "1 'a' \n", length + "the end of the line")
     case("length_negative.txt", "1 'a' -1\n", length + '"-1"')
     case("length_and_more.txt", "1 'a' 1 \n", 'V:1: expected the end of the line after the length, found " "')
-    case("length_wrong.txt", "1 'ab' 1\n", "V:1: the literal has 2 bytes, but the length field says 1")
-    case("length_in_characters.txt", "1 'a' 1\n2 '\\xa0' 1\n", "V:2: the literal has 2 bytes, but the length field says 1")
+    case("length_wrong.txt", "1 'ab' 1\n", "V:1: length field: expected 2, the bytes of the literal, found 1")
+    case("length_in_characters.txt", "1 'a' 1\n2 '\\xa0' 1\n", "V:2: length field: expected 2, the bytes of the literal, found 1")
 
 
 def refuse_duplicates():
-    same = "V:{}: expected a new token, found the same as in line {}"
+    same = "V:{}: duplicate of the token in line {}"
     case("same_twice.txt", "1 'a' 1\n2 'b' 1\n3 'a' 1\n", same.format(3, 1))
     case("same_in_other_words.txt", "1 'x' 1\n20 '\\xe9' 2\n30 b'\\xc3\\xa9' 2\n", same.format(3, 2))
     case("same_long.txt", "1 'ab' 2\n2 'abc' 3\n5 'abcd' 4\n9 'abc' 3\n", same.format(4, 2))

@@ -224,7 +224,7 @@ static void test_room(void)
     uint32_t ids[8];
     size_t count, covered;
     CHECK(rwkv7_tokenizer_encode(t, "\xf0\x9f\x91\x8d", 4, true, ids, 1, &count, &covered, &err) == RWKV7_ERR_VOCAB);
-    CHECK_STR(err.message, "a character of the text has more tokens than there is room for (1)");
+    CHECK_STR(err.message, "one character of the text has more tokens than fit into the buffer (1)");
     CHECK(rwkv7_tokenizer_encode(t, NULL, 0, true, ids, 8, &count, &covered, &err) == RWKV7_OK && count == 0);
     rwkv7_tokenizer_close(t);
 }
@@ -260,35 +260,45 @@ static void check_change(const char *from, const char *to, const char *expected)
 
 static void test_refused(void)
 {
-    check_refused("empty", "{}",
-                  "V: expected a vocabulary of World or of GPT-NeoX, found JSON without a field \"model\"");
-    check_refused("cut", "{\"model\": {", "V: byte 11: expected JSON");
-    check_refused("BERT", "{\"model\": {\"type\": \"WordPiece\"}}", "a WordPiece tokenizer (of BERT");
+    check_refused("empty", "{}", "expected a World or GPT-NeoX vocabulary, found JSON without the field \"model\"");
+    check_refused("cut", "{\"model\": {", "invalid JSON at byte 11");
+    check_refused("BERT", "{\"model\": {\"type\": \"WordPiece\"}}",
+                  "expected a World or GPT-NeoX vocabulary, found a WordPiece tokenizer (as for BERT)");
     check_refused("T5", "{\"model\": {\"type\": \"Unigram\"}}", "a Unigram tokenizer (SentencePiece");
-    check_refused("Llama 2", "{\"model\": {\"type\": \"BPE\", \"byte_fallback\": true}}", "(SentencePiece: Llama 2");
+    check_refused("Llama 2", "{\"model\": {\"type\": \"BPE\", \"byte_fallback\": true}}",
+                  "expected a World or GPT-NeoX vocabulary, found BPE of characters with byte fallback (SentencePiece, "
+                  "as for Llama 2, Mistral and Gemma)");
     check_refused(
         "Qwen",
         "{\"normalizer\": {\"type\": \"NFC\"}, \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": "
         "[{\"type\": \"Split\"}, {\"type\": \"ByteLevel\"}]}, \"model\": {\"type\": \"BPE\"}}",
-        "(Llama 3, Qwen");
-    check_refused("GPT-2", "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\"}}", "(GPT-2");
+        "expected a World or GPT-NeoX vocabulary, found byte-level BPE with its own pattern (as for Llama 3, Qwen and "
+        "DeepSeek)");
+    check_refused(
+        "GPT-2", "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\"}}",
+        "expected a World or GPT-NeoX vocabulary, found byte-level BPE without NFC (as for GPT-2 and RoBERTa)");
     check_change("\"NFC\"", "\"NFKC\"", "normalizer.type: expected \"NFC\"");
     check_change("\"dropout\": null", "\"dropout\": 0.1", "model.dropout: expected null");
     check_change("\"add_prefix_space\": false", "\"add_prefix_space\": true", "pre_tokenizer.add_prefix_space");
     check_change("\"lstrip\": false", "\"lstrip\": true",
                  "expected single_word, lstrip and rstrip to be false for id 0");
-    check_change("\"<|endoftext|>\"", "\"[CLS]\"", "expected an id of its own, found 0");
-    check_change("\"id\": 1,", "\"id\": 0,", "added_tokens: expected an id of its own, found 0");
-    check_change("\"special\": true", "\"special\": false", "found something else with id 0");
-    check_change("\"content\": \"  \"", "\"content\": \"xy\"", "expected runs of 2 to 64 spaces");
-    check_change("\"!\": ", "\"!x\": ", "expected a token for every byte of UTF-8, found none for 0x21");
-    check_change("\"!\": ", "\"\\u4e00\": ", "expected 1 to 1024 letters that stand for bytes");
-    check_change("\"\\\"\": ", "\"!\": ", "expected a new token, found the same for the ids");
-    check_change("\"merges\": [", "\"merges\": [\"! !\",", "expected two tokens that make a third at rank 0");
+    check_change("\"<|endoftext|>\"", "\"[CLS]\"", "added_tokens: duplicate id 0");
+    check_change("\"id\": 1,", "\"id\": 0,", "added_tokens: duplicate id 0");
+    check_change("\"special\": true", "\"special\": false",
+                 "added_tokens: expected special tokens and runs of 2 to 64 spaces, found another text with id 0");
+    check_change("\"content\": \"  \"", "\"content\": \"xy\"",
+                 "added_tokens: expected special tokens and runs of 2 to 64 spaces, found another text with id 667");
+    check_change("\"!\": ", "\"!x\": ",
+                 "model.vocab: expected a token for every byte that occurs in UTF-8, found none for 0x21");
+    check_change(
+        "\"!\": ", "\"\\u4e00\": ", "model.vocab: expected 1 to 1024 byte letters for id 35, found another text");
+    check_change("\"\\\"\": ", "\"!\": ", "model.vocab: the ids 35 and 36 have the same text");
+    check_change("\"merges\": [", "\"merges\": [\"! !\",",
+                 "model.merges: expected two tokens whose concatenation is a token at rank 0, found something else");
     check_change("\"merges\": [", "\"merges\": [7,", "at rank 0");
     check_change("\"merges\": [", "\"merges\": 7, \"x\": [", "model.merges: expected an array");
-    check_change("\"!\": 3", "\"!\": -3", "model.vocab: expected an id below");
-    check_change("\"version\"", "\"version", "expected JSON");
+    check_change("\"!\": 3", "\"!\": -3", "model.vocab: expected unique ids below 1694, found a token with another id");
+    check_change("\"version\"", "\"version", "invalid JSON at byte 13");
 }
 
 static void test_out_of_memory(void)

@@ -48,7 +48,8 @@ static void test_many_in_folder(void)
     CHECK(folder_checkpoint(folder, &path, &err) == RWKV7_ERR_MODEL && !path);
     const size_t n = strlen(err.message);
     CHECK_MSG(
-        strstr(err.message, "several checkpoints in this folder, name one of them: 00.safetensors, 01a.safetensors"),
+        strstr(err.message,
+               "several checkpoints in this folder; give the path of one of them: 00.safetensors, 01a.safetensors"),
         "%s", err.message);
     CHECK_MSG(n > 200 && n < sizeof err.message && strcmp(err.message + n - 17, ".safetensors, ...") == 0, "%s",
               err.message);

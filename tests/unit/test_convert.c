@@ -255,16 +255,17 @@ static void refused(const char *old, const char *new, const char *fragment)
 static void test_damage(void)
 {
     CHECK(convert(MODELS "bf16_n64.safetensors", RWKV7_Q4, NULL) == RWKV7_OK);
-    refused("\"rwkv7.layout\":\"1\"", "\"rwkv7.layout\":\"2\"", "its layout is '2'");
+    refused("\"rwkv7.layout\":\"1\"", "\"rwkv7.layout\":\"2\"", "(rwkv7.layout), found '2'");
     refused("\"rwkv7.layout\":\"1\"", "\"rwkv7.layouts\":\"\"", "expected 2 axes");
-    refused("q4 128 128", "q0 128 128", "expected a packing");
-    refused("q4 128 128", "q4 0128 128", "expected a packing");
-    refused("q4 128 128", "q4 128  128", "expected a packing");
-    refused("q4 128 128", "q4 0 128", "expected a packing");
-    refused("q4 128 128", "q4 -128 128", "expected a packing");
+    refused("q4 128 128", "q0 128 128", "expected packing metadata");
+    refused("q4 128 128", "q4 0128 128", "expected packing metadata");
+    refused("q4 128 128", "q4 128  128", "expected packing metadata");
+    refused("q4 128 128", "q4 0 128", "expected packing metadata");
+    refused("q4 128 128", "q4 -128 128", "expected packing metadata");
     refused("q4 128 128", "q8 128 128", "bytes of packed q8 for shape [128,128]");
     refused("q4 128 128", "q4 128 127", "expected shape [128,128], found [128,127]");
-    refused("\"packed.blocks.0.att.key.weight\":\"q4 ", "\"packed.blocks.0.att.kay.weight\":\"q4 ", "no such tensor");
+    refused("\"packed.blocks.0.att.key.weight\":\"q4 ", "\"packed.blocks.0.att.kay.weight\":\"q4 ",
+            "the tensor does not exist");
     refused("\"packed.blocks.0.att.key.weight\":\"q4 ", "\"packed.blocks.0.att.x_k\":\"q4 ", "expected packed bytes");
     refused("q4_columns 128 200", "q4 128 200", "bytes of packed q4 for shape [128,200]");
     refused("\"packed.blocks.0.att.key.weight\":\"q4 ", "\"backed.blocks.0.att.key.weight\":\"q4 ", "found U8");

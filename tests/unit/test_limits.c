@@ -54,7 +54,7 @@ static void test_limits(void)
             *x = high ? limits[i].high : limits[i].low;
             rwkv7_sampler_close(sampler(&opt, 3, NULL));
             *x = nextafterf(*x, high ? INFINITY : -INFINITY);
-            refuses(opt, "expected at least");
+            refuses(opt, "expected a value from");
         }
     }
     struct rwkv7_sampler_options opt = defaults();
@@ -63,9 +63,9 @@ static void test_limits(void)
     opt.bias_count = 1;
     rwkv7_sampler_close(sampler(&opt, 3, NULL));
     bias.id = 10;
-    refuses(opt, "bias for token 10: the vocabulary has ids 0 to 9");
+    refuses(opt, "bias for token 10: expected an id from 0 to 9");
     bias = (struct rwkv7_token_bias){2, INFINITY};
-    refuses(opt, "bias for token 2 is not a number to add");
+    refuses(opt, "bias for token 2: expected a number that is not NaN");
     opt = defaults();
     struct rwkv7_sampler *s = NULL;
     struct rwkv7_error err;

@@ -171,9 +171,9 @@ static void check_alpha(const char *metadata, double alpha, enum rwkv7_status st
 static void test_alpha(void)
 {
     check_alpha("", 6, RWKV7_OK, NULL);
-    check_alpha("", 0, RWKV7_ERR_USAGE, "does not state the alpha that it was trained with, which must be given");
-    check_alpha("", -1, RWKV7_ERR_USAGE, "is a number above 0, not -1");
-    check_alpha("", NAN, RWKV7_ERR_USAGE, "is a number above 0");
+    check_alpha("", 0, RWKV7_ERR_USAGE, "the file does not state the alpha of its training; it must be given");
+    check_alpha("", -1, RWKV7_ERR_USAGE, "expected a LoRA alpha above 0, found -1");
+    check_alpha("", NAN, RWKV7_ERR_USAGE, "expected a LoRA alpha above 0, found nan");
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"6\"},", 0, RWKV7_OK, NULL);
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"9\"},", 6, RWKV7_OK, NULL); /* what the caller says counts */
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"six\"},", 0, RWKV7_ERR_MODEL,
@@ -264,14 +264,19 @@ static void test_peft(void)
          0},
         {"{\"peft_type\":\"LOHA\",\"lora_alpha\":6}", "'peft_type': expected LORA, found LOHA", RWKV7_ERR_MODEL, 0},
         {"{\"peft_type\":\"LORA\",\"lora_alpha\":0}", "'lora_alpha': expected a number above 0", RWKV7_ERR_MODEL, 0},
-        {"{\"lora_alpha\":6}", "'peft_type': expected LORA, found no name", RWKV7_ERR_MODEL, 0},
-        {"{\"peft_type\":\"LORA\",\"use_dora\":true}", "'use_dora': an adapter of this kind", RWKV7_ERR_MODEL, 0},
-        {"{\"peft_type\":\"LORA\",\"fan_in_fan_out\":true}", "'fan_in_fan_out': an adapter", RWKV7_ERR_MODEL, 0},
-        {"{\"peft_type\":\"LORA\",\"alpha_pattern\":{\"key\":4}}", "'alpha_pattern': different alphas", RWKV7_ERR_MODEL,
-         0},
+        {"{\"lora_alpha\":6}", "'peft_type': expected LORA, found no string; other adapters are not supported",
+         RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"use_dora\":true}", "'use_dora': adapters with this option are not supported",
+         RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"fan_in_fan_out\":true}",
+         "'fan_in_fan_out': adapters with this option are not supported", RWKV7_ERR_MODEL, 0},
+        {"{\"peft_type\":\"LORA\",\"alpha_pattern\":{\"key\":4}}",
+         "'alpha_pattern': a different alpha per module is not supported", RWKV7_ERR_MODEL, 0},
         {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"pissa_niter_4\"}",
-         "the factors before it are needed", RWKV7_ERR_USAGE, 0},
-        {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"loftq\"}", "weights that were quantized",
+         "'init_lora_weights': training changed the base weights first; the factors before training are needed",
+         RWKV7_ERR_USAGE, 0},
+        {"{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"loftq\"}",
+         "'init_lora_weights': loftq adapters are not supported: they were trained on quantized weights",
          RWKV7_ERR_MODEL, 0},
         {"[]", "adapter_config.json", RWKV7_ERR_MODEL, 0},
     };
@@ -318,11 +323,14 @@ static void test_pissa(void)
     snprintf(init, sizeof init, "%s", in_folder("init_pissa.pth"));
     CHECK(pth_write(path, trained, 2) && pth_write(init, first, 2));
     check_peft(path, init, 0, RWKV7_OK, NULL, 1, 1);
-    check_peft(path, init, 16, RWKV7_ERR_USAGE, "PiSSA of RWKV-PEFT does not scale its factors: give no alpha", 0, 0);
+    check_peft(path, init, 16, RWKV7_ERR_USAGE, "PiSSA adapters of RWKV-PEFT have a fixed scale; remove the alpha", 0,
+               0);
     CHECK(pth_write(init, first, 4));
-    check_peft(path, init, 0, RWKV7_ERR_MODEL, "tensor 'blocks.0.att.w1.init_lora_A': has no counterpart", 0, 0);
+    check_peft(path, init, 0, RWKV7_ERR_MODEL,
+               "tensor 'blocks.0.att.w1.init_lora_A': the other factor (.lora_A or .lora_B) is missing", 0, 0);
     CHECK(pth_write(init, first, 1));
-    check_peft(path, init, 0, RWKV7_ERR_MODEL, "has no counterpart", 0, 0);
+    check_peft(path, init, 0, RWKV7_ERR_MODEL,
+               "tensor 'blocks.0.att.key.lora_A': the other factor (.lora_A or .lora_B) is missing", 0, 0);
     CHECK(pth_write(init, first + 2, 2));
     check_peft(path, init, 0, RWKV7_ERR_MODEL,
                "tensor 'blocks.0.att.key.lora_A': the factors before training are missing", 0, 0);
@@ -331,7 +339,8 @@ static void test_pissa(void)
     check_peft(path, init, 0, RWKV7_ERR_MODEL, "'blocks.0.att.key.init_lora_B': expected shape [5,3], found [3,5]", 0,
                0);
     CHECK(pth_write(init, base_tensors, 1));
-    check_peft(path, init, 0, RWKV7_ERR_MODEL, "holds no factors before training", 0, 0);
+    check_peft(path, init, 0, RWKV7_ERR_MODEL,
+               "expected factors before training, found no tensor whose name ends in .init_lora_A or .lora_A", 0, 0);
     CHECK(pth_write(path, both, 4)); /* in one file */
     check_peft(path, NULL, 0, RWKV7_OK, NULL, 1, 1);
     unlink(path);
@@ -360,7 +369,7 @@ static void test_skipped(void)
                          {.name = "global_step", .type = DT_U8, .rank = 1, .shape = {8}, .data = step, .bytes = 8}};
     struct lora *l = NULL;
     CHECK(open_lora(t, 3, 6, &l, NULL) == RWKV7_OK);
-    CHECK(l && lora_notes(l)->count == 1 && strstr(lora_notes(l)->lines[0], "skipped 1 tensor of integers"));
+    CHECK(l && lora_notes(l)->count == 1 && strstr(lora_notes(l)->lines[0], "skipped 1 tensor that"));
     lora_close(l);
 }
 
@@ -375,14 +384,14 @@ static void test_refused(void)
     CHECK(lora_open("missing.pth", NULL, 1, &l, &err) == RWKV7_ERR_IO && !l);
     lora_close(NULL);
 
-    check_refused(base_tensors, 5, "not a LoRA file: the name of no tensor ends in .lora_A");
-    check_refused(t, 1, "tensor 'blocks.0.att.key.lora_A': has no counterpart in .lora_A or .lora_B");
+    check_refused(base_tensors, 5, "not a LoRA file: found no tensor whose name ends in .lora_A");
+    check_refused(t, 1, "tensor 'blocks.0.att.key.lora_A': the other factor (.lora_A or .lora_B) is missing");
     t[0].name = "blocks.0.att.value.lora_A";
     t[1].name = "blocks.0.att.value.lora_B";
-    check_refused(t, 2, "tensor 'blocks.0.att.value.lora_A': the checkpoint has no tensor that it changes");
+    check_refused(t, 2, "tensor 'blocks.0.att.value.lora_A': the checkpoint has no tensor of this name");
     t[0].name = "blocks.0.att.x_r.lora_A";
     t[1].name = "blocks.0.att.x_r.lora_B";
-    check_refused(t, 2, "tensor 'blocks.0.att.x_r.lora_A': what it changes is not a matrix");
+    check_refused(t, 2, "tensor 'blocks.0.att.x_r.lora_A': the checkpoint's tensor of this name is not a matrix");
     t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], IN, R);
     t[1] = matrix("blocks.0.att.key.lora_B", factor_b[0], OUT, R);
     check_refused(t, 2, "tensor 'blocks.0.att.key.lora_A': expected shape [7,7], found [7,3]");
@@ -393,20 +402,21 @@ static void test_refused(void)
     t[0] = matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN);
 
     t[2] = matrix("blocks.0.att.key.weight", key[0], OUT, IN);
-    check_refused(t, 3, "tensor 'blocks.0.att.key.lora_A': the file also replaces what it changes");
+    check_refused(
+        t, 3, "tensor 'blocks.0.att.key.lora_A': the file contains both a factor and a replacement of the same tensor");
     t[2] = matrix("blocks.0.att.nothing", key[0], OUT, IN);
-    check_refused(t, 3, "tensor 'blocks.0.att.nothing': the checkpoint has no tensor that it changes");
+    check_refused(t, 3, "tensor 'blocks.0.att.nothing': the checkpoint has no tensor of this name");
     t[2] = matrix("blocks.0.att.key.bone", key[0], OUT, IN);
-    check_refused(t, 3, "tensor 'blocks.0.att.key.bone': this is Bone (DiSHA), which is not supported");
+    check_refused(t, 3, "tensor 'blocks.0.att.key.bone': Bone (DiSHA) adapters are not supported");
     t[2] = matrix("blocks.0.att.key.lora_magnitude_vector", key[0], OUT, 1);
-    check_refused(t, 3, "tensor 'blocks.0.att.key.lora_magnitude_vector': this is DoRA, which is not supported");
+    check_refused(t, 3, "tensor 'blocks.0.att.key.lora_magnitude_vector': DoRA adapters are not supported");
     t[2] = matrix("blocks.0.att.key.lora_A.weight", factor_a[0], R, IN);
     check_refused(t, 3,
-                  "tensor 'blocks.0.att.key.lora_A.weight': the file holds this factor a second time, as "
+                  "tensor 'blocks.0.att.key.lora_A.weight': duplicate of "
                   "'blocks.0.att.key.lora_A'");
     t[2] = matrix("blocks.0.att.key.weight.lora_B", factor_b[0], OUT, R);
     check_refused(t, 3,
-                  "tensor 'blocks.0.att.key.weight.lora_B': the file holds this factor a second time, as "
+                  "tensor 'blocks.0.att.key.weight.lora_B': duplicate of "
                   "'blocks.0.att.key.lora_B'");
     t[2] = matrix("emb.weight", key[0], IN, OUT);
     check_refused(t, 3, "tensor 'emb.weight': expected shape [5,7], found [7,5]");
@@ -419,7 +429,7 @@ static void test_refused(void)
     t[2].type = DT_F32;
     t[2].bytes = sizeof key;
     base_tensors[3].type = DT_PACKED;
-    check_refused(t, 3, "tensor 'emb.weight': what it changes are integers already; they must be made anew");
+    check_refused(t, 3, "tensor 'emb.weight': the checkpoint's tensor is already quantized; convert from the original");
     base_tensors[3].type = DT_F32;
 }
 

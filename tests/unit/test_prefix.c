@@ -83,7 +83,7 @@ static void test_wrapped_blocks(void)
     check_same(file, GOLDEN("f32_n32"));
     variant_add(&v, "blocks.0.ln1.weight", DT_F32, 96);
     variant_write(&v, file);
-    check_refused(file, "two tensors are called 'blocks.0.ln1.weight', but for what wrappers put before it");
+    check_refused(file, "duplicate tensor 'blocks.0.ln1.weight' after removal of the wrapper names");
     variant_close(&v);
 }
 

@@ -489,10 +489,10 @@ static void test_errors(void)
     struct rwkv7_sampler_options opt = defaults();
     struct rwkv7_token_bias bias = {10, 1};
     opt.temperature = -1;
-    refuses(opt, "temperature: expected at least 0 and at most 1000, found -1");
+    refuses(opt, "temperature: expected a value from 0 to 1000, found -1");
     opt = defaults();
     opt.top_p = -0.1f;
-    refuses(opt, "top-p: expected at least 0 and at most 1, found -0.1");
+    refuses(opt, "top-p: expected a value from 0 to 1, found -0.1");
     opt.top_p = NAN;
     refuses(opt, "top-p");
     opt = defaults();
@@ -509,7 +509,7 @@ static void test_errors(void)
     struct rwkv7_error err;
     struct rwkv7_sampler *s = sampler(&opt, 3, NULL);
     CHECK(rwkv7_sampler_next(s, logits, &id, &err) == RWKV7_ERR_NUMERIC);
-    CHECK_STR(err.message, "the logit of token 1 is not a number");
+    CHECK_STR(err.message, "logit of token 1: expected a finite number or -infinity, found NaN");
     logits[1] = INFINITY;
     CHECK(rwkv7_sampler_next(s, logits, &id, &err) == RWKV7_ERR_NUMERIC);
     logits[0] = logits[1] = logits[2] = -INFINITY;
