@@ -4,7 +4,7 @@ install(TARGETS rwkv7
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}"
         PUBLIC_HEADER DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(FILES docs/rwkv7.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
-install(FILES LICENSE NEWS.md docs/BULK.md examples/story.c DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(FILES LICENSE NEWS.md docs/CHAT.md docs/PIPES.md docs/MODELS.md docs/CONVERTING.md docs/STATES.md docs/BENCHMARKS.md docs/INSTALLING.md examples/story.c DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 # Completions for shells, which the program itself writes.
 foreach(entry "bash:rwkv7:bash-completion/completions" "zsh:_rwkv7:zsh/site-functions" "fish:rwkv7.fish:fish/vendor_completions.d")
   string(REPLACE ":" ";" entry "${entry}")

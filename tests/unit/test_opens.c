@@ -1,6 +1,6 @@
 /*
- * test_opens.c - the table of README, cell by cell: a model of each version, in each form that its checkpoints come in, opens and gives the
- * logits of the original, bit for bit; versions that do not come in a form have no names in it; and README says the same.
+ * test_opens.c - the table of docs/MODELS.md, cell by cell: a model of each version, in each form that its checkpoints come in, opens and
+ * gives the logits of the original, bit for bit; versions that do not come in a form have no names in it; and the page says the same.
  *
  * That the originals are right is for test_golden, with the files of tests/golden.
  */
@@ -216,11 +216,11 @@ static void test_cells(void)
     }
 }
 
-/* The rows as README has them. */
-static void test_readme(void)
+/* The rows as the page has them. */
+static void test_page(void)
 {
     static char text[1 << 17];
-    FILE *f = fopen(TEST_DIR "/../README.md", "r");
+    FILE *f = fopen(TEST_DIR "/../docs/MODELS.md", "r");
     text[f ? fread(text, 1, sizeof text - 1, f) : 0] = '\0';
     if (f)
         fclose(f);
@@ -229,7 +229,7 @@ static void test_readme(void)
         size_t n = (size_t)snprintf(line, sizeof line, "\n| %s |", rows[row].arch->weights->model);
         for (enum form form = PTH; form < FORMS; form++)
             n += (size_t)snprintf(line + n, sizeof line - n, rows[row].opens[form] ? " yes |" : " - |");
-        CHECK_MSG(strstr(text, line), "README lacks:%s", line);
+        CHECK_MSG(strstr(text, line), "docs/MODELS.md lacks:%s", line);
     }
     for (int i = 0; arch_at(i); i++) {
         bool known = false;
@@ -244,6 +244,6 @@ int main(void)
     if (!same_begin())
         return 1;
     RUN(test_cells);
-    RUN(test_readme);
+    RUN(test_page);
     return same_end();
 }
