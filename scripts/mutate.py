@@ -24,6 +24,7 @@ import hashlib
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -31,30 +32,39 @@ import tempfile
 import time
 
 FOLDERS = [f"src/{name}" for name in ("kernels", "weights", "arch", "engine", "generate", "formats", "text")]
-# The fast tests that know a file best, of the first expression that fits: what is built and run for a mutant in it.
+# The fast tests that know a file best, the likeliest first, of the first expression that fits: they are built and run one after the other.
 TESTS = [(re.compile(path), tests.split()) for path, tests in [
-    (r"kernels/(cpu|kernels|tuning)", "test_cpu test_tuning test_choices test_kernels"),
-    (r"kernels/types", "test_quantize test_quants test_packing"),
-    (r"kernels/columns", "test_columns test_packing"),
-    (r"kernels/", "test_kernels test_quants test_columns"),
-    (r"weights/(quantize|columns|validate)", "test_quantize test_packing test_convert"),
-    (r"weights/convert", "test_convert test_lora"),
-    (r"weights/", "test_weights test_packing test_variants"),
-    (r"arch/", "test_batch test_weights test_golden"),
-    (r"engine/", "test_batch test_weights test_choices test_loop test_tuned_state test_sparse"),
-    (r"generate/(prompt_cache|reading)", "test_prompt_cache test_generator cli_state"),
-    (r"generate/(scheduler|request)", "test_scheduler test_generator"),
-    (r"generate/(conv|chat)", "test_conversation test_chat_template cli_chat"),
-    (r"generate/", "test_generator test_generator_state test_prompt_cache"),
-    (r"formats/(gguf|ggml)", "test_gguf test_sparse"),
-    (r"formats/(pth|pickle|zip|strided)", "test_pth test_sparse"),
-    (r"formats/lora", "test_lora"),
-    (r"formats/packed", "test_convert test_packing"),
-    (r"formats/", "test_safetensors test_prefix test_variants test_conventions"),
+    (r"kernels/(cpu|kernels|tuning)", "test_cpu test_tuning test_choices test_kernels test_quants"),
+    (r"kernels/types", "test_quantize test_quants test_packing test_convert"),
+    (r"kernels/(columns|lanes_columns|quants_columns)", "test_columns test_packing test_quants"),
+    (r"kernels/", "test_kernels test_quants test_columns test_golden"),
+    (r"weights/(quantize|columns|validate)", "test_quantize test_packing test_convert test_choices"),
+    (r"weights/convert", "test_convert test_lora test_facts"),
+    (r"weights/(fingerprint|finite)", "test_fingerprint test_weights test_float_env"),
+    (r"weights/(names|sources|bind)", "test_variants test_weights test_opens test_convert test_facts"),
+    (r"weights/", "test_weights test_packing test_variants test_facts"),
+    (r"arch/(config|unsupported|arch)", "test_variants test_facts test_weights test_opens test_batch"),
+    (r"arch/rwkv[456]", "test_golden test_variants test_batch"),
+    (r"arch/", "test_batch test_weights test_golden test_loop"),
+    (r"engine/state_file", "fuzz_state test_generator_state test_fingerprint"),
+    (r"engine/tuned_state", "test_tuned_state fuzz_tuned test_generator_state"),
+    (r"engine/", "test_batch test_loop test_weights test_choices test_tuned_state test_variants test_facts"),
+    (r"generate/(prompt_cache|reading|prompt|mark)", "test_prompt_cache test_generator test_generator_state"),
+    (r"generate/(scheduler|request)", "test_scheduler test_generator test_generator_state"),
+    (r"generate/(conv|saved)", "test_conversation fuzz_conversation"),
+    (r"generate/chat", "test_chat_template test_conversation"),
+    (r"generate/", "test_generator test_generator_state test_prompt_cache test_conversation"),
+    (r"formats/(gguf|ggml)", "test_gguf fuzz_gguf test_convert test_sparse"),
+    (r"formats/(pth|pickle|zip|strided)", "test_pth fuzz_pth test_variants test_sparse"),
+    (r"formats/lora", "test_lora fuzz_lora"),
+    (r"formats/packed", "test_convert test_packing fuzz_safetensors"),
+    (r"formats/config", "test_facts test_conventions"),
+    (r"formats/(shards|folder|json|reader|snippet)", "test_variants test_safetensors fuzz_shards test_facts fuzz_safetensors"),
+    (r"formats/", "test_safetensors test_prefix test_variants test_conventions fuzz_safetensors"),
     (r"text/(bpe|tokenizer_json)", "fuzz_tokenizer_json test_bpe"),
-    (r"text/stream", "test_stream fuzz_stream"),
-    (r"text/sampler", "test_sampler fuzz_sampler"),
-    (r"text/", "test_tokenizer test_vocab fuzz_tokenizer"),
+    (r"text/stream", "test_stream fuzz_stream test_generator"),
+    (r"text/sampler", "test_sampler fuzz_sampler test_limits test_generator"),
+    (r"text/", "test_tokenizer test_vocab fuzz_tokenizer fuzz_vocab"),
 ]]
 
 
@@ -63,7 +73,10 @@ def tests_of(path):
 
 
 ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer ways to the same bits
-TEST_LIMIT = 240  # seconds for one test; a loop without an end is noticed by this
+TEST_LIMIT = 90  # seconds for one test; a loop without an end is noticed by this
+MEMORY_LIMIT = 6 << 30  # bytes of a test program, for loops that allocate
+# What no mutant changes: the tests of scripts, of the tree and of faults, which take long.
+UNCONCERNED = r"^(faults.*|layers|target|build_script|compare|get_model|train|cli_demo|cli_completions)$"
 
 TOKEN = re.compile(r"""
     (?P<skip>/\*.*?\*/ | //[^\n]* | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' | ^[ \t]*\#(?:\\\n|[^\n])* | \s+)
@@ -207,8 +220,9 @@ class Copy:
         if os.path.isdir(shared) and not os.path.lexists(os.path.join(work, "shared")):
             os.symlink(os.path.realpath(shared), os.path.join(work, "shared"))
         options = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-        made = self.run(["cmake", "-S", self.root, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-                         f"-DRWKV7_TEST_LIMIT={TEST_LIMIT}", *options])
+        # -O1: the files of the kernels take most of the time of a build, and the bits are the same.
+        made = self.run(["cmake", "-S", self.root, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Mutant",
+                         "-DCMAKE_C_FLAGS_MUTANT=-O1 -DNDEBUG", f"-DRWKV7_TEST_LIMIT={TEST_LIMIT}", *options])
         if made.returncode != 0:
             sys.exit(made.stdout)
 
@@ -226,9 +240,10 @@ class Copy:
         return self.run(["cmake", "--build", self.build, "-j", str(jobs), "--target", *targets])
 
     def test(self, tests):
-        """The name of the first one that fails, or None."""
-        pattern = "^(" + "|".join(tests) + ")$" if tests else "."
-        done = self.run(["ctest", "--test-dir", self.build, "-R", pattern, "--stop-on-failure"])
+        """The first one of them (or of all) that fails, or None."""
+        which = ["-R", "^(" + "|".join(tests) + ")$"] if tests else ["-E", UNCONCERNED]
+        done = self.run(["ctest", "--test-dir", self.build, "--stop-on-failure", *which],
+                        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT)))
         if done.returncode == 0:
             return None
         failed = re.search(r"Test +#\d+: (\S+) \.*\s*\*\*\*(\w+)", done.stdout)
@@ -270,12 +285,17 @@ def try_mutant(copy, m, original, jobs, confirm):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text[:m.begin] + m.new + text[m.end:])
     try:
-        if copy.make(jobs, targets_of(tests)).returncode != 0:
-            return "invalid", ""
-        if copy.objects() == original:
-            return "same code", ""
-        failed = copy.test(tests)
-        if not failed and confirm:
+        # The program of the first test brings the objects of all; each of the others takes one linking.
+        for at, test in enumerate(tests):
+            if copy.make(jobs, targets_of([test])).returncode != 0:
+                return "invalid", ""
+            if at == 0 and copy.objects() == original:
+                return "same code", ""
+            failed = copy.test([test])
+            if failed:
+                return "killed", failed
+        failed = None
+        if confirm:
             failed = "all" if copy.make(jobs, ["all"]).returncode != 0 else copy.test([])
         return ("killed", failed) if failed else ("survived", "")
     finally:
@@ -283,15 +303,16 @@ def try_mutant(copy, m, original, jobs, confirm):
             file.write(text)
 
 
-def choose(root, paths, seed, count, only, skip):
-    """The same number of each folder or file of `paths`, as far as it has so many."""
+def choose(root, paths, args, compiled=None):
+    """The same number of each folder or file of `paths`, as far as it has so many; of the files that the build reads, if those are known."""
+    seed, count, only, skip = args.seed, args.count, args.only, args.skip
     generator = random.Random(seed)
     chosen = []
     for at, path in enumerate(paths):
         files = [path] if os.path.isfile(os.path.join(root, path)) else sorted(
             os.path.join(path, name) for name in os.listdir(os.path.join(root, path)))
         files = [f for f in files if f.endswith((".c", ".h")) and not (skip and re.search(skip, f))]
-        every = [m for f in files for m in mutants_of(root, f)]
+        every = [m for f in files if compiled is None or f in compiled for m in mutants_of(root, f)]
         if only:
             chosen += [m for m in every if f"{m.path}:{m.line}:{m.column}" in only or f"{m.path}:{m.line}" in only]
             continue
@@ -318,7 +339,7 @@ def main():
         if path not in FOLDERS and os.path.dirname(path) not in FOLDERS:
             sys.exit(f"mutate: {path}: expected one of {', '.join(FOLDERS)}, or a file in one of them")
     if args.show:
-        for m in choose(source, paths, args.seed, args.count, args.only, args.skip):
+        for m in choose(source, paths, args):
             print(describe(source, m))
         return
     work = args.work or tempfile.mkdtemp(prefix="rwkv7-mutate-")
@@ -330,21 +351,21 @@ def main():
 
 
 def run(copy, paths, args):
-    chosen = choose(copy.root, paths, args.seed, args.count, args.only, args.skip)
-    tests = sorted({t for m in chosen for t in tests_of(m.path)})
-    made = copy.make(args.jobs, targets_of(tests))
+    made = copy.make(args.jobs, ["rwkv7_objects"])
     if made.returncode != 0:
         sys.exit(made.stdout)
-    failed = copy.test(tests)
+    chosen = choose(copy.root, paths, args, copy.compiled())  # not those of other instruction sets
+    tests = sorted({t for m in chosen for t in tests_of(m.path)})
+    made = copy.make(args.jobs, ["all"] if args.confirm else targets_of(tests))
+    if made.returncode != 0:
+        sys.exit(made.stdout)
+    failed = copy.test([] if args.confirm else tests)
     if failed:
         sys.exit(f"mutate: {failed} fails without a mutant")
     original = copy.objects()
     counts = collections.defaultdict(collections.Counter)
     survivors = []
-    compiled = copy.compiled()
     for m in chosen:
-        if m.path not in compiled:
-            continue  # of another instruction set
         begin = time.time()
         text = describe(copy.root, m)
         result, by = try_mutant(copy, m, original, args.jobs, args.confirm)

@@ -244,6 +244,12 @@ static void test_stop_over_tokens(void)
         cut.size = 0;
         CHECK(answer(&c, 5, &cut, &end, NULL) == RWKV7_OK && end == RWKV7_END_STOP && is_consistent(&c));
         CHECK(holds_what_was_shown(&c, asked, &cut));
+        /* A question behind text that was not read: taken back, that text is there again. */
+        char held[100];
+        snprintf(held, sizeof held, "%s", c.log.unread ? c.log.unread : "");
+        CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK && conversation_undo(&c, NULL) == RWKV7_OK);
+        CHECK_STR(c.log.unread ? c.log.unread : "", held);
+        CHECK(is_consistent(&c));
         check_other_way(&c);
         conversation_free(&c);
         tried++;
