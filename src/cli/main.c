@@ -73,6 +73,13 @@ static int check_stack(void)
                     (unsigned long long)allowed / 1024, (unsigned long long)STACK_NEEDED / 1024);
 }
 
+static int start(const struct args *args)
+{
+    if (args->verbose && args->config)
+        complain(DONE, "options from %s", args->config);
+    return args->command->run(args);
+}
+
 static int run(int argc, char **argv)
 {
     struct args args;
@@ -94,7 +101,7 @@ static int run(int argc, char **argv)
     else if (code == DONE && args.version)
         code = version_command(&args);
     else if (code == DONE && (code = inputs_add(&args)) == DONE)
-        code = command->run(&args);
+        code = start(&args);
     args_free(&args);
     return code;
 }

@@ -101,6 +101,7 @@ const struct command command_table[] = {
 const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
     {"version", 'V', ~0u, FLAG(version), NULL, "the version and the build, instead"},
+    {"no-config", 0, ENGINE | INFO | TOKENIZE | CONVERT, FLAG(no_config), NULL, "do not read the config file"},
     {"man", 0, HELP, FLAG(man), NULL, "the manual's options, for its maintainers"},
 
     HEADING("Model", ANY_MODEL | CONVERT),
@@ -216,6 +217,8 @@ const struct option option_table[] = {
     HEADING(NULL, 0),
 };
 /* clang-format on */
+
+_Static_assert(sizeof option_table / sizeof option_table[0] <= OPTIONS_ROOM, "OPTIONS_ROOM");
 
 /* The names of the published shapes, of the library's list. */
 static const char *shape_words(void)
