@@ -4,9 +4,9 @@
  */
 #include "fuzz.h"
 
-#include "cli/common.h"
 #include "cli/commands/json_line.h"
 #include "cli/commands/overrides.h"
+#include "cli/common.h"
 
 static void check_options(const struct args *args)
 {
