@@ -14,6 +14,7 @@
 #include "base/inputs.h"
 #include "cli/common.h"
 #include "cli/io/inputs.h"
+#include "cli/io/published.h"
 
 /*
  * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several
@@ -100,7 +101,7 @@ static int run(int argc, char **argv)
         help_print(command, stdout);
     else if (code == DONE && args.version)
         code = version_command(&args);
-    else if (code == DONE && (code = inputs_add(&args)) == DONE)
+    else if (code == DONE && (code = published_locate(&args)) == DONE && (code = inputs_add(&args)) == DONE)
         code = start(&args);
     args_free(&args);
     return code;

@@ -41,7 +41,8 @@ struct args {
     struct text_list operands; /* the arguments that are not options */
     const char *operand;       /* the first one: PROMPT, MODEL, TEXT, COMMAND; NULL if there is none */
     bool help, version, no_config;
-    bool man; /* help */
+    bool man;    /* help */
+    bool models; /* pull */
 
     const char *config;     /* the config file that was read; NULL */
     struct text_list owned; /* strings that belong to this struct */

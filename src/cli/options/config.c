@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@
 /* Options that make no sense from a file. */
 static bool is_for_command_line(const struct option *o)
 {
-    static const char *const names[] = {"help", "version", "no-config", "man"};
+    static const char *const names[] = {"help", "version", "no-config", "list", "man"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(o->name, names[i]) == 0)
             return true;
@@ -39,12 +40,10 @@ static bool reads_config(const struct command *command)
 
 static char *joined(const char *a, const char *b)
 {
-    const size_t n = strlen(a), m = strlen(b) + 1;
-    char *const text = malloc(n + m);
-    if (text) {
-        memcpy(text, a, n);
-        memcpy(text + n, b, m);
-    }
+    const size_t room = strlen(a) + strlen(b) + 1;
+    char *const text = malloc(room);
+    if (text)
+        snprintf(text, room, "%s%s", a, b);
     return text;
 }
 
