@@ -19,6 +19,8 @@ foreach(entry "bash:rwkv7:bash-completion/completions" "zsh:_rwkv7:zsh/site-func
 endforeach()
 
 install(DIRECTORY models/ DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7")
+install(PROGRAMS scripts/get-model.sh DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7") # `rwkv7 pull`
+install(FILES scripts/models.txt DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7")
 
 # rwkv7.pc. What librwkv7 itself needs is a private matter of the shared library; who links the static one needs it too.
 set(link_flags "")

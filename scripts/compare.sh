@@ -38,6 +38,8 @@ die() {
 }
 
 ours=$(dirname "$0")/../build/rwkv7
+XDG_CONFIG_HOME=/dev/null # without the options that the user always wants
+export XDG_CONFIG_HOME
 peer=
 threads=1,2
 prompts=64,512

@@ -35,7 +35,7 @@ fi
 
 while IFS="$(printf '\t')" read -r task times size prompt answer; do
     # Longer than any answer: what has not ended by then is wrong.
-    given=$(printf '%b' "$prompt" | "$RWKV7" run --quiet --temp 0 -n 1200 "$@")
+    given=$(printf '%b' "$prompt" | "$RWKV7" run --no-config --quiet --temp 0 -n 1200 "$@")
     [ "$given" = "$answer" ] && right=1 || right=0
     echo "$task $times $size $right"
 done <"$prompts" >"$work/answers"

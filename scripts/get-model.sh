@@ -1,5 +1,5 @@
 #!/bin/sh
-# Downloads an RWKV-7 checkpoint of the author, and the World vocabulary, to where rwkv7 looks for them.
+# Downloads an RWKV-7 checkpoint of the author, and the World vocabulary, to where rwkv7 looks for them. `rwkv7 pull` starts it.
 #
 #   scripts/get-model.sh SIZE [OPTION...]
 #
@@ -16,19 +16,8 @@
 # its path is the only thing that goes to standard output.
 set -eu
 
-# name, repository, file, parameters in millions (2 bytes each)
-models='
-0.1b        rwkv7-g1      rwkv7-g1d-0.1b-20260129-ctx8192.pth             191
-0.4b        rwkv7-g1      rwkv7-g1d-0.4b-20260210-ctx8192.pth             451
-1.5b        rwkv7-g1      rwkv7-g1d-1.5b-20260212-ctx8192.pth            1527
-2.9b        rwkv7-g1      rwkv7-g1d-2.9b-20260131-ctx8192.pth            2948
-7.2b        rwkv7-g1      rwkv7-g1d-7.2b-20260131-ctx8192.pth            7199
-13.3b       rwkv7-g1      rwkv7-g1d-13.3b-20260131-ctx8192.pth          13269
-world-0.1b  rwkv-7-world  RWKV-x070-World-0.1B-v2.8-20241210-ctx4096.pth  191
-world-0.4b  rwkv-7-world  RWKV-x070-World-0.4B-v2.9-20250107-ctx4096.pth  451
-world-1.5b  rwkv-7-world  RWKV-x070-World-1.5B-v3-20250127-ctx4096.pth   1527
-world-2.9b  rwkv-7-world  RWKV-x070-World-2.9B-v3-20250211-ctx4096.pth   2948
-'
+# name, repository, file, parameters in millions
+models=$(grep -v '^#' "$(dirname "$0")/models.txt")
 vocab=rwkv_vocab_v20230424.txt
 vocab_sha=e6dee3d4e31b4d5c40ac99508ac6c701ceef4bed681bf2167ce9a908552bca89
 base=${RWKV7_MODEL_BASE:-https://huggingface.co/BlinkDL}
@@ -139,16 +128,28 @@ get_rest() { # get_rest URL FILE
         if [ -t 2 ]; then
             curl -fL --retry 3 --progress-bar -C - -o "$2" "$1"
         else
-            curl -fsSL --retry 3 -C - -o "$2" "$1"
+            curl -fsL --retry 3 -C - -o "$2" "$1"
         fi
         ;;
     wget)
         if [ -t 2 ]; then
             wget -q --show-progress --tries=4 -c -O "$2" "$1"
         else
-            wget -nv --tries=4 -c -O "$2" "$1"
+            wget -q --tries=4 -c -O "$2" "$1"
         fi
         ;;
+    esac
+}
+
+# Why the program ended with that code.
+reason() { # reason CODE
+    case $program:$1 in
+    curl:6) echo 'the name of the server cannot be resolved; is there a network?' ;;
+    curl:7 | wget:4) echo 'the server cannot be reached; is there a network?' ;;
+    curl:22 | wget:8) echo 'the server has no such file; --list, --file and --base choose others' ;;
+    curl:28) echo 'the server did not answer in time' ;;
+    curl:35 | curl:60 | wget:5) echo 'no secure connection to the server' ;;
+    *) echo "$program ended with exit code $1" ;;
     esac
 }
 
@@ -186,7 +187,7 @@ get() { # get URL FILE SHA256 BYTES
             if [ -f "$part" ]; then
                 die 1 "$1: the download broke off ($program: exit code $code); run this again to go on"
             fi
-            die 1 "$1: cannot be downloaded ($program: exit code $code); is it still there? --list, --file and --base choose others"
+            die 1 "$1: cannot be downloaded: $(reason "$code")"
         fi
     fi
     if [ -n "$3" ]; then

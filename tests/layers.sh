@@ -24,7 +24,7 @@ generate rwkv7|base/|text/|generate/
 cli          rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/commands rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/options  rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
-cli/io       rwkv7|base/|generate/|cli/|cli/io/|cli/options/
+cli/io       rwkv7|base/|generate/|cli/|cli/io/|cli/options/|published_models
 END
 
 # The runtime belongs to the engine: below it, struct compute is all that there is of the machine.

@@ -98,6 +98,7 @@ int tokenize_command(const struct args *args);
 int logits_command(const struct args *args);
 int completions_command(const struct args *args);
 int help_command(const struct args *args);
+int pull_command(const struct args *args);
 int version_command(const struct args *args);
 
 #endif

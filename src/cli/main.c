@@ -14,6 +14,7 @@
 #include "base/inputs.h"
 #include "cli/common.h"
 #include "cli/io/inputs.h"
+#include "cli/io/published.h"
 
 /*
  * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several
@@ -73,6 +74,13 @@ static int check_stack(void)
                     (unsigned long long)allowed / 1024, (unsigned long long)STACK_NEEDED / 1024);
 }
 
+static int start(const struct args *args)
+{
+    if (args->verbose && args->config)
+        complain(DONE, "options from %s", args->config);
+    return args->command->run(args);
+}
+
 static int run(int argc, char **argv)
 {
     struct args args;
@@ -93,8 +101,8 @@ static int run(int argc, char **argv)
         help_print(command, stdout);
     else if (code == DONE && args.version)
         code = version_command(&args);
-    else if (code == DONE && (code = inputs_add(&args)) == DONE)
-        code = command->run(&args);
+    else if (code == DONE && (code = published_locate(&args)) == DONE && (code = inputs_add(&args)) == DONE)
+        code = start(&args);
     args_free(&args);
     return code;
 }

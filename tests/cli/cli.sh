@@ -17,7 +17,7 @@
 #   silent                      standard error is empty
 #   ok 'what' COMMAND...        anything else: COMMAND must succeed
 #
-# Every run is started in an empty home without RWKV7_* variables, and standard error must be free of escape codes.
+# Every run is started in an empty home without RWKV7_* variables and config file, and standard error must be free of escape codes.
 set -u
 
 tests=$(cd "$(dirname "$0")" && pwd)
@@ -28,7 +28,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # The program under its own name, whatever starts it (an emulator perhaps).
-mkdir "$work/bin" "$work/home" "$work/dir"
+mkdir "$work/bin" "$work/home" "$work/config" "$work/dir"
 {
     printf '#!/bin/sh\nexec'
     printf " '%s'" "$@"
@@ -42,7 +42,8 @@ sanitized=$?
 PATH=$work/bin:$PATH
 HOME=$work/home
 TERM=xterm
-export PATH HOME TERM
+XDG_CONFIG_HOME=$work/config # an empty one: the user's options would change results
+export PATH HOME TERM XDG_CONFIG_HOME
 unset XDG_DATA_HOME RWKV7_MODEL RWKV7_CPU NO_COLOR
 cd "$work/dir" || exit 1
 

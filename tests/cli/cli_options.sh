@@ -132,9 +132,14 @@ run rwkv7 run --tokens
 exits 2
 err_has '^rwkv7: --tokens needs a value: N$'
 
-run rwkv7 run --quiet=yes
+run rwkv7 run --quiet=maybe
 exits 2
-err_has "^rwkv7: --quiet takes no value"
+err_has "^rwkv7: --quiet is a flag: yes or no, not 'maybe'$"
+run rwkv7 run --quiet=yes -n 0 x
+exits 0
+silent
+run rwkv7 run -q --quiet=no -n 0 x
+err_has '^prompt '
 
 for number in x 1x '' ' 1' 0x10 1e3 -2 99999999999999999999; do
     run rwkv7 run --tokens "$number"
@@ -213,6 +218,12 @@ err_has "^rwkv7: two models: 'another' and 'one'"
 run rwkv7 tokenize --count --lines
 exits 2
 err_has 'exclude each other'
+
+# Options that change no answer of batch are not part of its fingerprints, which older results hold.
+given '{"prompt":"ab"}'
+run rwkv7 batch -q -m "$models/f32_n16.safetensors" --vocab "$tests/bytes.vocab.txt" -n 1 --seed 1
+exits 0
+out_has '"fingerprint":"6fafaa612016cdbc-d0a9b3906e793392"'
 
 # The prompt as an option, as other programs have it.
 run rwkv7 run -q -n 3 --temp 0 'Once upon'

@@ -4,9 +4,9 @@
  */
 #include "fuzz.h"
 
-#include "cli/common.h"
 #include "cli/commands/json_line.h"
 #include "cli/commands/overrides.h"
+#include "cli/common.h"
 
 static void check_options(const struct args *args)
 {
@@ -26,11 +26,11 @@ static void check_options(const struct args *args)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const others[] = {"id", "prompt", NULL};
-    static char *const no_arguments[] = {NULL};
+    static char *const arguments[] = {"--no-config", NULL};
     static struct args usual;
     char why[256] = "";
     if (!usual.command)
-        REQUIRE(args_parse(command_find("batch"), 0, (char **)no_arguments, &usual) == DONE);
+        REQUIRE(args_parse(command_find("batch"), 1, (char **)arguments, &usual) == DONE);
     struct args args = usual;
     char *const line = malloc(size + 1); /* as getline gives it */
     REQUIRE(line);

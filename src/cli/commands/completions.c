@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "cli/io/published.h"
 
 /* What may stand where a value or an operand is expected. */
 enum expected { NOTHING, ANYTHING, WORDS, FILES, FOLDERS };
@@ -26,7 +27,7 @@ static enum expected expected_operand(const struct command *c)
 {
     if (c->operands == 0)
         return NOTHING;
-    if (strstr(c->synopsis, "COMMAND") || strstr(c->synopsis, "SHELL"))
+    if (strstr(c->synopsis, "COMMAND") || strstr(c->synopsis, "SHELL") || strstr(c->synopsis, "SIZE"))
         return WORDS;
     return strstr(c->synopsis, "PROMPT") || strstr(c->synopsis, "TEXT") ? ANYTHING : FILES;
 }
@@ -42,6 +43,8 @@ static void print_operand_words(const struct command *c)
 {
     if (strstr(c->synopsis, "SHELL"))
         printf("bash zsh fish");
+    else if (strstr(c->synopsis, "SIZE"))
+        print_words(published_names);
     else
         for (const struct command *other = command_table; other->name; other++)
             printf("%s%s", other == command_table ? "" : " ", other->name);

@@ -26,9 +26,9 @@ static uint64_t add_text(uint64_t hash, const char *text)
  * Options of batch that change no answer, or whose content is counted instead of their name. Any other option counts, those that will be
  * added among them.
  */
-static const char *const without_effect[] = {"help",   "model",  "vocab",   "type",        "sparse",
-                                             "mlock",  "cpu",    "state",   "state-order", "parallel",
-                                             "output", "resume", "threads", "quiet",       NULL};
+static const char *const without_effect[] = {"help",   "version", "no-config", "model", "vocab",       "type",
+                                             "sparse", "mlock",   "cpu",       "state", "state-order", "parallel",
+                                             "output", "resume",  "threads",   "quiet", NULL};
 
 static bool has_effect(const struct option *o, const struct command *command)
 {

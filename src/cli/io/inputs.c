@@ -47,6 +47,8 @@ int inputs_add(const struct args *args)
         code = add_options(args);
     for (size_t i = 0; i < args->operands.count && code == DONE && (files < 0 || i < (size_t)files); i++)
         code = add_path(args->operands.at[i]);
+    if (code == DONE)
+        code = add_path(args->config);
     if (code == DONE && args->ids && args->ids[0] == '@')
         code = add_path(args->ids + 1);
     return code;

@@ -81,6 +81,15 @@ static enum rwkv7_status fail_trouble(const struct search *s, struct rwkv7_error
     return failed(err, RWKV7_ERR_IO, "%.150s: %s", s->at, strerror(s->trouble));
 }
 
+enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct rwkv7_error *err)
+{
+    struct search s = {.path = path, .others = true};
+    if (in_user_folder(&s, name))
+        return RWKV7_OK;
+    path[0] = '\0';
+    return s.trouble != 0 ? fail_trouble(&s, err) : RWKV7_OK;
+}
+
 enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err)
 {
     size_t size;

@@ -21,6 +21,9 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
  */
 enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err);
 
+/* Looks for a file of that name in the user's data folder; an empty path: there is none. */
+enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct rwkv7_error *err);
+
 /* What to say when there is no vocabulary, or only the one compiled in, which is of another model. */
 enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err);
 

@@ -40,8 +40,12 @@ struct args {
     const struct command *command;
     struct text_list operands; /* the arguments that are not options */
     const char *operand;       /* the first one: PROMPT, MODEL, TEXT, COMMAND; NULL if there is none */
-    bool help, version;
-    bool man; /* help */
+    bool help, version, no_config;
+    bool man;    /* help */
+    bool models; /* pull */
+
+    const char *config;     /* the config file that was read; NULL */
+    struct text_list owned; /* strings that belong to this struct */
 
     const char *model, *vocab;
     const char *cpu;
@@ -154,14 +158,15 @@ struct command {
 };
 
 extern const struct option option_table[];   /* ends with a row whose help is NULL */
+#define OPTIONS_ROOM 128                     /* it has at most so many rows */
 extern const struct command command_table[]; /* ends with a row whose name is NULL */
 
 /* The words that an option takes, "exact|blas"; NULL: it takes other text. */
 const char *option_words(const struct option *o);
 
 /*
- * Fills *args from argv, behind the name of the command. A mistake is printed, and its exit code returned. The strings
- * point into argv.
+ * Fills *args from argv, behind the name of the command, the environment, the user's config file, and defaults, of which the first one
+ * that has a value counts. A mistake is printed, and its exit code returned. Strings belong to argv or to *args.
  */
 int args_parse(const struct command *command, int argc, char **argv, struct args *args);
 void args_free(struct args *args);

@@ -16,7 +16,8 @@ enum {
     CHAT = 256,
     CONVERT = 512,
     COMPLETIONS = 1024,
-    VERSION = 2048
+    VERSION = 2048,
+    PULL = 4096
 };
 #define WRITE (RUN | BATCH)
 #define TALK (RUN | CHAT)
@@ -84,6 +85,11 @@ const struct command command_table[] = {
      "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
      "vocabulary.",
      true, logits_command},
+    {"pull", PULL, "SIZE", 1, 0, "download a published model",
+     "Downloads a model of the author, and the vocabulary, to the user's data folder,\n"
+     "where -m finds it by the same name: rwkv7 pull 0.4b, then rwkv7 chat 0.4b.\n"
+     "A download that broke off goes on where it stopped.",
+     false, pull_command},
     {"completions", COMPLETIONS, "SHELL", 1, 0, "let a shell complete commands and options",
      "Prints what SHELL (bash, zsh or fish) needs to complete the command line.\n"
      "An installation has it already.",
@@ -101,11 +107,13 @@ const struct command command_table[] = {
 const struct option option_table[] = {
     {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
     {"version", 'V', ~0u, FLAG(version), NULL, "the version and the build, instead"},
+    {"no-config", 0, ENGINE | INFO | TOKENIZE | CONVERT, FLAG(no_config), NULL, "do not read the config file"},
+    {"list", 0, PULL, FLAG(models), NULL, "list the models and their sizes"},
     {"man", 0, HELP, FLAG(man), NULL, "the manual's options, for its maintainers"},
 
     HEADING("Model", ANY_MODEL | CONVERT),
     {"model", 'm', ANY_MODEL, INPUT_ENV(model, "FILE", "RWKV7_MODEL"), NULL,
-     "checkpoint or folder; else RWKV7_MODEL or what ships"},
+     "file, folder or SIZE of pull; else RWKV7_MODEL"},
     {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, INPUT(vocab, "FILE"), NULL,
      "vocabulary; else looked for beside the model"},
     {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
@@ -216,6 +224,8 @@ const struct option option_table[] = {
     HEADING(NULL, 0),
 };
 /* clang-format on */
+
+_Static_assert(sizeof option_table / sizeof option_table[0] <= OPTIONS_ROOM, "OPTIONS_ROOM");
 
 /* The names of the published shapes, of the library's list. */
 static const char *shape_words(void)

@@ -1,0 +1,31 @@
+/*
+ * pull.c - `rwkv7 pull`: starts get-model.sh, which is installed with the program, in its place. It leaves downloads to curl or wget.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/common.h"
+#include "cli/io/published.h"
+
+int pull_command(const struct args *args)
+{
+    const char *const named = getenv("RWKV7_PULL");
+    const char *const script = named && *named ? named : RWKV7_DATA_DIR "/get-model.sh";
+    const char *const what = args->models ? "--list" : args->operand;
+    if (args->models && args->operand)
+        return complain_usage(args->command, "--list lists all models; it takes no name");
+    if (!what)
+        return complain_usage(args->command, "which model? Name one of %s", published_names);
+    if (!args->models && !published_is(what))
+        return complain_usage(args->command, "pull needs one of %s, not '%s'", published_names, what);
+    if (access(script, R_OK) != 0)
+        return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(errno));
+    /* An ignored signal would stay ignored in the programs that the script starts. */
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
+    execl("/bin/sh", "sh", script, what, (char *)NULL);
+    return complain(FAILED, "cannot start /bin/sh: %s", strerror(errno));
+}

@@ -1,0 +1,192 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# The config file: where it is, what a line says, what wins, and what is refused. "run --stats" and --json show which options count.
+
+folder=$XDG_CONFIG_HOME/rwkv7
+file=$folder/config
+mkdir -p "$folder"
+
+# config LINE...
+config() {
+    printf '%s\n' "$@" >"$file"
+}
+# text_of OPTION...: what the command writes without the file
+text_of() {
+    rwkv7 "$@" --no-config </dev/null 2>/dev/null
+}
+
+config '# a comment' '' '  temp = 0' 'quiet' 'tokens=5 '
+run rwkv7 run 'Once upon'
+exits 0
+silent
+text "$(text_of run --temp 0 -n 5 'Once upon')"
+run rwkv7 run --no-config --temp 0 'Once upon' -n 1
+err_has '^prompt '
+
+# The command line wins, then the environment, then the file, then the default.
+run rwkv7 run -n 2 'Once upon'
+text "$(text_of run --temp 0 -n 2 'Once upon')"
+run rwkv7 run -n 1 --quiet=no 'Once upon'
+err_has '^prompt '
+config 'cpu = z80' "model = $models/no-such-model.safetensors"
+run rwkv7 run -n 1 x
+exits 2
+err_has "'z80'"
+run env RWKV7_CPU=ref rwkv7 run -n 1 x
+exits 1
+err_has 'no-such-model'
+run env RWKV7_CPU=ref RWKV7_MODEL="$models/f32_n16.safetensors" rwkv7 info
+exits 0
+run rwkv7 info --cpu 2>/dev/null
+run rwkv7 info "$models/f32_n16.safetensors"
+exits 0
+run rwkv7 info -m "$models/f32_n16.safetensors"
+exits 0
+run rwkv7 bench --shape 0.1b -n 0 --prompt 0 --cpu ref # a shape on the command line stands against a model in the file
+exits 0
+
+# Flags that exclude each other: the one that wins clears the other.
+config bos
+run rwkv7 run -q -n 4 --temp 0 --no-bos 'Once upon'
+exits 0
+text "$(text_of run -n 4 --temp 0 --no-bos 'Once upon')"
+config bos '[run]' no-bos
+run rwkv7 run -q -n 4 --temp 0 'Once upon'
+text "$(text_of run -n 4 --temp 0 --no-bos 'Once upon')"
+
+# Lists: those of the file add up; the command line replaces them.
+config 'stop = a' 'stop = \n'
+run rwkv7 run -q --temp 0 -n 20 'Once upon'
+text "$(text_of run --temp 0 -n 20 --stop a --stop '\n' 'Once upon')"
+run rwkv7 run -q --temp 0 -n 20 --stop x 'Once upon'
+text "$(text_of run --temp 0 -n 20 --stop x 'Once upon')"
+
+# Sections are for one command; a later line wins.
+config 'tokens = 3' '[run]' 'tokens = 2' '[batch]' 'tokens = 4' '[ chat ]' 'system = "  two words "'
+run rwkv7 run -q --temp 0 'Once upon'
+text "$(text_of run --temp 0 -n 2 'Once upon')"
+given '{"prompt":"Once upon"}'
+run rwkv7 batch -q --temp 0
+out_has '"tokens":4'
+config 'tokens = 2' 'tokens = 3'
+run rwkv7 run -q --temp 0 'Once upon'
+text "$(text_of run --temp 0 -n 3 'Once upon')"
+
+# An option that a command lacks, or that means something else there, is not for it.
+config 'temp = 0' 'tokens = -1' 'threads = 1' 'prompt = Once' 'shape = 0.1b' 'task = lambada' 'csv = no'
+run rwkv7 logits "$models/f32_n16.safetensors" --tokens 1,2 -o out.npy
+exits 0
+run rwkv7 info
+exits 0
+run rwkv7 bench -n 1 -p 1 -r 1 --cpu ref --json # tokens, threads and prompt are other options there
+exits 0
+out_has '0\.1b'
+config '[eval]' 'tokens = 1'
+run rwkv7 run -n 1 x
+exits 2
+err "rwkv7: $file:2: unknown option 'tokens' of eval"
+
+# The file takes part in the checks of what is read and written.
+config 'prompt-file = notes' 'state-out = notes'
+echo 'Once upon' >notes
+run rwkv7 run -n 1
+exits 2
+err_has 'notes'
+ok 'the file is as it was' holds_lines notes 'Once upon'
+config 'temp = 0'
+given '{"prompt":"Once upon"}'
+run rwkv7 batch -o "$file"
+exits 2
+run rwkv7 run -q -n 1 --state-out "$file" x
+exits 2
+ok 'the config file is as it was' holds_lines "$file" 'temp = 0'
+
+# "~/" in the name of a file.
+cp notes "$HOME/notes"
+config 'prompt-file = ~/notes' 'temp = 0'
+run rwkv7 run -q -n 3
+exits 0
+text "$(text_of run -f notes --temp 0 -n 3)"
+
+# --verbose says which file it was; help and version need no good one.
+config 'verbose'
+run rwkv7 run -n 1 x
+err_has "^rwkv7: options from .*/rwkv7/config$"
+config 'nonsense'
+for command in help 'help run' version --version 'run --help' 'completions bash'; do
+    # shellcheck disable=SC2086 # two words
+    run rwkv7 $command
+    exits 0
+    silent
+done
+
+# One line for each mistake, with the file and the line.
+mistake() { # mistake LINE MESSAGE
+    config '' "$1"
+    run rwkv7 run -n 1 x
+    exits 2
+    err "rwkv7: $file:2: $2"
+}
+mistake 'tmep = 1' "unknown option 'tmep'; did you mean 'temp'?"
+mistake '--temp = 1' "unknown option '--temp'; did you mean 'temp'?"
+mistake 'temp' 'temp needs a value: temp = T'
+mistake 'temp = hot' "--temp needs a number from 0 to 100, not 'hot'"
+mistake 'quiet = perhaps' "--quiet is a flag: yes or no, not 'perhaps'"
+mistake 'help' "'help' belongs on the command line"
+mistake 'no-config = yes' "'no-config' belongs on the command line"
+mistake '[rnu]' "unknown command 'rnu'"
+mistake '[run' "expected [COMMAND], found '[run'"
+mistake 'model =' "--model needs FILE, not ''"
+mistake "system = $(head -c 5000 /dev/zero | tr '\0' x)" 'expected at most 4096 bytes in a line, found 5009'
+printf 'temp = 0\nto\0kens = 1\n' >"$file"
+run rwkv7 run -n 1 x
+exits 2
+err "rwkv7: $file:2: expected text, found a NUL byte"
+head -c 70000 /dev/zero | tr '\0' '\n' >"$file"
+run rwkv7 run -n 1 x
+exits 2
+err "rwkv7: $file: expected at most 65536 bytes, found 70000"
+run rwkv7 run -q -n 0 --no-config x
+exits 0
+
+# A mistake on the command line comes first. A mark, carriage returns and a last line without an end are no mistakes.
+config 'nonsense'
+run rwkv7 run --tokens x
+exits 2
+err_has '^rwkv7: --tokens needs'
+printf '\357\273\277temp = 0\r\nquiet\r\ntokens = 3' >"$file"
+run rwkv7 run 'Once upon'
+exits 0
+silent
+text "$(text_of run --temp 0 -n 3 'Once upon')"
+
+# An ordinary file, in the folder of the variable or in ~/.config.
+rm "$file"
+mkdir "$file"
+run rwkv7 run -n 1 x
+exits 2
+err "rwkv7: $file: expected an ordinary file"
+rmdir "$file"
+mkfifo "$file"
+run rwkv7 run -n 1 x
+exits 2
+err "rwkv7: $file: expected an ordinary file"
+rm "$file"
+if [ "$(id -u)" -ne 0 ]; then
+    config 'temp = 0'
+    chmod 0 "$file"
+    run rwkv7 run -n 1 x
+    exits 1
+    err_has "^rwkv7: cannot read $file: "
+    rm -f "$file"
+fi
+mkdir -p "$HOME/.config/rwkv7"
+echo nonsense >"$HOME/.config/rwkv7/config"
+run rwkv7 run -q -n 0 x
+exits 0
+run env XDG_CONFIG_HOME=relative rwkv7 run -q -n 0 x
+exits 2
+err_has '/home/.config/rwkv7/config:1: '
+run env -u XDG_CONFIG_HOME rwkv7 run -q -n 0 x
+exits 2
+run env -u XDG_CONFIG_HOME -u HOME rwkv7 run -q -n 0 x
+exits 0
