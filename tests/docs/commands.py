@@ -89,7 +89,11 @@ def converse(script, folder, environment):
 def check_page(page, name, bin_folder, root):
     """Runs one page; returns (commands run, failures, lines of blocks that were not run)."""
     commands, left = [], []
-    for language, first, lines in blocks(read_lines(page)):
+    text = read_lines(page)
+    for number, line in enumerate(text, 1):
+        if line.startswith("    $ "):
+            raise SystemExit(f"line {number}: commands belong into a block, ```console or ```sh")
+    for language, first, lines in blocks(text):
         if language == "console":
             commands += parse(first, lines)
         elif language == "sh":
