@@ -22,7 +22,6 @@ import tempfile
 
 from markdown import blocks, pages, read_lines
 
-MARK = "\x1e"  # ends what a command printed; followed by the exit code and a newline
 PATIENCE = 300  # seconds without any output, after which a command is taken to hang
 
 
@@ -60,7 +59,7 @@ def quoted(text):
 
 
 def converse(script, folder, environment):
-    """Yields what each command of the script printed, and its exit code."""
+    """Yields what each command of the script printed, and its exit code, which the script prints behind the character \\x1e."""
     terminal, end = pty.openpty()
     process = subprocess.Popen(["sh", script], stdin=end, stdout=end, stderr=end, cwd=folder, env=environment, start_new_session=True)
     os.close(end)
