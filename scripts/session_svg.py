@@ -64,12 +64,12 @@ def draw(session):
         for number, line in enumerate(command.split("\n")):
             rows.append(("c", line if number else "$ " + line, seconds))
         for line in output.split("\n"):
-            seconds += 0.6
+            seconds += 0.3
             for number, part in enumerate(textwrap.wrap(line, COLUMNS, drop_whitespace=False, break_on_hyphens=False)):
                 rows.append(("t", part.lstrip() if number else part, seconds))
-                seconds += 0.15
+                seconds += 0.1
         rows.append(None)
-        seconds += 0.9
+        seconds += 0.5
     rows.pop()
     width = round(2 * MARGIN + COLUMNS * CHARACTER)
     height = BAR + 2 * MARGIN - 8 + ROW * len(rows)

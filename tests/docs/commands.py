@@ -22,7 +22,6 @@ import tempfile
 
 from markdown import blocks, pages, read_lines
 
-MARK = "\x1e"  # ends what a command printed; followed by the exit code and a newline
 PATIENCE = 300  # seconds without any output, after which a command is taken to hang
 
 
@@ -60,7 +59,7 @@ def quoted(text):
 
 
 def converse(script, folder, environment):
-    """Yields what each command of the script printed, and its exit code."""
+    """Yields what each command of the script printed, and its exit code, which the script prints behind the character \\x1e."""
     terminal, end = pty.openpty()
     process = subprocess.Popen(["sh", script], stdin=end, stdout=end, stderr=end, cwd=folder, env=environment, start_new_session=True)
     os.close(end)
@@ -89,7 +88,11 @@ def converse(script, folder, environment):
 def check_page(page, name, bin_folder, root):
     """Runs one page; returns (commands run, failures, lines of blocks that were not run)."""
     commands, left = [], []
-    for language, first, lines in blocks(read_lines(page)):
+    text = read_lines(page)
+    for number, line in enumerate(text, 1):
+        if line.startswith("    $ "):
+            raise SystemExit(f"line {number}: commands belong into a block, ```console or ```sh")
+    for language, first, lines in blocks(text):
         if language == "console":
             commands += parse(first, lines)
         elif language == "sh":
