@@ -41,7 +41,7 @@ TESTS = [(re.compile(path), tests.split()) for path, tests in [
     (r"weights/(quantize|columns|validate)", "test_quantize test_packing test_convert test_choices"),
     (r"weights/convert", "test_convert test_lora test_facts"),
     (r"weights/(fingerprint|finite)", "test_fingerprint test_weights test_float_env"),
-    (r"weights/(names|sources|bind)", "test_variants test_weights test_opens test_convert test_facts"),
+    (r"weights/(names|sources|bind)", "test_variants test_weights test_opens test_convert test_facts test_golden"),
     (r"weights/", "test_weights test_packing test_variants test_facts"),
     (r"arch/(config|unsupported|arch)", "test_variants test_facts test_weights test_opens test_batch"),
     (r"arch/rwkv[456]", "test_golden test_variants test_batch"),

@@ -59,9 +59,21 @@ static void test_vector_shapes(void)
     reshape(variant_find(&v, "model.layers.1.attn.x_x"), 3, 6, 2, 32);
     variant_write(&v, file);
     check_note(file, GOLDEN("bf16_fla_fused"), NULL);
+    reshape(variant_find(&v, "model.layers.1.attn.x_x"), 3, 1, 6, 64);
+    variant_write(&v, file);
+    check_note(file, GOLDEN("bf16_fla_fused"), NULL);
     reshape(variant_find(&v, "model.layers.1.attn.x_x"), 3, 2, 6, 32);
     variant_write(&v, file);
     check_refused(file, "tensor 'model.layers.1.attn.x_x': expected shape [6,64], found [2,6,32]");
+    variant_close(&v);
+    /* Two heads: axes of 2 are not like those of 1. */
+    variant_open(&v, GOLDEN("bf16_fla"));
+    for (size_t i = 0; i < v.count; i++)
+        if (strstr(v.tensors[i].name, "r_k"))
+            reshape(&v.tensors[i], 2, 2, 32, 0);
+    reshape(variant_find(&v, "model.layers.1.attn.k_k"), 2, 32, 2, 0);
+    variant_write(&v, file);
+    check_refused(file, "tensor 'model.layers.1.attn.k_k': expected shape [64], found [32,2]");
     variant_close(&v);
 }
 
@@ -108,7 +120,11 @@ static void check_tied(const char *golden, const char *embedding, const char *he
     const struct rwkv7_model_info *tied = rwkv7_model_info(a), *untied = rwkv7_model_info(b);
     const uint64_t numbers = (uint64_t)untied->shape.vocab * (uint64_t)untied->shape.channels;
     CHECK(tied->parameters + numbers == untied->parameters && tied->weight_bytes < untied->weight_bytes);
-    CHECK(tied->step_bytes < tied->weight_bytes + tied->session_bytes + 1);
+    /* One row of an embedding is read, all of one that is the head, too. */
+    const uint64_t row = variant_find(&v, embedding)->bytes / (uint64_t)untied->shape.vocab;
+    CHECK(tied->step_bytes == tied->weight_bytes + tied->session_bytes);
+    CHECK(untied->step_bytes ==
+          untied->weight_bytes - row * (uint64_t)(untied->shape.vocab - 1) + untied->session_bytes);
     rwkv7_model_close(a);
     rwkv7_model_close(b);
 
@@ -130,6 +146,34 @@ static void check_tied(const char *golden, const char *embedding, const char *he
     CHECK(memcmp(logits[0], logits[1], sizeof *logits) == 0 && memcmp(logits[0], logits[2], sizeof *logits) == 0);
     unlink(converted);
     unlink(whole);
+    variant_close(&v);
+}
+
+static void count_note(void *arg, const char *text)
+{
+    *(int *)arg += strstr(text, "there is no head") || strstr(text, "of type F64 are rounded");
+}
+
+/* Conversion tells all notes on what it has read. */
+static void test_notes_of_conversion(void)
+{
+    int notes = 0;
+    const struct rwkv7_convert_options opt = {.type = RWKV7_TYPES, .note = count_note, .note_arg = &notes};
+    variant_open(&v, GOLDEN("f32_n32"));
+    variant_drop(&v, "head.weight");
+    for (int i = 0; i < 2; i++) {
+        struct tensor *t = variant_find(&v, i ? "blocks.1.att.k_k" : "blocks.0.att.k_k");
+        double *wide = variant_memory(&v, 2 * (size_t)t->bytes);
+        for (size_t k = 0; k < t->bytes / sizeof(float); k++)
+            wide[k] = (double)((const float *)(const void *)t->data)[k];
+        t->type = DT_F64;
+        t->data = (const uint8_t *)wide;
+        t->bytes *= 2;
+    }
+    variant_write(&v, file);
+    const char *const converted = in_folder("converted.safetensors");
+    CHECK(rwkv7_convert(rt, file, converted, &opt, NULL) == RWKV7_OK && notes == 2);
+    unlink(converted);
     variant_close(&v);
 }
 
@@ -562,6 +606,7 @@ int main(void)
     RUN(test_vector_shapes);
     RUN(test_flat_r_k);
     RUN(test_tied_head);
+    RUN(test_notes_of_conversion);
     RUN(test_folded_ln0);
     RUN(test_incidental);
     RUN(test_float64);

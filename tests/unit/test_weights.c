@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "arch/rwkv7.h"
 #include "base/mem.h"
 #include "formats/tensors.h"
 #include "rwkv7.h"
@@ -317,6 +318,10 @@ static void test_random_model(void)
             high = x[i] > high ? x[i] : high;
         }
         CHECK(high - low > 0.5f && high < 100 && low > -100);
+        for (int i = 0; i < shape.channels; i++) { /* the range goes by the name */
+            const float number = rwkv7_layers(a)[1].k_a[i];
+            CHECK(number >= 0.6f && number <= 1.3f);
+        }
         rwkv7_model_close(a);
         rwkv7_model_close(b);
     }
