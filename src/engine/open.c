@@ -151,7 +151,10 @@ static const struct arch *possible_arch(const struct rwkv7_shape *s)
     return possible ? arch_of_shape(s) : NULL;
 }
 
-/* A random model without weights, and how they are filled and packed. On failure nothing is left. */
+/*
+ * A random model without weights, and how they are filled and packed: filling is opt and packing zeroes before. On failure nothing is
+ * left.
+ */
 static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                       const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                       struct rwkv7_random_options *filling, struct rwkv7_model_options *packing,
@@ -167,8 +170,7 @@ static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwk
     const struct arch *arch = possible_arch(shape);
     if (!arch)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    *filling = *opt;
-    *packing = (struct rwkv7_model_options){.sparse = opt->sparse};
+    packing->sparse = opt->sparse;
     if ((int)opt->type >= (int)MAT_FLOATS) {
         packing->weights = weights_of_type((enum mat_type)opt->type);
         filling->type = RWKV7_BF16; /* packed afterwards */
@@ -195,8 +197,8 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
 {
     DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
-    struct rwkv7_random_options filling;
-    struct rwkv7_model_options packing;
+    struct rwkv7_random_options filling = *opt;
+    struct rwkv7_model_options packing = {0};
     *out = NULL;
     enum rwkv7_status status = begin_random(rt, shape, opt, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
@@ -218,8 +220,8 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
 {
     DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
-    struct rwkv7_random_options filling;
-    struct rwkv7_model_options packing;
+    struct rwkv7_random_options filling = *opt;
+    struct rwkv7_model_options packing = {0};
     const enum rwkv7_status status = begin_random(rt, shape, opt, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
         return status;

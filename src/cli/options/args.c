@@ -409,6 +409,9 @@ static int finish(struct args *args, const char *model)
     }
     if (args->shape && args->model != model)
         return complain_usage(args->command, "two models: '%s' and --shape %s", args->model, args->shape);
+    if ((args->sizes > 0 || args->plot) && args->model != model)
+        return complain_usage(args->command, "two things to measure: '%s' and the table of --sizes or --plot",
+                              args->model);
     return DONE;
 }
 
@@ -450,6 +453,7 @@ int args_parse(const struct command *command, int argc, char **argv, struct args
     }
     return finish(args, model);
 }
+
 void args_free(struct args *args)
 {
     for (size_t i = 0; i < args->stops.count; i++)
