@@ -261,6 +261,13 @@ struct rwkv7_random_options {
 RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                                struct rwkv7_error *err);
+/*
+ * The info of the model that rwkv7_model_random would make, without making it: what a published size needs and reads, for models
+ * that do not fit into this machine's memory too. `path` and what else describes a file are NULL or 0.
+ */
+RWKV7_API enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                                    const struct rwkv7_random_options *opt,
+                                                    struct rwkv7_model_info *out, struct rwkv7_error *err);
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
 /*

@@ -34,8 +34,8 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
     return true;
 }
 
-/* What is known of a model whose weights are complete; it can be evaluated from now on. */
-static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
+/* What is known of a model whose weights have their sizes. */
+static void count(struct rwkv7_model *model)
 {
     struct rwkv7_model_info *info = &model->info;
     info->architecture = model->weights->model;
@@ -44,6 +44,12 @@ static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error 
     model->needs = product_needs(model);
     info->work_bytes = scratch_bytes(model);
     model_count(model);
+}
+
+/* The weights of a model are there: it can be evaluated from now on. */
+static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
+{
+    count(model);
     return scratch_reserve(runtime_of(model), model, err);
 }
 
@@ -145,11 +151,15 @@ static const struct arch *possible_arch(const struct rwkv7_shape *s)
     return possible ? arch_of_shape(s) : NULL;
 }
 
-enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
-                                     const struct rwkv7_random_options *opt, struct rwkv7_model **out,
-                                     struct rwkv7_error *err)
+/*
+ * A random model without weights, and how they are filled and packed: filling is opt and packing zeroes before. On failure nothing is
+ * left.
+ */
+static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                      const struct rwkv7_random_options *opt, struct rwkv7_model **out,
+                                      struct rwkv7_random_options *filling, struct rwkv7_model_options *packing,
+                                      struct rwkv7_error *err)
 {
-    DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
     enum rwkv7_status status;
     *out = NULL;
@@ -160,21 +170,40 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
     const struct arch *arch = possible_arch(shape);
     if (!arch)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    struct rwkv7_random_options filling = *opt;
-    struct rwkv7_model_options packing = {.sparse = opt->sparse};
+    packing->sparse = opt->sparse;
     if ((int)opt->type >= (int)MAT_FLOATS) {
-        packing.weights = weights_of_type((enum mat_type)opt->type);
-        filling.type = RWKV7_BF16; /* packed afterwards */
+        packing->weights = weights_of_type((enum mat_type)opt->type);
+        filling->type = RWKV7_BF16; /* packed afterwards */
     }
     if (opt->sparse == RWKV7_SPARSE_AUTO)
-        packing.sparse = opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
-    if ((status = weights_random_fit(arch->weights, shape, filling.type, err)) ||
-        (status = model_new(&rt->compute, "(random)", &model, err)))
+        packing->sparse =
+            opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
+    if ((status = model_new(&rt->compute, "(random)", &model, err)))
         return status;
     model->info.container = "memory";
     model->info.naming = "none";
     model->info.prefix = "";
-    if ((status = model_shape(model, arch, arch->weights, shape, err)) ||
+    if ((status = model_shape(model, arch, arch->weights, shape, err))) {
+        rwkv7_model_close(model);
+        return status;
+    }
+    *out = model;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                     const struct rwkv7_random_options *opt, struct rwkv7_model **out,
+                                     struct rwkv7_error *err)
+{
+    DEFAULT_FLOAT_ENV;
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_random_options filling = *opt;
+    struct rwkv7_model_options packing = {0};
+    *out = NULL;
+    enum rwkv7_status status = begin_random(rt, shape, opt, &model, &filling, &packing, err);
+    if (status != RWKV7_OK)
+        return status;
+    if ((status = weights_random_fit(model->weights, shape, filling.type, err)) ||
         (status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
         (status = complete(model, err))) {
         rwkv7_model_close(model);
@@ -182,6 +211,26 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
     }
     model->info.copied_bytes = model->info.weight_bytes;
     *out = model;
+    return RWKV7_OK;
+}
+
+enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
+                                          const struct rwkv7_random_options *opt, struct rwkv7_model_info *out,
+                                          struct rwkv7_error *err)
+{
+    DEFAULT_FLOAT_ENV;
+    struct rwkv7_model *model = NULL;
+    struct rwkv7_random_options filling = *opt;
+    struct rwkv7_model_options packing = {0};
+    const enum rwkv7_status status = begin_random(rt, shape, opt, &model, &filling, &packing, err);
+    if (status != RWKV7_OK)
+        return status;
+    weights_random_outline(model, filling.type, &packing);
+    count(model);
+    model->info.copied_bytes = model->info.weight_bytes;
+    *out = model->info;
+    out->path = NULL; /* it is the model's */
+    rwkv7_model_close(model);
     return RWKV7_OK;
 }
 

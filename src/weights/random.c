@@ -157,6 +157,31 @@ enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_r
     return RWKV7_OK;
 }
 
+void weights_random_outline(struct rwkv7_model *model, enum rwkv7_type type, const struct rwkv7_model_options *opt)
+{
+    /* model_count counts what has data. Two places: a head at the address of the embedding would be tied to it. */
+    static const char placeholder[2];
+    const struct rwkv7_shape *s = &model->shape;
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, s, &w)) {
+        const bool is_vector = kind_is_vector(w.spec->kind), is_sparse = w.spec->kind == WEIGHT_SPARSE;
+        struct mat m = {.type = is_vector ? MAT_F32 : (enum mat_type)type};
+        m.data = placeholder + (w.spec->kind == WEIGHT_TABLE);
+        m.rows = is_vector ? (int)vector_floats(s, w.spec) : shape_axis(s, w.spec->rows);
+        m.cols = is_vector ? 1 : shape_axis(s, w.spec->cols);
+        if (opt->weights != RWKV7_WEIGHTS_STORED)
+            quantize_form(&w, weights_type(opt->weights), &m);
+        m.by_column = is_sparse && (opt->weights != RWKV7_WEIGHTS_STORED ? opt->sparse != RWKV7_SPARSE_OFF
+                                                                         : opt->sparse == RWKV7_SPARSE_ON);
+        model->info.tensors++;
+        model->info.type_parameters[m.type] += (uint64_t)m.rows * (uint64_t)m.cols;
+        if (is_vector)
+            *weight_vector(model, &w) = (const float *)(const void *)placeholder;
+        else
+            *weight_mat(model, &w) = m;
+    }
+}
+
 /* Pages are only backed when they are filled: without this, a model that is too large ends in the hands of the OOM killer. */
 enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *s,
                                      enum rwkv7_type type, struct rwkv7_error *err)

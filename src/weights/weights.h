@@ -195,6 +195,11 @@ void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec 
 /* Gives every weight of a shaped model random numbers (random.c). opt->type: floats. */
 enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_random_options *opt,
                                  struct rwkv7_error *err);
+/*
+ * Gives every weight of a shaped model the type, size and order that weights_random and model_pack would, and no memory: their data
+ * must not be read. For model_count and what else needs sizes only.
+ */
+void weights_random_outline(struct rwkv7_model *model, enum rwkv7_type type, const struct rwkv7_model_options *opt);
 /* Whether the memory of this machine can hold them. */
 enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *shape,
                                      enum rwkv7_type type, struct rwkv7_error *err);

@@ -393,6 +393,50 @@ static void test_published_shapes(void)
     CHECK(rwkv7_shape_named("RWKV6-1.6B", &shape) && shape.arch == RWKV7_ARCH_X060);
 }
 
+/* What is known of a random model before it is made is what is known of it afterwards: every version, type and order of the matrices. */
+static void test_random_info(void)
+{
+    static const char *const names[] = {"0.1b", "rwkv6-1.6b", "rwkv5-0.4b", "rwkv5-0.1b", "rwkv4-169m"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        for (int variant = 0; variant < 3 * RWKV7_GGML; variant++) {
+            const struct rwkv7_random_options options = {.type = (enum rwkv7_type)(variant / 3),
+                                                         .ffn_density = variant % 3 == 1 ? 0.2f : 0,
+                                                         .sparse =
+                                                             variant % 3 == 2 ? RWKV7_SPARSE_ON : RWKV7_SPARSE_AUTO,
+                                                         .seed = 1};
+            struct rwkv7_shape shape;
+            struct rwkv7_model_info before;
+            struct rwkv7_model *model = NULL;
+            struct rwkv7_error err = {0};
+            CHECK(rwkv7_shape_named(names[i], &shape));
+            shape.layers = 2;
+            shape.vocab = 100;
+            shape.channels = shape.heads > 0 ? 2 * shape.head_size : 128;
+            shape.heads = shape.heads > 0 ? 2 : 0;
+            shape.ffn = 200;
+            CHECK_MSG(rwkv7_model_random_info(rt, &shape, &options, &before, &err) == RWKV7_OK, "%s: %s", names[i],
+                      err.message);
+            CHECK(rwkv7_model_random(rt, &shape, &options, &model, &err) == RWKV7_OK);
+            if (!model)
+                return;
+            const struct rwkv7_model_info *after = rwkv7_model_info(model);
+            CHECK(before.path == NULL && before.weight_bytes > 0);
+            CHECK_MSG(before.parameters == after->parameters && before.tensors == after->tensors &&
+                          before.weight_bytes == after->weight_bytes && before.step_bytes == after->step_bytes &&
+                          before.skipped_bytes == after->skipped_bytes && before.work_bytes == after->work_bytes &&
+                          before.session_bytes == after->session_bytes,
+                      "%s, variant %d", names[i], variant);
+            for (int type = 0; type < RWKV7_TYPES; type++)
+                CHECK(before.type_parameters[type] == after->type_parameters[type]);
+            rwkv7_model_close(model);
+        }
+    }
+    struct rwkv7_model_info info;
+    struct rwkv7_error err = {0};
+    CHECK(rwkv7_model_random_info(rt, &(struct rwkv7_shape){0}, &(struct rwkv7_random_options){0}, &info, &err) ==
+          RWKV7_ERR_USAGE);
+}
+
 /* The smallest published shape of each version runs, with matrices of integers and without. */
 static void test_random_versions(void)
 {
@@ -521,6 +565,7 @@ int main(void)
     RUN(test_random_model);
     RUN(test_published_shapes);
     RUN(test_random_versions);
+    RUN(test_random_info);
     RUN(test_state_files);
     rwkv7_runtime_close(rt);
     return test_end();

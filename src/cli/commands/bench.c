@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/commands/bench_sizes.h"
 #include "cli/io/terminal.h"
 
 enum {
@@ -24,12 +25,18 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorts the values. */
-static struct spread spread_of(double *values, int count)
+struct spread bench_spread(double *values, int count)
 {
     const size_t n = (size_t)count;
     qsort(values, n, sizeof *values, compare);
     return (struct spread){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
+}
+
+/* Any tokens will do. These are multiples of 2^32 divided by the golden ratio. */
+void bench_tokens(uint32_t *tokens, size_t count, int vocab)
+{
+    for (size_t i = 0; i < count; i++)
+        tokens[i] = (uint32_t)((uint64_t)i * 2654435761u % (uint64_t)vocab);
 }
 
 /* What one model in one team of threads is measured with. */
@@ -61,7 +68,7 @@ static int measure_prefill(struct bench *b, int tokens, struct measurement *m)
         if (i >= 0)
             b->rates[i] = tokens / (seconds() - begin);
     }
-    m->rate = spread_of(b->rates, b->args->repetitions);
+    m->rate = bench_spread(b->rates, b->args->repetitions);
     return DONE;
 }
 
@@ -96,8 +103,8 @@ static int measure_decode(struct bench *b, int tokens, struct measurement *m)
     if (code != DONE)
         return code;
     const struct rwkv7_model_info *const info = rwkv7_model_info(b->engine->model);
-    m->rate = spread_of(b->rates, b->args->repetitions);
-    m->read = spread_of(b->reads, b->args->repetitions);
+    m->rate = bench_spread(b->rates, b->args->repetitions);
+    m->read = bench_spread(b->reads, b->args->repetitions);
     m->density = rwkv7_session_density(b->session);
     m->bytes = (double)info->step_bytes - (1 - m->density) * (double)info->skipped_bytes;
     return DONE;
@@ -138,9 +145,7 @@ static int prepare(struct bench *b)
     b->reads = malloc((size_t)args->repetitions * sizeof *b->reads);
     if (!b->tokens || !b->logits || !b->rates || !b->reads)
         return complain(FAILED, "out of memory for the measurement");
-    /* Any tokens will do, but the same in every run and far from each other: multiples of 2^32 by the golden ratio. */
-    for (int i = 0; i < most; i++)
-        b->tokens[i] = (uint32_t)((uint64_t)i * 2654435761u % (uint64_t)vocab);
+    bench_tokens(b->tokens, (size_t)most, vocab);
     return DONE;
 }
 
@@ -188,12 +193,25 @@ static int bench_team(const struct args *args, int threads, float density, struc
     return code;
 }
 
+/* Whether the table of all sizes is wanted (bench_sizes.c). A model in RWKV7_MODEL counts unless an option of the table is given. */
+static bool is_table(const struct args *args)
+{
+    const bool asked = args->plot || args->sizes != SIZES_AUTO;
+    return !args->shape && (asked || !args->model);
+}
+
 int bench_command(const struct args *args)
 {
     struct bench_report r = {.args = args, .format = args->json ? BENCH_JSON : args->csv ? BENCH_CSV : BENCH_TABLE};
     int code = DONE;
     if (args->json && args->csv)
         return complain_usage(args->command, "--json and --csv exclude each other");
+    if (args->plot && args->shape)
+        return complain_usage(args->command, "--plot draws the table of all sizes: leave out --shape");
+    if (args->sizes != SIZES_AUTO && args->shape)
+        return complain_usage(args->command, "two things to measure: --sizes and --shape %s", args->shape);
+    if (is_table(args))
+        return bench_sizes(args);
     if (args->ffn_density < 1 && !args->shape)
         return complain_usage(args->command, "--ffn-density needs --shape: a checkpoint has a density of its own");
     for (size_t i = 0; i < args->team.count && code == DONE; i++) {

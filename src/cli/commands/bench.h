@@ -38,4 +38,9 @@ int bench_report_add(struct bench_report *r, const struct measurement *m);
 /* `code` is how it went; nothing is shown that is not whole. */
 int bench_report_end(struct bench_report *r, int code);
 
+/* The median and the ends of [count] values, which it sorts. */
+struct spread bench_spread(double *values, int count);
+/* Fills tokens [count] with ids below `vocab`: the same in every run, and far from each other. */
+void bench_tokens(uint32_t *tokens, size_t count, int vocab);
+
 #endif

@@ -77,6 +77,16 @@ void progress_show(const char *what, double part, double count, const char *unit
     shown = true;
 }
 
+void progress_text(const char *text)
+{
+    if (disabled || !terminal_stderr())
+        return;
+    fprintf(stderr, "\r\033[K%.*s", columns() - 1, text);
+    fflush(stderr);
+    shown = true;
+    current = NULL;
+}
+
 void progress_clear(void)
 {
     if (shown)

@@ -22,6 +22,8 @@ void progress_disable(void);
  * in units.
  */
 void progress_show(const char *what, double part, double count, const char *unit);
+/* Shows this line instead, at once. */
+void progress_text(const char *text);
 /* Takes the line away; everything that prints to a terminal calls it first. */
 void progress_clear(void);
 

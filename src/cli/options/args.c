@@ -170,6 +170,8 @@ static int check_words(const struct parse *p)
         return MISUSED;
     if (args->shape && args->model)
         return complain_usage(command, "two models: '%s' and --shape %s", args->model, args->shape);
+    if ((args->sizes > 0 || args->plot) && args->model)
+        return complain_usage(command, "two things to measure: '%s' and the table of --sizes or --plot", args->model);
     if (!command->takes_model || !args->operand)
         return DONE;
     if (!*args->operand)

@@ -36,6 +36,10 @@ struct bias_list {
 #define WEIGHTS "stored" INTEGER_TYPES(WEIGHTS_WORD)
 #define FLOATS "|f32|f16|bf16"
 
+/* The words of bench --sizes. */
+#define SIZES_WORDS "auto|rwkv7|rwkv6|rwkv5|rwkv4|all"
+enum sizes_choice { SIZES_AUTO, SIZES_RWKV7, SIZES_RWKV6, SIZES_RWKV5, SIZES_RWKV4, SIZES_ALL };
+
 struct args {
     const struct command *command;
     struct text_list operands; /* the arguments that are not options */
@@ -86,6 +90,9 @@ struct args {
     int context, repetitions;
     float ffn_density;
     bool csv;
+    int sizes;  /* enum sizes_choice */
+    int budget; /* seconds */
+    const char *plot;
 
     /* convert */
     const char *lora, *lora_init;

@@ -63,8 +63,8 @@ const struct command command_table[] = {
      true, chat_command},
     {"bench", BENCH, "", 0, 0, "measure speed",
      "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
-     "compares the latter with how fast this machine reads memory. With --shape, no\n"
-     "model is needed.",
+     "compares the latter with the memory bandwidth of this machine. Without -m and\n"
+     "--shape: a table of all published sizes, in less than a minute.",
      false, bench_command},
     {"info", INFO, "[MODEL]", 1, 0, "describe a model",
      "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
@@ -188,6 +188,8 @@ const struct option option_table[] = {
     {"tokens", 'n', BENCH, WHOLE(tokens, "N", 0, 1 << 24), "64", "tokens to decode; 0: none"},
     {"context", 0, BENCH, WHOLE(context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
     {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0.01, 1), "1", "also decode with so many hidden units not zero"},
+    {"sizes", 0, BENCH, CHOICE(sizes, SIZES_WORDS), "auto", "table of the published sizes of a version"},
+    {"budget", 0, BENCH, WHOLE(budget, "SECONDS", 0, 86400), "45", "time for the table; the rest is computed"},
     {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "of each measurement, after a warm-up"},
 
     HEADING("Tokens", TOKENIZE),
@@ -220,6 +222,7 @@ const struct option option_table[] = {
     {"logprobs", 0, WRITE, WHOLE(logprobs, "N", 0, 100), "0", "in JSON: the N likeliest of each token"},
     {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
     {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
+    {"plot", 0, BENCH, NAME(plot, "FILE"), NULL, "draw decode speeds of the table as SVG"},
 
     HEADING(NULL, 0),
 };

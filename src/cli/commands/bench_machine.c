@@ -1,0 +1,120 @@
+/* bench_machine.c - the machine that `rwkv7 bench` runs on: its name, its memory, and whether others use it. See bench_sizes.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cpus.h"
+#include "base/plain.h"
+#include "base/sys.h"
+#include "cli/commands/bench_sizes.h"
+#include "cli/io/terminal.h"
+
+/* The rest of the first line of a file that begins with `key`, without what stands around it; false: there is none. */
+static bool read_field(const char *path, const char *key, char *out, size_t room)
+{
+    char line[512];
+    bool found = false;
+    FILE *const f = fopen(path, "r");
+    while (f && !found && fgets(line, sizeof line, f)) {
+        if (strncmp(line, key, strlen(key)) != 0)
+            continue;
+        const char *const from = line + strlen(key) + strspn(line + strlen(key), " \t:");
+        snprintf(out, room, "%.*s", (int)strcspn(from, "\n"), from);
+        found = true;
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+/* The number at the start of that field; 0: there is none. */
+static double read_number(const char *path, const char *key)
+{
+    char text[64];
+    return read_field(path, key, text, sizeof text) ? strtod(text, NULL) : 0;
+}
+
+/* Memory that a control group grants beyond what it uses already, where its folder is mounted as in containers; 0: no limit. */
+static double group_limit(double *used)
+{
+    static const char *const files[][2] = {
+        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        const double limit = read_number(files[i][0], ""); /* "max" is 0 */
+        if (limit > 0) {
+            *used = read_number(files[i][1], "");
+            return limit;
+        }
+    }
+    return 0;
+}
+
+static void read_memory(struct machine *m)
+{
+    double used = 0;
+    m->memory = (double)sys_physical_memory();
+    m->available = 1024 * read_number("/proc/meminfo", "MemAvailable");
+    if (m->available <= 0)
+        m->available = m->memory;
+    const double limit = group_limit(&used);
+    if (limit > 0 && limit < m->memory) {
+        m->memory = limit;
+        m->available = limit - used < m->available ? limit - used : m->available;
+    }
+}
+
+void machine_read(struct machine *m)
+{
+    struct cpus cpus;
+    struct caches caches;
+    struct utsname system;
+    const time_t now = time(NULL);
+    struct tm day;
+
+    memset(m, 0, sizeof *m);
+    if (!read_field("/proc/cpuinfo", "model name", m->cpu, sizeof m->cpu))
+        snprintf(m->cpu, sizeof m->cpu, "%.60s CPU", uname(&system) == 0 ? system.machine : "unknown");
+    rwkv7_text_plain(m->cpu);
+    if (!localtime_r(&now, &day) || strftime(m->date, sizeof m->date, "%Y-%m-%d", &day) == 0)
+        m->date[0] = '\0';
+    cpus_read(&cpus);
+    caches_read(&caches);
+    m->cores = cpus.cores;
+    m->limit = cpus.millicpus / 1000.0;
+    m->cache = (double)cpus.cores * (double)(caches.l2 + caches.l3);
+    read_memory(m);
+}
+
+struct cpu_time cpu_time_now(void)
+{
+    struct cpu_time t = {.at = seconds(), .total = -1};
+    struct timespec own;
+    char text[256];
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own) == 0)
+        t.own = (double)own.tv_sec + 1e-9 * (double)own.tv_nsec;
+    if (!read_field("/proc/stat", "cpu ", text, sizeof text))
+        return t;
+    /* user nice system idle iowait irq softirq steal, in ticks */
+    double ticks[8] = {0};
+    char *at = text;
+    for (int i = 0; i < 8; i++)
+        ticks[i] = strtod(at, &at);
+    const double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+    t.total = tick * (ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6]);
+    t.taken = tick * ticks[7];
+    return t;
+}
+
+double cpu_time_others(const struct cpu_time *begin, const struct cpu_time *end)
+{
+    const double passed = end->at - begin->at;
+    if (begin->total < 0 || end->total < 0 || passed <= 0)
+        return -1;
+    const double others = end->total - begin->total - (end->own - begin->own) + end->taken - begin->taken;
+    return others > 0 ? others / passed : 0;
+}

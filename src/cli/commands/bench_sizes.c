@@ -1,0 +1,535 @@
+/*
+ * bench_sizes.c - `rwkv7 bench` without a model: how fast is every published size on this machine?
+ *
+ * Within the time that --budget gives, sizes are measured with random weights: first the largest of each type that half of the time
+ * allows, then all others, the smallest first. The rest is computed. Decoding reads every weight once per token, so its speed is the
+ * rate at which memory is read, divided by the bytes per token, times the share of that rate which the largest measured size of
+ * the same type reached. Prefill takes time in proportion to the parameters.
+ */
+#include "cli/commands/bench_sizes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands/bench.h"
+#include "cli/io/terminal.h"
+
+enum {
+    PROBE_LEAST = 64 << 20, /* bytes */
+    PROBE_MOST = 1 << 30,
+    PROBE_PER_SECOND = 128 << 20, /* of the budget: a slow machine takes about a sixteenth of the budget for one */
+    READS_MOST = 1024,            /* probes that are remembered */
+    WARM_UP = 4,                  /* tokens decoded before it counts */
+    PREFILL_RUNS = 3,
+};
+
+static const double decode_seconds = 1.0, piece_seconds = 0.2, prefill_seconds = 0.5; /* for one cell */
+static const double large_part = 0.6; /* of the budget: for the largest size of each type */
+
+/* What the time of a measurement is foretold from; of each type, updated with each measurement. */
+struct pace {
+    double making;  /* seconds per parameter */
+    double prefill; /* seconds per token and parameter */
+};
+
+struct measuring {
+    struct sizes *sizes;
+    struct rwkv7_runtime *runtime;
+    double begin;      /* seconds() */
+    size_t probe;      /* bytes */
+    double probe_cost; /* seconds, the memory filled first */
+    double reads[READS_MOST];
+    int read_count;
+    struct pace pace[BENCH_TYPES];
+};
+
+/* A model with what its evaluation needs. */
+struct subject {
+    struct rwkv7_model *model;
+    struct rwkv7_session *session;
+    uint32_t *tokens; /* [prefill + 1] */
+    float *logits;    /* [V] */
+};
+
+static double left(const struct measuring *m)
+{
+    return m->sizes->args->budget - (seconds() - m->begin);
+}
+
+static double median(double *values, int count)
+{
+    return bench_spread(values, count).median;
+}
+
+/* The parameters that a token of a prefill is multiplied by: all but the embedding and the head. */
+static double multiplied(const struct cell *c)
+{
+    return c->parameters - 2.0 * c->shape.vocab * c->shape.channels;
+}
+
+static struct rwkv7_random_options random_options(const struct args *args, enum rwkv7_type type)
+{
+    return (struct rwkv7_random_options){
+        .type = type, .sparse = (enum rwkv7_sparse)args->sparse, .ffn_density = args->ffn_density, .seed = 1};
+}
+
+/* ------------------------------------------------------------------------------------------------------------ cells */
+
+static bool is_wanted(int sizes, enum rwkv7_arch arch)
+{
+    switch (arch) {
+    case RWKV7_ARCH_X070:
+        return sizes == SIZES_AUTO || sizes == SIZES_RWKV7 || sizes == SIZES_ALL;
+    case RWKV7_ARCH_X060:
+        return sizes == SIZES_RWKV6 || sizes == SIZES_ALL;
+    case RWKV7_ARCH_X052:
+    case RWKV7_ARCH_X051:
+    case RWKV7_ARCH_X050:
+        return sizes == SIZES_RWKV5 || sizes == SIZES_ALL;
+    case RWKV7_ARCH_X040:
+        return sizes == SIZES_RWKV4 || sizes == SIZES_ALL;
+    }
+    return false;
+}
+
+static int describe(const struct measuring *m, struct cell *c, const char *name, enum rwkv7_type type)
+{
+    const struct args *const args = m->sizes->args;
+    const struct rwkv7_random_options options = random_options(args, type), floats = random_options(args, RWKV7_BF16);
+    struct rwkv7_model_info info, made;
+    struct rwkv7_error err;
+    memset(c, 0, sizeof *c);
+    c->name = name;
+    c->type = type;
+    rwkv7_shape_named(name, &c->shape);
+    if (rwkv7_model_random_info(m->runtime, &c->shape, &options, &info, &err) != RWKV7_OK ||
+        rwkv7_model_random_info(m->runtime, &c->shape, &floats, &made, &err) != RWKV7_OK)
+        return report(&err);
+    c->arch = c->shape.arch;
+    c->architecture = info.architecture;
+    c->version = info.version;
+    c->parameters = (double)info.parameters;
+    c->bytes = (double)info.step_bytes - (1 - (double)args->ffn_density) * (double)info.skipped_bytes;
+    c->memory = (double)(info.weight_bytes + info.session_bytes + info.work_bytes);
+    c->making = c->memory + (type >= RWKV7_Q8 || info.skipped_bytes > 0 ? (double)made.weight_bytes : 0);
+    c->fits = m->sizes->machine.memory == 0 || c->memory < m->sizes->machine.memory;
+    return DONE;
+}
+
+/* One cell for each wanted size and type. */
+static int make_cells(struct measuring *m)
+{
+    static const enum rwkv7_type usual[BENCH_TYPES] = {RWKV7_BF16, RWKV7_Q8, RWKV7_Q6, RWKV7_Q4};
+    struct sizes *const s = m->sizes;
+    const enum rwkv7_type chosen = chosen_type(s->args);
+    struct rwkv7_shape shape;
+    const char *name;
+    size_t shapes = 0;
+
+    memcpy(s->types, usual, sizeof usual);
+    s->type_count = BENCH_TYPES;
+    if (chosen != RWKV7_TYPES) {
+        s->types[0] = chosen;
+        s->type_count = 1;
+    }
+    while (rwkv7_shape_name(shapes))
+        shapes++;
+    s->cells = malloc(shapes * s->type_count * sizeof *s->cells);
+    if (!s->cells)
+        return complain(FAILED, "out of memory for the table");
+    for (size_t i = 0; (name = rwkv7_shape_name(i)) != NULL; i++) {
+        if (!rwkv7_shape_named(name, &shape) || !is_wanted(s->args->sizes, shape.arch))
+            continue;
+        for (size_t t = 0; t < s->type_count; t++) {
+            const int code = describe(m, &s->cells[s->row_count * s->type_count + t], name, s->types[t]);
+            if (code != DONE)
+                return code;
+        }
+        s->row_count++;
+    }
+    return DONE;
+}
+
+/* -------------------------------------------------------------------------------------------------------- measuring */
+
+/* Reads memory once; the result is *read, and counts for the median of all. */
+static int probe(struct measuring *m, double *read)
+{
+    struct rwkv7_error err;
+    const double begin = seconds();
+    if (rwkv7_runtime_bandwidth(m->runtime, m->probe, read, &err) != RWKV7_OK)
+        return report(&err);
+    m->probe_cost = seconds() - begin;
+    if (m->read_count < READS_MOST)
+        m->reads[m->read_count++] = *read;
+    return DONE;
+}
+
+static void subject_close(struct subject *u)
+{
+    free(u->tokens);
+    free(u->logits);
+    rwkv7_session_close(u->session);
+    rwkv7_model_close(u->model);
+}
+
+/* A model of random weights. RWKV7_ERR_MEMORY is no failure of the command: other sizes may have room. */
+static enum rwkv7_status subject_open(struct subject *u, const struct measuring *m, const struct rwkv7_shape *shape,
+                                      enum rwkv7_type type, struct rwkv7_error *err)
+{
+    const struct rwkv7_random_options options = random_options(m->sizes->args, type);
+    const size_t count = (size_t)m->sizes->prefill + 1;
+    enum rwkv7_status status = rwkv7_model_random(m->runtime, shape, &options, &u->model, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_session_create(u->model, &u->session, err);
+    if (status != RWKV7_OK)
+        return status;
+    u->tokens = malloc(count * sizeof *u->tokens);
+    u->logits = malloc((size_t)shape->vocab * sizeof *u->logits);
+    if (!u->tokens || !u->logits) {
+        snprintf(err->message, sizeof err->message, "out of memory for the measurement");
+        return err->status = RWKV7_ERR_MEMORY;
+    }
+    bench_tokens(u->tokens, count, shape->vocab);
+    return RWKV7_OK;
+}
+
+/* *rate: tokens per second of a prefill, the median of up to three. */
+static int time_prefill(struct subject *u, size_t tokens, double *rate)
+{
+    struct rwkv7_error err;
+    double rates[PREFILL_RUNS], total = 0;
+    int runs = 0;
+    const size_t warm_up = tokens < WARM_UP ? tokens : WARM_UP;
+    if (rwkv7_session_eval(u->session, u->tokens, warm_up, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
+        return report(&err);
+    while (runs < PREFILL_RUNS && total < prefill_seconds && !interrupted) {
+        rwkv7_session_reset(u->session);
+        const double begin = seconds();
+        if (rwkv7_session_eval(u->session, u->tokens, tokens, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
+            return report(&err);
+        const double took = seconds() - begin;
+        total += took;
+        rates[runs++] = (double)tokens / took;
+    }
+    if (runs > 0)
+        *rate = median(rates, runs);
+    return DONE;
+}
+
+/* *rate: tokens per second of decoding, the median of --repetitions pieces, or of as many as a second has room for. */
+static int time_decode(struct subject *u, const struct args *args, double *rate)
+{
+    struct rwkv7_error err;
+    double *const rates = malloc((size_t)args->repetitions * sizeof *rates), total = 0;
+    int pieces = 0, code = DONE;
+    if (!rates)
+        return complain(FAILED, "out of memory for the measurement");
+    rwkv7_session_reset(u->session);
+    for (int piece = -1; piece < args->repetitions && total < decode_seconds && !interrupted; piece++) {
+        const int most = piece < 0 ? WARM_UP : args->tokens;
+        const double begin = seconds();
+        double took = 0;
+        int n = 0;
+        while (n < most && took < piece_seconds && code == DONE) {
+            if (rwkv7_session_eval(u->session, u->tokens, 1, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
+                code = report(&err);
+            took = seconds() - begin;
+            n++;
+        }
+        if (code != DONE)
+            break;
+        if (piece < 0)
+            continue;
+        total += took;
+        rates[pieces++] = n / took;
+    }
+    if (pieces > 0)
+        *rate = median(rates, pieces);
+    free(rates);
+    return code;
+}
+
+/* The pace of the last measurement counts for the next one. prefill: 0: it was not measured. */
+static void learn(struct pace *pace, double making, double prefill)
+{
+    pace->making = making;
+    if (prefill > 0)
+        pace->prefill = prefill;
+}
+
+/* Fills a cell. Where there is no memory for it, or after ^C, it stays as it is. */
+static int measure_cell(struct measuring *m, size_t row, size_t type)
+{
+    struct sizes *const s = m->sizes;
+    struct cell *const c = &s->cells[row * s->type_count + type];
+    struct subject u = {0};
+    struct rwkv7_error err;
+    double before, after, decode = 0, prefill = 0;
+    char text[96];
+
+    snprintf(text, sizeof text, "measuring %s %s: %zu of %zu measured, %.0f of %.0f s", c->name,
+             rwkv7_type_name(c->type), s->measured_count, s->row_count * s->type_count, seconds() - m->begin,
+             (double)s->args->budget);
+    progress_text(text);
+    const double begin = seconds();
+    const enum rwkv7_status status = subject_open(&u, m, &c->shape, c->type, &err);
+    int code = status == RWKV7_OK || status == RWKV7_ERR_MEMORY ? DONE : report(&err);
+    const double making = seconds() - begin;
+    if (status == RWKV7_OK && !interrupted) {
+        if (s->prefill > 0)
+            code = time_prefill(&u, (size_t)s->prefill, &prefill);
+        if (code == DONE && !interrupted)
+            code = probe(m, &before);
+        if (code == DONE && !interrupted)
+            code = time_decode(&u, s->args, &decode);
+        if (code == DONE && !interrupted)
+            code = probe(m, &after);
+        if (code == DONE && !interrupted) {
+            c->measured = true;
+            c->decode = decode;
+            c->prefill = prefill;
+            c->share = decode * c->bytes / ((before + after) / 2);
+            s->measured_count++;
+            learn(&m->pace[type], making / c->parameters, prefill > 0 ? 1 / (prefill * multiplied(c)) : 0);
+        }
+    }
+    subject_close(&u);
+    return code;
+}
+
+/* How long this will take, in seconds. */
+static double expected(const struct measuring *m, const struct cell *c, size_t type)
+{
+    const struct sizes *const s = m->sizes;
+    const double token = s->read > 0 ? c->bytes / s->read : 0;
+    const double once = (double)s->prefill * m->pace[type].prefill * multiplied(c);
+    const double prefill = once < prefill_seconds ? once + prefill_seconds : once;
+    const double decode = decode_seconds + (WARM_UP + 1) * token;
+    return m->pace[type].making * c->parameters + (s->prefill > 0 ? prefill : 0) + decode + 2 * m->probe_cost;
+}
+
+static bool has_room(const struct measuring *m, const struct cell *c)
+{
+    return c->fits && c->making < 0.9 * m->sizes->machine.available;
+}
+
+/* The paces of each type, from a model of two layers that is made in no time. */
+static int learn_paces(struct measuring *m)
+{
+    struct sizes *const s = m->sizes;
+    int code = DONE;
+    for (size_t t = 0; t < s->type_count && code == DONE && !interrupted; t++) {
+        struct cell c = s->cells[t];
+        struct subject u = {0};
+        struct rwkv7_model_info info;
+        struct rwkv7_error err;
+        double prefill = 0;
+        const struct rwkv7_random_options options = random_options(s->args, c.type);
+        c.shape.layers = 2;
+        c.shape.vocab = 1024;
+        if (rwkv7_model_random_info(m->runtime, &c.shape, &options, &info, &err) != RWKV7_OK)
+            return report(&err);
+        c.parameters = (double)info.parameters;
+        progress_text("measuring the speed of this machine");
+        const double begin = seconds();
+        code = subject_open(&u, m, &c.shape, c.type, &err) == RWKV7_OK ? DONE : report(&err);
+        const double making = seconds() - begin;
+        if (code == DONE && s->prefill > 0)
+            code = time_prefill(&u, (size_t)(s->prefill < 64 ? s->prefill : 64), &prefill);
+        learn(&m->pace[t], making / c.parameters, prefill > 0 ? 1 / (prefill * multiplied(&c)) : 0);
+        subject_close(&u);
+    }
+    return code;
+}
+
+/* The largest size of a type that can be measured in so many seconds; row_count: none. */
+static size_t largest(const struct measuring *m, size_t type, double time)
+{
+    const struct sizes *const s = m->sizes;
+    size_t best = s->row_count;
+    for (size_t row = 0; row < s->row_count; row++) {
+        const struct cell *const c = sizes_cell(s, row, type);
+        if (has_room(m, c) && expected(m, c, type) <= time &&
+            (best == s->row_count || c->bytes > sizes_cell(s, best, type)->bytes))
+            best = row;
+    }
+    return best;
+}
+
+/* Whether nothing of this type is measured yet. */
+static bool is_unknown(const struct sizes *s, size_t type)
+{
+    for (size_t row = 0; row < s->row_count; row++)
+        if (sizes_cell(s, row, type)->measured)
+            return false;
+    return true;
+}
+
+/* The smallest cell that was not tried, of a type of which nothing is known if there is one; false: none. */
+static bool smallest(const struct measuring *m, const bool *tried, size_t *row, size_t *type)
+{
+    const struct sizes *const s = m->sizes;
+    double least = 0;
+    bool found = false, unknown = false;
+    for (size_t i = 0; i < s->row_count * s->type_count; i++) {
+        const struct cell *const c = &s->cells[i];
+        if (tried[i] || !has_room(m, c))
+            continue;
+        const bool is_new = is_unknown(s, i % s->type_count);
+        if (found && (is_new < unknown || (is_new == unknown && c->bytes >= least)))
+            continue;
+        least = c->bytes;
+        unknown = is_new;
+        *row = i / s->type_count;
+        *type = i % s->type_count;
+        found = true;
+    }
+    return found;
+}
+
+static int measure_cells(struct measuring *m)
+{
+    struct sizes *const s = m->sizes;
+    bool *const tried = calloc(s->row_count * s->type_count + 1, sizeof *tried);
+    size_t row = 0, type = 0;
+    if (!tried)
+        return complain(FAILED, "out of memory for the table");
+    int code = learn_paces(m);
+    const double large = left(m) - (1 - large_part) * s->args->budget; /* seconds for the largest sizes */
+    for (size_t t = 0; t < s->type_count && code == DONE && !interrupted; t++) {
+        const double now = left(m) - (1 - large_part) * s->args->budget;
+        const double part = large > 0 ? now / (double)(s->type_count - t) : 0;
+        row = largest(m, t, part);
+        if (row == s->row_count)
+            continue;
+        tried[row * s->type_count + t] = true;
+        code = measure_cell(m, row, t);
+    }
+    while (code == DONE && !interrupted && smallest(m, tried, &row, &type)) {
+        tried[row * s->type_count + type] = true;
+        if (expected(m, sizes_cell(s, row, type), type) <= left(m))
+            code = measure_cell(m, row, type);
+    }
+    free(tried);
+    return code;
+}
+
+/* -------------------------------------------------------------------------------------------------------- computing */
+
+/* The measured cell that says most of `c`: of its type, of its version if there is one, the largest. NULL: there is none. */
+static const struct cell *reference(const struct sizes *s, const struct cell *c)
+{
+    const struct cell *best = NULL;
+    for (size_t i = 0; i < s->row_count * s->type_count; i++) {
+        const struct cell *const other = &s->cells[i];
+        if (!other->measured || other->type != c->type)
+            continue;
+        const bool is_near = other->arch == c->arch, best_is_near = best && best->arch == c->arch;
+        if (!best || is_near > best_is_near || (is_near == best_is_near && other->bytes > best->bytes))
+            best = other;
+    }
+    return best;
+}
+
+static void compute_rest(struct sizes *s)
+{
+    for (size_t i = 0; i < s->row_count * s->type_count; i++) {
+        struct cell *const c = &s->cells[i];
+        if (c->measured || !c->fits || s->read <= 0)
+            continue;
+        c->from = reference(s, c);
+        c->share = c->from ? c->from->share : 1;
+        if (c->share > 1) /* a size that stays in the caches says nothing of a larger one */
+            c->share = 1;
+        c->decode = c->share * s->read / c->bytes;
+        if (c->from)
+            c->prefill = c->from->prefill * multiplied(c->from) / multiplied(c);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------------- command */
+
+static int check_options(const struct args *args)
+{
+    if (args->team.count != 1)
+        return complain_usage(args->command, "the table is measured with one number of threads: --threads N");
+    if (args->tokens == 0)
+        return complain_usage(args->command, "the table needs --tokens of at least 1");
+    if (args->context > 0)
+        return complain_usage(args->command, "--context is for one model: use it with -m or --shape");
+    return DONE;
+}
+
+static int measure(struct measuring *m)
+{
+    struct sizes *const s = m->sizes;
+    const double wanted = 4 * s->machine.cache, allowed = (double)s->args->budget * PROBE_PER_SECOND;
+    const double size = wanted < allowed ? wanted : allowed;
+    double read;
+    m->probe = size < PROBE_LEAST ? PROBE_LEAST : size > PROBE_MOST ? PROBE_MOST : (size_t)size;
+    m->begin = seconds();
+    progress_text("measuring how fast memory is read");
+    int code = probe(m, &read);
+    s->read = read;
+    const struct cpu_time before = cpu_time_now();
+    if (code == DONE && s->args->budget > 0)
+        code = measure_cells(m);
+    const struct cpu_time after = cpu_time_now();
+    s->others = cpu_time_others(&before, &after);
+    s->read = m->read_count > 0 ? median(m->reads, m->read_count) : 0;
+    progress_clear();
+    return code;
+}
+
+/* The plot is opened first, so that a name which cannot be written to is told before a minute has passed. */
+static int show(const struct sizes *s, struct rwkv7_output *plot)
+{
+    int code = bench_sizes_report(s);
+    if (code == DONE && plot && !interrupted)
+        code = bench_plot(s, plot);
+    if (code == DONE && interrupted) {
+        out_flush();
+        code = plot ? complain(INTERRUPTED, "interrupted: no plot is written") : INTERRUPTED;
+    }
+    return code;
+}
+
+int bench_sizes(const struct args *args)
+{
+    struct sizes s = {.args = args};
+    struct measuring *const m = calloc(1, sizeof *m);
+    struct engine engine = {0};
+    struct rwkv7_output *plot = NULL;
+    struct rwkv7_error err;
+    int code = m ? check_options(args) : complain(FAILED, "out of memory for the table");
+    if (code != DONE)
+        goto done;
+    m->sizes = &s;
+    for (size_t i = 0; i < args->prompts.count; i++)
+        s.prefill = args->prompts.at[i] > s.prefill ? args->prompts.at[i] : s.prefill;
+    machine_read(&s.machine);
+    if ((code = engine_open_runtime(&engine, args, args->team.at[0])) != DONE)
+        goto done;
+    m->runtime = engine.runtime;
+    s.kernels = rwkv7_runtime_cpu(engine.runtime);
+    s.threads = rwkv7_runtime_threads(engine.runtime);
+    if ((code = make_cells(m)) != DONE)
+        goto done;
+    if (args->plot && rwkv7_output_open(args->plot, &plot, &err) != RWKV7_OK) {
+        code = report(&err);
+        goto done;
+    }
+    interrupt_catch();
+    code = measure(m);
+    compute_rest(&s);
+    if (code == DONE)
+        code = show(&s, plot);
+done:
+    progress_clear();
+    rwkv7_output_close(plot);
+    engine_close(&engine);
+    free(s.cells);
+    free(m);
+    return code;
+}
