@@ -338,7 +338,7 @@ static void test_refusals(void)
     struct file_map file;
     expect_failure(MODELS "missing", RWKV7_Q8, RWKV7_ERR_IO, "missing");
     expect_failure(MODELS "f32_n32.expected.safetensors", RWKV7_Q8, RWKV7_ERR_MODEL, "not an RWKV model");
-    expect_failure(MODELS "f32_n32.safetensors", RWKV7_GGML, RWKV7_ERR_USAGE, "no type");
+    expect_failure(MODELS "f32_n32.safetensors", RWKV7_GGML, RWKV7_ERR_USAGE, "found 'ggml'");
 
     /* Its last numbers are replaced. */
     CHECK(file_map_open(MODELS "f32_n32.safetensors", &file, NULL) == RWKV7_OK);
