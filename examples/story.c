@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     struct rwkv7_session *session;
     struct rwkv7_generator *generator;
     const struct rwkv7_generator_options options = {.max_tokens = 100};
-    struct rwkv7_step step;
+    const struct rwkv7_step *step;
 
     if (argc != 4)
         return fputs("usage: story MODEL VOCABULARY PROMPT\n", stderr), EXIT_FAILURE;
@@ -40,9 +40,9 @@ int main(int argc, char **argv)
     need(rwkv7_generator_feed(generator, argv[3], strlen(argv[3]), &err));
     do {
         need(rwkv7_generator_next(generator, &step, &err));
-        fwrite(step.text, 1, step.length, stdout);
+        fwrite(step->text, 1, step->length, stdout);
         fflush(stdout);
-    } while (step.end == RWKV7_END_NONE);
+    } while (step->end == RWKV7_END_NONE);
     putchar('\n');
 
     rwkv7_generator_close(generator);

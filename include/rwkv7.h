@@ -1,35 +1,84 @@
 /*
- * rwkv7.h - the public interface of librwkv7, an engine for RWKV language models on a CPU.
+ * rwkv7.h - the public interface of librwkv7, which runs RWKV language models on a CPU.
+ * docs/LIBRARY.md has a complete program. docs/FORMATS.md describes the files.
  *
- * Six nouns:
+ * Objects
  *
- *   runtime    the machine: which SIMD kernels run and on how many threads
- *   model      the weights; immutable after loading, may be shared by any number of sessions
- *   session    the recurrent state: everything that the model remembers of the text so far, a few megabytes
- *   tokenizer  bytes <-> token ids (World vocabulary format); immutable, may be shared
- *   sampler    logits -> the next token id
- *   generator  a prompt in, its continuation out, a token at a time: all of the above at work on one session
+ *   runtime    the threads and the SIMD kernels
+ *   model      the weights; immutable once open, shared by any number of sessions
+ *   session    the recurrent state: all that the model remembers of one text, a few megabytes
+ *   batch      buffers for evaluating several sessions together
+ *   tokenizer  converts between bytes and token ids; immutable, may be shared
+ *   stream     turns the bytes of tokens into valid UTF-8 and finds stop strings
+ *   sampler    chooses the next token id from logits
+ *   generator  continues a text token by token; combines a session, a tokenizer, a sampler and a
+ *              stream
  *
- * Conventions. A function that can fail returns `enum rwkv7_status` and takes `struct rwkv7_error *` last (may be NULL),
- * which it fills only on failure. An object made by `rwkv7_<noun>_open/create/clone` belongs to the caller, who gives it
- * back with `rwkv7_<noun>_close`; passing NULL to a close is allowed. The library never prints, exits or aborts.
- * Sessions of one runtime may be evaluated from different threads; the evaluations then take turns.
+ * Ownership. rwkv7_<noun>_open, _create and _clone return an object that the caller owns and frees
+ * with rwkv7_<noun>_close. Closing NULL does nothing. Close objects in the reverse order: a session
+ * uses its model, a model its runtime, a generator its session and its tokenizer. Pointers that a
+ * function returns belong to the object unless the comment says otherwise.
  *
- * A child of fork() may go on with everything that was opened before, even if other threads were evaluating meanwhile: it starts
- * threads of its own with its first evaluation, and shares the pages of mapped weights with its parent. A session that another thread
- * was evaluating has a state that is half changed: rwkv7_session_reset or load it first. No other thread may be opening, converting,
- * saving or closing anything while the process forks.
+ * Errors. A function that can fail returns enum rwkv7_status and takes a struct rwkv7_error * as its
+ * last argument. The record is written on failure only, and may be NULL. RWKV7_ERR_MEMORY is possible
+ * everywhere; comments list the others. The library never prints, exits or aborts. Passing NULL where
+ * the comment does not allow it is an error of the program and is not checked.
  *
- * No function writes over a file that is mapped at that time, such as the weights of any open model, under whatever name: RWKV7_ERR_USAGE.
+ * Structs of options. Each begins with struct_size. A member that is zero has its default value, so
+ * zeroed options are the defaults, and so is NULL in place of the struct.
  *
- * Callbacks. Each comes with its call, on the thread that made the call, and must return: no longjmp, no exception through it. It
- * must not close what the call works on, nor fork a child that goes on to use the library. Where it says so, the threads of the
- * runtime are waiting for it, so that it must not evaluate, open or convert anything with this runtime, which would wait for them
- * in turn; otherwise it may, with other sessions.
+ *     struct rwkv7_model_options options = RWKV7_OPTIONS(options);    C11 and C++11
+ *     options.weights = RWKV7_WEIGHTS_Q8;
  *
- * The numeric promise: same model, same tokens, same bits - on every CPU and with every thread count - as long as
- * `rwkv7_math` is RWKV7_MATH_EXACT (the default). The floating-point environment of the calling thread (rounding mode, flushing
- * of denormals, traps) changes nothing: the library computes in the default environment and restores the caller's.
+ *     struct rwkv7_model_options options = {.struct_size = sizeof options,   C11
+ *                                           .weights = RWKV7_WEIGHTS_Q8};
+ *
+ * Later versions add members at the end and never change the others. The library reads struct_size
+ * bytes; what is missing is zero. A struct that is larger than the library knows is accepted if its
+ * additional bytes are zero; otherwise the program uses an option that this library lacks, and the
+ * call fails with RWKV7_ERR_USAGE. A struct_size of 0 stands for the members of the first version of
+ * the struct; those in this header all belong to it.
+ *
+ * Structs that the library returns as pointers (rwkv7_model_info, rwkv7_tensor, rwkv7_step,
+ * rwkv7_generator_stats) also begin with struct_size and also grow at their end. A program that may run
+ * with an older library asks RWKV7_HAS(pointer, member) before it reads a later member.
+ *
+ * All other structs keep their size for ever. Values of enums are never reused or renumbered.
+ *
+ * Threads. Objects may be used from any thread, one thread at a time for each session, batch, stream,
+ * sampler and generator. Runtimes, models and tokenizers may be used by several threads at once;
+ * evaluations on one runtime take turns. There is no state of the process, with the exception of
+ * RWKV7_MATH_BLAS.
+ *
+ * Callbacks. Each is called during the call it was given for, on the thread that made that call. It
+ * must return normally: no longjmp, no C++ exception. It must not close what the call uses, and must
+ * not fork a child that goes on to use the library. Unless its comment says that the runtime is locked,
+ * it may use other objects of the library.
+ *
+ * Cancelling. Every long call takes a progress callback (rwkv7_progress). When it returns false, the
+ * call ends with RWKV7_ERR_STOPPED; the comment of the call says what has been done by then.
+ * rwkv7_batch_eval takes none: its work is limited to RWKV7_CHUNK tokens.
+ *
+ * fork(). A child may use every object that its parent had opened. It starts threads of its own with
+ * the first evaluation; mapped weights stay shared. A session that another thread was evaluating has
+ * an incomplete state in the child: reset it or load one. No other thread may be opening, converting,
+ * saving or closing during fork().
+ *
+ * Environment. Results do not depend on the locale (numbers use the C locale) or on the floating-point
+ * environment of the calling thread (rounding mode, flush-to-zero, traps): the library computes in the
+ * default environment and restores the caller's. No signal handlers are installed.
+ *
+ * Exactness. The same model and tokens give the same bits on every CPU, with any number of threads,
+ * however the tokens are divided among calls, as long as the runtime's math is RWKV7_MATH_EXACT (the
+ * default).
+ *
+ * Token ids. A model may have more rows than its vocabulary has texts: padding, and gaps between the
+ * ids. Generators never choose such an id, and neither do samplers that know the tokenizer. A program
+ * that chooses ids from logits without either must exclude them itself, and so must one that chooses
+ * them from the logits of a batch.
+ *
+ * Files. No function overwrites a file that is mapped at that time, such as the weights of an open
+ * model, under any name: RWKV7_ERR_USAGE.
  */
 #ifndef RWKV7_H
 #define RWKV7_H
@@ -39,8 +88,27 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+template <typename T> inline T rwkv7_options()
+{
+    T options = T();
+    options.struct_size = sizeof options;
+    return options;
+}
+#define RWKV7_OPTIONS(variable) rwkv7_options<decltype(variable)>()
 extern "C" {
+#else
+/* Initializer of a struct of options: its size, and zeros. */
+#define RWKV7_OPTIONS(variable)         \
+    {                                   \
+        .struct_size = sizeof(variable) \
+    }
 #endif
+
+/* Does the struct that the library returned at `pointer` contain this member? */
+#define RWKV7_HAS(pointer, member)                                                                      \
+    ((size_t)((const char *)(const void *)&(pointer)->member - (const char *)(const void *)(pointer)) + \
+         sizeof(pointer)->member <=                                                                     \
+     (pointer)->struct_size)
 
 #if defined(__GNUC__)
 #define RWKV7_API __attribute__((visibility("default")))
@@ -54,31 +122,28 @@ extern "C" {
 
 enum rwkv7_status {
     RWKV7_OK = 0,
-    RWKV7_ERR_IO,      /* a file or pipe could not be read or written */
-    RWKV7_ERR_MEMORY,  /* out of memory */
-    RWKV7_ERR_NUMERIC, /* a NaN or an infinity where a number was needed */
-    RWKV7_ERR_USAGE,   /* the caller asked for something that does not exist (option, token id, CPU tier) */
-    RWKV7_ERR_MODEL,   /* a model file was rejected */
-    RWKV7_ERR_VOCAB,   /* a vocabulary was rejected, or does not belong to the model */
-    RWKV7_ERR_STATE,   /* a state file was rejected, or does not belong to the model */
-    RWKV7_ERR_STOPPED, /* cancelled by a signal or by the progress callback */
+    RWKV7_ERR_IO = 1,      /* a file or pipe could not be read or written */
+    RWKV7_ERR_MEMORY = 2,  /* out of memory */
+    RWKV7_ERR_NUMERIC = 3, /* a NaN or an infinity where a finite number is needed */
+    RWKV7_ERR_USAGE = 4,   /* an argument or option is invalid, or not available on this machine */
+    RWKV7_ERR_MODEL = 5,   /* a model file was rejected */
+    RWKV7_ERR_VOCAB = 6,   /* a vocabulary was rejected, or does not fit the model */
+    RWKV7_ERR_STATE = 7,   /* a saved state was rejected, or belongs to another model */
+    RWKV7_ERR_STOPPED = 8, /* cancelled by a progress callback or rwkv7_generator_cancel */
 };
 
 struct rwkv7_error {
     enum rwkv7_status status;
-    char message[256]; /* one line, no newline, NUL-terminated: what, where, expected, found */
+    char message[256]; /* one line without newline, NUL-terminated: what, where, expected, found */
 };
 
-/*
- * Makes text out of a file (metadata, names) fit for a terminal: bytes of control characters, C1 and those of text direction
- * among them, and of broken UTF-8 become '?'. Messages are so already.
- */
-RWKV7_API void rwkv7_text_plain(char *text);
+/* A short name for messages, "memory" for RWKV7_ERR_MEMORY; "unknown" for a value out of range. */
+RWKV7_API const char *rwkv7_status_name(enum rwkv7_status status);
 
 /*
- * The version of this header; CMake takes the project's version from here. The functions give the version of the library that the
- * program runs with, which may be newer: within one RWKV7_SOVERSION, a program works with every library that is at least as new as the
- * header it was compiled with.
+ * The version of this header. The two functions return the version of the library that the program
+ * runs with, which may be newer. A program works with every library that has the same RWKV7_SOVERSION
+ * and is at least as new as the header the program was compiled with.
  */
 #define RWKV7_VERSION_MAJOR 0
 #define RWKV7_VERSION_MINOR 1
@@ -89,57 +154,97 @@ RWKV7_API void rwkv7_text_plain(char *text);
 RWKV7_API const char *rwkv7_version(void); /* "0.1.0" */
 RWKV7_API int rwkv7_version_number(void);  /* RWKV7_VERSION_NUMBER of the library */
 
-/* A short name for messages, "memory" for RWKV7_ERR_MEMORY; "unknown" for a value that this library does not have. */
-RWKV7_API const char *rwkv7_status_name(enum rwkv7_status status);
+/*
+ * Facts about the build and the libraries in use, for --version: line `index` = 0, 1, ...; NULL past
+ * the end. The text is valid until the next call on this thread.
+ */
+RWKV7_API const char *rwkv7_build_info(int index);
+
+/* Peak resident memory of this process in bytes, mapped weights included; 0 if unknown. */
+RWKV7_API uint64_t rwkv7_memory_peak(void);
+
+/*
+ * Makes text from a file (metadata, names) safe for a terminal, in place: bytes of control characters,
+ * of C1 and bidirectional controls, and of invalid UTF-8 become '?'. The library's messages are safe.
+ */
+RWKV7_API void rwkv7_text_plain(char *text);
+
+/*
+ * Progress of a long call: `done` of `total`, done <= total, in the unit that the call names. Return
+ * false to cancel the call. `arg` is the pointer that was given with the callback.
+ */
+typedef bool rwkv7_progress(void *arg, uint64_t done, uint64_t total);
+
+/* ---------------------------------------------------------------------------------------------------------- memory */
+
+/* Bytes on the heap. The library fills the struct where a comment says so; the caller then clears it. */
+struct rwkv7_bytes {
+    void *data; /* [size] */
+    size_t size;
+};
+/* Frees data that the library has allocated, and zeroes the struct. Zeroed structs may be cleared. */
+RWKV7_API void rwkv7_bytes_clear(struct rwkv7_bytes *bytes);
 
 /* ---------------------------------------------------------------------------------------------------------- runtime */
 
 enum rwkv7_math {
-    RWKV7_MATH_EXACT, /* every sum has one defined order: identical bits on every CPU and thread count */
+    /* Every sum has one defined order: identical bits on every CPU and with any number of threads. */
+    RWKV7_MATH_EXACT = 0,
     /*
-     * Many-token products of bfloat16 matrices go through the CPU's tile units where it has them (AMX): several times as fast, and
-     * results agree to a tolerance only (logits: 1e-3). On other CPUs, for other types and for single tokens: exact.
+     * Uses AMX tiles, if the CPU has them, for products of bfloat16 matrices with many tokens: several
+     * times faster, and logits agree to about 1e-3 only. Everything else is exact.
      */
-    RWKV7_MATH_FAST,
+    RWKV7_MATH_FAST = 1,
     /*
-     * Many-token products go through OpenBLAS: results agree to a tolerance only. RWKV7_ERR_USAGE where there is none. The first
-     * rwkv7_runtime_create with it has effects on the whole process: it loads the library, for good, with OPENBLAS_NUM_THREADS=1 in
-     * the environment, which is as before when it returns; and OpenBLAS uses one thread from then on (openblas_set_num_threads),
-     * for everybody. No other thread may read or change the environment meanwhile. The environment is left alone when the program has
-     * loaded the same library itself.
+     * Uses OpenBLAS for products with many tokens; logits agree to a tolerance only. RWKV7_ERR_USAGE if
+     * OpenBLAS is not installed. The first runtime with this value affects the whole process: it loads
+     * the library permanently, with OPENBLAS_NUM_THREADS=1 in the environment while loading, and sets
+     * OpenBLAS to one thread for all its users. No other thread may use the environment meanwhile. If
+     * the program has loaded OpenBLAS itself, the environment is not touched.
      */
-    RWKV7_MATH_BLAS,
+    RWKV7_MATH_BLAS = 2,
+};
+
+enum rwkv7_log_level {
+    RWKV7_LOG_INFO = 0,    /* what was opened or started, and how */
+    RWKV7_LOG_WARNING = 1, /* what a user should know: tensors that were skipped, fewer threads than asked for */
 };
 
 struct rwkv7_runtime;
 
 struct rwkv7_runtime_options {
-    int threads;     /* 0: one per physical core this process may use */
-    const char *cpu; /* NULL or "": the widest tier; else cap at this tier ("ref", "avx2", "avx512", "neon") */
-    enum rwkv7_math math;
+    size_t struct_size;
+    const char *cpu;      /* the best kernels to use, a name of rwkv7_runtime_cpus; NULL or "": no limit */
+    int threads;          /* 0: one for each physical core that this process may use */
+    enum rwkv7_math math; /* 0: RWKV7_MATH_EXACT */
+    /*
+     * Receives messages of one line about this runtime and what is opened with it, without newline. NULL:
+     * messages are dropped. Called while runtimes are created, models opened and files converted.
+     */
+    void (*log)(void *arg, enum rwkv7_log_level level, const char *text);
+    void *log_arg; /* passed to log */
 };
 
-/* Starts the threads. `opt` may be NULL for defaults. An unknown or unsupported tier is RWKV7_ERR_USAGE. */
+/*
+ * Starts the threads. `opt` may be NULL. RWKV7_ERR_USAGE: the CPU does not have these kernels, the
+ * number of threads is invalid, or the math is not available. RWKV7_ERR_MEMORY: the threads could not
+ * be started; without a given number, fewer threads are tried first.
+ */
 RWKV7_API enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                                  struct rwkv7_error *err);
-RWKV7_API void rwkv7_runtime_close(struct rwkv7_runtime *rt); /* after the models that use it */
+RWKV7_API void rwkv7_runtime_close(struct rwkv7_runtime *rt);
 RWKV7_API int rwkv7_runtime_threads(const struct rwkv7_runtime *rt);
-RWKV7_API const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt); /* the tier that runs, e.g. "avx512" */
-/* The tiers supported on this machine, narrowest first, "ref avx2 avx512"; until the next call of this thread. */
+RWKV7_API const char *rwkv7_runtime_cpu(const struct rwkv7_runtime *rt); /* the kernels in use, "avx512" */
+/*
+ * The kernels that this machine supports, from slowest to fastest, "ref avx2 avx512". Valid until the
+ * next call on this thread.
+ */
 RWKV7_API const char *rwkv7_runtime_cpus(void);
 
 /*
- * Description of one linked library or build property for --version; index 0, 1, ... until NULL. The text lasts until the next call
- * of this thread.
- */
-RWKV7_API const char *rwkv7_build_info(int index);
-
-/* The largest resident memory of this process so far, in bytes, mapped weights included; 0 when unknown. */
-RWKV7_API uint64_t rwkv7_memory_peak(void);
-
-/*
- * Read bandwidth of this machine in bytes per second: the runtime's threads each read their share of `bytes` of memory
- * (allocated for the purpose) as several streams with prefetch. One pass, about 0.1 s per GB.
+ * Measures the read bandwidth in bytes per second: the threads read `bytes` bytes of newly allocated
+ * memory once, each its own part. Takes about 0.1 s per GB. RWKV7_ERR_USAGE: less than a page per
+ * thread.
  */
 RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, size_t bytes, double *bytes_per_second,
                                                     struct rwkv7_error *err);
@@ -147,312 +252,349 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 /* ------------------------------------------------------------------------------------------------------------ model */
 
 /*
- * Q8, Q4, Q6: integers of 8, 4 and 6 bits with scales, 8.06, 4.31 and 6.13 bits per weight; see docs/FORMATS.md. GGML: in the blocks
- * of a GGUF file; kept for the embedding only.
+ * Types of stored numbers. Q8, Q6 and Q4 are integers of 8, 6 and 4 bits with scales: 8.06, 6.13 and
+ * 4.31 bits per weight. GGML stands for the blocks of a GGUF file, which are kept for the embedding
+ * only. RWKV7_TYPES is the number of types in this header and grows with later versions.
  */
 enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_Q6, RWKV7_GGML, RWKV7_TYPES };
+#define RWKV7_TYPES_ROOM 32                                  /* RWKV7_TYPES never exceeds this */
 RWKV7_API const char *rwkv7_type_name(enum rwkv7_type type); /* "f32", "f16", "bf16", "q8", "q4", "q6", "ggml" */
 
-/* Architectures: RWKV-7 (x070a is x070 with `deep` above 0), RWKV-6, RWKV-5.2, 5.1 and 5.0, RWKV-4. */
+/* x070a (DeepEmbed) is X070 with shape.deep above 0. */
 enum rwkv7_arch {
-    RWKV7_ARCH_X070,
-    RWKV7_ARCH_X060,
-    RWKV7_ARCH_X052,
-    RWKV7_ARCH_X051,
-    RWKV7_ARCH_X050,
-    RWKV7_ARCH_X040
+    RWKV7_ARCH_X070, /* RWKV-7 */
+    RWKV7_ARCH_X060, /* RWKV-6 */
+    RWKV7_ARCH_X052, /* RWKV-5.2 */
+    RWKV7_ARCH_X051, /* RWKV-5.1 */
+    RWKV7_ARCH_X050, /* RWKV-5.0 */
+    RWKV7_ARCH_X040  /* RWKV-4 */
 };
 
-/* Sizes of a model; the letters are those of the paper. */
+/* Sizes of a model. The letters are those of the paper; this header uses them for shapes of arrays. */
 struct rwkv7_shape {
     int vocab;                          /* V: rows of the embedding and of the head */
     int layers;                         /* L */
-    int channels;                       /* C = heads * head_size */
-    int heads, head_size;               /* H, N; 0 in RWKV-4, which has none */
-    int ffn;                            /* F: hidden width of the channel mix */
-    int rank_w, rank_a, rank_v, rank_g; /* widths of the low-rank factors; rank_v is 0 when layers is 1 */
-    int deep;                           /* E: side of the matrix that a token has in each layer of x070a; 0: x070 */
+    int channels;                       /* C: hidden size; heads * head_size */
+    int heads, head_size;               /* H, N; 0 in RWKV-4, which has no heads */
+    int ffn;                            /* F: hidden size of the channel mix */
+    int rank_w, rank_a, rank_v, rank_g; /* ranks of the low-rank factors; rank_v is 0 if L is 1 */
+    int deep;                           /* E: x070a only: each token has an E x E matrix per layer; otherwise 0 */
     enum rwkv7_arch arch;
-    int rank_m; /* width of the factors of the token shift; RWKV-6 only */
+    int rank_m;      /* rank of the factors of the token shift; RWKV-6 only */
+    int reserved[7]; /* must be 0 */
 };
 
 struct rwkv7_model;
 
 struct rwkv7_model_info {
+    size_t struct_size;
     struct rwkv7_shape shape;
     const char *path;         /* as given to open; "(random)" for rwkv7_model_random */
     const char *container;    /* "safetensors", "safetensors, 4 shards", "PyTorch", "GGUF", "memory" */
-    const char *naming;       /* "BlinkDL (.pth orientation)", "fla / Hugging Face", "llama.cpp", ... */
-    const char *prefix;       /* what precedes all names in the file and was stripped, "module."; "": nothing */
+    const char *naming;       /* how the tensors are named: "BlinkDL (.pth orientation)", "fla / Hugging Face", ... */
+    const char *prefix;       /* the prefix of all names that was stripped, such as "module."; "": none */
     const char *architecture; /* "RWKV-7 (x070)", "RWKV-6", "RWKV-4" */
     const char *version;      /* "x070", "x070a", "x052" */
-    uint64_t parameters;      /* numbers stored in the tensors that the engine uses */
-    uint64_t tensors;         /* tensors in the file, used or not */
-    uint64_t ignored_tensors; /* tensors that are known and unused (layer 0's v0, v1, v2; a tuned state) */
-    uint64_t weight_bytes;    /* bytes of weights held: mapped in place plus copies */
-    uint64_t copied_bytes;    /* the part of weight_bytes that had to be copied (transposed, converted, misaligned) */
-    uint64_t step_bytes;      /* bytes of weights and state read to evaluate one token, logits included */
-    uint64_t skipped_bytes;   /* the part of step_bytes that is only read as far as rwkv7_session_density says */
-    uint64_t session_bytes;   /* one session's state */
-    uint64_t work_bytes;      /* scratch memory of the runtime that evaluations use at most, shared by all sessions */
-    uint64_t type_parameters[RWKV7_TYPES]; /* parameters stored in each type */
-    float rate_scale;                      /* of RWKV-7: what the in-context learning rate is multiplied by; else 1 */
-    size_t metadata;                       /* number of metadata pairs, see rwkv7_model_metadata */
-    const char *chat_template;             /* that the file states, or the folder (tokenizer_config.json); NULL: none */
-    bool tuned_state; /* the file also holds a state to begin with; only rwkv7_session_load_tuned uses it */
+    uint64_t parameters;      /* number of parameters that are used */
+    uint64_t tensors;         /* number of tensors in the file */
+    uint64_t ignored_tensors; /* tensors that are known and not used: layer 0's v0, v1, v2; a tuned state */
+    uint64_t weight_bytes;    /* bytes of weights: mapped and copied */
+    uint64_t copied_bytes;    /* of weight_bytes: copied, because transposed, converted or misaligned */
+    uint64_t step_bytes;      /* bytes of weights and state that evaluating one token reads, with logits */
+    uint64_t skipped_bytes;   /* of step_bytes: read only in part, see rwkv7_session_density */
+    uint64_t session_bytes;   /* bytes of one session's state */
+    uint64_t work_bytes;      /* bytes of scratch memory, which all sessions of the runtime share */
+    uint64_t type_parameters[RWKV7_TYPES_ROOM]; /* number of parameters stored in each enum rwkv7_type */
+    float rate_scale;                           /* RWKV-7: factor of the in-context learning rate; otherwise 1 */
+    bool tuned_state;                           /* the file also holds a tuned state, see rwkv7_session_load_tuned */
+    size_t metadata;                            /* number of metadata pairs, see rwkv7_model_metadata */
+    const char *chat_template;                  /* that the file or tokenizer_config.json states; NULL: none */
 };
 
 /*
- * What becomes of the matrices while loading. With Q4 and Q6, the head and the low-rank factors take 8 bits. STORED: floats stay as they
- * are, and what a GGUF file holds in integers, of 2 to 8 bits, becomes Q8.
+ * How the matrices are held. With Q4 and Q6, the head and the low-rank factors take 8 bits. STORED
+ * keeps floats as they are; integers of a GGUF file become Q8.
  */
 enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4, RWKV7_WEIGHTS_Q6, RWKV7_WEIGHTS_COUNT };
 
 /*
- * The squared ReLU leaves most hidden units of trained models at zero, and decoding need not read the columns of ffn.value that
- * belong to them, if these lie together in memory. AUTO: where weights are made into integers anyway; ON: always, which copies a
- * quarter of the weights while loading; OFF: never. Integers that a file of rwkv7_convert holds stay as they lie in it. The results are
- * the same.
+ * The squared ReLU of a trained model leaves most hidden units at zero. If ffn.value is stored by
+ * column, single tokens need not read the columns of those units. The results are the same.
  */
-enum rwkv7_sparse { RWKV7_SPARSE_AUTO, RWKV7_SPARSE_ON, RWKV7_SPARSE_OFF };
+enum rwkv7_sparse {
+    RWKV7_SPARSE_AUTO, /* by column if the weights are quantized while loading */
+    RWKV7_SPARSE_ON,   /* by column; copies a quarter of the weights while loading */
+    RWKV7_SPARSE_OFF   /* by row; quantized matrices of a file of rwkv7_convert keep their layout */
+};
 
 struct rwkv7_model_options {
-    enum rwkv7_weights weights;
-    enum rwkv7_sparse sparse;
-    bool
-        lock; /* keep all weights in memory, never to be paged out; RWKV7_ERR_MEMORY where the system does not allow it */
+    size_t struct_size;
+    enum rwkv7_weights weights; /* 0: RWKV7_WEIGHTS_STORED */
+    enum rwkv7_sparse sparse;   /* 0: RWKV7_SPARSE_AUTO */
     /*
-     * RWKV-7: the in-context learning rate is rate_scale * sigmoid(...), above 0 and at most 2. Models with an extended rate (2) have
-     * the same names and shapes as others, so it must be given, unless the metadata "rwkv7.rate_scale" of the file tell, as those of
-     * rwkv7_convert do. 0: as the file says, else 1. RWKV7_ERR_USAGE for other architectures, unless it is 1.
+     * RWKV-7: the in-context learning rate is rate_scale * sigmoid(...), at most 2. A checkpoint with the
+     * extended rate (2) looks like any other, so the value must be given unless the file states it
+     * ("rwkv7.rate_scale" in its metadata, which rwkv7_convert writes). 0: as the file says, else 1.
+     * RWKV7_ERR_USAGE for other architectures unless it is 0 or 1.
      */
     float rate_scale;
+    bool lock; /* lock all weights in memory (mlock); RWKV7_ERR_MEMORY if the system does not allow it */
     /*
-     * Called now and then while loading takes long, with done <= total in bytes; may be NULL. The threads of the runtime are waiting
-     * for it: see Callbacks above.
+     * May be NULL. Called while weights are transposed or quantized, in bytes of weights; several times,
+     * from 0, if there are several passes. The runtime is locked: the callback must not evaluate, open or
+     * convert with it.
      */
-    void (*progress)(void *arg, uint64_t done, uint64_t total);
-    void *progress_arg;
+    rwkv7_progress *progress;
+    void *progress_arg; /* passed to progress */
 };
 
 /*
- * Opens a checkpoint: a .safetensors/.st, .pth or .gguf file, the index.json of shards, or a folder that holds one of them. The
- * file is mapped, not read: weights stay in place wherever their type and alignment allow. It must not change while it is open. `opt`
- * may be NULL for defaults.
+ * Opens a checkpoint: a .safetensors, .st, .pth or .gguf file, the index.json of shards, or a folder
+ * that holds one of these. The file is mapped: weights stay where they are unless their type or
+ * alignment requires a copy. It must not change while the model is open. `opt` may be NULL.
+ * RWKV7_ERR_IO, RWKV7_ERR_MODEL, RWKV7_ERR_USAGE (options), RWKV7_ERR_STOPPED (nothing is open).
  */
 RWKV7_API enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path,
                                              const struct rwkv7_model_options *opt, struct rwkv7_model **out,
                                              struct rwkv7_error *err);
 
-/* Opens the image of a single file in memory. `data` must outlive the model; `name` appears in messages; `opt` may be NULL. */
+/*
+ * The same for the image of a single file in memory, `data` [size]. It must outlive the model. `name`
+ * stands for the path in messages.
+ */
 RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size,
                                                     const char *name, const struct rwkv7_model_options *opt,
                                                     struct rwkv7_model **out, struct rwkv7_error *err);
 
 struct rwkv7_random_options {
-    enum rwkv7_type type;
-    enum rwkv7_sparse sparse; /* AUTO: where ffn_density makes it faster */
-    float
-        ffn_density; /* this part of the hidden units of the channel mix is never zero, the others always are; 0: as it comes */
+    size_t struct_size;
+    enum rwkv7_type type;     /* of the matrices; 0: RWKV7_F32 */
+    enum rwkv7_sparse sparse; /* AUTO: by column if ffn_density makes that faster */
+    float ffn_density;        /* part of the hidden units of the channel mix that are never zero, the others always are;
+                          0: random */
     uint64_t seed;
 };
 
-/* A model of the given shape with random weights, for benchmarks and tests. `opt` must not be NULL. */
+/*
+ * A model of the given shape with random weights, for benchmarks and tests. `opt` may be NULL.
+ * RWKV7_ERR_USAGE: the shape or an option is invalid.
+ */
 RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                                struct rwkv7_error *err);
 /*
- * The info of the model that rwkv7_model_random would make, without making it: what a published size needs and reads, for models
- * that do not fit into this machine's memory too. `path` and what else describes a file are NULL or 0.
+ * Fills *out with the info that rwkv7_model_random would give, without making the model. It tells
+ * what a published size needs and reads, even if it does not fit into memory. Members that
+ * describe a file are NULL or 0.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                     const struct rwkv7_random_options *opt,
                                                     struct rwkv7_model_info *out, struct rwkv7_error *err);
-RWKV7_API void rwkv7_model_close(struct rwkv7_model *model); /* after its sessions */
+/* After the sessions and batches that use it. */
+RWKV7_API void rwkv7_model_close(struct rwkv7_model *model);
+/* Valid as long as the model. */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
-/*
- * Identifies what a model computes: two models have the same fingerprint if their architecture, sizes, weights, epsilons and scales are
- * the same to the bit, whatever file they came in and however the weights lie in memory. Floats of 16 bits count as the float32
- * numbers that they stand for; integers as they are, so q8 differs from the weights that it was made of.
- *
- * The first call reads all weights, with all threads of the runtime, and takes about as long as evaluating three tokens; the model then
- * remembers the value. States carry it: saving and loading a session call this. RWKV7_ERR_MEMORY.
- */
+
+/* Identifies what a model computes. */
 struct rwkv7_fingerprint {
     uint8_t bytes[16];
 };
+/*
+ * Two models have the same fingerprint if their architecture, sizes, weights, epsilons and scales have
+ * the same bits, whatever the file format and the layout in memory. Floats of 16 bits count as the
+ * float32 numbers they stand for; quantized weights differ from their originals.
+ *
+ * The first call reads all weights with all threads, which takes about as long as evaluating three
+ * tokens; later calls return the value that is kept. Saving and loading a state call this function.
+ */
 RWKV7_API enum rwkv7_status rwkv7_model_fingerprint(const struct rwkv7_model *model, struct rwkv7_fingerprint *out,
                                                     struct rwkv7_error *err);
-/* Metadata pair `index` of the file; false past the end. The strings live as long as the model. */
+
+/* Metadata pair `index` of the file; false past the end. Valid as long as the model. */
 RWKV7_API bool rwkv7_model_metadata(const struct rwkv7_model *model, size_t index, const char **key,
                                     const char **value);
 
 /*
- * What a user should know of a file that was accepted, one line each: tensors that were skipped, numbers that were rounded, what was
- * taken for granted. NULL past the end; they live as long as the model.
+ * Remark `index` about a file that was accepted, one line: tensors that were skipped, numbers that were
+ * rounded, values that were assumed. NULL past the end. Valid as long as the model. The log receives
+ * the same lines as warnings.
  */
 RWKV7_API const char *rwkv7_model_note(const struct rwkv7_model *model, size_t index);
 
 struct rwkv7_convert_options {
-    enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as they are stored */
-    /* [vocab_size] text in the World format to put into the file; NULL: that of the checkpoint, if any */
-    const char *vocab;
-    size_t vocab_size;
-    /*
-     * Path of a LoRA file to merge, or of a folder of PEFT: X.lora_A, X.lora_B, and whole tensors that replace others; NULL: none.
-     */
-    const char *lora;
-    float rate_scale;      /* as in struct rwkv7_model_options; kept in the metadata of the result */
-    const char *lora_init; /* path of the factors before training, which PiSSA needs; NULL: none */
-    double lora_alpha; /* that it was trained with; 0: as "lora_alpha" in its metadata or adapter_config.json says */
-    /* Called now and then, with done <= total in bytes of the result; false ends the conversion. May be NULL. */
-    bool (*progress)(void *arg, uint64_t done, uint64_t total);
-    void *progress_arg;
-    /* Called for each note (rwkv7_model_note) on what was read, once the file is complete. May be NULL. */
+    size_t struct_size;
+    const char *type;         /* type of the matrices, a name of rwkv7_type_name except "ggml"; NULL: as stored */
+    const char *vocab;        /* [vocab_size] World vocabulary to store in the file; NULL: the checkpoint's, if any */
+    size_t vocab_size;        /* bytes */
+    const char *lora;         /* path of a LoRA file or PEFT folder to merge; NULL: none */
+    const char *lora_init;    /* path of the factors before training, which PiSSA needs; NULL: none */
+    double lora_alpha;        /* alpha of the training; 0: as its metadata or adapter_config.json says */
+    float rate_scale;         /* as in struct rwkv7_model_options; stored in the metadata of the result */
+    rwkv7_progress *progress; /* may be NULL; in bytes of the result */
+    void *progress_arg;       /* passed to progress */
+    /* Receives remarks about the files that were read (see rwkv7_model_note), after the result is complete. May be NULL. */
     void (*note)(void *arg, const char *text);
-    void *note_arg;
+    void *note_arg; /* passed to note */
 };
 
 /*
- * Writes any checkpoint that can be opened as one safetensors file, piece by piece: neither is ever in memory as a whole. `to`
- * appears when it is complete and is untouched after an error. Vectors become float32; the embedding keeps its type if the others
- * become Q8 or Q4, and the logits are then those of rwkv7_model_open with the same type. Integers are used where they lie, so
- * such a file is open at once. docs/FORMATS.md describes it. `opt` must not be NULL. RWKV7_ERR_USAGE: there is no such type, `to` is
- * one of the files that are read, or integers would be made of integers; RWKV7_ERR_MODEL: the checkpoint or the LoRA file was
- * rejected; RWKV7_ERR_VOCAB: the vocabulary was, or is not one for this model; RWKV7_ERR_STOPPED: progress said so.
+ * Converts any checkpoint that rwkv7_model_open reads into one safetensors file. It works slice by
+ * slice, so memory does not grow with the model. `to` appears when it is complete; after an error or
+ * cancelling it is as before. Vectors become float32. The embedding keeps its type if the matrices are
+ * quantized. The logits are those of rwkv7_model_open with the same type. Quantized weights are used in
+ * place, so such a file opens instantly. `opt` may be NULL.
+ * RWKV7_ERR_USAGE: no such type, `to` is one of the files that are read, or the checkpoint is already
+ * quantized to another type. RWKV7_ERR_MODEL: the checkpoint or the LoRA file was rejected.
+ * RWKV7_ERR_VOCAB: the vocabulary was rejected or does not fit. RWKV7_ERR_STOPPED: cancelled.
  */
 RWKV7_API enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
                                           const struct rwkv7_convert_options *opt, struct rwkv7_error *err);
 
-/* Names of published shapes, those of RWKV-7 first ("0.1b"), then older versions' ("rwkv6-1.6b"); NULL past the end. */
+/* Name `index` of a published size: those of RWKV-7 first ("0.1b"), then "rwkv6-1.6b", ...; NULL past the end. */
 RWKV7_API const char *rwkv7_shape_name(size_t index);
-/* The published shape of that name, in any case; false when there is none. */
+/* The shape of that name, in upper or lower case; false if there is none. */
 RWKV7_API bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out);
 
 /* ------------------------------------------------------------------------------------------------------- checkpoint */
 
-/* The tensors of a file that rwkv7_model_open would read, whether they make up a model or not. */
+/* Lists the tensors of a file that rwkv7_model_open would read, whether or not they form a model. */
 struct rwkv7_checkpoint;
 
 struct rwkv7_tensor {
-    const char *name, *type; /* "blocks.0.att.x_r", without a prefix, "BF16"; live as long as the checkpoint */
-    int rank;                /* number of axes, 0 for a single number */
-    const uint64_t *shape;   /* [rank], outermost first */
+    size_t struct_size;
+    const char *name;      /* without the common prefix: "blocks.0.att.x_r" */
+    const char *type;      /* "BF16" */
+    const uint64_t *shape; /* [rank], outermost axis first */
+    int rank;              /* number of axes; 0 for a scalar */
+    bool belongs;          /* a supported model, or a tuned state, has a tensor of this name */
     uint64_t bytes;
-    bool belongs; /* an RWKV-7 model has a tensor of this name, in one of the spellings, or a tuned state has */
 };
 
+/* RWKV7_ERR_IO, RWKV7_ERR_MODEL. */
 RWKV7_API enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out,
                                                   struct rwkv7_error *err);
 RWKV7_API void rwkv7_checkpoint_close(struct rwkv7_checkpoint *c);
-RWKV7_API const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c); /* "PyTorch", as in model_info */
-/* Tensor `index` in the order of the names; false past the end. */
-RWKV7_API bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t index, struct rwkv7_tensor *out);
+RWKV7_API const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c); /* as in rwkv7_model_info */
+/* Tensor `index` in the order of the names; NULL past the end. Valid as long as the checkpoint. */
+RWKV7_API const struct rwkv7_tensor *rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t index);
 
 /* ---------------------------------------------------------------------------------------------------------- session */
 
 struct rwkv7_session;
 
-/* A session at the start of a document (zero state). It refers to the model, which must outlive it. */
-RWKV7_API enum rwkv7_status rwkv7_session_create(struct rwkv7_model *model, struct rwkv7_session **out,
+/* A session at the start of a document: the initial state. It refers to the model. */
+RWKV7_API enum rwkv7_status rwkv7_session_create(const struct rwkv7_model *model, struct rwkv7_session **out,
                                                  struct rwkv7_error *err);
 RWKV7_API void rwkv7_session_close(struct rwkv7_session *s);
 RWKV7_API void rwkv7_session_reset(struct rwkv7_session *s); /* back to the start of a document */
+/* A new session with the same state. The progress callback is not copied. */
 RWKV7_API enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, struct rwkv7_session **out,
                                                 struct rwkv7_error *err);
-/* dst becomes equal to src; both of the same model. */
+/* Copies the state. Both sessions must belong to the same model. */
 RWKV7_API void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src);
 RWKV7_API const struct rwkv7_model *rwkv7_session_model(const struct rwkv7_session *s);
-RWKV7_API uint64_t rwkv7_session_tokens(const struct rwkv7_session *s); /* tokens evaluated since the start */
-/* The part of ffn.value that single tokens had to read, 0 .. 1, since this was asked last (see enum rwkv7_sparse). */
+RWKV7_API uint64_t rwkv7_session_tokens(const struct rwkv7_session *s); /* number evaluated since the start */
+/*
+ * The part of ffn.value, 0 to 1, that single tokens have read since the last call of this function; 1 if
+ * there were none. See enum rwkv7_sparse.
+ */
 RWKV7_API double rwkv7_session_density(struct rwkv7_session *s);
+/*
+ * Sets the progress callback of rwkv7_session_eval: called before each chunk of RWKV7_CHUNK tokens, in
+ * tokens of that call. NULL: none.
+ */
+RWKV7_API void rwkv7_session_set_progress(struct rwkv7_session *s, rwkv7_progress *progress, void *progress_arg);
 
+/* Which logits an evaluation computes, as float arrays that the caller provides. */
 enum rwkv7_logits {
-    RWKV7_LOGITS_NONE, /* only update the state; the head is not evaluated */
-    RWKV7_LOGITS_LAST, /* float[V]: after the last token */
-    RWKV7_LOGITS_ALL,  /* float[count][V]: after every token */
+    RWKV7_LOGITS_NONE, /* none; only the state is updated */
+    RWKV7_LOGITS_LAST, /* [V]: after the last token */
+    RWKV7_LOGITS_ALL,  /* [count][V]: after every token */
 };
 
 /*
- * Feeds `count` tokens (ids below V) and updates the state. Many tokens at once are much faster than one by one, and in
- * exact math give the same bits. `logits` as `which` says (NULL with NONE). Takes the tokens in chunks of at most
- * RWKV7_CHUNK, each weight read once per chunk. On RWKV7_ERR_NUMERIC the message names the layer or the logits, and the
- * position; after any error the state is unspecified, but reset and copy still work. count = 0 is allowed except with LAST.
+ * Evaluates tokens [count], ids below V, and updates the state. Many tokens in one call are much faster
+ * than one by one, and in exact math give the same bits. They are evaluated in chunks of at most
+ * RWKV7_CHUNK, and each weight is read once per chunk. `logits` may be NULL with RWKV7_LOGITS_NONE. A
+ * count of 0 is allowed, except with RWKV7_LOGITS_LAST.
+ * RWKV7_ERR_USAGE: an id is out of range; nothing has changed. RWKV7_ERR_STOPPED: cancelled; the state is
+ * the one after rwkv7_session_tokens tokens. RWKV7_ERR_NUMERIC: a NaN or an infinity; the message names
+ * the layer and the position. The state is then unspecified; reset, copy and load make it valid again.
  */
 #define RWKV7_CHUNK 512
 RWKV7_API enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *tokens, size_t count,
                                                enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 
 /*
- * Several sessions at once: each weight is read once for all their tokens, so that eight conversations cost little more than one. The
- * bits are those that each session would get alone.
+ * Evaluates several sessions of one model together: each weight is read once for all, so that eight
+ * conversations cost little more than one. Each session gets the bits that it would get alone.
  */
-struct rwkv7_batch; /* buffers for sessions of one model */
-RWKV7_API enum rwkv7_status rwkv7_batch_create(struct rwkv7_model *model, struct rwkv7_batch **out,
+struct rwkv7_batch;
+RWKV7_API enum rwkv7_status rwkv7_batch_create(const struct rwkv7_model *model, struct rwkv7_batch **out,
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_batch_close(struct rwkv7_batch *b);
 
-/* Tokens for one session. Its error concerns no other. */
+/* Tokens for one session. */
 struct rwkv7_feed {
-    struct rwkv7_session *session; /* of the model; each only once */
-    const uint32_t *tokens;        /* [count], ids below V, at least one */
-    size_t count;
-    bool logits; /* those after the last token are wanted */
-    struct rwkv7_error
-        err; /* set: status RWKV7_OK, or RWKV7_ERR_NUMERIC, and then this session's state is unspecified */
+    struct rwkv7_session *session; /* each session only once per call */
+    const uint32_t *tokens;        /* [count], ids below V */
+    size_t count;                  /* at least 1 */
+    bool logits;                   /* compute those after the last token */
+    struct rwkv7_error err;        /* set by the call: RWKV7_OK, or RWKV7_ERR_NUMERIC for this session only */
 };
 /*
- * Feeds them all; no more than RWKV7_CHUNK tokens together. logits: float[n][V], n the number of feeds that want them, in the order
- * of the feeds. A failure here is one of the call (arguments, memory), and has changed no session.
+ * Evaluates feeds [count], at most RWKV7_CHUNK tokens in all. logits: [n][V] for the n feeds that ask
+ * for them, in their order; may be NULL if n is 0. On failure of the call (RWKV7_ERR_USAGE), no session
+ * has changed. RWKV7_ERR_NUMERIC in a feed: see rwkv7_session_eval.
  */
 RWKV7_API enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *feeds, size_t count,
                                              float *logits, struct rwkv7_error *err);
 
 /*
- * The state as float32 arrays in the order and orientation of the specification: att_prev [L][C], wkv [L][H][N value][N key] (RWKV-4:
- * aa, bb and pp, [L][3][C]),
- * ffn_prev [L][C]. Any pointer may be NULL.
+ * Copies the state to or from float arrays: att_prev [L][C], wkv [L][H][N value][N key], ffn_prev [L][C].
+ * RWKV-4 has aa, bb and pp in place of wkv: [L][3][C]. Any pointer may be NULL.
  */
 RWKV7_API void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, float *wkv, float *ffn_prev);
 RWKV7_API void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv,
                                        const float *ffn_prev);
 
-/* How the matrices of a tuned state are stored. They are square, so nothing but a statement tells. */
+/* The layout of the matrices of a tuned state. They are square, so it cannot be detected. */
 enum rwkv7_state_order {
-    RWKV7_STATE_AS_STATED, /* as the metadata "time_state" of the file say: "value-key" or "key-value" */
+    RWKV7_STATE_AS_STATED, /* as the metadata "time_state" of the file says: "value-key" or "key-value" */
     RWKV7_STATE_VALUE_KEY, /* [H][N value][N key]: .pth files as trained */
     RWKV7_STATE_KEY_VALUE, /* [H][N key][N value]: .st files of converters */
 };
 
 /*
- * Starts the session from a state that was trained (state tuning): the tensors `blocks.<i>.att.time_state` [H][N][N], one per
- * layer, F32, F16 or BF16, of a .pth or safetensors file, which may be a whole checkpoint; the shift vectors are zero, and no
- * token counts as evaluated. RWKV7_ERR_USAGE when the order is to be as stated and the file does not state it, RWKV7_ERR_STATE when it
- * holds something else or is of a model with other sizes; after an error the session is as before. A reset goes back to zeroes.
+ * Starts the session from a trained state (state tuning): the tensors blocks.<i>.att.time_state [H][N][N]
+ * of all layers, F32, F16 or BF16, in a .pth or safetensors file, which may be a whole checkpoint. The
+ * shift vectors become zero and the number of tokens 0. rwkv7_session_reset goes back to zeros, not to
+ * this state. After an error the session is unchanged.
+ * RWKV7_ERR_USAGE: the order is AS_STATED and the file does not state one. RWKV7_ERR_STATE: the file has
+ * other tensors or other sizes.
  */
 RWKV7_API enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *path,
                                                      enum rwkv7_state_order order, struct rwkv7_error *err);
 
-/* Bytes that a program keeps beside a state, in the same file; the library does not look at them. */
-struct rwkv7_note {
-    void *data;
-    size_t size;
-};
-RWKV7_API void rwkv7_note_clear(struct rwkv7_note *note); /* frees what the library has put into it */
-
 /*
- * Writes the state, and `note` unless NULL, to a file: complete under a temporary name, then renamed. The file is for its owner only,
- * also where it replaces one that others could read.
- * RWKV7_ERR_USAGE: the path leads to a file of an open model.
+ * Saves the state to a file or to memory, in the same format (docs/FORMATS.md). `note` is data of the
+ * program to keep with the state, at most 256 MB; NULL: none. The file is readable by its owner only and
+ * appears when it is complete. RWKV7_ERR_USAGE: the path leads to a file of an open model. RWKV7_ERR_IO.
+ * In memory, *image is set; the caller clears it.
  */
 RWKV7_API enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path,
-                                               const struct rwkv7_note *note, struct rwkv7_error *err);
+                                               const struct rwkv7_bytes *note, struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_session_save_memory(const struct rwkv7_session *s, const struct rwkv7_bytes *note,
+                                                      struct rwkv7_bytes *image, struct rwkv7_error *err);
 /*
- * Replaces the state by that of a file of the same model. The note goes to *note, unless NULL; give it back with
- * rwkv7_note_clear. A file that is torn, damaged or of other weights is RWKV7_ERR_STATE and changes nothing.
+ * Replaces the state by a saved one of the same model, from a file or from `image` [size]. *note is set
+ * to the data that was saved with it, unless note is NULL; the caller clears it.
+ * RWKV7_ERR_STATE: not a state, damaged, or of another model; the session is unchanged.
  */
-RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_note *note,
+RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_bytes *note,
                                                struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_session_load_memory(struct rwkv7_session *s, const void *image, size_t size,
+                                                      struct rwkv7_bytes *note, struct rwkv7_error *err);
 
 /* -------------------------------------------------------------------------------------------------------- tokenizer */
 
@@ -461,63 +603,74 @@ RWKV7_API enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const ch
 struct rwkv7_tokenizer;
 
 /*
- * Reads a vocabulary of one of two kinds, which the file tells: the World format, one `ID LITERAL LENGTH` per line, or the
- * tokenizer.json of GPT-NeoX-20B (byte-level BPE), which RWKV-4 and the Pile models of later versions use.
+ * Reads a vocabulary: the World format, one `ID LITERAL LENGTH` per line, or the tokenizer.json of
+ * GPT-NeoX-20B (byte-level BPE), which RWKV-4 and the Pile models use. The content decides which.
+ * RWKV7_ERR_IO, RWKV7_ERR_VOCAB.
  */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out,
                                                  struct rwkv7_error *err);
-/* The same from memory, which may be freed afterwards; `name` appears in messages. */
+/* The same from `text` [size], which may be freed afterwards. `name` stands for the path in messages. */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_memory(const char *text, size_t size, const char *name,
                                                         struct rwkv7_tokenizer **out, struct rwkv7_error *err);
-/* The vocabulary that a checkpoint holds itself, as GGUF files do; *out is NULL when it holds none. */
+/* The vocabulary inside a checkpoint, as GGUF files have one. *out is NULL, and the status RWKV7_OK, if there is none. */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out,
                                                        struct rwkv7_error *err);
 RWKV7_API void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t);
 RWKV7_API uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t);        /* largest id + 1 */
-RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* no token has more bytes */
-RWKV7_API bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t); /* id 0 has no text of its own */
-/* The bytes of an id, which live as long as the tokenizer; length 0 for ids without an entry. */
+RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* bytes of the longest token */
+RWKV7_API bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t); /* id 0 has no text */
+/* The bytes of an id, [*length], not NUL-terminated; *length is 0 for an id without text. Valid as long as the tokenizer. */
 RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, uint32_t id, size_t *length);
 
 /*
- * World: greedy longest match from the left. BPE: special tokens, NFC, words, merges (docs/FORMATS.md); broken UTF-8 becomes U+FFFD.
- * Writes at most `room` ids and reports how many, and how many bytes of `text` they cover. With `final` false it stops where the next token could still change with more text (fewer than max_length bytes
- * from the end), so that a long text can be fed piece by piece: keep the uncovered bytes and put the next piece behind them. With
- * `final` true and room >= size (BPE: 3 * size) all of the text is covered. BPE covers whole words as a rule, and RWKV7_ERR_VOCAB says
- * when not even one character's tokens have room (never with room for 4096). A byte that no token starts with (vocabularies without all 256
- * single bytes) is RWKV7_ERR_VOCAB.
+ * Encodes `text` [size]. World: greedy longest match from the left. BPE: special tokens, NFC, words,
+ * merges (docs/FORMATS.md); invalid UTF-8 becomes U+FFFD.
+ *
+ * Writes at most `room` ids, sets *count to their number and *covered to the bytes of text that they
+ * stand for. With `final` true and room >= size (BPE: 3 * size), all text is covered. With `final` false
+ * it stops where the next token could change with more text; the caller puts the next piece behind the
+ * bytes that are not covered, and the ids are those of the whole text.
+ *
+ * RWKV7_ERR_VOCAB: no token begins with a byte of the text; or, BPE, the next word has more than `room`
+ * tokens and cannot be divided (never with room for 4096).
  */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_encode(const struct rwkv7_tokenizer *t, const void *text, size_t size,
                                                    bool final, uint32_t *ids, size_t room, size_t *count,
                                                    size_t *covered, struct rwkv7_error *err);
 
 /*
- * RWKV7_OK when the vocabulary can serve a model with `model_vocab` rows: as many as it has ids, or up to 1024 more, as padding; else
- * RWKV7_ERR_VOCAB and both sizes in the message.
+ * Does the vocabulary fit a model with `model_vocab` rows? RWKV7_OK: it has as many ids, or up to 1024
+ * fewer (padding). RWKV7_ERR_VOCAB: otherwise; the message has both sizes.
  */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_check(const struct rwkv7_tokenizer *t, int model_vocab,
                                                   struct rwkv7_error *err);
 
-/* --------------------------------------------------------------------------------------------------------- text out */
+/* ----------------------------------------------------------------------------------------------------------- stream */
 
 /*
- * Bytes of tokens in, valid UTF-8 out: holds back an incomplete character until it is completed (or shown to be broken:
- * then U+FFFD), and, when stop strings are set, every tail that could still become one, across token borders.
+ * Bytes of tokens in, valid UTF-8 out. An incomplete character is held back until it is complete, or
+ * becomes U+FFFD if it is invalid. So is every ending that may be the beginning of a stop string, also
+ * across tokens.
  */
 struct rwkv7_stream;
+/* stops: [stop_count] NUL-terminated strings, copied. RWKV7_ERR_USAGE: one is empty. */
 RWKV7_API enum rwkv7_status rwkv7_stream_create(const char *const *stops, size_t stop_count, struct rwkv7_stream **out,
                                                 struct rwkv7_error *err);
 RWKV7_API void rwkv7_stream_close(struct rwkv7_stream *s);
 /*
- * Adds bytes. *text, *length: what may be shown now (valid until the next call). *stop: index of the stop string that was
- * found (the text ends before it; later pushes give nothing), or -1. The first one to be complete wins; among those complete at
- * the same byte, the longest.
+ * Adds `bytes` [size]. *text [*length] is the new text to show, not NUL-terminated, valid until the next
+ * call. *stop is the index of the stop string that was found, or -1. The text ends before it, and later
+ * calls add nothing. The first stop string to be complete wins, the longest of those that end at the
+ * same byte.
  */
 RWKV7_API enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size,
                                               const char **text, size_t *length, int *stop, struct rwkv7_error *err);
-/* The bytes that are held back now, valid until the next call: pushed to a new stream with the same stop strings, they make it go on here. */
+/*
+ * The bytes that are held back, [*size], valid until the next call. A new stream with the same stop
+ * strings that is given these bytes first continues in the same way.
+ */
 RWKV7_API const uint8_t *rwkv7_stream_held(const struct rwkv7_stream *s, size_t *size);
-/* The end: what was held back. */
+/* Ends the text: *text [*length] is what was held back, an incomplete character as U+FFFD. */
 RWKV7_API enum rwkv7_status rwkv7_stream_finish(struct rwkv7_stream *s, const char **text, size_t *length,
                                                 struct rwkv7_error *err);
 
@@ -528,101 +681,109 @@ struct rwkv7_token_bias {
     float bias; /* added to the logit; -INFINITY bans the token */
 };
 
-struct rwkv7_sampler_options {
-    float temperature;       /* 0: greedy (the lowest id among equals) */
-    float top_p;             /* keep the fewest tokens that have this probability together; 1: all, 0: the likeliest */
-    int top_k;               /* 0: off */
-    float min_p;             /* drop tokens less probable than min_p times the best; 0: off */
-    float presence_penalty;  /* taken off the logit of every token already generated */
-    float frequency_penalty; /* the same, times its decayed count */
-    float penalty_decay;     /* counts are multiplied by this after every token */
-    uint64_t seed;
-    const struct rwkv7_token_bias *biases; /* copied by create */
-    size_t bias_count;
-    bool any_id; /* also draw ids that have no text in the vocabulary: rows of padding, and gaps between the ids */
-};
+/*
+ * In temperature, top_p and penalty_decay, whose defaults are not zero: the value zero itself. A zero in
+ * the struct is the default.
+ */
+#define RWKV7_ZERO (-1.0f)
 
-/* temperature 1, top_p 0.85, penalties 0, decay 0.996, no bias: a neutral start. */
-RWKV7_API void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt);
+/* Applied in this order: biases and penalties, top-p, top-k and min-p at temperature 1, temperature. */
+struct rwkv7_sampler_options {
+    size_t struct_size;
+    float temperature;       /* 0: 1; RWKV7_ZERO: greedy, the most probable token, the lowest id among equals */
+    float top_p;             /* keep the fewest tokens with this total probability, 0 to 1; 0: 0.85; 1: all;
+                                RWKV7_ZERO: only the most probable */
+    int top_k;               /* keep this many tokens; 0: all */
+    float min_p;             /* drop tokens with less than min_p times the best probability, 0 to 1 */
+    float presence_penalty;  /* subtracted from the logit of each token that was drawn before */
+    float frequency_penalty; /* the same, times the decayed count of the token */
+    float penalty_decay;     /* all counts are multiplied by it after each token; 0: 0.996; 1: no decay;
+                                RWKV7_ZERO: counts last for one token */
+    bool any_id;             /* also draw ids that have no text in the vocabulary */
+    uint64_t seed;
+    const struct rwkv7_token_bias *biases; /* [bias_count], copied */
+    size_t bias_count;
+};
 
 struct rwkv7_sampler;
 /*
- * `opt` must not be NULL; `tokenizer` may be. With it, ids that have no text are never drawn (but the end of text, and unless
- * opt->any_id), and tokens whose text is a substring of " \t0123456789" are not counted for the frequency penalty, as in the author's
- * reference.
+ * A sampler for logits [vocab]. `opt` and `tokenizer` may be NULL. With a tokenizer, ids without text are
+ * never drawn, except the end of text, unless any_id is set; and tokens whose text is a substring of
+ * " \t0123456789" are exempt from the frequency penalty, as in the reference implementation. The sampler
+ * does not keep the tokenizer. RWKV7_ERR_USAGE: an option is out of range.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
                                                  struct rwkv7_error *err);
 RWKV7_API void rwkv7_sampler_close(struct rwkv7_sampler *s);
 /*
- * Draws the next token from logits[vocab] (not changed) and counts it for the penalties. The generator is SplitMix64
- * started with the seed; one 64-bit number per draw, none when greedy. RWKV7_ERR_NUMERIC for a NaN or +infinity, and when
- * everything is banned.
+ * Draws a token from logits [vocab], which are not changed, and counts it for the penalties. The random
+ * numbers are SplitMix64 from the seed: one 64-bit number per token, none if greedy.
+ * RWKV7_ERR_NUMERIC: a logit is NaN or +infinity, or every token is banned.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                                struct rwkv7_error *err);
 /*
- * The memory of a sampler, its generator and its counts, as bytes: another one made with the same options and vocabulary that
- * recalls them goes on as this one would. Give the note back with rwkv7_note_clear. Bytes that are no such memory are
- * RWKV7_ERR_STATE, and the sampler has then no counts.
+ * Saves the position in the random numbers and the counts. A sampler with the same options and
+ * vocabulary that loads them continues identically. *image is set; the caller clears it.
  */
-RWKV7_API enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s, struct rwkv7_note *note,
-                                                   struct rwkv7_error *err);
-RWKV7_API enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwkv7_note *note,
-                                                 struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_sampler_save_memory(const struct rwkv7_sampler *s, struct rwkv7_bytes *image,
+                                                      struct rwkv7_error *err);
+/* RWKV7_ERR_STATE: `image` [size] is not of such a sampler; this sampler has no counts then. */
+RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, const void *image, size_t size,
+                                                      struct rwkv7_error *err);
 
 /* -------------------------------------------------------------------------------------------------------- generator */
 
 /*
  * Continues a text, one token per call:
  *
+ *     const struct rwkv7_step *step;
  *     rwkv7_generator_create(session, tokenizer, NULL, &generator, &err);
  *     rwkv7_generator_feed(generator, prompt, strlen(prompt), &err);
  *     do {
  *         if (rwkv7_generator_next(generator, &step, &err) != RWKV7_OK)
  *             ...
- *         fwrite(step.text, 1, step.length, stdout);
- *     } while (step.end == RWKV7_END_NONE);
- *
- * An id that has no text in the vocabulary is never drawn, except that of the end of text, and unless sampling->any_id.
+ *         fwrite(step->text, 1, step->length, stdout);
+ *     } while (step->end == RWKV7_END_NONE);
  */
 struct rwkv7_generator;
 
-/* Does a prompt begin with token 0, which separates documents in training? AUTO: at the start of a document, if the vocabulary has it. */
-enum rwkv7_bos { RWKV7_BOS_AUTO, RWKV7_BOS_ALWAYS, RWKV7_BOS_NEVER };
+/* Does the prompt begin with token 0, which separates documents in training? */
+enum rwkv7_bos {
+    RWKV7_BOS_AUTO,   /* at the start of a document, if the vocabulary has an end of text */
+    RWKV7_BOS_ALWAYS, /* yes */
+    RWKV7_BOS_NEVER   /* no */
+};
 
 #define RWKV7_LOGPROBS_MAX 100
 
-/* Zeroes are the defaults: `struct rwkv7_generator_options options = {0};` */
 struct rwkv7_generator_options {
-    const struct rwkv7_sampler_options *sampling; /* copied; NULL: those of rwkv7_sampler_defaults */
+    size_t struct_size;
+    const struct rwkv7_sampler_options *sampling; /* copied; NULL: defaults */
     const char *const *stops;                     /* [stop_count] strings that end the text; copied */
     size_t stop_count;
     uint64_t max_tokens; /* 0: no limit */
-    int logprobs;        /* report the so many likeliest tokens of each step, at most RWKV7_LOGPROBS_MAX; 0: none */
-    enum rwkv7_bos bos;
-    bool ignore_end; /* never draw the end of text */
+    int logprobs;        /* report this many of the most probable tokens in each step, 0 to RWKV7_LOGPROBS_MAX */
+    enum rwkv7_bos bos;  /* 0: RWKV7_BOS_AUTO */
+    bool ignore_end;     /* never draw the end of text */
     /*
-     * The text will be saved and continued later. What the stream holds back at its end (the beginning of a stop string, half a
-     * character) then stays in the generator, for rwkv7_generator_save, and does not become text. A second state is kept for this.
+     * The text will be saved and continued. What the stream holds back at the end (the beginning of a stop
+     * string, an incomplete character) stays in the generator for rwkv7_generator_save instead of becoming
+     * text. Takes the memory of one more state.
      */
     bool resumable;
-    bool
-        reseed; /* after rwkv7_generator_load, begin with the seed of `sampling`, not where the saved random numbers were */
-    /*
-     * Called before each step, and in a prompt before each RWKV7_CHUNK tokens, with the number of prompt tokens that are evaluated and
-     * that wait for it; false cancels. May be NULL.
-     */
-    bool (*progress)(void *arg, uint64_t done, uint64_t waiting);
-    void *progress_arg;
+    bool reseed; /* after rwkv7_generator_load: start from the seed of `sampling`, not from the saved random numbers */
+    /* May be NULL. Called before each step and before each RWKV7_CHUNK tokens of the prompt, in tokens of the prompt. */
+    rwkv7_progress *progress;
+    void *progress_arg; /* passed to progress */
 };
 
 enum rwkv7_end {
-    RWKV7_END_NONE,      /* the text goes on */
+    RWKV7_END_NONE,      /* the text continues */
     RWKV7_END_STOP,      /* a stop string was found */
     RWKV7_END_TOKEN,     /* the model drew the end of text */
-    RWKV7_END_LENGTH,    /* there are max_tokens tokens */
+    RWKV7_END_LENGTH,    /* max_tokens were drawn */
     RWKV7_END_CANCELLED, /* by rwkv7_generator_cancel or the progress callback */
 };
 
@@ -631,26 +792,26 @@ struct rwkv7_logprob {
     double logprob; /* natural logarithm of the probability at temperature 1, without biases and penalties */
 };
 
-/* What one step gave. */
+/* The result of one step. */
 struct rwkv7_step {
-    enum rwkv7_end end;
-    const char
-        *text; /* [length] what may be shown now, UTF-8, perhaps nothing; no NUL follows; valid until the next call */
+    size_t struct_size;
+    const char *text; /* [length] new text to show, valid UTF-8, may be empty; not NUL-terminated */
     size_t length;
-    bool drawn;  /* there is a token; not if the text was cancelled, or was loaded in front of a stop string */
-    uint32_t id; /* of the token; RWKV7_END_OF_TEXT with RWKV7_END_TOKEN */
-    int stop;    /* index of the stop string that was found, else -1 */
-    /* If options.logprobs > 0: that of the token, and of the likeliest, the likeliest first, of equals the lowest id. */
-    double logprob;
-    const struct rwkv7_logprob *top; /* [top_count]; valid until the next call */
+    enum rwkv7_end end;
+    uint32_t id;    /* the token, if drawn; RWKV7_END_OF_TEXT with RWKV7_END_TOKEN */
+    bool drawn;     /* a token was drawn; false after cancelling, and if the loaded text ends before a stop string */
+    int stop;       /* index of the stop string that was found, or -1 */
+    double logprob; /* of the token; only if options.logprobs > 0 */
+    const struct rwkv7_logprob *top; /* [top_count] most probable tokens, in falling order, the lower id first */
     size_t top_count;
 };
 
 /*
- * A generator that works on the session, which stays the caller's, must outlive it, and may be cloned, copied or saved between calls.
- * The tokenizer must outlive it, too. `opt` may be NULL. The session reads a token when the next one is asked for, so after a step
- * it has not read the token of that step: see rwkv7_generator_sync. RWKV7_ERR_USAGE: an option is out of range, or a stop string is
- * empty; RWKV7_ERR_VOCAB: the vocabulary does not belong to the model.
+ * A generator that uses `session` and `tokenizer`, which must outlive it. `opt` may be NULL. Between
+ * calls, the caller may clone, copy or save the session. A token is evaluated when the next one is asked
+ * for, so after a step the session has not read that step's token; see rwkv7_generator_sync.
+ * RWKV7_ERR_USAGE: an option is out of range, or a stop string is empty. RWKV7_ERR_VOCAB: the vocabulary
+ * does not fit the model.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session,
                                                    const struct rwkv7_tokenizer *tokenizer,
@@ -658,74 +819,90 @@ RWKV7_API enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session
                                                    struct rwkv7_generator **out, struct rwkv7_error *err);
 RWKV7_API void rwkv7_generator_close(struct rwkv7_generator *g);
 /*
- * Adds text to the prompt, which may come in pieces of any size: the tokens are those of the whole. Evaluates it chunk by chunk, except for
- * its end, so memory does not grow with the prompt. RWKV7_ERR_STOPPED: cancelled; the session has then read a part of it.
+ * Adds `text` [size] to the prompt, in pieces of any size; the tokens are those of the whole. All but
+ * the end is evaluated, chunk by chunk, so memory does not grow with the prompt.
+ * RWKV7_ERR_STOPPED: cancelled; the session has read a part of the prompt. RWKV7_ERR_VOCAB, RWKV7_ERR_NUMERIC.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *text, size_t size,
                                                  struct rwkv7_error *err);
-/* The same with tokens, ids [count]. Text before them is complete: no token spans both. */
+/* The same with token ids [count]. No token spans text before and after them. RWKV7_ERR_USAGE: an id is out of range. */
 RWKV7_API enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const uint32_t *ids, size_t count,
                                                         struct rwkv7_error *err);
 /*
- * Evaluates what the session has not read, draws a token and gives its text. Allocates nothing once the buffers exist. The session's
- * sampler counts the token, unless it is the end of text: a text that is continued behind it draws it again. RWKV7_ERR_USAGE: the
- * prompt is empty, or the text has ended; RWKV7_ERR_NUMERIC as rwkv7_session_eval and rwkv7_sampler_next.
+ * Evaluates what the session has not read, draws a token and returns its text. *step is valid until the
+ * next call that takes the generator. Allocates nothing after the first steps. Penalties do not count the
+ * end of text, and its draw does not advance the random numbers, so a text that is continued repeats it.
+ * RWKV7_ERR_USAGE: the prompt is empty, or the text has ended. RWKV7_ERR_NUMERIC as in rwkv7_session_eval
+ * and rwkv7_sampler_next. Cancelling is not an error but RWKV7_END_CANCELLED.
  */
-RWKV7_API enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_step *step,
+RWKV7_API enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct rwkv7_step **step,
                                                  struct rwkv7_error *err);
-/*
- * Evaluates what the session has not read: the rest of the prompt, or the last token. RWKV7_ERR_STOPPED: the prompt was cancelled.
- */
+/* Evaluates what the session has not read: the rest of the prompt, or the last token. RWKV7_ERR_STOPPED: cancelled. */
 RWKV7_API enum rwkv7_status rwkv7_generator_sync(struct rwkv7_generator *g, struct rwkv7_error *err);
 /*
- * The text ends at the next chance: before the next token is drawn or the next RWKV7_CHUNK tokens are read. May be called from other
- * threads and from signal handlers.
+ * Ends the text before the next token is drawn or the next RWKV7_CHUNK tokens are read. May be called
+ * from other threads and from signal handlers.
  */
 RWKV7_API void rwkv7_generator_cancel(struct rwkv7_generator *g);
 
 /*
- * Saves everything that a continuation needs: the state, the logits, the sampler's memory and the bytes held back; calls
- * rwkv7_generator_sync before. A generator with the same options that loads the file and gets no prompt goes on as if there had been no
- * interruption; one that gets a prompt reads it after the state, and its sampler starts anew. Load before anything is fed. A load that fails
- * changes nothing, neither the generator nor its session.
+ * Saves all that is needed to continue, to a file or to memory, after rwkv7_generator_sync: the state,
+ * the logits, the sampler's memory and the bytes held back. In memory, *image is set; the caller clears
+ * it. Errors as for rwkv7_session_save and rwkv7_generator_sync.
  *
- * If the options say resumable, the state in the file is the one after exactly the text that was shown. The stop string that ended it, or bytes that
- * are held back, are kept beside the state: without a prompt they are the beginning of the text, behind a prompt they have
- * never been. The session itself has read all tokens that were drawn; who wants it without the last ones clones it before.
+ * If options.resumable is set, the saved state is the one after exactly the text that was shown. The
+ * stop string that ended it, or the bytes held back, are kept beside it: without a prompt the text
+ * continues with them, and with a prompt they are dropped. The session itself has read all tokens that
+ * were drawn.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_generator_save_memory(struct rwkv7_generator *g, struct rwkv7_bytes *image,
+                                                        struct rwkv7_error *err);
+/*
+ * Loads what was saved, before anything is fed. With the same options and without a prompt, the text
+ * continues as if it had not been interrupted. A prompt is read after the saved state, and the sampler
+ * then starts anew. States of rwkv7_session_save may be loaded too.
+ * RWKV7_ERR_STATE: see rwkv7_session_load; neither the generator nor its session has changed.
+ * RWKV7_ERR_USAGE: something was fed before.
+ */
 RWKV7_API enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
+RWKV7_API enum rwkv7_status rwkv7_generator_load_memory(struct rwkv7_generator *g, const void *image, size_t size,
+                                                        struct rwkv7_error *err);
 
 struct rwkv7_generator_stats {
-    uint64_t seed;          /* the text can be had again with it: that of the options, or where a loaded file stood */
-    uint64_t prompt_tokens; /* that the session has read */
-    uint64_t cached_tokens; /* of those: found in a prompt cache */
-    double prompt_seconds;  /* evaluating the prompt */
-    uint64_t tokens;        /* drawn, without the end of text */
-    uint64_t evaluated;     /* of those */
-    double seconds;         /* evaluating them */
+    size_t struct_size;
+    uint64_t seed;          /* reproduces the text: that of the options, or the saved random numbers */
+    uint64_t prompt_tokens; /* tokens of the prompt that were evaluated */
+    uint64_t cached_tokens; /* of prompt_tokens: found in a prompt cache */
+    double prompt_seconds;  /* time to evaluate the prompt */
+    uint64_t tokens;        /* tokens drawn, without the end of text */
+    uint64_t evaluated;     /* of tokens: evaluated */
+    double seconds;         /* time to evaluate them */
 };
-RWKV7_API struct rwkv7_generator_stats rwkv7_generator_stats(const struct rwkv7_generator *g);
+/* Valid until the next call that takes the generator. */
+RWKV7_API const struct rwkv7_generator_stats *rwkv7_generator_stats(struct rwkv7_generator *g);
 
 /* ------------------------------------------------------------------------------------------------------ conveniences */
 
 /*
- * A file that appears under its name only when it is whole: written in the same folder, without a name where the system can do
- * that, else as rwkv7-XXXXXXXX.tmp, then synced and renamed. It replaces a file of that name, or the one that a symbolic link of that name leads to, and takes its permissions. A FIFO,
- * a device, /dev/stdout and /dev/fd/N are written directly. RWKV7_ERR_USAGE: the path leads to a file of an open model.
+ * A file that appears under its name only when it is complete. It is written in the same folder, without
+ * a name if the system supports that, otherwise as rwkv7-XXXXXXXX.tmp, then synced and renamed. It
+ * replaces a file of that name (or the target of a symbolic link) and takes its permissions. A FIFO, a
+ * device, /dev/stdout and /dev/fd/N are written directly.
  */
 struct rwkv7_output;
+/* RWKV7_ERR_USAGE: the path leads to a file of an open model. RWKV7_ERR_IO, also in the calls below. */
 RWKV7_API enum rwkv7_status rwkv7_output_open(const char *path, struct rwkv7_output **out, struct rwkv7_error *err);
 RWKV7_API enum rwkv7_status rwkv7_output_write(struct rwkv7_output *o, const void *data, size_t size,
                                                struct rwkv7_error *err);
-/* The file is whole. What follows is only close. */
+/* Completes the file. Only rwkv7_output_close may follow. */
 RWKV7_API enum rwkv7_status rwkv7_output_commit(struct rwkv7_output *o, struct rwkv7_error *err);
-/* Without commit before it: as if nothing had been written. */
+/* Without a commit before it, nothing has been written. */
 RWKV7_API void rwkv7_output_close(struct rwkv7_output *o);
 
 /*
- * Files that ship with the library or were compiled in; NULL when there is none. The model is a .safetensors image for
- * rwkv7_model_open_memory, the vocabulary text for rwkv7_tokenizer_open_memory.
+ * The model and the vocabulary that are compiled into the library, *size bytes; NULL if there is none. The
+ * model is an image for rwkv7_model_open_memory, the vocabulary a text for rwkv7_tokenizer_open_memory.
  */
 RWKV7_API const void *rwkv7_builtin_model(size_t *size);
 RWKV7_API const char *rwkv7_builtin_vocab(size_t *size);

@@ -335,10 +335,11 @@ int engine_open_runtime(struct engine *e, const struct args *args, int threads)
     return rwkv7_runtime_create(&machine, &e->runtime, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-static void show_loading(void *arg, uint64_t done, uint64_t total)
+static bool show_loading(void *arg, uint64_t done, uint64_t total)
 {
     (void)arg;
     progress_show("loading", (double)done / (double)total, 1e-9 * (double)done, "GB");
+    return !interrupted;
 }
 
 int engine_open_model(struct engine *e, const struct args *args)
@@ -363,6 +364,8 @@ int engine_open_model(struct engine *e, const struct args *args)
         status = rwkv7_model_open_memory(e->runtime, image, size, "(built in)", &loading, &e->model, &err);
     }
     progress_clear();
+    if (status == RWKV7_ERR_STOPPED && interrupted)
+        return INTERRUPTED;
     if (status != RWKV7_OK)
         return report(&err);
     const char *text;

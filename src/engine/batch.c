@@ -4,11 +4,11 @@
 #include "engine/engine.h"
 
 struct rwkv7_batch {
-    struct rwkv7_model *model;
+    const struct rwkv7_model *model;
     struct piece pieces[RWKV7_CHUNK];
 };
 
-enum rwkv7_status rwkv7_batch_create(struct rwkv7_model *model, struct rwkv7_batch **out, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_batch_create(const struct rwkv7_model *model, struct rwkv7_batch **out, struct rwkv7_error *err)
 {
     *out = mem_alloc(1, sizeof **out);
     if (!*out)

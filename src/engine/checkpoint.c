@@ -9,36 +9,8 @@
 
 struct rwkv7_checkpoint {
     struct tensor_index *index;
+    struct rwkv7_tensor *tensors; /* [index->count] */
 };
-
-enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out, struct rwkv7_error *err)
-{
-    DEFAULT_FLOAT_ENV;
-    *out = NULL;
-    struct rwkv7_checkpoint *c = mem_alloc(1, sizeof *c);
-    if (!c)
-        return fail_memory(err, "a checkpoint");
-    const enum rwkv7_status status = tensors_open(path, &c->index, err);
-    if (status != RWKV7_OK) {
-        mem_free(c);
-        return status;
-    }
-    *out = c;
-    return RWKV7_OK;
-}
-
-void rwkv7_checkpoint_close(struct rwkv7_checkpoint *c)
-{
-    if (!c)
-        return;
-    tensors_close(c->index);
-    mem_free(c);
-}
-
-const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c)
-{
-    return c->index->container;
-}
 
 /* Whether any model that can be opened, or a tuned state, has a tensor of that name. */
 static bool belongs(const char *name)
@@ -49,16 +21,54 @@ static bool belongs(const char *name)
     return known;
 }
 
-bool rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i, struct rwkv7_tensor *out)
+static void describe(struct rwkv7_checkpoint *c)
 {
-    if (i >= c->index->count)
-        return false;
-    const struct tensor *t = &c->index->tensors[i];
-    *out = (struct rwkv7_tensor){.name = t->name,
-                                 .type = dtype_name(t->type),
-                                 .rank = t->rank,
-                                 .shape = t->shape,
-                                 .bytes = t->bytes,
-                                 .belongs = belongs(t->name)};
-    return true;
+    for (size_t i = 0; i < c->index->count; i++) {
+        const struct tensor *t = &c->index->tensors[i];
+        c->tensors[i] = (struct rwkv7_tensor){.struct_size = sizeof c->tensors[i],
+                                              .name = t->name,
+                                              .type = dtype_name(t->type),
+                                              .shape = t->shape,
+                                              .rank = t->rank,
+                                              .belongs = belongs(t->name),
+                                              .bytes = t->bytes};
+    }
+}
+
+enum rwkv7_status rwkv7_checkpoint_open(const char *path, struct rwkv7_checkpoint **out, struct rwkv7_error *err)
+{
+    DEFAULT_FLOAT_ENV;
+    *out = NULL;
+    struct rwkv7_checkpoint *c = mem_alloc(1, sizeof *c);
+    if (!c)
+        return fail_memory(err, "a checkpoint");
+    enum rwkv7_status status = tensors_open(path, &c->index, err);
+    if (status == RWKV7_OK && !(c->tensors = mem_alloc(c->index->count, sizeof *c->tensors)))
+        status = fail_memory(err, "a checkpoint");
+    if (status != RWKV7_OK) {
+        rwkv7_checkpoint_close(c);
+        return status;
+    }
+    describe(c);
+    *out = c;
+    return RWKV7_OK;
+}
+
+void rwkv7_checkpoint_close(struct rwkv7_checkpoint *c)
+{
+    if (!c)
+        return;
+    tensors_close(c->index);
+    mem_free(c->tensors);
+    mem_free(c);
+}
+
+const char *rwkv7_checkpoint_container(const struct rwkv7_checkpoint *c)
+{
+    return c->index->container;
+}
+
+const struct rwkv7_tensor *rwkv7_checkpoint_tensor(const struct rwkv7_checkpoint *c, size_t i)
+{
+    return i < c->index->count ? &c->tensors[i] : NULL;
 }

@@ -14,7 +14,12 @@ struct rwkv7_runtime {
     struct fork_lock turn; /* held while an evaluation uses the scratch memory */
     void *scratch;         /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
     size_t scratch_size;
+    void (*log)(void *arg, enum rwkv7_log_level level, const char *text); /* NULL: none */
+    void *log_arg;
 };
+
+/* Gives a line to the log of the program, if there is one. */
+void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 
 /* The runtime that opened a model, which knows only the part that it computes with. */
 static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
@@ -23,10 +28,12 @@ static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
 }
 
 struct rwkv7_session {
-    struct rwkv7_model *model;
+    const struct rwkv7_model *model;
     float *state; /* [L] the tensors of model->arch->state of one layer, one after the other */
     uint64_t tokens;
     uint64_t columns, columns_read; /* of sparse matrices in single tokens, since rwkv7_session_density */
+    rwkv7_progress *progress;       /* of rwkv7_session_eval; NULL: none */
+    void *progress_arg;
 };
 
 /* Fills a state with its initial values: the start of a document. */
@@ -48,7 +55,7 @@ size_t step_scratch(const struct rwkv7_model *model);
  * At most RWKV7_CHUNK tokens in all, of different sessions of one model (prefill.c). logits: the wanted rows of all pieces, one after
  * the other. Numeric failures are reported in the pieces.
  */
-enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
+enum rwkv7_status prefill_pieces(const struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err);
 /* The same for one session: 1 <= count <= RWKV7_CHUNK tokens. */
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,

@@ -5,6 +5,7 @@
 
 #include "base/float_env.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "engine/engine.h"
 #include "formats/snippet.h"
 
@@ -38,6 +39,7 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
 static void count(struct rwkv7_model *model)
 {
     struct rwkv7_model_info *info = &model->info;
+    info->struct_size = sizeof *info;
     info->architecture = model->weights->model;
     info->version = model->arch->version;
     info->session_bytes = state_floats(model) * sizeof(float);
@@ -51,6 +53,19 @@ static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error 
 {
     count(model);
     return scratch_reserve(runtime_of(model), model, err);
+}
+
+static void log_opened(const struct rwkv7_runtime *rt, const struct rwkv7_model *model)
+{
+    const struct rwkv7_model_info *info = &model->info;
+    if (!rt->log)
+        return;
+    runtime_log(rt, RWKV7_LOG_INFO, "%s: %s, %s, %llu bytes of weights, %llu of them copied", model->path,
+                info->architecture, info->container, (unsigned long long)info->weight_bytes,
+                (unsigned long long)info->copied_bytes);
+    const char *text;
+    for (size_t i = 0; (text = rwkv7_model_note(model, i)) != NULL; i++)
+        runtime_log(rt, RWKV7_LOG_WARNING, "%s", text);
 }
 
 /* The model of an opened index, which it owns from now on, whatever happens. */
@@ -68,7 +83,7 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     }
     model->index = index;
     if ((status = arch_recognize(index, path, &as, err)) ||
-        (status = choose_rate_scale(&as, path, opt ? opt->rate_scale : 0, err)) ||
+        (status = choose_rate_scale(&as, path, opt->rate_scale, err)) ||
         (status = model_shape(model, as.arch, as.weights, &as.shape, err)))
         goto fail;
     model->rescale_every = as.rescale_every;
@@ -85,8 +100,9 @@ static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_inde
     model->info.chat_template = tensors_chat_template(index);
     tuned_state_name(tuned, 0);
     model->info.tuned_state = tensors_find(index, tuned) != NULL;
-    if ((status = complete(model, err)) || (opt && opt->lock && (status = model_lock(model, err))))
+    if ((status = complete(model, err)) || (opt->lock && (status = model_lock(model, err))))
         goto fail;
+    log_opened(rt, model);
     *out = model;
     return RWKV7_OK;
 fail:
@@ -94,32 +110,60 @@ fail:
     return status;
 }
 
-enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, const struct rwkv7_model_options *opt,
+enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, const struct rwkv7_model_options *given,
                                    struct rwkv7_model **out, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
+    struct rwkv7_model_options opt;
     struct tensor_index *index = NULL;
     *out = NULL;
-    const enum rwkv7_status status = tensors_open(path, &index, err);
-    return status == RWKV7_OK ? open_index(rt, index, path, opt, out, err) : status;
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_model_options, &opt, given, progress_arg, err);
+    if (status == RWKV7_OK)
+        status = tensors_open(path, &index, err);
+    return status == RWKV7_OK ? open_index(rt, index, path, &opt, out, err) : status;
 }
 
 enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *data, size_t size, const char *name,
-                                          const struct rwkv7_model_options *opt, struct rwkv7_model **out,
+                                          const struct rwkv7_model_options *given, struct rwkv7_model **out,
                                           struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
+    struct rwkv7_model_options opt;
     struct tensor_index *index = NULL;
     *out = NULL;
-    const enum rwkv7_status status = tensors_open_memory(data, size, name, &index, err);
-    return status == RWKV7_OK ? open_index(rt, index, name, opt, out, err) : status;
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_model_options, &opt, given, progress_arg, err);
+    if (status == RWKV7_OK)
+        status = tensors_open_memory(data, size, name, &index, err);
+    return status == RWKV7_OK ? open_index(rt, index, name, &opt, out, err) : status;
+}
+
+/* Remarks of a conversion go to the log and to the caller. */
+struct listeners {
+    const struct rwkv7_runtime *rt;
+    void (*note)(void *arg, const char *text);
+    void *note_arg;
+};
+
+static void tell(void *arg, const char *text)
+{
+    const struct listeners *l = arg;
+    runtime_log(l->rt, RWKV7_LOG_WARNING, "%s", text);
+    if (l->note)
+        l->note(l->note_arg, text);
 }
 
 enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
-                                const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
+                                const struct rwkv7_convert_options *given, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    return weights_convert(&rt->compute, arch_recognize, from, to, opt, err);
+    struct rwkv7_convert_options opt;
+    const enum rwkv7_status status = OPTIONS_READ(rwkv7_convert_options, &opt, given, note_arg, err);
+    if (status != RWKV7_OK)
+        return status;
+    struct listeners listeners = {rt, opt.note, opt.note_arg};
+    opt.note = tell;
+    opt.note_arg = &listeners;
+    return weights_convert(&rt->compute, arch_recognize, from, to, &opt, err);
 }
 
 enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
@@ -144,6 +188,8 @@ static const struct arch *possible_arch(const struct rwkv7_shape *s)
     const int axes[] = {s->vocab, s->channels, s->ffn};
     const int others[] = {s->heads, s->head_size, s->rank_w, s->rank_a, s->rank_v, s->rank_g, s->rank_m, s->deep};
     bool possible = s->layers >= 1 && s->layers <= MAX_LAYERS;
+    for (size_t i = 0; i < sizeof s->reserved / sizeof s->reserved[0]; i++)
+        possible = possible && s->reserved[i] == 0;
     for (size_t i = 0; i < sizeof axes / sizeof axes[0]; i++)
         possible = possible && axes[i] >= 1 && axes[i] <= MAX_AXIS;
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
@@ -152,33 +198,36 @@ static const struct arch *possible_arch(const struct rwkv7_shape *s)
 }
 
 /*
- * A random model without weights, and how they are filled and packed: filling is opt and packing zeroes before. On failure nothing is
- * left.
+ * Makes a random model without weights; *filling and *packing say how to fill and pack them. On failure nothing is left.
+ * The caller closes *out.
  */
 static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
-                                      const struct rwkv7_random_options *opt, struct rwkv7_model **out,
+                                      const struct rwkv7_random_options *given, struct rwkv7_model **out,
                                       struct rwkv7_random_options *filling, struct rwkv7_model_options *packing,
                                       struct rwkv7_error *err)
 {
     struct rwkv7_model *model = NULL;
-    enum rwkv7_status status;
-    *out = NULL;
-    if ((unsigned)opt->type >= MAT_TYPES)
-        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt->type);
-    if (!(opt->ffn_density >= 0 && opt->ffn_density <= 1))
-        return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt->ffn_density);
+    struct rwkv7_random_options opt;
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_random_options, &opt, given, seed, err);
+    if (status != RWKV7_OK)
+        return status;
+    if ((unsigned)opt.type >= MAT_TYPES)
+        return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt.type);
+    if (!(opt.ffn_density >= 0 && opt.ffn_density <= 1))
+        return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt.ffn_density);
     const struct arch *arch = possible_arch(shape);
     if (!arch)
         return fail(err, RWKV7_ERR_USAGE, "random model: impossible shape");
-    packing->sparse = opt->sparse;
-    if ((int)opt->type >= (int)MAT_FLOATS) {
-        packing->weights = weights_of_type((enum mat_type)opt->type);
+    *filling = opt;
+    *packing = (struct rwkv7_model_options){.sparse = opt.sparse};
+    if ((int)opt.type >= (int)MAT_FLOATS) {
+        packing->weights = weights_of_type((enum mat_type)opt.type);
         filling->type = RWKV7_BF16; /* packed afterwards */
     }
-    if (opt->sparse == RWKV7_SPARSE_AUTO)
-        packing->sparse =
-            opt->ffn_density > 0 && opt->ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
-    if ((status = model_new(&rt->compute, "(random)", &model, err)))
+    if (opt.sparse == RWKV7_SPARSE_AUTO)
+        packing->sparse = opt.ffn_density > 0 && opt.ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
+    if ((status = weights_random_fit(arch->weights, shape, filling->type, err)) ||
+        (status = model_new(&rt->compute, "(random)", &model, err)))
         return status;
     model->info.container = "memory";
     model->info.naming = "none";
@@ -192,19 +241,18 @@ static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwk
 }
 
 enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
-                                     const struct rwkv7_random_options *opt, struct rwkv7_model **out,
+                                     const struct rwkv7_random_options *given, struct rwkv7_model **out,
                                      struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
-    struct rwkv7_random_options filling = *opt;
-    struct rwkv7_model_options packing = {0};
+    struct rwkv7_random_options filling;
+    struct rwkv7_model_options packing;
     *out = NULL;
-    enum rwkv7_status status = begin_random(rt, shape, opt, &model, &filling, &packing, err);
+    enum rwkv7_status status = begin_random(rt, shape, given, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
         return status;
-    if ((status = weights_random_fit(model->weights, shape, filling.type, err)) ||
-        (status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
+    if ((status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
         (status = complete(model, err))) {
         rwkv7_model_close(model);
         return status;
@@ -215,14 +263,14 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
 }
 
 enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
-                                          const struct rwkv7_random_options *opt, struct rwkv7_model_info *out,
+                                          const struct rwkv7_random_options *given, struct rwkv7_model_info *out,
                                           struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
-    struct rwkv7_random_options filling = *opt;
-    struct rwkv7_model_options packing = {0};
-    const enum rwkv7_status status = begin_random(rt, shape, opt, &model, &filling, &packing, err);
+    struct rwkv7_random_options filling;
+    struct rwkv7_model_options packing;
+    const enum rwkv7_status status = begin_random(rt, shape, given, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
         return status;
     weights_random_outline(model, filling.type, &packing);

@@ -152,7 +152,7 @@ static void report_bad(const struct chunk *c)
     }
 }
 
-enum rwkv7_status prefill_pieces(struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
+enum rwkv7_status prefill_pieces(const struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err)
 {
     struct rwkv7_runtime *rt = runtime_of(model);

@@ -1,9 +1,11 @@
 /* runtime.c - the machine as the engine sees it: a kernel table and a team of threads. */
+#include <stdarg.h>
 #include <string.h>
 
 #include "base/cpus.h"
 #include "base/float_env.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/sys.h"
 #include "engine/engine.h"
 
@@ -19,34 +21,62 @@ static enum rwkv7_status start_threads(int threads, struct pool **out, struct rw
     return status;
 }
 
-enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
+void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...)
+{
+    struct rwkv7_error text; /* for its room and its rules */
+    va_list args;
+    if (!rt->log)
+        return;
+    va_start(args, fmt);
+    vfail(&text, RWKV7_OK, fmt, args);
+    va_end(args);
+    rt->log(rt->log_arg, level, text.message);
+}
+
+static void log_started(const struct rwkv7_runtime *rt, int asked)
+{
+    struct cpus cpus;
+    if (!rt->log)
+        return;
+    const int threads = pool_threads(rt->compute.pool);
+    runtime_log(rt, RWKV7_LOG_INFO, "runtime: kernels %s, threads %d", rt->compute.kernels.name, threads);
+    cpus_read(&cpus);
+    if (asked == 0 && threads < cpus_threads(&cpus))
+        runtime_log(rt, RWKV7_LOG_WARNING, "runtime: expected %d threads, could start only %d", cpus_threads(&cpus),
+                    threads);
+}
+
+enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *given, struct rwkv7_runtime **out,
                                        struct rwkv7_error *err)
 {
-    static const struct rwkv7_runtime_options defaults;
-    enum rwkv7_status status;
+    struct rwkv7_runtime_options opt;
     *out = NULL;
-    if (!opt)
-        opt = &defaults;
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_runtime_options, &opt, given, log_arg, err);
+    if (status != RWKV7_OK)
+        return status;
     struct rwkv7_runtime *rt = mem_alloc(1, sizeof *rt);
     if (!rt)
         return fail_memory(err, "the runtime");
     fork_lock_init(&rt->turn);
-    rt->math = opt->math;
+    rt->math = opt.math;
+    rt->log = opt.log;
+    rt->log_arg = opt.log_arg;
     rt->alone_bytes = ALONE_BYTES;
-    if (!kernels_init(&rt->compute.kernels, opt->cpu)) {
+    if (!kernels_init(&rt->compute.kernels, opt.cpu)) {
         status = fail(err, RWKV7_ERR_USAGE, "CPU tier '%s' is unknown or not supported on this machine; supported: %s",
-                      opt->cpu, rwkv7_runtime_cpus());
+                      opt.cpu, rwkv7_runtime_cpus());
         goto fail;
     }
-    if (opt->math == RWKV7_MATH_FAST)
+    if (opt.math == RWKV7_MATH_FAST)
         kernels_use_fast(&rt->compute.kernels); /* where there is nothing faster, exact is what was asked for too */
-    status = opt->math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->compute.kernels, err) : RWKV7_OK;
+    status = opt.math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->compute.kernels, err) : RWKV7_OK;
     if (status == RWKV7_OK)
-        status = start_threads(opt->threads, &rt->compute.pool, err);
+        status = start_threads(opt.threads, &rt->compute.pool, err);
     if (status == RWKV7_OK)
         status = pool_create(1, &rt->alone, err);
     if (status != RWKV7_OK)
         goto fail;
+    log_started(rt, opt.threads);
     *out = rt;
     return RWKV7_OK;
 fail:

@@ -6,7 +6,8 @@
 #include "base/transpose.h"
 #include "engine/engine.h"
 
-enum rwkv7_status rwkv7_session_create(struct rwkv7_model *model, struct rwkv7_session **out, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_session_create(const struct rwkv7_model *model, struct rwkv7_session **out,
+                                       struct rwkv7_error *err)
 {
     *out = NULL;
     struct rwkv7_session *s = mem_alloc(1, sizeof *s);
@@ -71,6 +72,12 @@ const struct rwkv7_model *rwkv7_session_model(const struct rwkv7_session *s)
 uint64_t rwkv7_session_tokens(const struct rwkv7_session *s)
 {
     return s->tokens;
+}
+
+void rwkv7_session_set_progress(struct rwkv7_session *s, rwkv7_progress *progress, void *progress_arg)
+{
+    s->progress = progress;
+    s->progress_arg = progress_arg;
 }
 
 double rwkv7_session_density(struct rwkv7_session *s)
@@ -163,6 +170,8 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
     for (size_t done = 0; done < count;) {
         const size_t chunk = count - done < RWKV7_CHUNK ? count - done : RWKV7_CHUNK;
         const bool last = done + chunk == count;
+        if (s->progress && !s->progress(s->progress_arg, done, count))
+            return fail(err, RWKV7_ERR_STOPPED, "%s: cancelled after %zu of %zu tokens", s->model->path, done, count);
         const enum rwkv7_logits now = which == RWKV7_LOGITS_LAST && !last ? RWKV7_LOGITS_NONE : which;
         float *out = now == RWKV7_LOGITS_ALL ? logits + done * vocab : now == RWKV7_LOGITS_LAST ? logits : NULL;
         status = chunk == 1 ? step_token(s, tokens[done], out, err)

@@ -16,7 +16,8 @@
 
 /* 3: the fingerprint is of all weights; up to 2 it was of a few numbers of each matrix, so those files cannot be trusted. */
 #define STATE_VERSION 3u
-#define NOTE_MAX (256u << 20) /* bytes; a conversation of a million tokens takes about 10 MB */
+#define IN_MEMORY "a state in memory" /* in place of a path */
+#define NOTE_MAX (256u << 20)         /* bytes; a conversation of a million tokens takes about 10 MB */
 
 struct state_header {
     char magic[8]; /* "RWKV7ST" and a NUL */
@@ -59,27 +60,22 @@ static size_t file_size(const struct rwkv7_model *model, uint64_t note_size)
     return plain + ((size_t)note_size + 7) / 8 * 8;
 }
 
-void rwkv7_note_clear(struct rwkv7_note *note)
+void rwkv7_bytes_clear(struct rwkv7_bytes *note)
 {
     mem_free(note->data);
-    *note = (struct rwkv7_note){0};
+    *note = (struct rwkv7_bytes){0};
 }
 
-enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path, const struct rwkv7_note *note,
-                                     struct rwkv7_error *err)
+/* The state file of a session in memory: *image [*size], to be freed with mem_free. `name` stands for it in messages. */
+static enum rwkv7_status make_image(const struct rwkv7_session *s, const struct rwkv7_bytes *note, const char *name,
+                                    char **out, size_t *out_size, struct rwkv7_error *err)
 {
     const struct rwkv7_shape *shape = &s->model->shape;
     const size_t note_size = note ? note->size : 0, size = file_size(s->model, note_size),
                  lc = (size_t)shape->layers * (size_t)shape->channels;
-    struct out_file file = {0};
-    enum rwkv7_status status;
     if (size == 0)
-        return fail(err, RWKV7_ERR_USAGE, "%s: expected a note of at most %u bytes, found %zu", path, NOTE_MAX,
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected a note of at most %u bytes, found %zu", name, NOTE_MAX,
                     note_size);
-    char *image = mem_alloc(size, 1);
-    if (!image)
-        return fail_memory(err, "a state file");
-
     struct state_header header = {
         .version = STATE_VERSION,
         .layers = (uint32_t)shape->layers,
@@ -88,8 +84,12 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
         .tokens = s->tokens,
         .note_size = note_size,
     };
-    if ((status = rwkv7_model_fingerprint(s->model, &header.fingerprint, err)) != RWKV7_OK)
-        goto done;
+    const enum rwkv7_status status = rwkv7_model_fingerprint(s->model, &header.fingerprint, err);
+    if (status != RWKV7_OK)
+        return status;
+    char *image = mem_alloc(size, 1);
+    if (!image)
+        return fail_memory(err, "a saved state");
     memcpy(header.magic, magic, sizeof magic);
     memcpy(image, &header, sizeof header);
     float *att_prev = (float *)(void *)(image + sizeof header);
@@ -99,40 +99,57 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
         memcpy(image + note_offset(s->model), note->data, note_size);
     const uint64_t sum = checksum(image, size - sizeof sum);
     memcpy(image + size - sizeof sum, &sum, sizeof sum);
+    *out = image;
+    *out_size = size;
+    return RWKV7_OK;
+}
 
-    if ((status = out_file_open_private(path, &file, err)) != RWKV7_OK)
-        goto done;
-    if ((status = out_file_write(&file, image, size, err)) == RWKV7_OK)
+enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *path, const struct rwkv7_bytes *note,
+                                     struct rwkv7_error *err)
+{
+    struct out_file file = {0};
+    char *image = NULL;
+    size_t size;
+    enum rwkv7_status status = make_image(s, note, path, &image, &size, err);
+    if (status == RWKV7_OK)
+        status = out_file_open_private(path, &file, err);
+    if (status == RWKV7_OK)
+        status = out_file_write(&file, image, size, err);
+    if (status == RWKV7_OK)
         status = out_file_commit(&file, err);
-done:
     out_file_abort(&file);
     mem_free(image);
     return status;
 }
 
-enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_note *note,
-                                     struct rwkv7_error *err)
+enum rwkv7_status rwkv7_session_save_memory(const struct rwkv7_session *s, const struct rwkv7_bytes *note,
+                                            struct rwkv7_bytes *image, struct rwkv7_error *err)
+{
+    char *data = NULL;
+    size_t size = 0;
+    const enum rwkv7_status status = make_image(s, note, IN_MEMORY, &data, &size, err);
+    *image = (struct rwkv7_bytes){data, size};
+    return status;
+}
+
+/* Replaces the state by that of `data` [data_size], which somebody else may be changing meanwhile: only the copy is trusted. */
+static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, const void *data, size_t data_size,
+                                    struct rwkv7_bytes *note, struct rwkv7_error *err)
 {
     const struct rwkv7_shape *shape = &s->model->shape;
     const size_t lc = (size_t)shape->layers * (size_t)shape->channels;
-    struct file_map map;
-    char *image = NULL; /* what has been checked must be what is used: a file that is mapped can change */
+    enum rwkv7_status status = RWKV7_OK;
+    char *image = NULL;
     struct state_header header;
     uint64_t sum;
 
     if (note)
-        *note = (struct rwkv7_note){0};
-    enum rwkv7_status status = file_map_open_replaceable(path, &map, err);
-    if (status != RWKV7_OK)
-        return status;
-
-    if (map.size < sizeof header || memcmp(map.data, magic, sizeof magic) != 0) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: not an rwkv7 state file", path);
-        goto done;
-    }
-    memcpy(&header, map.data, sizeof header);
+        *note = (struct rwkv7_bytes){0};
+    if (data_size < sizeof header || memcmp(data, magic, sizeof magic) != 0)
+        return fail(err, RWKV7_ERR_STATE, "%s: not an rwkv7 state file", name);
+    memcpy(&header, data, sizeof header);
     if (header.version != STATE_VERSION) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u: %s", path, header.version,
+        status = fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u: %s", name, header.version,
                       STATE_VERSION,
                       header.version < STATE_VERSION
                           ? "it does not say for certain which weights it belongs to; make it again from its text"
@@ -142,42 +159,42 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     if (header.layers != (uint32_t)shape->layers || header.channels != (uint32_t)shape->channels ||
         header.heads != (uint32_t)shape->heads) {
         status = fail(err, RWKV7_ERR_STATE,
-                      "%s: a state of a model with %u layers, %u channels, %u heads; this model has %d, %d, %d", path,
+                      "%s: a state of a model with %u layers, %u channels, %u heads; this model has %d, %d, %d", name,
                       header.layers, header.channels, header.heads, shape->layers, shape->channels, shape->heads);
         goto done;
     }
     const size_t size = file_size(s->model, header.note_size);
     if (size == 0) {
         status = fail(err, RWKV7_ERR_STATE, "%s: expected a note of at most %u bytes, found %llu: the file is damaged",
-                      path, NOTE_MAX, (unsigned long long)header.note_size);
+                      name, NOTE_MAX, (unsigned long long)header.note_size);
         goto done;
     }
-    if (map.size != size) {
+    if (data_size != size) {
         status =
-            fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", path, size, map.size);
+            fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", name, size, data_size);
         goto done;
     }
-    if (!(image = mem_string((const char *)map.data, size))) {
-        status = fail_memory(err, "a state file");
+    if (!(image = mem_string(data, size))) {
+        status = fail_memory(err, "a saved state");
         goto done;
     }
     memcpy(&sum, image + size - sizeof sum, sizeof sum);
     if (memcmp(image, &header, sizeof header) != 0 || sum != checksum(image, size - sizeof sum)) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: checksum does not match: the file is damaged", path);
+        status = fail(err, RWKV7_ERR_STATE, "%s: checksum does not match: the file is damaged", name);
         goto done;
     }
     struct rwkv7_fingerprint fingerprint;
     if ((status = rwkv7_model_fingerprint(s->model, &fingerprint, err)) != RWKV7_OK)
         goto done;
     if (memcmp(&header.fingerprint, &fingerprint, sizeof fingerprint) != 0) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: a state of other weights than those of %s", path, s->model->path);
+        status = fail(err, RWKV7_ERR_STATE, "%s: a state of other weights than those of %s", name, s->model->path);
         goto done;
     }
     if (note) {
-        const struct rwkv7_note kept = {mem_string(image + note_offset(s->model), (size_t)header.note_size),
-                                        (size_t)header.note_size};
+        const struct rwkv7_bytes kept = {mem_string(image + note_offset(s->model), (size_t)header.note_size),
+                                         (size_t)header.note_size};
         if (!kept.data) {
-            status = fail_memory(err, "the note of a state file");
+            status = fail_memory(err, "the note of a saved state");
             goto done;
         }
         *note = kept;
@@ -188,6 +205,25 @@ enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, 
     s->tokens = header.tokens;
 done:
     mem_free(image);
+    return status;
+}
+
+enum rwkv7_status rwkv7_session_load(struct rwkv7_session *s, const char *path, struct rwkv7_bytes *note,
+                                     struct rwkv7_error *err)
+{
+    struct file_map map;
+    if (note)
+        *note = (struct rwkv7_bytes){0};
+    enum rwkv7_status status = file_map_open_replaceable(path, &map, err);
+    if (status != RWKV7_OK)
+        return status;
+    status = load_image(s, path, map.data, map.size, note, err);
     file_map_close(&map);
     return status;
+}
+
+enum rwkv7_status rwkv7_session_load_memory(struct rwkv7_session *s, const void *image, size_t size,
+                                            struct rwkv7_bytes *note, struct rwkv7_error *err)
+{
+    return load_image(s, IN_MEMORY, image, size, note, err);
 }

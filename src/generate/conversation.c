@@ -107,7 +107,7 @@ static struct reading reading(const struct conversation *c)
 static bool is_cancelled(const struct conversation *c, uint64_t done)
 {
     const struct rwkv7_generator_options *const o = &c->options.generate;
-    return o->progress && !o->progress(o->progress_arg, done, 0);
+    return o->progress && !o->progress(o->progress_arg, done, done);
 }
 
 /* The session, of this conversation, reads tokens [from, to) of the log. logits: after the last one, NULL if they are not needed. */
@@ -397,11 +397,13 @@ static enum rwkv7_status end_text(struct conversation *c, struct rwkv7_error *er
 enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err)
 {
     struct answer *const a = c->answer;
+    const struct rwkv7_step *made;
     enum rwkv7_status status = log_pending(c, err);
     if (status == RWKV7_OK)
-        status = rwkv7_generator_next(a->generator, step, err);
+        status = rwkv7_generator_next(a->generator, &made, err);
     if (status != RWKV7_OK)
         return status;
+    *step = *made;
     if (step->drawn && step->end != RWKV7_END_TOKEN) {
         c->last.answered++;
         a->pending = step->id;

@@ -38,10 +38,10 @@ enum rwkv7_status conversation_save(const struct conversation *c, const char *pa
     if (whole && !text)
         return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for the conversation", path);
     if (c->log.unread)
-        saved.piece[SAVED_SHOWN] = (struct rwkv7_note){c->log.unread, strlen(c->log.unread)};
+        saved.piece[SAVED_SHOWN] = (struct rwkv7_bytes){c->log.unread, strlen(c->log.unread)};
     if (text)
-        saved.piece[SAVED_CONVERSATION] = (struct rwkv7_note){text, strlen(text) + 1};
-    const enum rwkv7_status status = saved_state_store(&saved, c->session, path, err);
+        saved.piece[SAVED_CONVERSATION] = (struct rwkv7_bytes){text, strlen(text) + 1};
+    const enum rwkv7_status status = saved_state_store(&saved, c->session, path, NULL, err);
     cJSON_free(text);
     return status;
 }
@@ -111,15 +111,15 @@ enum rwkv7_status conversation_load(struct conversation *c, const char *path, st
 {
     struct saved_state saved;
     struct conversation_log log = {0};
-    enum rwkv7_status status = saved_state_load(&saved, c->mark, path, err);
+    enum rwkv7_status status = saved_state_load(&saved, c->mark, path, NULL, err);
     if (status != RWKV7_OK)
         return status;
-    const struct rwkv7_note *const text = &saved.piece[SAVED_CONVERSATION];
+    const struct rwkv7_bytes *const text = &saved.piece[SAVED_CONVERSATION];
     const char *end;
     bool no_memory = false;
     cJSON *const json = text->size > 0 ? json_tree_parse(text->data, text->size, &end, &no_memory) : NULL;
     const int vocab = rwkv7_model_info(c->model)->shape.vocab;
-    const struct rwkv7_note *const shown = &saved.piece[SAVED_SHOWN];
+    const struct rwkv7_bytes *const shown = &saved.piece[SAVED_SHOWN];
     char *base_unread = NULL;
     if (text->size == 0 && shown->size > 0) {
         base_unread = mem_string(shown->data, shown->size);

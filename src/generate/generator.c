@@ -11,10 +11,12 @@
 
 #include "base/float_env.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/status.h"
 #include "base/sys.h"
 #include "generate/mark.h"
 #include "generate/saved_state.h"
+#include "text/sampler.h"
 #include "text/stream.h"
 
 enum { BORDERS = 8, FEED = 1 << 16 /* bytes of text between two evaluations */ };
@@ -27,7 +29,7 @@ struct rwkv7_generator {
     enum rwkv7_bos bos;
     bool begun;           /* the prompt: token 0 stands before it, if it has to */
     struct reading reads; /* of the prompt; progress and cancelling */
-    bool (*progress)(void *arg, uint64_t done, uint64_t waiting);
+    rwkv7_progress *progress;
     void *progress_arg;
     struct rwkv7_generator_stats stats;
 
@@ -48,40 +50,40 @@ static bool is_cancelled(const struct rwkv7_generator *g)
     return atomic_load_explicit(&g->request.cancelled, memory_order_relaxed);
 }
 
-static bool read_progress(void *arg, uint64_t done, uint64_t waiting)
+static bool read_progress(void *arg, uint64_t done, uint64_t total)
 {
     struct rwkv7_generator *const g = arg;
-    return !is_cancelled(g) && (!g->progress || g->progress(g->progress_arg, done, waiting));
+    return !is_cancelled(g) && (!g->progress || g->progress(g->progress_arg, done, total));
 }
 
 enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const struct rwkv7_tokenizer *tokenizer,
-                                         const struct rwkv7_generator_options *opt, struct rwkv7_generator **out,
+                                         const struct rwkv7_generator_options *given, struct rwkv7_generator **out,
                                          struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    static const struct rwkv7_generator_options defaults;
+    struct rwkv7_generator_options opt;
     const int vocab = rwkv7_model_info(rwkv7_session_model(session))->shape.vocab;
     *out = NULL;
-    if (!opt)
-        opt = &defaults;
-    enum rwkv7_status status = rwkv7_tokenizer_check(tokenizer, vocab, err);
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_generator_options, &opt, given, progress_arg, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_tokenizer_check(tokenizer, vocab, err);
     if (status != RWKV7_OK)
         return status;
     struct rwkv7_generator *const g = mem_alloc(1, sizeof *g);
     if (!g)
         return fail_memory(err, "the generator");
     g->session = session;
-    g->bos = opt->bos;
-    g->reseed = opt->reseed;
-    g->progress = opt->progress;
-    g->progress_arg = opt->progress_arg;
+    g->bos = opt.bos;
+    g->reseed = opt.reseed;
+    g->progress = opt.progress;
+    g->progress_arg = opt.progress_arg;
     g->reads = (struct reading){.chunk = RWKV7_CHUNK, .progress = read_progress, .arg = g};
-    g->stats.seed = opt->sampling ? opt->sampling->seed : 0;
-    status = request_open(&g->request, tokenizer, vocab, opt, err);
+    status = request_open(&g->request, tokenizer, vocab, &opt, err);
+    g->stats.seed = status == RWKV7_OK ? sampler_random(g->request.sampler) : 0;
     g->logits = status == RWKV7_OK ? mem_alloc((size_t)vocab, sizeof *g->logits) : NULL;
     if (status == RWKV7_OK && !g->logits)
         status = fail_memory(err, "the logits");
-    if (status == RWKV7_OK && opt->resumable)
+    if (status == RWKV7_OK && opt.resumable)
         status = mark_open(&g->mark, session, err);
     if (status == RWKV7_OK)
         *out = g;
@@ -140,12 +142,12 @@ void rwkv7_generator_cancel(struct rwkv7_generator *g)
     request_cancel(&g->request);
 }
 
-struct rwkv7_generator_stats rwkv7_generator_stats(const struct rwkv7_generator *g)
+const struct rwkv7_generator_stats *rwkv7_generator_stats(struct rwkv7_generator *g)
 {
-    struct rwkv7_generator_stats stats = g->stats;
-    stats.prompt_tokens = g->reads.done;
-    stats.tokens = g->request.tokens;
-    return stats;
+    g->stats.struct_size = sizeof g->stats;
+    g->stats.prompt_tokens = g->reads.done;
+    g->stats.tokens = g->request.tokens;
+    return &g->stats;
 }
 
 /* ---------------------------------------------------------------------------------------------------------- reading */
@@ -233,12 +235,12 @@ static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *er
 /* The prompt goes on behind what was shown of the loaded text, and what was not shown has never been. */
 static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
-    struct rwkv7_note *const shown = &g->loaded.piece[SAVED_SHOWN];
+    struct rwkv7_bytes *const shown = &g->loaded.piece[SAVED_SHOWN];
     enum rwkv7_status status = begin(g, err);
     mark_clear(&g->mark);
     if (status == RWKV7_OK && shown->size > 0)
         status = request_feed(&g->request, shown->data, shown->size, err);
-    *shown = (struct rwkv7_note){0};
+    *shown = (struct rwkv7_bytes){0};
     return status;
 }
 
@@ -286,8 +288,8 @@ static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error
 /* Goes on where the loaded text was left. */
 static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
-    const struct rwkv7_note *const logits = &g->loaded.piece[SAVED_LOGITS], *const held = &g->loaded.piece[SAVED_HELD],
-                                   *const sampler = &g->loaded.piece[SAVED_SAMPLER];
+    const struct rwkv7_bytes *const logits = &g->loaded.piece[SAVED_LOGITS], *const held = &g->loaded.piece[SAVED_HELD],
+                                    *const sampler = &g->loaded.piece[SAVED_SAMPLER];
     const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
 
     if (g->loaded.piece[SAVED_PENDING].size > 0) {
@@ -305,7 +307,8 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
             memcpy(sampler->data, &g->stats.seed, sizeof g->stats.seed);
         else
             memcpy(&g->stats.seed, sampler->data, sizeof g->stats.seed);
-        const enum rwkv7_status status = rwkv7_sampler_recall(g->request.sampler, sampler, err);
+        const enum rwkv7_status status =
+            rwkv7_sampler_load_memory(g->request.sampler, sampler->data, sampler->size, err);
         if (status != RWKV7_OK)
             return status;
     }
@@ -398,23 +401,25 @@ static enum rwkv7_status follow_mark(struct rwkv7_generator *g, struct rwkv7_err
     return mark_token(&g->mark, g->session, step->id, text, length, held, err);
 }
 
-enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_step *step, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct rwkv7_step **step,
+                                       struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
     struct request *const r = &g->request;
     enum rwkv7_status status = RWKV7_OK;
     enum rwkv7_end end = RWKV7_END_NONE;
+    static const struct rwkv7_step nothing = {.struct_size = sizeof nothing, .text = "", .stop = -1};
 
-    *step = (struct rwkv7_step){.text = "", .stop = -1};
+    *step = &nothing;
     if (r->end != RWKV7_END_NONE)
         return fail(err, RWKV7_ERR_USAGE, "the text has ended");
     if (r->tokens >= r->limit)
         end = RWKV7_END_LENGTH;
-    else if (!read_progress(g, g->reads.done, 0))
+    else if (!read_progress(g, g->reads.done, g->reads.done))
         end = RWKV7_END_CANCELLED;
     if (end == RWKV7_END_NONE)
         status = read_all(g, true, err);
-    if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, 0))
+    if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, g->reads.done))
         end = RWKV7_END_CANCELLED; /* while the session was reading */
     if (status == RWKV7_ERR_STOPPED) {
         status = RWKV7_OK;
@@ -429,7 +434,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, struct rwkv7_s
     if (status == RWKV7_OK)
         status = follow_mark(g, err);
     if (status == RWKV7_OK)
-        *step = r->step;
+        *step = &r->step;
     return status;
 }
 
@@ -450,20 +455,22 @@ enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, con
     return RWKV7_OK;
 }
 
-enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
+/* From the file at `path`, or from *image if that is NULL. */
+static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const struct rwkv7_bytes *image,
+                              struct rwkv7_error *err)
 {
-    DEFAULT_FLOAT_ENV;
+    const char *const name = path ? path : IN_MEMORY;
     if (g->begun)
-        return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", path);
+        return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", name);
     struct rwkv7_session *spare = NULL; /* the file is known to be good only after its state was read */
     struct saved_state saved = {0};
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)
-        status = saved_state_load(&saved, spare, path, err);
+        status = saved_state_load(&saved, spare, path, image, err);
     if (status == RWKV7_OK && !check_kept(&saved, g->request.prompt.tokenizer))
         status =
             fail(err, RWKV7_ERR_STATE,
-                 "%s: the tokens behind the state do not have its text: it was kept with another vocabulary", path);
+                 "%s: the tokens behind the state do not have its text: it was kept with another vocabulary", name);
     if (status != RWKV7_OK)
         goto done;
     rwkv7_session_copy(g->session, spare);
@@ -478,31 +485,60 @@ done:
     return status;
 }
 
-enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
+    return load(g, path, NULL, err);
+}
+
+enum rwkv7_status rwkv7_generator_load_memory(struct rwkv7_generator *g, const void *image, size_t size,
+                                              struct rwkv7_error *err)
+{
+    DEFAULT_FLOAT_ENV;
+    const struct rwkv7_bytes bytes = {(void *)(uintptr_t)image, size}; /* which are only read */
+    return load(g, NULL, &bytes, err);
+}
+
+/* To the file at `path`, or to *image if that is NULL. */
+static enum rwkv7_status save(struct rwkv7_generator *g, const char *path, struct rwkv7_bytes *image,
+                              struct rwkv7_error *err)
+{
     struct saved_state saved = {0};
     size_t held;
     enum rwkv7_status status = rwkv7_generator_sync(g, err);
     if (status == RWKV7_OK)
         status = mark_settle(&g->mark, err);
     if (status == RWKV7_OK)
-        status = rwkv7_sampler_remember(g->request.sampler, &saved.piece[SAVED_SAMPLER], err);
+        status = rwkv7_sampler_save_memory(g->request.sampler, &saved.piece[SAVED_SAMPLER], err);
     if (status != RWKV7_OK)
         return status;
     const struct mark *const m = &g->mark;
     if (m->count > 0) {
         const size_t shown = m->size - m->hidden;
-        saved.piece[SAVED_PENDING] = (struct rwkv7_note){m->tokens, m->count * sizeof *m->tokens};
-        saved.piece[SAVED_SHOWN] = (struct rwkv7_note){m->text, shown};
-        saved.piece[SAVED_HELD] = (struct rwkv7_note){m->text + shown, m->hidden};
+        saved.piece[SAVED_PENDING] = (struct rwkv7_bytes){m->tokens, m->count * sizeof *m->tokens};
+        saved.piece[SAVED_SHOWN] = (struct rwkv7_bytes){m->text, shown};
+        saved.piece[SAVED_HELD] = (struct rwkv7_bytes){m->text + shown, m->hidden};
     } else {
         const uint8_t *const bytes = rwkv7_stream_held(g->request.stream, &held);
-        saved.piece[SAVED_HELD] = (struct rwkv7_note){(void *)(uintptr_t)bytes, held};
+        saved.piece[SAVED_HELD] = (struct rwkv7_bytes){(void *)(uintptr_t)bytes, held};
         if (g->has_logits)
-            saved.piece[SAVED_LOGITS] = (struct rwkv7_note){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
+            saved.piece[SAVED_LOGITS] = (struct rwkv7_bytes){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
     }
-    status = saved_state_store(&saved, m->count > 0 ? m->before : g->session, path, err);
-    rwkv7_note_clear(&saved.piece[SAVED_SAMPLER]);
+    status = saved_state_store(&saved, m->count > 0 ? m->before : g->session, path, image, err);
+    rwkv7_bytes_clear(&saved.piece[SAVED_SAMPLER]);
     return status;
+}
+
+enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err)
+{
+    DEFAULT_FLOAT_ENV;
+    return save(g, path, NULL, err);
+}
+
+enum rwkv7_status rwkv7_generator_save_memory(struct rwkv7_generator *g, struct rwkv7_bytes *image,
+                                              struct rwkv7_error *err)
+{
+    DEFAULT_FLOAT_ENV;
+    *image = (struct rwkv7_bytes){0};
+    return save(g, NULL, image, err);
 }

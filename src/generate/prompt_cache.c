@@ -169,7 +169,7 @@ static int by_use(const void *a, const void *b)
 static bool take(const struct prompt_cache *c, const struct entry *e, struct rwkv7_session *s, const uint32_t *ids)
 {
     char path[PATH_ROOM];
-    struct rwkv7_note note;
+    struct rwkv7_bytes note;
     struct rwkv7_error err;
     path_of(c, e->name, path);
     const enum rwkv7_status status = rwkv7_session_load(s, path, &note, &err);
@@ -183,7 +183,7 @@ static bool take(const struct prompt_cache *c, const struct entry *e, struct rwk
         return false;
     const bool same = rwkv7_session_tokens(s) == e->tokens && note.size == e->tokens * sizeof *ids &&
                       memcmp(note.data, ids, note.size) == 0;
-    rwkv7_note_clear(&note);
+    rwkv7_bytes_clear(&note);
     if (!same) {
         rwkv7_session_reset(s);
         return false;
@@ -228,7 +228,7 @@ void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session 
         warn(c, "prompt cache: %s: not a regular file; nothing is kept there", path);
         return;
     }
-    const struct rwkv7_note note = {(void *)(uintptr_t)ids, count * sizeof *ids};
+    const struct rwkv7_bytes note = {(void *)(uintptr_t)ids, count * sizeof *ids};
     const enum rwkv7_status status = rwkv7_session_save(s, path, &note, &err);
     if (status != RWKV7_OK)
         warn(c, "prompt cache: %s", err.message);

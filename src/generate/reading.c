@@ -8,7 +8,7 @@ enum rwkv7_status reading_eval(struct reading *r, struct rwkv7_session *session,
 {
     for (size_t at = 0, step; at < count; at += step) {
         step = count - at < r->chunk ? count - at : r->chunk;
-        if (r->progress && !r->progress(r->arg, r->done, count - at + waiting))
+        if (r->progress && !r->progress(r->arg, r->done, r->done + (count - at) + waiting))
             return fail(err, RWKV7_ERR_STOPPED, "cancelled while reading the prompt");
         float *const out = at + step == count ? logits : NULL;
         const enum rwkv7_status status =

@@ -5,9 +5,8 @@
 #include "rwkv7.h"
 
 struct reading {
-    size_t chunk; /* tokens that are evaluated at once; between chunks cancelling is possible */
-    /* Called before each chunk with the number of tokens that were read and that wait; false cancels. May be NULL. */
-    bool (*progress)(void *arg, uint64_t done, uint64_t waiting);
+    size_t chunk;             /* tokens that are evaluated at once; between chunks cancelling is possible */
+    rwkv7_progress *progress; /* called before each chunk; in tokens. May be NULL */
     void *arg;
     uint64_t done; /* tokens read so far, through this struct */
 };

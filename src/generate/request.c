@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/status.h"
 #include "generate/logprobs.h"
 #include "text/sampler.h"
@@ -17,10 +18,9 @@ static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_gene
     const struct rwkv7_tokenizer *const tokenizer = r->prompt.tokenizer;
     struct rwkv7_sampler_options options;
     size_t room;
-    if (opt->sampling)
-        options = *opt->sampling;
-    else
-        rwkv7_sampler_defaults(&options);
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_sampler_options, &options, opt->sampling, bias_count, err);
+    if (status != RWKV7_OK)
+        return status;
     struct rwkv7_token_bias *const biases =
         size_add(options.bias_count, 1, &room) ? mem_alloc(room, sizeof *biases) : NULL;
     if (!biases)
@@ -30,7 +30,7 @@ static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_gene
     if (opt->ignore_end && rwkv7_tokenizer_has_end_of_text(tokenizer))
         biases[options.bias_count++] = (struct rwkv7_token_bias){RWKV7_END_OF_TEXT, -INFINITY};
     options.biases = biases;
-    const enum rwkv7_status status = rwkv7_sampler_create(&options, r->vocab, tokenizer, &r->sampler, err);
+    status = rwkv7_sampler_create(&options, r->vocab, tokenizer, &r->sampler, err);
     mem_free(biases);
     return status;
 }
@@ -173,7 +173,8 @@ static enum rwkv7_status add_text(struct request *r, const char *text, size_t le
 /* The step that follows begins with what text was carried over. */
 static void begin_step(struct request *r)
 {
-    r->step = (struct rwkv7_step){.text = r->text, .length = r->text_size, .stop = r->stop};
+    r->step =
+        (struct rwkv7_step){.struct_size = sizeof r->step, .text = r->text, .length = r->text_size, .stop = r->stop};
 }
 
 /* Ends the text with what the stream still holds. If that fails, the text has not ended. */
@@ -192,7 +193,7 @@ static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rw
     return RWKV7_OK;
 }
 
-enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_note *held, struct rwkv7_error *err)
+enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_bytes *held, struct rwkv7_error *err)
 {
     const char *text;
     size_t length;

@@ -20,7 +20,7 @@ struct directory {
 };
 
 enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
-                                    const char *path, struct rwkv7_error *err)
+                                    const char *path, struct rwkv7_bytes *image, struct rwkv7_error *err)
 {
     struct directory directory;
     size_t size = sizeof directory;
@@ -33,32 +33,36 @@ enum rwkv7_status saved_state_store(const struct saved_state *saved, const struc
     }
     char *const data = fits ? mem_alloc(size, 1) : NULL, *to = data;
     if (!data)
-        return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for a state file", path);
+        return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for a state file", path ? path : IN_MEMORY);
     memcpy(to, &directory, sizeof directory);
     to += sizeof directory;
     for (int i = 0; i < SAVED_PIECES; to += saved->piece[i++].size)
         if (saved->piece[i].size > 0)
             memcpy(to, saved->piece[i].data, saved->piece[i].size);
-    const struct rwkv7_note note = {data, size};
-    const enum rwkv7_status status = rwkv7_session_save(session, path, &note, err);
+    const struct rwkv7_bytes note = {data, size};
+    const enum rwkv7_status status =
+        path ? rwkv7_session_save(session, path, &note, err) : rwkv7_session_save_memory(session, &note, image, err);
     mem_free(data);
     return status;
 }
 
 enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session, const char *path,
-                                   struct rwkv7_error *err)
+                                   const struct rwkv7_bytes *image, struct rwkv7_error *err)
 {
     struct directory directory;
 
     *saved = (struct saved_state){0};
-    const enum rwkv7_status status = rwkv7_session_load(session, path, &saved->all, err);
+    const enum rwkv7_status status =
+        path ? rwkv7_session_load(session, path, &saved->all, err)
+             : rwkv7_session_load_memory(session, image->data, image->size, &saved->all, err);
     if (status != RWKV7_OK)
         return status;
     if (saved->all.size >= sizeof mark && memcmp(saved->all.data, mark, sizeof mark - 2) == 0 &&
         memcmp(saved->all.data, mark, sizeof mark) != 0) {
         saved_state_free(saved);
         return fail(err, RWKV7_ERR_STATE,
-                    "%s: kept by another version of this program, which put other things beside the state", path);
+                    "%s: kept by another version of this program, which put other things beside the state",
+                    path ? path : IN_MEMORY);
     }
     if (saved->all.size < sizeof directory || memcmp(saved->all.data, mark, sizeof mark) != 0)
         return RWKV7_OK;
@@ -68,9 +72,9 @@ enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_sessi
     for (int i = 0; i < SAVED_PIECES; i++) {
         if (directory.size[i] > left) {
             saved_state_free(saved);
-            return fail(err, RWKV7_ERR_STATE, "%s: the note of the state is not whole", path);
+            return fail(err, RWKV7_ERR_STATE, "%s: the note of the state is not whole", path ? path : IN_MEMORY);
         }
-        saved->piece[i] = (struct rwkv7_note){from, (size_t)directory.size[i]};
+        saved->piece[i] = (struct rwkv7_bytes){from, (size_t)directory.size[i]};
         from += directory.size[i];
         left -= (size_t)directory.size[i];
     }
@@ -79,6 +83,6 @@ enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_sessi
 
 void saved_state_free(struct saved_state *saved)
 {
-    rwkv7_note_clear(&saved->all);
+    rwkv7_bytes_clear(&saved->all);
     *saved = (struct saved_state){0};
 }

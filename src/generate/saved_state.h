@@ -16,7 +16,7 @@
 
 enum saved_piece {
     SAVED_LOGITS,       /* float[V] after the last token; none if there are pending ones */
-    SAVED_SAMPLER,      /* rwkv7_sampler_remember */
+    SAVED_SAMPLER,      /* rwkv7_sampler_save_memory */
     SAVED_HELD,         /* bytes that have been generated and not shown */
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
     SAVED_PENDING,      /* uint32_t[]: tokens behind the state */
@@ -25,18 +25,20 @@ enum saved_piece {
 };
 
 struct saved_state {
-    struct rwkv7_note piece[SAVED_PIECES]; /* not owned */
-    struct rwkv7_note all;                 /* what saved_state_load has read: the pieces lie in it */
+    struct rwkv7_bytes piece[SAVED_PIECES]; /* not owned */
+    struct rwkv7_bytes all;                 /* what saved_state_load has read: the pieces lie in it */
 };
 
+/* Saves to the file at `path`, or, if that is NULL, to *image. */
 enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
-                                    const char *path, struct rwkv7_error *err);
+                                    const char *path, struct rwkv7_bytes *image, struct rwkv7_error *err);
 /*
- * A file of another program has no pieces, and that is fine. When it fails there is nothing to free, but the session may hold the state of
+ * From the file at `path`, or, if that is NULL, from *image. A file of another program has no pieces, and that is fine. When it fails there is nothing to free, but the session may hold the state of
  * the file: give it one to spare.
  */
 enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session, const char *path,
-                                   struct rwkv7_error *err);
+                                   const struct rwkv7_bytes *image, struct rwkv7_error *err);
+#define IN_MEMORY "a state in memory" /* in messages, in place of a path */
 void saved_state_free(struct saved_state *saved);
 
 #endif

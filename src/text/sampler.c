@@ -22,6 +22,7 @@
 #include "base/float_env.h"
 #include "base/fmath.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/splitmix.h"
 #include "base/status.h"
 #include "text/sampler.h"
@@ -64,9 +65,20 @@ struct rwkv7_sampler {
 
 enum { SEEN = 1, UNCOUNTED = 2 }; /* SEEN: drawn before; UNCOUNTED: exempt from the frequency penalty */
 
-void rwkv7_sampler_defaults(struct rwkv7_sampler_options *opt)
+/* An option as the program gave it: 0 is the default, RWKV7_ZERO is 0. */
+static float value_of(float given, float by_default)
 {
-    *opt = (struct rwkv7_sampler_options){.temperature = 1.0f, .top_p = 0.85f, .penalty_decay = 0.996f};
+    return given == 0.0f ? by_default : given == RWKV7_ZERO ? 0.0f : given;
+}
+
+static enum rwkv7_status read_options(struct rwkv7_sampler_options *opt, const struct rwkv7_sampler_options *given,
+                                      struct rwkv7_error *err)
+{
+    const enum rwkv7_status status = OPTIONS_READ(rwkv7_sampler_options, opt, given, bias_count, err);
+    opt->temperature = value_of(opt->temperature, 1.0f);
+    opt->top_p = value_of(opt->top_p, 0.85f);
+    opt->penalty_decay = value_of(opt->penalty_decay, 0.996f);
+    return status;
 }
 
 static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, int vocab, struct rwkv7_error *err)
@@ -127,25 +139,28 @@ static bool is_exempt(const struct rwkv7_tokenizer *t, uint32_t id)
     return false;
 }
 
-enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
+enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *given, int vocab,
                                        const struct rwkv7_tokenizer *tokenizer, struct rwkv7_sampler **out,
                                        struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
+    struct rwkv7_sampler_options opt;
     *out = NULL;
-    const enum rwkv7_status status = check_options(opt, vocab, err);
+    enum rwkv7_status status = read_options(&opt, given, err);
+    if (status == RWKV7_OK)
+        status = check_options(&opt, vocab, err);
     if (status != RWKV7_OK)
         return status;
     struct rwkv7_sampler *s = mem_alloc(1, sizeof *s);
     if (!s)
         return fail_memory(err, "the sampler");
     const size_t n = (size_t)vocab;
-    s->options = *opt;
-    s->random = opt->seed;
+    s->options = opt;
+    s->random = opt.seed;
     s->vocab = vocab;
-    s->scale = fminf(1.0f / opt->temperature, FLT_MAX);
+    s->scale = fminf(1.0f / opt.temperature, FLT_MAX);
     s->blocks = (n + BLOCK - 1) / BLOCK;
-    s->biases = mem_alloc(opt->bias_count, sizeof *s->biases);
+    s->biases = mem_alloc(opt.bias_count, sizeof *s->biases);
     s->logits = mem_alloc(s->blocks, BLOCK * sizeof *s->logits);
     s->block_best = mem_alloc(s->blocks, sizeof *s->block_best);
     s->candidates = mem_alloc(n, sizeof *s->candidates);
@@ -158,15 +173,15 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, 
         rwkv7_sampler_close(s);
         return fail_memory(err, "the sampler");
     }
-    if (opt->bias_count > 0)
-        memcpy(s->biases, opt->biases, opt->bias_count * sizeof *s->biases);
+    if (opt.bias_count > 0)
+        memcpy(s->biases, opt.biases, opt.bias_count * sizeof *s->biases);
     s->options.biases = s->biases;
     for (size_t i = n; i < s->blocks * BLOCK; i++)
         s->logits[i] = -INFINITY;
     for (uint32_t id = 0; tokenizer && id < (uint32_t)vocab; id++)
         if (is_exempt(tokenizer, id))
             s->flags[id] = UNCOUNTED;
-        else if (is_textless(tokenizer, id) && !opt->any_id)
+        else if (is_textless(tokenizer, id) && !opt.any_id)
             s->textless[s->textless_count++] = id;
     *out = s;
     return RWKV7_OK;
@@ -510,14 +525,14 @@ struct memory {
     float count;
 };
 
-enum rwkv7_status rwkv7_sampler_remember(const struct rwkv7_sampler *s, struct rwkv7_note *note,
-                                         struct rwkv7_error *err)
+enum rwkv7_status rwkv7_sampler_save_memory(const struct rwkv7_sampler *s, struct rwkv7_bytes *image,
+                                            struct rwkv7_error *err)
 {
     const size_t size = sizeof s->random + s->seen_count * sizeof(struct memory);
     char *const data = mem_alloc(size, 1);
-    *note = (struct rwkv7_note){data, size};
+    *image = (struct rwkv7_bytes){data, size};
     if (!data) {
-        note->size = 0;
+        image->size = 0;
         return fail_memory(err, "the state of the sampler");
     }
     memcpy(data, &s->random, sizeof s->random);
@@ -537,15 +552,16 @@ static void forget(struct rwkv7_sampler *s)
     s->seen_count = 0;
 }
 
-enum rwkv7_status rwkv7_sampler_recall(struct rwkv7_sampler *s, const struct rwkv7_note *note, struct rwkv7_error *err)
+enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, const void *image, size_t size,
+                                            struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    const char *const data = note->data;
+    const char *const data = image;
     forget(s);
-    if (note->size < sizeof s->random || (note->size - sizeof s->random) % sizeof(struct memory) != 0)
+    if (size < sizeof s->random || (size - sizeof s->random) % sizeof(struct memory) != 0)
         goto broken;
     memcpy(&s->random, data, sizeof s->random);
-    for (size_t at = sizeof s->random; at < note->size; at += sizeof(struct memory)) {
+    for (size_t at = sizeof s->random; at < size; at += sizeof(struct memory)) {
         struct memory m;
         memcpy(&m, data + at, sizeof m);
         if (m.id >= (uint32_t)s->vocab || (s->flags[m.id] & SEEN) || !(m.count >= 0.0f && m.count <= FLT_MAX))

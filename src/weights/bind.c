@@ -28,6 +28,7 @@ struct binding {
     bool tied;                  /* the embedding is the head, too, which is read as a whole */
     uint64_t total;             /* bytes to transpose */
     _Atomic(uint64_t) finished; /* bytes transposed */
+    _Atomic(bool) cancelled;    /* by the progress callback */
     struct rwkv7_error *err;
 };
 
@@ -130,15 +131,15 @@ static void transpose_worker(void *arg, struct pool *pool, int rank)
 {
     struct binding *b = arg;
     int begin, end;
-    while (pool_take(pool, b->count, 1, &begin, &end)) {
+    while (!b->cancelled && pool_take(pool, b->count, 1, &begin, &end)) {
         const struct transposition *t = &b->transpositions[begin];
         const size_t rows = (size_t)t->rows, cols = (size_t)t->cols, bytes = rows * cols * t->element;
         transpose(t->to, cols, t->from, t->from_stride, cols, rows, t->element);
         if (t->from_stride == rows)
             model_release(b->model, t->from, bytes);
         b->finished += bytes;
-        if (rank == 0 && b->opt && b->opt->progress)
-            b->opt->progress(b->opt->progress_arg, b->finished, b->total);
+        if (rank == 0 && b->opt->progress && !b->opt->progress(b->opt->progress_arg, b->finished, b->total))
+            b->cancelled = true;
     }
 }
 
@@ -227,6 +228,8 @@ enum rwkv7_status weights_bind(struct rwkv7_model *model, const struct recognize
         status = weights_check_factors(&sources, model->compute->pool, err);
     if (status == RWKV7_OK && b.count > 0)
         pool_run(model->compute->pool, transpose_worker, &b);
+    if (b.cancelled)
+        status = fail(err, RWKV7_ERR_STOPPED, "%s: loading was cancelled", model->path);
     mem_free(b.transpositions);
     weight_sources_free(&sources);
     return status;

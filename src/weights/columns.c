@@ -25,6 +25,7 @@ struct job {
     uint64_t total;         /* bytes */
     _Atomic(int) bad_layer; /* the first with a NaN or an infinity, or L */
     _Atomic(uint64_t) finished;
+    _Atomic(bool) cancelled; /* by the progress callback */
 };
 #define SLICE_ROWS TRANSPOSE_TILE
 
@@ -37,7 +38,7 @@ static void store_worker(void *arg, struct pool *pool, int rank)
 {
     struct job *job = arg;
     int begin, end, at = 0;
-    while (pool_take(pool, job->slices, 1, &begin, &end)) {
+    while (!job->cancelled && pool_take(pool, job->slices, 1, &begin, &end)) {
         while (at + 1 < job->count && job->tasks[at + 1].first <= begin)
             at++;
         const struct task *task = &job->tasks[at];
@@ -53,8 +54,8 @@ static void store_worker(void *arg, struct pool *pool, int rank)
                 ;
         model_release(job->model, source, bytes);
         job->finished += bytes;
-        if (rank == 0 && job->opt->progress)
-            job->opt->progress(job->opt->progress_arg, job->finished, job->total);
+        if (rank == 0 && job->opt->progress && !job->opt->progress(job->opt->progress_arg, job->finished, job->total))
+            job->cancelled = true;
     }
 }
 
@@ -93,6 +94,10 @@ enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rw
         goto done;
     }
     pool_run(model->compute->pool, store_worker, &job);
+    if (job.cancelled) {
+        status = fail(err, RWKV7_ERR_STOPPED, "%s: loading was cancelled", model->path);
+        goto done;
+    }
     if (job.bad_layer < layers) {
         status =
             fail(err, RWKV7_ERR_MODEL,

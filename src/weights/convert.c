@@ -49,6 +49,7 @@ struct slice {
 struct conversion {
     const struct compute *compute;
     const struct rwkv7_convert_options *opt;
+    enum rwkv7_type type; /* of the matrices; RWKV7_TYPES: as stored */
     const char *from;
     struct rwkv7_error *err;
 
@@ -95,7 +96,7 @@ static enum dtype packed_dtype(const struct mat *form)
 /* The form of a matrix, of which rows and cols are set. */
 static enum rwkv7_status choose_form(const struct conversion *c, const struct weight_source *source, struct mat *form)
 {
-    const enum rwkv7_type type = c->opt->type;
+    const enum rwkv7_type type = c->type;
     const bool integers = (int)type >= (int)MAT_FLOATS && (int)type < (int)MAT_TYPES, stored = type == RWKV7_TYPES;
     struct mat has = *form;
     weight_form(source->tensor->type, &has);
@@ -495,15 +496,31 @@ static enum rwkv7_status choose_vocab(struct conversion *c)
     return status;
 }
 
+static enum rwkv7_status choose_type(const char *name, enum rwkv7_type *out, struct rwkv7_error *err)
+{
+    char names[128] = "";
+    *out = RWKV7_TYPES;
+    if (!name)
+        return RWKV7_OK;
+    for (int type = 0; type < MAT_TYPES; type++) {
+        if (strcmp(weight_types[type].name, name) == 0) {
+            *out = (enum rwkv7_type)type;
+            return RWKV7_OK;
+        }
+        const size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", type > 0 ? ", " : "", weight_types[type].name);
+    }
+    return fail(err, RWKV7_ERR_USAGE, "conversion: type: expected one of %s, found '%s'", names, name);
+}
+
 enum rwkv7_status weights_convert(const struct compute *compute, recognize_fn *recognize, const char *from,
                                   const char *to, const struct rwkv7_convert_options *opt, struct rwkv7_error *err)
 {
     struct conversion c = {.compute = compute, .opt = opt, .from = from, .err = err};
     enum rwkv7_status status;
-    if ((unsigned)opt->type > RWKV7_TYPES || opt->type == RWKV7_GGML)
-        return fail(err, RWKV7_ERR_USAGE, "conversion: there is no type %d to convert to", (int)opt->type);
-    if ((status = open_source(&c, recognize)) || (status = choose_targets(&c)) || (status = choose_vocab(&c)) ||
-        (status = choose_metadata(&c)) || (status = allocate(&c)) || (status = write_file(&c, to)))
+    if ((status = choose_type(opt->type, &c.type, err)) || (status = open_source(&c, recognize)) ||
+        (status = choose_targets(&c)) || (status = choose_vocab(&c)) || (status = choose_metadata(&c)) ||
+        (status = allocate(&c)) || (status = write_file(&c, to)))
         goto done;
     for (size_t i = 0; opt->note && i < c.index->notes->count; i++)
         opt->note(opt->note_arg, c.index->notes->lines[i]);

@@ -101,13 +101,14 @@ struct job {
     float **rows;   /* [threads] -> [16][cols] */
     uint64_t total; /* bytes read */
     _Atomic(uint64_t) finished;
+    _Atomic(bool) cancelled; /* by the progress callback */
 };
 
 static void quantize_worker(void *arg, struct pool *pool, int rank)
 {
     struct job *job = arg;
     int begin, end, at = 0;
-    while (pool_take(pool, job->tiles, QUANTIZE_TASK_TILES, &begin, &end)) {
+    while (!job->cancelled && pool_take(pool, job->tiles, QUANTIZE_TASK_TILES, &begin, &end)) {
         for (int tile = begin; tile < end; tile++) {
             while (at + 1 < job->count && job->tasks[at + 1].first <= tile)
                 at++;
@@ -121,8 +122,8 @@ static void quantize_worker(void *arg, struct pool *pool, int rank)
             model_release(job->model, source + (size_t)row * bytes, (size_t)count * bytes);
             job->finished += (uint64_t)count * bytes;
         }
-        if (rank == 0 && job->opt->progress)
-            job->opt->progress(job->opt->progress_arg, job->finished, job->total);
+        if (rank == 0 && job->opt->progress && !job->opt->progress(job->opt->progress_arg, job->finished, job->total))
+            job->cancelled = true;
     }
 }
 
@@ -186,6 +187,10 @@ enum rwkv7_status model_quantize(struct rwkv7_model *model, enum mat_type type, 
             goto done;
         }
     pool_run(model->compute->pool, quantize_worker, &job);
+    if (job.cancelled) {
+        status = fail(err, RWKV7_ERR_STOPPED, "%s: loading was cancelled", model->path);
+        goto done;
+    }
     for (int i = 0; i < job.count; i++) {
         struct task *t = &job.tasks[i];
         const uint64_t numbers = (uint64_t)t->made.rows * (uint64_t)t->made.cols;
@@ -215,9 +220,6 @@ static enum mat_type stored_integers(const struct rwkv7_model_info *info)
 
 enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model_options *opt, struct rwkv7_error *err)
 {
-    static const struct rwkv7_model_options defaults;
-    if (!opt)
-        opt = &defaults;
     if (opt->weights != RWKV7_WEIGHTS_STORED) {
         const enum mat_type type = weights_type(opt->weights), stored = stored_integers(&model->info);
         if (stored != MAT_TYPES && stored != type)

@@ -15,7 +15,7 @@ set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
 # The program of examples/, which uses nothing but the public header.
 add_executable(example ${PROJECT_SOURCE_DIR}/examples/story.c)
 target_compile_options(example PRIVATE ${RWKV7_WARNINGS})
-target_link_libraries(example PRIVATE rwkv7 rwkv7_dependencies Threads::Threads m)
+target_link_libraries(example PRIVATE rwkv7::rwkv7)
 add_test(NAME example COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/example_test.sh
                               ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:example>)
 

@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rwkv7_token_bias biases[4];
     struct rwkv7_sampler *s = NULL, *again = NULL;
     struct rwkv7_error err = {.message = ""};
-    struct rwkv7_note note = {0};
+    struct rwkv7_bytes note = {0};
     uint8_t bias_count, k;
     opt.temperature = take_float(&in, 2);
     opt.top_p = take_float(&in, 1);
@@ -101,20 +101,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         /* The other one has the memory of this one before each draw. */
         REQUIRE(rwkv7_sampler_next(again, logits, &same, NULL) == status && same == id);
-        REQUIRE(rwkv7_sampler_remember(s, &note, NULL) == RWKV7_OK);
+        REQUIRE(rwkv7_sampler_save_memory(s, &note, NULL) == RWKV7_OK);
         rwkv7_sampler_close(again);
         again = NULL;
         REQUIRE(rwkv7_sampler_create(&opt, vocab, NULL, &again, NULL) == RWKV7_OK);
-        REQUIRE(rwkv7_sampler_recall(again, &note, NULL) == RWKV7_OK);
-        rwkv7_note_clear(&note);
+        REQUIRE(rwkv7_sampler_load_memory(again, note.data, note.size, NULL) == RWKV7_OK);
+        rwkv7_bytes_clear(&note);
     }
     /* Any bytes as a memory: refused, or a sampler that draws. */
-    note = (struct rwkv7_note){malloc(size + 1), size};
+    note = (struct rwkv7_bytes){malloc(size + 1), size};
     REQUIRE(note.data);
     if (size > 0)
         memcpy(note.data, data, size);
     uint32_t id = 0;
-    if (rwkv7_sampler_recall(again, &note, &err) == RWKV7_OK)
+    if (rwkv7_sampler_load_memory(again, note.data, note.size, &err) == RWKV7_OK)
         REQUIRE(rwkv7_sampler_next(again, logits, &id, NULL) != RWKV7_OK || id < (uint32_t)vocab);
     else
         REQUIRE(err.message[0]);

@@ -24,7 +24,7 @@ static void get_state(float *to)
     rwkv7_session_get_state(session, to, to + LAYERS * CHANNELS, to + LAYERS * CHANNELS * (1 + N));
 }
 
-static void check_saved(const uint8_t *data, size_t size, const struct rwkv7_note *note)
+static void check_saved(const uint8_t *data, size_t size, const struct rwkv7_bytes *note)
 {
     const char *const path = fuzz_file("saved", NULL, 0);
     uint8_t *const again = malloc(size + 1);
@@ -39,14 +39,14 @@ static void check_saved(const uint8_t *data, size_t size, const struct rwkv7_not
 static void load(const uint8_t *data, size_t size)
 {
     float before[FLOATS], after[FLOATS];
-    struct rwkv7_note note;
+    struct rwkv7_bytes note;
     struct rwkv7_error err = {0};
     const char *const path = fuzz_file("state", data, size);
     get_state(before);
     if (rwkv7_session_load(session, path, &note, &err) == RWKV7_OK) {
         REQUIRE(note.data && note.size <= size);
         check_saved(data, size, &note);
-        rwkv7_note_clear(&note);
+        rwkv7_bytes_clear(&note);
         return;
     }
     get_state(after);

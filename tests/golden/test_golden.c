@@ -28,7 +28,7 @@ static struct rwkv7_runtime *runtime(int threads, const char *cpu, enum rwkv7_ma
 {
     struct rwkv7_error err;
     struct rwkv7_runtime *rt = NULL;
-    const struct rwkv7_runtime_options opt = {threads, cpu, math};
+    const struct rwkv7_runtime_options opt = {.threads = threads, .cpu = cpu, .math = math};
     if (rwkv7_runtime_create(&opt, &rt, &err) != RWKV7_OK) {
         fprintf(stderr, "runtime: %s\n", err.message);
         exit(1);

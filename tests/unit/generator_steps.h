@@ -31,10 +31,10 @@ static inline void feed(struct rwkv7_generator *g, const char *text)
 
 static inline struct rwkv7_step next(struct rwkv7_generator *g)
 {
-    struct rwkv7_step step = {0};
+    const struct rwkv7_step *step;
     struct rwkv7_error err = {.message = ""};
     CHECK_MSG(rwkv7_generator_next(g, &step, &err) == RWKV7_OK, "%s", err.message);
-    return step;
+    return *step;
 }
 
 /* All steps to the end, or `most` of them. */

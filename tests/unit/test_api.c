@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/options.h"
 #include "build_config.h"
-#include "rwkv7.h"
-#include "test.h"
+#include "generator_steps.h"
 
 /* The header, the library and CMake's project() agree. */
 static void test_version(void)
@@ -29,9 +29,271 @@ static void test_status_names(void)
     CHECK_STR(rwkv7_status_name((enum rwkv7_status) - 1), "unknown");
 }
 
+/* ---------------------------------------------------------------------------------------------------------- options */
+
+/* Members are added at the end: there must be no padding in which an older program leaves what a newer library reads. */
+static void test_layouts(void)
+{
+#define ENDS_WITH(type, last) CHECK(SIZE_THROUGH(struct type, last) == sizeof(struct type))
+    ENDS_WITH(rwkv7_runtime_options, log_arg);
+    ENDS_WITH(rwkv7_model_options, progress_arg);
+    ENDS_WITH(rwkv7_random_options, seed);
+    ENDS_WITH(rwkv7_convert_options, note_arg);
+    ENDS_WITH(rwkv7_sampler_options, bias_count);
+    ENDS_WITH(rwkv7_generator_options, progress_arg);
+    ENDS_WITH(rwkv7_model_info, chat_template);
+    ENDS_WITH(rwkv7_tensor, bytes);
+    ENDS_WITH(rwkv7_step, top_count);
+    ENDS_WITH(rwkv7_generator_stats, seconds);
+    /* These never change. */
+    CHECK(sizeof(struct rwkv7_error) == 260 && sizeof(struct rwkv7_shape) == 80 && sizeof(struct rwkv7_bytes) == 16);
+    CHECK(sizeof(struct rwkv7_feed) == 288 && sizeof(struct rwkv7_token_bias) == 8);
+    CHECK(sizeof(struct rwkv7_logprob) == 16 && sizeof(struct rwkv7_fingerprint) == 16);
+    CHECK(RWKV7_TYPES <= RWKV7_TYPES_ROOM);
+}
+
+/* A struct in its first version, in a second, and as this library knows it, the third. */
+struct first {
+    size_t struct_size;
+    int64_t a;
+};
+struct second {
+    size_t struct_size;
+    int64_t a, b;
+};
+struct third {
+    size_t struct_size;
+    int64_t a, b, c;
+};
+struct fourth {
+    size_t struct_size;
+    int64_t a, b, c, d;
+};
+
+static enum rwkv7_status read_third(struct third *out, const void *from, struct rwkv7_error *err)
+{
+    memset(out, 0xee, sizeof *out);
+    return options_read(out, sizeof *out, sizeof(struct first), from, "struct third", err);
+}
+
+static void test_options(void)
+{
+    struct third got;
+    struct rwkv7_error err = {.message = ""};
+    CHECK(read_third(&got, NULL, &err) == RWKV7_OK && got.struct_size == sizeof got && got.a == 0 && got.c == 0);
+    /* Older programs: what they do not have is zero, also with memory behind it that is not. */
+    const struct fourth full = {.a = 1, .b = 2, .c = 3, .d = 4};
+    struct fourth given = full;
+    CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 0 && got.c == 0);
+    given.struct_size = sizeof(struct first);
+    CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 0 && got.c == 0);
+    given.struct_size = sizeof(struct second);
+    CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 2 && got.c == 0);
+    given.struct_size = sizeof(struct third);
+    CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 2 && got.c == 3);
+    /* Newer ones: only with zeros where this library knows nothing. */
+    given.struct_size = sizeof(struct fourth);
+    CHECK(read_third(&got, &given, &err) == RWKV7_ERR_USAGE && strstr(err.message, "newer library"));
+    given.d = 0;
+    CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.c == 3 && got.struct_size == sizeof got);
+    given.struct_size = sizeof(struct first) - 1;
+    CHECK(read_third(&got, &given, &err) == RWKV7_ERR_USAGE);
+    given.struct_size = (size_t)-1; /* nobody has set it */
+    CHECK(read_third(&got, &given, &err) == RWKV7_ERR_USAGE);
+}
+
+/* Every function that takes options looks at their size. */
+static void test_every_options(void)
+{
+    static const struct rwkv7_shape shape = {.vocab = 8, .layers = 1, .channels = 64, .heads = 1, .head_size = 64};
+    struct rwkv7_runtime *runtime = NULL;
+    struct rwkv7_model *m = NULL;
+    struct rwkv7_sampler *sampler = NULL;
+    struct rwkv7_generator *g = NULL;
+    struct rwkv7_session *const s = new_session();
+    const struct rwkv7_runtime_options ro = {.struct_size = 8};
+    const struct rwkv7_model_options mo = {.struct_size = 8};
+    const struct rwkv7_random_options ao = {.struct_size = 8};
+    const struct rwkv7_convert_options co = {.struct_size = 8};
+    const struct rwkv7_sampler_options so = {.struct_size = 8};
+    const struct rwkv7_generator_options go = {.struct_size = 8}, nested = {.sampling = &so};
+    struct rwkv7_error err;
+#define REFUSED(call) CHECK((call) == RWKV7_ERR_USAGE && strstr(err.message, "struct_size"))
+    REFUSED(rwkv7_runtime_create(&ro, &runtime, &err));
+    REFUSED(rwkv7_model_open(rt, "nowhere", &mo, &m, &err));
+    REFUSED(rwkv7_model_open_memory(rt, "", 0, "nothing", &mo, &m, &err));
+    REFUSED(rwkv7_model_random(rt, &shape, &ao, &m, &err));
+    REFUSED(rwkv7_convert(rt, "nowhere", "neither", &co, &err));
+    REFUSED(rwkv7_sampler_create(&so, 10, NULL, &sampler, &err));
+    REFUSED(rwkv7_generator_create(s, tokenizer, &go, &g, &err));
+    REFUSED(rwkv7_generator_create(s, tokenizer, &nested, &g, &err));
+    CHECK(!runtime && !m && !sampler && !g);
+    rwkv7_session_close(s);
+
+    struct rwkv7_shape later = rwkv7_model_info(model)->shape;
+    CHECK(RWKV7_HAS(rwkv7_model_info(model), chat_template));
+    later.reserved[6] = 1;
+    CHECK(rwkv7_model_random(rt, &later, NULL, &m, &err) == RWKV7_ERR_USAGE && !m);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- memory */
+
+/* A session in memory is the same bytes as in a file, and comes back; what is damaged is refused and changes nothing. */
+static void test_session_memory(void)
+{
+    static const uint32_t ids[] = {1, 2, 3, 40, 5};
+    char note_text[] = "a note";
+    const struct rwkv7_bytes note = {note_text, sizeof note_text};
+    struct rwkv7_bytes image, back;
+    struct rwkv7_session *const a = new_session(), *const b = new_session(), *const zero = new_session();
+    CHECK(rwkv7_session_eval(a, ids, 5, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_save_memory(a, &note, &image, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_load_memory(b, image.data, image.size, &back, NULL) == RWKV7_OK && same_state(a, b));
+    CHECK(back.size == note.size && memcmp(back.data, note.data, note.size) == 0);
+    rwkv7_bytes_clear(&back);
+    CHECK(!back.data && back.size == 0);
+    rwkv7_session_reset(b);
+    for (size_t i = 0; i < image.size; i += 97) {
+        char *const byte = (char *)image.data + i;
+        *byte ^= 1;
+        CHECK(rwkv7_session_load_memory(b, image.data, image.size, NULL, NULL) == RWKV7_ERR_STATE);
+        *byte ^= 1;
+        CHECK(rwkv7_session_load_memory(b, image.data, i, NULL, NULL) == RWKV7_ERR_STATE);
+    }
+    CHECK(same_state(b, zero));
+    rwkv7_bytes_clear(&image);
+    rwkv7_session_close(a);
+    rwkv7_session_close(b);
+    rwkv7_session_close(zero);
+}
+
+/* A text that is left in memory goes on as if it had not been. */
+static void test_generator_memory(void)
+{
+    static struct text whole, parts;
+    const struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true, .max_tokens = 40};
+    struct rwkv7_bytes image;
+    struct rwkv7_error err = {.message = ""};
+    text_with(&opt, &whole, 40);
+    struct rwkv7_session *const a = new_session(), *const b = new_session();
+    struct rwkv7_generator *const first = new_generator(a, &opt), *const second = new_generator(b, &opt);
+    feed(first, prompt);
+    write_all(first, &parts, 15);
+    CHECK_MSG(rwkv7_generator_save_memory(first, &image, &err) == RWKV7_OK, "%s", err.message);
+    CHECK(rwkv7_generator_load_memory(second, image.data, image.size - 1, &err) == RWKV7_ERR_STATE);
+    CHECK(strstr(err.message, "in memory") != NULL);
+    CHECK_MSG(rwkv7_generator_load_memory(second, image.data, image.size, &err) == RWKV7_OK, "%s", err.message);
+    rwkv7_bytes_clear(&image);
+    write_all(second, &parts, 25);
+    CHECK(whole.size == parts.size && memcmp(whole.at, parts.at, whole.size) == 0);
+    rwkv7_generator_close(first);
+    rwkv7_generator_close(second);
+    rwkv7_session_close(a);
+    rwkv7_session_close(b);
+}
+
+/* -------------------------------------------------------------------------------------------------- cancelling, log */
+
+static bool count_down(void *arg, uint64_t done, uint64_t total)
+{
+    int *const left = arg;
+    CHECK(done <= total);
+    return (*left)-- > 0;
+}
+
+static void test_cancel_eval(void)
+{
+    enum { COUNT = 3 * RWKV7_CHUNK + 5 };
+    static uint32_t ids[COUNT];
+    static float logits[VOCAB];
+    struct rwkv7_session *const s = new_session(), *const want = new_session();
+    struct rwkv7_error err;
+    int left = 2;
+    for (size_t i = 0; i < COUNT; i++)
+        ids[i] = (uint32_t)(1 + i % 40);
+    rwkv7_session_set_progress(s, count_down, &left);
+    CHECK(rwkv7_session_eval(s, ids, COUNT, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_ERR_STOPPED);
+    CHECK(rwkv7_session_tokens(s) == 2 * RWKV7_CHUNK);
+    rwkv7_session_set_progress(s, NULL, NULL);
+    CHECK(rwkv7_session_eval(s, ids + 2 * RWKV7_CHUNK, COUNT - 2 * RWKV7_CHUNK, RWKV7_LOGITS_LAST, logits, &err) ==
+          RWKV7_OK);
+    CHECK(rwkv7_session_eval(want, ids, COUNT, RWKV7_LOGITS_LAST, logits, &err) == RWKV7_OK && same_state(s, want));
+    rwkv7_session_close(s);
+    rwkv7_session_close(want);
+}
+
+/* Every way of loading that calls the progress callback ends when that says so, and lends nothing out. */
+static void test_cancel_open(void)
+{
+    const struct {
+        const char *file;
+        enum rwkv7_weights weights;
+        enum rwkv7_sparse sparse;
+    } ways[] = {
+        {"bf16_n64.safetensors", RWKV7_WEIGHTS_Q8, RWKV7_SPARSE_AUTO},
+        {"bf16_n64.safetensors", RWKV7_WEIGHTS_Q4, RWKV7_SPARSE_OFF},
+        {"bf16_n64.safetensors", RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_ON},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        char path[1000];
+        int calls = 1000;
+        struct rwkv7_model_options opt = RWKV7_OPTIONS(opt);
+        struct rwkv7_model *m = NULL;
+        struct rwkv7_error err = {.message = ""};
+        snprintf(path, sizeof path, TEST_DIR "/golden/data/%s", ways[i].file);
+        opt.weights = ways[i].weights;
+        opt.sparse = ways[i].sparse;
+        opt.progress = count_down;
+        opt.progress_arg = &calls;
+        CHECK_MSG(rwkv7_model_open(rt, path, &opt, &m, &err) == RWKV7_OK, "%s", err.message);
+        CHECK(calls < 1000);
+        rwkv7_model_close(m);
+        calls = 0;
+        CHECK(rwkv7_model_open(rt, path, &opt, &m, &err) == RWKV7_ERR_STOPPED && !m);
+    }
+}
+
+struct log {
+    int lines[2]; /* of each level */
+    char last[256];
+};
+
+static void write_log(void *arg, enum rwkv7_log_level level, const char *text)
+{
+    struct log *const log = arg;
+    log->lines[level]++;
+    CHECK(!strchr(text, '\n') && text[0]);
+    snprintf(log->last, sizeof log->last, "%s", text);
+}
+
+static void test_log(void)
+{
+    struct log log = {0};
+    const struct rwkv7_runtime_options opt = {
+        .struct_size = sizeof opt, .threads = 1, .cpu = "ref", .log = write_log, .log_arg = &log};
+    struct rwkv7_runtime *runtime = NULL;
+    struct rwkv7_model *m = NULL;
+    CHECK(rwkv7_runtime_create(&opt, &runtime, NULL) == RWKV7_OK);
+    CHECK_STR(log.last, "runtime: kernels ref, threads 1");
+    CHECK(rwkv7_model_open(runtime, TEST_DIR "/golden/data/bf16_n64.safetensors", NULL, &m, NULL) == RWKV7_OK);
+    CHECK(log.lines[RWKV7_LOG_INFO] == 2 && log.lines[RWKV7_LOG_WARNING] == 0 && strstr(log.last, "RWKV-7"));
+    rwkv7_model_close(m);
+    rwkv7_runtime_close(runtime);
+}
+
 int main(void)
 {
+    open_small_model();
     RUN(test_version);
     RUN(test_status_names);
+    RUN(test_layouts);
+    RUN(test_options);
+    RUN(test_every_options);
+    RUN(test_session_memory);
+    RUN(test_generator_memory);
+    RUN(test_cancel_eval);
+    RUN(test_cancel_open);
+    RUN(test_log);
+    close_small_model();
     return test_end();
 }

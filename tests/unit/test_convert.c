@@ -31,7 +31,7 @@ static bool left_over(void)
 
 static enum rwkv7_status convert(const char *from, enum rwkv7_type type, struct rwkv7_error *err)
 {
-    const struct rwkv7_convert_options opt = {.type = type};
+    const struct rwkv7_convert_options opt = {.type = type == RWKV7_TYPES ? NULL : rwkv7_type_name(type)};
     return rwkv7_convert(rt, from, result, &opt, err);
 }
 
@@ -147,7 +147,7 @@ static void test_integers(void)
     char other[80], already[80];
     snprintf(other, sizeof other, "%s/other", folder);
     snprintf(already, sizeof already, "%s already", rwkv7_type_name((enum rwkv7_type)(MAT_TYPES - 1)));
-    const struct rwkv7_convert_options same = {.type = RWKV7_TYPES}, q8 = {.type = RWKV7_Q8};
+    const struct rwkv7_convert_options same = {.type = NULL}, q8 = {.type = "q8"};
     CHECK(rwkv7_convert(rt, result, other, &same, NULL) == RWKV7_OK);
     struct file_map first, second;
     CHECK(file_map_open(result, &first, NULL) == RWKV7_OK && file_map_open(other, &second, NULL) == RWKV7_OK);
@@ -314,7 +314,7 @@ static void test_scales(void)
         CHECK_MSG(!cases[i].message || (strstr(err.message, cases[i].message) && strstr(err.message, cases[i].name)),
                   "case %zu: %s", i, err.message);
         rwkv7_model_close(model);
-        const struct rwkv7_convert_options same = {.type = RWKV7_TYPES};
+        const struct rwkv7_convert_options same = {.type = NULL};
         CHECK(rwkv7_convert(rt, result, other, &same, &err) == want);
         unlink(other);
     }
@@ -338,7 +338,7 @@ static void test_refusals(void)
     struct file_map file;
     expect_failure(MODELS "missing", RWKV7_Q8, RWKV7_ERR_IO, "missing");
     expect_failure(MODELS "f32_n32.expected.safetensors", RWKV7_Q8, RWKV7_ERR_MODEL, "not an RWKV model");
-    expect_failure(MODELS "f32_n32.safetensors", RWKV7_GGML, RWKV7_ERR_USAGE, "no type");
+    expect_failure(MODELS "f32_n32.safetensors", RWKV7_GGML, RWKV7_ERR_USAGE, "found 'ggml'");
 
     /* Its last numbers are replaced. */
     CHECK(file_map_open(MODELS "f32_n32.safetensors", &file, NULL) == RWKV7_OK);
@@ -360,11 +360,11 @@ static void test_refusals(void)
     free(numbers);
     file_map_close(&file);
 
-    const struct rwkv7_convert_options vocab = {.type = RWKV7_Q8, .vocab = "1 'a' 1\n999 'b' 1\n", .vocab_size = 18};
+    const struct rwkv7_convert_options vocab = {.type = "q8", .vocab = "1 'a' 1\n999 'b' 1\n", .vocab_size = 18};
     struct rwkv7_error err;
     CHECK(rwkv7_convert(rt, MODELS "f32_n32.safetensors", result, &vocab, &err) == RWKV7_ERR_VOCAB);
     snprintf(bad, sizeof bad, "%s/none/x", folder);
-    const struct rwkv7_convert_options q8 = {.type = RWKV7_Q8};
+    const struct rwkv7_convert_options q8 = {.type = "q8"};
     CHECK(rwkv7_convert(rt, MODELS "f32_n32.safetensors", bad, &q8, &err) == RWKV7_ERR_IO);
     CHECK(!left_over());
 }
@@ -380,7 +380,7 @@ static void test_stop(void)
     for (int calls = 1; calls < 60; calls += 19) {
         int left = calls;
         struct rwkv7_error err;
-        const struct rwkv7_convert_options opt = {.type = RWKV7_Q8, .progress = stop_at, .progress_arg = &left};
+        const struct rwkv7_convert_options opt = {.type = "q8", .progress = stop_at, .progress_arg = &left};
         CHECK(rwkv7_convert(rt, MODELS "f32_n32.safetensors", result, &opt, &err) == RWKV7_ERR_STOPPED);
         CHECK(left == 0 && !left_over());
     }
@@ -408,7 +408,7 @@ static void test_vocabulary(void)
 {
     struct rwkv7_tokenizer *tokenizer = NULL;
     size_t length;
-    const struct rwkv7_convert_options opt = {.type = RWKV7_Q8, .vocab = "1 'a' 1\n60 'bc' 2\n", .vocab_size = 18};
+    const struct rwkv7_convert_options opt = {.type = "q8", .vocab = "1 'a' 1\n60 'bc' 2\n", .vocab_size = 18};
     CHECK(rwkv7_convert(rt, MODELS "f32_n32.safetensors", result, &opt, NULL) == RWKV7_OK);
     CHECK(rwkv7_tokenizer_open_model(result, &tokenizer, NULL) == RWKV7_OK && tokenizer);
     CHECK(tokenizer && memcmp(rwkv7_tokenizer_bytes(tokenizer, 60, &length), "bc", 2) == 0 && length == 2);

@@ -122,7 +122,7 @@ static void test_epsilons(void)
         {"{\"layer_norm_epsilon\": 3e-5, \"group_norm_epsilon\": 1e-4}", "3e-5", "1e-4", GOLDEN("bf16_n64")},
         {"{\"head_size_divisor\": 4}", "1e-5", "0.00016", GOLDEN("x052_f32")},
     };
-    const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
+    const struct rwkv7_convert_options stored = {.type = NULL};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         float got[MOST] = {0}, want[MOST] = {0}, usual[MOST] = {0};
         put_model(cases[i].golden);
@@ -158,7 +158,7 @@ static void test_rate_scale(void)
 {
     float want[MOST] = {0}, got[MOST] = {0};
     const struct rwkv7_model_options two = {.rate_scale = 2}, one = {.rate_scale = 1}, bad = {.rate_scale = 2.5f};
-    const struct rwkv7_convert_options opt = {.type = RWKV7_TYPES, .rate_scale = 2};
+    const struct rwkv7_convert_options opt = {.type = NULL, .rate_scale = 2};
     struct rwkv7_model *stated = open_model(GOLDEN("f32_rate2")), *plain = NULL, *given = NULL;
     struct rwkv7_error err = {0};
     evaluate(stated, want);
@@ -204,7 +204,7 @@ static void test_comma(void)
     if (!is_made || !setlocale(LC_ALL, "comma")) {
         SKIP("numbers with a decimal comma: no locale can be made here (localedef, /usr/share/i18n)");
     } else {
-        const struct rwkv7_convert_options opt = {.type = RWKV7_TYPES, .rate_scale = 1.5f};
+        const struct rwkv7_convert_options opt = {.type = NULL, .rate_scale = 1.5f};
         const struct rwkv7_model_options given = {.rate_scale = 1.5f}, bad = {.rate_scale = 2.5f};
         struct rwkv7_model *a = NULL, *b = NULL;
         struct rwkv7_error err = {0};
@@ -268,7 +268,7 @@ static void refuse_infinity(const char *path, const char *name, size_t at, bool 
 static void test_infinite_factors(void)
 {
     static const char *const ends[] = {"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"};
-    const struct rwkv7_convert_options q8 = {.type = RWKV7_Q8};
+    const struct rwkv7_convert_options q8 = {.type = "q8"};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         char name[64];
         snprintf(name, sizeof name, "blocks.1.att.%s", ends[i]);

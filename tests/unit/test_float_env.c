@@ -140,7 +140,7 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
          .frequency_penalty = 0.2f,
          .penalty_decay = 0.99f},
         {.temperature = 1.7f, .top_p = 1.0f, .top_k = 50, .min_p = 0.01f, .penalty_decay = 0.5f},
-        {.temperature = 0.0f, .top_p = 1.0f, .frequency_penalty = 0.7f, .penalty_decay = 0.9f},
+        {.temperature = RWKV7_ZERO, .top_p = 1.0f, .frequency_penalty = 0.7f, .penalty_decay = 0.9f},
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
         CALL_OK(rwkv7_sampler_create(&options[i], (int)vocab, NULL, &sampler, NULL));
@@ -148,15 +148,15 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
             CALL_OK(rwkv7_sampler_next(sampler, logits, &id, NULL));
             add_bytes(h, &id, sizeof id);
         }
-        struct rwkv7_note note = {0};
-        CALL_OK(rwkv7_sampler_remember(sampler, &note, NULL)); /* the decayed counts */
+        struct rwkv7_bytes note = {0};
+        CALL_OK(rwkv7_sampler_save_memory(sampler, &note, NULL)); /* the decayed counts */
         add_bytes(h, note.data, note.size);
-        CALL_OK(rwkv7_sampler_recall(sampler, &note, NULL));
+        CALL_OK(rwkv7_sampler_load_memory(sampler, note.data, note.size, NULL));
         memset((char *)note.data + note.size - sizeof(float), -1, sizeof(float)); /* a count that is a NaN */
         enum rwkv7_status status;
-        CALL(status = rwkv7_sampler_recall(sampler, &note, NULL));
+        CALL(status = rwkv7_sampler_load_memory(sampler, note.data, note.size, NULL));
         CHECK(status == RWKV7_ERR_STATE);
-        rwkv7_note_clear(&note);
+        rwkv7_bytes_clear(&note);
         rwkv7_sampler_close(sampler);
     }
     double density;
@@ -244,9 +244,10 @@ static uint64_t use_library(const struct host *changed, bool late)
     close(fd);
     static const enum rwkv7_type types[] = {RWKV7_F16, RWKV7_Q4};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        CALL_OK(rwkv7_convert(rt, MODEL, path, &(struct rwkv7_convert_options){.type = types[i]}, NULL));
+        CALL_OK(
+            rwkv7_convert(rt, MODEL, path, &(struct rwkv7_convert_options){.type = rwkv7_type_name(types[i])}, NULL));
         add_file(&h, path);
-        CALL_OK(rwkv7_convert(rt, FLA, path, &(struct rwkv7_convert_options){.type = types[i]}, NULL));
+        CALL_OK(rwkv7_convert(rt, FLA, path, &(struct rwkv7_convert_options){.type = rwkv7_type_name(types[i])}, NULL));
         add_file(&h, path);
     }
     struct rwkv7_checkpoint *checkpoint = NULL;

@@ -56,7 +56,7 @@ static void check_against_plain(float temperature)
     const struct rwkv7_generator_options opt = {.sampling = &options};
     struct rwkv7_session *const s = new_session();
     struct plain p;
-    options.temperature = temperature;
+    options.temperature = temperature > 0 ? temperature : RWKV7_ZERO;
     struct rwkv7_generator *const g = new_generator(s, &opt);
     plain_open(&p, &options);
     feed(g, prompt);
@@ -81,7 +81,7 @@ static void check_against_plain(float temperature)
     CHECK(tokens > 5);
     CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK);
     CHECK(same_state(s, p.session));
-    const struct rwkv7_generator_stats stats = rwkv7_generator_stats(g);
+    const struct rwkv7_generator_stats stats = *rwkv7_generator_stats(g);
     CHECK(stats.tokens == (uint64_t)tokens && stats.evaluated == stats.tokens && stats.seed == options.seed);
     CHECK(stats.prompt_tokens + stats.tokens == rwkv7_session_tokens(s));
     rwkv7_generator_close(g);
@@ -140,10 +140,10 @@ static void test_prompt_in_pieces(void)
         CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK);
         if (i == 0) {
             rwkv7_session_copy(want, s);
-            tokens = rwkv7_generator_stats(g).prompt_tokens;
+            tokens = rwkv7_generator_stats(g)->prompt_tokens;
         }
         CHECK_MSG(same_state(s, want), "pieces of %zu", pieces[i]);
-        CHECK(rwkv7_generator_stats(g).prompt_tokens == tokens);
+        CHECK(rwkv7_generator_stats(g)->prompt_tokens == tokens);
         rwkv7_generator_close(g);
         rwkv7_session_close(s);
     }
@@ -240,18 +240,18 @@ static void test_end_of_model(void)
     const struct rwkv7_token_bias bias = {RWKV7_END_OF_TEXT, 100};
     struct rwkv7_generator_options opt = {.sampling = &ends};
     struct rwkv7_error err;
-    struct rwkv7_step step;
+    const struct rwkv7_step *none;
     ends.biases = &bias;
     ends.bias_count = 1;
     struct rwkv7_session *const s = new_session();
     struct rwkv7_generator *const g = new_generator(s, &opt);
     feed(g, prompt);
-    step = next(g);
+    const struct rwkv7_step step = next(g);
     CHECK(step.end == RWKV7_END_TOKEN && step.drawn && step.id == RWKV7_END_OF_TEXT && step.length == 0);
-    CHECK(rwkv7_generator_stats(g).tokens == 0);
+    CHECK(rwkv7_generator_stats(g)->tokens == 0);
     const uint64_t read = rwkv7_session_tokens(s);
     CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_session_tokens(s) == read);
-    CHECK(rwkv7_generator_next(g, &step, &err) == RWKV7_ERR_USAGE);
+    CHECK(rwkv7_generator_next(g, &none, &err) == RWKV7_ERR_USAGE);
     rwkv7_generator_close(g);
     rwkv7_session_close(s);
 }
@@ -280,14 +280,14 @@ static void test_cancel_prompt(void)
         .bos = RWKV7_BOS_NEVER, .progress = while_patient, .progress_arg = &patience};
     struct rwkv7_session *const s = new_session(), *const want = new_session();
     struct rwkv7_generator *const g = new_generator(s, &opt);
-    struct rwkv7_step step;
+    const struct rwkv7_step *step;
     for (size_t i = 0; i < LONG; i++)
         ids[i] = (uint32_t)(1 + i % 40);
     CHECK(rwkv7_generator_feed_tokens(g, ids, LONG, NULL) == RWKV7_ERR_STOPPED);
     CHECK(rwkv7_session_tokens(s) == 2 * RWKV7_CHUNK && patience.done == 2 * RWKV7_CHUNK);
     patience.left = 2; /* once for the step, once for a chunk */
     CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
-    CHECK(step.end == RWKV7_END_CANCELLED && !step.drawn && step.length == 0);
+    CHECK(step->end == RWKV7_END_CANCELLED && !step->drawn && step->length == 0);
     CHECK(rwkv7_session_tokens(s) == 3 * RWKV7_CHUNK);
     CHECK(rwkv7_session_eval(want, ids, 3 * RWKV7_CHUNK, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     CHECK(same_state(s, want));
@@ -316,7 +316,7 @@ static void test_cancel_text(void)
     const struct rwkv7_step step = next(g);
     add(&text, step.text, step.length);
     CHECK(step.end == RWKV7_END_CANCELLED && !step.drawn);
-    CHECK(rwkv7_session_tokens(s) == read && rwkv7_generator_stats(g).tokens == 5);
+    CHECK(rwkv7_session_tokens(s) == read && rwkv7_generator_stats(g)->tokens == 5);
     CHECK(memcmp(text.at, whole.at, text.size - (text.size > 3 ? 3 : 0)) == 0 && text.size >= 5);
     CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_session_tokens(s) == read + 1);
     rwkv7_generator_close(g);
@@ -337,7 +337,7 @@ static void test_cancel_within_step(void)
     patience.left = 1;
     const struct rwkv7_step step = next(g);
     CHECK(step.end == RWKV7_END_CANCELLED && !step.drawn);
-    CHECK(rwkv7_session_tokens(s) == read + 1 && rwkv7_generator_stats(g).tokens == 1);
+    CHECK(rwkv7_session_tokens(s) == read + 1 && rwkv7_generator_stats(g)->tokens == 1);
     rwkv7_generator_close(g);
     rwkv7_session_close(s);
 }
@@ -407,7 +407,7 @@ static void test_steps_allocate_nothing(void)
         .sampling = &options, .stops = stops, .stop_count = 2, .logprobs = 4, .ignore_end = true, .max_tokens = 300};
     struct rwkv7_session *const s = new_session();
     struct rwkv7_generator *const g = new_generator(s, &opt);
-    struct rwkv7_step step;
+    const struct rwkv7_step *step;
     feed(g, prompt);
     next(g);
     next(g); /* the session has made its buffers */
@@ -415,10 +415,10 @@ static void test_steps_allocate_nothing(void)
     bool ok = true;
     do
         ok = rwkv7_generator_next(g, &step, NULL) == RWKV7_OK;
-    while (ok && step.end == RWKV7_END_NONE);
+    while (ok && step->end == RWKV7_END_NONE);
     void *const p = mem_alloc(1, 1);
     mem_fail_after(-1);
-    CHECK(ok && step.end == RWKV7_END_LENGTH);
+    CHECK(ok && step->end == RWKV7_END_LENGTH);
     CHECK(!p); /* else an allocation failed unnoticed */
     mem_free(p);
     rwkv7_generator_close(g);
@@ -434,12 +434,12 @@ static void test_failing_allocations(void)
     for (int n = 0; n < 200; n++) {
         struct rwkv7_session *const s = new_session();
         struct rwkv7_generator *g = NULL;
-        struct rwkv7_step step = {0};
+        const struct rwkv7_step *step = NULL;
         mem_fail_after(n);
         enum rwkv7_status status = rwkv7_generator_create(s, tokenizer, &opt, &g, NULL);
         if (status == RWKV7_OK)
             status = rwkv7_generator_feed(g, prompt, strlen(prompt), NULL);
-        while (status == RWKV7_OK && step.end == RWKV7_END_NONE)
+        while (status == RWKV7_OK && (!step || step->end == RWKV7_END_NONE))
             status = rwkv7_generator_next(g, &step, NULL);
         mem_fail_after(-1);
         CHECK(status == RWKV7_OK || status == RWKV7_ERR_MEMORY);
@@ -455,7 +455,7 @@ static void test_mistakes(void)
     struct rwkv7_generator_options opt = {.logprobs = RWKV7_LOGPROBS_MAX + 1};
     struct rwkv7_session *const s = new_session();
     struct rwkv7_generator *g = NULL;
-    struct rwkv7_step step;
+    const struct rwkv7_step *step;
     CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, NULL) == RWKV7_ERR_USAGE && !g);
     const char *const empty[] = {""};
     opt = (struct rwkv7_generator_options){.stops = empty, .stop_count = 1};
@@ -465,7 +465,7 @@ static void test_mistakes(void)
     CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_ERR_USAGE); /* the prompt is empty */
     feed(g, "a");
     CHECK(rwkv7_generator_load(g, "nowhere", NULL) == RWKV7_ERR_USAGE);
-    CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK && step.drawn);
+    CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK && step->drawn);
     rwkv7_generator_close(g);
     rwkv7_session_close(s);
 }

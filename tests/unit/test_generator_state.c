@@ -227,7 +227,7 @@ static void test_behind_a_stop(void)
     int tried = 0, within = 0;
     for (int greedy = 0; greedy < 2; greedy++) {
         struct rwkv7_sampler_options choice = sampling;
-        choice.temperature = greedy ? 0 : 1;
+        choice.temperature = greedy ? RWKV7_ZERO : 1;
         const struct rwkv7_generator_options plain = {.sampling = &choice, .ignore_end = true, .max_tokens = DRAWN};
         text_with(&plain, &whole, 1000);
         draw_tokens(&plain, &drawn);
@@ -247,7 +247,7 @@ static void test_behind_a_stop(void)
                 const enum rwkv7_end end = write_all(g, &text, 1000).end;
                 CHECK(end == RWKV7_END_STOP);
                 const size_t at = (size_t)(strstr(drawn.bytes.at, stop) - drawn.bytes.at);
-                const uint64_t so_far = rwkv7_generator_stats(g).tokens;
+                const uint64_t so_far = rwkv7_generator_stats(g)->tokens;
                 CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
                 rwkv7_generator_close(g);
                 check_kept(path, &drawn, at, &opt);
@@ -347,7 +347,7 @@ static void test_wrong_notes(void)
             note.mark[6] = '2';
             note.sizes[0] = 100;
         }
-        const struct rwkv7_note all = {&note, sizeof note};
+        const struct rwkv7_bytes all = {&note, sizeof note};
         CHECK(rwkv7_session_save(s, path, &all, NULL) == RWKV7_OK);
         const enum rwkv7_status status = rwkv7_generator_load(g, path, &err);
         CHECK_MSG(status == (k == 0 ? RWKV7_OK : RWKV7_ERR_STATE), "%d: %s", k, err.message);

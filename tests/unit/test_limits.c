@@ -8,10 +8,7 @@
 
 static struct rwkv7_sampler_options defaults(void)
 {
-    struct rwkv7_sampler_options opt;
-    rwkv7_sampler_defaults(&opt);
-    opt.top_p = 1;
-    return opt;
+    return (struct rwkv7_sampler_options){.temperature = 1, .top_p = 1, .penalty_decay = 0.996f};
 }
 
 static struct rwkv7_sampler *sampler(const struct rwkv7_sampler_options *opt, int vocab,

@@ -481,7 +481,7 @@ static void test_convert(void)
     static const char *const changed_names[] = {"blocks.0.att.key", "blocks.2.att.w1", "blocks.3.ffn.value"};
     static const char *const replaced_names[] = {"blocks.1.att.x_r", "head.weight"};
     static float a[3][256], b[3][256], replaced[2][300 * 48], logits[2][300], original[300];
-    struct rwkv7_convert_options options = {.type = RWKV7_TYPES, .lora = temporary, .lora_alpha = 0.5};
+    struct rwkv7_convert_options options = {.type = NULL, .lora = temporary, .lora_alpha = 0.5};
     struct tensor_index *index = NULL;
     struct tensor merged[160], lora[8];
     char names[6][64], target[sizeof temporary + 16];
@@ -525,8 +525,9 @@ static void test_convert(void)
     snprintf(target, sizeof target, "%s.converted", temporary);
     for (int type = RWKV7_WEIGHTS_STORED; type < RWKV7_WEIGHTS_COUNT; type++) {
         const enum rwkv7_weights weights = (enum rwkv7_weights)type;
-        options.type =
-            weights == RWKV7_WEIGHTS_STORED ? RWKV7_TYPES : (enum rwkv7_type)((int)RWKV7_Q8 + type - RWKV7_WEIGHTS_Q8);
+        options.type = weights == RWKV7_WEIGHTS_STORED
+                           ? NULL
+                           : rwkv7_type_name((enum rwkv7_type)((int)RWKV7_Q8 + type - RWKV7_WEIGHTS_Q8));
         CHECK(pth_write(temporary, merged, index->count));
         evaluate(temporary, weights, logits[0]);
         CHECK(pth_write(temporary, lora, 8));

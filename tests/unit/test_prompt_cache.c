@@ -145,7 +145,7 @@ static void test_borders(void)
     const struct rwkv7_generator_options opt = {.sampling = &sampling, .max_tokens = 1, .bos = RWKV7_BOS_ALWAYS};
     struct rwkv7_session *const s = new_session();
     struct rwkv7_generator *g = NULL;
-    struct rwkv7_step one;
+    const struct rwkv7_step *one;
     CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, NULL) == RWKV7_OK);
     generator_use_cache(g, &cache);
     for (int part = 0; part < 3; part++) {

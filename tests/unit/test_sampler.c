@@ -32,10 +32,7 @@ static struct rwkv7_sampler *sampler(const struct rwkv7_sampler_options *opt, in
 
 static struct rwkv7_sampler_options defaults(void)
 {
-    struct rwkv7_sampler_options opt;
-    rwkv7_sampler_defaults(&opt);
-    opt.top_p = 1;
-    return opt;
+    return (struct rwkv7_sampler_options){.temperature = 1, .top_p = 1, .penalty_decay = 0.996f};
 }
 
 static uint32_t next(struct rwkv7_sampler *s, const float *logits)
@@ -51,7 +48,7 @@ static void test_greedy(void)
     struct rwkv7_sampler_options opt = defaults();
     const struct rwkv7_token_bias ban = {1, -INFINITY};
     const float logits[4] = {1, 3, 2, 3};
-    opt.temperature = 0;
+    opt.temperature = RWKV7_ZERO;
     struct rwkv7_sampler *s = sampler(&opt, 4, NULL);
     CHECK(next(s, logits) == 1 && next(s, logits) == 1);
     rwkv7_sampler_close(s);
@@ -87,7 +84,7 @@ static void test_penalties(void)
 {
     /* Greedy shows the order: 3.0 is drawn, falls by 0.5 + 1 * 0.75; decay halves the count. */
     struct rwkv7_sampler_options opt = defaults();
-    opt.temperature = 0;
+    opt.temperature = RWKV7_ZERO;
     opt.presence_penalty = 0.5f;
     opt.frequency_penalty = 0.75f;
     opt.penalty_decay = 0.5f;
@@ -125,7 +122,7 @@ static bool is_exempt(const char *literal, int length)
     const float pair[2] = {1.0f, 0.9f};
     struct rwkv7_sampler_options opt = defaults();
     struct rwkv7_tokenizer *t = NULL;
-    opt.temperature = 0;
+    opt.temperature = RWKV7_ZERO;
     opt.frequency_penalty = 0.75f;
     const int n = snprintf(vocab, sizeof vocab, "0 %s %d\n1 'abc' 3\n", literal, length);
     CHECK(rwkv7_tokenizer_open_memory(vocab, (size_t)n, "v", &t, NULL) == RWKV7_OK);
@@ -240,7 +237,7 @@ static struct rwkv7_sampler_options cut(unsigned i)
 {
     struct rwkv7_sampler_options opt = defaults();
     opt.temperature = cuts[i].temperature;
-    opt.top_p = cuts[i].top_p;
+    opt.top_p = cuts[i].top_p > 0 ? cuts[i].top_p : RWKV7_ZERO;
     opt.top_k = cuts[i].top_k;
     opt.min_p = cuts[i].min_p;
     return opt;
@@ -346,6 +343,34 @@ static void test_ties(void)
     rwkv7_sampler_close(s);
 }
 
+/* A struct of zeros is the documented defaults, and RWKV7_ZERO a zero. */
+static void test_zeros(void)
+{
+    enum { N = 500 };
+    static float logits[N];
+    static const struct rwkv7_sampler_options pairs[][2] = {
+        {{0}, {.temperature = 1, .top_p = 0.85f, .penalty_decay = 0.996f}},
+        {{.frequency_penalty = 9}, {.temperature = 1, .top_p = 0.85f, .penalty_decay = 0.996f, .frequency_penalty = 9}},
+        {{.temperature = RWKV7_ZERO}, {.temperature = 1, .top_k = 1}},
+        {{.top_p = RWKV7_ZERO, .seed = 3}, {.top_p = 1e-30f, .seed = 3}},
+        {{.penalty_decay = RWKV7_ZERO, .frequency_penalty = 9}, {.penalty_decay = 1e-45f, .frequency_penalty = 9}},
+    };
+    for (int i = 0; i < N; i++)
+        logits[i] = (float)(i * 7919 % N) * 0.01f;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct rwkv7_sampler *const a = sampler(&pairs[i][0], N, NULL), *const b = sampler(&pairs[i][1], N, NULL);
+        for (int draw = 0; draw < 50; draw++)
+            CHECK(next(a, logits) == next(b, logits));
+        rwkv7_sampler_close(a);
+        rwkv7_sampler_close(b);
+    }
+    struct rwkv7_sampler *const a = sampler(NULL, N, NULL), *const b = sampler(&pairs[0][1], N, NULL);
+    for (int draw = 0; draw < 50; draw++)
+        CHECK(next(a, logits) == next(b, logits));
+    rwkv7_sampler_close(a);
+    rwkv7_sampler_close(b);
+}
+
 /* The same text everywhere and for ever: these numbers may never change. */
 static void test_seeds(void)
 {
@@ -411,14 +436,14 @@ static void test_textless(void)
     float logits[7] = {1, 2, 9, 3, 8, 7, 9};
     CHECK(rwkv7_tokenizer_open_memory(vocab, sizeof vocab - 1, "v", &t, NULL) == RWKV7_OK);
     for (int i = 0; i < 200; i++) {
-        opt.temperature = i == 0 ? 0.0f : 3.0f;
+        opt.temperature = i == 0 ? RWKV7_ZERO : 3.0f;
         opt.seed = (uint64_t)i;
         struct rwkv7_sampler *s = sampler(&opt, 7, t);
         const uint32_t id = next(s, logits);
         CHECK_MSG(id == 3 || (i > 0 && id <= 1), "drew %u", id);
         rwkv7_sampler_close(s);
     }
-    opt.temperature = 0;
+    opt.temperature = RWKV7_ZERO;
     opt.any_id = true;
     struct rwkv7_sampler *s = sampler(&opt, 7, t);
     CHECK(next(s, logits) == 2);
@@ -461,24 +486,22 @@ static void test_memory(void)
         logits[i] = (float)(i % 7) * 0.3f;
     for (int after = 0; after < 60; after += 20) {
         struct rwkv7_sampler *const a = sampler(&opt, 20, NULL), *const b = sampler(&opt, 20, NULL);
-        struct rwkv7_note note = {0};
+        struct rwkv7_bytes note = {0};
         struct rwkv7_error err = {0};
         for (int i = 0; i < after; i++)
             next(a, logits);
         next(b, logits); /* to be forgotten */
-        CHECK(rwkv7_sampler_remember(a, &note, &err) == RWKV7_OK);
-        CHECK_MSG(rwkv7_sampler_recall(b, &note, &err) == RWKV7_OK, "%s", err.message);
+        CHECK(rwkv7_sampler_save_memory(a, &note, &err) == RWKV7_OK);
+        CHECK_MSG(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_OK, "%s", err.message);
         for (int i = 0; i < 100; i++)
             CHECK(next(a, logits) == next(b, logits));
 
         if (after > 0) {
-            struct rwkv7_note wrong = note;
-            wrong.size -= 1;
-            CHECK(rwkv7_sampler_recall(b, &wrong, &err) == RWKV7_ERR_STATE);
+            CHECK(rwkv7_sampler_load_memory(b, note.data, note.size - 1, &err) == RWKV7_ERR_STATE);
             memset((char *)note.data + 8, 0xff, 8); /* an id that does not exist, a count that is no number */
-            CHECK(rwkv7_sampler_recall(b, &note, &err) == RWKV7_ERR_STATE);
+            CHECK(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_ERR_STATE);
         }
-        rwkv7_note_clear(&note);
+        rwkv7_bytes_clear(&note);
         rwkv7_sampler_close(a);
         rwkv7_sampler_close(b);
     }
@@ -488,8 +511,8 @@ static void test_errors(void)
 {
     struct rwkv7_sampler_options opt = defaults();
     struct rwkv7_token_bias bias = {10, 1};
-    opt.temperature = -1;
-    refuses(opt, "temperature: expected a value from 0 to 1000, found -1");
+    opt.temperature = -2;
+    refuses(opt, "temperature: expected a value from 0 to 1000, found -2");
     opt = defaults();
     opt.top_p = -0.1f;
     refuses(opt, "top-p: expected a value from 0 to 1, found -0.1");
@@ -544,9 +567,7 @@ static int bench(void)
             logits[i] = (float)(-steepness[k] * log((double)((splitmix64(&random) >> 11) + 1) * 0x1p-53));
         printf("steepness %g:", steepness[k]);
         for (int greedy = 0; greedy < 2; greedy++) {
-            struct rwkv7_sampler_options opt;
-            rwkv7_sampler_defaults(&opt);
-            opt.temperature = greedy ? 0.0f : 1.0f;
+            const struct rwkv7_sampler_options opt = {.temperature = greedy ? RWKV7_ZERO : 1.0f};
             struct rwkv7_sampler *s = sampler(&opt, N, NULL);
             const double begin = sys_seconds();
             for (int i = 0; i < DRAWS; i++)
@@ -569,6 +590,7 @@ int main(int argc, char **argv)
     RUN(test_naive);
     RUN(test_distributions);
     RUN(test_ties);
+    RUN(test_zeros);
     RUN(test_seeds);
     RUN(test_reproducible);
     RUN(test_memory);

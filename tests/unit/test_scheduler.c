@@ -27,7 +27,7 @@ static struct rwkv7_sampler_options sampling_of(int i)
 {
     struct rwkv7_sampler_options s = sampling;
     s.seed = (uint64_t)i * 11 + 5;
-    s.temperature = i % 3 == 0 ? 0 : 1;
+    s.temperature = i % 3 == 0 ? RWKV7_ZERO : 1;
     return s;
 }
 
@@ -60,16 +60,16 @@ static void find_expected(int i)
     const struct rwkv7_generator_options opt = options_of(i, &s);
     struct rwkv7_session *const session = new_session();
     struct rwkv7_generator *g = NULL;
-    struct rwkv7_step step;
+    const struct rwkv7_step *step;
     const uint32_t *ids;
     const size_t count = prompt_of(i, &ids);
     CHECK(rwkv7_generator_create(session, tokenizer, &opt, &g, NULL) == RWKV7_OK);
     CHECK(rwkv7_generator_feed_tokens(g, ids, count, NULL) == RWKV7_OK);
     do {
         CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
-        add(&expected[i], step.text, step.length);
-    } while (step.end == RWKV7_END_NONE);
-    expected_end[i] = step.end;
+        add(&expected[i], step->text, step->length);
+    } while (step->end == RWKV7_END_NONE);
+    expected_end[i] = step->end;
     rwkv7_generator_close(g);
     rwkv7_session_close(session);
 }
@@ -320,14 +320,14 @@ static void test_texts(void)
     static const char prompt[] = "the text ";
     struct rwkv7_session *const session = new_session(), *const other = new_session();
     struct rwkv7_generator *g = NULL;
-    struct rwkv7_step next;
+    const struct rwkv7_step *next;
     static struct text alone;
     CHECK(rwkv7_generator_create(other, tokenizer, &opt, &g, NULL) == RWKV7_OK);
     CHECK(rwkv7_generator_feed(g, prompt, strlen(prompt), NULL) == RWKV7_OK);
     do {
         CHECK(rwkv7_generator_next(g, &next, NULL) == RWKV7_OK);
-        add(&alone, next.text, next.length);
-    } while (next.end == RWKV7_END_NONE);
+        add(&alone, next->text, next->length);
+    } while (next->end == RWKV7_END_NONE);
     struct scheduler *const s = new_scheduler(2, 0);
     struct job *const job = &jobs[0];
     enum rwkv7_status status = RWKV7_ERR_MEMORY;
@@ -345,7 +345,7 @@ static void test_texts(void)
     while (scheduler_count(s) > 0)
         step(s);
     CHECK(job->text.size == alone.size && memcmp(job->text.at, alone.at, alone.size) == 0);
-    CHECK(job->scheduled.request.fed == rwkv7_generator_stats(g).prompt_tokens);
+    CHECK(job->scheduled.request.fed == rwkv7_generator_stats(g)->prompt_tokens);
     close_job(0);
     scheduler_close(s);
     rwkv7_generator_close(g);

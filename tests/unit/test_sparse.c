@@ -339,7 +339,7 @@ static void test_states(void)
     static const uint64_t notes[] = {UINT64_MAX, UINT64_MAX - 7, HUGE, (uint64_t)1 << 32, (256u << 20) + 1};
     struct rwkv7_model *model = NULL;
     struct rwkv7_session *s = NULL;
-    struct rwkv7_note note;
+    struct rwkv7_bytes note;
     struct rwkv7_error err = {0};
     struct bytes b = {0};
     struct stat st;

@@ -197,6 +197,8 @@ static void test_open_beside(void)
 
 /* -------------------------------------------------------------------------------------------------------- generators */
 
+static const struct rwkv7_step before_first = {.end = RWKV7_END_NONE};
+
 /* Texts of their own, with one tokenizer. */
 static void *generate(void *arg)
 {
@@ -207,17 +209,17 @@ static void *generate(void *arg)
     const struct rwkv7_generator_options opt = {
         .sampling = &s, .max_tokens = 25, .stops = stops, .stop_count = 1, .logprobs = 3, .ignore_end = true};
     struct rwkv7_generator *g = NULL;
-    struct rwkv7_step step = {.end = RWKV7_END_NONE};
+    const struct rwkv7_step *step = &before_first;
     c->failed |= rwkv7_generator_create(c->session, c->tokenizer, &opt, &g, NULL) != RWKV7_OK ||
                  rwkv7_generator_feed(g, "the abc. ", 9, NULL) != RWKV7_OK;
-    while (!c->failed && step.end == RWKV7_END_NONE) {
+    while (!c->failed && step->end == RWKV7_END_NONE) {
         c->failed |= rwkv7_generator_next(g, &step, NULL) != RWKV7_OK;
-        if (!c->failed && step.length < sizeof c->text.at - c->text.size) {
-            memcpy(c->text.at + c->text.size, step.text, step.length);
-            c->text.size += step.length;
+        if (!c->failed && step->length < sizeof c->text.at - c->text.size) {
+            memcpy(c->text.at + c->text.size, step->text, step->length);
+            c->text.size += step->length;
         }
     }
-    c->end = step.end;
+    c->end = step->end;
     rwkv7_generator_close(g);
     return NULL;
 }
@@ -257,12 +259,12 @@ struct endless {
 static void *write_endlessly(void *arg)
 {
     struct endless *const e = arg;
-    struct rwkv7_step step = {.end = RWKV7_END_NONE};
-    while (!e->failed && step.end == RWKV7_END_NONE) {
+    const struct rwkv7_step *step = &before_first;
+    while (!e->failed && step->end == RWKV7_END_NONE) {
         e->failed = rwkv7_generator_next(e->generator, &step, NULL) != RWKV7_OK;
         atomic_fetch_add(&e->steps, 1);
     }
-    e->end = step.end;
+    e->end = step->end;
     atomic_store(&e->steps, ENDED);
     return NULL;
 }

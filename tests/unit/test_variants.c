@@ -130,7 +130,7 @@ static void check_tied(const char *golden, const char *embedding, const char *he
 
     /* Quantized and converted: a head of its own. */
     const struct rwkv7_model_options q8 = {.weights = RWKV7_WEIGHTS_Q8};
-    const struct rwkv7_convert_options to_q8 = {.type = RWKV7_Q8};
+    const struct rwkv7_convert_options to_q8 = {.type = "q8"};
     float logits[3][MOST] = {{0}};
     const char *converted = in_folder("converted.safetensors");
     CHECK(rwkv7_convert(rt, file, converted, &to_q8, NULL) == RWKV7_OK);
@@ -158,7 +158,7 @@ static void count_note(void *arg, const char *text)
 static void test_notes_of_conversion(void)
 {
     int notes = 0;
-    const struct rwkv7_convert_options opt = {.type = RWKV7_TYPES, .note = count_note, .note_arg = &notes};
+    const struct rwkv7_convert_options opt = {.note = count_note, .note_arg = &notes};
     variant_open(&v, GOLDEN("f32_n32"));
     variant_drop(&v, "head.weight");
     for (int i = 0; i < 2; i++) {
@@ -221,7 +221,7 @@ static void test_tied_head(void)
     unlink(whole);
 
     /* A file of `convert` is complete, or damaged. */
-    const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
+    const struct rwkv7_convert_options stored = {0};
     CHECK(rwkv7_convert(rt, GOLDEN("f32_n32"), in_folder("own.st"), &stored, NULL) == RWKV7_OK);
     variant_open(&v, in_folder("own.st"));
     variant_drop(&v, "head.weight");
@@ -331,7 +331,7 @@ static void test_float64(void)
         snprintf(note, sizeof note, "%d vectors of type F64 are rounded to F32", made);
         variant_write(&v, file);
         check_note(file, models[m], note);
-        const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
+        const struct rwkv7_convert_options stored = {0};
         const char *converted = in_folder("converted.safetensors");
         CHECK(made > 10 && rwkv7_convert(rt, file, converted, &stored, NULL) == RWKV7_OK);
         check_same(converted, models[m]);
@@ -591,7 +591,7 @@ static void test_metadata_of_architecture(void)
     CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) != 0);
 
     /* A converted file does not say so any more, but has the number. */
-    const struct rwkv7_convert_options stored = {.type = RWKV7_TYPES};
+    const struct rwkv7_convert_options stored = {0};
     const char *converted = in_folder("converted.safetensors");
     CHECK(rwkv7_convert(rt, file, converted, &stored, NULL) == RWKV7_OK);
     check_same(converted, file);

@@ -532,12 +532,12 @@ static void test_state_files(void)
 
     /* A note of any size comes back as it was. */
     for (size_t size = 0; size < 20; size++) {
-        struct rwkv7_note note = {(char *)(uintptr_t) "nineteen characters", size}, back;
+        struct rwkv7_bytes note = {(char *)(uintptr_t) "nineteen characters", size}, back;
         CHECK(rwkv7_session_save(s, path, &note, &err) == RWKV7_OK);
         rwkv7_session_reset(s);
         CHECK_MSG(rwkv7_session_load(s, path, &back, &err) == RWKV7_OK, "%s", err.message);
         CHECK(rwkv7_session_tokens(s) == 3 && back.size == size && memcmp(back.data, note.data, size) == 0);
-        rwkv7_note_clear(&back);
+        rwkv7_bytes_clear(&back);
         CHECK(back.size == 0 && !back.data);
     }
 

@@ -76,11 +76,11 @@ static void catch_interrupts(const struct chat *c)
 /* ---------------------------------------------------------------------------------------------------------- answers */
 
 /* Draws the progress line while the conversation is read; cancels when interrupted. */
-static bool show_reading(void *arg, uint64_t done, uint64_t waiting)
+static bool show_reading(void *arg, uint64_t done, uint64_t total)
 {
     (void)arg;
-    if (done > 0 && waiting > 0)
-        progress_show("reading", (double)done / (double)(done + waiting), (double)done, "tokens");
+    if (done > 0 && total > done)
+        progress_show("reading", (double)done / (double)total, (double)done, "tokens");
     return !interrupted;
 }
 

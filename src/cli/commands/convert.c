@@ -97,7 +97,8 @@ static void print_note(void *arg, const char *text)
 
 static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
 {
-    struct rwkv7_convert_options options = {.type = chosen_type(in),
+    const enum rwkv7_type type = chosen_type(in);
+    struct rwkv7_convert_options options = {.type = type == RWKV7_TYPES ? NULL : rwkv7_type_name(type),
                                             .vocab = v->text,
                                             .vocab_size = v->size,
                                             .rate_scale = in->rate_scale,

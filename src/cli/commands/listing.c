@@ -18,27 +18,27 @@ static void print_shape(const struct rwkv7_tensor *t)
 /* One line per tensor, aligned; `only_unknown`: those that no RWKV model has, without a mark. */
 static void print_tensors(const struct rwkv7_checkpoint *c, bool only_unknown)
 {
-    struct rwkv7_tensor t;
+    const struct rwkv7_tensor *t;
     size_t width = 0;
-    for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++)
-        width = strlen(t.name) > width ? strlen(t.name) : width;
-    for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++) {
-        if (only_unknown && t.belongs)
+    for (size_t i = 0; (t = rwkv7_checkpoint_tensor(c, i)) != NULL; i++)
+        width = strlen(t->name) > width ? strlen(t->name) : width;
+    for (size_t i = 0; (t = rwkv7_checkpoint_tensor(c, i)) != NULL; i++) {
+        if (only_unknown && t->belongs)
             continue;
-        printf("%s", only_unknown || t.belongs ? "  " : "? ");
-        print_plain(stdout, t.name);
-        printf("%*s  %-4s ", (int)(width - strlen(t.name)), "", t.type);
-        print_shape(&t);
+        printf("%s", only_unknown || t->belongs ? "  " : "? ");
+        print_plain(stdout, t->name);
+        printf("%*s  %-4s ", (int)(width - strlen(t->name)), "", t->type);
+        print_shape(t);
         putchar('\n');
     }
 }
 
 static void count_tensors(const struct rwkv7_checkpoint *c, uint64_t *all, uint64_t *unknown)
 {
-    struct rwkv7_tensor t;
+    const struct rwkv7_tensor *t;
     *unknown = 0;
-    for (*all = 0; rwkv7_checkpoint_tensor(c, (size_t)*all, &t); ++*all)
-        *unknown += !t.belongs;
+    for (*all = 0; (t = rwkv7_checkpoint_tensor(c, (size_t)*all)) != NULL; ++*all)
+        *unknown += !t->belongs;
 }
 
 static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path)
@@ -48,16 +48,16 @@ static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path
     json_add_string(&tree, o, "path", path);
     json_add_string(&tree, o, "container", rwkv7_checkpoint_container(c));
     cJSON *const list = json_add_array(&tree, o, "tensors");
-    struct rwkv7_tensor t;
-    for (size_t i = 0; rwkv7_checkpoint_tensor(c, i, &t); i++) {
+    const struct rwkv7_tensor *t;
+    for (size_t i = 0; (t = rwkv7_checkpoint_tensor(c, i)) != NULL; i++) {
         cJSON *const tensor = json_add_object(&tree, list, NULL);
-        json_add_string(&tree, tensor, "name", t.name);
-        json_add_string(&tree, tensor, "type", t.type);
+        json_add_string(&tree, tensor, "name", t->name);
+        json_add_string(&tree, tensor, "type", t->type);
         cJSON *const shape = json_add_array(&tree, tensor, "shape");
-        for (int axis = 0; axis < t.rank; axis++)
-            json_add_number(&tree, shape, NULL, (double)t.shape[axis]);
-        json_add_number(&tree, tensor, "bytes", (double)t.bytes);
-        json_add_bool(&tree, tensor, "belongs", t.belongs);
+        for (int axis = 0; axis < t->rank; axis++)
+            json_add_number(&tree, shape, NULL, (double)t->shape[axis]);
+        json_add_number(&tree, tensor, "bytes", (double)t->bytes);
+        json_add_bool(&tree, tensor, "belongs", t->belongs);
     }
     return out_json(&tree, true);
 }

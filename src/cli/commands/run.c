@@ -47,7 +47,7 @@ static int add_logprobs(struct generation *g, const struct rwkv7_step *step)
 static void update_stats(struct generation *g)
 {
     const struct rwkv7_generator_stats before = g->stats;
-    g->stats = rwkv7_generator_stats(g->generator);
+    g->stats = *rwkv7_generator_stats(g->generator);
     if (g->stats.evaluated > before.evaluated)
         spread_add(&g->times, g->stats.seconds - before.seconds);
 }
@@ -56,19 +56,19 @@ static void update_stats(struct generation *g)
 static int generate(struct generation *g, bool keep)
 {
     struct rwkv7_error err;
-    struct rwkv7_step step;
+    const struct rwkv7_step *step;
     int code;
     do {
         if (rwkv7_generator_next(g->generator, &step, &err) != RWKV7_OK)
             return report(&err);
-        if (step.drawn && g->first == 0)
+        if (step->drawn && g->first == 0)
             g->first = seconds();
         update_stats(g);
-        code = add_logprobs(g, &step);
+        code = add_logprobs(g, step);
         if (code == DONE)
-            code = write_text(g, step.text, step.length);
-    } while (code == DONE && step.end == RWKV7_END_NONE);
-    g->finish = end_name(step.end);
+            code = write_text(g, step->text, step->length);
+    } while (code == DONE && step->end == RWKV7_END_NONE);
+    g->finish = end_name(step->end);
     if (keep && (code == DONE || code == CLOSED)) {
         if (rwkv7_generator_sync(g->generator, &err) != RWKV7_OK)
             return report(&err);
@@ -107,7 +107,7 @@ static int read_prompt(struct generation *g)
     if (args->state_in && rwkv7_generator_load(g->generator, args->state_in, &err) != RWKV7_OK)
         return report(&err);
     const int code = prompt_feed(args, g->generator, &g->progress, args->tokens != 0 || args->state_out);
-    g->stats = rwkv7_generator_stats(g->generator);
+    g->stats = *rwkv7_generator_stats(g->generator);
     if (code == DONE && !interrupted && args->tokens != 0 && !generator_is_ready(g->generator))
         return complain_usage(args->command, "the prompt is empty: nothing to continue");
     return code;

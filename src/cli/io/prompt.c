@@ -112,12 +112,12 @@ static int read_some(struct feed *f, char *to, size_t room, size_t *got)
     return DONE;
 }
 
-bool prompt_show_progress(void *arg, uint64_t done, uint64_t waiting)
+bool prompt_show_progress(void *arg, uint64_t done, uint64_t total)
 {
     const struct prompt_progress *const p = arg;
     /* How many bytes the waiting tokens are is not known; as many each as the others. */
-    const double tokens = (double)done, part = p->read / p->total * tokens / (tokens + (double)waiting);
-    if (done > 0 && waiting > 0)
+    const double tokens = (double)done, part = p->read / p->total * tokens / (double)total;
+    if (done > 0 && total > done)
         progress_show("prompt", p->endless ? -1 : fmin(part, 1), tokens, "tokens");
     return !interrupted;
 }

@@ -10,7 +10,7 @@ struct prompt_progress {
     bool endless;       /* total is unknown */
 };
 /* For rwkv7_generator_options: draws the line, and cancels when interrupted. `arg` is a struct prompt_progress. */
-bool prompt_show_progress(void *arg, uint64_t done, uint64_t waiting);
+bool prompt_show_progress(void *arg, uint64_t done, uint64_t total);
 
 /* Is standard input named, as - for the prompt or its file? */
 bool prompt_names_stdin(const struct args *args);

@@ -28,15 +28,21 @@ uint64_t limit_option(const struct args *args)
     return args->tokens < 0 ? UINT64_MAX : (uint64_t)args->tokens;
 }
 
+/* A zero of the command line is one; that of the library's struct would be the default. */
+static float number_option(float x)
+{
+    return x == 0.0f ? RWKV7_ZERO : x;
+}
+
 void request_options_fill(struct request_options *options, const struct args *args, uint64_t seed)
 {
-    options->sampling = (struct rwkv7_sampler_options){.temperature = args->temperature,
-                                                       .top_p = args->top_p,
+    options->sampling = (struct rwkv7_sampler_options){.temperature = number_option(args->temperature),
+                                                       .top_p = number_option(args->top_p),
                                                        .top_k = args->top_k,
                                                        .min_p = args->min_p,
                                                        .presence_penalty = args->presence,
                                                        .frequency_penalty = args->frequency,
-                                                       .penalty_decay = args->penalty_decay,
+                                                       .penalty_decay = number_option(args->penalty_decay),
                                                        .seed = seed,
                                                        .biases = args->biases.at,
                                                        .bias_count = args->biases.count};
