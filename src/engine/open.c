@@ -226,8 +226,7 @@ static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwk
     }
     if (opt.sparse == RWKV7_SPARSE_AUTO)
         packing->sparse = opt.ffn_density > 0 && opt.ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
-    if ((status = weights_random_fit(arch->weights, shape, filling->type, err)) ||
-        (status = model_new(&rt->compute, "(random)", &model, err)))
+    if ((status = model_new(&rt->compute, "(random)", &model, err)))
         return status;
     model->info.container = "memory";
     model->info.naming = "none";
@@ -252,7 +251,8 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
     enum rwkv7_status status = begin_random(rt, shape, given, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
         return status;
-    if ((status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
+    if ((status = weights_random_fit(model->weights, shape, filling.type, err)) ||
+        (status = weights_random(model, &filling, err)) || (status = model_pack(model, &packing, err)) ||
         (status = complete(model, err))) {
         rwkv7_model_close(model);
         return status;
