@@ -300,7 +300,7 @@ static void count_note(void *arg, const char *text)
 static void test_notes_of_conversion(void)
 {
     int notes = 0;
-    const struct rwkv7_convert_options opt = {.type = RWKV7_TYPES, .note = count_note, .note_arg = &notes};
+    const struct rwkv7_convert_options opt = {.note = count_note, .note_arg = &notes};
     variant_open(&v, GOLDEN("f32_n32"));
     variant_drop(&v, "head.weight");
     for (int i = 0; i < 2; i++) {
