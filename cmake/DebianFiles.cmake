@@ -19,12 +19,12 @@ License: Apache-2.0
  On Debian systems, the text of the Apache License 2.0 is in
  /usr/share/common-licenses/Apache-2.0.
 ")
-  file(WRITE "${doc}/changelog.Debian" "rwkv7 (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium
+  file(WRITE "${doc}/changelog" "rwkv7 (${CPACK_PACKAGE_VERSION}) unstable; urgency=medium
 
   * See NEWS.md.
 
  -- ${CPACK_PACKAGE_CONTACT}  ${date}
 ")
   file(GLOB pages "${root}/share/man/man1/*.1")
-  execute_process(COMMAND gzip -9nf "${doc}/changelog.Debian" ${pages} COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND gzip -9nf "${doc}/changelog" ${pages} COMMAND_ERROR_IS_FATAL ANY)
 endforeach()

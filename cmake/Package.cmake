@@ -1,8 +1,8 @@
 # `cpack` in a build folder makes packages: on Debian rwkv7 (the program), librwkv7-N (the shared library) and librwkv7-dev, elsewhere a
 # .tar.gz of each. Configure with `cmake --preset package`, so that the files lie where the system looks.
 set(CPACK_PACKAGE_VENDOR "the rwkv7 project")
-set(CPACK_PACKAGE_CONTACT "rwkv7 project <rwkv7@localhost.localdomain>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
+set(RWKV7_PACKAGE_CONTACT "rwkv7 project <rwkv7@localhost>" CACHE STRING "Who publishes the packages: NAME <ADDRESS>")
+set(CPACK_PACKAGE_CONTACT "${RWKV7_PACKAGE_CONTACT}")
 set(CPACK_RESOURCE_FILE_LICENSE "${PROJECT_SOURCE_DIR}/LICENSE")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL program library development)
@@ -11,36 +11,38 @@ set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_ARCHIVE_COMPONENT_INSTALL ON)
 
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
-set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
+set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_SOURCE rwkv7)
-set(about "RWKV is a family of language models that need the same memory for a text\n of any length. This project runs them on a CPU.")
+# The summary is that of the project for all three.
+set(about "RWKV is a family of language models that need the same memory for a text\nof any length. This project runs them on a CPU.")
 
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME rwkv7)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS libopenblas0) # for --math blas only
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
-    "run RWKV language models on a CPU\n${about}\n .\n This package contains the program rwkv7 and a small model.")
+    "${about}\n\nThis package contains the program rwkv7 and a small model.")
 
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_NAME librwkv7-${RWKV7_SOVERSION})
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_LIBRARY_PACKAGE_SUGGESTS libopenblas0)
-set(CPACK_DEBIAN_LIBRARY_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_COMPONENT_LIBRARY_DESCRIPTION
-    "run RWKV language models on a CPU - shared library\n${about}\n .\n This package contains the shared library.")
+    "${about}\n\nThis package contains the shared library.")
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME librwkv7-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-    "librwkv7-${RWKV7_SOVERSION} (= ${PROJECT_VERSION}-1), libcjson-dev, libutf8proc-dev")
+    "librwkv7-${RWKV7_SOVERSION} (= ${PROJECT_VERSION}), libcjson-dev, libutf8proc-dev")
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
-    "run RWKV language models on a CPU - development files\n${about}\n .\n This package contains the header, the static library and files for pkg-config and\n CMake.")
+    "${about}\n\nThis package contains the header, the static library and files for\npkg-config and CMake.")
 
-# What Debian wants in every package, put there when the files lie ready.
+# What Debian wants in every package, put there when the files lie ready; and what cpack does differently, mended afterwards.
 set(CPACK_RWKV7_PACKAGES program:rwkv7 library:librwkv7-${RWKV7_SOVERSION} development:librwkv7-dev)
 set(CPACK_RWKV7_SOURCE "${PROJECT_SOURCE_DIR}")
 set(CPACK_PRE_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/DebianFiles.cmake")
+set(CPACK_POST_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/DebianTriggers.cmake")
 
 find_program(RWKV7_DPKG dpkg-deb)
 mark_as_advanced(RWKV7_DPKG)
