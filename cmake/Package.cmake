@@ -21,7 +21,7 @@ set(about "RWKV is a family of language models that need the same memory for a t
 
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME rwkv7)
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)
-set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS libopenblas0) # for --math blas only
+set(CPACK_DEBIAN_PROGRAM_PACKAGE_SUGGESTS "curl, libopenblas0") # for `rwkv7 pull` and for --math blas
 set(CPACK_COMPONENT_PROGRAM_DESCRIPTION
     "${about}\n\nThis package contains the program rwkv7 and a small model.")
 

@@ -49,6 +49,12 @@ if [ -n "$python3" ]; then
 '
     says $turn run rwkv7 run -q a
     text "${escape}[Jx"
+    # The text ends with a newline before the summary, which is for the terminal only.
+    says '98=2090,99=2060,100=2030,101=2000' on_pty -e rwkv7 run a # a b c d
+    out_has 'abcd$'
+    out_has "^($escape\[2m)?prompt [0-9]"
+    says '98=2090,99=2060,100=2030,101=2000' run rwkv7 run a
+    text abcd
     turn='195=2090,156=2060,75=2030,121=2000' # C1 CSI, a character of two bytes, J x
     says $turn on_pty rwkv7 run -q a
     text '\u009bJx
