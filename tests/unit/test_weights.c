@@ -435,6 +435,14 @@ static void test_random_info(void)
     struct rwkv7_error err = {0};
     CHECK(rwkv7_model_random_info(rt, &(struct rwkv7_shape){0}, &(struct rwkv7_random_options){0}, &info, &err) ==
           RWKV7_ERR_USAGE);
+    /* No memory is needed, so it may be larger than any machine's. */
+    struct rwkv7_shape large;
+    CHECK(rwkv7_shape_named("rwkv6-14b", &large));
+    large.layers = MAX_LAYERS;
+    CHECK_MSG(rwkv7_model_random_info(rt, &large, &(struct rwkv7_random_options){.type = RWKV7_BF16}, &info, &err) ==
+                  RWKV7_OK,
+              "%s", err.message);
+    CHECK(info.weight_bytes > UINT64_C(1000000000000));
 }
 
 /* The smallest published shape of each version runs, with matrices of integers and without. */

@@ -129,9 +129,10 @@ static void draw_legend(struct drawing *d)
     const struct sizes *const s = d->sizes;
     const double y = 80;
     double x = LEFT + 6;
-    for (size_t t = 0; t < s->type_count; t++, x += 66) {
+    for (size_t t = 0; t < s->type_count; t++) {
         draw_dot(d, x, y - 4, t, true);
         put(d, "<text class=\"text\" x=\"%.1f\" y=\"%.1f\">%s</text>\n", x + 12, y, rwkv7_type_name(s->types[t]));
+        x += 66;
     }
     draw_dot(d, x, y - 4, 0, false);
     put(d, "<text class=\"text\" x=\"%.1f\" y=\"%.1f\">hollow: computed</text>\n", x + 12, y);

@@ -17,9 +17,9 @@
 enum {
     PROBE_LEAST = 64 << 20, /* bytes */
     PROBE_MOST = 1 << 30,
-    PROBE_PER_SECOND = 128 << 20, /* of the budget: a slow machine takes about a sixteenth of the budget for one */
-    READS_MOST = 1024,            /* probes that are remembered */
-    WARM_UP = 4,                  /* tokens decoded before it counts */
+    PROBE_PART = 20,   /* one probe takes this part of the budget at most, unless the least one takes longer */
+    READS_MOST = 1024, /* probes that are remembered */
+    WARM_UP = 4,       /* tokens decoded before it counts */
     PREFILL_RUNS = 3,
 };
 
@@ -134,7 +134,7 @@ static int make_cells(struct measuring *m)
     }
     while (rwkv7_shape_name(shapes))
         shapes++;
-    s->cells = malloc(shapes * s->type_count * sizeof *s->cells);
+    s->cells = malloc((shapes * s->type_count + 1) * sizeof *s->cells);
     if (!s->cells)
         return complain(FAILED, "out of memory for the table");
     for (size_t i = 0; (name = rwkv7_shape_name(i)) != NULL; i++) {
@@ -163,6 +163,24 @@ static int probe(struct measuring *m, double *read)
     if (m->read_count < READS_MOST)
         m->reads[m->read_count++] = *read;
     return DONE;
+}
+
+/* Chooses the size of the probes: twice the caches, or what there is time for. Memory that was never used takes longest. */
+static int choose_probe(struct measuring *m)
+{
+    struct sizes *const s = m->sizes;
+    const double wanted = 2 * s->machine.cache < PROBE_MOST ? 2 * s->machine.cache : PROBE_MOST;
+    m->probe = PROBE_LEAST;
+    int code = probe(m, &s->read);
+    if (code != DONE)
+        return code;
+    const double allowed = (double)PROBE_LEAST * s->args->budget / (PROBE_PART * m->probe_cost);
+    const double size = wanted < allowed ? wanted : allowed;
+    if (size <= PROBE_LEAST)
+        return DONE;
+    m->probe = (size_t)size;
+    m->read_count = 0; /* the first one may have been read from the caches */
+    return probe(m, &s->read);
 }
 
 static void subject_close(struct subject *u)
@@ -464,14 +482,9 @@ static int check_options(const struct args *args)
 static int measure(struct measuring *m)
 {
     struct sizes *const s = m->sizes;
-    const double wanted = 4 * s->machine.cache, allowed = (double)s->args->budget * PROBE_PER_SECOND;
-    const double size = wanted < allowed ? wanted : allowed;
-    double read;
-    m->probe = size < PROBE_LEAST ? PROBE_LEAST : size > PROBE_MOST ? PROBE_MOST : (size_t)size;
     m->begin = seconds();
     progress_text("measuring how fast memory is read");
-    int code = probe(m, &read);
-    s->read = read;
+    int code = choose_probe(m);
     const struct cpu_time before = cpu_time_now();
     if (code == DONE && s->args->budget > 0)
         code = measure_cells(m);
