@@ -1,20 +1,22 @@
 /*
- * amx_bf16.c - products of bfloat16 matrices with many vectors, in the tile registers of AMX: several times faster than float32,
- * but with sums in the order of the hardware, so used only where it was asked for.
+ * amx_bf16.c - GEMM with bfloat16 matrices in the tile registers of AMX (--math fast). Several
+ * times faster than float32, but the hardware sums in its own order, so it is used only on request.
  *
- * The unit multiplies bfloat16 by bfloat16 and adds in float32. Weights are exact; each number of a vector is given as the sum of
- * two, high + low, which keeps 16 or more of its 24 bits for twice the products. Sums of up to DEPTH columns are made in tiles.
+ * The unit multiplies bfloat16 by bfloat16 and adds in float32. Weights are exact. Each element of
+ * a vector is split into a sum of two bfloat16, high + low, which keeps at least 16 of its 24 bits
+ * and doubles the number of products. Sums over up to DEPTH columns are made in tile registers.
  *
- * A line of a tile has a pair of columns of 16 rows, so rows are transposed by pairs, once for all vectors of a call. All that is
- * worked on lies in the second-level cache: PANEL rows by DEPTH columns, and VECTORS vectors by as many.
+ * A line of a weight tile holds a pair of columns of 16 rows. Rows are therefore transposed in
+ * pairs of columns, once for all vectors of a call. The working set fits the L2 cache: PANEL rows
+ * by DEPTH columns and VECTORS vectors by DEPTH columns.
  */
 #include "kernels/amx_tiles.h"
 #include "kernels/kernels.h"
 
 enum {
-    STEP = 32,             /* columns of one instruction */
-    TILE = AMX_LINES * 32, /* numbers of bfloat16 in a tile */
-    SUMS = AMX_LINES * 16, /* numbers of float32 in a tile */
+    STEP = 32,             /* columns per instruction */
+    TILE = AMX_LINES * 32, /* bfloat16 elements per tile */
+    SUMS = AMX_LINES * 16, /* float32 sums per tile */
     PANEL = 256,
     DEPTH = 1024,
     VECTORS = 2 * AMX_LINES,
@@ -52,7 +54,10 @@ static void transpose(uint16_t *out, const __m512i in[16])
     }
 }
 
-/* panel [16 rows each][steps][16 pairs][16 rows][2]; rows and columns that are missing are zero. w: the first row, ld apart. */
+/*
+ * Transposes rows of w, ld apart, to panel [row tiles][steps][16 pairs][16 rows][2]. Missing rows
+ * and columns become 0.
+ */
 static void pack_rows(uint16_t *panel, const uint16_t *w, size_t ld, int rows, int cols)
 {
     for (; rows > 0; rows -= 16, w += 16 * ld)
@@ -65,14 +70,17 @@ static void pack_rows(uint16_t *panel, const uint16_t *w, size_t ld, int rows, i
         }
 }
 
-/* x rounded to 8 bits: a bfloat16 in a float32. */
+/* Returns x rounded to 8 significant bits, which a bfloat16 holds exactly. */
 static inline __m512 high_part(__m512 x)
 {
     const __m512i half_up = _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000));
     return _mm512_castsi512_ps(_mm512_and_si512(half_up, _mm512_set1_epi32((int)0xffff0000)));
 }
 
-/* parts [16 vectors each][steps][high, low][16][32]; vectors and columns that are missing are zero. */
+/*
+ * Splits vectors to parts [vector tiles][steps][high, low][16][32]. Missing vectors and columns
+ * become 0.
+ */
 static void split_vectors(uint16_t *parts, const float *x, size_t ldx, int vectors, int cols)
 {
     for (int first = 0; first < VECTORS; first += AMX_LINES)
@@ -94,7 +102,7 @@ static void split_vectors(uint16_t *parts, const float *x, size_t ldx, int vecto
         }
 }
 
-/* sums [2 of vectors][2 of rows][16][16] */
+/* sums [2 vector tiles][2 row tiles][16][16] = the products over `steps` steps. */
 static void multiply(float *sums, const uint16_t *x0, const uint16_t *x1, const uint16_t *w0, const uint16_t *w1,
                      int steps)
 {
@@ -120,7 +128,7 @@ static void multiply(float *sums, const uint16_t *x0, const uint16_t *x1, const 
     _tile_stored(3, sums + 3 * SUMS, 64);
 }
 
-/* y [vectors][rows] = sums, or += */
+/* Stores sums to y [vectors][rows], or adds them to y. */
 static void put(float *y, size_t ldy, const float *sums, int vectors, int rows, bool add)
 {
     for (int i = 0; i < 2; i++) {
@@ -139,7 +147,7 @@ static void put(float *y, size_t ldy, const float *sums, int vectors, int rows, 
 static void gemm_bf16_amx(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                           int end, const struct tuning *tuning, float *scratch)
 {
-    (void)tuning; /* the order of its additions depends on DEPTH, which is therefore the same everywhere */
+    (void)tuning; /* unused: the order of additions depends on DEPTH, so DEPTH must not depend on the machine */
     const size_t cols = (size_t)w->cols;
     uint16_t *const panel = (uint16_t *)(void *)scratch, *const parts = panel + PANEL * DEPTH;
     amx_configure(AMX_LINES);

@@ -1,4 +1,4 @@
-/* cpu.c - see cpu.h. */
+/* cpu.c - CPU feature detection: CPUID on x86-64, the operating system on aarch64. */
 #include "kernels/cpu.h"
 
 #if defined(__x86_64__)
@@ -7,7 +7,9 @@
 
 #include "base/sys.h"
 
-/* The register files that the operating system saves (XCR0); 0 when it does not say. */
+/*
+ * Returns XCR0, the register files that the operating system saves; 0 if it has not enabled XGETBV.
+ */
 static uint32_t saved_state(uint32_t leaf1_ecx)
 {
     const uint32_t osxsave = 1u << 27;
@@ -56,7 +58,10 @@ unsigned cpu_features(void)
 
 #elif defined(__aarch64__)
 
-/* No instruction that any program may use says what the CPU can do; the operating system does. */
+/*
+ * User programs on aarch64 cannot read the CPU's feature registers portably, so ask the operating
+ * system.
+ */
 #if defined(__linux__)
 #include <sys/auxv.h>
 

@@ -1,10 +1,10 @@
 /*
- * i8mm.c - products of integers and many vectors with the matrix instruction of Arm: 2 rows of 8 columns by 8 columns of 2 vectors,
- * four sums in one instruction.
+ * i8mm.c - GEMM with quantized matrices by SMMLA, the int8 matrix instruction of Arm: 2 rows of 8
+ * columns times 8 columns of 2 vectors, four sums per instruction.
  *
- * It wants 8 columns of a row side by side where a tile (quants.h) has 4, so 64 rows at a time are repacked in the scratch memory,
- * with s multiplied in. A block of them, 16 KB, stays in the first-level cache while all vectors pass by; in between, the sums of the
- * blocks rest in memory.
+ * SMMLA needs 8 adjacent columns of a row, but a tile (quants.h) has 4. So 64 rows at a time are
+ * repacked to scratch memory, already multiplied by s. One block of them, 16 KB, stays in the L1
+ * cache while all vectors are multiplied by it; between blocks the sums are stored in memory.
  */
 #include <string.h>
 
@@ -17,7 +17,10 @@
 #define TOKENS 4 /* 8 pairs of rows by 2 pairs of tokens: 16 accumulators */
 #define RESTS (QUANT_REST / (QUANT_PANEL * (int)sizeof(float)))
 
-/* Columns 8 i .. 8 i + 7 of a tile, from vectors 2 i and 2 i + 1 of quants.h: [pairs of rows][2][8]. */
+/*
+ * Interleaves lines 2 i and 2 i + 1 of a group (quants.h) to columns 8 i .. 8 i + 7 of a tile:
+ * [pairs of rows][2][8].
+ */
 static inline void zip_rows(int8_t *to, int quarter, int8x16_t first, int8x16_t second)
 {
     const int32x4_t a = vreinterpretq_s32_s8(first), b = vreinterpretq_s32_s8(second);
@@ -25,7 +28,7 @@ static inline void zip_rows(int8_t *to, int quarter, int8x16_t first, int8x16_t 
     vst1q_s8(to + 32 * quarter + 16, vreinterpretq_s8_s32(vzip2q_s32(a, b)));
 }
 
-/* A tile as [columns / 8][8 pairs of rows][2][8]. */
+/* Repacks a tile as [columns / 8][8 pairs of rows][2][8]. */
 static void pack_q8(int8_t *to, const struct quant_tile *tile, int groups)
 {
     const int8_t *from = (const int8_t *)tile->q;
@@ -45,7 +48,7 @@ static void pack_q4(int8_t *to, const struct quant_tile *tile, int groups)
         for (int quarter = 0; quarter < 4; quarter++) {
             const int16x8_t half = vreinterpretq_s16_s8(twice[quarter / 2]);
             const int8x16_t scale = vreinterpretq_s8_s16(quarter % 2 ? vzip2q_s16(half, half) : vzip1q_s16(half, half));
-            for (int i = 0; i < 2; i++) { /* 8 columns in the low halves, 8 in the high ones */
+            for (int i = 0; i < 2; i++) { /* 8 columns from the low halves, 8 from the high halves */
                 const uint8x16_t a = vld1q_u8(from + 128 * i + 16 * quarter),
                                  b = vld1q_u8(from + 128 * i + 64 + 16 * quarter);
                 zip_rows(to + 128 * i, quarter, vmulq_s8(vsubq_s8(vreinterpretq_s8_u8(vandq_u8(a, low)), eight), scale),
@@ -69,7 +72,10 @@ static void pack_q6(int8_t *to, const struct quant_tile *tile, int groups)
     }
 }
 
-/* A block of TOKENS vectors as [columns / 8][2 pairs of tokens][2][8]; those past the last are the last. */
+/*
+ * Repacks one block of TOKENS vectors as [columns / 8][2 pairs of tokens][2][8]. The last vector is
+ * repeated to fill TOKENS.
+ */
 static void pack_vectors(int8_t *to, const int8_t *x, size_t ldx, int tokens, int groups)
 {
     const int8_t *from[TOKENS];
@@ -80,10 +86,10 @@ static void pack_vectors(int8_t *to, const int8_t *x, size_t ldx, int tokens, in
             vst1_s8(to + 8 * t, vld1_s8(from[t] + i));
 }
 
-/* sums[token] = the products of `groups` groups of a tile. w and x as packed above. */
+/* sums[token] = the products of `groups` groups of a tile, with w and x packed as above. */
 static inline void multiply(n16 *sums, const int8_t *w, const int8_t *x, int groups)
 {
-    int32x4_t acc[QUANT_ROWS / 2][TOKENS / 2]; /* [row][token] of pairs */
+    int32x4_t acc[QUANT_ROWS / 2][TOKENS / 2]; /* [pair of rows][pair of tokens] */
     for (int r = 0; r < QUANT_ROWS / 2; r++)
         acc[r][0] = acc[r][1] = vdupq_n_s32(0);
     for (int i = 0; i < groups * (QUANT_GROUP / 8); i++, w += 128, x += 32) {
@@ -101,7 +107,7 @@ static inline void multiply(n16 *sums, const int8_t *w, const int8_t *x, int gro
         }
 }
 
-/* Up to TILES neighbouring tiles. */
+/* Up to TILES adjacent tiles, repacked. */
 struct panel {
     const int8_t *q;              /* [tiles][columns / 8][8][2][8] */
     const uint16_t *scale[TILES]; /* [blocks][16] */

@@ -1,4 +1,7 @@
-/* kernels.c - the ladder: reference first, then each tier that the machine has overrides what it does better. */
+/*
+ * kernels.c - builds the function table: starts with the reference, then each tier that this
+ * machine has overrides what it computes faster.
+ */
 #include "kernels/kernels.h"
 
 #include <string.h>
@@ -6,7 +9,10 @@
 #include "kernels/cpu.h"
 #include "kernels/quants.h"
 
-/* Tiers from narrow to wide. One that the CPU lacks is skipped; those below it build on what is there. */
+/*
+ * The tiers from narrow to wide. kernels_init skips those that the CPU lacks; each builds on the
+ * ones before it.
+ */
 static const struct {
     const char *name;
     unsigned needs;

@@ -1,15 +1,16 @@
 /*
- * lanes.h - all kernels, written once over sixteen virtual float lanes.
+ * lanes.h - template of all kernels over sixteen virtual float lanes. Parameters, which the
+ * including file (avx2.c, ...) provides by including lanes_ISA.h first:
  *
- * Included by the file of an instruction set after the header that defines `v16` and its two dozen operations; everything here
- * is static, so each of those files gets its own copy in its own instructions. Because the lanes are those of the contract, the
- * results are its bits by construction; what each kernel means is written in kernels.h and ref.c.
+ *     v16, v_*            a vector of 16 lanes and its operations
+ *     reg, R_LANES, r_*   one register, its number of lanes and its operations
+ *     WKV_BLOCK           vectors of value channels processed at a time in wkv
+ *     GEMV_*, GEMM_*      register tiles and prefetch distance, see lanes_products.h
+ *     n16, n_*            a vector of 16 int32 lanes, for lanes_quants.h
  *
- * How the products keep the memory busy: GEMV_ROWS rows are walked side by side, one accumulator each, while the same columns
- * of the next rows are prefetched, so that the memory sees that many streams. For many tokens, rows are widened to float32
- * panels that live in the second-level cache, and tiles of GEMM_ROWS x GEMM_TOKENS accumulators stay in registers. The columns are
- * walked in blocks that keep the vectors of a tile in the first-level cache; between two blocks the accumulators rest in memory,
- * which changes nothing in the order of additions.
+ * All functions are static, so each including file gets its own copy in its own instructions, and
+ * lanes_init puts them into the table. The lanes are those of the contract in kernels.h, so the
+ * bits are right by construction. kernels.h and ref.c define what each kernel computes.
  */
 #include <math.h>
 #include <string.h>
@@ -19,10 +20,10 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Vectors i, i + 16, ... of n numbers; m is how many of the sixteen lanes are there. */
+/* Loops over n elements in steps of 16; m is the number of valid lanes. */
 #define EACH_16(n) for (int i = 0, m; i < (n) && (m = (n)-i < 16 ? (n)-i : 16, 1); i += 16)
 
-/* ------------------------------------------------------------------------------------------- functions of base/fmath.h */
+/* -------------------------------------------------------------------- functions of base/fmath.h */
 
 ALWAYS_INLINE v16 v_exp(v16 x)
 {
@@ -60,7 +61,7 @@ ALWAYS_INLINE v16 v_tanh(v16 x)
     return v_if_less(a, v_set(FMATH_TANH_SMALL), small, v_copysign(large, x));
 }
 
-/* ------------------------------------------------------------------------------------------------------- elementwise */
+/* ---------------------------------------------------------------------------------- elementwise */
 
 static float dot16(const float *x, const float *y, int n)
 {
@@ -84,7 +85,7 @@ static float centre(float *d, const float *x, int n, float eps)
         v_store(d + i, off, 16);
         squares = v_fma(off, off, squares);
     }
-    if (i < n) { /* the lanes past the end hold -mean: they must count as zero */
+    if (i < n) { /* the lanes past the end hold -mean here but must count as 0, so load them again */
         const int m = n - i;
         v_store(d + i, v_sub(v_load(x + i, m), means), m);
         const v16 off = v_load(d + i, m);
@@ -207,13 +208,13 @@ static void widen_bf16(float *out, const void *in, int n)
 static int count_bad(const float *x, int n)
 {
     const v16 infinity = v_set(INFINITY), one = v_set(1.0f);
-    v16 bad = v_zero(); /* exact: far fewer than 2^24 in a lane */
+    v16 bad = v_zero(); /* exact: far fewer than 2^24 per lane */
     EACH_16(n)
     bad = v_add(bad, v_if_less(v_abs(v_load(x + i, m)), infinity, v_zero(), one));
     return (int)v_fold(bad);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- heads */
+/* ---------------------------------------------------------------------------------------- heads */
 
 static void key(float *kk, float *b, float *k, const float *a, const float *k_k, const float *k_a, int n)
 {
@@ -231,7 +232,10 @@ static void key(float *kk, float *b, float *k, const float *a, const float *k_k,
     }
 }
 
-/* `count` vectors of value channels from `at`; only the last may be partial (m lanes). count and m are constants where inlined. */
+/*
+ * wkv for `count` vectors of value channels from channel `at`. Only the last vector may be partial
+ * (m lanes). count and m are constants where inlined.
+ */
 ALWAYS_INLINE void wkv_block(float *y, float *S, const struct head_in *in, int n, int at, int count, int m)
 {
     v16 q[WKV_BLOCK][2], sum[WKV_BLOCK][2], v[WKV_BLOCK];
@@ -280,7 +284,7 @@ static void wkv(float *y, float *S, const struct head_in *in, int n)
         wkv_block(y, S, in, n, at, 1, n - at);
 }
 
-/* sum of r * k * weight, as one dot product */
+/* Returns the sum of r * k * weight, in the order of dot16. */
 static float dot16_of_product(const float *r, const float *k, const float *weight, int n)
 {
     v16 acc = v_zero();
@@ -289,7 +293,7 @@ static float dot16_of_product(const float *r, const float *k, const float *weigh
     return v_fold(acc);
 }
 
-/* The same as wkv_block, for wkv6. */
+/* wkv6 for `count` vectors of value channels; parameters as in wkv_block. */
 ALWAYS_INLINE void wkv6_block(float *y, float *S, const struct head_in *in, float now, int n, int at, int count, int m)
 {
     v16 sum[WKV_BLOCK][2], v[WKV_BLOCK];

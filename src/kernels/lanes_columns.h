@@ -1,16 +1,17 @@
 /*
- * lanes_columns.h - the part of lanes.h for matrices of floats by column, of which only the active columns are read.
+ * lanes_columns.h - part of lanes.h: sparse GEMV with column-major matrices of floats, which reads
+ * only the active columns. Uses the parameters of lanes.h.
  *
- * A lane is a row. All threads walk the same lists of columns, each for rows of its own, and the sums of one list of a strip of rows
- * stay in the first-level cache. What is not in a list is not touched, so memory is read in pieces that no hardware foresees: they are
- * prefetched.
+ * A lane is a row. All threads walk the same lists of columns, each for its own rows. The sums of
+ * one list over a strip of rows stay in the L1 cache. The hardware cannot predict which columns
+ * come next, so they are prefetched.
  */
 #ifndef KERNELS_LANES_COLUMNS_H
 #define KERNELS_LANES_COLUMNS_H
 
 #include "kernels/columns.h"
 
-/* The lanes of dot16, folded for sixteen rows at once. */
+/* Folds the 16 lanes of dot16, for sixteen rows at a time. */
 ALWAYS_INLINE void fold_columns(float *y, float (*sums)[COLUMN_STRIP], int rows)
 {
     for (int i = 0; i < rows; i += 16) {
@@ -24,7 +25,7 @@ ALWAYS_INLINE void fold_columns(float *y, float (*sums)[COLUMN_STRIP], int rows)
     }
 }
 
-/* sums[rows] += the columns `at` and, if two, `at + 1` of the list. */
+/* add_columns adds `count` (1 or 2) columns, from entry `at` of the list, to sums[rows]. */
 #define DEFINE_COLUMN_GEMV(type, element)                                                                            \
     ALWAYS_INLINE void add_columns_##type(float *sums, const struct mat *w, const float *x, const struct active *a,  \
                                           int at, int row, int rows, int count)                                      \

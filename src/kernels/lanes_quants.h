@@ -1,20 +1,34 @@
 /*
- * lanes_quants.h - products with matrices of integers (quants.h), and vectors made integers, written once over sixteen lanes.
+ * lanes_quants.h - template of the kernels for quantized matrices (quants.h), and of quantizing
+ * vectors, over sixteen lanes. Parameters, which the including file provides by including
+ * lanes_ISA.h, dots_ISA.h and quads_ISA.h first:
  *
- * A lane is a row of a tile. Included by the file of an instruction set after its lanes_*.h and its dots_*.h, which says how 64 bytes
- * of weights, [16 rows][4 columns], are multiplied by four columns of a vector. Sums of a block are exact integers however they are
- * made, so only what happens at the end of a block is part of the contract.
+ *     w64, x4                        64 bytes of weights, [16 rows][4 columns]; 4 vector elements
+ *     w_load, x_load                 load them
+ *     n_start, n_dot4                start value of a sum; adds the products of w64 and x4 to it
+ *     n_add_q4, n_add_q6             add the products of one group of a tile, s included
+ *     nibble_bytes, six_bytes        unpack one group to bytes, multiplied by s
+ *     QUANT_STREAMS                  tiles that GEMV processes at a time
+ *     QUANT_TILES x QUANT_TOKENS     register tile of GEMM, in tiles of 16 rows by vectors
+ *     QUANT_EACH_TOKENS(DO)          DO(1) DO(2) ... DO(QUANT_TOKENS)
+ *     QUANT_PACKED                   defined if GEMM multiplies q4 and q6 without unpacking
+ *     few_q4, few_q6                 few_tokens of the table, without QUANT_PACKED
+ *     quad_*, nibbles_*              see quants_columns.h
  *
- * One vector: bound by memory, which is fastest when several streams are read at once, so QUANT_STREAMS tiles are walked side by side.
- * A stream is every QUANT_STREAMS-th tile, its integers prefetched a fixed distance ahead, so that neighbouring calls continue one
- * another's streams.
+ * A lane is a row of a tile. The sums of a block are exact integers in any order, so only the
+ * scaling at the end of a block is part of the numeric contract.
  *
- * Many vectors: bound by arithmetic. Integers of QUANT_TILES tiles meet those of up to QUANT_TOKENS vectors, and the sums of a block
- * stay in registers. Types of fewer bits are unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level
- * cache; but not where products of their unsigned bits are cheaper than those of signed bytes (QUANT_PACKED).
+ * GEMV is limited by memory bandwidth, which is highest when several streams are read at once, so
+ * QUANT_STREAMS tiles are processed side by side. A stream consists of every QUANT_STREAMS-th tile
+ * and is prefetched a fixed distance ahead; a call for the following rows continues the streams.
  *
- * lanes_quants_type.h makes the kernels of a type of three functions: n_add_TYPE of dots_*.h, which adds the products of a group;
- * unpack_tile_TYPE below; add_columns_TYPE of quants_columns.h. A type whose tiles are bytes needs only the last.
+ * GEMM is limited by arithmetic. It multiplies QUANT_TILES tiles by up to QUANT_TOKENS vectors with
+ * the sums of a block in registers. Types below 8 bits are unpacked to bytes, multiplied by s, 64
+ * rows at a time, which stay in the L2 cache. With QUANT_PACKED they are multiplied as stored,
+ * which is faster where unsigned products cost less than signed ones.
+ *
+ * lanes_quants_type.h generates the kernels of one type from n_add_TYPE, unpack_tile_TYPE and
+ * add_columns_TYPE (quants_columns.h). A type that stores bytes needs only the last.
  */
 #ifndef KERNELS_LANES_QUANTS_H
 #define KERNELS_LANES_QUANTS_H
@@ -30,10 +44,10 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
 
-#define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* of a block */
-#define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, in a group of Q8 */
+#define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* per block */
+#define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, per group of Q8 */
 
-/* y[rows of the tile within begin .. end - 1] = sums */
+/* Stores the sums of those rows of the tile that are in [begin, end). */
 ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)
 {
     const int first = tile * QUANT_ROWS;
@@ -47,13 +61,13 @@ ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)
     }
 }
 
-/* acc + the products of block b. sums: its exact integers; scales of 16 rows. */
+/* Returns acc + the scaled sums of one block. scale: of 16 rows. */
 ALWAYS_INLINE v16 add_block(v16 acc, n16 sums, const uint16_t *scale, float x_scale)
 {
     return v_fma(v_from_ints(sums), v_mul(v_load_bf16(scale, QUANT_ROWS), v_set(x_scale)), acc);
 }
 
-/* The sum of the vector's integers in block b. */
+/* Returns the sum of the vector's integers over one block. */
 ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
 {
     int total = 0;
@@ -62,9 +76,9 @@ ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
     return total;
 }
 
-/* -------------------------------------------------------------------------------------------------------- many vectors */
+/* ----------------------------------------------------------------------------------------- GEMM */
 
-/* Neighbouring tiles as bytes, whatever the type: tile t has its integers at q + t * q_stride, [groups][8][16][4]. */
+/* Adjacent tiles unpacked to bytes. Tile t starts at q + t * q_stride: [groups][8][16][4]. */
 struct panel {
     const int8_t *q;
     const uint16_t *scale; /* of tile t at scale + t * scale_stride */
@@ -73,8 +87,8 @@ struct panel {
 };
 
 /*
- * sums[tile][token][16] = the exact integers of a block: `count` times four columns of weights at q, and of vectors at x, which lie `cols`
- * apart; count > 0. totals: the sums of the vectors' integers.
+ * sums[tile][token][16] = the exact sums of `count` > 0 lines of weights at q and vectors at x,
+ * which are `cols` bytes apart. totals: the sum of the integers of each vector.
  */
 ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, const int8_t *x,
                                   size_t cols, int count, int tiles, int tokens)
@@ -99,7 +113,10 @@ ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *
             v_store(sums + 16 * (t * tokens + n), v_from_ints(acc[t][n]), 16);
 }
 
-/* y[tile][token][16] = W x of neighbouring tiles and vectors; the numbers of both are constants where inlined. */
+/*
+ * y[tile][token][16] = W x for adjacent tiles and vectors. tiles and tokens are constants where
+ * inlined.
+ */
 ALWAYS_INLINE void multiply(float *y, const struct panel *p, const struct quants *x, int tiles, int tokens)
 {
     const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols), all = cols / QUANT_GROUP;
@@ -143,7 +160,7 @@ typedef void unpack_tile_fn(int8_t *to, const struct quant_tile *tile, int cols)
 #if defined(QUANT_PACKED)
 typedef void packed_fn(float *y, const struct quant_tile *tile, int cols, const struct quants *x);
 
-/* The products of `packed`, for each number of vectors, with a matrix as it lies. */
+/* GEMM with a matrix as stored. packed[n] multiplies one tile by n vectors. */
 static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
                               int end, packed_fn *const *packed)
 {
@@ -162,7 +179,7 @@ static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const s
     }
 }
 #else
-/* A tile as bytes, s multiplied in. */
+/* Unpack a tile to bytes, multiplied by s. */
 static void unpack_tile_q4(int8_t *to, const struct quant_tile *tile, int cols)
 {
     for (size_t g = 0; g < (size_t)quant_groups(cols); g++, to += sizeof(quant_group))
@@ -175,7 +192,7 @@ static void unpack_tile_q6(int8_t *to, const struct quant_tile *tile, int cols)
 }
 #endif
 
-/* unpack: that of the type; NULL: its tiles are bytes */
+/* GEMM with a matrix as bytes. unpack: converts a tile to bytes; NULL if the type stores bytes. */
 ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum mat_type type, const struct quants *x,
                               int tokens, int begin, int end, void *scratch, unpack_tile_fn *unpack)
 {
@@ -203,7 +220,8 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
             for (int t = 0, tiles; t < count; t += tiles) {
                 float sums[QUANT_TILES * QUANT_TOKENS * 16];
                 struct panel part = panel;
-                tiles = t + QUANT_TILES <= count ? QUANT_TILES : 1; /* NOLINT(bugprone-branch-clone): where it is 1 */
+                tiles = t + QUANT_TILES <= count ? QUANT_TILES
+                                                 : 1; /* NOLINT(bugprone-branch-clone): equal where QUANT_TILES is 1 */
                 part.q += (size_t)t * panel.q_stride;
                 part.scale += (size_t)t * panel.scale_stride;
                 (tiles == 1 ? multiply_one : multiply_many)[some](sums, &part, &vectors);
@@ -216,16 +234,16 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ vectors */
+/* --------------------------------------------------------------------------- quantizing vectors */
 
-/* One block of `groups` whole groups. */
+/* Quantizes one block of `groups` groups. */
 ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const float *x, int groups)
 {
     v16 most = v_zero(), bad = v_zero();
     for (int i = 0; i < groups * QUANT_GROUP; i += 16) {
         const v16 v = v_load(x + i, 16);
-        most = v_max(v_abs(v), most);  /* a NaN leaves it */
-        bad = v_fma(v, v_zero(), bad); /* a NaN or an infinity times zero is a NaN */
+        most = v_max(v_abs(v), most);  /* ignores a NaN */
+        bad = v_fma(v, v_zero(), bad); /* a NaN or an infinity times 0 is a NaN */
     }
     const float largest = v_fold_max(most), none = v_fold(bad);
     float sums[GROUPS] = {0};
@@ -264,7 +282,7 @@ static void quantize(int8_t *q, float *scale, int16_t *sum, const float *x, int 
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------- making matrices */
+/* -------------------------------------------------------------------------- quantizing matrices */
 
 ALWAYS_INLINE v16 v_whole(v16 x, v16 low, v16 high)
 {
@@ -308,7 +326,7 @@ static void round_rows(int8_t *q, const float *w, const float *inverse, int colu
 
 #include "kernels/quants_columns.h"
 
-/* The kernels of each type. */
+/* Instantiate the kernels of each type. */
 #define TYPE MAT_Q8
 #define NAME(function) function##_q8
 #define BYTES

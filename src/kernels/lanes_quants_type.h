@@ -1,15 +1,15 @@
 /*
- * lanes_quants_type.h - the kernels of one weight type, made of its functions (lanes_quants.h names them). Included there once for
- * every type, with
- *     TYPE         the type
- *     NAME(f)      the name of its function f
- *     BYTES        defined where its tiles are bytes, to be multiplied as they lie
- * which it undefines.
+ * lanes_quants_type.h - template of the kernels of one quantized type. lanes_quants.h includes it
+ * once per type. Parameters, undefined again at the end:
+ *
+ *     TYPE       the type: MAT_Q8, ...
+ *     NAME(f)    the name of its function f: f_q8, ...
+ *     BYTES      defined if the type stores bytes, which are multiplied without unpacking
  */
 
 /*
- * A walk over `tiles` tiles side by side; tiles and type are constants where inlined. The next tiles of these streams begin `next` bytes
- * behind the end of these.
+ * GEMV of `tiles` tiles side by side. tiles is a constant where inlined. next: bytes from the end
+ * of a tile to the next tile of its stream.
  */
 ALWAYS_INLINE void NAME(walk_tiles)(v16 *acc, const struct quant_tile *tile, int cols, const struct quants *x,
                                     int tiles, size_t next)
@@ -73,7 +73,7 @@ static void NAME(quant_gemv)(float *y, const struct mat *w, const struct quants 
 }
 
 #if defined(QUANT_PACKED) && !defined(BYTES)
-/* y[token][16] = W x of a tile as it lies, by n_add_*_of. */
+/* y[token][16] = W x for one tile as stored. */
 ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile, int cols, const struct quants *x,
                                          int tokens)
 {

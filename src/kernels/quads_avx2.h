@@ -1,8 +1,9 @@
 /*
- * quads_avx2.h - four columns of 64 rows times four numbers of the vector, in ymm registers; for quants_columns.h.
+ * quads_avx2.h - four columns of 64 rows times four vector elements in ymm registers, for
+ * quants_columns.h.
  *
- * Bytes are interleaved inside the 128-bit parts of a register: sums are made in the order that this gives, and put into the order of
- * rows once a group is complete.
+ * AVX2 interleaves bytes within 128-bit halves. Sums are made in the resulting order of rows;
+ * quad_order restores the order once per group.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
@@ -11,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 32 rows of four columns, interleaved. */
+/* Interleaves 32 rows of four columns. */
 static inline void quad_half(__m256i w[4], __m256i a, __m256i b, __m256i c, __m256i d)
 {
     const __m256i ab_l = _mm256_unpacklo_epi8(a, b), ab_h = _mm256_unpackhi_epi8(a, b);
@@ -27,7 +28,10 @@ static inline void quad_half_q8(__m256i w[4], const uint8_t *const q[4], size_t 
               _mm256_loadu_si256((const void *)(q[2] + at)), _mm256_loadu_si256((const void *)(q[3] + at)));
 }
 
-/* 64 rows of four columns as the operands of n_dot4; of each sixteen rows four are in one result. */
+/*
+ * Loads 64 rows of four columns as operands of n_dot4. Each operand holds four rows of every
+ * sixteen.
+ */
 static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
 {
     __m256i l[4], h[4];
@@ -57,14 +61,14 @@ static inline void quad_order(n16 sums[4])
 }
 
 /*
- * Q4: sums of 16 bits, in which a group fits (8 * 127 * 32 = 32512); they may wrap around on the way. The two 128-bit parts hold rows 0
- * and 32 and the seven that follow each, the next registers those behind 8, 16 and 24.
+ * 16-bit sums of Q4. A group fits (8 * 127 * 32 = 32512); on the way they may wrap around. The two
+ * 128-bit halves of sum[i] hold 8 rows each, from rows 8 i and 32 + 8 i.
  */
 struct nibbles {
     __m256i sum[4];
 };
 
-/* The weights are q + 8. */
+/* The weights are stored as q + 8. */
 static inline void nibbles_start(struct nibbles *n, int sum)
 {
     for (int i = 0; i < 4; i++)

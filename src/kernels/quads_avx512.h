@@ -1,8 +1,9 @@
 /*
- * quads_avx512.h - four columns of 64 rows times four numbers of the vector, in zmm registers; for quants_columns.h.
+ * quads_avx512.h - four columns of 64 rows times four vector elements in zmm registers, for
+ * quants_columns.h.
  *
- * Bytes are interleaved inside the 128-bit parts of a register: sums are made in the order that this gives, and put into the order of
- * rows once a group is complete.
+ * AVX-512 interleaves bytes within 128-bit parts. Sums are made in the resulting order of rows;
+ * quad_order restores the order once per group.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
@@ -11,7 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 64 rows of four columns, as [16 rows][4 columns]; of each sixteen rows four are in one result. */
+/*
+ * Interleaves 64 rows of four columns to [16 rows][4 columns]. Each operand holds four rows of
+ * every sixteen.
+ */
 static inline void quad_interleave(__m512i w[4], __m512i a, __m512i b, __m512i c, __m512i d)
 {
     const __m512i ab_l = _mm512_unpacklo_epi8(a, b), ab_h = _mm512_unpackhi_epi8(a, b);
@@ -51,15 +55,15 @@ static inline void quad_order(n16 sums[4])
 }
 
 /*
- * Q4: sums of 16 bits, in which a group fits (8 * 127 * 32 = 32512); they may wrap around on the way. The first two columns are in the
- * lower halves of the registers, the others in the upper ones. In one half, the two 128-bit parts hold rows 0 and 32 and the seven
- * that follow each, the next registers those behind 8, 16 and 24.
+ * 16-bit sums of Q4. A group fits (8 * 127 * 32 = 32512); on the way they may wrap around. The
+ * lower 256 bits hold the sums of the first two columns, the upper 256 bits those of the other two.
+ * The two 128-bit parts of each hold 8 rows, from rows 8 i and 32 + 8 i.
  */
 struct nibbles {
     __m512i sum[4];
 };
 
-/* The weights are q + 8. */
+/* The weights are stored as q + 8. */
 static inline void nibbles_start(struct nibbles *n, int sum)
 {
     const __m512i start = _mm512_zextsi256_si512(_mm256_set1_epi16((int16_t)(-8 * sum)));

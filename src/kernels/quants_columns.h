@@ -1,28 +1,34 @@
 /*
- * quants_columns.h - the part of lanes_quants.h for matrices of integers by column, of which only the active columns are read.
+ * quants_columns.h - part of lanes_quants.h: sparse GEMV with column-major quantized matrices,
+ * which reads only the active columns. Parameters, defined by quads_ISA.h:
  *
- * Four active columns of a group are taken at a time (quads_*.h), 64 rows of each. Sums of a group stay in registers; those of a block,
- * whole numbers below 2^24 and so exact as floats, in the first-level cache. Columns are prefetched, since no hardware foresees which
- * will be wanted.
+ *     quad_load_q8, quad_load_q6     load 64 rows of four columns as operands of n_dot4, n_dot_sixes
+ *     quad_order                     restores the order of rows in the sums
+ *     nibbles_start, _add, _end      the same for q4, in 16-bit sums
+ *
+ * Four active columns of a group are multiplied at a time, 64 rows of each. The sums of a group
+ * stay in registers. Those of a block are integers below 2^24, exact as floats, and stay in the L1
+ * cache. The hardware cannot predict which columns come next, so they are prefetched.
  */
 #ifndef KERNELS_QUANTS_COLUMNS_H
 #define KERNELS_QUANTS_COLUMNS_H
 
 #include "kernels/columns.h"
 
-/* Four active columns of one group; what is missing is multiplied by zero. */
+/* Four active columns of one group. Missing columns repeat the last one and are multiplied by 0. */
 struct quad {
-    const uint8_t *q[4], *ahead[4]; /* at the first row of the strip */
+    const uint8_t *q[4], *ahead[4]; /* the first row of the strip */
     int8_t x[4];
 };
 
 /*
- * Adds `count` quads of a group to totals[rows], s included: whole numbers below 2^24. s: the group's, of the strip; sum: of the vector's
- * integers.
+ * Adds `count` quads of one group to totals[rows], multiplied by s. The totals are integers below
+ * 2^24. s: the sub-block scales of the group, from the first row of the strip. sum: of the vector's
+ * integers over the group.
  */
 typedef void add_columns_fn(float *totals, const struct quad *quads, int count, const uint8_t *s, int sum, int rows);
 
-/* The next columns of 64 rows at byte `at`. */
+/* Prefetches 64 rows of the next columns, at byte `at`. */
 ALWAYS_INLINE void prefetch_quad(const struct quad *quad, size_t at)
 {
     for (int c = 0; c < 4; c++)

@@ -1,6 +1,7 @@
 /*
- * ref.c - the definition of every kernel, in scalar C that can be read like a specification. All other files must give these
- * bits. It is also what runs where no SIMD tier fits, so it is plain, not careless.
+ * ref.c - the reference: the definition of every kernel, in scalar C that reads like a
+ * specification. All other files must give the same bits. It also runs on CPUs that no other tier
+ * supports.
  */
 #include <math.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static float dot16(const float *x, const float *y, int n)
     return fold(lanes);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- widening */
+/* ------------------------------------------------------------------------------------- widening */
 
 static void widen_f32_ref(float *out, const void *in, int n)
 {
@@ -62,7 +63,7 @@ static void widen_bf16_ref(float *out, const void *in, int n)
         out[i] = bf16_to_f32(from[i]);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- products */
+/* -------------------------------------------------------------------------------- GEMV and GEMM */
 
 static const float *row_f32(const struct mat *w, int row)
 {
@@ -126,9 +127,9 @@ static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float
         gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- integers */
+/* ------------------------------------------------------------------------------------ quantized */
 
-/* sums[row] += the products of group g of a tile with the integers x of a vector. */
+/* sums[row] += s * q of w * q of x over group g of a tile. */
 static void add_group(int32_t sums[QUANT_ROWS], enum mat_type type, const struct quant_tile *tile, int g,
                       const int8_t *x)
 {
@@ -141,7 +142,7 @@ static void add_group(int32_t sums[QUANT_ROWS], enum mat_type type, const struct
             sums[row] += s[row] * q[quant_group_at(row, i)] * x[i];
 }
 
-/* y[row] = the products of the 16 rows of a tile with one vector. */
+/* y[row] = one tile of 16 rows times one vector. */
 static void quant_dots(float y[QUANT_ROWS], const struct mat *w, int number, const int8_t *x, const float *x_scale)
 {
     const struct quant_tile tile = quant_tile(w, number);
@@ -202,7 +203,7 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
     }
 }
 
-/* To the nearest integer, ties to even, for |x| < 2^22; then cut. */
+/* Returns x rounded to the nearest integer, ties to even, for |x| < 2^22, then clamped. */
 static float whole(float x, float low, float high)
 {
     x = (x + FMATH_ROUND) - FMATH_ROUND;
@@ -225,7 +226,7 @@ static void fit_rows_ref(float *factor, const float *w)
                 wq += x * q;
                 qq += q * q;
             }
-            /* The best factor for these integers takes wq^2 / qq from the squared error. */
+            /* The best factor for these integers reduces the squared error by wq^2 / qq. */
             const float best = qq > 0.0f ? wq / qq : 0.0f;
             if (best * wq > gain) {
                 gain = best * wq;
@@ -241,7 +242,7 @@ static void round_rows_ref(int8_t *q, const float *w, const float *inverse, int 
         q[i] = (int8_t)whole(w[i] * inverse[i % QUANT_ROWS], low, high);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- by column */
+/* --------------------------------------------------------------------------------- column-major */
 
 static void column_gemv(float *y, const struct mat *w, const float *x, const struct active *a, int begin, int end,
                         float (*number)(const struct mat *w, size_t at))
@@ -315,9 +316,9 @@ static void quant_column_gemv_ref(float *y, const struct mat *w, const struct qu
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------- elementwise */
+/* ---------------------------------------------------------------------------------- elementwise */
 
-/* mean and 1 / sqrt(var + eps), and d = x - mean left in `d` (which may be x). */
+/* d = x - mean; returns 1 / sqrt(var + eps). d may be x. */
 static float centre(float *d, const float *x, int n, float eps)
 {
     const float mean = sum16(x, n) / (float)n;
@@ -401,7 +402,7 @@ static void relu_square_ref(float *x, int n)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- heads */
+/* ---------------------------------------------------------------------------------------- heads */
 
 static void key_ref(float *kk, float *b, float *k, const float *a, const float *k_k, const float *k_a, int n)
 {
@@ -419,7 +420,7 @@ static void key_ref(float *kk, float *b, float *k, const float *a, const float *
 static void wkv_ref(float *y, float *S, const struct head_in *in, int n)
 {
     for (int i = 0; i < n; i++) {
-        float q[2] = {0}, sum[2] = {0}; /* even and odd j */
+        float q[2] = {0}, sum[2] = {0}; /* sums over even and odd j */
         for (int j = 0; j < n; j++)
             q[j % 2] = fmaf(S[(size_t)j * (size_t)n + (size_t)i], in->kk[j], q[j % 2]);
         const float removed = q[0] + q[1];
@@ -441,7 +442,7 @@ static void wkv6_ref(float *y, float *S, const struct head_in *in, const float *
         lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
     const float now = fold(lanes);
     for (int i = 0; i < n; i++) {
-        float sum[2] = {0}; /* even and odd j */
+        float sum[2] = {0}; /* sums over even and odd j */
         for (int j = 0; j < n; j++) {
             float *s = &S[(size_t)j * (size_t)n + (size_t)i];
             sum[j % 2] = fmaf(*s, in->r[j], sum[j % 2]);
@@ -480,7 +481,7 @@ static void head_out_ref(float *out, const float *y, const float *r, const float
         out[i] = fmaf(bonus, v[i], fmaf(out[i] * scale, weight[i], bias[i])) * g[i];
 }
 
-/* ------------------------------------------------------------------------------------------------------------ checks */
+/* --------------------------------------------------------------------------------------- checks */
 
 static int count_bad_ref(const float *x, int n)
 {

@@ -1,4 +1,4 @@
-/* sixes_avx2.h - the numbers of q6 and q4 in ymm registers: what is done before products, whatever multiplies them. */
+/* sixes_avx2.h - unpacks q6 and q4 in ymm registers, for the kernels of all x86-64 tiers. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -6,13 +6,16 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The lower 4 bits of `low`, and bits 4 and 5 of `high`. */
+/* Combines the lower 4 bits of `low` with bits 4 and 5 of `high`. */
 static inline __m256i six_join(__m256i low, __m256i high)
 {
     return _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)), _mm256_and_si256(high, _mm256_set1_epi8(48)));
 }
 
-/* Rows 8 `half` .. of line v of a group (quants.h), as q + 32; v and half are constants. */
+/*
+ * Returns rows 8 * half onwards of line v of a group (quants.h), as q + 32. v and half are
+ * constants.
+ */
 static inline __attribute__((always_inline)) __m256i six_line(const uint8_t *q, int v, int half)
 {
     const __m256i both = _mm256_loadu_si256((const void *)(q + 64 * (v % 4) + 32 * half));
@@ -23,7 +26,7 @@ static inline __attribute__((always_inline)) __m256i six_line(const uint8_t *q, 
                                                                             : _mm256_srli_epi16(high, 2));
 }
 
-/* The sub-block scales of 16 rows. */
+/* Returns the sub-block scales of 16 rows. */
 static inline n16 n_load_s_q6(const uint8_t *s)
 {
     int32_t word;
@@ -34,10 +37,16 @@ static inline n16 n_load_s_q6(const uint8_t *s)
     return (n16){_mm256_add_epi32(_mm256_and_si256(l, three), one), _mm256_add_epi32(_mm256_and_si256(h, three), one)};
 }
 
-/* s * (q - zero) in bytes: q unsigned; s in every 16 bits, back = s * zero in every byte. */
+/*
+ * Returns s * (q - zero) in bytes. q is unsigned; each 16-bit element of s holds s; each byte of
+ * `back` holds s * zero.
+ */
 static inline __m256i scale_bytes(__m256i q, __m256i s, __m256i back)
 {
-    /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
+    /*
+     * Multiply in 16 bits and keep the lower byte. The bytes at odd positions are multiplied in
+     * place, as 256 times their value.
+     */
     const __m256i low = _mm256_set1_epi16(0x00ff);
     const __m256i first = _mm256_mullo_epi16(_mm256_and_si256(q, low), s);
     const __m256i second = _mm256_mullo_epi16(_mm256_andnot_si256(low, q), s);
@@ -48,17 +57,17 @@ static inline __attribute__((always_inline)) void six_line_bytes(int8_t *to, con
     _mm256_storeu_si256((void *)(to + 64 * v), scale_bytes(six_line(q, v, 0), s.l, back.l));
     _mm256_storeu_si256((void *)(to + 64 * v + 32), scale_bytes(six_line(q, v, 1), s.h, back.h));
 }
-/* Two signed 16-bit copies of each sub-block scale, for bytes at even and at odd places. */
+/* Copies each sub-block scale to both 16-bit halves of its 32 bits. */
 static inline __m256i twice(__m256i s)
 {
     return _mm256_or_si256(_mm256_slli_epi32(s, 16), _mm256_and_si256(s, _mm256_set1_epi32(0xffff)));
 }
-/* The lower byte of every 16 bits in both of its bytes. */
+/* Copies the lower byte of every 16 bits to the upper byte. */
 static inline __m256i both_bytes(__m256i x)
 {
     return _mm256_or_si256(_mm256_slli_epi16(x, 8), _mm256_and_si256(x, _mm256_set1_epi16(0x00ff)));
 }
-/* A group of q4 as bytes, s multiplied in. */
+/* Unpacks a group of q4 to bytes, multiplied by s. */
 static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const __m256i low = _mm256_set1_epi8(15);
@@ -74,7 +83,7 @@ static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *fro
     }
 }
 
-/* The same of q6. */
+/* Unpacks a group of q6 to bytes, multiplied by s. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const n16 one = n_load_s_q6(from), s = {twice(one.l), twice(one.h)};
@@ -89,15 +98,15 @@ static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
     six_line_bytes(to, q, 7, s, back);
 }
 
-/* What 64 weights of q6 are before n_dot_sixes of dots_*.h: [16 rows][4 columns], as q + 32. */
+/* 64 weights of q6, an operand of n_dot_sixes (dots_*.h): [16 rows][4 columns], as q + 32. */
 struct sixes {
     __m256i l, h;
 };
 
-/* 64 rows of a column, as q + 32. */
+/* Loads 64 rows of a q6 column, as q + 32. */
 static inline void six_section(__m256i rows[2], const uint8_t *p)
 {
-    const __m256i pairs = _mm256_loadu_si256((const void *)p); /* 8 bytes for 16 rows */
+    const __m256i pairs = _mm256_loadu_si256((const void *)p); /* 8 bytes per 16 rows */
     const __m256i rest = _mm256_castsi128_si256(_mm_loadu_si128((const void *)(p + 32)));
     const __m256i halves = _mm256_setr_epi64x(0, 4, 0, 4), at = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
     const __m256i three = _mm256_set1_epi8(3);

@@ -1,4 +1,4 @@
-/* sixes_avx512.h - the numbers of q6 and q4 in zmm registers: what is done before products, whatever multiplies them. */
+/* sixes_avx512.h - unpacks q6 and q4 in zmm registers, for the kernels of the AVX-512 tiers. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -6,14 +6,14 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The lower 4 bits of `low`, and bits 4 and 5 of `high`. */
+/* Combines the lower 4 bits of `low` with bits 4 and 5 of `high`. */
 static inline __m512i six_join(__m512i low, __m512i high)
 {
     const __m512i lower = _mm512_and_si512(low, _mm512_set1_epi8(15));
     return _mm512_ternarylogic_epi32(lower, high, _mm512_set1_epi8(48), 0xf8); /* a | (b & c) */
 }
 
-/* Line v of a group (quants.h), as q + 32; v is a constant. */
+/* Returns line v of a group (quants.h), as q + 32. v is a constant. */
 static inline __attribute__((always_inline)) __m512i six_line(const uint8_t *q, int v)
 {
     const __m512i both = _mm512_loadu_si512(q + 64 * (v % 4)), high = _mm512_loadu_si512(q + 64 * (4 + v / 4));
@@ -23,7 +23,7 @@ static inline __attribute__((always_inline)) __m512i six_line(const uint8_t *q, 
                                                                             : _mm512_srli_epi16(high, 2));
 }
 
-/* The sub-block scales of 16 rows. */
+/* Returns the sub-block scales of 16 rows. */
 static inline __m512i n_load_s_q6(const uint8_t *s)
 {
     int32_t word;
@@ -33,29 +33,35 @@ static inline __m512i n_load_s_q6(const uint8_t *s)
                             _mm512_set1_epi32(1));
 }
 
-/* Two signed 16-bit copies of each sub-block scale, for bytes at even and at odd places. */
+/* Copies each sub-block scale to both 16-bit halves of its 32 bits. */
 static inline __m512i twice(__m512i s)
 {
     return _mm512_or_si512(_mm512_slli_epi32(s, 16), _mm512_and_si512(s, _mm512_set1_epi32(0xffff)));
 }
 
-/* s * (q - zero) in bytes: q unsigned; s in every 16 bits, back = s * zero in every byte. */
+/*
+ * Returns s * (q - zero) in bytes. q is unsigned; each 16-bit element of s holds s; each byte of
+ * `back` holds s * zero.
+ */
 static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i back)
 {
-    /* Products in 16 bits, of which only the lower byte counts; bytes at odd places are 256 times theirs. */
+    /*
+     * Multiply in 16 bits and keep the lower byte. The bytes at odd positions are multiplied in
+     * place, as 256 times their value.
+     */
     const __m512i low = _mm512_set1_epi16(0x00ff);
     const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, low), s);
     const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, _mm512_set1_epi16((short)0xff00)), s);
     return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(first, low), second), back);
 }
 
-/* The lower byte of every 16 bits in both of its bytes. */
+/* Copies the lower byte of every 16 bits to the upper byte. */
 static inline __m512i both_bytes(__m512i x)
 {
     return _mm512_or_si512(_mm512_slli_epi16(x, 8), _mm512_and_si512(x, _mm512_set1_epi16(0x00ff)));
 }
 
-/* A group of q4 as bytes, s multiplied in. */
+/* Unpacks a group of q4 to bytes, multiplied by s. */
 static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const __m512i s = twice(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)));
@@ -67,7 +73,7 @@ static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *fro
     }
 }
 
-/* The same of q6. */
+/* Unpacks a group of q6 to bytes, multiplied by s. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const __m512i s = twice(n_load_s_q6(from)), back = both_bytes(_mm512_slli_epi16(s, 5));
@@ -81,15 +87,15 @@ static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
     _mm512_storeu_si512(to + 448, scale_bytes(six_line(q, 7), s, back));
 }
 
-/* What 64 weights of q6 are before n_dot_sixes of dots_*.h: [16 rows][4 columns], as q + 32. */
+/* 64 weights of q6, an operand of n_dot_sixes (dots_*.h): [16 rows][4 columns], as q + 32. */
 struct sixes {
     __m512i q;
 };
 
-/* 64 rows of a column, as q + 32. */
+/* Loads 64 rows of a q6 column, as q + 32. */
 static inline __m512i six_section(const uint8_t *p)
 {
-    const __m256i pairs = _mm256_loadu_si256((const void *)p); /* 8 bytes for 16 rows */
+    const __m256i pairs = _mm256_loadu_si256((const void *)p); /* 8 bytes per 16 rows */
     const __m128i rest = _mm_loadu_si128((const void *)(p + 32));
     const __m512i twice =
         _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), _mm512_castsi256_si512(pairs));

@@ -1,14 +1,14 @@
-/* tuning.c - see tuning.h: the numbers that follow from cache sizes. */
+/* tuning.c - derives tuning constants from cache sizes; tuning.h explains each. */
 #include "kernels/tuning.h"
 
 enum {
-    SCAN_STEP = 48,              /* tokens: a multiple of 3, 4, 6 and 16 */
-    SCAN_FLOATS = 4 * (64 + 16), /* of a token: four products of a head, which may begin within a tile of 16 rows */
+    SCAN_STEP = 48,              /* tokens; a multiple of 3, 4, 6 and 16 */
+    SCAN_FLOATS = 4 * (64 + 16), /* per token: four products of a head, which may start within a tile of 16 rows */
     PART_LEAST = 64 << 10,       /* bytes */
     PART_MOST = 128 << 10,       /* bytes */
     BLOCK_LEAST = 8,             /* vectors of 16 columns */
-    BLOCK_MOST = 64,             /* a page of 4 KB of each vector */
-    PANEL_LEAST = 16 * 1024,     /* floats: 16 rows, the fewest of a panel, of 1024 columns */
+    BLOCK_MOST = 64,             /* vectors of 16 columns: a 4 KB page of each token */
+    PANEL_LEAST = 16 * 1024,     /* floats: 16 rows (the smallest panel) of 1024 columns */
 };
 
 static size_t clamp(size_t n, size_t least, size_t most)
