@@ -34,7 +34,7 @@ struct rows {
     const int8_t *q;       /* [steps][16][16][4], already multiplied by s */
     const uint16_t *scale; /* [blocks][16] */
     int first;
-    __mmask16 wanted;
+    __mmask16 row_mask;
 };
 
 /* sums [2 vector tiles][2 row tiles][16][16] = products over `steps` times 64 columns. */
@@ -65,7 +65,7 @@ static inline void multiply(int32_t *sums, const int8_t *x0, const int8_t *x1, s
  * to [lines][16] = fma(sums, scale of w * scale of x, acc); acc NULL means +0. The lines of `to`
  * are ld floats apart.
  */
-static inline __attribute__((always_inline)) void accumulate(float *to, size_t ld, __mmask16 wanted, const float *acc,
+static inline __attribute__((always_inline)) void accumulate(float *to, size_t ld, __mmask16 row_mask, const float *acc,
                                                              const int32_t *sums, const uint16_t *w_scale,
                                                              const float *x_scale, size_t blocks, int lines)
 {
@@ -73,9 +73,9 @@ static inline __attribute__((always_inline)) void accumulate(float *to, size_t l
     const __m512 rows = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
     for (int t = 0; t < lines; t++) {
         const __m512 scale = _mm512_mul_ps(rows, _mm512_set1_ps(x_scale[(size_t)t * blocks]));
-        const __m512 before = acc ? _mm512_load_ps(acc + 16 * t) : _mm512_setzero_ps();
+        const __m512 previous = acc ? _mm512_load_ps(acc + 16 * t) : _mm512_setzero_ps();
         const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums + 16 * t));
-        _mm512_mask_storeu_ps(to + (size_t)t * ld, wanted, _mm512_fmadd_ps(sum, scale, before));
+        _mm512_mask_storeu_ps(to + (size_t)t * ld, row_mask, _mm512_fmadd_ps(sum, scale, previous));
     }
 }
 
@@ -85,8 +85,9 @@ static inline __attribute__((always_inline)) void accumulate(float *to, size_t l
  * where inlined.
  */
 static inline __attribute__((always_inline)) void multiply_group(float *y, size_t ldy, const struct rows *rows,
-                                                                 int row_tiles, const struct quants *x, const int *at,
-                                                                 int tiles, int cols, int lines, float *memory)
+                                                                 int row_tiles, const struct quants *x,
+                                                                 const int *start, int tiles, int cols, int lines,
+                                                                 float *memory)
 {
     const size_t stride = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols);
     float(*const acc)[GROUP][TILE] = (float(*)[GROUP][TILE])(void *)memory;
@@ -96,19 +97,19 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
         for (int r = 0; r < row_tiles; r += 2)
             for (int t = 0; t < tiles; t += 2) {
                 const size_t column = b * QUANT_BLOCK, row = column * QUANT_ROWS;
-                multiply(sums, x->q + (size_t)at[t] * stride + column, x->q + (size_t)at[t + 1] * stride + column,
+                multiply(sums, x->q + (size_t)start[t] * stride + column, x->q + (size_t)start[t + 1] * stride + column,
                          stride, rows[r].q + row, rows[r + 1].q + row,
                          quant_groups_of(cols, (int)b) * QUANT_GROUP / STEP);
                 for (int i = 0; i < 4; i++) {
                     const int vector = t + i / 2, row_tile = r + i % 2;
                     const struct rows *w = &rows[row_tile];
                     const uint16_t *w_scale = w->scale + b * QUANT_ROWS;
-                    const float *x_scale = x->scale + (size_t)at[vector] * blocks + b;
-                    float *const in = acc[vector][row_tile], *const out = y + (size_t)at[vector] * ldy + w->first;
+                    const float *x_scale = x->scale + (size_t)start[vector] * blocks + b;
+                    float *const in = acc[vector][row_tile], *const out = y + (size_t)start[vector] * ldy + w->first;
                     if (b + 1 < blocks)
                         accumulate(in, 16, 0xffff, b ? in : NULL, sums + i * TILE, w_scale, x_scale, blocks, lines);
                     else
-                        accumulate(out, ldy, w->wanted, b ? in : NULL, sums + i * TILE, w_scale, x_scale, blocks,
+                        accumulate(out, ldy, w->row_mask, b ? in : NULL, sums + i * TILE, w_scale, x_scale, blocks,
                                    lines);
                 }
             }
@@ -117,23 +118,24 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
 /* Unpack a tile to bytes, already multiplied by s. */
 static void unpack_q4(int8_t *out, const struct quant_tile *tile, int groups)
 {
-    const size_t next = (size_t)groups * quant_group_bytes(MAT_Q4); /* prefetched as a second stream */
+    /* Prefetched as a second stream */
+    const size_t tile_bytes = (size_t)groups * quant_group_bytes(MAT_Q4);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
-        const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q4);
+        const uint8_t *start = tile->q + (size_t)g * quant_group_bytes(MAT_Q4);
         for (int line = 0; line < 4; line++)
-            __builtin_prefetch(at + next + 64 * line);
-        nibble_bytes(out, at, tile->s + (size_t)g * quant_s_bytes(MAT_Q4));
+            __builtin_prefetch(start + tile_bytes + 64 * line);
+        nibble_bytes(out, start, tile->s + (size_t)g * quant_s_bytes(MAT_Q4));
     }
 }
 
 static void unpack_q6(int8_t *out, const struct quant_tile *tile, int groups)
 {
-    const size_t next = (size_t)groups * quant_group_bytes(MAT_Q6);
+    const size_t tile_bytes = (size_t)groups * quant_group_bytes(MAT_Q6);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
-        const uint8_t *at = tile->q + (size_t)g * quant_group_bytes(MAT_Q6);
+        const uint8_t *start = tile->q + (size_t)g * quant_group_bytes(MAT_Q6);
         for (int line = 0; line < 6; line++)
-            __builtin_prefetch(at + next + 64 * line);
-        six_bytes(out, at, tile->s + (size_t)g * quant_s_bytes(MAT_Q6));
+            __builtin_prefetch(start + tile_bytes + 64 * line);
+        six_bytes(out, start, tile->s + (size_t)g * quant_s_bytes(MAT_Q6));
     }
 }
 
@@ -145,15 +147,15 @@ typedef void unpack_fn(int8_t *out, const struct quant_tile *tile, int groups);
  */
 static struct rows rows_of(const struct mat *w, int tile, int begin, int end, int8_t *unpacked, unpack_fn *unpack)
 {
-    const struct quant_tile at = quant_tile(w, tile);
+    const struct quant_tile start = quant_tile(w, tile);
     const int first = tile * QUANT_ROWS;
-    struct rows rows = {(const int8_t *)at.q, at.scale, first, 0xffff};
+    struct rows rows = {(const int8_t *)start.q, start.scale, first, 0xffff};
     if (first < begin)
-        rows.wanted &= (__mmask16)(0xffff << (begin - first));
+        rows.row_mask &= (__mmask16)(0xffff << (begin - first));
     if (end - first < QUANT_ROWS)
-        rows.wanted &= (__mmask16)(0xffff >> (first + QUANT_ROWS - end));
+        rows.row_mask &= (__mmask16)(0xffff >> (first + QUANT_ROWS - end));
     if (unpack) {
-        unpack(unpacked, &at, quant_groups(w->cols));
+        unpack(unpacked, &start, quant_groups(w->cols));
         rows.q = unpacked;
     }
     return rows;
@@ -180,16 +182,16 @@ static void quant_gemm_amx(float *y, size_t ldy, const struct mat *w, const stru
             rows[r] = rows[count - 1];
         amx_written();
         for (int t = 0; t < tiles; t += GROUP) {
-            int at[GROUP];
+            int start[GROUP];
             for (int i = 0; i < GROUP; i++) {
                 const int from = (t + i) * AMX_LINES;
-                at[i] = from < tokens - lines ? from : tokens - lines;
+                start[i] = from < tokens - lines ? from : tokens - lines;
             }
-            const int some = tiles - t < GROUP ? tiles - t : GROUP;
+            const int batch = tiles - t < GROUP ? tiles - t : GROUP;
             if (lines == AMX_LINES)
-                multiply_group(y, ldy, rows, count, x, at, some, w->cols, AMX_LINES, memory);
+                multiply_group(y, ldy, rows, count, x, start, batch, w->cols, AMX_LINES, memory);
             else
-                multiply_group(y, ldy, rows, count, x, at, some, w->cols, lines, memory);
+                multiply_group(y, ldy, rows, count, x, start, batch, w->cols, lines, memory);
         }
     }
     _tile_release();

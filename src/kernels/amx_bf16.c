@@ -32,21 +32,22 @@ static int steps_of(int cols)
 /* out [16 pairs][16 rows] = in [16 rows][16 pairs] */
 static void transpose(uint16_t *out, const __m512i in[16])
 {
-    __m512i two[16], four[16]; /* four[4 g + i]: pairs i, i + 4, i + 8, i + 12 of rows 4 g .. 4 g + 3 */
+    /* Four[4 g + i]: pairs i, i + 4, i + 8, i + 12 of rows 4 g .. 4 g + 3 */
+    __m512i pairs[16], quads[16];
     for (int r = 0; r < 16; r += 2) {
-        two[r] = _mm512_unpacklo_epi32(in[r], in[r + 1]);
-        two[r + 1] = _mm512_unpackhi_epi32(in[r], in[r + 1]);
+        pairs[r] = _mm512_unpacklo_epi32(in[r], in[r + 1]);
+        pairs[r + 1] = _mm512_unpackhi_epi32(in[r], in[r + 1]);
     }
     for (int r = 0; r < 16; r += 4)
         for (int i = 0; i < 2; i++) {
-            four[r + 2 * i] = _mm512_unpacklo_epi64(two[r + i], two[r + i + 2]);
-            four[r + 2 * i + 1] = _mm512_unpackhi_epi64(two[r + i], two[r + i + 2]);
+            quads[r + 2 * i] = _mm512_unpacklo_epi64(pairs[r + i], pairs[r + i + 2]);
+            quads[r + 2 * i + 1] = _mm512_unpackhi_epi64(pairs[r + i], pairs[r + i + 2]);
         }
     for (int i = 0; i < 4; i++) {
-        const __m512i even0 = _mm512_shuffle_i32x4(four[i], four[4 + i], 0x88);
-        const __m512i even1 = _mm512_shuffle_i32x4(four[8 + i], four[12 + i], 0x88);
-        const __m512i odd0 = _mm512_shuffle_i32x4(four[i], four[4 + i], 0xdd);
-        const __m512i odd1 = _mm512_shuffle_i32x4(four[8 + i], four[12 + i], 0xdd);
+        const __m512i even0 = _mm512_shuffle_i32x4(quads[i], quads[4 + i], 0x88);
+        const __m512i even1 = _mm512_shuffle_i32x4(quads[8 + i], quads[12 + i], 0x88);
+        const __m512i odd0 = _mm512_shuffle_i32x4(quads[i], quads[4 + i], 0xdd);
+        const __m512i odd1 = _mm512_shuffle_i32x4(quads[8 + i], quads[12 + i], 0xdd);
         _mm512_storeu_si512(out + 32 * i, _mm512_shuffle_i32x4(even0, even1, 0x88));
         _mm512_storeu_si512(out + 32 * (i + 4), _mm512_shuffle_i32x4(odd0, odd1, 0x88));
         _mm512_storeu_si512(out + 32 * (i + 8), _mm512_shuffle_i32x4(even0, even1, 0xdd));
@@ -62,10 +63,10 @@ static void pack_rows(uint16_t *panel, const uint16_t *w, size_t ld, int rows, i
 {
     for (; rows > 0; rows -= 16, w += 16 * ld)
         for (int c = 0; c < cols; c += STEP, panel += TILE) {
-            const __mmask32 there = cols - c < STEP ? (1u << (cols - c)) - 1u : 0xffffffff;
+            const __mmask32 mask = cols - c < STEP ? (1u << (cols - c)) - 1u : 0xffffffff;
             __m512i lines[16];
             for (int r = 0; r < 16; r++)
-                lines[r] = r < rows ? _mm512_maskz_loadu_epi16(there, w + (size_t)r * ld + c) : _mm512_setzero_si512();
+                lines[r] = r < rows ? _mm512_maskz_loadu_epi16(mask, w + (size_t)r * ld + c) : _mm512_setzero_si512();
             transpose(panel, lines);
         }
 }
@@ -85,13 +86,13 @@ static void split_vectors(uint16_t *parts, const float *x, size_t ldx, int vecto
 {
     for (int first = 0; first < VECTORS; first += AMX_LINES)
         for (int c = 0; c < cols; c += STEP, parts += 2 * TILE) {
-            const uint32_t there = cols - c < STEP ? (1u << (cols - c)) - 1u : 0xffffffff;
+            const uint32_t mask = cols - c < STEP ? (1u << (cols - c)) - 1u : 0xffffffff;
             for (int t = 0; t < AMX_LINES; t++) {
                 __m512 x0 = _mm512_setzero_ps(), x1 = x0;
                 if (first + t < vectors) {
                     const float *from = x + (size_t)(first + t) * ldx + c;
-                    x0 = _mm512_maskz_loadu_ps((__mmask16)there, from);
-                    x1 = _mm512_maskz_loadu_ps((__mmask16)(there >> 16), from + 16);
+                    x0 = _mm512_maskz_loadu_ps((__mmask16)mask, from);
+                    x1 = _mm512_maskz_loadu_ps((__mmask16)(mask >> 16), from + 16);
                 }
                 const __m512 high0 = high_part(x0), high1 = high_part(x1);
                 const __m512bh high = _mm512_cvtne2ps_pbh(high1, high0);
@@ -129,17 +130,17 @@ static void multiply(float *sums, const uint16_t *x0, const uint16_t *x1, const 
 }
 
 /* Stores sums to y [vectors][rows], or adds them to y. */
-static void put(float *y, size_t ldy, const float *sums, int vectors, int rows, bool add)
+static void store_sums(float *y, size_t ldy, const float *sums, int vectors, int rows, bool add)
 {
     for (int i = 0; i < 2; i++) {
-        const int some = rows - 16 * i < 16 ? rows - 16 * i : 16;
-        const __mmask16 there = (__mmask16)(some > 0 ? 0xffff >> (16 - some) : 0);
+        const int batch = rows - 16 * i < 16 ? rows - 16 * i : 16;
+        const __mmask16 mask = (__mmask16)(batch > 0 ? 0xffff >> (16 - batch) : 0);
         for (int t = 0; t < vectors; t++) {
             float *to = y + (size_t)t * ldy + 16 * i;
             __m512 sum = _mm512_loadu_ps(sums + (2 * (t / AMX_LINES) + i) * SUMS + t % AMX_LINES * 16);
             if (add)
-                sum = _mm512_add_ps(_mm512_maskz_loadu_ps(there, to), sum);
-            _mm512_mask_storeu_ps(to, there, sum);
+                sum = _mm512_add_ps(_mm512_maskz_loadu_ps(mask, to), sum);
+            _mm512_mask_storeu_ps(to, mask, sum);
         }
     }
 }
@@ -147,7 +148,8 @@ static void put(float *y, size_t ldy, const float *sums, int vectors, int rows, 
 static void gemm_bf16_amx(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                           int end, const struct tuning *tuning, float *scratch)
 {
-    (void)tuning; /* unused: the order of additions depends on DEPTH, so DEPTH must not depend on the machine */
+    /* Unused: the order of additions depends on DEPTH, so DEPTH must not depend on the machine. */
+    (void)tuning;
     const size_t cols = (size_t)w->cols;
     uint16_t *const panel = (uint16_t *)(void *)scratch, *const parts = panel + PANEL * DEPTH;
     amx_configure(AMX_LINES);
@@ -157,15 +159,15 @@ static void gemm_bf16_amx(float *y, size_t ldy, const struct mat *w, const float
             const int depth = w->cols - column < DEPTH ? w->cols - column : DEPTH, steps = steps_of(depth);
             pack_rows(panel, (const uint16_t *)w->data + (size_t)row * cols + column, cols, rows, depth);
             for (int t = 0; t < tokens; t += VECTORS) {
-                const int some = tokens - t < VECTORS ? tokens - t : VECTORS;
-                split_vectors(parts, x + (size_t)t * ldx + column, ldx, some, depth);
+                const int batch = tokens - t < VECTORS ? tokens - t : VECTORS;
+                split_vectors(parts, x + (size_t)t * ldx + column, ldx, batch, depth);
                 amx_written();
                 for (int r = 0; r < rows; r += 32) {
                     float sums[4 * SUMS];
                     const uint16_t *const w0 = panel + (size_t)(r / 16 * steps) * TILE;
                     const uint16_t *const w1 = r + 16 < rows ? w0 + (size_t)steps * TILE : w0;
                     multiply(sums, parts, parts + (size_t)steps * 2 * TILE, w0, w1, steps);
-                    put(y + (size_t)t * ldy + row + r, ldy, sums, some, rows - r, column > 0);
+                    store_sums(y + (size_t)t * ldy + row + r, ldy, sums, batch, rows - r, column > 0);
                 }
             }
         }

@@ -81,15 +81,15 @@ static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t
                               const uint8_t *const high[4])
 {
     enum { HALF = LINE / 2 }; /* bytes of 8 rows */
-    uint8_t l[2 * HALF], h[2 * HALF], made[2 * HALF];
+    uint8_t l[2 * HALF], h[2 * HALF], packed[2 * HALF];
     interleave(l, low);
     interleave(h, high);
     for (int tile = 0; tile < tiles; tile++, to += next) {
         for (int i = 0; i < HALF; i++) {
-            made[i] = (uint8_t)((l[HALF * tile + i] & 0x0f) | h[HALF * tile + i] << 4);
-            made[HALF + i] = (uint8_t)(l[HALF * tile + i] >> 4 | (h[HALF * tile + i] & 0xf0));
+            packed[i] = (uint8_t)((l[HALF * tile + i] & 0x0f) | h[HALF * tile + i] << 4);
+            packed[HALF + i] = (uint8_t)(l[HALF * tile + i] >> 4 | (h[HALF * tile + i] & 0xf0));
         }
-        memcpy(to, made, sizeof made);
+        memcpy(to, packed, sizeof packed);
     }
 }
 
@@ -115,7 +115,8 @@ static void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_
     transpose_group_q4(to, next, tiles, columns);
     for (int tile = 0; tile < tiles; tile++, to += next)
         for (int half = 0; half < 2; half++) {
-            uint32_t in[4][4], out[4][4]; /* [line][column] and [row / 4][column]; one byte per row modulo 4 */
+            /* [line][column] and [row / 4][column]; one byte per row modulo 4 */
+            uint32_t in[4][4], out[4][4];
             uint8_t rows[4][QUANT_ROWS];
             for (int v = 0; v < 4; v++)
                 for (int c = 0; c < 4; c++)
@@ -162,9 +163,9 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
     const size_t first = (size_t)row, tile_bytes = quant_tile_bytes(w->type, w->cols);
     const size_t s_bytes = quant_s_bytes(w->type), group_bytes = quant_group_bytes(w->type);
     const int blocks = quant_blocks(w->cols), groups = quant_groups(w->cols);
-    uint8_t none[QUANT_SECTION];
+    uint8_t zeroes[QUANT_SECTION];
     for (int part = 0; part < QUANT_SECTION / QUANT_ROWS; part++)
-        type->pack_rows(none, part, (const int8_t[QUANT_ROWS]){0});
+        type->pack_rows(zeroes, part, (const int8_t[QUANT_ROWS]){0});
 
     for (int tile = 0; tile < tiles; tile++) {
         const size_t from = first + (size_t)tile * QUANT_ROWS;
@@ -180,7 +181,7 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
         const uint8_t *group[QUANT_GROUP];
         for (int c = 0; c < QUANT_GROUP; c++) {
             const int column = g * QUANT_GROUP + c;
-            group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : none;
+            group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : zeroes;
         }
         if (transpose_groups[w->type])
             transpose_groups[w->type](to, tile_bytes, tiles, group);
@@ -191,16 +192,17 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
 
 struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory)
 {
-    const struct mat made = {.type = w->type, .rows = end - begin, .cols = w->cols, .data = memory};
+    const struct mat row_major = {.type = w->type, .rows = end - begin, .cols = w->cols, .data = memory};
     const size_t rows = (size_t)w->rows, cols = (size_t)w->cols, element = w->type == MAT_F32 ? 4 : 2;
     if (w->type < MAT_FLOATS)
-        transpose(memory, cols, (const uint8_t *)w->data + (size_t)begin * element, rows, cols, (size_t)made.rows,
+        transpose(memory, cols, (const uint8_t *)w->data + (size_t)begin * element, rows, cols, (size_t)row_major.rows,
                   element);
     else
-        for (int tile = 0, most = QUANT_SECTION / QUANT_ROWS; tile < quant_tiles(made.rows); tile += most) {
-            const int left = quant_tiles(made.rows) - tile;
-            tiles_of_columns(w, begin + tile * QUANT_ROWS, left < most ? left : most,
+        for (int tile = 0, per_section = QUANT_SECTION / QUANT_ROWS; tile < quant_tiles(row_major.rows);
+             tile += per_section) {
+            const int remaining = quant_tiles(row_major.rows) - tile;
+            tiles_of_columns(w, begin + tile * QUANT_ROWS, remaining < per_section ? remaining : per_section,
                              (uint8_t *)memory + (size_t)tile * quant_tile_bytes(w->type, w->cols));
         }
-    return made;
+    return row_major;
 }

@@ -11,9 +11,9 @@
  * Returns the column to prefetch while the list entry `at` is used: COLUMNS_AHEAD entries later, at
  * most entry last - 1.
  */
-static inline size_t column_ahead(const struct active *a, int at, int last)
+static inline size_t column_ahead(const struct active *a, int entry, int end)
 {
-    return (size_t)a->column[at + COLUMNS_AHEAD < last ? at + COLUMNS_AHEAD : last - 1];
+    return (size_t)a->column[entry + COLUMNS_AHEAD < end ? entry + COLUMNS_AHEAD : end - 1];
 }
 
 /*

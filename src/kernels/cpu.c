@@ -45,12 +45,12 @@ unsigned cpu_features_of(const struct cpu_words *w)
 
 unsigned cpu_features(void)
 {
-    uint32_t eax, ebx, edx, parts, rest[3];
+    uint32_t eax, ebx, edx, max_subleaf, unused[3];
     struct cpu_words w = {0};
-    if (!__get_cpuid(1, &eax, &ebx, &w.ecx1, &edx) || !__get_cpuid_count(7, 0, &parts, &w.ebx7, &w.ecx7, &w.edx7))
+    if (!__get_cpuid(1, &eax, &ebx, &w.ecx1, &edx) || !__get_cpuid_count(7, 0, &max_subleaf, &w.ebx7, &w.ecx7, &w.edx7))
         return 0;
-    if (parts >= 1)
-        __get_cpuid_count(7, 1, &w.eax71, &rest[0], &rest[1], &rest[2]);
+    if (max_subleaf >= 1)
+        __get_cpuid_count(7, 1, &w.eax71, &unused[0], &unused[1], &unused[2]);
     w.saved = saved_state(w.ecx1);
     const unsigned features = cpu_features_of(&w);
     return (features & CPU_AMX) && !sys_allow_tiles() ? features & ~(unsigned)CPU_AMX : features;

@@ -18,10 +18,11 @@
 #define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-enum {
-    few_q4 = 32,
-    few_q6 = 4
-}; /* measured, GEMM against one GEMV per vector: q4 takes 1.3 times as long with 16 vectors, slightly longer even with 512; q6 is equal with 5 */
+/*
+ * Measured, GEMM compared with one GEMV per vector: q4 takes 1.3 times as long with 16 vectors,
+ * slightly longer even with 512; q6 is equal with 5.
+ */
+enum { few_q4 = 32, few_q6 = 4 };
 
 typedef struct {
     __m512i size; /* |w| */

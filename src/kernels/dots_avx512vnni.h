@@ -15,10 +15,11 @@
 #define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-enum {
-    few_q4 = 4,
-    few_q6 = 2
-}; /* measured, GEMM against one GEMV per vector: q4 takes 1.1 to 1.3 times as long with 3 vectors, less with 5; q6 less with 3 */
+/*
+ * Measured, GEMM compared with one GEMV per vector: q4 takes 1.1 to 1.3 times as long with 3
+ * vectors, less with 5; q6 less with 3.
+ */
+enum { few_q4 = 4, few_q6 = 2 };
 
 typedef __m512i w64; /* weights + 128, unsigned */
 typedef __m512i x4;

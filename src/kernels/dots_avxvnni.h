@@ -15,10 +15,11 @@
 #define QUANT_TILES 1 /* 12 accumulators of the 16 registers */
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-enum {
-    few_q4 = 5,
-    few_q6 = 2
-}; /* measured, GEMM against one GEMV per vector: q4 takes 1.3 times as long with 4 vectors, equal with 6; q6 equal with 3 */
+/*
+ * Measured, GEMM compared with one GEMV per vector: q4 takes 1.3 times as long with 4 vectors,
+ * equal with 6; q6 equal with 3.
+ */
+enum { few_q4 = 5, few_q6 = 2 };
 
 typedef n16 w64; /* weights + 128, unsigned */
 typedef __m256i x4;

@@ -42,9 +42,9 @@ static inline struct pairs add_products(struct pairs sum, uint8x16_t w, x4 x)
 }
 static inline struct pairs add_nibbles(struct pairs sum, const uint8_t *q, const int8_t *x)
 {
-    const uint8x16_t both = vld1q_u8(q);
-    sum = add_products(sum, vandq_u8(both, vdupq_n_u8(15)), x_load(x));
-    return add_products(sum, vshrq_n_u8(both, 4), x_load(x + 16));
+    const uint8x16_t packed = vld1q_u8(q);
+    sum = add_products(sum, vandq_u8(packed, vdupq_n_u8(15)), x_load(x));
+    return add_products(sum, vshrq_n_u8(packed, 4), x_load(x + 16));
 }
 /*
  * Adds 4 rows of a group of Q4. The weights are stored as q + 8, so the sum starts at -8 times that

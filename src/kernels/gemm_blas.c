@@ -21,11 +21,10 @@
 /* Tried in this order. The dynamic linker searches its directories for names without a slash. */
 static const char *const library_names[] = {
 #if defined(__APPLE__)
-    "libopenblas.0.dylib",
-    "/opt/homebrew/opt/openblas/lib/libopenblas.0.dylib", /* Homebrew on Arm, outside of the common library directory */
-    "/usr/local/opt/openblas/lib/libopenblas.0.dylib",    /* Homebrew on Intel */
+    "libopenblas.0.dylib", "/opt/homebrew/opt/openblas/lib/libopenblas.0.dylib", /* Homebrew on Arm */
+    "/usr/local/opt/openblas/lib/libopenblas.0.dylib",                           /* Homebrew on Intel */
 #else
-    "libopenblasp.so.0", /* Fedora: the build that several threads may call (libopenblas.so.0 is not) */
+    "libopenblasp.so.0", /* Fedora: the thread-safe build */
     "libopenblas.so.0",
 #endif
 };
@@ -47,7 +46,8 @@ static const char *const library_names[] = {
 #define CBLAS_TRANS 112
 typedef void sgemm_fn(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda,
                       const float *b, int ldb, float beta, float *c, int ldc);
-typedef void set_num_threads_fn(int threads); /* OpenBLAS only; another BLAS may be installed under its name */
+/* OpenBLAS only; another BLAS may be installed under its name. */
+typedef void set_num_threads_fn(int threads);
 typedef char *get_config_fn(void);
 
 static _Atomic(sgemm_fn *) sgemm; /* set by kernels_use_blas; shared by all tables */
@@ -65,10 +65,10 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
 {
     (void)tuning; /* unused: panels of a fixed size, so that results do not depend on cache sizes */
     const size_t element = w->type == MAT_F32 ? 4 : 2, row = (size_t)w->cols * element;
-    const int most = w->type == MAT_F32 ? end - begin : gemm_panel_rows(w->cols, GEMM_PANEL_FLOATS);
+    const int max_rows = w->type == MAT_F32 ? end - begin : gemm_panel_rows(w->cols, GEMM_PANEL_FLOATS);
     sgemm_fn *const multiply = sgemm;
     for (int p = begin, rows; p < end; p += rows) {
-        rows = end - p < most ? end - p : most;
+        rows = end - p < max_rows ? end - p : max_rows;
         const char *from = (const char *)w->data + (size_t)p * row;
         const float *panel = (const float *)(const void *)from;
         if (w->type != MAT_F32) {
@@ -126,17 +126,17 @@ static enum rwkv7_status load(void **library, const char **reason, struct rwkv7_
     if (*library)
         return RWKV7_OK;
     const char *const text = getenv(THREADS_VARIABLE);
-    char *const before = text ? mem_string(text, strlen(text)) : NULL;
-    if ((text && !before) || setenv(THREADS_VARIABLE, "1", 1) != 0) {
-        mem_free(before);
+    char *const saved = text ? mem_string(text, strlen(text)) : NULL;
+    if ((text && !saved) || setenv(THREADS_VARIABLE, "1", 1) != 0) {
+        mem_free(saved);
         return fail_memory(err, "the environment of OpenBLAS");
     }
     *library = open_first(0, reason);
-    if (before)
-        setenv(THREADS_VARIABLE, before, 1);
+    if (saved)
+        setenv(THREADS_VARIABLE, saved, 1);
     else
         unsetenv(THREADS_VARIABLE);
-    mem_free(before);
+    mem_free(saved);
     return RWKV7_OK;
 }
 
@@ -157,13 +157,14 @@ static enum rwkv7_status open_library(struct rwkv7_error *err)
     if (status != RWKV7_OK)
         return status;
     if (!library)
-        return fail(err, RWKV7_ERR_USAGE,
-                    "math blas needs OpenBLAS (package libopenblas0 on Debian and Ubuntu, openblas elsewhere): %s",
-                    reason);
+        return fail(
+            err, RWKV7_ERR_USAGE,
+            "cannot load OpenBLAS for math blas: %s (package libopenblas0 on Debian and Ubuntu, openblas elsewhere)",
+            reason);
     if (!find_function(library, "cblas_sgemm", &multiply))
-        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: it has no cblas_sgemm");
+        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: the library has no function cblas_sgemm");
     if (find_function(library, "openblas_get_config", &get_config) && strstr(get_config(), "USE64BITINT"))
-        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: it was built with integers of 64 bits");
+        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: built with 64-bit integers, expected 32-bit");
     if (find_function(library, "openblas_set_num_threads", &set_num_threads))
         set_num_threads(1);
     sgemm = multiply;

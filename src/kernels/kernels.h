@@ -265,7 +265,7 @@ struct kernels {
     uint64_t (*read_memory)(const void *p, size_t n);
 };
 
-#define QUANT_LEAST 0x1p-100f            /* smallest maximum of a block: below it, 127 / max may overflow */
+#define QUANT_LEAST 0x1p-100f            /* least maximum of a block; below it, 127 / max may overflow */
 #define DECAY_SCALE 0.60653065971263342f /* exp(-1/2) */
 #define WKV_MAX_N 1024
 

@@ -8,8 +8,11 @@
 #define GEMV_ROWS 8 /* rows at a time, one stream of memory each */
 #define GEMM_ROWS 4 /* register tile of 4 x 6, one register per accumulator */
 #define GEMM_TOKENS 6
-#define GEMM_FEW \
-    4 /* measured, GEMM against one GEMV per vector: 1.3 to 1.6 times as long with 3 vectors, slightly less with 5 */
+/*
+ * Measured, GEMM compared with one GEMV per vector: 1.3 to 1.6 times as long with 3 vectors,
+ * slightly less with 5.
+ */
+#define GEMM_FEW 4
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 #define GEMV_AHEAD 2048 /* prefetch distance of GEMV in bytes of each stream */
 #define WKV_BLOCK 4     /* vectors of value channels at a time: two chains of FMAs each */
@@ -128,9 +131,9 @@ static inline v16 v_xor(v16 a, v16 b)
 static inline v16 v_scale(v16 x, v16 n)
 {
     const __m512i i = _mm512_cvtps_epi32(n), bias = _mm512_set1_epi32(127), half = _mm512_srai_epi32(i, 1);
-    const __m512i rest = _mm512_sub_epi32(i, half);
+    const __m512i second_half = _mm512_sub_epi32(i, half);
     x = _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
-    return _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
+    return _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(second_half, bias), 23)));
 }
 /* Returns the largest lane; no lane may be a NaN. */
 static inline float v_fold_max(v16 x)
@@ -142,8 +145,8 @@ static inline float v_fold(v16 x)
 {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    const __m128 pairs = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
 }
 /*
  * y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. Halves of two rows share a register,
@@ -158,11 +161,11 @@ static inline void v_fold_rows(float *y, const v16 *acc)
     for (int r = 0; r < 2; r++) /* [r | r + 4 | r + 2 | r + 6] */
         quarter[r] = _mm512_add_ps(_mm512_shuffle_f32x4(half[r], half[r + 2], 0x88),
                                    _mm512_shuffle_f32x4(half[r], half[r + 2], 0xdd));
-    const __m512 two =
+    const __m512 pairs =
         _mm512_add_ps(_mm512_shuffle_ps(quarter[0], quarter[1], 0x44), _mm512_shuffle_ps(quarter[0], quarter[1], 0xee));
-    const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(two, two, 0x08), _mm512_shuffle_ps(two, two, 0x0d));
+    const __m512 quads = _mm512_add_ps(_mm512_shuffle_ps(pairs, pairs, 0x08), _mm512_shuffle_ps(pairs, pairs, 0x0d));
     const __m512i order = _mm512_setr_epi32(0, 1, 8, 9, 4, 5, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm256_storeu_ps(y, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, one)));
+    _mm256_storeu_ps(y, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, quads)));
 }
 
 /* Sixteen int32 lanes. */

@@ -148,9 +148,10 @@ static inline v16 v_xor(v16 a, v16 b)
 }
 static inline float32x4_t v_scale4(float32x4_t x, float32x4_t n)
 {
-    const int32x4_t i = vcvtnq_s32_f32(n), bias = vdupq_n_s32(127), half = vshrq_n_s32(i, 1), rest = vsubq_s32(i, half);
+    const int32x4_t i = vcvtnq_s32_f32(n), bias = vdupq_n_s32(127), half = vshrq_n_s32(i, 1),
+                    second_half = vsubq_s32(i, half);
     x = vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
-    return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23)));
+    return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(second_half, bias), 23)));
 }
 /* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp. */
 static inline v16 v_scale(v16 x, v16 n)
@@ -166,19 +167,19 @@ static inline float v_fold_max(v16 x)
 static inline float v_fold(v16 x)
 {
     const float32x4_t four = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));
-    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+    const float32x2_t pairs = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(pairs, 0) + vget_lane_f32(pairs, 1);
 }
 /* y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. */
 static inline void v_fold_rows(float *y, const v16 *acc)
 {
-    float32x4_t four[4], two[2];
+    float32x4_t four[4], pairs[2];
     for (int r = 0; r < 4; r++)
         four[r] = vaddq_f32(vaddq_f32(acc[r].q[0], acc[r].q[2]), vaddq_f32(acc[r].q[1], acc[r].q[3]));
     for (int r = 0; r < 2; r++) /* [row 2r, row 2r + 1] */
-        two[r] = vaddq_f32(vcombine_f32(vget_low_f32(four[2 * r]), vget_low_f32(four[2 * r + 1])),
-                           vcombine_f32(vget_high_f32(four[2 * r]), vget_high_f32(four[2 * r + 1])));
-    vst1q_f32(y, vpaddq_f32(two[0], two[1]));
+        pairs[r] = vaddq_f32(vcombine_f32(vget_low_f32(four[2 * r]), vget_low_f32(four[2 * r + 1])),
+                             vcombine_f32(vget_high_f32(four[2 * r]), vget_high_f32(four[2 * r + 1])));
+    vst1q_f32(y, vpaddq_f32(pairs[0], pairs[1]));
 }
 
 /* Sixteen int32 lanes. */

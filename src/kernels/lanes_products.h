@@ -66,16 +66,16 @@
     static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end)                         \
     {                                                                                                                  \
         const size_t cols = (size_t)w->cols;                                                                           \
-        const element *from = (const element *)w->data + (size_t)begin * cols;                                         \
-        const int share = (end - begin) / GEMV_ROWS;                                                                   \
-        for (int i = 0; i < share; i++) {                                                                              \
+        const element *first_row = (const element *)w->data + (size_t)begin * cols;                                    \
+        const int part_rows = (end - begin) / GEMV_ROWS;                                                               \
+        for (int i = 0; i < part_rows; i++) {                                                                          \
             float sums[GEMV_ROWS];                                                                                     \
-            gemv_rows_##type(sums, from + (size_t)i * cols, (size_t)share * cols, (size_t)(share - i) * cols, x,       \
-                             w->cols, GEMV_ROWS);                                                                      \
+            gemv_rows_##type(sums, first_row + (size_t)i * cols, (size_t)part_rows * cols,                             \
+                             (size_t)(part_rows - i) * cols, x, w->cols, GEMV_ROWS);                                   \
             for (int r = 0; r < GEMV_ROWS; r++)                                                                        \
-                y[begin + r * share + i] = sums[r];                                                                    \
+                y[begin + r * part_rows + i] = sums[r];                                                                \
         }                                                                                                              \
-        for (int i = begin + share * GEMV_ROWS; i < end; i++)                                                          \
+        for (int i = begin + part_rows * GEMV_ROWS; i < end; i++)                                                      \
             gemv_rows_##type(y + i, (const element *)w->data + (size_t)i * cols, 0, 0, x, w->cols, 1);                 \
     }
 
@@ -140,55 +140,55 @@ GEMM_EACH_TOKENS(DEFINE_TILE)
 static gemm_tile_fn *const gemm_tiles[GEMM_TOKENS + 1] = {GEMM_EACH_TOKENS(NAME_TILE)};
 
 /* Memory to prefetch while the arithmetic leaves time. */
-struct ahead {
-    const char *at, *end;
+struct prefetch {
+    const char *position, *end;
 };
 
 /*
  * Multiplies a panel by at most GEMM_TOKENS vectors, in blocks of `block` vectors of columns. y:
- * the first row of the first token. rest: memory for the sums of all tiles. The first `tokens`
+ * the first row of the first token. tile_sums: memory for the sums of all tiles. The first `tokens`
  * tiles of a block prefetch x_next, the vectors of the next call; the other tiles prefetch the next
  * panel.
  */
 static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, const float *x, size_t ldx,
-                       int tokens, int block, const float *x_next, struct ahead *next, float *rest)
+                       int tokens, int block, const float *x_next, struct prefetch *next_panel, float *tile_sums)
 {
     static const float zeroes[STEP * GEMM_TOKENS];
     gemm_tile_fn *const tile = gemm_tiles[tokens];
-    const int full = cols / 16, all = (cols + 15) / 16;
-    float last[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with 0 */
+    const int full_vectors = cols / 16, all_vectors = (cols + 15) / 16;
+    float tail[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with 0 */
     const float *vectors[GEMM_TOKENS];
-    for (int c = 0, count; c < all; c += count) {
-        count = c == full ? 1 : full - c < block ? full - c : block;
+    for (int c = 0, count; c < all_vectors; c += count) {
+        count = c == full_vectors ? 1 : full_vectors - c < block ? full_vectors - c : block;
         for (int t = 0; t < tokens; t++) {
             vectors[t] = x + (size_t)t * ldx + 16 * (size_t)c;
-            if (c == full) {
-                v_store(last[t], v_load(vectors[t], cols - 16 * full), 16);
-                vectors[t] = last[t];
+            if (c == full_vectors) {
+                v_store(tail[t], v_load(vectors[t], cols - 16 * full_vectors), 16);
+                vectors[t] = tail[t];
             }
         }
         for (int i = 0; i * GEMM_ROWS < rows; i++) {
-            float *sums = rest + i * STEP * tokens;
-            const char *ahead = next->at;
+            float *sums = tile_sums + i * STEP * tokens;
+            const char *ahead = next_panel->position;
             if (i < tokens)
                 ahead = (const char *)(x_next + (size_t)i * ldx + 16 * (size_t)c);
-            else if (next->end - next->at > 64 * count)
-                next->at += 64 * count;
-            tile(sums, c == 0 ? zeroes : sums, panel + ((size_t)i * (size_t)all + (size_t)c) * STEP, vectors, count,
-                 ahead);
+            else if (next_panel->end - next_panel->position > 64 * count)
+                next_panel->position += 64 * count;
+            tile(sums, c == 0 ? zeroes : sums, panel + ((size_t)i * (size_t)all_vectors + (size_t)c) * STEP, vectors,
+                 count, ahead);
         }
     }
     for (int r = 0; r < rows; r += GEMV_ROWS)
         for (int t = 0; t < tokens; t++) {
             v16 acc[GEMV_ROWS];
-            float some[GEMV_ROWS], *to = y + (size_t)t * ldy + (size_t)r;
+            float sums[GEMV_ROWS], *to = y + (size_t)t * ldy + (size_t)r;
             for (int i = 0; i < GEMV_ROWS; i++)
-                acc[i] = v_load(rest + ((r + i) * tokens + t) * 16, 16);
+                acc[i] = v_load(tile_sums + ((r + i) * tokens + t) * 16, 16);
             if (rows - r >= GEMV_ROWS) {
                 v_fold_rows(to, acc);
             } else {
-                v_fold_rows(some, acc);
-                memcpy(to, some, (size_t)(rows - r) * sizeof *to);
+                v_fold_rows(sums, acc);
+                memcpy(to, sums, (size_t)(rows - r) * sizeof *to);
             }
         }
 }
@@ -214,24 +214,25 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
     {                                                                                                          \
         const size_t cols = (size_t)w->cols;                                                                   \
         const element *data = w->data;                                                                         \
-        const int most = gemm_panel_rows(w->cols, tuning->gemm_panel),                                         \
+        const int max_rows = gemm_panel_rows(w->cols, tuning->gemm_panel),                                     \
                   block = tuning_gemm_block(tuning, GEMM_ROWS + GEMM_TOKENS, w->cols / 16);                    \
-        float *rest = scratch + (size_t)most * ((cols + 15) / 16 * 16);                                        \
+        float *tile_sums = scratch + (size_t)max_rows * ((cols + 15) / 16 * 16);                               \
         if (tokens == 1 || cols == 0) {                                                                        \
             for (size_t t = 0; t < (size_t)tokens; t++)                                                        \
                 gemv_##type(y + t * ldy, w, x + t * ldx, begin, end);                                          \
             return;                                                                                            \
         }                                                                                                      \
         for (int i = begin, rows; i < end; i += rows) {                                                        \
-            rows = end - i < most ? end - i : most;                                                            \
-            struct ahead next = {(const char *)(data + (size_t)(i + rows) * cols),                             \
-                                 (const char *)(data + (size_t)end * cols)};                                   \
+            rows = end - i < max_rows ? end - i : max_rows;                                                    \
+            struct prefetch next_panel = {(const char *)(data + (size_t)(i + rows) * cols),                    \
+                                          (const char *)(data + (size_t)end * cols)};                          \
             pack_##type(scratch, data + (size_t)i * cols, rows, w->cols);                                      \
-            for (int t = 0, some; t < tokens; t += some) {                                                     \
-                const float *from = x + (size_t)t * ldx;                                                       \
-                some = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                    \
-                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, from, ldx, some, block,       \
-                           t + 2 * GEMM_TOKENS <= tokens ? from + GEMM_TOKENS * ldx : from, &next, rest);      \
+            for (int t = 0, batch; t < tokens; t += batch) {                                                   \
+                const float *vectors = x + (size_t)t * ldx;                                                    \
+                batch = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                   \
+                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, vectors, ldx, batch, block,   \
+                           t + 2 * GEMM_TOKENS <= tokens ? vectors + GEMM_TOKENS * ldx : vectors, &next_panel, \
+                           tile_sums);                                                                         \
             }                                                                                                  \
         }                                                                                                      \
     }
@@ -246,16 +247,16 @@ DEFINE_GEMM(bf16, uint16_t)
 static uint64_t read_memory(const void *p, size_t n)
 {
     enum { STREAMS = 8, AHEAD = READ_AHEAD / sizeof(float) };
-    const size_t share = n / sizeof(float) / STREAMS / 16 * 16;
+    const size_t stream_floats = n / sizeof(float) / STREAMS / 16 * 16;
     const float *from = p;
     v16 acc[STREAMS];
     for (int s = 0; s < STREAMS; s++)
         acc[s] = v_zero();
-    for (size_t i = 0; i < share; i += 16)
+    for (size_t i = 0; i < stream_floats; i += 16)
         for (int s = 0; s < STREAMS; s++) {
-            const float *at = from + (size_t)s * share + i;
-            __builtin_prefetch(at + (i + AHEAD < share ? AHEAD : 0));
-            acc[s] = v_xor(acc[s], v_load(at, 16));
+            const float *address = from + (size_t)s * stream_floats + i;
+            __builtin_prefetch(address + (i + AHEAD < stream_floats ? AHEAD : 0));
+            acc[s] = v_xor(acc[s], v_load(address, 16));
         }
     for (int s = 1; s < STREAMS; s++)
         acc[0] = v_xor(acc[0], acc[s]);

@@ -51,13 +51,13 @@
 ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)
 {
     const int first = tile * QUANT_ROWS;
-    const int from = begin > first ? begin : first, to = end < first + QUANT_ROWS ? end : first + QUANT_ROWS;
+    const int first_row = begin > first ? begin : first, to = end < first + QUANT_ROWS ? end : first + QUANT_ROWS;
     float rows[QUANT_ROWS];
-    if (to - from == QUANT_ROWS) {
+    if (to - first_row == QUANT_ROWS) {
         v_store(y + first, sums, QUANT_ROWS);
     } else {
         v_store(rows, sums, QUANT_ROWS);
-        memcpy(y + from, rows + (from - first), (size_t)(to - from) * sizeof *y);
+        memcpy(y + first_row, rows + (first_row - first), (size_t)(to - first_row) * sizeof *y);
     }
 }
 
@@ -119,21 +119,23 @@ ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *
  */
 ALWAYS_INLINE void multiply(float *y, const struct panel *p, const struct quants *x, int tiles, int tokens)
 {
-    const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols), all = cols / QUANT_GROUP;
+    const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols),
+                 groups_per_vector = cols / QUANT_GROUP;
     for (size_t b = 0; b < blocks; b++) {
         const int groups = quant_groups_of(p->cols, (int)b);
         int totals[QUANT_TOKENS];
         float sums[16 * QUANT_TILES * QUANT_TOKENS];
         for (int n = 0; n < tokens; n++)
-            totals[n] = block_sum(x->sum + (size_t)n * all + b * GROUPS, groups);
+            totals[n] = block_sum(x->sum + (size_t)n * groups_per_vector + b * GROUPS, groups);
         multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, x->q + b * QUANT_BLOCK, cols,
                        groups * VECTORS, tiles, tokens);
         for (int t = 0; t < tiles; t++) {
             const v16 rows = v_load_bf16(p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS, QUANT_ROWS);
             for (int n = 0; n < tokens; n++) {
-                const int at = 16 * (t * tokens + n);
+                const int offset = 16 * (t * tokens + n);
                 const v16 scale = v_mul(rows, v_set(x->scale[(size_t)n * blocks + b]));
-                v_store(y + at, v_fma(v_load(sums + at, 16), scale, b == 0 ? v_zero() : v_load(y + at, 16)), 16);
+                v_store(y + offset, v_fma(v_load(sums + offset, 16), scale, b == 0 ? v_zero() : v_load(y + offset, 16)),
+                        16);
             }
         }
     }
@@ -166,15 +168,16 @@ static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const s
 {
     for (int i = begin / QUANT_ROWS; begin < end && i < quant_tiles(end); i++) {
         const struct quant_tile tile = quant_tile(w, i);
-        for (int n = 0, some; n < tokens; n += some) {
-            const size_t at = (size_t)n, padded = (size_t)quant_cols(w->cols);
-            const struct quants vectors = {x->q + at * padded, x->scale + at * (size_t)quant_blocks(w->cols),
-                                           x->sum + at * (padded / QUANT_GROUP)};
+        for (int n = 0, batch; n < tokens; n += batch) {
+            const size_t first_token = (size_t)n, padded = (size_t)quant_cols(w->cols);
+            const struct quants vectors = {x->q + first_token * padded,
+                                           x->scale + first_token * (size_t)quant_blocks(w->cols),
+                                           x->sum + first_token * (padded / QUANT_GROUP)};
             float sums[QUANT_TOKENS * 16];
-            some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
-            packed[some](sums, &tile, w->cols, &vectors);
-            for (int j = 0; j < some; j++)
-                store_rows(y + (at + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
+            batch = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
+            packed[batch](sums, &tile, w->cols, &vectors);
+            for (int j = 0; j < batch; j++)
+                store_rows(y + (first_token + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
         }
     }
 }
@@ -212,23 +215,24 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
                 unpack((int8_t *)scratch + (size_t)t * panel.q_stride, &from, w->cols);
             }
         }
-        for (int n = 0, some; n < tokens; n += some) {
-            const size_t at = (size_t)n;
-            const struct quants vectors = {x->q + at * cols, x->scale + at * (size_t)quant_blocks(w->cols),
-                                           x->sum + at * (cols / QUANT_GROUP)};
-            some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
+        for (int n = 0, batch; n < tokens; n += batch) {
+            const size_t first_token = (size_t)n;
+            const struct quants vectors = {x->q + first_token * cols,
+                                           x->scale + first_token * (size_t)quant_blocks(w->cols),
+                                           x->sum + first_token * (cols / QUANT_GROUP)};
+            batch = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
             for (int t = 0, tiles; t < count; t += tiles) {
                 float sums[QUANT_TILES * QUANT_TOKENS * 16];
                 struct panel part = panel;
-                tiles = t + QUANT_TILES <= count ? QUANT_TILES
-                                                 : 1; /* NOLINT(bugprone-branch-clone): equal where QUANT_TILES is 1 */
+                /* Both branches are equal where QUANT_TILES is 1. */
+                tiles = t + QUANT_TILES <= count ? QUANT_TILES : 1; /* NOLINT(bugprone-branch-clone) */
                 part.q += (size_t)t * panel.q_stride;
                 part.scale += (size_t)t * panel.scale_stride;
-                (tiles == 1 ? multiply_one : multiply_many)[some](sums, &part, &vectors);
+                (tiles == 1 ? multiply_one : multiply_many)[batch](sums, &part, &vectors);
                 for (int i = 0; i < tiles; i++)
-                    for (int j = 0; j < some; j++)
-                        store_rows(y + (at + (size_t)j) * ldy, tile + t + i, v_load(sums + (i * some + j) * 16, 16),
-                                   begin, end);
+                    for (int j = 0; j < batch; j++)
+                        store_rows(y + (first_token + (size_t)j) * ldy, tile + t + i,
+                                   v_load(sums + (i * batch + j) * 16, 16), begin, end);
             }
         }
     }
@@ -239,15 +243,15 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
 /* Quantizes one block of `groups` groups. */
 ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const float *x, int groups)
 {
-    v16 most = v_zero(), bad = v_zero();
+    v16 peaks = v_zero(), bad = v_zero();
     for (int i = 0; i < groups * QUANT_GROUP; i += 16) {
         const v16 v = v_load(x + i, 16);
-        most = v_max(v_abs(v), most);  /* ignores a NaN */
-        bad = v_fma(v, v_zero(), bad); /* a NaN or an infinity times 0 is a NaN */
+        peaks = v_max(v_abs(v), peaks); /* ignores a NaN */
+        bad = v_fma(v, v_zero(), bad);  /* a NaN or an infinity times 0 is a NaN */
     }
-    const float largest = v_fold_max(most), none = v_fold(bad);
+    const float largest = v_fold_max(peaks), invalid = v_fold(bad);
     float sums[GROUPS] = {0};
-    if (none == 0.0f && largest >= QUANT_LEAST) {
+    if (invalid == 0.0f && largest >= QUANT_LEAST) {
         const v16 inverse = v_set(127.0f / largest), round = v_set(FMATH_ROUND);
         v16 pairs[GROUPS];
         *scale = largest / 127.0f;
@@ -263,7 +267,7 @@ ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const f
         for (int g = 0; g < GROUPS; g += GEMV_ROWS)
             v_fold_rows(sums + g, pairs + g);
     } else {
-        *scale = none == 0.0f ? 0.0f : NAN;
+        *scale = invalid == 0.0f ? 0.0f : NAN;
         memset(q, 0, (size_t)groups * QUANT_GROUP);
     }
     for (int g = 0; g < groups; g++)
@@ -284,7 +288,7 @@ static void quantize(int8_t *q, float *scale, int16_t *sum, const float *x, int 
 
 /* -------------------------------------------------------------------------- quantizing matrices */
 
-ALWAYS_INLINE v16 v_whole(v16 x, v16 low, v16 high)
+ALWAYS_INLINE v16 v_round_clamped(v16 x, v16 low, v16 high)
 {
     const v16 round = v_set(FMATH_ROUND);
     return v_min(v_max(v_sub(v_add(x, round), round), low), high);
@@ -294,32 +298,32 @@ static void fit_rows(float *factor, const float *w)
 {
     static const float trials[] = QUANT_TRIALS;
     const v16 low = v_set(-8.0f), high = v_set(7.0f);
-    v16 most = v_zero(), gain = v_zero(), fit = v_zero();
+    v16 peak = v_zero(), gain = v_zero(), fit = v_zero();
     for (int c = 0; c < QUANT_GROUP; c++) {
         const v16 x = v_load(w + c * QUANT_ROWS, 16);
-        most = v_if_less(v_abs(most), v_abs(x), x, most);
+        peak = v_if_less(v_abs(peak), v_abs(x), x, peak);
     }
     for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
-        const v16 inverse = v_if_less(v_abs(most), v_set(QUANT_LEAST), v_zero(), v_div(v_set(trials[i]), most));
+        const v16 inverse = v_if_less(v_abs(peak), v_set(QUANT_LEAST), v_zero(), v_div(v_set(trials[i]), peak));
         v16 wq = v_zero(), qq = v_zero();
         for (int c = 0; c < QUANT_GROUP; c++) {
-            const v16 x = v_load(w + c * QUANT_ROWS, 16), q = v_whole(v_mul(x, inverse), low, high);
+            const v16 x = v_load(w + c * QUANT_ROWS, 16), q = v_round_clamped(v_mul(x, inverse), low, high);
             wq = v_add(wq, v_mul(x, q));
             qq = v_add(qq, v_mul(q, q));
         }
-        const v16 best = v_if_less(v_zero(), qq, v_div(wq, qq), v_zero()), taken = v_mul(best, wq);
-        fit = v_if_less(gain, taken, best, fit);
-        gain = v_if_less(gain, taken, taken, gain);
+        const v16 best = v_if_less(v_zero(), qq, v_div(wq, qq), v_zero()), reduction = v_mul(best, wq);
+        fit = v_if_less(gain, reduction, best, fit);
+        gain = v_if_less(gain, reduction, reduction, gain);
     }
     v_store(factor, fit, 16);
 }
 
 static void round_rows(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
 {
-    const v16 by = v_load(inverse, 16), least = v_set(low), most = v_set(high);
+    const v16 scale = v_load(inverse, 16), minimum = v_set(low), maximum = v_set(high);
     for (int i = 0; i < columns * QUANT_ROWS; i += 2 * QUANT_ROWS) {
-        const v16 l = v_whole(v_mul(v_load(w + i, 16), by), least, most);
-        const v16 h = v_whole(v_mul(v_load(w + i + QUANT_ROWS, 16), by), least, most);
+        const v16 l = v_round_clamped(v_mul(v_load(w + i, 16), scale), minimum, maximum);
+        const v16 h = v_round_clamped(v_mul(v_load(w + i + QUANT_ROWS, 16), scale), minimum, maximum);
         v_store_bytes(q + i, l, h);
     }
 }

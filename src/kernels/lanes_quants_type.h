@@ -29,19 +29,19 @@ ALWAYS_INLINE void NAME(walk_tiles)(v16 *acc, const struct quant_tile *tile, int
             sums[t] = start;
         for (int g = first; g < first + groups; g++) {
             const int8_t *q = x->q + (size_t)g * QUANT_GROUP;
-            const size_t at = (size_t)g * group_bytes;
-            const size_t ahead = at + QUANT_AHEAD < bytes ? QUANT_AHEAD : QUANT_AHEAD + next;
+            const size_t offset = (size_t)g * group_bytes;
+            const size_t ahead = offset + QUANT_AHEAD < bytes ? QUANT_AHEAD : QUANT_AHEAD + next;
             for (int t = 0; t < tiles; t++)
                 for (size_t line = 0; line < group_bytes; line += 64)
-                    __builtin_prefetch(tile[t].q + at + line + ahead);
+                    __builtin_prefetch(tile[t].q + offset + line + ahead);
 #if defined(BYTES)
             for (int i = 0; i < VECTORS; i++)
                 for (int t = 0; t < tiles; t++)
-                    sums[t] = n_dot4(sums[t], w_load(tile[t].q + at + 64 * i), x_load(q + 4 * i));
+                    sums[t] = n_dot4(sums[t], w_load(tile[t].q + offset + 64 * i), x_load(q + 4 * i));
 #else
             for (int t = 0; t < tiles; t++)
                 sums[t] =
-                    NAME(n_add)(sums[t], tile[t].q + at, tile[t].s + (size_t)g * quant_s_bytes(TYPE), q, x->sum[g]);
+                    NAME(n_add)(sums[t], tile[t].q + offset, tile[t].s + (size_t)g * quant_s_bytes(TYPE), q, x->sum[g]);
 #endif
         }
         for (int t = 0; t < tiles; t++)
@@ -77,7 +77,8 @@ static void NAME(quant_gemv)(float *y, const struct mat *w, const struct quants 
 ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile, int cols, const struct quants *x,
                                          int tokens)
 {
-    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols), all = padded / QUANT_GROUP;
+    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols),
+                 groups_per_vector = padded / QUANT_GROUP;
     for (size_t b = 0; b < blocks; b++) {
         n16 sums[QUANT_TOKENS];
         for (int n = 0; n < tokens; n++)
@@ -85,11 +86,12 @@ ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile
         for (size_t g = b * GROUPS; g < b * GROUPS + (size_t)quant_groups_of(cols, (int)b); g++)
             NAME(add_group_of)
         (sums, tile->q + g * quant_group_bytes(TYPE), tile->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP, padded,
-         x->sum + g, all, tokens);
+         x->sum + g, groups_per_vector, tokens);
         for (int n = 0; n < tokens; n++) {
             float *const to = y + 16 * n;
-            const v16 before = b == 0 ? v_zero() : v_load(to, 16);
-            v_store(to, add_block(before, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]), 16);
+            const v16 previous = b == 0 ? v_zero() : v_load(to, 16);
+            v_store(to, add_block(previous, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]),
+                    16);
         }
     }
 }

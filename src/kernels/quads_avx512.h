@@ -25,19 +25,19 @@ static inline void quad_interleave(__m512i w[4], __m512i a, __m512i b, __m512i c
     w[2] = _mm512_unpacklo_epi16(ab_h, cd_h);
     w[3] = _mm512_unpackhi_epi16(ab_h, cd_h);
 }
-static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
     __m512i bytes[4];
-    quad_interleave(bytes, _mm512_loadu_si512(q[0] + at), _mm512_loadu_si512(q[1] + at), _mm512_loadu_si512(q[2] + at),
-                    _mm512_loadu_si512(q[3] + at));
+    quad_interleave(bytes, _mm512_loadu_si512(q[0] + offset), _mm512_loadu_si512(q[1] + offset),
+                    _mm512_loadu_si512(q[2] + offset), _mm512_loadu_si512(q[3] + offset));
     for (int i = 0; i < 4; i++)
         w[i] = w_make(bytes[i]);
 }
-static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t offset)
 {
     __m512i bytes[4];
-    quad_interleave(bytes, six_section(q[0] + at), six_section(q[1] + at), six_section(q[2] + at),
-                    six_section(q[3] + at));
+    quad_interleave(bytes, six_section(q[0] + offset), six_section(q[1] + offset), six_section(q[2] + offset),
+                    six_section(q[3] + offset));
     for (int i = 0; i < 4; i++)
         w[i].q = bytes[i];
 }
@@ -70,17 +70,17 @@ static inline void nibbles_start(struct nibbles *n, int sum)
     for (int i = 0; i < 4; i++)
         n->sum[i] = start;
 }
-static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t offset, const int8_t x[4])
 {
     const __m512i low = _mm512_set1_epi8(15);
     const __m512i pairs = _mm512_inserti64x4(_mm512_set1_epi16(0x0100), _mm256_set1_epi16(0x0302), 1);
     int32_t four;
     memcpy(&four, x, sizeof four);
     const __m512i v = _mm512_shuffle_epi8(_mm512_set1_epi32(four), pairs);
-    const __m512i a = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[0] + at))),
-                                         _mm256_loadu_si256((const void *)(q[2] + at)), 1);
-    const __m512i b = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[1] + at))),
-                                         _mm256_loadu_si256((const void *)(q[3] + at)), 1);
+    const __m512i a = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[0] + offset))),
+                                         _mm256_loadu_si256((const void *)(q[2] + offset)), 1);
+    const __m512i b = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[1] + offset))),
+                                         _mm256_loadu_si256((const void *)(q[3] + offset)), 1);
     const __m512i l = _mm512_unpacklo_epi8(a, b), h = _mm512_unpackhi_epi8(a, b);
     const __m512i w[4] = {_mm512_and_si512(l, low), _mm512_and_si512(_mm512_srli_epi16(l, 4), low),
                           _mm512_and_si512(h, low), _mm512_and_si512(_mm512_srli_epi16(h, 4), low)};

@@ -23,13 +23,13 @@ static inline uint8x16_t quad_column_q4(const uint8_t *p)
     return vsubq_u8(vcombine_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8(pairs, 4)), vdupq_n_u8(8));
 }
 /* Q6, as q + 32: the lower 4 bits as in Q4, the upper 2 bits in four bytes. */
-static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *rest)
+static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *upper)
 {
     static const int32_t shift[4] = {0, -2, -4, -6};
     uint32_t word;
-    memcpy(&word, rest, sizeof word);
-    const uint8x8_t both = vld1_u8(pairs);
-    const uint8x16_t low = vcombine_u8(vand_u8(both, vdup_n_u8(15)), vshr_n_u8(both, 4));
+    memcpy(&word, upper, sizeof word);
+    const uint8x8_t packed = vld1_u8(pairs);
+    const uint8x16_t low = vcombine_u8(vand_u8(packed, vdup_n_u8(15)), vshr_n_u8(packed, 4));
     const uint8x16_t high = vreinterpretq_u8_u32(vshlq_u32(vdupq_n_u32(word), vld1q_s32(shift)));
     return vorrq_u8(low, vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4));
 }
@@ -53,24 +53,25 @@ static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
 }
 
 /* Load 64 rows of four columns as operands of n_dot4. */
-static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
-    for (size_t i = 0; i < 4; i++, at += 16)
-        w[i] = quad_interleave(quad_column_q8(q[0] + at), quad_column_q8(q[1] + at), quad_column_q8(q[2] + at),
-                               quad_column_q8(q[3] + at));
+    for (size_t i = 0; i < 4; i++, offset += 16)
+        w[i] = quad_interleave(quad_column_q8(q[0] + offset), quad_column_q8(q[1] + offset),
+                               quad_column_q8(q[2] + offset), quad_column_q8(q[3] + offset));
 }
-static inline void quad_load_q4(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q4(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
-    for (size_t i = 0; i < 4; i++, at += 8)
-        w[i] = quad_interleave(quad_column_q4(q[0] + at), quad_column_q4(q[1] + at), quad_column_q4(q[2] + at),
-                               quad_column_q4(q[3] + at));
+    for (size_t i = 0; i < 4; i++, offset += 8)
+        w[i] = quad_interleave(quad_column_q4(q[0] + offset), quad_column_q4(q[1] + offset),
+                               quad_column_q4(q[2] + offset), quad_column_q4(q[3] + offset));
 }
-static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t offset)
 {
     for (size_t i = 0; i < 4; i++) {
-        const size_t pairs = at + 8 * i, rest = at + 32 + 4 * i;
-        w[i].q = quad_interleave(quad_column_q6(q[0] + pairs, q[0] + rest), quad_column_q6(q[1] + pairs, q[1] + rest),
-                                 quad_column_q6(q[2] + pairs, q[2] + rest), quad_column_q6(q[3] + pairs, q[3] + rest));
+        const size_t pairs = offset + 8 * i, upper = offset + 32 + 4 * i;
+        w[i].q =
+            quad_interleave(quad_column_q6(q[0] + pairs, q[0] + upper), quad_column_q6(q[1] + pairs, q[1] + upper),
+                            quad_column_q6(q[2] + pairs, q[2] + upper), quad_column_q6(q[3] + pairs, q[3] + upper));
     }
 }
 static inline void quad_order(n16 sums[4])
@@ -87,11 +88,11 @@ static inline void nibbles_start(struct nibbles *n, int sum)
     for (int i = 0; i < 4; i++)
         n->sum[i] = n_start(sum);
 }
-static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t offset, const int8_t x[4])
 {
     w64 w[4];
     const x4 v = x_load(x);
-    quad_load_q4(w, q, at);
+    quad_load_q4(w, q, offset);
     for (int i = 0; i < 4; i++)
         n->sum[i] = n_dot4(n->sum[i], w[i], v);
 }

@@ -26,26 +26,29 @@
  *     | uint16 [blocks][16]  | [groups][16 rows]  | to 64 B |           |           |
  *     +----------------------+--------------------+---------+-----------+-----------+-----
  *
- *     s     q8: none   q4: int8, one per row   q6: 4 bytes for 16 rows; byte b holds
- *           bits 7..6           5..4           3..2           1..0
- *                s - 1 of
- *                row 4b + 3     row 4b + 2     row 4b + 1     row 4b
+ * s of one group: q8 has none; q4 has one int8 per row; q6 has 2 bits per row, s - 1:
  *
- *     q8 group: 8 lines; line v holds columns 4v .. 4v + 3
- *           byte     0     1     2     3     4    ...   62    63
- *           row      0     0     0     0     1    ...   15    15
- *           column   4v   4v+1  4v+2  4v+3   4v   ...  4v+2  4v+3
+ *     bits       7..6             5..4             3..2             1..0
+ *     byte b   | row 4b + 3     | row 4b + 2     | row 4b + 1     | row 4b         |   b = 0 .. 3
  *
- *     q4 group: 4 lines; a byte holds two columns of a row, 16 apart
- *           bits 7..4                  3..0                    i = byte mod 4
- *                q + 8 of column       q + 8 of column         row = byte / 4
- *                16 + 4v + i           4v + i
+ * q8 group, 8 lines. Line v holds columns 4v .. 4v + 3, one byte per weight:
  *
- *     q6 group: 6 lines; lines 0 .. 3 hold the lower 4 bits of q + 32, in the order of q4,
- *     lines 4 and 5 the upper 2 bits:
- *           bits 7..6           5..4           3..2           1..0
- *     line 4     column 12 + i  column 8 + i   column 4 + i   column i
- *     line 5     column 28 + i  column 24 + i  column 20 + i  column 16 + i
+ *     byte       0      1      2      3      4     ...  62     63
+ *     row      | 0    | 0    | 0    | 0    | 1    | ... | 15   | 15   |
+ *     column   | 4v   | 4v+1 | 4v+2 | 4v+3 | 4v   | ... | 4v+2 | 4v+3 |
+ *
+ * q4 group, 4 lines. A byte holds two weights of a row as q + 8. With row = byte / 4 and
+ * i = byte mod 4:
+ *
+ *     bits       7..4                  3..0
+ *     line v   | column 16 + 4v + i  | column 4v + i       |   v = 0 .. 3
+ *
+ * q6 group, 6 lines. Lines 0 .. 3 hold the lower 4 bits of q + 32 in the order of q4, lines 4 and
+ * 5 the upper 2 bits:
+ *
+ *     bits       7..6             5..4             3..2             1..0
+ *     line 4   | column 12 + i  | column 8 + i   | column 4 + i   | column i       |
+ *     line 5   | column 28 + i  | column 24 + i  | column 20 + i  | column 16 + i  |
  */
 #ifndef KERNELS_QUANTS_H
 #define KERNELS_QUANTS_H
@@ -80,8 +83,8 @@ static inline int quant_blocks(int cols)
 /* Groups of block b: 8, except in the last block. */
 static inline int quant_groups_of(int cols, int b)
 {
-    const int left = quant_groups(cols) - b * (QUANT_BLOCK / QUANT_GROUP);
-    return left < QUANT_BLOCK / QUANT_GROUP ? left : QUANT_BLOCK / QUANT_GROUP;
+    const int remaining = quant_groups(cols) - b * (QUANT_BLOCK / QUANT_GROUP);
+    return remaining < QUANT_BLOCK / QUANT_GROUP ? remaining : QUANT_BLOCK / QUANT_GROUP;
 }
 
 /* Bytes of one group of a tile. */
@@ -121,9 +124,10 @@ static inline int quant_tiles(int rows)
  *     q8      1 byte per row
  *     q4      8 bytes for 16 rows: byte i holds q + 8 of row 8 + i in bits 7..4, of row i in 3..0
  *     q6      48 bytes for 64 rows: 32 bytes with the lower 4 bits of q + 32, in the order of q4,
- *             then the upper 2 bits, 4 bytes for each 16 rows; byte i holds
- *             bits 7..6       5..4         3..2         1..0
- *                  row 12 + i row 8 + i    row 4 + i    row i
+ *             then the upper 2 bits, 4 bytes for each 16 rows:
+ *
+ *     bits       7..6             5..4             3..2             1..0
+ *     byte i   | row 12 + i     | row 8 + i      | row 4 + i      | row i          |   i = 0 .. 3
  */
 static inline size_t quant_padded_rows(int rows)
 {
@@ -147,10 +151,10 @@ struct quant_columns {
 };
 static inline struct quant_columns quant_columns(const struct mat *w)
 {
-    const uint8_t *at = w->data;
-    return (struct quant_columns){(const uint16_t *)(const void *)at,
-                                  at + quant_padded_rows(w->rows) * (size_t)quant_blocks(w->cols) * sizeof(uint16_t),
-                                  at + quant_columns_head(w->type, w->rows, w->cols)};
+    const uint8_t *bytes = w->data;
+    return (struct quant_columns){(const uint16_t *)(const void *)bytes,
+                                  bytes + quant_padded_rows(w->rows) * (size_t)quant_blocks(w->cols) * sizeof(uint16_t),
+                                  bytes + quant_columns_head(w->type, w->rows, w->cols)};
 }
 
 /* Bytes of a quantized matrix. */
@@ -168,10 +172,10 @@ struct quant_tile {
 };
 static inline struct quant_tile quant_tile(const struct mat *w, int tile)
 {
-    const uint8_t *at = (const uint8_t *)w->data + (size_t)tile * quant_tile_bytes(w->type, w->cols);
-    return (struct quant_tile){(const uint16_t *)(const void *)at,
-                               at + (size_t)quant_blocks(w->cols) * QUANT_ROWS * sizeof(uint16_t),
-                               at + quant_head_bytes(w->type, w->cols)};
+    const uint8_t *bytes = (const uint8_t *)w->data + (size_t)tile * quant_tile_bytes(w->type, w->cols);
+    return (struct quant_tile){(const uint16_t *)(const void *)bytes,
+                               bytes + (size_t)quant_blocks(w->cols) * QUANT_ROWS * sizeof(uint16_t),
+                               bytes + quant_head_bytes(w->type, w->cols)};
 }
 
 #endif

@@ -150,7 +150,7 @@ static void quant_dots(float y[QUANT_ROWS], const struct mat *w, int number, con
         y[row] = 0.0f;
     for (int b = 0, g = 0; b < quant_blocks(w->cols); b++) {
         int32_t sums[QUANT_ROWS] = {0};
-        for (int last = g + quant_groups_of(w->cols, b); g < last; g++)
+        for (int end_group = g + quant_groups_of(w->cols, b); g < end_group; g++)
             add_group(sums, w->type, &tile, g, x + g * QUANT_GROUP);
         for (int row = 0; row < QUANT_ROWS; row++)
             y[row] = fmaf((float)sums[row], bf16_to_f32(tile.scale[b * QUANT_ROWS + row]) * x_scale[b], y[row]);
@@ -163,12 +163,12 @@ static void quant_gemm_ref(float *y, size_t ldy, const struct mat *w, const stru
     (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
         for (int row = begin, rows; row < end; row += rows) {
-            const int tile = row / QUANT_ROWS, last = (tile + 1) * QUANT_ROWS < end ? (tile + 1) * QUANT_ROWS : end;
-            float all[QUANT_ROWS];
-            rows = last - row;
-            quant_dots(all, w, tile, x->q + t * (size_t)quant_cols(w->cols),
+            const int tile = row / QUANT_ROWS, end_row = (tile + 1) * QUANT_ROWS < end ? (tile + 1) * QUANT_ROWS : end;
+            float tile_sums[QUANT_ROWS];
+            rows = end_row - row;
+            quant_dots(tile_sums, w, tile, x->q + t * (size_t)quant_cols(w->cols),
                        x->scale + t * (size_t)quant_blocks(w->cols));
-            memcpy(y + t * ldy + row, all + row % QUANT_ROWS, (size_t)rows * sizeof *y);
+            memcpy(y + t * ldy + row, tile_sums + row % QUANT_ROWS, (size_t)rows * sizeof *y);
         }
 }
 
@@ -182,16 +182,16 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
     memset(q, 0, (size_t)quant_cols(n));
     for (int b = 0; b < quant_blocks(n); b++) {
         const int begin = b * QUANT_BLOCK, end = n - begin < QUANT_BLOCK ? n : begin + QUANT_BLOCK;
-        float most = 0.0f;
+        float peak = 0.0f;
         bool bad = false;
         for (int i = begin; i < end; i++) {
-            most = fmaxf(most, fabsf(x[i]));
+            peak = fmaxf(peak, fabsf(x[i]));
             bad = bad || !isfinite(x[i]);
         }
-        scale[b] = bad ? NAN : most < QUANT_LEAST ? 0.0f : most / 127.0f;
+        scale[b] = bad ? NAN : peak < QUANT_LEAST ? 0.0f : peak / 127.0f;
         if (!(scale[b] > 0.0f))
             continue;
-        const float inverse = 127.0f / most;
+        const float inverse = 127.0f / peak;
         for (int i = begin; i < end; i++)
             q[i] = (int8_t)nearbyintf(x[i] * inverse);
     }
@@ -204,7 +204,7 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
 }
 
 /* Returns x rounded to the nearest integer, ties to even, for |x| < 2^22, then clamped. */
-static float whole(float x, float low, float high)
+static float round_clamped(float x, float low, float high)
 {
     x = (x + FMATH_ROUND) - FMATH_ROUND;
     return x < low ? low : x > high ? high : x;
@@ -214,15 +214,15 @@ static void fit_rows_ref(float *factor, const float *w)
 {
     static const float trials[] = QUANT_TRIALS;
     for (int r = 0; r < QUANT_ROWS; r++) {
-        float most = 0.0f, gain = 0.0f;
+        float peak = 0.0f, gain = 0.0f;
         for (int c = 0; c < QUANT_GROUP; c++)
-            most = fabsf(w[c * QUANT_ROWS + r]) > fabsf(most) ? w[c * QUANT_ROWS + r] : most;
+            peak = fabsf(w[c * QUANT_ROWS + r]) > fabsf(peak) ? w[c * QUANT_ROWS + r] : peak;
         factor[r] = 0.0f;
         for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
-            const float inverse = fabsf(most) < QUANT_LEAST ? 0.0f : trials[i] / most;
+            const float inverse = fabsf(peak) < QUANT_LEAST ? 0.0f : trials[i] / peak;
             float wq = 0.0f, qq = 0.0f;
             for (int c = 0; c < QUANT_GROUP; c++) {
-                const float x = w[c * QUANT_ROWS + r], q = whole(x * inverse, -8.0f, 7.0f);
+                const float x = w[c * QUANT_ROWS + r], q = round_clamped(x * inverse, -8.0f, 7.0f);
                 wq += x * q;
                 qq += q * q;
             }
@@ -239,13 +239,13 @@ static void fit_rows_ref(float *factor, const float *w)
 static void round_rows_ref(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
 {
     for (int i = 0; i < columns * QUANT_ROWS; i++)
-        q[i] = (int8_t)whole(w[i] * inverse[i % QUANT_ROWS], low, high);
+        q[i] = (int8_t)round_clamped(w[i] * inverse[i % QUANT_ROWS], low, high);
 }
 
 /* --------------------------------------------------------------------------------- column-major */
 
 static void column_gemv(float *y, const struct mat *w, const float *x, const struct active *a, int begin, int end,
-                        float (*number)(const struct mat *w, size_t at))
+                        float (*number)(const struct mat *w, size_t index))
 {
     for (int i = begin; i < end; i++) {
         float lanes[LANES] = {0};
@@ -258,17 +258,17 @@ static void column_gemv(float *y, const struct mat *w, const float *x, const str
     }
 }
 
-static float f32_number(const struct mat *w, size_t at)
+static float f32_number(const struct mat *w, size_t index)
 {
-    return ((const float *)w->data)[at];
+    return ((const float *)w->data)[index];
 }
-static float f16_number(const struct mat *w, size_t at)
+static float f16_number(const struct mat *w, size_t index)
 {
-    return f16_to_f32(((const uint16_t *)w->data)[at]);
+    return f16_to_f32(((const uint16_t *)w->data)[index]);
 }
-static float bf16_number(const struct mat *w, size_t at)
+static float bf16_number(const struct mat *w, size_t index)
 {
-    return bf16_to_f32(((const uint16_t *)w->data)[at]);
+    return bf16_to_f32(((const uint16_t *)w->data)[index]);
 }
 
 static void column_gemv_f32_ref(float *y, const struct mat *w, const float *x, const struct active *a, int begin,
@@ -440,7 +440,7 @@ static void wkv6_ref(float *y, float *S, const struct head_in *in, const float *
         lanes[i % LANES] = fmaf(in->r[i] * in->k[i], bonus[i], lanes[i % LANES]);
     for (int i = n; i % LANES != 0; i++)
         lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
-    const float now = fold(lanes);
+    const float token_bonus = fold(lanes);
     for (int i = 0; i < n; i++) {
         float sum[2] = {0}; /* sums over even and odd j */
         for (int j = 0; j < n; j++) {
@@ -448,7 +448,7 @@ static void wkv6_ref(float *y, float *S, const struct head_in *in, const float *
             sum[j % 2] = fmaf(*s, in->r[j], sum[j % 2]);
             *s = fmaf(in->k[j], in->v[i], *s * in->w[j]);
         }
-        y[i] = fmaf(now, in->v[i], sum[0] + sum[1]);
+        y[i] = fmaf(token_bonus, in->v[i], sum[0] + sum[1]);
     }
 }
 
@@ -456,15 +456,15 @@ static void wkv4_ref(float *y, const struct wkv4_state *s, const float *k, const
                      const float *decay, int n)
 {
     for (int i = 0; i < n; i++) {
-        const float a = first[i] + k[i], now = s->pp[i] < a ? a : s->pp[i];
-        const float old = fmath_exp(s->pp[i] - now), new = fmath_exp(a - now);
-        y[i] = fmaf(old, s->aa[i], new *v[i]) / fmaf(old, s->bb[i], new);
+        const float a = first[i] + k[i], peak = s->pp[i] < a ? a : s->pp[i];
+        const float old_weight = fmath_exp(s->pp[i] - peak), new_weight = fmath_exp(a - peak);
+        y[i] = fmaf(old_weight, s->aa[i], new_weight * v[i]) / fmaf(old_weight, s->bb[i], new_weight);
 
-        const float faded = s->pp[i] - decay[i], next = faded < k[i] ? k[i] : faded;
-        const float kept = fmath_exp(faded - next), added = fmath_exp(k[i] - next);
-        s->aa[i] = fmaf(kept, s->aa[i], added * v[i]);
-        s->bb[i] = fmaf(kept, s->bb[i], added);
-        s->pp[i] = next;
+        const float faded_pp = s->pp[i] - decay[i], next_pp = faded_pp < k[i] ? k[i] : faded_pp;
+        const float kept_weight = fmath_exp(faded_pp - next_pp), added_weight = fmath_exp(k[i] - next_pp);
+        s->aa[i] = fmaf(kept_weight, s->aa[i], added_weight * v[i]);
+        s->bb[i] = fmaf(kept_weight, s->bb[i], added_weight);
+        s->pp[i] = next_pp;
     }
 }
 

@@ -16,11 +16,11 @@ static inline __m512i six_join(__m512i low, __m512i high)
 /* Returns line v of a group (quants.h), as q + 32. v is a constant. */
 static inline __attribute__((always_inline)) __m512i six_line(const uint8_t *q, int v)
 {
-    const __m512i both = _mm512_loadu_si512(q + 64 * (v % 4)), high = _mm512_loadu_si512(q + 64 * (4 + v / 4));
-    return six_join(v < 4 ? both : _mm512_srli_epi16(both, 4), v % 4 == 0   ? _mm512_slli_epi16(high, 4)
-                                                               : v % 4 == 1 ? _mm512_slli_epi16(high, 2)
-                                                               : v % 4 == 2 ? high
-                                                                            : _mm512_srli_epi16(high, 2));
+    const __m512i packed = _mm512_loadu_si512(q + 64 * (v % 4)), high = _mm512_loadu_si512(q + 64 * (4 + v / 4));
+    return six_join(v < 4 ? packed : _mm512_srli_epi16(packed, 4), v % 4 == 0   ? _mm512_slli_epi16(high, 4)
+                                                                   : v % 4 == 1 ? _mm512_slli_epi16(high, 2)
+                                                                   : v % 4 == 2 ? high
+                                                                                : _mm512_srli_epi16(high, 2));
 }
 
 /* Returns the sub-block scales of 16 rows. */
@@ -43,7 +43,7 @@ static inline __m512i twice(__m512i s)
  * Returns s * (q - zero) in bytes. q is unsigned; each 16-bit element of s holds s; each byte of
  * `back` holds s * zero.
  */
-static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i back)
+static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i zero_s)
 {
     /*
      * Multiply in 16 bits and keep the lower byte. The bytes at odd positions are multiplied in
@@ -52,7 +52,7 @@ static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i back)
     const __m512i low = _mm512_set1_epi16(0x00ff);
     const __m512i first = _mm512_mullo_epi16(_mm512_and_si512(q, low), s);
     const __m512i second = _mm512_mullo_epi16(_mm512_and_si512(q, _mm512_set1_epi16((short)0xff00)), s);
-    return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(first, low), second), back);
+    return _mm512_sub_epi8(_mm512_or_si512(_mm512_and_si512(first, low), second), zero_s);
 }
 
 /* Copies the lower byte of every 16 bits to the upper byte. */
@@ -65,26 +65,26 @@ static inline __m512i both_bytes(__m512i x)
 static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const __m512i s = twice(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)from)));
-    const __m512i back = both_bytes(_mm512_slli_epi16(s, 3)), low = _mm512_set1_epi8(15);
+    const __m512i zero_s = both_bytes(_mm512_slli_epi16(s, 3)), low = _mm512_set1_epi8(15);
     for (int i = 0; i < 256; i += 64) {
-        const __m512i both = _mm512_loadu_si512(q + i);
-        _mm512_storeu_si512(to + i, scale_bytes(_mm512_and_si512(both, low), s, back));
-        _mm512_storeu_si512(to + 256 + i, scale_bytes(_mm512_and_si512(_mm512_srli_epi16(both, 4), low), s, back));
+        const __m512i packed = _mm512_loadu_si512(q + i);
+        _mm512_storeu_si512(to + i, scale_bytes(_mm512_and_si512(packed, low), s, zero_s));
+        _mm512_storeu_si512(to + 256 + i, scale_bytes(_mm512_and_si512(_mm512_srli_epi16(packed, 4), low), s, zero_s));
     }
 }
 
 /* Unpacks a group of q6 to bytes, multiplied by s. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
-    const __m512i s = twice(n_load_s_q6(from)), back = both_bytes(_mm512_slli_epi16(s, 5));
-    _mm512_storeu_si512(to, scale_bytes(six_line(q, 0), s, back));
-    _mm512_storeu_si512(to + 64, scale_bytes(six_line(q, 1), s, back));
-    _mm512_storeu_si512(to + 128, scale_bytes(six_line(q, 2), s, back));
-    _mm512_storeu_si512(to + 192, scale_bytes(six_line(q, 3), s, back));
-    _mm512_storeu_si512(to + 256, scale_bytes(six_line(q, 4), s, back));
-    _mm512_storeu_si512(to + 320, scale_bytes(six_line(q, 5), s, back));
-    _mm512_storeu_si512(to + 384, scale_bytes(six_line(q, 6), s, back));
-    _mm512_storeu_si512(to + 448, scale_bytes(six_line(q, 7), s, back));
+    const __m512i s = twice(n_load_s_q6(from)), zero_s = both_bytes(_mm512_slli_epi16(s, 5));
+    _mm512_storeu_si512(to, scale_bytes(six_line(q, 0), s, zero_s));
+    _mm512_storeu_si512(to + 64, scale_bytes(six_line(q, 1), s, zero_s));
+    _mm512_storeu_si512(to + 128, scale_bytes(six_line(q, 2), s, zero_s));
+    _mm512_storeu_si512(to + 192, scale_bytes(six_line(q, 3), s, zero_s));
+    _mm512_storeu_si512(to + 256, scale_bytes(six_line(q, 4), s, zero_s));
+    _mm512_storeu_si512(to + 320, scale_bytes(six_line(q, 5), s, zero_s));
+    _mm512_storeu_si512(to + 384, scale_bytes(six_line(q, 6), s, zero_s));
+    _mm512_storeu_si512(to + 448, scale_bytes(six_line(q, 7), s, zero_s));
 }
 
 /* 64 weights of q6, an operand of n_dot_sixes (dots_*.h): [16 rows][4 columns], as q + 32. */
@@ -96,11 +96,11 @@ struct sixes {
 static inline __m512i six_section(const uint8_t *p)
 {
     const __m256i pairs = _mm256_loadu_si256((const void *)p); /* 8 bytes per 16 rows */
-    const __m128i rest = _mm_loadu_si128((const void *)(p + 32));
+    const __m128i upper_bits = _mm_loadu_si128((const void *)(p + 32));
     const __m512i twice =
         _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), _mm512_castsi256_si512(pairs));
     const __m512i high = _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3),
-                                                  _mm512_castsi128_si512(rest));
+                                                  _mm512_castsi128_si512(upper_bits));
     return six_join(_mm512_srlv_epi64(twice, _mm512_setr_epi64(0, 4, 0, 4, 0, 4, 0, 4)),
                     _mm512_rorv_epi32(high, _mm512_setr_epi32(28, 30, 0, 2, 28, 30, 0, 2, 28, 30, 0, 2, 28, 30, 0, 2)));
 }

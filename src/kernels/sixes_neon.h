@@ -11,8 +11,8 @@ static inline __attribute__((always_inline)) w64 six_line(const uint8_t *q, int 
 {
     w64 line;
     for (int i = 0; i < 4; i++) {
-        const uint8x16_t both = vld1q_u8(q + 64 * (v % 4) + 16 * i), high = vld1q_u8(q + 64 * (4 + v / 4) + 16 * i);
-        const uint8x16_t low = v < 4 ? vandq_u8(both, vdupq_n_u8(15)) : vshrq_n_u8(both, 4);
+        const uint8x16_t packed = vld1q_u8(q + 64 * (v % 4) + 16 * i), high = vld1q_u8(q + 64 * (4 + v / 4) + 16 * i);
+        const uint8x16_t low = v < 4 ? vandq_u8(packed, vdupq_n_u8(15)) : vshrq_n_u8(packed, 4);
         const uint8x16_t placed = v % 4 == 0   ? vshlq_n_u8(high, 4)
                                   : v % 4 == 1 ? vshlq_n_u8(high, 2)
                                   : v % 4 == 2 ? high
@@ -54,9 +54,9 @@ static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *fro
         const uint16x4_t rows = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(word))));
         const int8x16_t s = vreinterpretq_s8_u32(vmulq_n_u32(vmovl_u16(rows), 0x01010101)), eight = vdupq_n_s8(8);
         for (int at = 16 * i; at < 256; at += 64) {
-            const uint8x16_t both = vld1q_u8(q + at);
-            const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
-            const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+            const uint8x16_t packed = vld1q_u8(q + at);
+            const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(packed, vdupq_n_u8(15)));
+            const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(packed, 4));
             vst1q_s8(to + at, vmulq_s8(vsubq_s8(low, eight), s));
             vst1q_s8(to + 256 + at, vmulq_s8(vsubq_s8(high, eight), s));
         }

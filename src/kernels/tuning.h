@@ -48,7 +48,7 @@ struct tuning {
 void tuning_derive(struct tuning *out, const struct caches *caches);
 
 /*
- * Returns how many of `all` vectors of 16 columns make one block of gemm (lanes_products.h). The
+ * Returns how many of `total` vectors of 16 columns make one block of gemm (lanes_products.h). The
  * working set of a block is `lines` cache lines for each of them: one per vector of the register
  * tile, which must stay in the L1 cache while all rows of a panel are multiplied, and one per row
  * of the tile.
@@ -65,7 +65,7 @@ void tuning_derive(struct tuning *out, const struct caches *caches);
  * loses 1 to 4 % at 1024 and 2560 columns and 5 to 7 % at 4096; AVX2 loses nothing. Prefetching the
  * accumulators of the next tile, and blocks of multiples of 16 or 32 vectors, made no difference.
  */
-int tuning_gemm_block(const struct tuning *tuning, int lines, int all);
+int tuning_gemm_block(const struct tuning *tuning, int lines, int total);
 
 /* --------------------------------------------------------------------- products of many vectors */
 

@@ -12,7 +12,7 @@
 
 #include "base/half.h"
 
-enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes of four columns of 16 rows */ };
+enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes */ };
 
 /* --------------------------------------------------------------------------------------- scales */
 
@@ -25,19 +25,19 @@ static uint16_t scale_up(float x)
 }
 
 /* Returns the scale that maps `peak` to the integer `target`. */
-static uint16_t scale_for(float most, float whole)
+static uint16_t scale_for(float peak, float target)
 {
-    return most < QUANT_LEAST ? 0 : scale_up(most / whole);
+    return peak < QUANT_LEAST ? 0 : scale_up(peak / target);
 }
 
 /* peak[r] = the largest magnitude in row r of w [columns][16]. */
-static void find_most(float most[ROWS], const float (*w)[ROWS], int columns)
+static void find_peaks(float peaks[ROWS], const float (*w)[ROWS], int columns)
 {
     for (int r = 0; r < ROWS; r++)
-        most[r] = 0.0f;
+        peaks[r] = 0.0f;
     for (int c = 0; c < columns; c++)
         for (int r = 0; r < ROWS; r++)
-            most[r] = fabsf(w[c][r]) > most[r] ? fabsf(w[c][r]) : most[r];
+            peaks[r] = fabsf(w[c][r]) > peaks[r] ? fabsf(w[c][r]) : peaks[r];
 }
 
 void quant_unpack_s(enum mat_type type, int8_t s[ROWS], const uint8_t *from)
@@ -78,10 +78,10 @@ void pack_rows_q8(uint8_t *section, int part, const int8_t q[ROWS])
 /* The scale maps the largest magnitude of a block to 127. */
 void quantize_q8(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
 {
-    float most[ROWS], inverse[ROWS];
-    find_most(most, w, columns);
+    float peaks[ROWS], inverse[ROWS];
+    find_peaks(peaks, w, columns);
     for (int r = 0; r < ROWS; r++) {
-        out->scale[r] = scale_for(most[r], 127.0f);
+        out->scale[r] = scale_for(peaks[r], 127.0f);
         inverse[r] = out->scale[r] ? 1.0f / bf16_to_f32(out->scale[r]) : 0.0f;
     }
     k->round_rows(out->q[0], w[0], inverse, columns, -127.0f, 127.0f);
@@ -105,9 +105,9 @@ void unpack_section_q4(int8_t q[QUANT_SECTION], const uint8_t *section)
 {
     for (int part = 0; part < QUANT_SECTION / ROWS; part++)
         for (int r = 0; r < ROWS / 2; r++) {
-            const uint8_t both = section[part * (ROWS / 2) + r];
-            q[part * ROWS + r] = (int8_t)((both & 15) - 8);
-            q[part * ROWS + r + ROWS / 2] = (int8_t)((both >> 4) - 8);
+            const uint8_t packed = section[part * (ROWS / 2) + r];
+            q[part * ROWS + r] = (int8_t)((packed & 15) - 8);
+            q[part * ROWS + r + ROWS / 2] = (int8_t)((packed >> 4) - 8);
         }
 }
 void pack_rows_q4(uint8_t *section, int part, const int8_t q[ROWS])
@@ -117,7 +117,7 @@ void pack_rows_q4(uint8_t *section, int part, const int8_t q[ROWS])
 }
 
 /* Returns x rounded to the nearest integer, ties to even, for |x| < 2^22, then clamped. */
-static float nearest(float x, float low, float high)
+static float round_clamped(float x, float low, float high)
 {
     x = (x + 0x1.8p23f) - 0x1.8p23f;
     x = x < low ? low : x;
@@ -132,18 +132,18 @@ static float nearest(float x, float low, float high)
  */
 void quantize_q4(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
 {
-    float factor[QUANT_BLOCK / GROUP][ROWS], most[ROWS];
+    float factor[QUANT_BLOCK / GROUP][ROWS], peaks[ROWS];
     for (int g = 0; g < columns / GROUP; g++)
         k->fit_rows(factor[g], w[g * GROUP]);
-    find_most(most, (const float(*)[ROWS])factor, columns / GROUP);
+    find_peaks(peaks, (const float(*)[ROWS])factor, columns / GROUP);
     for (int r = 0; r < ROWS; r++)
-        out->scale[r] = most[r] < INFINITY ? scale_for(most[r], 15.0f) : QUANT_SCALE_NAN;
+        out->scale[r] = peaks[r] < INFINITY ? scale_for(peaks[r], 15.0f) : QUANT_SCALE_NAN;
     for (int g = 0; g < columns / GROUP; g++) {
         float inverse[ROWS];
         for (int r = 0; r < ROWS; r++) {
             const float unit = bf16_to_f32(out->scale[r]);
             const bool usable = out->scale[r] != 0 && out->scale[r] != QUANT_SCALE_NAN;
-            const float s = usable ? nearest(factor[g][r] / unit, -15.0f, 15.0f) : 0.0f;
+            const float s = usable ? round_clamped(factor[g][r] / unit, -15.0f, 15.0f) : 0.0f;
             out->s[g][r] = (int8_t)s;
             inverse[r] = s == 0.0f ? 0.0f : 1.0f / (s * unit);
         }
@@ -202,15 +202,15 @@ void pack_rows_q6(uint8_t *section, int part, const int8_t q[ROWS])
  */
 void quantize_q6(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
 {
-    float most[ROWS], inverse[ROWS];
-    find_most(most, w, columns);
+    float peaks[ROWS], inverse[ROWS];
+    find_peaks(peaks, w, columns);
     for (int r = 0; r < ROWS; r++)
-        out->scale[r] = scale_for(most[r], 124.0f);
+        out->scale[r] = scale_for(peaks[r], 124.0f);
     for (int g = 0; g < columns / GROUP; g++) {
-        find_most(most, w + g * GROUP, GROUP);
+        find_peaks(peaks, w + g * GROUP, GROUP);
         for (int r = 0; r < ROWS; r++) {
             const float unit = bf16_to_f32(out->scale[r]);
-            const int s = 1 + (most[r] > 32.0f * unit) + (most[r] > 64.0f * unit) + (most[r] > 96.0f * unit);
+            const int s = 1 + (peaks[r] > 32.0f * unit) + (peaks[r] > 64.0f * unit) + (peaks[r] > 96.0f * unit);
             out->s[g][r] = (int8_t)(out->scale[r] ? s : 1);
             inverse[r] = out->scale[r] ? 1.0f / ((float)s * unit) : 0.0f;
         }
