@@ -80,8 +80,8 @@ static enum rwkv7_status find_axes(const struct candidate *c, const struct weigh
                     t->rank);
     for (int i = 0; i < rank; i++)
         if (t->shape[i] < 1 || t->shape[i] > MAX_AXIS)
-            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': axis %d has impossible size %llu", t->file, t->name, i,
-                        (unsigned long long)t->shape[i]);
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': size of axis %d out of range: %llu", t->file, t->name,
+                        i, (unsigned long long)t->shape[i]);
     return RWKV7_OK;
 }
 
@@ -109,8 +109,9 @@ enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out
         return status;
     const int rows = (int)t->shape[0], cols = (int)t->shape[1], width = rows == channels ? cols : rows;
     if ((rows != channels && cols != channels) || width % part.count != 0)
-        return fail(err, RWKV7_ERR_MODEL, "%s: low-rank factors of layer %d: shape [%d,%d] has no axis of %d channels",
-                    c->path, layer, rows, cols, channels);
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: low-rank factors of layer %d: found shape [%d,%d], expected an axis of %d channels", c->path,
+                    layer, rows, cols, channels);
     if (!*is_known && rows != cols) {
         out->spelling.factors_transposed = rows == channels;
         *is_known = true;
@@ -127,7 +128,7 @@ bool factors_known(const struct candidate *c)
 enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7_shape *shape, struct rwkv7_error *err)
 {
     return fail(err, RWKV7_ERR_MODEL,
-                "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
+                "%s: all low-rank factors are square [%d,%d], so whether they are transposed cannot be detected",
                 c->path, shape->channels, shape->channels);
 }
 
@@ -182,12 +183,12 @@ enum rwkv7_status measure_common(const struct candidate *c, const struct weight_
         return status;
     shape->layers = count_layers(c->index, table->layer_prefix[c->naming]);
     if (shape->layers > MAX_LAYERS)
-        return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", c->path, MAX_LAYERS);
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected at most %d layers, found more", c->path, MAX_LAYERS);
     char key[KEY_ROOM];
     const char *blocks = tensors_metadata(c->index, metadata_key(key, c->index, "block_count"));
     if (blocks && metadata_whole(c->index, key) != shape->layers)
-        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s' says %.40s, but there are tensors of %d layers", c->path,
-                    key, blocks, shape->layers);
+        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': found %.40s, expected %d as in the tensors", c->path, key,
+                    blocks, shape->layers);
     return RWKV7_OK;
 }
 
@@ -195,10 +196,12 @@ enum rwkv7_status check_heads(const struct candidate *c, const char *name, const
                               struct rwkv7_error *err)
 {
     if ((int64_t)shape->heads * shape->head_size != shape->channels)
-        return fail(err, RWKV7_ERR_MODEL, "%s: %s of layer 0 has shape [%d,%d], expected a product of %d channels",
-                    c->path, name, shape->heads, shape->head_size, shape->channels);
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: %s of layer 0: found %d heads of size %d, expected a product of %d channels", c->path, name,
+                    shape->heads, shape->head_size, shape->channels);
     if (shape->head_size > WKV_MAX_N)
-        return fail(err, RWKV7_ERR_MODEL, "%s: head size %d is larger than %d", c->path, shape->head_size, WKV_MAX_N);
+        return fail(err, RWKV7_ERR_MODEL, "%s: head size: found %d, expected at most %d", c->path, shape->head_size,
+                    WKV_MAX_N);
     return RWKV7_OK;
 }
 
@@ -252,11 +255,11 @@ static enum rwkv7_status choose_arch(const struct candidate *c, const struct arc
             named = archs[i];
     }
     if (declared && !named)
-        return fail(err, RWKV7_ERR_MODEL, "%s: this is a model of architecture '%.40s', which is not supported",
-                    c->path, declared);
+        return fail(err, RWKV7_ERR_MODEL, "%s: architecture '%.40s' is not supported", c->path, declared);
     if (named && claiming && named != claiming)
-        return fail(err, RWKV7_ERR_MODEL, "%s: metadata 'general.architecture' says %s, but the tensors are of %s",
-                    c->path, declared, claiming->weights->model);
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: metadata 'general.architecture': found %s, but the tensors are those of %s", c->path, declared,
+                    claiming->weights->model);
     *out = claiming ? claiming : named ? named : archs[ARCH_COUNT - 1];
     return RWKV7_OK;
 }

@@ -128,7 +128,7 @@ void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, 
 {
     const size_t bytes = (size_t)c->model->shape.channels * sizeof(float);
     const struct chunk_thread *local = &c->threads[rank];
-    float *u = local->u, *prev = local->prev;
+    float *u = local->u, *prev = local->before;
     int begin, end;
     while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end)) {
         for (int t = first + begin; t < first + end; t++) {

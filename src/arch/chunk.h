@@ -61,11 +61,11 @@ struct piece {
 
 /* Buffers private to a thread. */
 struct chunk_thread {
-    float *scratch;       /* for products */
-    void *rows;           /* rows of a column-major matrix, transposed for a product */
-    struct active active; /* active columns of one token */
-    float *part;          /* results of products, consumed at once: tuning.part_floats or C */
-    float *u, *prev, *m;  /* [C] LN(x), the same of the previous token, one mix */
+    float *scratch;        /* for products */
+    void *rows;            /* rows of a column-major matrix, transposed for a product */
+    struct active active;  /* active columns of one token */
+    float *part;           /* results of products, consumed at once: tuning.part_floats or C */
+    float *u, *before, *m; /* [C] LN(x), the same of the previous token, one mix */
 };
 
 struct chunk {

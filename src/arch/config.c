@@ -57,7 +57,7 @@ static enum rwkv7_status check_sizes(const struct config *f)
         char expected[64];
         if (!value || sizes[i].size == 0 || (cJSON_IsNumber(value) && value->valuedouble == (double)sizes[i].size))
             continue;
-        snprintf(expected, sizeof expected, "%d, as the tensors have it", sizes[i].size);
+        snprintf(expected, sizeof expected, "%d as in the tensors", sizes[i].size);
         return disagree(f, sizes[i].key, expected);
     }
     return RWKV7_OK;
@@ -101,13 +101,13 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     if ((status = read_epsilon(f, "layer_norm_epsilon", &other)) != RWKV7_OK)
         return status;
     if (other != eps)
-        return disagree(f, "layer_norm_epsilon", "the number of 'norm_eps'");
+        return disagree(f, "layer_norm_epsilon", "the value of 'norm_eps'");
     /*
      * The older classes use this epsilon in some norms and 1e-5 in others; fla's RWKV-6 uses it in
      * the heads as well. Only 1e-5 is unambiguous.
      */
     if (!is_x070 && eps != f->out->ln_eps)
-        return disagree(f, key, "1e-05 before RWKV-7");
+        return disagree(f, key, "1e-05 (versions before RWKV-7)");
     f->out->ln_eps = eps;
     if (is_x070 && is_fla)
         f->out->head_eps = eps * (float)f->out->shape.head_size;
@@ -149,15 +149,15 @@ static enum rwkv7_status check_outer(const struct config *f)
                                                        memcmp(head->data, emb->data, (size_t)emb->bytes) == 0));
     enum rwkv7_status status = RWKV7_OK;
     if (!head)
-        status = check_switch(f, "tie_word_embeddings", true, "true, as there is no head");
+        status = check_switch(f, "tie_word_embeddings", true, "true because the checkpoint has no head");
     else if (!is_equal)
-        status = check_switch(f, "tie_word_embeddings", false, "false, as head and embedding differ");
+        status = check_switch(f, "tie_word_embeddings", false, "false because head and embedding differ");
     if (status == RWKV7_OK)
-        status = check_switch(f, "norm_first", has_ln0,
-                              has_ln0 ? "true, as there is a norm of the embedding"
-                                      : "false, as there is no norm of the embedding");
+        status =
+            check_switch(f, "norm_first", has_ln0,
+                         has_ln0 ? "true because the embedding has a norm" : "false because the embedding has no norm");
     return status == RWKV7_OK && has_ln0
-               ? check_switch(f, "embedding_layer_norm_fused", false, "false, as there is a norm of the embedding")
+               ? check_switch(f, "embedding_layer_norm_fused", false, "false because the embedding has a norm")
                : status;
 }
 
@@ -170,10 +170,10 @@ enum rwkv7_status config_obey(const struct candidate *c, struct recognized *out,
         return RWKV7_OK;
     if ((status = check_version(&f, "model_type")) || (status = check_version(&f, "architecture_version")) ||
         (status = check_sizes(&f)) || (status = read_epsilons(&f)) || (status = check_outer(&f)) ||
-        (status = check_switch(&f, "norm_bias", true, "true: norms without a bias are not supported")))
+        (status = check_switch(&f, "norm_bias", true, "true (norms without a bias are not supported)")))
         return status;
     const cJSON *const act = value_of(&f, "hidden_act");
     if (act && (!cJSON_IsString(act) || strcmp(act->valuestring, "sqrelu") != 0))
         return disagree(&f, "hidden_act", "\"sqrelu\"");
-    return value_of(&f, "attn") ? disagree(&f, "attn", "null: layers of attention are not supported") : RWKV7_OK;
+    return value_of(&f, "attn") ? disagree(&f, "attn", "null (attention layers are not supported)") : RWKV7_OK;
 }

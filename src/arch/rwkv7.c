@@ -141,8 +141,7 @@ static enum rwkv7_status measure_heads(const struct candidate *c, struct recogni
     if (!text && c->naming != NAMING_GGUF && s->channels % USUAL_HEAD == 0) {
         size = USUAL_HEAD;
         const enum rwkv7_status status =
-            note(c->index->notes, err,
-                 "%s: r_k is flat and the metadata do not tell the size of a head: it is taken to be %ld",
+            note(c->index->notes, err, "%s: neither r_k nor the metadata show the head size; assuming %ld",
                  snippet_path(c->path).text, size);
         if (status != RWKV7_OK)
             return status;
@@ -180,8 +179,8 @@ static enum rwkv7_status measure_deep(const struct candidate *c, struct recogniz
         return status;
     s->deep = rows == s->channels ? cols : rows;
     if (s->deep > DEEP_MAX)
-        return fail(err, RWKV7_ERR_MODEL, "%s: token matrices of side %d are larger than %d", c->path, s->deep,
-                    DEEP_MAX);
+        return fail(err, RWKV7_ERR_MODEL, "%s: side of the token matrices: found %d, expected at most %d", c->path,
+                    s->deep, DEEP_MAX);
     return RWKV7_OK;
 }
 

@@ -63,8 +63,7 @@ static enum rwkv7_status refuse_quantized(const struct tensor_index *index, cons
             continue;
         if (weight && mlx_bits(index) > 0)
             snprintf(bits, sizeof bits, " to %d bits", mlx_bits(index));
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: this was quantized%s by %s, whose integers are not supported; use the original checkpoint",
+        return fail(err, RWKV7_ERR_MODEL, "%s: quantized%s by %s, which is not supported; use the original checkpoint",
                     path, bits, program);
     }
     return RWKV7_OK;
@@ -106,20 +105,20 @@ static const struct {
     {"head_q.", NULL, "an experiment with RWKV-4 (\"head_q\", \"head_k\")"},
     {"pos_emb_", NULL, "an experiment with RWKV-4 (\"pos_emb\")"},
     {".ffnPre.", NULL, "an experiment with RWKV-4 (\"ffnPre\")"},
-    {".self_attn.time_maa", NULL, "QRWKV6, the RWKV-6 time mix in the frame of Qwen"},
-    {".self_attn.time_mixer.", NULL, "ARWKV, the RWKV-7 time mix in the frame of Qwen"},
-    {"moba.", NULL, "RWKV-X, RWKV-7 between layers of sparse attention"},
+    {".self_attn.time_maa", NULL, "QRWKV6, a Qwen model with the RWKV-6 time mix"},
+    {".self_attn.time_mixer.", NULL, "ARWKV, a Qwen model with the RWKV-7 time mix"},
+    {"moba.", NULL, "RWKV-X, RWKV-7 with layers of sparse attention"},
     {".attn.q_proj.", ".attn.r_proj.", "a hybrid of RWKV and attention"},
     {".self_attn.", NULL, "a transformer, not RWKV"},
-    {".mlp.gate_proj.", NULL, "a model in the frame of a transformer, not RWKV"},
+    {".mlp.gate_proj.", NULL, "a transformer variant, not RWKV"},
 };
 
 /* GGUF files of other models name their architecture. */
 static const struct {
     const char *name, *what;
 } relatives[] = {
-    {"rwkv6qwen2", "QRWKV6, the RWKV-6 time mix in the frame of Qwen"},
-    {"arwkv7", "ARWKV, the RWKV-7 time mix in the frame of Qwen"},
+    {"rwkv6qwen2", "QRWKV6, a Qwen model with the RWKV-6 time mix"},
+    {"arwkv7", "ARWKV, a Qwen model with the RWKV-7 time mix"},
 };
 
 static enum rwkv7_status fail_unsupported(const char *path, const char *what, struct rwkv7_error *err)
@@ -134,7 +133,7 @@ enum rwkv7_status refuse_unsupported(const struct tensor_index *index, const cha
         return status;
     if (is_adapter(index))
         return fail(err, RWKV7_ERR_MODEL,
-                    "%s: this is a LoRA adapter, not a whole model; merge it with `rwkv7 convert --lora`", path);
+                    "%s: this is a LoRA adapter, not a complete model; merge it with `rwkv7 convert --lora`", path);
     const char *said = tensors_metadata(index, "general.architecture");
     for (size_t i = 0; said && i < sizeof relatives / sizeof relatives[0]; i++)
         if (strcmp(said, relatives[i].name) == 0)
