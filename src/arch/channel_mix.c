@@ -41,6 +41,7 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
     struct operand mixes[2];
     int begin, end;
 
+    /* 1. u = LN(x); x_c = u + (ffn_prev - u) shift_c for k and r; Kf x_k and Rf x_r. */
     k->layer_norm(u, step->x, m->ln_weight, m->ln_bias, channels, model->ln_eps);
     for (int i = 0; i < 2; i++) {
         k->shift(local->mix[i], u, prev, shifts[i], channels);
@@ -52,6 +53,10 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
     step_products(step, pool, rank, products, 2);
     pool_barrier(pool);
 
+    /*
+     * 2. ffn_prev = u, now that all threads have read it; gate = layer_scale sig(Rf x_r);
+     * hidden = relu(Kf x_k)^2.
+     */
     step_share(channels, rank, pool, &begin, &end);
     memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     k->sigmoid(work->gate + begin, end - begin);
@@ -61,6 +66,7 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
     k->relu_square(work->hidden + begin, end - begin);
     pool_barrier(pool);
 
+    /* 3. x += gate Vf hidden. */
     step_add_sparse(step, pool, rank, &m->value, work->hidden, work->gate);
     pool_barrier(pool);
 }
@@ -68,9 +74,11 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
 void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, const struct channel_mix *m,
                        struct vectors *mix, float *gate, struct vectors *hidden, int first)
 {
+    /* x_k and x_r of all tokens; ffn_prev = u of the last token of each piece. */
     const struct shifts shifts = {m->ln_weight, m->ln_bias, last_state(c->model), {m->shift_k, m->shift_r}, mix, 2};
     chunk_shift(c, pool, rank, layer, &shifts, first);
     chunk_remember(c, rank, layer, &shifts);
+    /* hidden = relu(Kf x_k)^2; gate = layer_scale sig(Rf x_r). */
     const struct chunk_product products[] = {
         chunk_hidden_product(&m->key, &mix[0], first, hidden, &m->value),
         {.w = &m->receptance,
@@ -81,6 +89,7 @@ void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int l
          .scale = layer_scale(c->model, layer)},
     };
     chunk_products(c, pool, rank, products, 2, c->count);
+    /* x += gate Vf hidden. */
     const struct chunk_product value = {
         .w = &m->value, .x = hidden, .first = first, .finish = chunk_finish_residual, .gate = gate};
     chunk_add_sparse(c, pool, rank, &value);

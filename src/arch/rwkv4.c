@@ -204,27 +204,30 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     float *const layer_state = state_at(model, step->state, layer, ATT_PREV);
     float *const u = step->threads[rank].u, *const prev = layer_state;
     const float *const shifts[MIXES] = {l->x_k, l->x_v, l->x_r};
-    const struct mat *const takers[MIXES] = {&l->key, &l->value, &l->receptance};
+    const struct mat *const matrices[MIXES] = {&l->key, &l->value, &l->receptance};
     float *const results[MIXES] = {work->k, work->v, work->r};
     struct operand mixes[MIXES];
     struct step_product products[MIXES];
     int begin, end;
 
+    /* 1. u = LN1(x); x_c = u + (att_prev - u) (1 - mix_c) for k, v and r; their products. */
     k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, channels, model->ln_eps);
     for (int i = 0; i < MIXES; i++) {
         k->shift(local->mix[i], u, prev, shifts[i], channels);
         mixes[i] = (struct operand){local->mix[i], local->mix_q[i]};
-        operand_quantize(k, &mixes[i], takers[i]->type, channels, 0, 1);
-        products[i] = (struct step_product){results[i], takers[i], &mixes[i]};
+        operand_quantize(k, &mixes[i], matrices[i]->type, channels, 0, 1);
+        products[i] = (struct step_product){results[i], matrices[i], &mixes[i]};
     }
     step_products(step, pool, rank, products, MIXES);
     pool_barrier(pool);
 
+    /* 2. att_prev = u, now that all threads have read it; the recurrence: r = sig(r) y. */
     step_share(channels, rank, pool, &begin, &end);
     memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     run_channels(model, l, layer_state, work->r, work->k, work->v, work->y, begin, end);
     pool_barrier(pool);
 
+    /* 3. x += O (r y). */
     step_add_product(step, pool, rank, &l->output, work->r, NULL);
     pool_barrier(pool);
 }
@@ -287,6 +290,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     struct vectors *mix = work->mix;
     int begin, end;
 
+    /* x_k, x_v and x_r of all tokens; att_prev = u of the last token of each piece. */
     const struct shifts shifts = {.weight = l->ln1_weight,
                                   .bias = l->ln1_bias,
                                   .state = ATT_PREV,
@@ -295,6 +299,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
                                   .count = MIXES};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
     chunk_remember(c, rank, layer, &shifts);
+    /* r = R x_r, k = K x_k, v = V x_v. */
     const struct chunk_product products[] = {
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
@@ -313,6 +318,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     }
     pool_barrier(pool);
 
+    /* x += O (r y). */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 

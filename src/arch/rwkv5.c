@@ -326,6 +326,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
     float *const u = step->threads[rank].u, *const prev = state.att_prev;
     int begin, end;
 
+    /* 1. u = LN1(x); x_c = u + (att_prev - u) (1 - mix_c) for k, v, r and g; their products. */
     k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, channels, model->ln_eps);
     const struct operand x_k = make_mix(step, local, MIX_K, u, prev, l->x_k, l->key.type);
     const struct operand x_v = make_mix(step, local, MIX_V, u, prev, l->x_v, l->value.type);
@@ -339,12 +340,14 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
     step_products(step, pool, rank, products, count);
     pool_barrier(pool);
 
+    /* 2. att_prev = u, now that all threads have read it; the heads. */
     step_share(channels, rank, pool, &begin, &end);
     memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     while (pool_share(pool, rank, model->shape.heads, 1, &begin, &end))
         run_head(step, local, l, state.wkv, begin);
     pool_barrier(pool);
 
+    /* 3. x += O (norm(y) g). */
     step_add_product(step, pool, rank, &l->output, work->r, NULL);
     pool_barrier(pool);
 }
@@ -430,10 +433,12 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     struct vectors *mix = work->mix;
     int begin, end;
 
+    /* x_k, x_v, x_r and x_g of all tokens; att_prev = u of the last token of each piece. */
     const struct shifts shifts = {l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_k, l->x_v, l->x_r, l->x_g},
                                   mix,           count};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
     chunk_remember(c, rank, layer, &shifts);
+    /* r = R x_r, k = K x_k, v = V x_v, G x_g. */
     const struct chunk_product products[] = {
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
@@ -442,10 +447,12 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     };
     chunk_products(c, pool, rank, products, count, c->count);
 
+    /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
         scan_head(c, work->y[rank], &c->pieces[begin / heads], layer, begin % heads, first);
     pool_barrier(pool);
 
+    /* x += O (norm(y) g). */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 

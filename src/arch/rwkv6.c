@@ -300,6 +300,7 @@ static void make_mixes(const struct step *step, struct pool *pool, int rank, con
     struct step_product products[BRANCHES];
     struct operand z[BRANCHES];
 
+    /* W1_c (u + (att_prev - u) maa_x). */
     k->shift(local->mix[0], u, prev, l->maa_x, s->channels);
     const struct operand x = quantized(step, local->mix[0], &local->mix_q[0], s->channels, l->maa_w1[0].type);
     for (size_t i = 0; i < BRANCHES; i++)
@@ -307,6 +308,7 @@ static void make_mixes(const struct step *step, struct pool *pool, int rank, con
     step_products(step, pool, rank, products, BRANCHES);
     pool_barrier(pool);
 
+    /* z_c = tanh(...); W2_c z_c. */
     memcpy(local->z, work->low, BRANCHES * rank_m * sizeof *local->z);
     k->tanh(local->z, BRANCHES * s->rank_m);
     for (size_t i = 0; i < BRANCHES; i++) {
@@ -316,6 +318,7 @@ static void make_mixes(const struct step *step, struct pool *pool, int rank, con
     step_products(step, pool, rank, products, BRANCHES);
     pool_barrier(pool);
 
+    /* m_c = maa_c + W2_c z_c; x_c = u + (att_prev - u) m_c. */
     for (int i = 0; i < BRANCHES; i++) {
         memcpy(local->m, work->shift[i], (size_t)s->channels * sizeof *local->m);
         k->add(local->m, l->maa[i], s->channels);
@@ -363,6 +366,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     struct step_product products[BRANCHES];
     int begin, end;
 
+    /* 1 to 3. u = LN1(x), the mixes x_c in two low-rank phases, and the products that take them. */
     k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, s->channels, model->ln_eps);
     make_mixes(step, pool, rank, l, u, prev, matrices, mixes);
     for (int i = 0; i < BRANCHES; i++)
@@ -370,6 +374,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     step_products(step, pool, rank, products, BRANCHES);
     pool_barrier(pool);
 
+    /* 4. att_prev = u, now that all threads have read it; tanh(D1 x_w); the heads. */
     step_share(s->channels, rank, pool, &begin, &end);
     memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     memcpy(z, low, (size_t)s->rank_w * sizeof *z);
@@ -379,6 +384,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
         run_head(step, local, layer, begin, &decay);
     pool_barrier(pool);
 
+    /* 5. x += O (norm(y) g). */
     step_add_product(step, pool, rank, &l->output, work->r, NULL);
     pool_barrier(pool);
 }
@@ -531,6 +537,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     struct vectors *mix = work->mix;
     int begin, end;
 
+    /* z_c = tanh(W1_c (u + (att_prev - u) maa_x)); x_c of all tokens; att_prev = the last u. */
     const struct shifts shifts = {.weight = l->ln1_weight,
                                   .bias = l->ln1_bias,
                                   .state = STATE_ATT_PREV,
@@ -547,6 +554,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     pool_barrier(pool);
     chunk_remember(c, rank, layer, &shifts);
 
+    /* tanh(D1 x_w), r = R x_r, k = K x_k, v = V x_v, G x_g. */
     const struct chunk_product products[] = {
         chunk_low_product(&l->decay_w1, &mix[BRANCH_W], &work->z_decay, &l->decay_w2, finish_tanh, 0),
         {.w = &l->receptance, .x = &mix[BRANCH_R], .y = work->r, .first = first},
@@ -556,10 +564,12 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     };
     chunk_products(c, pool, rank, products, 5, c->count);
 
+    /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
         scan_head(c, rank, &c->pieces[begin / heads], layer, begin % heads, first);
     pool_barrier(pool);
 
+    /* x += O (norm(y) g). */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 

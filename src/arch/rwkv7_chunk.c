@@ -148,6 +148,7 @@ static void scan_head(const struct chunk *c, const struct local *local, float *s
     const int piece_end = piece->first + piece->count;
     for (int token = piece->first, batch; token < piece_end; token += batch) {
         batch = piece_end - token < max_batch ? piece_end - token : max_batch;
+        /* The second factors of w, a, v and g, for the tokens of a batch. */
         for (int i = 0; i < LOWS; i++) {
             float *const y = local->scan + (size_t)(i * max_batch) * ld;
             second[i] = y + (channel - start);
@@ -157,6 +158,7 @@ static void scan_head(const struct chunk *c, const struct local *local, float *s
             const struct operand x = vectors_operand(&work->low[i], rows.type, token);
             product_gemm(k, y, ld, &rows, &x, batch, scratch);
         }
+        /* The head, token by token. */
         for (int t = token; t < token + batch; t++) {
             const size_t i = (size_t)t * channels + (size_t)channel, of_t = (size_t)(t - token) * ld;
             float *const w = second[LOW_W] + of_t, *const a = second[LOW_A] + of_t, *const gate = second[LOW_V] + of_t;
@@ -190,11 +192,13 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
     struct vectors *mix = work->mix, *low = work->low;
     int begin, end;
 
+    /* The six mixes of all tokens; att_prev = u of the last token of each piece. */
     const struct shifts shifts = {
         l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g}, mix, MIXES};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
     chunk_remember(c, rank, layer, &shifts);
 
+    /* r = R xr, k = K xk, v = V xv, and the first low-rank factors of g, w, a and v. */
     float *const v = layer == 0 ? work->v_first : work->v;
     const struct chunk_product products[] = {
         chunk_low_product(&l->g1, &mix[MIX_G], &low[LOW_G], &l->g2, finish_low_g, first),
@@ -208,11 +212,13 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
     };
     chunk_products(c, pool, rank, products, layer == 0 ? 6 : 7, c->count);
 
+    /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, s->heads * c->piece_count, 1, &begin, &end))
         scan_head(c, &work->local[rank], c->threads[rank].scratch, &c->pieces[begin / s->heads], layer,
                   begin % s->heads, first);
     pool_barrier(pool);
 
+    /* x += O out. */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 
@@ -250,6 +256,7 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     const struct rwkv7_layer *l = &rwkv7_layers(c->model)[layer];
     struct work *work = c->work;
 
+    /* xk of all tokens (x070a: u as well); ffn_prev = u of the last token of each piece. */
     const struct shifts shifts = {l->ln2_weight, l->ln2_bias,    STATE_FFN_PREV, {l->ffn_x_k, work->no_shift},
                                   work->mix,     s->deep ? 2 : 1};
     chunk_shift(c, pool, rank, layer, &shifts, first);
@@ -257,6 +264,7 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     if (s->deep)
         run_deep(c, pool, rank, l, first);
 
+    /* hidden = relu(Kf xk)^2 (x070a: gated); x += Vf hidden. */
     struct chunk_product key = chunk_hidden_product(&l->ffn_key, &work->mix[0], first, &work->hidden, &l->ffn_value);
     if (s->deep)
         key.finish = finish_gated;
