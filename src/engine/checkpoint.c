@@ -1,4 +1,7 @@
-/* checkpoint.c - what lies in a checkpoint, be it a model that can be opened or not: for people who ask what they have there. */
+/*
+ * checkpoint.c - describes the contents of a checkpoint for `info`, whether or not it can be opened
+ * as a model.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,7 @@
-/* engine.h - the runtime, sessions, the drivers of the forward passes, and the scratch memory that these share. */
+/*
+ * engine.h - the runtime, sessions, the drivers of the forward passes, and their shared scratch
+ * memory.
+ */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
@@ -7,9 +10,9 @@
 #include "base/fork_lock.h"
 
 struct rwkv7_runtime {
-    struct compute compute; /* first: see runtime_of */
-    struct pool *alone;     /* one thread, for work that costs less than the meetings of several */
-    uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights than this run on `alone` */
+    struct compute compute; /* must be first, see runtime_of */
+    struct pool *alone;     /* one thread, for work that costs less than the barriers of several */
+    uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights use `alone` */
     enum rwkv7_math math;
     struct fork_lock turn; /* held while an evaluation uses the scratch memory */
     void *scratch;         /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
@@ -40,14 +43,17 @@ struct rwkv7_session {
 void state_reset(const struct rwkv7_model *model, float *state);
 
 /*
- * The scratch memory belongs to the runtime: evaluations take turns, so sessions need none of their own. It is made when a model is
- * opened, large enough for every call below.
+ * Makes the scratch memory large enough for every call below. Called when a model is opened. The
+ * memory belongs to the runtime, because its evaluations take turns.
  */
 enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_model *model, struct rwkv7_error *err);
-/* Bytes of it that evaluations of this model use at most. */
+/* Returns the scratch bytes that evaluations of this model need at most. */
 size_t scratch_bytes(const struct rwkv7_model *model);
 
-/* One token; logits [V] or NULL (step.c). RWKV7_ERR_NUMERIC names the layer after which a NaN or an infinity came up, or the logits. */
+/*
+ * Evaluates one token (step.c). logits: [V] or NULL. Fails with RWKV7_ERR_NUMERIC and the name of
+ * the layer if its output, or the logits, have a NaN or an infinity.
+ */
 enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
 size_t step_scratch(const struct rwkv7_model *model);
 
@@ -62,12 +68,16 @@ enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens
                                  float *logits, struct rwkv7_error *err);
 size_t prefill_scratch(const struct rwkv7_model *model);
 
-/* RWKV7_ERR_USAGE for an id that the model does not have. */
+/* Fails with RWKV7_ERR_USAGE if an id is outside the model's vocabulary. */
 enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
                             struct rwkv7_error *err);
-/* The threads for `count` tokens: all, unless that is less work than their meetings. */
+/*
+ * Returns the threads for evaluating `count` tokens: all, or one if the barriers would cost more.
+ */
 struct pool *pool_for(const struct rwkv7_model *model, size_t count);
-/* RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session. */
+/*
+ * Returns RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session.
+ */
 enum rwkv7_status fail_numeric(const struct rwkv7_model *model, int layer, uint64_t position, struct rwkv7_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* reading.h - tokens that are there already go through a session, chunk by chunk, with progress, until cancelled. */
+/* reading.h - evaluates tokens in chunks, with progress and cancellation. */
 #ifndef GENERATE_READING_H
 #define GENERATE_READING_H
 
@@ -12,8 +12,8 @@ struct reading {
 };
 
 /*
- * The session reads tokens [count], behind which `waiting` more wait. logits: [V] those after the last token, unless NULL.
- * RWKV7_ERR_STOPPED: cancelled, after r->done tokens.
+ * Evaluates tokens [count]; `waiting` more will follow. logits: [V] after the last token, or NULL.
+ * RWKV7_ERR_STOPPED: cancelled after r->done tokens.
  */
 enum rwkv7_status reading_eval(struct reading *r, struct rwkv7_session *session, const uint32_t *tokens, size_t count,
                                size_t waiting, float *logits, struct rwkv7_error *err);

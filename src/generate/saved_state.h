@@ -1,10 +1,11 @@
 /*
- * saved_state.h - what is kept in a state file beside the state itself, so that a text can go on as if it had never been left:
- * several pieces, each of which may be empty.
+ * saved_state.h - what a state file contains besides the state, to continue a text exactly where it
+ * stopped: several pieces, each possibly empty.
  *
- * The state is the one after the last token that was shown as a whole. Of a text that ended in front of a stop string or within a
- * character, the tokens that were drawn since then are kept: who goes on with the text reads them, and shows SAVED_HELD first. Who goes on
- * with a prompt reads SAVED_SHOWN in front of it, and the rest has never been.
+ * The state is the one after the last token that was shown completely. If the text ended before a
+ * stop string or within a character, the tokens drawn since then are saved, too. To continue the
+ * text, evaluate them, and show SAVED_HELD first. To continue with a prompt, evaluate SAVED_SHOWN
+ * before it and ignore the rest.
  *
  *     text    ... tokens of the state | SAVED_SHOWN  SAVED_HELD |
  *                                     |     SAVED_PENDING       |
