@@ -110,12 +110,11 @@ static enum rwkv7_status measure_ranks(const struct candidate *c, struct recogni
     return is_known ? RWKV7_OK : fail_orientation(c, s, err);
 }
 
-enum { USUAL_HEAD = 64 }; /* head size of all published RWKV-7 */
+enum { USUAL_HEAD = 64 }; /* of every published RWKV-7 */
 
 /*
- * Reads H and N from the axes of r_k, ignoring axes of length 1. r_k may be one flat vector, in
- * GGUF files and in checkpoints saved by the author's Python package. The head size then comes from
- * the metadata, or is taken to be the usual one.
+ * H and N are the axes of r_k, other than additional ones of length 1. Where it is one long vector, as in GGUF files and in what the
+ * author's own Python package makes of a checkpoint, the metadata must tell, or N is taken to be as usual.
  */
 static enum rwkv7_status measure_heads(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
@@ -141,7 +140,8 @@ static enum rwkv7_status measure_heads(const struct candidate *c, struct recogni
     if (!text && c->naming != NAMING_GGUF && s->channels % USUAL_HEAD == 0) {
         size = USUAL_HEAD;
         const enum rwkv7_status status =
-            note(c->index->notes, err, "%s: neither r_k nor the metadata show the head size; assuming %ld",
+            note(c->index->notes, err,
+                 "%s: r_k is flat and the metadata do not tell the size of a head: it is taken to be %ld",
                  snippet_path(c->path).text, size);
         if (status != RWKV7_OK)
             return status;

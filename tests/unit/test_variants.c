@@ -89,7 +89,8 @@ static void test_flat_r_k(void)
     variant_open(&v, GOLDEN("bf16_n64"));
     flatten_r_k();
     variant_write(&v, file);
-    check_note(file, GOLDEN("bf16_n64"), "neither r_k nor the metadata show the head size; assuming 64");
+    check_note(file, GOLDEN("bf16_n64"),
+               "r_k is flat and the metadata do not tell the size of a head: it is taken to be 64");
     variant_close(&v);
     variant_open(&v, GOLDEN("f32_n32"));
     flatten_r_k();
