@@ -1,4 +1,7 @@
-/* open.c - models from files, from memory, and of random weights: recognition, binding, packing, and the scratch memory they need. */
+/*
+ * open.c - opens models from files, from memory, and with random weights: recognition, binding,
+ * packing, scratch memory.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -180,7 +183,7 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------- random models */
+/* -------------------------------------------------------------------------------- random models */
 
 /* The limits are those of files. */
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
@@ -282,7 +285,7 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
     return RWKV7_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------- what is known */
+/* ---------------------------------------------------------------------------- model information */
 
 const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
 {
