@@ -15,8 +15,8 @@
 #include "formats/packed.h"
 
 /*
- * In the order in which their `claims` are asked. The last one is the default, so that its messages
- * name the missing tensor.
+ * Recognition asks their `claims` in this order. The last one is the default: if no architecture
+ * claims a checkpoint, its error messages name the missing tensor.
  */
 static const struct arch *const archs[] = {&arch_x040, &arch_x050,  &arch_x051, &arch_x052,
                                            &arch_x060, &arch_x070a, &arch_x070};
@@ -63,7 +63,7 @@ const struct weight_spec *find_weight(const struct weight_table *table, const ch
     return spec;
 }
 
-/* Finds the matrix from which sizes are read, or the fused tensor that contains it. */
+/* Finds the matrix whose axes are measured, or the fused tensor that contains it. */
 static enum rwkv7_status find_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
                                    int layer, int rank, const struct tensor **out, struct weight_part *part,
                                    struct rwkv7_error *err)

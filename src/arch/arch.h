@@ -52,7 +52,7 @@ struct forward {
 /* A published model size. */
 struct published {
     const char *name;         /* "rwkv6-1.6b" */
-    struct rwkv7_shape shape; /* all fields but arch */
+    struct rwkv7_shape shape; /* without arch */
 };
 
 struct arch {
@@ -75,8 +75,8 @@ struct arch {
      */
     enum rwkv7_status (*measure)(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
     /*
-     * Returns whether the architecture can have this shape. Checks heads, ranks and the DeepEmbed
-     * side; all sizes are within 0 and their limits.
+     * Returns whether the architecture can have this shape: its heads, ranks and DeepEmbed side.
+     * The caller has checked the limits of each size.
      */
     bool (*is_possible)(const struct rwkv7_shape *shape);
 
@@ -213,8 +213,8 @@ enum rwkv7_status check_heads(const struct candidate *c, const char *name, const
 enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out, bool *is_known, const char *factor,
                                int layer, int *rank, struct rwkv7_error *err);
 /*
- * Returns whether the program that wrote the file stores low-rank factors as [out][in], whatever
- * their shapes.
+ * Returns whether low-rank factors are known to be stored as [out][in], because of the program that
+ * wrote the file. Their shapes are then not examined.
  */
 bool factors_known(const struct candidate *c);
 /*

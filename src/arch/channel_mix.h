@@ -36,8 +36,8 @@ void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer,
                       const struct channel_mix_step *work);
 
 /*
- * Runs the tokens from `first` on through the channel mix. Ends with a barrier. mix: two, of C
- * elements per token. gate: [T][C]. hidden: of F elements per token; must not overlap the others.
+ * Runs the tokens from `first` on through the channel mix. Ends with a barrier. mix: two mixes of C
+ * elements per token. gate: [T][C]. hidden: F elements per token; must not overlap mix or gate.
  */
 void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, const struct channel_mix *m,
                        struct vectors *mix, float *gate, struct vectors *hidden, int first);

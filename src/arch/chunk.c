@@ -30,8 +30,8 @@ struct product_needs product_needs(const struct rwkv7_model *model)
         const struct mat *m = weight_mat(model, &w);
         needs.floats |= m->type < MAT_FLOATS;
         needs.integers |= m->type >= MAT_FLOATS;
-        needs.scratch = larger(needs.scratch,
-                               product_scratch(m->cols)); /* not always largest for the matrix with the most columns */
+        /* Panels of wide matrices have fewer rows, so the widest does not always need most. */
+        needs.scratch = larger(needs.scratch, product_scratch(m->cols));
         if (m->by_column)
             needs.rows = larger(needs.rows, rows_of_columns_bytes(m, COLUMN_ROWS));
     }

@@ -37,9 +37,9 @@ struct vectors {
 struct product_needs product_needs(const struct rwkv7_model *model);
 struct vectors cut_vectors(struct scratch *s, int cols, size_t tokens, bool floats, bool integers);
 /*
- * Allocates the mixes of a layer, [count] of C elements per token, and hidden, of F elements.
- * hidden overlaps all mixes but the first `kept`: the channel mix does not need them, and they are
- * no longer used when hidden is computed.
+ * Allocates `count` mixes of a layer, of C elements per token, and hidden, of F elements per token.
+ * hidden overlaps all mixes but the first `kept`: when hidden is computed, only the channel mix
+ * still needs mixes, and it has at most `kept`.
  */
 void cut_mixes(struct scratch *s, const struct rwkv7_model *model, size_t tokens, struct vectors *mix, int count,
                int kept, struct vectors *hidden);
@@ -56,7 +56,7 @@ struct piece {
     enum rwkv7_logits which;
     /* The driver sets: */
     int first;                /* its first row in the chunk */
-    int bad_layer, bad_token; /* first NaN or infinity, layer L being the logits; or -1 */
+    int bad_layer, bad_token; /* of the first NaN or infinity, L: logits; or -1 */
 };
 
 /* Buffers private to a thread. */
@@ -65,7 +65,7 @@ struct chunk_thread {
     void *rows;            /* rows of a column-major matrix, transposed for a product */
     struct active active;  /* active columns of one token */
     float *part;           /* results of products, consumed at once: tuning.part_floats or C */
-    float *u, *before, *m; /* [C] LN(x), the same of the previous token, one mix */
+    float *u, *before, *m; /* [C] LN(x) of a token, of the previous token; one mix */
 };
 
 struct chunk {
@@ -91,7 +91,10 @@ struct chunk {
  * before it.
  */
 void chunk_needed(const struct chunk *c, int layer, int *time_mix, int *channel_mix);
-/* Tokens per task: enough tasks for all threads, but few, because each computes one norm again. */
+/*
+ * Returns the tokens per task. Few, so that all threads get tasks; not one, because each task
+ * computes the norm of the token before it again.
+ */
 int chunk_token_task(const struct chunk *c, const struct pool *pool);
 /* Records in chunk->bad if the residual stream of a token is not finite after a layer. */
 void chunk_check(const struct chunk *c, int layer, int token);
@@ -121,15 +124,15 @@ void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, 
 void chunk_remember(const struct chunk *c, int rank, int layer, const struct shifts *s);
 /* Computes u of one token. */
 void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, float *u);
-/* Stores a mix m [C] of one token, as floats and quantized, as far as `to` has them. */
+/* Stores a mix m [C] of one token in `to`, as floats, quantized, or both. */
 void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token, const float *m);
 
 /* ------------------------------------------------------------------------------------- products */
 
 struct chunk_product;
 /*
- * Processes results of a product, while they are in the cache: `tokens` vectors from `token` on,
- * rows [begin, end). y is [tokens][ldy]; its first column is row `begin`.
+ * Consumes results of a product while they are in the cache: of `tokens` vectors from `token` on,
+ * with rows [begin, end). y is [tokens][ldy]; its first column is row `begin`.
  */
 typedef void chunk_finish(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                           int tokens, int begin, int end);

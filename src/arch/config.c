@@ -41,7 +41,10 @@ static enum rwkv7_status disagree(const struct config *f, const char *key, const
     return status;
 }
 
-/* Compares sizes with those of the tensors. 0: the architecture has no such size. */
+/*
+ * Compares sizes with those of the tensors. A size of 0 means that the architecture does not have
+ * it.
+ */
 static enum rwkv7_status check_sizes(const struct config *f)
 {
     const struct rwkv7_shape *s = &f->out->shape;
@@ -77,7 +80,7 @@ static enum rwkv7_status check_version(const struct config *f, const char *key)
     return is_rwkv && (!has_digit || text[4] == version) ? RWKV7_OK : disagree(f, key, expected);
 }
 
-/* Reads an epsilon, as a number or a string. *eps stays unchanged if the key is missing. */
+/* Reads an epsilon between 0 and 1. *eps stays unchanged if the key is missing. */
 static enum rwkv7_status read_epsilon(const struct config *f, const char *key, float *eps)
 {
     const cJSON *const value = value_of(f, key);
@@ -126,7 +129,10 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     return RWKV7_OK;
 }
 
-/* Checks a switch, which must be `wanted`. expected: the value and the reason, for the message. */
+/*
+ * Fails unless a switch is missing or has the required value. expected: the value and the reason,
+ * for the message.
+ */
 static enum rwkv7_status check_switch(const struct config *f, const char *key, bool required, const char *expected)
 {
     const cJSON *const value = value_of(f, key);

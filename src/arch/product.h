@@ -120,10 +120,11 @@ static inline size_t product_scratch(int cols)
 }
 
 /*
- * Returns rows [begin, end) as a row-major matrix. begin must be a multiple of 16. A column-major
- * matrix is transposed to `transposed` (rows_of_columns_bytes(w, COLUMN_ROWS) bytes, aligned to a
- * cache line): begin must then be a multiple of COLUMN_ROWS, and at most COLUMN_ROWS rows are
- * possible.
+ * Returns rows [begin, end) as a row-major matrix. begin must be a multiple of 16.
+ *
+ * A column-major matrix is transposed into the memory `transposed`: rows_of_columns_bytes(w,
+ * COLUMN_ROWS) bytes, aligned to a cache line. begin must then be a multiple of COLUMN_ROWS, and
+ * end at most begin + COLUMN_ROWS.
  */
 #define COLUMN_ROWS QUANT_SECTION
 static inline struct mat product_rows(const struct mat *w, int begin, int end, void *transposed)

@@ -91,8 +91,8 @@ static const struct weight_table weights = {
 enum { ATT_PREV, AA, BB, PP, FFN_PREV, STATES };
 
 /*
- * Any initial pp below all keys gives the same results. With this value, subtracting a decay does
- * not change it.
+ * Every initial pp below all keys gives the same results. This one is so low that a decay does not
+ * change it in float32.
  */
 static const struct state_tensor state[STATES] = {
     [ATT_PREV] = {"att_prev", 'C', 0, 0.0f, false},
@@ -308,8 +308,8 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     chunk_products(c, pool, rank, products, MIXES, c->count);
 
     /*
-     * A thread runs its block of channels through all pieces, so it alone writes these channels of
-     * y.
+     * A thread runs its block of channels through all pieces. No other thread writes these channels
+     * of y.
      */
     while (pool_take(pool, blocks, 1, &begin, &end)) {
         const int from = begin * SCAN_CHANNELS, to = from + SCAN_CHANNELS < channels ? from + SCAN_CHANNELS : channels;

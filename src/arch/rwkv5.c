@@ -55,8 +55,7 @@ static const struct layer *layers(const struct rwkv7_model *model)
 
 static const struct weight_spec layer_weights[] = {
     /*
-     * 5.0 and 5.1. The training code wrote either name of the bonus; under time_first it is a
-     * logarithm.
+     * 5.0 and 5.1. Training wrote the bonus under either name; under time_first it is a logarithm.
      */
     {"att.time_decay", NULL, NULL, NULL, WEIGHT_HEAD_DECAY, 'h', 0, EVERYWHERE, offsetof(struct layer, decay)},
     {"att.time_faaaa", NULL, NULL, NULL, WEIGHT_HEAD, 'h', 0, IF_PRESENT, offsetof(struct layer, bonus)},
@@ -92,7 +91,7 @@ enum {
     PER_HEAD_WEIGHTS = 3,
     GATE_WEIGHTS = 2,
     PER_CHANNEL_WEIGHTS = 2
-}; /* rows of the first part and of the last two */
+}; /* number of rows in the first and the last two parts */
 
 static const struct weight_spec outer_weights[] = {
     OUTER("emb.weight", "rwkv.embeddings.weight", TABLE, 'V', 'C', emb),
@@ -248,7 +247,7 @@ struct work {
     struct local *local; /* [threads] */
 };
 
-/* The gate of 5.0 is 1. */
+/* The gate of 5.0 is 1 everywhere. */
 static void fill_ones(float *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -62,8 +62,8 @@ static inline void multiply(int32_t *sums, const int8_t *x0, const int8_t *x1, s
 }
 
 /*
- * to [lines][16] = fma(sums, scale of w * scale of x, acc); acc NULL means +0. The lines of `to`
- * are ld floats apart.
+ * to [lines][16] = fma(sums, scale of w * scale of x, acc). acc may be NULL, for +0. The lines of
+ * `to` are ld floats apart.
  */
 static inline __attribute__((always_inline)) void accumulate(float *to, size_t ld, __mmask16 row_mask, const float *acc,
                                                              const int32_t *sums, const uint16_t *w_scale,

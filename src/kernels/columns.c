@@ -1,6 +1,6 @@
 /*
  * columns.c - column-major matrices: lists the non-zero columns of a vector for sparse GEMV, and
- * transposes to row-major for GEMM, which needs every column for one vector or another.
+ * transposes to row-major for GEMM. Taken together, the vectors of a GEMM need every column.
  */
 #include <string.h>
 
@@ -147,13 +147,13 @@ void transpose_group_any(enum mat_type type, uint8_t *to, size_t next, int tiles
     }
 }
 
-/* The types with a fast function of their own. */
+/* Types with a transposition of their own; the others use transpose_group_any. */
 static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
     [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
 
 /*
- * Transposes rows from `row` onwards to `tiles` tiles, at most QUANT_SECTION rows: of each column
- * it reads at most one cache line.
+ * Transposes at most QUANT_SECTION rows, from `row` on, to `tiles` tiles. Reads at most one cache
+ * line of each column.
  */
 static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *to)
 {

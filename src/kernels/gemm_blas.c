@@ -21,8 +21,10 @@
 /* Tried in this order. The dynamic linker searches its directories for names without a slash. */
 static const char *const library_names[] = {
 #if defined(__APPLE__)
-    "libopenblas.0.dylib", "/opt/homebrew/opt/openblas/lib/libopenblas.0.dylib", /* Homebrew on Arm */
-    "/usr/local/opt/openblas/lib/libopenblas.0.dylib",                           /* Homebrew on Intel */
+    "libopenblas.0.dylib",
+    /* Homebrew, on Arm and on Intel. */
+    "/opt/homebrew/opt/openblas/lib/libopenblas.0.dylib",
+    "/usr/local/opt/openblas/lib/libopenblas.0.dylib",
 #else
     "libopenblasp.so.0", /* Fedora: the thread-safe build */
     "libopenblas.so.0",

@@ -1,6 +1,6 @@
 /*
- * kernels.c - builds the function table: starts with the reference, then each tier that this
- * machine has overrides what it computes faster.
+ * kernels.c - builds the function table. It starts with the reference; then each tier that this
+ * machine supports overrides the kernels that it computes faster.
  */
 #include "kernels/kernels.h"
 

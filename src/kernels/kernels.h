@@ -265,7 +265,7 @@ struct kernels {
     uint64_t (*read_memory)(const void *p, size_t n);
 };
 
-#define QUANT_LEAST 0x1p-100f            /* least maximum of a block; below it, 127 / max may overflow */
+#define QUANT_LEAST 0x1p-100f            /* below this maximum, 127 / max may overflow */
 #define DECAY_SCALE 0.60653065971263342f /* exp(-1/2) */
 #define WKV_MAX_N 1024
 
@@ -310,8 +310,8 @@ int gemm_panel_rows(int cols, int floats);
  */
 enum rwkv7_status kernels_use_blas(struct kernels *k, struct rwkv7_error *err);
 /*
- * Returns whether the address space has room for the buffers that OpenBLAS allocates for `threads`
- * threads. Without room, OpenBLAS would retry forever.
+ * Returns whether the address space has room for the buffers of OpenBLAS for `threads` threads.
+ * engine/prefill.c asks before each chunk: without room, OpenBLAS would retry forever.
  */
 bool kernels_blas_fits(int threads);
 /*

@@ -151,8 +151,8 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int total);
  */
 #define HEAD_TASK_ROWS 512
 /*
- * Most tokens per task of operations that are done token by token. Each task computes the norm of
- * the token before its first one again, which is why it is not 1.
+ * Most tokens per task of operations that are done token by token. Not 1, because each task
+ * computes the norm of the token before its first one again.
  */
 #define TOKENS_PER_TASK 8
 /* Tokens per task of the token-shift mixes of RWKV-6, whose weights a thread keeps in its cache. */
@@ -168,17 +168,18 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int total);
  */
 #define FEW_TOKENS 4
 /*
- * Largest number of tokens for which active columns of ffn.value are counted, which every thread
- * does for all tokens. With more tokens, almost every column is active for some token, so that
+ * Largest number of tokens for a sparse product with ffn.value. Every thread counts the active
+ * columns of all tokens. With more tokens, almost every column is active for some token, so
  * transposing the matrix is cheaper unless the density is below 10 %.
  */
 #define SPARSE_TOKENS 32
 /*
- * The cost of transposing ffn.value to rows and multiplying it by `tokens` vectors, in units of the
- * time to read all its columns once. If the active columns of all tokens add up to less, sparse
- * GEMV per token is used. Transposing dominates and is the same code on every tier; quantized
- * matrices take 1/3 of the time of floats. Measured on 1024 x 4096 and 2048 x 8192 with 4 and 32
- * tokens: floats 8 to 10 and 13 to 21, quantized 2 to 5 and 4 to 10; AVX-512 gave the lower ends.
+ * Returns the cost of transposing ffn.value to rows and multiplying it by `tokens` vectors, in
+ * units of the time to read all its columns once. If the active columns of all tokens add up to
+ * less, one sparse GEMV per token is faster. Transposing takes most of the time and is the same
+ * code on every tier; quantized matrices need 1/3 of the time of floats. Measured on 1024 x 4096
+ * and 2048 x 8192: with 4 tokens, floats 8 to 10 and quantized 2 to 5; with 32 tokens, 13 to 21 and
+ * 4 to 10. The lower ends are AVX-512.
  */
 static inline int tuning_sparse_readings(bool floats, int tokens)
 {

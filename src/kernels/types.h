@@ -31,7 +31,7 @@ static inline int quant_group_at(int row, int column)
     return (column / 4 * QUANT_ROWS + row) * 4 + column % 4;
 }
 
-#define QUANT_SCALE_NAN 0x7fc0 /* the scale of a block that cannot be quantized */
+#define QUANT_SCALE_NAN 0x7fc0 /* of a block with a NaN, an infinity or an overflow */
 
 /* The result of quantizing one block of 16 rows. */
 struct quant_block {
