@@ -15,7 +15,7 @@ struct rwkv7_checkpoint {
     struct rwkv7_tensor *tensors; /* [index->count] */
 };
 
-/* Whether any model that can be opened, or a tuned state, has a tensor of that name. */
+/* Returns whether any supported model, or a tuned state, has a tensor of this name. */
 static bool belongs(const char *name)
 {
     bool known = tuned_state_layer(name) >= 0;

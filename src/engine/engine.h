@@ -15,7 +15,7 @@ struct rwkv7_runtime {
     uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights use `alone` */
     enum rwkv7_math math;
     struct fork_lock turn; /* held while an evaluation uses the scratch memory */
-    void *scratch;         /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
+    void *scratch;         /* [scratch_size] bytes, enough for every opened model */
     size_t scratch_size;
     void (*log)(void *arg, enum rwkv7_log_level level, const char *text); /* NULL: none */
     void *log_arg;
@@ -24,7 +24,7 @@ struct rwkv7_runtime {
 /* Gives a line to the log of the program, if there is one. */
 void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 
-/* The runtime that opened a model, which knows only the part that it computes with. */
+/* Returns the runtime that opened a model. The model stores only its compute part. */
 static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
 {
     return (struct rwkv7_runtime *)model->compute;
@@ -32,14 +32,14 @@ static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
 
 struct rwkv7_session {
     const struct rwkv7_model *model;
-    float *state; /* [L] the tensors of model->arch->state of one layer, one after the other */
+    float *state; /* [L] the state tensors of each layer, in the order of model->arch->state */
     uint64_t tokens;
-    uint64_t columns, columns_read; /* of sparse matrices in single tokens, since rwkv7_session_density */
+    uint64_t columns, columns_read; /* of sparse matrices, for rwkv7_session_density */
     rwkv7_progress *progress;       /* of rwkv7_session_eval; NULL: none */
     void *progress_arg;
 };
 
-/* Fills a state with its initial values: the start of a document. */
+/* Sets a state to its initial values, those of the start of a document. */
 void state_reset(const struct rwkv7_model *model, float *state);
 
 /*
@@ -58,12 +58,12 @@ enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *log
 size_t step_scratch(const struct rwkv7_model *model);
 
 /*
- * At most RWKV7_CHUNK tokens in all, of different sessions of one model (prefill.c). logits: the wanted rows of all pieces, one after
- * the other. Numeric failures are reported in the pieces.
+ * Evaluates at most RWKV7_CHUNK tokens of different sessions of one model (prefill.c). logits: the
+ * wanted rows of all pieces, one after the other. Numeric failures are reported in the pieces.
  */
 enum rwkv7_status prefill_pieces(const struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err);
-/* The same for one session: 1 <= count <= RWKV7_CHUNK tokens. */
+/* Evaluates 1 to RWKV7_CHUNK tokens of one session. */
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
                                  float *logits, struct rwkv7_error *err);
 size_t prefill_scratch(const struct rwkv7_model *model);

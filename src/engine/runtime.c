@@ -68,7 +68,7 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *given
         goto fail;
     }
     if (opt.math == RWKV7_MATH_FAST)
-        kernels_use_fast(&rt->compute.kernels); /* where there is nothing faster, exact is what was asked for too */
+        kernels_use_fast(&rt->compute.kernels); /* if not available: exact */
     status = opt.math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->compute.kernels, err) : RWKV7_OK;
     if (status == RWKV7_OK)
         status = start_threads(opt.threads, &rt->compute.pool, err);

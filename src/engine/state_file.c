@@ -19,7 +19,10 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* 3: the fingerprint is of all weights; up to 2 it was of a few numbers of each matrix, so those files cannot be trusted. */
+/*
+ * Since version 3 the fingerprint covers all weights. Earlier ones covered a few numbers per matrix
+ * and are not accepted.
+ */
 #define STATE_VERSION 3u
 #define IN_MEMORY "a state in memory" /* in place of a path */
 #define NOTE_MAX (256u << 20)         /* bytes; a conversation of a million tokens takes about 10 MB */
@@ -74,7 +77,10 @@ void rwkv7_bytes_clear(struct rwkv7_bytes *note)
     *note = (struct rwkv7_bytes){0};
 }
 
-/* The state file of a session in memory: *image [*size], to be freed with mem_free. `name` stands for it in messages. */
+/*
+ * Writes the state file of a session to memory: *image [*size], to be freed with mem_free. name: used
+ * in messages.
+ */
 static enum rwkv7_status make_image(const struct rwkv7_session *s, const struct rwkv7_bytes *note, const char *name,
                                     char **out, size_t *out_size, struct rwkv7_error *err)
 {
@@ -140,7 +146,10 @@ enum rwkv7_status rwkv7_session_save_memory(const struct rwkv7_session *s, const
     return status;
 }
 
-/* Replaces the state by that of `data` [data_size], which somebody else may be changing meanwhile: only the copy is trusted. */
+/*
+ * Replaces the state by that of data [data_size]. The data may change during the call, so only a copy
+ * of it is checked and used.
+ */
 static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, const void *data, size_t data_size,
                                     struct rwkv7_bytes *note, struct rwkv7_error *err)
 {

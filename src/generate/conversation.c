@@ -113,7 +113,7 @@ static bool is_cancelled(const struct conversation *c, uint64_t done)
     return o->progress && !o->progress(o->progress_arg, done, done);
 }
 
-/* The session, of this conversation, reads tokens [from, to) of the log. logits: after the last one, NULL if they are not needed. */
+/* Evaluates tokens [from, to) of the log with `session`. logits: after the last token, or NULL. */
 static enum rwkv7_status evaluate(struct conversation *c, struct rwkv7_session *session, size_t from, size_t to,
                                   float *logits, struct rwkv7_error *err)
 {

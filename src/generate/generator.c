@@ -29,8 +29,8 @@ struct rwkv7_generator {
     float *logits;                 /* [V] */
     bool has_logits;               /* they belong to the last evaluated token */
     enum rwkv7_bos bos;
-    bool begun;           /* the prompt: token 0 stands before it, if it has to */
-    struct reading reads; /* of the prompt; progress and cancelling */
+    bool begun;           /* the prompt has begun; token 0 was added if needed */
+    struct reading reads; /* evaluates the prompt; progress and cancellation */
     rwkv7_progress *progress;
     void *progress_arg;
     struct rwkv7_generator_stats stats;
@@ -234,7 +234,9 @@ static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *er
     return request_begin(&g->request, g->bos, rwkv7_session_tokens(g->session) == 0 && !g->was_loaded, err);
 }
 
-/* The prompt goes on behind what was shown of the loaded text, and what was not shown has never been. */
+/*
+ * Starts a prompt after a loaded text: it continues what was shown; what was not shown is dropped.
+ */
 static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     struct rwkv7_bytes *const shown = &g->loaded.piece[SAVED_SHOWN];
@@ -287,7 +289,7 @@ static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error
     return status;
 }
 
-/* Goes on where the loaded text was left. */
+/* Continues the loaded text. */
 static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     const struct rwkv7_bytes *const logits = &g->loaded.piece[SAVED_LOGITS], *const held = &g->loaded.piece[SAVED_HELD],
@@ -422,7 +424,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     if (end == RWKV7_END_NONE)
         status = read_all(g, true, err);
     if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, g->reads.done))
-        end = RWKV7_END_CANCELLED; /* while the session was reading */
+        end = RWKV7_END_CANCELLED; /* during the evaluation */
     if (status == RWKV7_ERR_STOPPED) {
         status = RWKV7_OK;
         end = RWKV7_END_CANCELLED;
@@ -464,7 +466,7 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     const char *const name = path ? path : IN_MEMORY;
     if (g->begun)
         return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", name);
-    struct rwkv7_session *spare = NULL; /* the file is known to be good only after its state was read */
+    struct rwkv7_session *spare = NULL; /* keeps g's session if the file is invalid */
     struct saved_state saved = {0};
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)

@@ -5,10 +5,10 @@
 #include "rwkv7.h"
 
 struct reading {
-    size_t chunk;             /* tokens that are evaluated at once; between chunks cancelling is possible */
+    size_t chunk;             /* tokens evaluated at a time; cancelling is possible in between */
     rwkv7_progress *progress; /* called before each chunk; in tokens. May be NULL */
     void *arg;
-    uint64_t done; /* tokens read so far, through this struct */
+    uint64_t done; /* tokens evaluated so far with this struct */
 };
 
 /*

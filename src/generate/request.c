@@ -176,14 +176,14 @@ static enum rwkv7_status add_text(struct request *r, const char *text, size_t le
     return RWKV7_OK;
 }
 
-/* The step that follows begins with what text was carried over. */
+/* Begins the next step with the text that was carried over. */
 static void begin_step(struct request *r)
 {
     r->step =
         (struct rwkv7_step){.struct_size = sizeof r->step, .text = r->text, .length = r->text_size, .stop = r->stop};
 }
 
-/* Ends the text with what the stream still holds. If that fails, the text has not ended. */
+/* Ends the text with what the stream still holds back. On failure, the text has not ended. */
 static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
 {
     if (!r->resumable) {

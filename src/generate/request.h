@@ -56,10 +56,16 @@ enum rwkv7_status request_begin(struct request *r, enum rwkv7_bos bos, bool at_s
 enum rwkv7_status request_feed(struct request *r, const void *text, size_t size, struct rwkv7_error *err);
 enum rwkv7_status request_feed_tokens(struct request *r, const uint32_t *ids, size_t count, struct rwkv7_error *err);
 enum rwkv7_status request_end_prompt(struct request *r, struct rwkv7_error *err);
-/* Continues a text of which these bytes had not been shown when it was left. r->stop tells if it ends with them. */
+/*
+ * Continues a text of which these bytes were not shown when it was saved. Sets r->stop if it ends
+ * with a stop string.
+ */
 enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_bytes *held, struct rwkv7_error *err);
 
-/* The tokens that are to be evaluated next, at most `most`: returns how many. *logits: those after the last one are needed. */
+/*
+ * Returns the number of pending tokens to evaluate next, at most `most`. *logits: whether those
+ * after the last one are needed.
+ */
 size_t request_pending(const struct request *r, size_t most, const uint32_t **tokens, bool *logits);
 /* Reports that the first `count` of them were evaluated. */
 void request_evaluated(struct request *r, size_t count);

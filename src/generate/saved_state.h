@@ -16,7 +16,7 @@
 #include "rwkv7.h"
 
 enum saved_piece {
-    SAVED_LOGITS,       /* float[V] after the last token; none if there are pending ones */
+    SAVED_LOGITS,       /* float[V] after the last token; empty if there are pending tokens */
     SAVED_SAMPLER,      /* rwkv7_sampler_save_memory */
     SAVED_HELD,         /* bytes that have been generated and not shown */
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
@@ -27,7 +27,7 @@ enum saved_piece {
 
 struct saved_state {
     struct rwkv7_bytes piece[SAVED_PIECES]; /* not owned */
-    struct rwkv7_bytes all;                 /* what saved_state_load has read: the pieces lie in it */
+    struct rwkv7_bytes all;                 /* memory of the pieces after saved_state_load */
 };
 
 /* Saves to the file at `path`, or, if that is NULL, to *image. */
