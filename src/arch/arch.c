@@ -1,8 +1,8 @@
 /*
- * arch.c - the list of architectures, and which of them a checkpoint is of.
+ * arch.c - the list of architectures, and the recognition of a checkpoint's architecture and sizes.
  *
- * Sizes are never taken from a configuration file, only from the shapes of the tensors; but llama.cpp stores r_k as a vector, so that the
- * size of a head is only in its metadata.
+ * Sizes are taken from the shapes of the tensors, not from a configuration file. One exception:
+ * GGUF files of llama.cpp store r_k as a vector, so the head size is only in their metadata.
  */
 #include "arch/arch.h"
 
@@ -14,31 +14,34 @@
 #include "base/c_numbers.h"
 #include "formats/packed.h"
 
-/* In the order in which they are asked; the last takes what no other claims, so that its own messages say what is missing. */
-static const struct arch *const all[] = {&arch_x040, &arch_x050,  &arch_x051, &arch_x052,
-                                         &arch_x060, &arch_x070a, &arch_x070};
-#define ARCH_COUNT ((int)(sizeof all / sizeof all[0]))
+/*
+ * Recognition asks their `claims` in this order. The last one is the default: if no architecture
+ * claims a checkpoint, its error messages name the missing tensor.
+ */
+static const struct arch *const archs[] = {&arch_x040, &arch_x050,  &arch_x051, &arch_x052,
+                                           &arch_x060, &arch_x070a, &arch_x070};
+#define ARCH_COUNT ((int)(sizeof archs / sizeof archs[0]))
 
 const struct arch *arch_at(int index)
 {
-    return index < ARCH_COUNT ? all[index] : NULL;
+    return index < ARCH_COUNT ? archs[index] : NULL;
 }
 
 const struct arch *arch_of_shape(const struct rwkv7_shape *shape)
 {
     for (int i = 0; i < ARCH_COUNT; i++)
-        if (all[i]->id == shape->arch && all[i]->is_possible(shape))
-            return all[i];
+        if (archs[i]->id == shape->arch && archs[i]->is_possible(shape))
+            return archs[i];
     return NULL;
 }
 
 const struct published *arch_published(size_t index, const struct arch **arch)
 {
     for (int i = ARCH_COUNT - 1; i >= 0; i--) {
-        *arch = all[i];
-        if (index < all[i]->published_count)
-            return &all[i]->published[index];
-        index -= all[i]->published_count;
+        *arch = archs[i];
+        if (index < archs[i]->published_count)
+            return &archs[i]->published[index];
+        index -= archs[i]->published_count;
     }
     return NULL;
 }
@@ -49,18 +52,18 @@ const struct state_tensor matrix_state[STATE_TENSORS] = {
     [STATE_FFN_PREV] = {"ffn_prev", 'C', 0, 0.0f, false},
 };
 
-/* ----------------------------------------------------------------------------------------------------- measurements */
+/* ----------------------------------------------------------------------------- measuring shapes */
 
 const struct weight_spec *find_weight(const struct weight_table *table, const char *blinkdl, int layer)
 {
     const struct weight_spec *spec = layer < 0 ? table->outer : table->layers;
     const size_t n = strlen(blinkdl);
     while (strncmp(spec->blinkdl, blinkdl, n) != 0 || !strchr("|#", spec->blinkdl[n]))
-        spec++; /* strchr finds the end of the string, too */
+        spec++; /* strchr also finds the '\0' at the end of the name */
     return spec;
 }
 
-/* A matrix that reveals sizes, or what it is a part of. */
+/* Finds the matrix whose axes are measured, or the fused tensor that contains it. */
 static enum rwkv7_status find_axes(const struct candidate *c, const struct weight_table *table, const char *blinkdl,
                                    int layer, int rank, const struct tensor **out, struct weight_part *part,
                                    struct rwkv7_error *err)
@@ -77,8 +80,8 @@ static enum rwkv7_status find_axes(const struct candidate *c, const struct weigh
                     t->rank);
     for (int i = 0; i < rank; i++)
         if (t->shape[i] < 1 || t->shape[i] > MAX_AXIS)
-            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': axis %d has impossible size %llu", t->file, t->name, i,
-                        (unsigned long long)t->shape[i]);
+            return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': size of axis %d out of range: %llu", t->file, t->name,
+                        i, (unsigned long long)t->shape[i]);
     return RWKV7_OK;
 }
 
@@ -106,8 +109,9 @@ enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out
         return status;
     const int rows = (int)t->shape[0], cols = (int)t->shape[1], width = rows == channels ? cols : rows;
     if ((rows != channels && cols != channels) || width % part.count != 0)
-        return fail(err, RWKV7_ERR_MODEL, "%s: low-rank factors of layer %d: shape [%d,%d] has no axis of %d channels",
-                    c->path, layer, rows, cols, channels);
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: low-rank factors of layer %d: found shape [%d,%d], expected an axis of %d channels", c->path,
+                    layer, rows, cols, channels);
     if (!*is_known && rows != cols) {
         out->spelling.factors_transposed = rows == channels;
         *is_known = true;
@@ -124,7 +128,7 @@ bool factors_known(const struct candidate *c)
 enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7_shape *shape, struct rwkv7_error *err)
 {
     return fail(err, RWKV7_ERR_MODEL,
-                "%s: all low-rank factors are square [%d,%d]: their orientation cannot be told from the shapes",
+                "%s: all low-rank factors are square [%d,%d], so whether they are transposed cannot be detected",
                 c->path, shape->channels, shape->channels);
 }
 
@@ -157,16 +161,16 @@ long metadata_whole(const struct tensor_index *index, const char *key)
 static int count_layers(const struct tensor_index *index, const char *prefix)
 {
     const size_t n = strlen(prefix);
-    long most = -1;
+    long last_layer = -1;
     for (size_t i = 0; i < index->count; i++) {
         const char *name = index->tensors[i].name;
         if (strncmp(name, prefix, n) != 0 || name[n] < '0' || name[n] > '9')
             continue;
         const long layer = strtol(name + n, NULL, 10);
-        if (layer > most)
-            most = layer;
+        if (layer > last_layer)
+            last_layer = layer;
     }
-    return most >= MAX_LAYERS ? MAX_LAYERS + 1 : (int)most + 1;
+    return last_layer >= MAX_LAYERS ? MAX_LAYERS + 1 : (int)last_layer + 1;
 }
 
 enum rwkv7_status measure_common(const struct candidate *c, const struct weight_table *table, struct rwkv7_shape *shape,
@@ -179,12 +183,12 @@ enum rwkv7_status measure_common(const struct candidate *c, const struct weight_
         return status;
     shape->layers = count_layers(c->index, table->layer_prefix[c->naming]);
     if (shape->layers > MAX_LAYERS)
-        return fail(err, RWKV7_ERR_MODEL, "%s: more than %d layers", c->path, MAX_LAYERS);
+        return fail(err, RWKV7_ERR_MODEL, "%s: expected at most %d layers, found more", c->path, MAX_LAYERS);
     char key[KEY_ROOM];
     const char *blocks = tensors_metadata(c->index, metadata_key(key, c->index, "block_count"));
     if (blocks && metadata_whole(c->index, key) != shape->layers)
-        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s' says %.40s, but there are tensors of %d layers", c->path,
-                    key, blocks, shape->layers);
+        return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': found %.40s, expected %d as in the tensors", c->path, key,
+                    blocks, shape->layers);
     return RWKV7_OK;
 }
 
@@ -192,15 +196,20 @@ enum rwkv7_status check_heads(const struct candidate *c, const char *name, const
                               struct rwkv7_error *err)
 {
     if ((int64_t)shape->heads * shape->head_size != shape->channels)
-        return fail(err, RWKV7_ERR_MODEL, "%s: %s of layer 0 has shape [%d,%d], expected a product of %d channels",
-                    c->path, name, shape->heads, shape->head_size, shape->channels);
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: %s of layer 0: found %d heads of size %d, expected a product of %d channels", c->path, name,
+                    shape->heads, shape->head_size, shape->channels);
     if (shape->head_size > WKV_MAX_N)
-        return fail(err, RWKV7_ERR_MODEL, "%s: head size %d is larger than %d", c->path, shape->head_size, WKV_MAX_N);
+        return fail(err, RWKV7_ERR_MODEL, "%s: head size: found %d, expected at most %d", c->path, shape->head_size,
+                    WKV_MAX_N);
     return RWKV7_OK;
 }
 
-/* A number above 0 and at most `most` in the metadata; *out stays when it is not there. expected: what such a number is. */
-static enum rwkv7_status read_number(const struct candidate *c, const char *key, float most, const char *expected,
+/*
+ * Reads a number from the metadata, above 0 and at most `limit`. *out stays unchanged if the key is
+ * missing. expected: describes a valid number, for the message.
+ */
+static enum rwkv7_status read_number(const struct candidate *c, const char *key, float limit, const char *expected,
                                      float *out, struct rwkv7_error *err)
 {
     C_NUMBERS;
@@ -209,12 +218,12 @@ static enum rwkv7_status read_number(const struct candidate *c, const char *key,
     if (!text)
         return RWKV7_OK;
     *out = strtof(text, &end);
-    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *out > 0.0f && *out <= most)
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && *out > 0.0f && *out <= limit)
         return RWKV7_OK;
     return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected %s, found %.40s", c->path, key, expected, text);
 }
 
-/* The numbers that no shape shows; those of files without metadata are set already. */
+/* Reads the numbers that no shape shows. Files without metadata keep the defaults. */
 static enum rwkv7_status read_numbers(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
     static const char epsilon[] = "a number between 0 and 1";
@@ -229,33 +238,33 @@ static enum rwkv7_status read_numbers(const struct candidate *c, struct recogniz
     return config_obey(c, out, err);
 }
 
-/* ----------------------------------------------------------------------------------------------------- recognition */
+/* ---------------------------------------------------------------------------------- recognition */
 
 /*
- * Which architecture it is: the one that claims it; else, of a GGUF file, the one that the file names, else the last of the list, so that
- * their messages say what is missing.
+ * Chooses the architecture: the first that claims the checkpoint; else the one that a GGUF file
+ * names; else the last of the list. measure() then reports what is missing.
  */
 static enum rwkv7_status choose_arch(const struct candidate *c, const struct arch **out, struct rwkv7_error *err)
 {
-    const char *said = tensors_metadata(c->index, "general.architecture");
+    const char *declared = tensors_metadata(c->index, "general.architecture");
     const struct arch *claiming = NULL, *named = NULL;
     for (int i = 0; i < ARCH_COUNT; i++) {
-        if (!claiming && all[i]->claims && all[i]->claims(c))
-            claiming = all[i];
-        if (said && all[i]->gguf && strcmp(all[i]->gguf, said) == 0)
-            named = all[i];
+        if (!claiming && archs[i]->claims && archs[i]->claims(c))
+            claiming = archs[i];
+        if (declared && archs[i]->gguf && strcmp(archs[i]->gguf, declared) == 0)
+            named = archs[i];
     }
-    if (said && !named)
-        return fail(err, RWKV7_ERR_MODEL, "%s: this is a model of architecture '%.40s', which is not supported",
-                    c->path, said);
+    if (declared && !named)
+        return fail(err, RWKV7_ERR_MODEL, "%s: architecture '%.40s' is not supported", c->path, declared);
     if (named && claiming && named != claiming)
-        return fail(err, RWKV7_ERR_MODEL, "%s: metadata 'general.architecture' says %s, but the tensors are of %s",
-                    c->path, said, claiming->weights->model);
-    *out = claiming ? claiming : named ? named : all[ARCH_COUNT - 1];
+        return fail(err, RWKV7_ERR_MODEL,
+                    "%s: metadata 'general.architecture': found %s, but the tensors are those of %s", c->path, declared,
+                    claiming->weights->model);
+    *out = claiming ? claiming : named ? named : archs[ARCH_COUNT - 1];
     return RWKV7_OK;
 }
 
-/* false: there is no embedding. */
+/* Finds the naming by the name of the embedding; false if there is none. */
 static bool find_naming(const struct tensor_index *index, enum naming *naming)
 {
     if (tensors_find(index, "emb.weight"))

@@ -1,5 +1,6 @@
 /*
- * channel_mix.h - the channel mix of RWKV-4 to 6, which gates what it adds. With u = LN(x) and the vector before, ffn_prev:
+ * channel_mix.h - the channel mix of RWKV-4 to RWKV-6, whose output is gated. With u = LN(x), and
+ * ffn_prev = u of the previous token:
  *
  *     x_c = u + (ffn_prev - u) shift_c                  c = k r
  *     x += layer_scale sig(Rf x_r) Vf relu(Kf x_k)^2
@@ -12,31 +13,31 @@
 #include "arch/chunk.h"
 #include "arch/step.h"
 
-/* The weights of one layer, a part of the struct of a layer; those of LN too. */
+/* The weights of one layer, including those of its LN. Part of the struct of a layer. */
 struct channel_mix {
     const float *ln_weight, *ln_bias;  /* [C] */
     const float *shift_k, *shift_r;    /* [C] */
     struct mat key, receptance, value; /* [F][C], [C][C], [C][F] */
 };
 
-/* Buffers of a step. */
-struct channel_mix_own {   /* private to a thread */
-    float *mix[2];         /* [C] */
-    struct quants many[2]; /* their integers */
+/* Buffers of a step: private to a thread, then shared. */
+struct channel_mix_local {
+    float *mix[2];          /* [C] */
+    struct quants mix_q[2]; /* mix, quantized */
 };
 struct channel_mix_step {
-    float *gate;                 /* [C] sig(Rf x_r) */
-    float *hidden;               /* [F] */
-    struct channel_mix_own *own; /* [threads] */
+    float *gate;                     /* [C] sig(Rf x_r) */
+    float *hidden;                   /* [F] */
+    struct channel_mix_local *local; /* [threads] */
 };
 struct channel_mix_step cut_channel_mix_step(struct scratch *s, const struct rwkv7_model *model, int threads);
-/* One token; ends with a barrier. */
+/* Runs one token through the channel mix. Ends with a barrier. */
 void step_channel_mix(struct step *step, struct pool *pool, int rank, int layer, const struct channel_mix *m,
                       const struct channel_mix_step *work);
 
 /*
- * Several tokens, from `first` on; ends with a barrier. mix: two, of C numbers. gate [T][C]. hidden: of F numbers; it may overlap with
- * neither.
+ * Runs the tokens from `first` on through the channel mix. Ends with a barrier. mix: two mixes of C
+ * elements per token. gate: [T][C]. hidden: F elements per token; must not overlap mix or gate.
  */
 void chunk_channel_mix(const struct chunk *c, struct pool *pool, int rank, int layer, const struct channel_mix *m,
                        struct vectors *mix, float *gate, struct vectors *hidden, int first);

@@ -1,4 +1,6 @@
-/* chunk.c - token shifts and products that forward passes for several tokens share; see chunk.h. */
+/*
+ * chunk.c - token shifts and products shared by the forward passes for several tokens; see chunk.h.
+ */
 #include "arch/chunk.h"
 
 #include <string.h>
@@ -28,7 +30,8 @@ struct product_needs product_needs(const struct rwkv7_model *model)
         const struct mat *m = weight_mat(model, &w);
         needs.floats |= m->type < MAT_FLOATS;
         needs.integers |= m->type >= MAT_FLOATS;
-        needs.scratch = larger(needs.scratch, product_scratch(m->cols)); /* not that of the most columns alone */
+        /* Panels of wide matrices have fewer rows, so the widest does not always need most. */
+        needs.scratch = larger(needs.scratch, product_scratch(m->cols));
         if (m->by_column)
             needs.rows = larger(needs.rows, rows_of_columns_bytes(m, COLUMN_ROWS));
     }
@@ -42,7 +45,7 @@ void cut_mixes(struct scratch *s, const struct rwkv7_model *model, size_t tokens
     const struct rwkv7_shape *shape = &model->shape;
     for (int i = 0; i < kept; i++)
         mix[i] = cut_vectors(s, shape->channels, tokens, needs->floats, needs->integers);
-    struct scratch other = *s; /* the same memory once more */
+    struct scratch other = *s; /* starts at the same memory: hidden overlaps the mixes */
     for (int i = kept; i < count; i++)
         mix[i] = cut_vectors(s, shape->channels, tokens, needs->floats, needs->integers);
     *hidden = cut_vectors(&other, shape->ffn, tokens, needs->floats, needs->integers);
@@ -86,7 +89,7 @@ void chunk_check(const struct chunk *c, int layer, int token)
         c->bad[token] = layer;
 }
 
-/* ----------------------------------------------------------------------------------------------------- token shifts */
+/* --------------------------------------------------------------------------------- token shifts */
 
 void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, float *u)
 {
@@ -108,15 +111,15 @@ void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token,
     }
 }
 
-/* All mixes of one token. */
-static void make_mixes(const struct chunk *c, const struct chunk_thread *own, const struct shifts *s, int token,
-                       const float *u, const float *before)
+/* Computes all shifted mixes of one token. */
+static void make_mixes(const struct chunk *c, const struct chunk_thread *local, const struct shifts *s, int token,
+                       const float *u, const float *prev)
 {
     const int channels = c->model->shape.channels;
     for (int i = 0; i < s->count; i++) {
         const struct vectors *to = &s->to[i];
-        float *const m = to->x ? to->x + (size_t)token * (size_t)channels : own->m;
-        c->model->compute->kernels.shift(m, u, before, s->mix[i], channels);
+        float *const m = to->x ? to->x + (size_t)token * (size_t)channels : local->m;
+        c->model->compute->kernels.shift(m, u, prev, s->mix[i], channels);
         chunk_store_mix(c, to, token, m);
     }
 }
@@ -124,22 +127,22 @@ static void make_mixes(const struct chunk *c, const struct chunk_thread *own, co
 void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, const struct shifts *s, int first)
 {
     const size_t bytes = (size_t)c->model->shape.channels * sizeof(float);
-    const struct chunk_thread *own = &c->threads[rank];
-    float *u = own->u, *before = own->before;
+    const struct chunk_thread *local = &c->threads[rank];
+    float *u = local->u, *prev = local->before;
     int begin, end;
     while (pool_take(pool, c->count - first, chunk_token_task(c, pool), &begin, &end)) {
         for (int t = first + begin; t < first + end; t++) {
             const struct piece *piece = &c->pieces[c->piece[t]];
             if (t == piece->first)
-                memcpy(before, state_at(c->model, piece->state, layer, s->state), bytes);
+                memcpy(prev, state_at(c->model, piece->state, layer, s->state), bytes);
             else if (t == first + begin)
-                chunk_normalize(c, s, t - 1, before);
+                chunk_normalize(c, s, t - 1, prev);
             if (s->state == STATE_ATT_PREV && layer > 0)
                 chunk_check(c, layer - 1, t);
             chunk_normalize(c, s, t, u);
-            make_mixes(c, own, s, t, u, before);
-            float *const other = before;
-            before = u;
+            make_mixes(c, local, s, t, u, prev);
+            float *const other = prev;
+            prev = u;
             u = other;
         }
     }
@@ -154,30 +157,33 @@ void chunk_remember(const struct chunk *c, int rank, int layer, const struct shi
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- products */
+/* ------------------------------------------------------------------------------------- products */
 
-static void run_product(const struct chunk *c, const struct chunk_thread *own, const struct chunk_product *p,
+static void run_product(const struct chunk *c, const struct chunk_thread *local, const struct chunk_product *p,
                         int tokens, int begin, int end)
 {
-    const struct mat rows = product_rows(p->w, begin, end, own->rows);
-    const int most = p->y ? tokens : c->model->compute->kernels.tuning.part_floats / rows.rows;
+    const struct mat rows = product_rows(p->w, begin, end, local->rows);
+    const int limit = p->y ? tokens : c->model->compute->kernels.tuning.part_floats / rows.rows;
     const size_t ldy = (size_t)(p->y ? p->w->rows : rows.rows);
     for (int token = p->first, batch; token < tokens; token += batch) {
-        batch = tokens - token < most ? tokens - token : most;
-        float *const y = p->y ? p->y + (size_t)token * ldy + begin : own->part;
+        batch = tokens - token < limit ? tokens - token : limit;
+        float *const y = p->y ? p->y + (size_t)token * ldy + begin : local->part;
         const struct operand x = vectors_operand(p->x, rows.type, token);
-        product_gemm(&c->model->compute->kernels, y, ldy, &rows, &x, batch, own->scratch);
+        product_gemm(&c->model->compute->kernels, y, ldy, &rows, &x, batch, local->scratch);
         if (p->finish)
             p->finish(c, p, y, ldy, token, batch, begin, end);
     }
 }
 
-/* Rows per task: for floats twice as many, if there are enough, since each task prepares the vectors for itself. */
+/*
+ * Rows per task. Floats take twice as many if there are enough rows, because each task reads all
+ * vectors.
+ */
 static int task_rows(const struct chunk_product *p, const struct pool *pool)
 {
-    const bool many =
+    const bool has_enough_rows =
         p->w->type < MAT_FLOATS && !p->w->by_column && p->w->rows >= 4 * CHUNK_TASK_ROWS * pool_threads(pool);
-    return p->rows ? p->rows : many ? 2 * CHUNK_TASK_ROWS : CHUNK_TASK_ROWS;
+    return p->rows ? p->rows : has_enough_rows ? 2 * CHUNK_TASK_ROWS : CHUNK_TASK_ROWS;
 }
 
 static int task_count(const struct chunk_product *p, const struct pool *pool)
@@ -193,7 +199,7 @@ void chunk_products(const struct chunk *c, struct pool *pool, int rank, const st
     for (int i = 0; i < count; i++)
         total += task_count(&products[i], pool);
     while (pool_take(pool, total, 1, &task, &next)) {
-        const struct chunk_product *p = products; /* the one that the task belongs to */
+        const struct chunk_product *p = products; /* the product that the task belongs to */
         while (task >= task_count(p, pool))
             task -= task_count(p++, pool);
         const int rows = task_rows(p, pool), begin = task * rows;
@@ -202,15 +208,15 @@ void chunk_products(const struct chunk *c, struct pool *pool, int rank, const st
     pool_barrier(pool);
 }
 
-/* count numbers at y, of a token and rows from `begin` on, join the residual stream. */
+/* Adds `count` elements at y to the residual stream of a token, from channel `begin` on. */
 static void add_to_residual(const struct chunk *c, const struct chunk_product *p, float *y, int token, int begin,
                             int count)
 {
     const struct kernels *k = &c->model->compute->kernels;
-    const size_t at = (size_t)token * (size_t)p->w->rows + (size_t)begin;
+    const size_t offset = (size_t)token * (size_t)p->w->rows + (size_t)begin;
     if (p->gate)
-        k->multiply(y, p->gate + at, count);
-    k->add(c->x + at, y, count);
+        k->multiply(y, p->gate + offset, count);
+    k->add(c->x + offset, y, count);
 }
 
 void chunk_finish_residual(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
@@ -298,18 +304,19 @@ void chunk_add_output(const struct chunk *c, struct pool *pool, int rank, const 
 }
 
 /*
- * Whether to read the active columns for each token: a few tokens together skip columns as one does in a step, and columns that several
- * of them read cost less than transposing all into rows. Every thread comes to the same answer.
+ * Returns whether a sparse product per token is cheaper than transposing the matrix to rows for one
+ * GEMM (tuning_sparse_readings). Lists the active columns of every token, so all threads decide
+ * alike.
  */
-static bool columns_pay(struct chunk_thread *own, const struct chunk_product *p, int tokens)
+static bool columns_pay(struct chunk_thread *local, const struct chunk_product *p, int tokens)
 {
     if (!p->w->by_column || tokens - p->first > SPARSE_TOKENS)
         return false;
     size_t columns = 0;
     for (int t = p->first; t < tokens; t++) {
-        const struct operand one = vectors_operand(p->x, p->w->type, t);
-        product_active(&own->active, p->w, &one);
-        columns += (size_t)own->active.first[16];
+        const struct operand single = vectors_operand(p->x, p->w->type, t);
+        product_active(&local->active, p->w, &single);
+        columns += (size_t)local->active.first[16];
     }
     const int readings = tuning_sparse_readings(p->w->type < MAT_FLOATS, tokens - p->first);
     return columns <= (size_t)readings * (size_t)p->w->cols;
@@ -317,18 +324,18 @@ static bool columns_pay(struct chunk_thread *own, const struct chunk_product *p,
 
 void chunk_add_sparse(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *p)
 {
-    struct chunk_thread *own = &c->threads[rank];
+    struct chunk_thread *local = &c->threads[rank];
     int begin, end;
-    if (!columns_pay(own, p, c->count)) {
+    if (!columns_pay(local, p, c->count)) {
         chunk_products(c, pool, rank, p, 1, c->count);
         return;
     }
     while (pool_share(pool, rank, p->w->rows, product_column_rows(p->w, pool_threads(pool)), &begin, &end))
         for (int t = p->first; t < c->count; t++) {
-            const struct operand one = vectors_operand(p->x, p->w->type, t);
-            product_active(&own->active, p->w, &one);
-            product_columns(&c->model->compute->kernels, own->part, p->w, &one, &own->active, begin, end);
-            add_to_residual(c, p, own->part + begin, t, begin, end - begin);
+            const struct operand single = vectors_operand(p->x, p->w->type, t);
+            product_active(&local->active, p->w, &single);
+            product_columns(&c->model->compute->kernels, local->part, p->w, &single, &local->active, begin, end);
+            add_to_residual(c, p, local->part + begin, t, begin, end - begin);
         }
     pool_barrier(pool);
 }

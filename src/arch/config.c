@@ -1,10 +1,12 @@
 /*
- * config.c - what the config.json of a folder says of a model: obeyed, or refused by name where the model would compute something else.
+ * config.c - reads the config.json next to a checkpoint. Settings are applied, or refused by name
+ * if the model would compute something else.
  *
- * Three programs write such files: fla (norm_eps, head_dim, hidden_act, norm_first), the older classes of Transformers for RWKV-4 to 6
- * (layer_norm_epsilon, head_size_divisor), and its class of 2026 for RWKV-7 (layer_norm_epsilon, group_norm_epsilon). Sizes come from
- * the tensors, so here they can only disagree. The numbers of heads are not looked at: several published files have a wrong one, which
- * those programs do not use.
+ * Three programs write such files: fla (norm_eps, head_dim, hidden_act, norm_first), the older
+ * Transformers classes for RWKV-4 to RWKV-6 (layer_norm_epsilon, head_size_divisor), and the
+ * Transformers class of 2026 for RWKV-7 (layer_norm_epsilon, group_norm_epsilon). Sizes come from
+ * the tensors; the file must agree with them. The number of heads is ignored: several published
+ * files have a wrong one, which those programs do not use either.
  */
 #include <cjson/cJSON.h>
 #include <float.h>
@@ -21,7 +23,7 @@ struct config {
     struct rwkv7_error *err;
 };
 
-/* NULL where the key is missing or null: nothing is said. */
+/* Returns the value of a key, or NULL if it is missing or null. */
 static const cJSON *value_of(const struct config *f, const char *key)
 {
     const cJSON *const value = cJSON_GetObjectItemCaseSensitive(f->c->index->config, key);
@@ -39,7 +41,10 @@ static enum rwkv7_status disagree(const struct config *f, const char *key, const
     return status;
 }
 
-/* Sizes that the tensors have, too. 0: the architecture has no such size. */
+/*
+ * Compares sizes with those of the tensors. A size of 0 means that the architecture does not have
+ * it.
+ */
 static enum rwkv7_status check_sizes(const struct config *f)
 {
     const struct rwkv7_shape *s = &f->out->shape;
@@ -55,17 +60,17 @@ static enum rwkv7_status check_sizes(const struct config *f)
         char expected[64];
         if (!value || sizes[i].size == 0 || (cJSON_IsNumber(value) && value->valuedouble == (double)sizes[i].size))
             continue;
-        snprintf(expected, sizeof expected, "%d, as the tensors have it", sizes[i].size);
+        snprintf(expected, sizeof expected, "%d as in the tensors", sizes[i].size);
         return disagree(f, sizes[i].key, expected);
     }
     return RWKV7_OK;
 }
 
-/* "rwkv7", or "rwkv" for any version. */
+/* Checks the architecture: "rwkv7", or "rwkv" for any version. */
 static enum rwkv7_status check_version(const struct config *f, const char *key)
 {
     const cJSON *const value = value_of(f, key);
-    const char version = f->out->arch->version[2]; /* of "x070" */
+    const char version = f->out->arch->version[2]; /* the 7 of "x070" */
     char expected[16];
     snprintf(expected, sizeof expected, "\"rwkv%c\"", version);
     if (!value)
@@ -75,7 +80,7 @@ static enum rwkv7_status check_version(const struct config *f, const char *key)
     return is_rwkv && (!has_digit || text[4] == version) ? RWKV7_OK : disagree(f, key, expected);
 }
 
-/* An epsilon, or a number that is made one; *eps stays where the file does not say. */
+/* Reads an epsilon between 0 and 1. *eps stays unchanged if the key is missing. */
 static enum rwkv7_status read_epsilon(const struct config *f, const char *key, float *eps)
 {
     const cJSON *const value = value_of(f, key);
@@ -99,16 +104,22 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     if ((status = read_epsilon(f, "layer_norm_epsilon", &other)) != RWKV7_OK)
         return status;
     if (other != eps)
-        return disagree(f, "layer_norm_epsilon", "the number of 'norm_eps'");
-    /* The older classes have it in some of their norms and 1e-5 in others; fla's RWKV-6 in the heads, too. */
+        return disagree(f, "layer_norm_epsilon", "the value of 'norm_eps'");
+    /*
+     * The older classes use this epsilon in some norms and 1e-5 in others; fla's RWKV-6 uses it in
+     * the heads as well. Only 1e-5 is unambiguous.
+     */
     if (!is_x070 && eps != f->out->ln_eps)
-        return disagree(f, key, "1e-05 before RWKV-7");
+        return disagree(f, key, "1e-05 (versions before RWKV-7)");
     f->out->ln_eps = eps;
     if (is_x070 && is_fla)
         f->out->head_eps = eps * (float)f->out->shape.head_size;
     if ((status = read_epsilon(f, "group_norm_epsilon", &f->out->head_eps)) != RWKV7_OK)
         return status;
-    /* What a head gives is divided by it before a norm with 1e-5. */
+    /*
+     * The output of a head is divided by it before a norm with epsilon 1e-5. Scaling the epsilon by
+     * its square has the same effect.
+     */
     const cJSON *const divisor = value_of(f, "head_size_divisor");
     if (!divisor || (cJSON_IsNumber(divisor) && divisor->valuedouble == 8))
         return RWKV7_OK;
@@ -118,11 +129,14 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     return RWKV7_OK;
 }
 
-/* A switch that must be `wanted`, for the reason that `expected` gives. */
-static enum rwkv7_status check_switch(const struct config *f, const char *key, bool wanted, const char *expected)
+/*
+ * Fails unless a switch is missing or has the required value. expected: the value and the reason,
+ * for the message.
+ */
+static enum rwkv7_status check_switch(const struct config *f, const char *key, bool required, const char *expected)
 {
     const cJSON *const value = value_of(f, key);
-    return !value || (cJSON_IsBool(value) && cJSON_IsTrue(value) == wanted) ? RWKV7_OK : disagree(f, key, expected);
+    return !value || (cJSON_IsBool(value) && cJSON_IsTrue(value) == required) ? RWKV7_OK : disagree(f, key, expected);
 }
 
 static const struct tensor *outer_tensor(const struct config *f, const char *blinkdl)
@@ -131,7 +145,7 @@ static const struct tensor *outer_tensor(const struct config *f, const char *bli
     return weight_tensor(f->c->index, table, f->c->naming, find_weight(table, blinkdl, -1), -1, NULL);
 }
 
-/* The head, and the norm of the embedding: the tensors decide, and the file must say the same. */
+/* Compares the head and the norm of the embedding with the tensors. */
 static enum rwkv7_status check_outer(const struct config *f)
 {
     const struct tensor *const head = outer_tensor(f, "head.weight"), *const emb = outer_tensor(f, "emb.weight");
@@ -141,15 +155,15 @@ static enum rwkv7_status check_outer(const struct config *f)
                                                        memcmp(head->data, emb->data, (size_t)emb->bytes) == 0));
     enum rwkv7_status status = RWKV7_OK;
     if (!head)
-        status = check_switch(f, "tie_word_embeddings", true, "true, as there is no head");
+        status = check_switch(f, "tie_word_embeddings", true, "true because the checkpoint has no head");
     else if (!is_equal)
-        status = check_switch(f, "tie_word_embeddings", false, "false, as head and embedding differ");
+        status = check_switch(f, "tie_word_embeddings", false, "false because head and embedding differ");
     if (status == RWKV7_OK)
-        status = check_switch(f, "norm_first", has_ln0,
-                              has_ln0 ? "true, as there is a norm of the embedding"
-                                      : "false, as there is no norm of the embedding");
+        status =
+            check_switch(f, "norm_first", has_ln0,
+                         has_ln0 ? "true because the embedding has a norm" : "false because the embedding has no norm");
     return status == RWKV7_OK && has_ln0
-               ? check_switch(f, "embedding_layer_norm_fused", false, "false, as there is a norm of the embedding")
+               ? check_switch(f, "embedding_layer_norm_fused", false, "false because the embedding has a norm")
                : status;
 }
 
@@ -157,15 +171,15 @@ enum rwkv7_status config_obey(const struct candidate *c, struct recognized *out,
 {
     const struct config f = {c, out, err};
     enum rwkv7_status status;
-    /* GGUF files and those of `convert` say all of it themselves. */
+    /* GGUF files and the output of `convert` are complete without a config.json. */
     if (!c->index->config || c->naming == NAMING_GGUF || tensors_metadata(c->index, PACKED_LAYOUT_KEY))
         return RWKV7_OK;
     if ((status = check_version(&f, "model_type")) || (status = check_version(&f, "architecture_version")) ||
         (status = check_sizes(&f)) || (status = read_epsilons(&f)) || (status = check_outer(&f)) ||
-        (status = check_switch(&f, "norm_bias", true, "true: norms without a bias are not supported")))
+        (status = check_switch(&f, "norm_bias", true, "true (norms without a bias are not supported)")))
         return status;
     const cJSON *const act = value_of(&f, "hidden_act");
     if (act && (!cJSON_IsString(act) || strcmp(act->valuestring, "sqrelu") != 0))
         return disagree(&f, "hidden_act", "\"sqrelu\"");
-    return value_of(&f, "attn") ? disagree(&f, "attn", "null: layers of attention are not supported") : RWKV7_OK;
+    return value_of(&f, "attn") ? disagree(&f, "attn", "null (attention layers are not supported)") : RWKV7_OK;
 }

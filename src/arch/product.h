@@ -1,6 +1,6 @@
 /*
- * product.h - the vectors that matrices are multiplied by, in the form that the type of the matrix asks for: float32, and for
- * matrices of integers also 8-bit integers (kernels/quants.h).
+ * product.h - the vectors that matrices are multiplied by, in the form that the type of the matrix
+ * needs: float32, and 8-bit integers for quantized matrices (kernels/quants.h).
  */
 #ifndef ARCH_PRODUCT_H
 #define ARCH_PRODUCT_H
@@ -8,13 +8,13 @@
 #include "base/scratch.h"
 #include "kernels/quants.h"
 
-/* `tokens` vectors of the same length, one after the other. */
+/* `tokens` vectors of equal length, one after the other. */
 struct operand {
     const float *x;
     struct quants quants; /* valid after operand_quantize */
 };
 
-/* Memory for the integers of `tokens` vectors of `cols` numbers. */
+/* Allocates memory for `tokens` quantized vectors of `cols` elements. */
 static inline struct quants cut_quants(struct scratch *s, int cols, size_t tokens)
 {
     struct quants q;
@@ -24,20 +24,23 @@ static inline struct quants cut_quants(struct scratch *s, int cols, size_t token
     return q;
 }
 
-/* The type that stands for both in operand_quantize when two matrices are multiplied by the same vector. */
+/*
+ * Returns the type to pass to operand_quantize if two matrices take the same vector: the quantized
+ * one, if any.
+ */
 static inline enum mat_type operand_type(const struct mat *a, const struct mat *b)
 {
     return a->type > b->type ? a->type : b->type;
 }
 
-/* The same vectors from number `token` on. */
+/* Returns the same vectors from vector `token` on. */
 static inline struct quants quants_from(struct quants q, int cols, size_t token)
 {
     return (struct quants){q.q + token * (size_t)quant_cols(cols), q.scale + token * (size_t)quant_blocks(cols),
                            q.sum + token * (size_t)quant_groups(cols)};
 }
 
-/* Makes the integers of vectors [begin, end), if `type` asks for them. */
+/* Quantizes vectors [begin, end) if `type` is a quantized type. */
 static inline void operand_quantize(const struct kernels *k, const struct operand *o, enum mat_type type, int cols,
                                     int begin, int end)
 {
@@ -49,7 +52,7 @@ static inline void operand_quantize(const struct kernels *k, const struct operan
     }
 }
 
-/* Rows [begin, end) of y = W x for one vector. */
+/* Computes rows [begin, end) of y = W x for one vector. */
 static inline void product_gemv(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
                                 int begin, int end)
 {
@@ -59,7 +62,7 @@ static inline void product_gemv(const struct kernels *k, float *y, const struct 
         k->quant_gemv[w->type](y, w, &o->quants, begin, end);
 }
 
-/* The columns of a matrix by column that count for a vector. */
+/* Lists the active columns of a column-major matrix for a vector. */
 static inline void product_active(struct active *active, const struct mat *w, const struct operand *o)
 {
     if (w->type < MAT_FLOATS)
@@ -68,7 +71,7 @@ static inline void product_active(struct active *active, const struct mat *w, co
         active_quants(active, &o->quants, w->cols);
 }
 
-/* The same as product_gemv for a matrix by column, of which only the active columns are read. */
+/* As product_gemv, for a column-major matrix; reads only its active columns. */
 static inline void product_columns(const struct kernels *k, float *y, const struct mat *w, const struct operand *o,
                                    const struct active *active, int begin, int end)
 {
@@ -78,7 +81,7 @@ static inline void product_columns(const struct kernels *k, float *y, const stru
         k->quant_column_gemv[w->type](y, w, &o->quants, active, begin, end);
 }
 
-/* Rows of a piece of every column, where each thread takes one such piece. */
+/* Rows per task of a sparse product, so that each thread gets one part of every column. */
 static inline int product_column_rows(const struct mat *w, int threads)
 {
     const int sections = (w->rows + QUANT_SECTION - 1) / QUANT_SECTION;
@@ -86,8 +89,9 @@ static inline int product_column_rows(const struct mat *w, int threads)
 }
 
 /*
- * All rows of a matrix by row, for several vectors: y[t * ldy + i]. scratch: product_scratch(cols) floats. For few vectors it costs more
- * to widen or unpack a matrix than to read it from the cache for each.
+ * y[t * ldy + i] = W x for all rows of a row-major matrix and several vectors. scratch:
+ * product_scratch(cols) floats. Uses one GEMV per vector for few vectors, when widening or
+ * unpacking the matrix costs more than reading it again from the cache.
  */
 static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
                                 const struct operand *o, int tokens, float *scratch)
@@ -116,18 +120,21 @@ static inline size_t product_scratch(int cols)
 }
 
 /*
- * Rows [begin, end) of a matrix, as a matrix by row. begin is a multiple of 16; for a matrix by column, of COLUMN_ROWS, of which there
- * are no more, and they are made in `turned`: rows_of_columns_bytes(w, COLUMN_ROWS) bytes, aligned to a cache line.
+ * Returns rows [begin, end) as a row-major matrix. begin must be a multiple of 16.
+ *
+ * A column-major matrix is transposed into the memory `transposed`: rows_of_columns_bytes(w,
+ * COLUMN_ROWS) bytes, aligned to a cache line. begin must then be a multiple of COLUMN_ROWS, and
+ * end at most begin + COLUMN_ROWS.
  */
 #define COLUMN_ROWS QUANT_SECTION
-static inline struct mat product_rows(const struct mat *w, int begin, int end, void *turned)
+static inline struct mat product_rows(const struct mat *w, int begin, int end, void *transposed)
 {
     if (w->by_column)
-        return rows_of_columns(w, begin, end, turned);
-    const size_t floats_row = (size_t)w->cols * (w->type == MAT_F32 ? sizeof(float) : sizeof(uint16_t));
-    const size_t before = w->type < MAT_FLOATS ? (size_t)begin * floats_row
+        return rows_of_columns(w, begin, end, transposed);
+    const size_t row_bytes = (size_t)w->cols * (w->type == MAT_F32 ? sizeof(float) : sizeof(uint16_t));
+    const size_t offset = w->type < MAT_FLOATS ? (size_t)begin * row_bytes
                                                : (size_t)(begin / QUANT_ROWS) * quant_tile_bytes(w->type, w->cols);
-    return (struct mat){.type = w->type, .rows = end - begin, .cols = w->cols, .data = (const char *)w->data + before};
+    return (struct mat){.type = w->type, .rows = end - begin, .cols = w->cols, .data = (const char *)w->data + offset};
 }
 
 #endif

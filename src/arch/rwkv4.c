@@ -1,17 +1,20 @@
 /*
- * rwkv4.c - RWKV-4 ("Dove"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
+ * rwkv4.c - RWKV-4 ("Dove"): weights, recognition, and the forward pass for one token and for
+ * several.
  *
- * The only version without heads: the state is a running weighted mean per channel, kept as numerator aa exp(pp), denominator bb exp(pp)
- * and exponent pp, which starts far below any key. With u = LN1(x), and the vector before, att_prev:
+ * The only version without heads. The state is a running weighted mean per channel: numerator aa
+ * exp(pp), denominator bb exp(pp), exponent pp, which starts far below any key. With u = LN1(x),
+ * and att_prev = u of the previous token:
  *
- *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r; mix_c is the weight of the present token
+ *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r; files store mix_c
  *     r = sig(R x_r)    k = K x_k    v = V x_v
  *     y = (aa exp(pp) + v exp(first + k)) / (bb exp(pp) + exp(first + k))
- *     aa, bb, pp fade by exp(-exp(decay)) and take in v exp(k) and exp(k)
+ *     aa exp(pp) = aa exp(pp) exp(-exp(decay)) + v exp(k)
+ *     bb exp(pp) = bb exp(pp) exp(-exp(decay)) + exp(k)
  *     x += O (r y)
  *
- * The recurrence is the kernel wkv4, the channel mix that of channel_mix.h. Namings: BlinkDL, and the Hugging Face folders of its time,
- * whose names begin with "rwkv.".
+ * The kernel wkv4 computes the recurrence and channel_mix.h the channel mix. Namings: BlinkDL, and
+ * the Hugging Face folders of that time, whose names begin with "rwkv.".
  */
 #include <string.h>
 
@@ -19,10 +22,10 @@
 
 struct layer {
     const float *ln1_weight, *ln1_bias;        /* [C] */
-    const float *x_k, *x_v, *x_r;              /* [C] 1 - mix */
-    const float *decay, *first;                /* [C]; decay: exp of what is stored */
+    const float *x_k, *x_v, *x_r;              /* [C] 1 - mix_c */
+    const float *decay, *first;                /* [C]; decay: exp of the stored value */
     struct mat receptance, key, value, output; /* [C][C] */
-    struct channel_mix ffn;                    /* shifts: 1 - mix */
+    struct channel_mix ffn;                    /* its shifts are 1 - mix_c, too */
 };
 
 static const struct layer *layers(const struct rwkv7_model *model)
@@ -30,7 +33,7 @@ static const struct layer *layers(const struct rwkv7_model *model)
     return model->layers;
 }
 
-/* ------------------------------------------------------------------------------------------------ weights and state */
+/* ---------------------------------------------------------------------------- weights and state */
 
 #define VECTOR(blinkdl, hf, kind, field)                                                          \
     {                                                                                             \
@@ -87,7 +90,10 @@ static const struct weight_table weights = {
 
 enum { ATT_PREV, AA, BB, PP, FFN_PREV, STATES };
 
-/* Any exponent that is below all keys gives the same results; with this one a fade never changes it. */
+/*
+ * Every initial pp below all keys gives the same results. This one is so low that a decay does not
+ * change it in float32.
+ */
 static const struct state_tensor state[STATES] = {
     [ATT_PREV] = {"att_prev", 'C', 0, 0.0f, false},
     [AA] = {"aa", 'C', 0, 0.0f, false},
@@ -96,9 +102,9 @@ static const struct state_tensor state[STATES] = {
     [FFN_PREV] = {"ffn_prev", 'C', 0, 0.0f, false},
 };
 
-/* ------------------------------------------------------------------------------------------------------ recognition */
+/* ---------------------------------------------------------------------------------- recognition */
 
-/* No norm behind the recurrence, which the later versions have. */
+/* RWKV-4 has no norm after the recurrence; later versions have one. */
 static bool claims(const struct candidate *c)
 {
     return (time_mix_tensor(c, "time_mix_k") || time_mix_tensor(c, "time_mix_key")) &&
@@ -116,7 +122,7 @@ static bool is_possible(const struct rwkv7_shape *s)
            s->rank_g == 0 && s->rank_m == 0;
 }
 
-/* Those of the Pile and of Raven; World models have 65536 tokens and end with 7b. F = 4 C. */
+/* The Pile and Raven sizes (World models have 65536 tokens and end at 7b). F = 4 C. */
 #define PUBLISHED(size, l, c)                                              \
     {                                                                      \
         "rwkv4-" size,                                                     \
@@ -129,34 +135,37 @@ static const struct published published[] = {
     PUBLISHED("3b", 32, 2560),  PUBLISHED("7b", 32, 4096),   PUBLISHED("14b", 40, 5120),
 };
 
-/* Channels [begin, end) of one token: r becomes sig(r) y. layer_state: the tensors of the layer, one after the other. */
+/*
+ * Runs channels [begin, end) of one token: r = sig(r) y. layer_state: the state tensors of the
+ * layer.
+ */
 static void run_channels(const struct rwkv7_model *model, const struct layer *l, float *layer_state, float *r,
                          const float *k, const float *v, float *y, int begin, int end)
 {
     const struct kernels *kernels = &model->compute->kernels;
-    const size_t channels = (size_t)model->shape.channels, at = (size_t)begin;
-    const struct wkv4_state s = {layer_state + AA * channels + at, layer_state + BB * channels + at,
-                                 layer_state + PP * channels + at};
-    kernels->wkv4(y + at, &s, k + at, v + at, l->first + at, l->decay + at, end - begin);
-    kernels->sigmoid(r + at, end - begin);
-    kernels->multiply(r + at, y + at, end - begin);
+    const size_t channels = (size_t)model->shape.channels, channel = (size_t)begin;
+    const struct wkv4_state s = {layer_state + AA * channels + channel, layer_state + BB * channels + channel,
+                                 layer_state + PP * channels + channel};
+    kernels->wkv4(y + channel, &s, k + channel, v + channel, l->first + channel, l->decay + channel, end - begin);
+    kernels->sigmoid(r + channel, end - begin);
+    kernels->multiply(r + channel, y + channel, end - begin);
 }
 
-/* -------------------------------------------------------------------------------------------------------- one token */
+/* ------------------------------------------------------------------------------------ one token */
 
 enum { MIX_K, MIX_V, MIX_R, MIXES };
 
-/* Private to a thread. */
-struct own {
-    float *mix[MIXES];         /* [C] */
-    struct quants many[MIXES]; /* their integers */
+/* Buffers private to a thread. */
+struct local {
+    float *mix[MIXES];          /* [C] */
+    struct quants mix_q[MIXES]; /* mix, quantized */
 };
 
-/* Shared by all threads. */
+/* Buffers shared by all threads. */
 struct work {
     float *r, *k, *v, *y; /* [C] */
     struct channel_mix_step channel_mix;
-    struct own *own; /* [threads] */
+    struct local *local; /* [threads] */
 };
 
 static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int threads)
@@ -169,15 +178,15 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
     for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
         *wide[i] = scratch_floats(s, channels);
     work.channel_mix = cut_channel_mix_step(s, model, threads);
-    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    work.local = scratch_cut(s, (size_t)threads * sizeof *work.local);
     for (int rank = 0; rank < threads; rank++) {
-        struct own own;
+        struct local local;
         for (int i = 0; i < MIXES; i++) {
-            own.mix[i] = scratch_floats(s, channels);
-            own.many[i] = cut_quants(s, shape->channels, 1);
+            local.mix[i] = scratch_floats(s, channels);
+            local.mix_q[i] = cut_quants(s, shape->channels, 1);
         }
-        if (work.own)
-            work.own[rank] = own;
+        if (work.local)
+            work.local[rank] = local;
     }
     if (place)
         *place = work;
@@ -190,32 +199,35 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct work *work = step->work;
-    const struct own *own = &work->own[rank];
+    const struct local *local = &work->local[rank];
     const int channels = model->shape.channels;
     float *const layer_state = state_at(model, step->state, layer, ATT_PREV);
-    float *const u = step->threads[rank].u, *const before = layer_state;
+    float *const u = step->threads[rank].u, *const prev = layer_state;
     const float *const shifts[MIXES] = {l->x_k, l->x_v, l->x_r};
-    const struct mat *const takers[MIXES] = {&l->key, &l->value, &l->receptance};
+    const struct mat *const matrices[MIXES] = {&l->key, &l->value, &l->receptance};
     float *const results[MIXES] = {work->k, work->v, work->r};
     struct operand mixes[MIXES];
     struct step_product products[MIXES];
     int begin, end;
 
+    /* 1. u = LN1(x); x_c = u + (att_prev - u) (1 - mix_c) for k, v and r; their products. */
     k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, channels, model->ln_eps);
     for (int i = 0; i < MIXES; i++) {
-        k->shift(own->mix[i], u, before, shifts[i], channels);
-        mixes[i] = (struct operand){own->mix[i], own->many[i]};
-        operand_quantize(k, &mixes[i], takers[i]->type, channels, 0, 1);
-        products[i] = (struct step_product){results[i], takers[i], &mixes[i]};
+        k->shift(local->mix[i], u, prev, shifts[i], channels);
+        mixes[i] = (struct operand){local->mix[i], local->mix_q[i]};
+        operand_quantize(k, &mixes[i], matrices[i]->type, channels, 0, 1);
+        products[i] = (struct step_product){results[i], matrices[i], &mixes[i]};
     }
     step_products(step, pool, rank, products, MIXES);
     pool_barrier(pool);
 
+    /* 2. att_prev = u, now that all threads have read it; the recurrence: r = sig(r) y. */
     step_share(channels, rank, pool, &begin, &end);
-    memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
+    memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     run_channels(model, l, layer_state, work->r, work->k, work->v, work->y, begin, end);
     pool_barrier(pool);
 
+    /* 3. x += O (r y). */
     step_add_product(step, pool, rank, &l->output, work->r, NULL);
     pool_barrier(pool);
 }
@@ -227,15 +239,15 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
     step_channel_mix(step, pool, rank, layer, &layers(step->model)[layer].ffn, &work->channel_mix);
 }
 
-/* --------------------------------------------------------------------------------------------------- several tokens */
+/* ------------------------------------------------------------------------------- several tokens */
 
-/* Shared by all threads. */
+/* Buffers shared by all threads. */
 struct chunk_work {
-    float *r, *k, *v;          /* [T][C]; the gate of the channel mix takes the place of k */
-    struct vectors mix[MIXES]; /* of C numbers */
-    struct vectors out;        /* r as floats; integers in the place of a mix */
-    struct vectors hidden;     /* of F numbers; in the place of the mix that the channel mix does not have */
-    float *y;                  /* [C], each thread its channels */
+    float *r, *k, *v;          /* [T][C]; the gate of the channel mix reuses k */
+    struct vectors mix[MIXES]; /* of C elements */
+    struct vectors out;        /* r, whose quantized form reuses a mix */
+    struct vectors hidden;     /* of F elements; overlaps a mix of the time mix */
+    float *y;                  /* [C], each thread writes its channels */
 };
 
 static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
@@ -256,7 +268,7 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     return place;
 }
 
-/* Channels [begin, end) of all tokens of a piece. */
+/* Runs channels [begin, end) of all tokens of a piece. */
 static void scan_channels(const struct chunk *c, const struct piece *piece, int layer, int begin, int end)
 {
     const struct rwkv7_model *model = c->model;
@@ -278,6 +290,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     struct vectors *mix = work->mix;
     int begin, end;
 
+    /* x_k, x_v and x_r of all tokens; att_prev = u of the last token of each piece. */
     const struct shifts shifts = {.weight = l->ln1_weight,
                                   .bias = l->ln1_bias,
                                   .state = ATT_PREV,
@@ -286,6 +299,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
                                   .count = MIXES};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
     chunk_remember(c, rank, layer, &shifts);
+    /* r = R x_r, k = K x_k, v = V x_v. */
     const struct chunk_product products[] = {
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
@@ -293,7 +307,10 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     };
     chunk_products(c, pool, rank, products, MIXES, c->count);
 
-    /* A thread takes a block of channels of all pieces, and with it these channels of y. */
+    /*
+     * A thread runs its block of channels through all pieces. No other thread writes these channels
+     * of y.
+     */
     while (pool_take(pool, blocks, 1, &begin, &end)) {
         const int from = begin * SCAN_CHANNELS, to = from + SCAN_CHANNELS < channels ? from + SCAN_CHANNELS : channels;
         for (int i = 0; i < c->piece_count; i++)
@@ -301,6 +318,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     }
     pool_barrier(pool);
 
+    /* x += O (r y). */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 

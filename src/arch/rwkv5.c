@@ -1,17 +1,20 @@
 /*
- * rwkv5.c - RWKV-5 ("Eagle"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
+ * rwkv5.c - RWKV-5 ("Eagle"): weights, recognition, and the forward pass for one token and for
+ * several.
  *
- * 5.2 has a decay and a bonus for every channel; 5.1 and 5.0, previews of which few files exist, have one number for each head, of
- * which N copies are kept; 5.0 has no gate. Namings: BlinkDL (.pth, and .st files, which call the bonus time_first), and for 5.2 the
- * Hugging Face folders of its time, whose names begin with "rwkv.". With u = LN1(x), and the vector before, att_prev:
+ * Versions 5.2, and the previews 5.1 and 5.0, of which few files exist. 5.2 has a decay and a bonus
+ * per channel. 5.1 and 5.0 have one of each per head, copied N times when loaded; 5.0 has no gate.
+ * Namings: BlinkDL (.pth; .st files call the bonus time_first), and for 5.2 the Hugging Face
+ * folders of that time, whose names begin with "rwkv.". With u = LN1(x), and att_prev = u of the
+ * previous token:
  *
- *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r g; mix_c is the weight of the present token
+ *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r g; files store mix_c
  *     r = R x_r    k = K x_k    v = V x_v    g = silu(G x_g)        5.0: g = 1
- *     per head     y = S^T r + v sum(r bonus k)         of the old state S [key][value]
- *                  S = diag(w) S + k v^T                w = exp(-exp(decay)), the same for every token
- *     x += O (norm(y) g)                                the norm of each head
+ *     per head     y = S^T r + v sum(r bonus k)         with the old state S [key][value]
+ *                  S = diag(w) S + k v^T                w = exp(-exp(decay)), for all tokens
+ *     x += O (norm(y) g)                                a norm per head
  *
- * The channel mix is that of channel_mix.h.
+ * channel_mix.h computes the channel mix.
  */
 #include <string.h>
 
@@ -19,11 +22,11 @@
 
 struct layer {
     const float *ln1_weight, *ln1_bias;              /* [C] */
-    const float *x_k, *x_v, *x_r, *x_g;              /* [C] 1 - mix */
+    const float *x_k, *x_v, *x_r, *x_g;              /* [C] 1 - mix_c */
     const float *decay, *bonus;                      /* [H][N] */
     const float *ln_x_weight, *ln_x_bias;            /* [C] */
-    struct mat receptance, key, value, gate, output; /* [C][C]; gate and x_g: not in 5.0 */
-    struct channel_mix ffn;                          /* shifts: 1 - mix */
+    struct mat receptance, key, value, gate, output; /* [C][C]; 5.0 has no gate and no x_g */
+    struct channel_mix ffn;                          /* its shifts are 1 - mix_c, too */
 };
 
 static const struct layer *layers(const struct rwkv7_model *model)
@@ -31,7 +34,7 @@ static const struct layer *layers(const struct rwkv7_model *model)
     return model->layers;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- weights */
+/* -------------------------------------------------------------------------------------- weights */
 
 #define VECTOR(blinkdl, hf, kind, field)                                                          \
     {                                                                                             \
@@ -51,11 +54,13 @@ static const struct layer *layers(const struct rwkv7_model *model)
     }
 
 static const struct weight_spec layer_weights[] = {
-    /* 5.0 and 5.1. The training code could write either name; the bonus called time_first is a logarithm. */
+    /*
+     * 5.0 and 5.1. Training wrote the bonus under either name; under time_first it is a logarithm.
+     */
     {"att.time_decay", NULL, NULL, NULL, WEIGHT_HEAD_DECAY, 'h', 0, EVERYWHERE, offsetof(struct layer, decay)},
     {"att.time_faaaa", NULL, NULL, NULL, WEIGHT_HEAD, 'h', 0, IF_PRESENT, offsetof(struct layer, bonus)},
     {"att.time_first", NULL, NULL, NULL, WEIGHT_HEAD_EXP, 'h', 0, IF_PRESENT, offsetof(struct layer, bonus)},
-    /* All three. */
+    /* All versions. */
     VECTOR("ln1.weight", "ln1.weight", VECTOR, ln1_weight),
     VECTOR("ln1.bias", "ln1.bias", VECTOR, ln1_bias),
     VECTOR("ln2.weight", "ln2.weight", VECTOR, ffn.ln_weight),
@@ -82,7 +87,11 @@ static const struct weight_spec layer_weights[] = {
     HEADS("att.time_faaaa|att.time_first", "attention.time_faaaa", VECTOR, bonus),
 };
 #define LAYER_WEIGHTS (sizeof layer_weights / sizeof layer_weights[0])
-enum { PER_HEAD_WEIGHTS = 3, GATE_WEIGHTS = 2, PER_CHANNEL_WEIGHTS = 2 }; /* rows of the first and the last two parts */
+enum {
+    PER_HEAD_WEIGHTS = 3,
+    GATE_WEIGHTS = 2,
+    PER_CHANNEL_WEIGHTS = 2
+}; /* number of rows in the first and the last two parts */
 
 static const struct weight_spec outer_weights[] = {
     OUTER("emb.weight", "rwkv.embeddings.weight", TABLE, 'V', 'C', emb),
@@ -123,9 +132,12 @@ static const struct weight_table x052_weights = {
     .layer_size = sizeof(struct layer),
 };
 
-/* ------------------------------------------------------------------------------------------------------ recognition */
+/* ---------------------------------------------------------------------------------- recognition */
 
-/* A norm behind the heads, which RWKV-4 lacks, and shifts that do not depend on the token, other than those of RWKV-6. */
+/*
+ * Returns whether the checkpoint is RWKV-5: it has a norm after the heads (RWKV-4 has none), and
+ * token-shift weights that do not depend on the token (those of RWKV-6 do).
+ */
 static bool is_rwkv5(const struct candidate *c)
 {
     return time_mix_tensor(c, "ln_x.weight") && time_mix_tensor(c, "time_decay") &&
@@ -133,7 +145,7 @@ static bool is_rwkv5(const struct candidate *c)
            !time_mix_tensor(c, "time_mix_x");
 }
 
-/* Whether there is one decay for every channel. */
+/* Returns whether there is one decay per channel. */
 static bool is_per_channel(const struct candidate *c)
 {
     const struct tensor *decay = time_mix_tensor(c, "time_decay");
@@ -168,7 +180,7 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
     return check_heads(c, "time_decay", s, err);
 }
 
-/* Where nothing but the number of heads is known. */
+/* Measures 5.0 and 5.1, whose decay shows only the number of heads. */
 static enum rwkv7_status measure_per_head(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
     struct rwkv7_shape *s = &out->shape;
@@ -210,32 +222,32 @@ static const struct published x052_published[] = {
     PUBLISHED("7b", 32, 4096, 14336),
 };
 
-/* The products of the time mix: without the gate in 5.0, where it is last. */
+/* Number of products of the time mix. The gate is the last one, because 5.0 has none. */
 static int time_mix_products(const struct layer *l)
 {
     return l->gate.data ? 4 : 3;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- buffers */
+/* -------------------------------------------------------------------------------------- buffers */
 
 enum { MIX_K, MIX_V, MIX_R, MIX_G, MIXES };
 
-/* Private to a thread. */
-struct own {
-    float *mix[MIXES];         /* [C] */
-    struct quants many[MIXES]; /* their integers */
-    float *y;                  /* [N] of one head */
+/* Buffers private to a thread. */
+struct local {
+    float *mix[MIXES];          /* [C] */
+    struct quants mix_q[MIXES]; /* mix, quantized */
+    float *y;                   /* [N] of one head */
 };
 
-/* Shared by all threads. */
+/* Buffers shared by all threads. */
 struct work {
-    float *r, *k, *v, *g; /* [C]; the gated heads take the place of r */
-    float *no_bonus;      /* [N] zeroes: RWKV-7's bonus after the norm */
+    float *r, *k, *v, *g; /* [C]; the gated heads overwrite r */
+    float *no_bonus;      /* [N] zeroes: r_k of head_out, which only RWKV-7 has */
     struct channel_mix_step channel_mix;
-    struct own *own; /* [threads] */
+    struct local *local; /* [threads] */
 };
 
-/* The gate of 5.0. */
+/* The gate of 5.0 is 1 everywhere. */
 static void fill_ones(float *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -253,16 +265,16 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
         *wide[i] = scratch_floats(s, channels);
     work.no_bonus = scratch_floats(s, n);
     work.channel_mix = cut_channel_mix_step(s, model, threads);
-    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    work.local = scratch_cut(s, (size_t)threads * sizeof *work.local);
     for (int rank = 0; rank < threads; rank++) {
-        struct own own;
+        struct local local;
         for (int i = 0; i < MIXES; i++) {
-            own.mix[i] = scratch_floats(s, channels);
-            own.many[i] = cut_quants(s, shape->channels, 1);
+            local.mix[i] = scratch_floats(s, channels);
+            local.mix_q[i] = cut_quants(s, shape->channels, 1);
         }
-        own.y = scratch_floats(s, n);
-        if (work.own)
-            work.own[rank] = own;
+        local.y = scratch_floats(s, n);
+        if (work.local)
+            work.local[rank] = local;
     }
     if (!place)
         return NULL;
@@ -272,33 +284,34 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
     return place;
 }
 
-/* -------------------------------------------------------------------------------------------------------- one token */
+/* ------------------------------------------------------------------------------------ one token */
 
-/* Mix `i` of u, ready for a matrix of this type. */
-static struct operand make_mix(const struct step *step, const struct own *own, int i, const float *u,
-                               const float *before, const float *weights_of_before, enum mat_type type)
+/* Computes mix i of u, as the operand of a matrix of this type. */
+static struct operand make_mix(const struct step *step, const struct local *local, int i, const float *u,
+                               const float *prev, const float *prev_weights, enum mat_type type)
 {
     const struct kernels *k = &step->model->compute->kernels;
     const int channels = step->model->shape.channels;
-    const struct operand mix = {own->mix[i], own->many[i]};
-    k->shift(own->mix[i], u, before, weights_of_before, channels);
+    const struct operand mix = {local->mix[i], local->mix_q[i]};
+    k->shift(local->mix[i], u, prev, prev_weights, channels);
     operand_quantize(k, &mix, type, channels, 0, 1);
     return mix;
 }
 
-/* One head, from r, k, v and g to its gated output, in the place of r. */
-static void run_head(const struct step *step, const struct own *own, const struct layer *l, float *wkv, int head)
+/* Runs one head, from r, k, v and g to its gated output, which overwrites r. */
+static void run_head(const struct step *step, const struct local *local, const struct layer *l, float *wkv, int head)
 {
     const struct kernels *k = &step->model->compute->kernels;
     const struct work *work = step->work;
-    const int n = step->model->shape.head_size, at = head * n;
-    const struct head_in in = {.r = work->r + at, .w = l->decay + at, .k = work->k + at, .v = work->v + at};
-    k->wkv6(own->y, wkv + (size_t)at * (size_t)n, &in, l->bonus + at, n);
+    const int n = step->model->shape.head_size, channel = head * n;
+    const struct head_in in = {
+        .r = work->r + channel, .w = l->decay + channel, .k = work->k + channel, .v = work->v + channel};
+    k->wkv6(local->y, wkv + (size_t)channel * (size_t)n, &in, l->bonus + channel, n);
     if (l->gate.data)
-        k->silu(work->g + at, n);
-    k->head_out(own->y, own->y, in.r, in.k, work->no_bonus, in.v, work->g + at, l->ln_x_weight + at, l->ln_x_bias + at,
-                n, step->model->head_eps);
-    memcpy(work->r + at, own->y, (size_t)n * sizeof *own->y);
+        k->silu(work->g + channel, n);
+    k->head_out(local->y, local->y, in.r, in.k, work->no_bonus, in.v, work->g + channel, l->ln_x_weight + channel,
+                l->ln_x_bias + channel, n, step->model->head_eps);
+    memcpy(work->r + channel, local->y, (size_t)n * sizeof *local->y);
 }
 
 static void time_mix(const struct step *step, struct pool *pool, int rank, const struct layer *l,
@@ -307,17 +320,18 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
     const struct rwkv7_model *model = step->model;
     const struct kernels *k = &model->compute->kernels;
     const struct work *work = step->work;
-    const struct own *own = &work->own[rank];
+    const struct local *local = &work->local[rank];
     const int channels = model->shape.channels;
-    float *const u = step->threads[rank].u, *const before = state.att_prev;
+    float *const u = step->threads[rank].u, *const prev = state.att_prev;
     int begin, end;
 
+    /* 1. u = LN1(x); x_c = u + (att_prev - u) (1 - mix_c) for k, v, r and g; their products. */
     k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, channels, model->ln_eps);
-    const struct operand x_k = make_mix(step, own, MIX_K, u, before, l->x_k, l->key.type);
-    const struct operand x_v = make_mix(step, own, MIX_V, u, before, l->x_v, l->value.type);
-    const struct operand x_r = make_mix(step, own, MIX_R, u, before, l->x_r, l->receptance.type);
+    const struct operand x_k = make_mix(step, local, MIX_K, u, prev, l->x_k, l->key.type);
+    const struct operand x_v = make_mix(step, local, MIX_V, u, prev, l->x_v, l->value.type);
+    const struct operand x_r = make_mix(step, local, MIX_R, u, prev, l->x_r, l->receptance.type);
     const int count = time_mix_products(l);
-    const struct operand x_g = count > 3 ? make_mix(step, own, MIX_G, u, before, l->x_g, l->gate.type) : x_r;
+    const struct operand x_g = count > 3 ? make_mix(step, local, MIX_G, u, prev, l->x_g, l->gate.type) : x_r;
     const struct step_product products[] = {{work->r, &l->receptance, &x_r},
                                             {work->k, &l->key, &x_k},
                                             {work->v, &l->value, &x_v},
@@ -325,12 +339,14 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, const
     step_products(step, pool, rank, products, count);
     pool_barrier(pool);
 
+    /* 2. att_prev = u, now that all threads have read it; the heads. */
     step_share(channels, rank, pool, &begin, &end);
-    memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
+    memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     while (pool_share(pool, rank, model->shape.heads, 1, &begin, &end))
-        run_head(step, own, l, state.wkv, begin);
+        run_head(step, local, l, state.wkv, begin);
     pool_barrier(pool);
 
+    /* 3. x += O (norm(y) g). */
     step_add_product(step, pool, rank, &l->output, work->r, NULL);
     pool_barrier(pool);
 }
@@ -344,15 +360,15 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
     step_channel_mix(step, pool, rank, layer, &l->ffn, &work->channel_mix);
 }
 
-/* ---------------------------------------------------------------------------------------------------- several tokens */
+/* ------------------------------------------------------------------------------- several tokens */
 
-/* Shared by all threads; see struct work. */
+/* Buffers shared by all threads; see struct work. */
 struct chunk_work {
-    float *r, *k, *v, *g;      /* [T][C]; the gate of the channel mix takes the place of g */
+    float *r, *k, *v, *g;      /* [T][C]; the gate of the channel mix reuses g */
     float *ones;               /* [N] the gate of 5.0 */
-    struct vectors mix[MIXES]; /* of C numbers */
-    struct vectors out;        /* the gated heads: r as floats; integers in the place of a mix */
-    struct vectors hidden;     /* of F numbers; in the place of the mixes that the channel mix does not have */
+    struct vectors mix[MIXES]; /* of C elements */
+    struct vectors out;        /* the gated heads in r, whose quantized form reuses a mix */
+    struct vectors hidden;     /* of F elements; overlaps mixes of the time mix */
     float *no_bonus;           /* [N] zeroes */
     float **y;                 /* [threads] -> [N] */
 };
@@ -384,25 +400,25 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     return place;
 }
 
-/* One head over a piece. Nothing but the state is wanted of tokens before `first`. */
+/* Runs one head over a piece. Tokens before `first` only update the state. */
 static void scan_head(const struct chunk *c, float *y, const struct piece *piece, int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
-    const int n = model->shape.head_size, at = head * n;
-    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
+    const int n = model->shape.head_size, channel = head * n;
+    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)channel * (size_t)n;
     for (int t = piece->first; t < piece->first + piece->count; t++) {
-        const size_t i = (size_t)t * (size_t)model->shape.channels + (size_t)at;
-        const struct head_in in = {.r = work->r + i, .w = l->decay + at, .k = work->k + i, .v = work->v + i};
-        k->wkv6(y, S, &in, l->bonus + at, n);
+        const size_t i = (size_t)t * (size_t)model->shape.channels + (size_t)channel;
+        const struct head_in in = {.r = work->r + i, .w = l->decay + channel, .k = work->k + i, .v = work->v + i};
+        k->wkv6(y, S, &in, l->bonus + channel, n);
         if (t < first)
             continue;
         const float *const gate = l->gate.data ? work->g + i : work->ones;
         if (l->gate.data)
             k->silu(work->g + i, n);
-        k->head_out(y, y, in.r, in.k, work->no_bonus, in.v, gate, l->ln_x_weight + at, l->ln_x_bias + at, n,
+        k->head_out(y, y, in.r, in.k, work->no_bonus, in.v, gate, l->ln_x_weight + channel, l->ln_x_bias + channel, n,
                     model->head_eps);
         memcpy(work->r + i, y, (size_t)n * sizeof *y);
     }
@@ -416,10 +432,12 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     struct vectors *mix = work->mix;
     int begin, end;
 
+    /* x_k, x_v, x_r and x_g of all tokens; att_prev = u of the last token of each piece. */
     const struct shifts shifts = {l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_k, l->x_v, l->x_r, l->x_g},
                                   mix,           count};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
     chunk_remember(c, rank, layer, &shifts);
+    /* r = R x_r, k = K x_k, v = V x_v, G x_g. */
     const struct chunk_product products[] = {
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
@@ -428,10 +446,12 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     };
     chunk_products(c, pool, rank, products, count, c->count);
 
+    /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
         scan_head(c, work->y[rank], &c->pieces[begin / heads], layer, begin % heads, first);
     pool_barrier(pool);
 
+    /* x += O (norm(y) g). */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 

@@ -1,22 +1,26 @@
 /*
- * rwkv6.c - RWKV-6 (x060, "Finch"), the whole architecture: weights, recognition, and the forward pass for one token and for many.
+ * rwkv6.c - RWKV-6 (x060, "Finch"): weights, recognition, and the forward pass for one token and
+ * for several.
  *
- * As RWKV-5.2, but the weights of the token shift and the decay depend on the token. With u = LN1(x), the vector before, att_prev, and
- * five branches c = w k v r g:
+ * As RWKV-5.2, but the token-shift weights and the decay depend on the token. With u = LN1(x),
+ * att_prev = u of the previous token, and five branches c = w k v r g:
  *
- *     z_c = tanh(W1_c (u + (att_prev - u) maa_x))       low-rank, Rm numbers
+ *     z_c = tanh(W1_c (u + (att_prev - u) maa_x))       low-rank, Rm elements
  *     m_c = maa_c + W2_c z_c
  *     x_c = u + (att_prev - u) m_c
  *     r = R x_r    k = K x_k    v = V x_v    g = silu(G x_g)
- *     w = exp(-exp(decay + D2 tanh(D1 x_w)))            low-rank, Rd numbers
- *     per head     y = S^T r + v sum(r bonus k)         of the old state S [key][value]
+ *     w = exp(-exp(decay + D2 tanh(D1 x_w)))            low-rank, Rd elements
+ *     per head     y = S^T r + v sum(r bonus k)         with the old state S [key][value]
  *                  S = diag(w) S + k v^T
- *     x += O (norm(y) g)                                the norm of each head
+ *     x += O (norm(y) g)                                a norm per head
  *
- * The channel mix is that of channel_mix.h. Namings: BlinkDL (.pth; .st files call maa mix, and the bonus time_first), the Hugging Face
- * folders of its time, fla, whose branches are in the order r w k v g (its norm of the heads has an epsilon of 1e-5, but its files
- * are converted models, which were trained with the usual one), and llama.cpp's, whose files may hold O and Vf of layer i divided
- * by 2^(i / n): the results are multiplied by it, which is exact.
+ * channel_mix.h computes the channel mix. Namings:
+ *  * BlinkDL (.pth; .st files call maa mix and the bonus time_first)
+ *  * the Hugging Face folders of that time
+ *  * fla, whose branches are in the order r w k v g. fla gives the norm of the heads an epsilon of
+ *    1e-5, but its files are converted models that were trained with the usual one
+ *  * llama.cpp. Its files may hold O and Vf of layer i divided by 2^(i / n); the results are
+ *    multiplied by it, which is exact
  */
 #include <stdlib.h>
 #include <string.h>
@@ -42,11 +46,11 @@ static const struct layer *layers(const struct rwkv7_model *model)
     return model->layers;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- weights */
+/* -------------------------------------------------------------------------------------- weights */
 
 #define LAYER(field) EVERYWHERE, offsetof(struct layer, field)
 #define OUTER(field) EVERYWHERE, offsetof(struct outer, field)
-/* The weights of branch c, which is number n, and number f in fla's order. */
+/* The weights of branch c: number n here, number f in the order of fla. */
 #define BRANCH(n, c, f)                                                                                                \
     {"att.time_maa_" c "|att.time_mix_" c,                                                                             \
      "attn.x_bias#" #f "/5",                                                                                           \
@@ -139,7 +143,7 @@ static const struct weight_table weights = {
     .layer_size = sizeof(struct layer),
 };
 
-/* ------------------------------------------------------------------------------------------------------ recognition */
+/* ---------------------------------------------------------------------------------- recognition */
 
 #define RESCALE_KEY "rwkv6.rescale_every_n_layers"
 
@@ -194,38 +198,39 @@ static const struct published published[] = {
     PUBLISHED("14b", 61, 4096, 14336, 64, 128),
 };
 
-/* The last step of a head: norm, gate, and the scale of the layer. out may be y. */
+/* Finishes a head: norm, gate, and the scale of the layer. out may be y. */
 static void finish_head(const struct rwkv7_model *model, const struct layer *l, const struct head_in *in, float *out,
-                        const float *y, float *g, const float *no_bonus, int at, float scale)
+                        const float *y, float *g, const float *no_bonus, int channel, float scale)
 {
     const struct kernels *k = &model->compute->kernels;
     const int n = model->shape.head_size;
     k->silu(g, n);
-    k->head_out(out, y, in->r, in->k, no_bonus, in->v, g, l->ln_x_weight + at, l->ln_x_bias + at, n, model->head_eps);
+    k->head_out(out, y, in->r, in->k, no_bonus, in->v, g, l->ln_x_weight + channel, l->ln_x_bias + channel, n,
+                model->head_eps);
     for (int i = 0; i < n; i++)
         out[i] *= scale;
 }
 
-/* -------------------------------------------------------------------------------------------------------- one token */
+/* ------------------------------------------------------------------------------------ one token */
 
-/* Private to a thread. */
-struct own {
-    float *m;                     /* [C] shift weights of a branch */
-    float *mix[BRANCHES];         /* [C] */
-    struct quants many[BRANCHES]; /* their integers */
-    float *z;                     /* [BRANCHES][Rm], then [Rd]: activated first halves */
-    struct quants few[BRANCHES + 1];
+/* Buffers private to a thread. */
+struct local {
+    float *m;                      /* [C] token-shift weights of a branch */
+    float *mix[BRANCHES];          /* [C] */
+    struct quants mix_q[BRANCHES]; /* mix, quantized */
+    float *z;                      /* [BRANCHES][Rm], then [Rd]: low, activated */
+    struct quants z_q[BRANCHES + 1];
     float *y; /* [N] of one head */
 };
 
-/* Shared by all threads. */
+/* Buffers shared by all threads. */
 struct work {
-    float *low;               /* [BRANCHES][Rm], then [Rd]: first halves of the low-rank products */
+    float *low;               /* [BRANCHES][Rm], then [Rd]: results of the first low-rank factors */
     float *shift[BRANCHES];   /* [C] W2_c z_c */
-    float *r, *k, *v, *g, *w; /* [C]; the gated heads take the place of r */
-    float *no_bonus;          /* [N] zeroes: RWKV-7's bonus after the norm */
+    float *r, *k, *v, *g, *w; /* [C]; the gated heads overwrite r */
+    float *no_bonus;          /* [N] zeroes: r_k of head_out, which only RWKV-7 has */
     struct channel_mix_step channel_mix;
-    struct own *own; /* [threads] */
+    struct local *local; /* [threads] */
 };
 
 static size_t low_floats(const struct rwkv7_shape *s)
@@ -233,19 +238,19 @@ static size_t low_floats(const struct rwkv7_shape *s)
     return BRANCHES * (size_t)s->rank_m + (size_t)s->rank_w;
 }
 
-static struct own cut_own(struct scratch *s, const struct rwkv7_shape *shape)
+static struct local cut_local(struct scratch *s, const struct rwkv7_shape *shape)
 {
-    struct own own;
-    own.m = scratch_floats(s, (size_t)shape->channels);
-    own.z = scratch_floats(s, low_floats(shape));
+    struct local local;
+    local.m = scratch_floats(s, (size_t)shape->channels);
+    local.z = scratch_floats(s, low_floats(shape));
     for (int i = 0; i < BRANCHES; i++) {
-        own.mix[i] = scratch_floats(s, (size_t)shape->channels);
-        own.many[i] = cut_quants(s, shape->channels, 1);
-        own.few[i] = cut_quants(s, shape->rank_m, 1);
+        local.mix[i] = scratch_floats(s, (size_t)shape->channels);
+        local.mix_q[i] = cut_quants(s, shape->channels, 1);
+        local.z_q[i] = cut_quants(s, shape->rank_m, 1);
     }
-    own.few[BRANCHES] = cut_quants(s, shape->rank_w, 1);
-    own.y = scratch_floats(s, (size_t)shape->head_size);
-    return own;
+    local.z_q[BRANCHES] = cut_quants(s, shape->rank_w, 1);
+    local.y = scratch_floats(s, (size_t)shape->head_size);
+    return local;
 }
 
 static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int threads)
@@ -262,11 +267,11 @@ static void *cut_step(struct scratch *s, const struct rwkv7_model *model, int th
     work.low = scratch_floats(s, low_floats(shape));
     work.no_bonus = scratch_floats(s, n);
     work.channel_mix = cut_channel_mix_step(s, model, threads);
-    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    work.local = scratch_cut(s, (size_t)threads * sizeof *work.local);
     for (int rank = 0; rank < threads; rank++) {
-        const struct own own = cut_own(s, shape);
-        if (work.own)
-            work.own[rank] = own;
+        const struct local local = cut_local(s, shape);
+        if (work.local)
+            work.local[rank] = local;
     }
     if (!place)
         return NULL;
@@ -283,57 +288,66 @@ static struct operand quantized(const struct step *step, const float *x, const s
     return o;
 }
 
-/* The five mixes of u, in own->mix and own->many, each for the matrix that takes it. */
+/* Computes the five mixes of u, each in the form that its matrix needs. */
 static void make_mixes(const struct step *step, struct pool *pool, int rank, const struct layer *l, const float *u,
-                       const float *before, const struct mat *const takers[BRANCHES], struct operand mixes[BRANCHES])
+                       const float *prev, const struct mat *const matrices[BRANCHES], struct operand mixes[BRANCHES])
 {
     const struct rwkv7_shape *s = &step->model->shape;
     const struct kernels *k = &step->model->compute->kernels;
     const struct work *work = step->work;
-    const struct own *own = &work->own[rank];
+    const struct local *local = &work->local[rank];
     const size_t rank_m = (size_t)s->rank_m;
     struct step_product products[BRANCHES];
     struct operand z[BRANCHES];
 
-    k->shift(own->mix[0], u, before, l->maa_x, s->channels);
-    const struct operand x = quantized(step, own->mix[0], &own->many[0], s->channels, l->maa_w1[0].type);
+    /* W1_c (u + (att_prev - u) maa_x). */
+    k->shift(local->mix[0], u, prev, l->maa_x, s->channels);
+    const struct operand x = quantized(step, local->mix[0], &local->mix_q[0], s->channels, l->maa_w1[0].type);
     for (size_t i = 0; i < BRANCHES; i++)
         products[i] = (struct step_product){work->low + i * rank_m, &l->maa_w1[i], &x};
     step_products(step, pool, rank, products, BRANCHES);
     pool_barrier(pool);
 
-    memcpy(own->z, work->low, BRANCHES * rank_m * sizeof *own->z);
-    k->tanh(own->z, BRANCHES * s->rank_m);
+    /* z_c = tanh(...); W2_c z_c. */
+    memcpy(local->z, work->low, BRANCHES * rank_m * sizeof *local->z);
+    k->tanh(local->z, BRANCHES * s->rank_m);
     for (size_t i = 0; i < BRANCHES; i++) {
-        z[i] = quantized(step, own->z + i * rank_m, &own->few[i], s->rank_m, l->maa_w2[i].type);
+        z[i] = quantized(step, local->z + i * rank_m, &local->z_q[i], s->rank_m, l->maa_w2[i].type);
         products[i] = (struct step_product){work->shift[i], &l->maa_w2[i], &z[i]};
     }
     step_products(step, pool, rank, products, BRANCHES);
     pool_barrier(pool);
 
+    /* m_c = maa_c + W2_c z_c; x_c = u + (att_prev - u) m_c. */
     for (int i = 0; i < BRANCHES; i++) {
-        memcpy(own->m, work->shift[i], (size_t)s->channels * sizeof *own->m);
-        k->add(own->m, l->maa[i], s->channels);
-        k->shift(own->mix[i], u, before, own->m, s->channels);
-        mixes[i] = quantized(step, own->mix[i], &own->many[i], s->channels, takers[i]->type);
+        memcpy(local->m, work->shift[i], (size_t)s->channels * sizeof *local->m);
+        k->add(local->m, l->maa[i], s->channels);
+        k->shift(local->mix[i], u, prev, local->m, s->channels);
+        mixes[i] = quantized(step, local->mix[i], &local->mix_q[i], s->channels, matrices[i]->type);
     }
 }
 
-/* One head, from r, k, v, g and the activated first half of the decay to its gated output, in the place of r. */
-static void run_head(const struct step *step, const struct own *own, int layer, int head, const struct operand *decay)
+/*
+ * Runs one head, from r, k, v, g and the activated first factor of the decay to its gated output,
+ * which overwrites r.
+ */
+static void run_head(const struct step *step, const struct local *local, int layer, int head,
+                     const struct operand *decay)
 {
     const struct rwkv7_model *model = step->model;
     const struct layer *l = &layers(model)[layer];
     const struct kernels *k = &model->compute->kernels;
     const struct work *work = step->work;
-    const int n = model->shape.head_size, at = head * n;
-    float *const S = layer_state(model, step->state, layer).wkv + (size_t)at * (size_t)n;
-    const struct head_in in = {.r = work->r + at, .w = work->w + at, .k = work->k + at, .v = work->v + at};
-    product_gemv(k, work->w, &l->decay_w2, decay, at, at + n);
-    k->decay6(work->w + at, l->decay + at, n);
-    k->wkv6(own->y, S, &in, l->bonus + at, n);
-    finish_head(model, l, &in, own->y, own->y, work->g + at, work->no_bonus, at, layer_scale(model, layer));
-    memcpy(work->r + at, own->y, (size_t)n * sizeof *own->y);
+    const int n = model->shape.head_size, channel = head * n;
+    float *const S = layer_state(model, step->state, layer).wkv + (size_t)channel * (size_t)n;
+    const struct head_in in = {
+        .r = work->r + channel, .w = work->w + channel, .k = work->k + channel, .v = work->v + channel};
+    product_gemv(k, work->w, &l->decay_w2, decay, channel, channel + n);
+    k->decay6(work->w + channel, l->decay + channel, n);
+    k->wkv6(local->y, S, &in, l->bonus + channel, n);
+    finish_head(model, l, &in, local->y, local->y, work->g + channel, work->no_bonus, channel,
+                layer_scale(model, layer));
+    memcpy(work->r + channel, local->y, (size_t)n * sizeof *local->y);
 }
 
 static void time_mix(const struct step *step, struct pool *pool, int rank, int layer)
@@ -343,31 +357,34 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct work *work = step->work;
-    const struct own *own = &work->own[rank];
-    float *const u = step->threads[rank].u, *const before = layer_state(model, step->state, layer).att_prev;
-    float *const low = work->low + BRANCHES * (size_t)s->rank_m, *const z = own->z + BRANCHES * (size_t)s->rank_m;
-    const struct mat *const takers[BRANCHES] = {&l->decay_w1, &l->key, &l->value, &l->receptance, &l->gate};
+    const struct local *local = &work->local[rank];
+    float *const u = step->threads[rank].u, *const prev = layer_state(model, step->state, layer).att_prev;
+    float *const low = work->low + BRANCHES * (size_t)s->rank_m, *const z = local->z + BRANCHES * (size_t)s->rank_m;
+    const struct mat *const matrices[BRANCHES] = {&l->decay_w1, &l->key, &l->value, &l->receptance, &l->gate};
     float *const results[BRANCHES] = {low, work->k, work->v, work->r, work->g};
     struct operand mixes[BRANCHES];
     struct step_product products[BRANCHES];
     int begin, end;
 
+    /* 1 to 3. u = LN1(x), the mixes x_c in two low-rank phases, and the products that take them. */
     k->layer_norm(u, step->x, l->ln1_weight, l->ln1_bias, s->channels, model->ln_eps);
-    make_mixes(step, pool, rank, l, u, before, takers, mixes);
+    make_mixes(step, pool, rank, l, u, prev, matrices, mixes);
     for (int i = 0; i < BRANCHES; i++)
-        products[i] = (struct step_product){results[i], takers[i], &mixes[i]};
+        products[i] = (struct step_product){results[i], matrices[i], &mixes[i]};
     step_products(step, pool, rank, products, BRANCHES);
     pool_barrier(pool);
 
+    /* 4. att_prev = u, now that all threads have read it; tanh(D1 x_w); the heads. */
     step_share(s->channels, rank, pool, &begin, &end);
-    memcpy(before + begin, u + begin, (size_t)(end - begin) * sizeof *u);
+    memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
     memcpy(z, low, (size_t)s->rank_w * sizeof *z);
     k->tanh(z, s->rank_w);
-    const struct operand decay = quantized(step, z, &own->few[BRANCHES], s->rank_w, l->decay_w2.type);
+    const struct operand decay = quantized(step, z, &local->z_q[BRANCHES], s->rank_w, l->decay_w2.type);
     while (pool_share(pool, rank, s->heads, 1, &begin, &end))
-        run_head(step, own, layer, begin, &decay);
+        run_head(step, local, layer, begin, &decay);
     pool_barrier(pool);
 
+    /* 5. x += O (norm(y) g). */
     step_add_product(step, pool, rank, &l->output, work->r, NULL);
     pool_barrier(pool);
 }
@@ -379,40 +396,40 @@ static void step_layer(struct step *step, struct pool *pool, int rank, int layer
     step_channel_mix(step, pool, rank, layer, &layers(step->model)[layer].ffn, &work->channel_mix);
 }
 
-/* --------------------------------------------------------------------------------------------------- several tokens */
+/* ------------------------------------------------------------------------------- several tokens */
 
-/* Private to a thread. */
-struct chunk_own {
-    float *u;     /* [1 + MIX_TOKENS][C] normalized, the token before first */
-    float *m;     /* [MIX_TOKENS][C] shift weights of a branch */
+/* Buffers private to a thread. */
+struct chunk_local {
+    float *u;     /* [1 + MIX_TOKENS][C] LN1(x), the previous token first */
+    float *m;     /* [MIX_TOKENS][C] token-shift weights of a branch */
     float *mix;   /* [C] */
     float *decay; /* [tuning.scan_tokens][N or more] */
     float *y;     /* [N] */
 };
 
-/* Shared by all threads. */
+/* Buffers shared by all threads. */
 struct chunk_work {
-    float *r, *k, *v, *g;       /* [T][C]; the gated heads take the place of r, the gate of the channel mix that of g */
-    struct vectors z[BRANCHES]; /* of Rm numbers */
-    struct vectors z_decay;     /* of Rd numbers */
-    struct vectors mix[BRANCHES]; /* of C numbers; the first is before that the mix with maa_x */
-    struct vectors out;           /* the gated heads: r as floats; integers in the place of a mix */
-    struct vectors hidden;        /* of F numbers; in the place of the mixes that the channel mix does not have */
+    float *r, *k, *v, *g;         /* [T][C]; heads overwrite r, channel_mix.h g */
+    struct vectors z[BRANCHES];   /* of Rm elements */
+    struct vectors z_decay;       /* of Rd elements */
+    struct vectors mix[BRANCHES]; /* of C elements; the first one holds the mix with maa_x before */
+    struct vectors out;           /* the gated heads in r, whose quantized form reuses a mix */
+    struct vectors hidden;        /* of F elements; overlaps mixes of the time mix */
     float *no_bonus;              /* [N] zeroes */
-    struct chunk_own *own;        /* [threads] */
+    struct chunk_local *local;    /* [threads] */
 };
 
-static struct chunk_own cut_chunk_own(struct scratch *s, const struct rwkv7_model *model)
+static struct chunk_local cut_chunk_own(struct scratch *s, const struct rwkv7_model *model)
 {
     const struct rwkv7_shape *shape = &model->shape;
     const size_t channels = (size_t)shape->channels, n = (size_t)shape->head_size;
-    struct chunk_own own;
-    own.u = scratch_floats(s, (1 + MIX_TOKENS) * channels);
-    own.m = scratch_floats(s, MIX_TOKENS * channels);
-    own.mix = scratch_floats(s, channels);
-    own.decay = scratch_floats(s, (size_t)model->compute->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
-    own.y = scratch_floats(s, n);
-    return own;
+    struct chunk_local local;
+    local.u = scratch_floats(s, (1 + MIX_TOKENS) * channels);
+    local.m = scratch_floats(s, MIX_TOKENS * channels);
+    local.mix = scratch_floats(s, channels);
+    local.decay = scratch_floats(s, (size_t)model->compute->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
+    local.y = scratch_floats(s, n);
+    return local;
 }
 
 static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
@@ -431,11 +448,11 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     cut_mixes(s, model, t, work.mix, BRANCHES, 2, &work.hidden);
     work.out = (struct vectors){shape->channels, work.r, work.mix[0].quants};
     work.no_bonus = scratch_floats(s, n);
-    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    work.local = scratch_cut(s, (size_t)threads * sizeof *work.local);
     for (int rank = 0; rank < threads; rank++) {
-        const struct chunk_own own = cut_chunk_own(s, model);
-        if (work.own)
-            work.own[rank] = own;
+        const struct chunk_local local = cut_chunk_own(s, model);
+        if (work.local)
+            work.local[rank] = local;
     }
     if (!place)
         return NULL;
@@ -452,62 +469,62 @@ static void finish_tanh(const struct chunk *c, const struct chunk_product *p, fl
     chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
-/* The five mixes of tokens [begin, end), at most MIX_TOKENS. */
+/* Computes the five mixes of tokens [begin, end), at most MIX_TOKENS. */
 static void mix_tokens(const struct chunk *c, int rank, int layer, const struct shifts *shifts, int begin, int end)
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     struct chunk_work *work = c->work;
-    const struct chunk_own *own = &work->own[rank];
+    const struct chunk_local *local = &work->local[rank];
     const int channels = model->shape.channels;
     const size_t width = (size_t)channels;
 
     for (int t = c->pieces[c->piece[begin]].first == begin ? begin : begin - 1; t < end; t++)
-        chunk_normalize(c, shifts, t, own->u + (size_t)(1 + t - begin) * width);
+        chunk_normalize(c, shifts, t, local->u + (size_t)(1 + t - begin) * width);
     for (int i = 0; i < BRANCHES; i++) {
         const struct operand z = vectors_operand(&work->z[i], l->maa_w2[i].type, begin);
-        product_gemm(k, own->m, width, &l->maa_w2[i], &z, end - begin, c->threads[rank].scratch);
+        product_gemm(k, local->m, width, &l->maa_w2[i], &z, end - begin, c->threads[rank].scratch);
         for (int t = begin; t < end; t++) {
             const struct piece *p = &c->pieces[c->piece[t]];
-            float *const m = own->m + (size_t)(t - begin) * width;
-            const float *const u = own->u + (size_t)(1 + t - begin) * width;
-            const float *const before = t == p->first ? layer_state(model, p->state, layer).att_prev : u - width;
+            float *const m = local->m + (size_t)(t - begin) * width;
+            const float *const u = local->u + (size_t)(1 + t - begin) * width;
+            const float *const prev = t == p->first ? layer_state(model, p->state, layer).att_prev : u - width;
             k->add(m, l->maa[i], channels);
-            k->shift(own->mix, u, before, m, channels);
-            chunk_store_mix(c, &work->mix[i], t, own->mix);
+            k->shift(local->mix, u, prev, m, channels);
+            chunk_store_mix(c, &work->mix[i], t, local->mix);
         }
     }
 }
 
-/* One head over a piece. Nothing but the state is wanted of tokens before `first`. */
+/* Runs one head over a piece. Tokens before `first` only update the state. */
 static void scan_head(const struct chunk *c, int rank, const struct piece *piece, int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
-    const struct chunk_own *own = &work->own[rank];
-    const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
-    const int behind = piece->first + piece->count, most = k->tuning.scan_tokens;
-    const size_t ld = (size_t)at - (size_t)start + (size_t)n;
-    const struct mat rows = product_rows(&l->decay_w2, start, at + n, NULL);
+    const struct chunk_local *local = &work->local[rank];
+    const int n = model->shape.head_size, channel = head * n, start = channel / QUANT_ROWS * QUANT_ROWS;
+    const int piece_end = piece->first + piece->count, max_batch = k->tuning.scan_tokens;
+    const size_t ld = (size_t)channel - (size_t)start + (size_t)n;
+    const struct mat rows = product_rows(&l->decay_w2, start, channel + n, NULL);
     const float scale = layer_scale(model, layer);
-    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
-    for (int token = piece->first, batch; token < behind; token += batch) {
-        batch = behind - token < most ? behind - token : most;
+    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)channel * (size_t)n;
+    for (int token = piece->first, batch; token < piece_end; token += batch) {
+        batch = piece_end - token < max_batch ? piece_end - token : max_batch;
         const struct operand z = vectors_operand(&work->z_decay, rows.type, token);
-        product_gemm(k, own->decay, ld, &rows, &z, batch, c->threads[rank].scratch);
+        product_gemm(k, local->decay, ld, &rows, &z, batch, c->threads[rank].scratch);
         for (int t = token; t < token + batch; t++) {
-            const size_t i = (size_t)t * (size_t)model->shape.channels + (size_t)at;
-            float *const w = own->decay + (size_t)(t - token) * ld + (at - start);
+            const size_t i = (size_t)t * (size_t)model->shape.channels + (size_t)channel;
+            float *const w = local->decay + (size_t)(t - token) * ld + (channel - start);
             const struct head_in in = {.r = work->r + i, .w = w, .k = work->k + i, .v = work->v + i};
-            k->decay6(w, l->decay + at, n);
-            k->wkv6(own->y, S, &in, l->bonus + at, n);
+            k->decay6(w, l->decay + channel, n);
+            k->wkv6(local->y, S, &in, l->bonus + channel, n);
             if (t < first)
                 continue;
-            finish_head(model, l, &in, own->y, own->y, work->g + i, work->no_bonus, at, scale);
-            memcpy(work->r + i, own->y, (size_t)n * sizeof *own->y);
+            finish_head(model, l, &in, local->y, local->y, work->g + i, work->no_bonus, channel, scale);
+            memcpy(work->r + i, local->y, (size_t)n * sizeof *local->y);
         }
     }
 }
@@ -520,6 +537,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     struct vectors *mix = work->mix;
     int begin, end;
 
+    /* z_c = tanh(W1_c (u + (att_prev - u) maa_x)); x_c of all tokens; att_prev = the last u. */
     const struct shifts shifts = {.weight = l->ln1_weight,
                                   .bias = l->ln1_bias,
                                   .state = STATE_ATT_PREV,
@@ -527,15 +545,16 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
                                   .to = mix,
                                   .count = 1};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
-    struct chunk_product firsts[BRANCHES];
+    struct chunk_product low_products[BRANCHES];
     for (int i = 0; i < BRANCHES; i++)
-        firsts[i] = chunk_low_product(&l->maa_w1[i], &mix[0], &work->z[i], &l->maa_w2[i], finish_tanh, 0);
-    chunk_products(c, pool, rank, firsts, BRANCHES, c->count);
+        low_products[i] = chunk_low_product(&l->maa_w1[i], &mix[0], &work->z[i], &l->maa_w2[i], finish_tanh, 0);
+    chunk_products(c, pool, rank, low_products, BRANCHES, c->count);
     while (pool_take(pool, c->count, MIX_TOKENS, &begin, &end))
         mix_tokens(c, rank, layer, &shifts, begin, end);
     pool_barrier(pool);
     chunk_remember(c, rank, layer, &shifts);
 
+    /* tanh(D1 x_w), r = R x_r, k = K x_k, v = V x_v, G x_g. */
     const struct chunk_product products[] = {
         chunk_low_product(&l->decay_w1, &mix[BRANCH_W], &work->z_decay, &l->decay_w2, finish_tanh, 0),
         {.w = &l->receptance, .x = &mix[BRANCH_R], .y = work->r, .first = first},
@@ -545,10 +564,12 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     };
     chunk_products(c, pool, rank, products, 5, c->count);
 
+    /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
         scan_head(c, rank, &c->pieces[begin / heads], layer, begin % heads, first);
     pool_barrier(pool);
 
+    /* x += O (norm(y) g). */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 

@@ -1,9 +1,10 @@
 /*
- * rwkv7.c - the weights of RWKV-7 (x070) under each of the names they are known by, and how such a checkpoint is recognized.
+ * rwkv7.c - RWKV-7 (x070): its weights under each of their names, and the recognition of a
+ * checkpoint.
  *
- * Four namings: BlinkDL (the author's), fla (flash-linear-attention, Hugging Face folders), an older Hugging Face export, and
- * llama.cpp's (GGUF). x070a is known under BlinkDL's names alone. The forward pass is in rwkv7_step.c (one token) and rwkv7_chunk.c
- * (many).
+ * Four namings: BlinkDL (the author), fla (flash-linear-attention, Hugging Face folders), an older
+ * Hugging Face export, and llama.cpp (GGUF). x070a exists under BlinkDL's names only. The forward
+ * pass is in rwkv7_step.c (one token) and rwkv7_chunk.c (several).
  */
 #include "arch/rwkv7.h"
 
@@ -94,7 +95,7 @@ static const struct weight_spec outer_weights[] = {
 };
 
 #define COUNT(table) (sizeof(table) / sizeof(table)[0])
-#define DEEP_WEIGHTS 5 /* the last rows of layer_weights are those of x070a */
+#define DEEP_WEIGHTS 5 /* the last rows of layer_weights, for x070a only */
 
 static enum rwkv7_status measure_ranks(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
@@ -159,7 +160,7 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
     if ((status = measure_common(c, out->weights, &out->shape, err)) || (status = measure_heads(c, out, err)) ||
         (status = check_heads(c, "r_k", &out->shape, err)))
         return status;
-    if (c->naming == NAMING_FLA) /* which computes it from the head size; the same for N = 64 */
+    if (c->naming == NAMING_FLA) /* the default for N = 64 only */
         out->head_eps = LN_EPS * (float)out->shape.head_size;
     return measure_ranks(c, out, err);
 }
@@ -178,8 +179,8 @@ static enum rwkv7_status measure_deep(const struct candidate *c, struct recogniz
         return status;
     s->deep = rows == s->channels ? cols : rows;
     if (s->deep > DEEP_MAX)
-        return fail(err, RWKV7_ERR_MODEL, "%s: token matrices of side %d are larger than %d", c->path, s->deep,
-                    DEEP_MAX);
+        return fail(err, RWKV7_ERR_MODEL, "%s: side of the token matrices: found %d, expected at most %d", c->path,
+                    s->deep, DEEP_MAX);
     return RWKV7_OK;
 }
 

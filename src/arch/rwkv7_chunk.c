@@ -1,7 +1,8 @@
 /*
- * rwkv7_chunk.c - RWKV-7 for several tokens at once, see chunk.h. The equations are those of rwkv7_step.c.
+ * rwkv7_chunk.c - RWKV-7 for several tokens; see chunk.h. The equations are in rwkv7_step.c.
  *
- * The second halves of the low-rank products are made for one head and a few tokens just before these are scanned.
+ * The second factors of the low-rank products are applied head by head, for a few tokens just
+ * before the recurrence of these tokens.
  */
 #include <string.h>
 
@@ -12,41 +13,41 @@
 enum { MIX_R, MIX_W, MIX_K, MIX_V, MIX_A, MIX_G, MIXES };
 enum { LOW_W, LOW_A, LOW_V, LOW_G, LOWS };
 
-/* Private to a thread. */
-struct own {
-    float *scan; /* [LOWS][tuning.scan_tokens][N or more] second halves of the low-rank products of a head */
+/* Buffers private to a thread. */
+struct local {
+    float *scan;                 /* [LOWS][tuning.scan_tokens][N or more] for scan_head */
     float *k, *v, *kk, *b, *out; /* [N] of one head and token */
-    float *deep;                 /* of deep_apply */
+    float *deep;                 /* for deep_apply */
 };
 
-/* Shared by all threads. */
+/* Buffers shared by all threads. */
 struct work {
-    float *r, *k, *v;          /* [T][C]; the gated heads take the place of r */
-    float *v_first;            /* [T][C] values of layer 0 */
-    struct vectors mix[MIXES]; /* of C numbers; that of the channel mix takes the place of the first */
-    struct vectors low[LOWS];  /* of Rw, Ra, Rv, Rg numbers; these have floats always */
-    struct vectors out;        /* the gated heads: r as floats; integers in the place of a mix */
-    struct vectors hidden;     /* of F numbers; in the place of mixes but the first */
-    /* For x070a (rwkv7_deep.h): */
-    struct vectors e;                /* the embeddings behind their norm, of C numbers */
+    float *r, *k, *v;          /* [T][C]; the gated heads overwrite r */
+    float *v_first;            /* [T][C] v of layer 0 */
+    struct vectors mix[MIXES]; /* of C elements; the channel mix uses the first */
+    struct vectors low[LOWS];  /* of Rw, Ra, Rv, Rg elements; always with floats */
+    struct vectors out;        /* the gated heads in r, whose quantized form reuses a mix */
+    struct vectors hidden;     /* of F elements; overlaps all mixes but the first */
+    /* x070a only (rwkv7_deep.h): */
+    struct vectors e;                /* ln0(emb[token]), of C elements */
     float *s_row, *s_low;            /* [T][E*E], [T][E] */
-    struct vectors s_applied;        /* of E numbers */
-    float *no_shift;                 /* [C] zeroes: the weights of the mix that is u itself */
-    const struct rwkv7_layer *gated; /* the layer at hand */
-    struct own *own;                 /* [threads] */
+    struct vectors s_applied;        /* of E elements */
+    float *no_shift;                 /* [C] zeroes: token-shift weights of the mix that equals u */
+    const struct rwkv7_layer *gated; /* the current layer, for gate_hidden */
+    struct local *local;             /* [threads] */
 };
 
-static struct own cut_own(struct scratch *s, const struct rwkv7_model *model)
+static struct local cut_local(struct scratch *s, const struct rwkv7_model *model)
 {
     const struct rwkv7_shape *shape = &model->shape;
     const size_t n = (size_t)shape->head_size;
-    struct own own = {0};
-    float **const head_wide[] = {&own.k, &own.v, &own.kk, &own.b, &own.out};
-    own.scan = scratch_floats(s, LOWS * (size_t)model->compute->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
+    struct local local = {0};
+    float **const head_wide[] = {&local.k, &local.v, &local.kk, &local.b, &local.out};
+    local.scan = scratch_floats(s, LOWS * (size_t)model->compute->kernels.tuning.scan_tokens * (n + QUANT_ROWS));
     for (size_t i = 0; i < sizeof head_wide / sizeof head_wide[0]; i++)
         *head_wide[i] = scratch_floats(s, n);
-    own.deep = shape->deep ? scratch_floats(s, deep_floats(shape->deep)) : NULL;
-    return own;
+    local.deep = shape->deep ? scratch_floats(s, deep_floats(shape->deep)) : NULL;
+    return local;
 }
 
 void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads)
@@ -74,20 +75,20 @@ void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int to
         if (work.no_shift)
             memset(work.no_shift, 0, channels * sizeof *work.no_shift);
     }
-    work.own = scratch_cut(s, (size_t)threads * sizeof *work.own);
+    work.local = scratch_cut(s, (size_t)threads * sizeof *work.local);
     for (int rank = 0; rank < threads; rank++) {
-        const struct own own = cut_own(s, model);
-        if (work.own)
-            work.own[rank] = own;
+        const struct local local = cut_local(s, model);
+        if (work.local)
+            work.local[rank] = local;
     }
     if (place)
         *place = work;
     return place;
 }
 
-/* --------------------------------------------------------------------------------------------------------- products */
+/* ------------------------------------------------------------------------------------- products */
 
-/* The gate of x070a for one token and rows [begin, end), which y begins with. */
+/* Gates rows [begin, end) of hidden of one token (x070a). y starts at row `begin`. */
 static void gate_hidden(const struct chunk *c, float *y, int token, int begin, int end)
 {
     const struct work *work = c->work;
@@ -99,7 +100,7 @@ static void gate_hidden(const struct chunk *c, float *y, int token, int begin, i
     deep_gate(y, gate, l->s0 + begin, end - begin);
 }
 
-/* hidden of x070a: relu(y)^2 gate */
+/* hidden of x070a = relu(y)^2 gate. */
 static void finish_gated(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                          int tokens, int begin, int end)
 {
@@ -124,59 +125,61 @@ static void finish_low_g(const struct chunk *c, const struct chunk_product *p, f
     chunk_finish_low(c, p, y, ldy, token, tokens, begin, end);
 }
 
-/* --------------------------------------------------------------------------------------------------------- time mix */
+/* ------------------------------------------------------------------------------------- time mix */
 
 /*
- * The recurrence of one head over a piece; the equations are those of run_head in rwkv7_step.c. Nothing but the state is wanted of
- * tokens before `first`.
+ * Runs one head over a piece; the equations are those of run_head in rwkv7_step.c. Tokens before
+ * `first` only update the state.
  */
-static void scan_head(const struct chunk *c, const struct own *own, float *scratch, const struct piece *piece,
+static void scan_head(const struct chunk *c, const struct local *local, float *scratch, const struct piece *piece,
                       int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct work *work = c->work;
-    const int n = model->shape.head_size, at = head * n, start = at / QUANT_ROWS * QUANT_ROWS;
-    const size_t channels = (size_t)model->shape.channels, ld = (size_t)at - (size_t)start + (size_t)n,
+    const int n = model->shape.head_size, channel = head * n, start = channel / QUANT_ROWS * QUANT_ROWS;
+    const size_t channels = (size_t)model->shape.channels, ld = (size_t)channel - (size_t)start + (size_t)n,
                  bytes = (size_t)n * sizeof(float);
-    float *S = layer_state(model, piece->state, layer).wkv + (size_t)at * (size_t)n;
-    const struct mat *const seconds[LOWS] = {&l->w2, &l->a2, &l->v2, &l->g2};
-    const int most = k->tuning.scan_tokens;
-    float *made[LOWS]; /* results: [most][ld] */
-    const int behind = piece->first + piece->count;
-    for (int token = piece->first, batch; token < behind; token += batch) {
-        batch = behind - token < most ? behind - token : most;
+    float *S = layer_state(model, piece->state, layer).wkv + (size_t)channel * (size_t)n;
+    const struct mat *const second_factors[LOWS] = {&l->w2, &l->a2, &l->v2, &l->g2};
+    const int max_batch = k->tuning.scan_tokens;
+    float *second[LOWS]; /* results of the second factors, [max_batch][ld] */
+    const int piece_end = piece->first + piece->count;
+    for (int token = piece->first, batch; token < piece_end; token += batch) {
+        batch = piece_end - token < max_batch ? piece_end - token : max_batch;
+        /* The second factors of w, a, v and g, for the tokens of a batch. */
         for (int i = 0; i < LOWS; i++) {
-            float *const y = own->scan + (size_t)(i * most) * ld;
-            made[i] = y + (at - start);
+            float *const y = local->scan + (size_t)(i * max_batch) * ld;
+            second[i] = y + (channel - start);
             if ((i == LOW_V && layer == 0) || (i == LOW_G && token + batch <= first))
                 continue;
-            const struct mat rows = product_rows(seconds[i], start, at + n, NULL);
+            const struct mat rows = product_rows(second_factors[i], start, channel + n, NULL);
             const struct operand x = vectors_operand(&work->low[i], rows.type, token);
             product_gemm(k, y, ld, &rows, &x, batch, scratch);
         }
+        /* The head, token by token. */
         for (int t = token; t < token + batch; t++) {
-            const size_t i = (size_t)t * channels + (size_t)at, of_t = (size_t)(t - token) * ld;
-            float *const w = made[LOW_W] + of_t, *const a = made[LOW_A] + of_t, *const gate = made[LOW_V] + of_t;
-            k->decay(w, l->w0 + at, n);
-            rwkv7_rate(k, a, l->a0 + at, n, model->rate_scale);
+            const size_t i = (size_t)t * channels + (size_t)channel, of_t = (size_t)(t - token) * ld;
+            float *const w = second[LOW_W] + of_t, *const a = second[LOW_A] + of_t, *const gate = second[LOW_V] + of_t;
+            k->decay(w, l->w0 + channel, n);
+            rwkv7_rate(k, a, l->a0 + channel, n, model->rate_scale);
             if (layer == 0) {
-                memcpy(own->v, work->v_first + i, bytes);
+                memcpy(local->v, work->v_first + i, bytes);
             } else {
-                memcpy(own->v, work->v + i, bytes);
-                k->sigmoid_bias(gate, l->v0 + at, n);
-                k->lerp(own->v, work->v_first + i, gate, n);
+                memcpy(local->v, work->v + i, bytes);
+                k->sigmoid_bias(gate, l->v0 + channel, n);
+                k->lerp(local->v, work->v_first + i, gate, n);
             }
-            memcpy(own->k, work->k + i, bytes);
-            k->key(own->kk, own->b, own->k, a, l->k_k + at, l->k_a + at, n);
-            const struct head_in in = {work->r + i, w, own->k, own->v, own->kk, own->b};
-            k->wkv(own->out, S, &in, n);
+            memcpy(local->k, work->k + i, bytes);
+            k->key(local->kk, local->b, local->k, a, l->k_k + channel, l->k_a + channel, n);
+            const struct head_in in = {work->r + i, w, local->k, local->v, local->kk, local->b};
+            k->wkv(local->out, S, &in, n);
             if (t < first)
                 continue;
-            k->head_out(own->out, own->out, in.r, own->k, l->r_k + at, own->v, made[LOW_G] + of_t, l->ln_x_weight + at,
-                        l->ln_x_bias + at, n, model->head_eps);
-            memcpy(work->r + i, own->out, bytes);
+            k->head_out(local->out, local->out, in.r, local->k, l->r_k + channel, local->v, second[LOW_G] + of_t,
+                        l->ln_x_weight + channel, l->ln_x_bias + channel, n, model->head_eps);
+            memcpy(work->r + i, local->out, bytes);
         }
     }
 }
@@ -189,35 +192,39 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
     struct vectors *mix = work->mix, *low = work->low;
     int begin, end;
 
+    /* The six mixes of all tokens; att_prev = u of the last token of each piece. */
     const struct shifts shifts = {
         l->ln1_weight, l->ln1_bias, STATE_ATT_PREV, {l->x_r, l->x_w, l->x_k, l->x_v, l->x_a, l->x_g}, mix, MIXES};
     chunk_shift(c, pool, rank, layer, &shifts, 0);
     chunk_remember(c, rank, layer, &shifts);
 
+    /* r = R xr, k = K xk, v = V xv, and the first low-rank factors of g, w, a and v. */
     float *const v = layer == 0 ? work->v_first : work->v;
-    const struct chunk_product firsts[] = {
+    const struct chunk_product products[] = {
         chunk_low_product(&l->g1, &mix[MIX_G], &low[LOW_G], &l->g2, finish_low_g, first),
         chunk_low_product(&l->w1, &mix[MIX_W], &low[LOW_W], &l->w2, finish_low_w, 0),
         chunk_low_product(&l->a1, &mix[MIX_A], &low[LOW_A], &l->a2, chunk_finish_low, 0),
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
         {.w = &l->value, .x = &mix[MIX_V], .y = v},
-        /* not in layer 0: */
+        /* last, because layer 0 has none: */
         chunk_low_product(&l->v1, &mix[MIX_V], &low[LOW_V], &l->v2, chunk_finish_low, 0),
     };
-    chunk_products(c, pool, rank, firsts, layer == 0 ? 6 : 7, c->count);
+    chunk_products(c, pool, rank, products, layer == 0 ? 6 : 7, c->count);
 
+    /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, s->heads * c->piece_count, 1, &begin, &end))
-        scan_head(c, &work->own[rank], c->threads[rank].scratch, &c->pieces[begin / s->heads], layer, begin % s->heads,
-                  first);
+        scan_head(c, &work->local[rank], c->threads[rank].scratch, &c->pieces[begin / s->heads], layer,
+                  begin % s->heads, first);
     pool_barrier(pool);
 
+    /* x += O out. */
     chunk_add_output(c, pool, rank, &l->output, &work->out, first);
 }
 
-/* ------------------------------------------------------------------------------------------------------ channel mix */
+/* ---------------------------------------------------------------------------------- channel mix */
 
-/* s_applied of x070a for tokens from `first` on; the second mix is u. */
+/* Computes s_applied of x070a for tokens from `first` on. mix[1] is u. */
 static void run_deep(const struct chunk *c, struct pool *pool, int rank, const struct rwkv7_layer *l, int first)
 {
     const struct kernels *k = &c->model->compute->kernels;
@@ -236,7 +243,7 @@ static void run_deep(const struct chunk *c, struct pool *pool, int rank, const s
             const struct piece *p = &c->pieces[c->piece[t]];
             deep_apply(k, work->s_applied.x + (size_t)t * side, &l->s_emb, p->tokens[t - p->first],
                        work->s_row + (size_t)t * side * side, work->s_low + (size_t)t * side, (int)side,
-                       work->own[rank].deep);
+                       work->local[rank].deep);
         }
         vectors_quantize(k, &work->s_applied, l->s2.type, first + begin, first + end);
     }
@@ -249,6 +256,7 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     const struct rwkv7_layer *l = &rwkv7_layers(c->model)[layer];
     struct work *work = c->work;
 
+    /* xk of all tokens (x070a: u as well); ffn_prev = u of the last token of each piece. */
     const struct shifts shifts = {l->ln2_weight, l->ln2_bias,    STATE_FFN_PREV, {l->ffn_x_k, work->no_shift},
                                   work->mix,     s->deep ? 2 : 1};
     chunk_shift(c, pool, rank, layer, &shifts, first);
@@ -256,6 +264,7 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     if (s->deep)
         run_deep(c, pool, rank, l, first);
 
+    /* hidden = relu(Kf xk)^2 (x070a: gated); x += Vf hidden. */
     struct chunk_product key = chunk_hidden_product(&l->ffn_key, &work->mix[0], first, &work->hidden, &l->ffn_value);
     if (s->deep)
         key.finish = finish_gated;
@@ -265,7 +274,7 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     chunk_add_sparse(c, pool, rank, &value);
 }
 
-/* The embeddings, which x is before the first layer. */
+/* Keeps the embeddings for all layers of x070a: before layer 0, x holds them. */
 static void keep_embeddings(const struct chunk *c, struct pool *pool)
 {
     const struct work *work = c->work;

@@ -1,12 +1,14 @@
 /*
- * rwkv7_deep.h - the gate of the hidden units in x070a models (DeepEmbed): in every layer each token has a matrix of its own.
+ * rwkv7_deep.h - DeepEmbed, the gate of the hidden units in x070a: each token has its own matrix in
+ * every layer.
  *
  *     row  = s_emb[token] + s_emb_x e        e = ln0(emb[token])
- *     gate = s2 G^T s1 u + s0                G = row as an E x E matrix, row-major; u = LN_ln2(x), not shifted
- *     hidden = relu(Kf m)^2 gate
+ *     gate = s2 G^T s1 u + s0                G = row as an E x E matrix, row-major; u = LN_ln2(x)
+ *     hidden = relu(Kf m)^2 gate             m: the shifted mix of u
  *
- * The products with s_emb_x, s1 and s2 are made like all others in rwkv7_step.c and rwkv7_chunk.c; here is what lies between them. Of the
- * table s_emb, the largest tensor of such a model, only the rows of the tokens at hand are read from the file.
+ * rwkv7_step.c and rwkv7_chunk.c compute the products with s_emb_x, s1 and s2; this file computes
+ * what is between them. s_emb is the largest tensor of such a model; only the rows of the current
+ * tokens are read from the file.
  */
 #ifndef ARCH_RWKV7_DEEP_H
 #define ARCH_RWKV7_DEEP_H
@@ -14,7 +16,7 @@
 #include "base/transpose.h"
 #include "weights/model.h"
 
-/* Memory for deep_apply. */
+/* Floats of scratch memory for deep_apply. */
 static inline size_t deep_floats(int side)
 {
     return 2 * (size_t)side * (size_t)side;

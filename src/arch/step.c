@@ -1,4 +1,4 @@
-/* step.c - products and sums that forward passes for one token share; see step.h. */
+/* step.c - products and sums shared by the forward passes for one token; see step.h. */
 #include "arch/step.h"
 
 int step_chunk_rows(int rows, const struct pool *pool)
@@ -22,7 +22,7 @@ void step_products(const struct step *step, struct pool *pool, int rank, const s
         total += products[i].w->rows;
     const int chunk = step_chunk_rows(total, pool);
     while (pool_share(pool, rank, total, chunk, &begin, &end)) {
-        int base = 0; /* of the product's rows in the common numbering */
+        int base = 0; /* first row of the product in the common numbering of all rows */
         for (int i = 0; i < count && base < end; base += products[i++].w->rows) {
             const struct step_product *p = &products[i];
             const int from = begin > base ? begin - base : 0;
@@ -33,7 +33,7 @@ void step_products(const struct step *step, struct pool *pool, int rank, const s
     }
 }
 
-/* Rows [begin, end) of step->y join the residual stream. */
+/* Adds rows [begin, end) of step->y to the residual stream. */
 static void add_rows(const struct step *step, const float *gate, int begin, int end)
 {
     const struct kernels *k = &step->model->compute->kernels;
@@ -64,18 +64,18 @@ void step_add_sparse(struct step *step, struct pool *pool, int rank, const struc
         return;
     }
     const struct kernels *k = &step->model->compute->kernels;
-    struct step_thread *own = &step->threads[rank];
-    const struct operand o = {v, own->quants};
+    struct step_thread *local = &step->threads[rank];
+    const struct operand o = {v, local->quants};
     int begin, end;
     operand_quantize(k, &o, w->type, w->cols, 0, 1);
-    product_active(&own->active, w, &o);
+    product_active(&local->active, w, &o);
     if (rank == 0) {
         step->columns += (uint64_t)w->cols;
-        step->columns_read += (uint64_t)own->active.first[16];
+        step->columns_read += (uint64_t)local->active.first[16];
     }
-    /* A chunk is a piece of every column: one for each thread, to have them long. */
+    /* Each thread takes one part of every column, so that the parts are long. */
     while (pool_share(pool, rank, w->rows, product_column_rows(w, pool_threads(pool)), &begin, &end)) {
-        product_columns(k, step->y, w, &o, &own->active, begin, end);
+        product_columns(k, step->y, w, &o, &local->active, begin, end);
         add_rows(step, gate, begin, end);
     }
 }

@@ -1,13 +1,14 @@
 /*
- * step.h - what forward passes for one token are made of.
+ * step.h - building blocks of the forward passes for one token (decode).
  *
- * All threads run through the layers together. A layer is a few phases with a barrier after each; inside a phase, rows of matrices or
- * whole heads are taken in chunks. What is small (norms, token shifts, activations of the low-rank products) every thread computes for
- * itself: that is cheaper than one more barrier. Nothing allocates, locks or calls the system, but for a thread that waits longer than
- * it spins (base/pool.c).
+ * All threads run through the layers together. A layer is a few phases with a barrier after each.
+ * Within a phase, threads take chunks of matrix rows, or heads. Small operations (norms, token
+ * shifts, activations of low-rank products) are repeated by every thread, which is cheaper than one
+ * more barrier. There is no allocation, no lock and no system call, unless a thread waits longer
+ * than it spins (base/pool.c).
  *
- * A phase never writes what another thread may still read in it: the shift vectors of the state, for instance, are replaced in the
- * phase after the one that reads them.
+ * A phase never writes what another thread may still read in the same phase. For example, the
+ * token-shift vectors of the state are replaced one phase after they are read.
  */
 #ifndef ARCH_STEP_H
 #define ARCH_STEP_H
@@ -15,11 +16,11 @@
 #include "arch/arch.h"
 #include "arch/product.h"
 
-/* Private to a thread. */
+/* Buffers private to a thread. */
 struct step_thread {
-    float *u;             /* [C] a normalized vector */
-    struct quants quants; /* integers of a vector of C or F numbers */
-    struct active active; /* columns of a vector of F numbers that are not zero */
+    float *u;             /* [C] LN(x) */
+    struct quants quants; /* a quantized vector of C or F elements */
+    struct active active; /* active columns for a vector of F elements */
 };
 
 struct step {
@@ -29,16 +30,16 @@ struct step {
     float *logits; /* [V] or NULL */
 
     float *x;                    /* [C] residual stream */
-    float *y;                    /* [C] results on their way to it */
+    float *y;                    /* [C] results that are added to x */
     struct step_thread *threads; /* [threads] */
     void *work;                  /* buffers of the architecture */
 
-    /* Written by rank 0 for the caller: */
-    int bad_layer; /* the first after which x holds a NaN or an infinity, L for the logits, -1 if none */
+    /* Written by rank 0, for the caller: */
+    int bad_layer;                  /* first layer with a NaN or infinity, L: logits, -1: none */
     uint64_t columns, columns_read; /* of sparse matrices */
 };
 
-/* y = W x as one of several products of a phase that share their rows out together. */
+/* y = W x, one of the products of a phase. The rows of all products are shared out together. */
 struct step_product {
     float *y;
     const struct mat *w;
@@ -47,15 +48,21 @@ struct step_product {
 void step_products(const struct step *step, struct pool *pool, int rank, const struct step_product *products,
                    int count);
 
-/* Rows per chunk: few enough to share evenly, and a multiple of what the products walk side by side. */
+/*
+ * Rows per chunk: small enough to balance the threads, and a multiple of the rows that GEMV
+ * processes at a time.
+ */
 int step_chunk_rows(int rows, const struct pool *pool);
-/* The part of [0, total) that belongs to a thread where it must always be the same part. */
+/* The part of [0, total) of one thread. Unlike pool_share, it is always the same part. */
 void step_share(int total, int rank, const struct pool *pool, int *begin, int *end);
 
-/* x += W v, or x += gate * W v where gate [C] is not NULL; v is given to all threads. */
+/* x += W v, or x += gate * W v if gate [C] is not NULL. All threads pass the same v. */
 void step_add_product(const struct step *step, struct pool *pool, int rank, const struct mat *w, const float *v,
                       const float *gate);
-/* The same for a sparse matrix: where it is stored by column, columns that v multiplies by zero are not read. */
+/*
+ * As step_add_product, for a sparse matrix. If it is column-major, skips columns that are
+ * multiplied by zero.
+ */
 void step_add_sparse(struct step *step, struct pool *pool, int rank, const struct mat *w, const float *v,
                      const float *gate);
 

@@ -1,6 +1,7 @@
 /*
- * unsupported.c - checkpoints that people try and that no architecture here runs, recognized by their tensors and named as what they are:
- * experiments and relatives of RWKV, transformers, integers of other programs, adapters.
+ * unsupported.c - names checkpoints that people try but that are not supported: experimental RWKV
+ * versions, relatives of RWKV, transformers, quantized files of other programs, adapters. They are
+ * recognized by their tensors.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* The tensor called as `name`, but with `end` in place of its last word; NULL: there is none. */
+/* Returns the tensor named like `name` with its last part replaced by `end`, or NULL. */
 static const struct tensor *find_beside(const struct tensor_index *index, const char *name, const char *end)
 {
     char beside[NAME_ROOM];
@@ -32,7 +33,10 @@ static const struct tensor *find_beside(const struct tensor_index *index, const 
     return tensors_find(index, beside);
 }
 
-/* Of MLX's integers, which lie several in a U32: the matrices of a time mix are square, so their shape tells; 0: it does not. */
+/*
+ * Returns the bits of MLX's quantized weights, several of which are packed in a U32. The matrices
+ * of a time mix are square, so the shape shows the number of bits; 0 if it does not.
+ */
 static int mlx_bits(const struct tensor_index *index)
 {
     for (size_t i = 0; i < index->count; i++) {
@@ -44,29 +48,31 @@ static int mlx_bits(const struct tensor_index *index)
     return 0;
 }
 
-/* Integers of other programs, which are not read: what people need is the checkpoint that they were made of. */
+/* Refuses quantized files of other programs and names the way out: the original checkpoint. */
 static enum rwkv7_status refuse_quantized(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
 {
     for (size_t i = 0; i < index->count; i++) {
         const char *name = index->tensors[i].name;
         const struct tensor *weight = ends_with(name, ".scales") ? find_beside(index, name, ".weight") : NULL;
-        const char *by = weight && weight->type == DT_U32                        ? "MLX"
-                         : ends_with(name, ".qweight")                           ? "GPTQ or AWQ"
-                         : ends_with(name, ".absmax") || ends_with(name, ".SCB") ? "bitsandbytes"
-                                                                                 : NULL;
+        const char *program = weight && weight->type == DT_U32                        ? "MLX"
+                              : ends_with(name, ".qweight")                           ? "GPTQ or AWQ"
+                              : ends_with(name, ".absmax") || ends_with(name, ".SCB") ? "bitsandbytes"
+                                                                                      : NULL;
         char bits[24] = "";
-        if (!by)
+        if (!program)
             continue;
         if (weight && mlx_bits(index) > 0)
             snprintf(bits, sizeof bits, " to %d bits", mlx_bits(index));
-        return fail(err, RWKV7_ERR_MODEL,
-                    "%s: this was quantized%s by %s, whose integers are not supported; use the original checkpoint",
-                    path, bits, by);
+        return fail(err, RWKV7_ERR_MODEL, "%s: quantized%s by %s, which is not supported; use the original checkpoint",
+                    path, bits, program);
     }
     return RWKV7_OK;
 }
 
-/* Whether all matrices are factors of LoRA, of which there is at least one. A model may have tensors of such names among others. */
+/*
+ * Returns whether the file is a LoRA adapter: it has matrices, and all of them are LoRA factors. A
+ * model may contain some such names as well.
+ */
 static bool is_adapter(const struct tensor_index *index)
 {
     size_t factors = 0, matrices = 0;
@@ -82,9 +88,9 @@ static bool is_adapter(const struct tensor_index *index)
     return factors > 0 && factors == matrices;
 }
 
-/* Other models, by parts of the names of their tensors. The first row of which all parts are there tells. */
+/* Other models, by parts of their tensor names. The first row whose parts all occur is reported. */
 static const struct {
-    const char *part, *also; /* also: NULL, or the part of another name */
+    const char *part, *also; /* also: part of another name, or NULL */
     const char *what;
 } others[] = {
     {"rosa", NULL, "an RWKV-8 experiment with ROSA (\"rosa\" tensors)"},
@@ -99,20 +105,20 @@ static const struct {
     {"head_q.", NULL, "an experiment with RWKV-4 (\"head_q\", \"head_k\")"},
     {"pos_emb_", NULL, "an experiment with RWKV-4 (\"pos_emb\")"},
     {".ffnPre.", NULL, "an experiment with RWKV-4 (\"ffnPre\")"},
-    {".self_attn.time_maa", NULL, "QRWKV6, the RWKV-6 time mix in the frame of Qwen"},
-    {".self_attn.time_mixer.", NULL, "ARWKV, the RWKV-7 time mix in the frame of Qwen"},
-    {"moba.", NULL, "RWKV-X, RWKV-7 between layers of sparse attention"},
+    {".self_attn.time_maa", NULL, "QRWKV6, a Qwen model with the RWKV-6 time mix"},
+    {".self_attn.time_mixer.", NULL, "ARWKV, a Qwen model with the RWKV-7 time mix"},
+    {"moba.", NULL, "RWKV-X, RWKV-7 with layers of sparse attention"},
     {".attn.q_proj.", ".attn.r_proj.", "a hybrid of RWKV and attention"},
     {".self_attn.", NULL, "a transformer, not RWKV"},
-    {".mlp.gate_proj.", NULL, "a model in the frame of a transformer, not RWKV"},
+    {".mlp.gate_proj.", NULL, "a transformer variant, not RWKV"},
 };
 
-/* GGUF files hold any model and say which. */
+/* GGUF files of other models name their architecture. */
 static const struct {
     const char *name, *what;
 } relatives[] = {
-    {"rwkv6qwen2", "QRWKV6, the RWKV-6 time mix in the frame of Qwen"},
-    {"arwkv7", "ARWKV, the RWKV-7 time mix in the frame of Qwen"},
+    {"rwkv6qwen2", "QRWKV6, a Qwen model with the RWKV-6 time mix"},
+    {"arwkv7", "ARWKV, a Qwen model with the RWKV-7 time mix"},
 };
 
 static enum rwkv7_status fail_unsupported(const char *path, const char *what, struct rwkv7_error *err)
@@ -127,7 +133,7 @@ enum rwkv7_status refuse_unsupported(const struct tensor_index *index, const cha
         return status;
     if (is_adapter(index))
         return fail(err, RWKV7_ERR_MODEL,
-                    "%s: this is a LoRA adapter, not a whole model; merge it with `rwkv7 convert --lora`", path);
+                    "%s: this is a LoRA adapter, not a complete model; merge it with `rwkv7 convert --lora`", path);
     const char *said = tensors_metadata(index, "general.architecture");
     for (size_t i = 0; said && i < sizeof relatives / sizeof relatives[0]; i++)
         if (strcmp(said, relatives[i].name) == 0)

@@ -1,4 +1,7 @@
-/* batch.c - several sessions at once, see rwkv7.h: arguments checked, and the pieces handed to prefill.c. */
+/*
+ * batch.c - rwkv7_batch: evaluates several sessions at once. Checks the arguments and calls
+ * prefill.c.
+ */
 #include "base/float_env.h"
 #include "base/mem.h"
 #include "engine/engine.h"
@@ -24,7 +27,7 @@ void rwkv7_batch_close(struct rwkv7_batch *b)
     mem_free(b);
 }
 
-/* The number of tokens in all goes to *total. */
+/* Checks the arguments; *total receives the number of tokens of all feeds. */
 static enum rwkv7_status check(const struct rwkv7_batch *b, const struct rwkv7_feed *feeds, size_t count, size_t *total,
                                struct rwkv7_error *err)
 {

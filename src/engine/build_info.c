@@ -1,8 +1,8 @@
 /*
- * build_info.c - what --version says: the version, how the library was built, the libraries it runs on.
+ * build_info.c - the text of --version: version, build options, and the versions of the libraries.
  *
- * The libraries are asked at run time, since the ones loaded may be newer than the ones compiled against. OpenBLAS is not loaded
- * for this: see gemm_blas.c.
+ * Libraries are asked at run time, because newer ones may be loaded than were compiled against.
+ * OpenBLAS is not loaded for this; gemm_blas.c explains why.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>

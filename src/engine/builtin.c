@@ -1,9 +1,7 @@
-/*
- * builtin.c - the model and the vocabulary that were compiled in; see cmake/Embed.cmake.
- */
+/* builtin.c - the model and the vocabulary that are compiled in (cmake/Embed.cmake). */
 #include "rwkv7.h"
 
-/* Of embed.S; a region is empty when the build was given no file. */
+/* Defined in embed.S. A region is empty if the build embedded no file. */
 extern const unsigned char rwkv7_embedded_model[];
 extern const uint64_t rwkv7_embedded_model_size;
 extern const char rwkv7_embedded_vocab[];

@@ -1,4 +1,7 @@
-/* checkpoint.c - what lies in a checkpoint, be it a model that can be opened or not: for people who ask what they have there. */
+/*
+ * checkpoint.c - describes the contents of a checkpoint for `info`, whether or not it can be opened
+ * as a model.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +15,7 @@ struct rwkv7_checkpoint {
     struct rwkv7_tensor *tensors; /* [index->count] */
 };
 
-/* Whether any model that can be opened, or a tuned state, has a tensor of that name. */
+/* Returns whether any supported model, or a tuned state, has a tensor of this name. */
 static bool belongs(const char *name)
 {
     bool known = tuned_state_layer(name) >= 0;

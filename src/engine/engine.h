@@ -1,4 +1,7 @@
-/* engine.h - the runtime, sessions, the drivers of the forward passes, and the scratch memory that these share. */
+/*
+ * engine.h - the runtime, sessions, the drivers of the forward passes, and their shared scratch
+ * memory.
+ */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
@@ -7,12 +10,12 @@
 #include "base/fork_lock.h"
 
 struct rwkv7_runtime {
-    struct compute compute; /* first: see runtime_of */
-    struct pool *alone;     /* one thread, for work that costs less than the meetings of several */
-    uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights than this run on `alone` */
+    struct compute compute; /* must be first, see runtime_of */
+    struct pool *alone;     /* one thread, for work that costs less than the barriers of several */
+    uint64_t alone_bytes;   /* evaluations that read fewer bytes of weights use `alone` */
     enum rwkv7_math math;
     struct fork_lock turn; /* held while an evaluation uses the scratch memory */
-    void *scratch;         /* [scratch_size] bytes, enough for the largest chunk of every model that was opened */
+    void *scratch;         /* [scratch_size] bytes, enough for every opened model */
     size_t scratch_size;
     void (*log)(void *arg, enum rwkv7_log_level level, const char *text); /* NULL: none */
     void *log_arg;
@@ -21,7 +24,7 @@ struct rwkv7_runtime {
 /* Gives a line to the log of the program, if there is one. */
 void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 
-/* The runtime that opened a model, which knows only the part that it computes with. */
+/* Returns the runtime that opened a model. The model stores only its compute part. */
 static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
 {
     return (struct rwkv7_runtime *)model->compute;
@@ -29,45 +32,52 @@ static inline struct rwkv7_runtime *runtime_of(const struct rwkv7_model *model)
 
 struct rwkv7_session {
     const struct rwkv7_model *model;
-    float *state; /* [L] the tensors of model->arch->state of one layer, one after the other */
+    float *state; /* [L] the state tensors of each layer, in the order of model->arch->state */
     uint64_t tokens;
-    uint64_t columns, columns_read; /* of sparse matrices in single tokens, since rwkv7_session_density */
+    uint64_t columns, columns_read; /* of sparse matrices, for rwkv7_session_density */
     rwkv7_progress *progress;       /* of rwkv7_session_eval; NULL: none */
     void *progress_arg;
 };
 
-/* Fills a state with its initial values: the start of a document. */
+/* Sets a state to its initial values, those of the start of a document. */
 void state_reset(const struct rwkv7_model *model, float *state);
 
 /*
- * The scratch memory belongs to the runtime: evaluations take turns, so sessions need none of their own. It is made when a model is
- * opened, large enough for every call below.
+ * Makes the scratch memory large enough for every call below. Called when a model is opened. The
+ * memory belongs to the runtime, because its evaluations take turns.
  */
 enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_model *model, struct rwkv7_error *err);
-/* Bytes of it that evaluations of this model use at most. */
+/* Returns the scratch bytes that evaluations of this model need at most. */
 size_t scratch_bytes(const struct rwkv7_model *model);
 
-/* One token; logits [V] or NULL (step.c). RWKV7_ERR_NUMERIC names the layer after which a NaN or an infinity came up, or the logits. */
+/*
+ * Evaluates one token (step.c). logits: [V] or NULL. Fails with RWKV7_ERR_NUMERIC and the name of
+ * the layer if its output, or the logits, have a NaN or an infinity.
+ */
 enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
 size_t step_scratch(const struct rwkv7_model *model);
 
 /*
- * At most RWKV7_CHUNK tokens in all, of different sessions of one model (prefill.c). logits: the wanted rows of all pieces, one after
- * the other. Numeric failures are reported in the pieces.
+ * Evaluates at most RWKV7_CHUNK tokens of different sessions of one model (prefill.c). logits: the
+ * wanted rows of all pieces, one after the other. Numeric failures are reported in the pieces.
  */
 enum rwkv7_status prefill_pieces(const struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err);
-/* The same for one session: 1 <= count <= RWKV7_CHUNK tokens. */
+/* Evaluates 1 to RWKV7_CHUNK tokens of one session. */
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
                                  float *logits, struct rwkv7_error *err);
 size_t prefill_scratch(const struct rwkv7_model *model);
 
-/* RWKV7_ERR_USAGE for an id that the model does not have. */
+/* Fails with RWKV7_ERR_USAGE if an id is outside the model's vocabulary. */
 enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
                             struct rwkv7_error *err);
-/* The threads for `count` tokens: all, unless that is less work than their meetings. */
+/*
+ * Returns the threads for evaluating `count` tokens: all, or one if the barriers would cost more.
+ */
 struct pool *pool_for(const struct rwkv7_model *model, size_t count);
-/* RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session. */
+/*
+ * Returns RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session.
+ */
 enum rwkv7_status fail_numeric(const struct rwkv7_model *model, int layer, uint64_t position, struct rwkv7_error *err);
 
 #endif

@@ -1,4 +1,7 @@
-/* open.c - models from files, from memory, and of random weights: recognition, binding, packing, and the scratch memory they need. */
+/*
+ * open.c - opens models from files, from memory, and with random weights: recognition, binding,
+ * packing, scratch memory.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -68,7 +71,7 @@ static void log_opened(const struct rwkv7_runtime *rt, const struct rwkv7_model 
         runtime_log(rt, RWKV7_LOG_WARNING, "%s", text);
 }
 
-/* The model of an opened index, which it owns from now on, whatever happens. */
+/* Opens the model of an index. Takes ownership of the index, even on failure. */
 static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_index *index, const char *path,
                                     const struct rwkv7_model_options *opt, struct rwkv7_model **out,
                                     struct rwkv7_error *err)
@@ -180,7 +183,7 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------- random models */
+/* -------------------------------------------------------------------------------- random models */
 
 /* The limits are those of files. */
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
@@ -198,7 +201,8 @@ static const struct arch *possible_arch(const struct rwkv7_shape *s)
 }
 
 /*
- * Makes a random model without weights; *filling and *packing say how to fill and pack them. On failure nothing is left.
+ * Creates a random model without weights. *filling and *packing receive how to fill and pack them.
+ * On failure there is nothing to free.
  * The caller closes *out.
  */
 static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
@@ -222,7 +226,7 @@ static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwk
     *packing = (struct rwkv7_model_options){.sparse = opt.sparse};
     if ((int)opt.type >= (int)MAT_FLOATS) {
         packing->weights = weights_of_type((enum mat_type)opt.type);
-        filling->type = RWKV7_BF16; /* packed afterwards */
+        filling->type = RWKV7_BF16; /* random in bfloat16 first, quantized afterwards */
     }
     if (opt.sparse == RWKV7_SPARSE_AUTO)
         packing->sparse = opt.ffn_density > 0 && opt.ffn_density < SPARSE_DENSITY ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF;
@@ -282,7 +286,7 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
     return RWKV7_OK;
 }
 
-/* ----------------------------------------------------------------------------------------------------- what is known */
+/* ---------------------------------------------------------------------------- model information */
 
 const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model)
 {

@@ -1,13 +1,13 @@
-/* prefill.c - drives many tokens, of one session or several, through a model at once; see arch/chunk.h. */
+/* prefill.c - the driver for several tokens, of one session or more; see arch/chunk.h. */
 #include <string.h>
 
 #include "base/mem.h"
 #include "engine/engine.h"
 
-/* The chunk at hand, and what the driver needs beside the architecture. */
+/* The current chunk, and the driver's own buffers. */
 struct prefill {
     struct chunk chunk;
-    struct vectors normalized; /* [wanted_count] of C numbers, for the head */
+    struct vectors normalized; /* [wanted_count] of C elements, input of the head */
 };
 
 static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_model *model)
@@ -24,7 +24,7 @@ static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_mode
     return own;
 }
 
-/* Cuts the buffers for `tokens` tokens; without memory only the size is counted. */
+/* Allocates the buffers for `tokens` tokens. Without memory in `s`, only counts the size. */
 static void cut_prefill(struct scratch *s, const struct rwkv7_model *model, int tokens, struct prefill *p)
 {
     const int threads = pool_threads(model->compute->pool);
@@ -117,7 +117,7 @@ static void prefill_worker(void *arg, struct pool *pool, int rank)
     make_logits(p, pool, rank);
 }
 
-/* Which piece each token belongs to, and which logits are wanted. */
+/* Lists the piece of each token, and the tokens whose logits are wanted. */
 static void list_tokens(struct chunk *c)
 {
     memset(c->bad, -1, (size_t)c->count * sizeof *c->bad);
@@ -130,7 +130,7 @@ static void list_tokens(struct chunk *c)
         }
 }
 
-/* Tells each piece of its first NaN or infinity, as steps would. */
+/* Stores the first NaN or infinity of each piece in it, as steps would report it. */
 static void report_bad(const struct chunk *c)
 {
     const size_t vocab = (size_t)c->model->shape.vocab;

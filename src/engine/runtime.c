@@ -9,7 +9,7 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* An explicit thread count is strict; the default is halved until the threads can be created. */
+/* Starts the threads. An explicit number must be possible; the default is halved until it is. */
 static enum rwkv7_status start_threads(int threads, struct pool **out, struct rwkv7_error *err)
 {
     struct cpus cpus;
@@ -68,7 +68,7 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *given
         goto fail;
     }
     if (opt.math == RWKV7_MATH_FAST)
-        kernels_use_fast(&rt->compute.kernels); /* where there is nothing faster, exact is what was asked for too */
+        kernels_use_fast(&rt->compute.kernels); /* if not available: exact */
     status = opt.math == RWKV7_MATH_BLAS ? kernels_use_blas(&rt->compute.kernels, err) : RWKV7_OK;
     if (status == RWKV7_OK)
         status = start_threads(opt.threads, &rt->compute.pool, err);
@@ -111,7 +111,7 @@ enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_m
         if (larger) {
             void *const before = rt->scratch;
             const size_t size_before = rt->scratch_size;
-            rt->scratch = larger; /* in an order that another thread may fork in between: the scratch is always there */
+            rt->scratch = larger; /* always valid, as another thread may fork */
             rt->scratch_size = size;
             sys_pages_free(before, size_before);
         } else {
@@ -151,13 +151,13 @@ uint64_t rwkv7_memory_peak(void)
     return sys_peak_memory();
 }
 
-/* ------------------------------------------------------------------------------------------------- read bandwidth */
+/* ------------------------------------------------------------------------------- read bandwidth */
 
 struct probe {
     const struct kernels *kernels;
     uint8_t *data;
     size_t size;
-    bool fill; /* true: write the memory, so that every page really exists */
+    bool fill; /* true: write the memory, so that every page is allocated */
     _Atomic(uint64_t) sum;
 };
 

@@ -1,4 +1,4 @@
-/* session.c - the recurrent state: making, copying, reading and writing it, and feeding tokens. */
+/* session.c - the recurrent state: creates, copies, reads and writes it, and evaluates tokens. */
 #include <string.h>
 
 #include "base/float_env.h"
@@ -88,7 +88,10 @@ double rwkv7_session_density(struct rwkv7_session *s)
     return density;
 }
 
-/* One tensor of the state of one layer between the session and an array in the order of files; either way. */
+/*
+ * Copies one state tensor of one layer between the session and an array in the order of files, in
+ * either direction.
+ */
 static void copy_tensor(const struct rwkv7_model *model, const struct state_tensor *t, float *to, const float *from)
 {
     const size_t floats = state_tensor_floats(&model->shape, t), n = (size_t)model->shape.head_size;
@@ -99,7 +102,10 @@ static void copy_tensor(const struct rwkv7_model *model, const struct state_tens
             transpose(to + at, n, from + at, n, n, n, sizeof *to);
 }
 
-/* The public interface groups the tensors as the first, those in the middle, and the last; NULL: not wanted. */
+/*
+ * The public API has three arrays: the first tensor, those in the middle, and the last. NULL skips
+ * one.
+ */
 static void copy_state(const struct rwkv7_session *s, float *const arrays[3], bool to_session)
 {
     const struct rwkv7_model *model = s->model;
@@ -126,7 +132,7 @@ void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, flo
 
 void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv, const float *ffn_prev)
 {
-    float *const arrays[3] = {(float *)att_prev, (float *)wkv, (float *)ffn_prev}; /* which are only read */
+    float *const arrays[3] = {(float *)att_prev, (float *)wkv, (float *)ffn_prev}; /* only read */
     copy_state(s, arrays, true);
 }
 

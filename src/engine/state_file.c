@@ -1,9 +1,14 @@
 /*
- * state_file.c - a session in a file: the whole context, however long, in a few megabytes.
+ * state_file.c - saves and loads a session: the complete context in a few megabytes, whatever its
+ * length.
  *
- * Layout, little-endian: the header below, then float32 att_prev [L][C], wkv [L][H][N value][N key] (RWKV-4: [L][3][C]), ffn_prev [L][C], then the note
- * of the program that wrote it, zeroes up to a multiple of 8 bytes, and the checksum of everything before it. The header ties the
- * file to a model: a state means nothing to other weights.
+ * Layout, little-endian:
+ *     the header below
+ *     float32 att_prev [L][C], wkv [L][H][N value][N key] (RWKV-4: [L][3][C]), ffn_prev [L][C]
+ *     the note of the program that wrote it, padded with zeroes to a multiple of 8 bytes
+ *     the checksum of everything before it
+ *
+ * The header contains the fingerprint of the model, because a state is valid for its weights only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +19,10 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* 3: the fingerprint is of all weights; up to 2 it was of a few numbers of each matrix, so those files cannot be trusted. */
+/*
+ * Since version 3 the fingerprint covers all weights. Earlier ones covered a few numbers per matrix
+ * and are not accepted.
+ */
 #define STATE_VERSION 3u
 #define IN_MEMORY "a state in memory" /* in place of a path */
 #define NOTE_MAX (256u << 20)         /* bytes; a conversation of a million tokens takes about 10 MB */
@@ -23,7 +31,7 @@ struct state_header {
     char magic[8]; /* "RWKV7ST" and a NUL */
     uint32_t version;
     uint32_t layers, channels, heads;
-    uint64_t tokens; /* evaluated so far */
+    uint64_t tokens; /* number of tokens evaluated */
     struct rwkv7_fingerprint fingerprint;
     uint64_t note_size;
 };
@@ -31,7 +39,10 @@ _Static_assert(sizeof(struct state_header) == 56, "the header is written as it s
 
 static const char magic[8] = "RWKV7ST";
 
-/* Two running sums in the manner of Fletcher over 32-bit words: position-dependent, and as fast as memory. */
+/*
+ * Two running sums over 32-bit words, as in Fletcher's checksum: they depend on positions and are
+ * as fast as memory.
+ */
 static uint64_t checksum(const void *data, size_t n)
 {
     const unsigned char *bytes = data;
@@ -45,13 +56,13 @@ static uint64_t checksum(const void *data, size_t n)
     return high * 0x9e3779b97f4a7c15u ^ low;
 }
 
-/* Where the note stands in a state file of this model. */
+/* Returns the offset of the note in a state file of this model. */
 static size_t note_offset(const struct rwkv7_model *model)
 {
     return sizeof(struct state_header) + state_floats(model) * sizeof(float);
 }
 
-/* Bytes of a state file of this model with a note of that size; 0 when it is too large. */
+/* Returns the size of a state file of this model with such a note; 0 if it is too large. */
 static size_t file_size(const struct rwkv7_model *model, uint64_t note_size)
 {
     const size_t plain = note_offset(model) + sizeof(uint64_t);
@@ -66,7 +77,10 @@ void rwkv7_bytes_clear(struct rwkv7_bytes *note)
     *note = (struct rwkv7_bytes){0};
 }
 
-/* The state file of a session in memory: *image [*size], to be freed with mem_free. `name` stands for it in messages. */
+/*
+ * Writes the state file of a session to memory: *image [*size], to be freed with mem_free. name: used
+ * in messages.
+ */
 static enum rwkv7_status make_image(const struct rwkv7_session *s, const struct rwkv7_bytes *note, const char *name,
                                     char **out, size_t *out_size, struct rwkv7_error *err)
 {
@@ -132,7 +146,10 @@ enum rwkv7_status rwkv7_session_save_memory(const struct rwkv7_session *s, const
     return status;
 }
 
-/* Replaces the state by that of `data` [data_size], which somebody else may be changing meanwhile: only the copy is trusted. */
+/*
+ * Replaces the state by that of data [data_size]. The data may change during the call, so only a copy
+ * of it is checked and used.
+ */
 static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, const void *data, size_t data_size,
                                     struct rwkv7_bytes *note, struct rwkv7_error *err)
 {

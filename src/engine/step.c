@@ -1,9 +1,9 @@
-/* step.c - drives one token through a model: embedding, layers, logits. */
+/* step.c - the driver for one token: embedding, layers, logits. */
 #include "arch/step.h"
 
 #include "engine/engine.h"
 
-/* Cuts the buffers of a step; without memory only the size is counted. */
+/* Allocates the buffers of a step. Without memory in `s`, only counts the size. */
 static void cut_step(struct scratch *s, const struct rwkv7_model *model, struct step *step)
 {
     const struct rwkv7_shape *shape = &model->shape;

@@ -1,9 +1,10 @@
 /*
- * tuned_state.c - a state to begin with instead of zeroes: training may leave the weights alone and fit only that.
+ * tuned_state.c - loads a tuned state: state tuning trains the initial state and keeps the weights.
  *
- * Such a file holds one tensor per layer, `blocks.<i>.att.time_state` [H][N][N], the WKV matrices; shift vectors are not trained.
- * Two orders are in use: [value][key], as RWKV-PEFT trains it, and [key][value], as converters write it. A square matrix does
- * not tell which it is, so the caller or the metadata of the file must.
+ * The file has one tensor per layer, `blocks.<i>.att.time_state` [H][N][N], with the WKV matrices;
+ * the token-shift vectors stay 0. Two orders of the axes are in use: [value][key] by RWKV-PEFT,
+ * which trains them, and [key][value] by converters. The matrices are square, so the order cannot
+ * be detected: the caller or the file's metadata must give it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 #include "engine/engine.h"
 #include "formats/snippet.h"
 
-#define ORDER_KEY "time_state" /* in the metadata: "value-key" or "key-value" */
+#define ORDER_KEY "time_state" /* metadata key; "value-key" or "key-value" */
 
 static enum rwkv7_status find_order(const struct tensor_index *index, const char *path, enum rwkv7_state_order *order,
                                     struct rwkv7_error *err)
@@ -38,7 +39,10 @@ static enum rwkv7_status find_order(const struct tensor_index *index, const char
     return RWKV7_OK;
 }
 
-/* One state per layer, all of the right shape, and nothing that is neither a state nor a weight. */
+/*
+ * Checks that there is one state of the right shape per layer, and no tensor that is neither a
+ * state nor a weight.
+ */
 static enum rwkv7_status check_tensors(const struct tensor_index *index, const struct rwkv7_model *model,
                                        const char *path, struct rwkv7_error *err)
 {
@@ -73,7 +77,7 @@ static enum rwkv7_status check_tensors(const struct tensor_index *index, const s
                 snippet_path(path).text, shape->layers, found);
 }
 
-/* Into the order of memory, [H][N key][N value]. matrix: memory of one head. */
+/* Converts a tensor to the order of memory, [H][N key][N value]. matrix: scratch for one head. */
 static void fill_layer(float *wkv, const struct tensor *t, const struct rwkv7_shape *shape,
                        enum rwkv7_state_order order, float *matrix)
 {

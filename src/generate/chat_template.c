@@ -1,4 +1,7 @@
-/* chat_template.c - the templates of the families, which of them is a model's, and the text that they make; see chat_template.h. */
+/*
+ * chat_template.c - the built-in chat templates, the choice for a model, and the text they produce;
+ * see chat_template.h.
+ */
 #include "generate/chat_template.h"
 
 #include <ctype.h>
@@ -7,10 +10,10 @@
 
 #include "base/mem.h"
 
-/* ----------------------------------------------------------------------------------------------------- the families */
+/* --------------------------------------------------------------------------- built-in templates */
 
 static const struct chat_template templates[] = {
-    /* G1 and what follows it, which write paragraphs. */
+    /* G1 and later models; an answer may have several paragraphs. */
     {.name = "g1",
      .system = {"System: ", "\n\n"},
      .user = "User: ",
@@ -18,14 +21,14 @@ static const struct chat_template templates[] = {
      .between = "\n\n",
      .stops = {"\n\nUser:", "\nUser:"},
      .thinks = true},
-    /* World, of all versions: an answer is one paragraph. */
+    /* World models of all versions; an answer is one paragraph. */
     {.name = "world",
      .system = {"System: ", "\n\n"},
      .user = "User: ",
      .answer = "\n\nAssistant:",
      .between = "\n\n",
      .stops = {"\n\n", "\nUser:"}},
-    /* Raven, in its two forms; neither has words for a system prompt, which goes in front as it is. */
+    /* Raven, in two forms. It has no prefix for a system prompt, which is put first as it is. */
     {.name = "raven",
      .system = {"", "\n\n"},
      .user = "Bob: ",
@@ -56,9 +59,12 @@ const struct chat_template *chat_template_named(const char *name)
     return NULL;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- choosing */
+/* ------------------------------------------------------------------------------------- choosing */
 
-/* Whether a word is in a name, in any case, with no letter or digit before it: "-g1d-" has "g1". */
+/*
+ * Returns whether a name contains a word, ignoring case, with no letter or digit before it: "-g1d-"
+ * contains "g1".
+ */
 static bool has_word(const char *name, const char *word)
 {
     const size_t n = strlen(word);
@@ -68,7 +74,7 @@ static bool has_word(const char *name, const char *word)
     return false;
 }
 
-/* In the name of the file or folder, or in the name that its metadata give. */
+/* Checks the name of the file or folder, and the name in its metadata. */
 static bool is_called(const struct rwkv7_model *model, const char *word)
 {
     const char *path = rwkv7_model_info(model)->path, *key, *value;
@@ -82,7 +88,7 @@ static bool is_called(const struct rwkv7_model *model, const char *word)
     return found;
 }
 
-enum { NEOX_ROWS = 50277, NEOX_PADDED = 50304 }; /* of the models with GPT-NeoX's vocabulary */
+enum { NEOX_ROWS = 50277, NEOX_PADDED = 50304 }; /* sizes of the GPT-NeoX vocabulary */
 
 const struct chat_template *chat_template_choose(const struct rwkv7_model *model, const char **why)
 {
@@ -105,15 +111,18 @@ const struct chat_template *chat_template_choose(const struct rwkv7_model *model
     return chat_template_named(name);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------- text */
 
-/* Not isspace, which in some locales is true of bytes that UTF-8 characters consist of. */
+/* Not isspace(), which accepts bytes of UTF-8 characters in some locales. */
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Appends `text` without white space around it, with one newline for several and for CR LF; returns the new end. */
+/*
+ * Appends text, trimmed, with runs of newlines and CR LF reduced to one newline. Returns the new
+ * end.
+ */
 static char *append_clean(char *to, const char *text)
 {
     char *const begin = to;

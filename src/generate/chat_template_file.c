@@ -48,7 +48,7 @@ static enum rwkv7_status read_text(const char *path, char *text, size_t *size, s
     return RWKV7_OK;
 }
 
-/* Words in braces that are none of the placeholders. */
+/* Fails if the text contains words in braces that are not placeholders. */
 static enum rwkv7_status check_words(const char *path, const char *text, struct rwkv7_error *err)
 {
     for (const char *at = text; (at = strchr(at, '{')); at++) {
@@ -65,7 +65,7 @@ static enum rwkv7_status check_words(const char *path, const char *text, struct 
     return RWKV7_OK;
 }
 
-/* Where each placeholder is; NULL: {system} is not there. */
+/* Finds the placeholders; NULL if {system} is missing. */
 static enum rwkv7_status find_places(const char *path, char *text, char *at[PLACES], struct rwkv7_error *err)
 {
     for (int i = 0; i < PLACES; i++) {
@@ -83,7 +83,10 @@ static enum rwkv7_status find_places(const char *path, char *text, char *at[PLAC
     return RWKV7_OK;
 }
 
-/* An answer ends with what stands behind it; if that is only white space, with the first words of the next turn, too. */
+/*
+ * Sets the stop string: the text after {answer}. If that is white space, the start of the next turn
+ * is appended.
+ */
 static void make_stop(const struct chat_template *t, char *to)
 {
     const bool is_blank = t->between[strspn(t->between, " \t\n")] == '\0';
@@ -114,7 +117,10 @@ static enum rwkv7_status parse(const char *path, struct chat_template *t, size_t
         if (!line || line + 2 > at[USER])
             return fail(err, RWKV7_ERR_USAGE, "%s: expected an empty line between {system} and the turn with {user}",
                         path);
-        /* One piece of text ends where the next begins, so the part behind {system} moves to make room for its end. */
+        /*
+         * Texts are separated by NULs. The part after {system} moves by one byte to make room for
+         * one.
+         */
         const size_t n = (size_t)(line + 2 - behind);
         memmove(behind - 1, behind, n);
         t->system[0] = text;

@@ -1,4 +1,7 @@
-/* conversation.c - see conversation.h. How conversations are kept in files stands in conversation_file.c. */
+/*
+ * conversation.c - the conversation of `chat`; see conversation.h. conversation_file.c saves and
+ * loads it.
+ */
 #include "generate/conversation.h"
 
 #include <string.h>
@@ -8,8 +11,8 @@
 #include "base/sys.h"
 
 enum {
-    STEP = 64, /* tokens read at once: each weight is read once for so many, and cancelling is possible between */
-    SNAPSHOTS = 256 << 20, /* bytes that the states before turns may take together */
+    STEP = 64,             /* tokens evaluated at a time; cancelling is possible in between */
+    SNAPSHOTS = 256 << 20, /* bytes for the states before turns */
 };
 
 static enum rwkv7_status no_memory(struct rwkv7_error *err)
@@ -80,7 +83,7 @@ void conversation_free(struct conversation *c)
     *c = (struct conversation){0};
 }
 
-/* ---------------------------------------------------------------------------------------------------------- reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 static enum rwkv7_status reserve(struct conversation *c, size_t count, struct rwkv7_error *err)
 {
@@ -103,14 +106,14 @@ static struct reading reading(const struct conversation *c)
         .chunk = STEP, .progress = c->options.generate.progress, .arg = c->options.generate.progress_arg};
 }
 
-/* Has the user cancelled while the last tokens were read? */
+/* Returns whether the user cancelled while the last tokens were evaluated. */
 static bool is_cancelled(const struct conversation *c, uint64_t done)
 {
     const struct rwkv7_generator_options *const o = &c->options.generate;
     return o->progress && !o->progress(o->progress_arg, done, done);
 }
 
-/* The session, of this conversation, reads tokens [from, to) of the log. logits: after the last one, NULL if they are not needed. */
+/* Evaluates tokens [from, to) of the log with `session`. logits: after the last token, or NULL. */
 static enum rwkv7_status evaluate(struct conversation *c, struct rwkv7_session *session, size_t from, size_t to,
                                   float *logits, struct rwkv7_error *err)
 {
@@ -122,8 +125,9 @@ static enum rwkv7_status evaluate(struct conversation *c, struct rwkv7_session *
 }
 
 /*
- * Adds text to what is unread, and its tokens to the log: of a final text all, else those that no text behind it can change. They are
- * not evaluated. The tokens are those of one long text, however it was cut. NULL is a text for which there was no memory.
+ * Appends text to `unread`, and its tokens to the log, without evaluating them: all tokens if
+ * `final`, else those that no later text can change. The tokens do not depend on how the text is
+ * divided. text may be NULL if its allocation failed.
  */
 static enum rwkv7_status add_text(struct conversation *c, const char *text, bool final, struct rwkv7_error *err)
 {
@@ -136,7 +140,7 @@ static enum rwkv7_status add_text(struct conversation *c, const char *text, bool
         return no_memory(err);
     strcpy(all + old, text);
     c->log.unread = all;
-    if (!size_mul(size, 3, &room)) /* BPE gives up to three tokens for a byte */
+    if (!size_mul(size, 3, &room)) /* BPE needs up to three tokens per byte */
         return no_memory(err);
     enum rwkv7_status status = reserve(c, room + 1, err);
     if (status == RWKV7_OK)
@@ -154,7 +158,10 @@ bool conversation_is_from_start(const struct conversation *c)
     return rwkv7_session_tokens(c->base) == 0 && !c->options.trained && !c->base_is_loaded;
 }
 
-/* The beginning of a conversation. The prompt cache may know it, unless something comes before: it knows states by their tokens alone. */
+/*
+ * Evaluates the start of a conversation, with the help of the prompt cache. The cache finds states
+ * by their tokens, so it is not used if something precedes them.
+ */
 static enum rwkv7_status read_start(struct conversation *c, struct rwkv7_error *err)
 {
     struct prompt_cache *const cache = conversation_is_from_start(c) ? c->options.cache : NULL;
@@ -200,9 +207,9 @@ enum rwkv7_status conversation_start(struct conversation *c, const char *system,
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- turns */
+/* ---------------------------------------------------------------------------------------- turns */
 
-/* Gives up the oldest of the states before turns, as far as they take too much memory together. */
+/* Frees the oldest states before turns until the rest is within SNAPSHOTS. */
 static void limit_snapshots(struct conversation *c)
 {
     const uint64_t each = rwkv7_model_info(c->model)->session_bytes;
@@ -276,7 +283,7 @@ enum rwkv7_status conversation_ask(struct conversation *c, const char *user, enu
     c->last.asked = c->log.count - from;
     c->last.asking = sys_seconds() - begin;
     if (status != RWKV7_OK) {
-        conversation_undo(c, NULL); /* cannot fail: the state before the newest turn is there */
+        conversation_undo(c, NULL); /* cannot fail: the state before the newest turn is in memory */
         return status;
     }
     rwkv7_session_copy(c->asked, c->session);
@@ -304,17 +311,17 @@ enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking t
     return status;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
-/* The answer in the making. */
+/* An answer that is being generated. */
 struct answer {
     struct rwkv7_generator *generator;
-    double begin;     /* seconds */
-    bool has_pending; /* the token that was drawn last is not in the log, as the session has not read it */
+    double begin;     /* start time in seconds */
+    bool has_pending; /* the last drawn token is not evaluated, nor in the log */
     uint32_t pending;
 };
 
-/* The model would speak for the user next: that is where its answer ends, besides the stop strings of the options. */
+/* Returns the stop strings: those of the options, and the start of the user's next turn. */
 static const char **stop_strings(const struct conversation *c, size_t *count)
 {
     const struct chat_template *const t = c->options.template;
@@ -360,7 +367,7 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
     return RWKV7_OK;
 }
 
-/* The session is about to read the token that was drawn last. */
+/* Adds the last drawn token to the log, before the session evaluates it. */
 static enum rwkv7_status log_pending(struct conversation *c, struct rwkv7_error *err)
 {
     struct answer *const a = c->answer;
@@ -374,7 +381,7 @@ static enum rwkv7_status log_pending(struct conversation *c, struct rwkv7_error 
     return RWKV7_OK;
 }
 
-/* The text has ended: the session reads what was shown, and no more. */
+/* Ends the text: the session evaluates what was shown and nothing else. */
 static enum rwkv7_status end_text(struct conversation *c, struct rwkv7_error *err)
 {
     struct answer *const a = c->answer;

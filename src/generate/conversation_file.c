@@ -1,6 +1,7 @@
 /*
- * conversation_file.c - conversations in files: a state file whose note holds the tokens and where each turn begins. The states before the
- * turns are not in it; they are found again from the tokens when they are wanted.
+ * conversation_file.c - saves and loads conversations: a state file with a note that contains the
+ * tokens and the start of each turn. The states before turns are not saved; they are computed again
+ * from the tokens when needed.
  */
 #include <string.h>
 
@@ -32,7 +33,7 @@ static char *to_json(const struct conversation_log *log)
 enum rwkv7_status conversation_save(const struct conversation *c, const char *path, struct rwkv7_error *err)
 {
     struct saved_state saved = {0};
-    /* Tokens that do not begin at the start of a document would not lead to this state again. */
+    /* Tokens that do not start at the start of a document do not lead to this state. */
     const bool whole = conversation_is_from_start(c);
     char *const text = whole ? to_json(&c->log) : NULL;
     if (whole && !text)
@@ -46,7 +47,9 @@ enum rwkv7_status conversation_save(const struct conversation *c, const char *pa
     return status;
 }
 
-/* A string member as a copy; false when there is none, or, *no_memory, no room for it. */
+/*
+ * Copies a string member. Returns false if it is missing, or, with *no_memory, if memory is short.
+ */
 static bool copy_string(const cJSON *object, const char *name, char **out, bool *no_memory)
 {
     const char *const text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
@@ -55,7 +58,10 @@ static bool copy_string(const cJSON *object, const char *name, char **out, bool 
     return *out != NULL;
 }
 
-/* Fills an empty log of `expected` tokens below `vocab`; false when the JSON is not one, or, *no_memory, there was no room. */
+/*
+ * Fills an empty log with `expected` tokens below `vocab`. Returns false if the JSON is not a
+ * conversation, or, with *no_memory, if memory is short.
+ */
 static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t expected, int vocab, bool *no_memory)
 {
     const cJSON *const tokens = cJSON_GetObjectItemCaseSensitive(json, "tokens"),
@@ -88,8 +94,8 @@ static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t 
 }
 
 /*
- * The conversation becomes the one of `log`, whose state is in c->mark. `turns`: it was saved with its turns. base_unread: text behind
- * the state of one that was not; taken.
+ * Replaces the conversation by `log`, whose state is in c->mark. turns: it was saved with its
+ * turns. base_unread: the text after a state without turns; takes ownership.
  */
 static void replace(struct conversation *c, const struct conversation_log *log, bool turns, char *base_unread)
 {

@@ -1,9 +1,11 @@
 /*
- * generator.c - the driver of one request: a session reads what the request has pending, and the request draws. See rwkv7.h for what it
- * promises, request.h for the state machine, scheduler.h for the driver of many.
+ * generator.c - the driver of one request: the session evaluates the pending tokens, the request
+ * draws from the logits. rwkv7.h documents the API, request.h the state machine, scheduler.h the
+ * driver of many requests.
  *
- * A token is evaluated when the next one is asked for, not when it is drawn: its text is on the screen while the model reads
- * it, and the last token of a text is never read unless somebody wants the state after it (rwkv7_generator_sync).
+ * A token is evaluated when the next one is requested, not when it is drawn. Its text can therefore
+ * be shown while the model evaluates it, and the last token of a text is evaluated only if the
+ * state after it is needed (rwkv7_generator_sync).
  */
 #include "generate/generator.h"
 
@@ -23,18 +25,18 @@ enum { BORDERS = 8, FEED = 1 << 16 /* bytes of text between two evaluations */ }
 
 struct rwkv7_generator {
     struct request request;
-    struct rwkv7_session *session; /* the caller's */
+    struct rwkv7_session *session; /* not owned */
     float *logits;                 /* [V] */
-    bool has_logits;               /* they are those after the last token that the session has read */
+    bool has_logits;               /* they belong to the last evaluated token */
     enum rwkv7_bos bos;
-    bool begun;           /* the prompt: token 0 stands before it, if it has to */
-    struct reading reads; /* of the prompt; progress and cancelling */
+    bool begun;           /* the prompt has begun; token 0 was added if needed */
+    struct reading reads; /* evaluates the prompt; progress and cancellation */
     rwkv7_progress *progress;
     void *progress_arg;
     struct rwkv7_generator_stats stats;
 
-    struct prompt_cache *cache; /* NULL: none */
-    uint64_t bytes;             /* of text that was fed */
+    struct prompt_cache *cache; /* or NULL */
+    uint64_t bytes;             /* bytes of text fed */
     uint64_t borders[BORDERS];  /* values of `bytes` */
     size_t border_count;
 
@@ -43,7 +45,7 @@ struct rwkv7_generator {
     bool was_loaded, reseed;
 };
 
-/* ---------------------------------------------------------------------------------------------------------- opening */
+/* -------------------------------------------------------------------------------------- opening */
 
 static bool is_cancelled(const struct rwkv7_generator *g)
 {
@@ -150,9 +152,9 @@ const struct rwkv7_generator_stats *rwkv7_generator_stats(struct rwkv7_generator
     return &g->stats;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- reading */
+/* -------------------------------------------------------------------------------------- reading */
 
-/* Reads `count` of the pending tokens of the prompt. logits: those after the last one. */
+/* Evaluates `count` pending tokens of the prompt. logits: after the last token. */
 static enum rwkv7_status read_prompt(struct rwkv7_generator *g, size_t count, float *logits, struct rwkv7_error *err)
 {
     const uint32_t *ids;
@@ -168,7 +170,7 @@ static enum rwkv7_status read_prompt(struct rwkv7_generator *g, size_t count, fl
     return status;
 }
 
-/* How many of the tokens, which are all that was fed, end at or before each border. */
+/* Returns how many of the tokens, which are all that were fed, end at or before each border. */
 static size_t find_marks(const struct rwkv7_generator *g, const uint32_t *ids, size_t count, size_t marks[BORDERS])
 {
     size_t at = 0, n = 0, length;
@@ -185,7 +187,7 @@ static size_t find_marks(const struct rwkv7_generator *g, const uint32_t *ids, s
     return n;
 }
 
-/* Reads the prompt, all of it, with the help of the cache. */
+/* Evaluates the whole prompt, with the help of the cache. */
 static enum rwkv7_status read_with_cache(struct rwkv7_generator *g, float *logits, struct rwkv7_error *err)
 {
     const uint32_t *ids;
@@ -206,7 +208,7 @@ static enum rwkv7_status read_with_cache(struct rwkv7_generator *g, float *logit
     return status;
 }
 
-/* Reads the token that was drawn last. */
+/* Evaluates the last drawn token. */
 static enum rwkv7_status read_drawn(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     const uint32_t *id;
@@ -232,7 +234,9 @@ static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *er
     return request_begin(&g->request, g->bos, rwkv7_session_tokens(g->session) == 0 && !g->was_loaded, err);
 }
 
-/* The prompt goes on behind what was shown of the loaded text, and what was not shown has never been. */
+/*
+ * Starts a prompt after a loaded text: it continues what was shown; what was not shown is dropped.
+ */
 static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     struct rwkv7_bytes *const shown = &g->loaded.piece[SAVED_SHOWN];
@@ -251,7 +255,7 @@ static uint32_t kept_token(const struct saved_state *saved, size_t i)
     return id;
 }
 
-/* Do the tokens behind the saved state have the text that the file says? */
+/* Returns whether the tokens after the saved state have the text that the file states. */
 static bool check_kept(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer)
 {
     const size_t size = saved->piece[SAVED_PENDING].size;
@@ -264,7 +268,7 @@ static bool check_kept(const struct saved_state *saved, const struct rwkv7_token
            (size % sizeof(uint32_t) == 0 && bytes == saved->piece[SAVED_SHOWN].size + saved->piece[SAVED_HELD].size);
 }
 
-/* The tokens behind the loaded state: they become a mark again, and the session reads them. */
+/* Evaluates the tokens after the loaded state and makes them a mark again. */
 static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     const size_t count = g->loaded.piece[SAVED_PENDING].size / sizeof(uint32_t);
@@ -285,7 +289,7 @@ static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error
     return status;
 }
 
-/* Goes on where the loaded text was left. */
+/* Continues the loaded text. */
 static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     const struct rwkv7_bytes *const logits = &g->loaded.piece[SAVED_LOGITS], *const held = &g->loaded.piece[SAVED_HELD],
@@ -302,7 +306,7 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
         return RWKV7_OK;
     }
     g->has_logits = true;
-    if (sampler->size >= sizeof g->stats.seed) { /* it begins with the random numbers, whose state is a seed */
+    if (sampler->size >= sizeof g->stats.seed) { /* its first bytes are a seed */
         if (g->reseed)
             memcpy(sampler->data, &g->stats.seed, sizeof g->stats.seed);
         else
@@ -337,7 +341,7 @@ static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, struct
     return status;
 }
 
-/* Reads what is pending, but for its end: the last token needs logits, and more may come. */
+/* Evaluates the pending tokens but the last, which needs logits and may not be the last yet. */
 static enum rwkv7_status drain(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
@@ -385,7 +389,7 @@ enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_er
     return read_all(g, false, err);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- writing */
+/* -------------------------------------------------------------------------------------- writing */
 
 /* What the step has drawn and shown; the session has not read the token. */
 static enum rwkv7_status follow_mark(struct rwkv7_generator *g, struct rwkv7_error *err)
@@ -420,7 +424,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     if (end == RWKV7_END_NONE)
         status = read_all(g, true, err);
     if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, g->reads.done))
-        end = RWKV7_END_CANCELLED; /* while the session was reading */
+        end = RWKV7_END_CANCELLED; /* during the evaluation */
     if (status == RWKV7_ERR_STOPPED) {
         status = RWKV7_OK;
         end = RWKV7_END_CANCELLED;
@@ -462,7 +466,7 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     const char *const name = path ? path : IN_MEMORY;
     if (g->begun)
         return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", name);
-    struct rwkv7_session *spare = NULL; /* the file is known to be good only after its state was read */
+    struct rwkv7_session *spare = NULL; /* keeps g's session if the file is invalid */
     struct saved_state saved = {0};
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)

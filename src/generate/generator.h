@@ -1,19 +1,28 @@
-/* generator.h - what the program and the other files here may ask of a generator beside rwkv7.h. */
+/* generator.h - functions of a generator for src/cli and src/generate, in addition to rwkv7.h. */
 #ifndef GENERATE_GENERATOR_H
 #define GENERATE_GENERATOR_H
 
 #include "generate/prompt_cache.h"
 #include "generate/request.h"
 
-/* The prompt goes through the cache, which must outlive the generator and is opened when the prompt is complete. Before feeding. */
+/*
+ * Evaluates the prompt with the help of the cache. Call it before feeding. The cache must outlive
+ * the generator and is opened when the prompt is complete.
+ */
 void generator_use_cache(struct rwkv7_generator *g, struct prompt_cache *cache);
-/* The text that was fed so far is a part that prompts may have in common: worth a place in the cache. False: too many of them. */
+/*
+ * Marks the end of the text fed so far as the end of a part that other prompts may share, so that
+ * the cache keeps its state. False: too many marks.
+ */
 bool generator_mark_border(struct rwkv7_generator *g);
-/* In place of options.max_tokens; 0 is no token at all, UINT64_MAX no limit. */
+/* Replaces options.max_tokens; 0: no tokens, UINT64_MAX: no limit. */
 void generator_set_limit(struct rwkv7_generator *g, uint64_t limit);
-/* rwkv7_generator_sync, but the logits after the last token are not evaluated: for a prompt that is not continued. */
+/*
+ * As rwkv7_generator_sync, without the logits after the last token: for a prompt that is not
+ * continued.
+ */
 enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_error *err);
-/* The session has read all there is, and these [V] are the logits after the last token. */
+/* Sets the logits [V] after the last token of a session that has evaluated everything. */
 void generator_start_with(struct rwkv7_generator *g, const float *logits);
 /* The session's logits are there: the text can be continued. */
 bool generator_is_ready(const struct rwkv7_generator *g);

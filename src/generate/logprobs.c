@@ -1,4 +1,4 @@
-/* logprobs.c - see logprobs.h. */
+/* logprobs.c - log probabilities from logits; see logprobs.h. */
 #include "generate/logprobs.h"
 
 #include <math.h>

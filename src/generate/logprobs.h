@@ -1,4 +1,4 @@
-/* logprobs.h - logits as probabilities. Sums are in double; logarithms are natural. */
+/* logprobs.h - log probabilities from logits. Sums are double precision, logarithms natural. */
 #ifndef GENERATE_LOGPROBS_H
 #define GENERATE_LOGPROBS_H
 
@@ -8,12 +8,15 @@
 struct distribution {
     const float *logits;
     uint32_t count;
-    uint32_t best;  /* the likeliest id, the lowest among equals */
+    uint32_t best;  /* the most probable id, the lowest if equal */
     double log_sum; /* log p(id) = logits[id] - log_sum */
 };
 struct distribution distribution_of(const float *logits, int count);
 double log_probability(const struct distribution *d, uint32_t id);
-/* The `count` likeliest ids, at most as many as there are, the likeliest first, of equals the lowest id first; returns how many. */
+/*
+ * Stores the `count` most probable ids, most probable first, lower ids first if equal. Returns
+ * their number, which is smaller for a small vocabulary.
+ */
 size_t distribution_top(const struct distribution *d, size_t count, struct rwkv7_logprob *top);
 
 #endif

@@ -1,4 +1,4 @@
-/* mark.c - see mark.h. */
+/* mark.c - the state at the end of the shown text; see mark.h. */
 #include "generate/mark.h"
 
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-enum { TOKENS = 64, BYTES = 1024 }; /* what is reserved at first: few texts hold back more */
+enum { TOKENS = 64, BYTES = 1024 }; /* initial capacities; few texts hold back more */
 
 enum rwkv7_status mark_open(struct mark *m, const struct rwkv7_session *like, struct rwkv7_error *err)
 {
@@ -72,7 +72,7 @@ void mark_show(struct mark *m, size_t held)
         mark_clear(m);
 }
 
-/* Gives up the first `count` tokens. */
+/* Removes the first `count` tokens. */
 static void drop(struct mark *m, size_t count)
 {
     const size_t bytes = count > 0 ? m->ends[count - 1] : 0;
@@ -97,7 +97,7 @@ enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session
     m->tokens[m->count] = id;
     m->ends[m->count++] = m->size;
     mark_show(m, held);
-    if (m->count > 0 && m->hidden <= size) { /* it begins in this token */
+    if (m->count > 0 && m->hidden <= size) { /* the hidden text begins in this token */
         drop(m, m->count - 1);
         rwkv7_session_copy(m->before, session);
     }
@@ -106,8 +106,7 @@ enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session
 
 enum rwkv7_status mark_settle(struct mark *m, struct rwkv7_error *err)
 {
-    while (m->count > 0 &&
-           m->ends[0] <= m->size - m->hidden) { /* one by one, as it was read first: the same bits with any math */
+    while (m->count > 0 && m->ends[0] <= m->size - m->hidden) { /* one by one, for the same bits */
         const enum rwkv7_status status = rwkv7_session_eval(m->before, m->tokens, 1, RWKV7_LOGITS_NONE, NULL, err);
         if (status != RWKV7_OK)
             return status;

@@ -1,4 +1,4 @@
-/* prompt.c - see prompt.h. */
+/* prompt.c - text to tokens, piece by piece; see prompt.h. */
 #include "generate/prompt.h"
 
 #include <string.h>
@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-enum { BLOCK = 1 << 16 }; /* bytes of text that are tokenized at once, so that the buffer stays small */
-enum { ROOM = 1 << 12 };  /* ids at once: enough for any single character */
+enum { BLOCK = 1 << 16 }; /* bytes tokenized at a time, so that the buffer stays small */
+enum { ROOM = 1 << 12 };  /* ids at a time: enough for any single character */
 
 bool prompt_begins_with_bos(const struct rwkv7_tokenizer *tokenizer, enum rwkv7_bos bos, bool at_start)
 {
@@ -45,7 +45,7 @@ enum rwkv7_status prompt_reserve(struct prompt *p, size_t count, struct rwkv7_er
     return RWKV7_OK;
 }
 
-/* Tokenizes the text, as far as it can be, or all of it. */
+/* Tokenizes the text: all of it if `final`, else as far as later text cannot change it. */
 static enum rwkv7_status encode(struct prompt *p, bool final, struct rwkv7_error *err)
 {
     size_t used = 0, count, covered;

@@ -1,4 +1,4 @@
-/* prompt_cache.c - see prompt_cache.h. */
+/* prompt_cache.c - states of prompt prefixes in a folder; see prompt_cache.h. */
 #include "generate/prompt_cache.h"
 
 #include <dirent.h>
@@ -19,10 +19,10 @@
 enum {
     NAME_ROOM = 64,
     PATH_ROOM = 4096,
-    PLAN_ROOM = 64,   /* entries that one prompt makes at most */
-    GAP = 64,         /* tokens: reading so few again costs less than keeping one more state */
-    GRID = 256,       /* tokens: the finest of the doubling distances */
-    ABANDONED = 3600, /* seconds after which an unfinished entry has no writer any more */
+    PLAN_ROOM = 64,   /* most entries that one prompt creates */
+    GAP = 64,         /* tokens: evaluating fewer again is cheaper than one more entry */
+    GRID = 256,       /* tokens: the smallest of the doubling distances */
+    ABANDONED = 3600, /* seconds after which an unfinished entry counts as abandoned */
 };
 
 struct entry {
@@ -37,7 +37,10 @@ struct entries {
     size_t count, room;
 };
 
-/* Who may write there can put a state of something else under the name of a prompt, and the text would go on from that. */
+/*
+ * Refuses a folder that others can write to: they could store another state under the name of a
+ * prompt.
+ */
 static enum rwkv7_status refuse_shared(const struct prompt_cache *c, const struct stat *st, struct rwkv7_error *err)
 {
     if (st->st_uid != geteuid())
@@ -81,7 +84,7 @@ static void warn(const struct prompt_cache *c, const char *fmt, ...)
     c->warn(c->warn_arg, message);
 }
 
-/* One more token; the multiplier is that of MurmurHash3's finalizer. */
+/* Adds a token to a hash; the multiplier is that of MurmurHash3's finalizer. */
 static uint64_t hash_token(uint64_t hash, uint32_t id)
 {
     hash = (hash ^ id) * 0xff51afd7ed558ccdu;
@@ -93,14 +96,17 @@ static void path_of(const struct prompt_cache *c, const char *name, char path[PA
     snprintf(path, PATH_ROOM, "%s/%s", c->folder, name);
 }
 
-/* What a writer that was killed left behind: rwkv7_session_save() gives such names to what it has not finished. */
+/*
+ * Returns whether this is the temporary file of a writer that was killed; rwkv7_session_save() uses
+ * such names.
+ */
 static bool unfinished(const char *name)
 {
     int n = 0;
     return sscanf(name, "rwkv7-%*8[0-9a-f].tmp%n", &n) == 0 && n > 0 && name[n] == '\0';
 }
 
-/* Parses "HASH-TOKENS.state"; false for a file that is no entry. */
+/* Parses "HASH-TOKENS.state". Returns false if the file is not an entry. */
 static bool parse_name(const char *name, struct entry *e)
 {
     int n = 0;
@@ -125,7 +131,7 @@ static bool add(struct entries *list, const struct entry *e)
     return true;
 }
 
-/* All entries; removes what writers that were killed have left. */
+/* Lists all entries, and removes abandoned temporary files. */
 static void list_entries(const struct prompt_cache *c, struct entries *list)
 {
     DIR *const folder = opendir(c->folder);
@@ -165,7 +171,7 @@ static int by_use(const void *a, const void *b)
     return (x->used > y->used) - (x->used < y->used);
 }
 
-/* Loads an entry if it is what its name says. */
+/* Loads an entry if its contents match its name. */
 static bool take(const struct prompt_cache *c, const struct entry *e, struct rwkv7_session *s, const uint32_t *ids)
 {
     char path[PATH_ROOM];
@@ -188,7 +194,7 @@ static bool take(const struct prompt_cache *c, const struct entry *e, struct rwk
         rwkv7_session_reset(s);
         return false;
     }
-    utimensat(AT_FDCWD, path, NULL, 0); /* used now */
+    utimensat(AT_FDCWD, path, NULL, 0); /* records the use */
     return true;
 }
 
@@ -224,7 +230,7 @@ void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session 
         hash = hash_token(hash, ids[i]);
     snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
     path_of(c, name, path);
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO would be waited for, a link be followed */
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO blocks */
         warn(c, "prompt cache: %s: not a regular file; nothing is kept there", path);
         return;
     }
@@ -252,7 +258,7 @@ void prompt_cache_trim(const struct prompt_cache *c)
     mem_free(list.at);
 }
 
-/* Puts a place into the plan, unless it is out of bounds or close to another one. */
+/* Adds a place to the plan unless it is out of bounds or close to another one. */
 static void consider(size_t place, size_t found, size_t *plan, size_t *n, size_t room)
 {
     if (place < found + GAP || *n == room)
@@ -286,7 +292,7 @@ enum rwkv7_status prompt_cache_read(const struct prompt_cache *c, struct reading
                                     float *logits, size_t *cached, struct rwkv7_error *err)
 {
     size_t plan[PLAN_ROOM];
-    size_t at = prompt_cache_find(c, s, ids, count > 0 ? count - 1 : 0); /* the last token gives the logits */
+    size_t at = prompt_cache_find(c, s, ids, count > 0 ? count - 1 : 0); /* keeps one for the logits */
     const size_t planned = prompt_cache_plan(at, count, marks, mark_count, plan, PLAN_ROOM);
     enum rwkv7_status status = RWKV7_OK;
     *cached = at;

@@ -1,4 +1,4 @@
-/* reading.c - see reading.h. */
+/* reading.c - evaluates tokens in chunks; see reading.h. */
 #include "generate/reading.h"
 
 #include "base/status.h"

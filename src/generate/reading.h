@@ -1,19 +1,19 @@
-/* reading.h - tokens that are there already go through a session, chunk by chunk, with progress, until cancelled. */
+/* reading.h - evaluates tokens in chunks, with progress and cancellation. */
 #ifndef GENERATE_READING_H
 #define GENERATE_READING_H
 
 #include "rwkv7.h"
 
 struct reading {
-    size_t chunk;             /* tokens that are evaluated at once; between chunks cancelling is possible */
+    size_t chunk;             /* tokens evaluated at a time; cancelling is possible in between */
     rwkv7_progress *progress; /* called before each chunk; in tokens. May be NULL */
     void *arg;
-    uint64_t done; /* tokens read so far, through this struct */
+    uint64_t done; /* tokens evaluated so far with this struct */
 };
 
 /*
- * The session reads tokens [count], behind which `waiting` more wait. logits: [V] those after the last token, unless NULL.
- * RWKV7_ERR_STOPPED: cancelled, after r->done tokens.
+ * Evaluates tokens [count]; `waiting` more will follow. logits: [V] after the last token, or NULL.
+ * RWKV7_ERR_STOPPED: cancelled after r->done tokens.
  */
 enum rwkv7_status reading_eval(struct reading *r, struct rwkv7_session *session, const uint32_t *tokens, size_t count,
                                size_t waiting, float *logits, struct rwkv7_error *err);

@@ -1,4 +1,4 @@
-/* request.c - see request.h. */
+/* request.c - the state machine of one text; see request.h. */
 #include "generate/request.h"
 
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "text/sampler.h"
 #include "text/stream.h"
 
-/* The sampler of the options, which bans the end of text if it is to be ignored. */
+/* Opens the sampler. Bans the end of text if the options ignore it. */
 static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_generator_options *opt,
                                       struct rwkv7_error *err)
 {
@@ -35,7 +35,10 @@ static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_gene
     return status;
 }
 
-/* What steps need, so that they allocate nothing: room for the text of the longest token and for its likeliest rivals. */
+/*
+ * Allocates what steps need, so that they allocate nothing: room for the text of the longest token
+ * and for the top log probabilities.
+ */
 static enum rwkv7_status open_buffers(struct request *r, const struct rwkv7_generator_options *opt,
                                       struct rwkv7_error *err)
 {
@@ -85,9 +88,9 @@ void request_clear(struct request *r)
     r->text = NULL;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- prompt */
+/* --------------------------------------------------------------------------------------- prompt */
 
-/* Something was added to the prompt, which had `before` tokens. */
+/* Counts tokens added to the prompt, which had `before` tokens. */
 static void count_fed(struct request *r, size_t before)
 {
     const size_t count = r->prompt.end - r->prompt.begin;
@@ -141,9 +144,12 @@ void request_evaluated(struct request *r, size_t count)
     r->evaluated += count;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------- text */
 
-/* Adds text to the step. It stays where the stream has it, unless there is text before it or more may come. */
+/*
+ * Adds text to the step, as a pointer into the stream; copies it if there is text before it or more
+ * may follow.
+ */
 static enum rwkv7_status add_text(struct request *r, const char *text, size_t length, bool more,
                                   struct rwkv7_error *err)
 {
@@ -170,14 +176,14 @@ static enum rwkv7_status add_text(struct request *r, const char *text, size_t le
     return RWKV7_OK;
 }
 
-/* The step that follows begins with what text was carried over. */
+/* Begins the next step with the text that was carried over. */
 static void begin_step(struct request *r)
 {
     r->step =
         (struct rwkv7_step){.struct_size = sizeof r->step, .text = r->text, .length = r->text_size, .stop = r->stop};
 }
 
-/* Ends the text with what the stream still holds. If that fails, the text has not ended. */
+/* Ends the text with what the stream still holds back. On failure, the text has not ended. */
 static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
 {
     if (!r->resumable) {
@@ -199,11 +205,11 @@ enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_by
     size_t length;
     const enum rwkv7_status status =
         rwkv7_stream_push(r->stream, held->data, held->size, &text, &length, &r->stop, err);
-    /* There is text only if the stop strings are others now. */
+    /* Not empty only if the stop strings have changed. */
     return status == RWKV7_OK ? add_text(r, text, length, true, err) : status;
 }
 
-/* Shows the token to the stream. The text ends with a stop string or with enough tokens. */
+/* Passes the token to the stream. Ends the text at a stop string or at the limit of tokens. */
 static enum rwkv7_status take_token(struct request *r, uint32_t id, struct rwkv7_error *err)
 {
     const char *text;

@@ -1,10 +1,11 @@
 /*
- * saved_state.h - what is kept in a state file beside the state itself, so that a text can go on as if it had never been left:
- * several pieces, each of which may be empty.
+ * saved_state.h - what a state file contains besides the state, to continue a text exactly where it
+ * stopped: several pieces, each possibly empty.
  *
- * The state is the one after the last token that was shown as a whole. Of a text that ended in front of a stop string or within a
- * character, the tokens that were drawn since then are kept: who goes on with the text reads them, and shows SAVED_HELD first. Who goes on
- * with a prompt reads SAVED_SHOWN in front of it, and the rest has never been.
+ * The state is the one after the last token that was shown completely. If the text ended before a
+ * stop string or within a character, the tokens drawn since then are saved, too. To continue the
+ * text, evaluate them, and show SAVED_HELD first. To continue with a prompt, evaluate SAVED_SHOWN
+ * before it and ignore the rest.
  *
  *     text    ... tokens of the state | SAVED_SHOWN  SAVED_HELD |
  *                                     |     SAVED_PENDING       |
@@ -15,7 +16,7 @@
 #include "rwkv7.h"
 
 enum saved_piece {
-    SAVED_LOGITS,       /* float[V] after the last token; none if there are pending ones */
+    SAVED_LOGITS,       /* float[V] after the last token; empty if there are pending tokens */
     SAVED_SAMPLER,      /* rwkv7_sampler_save_memory */
     SAVED_HELD,         /* bytes that have been generated and not shown */
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
@@ -26,7 +27,7 @@ enum saved_piece {
 
 struct saved_state {
     struct rwkv7_bytes piece[SAVED_PIECES]; /* not owned */
-    struct rwkv7_bytes all;                 /* what saved_state_load has read: the pieces lie in it */
+    struct rwkv7_bytes all;                 /* memory of the pieces after saved_state_load */
 };
 
 /* Saves to the file at `path`, or, if that is NULL, to *image. */

@@ -1,4 +1,4 @@
-/* scheduler.c - see scheduler.h. */
+/* scheduler.c - evaluates many requests together; see scheduler.h. */
 #include "generate/scheduler.h"
 
 #include "base/mem.h"
@@ -7,13 +7,13 @@
 struct scheduler {
     struct rwkv7_batch *batch;
     size_t vocab, slots, prompt_budget;
-    struct scheduled *first, *last; /* not finished, in the order of arrival */
+    struct scheduled *first, *last; /* unfinished requests, in order of arrival */
     size_t count;
     struct scheduled *event, *last_event;
 
     float *logits;            /* [slots][V] */
-    struct rwkv7_feed *feeds; /* [slots] of the step at hand */
-    struct scheduled **fed;   /* [slots] whose feeds they are */
+    struct rwkv7_feed *feeds; /* [slots] of the current step */
+    struct scheduled **fed;   /* [slots] the request of each feed */
 };
 
 enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_session *start,
@@ -161,7 +161,7 @@ static bool is_cancelled(const struct scheduled *job)
     return atomic_load_explicit(&job->request.cancelled, memory_order_relaxed);
 }
 
-/* Ends requests that were cancelled, those that wait among them. */
+/* Ends cancelled requests, including waiting ones. */
 static void end_cancelled(struct scheduler *s)
 {
     for (struct scheduled *job = s->first, *next; job; job = next) {
@@ -173,7 +173,10 @@ static void end_cancelled(struct scheduler *s)
     }
 }
 
-/* Who gets how many tokens: one for each, and the rest for prompts. Returns the number of feeds. */
+/*
+ * Decides how many tokens each request gets: one each, and the rest for prompts. Returns the number
+ * of feeds.
+ */
 static size_t plan(struct scheduler *s)
 {
     const size_t active = s->count < s->slots ? s->count : s->slots, most = RWKV7_CHUNK - active;
@@ -188,7 +191,10 @@ static size_t plan(struct scheduler *s)
     return n;
 }
 
-/* The request's tokens were evaluated; `logits` are those after them, NULL if it has more to read. */
+/*
+ * Continues a request after its tokens were evaluated. logits: after them, or NULL if its prompt is
+ * not finished.
+ */
 static void advance(struct scheduler *s, struct scheduled *job, const struct rwkv7_feed *f, const float *logits)
 {
     job->err = f->err;

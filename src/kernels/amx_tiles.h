@@ -1,8 +1,9 @@
 /*
- * amx_tiles.h - how the eight tile registers of AMX are used, by all who use them.
+ * amx_tiles.h - how the AMX kernels use the eight tile registers.
  *
- * A product is [vectors][rows] = [vectors][columns] x [columns][rows], in registers 2 x 2: 0 to 3 are the sums, of which 0 and 1
- * belong to the first 16 vectors; 4 and 5 are vectors; 6 and 7 are rows, several columns of 16 rows in each line.
+ * A product is [vectors][rows] = [vectors][columns] x [columns][rows], in 2 x 2 tiles. Registers 0
+ * to 3 are the sums (0 and 1 of the first 16 vectors), 4 and 5 the vectors, 6 and 7 the rows; a
+ * line of a row tile holds several columns of 16 rows.
  */
 #ifndef KERNELS_AMX_TILES_H
 #define KERNELS_AMX_TILES_H
@@ -10,9 +11,12 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define AMX_LINES 16 /* of 64 bytes in a tile */
+#define AMX_LINES 16 /* per tile, of 64 bytes each */
 
-/* The shapes of the registers, for tiles of 1 <= `vectors` <= 16. They end with _tile_release. */
+/*
+ * Sets the shapes of the registers for tiles of 1 to 16 vectors. The caller must end with
+ * _tile_release.
+ */
 static inline void amx_configure(int vectors)
 {
     struct {
@@ -25,12 +29,14 @@ static inline void amx_configure(int vectors)
         config.line_bytes[i] = 64;
         config.lines[i] = (uint8_t)(i < 6 ? vectors : AMX_LINES);
     }
-    /* The intrinsic of gcc 12 says that it reads 8 bytes, so the others might not be written before. */
+    /* gcc 12 declares that the intrinsic reads only 8 bytes, so it could drop the other stores. */
     __asm__ volatile("" : "+m"(config));
     _tile_loadconfig(&config);
 }
 
-/* What was written to memory before will be seen by tile loads: gcc 12 does not say that they read memory at all. */
+/*
+ * Makes earlier stores visible to tile loads: gcc 12 does not declare that tile loads read memory.
+ */
 static inline void amx_written(void)
 {
     __asm__ volatile("" ::: "memory");

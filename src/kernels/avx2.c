@@ -1,4 +1,4 @@
-/* avx2.c - the kernels of lanes.h and lanes_quants.h in the registers of lanes_avx2.h. */
+/* avx2.c - the tier avx2: all kernels of lanes.h and lanes_quants.h, in ymm registers. */
 #include "kernels/lanes_avx2.h"
 
 #include "kernels/dots_avx2.h"

@@ -1,4 +1,4 @@
-/* avx512.c - the kernels of lanes.h and lanes_quants.h in the registers of lanes_avx512.h. */
+/* avx512.c - the tier avx512: all kernels of lanes.h and lanes_quants.h, in zmm registers. */
 #include "kernels/lanes_avx512.h"
 
 #include "kernels/dots_avx512.h"

@@ -1,4 +1,4 @@
-/* avx512vnni.c - the kernels of lanes_quants.h with the products of dots_avx512vnni.h. */
+/* avx512vnni.c - the tier avx512vnni: the kernels of lanes_quants.h, with VNNI in zmm registers. */
 #include "kernels/lanes_avx512.h"
 
 #include "kernels/dots_avx512vnni.h"

@@ -1,4 +1,4 @@
-/* avxvnni.c - the kernels of lanes_quants.h with the products of dots_avxvnni.h. */
+/* avxvnni.c - the tier avxvnni: the kernels of lanes_quants.h, with VNNI in ymm registers. */
 #include "kernels/lanes_avx2.h"
 
 #include "kernels/dots_avxvnni.h"

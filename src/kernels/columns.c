@@ -1,6 +1,6 @@
 /*
- * columns.c - matrices by column: which columns count, and the way back to rows for the products with many vectors, which use every
- * column for one vector or another.
+ * columns.c - column-major matrices: lists the non-zero columns of a vector for sparse GEMV, and
+ * transposes to row-major for GEMM. Taken together, the vectors of a GEMM need every column.
  */
 #include <string.h>
 
@@ -15,7 +15,7 @@ void active_floats(struct active *a, const float *x, int cols)
         a->first[lane] = count;
         for (int i = lane; i < cols; i += 16) {
             a->column[count] = i;
-            count += x[i] != 0.0f; /* a NaN counts */
+            count += x[i] != 0.0f; /* true for a NaN, too */
         }
     }
     a->first[16] = count;
@@ -42,7 +42,10 @@ size_t rows_of_columns_bytes(const struct mat *w, int rows)
 
 enum { LINE = 4 * QUANT_ROWS }; /* bytes of four columns of 16 rows */
 
-/* Four columns of 16 bytes, interleaved: to[4 r + c] = from[c][r]. In two steps, of which compilers make vectors. */
+/*
+ * Interleaves four columns of 16 bytes: to[4 r + c] = from[c][r]. In two steps, which compilers
+ * vectorize.
+ */
 static void interleave(uint8_t *to, const uint8_t *const from[4])
 {
     uint16_t low[QUANT_ROWS], high[QUANT_ROWS];
@@ -56,7 +59,7 @@ static void interleave(uint8_t *to, const uint8_t *const from[4])
     memcpy(to, words, sizeof words);
 }
 
-/* transpose_group_any of columns.h, of one type. */
+/* transpose_group_any of columns.h, for one type. */
 typedef void transpose_group_fn(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP]);
 
 static void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
@@ -70,20 +73,23 @@ static void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_
         }
 }
 
-/* Of numbers of 4 bits, of which 16 bytes are two tiles: `low` and `high` become the halves of the bytes of tiles `to` and `to + next`. */
+/*
+ * Interleaves 4-bit columns; 16 bytes of a column hold two tiles. `low` becomes the low halves of
+ * the bytes of the tiles at `to` and `to + next`, `high` the high halves.
+ */
 static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t *const low[4],
                               const uint8_t *const high[4])
 {
     enum { HALF = LINE / 2 }; /* bytes of 8 rows */
-    uint8_t l[2 * HALF], h[2 * HALF], made[2 * HALF];
+    uint8_t l[2 * HALF], h[2 * HALF], packed[2 * HALF];
     interleave(l, low);
     interleave(h, high);
     for (int tile = 0; tile < tiles; tile++, to += next) {
         for (int i = 0; i < HALF; i++) {
-            made[i] = (uint8_t)((l[HALF * tile + i] & 0x0f) | h[HALF * tile + i] << 4);
-            made[HALF + i] = (uint8_t)(l[HALF * tile + i] >> 4 | (h[HALF * tile + i] & 0xf0));
+            packed[i] = (uint8_t)((l[HALF * tile + i] & 0x0f) | h[HALF * tile + i] << 4);
+            packed[HALF + i] = (uint8_t)(l[HALF * tile + i] >> 4 | (h[HALF * tile + i] & 0xf0));
         }
-        memcpy(to, made, sizeof made);
+        memcpy(to, packed, sizeof packed);
     }
 }
 
@@ -100,13 +106,17 @@ static void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_
         }
 }
 
-/* The lower 4 bits as in q4. Of the upper 2, a column has four of its rows in a byte, where a tile has four lines. */
+/*
+ * The lower 4 bits are stored as in q4. Of the upper 2 bits, a byte of a column holds four rows; a
+ * byte of a tile holds four lines (quants.h).
+ */
 static void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     transpose_group_q4(to, next, tiles, columns);
     for (int tile = 0; tile < tiles; tile++, to += next)
         for (int half = 0; half < 2; half++) {
-            uint32_t in[4][4], out[4][4]; /* [line][column], [row / 4][column]; a byte per row modulo 4 */
+            /* [line][column] and [row / 4][column]; one byte per row modulo 4 */
+            uint32_t in[4][4], out[4][4];
             uint8_t rows[4][QUANT_ROWS];
             for (int v = 0; v < 4; v++)
                 for (int c = 0; c < 4; c++)
@@ -137,11 +147,14 @@ void transpose_group_any(enum mat_type type, uint8_t *to, size_t next, int tiles
     }
 }
 
-/* Those that are written for a type, and faster. */
+/* Types with a transposition of their own; the others use transpose_group_any. */
 static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
     [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
 
-/* Tiles of at most QUANT_SECTION rows from `row` on: what is read of a column is a cache line or a part of one. */
+/*
+ * Transposes at most QUANT_SECTION rows, from `row` on, to `tiles` tiles. Reads at most one cache
+ * line of each column.
+ */
 static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *to)
 {
     const struct weight_type *const type = &weight_types[w->type];
@@ -150,9 +163,9 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
     const size_t first = (size_t)row, tile_bytes = quant_tile_bytes(w->type, w->cols);
     const size_t s_bytes = quant_s_bytes(w->type), group_bytes = quant_group_bytes(w->type);
     const int blocks = quant_blocks(w->cols), groups = quant_groups(w->cols);
-    uint8_t none[QUANT_SECTION];
+    uint8_t zeroes[QUANT_SECTION];
     for (int part = 0; part < QUANT_SECTION / QUANT_ROWS; part++)
-        type->pack_rows(none, part, (const int8_t[QUANT_ROWS]){0});
+        type->pack_rows(zeroes, part, (const int8_t[QUANT_ROWS]){0});
 
     for (int tile = 0; tile < tiles; tile++) {
         const size_t from = first + (size_t)tile * QUANT_ROWS;
@@ -168,7 +181,7 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
         const uint8_t *group[QUANT_GROUP];
         for (int c = 0; c < QUANT_GROUP; c++) {
             const int column = g * QUANT_GROUP + c;
-            group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : none;
+            group[c] = column < w->cols ? columns.q + (size_t)column * stride + first / 8 * (size_t)type->bits : zeroes;
         }
         if (transpose_groups[w->type])
             transpose_groups[w->type](to, tile_bytes, tiles, group);
@@ -179,16 +192,17 @@ static void tiles_of_columns(const struct mat *w, int row, int tiles, uint8_t *t
 
 struct mat rows_of_columns(const struct mat *w, int begin, int end, void *memory)
 {
-    const struct mat made = {.type = w->type, .rows = end - begin, .cols = w->cols, .data = memory};
+    const struct mat row_major = {.type = w->type, .rows = end - begin, .cols = w->cols, .data = memory};
     const size_t rows = (size_t)w->rows, cols = (size_t)w->cols, element = w->type == MAT_F32 ? 4 : 2;
     if (w->type < MAT_FLOATS)
-        transpose(memory, cols, (const uint8_t *)w->data + (size_t)begin * element, rows, cols, (size_t)made.rows,
+        transpose(memory, cols, (const uint8_t *)w->data + (size_t)begin * element, rows, cols, (size_t)row_major.rows,
                   element);
     else
-        for (int tile = 0, most = QUANT_SECTION / QUANT_ROWS; tile < quant_tiles(made.rows); tile += most) {
-            const int left = quant_tiles(made.rows) - tile;
-            tiles_of_columns(w, begin + tile * QUANT_ROWS, left < most ? left : most,
+        for (int tile = 0, per_section = QUANT_SECTION / QUANT_ROWS; tile < quant_tiles(row_major.rows);
+             tile += per_section) {
+            const int remaining = quant_tiles(row_major.rows) - tile;
+            tiles_of_columns(w, begin + tile * QUANT_ROWS, remaining < per_section ? remaining : per_section,
                              (uint8_t *)memory + (size_t)tile * quant_tile_bytes(w->type, w->cols));
         }
-    return made;
+    return row_major;
 }

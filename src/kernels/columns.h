@@ -1,18 +1,25 @@
-/* columns.h - what the kernels for matrices by column share: how far ahead they prefetch, and how groups become tiles. */
+/*
+ * columns.h - shared by the kernels for column-major matrices: prefetching of active columns, and
+ * transposition of a group.
+ */
 #ifndef KERNELS_COLUMNS_H
 #define KERNELS_COLUMNS_H
 
 #include "kernels/quants.h"
 
-/* The column that is wanted COLUMNS_AHEAD places behind `at` in the lists, of which `last` is the end. */
-static inline size_t column_ahead(const struct active *a, int at, int last)
+/*
+ * Returns the column to prefetch while the list entry `at` is used: COLUMNS_AHEAD entries later, at
+ * most entry last - 1.
+ */
+static inline size_t column_ahead(const struct active *a, int entry, int end)
 {
-    return (size_t)a->column[at + COLUMNS_AHEAD < last ? at + COLUMNS_AHEAD : last - 1];
+    return (size_t)a->column[entry + COLUMNS_AHEAD < end ? entry + COLUMNS_AHEAD : end - 1];
 }
 
 /*
- * A group of `tiles` <= 4 neighbouring tiles, `next` bytes apart, of their rows in 32 columns; of all 64 rows there is memory. By the
- * table of types alone: rows_of_columns calls it for types that have no faster one.
+ * Transposes 32 columns (one group) to `tiles` <= 4 adjacent tiles, `next` bytes apart. Each column
+ * has 64 rows in memory, used or not. Slow but generic: works for every type through the type
+ * table. rows_of_columns calls it for types without a faster function.
  */
 void transpose_group_any(enum mat_type type, uint8_t *to, size_t next, int tiles,
                          const uint8_t *const columns[QUANT_GROUP]);

@@ -1,6 +1,6 @@
 /*
- * compute.h - what everything that computes with weights needs of the machine: the kernels and the threads. The runtime (src/engine) owns
- * it; weights and architectures only use it.
+ * compute.h - the kernels and the threads, as one object. The runtime (src/engine) owns it; weights
+ * and architectures borrow it.
  */
 #ifndef KERNELS_COMPUTE_H
 #define KERNELS_COMPUTE_H

@@ -1,4 +1,4 @@
-/* cpu.c - see cpu.h. */
+/* cpu.c - CPU feature detection: CPUID on x86-64, the operating system on aarch64. */
 #include "kernels/cpu.h"
 
 #if defined(__x86_64__)
@@ -7,7 +7,9 @@
 
 #include "base/sys.h"
 
-/* The register files that the operating system saves (XCR0); 0 when it does not say. */
+/*
+ * Returns XCR0, the register files that the operating system saves; 0 if it has not enabled XGETBV.
+ */
 static uint32_t saved_state(uint32_t leaf1_ecx)
 {
     const uint32_t osxsave = 1u << 27;
@@ -43,12 +45,12 @@ unsigned cpu_features_of(const struct cpu_words *w)
 
 unsigned cpu_features(void)
 {
-    uint32_t eax, ebx, edx, parts, rest[3];
+    uint32_t eax, ebx, edx, max_subleaf, unused[3];
     struct cpu_words w = {0};
-    if (!__get_cpuid(1, &eax, &ebx, &w.ecx1, &edx) || !__get_cpuid_count(7, 0, &parts, &w.ebx7, &w.ecx7, &w.edx7))
+    if (!__get_cpuid(1, &eax, &ebx, &w.ecx1, &edx) || !__get_cpuid_count(7, 0, &max_subleaf, &w.ebx7, &w.ecx7, &w.edx7))
         return 0;
-    if (parts >= 1)
-        __get_cpuid_count(7, 1, &w.eax71, &rest[0], &rest[1], &rest[2]);
+    if (max_subleaf >= 1)
+        __get_cpuid_count(7, 1, &w.eax71, &unused[0], &unused[1], &unused[2]);
     w.saved = saved_state(w.ecx1);
     const unsigned features = cpu_features_of(&w);
     return (features & CPU_AMX) && !sys_allow_tiles() ? features & ~(unsigned)CPU_AMX : features;
@@ -56,7 +58,10 @@ unsigned cpu_features(void)
 
 #elif defined(__aarch64__)
 
-/* No instruction that any program may use says what the CPU can do; the operating system does. */
+/*
+ * User programs on aarch64 cannot read the CPU's feature registers portably, so ask the operating
+ * system.
+ */
 #if defined(__linux__)
 #include <sys/auxv.h>
 

@@ -1,4 +1,4 @@
-/* dotprod.c - the kernels of lanes_quants.h with the products of dots_dotprod.h. */
+/* dotprod.c - the tier dotprod: the kernels of lanes_quants.h, with the dot product of Arm. */
 #include "kernels/lanes_neon.h"
 
 #include "kernels/dots_dotprod.h"

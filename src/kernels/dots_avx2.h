@@ -1,8 +1,9 @@
 /*
- * dots_avx2.h - products of bytes in ymm registers: pairs of products in 16 bits, then pairs of those in 32.
+ * dots_avx2.h - dot products of bytes in ymm registers, for lanes_quants.h: pairs of products in 16
+ * bits, then pairs of those in 32 bits.
  *
- * The instruction for pairs takes unsigned by signed bytes and saturates at 16 bits, so the sign of a weight moves to the vector:
- * |w| * sign(w) x, at most 128 * 127 * 2 = 32512.
+ * VPMADDUBSW multiplies unsigned by signed bytes and saturates at 16 bits. The sign of a weight is
+ * therefore moved to the vector: |w| * (sign(w) * x), at most 128 * 127 * 2 = 32512.
  */
 #ifndef KERNELS_DOTS_H
 #define KERNELS_DOTS_H
@@ -17,10 +18,11 @@
 #define QUANT_TILES 1 /* 8 accumulators of the 16 registers */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-#define QUANT_PACKED 1 /* sums of unsigned weights are less work than n_dot4: many vectors use them too */
+/* GEMM multiplies packed weights as well: unsigned products cost less than n_dot4 */
+#define QUANT_PACKED 1
 
 typedef struct {
-    __m256i l, h, size_l, size_h; /* the weights, and |w| unsigned */
+    __m256i l, h, size_l, size_h; /* the weights and |w| */
 } w64;
 typedef __m256i x4;
 
@@ -46,16 +48,18 @@ static inline n16 n_start(int sum)
 }
 static inline n16 n_dot4(n16 acc, w64 w, x4 x)
 {
-    const __m256i one = _mm256_set1_epi16(1);
+    const __m256i ones = _mm256_set1_epi16(1);
     const __m256i l = _mm256_maddubs_epi16(w.size_l, _mm256_sign_epi8(x, w.l));
     const __m256i h = _mm256_maddubs_epi16(w.size_h, _mm256_sign_epi8(x, w.h));
-    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(l, one)),
-                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, one))};
+    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(l, ones)),
+                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, ones))};
 }
 /*
- * acc[n] + s * (a group of Q4), in pairs of 16-bit sums, for vector n at x + n * cols, whose integers have the sum sum[n * groups]. The
- * weights are q + 8, so the first of a pair starts at -8 times that; in the end it is within 8 * 127 * 32 = 32512, and the other within
- * 15 * 127 * 16 = 30480. On the way they may wrap around. tokens: a constant where inlined.
+ * acc[n] += s * (one group of Q4), for vector n at x + n * cols with the sum sum[n * groups]. The
+ * sums of a group are made in 16 bits, in two accumulators. The weights are stored as q + 8, so the
+ * first accumulator starts at -8 times the sum of x. In the end the first is within 8 * 127 * 32 =
+ * 32512 and the second within 15 * 127 * 16 = 30480; on the way they may wrap around. tokens is a
+ * constant where inlined.
  */
 static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, size_t cols, const int16_t *sum,
@@ -89,18 +93,21 @@ static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, cons
 }
 static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
-    const int16_t one = (int16_t)sum;
-    add_group_of_q4(&acc, q, s, x, 0, &one, 0, 1);
+    const int16_t one_sum = (int16_t)sum;
+    add_group_of_q4(&acc, q, s, x, 0, &one_sum, 0, 1);
     return acc;
 }
 
 static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
 {
-    const __m256i one = _mm256_set1_epi16(1);
-    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(_mm256_maddubs_epi16(w.l, x), one)),
-                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(_mm256_maddubs_epi16(w.h, x), one))};
+    const __m256i ones = _mm256_set1_epi16(1);
+    return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(_mm256_maddubs_epi16(w.l, x), ones)),
+                 _mm256_add_epi32(acc.h, _mm256_madd_epi16(_mm256_maddubs_epi16(w.h, x), ones))};
 }
-/* acc[n] + s * (lines v and v + 1 of a group of Q6, as q + 32). Four products in 16 bits are within 4 * 63 * 127 = 32004. */
+/*
+ * acc[n] += s * (lines v and v + 1 of a group of Q6), weights as q + 32. Four products fit 16 bits:
+ * 4 * 63 * 127 = 32004.
+ */
 static inline __attribute__((always_inline)) void add_lines_of_q6(n16 *acc, const uint8_t *q, int v, __m256i s_l,
                                                                   __m256i s_h, const int8_t *x, size_t cols, int tokens)
 {
@@ -115,7 +122,8 @@ static inline __attribute__((always_inline)) void add_lines_of_q6(n16 *acc, cons
     }
 }
 /*
- * The same of Q6, whose weights are q + 32. 32 times the sum of x is taken back as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
+ * As add_group_of_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) is subtracted as
+ * pairs of 16-bit products, twice (2 * s) * (8 * sum); 8 * sum is within 8 * 127 * 32 = 32512.
  */
 static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, size_t cols, const int16_t *sum,
@@ -125,9 +133,9 @@ static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, cons
     const __m256i s_l = _mm256_or_si256(words.l, _mm256_slli_epi32(words.l, 16));
     const __m256i s_h = _mm256_or_si256(words.h, _mm256_slli_epi32(words.h, 16));
     for (int n = 0; n < tokens; n++) {
-        const __m256i back = _mm256_set1_epi16((int16_t)(-8 * sum[(size_t)n * groups]));
-        acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(_mm256_add_epi16(s_l, s_l), back));
-        acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(_mm256_add_epi16(s_h, s_h), back));
+        const __m256i zero_term = _mm256_set1_epi16((int16_t)(-8 * sum[(size_t)n * groups]));
+        acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(_mm256_add_epi16(s_l, s_l), zero_term));
+        acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(_mm256_add_epi16(s_h, s_h), zero_term));
     }
     add_lines_of_q6(acc, q, 0, s_l, s_h, x, cols, tokens);
     add_lines_of_q6(acc, q, 2, s_l, s_h, x, cols, tokens);
@@ -136,8 +144,8 @@ static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, cons
 }
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
-    const int16_t one = (int16_t)sum;
-    add_group_of_q6(&acc, q, s, x, 0, &one, 0, 1);
+    const int16_t one_sum = (int16_t)sum;
+    add_group_of_q6(&acc, q, s, x, 0, &one_sum, 0, 1);
     return acc;
 }
 

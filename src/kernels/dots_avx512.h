@@ -1,8 +1,9 @@
 /*
- * dots_avx512.h - products of bytes in zmm registers without VNNI: pairs of products in 16 bits, then pairs of those in 32.
+ * dots_avx512.h - dot products of bytes in zmm registers without VNNI, for lanes_quants.h: pairs of
+ * products in 16 bits, then pairs of those in 32 bits.
  *
- * The instruction for pairs takes unsigned by signed bytes and saturates at 16 bits, so the sign of a weight moves to the vector:
- * |w| * sign(w) x, at most 128 * 127 * 2 = 32512.
+ * VPMADDUBSW multiplies unsigned by signed bytes and saturates at 16 bits. The sign of a weight is
+ * therefore moved to the vector: |w| * (sign(w) * x), at most 128 * 127 * 2 = 32512.
  */
 #ifndef KERNELS_DOTS_H
 #define KERNELS_DOTS_H
@@ -17,13 +18,14 @@
 #define QUANT_TILES 4 /* 24 accumulators of the 32 registers */
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-enum {
-    few_q4 = 32,
-    few_q6 = 4
-}; /* measured: 16 vectors of q4 take 1.3 times as long as one by one, 512 still a little more; 5 of q6 as long */
+/*
+ * Measured, GEMM compared with one GEMV per vector: q4 takes 1.3 times as long with 16 vectors,
+ * slightly longer even with 512; q6 is equal with 5.
+ */
+enum { few_q4 = 32, few_q6 = 4 };
 
 typedef struct {
-    __m512i size; /* |w|, unsigned */
+    __m512i size; /* |w| */
     __mmask64 minus;
 } w64;
 typedef __m512i x4;
@@ -54,8 +56,10 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
     return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 /*
- * acc + s * (a group of Q4), in pairs of 16-bit sums. The weights are q + 8, so a first half starts at -8 times the sum of x; in the
- * end it is within 8 * 127 * 32 = 32512, and so is the other with 15 * 127 * 16 = 30480. On the way they may wrap around.
+ * Returns acc + s * (one group of Q4). The sums of a group are made in 16 bits, in two
+ * accumulators. The weights are stored as q + 8, so the first starts at -8 times the sum of x. In
+ * the end the first is within 8 * 127 * 32 = 32512 and the second within 15 * 127 * 16 = 30480; on
+ * the way they may wrap around.
  */
 static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
@@ -72,7 +76,10 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(l, h), twice));
 }
 
-/* Lines v and v + 1 of a group of Q6, as q + 32: four products in 16 bits are within 4 * 63 * 127 = 32004. */
+/*
+ * Returns 16-bit sums of lines v and v + 1 of a group of Q6, weights as q + 32. Four products fit:
+ * 4 * 63 * 127 = 32004.
+ */
 static inline __m512i pairs_q6(const uint8_t *q, int v, const int8_t *x)
 {
     return _mm512_add_epi16(_mm512_maddubs_epi16(six_line(q, v), x_load(x + 4 * v)),
@@ -83,8 +90,8 @@ static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(w.q, x), _mm512_set1_epi16(1)));
 }
 /*
- * The same of Q6. Its weights are q + 32. 32 times the sum of x is taken back
- * as twice s in both halves times 8 times the sum, which is within 8 * 127 * 32 = 32512.
+ * As n_add_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) is subtracted as pairs of
+ * 16-bit products, twice (2 * s) * (8 * sum); 8 * sum is within 8 * 127 * 32 = 32512.
  */
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {

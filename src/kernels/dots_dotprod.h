@@ -1,11 +1,14 @@
-/* dots_dotprod.h - products of bytes with the dot products of Arm: four columns of four rows in one instruction. */
+/*
+ * dots_dotprod.h - dot products of bytes with SDOT, for lanes_quants.h: four columns of four rows
+ * per instruction.
+ */
 #ifndef KERNELS_DOTS_H
 #define KERNELS_DOTS_H
 
 #include "kernels/lanes_neon.h"
 
 #define QUANT_STREAMS 4
-#define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 vectors, and weights */
+#define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 for vectors, the rest for weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
 enum { few_q4 = FEW_TOKENS, few_q6 = FEW_TOKENS };
@@ -16,7 +19,10 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
                   vdotq_s32(acc.q[3], w.q[3], x)}};
 }
 
-/* 4 rows of a group of Q4: 16 columns in the low halves, with l, and 16 in the high ones. The weights are q + 8. */
+/*
+ * Adds 4 rows of a group of Q4, weights as q + 8: the 16 columns in the low halves times l, the 16
+ * in the high halves times h.
+ */
 static inline int32x4_t dot_nibbles(const uint8_t *q, int8x16_t l, int8x16_t h, int32x4_t sum)
 {
     const uint8x16_t low = vdupq_n_u8(15);
@@ -30,7 +36,10 @@ static inline int32x4_t dot_nibbles(const uint8_t *q, int8x16_t l, int8x16_t h, 
     sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[2], 4)), h, 2);
     return vdotq_laneq_s32(sum, vreinterpretq_s8_u8(vshrq_n_u8(pair[3], 4)), h, 3);
 }
-/* acc + s * (a group of Q4); its sum starts at -8 times that of x. */
+/*
+ * Returns acc + s * (one group of Q4). The weights are stored as q + 8, so the sum starts at -8
+ * times that of x.
+ */
 static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const int8x16_t l = vld1q_s8(x), h = vld1q_s8(x + 16);

@@ -1,7 +1,8 @@
 /*
- * dots_neon.h - products of bytes on every 64-bit Arm: products in 16 bits, sums of two there too, then sums of those in 32.
+ * dots_neon.h - dot products of bytes on every 64-bit Arm, for lanes_quants.h: products in 16 bits,
+ * added in pairs in 16 bits, then in 32 bits.
  *
- * What is for 4 rows is written four times, not in a loop: clang would keep the sums in memory.
+ * The four groups of 4 rows are unrolled by hand: clang would keep the sums of a loop in memory.
  */
 #ifndef KERNELS_DOTS_H
 #define KERNELS_DOTS_H
@@ -9,12 +10,15 @@
 #include "kernels/lanes_neon.h"
 
 #define QUANT_STREAMS 4
-#define QUANT_TILES 1 /* 16 accumulators of the 32 registers, and 4 of weights */
+#define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 for weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
 enum { few_q4 = FEW_TOKENS, few_q6 = FEW_TOKENS };
 
-/* 4 rows. Numbers are within -127 .. 127, so that two products are within 2 * 127 * 127 = 32258. */
+/*
+ * Adds the products of 4 rows. Bytes are within -127 .. 127, so two products fit 16 bits: 2 * 127 *
+ * 127 = 32258.
+ */
 static inline int32x4_t dot_rows(int32x4_t acc, int8x16_t w, x4 x)
 {
     const int16x8_t l = vmull_s8(vget_low_s8(w), vget_low_s8(x)), h = vmull_high_s8(w, x);
@@ -26,7 +30,7 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
                   dot_rows(acc.q[3], w.q[3], x)}};
 }
 
-/* Products of 16 bits, of 2 rows each: [row][column modulo 4] */
+/* 16-bit sums of 2 rows each: [row][column modulo 4] */
 struct pairs {
     int16x8_t l, h;
 };
@@ -38,13 +42,14 @@ static inline struct pairs add_products(struct pairs sum, uint8x16_t w, x4 x)
 }
 static inline struct pairs add_nibbles(struct pairs sum, const uint8_t *q, const int8_t *x)
 {
-    const uint8x16_t both = vld1q_u8(q);
-    sum = add_products(sum, vandq_u8(both, vdupq_n_u8(15)), x_load(x));
-    return add_products(sum, vshrq_n_u8(both, 4), x_load(x + 16));
+    const uint8x16_t packed = vld1q_u8(q);
+    sum = add_products(sum, vandq_u8(packed, vdupq_n_u8(15)), x_load(x));
+    return add_products(sum, vshrq_n_u8(packed, 4), x_load(x + 16));
 }
 /*
- * 4 rows of a group of Q4. The weights are q + 8, so the sum starts at -8 times that of x. Up to 8 products add up in 16 bits, and the
- * sums of two columns: 2 * 8 * 15 * 127 = 30480.
+ * Adds 4 rows of a group of Q4. The weights are stored as q + 8, so the sum starts at -8 times that
+ * of x. Up to 8 products per column, and the sums of two columns, fit 16 bits: 2 * 8 * 15 * 127 =
+ * 30480.
  */
 static inline int32x4_t dot_nibbles(const uint8_t *q, const int8_t *x, int32x4_t start)
 {
@@ -55,7 +60,7 @@ static inline int32x4_t dot_nibbles(const uint8_t *q, const int8_t *x, int32x4_t
     sum = add_nibbles(sum, q + 192, x + 12);
     return vpadalq_s16(start, vpaddq_s16(sum.l, sum.h));
 }
-/* acc + s * (a group of Q4) */
+/* Returns acc + s * (one group of Q4). */
 static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const n16 scale = n_load_bytes((const int8_t *)s);

@@ -1,10 +1,12 @@
 /*
- * gemm_blas.c - many-token products through OpenBLAS: panels of rows are widened to float32 and multiplied by sgemm. Its sums
- * have an order of their own, which depends on the library and the CPU, so this is used only where it was asked for. Each of
- * our threads makes its own calls for its own rows; OpenBLAS itself must not start threads.
+ * gemm_blas.c - GEMM through OpenBLAS (--math blas): panels of rows are widened to float32 and
+ * multiplied by sgemm. Its order of additions depends on the library and the CPU, so it is used
+ * only on request. Each thread of the pool makes its own calls for its own rows; OpenBLAS itself
+ * must not start threads.
  *
- * The library is opened at run time, by kernels_use_blas. Linked, it would be loaded by every start of the program, which makes
- * starting slower, starts a thread per core, and never ends where the limit on memory (ulimit -v) is small.
+ * kernels_use_blas loads the library at run time. If the program were linked with it, every start
+ * would load it, start a thread per core, and hang if the limit on the address space (ulimit -v) is
+ * too low.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -16,52 +18,59 @@
 #include "base/sys.h"
 #include "kernels/kernels.h"
 
-/* Tried in this order. The dynamic linker searches its folders for names without a slash. */
+/* Tried in this order. The dynamic linker searches its directories for names without a slash. */
 static const char *const library_names[] = {
 #if defined(__APPLE__)
     "libopenblas.0.dylib",
-    "/opt/homebrew/opt/openblas/lib/libopenblas.0.dylib", /* Homebrew keeps it out of its common folder: Arm */
-    "/usr/local/opt/openblas/lib/libopenblas.0.dylib",    /* and Intel */
+    /* Homebrew, on Arm and on Intel. */
+    "/opt/homebrew/opt/openblas/lib/libopenblas.0.dylib",
+    "/usr/local/opt/openblas/lib/libopenblas.0.dylib",
 #else
-    "libopenblasp.so.0", /* Fedora: the one that several threads may call; libopenblas.so.0 there is for one */
+    "libopenblasp.so.0", /* Fedora: the thread-safe build */
     "libopenblas.so.0",
 #endif
 };
 
-/* Address space that OpenBLAS takes: a buffer for each thread that calls it and one when it is opened, as built for desktops
- * and servers (up to 0.3.30), and its code and data. It retries for ever where it does not get a buffer. */
+/*
+ * Address space that OpenBLAS needs: one buffer per calling thread and one when it is loaded (the
+ * size of builds for desktops and servers, up to 0.3.30), and its code and data. If it cannot
+ * allocate a buffer it retries forever.
+ */
 #define BUFFER_BYTES (((size_t)128 << 20) + 4096)
 #define LIBRARY_BYTES ((size_t)64 << 20)
 
-/* From cblas.h, which need not be installed: enum values and blasint are int in libraries of these names. */
+/*
+ * From cblas.h, which need not be installed. In libraries of these names, enums and blasint are
+ * int.
+ */
 #define CBLAS_ROW_MAJOR 101
 #define CBLAS_NO_TRANS 111
 #define CBLAS_TRANS 112
 typedef void sgemm_fn(int order, int trans_a, int trans_b, int m, int n, int k, float alpha, const float *a, int lda,
                       const float *b, int ldb, float beta, float *c, int ldc);
-typedef void set_num_threads_fn(int threads); /* of OpenBLAS only; another BLAS may stand in for it */
+/* OpenBLAS only; another BLAS may be installed under its name. */
+typedef void set_num_threads_fn(int threads);
 typedef char *get_config_fn(void);
 
-static _Atomic(sgemm_fn *) sgemm; /* set by kernels_use_blas, the same for all tables */
+static _Atomic(sgemm_fn *) sgemm; /* set by kernels_use_blas; shared by all tables */
 
 static const struct kernels *widening(void)
 {
     static _Thread_local struct kernels k;
     if (!k.name)
-        kernels_init(&k, "ref"); /* within any tier that was asked for */
+        kernels_init(&k, "ref"); /* the reference tier widens exactly, as all tiers do */
     return &k;
 }
 
 static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                       int end, const struct tuning *tuning, float *scratch)
 {
-    (void)
-        tuning; /* OpenBLAS has its own; with fixed panels its results are the same on machines that differ in caches alone */
+    (void)tuning; /* unused: panels of a fixed size, so that results do not depend on cache sizes */
     const size_t element = w->type == MAT_F32 ? 4 : 2, row = (size_t)w->cols * element;
-    const int most = w->type == MAT_F32 ? end - begin : gemm_panel_rows(w->cols, GEMM_PANEL_FLOATS);
+    const int max_rows = w->type == MAT_F32 ? end - begin : gemm_panel_rows(w->cols, GEMM_PANEL_FLOATS);
     sgemm_fn *const multiply = sgemm;
     for (int p = begin, rows; p < end; p += rows) {
-        rows = end - p < most ? end - p : most;
+        rows = end - p < max_rows ? end - p : max_rows;
         const char *from = (const char *)w->data + (size_t)p * row;
         const float *panel = (const float *)(const void *)from;
         if (w->type != MAT_F32) {
@@ -74,7 +83,7 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
     }
 }
 
-/* Once it has the memory, it keeps it. */
+/* The answer is cached once it is true, because OpenBLAS keeps its buffers. */
 bool kernels_blas_fits(int threads)
 {
     static _Atomic(bool) fits;
@@ -83,7 +92,10 @@ bool kernels_blas_fits(int threads)
     return fits;
 }
 
-/* The address of a function of the library into *function, a pointer to a function; false: it has none of that name. */
+/*
+ * Stores the address of a function of the library in *function, a pointer to a function pointer.
+ * Returns false if the library has no such function.
+ */
 static bool find_function(void *library, const char *name, void *function)
 {
     void *const address = dlsym(library, name);
@@ -93,7 +105,7 @@ static bool find_function(void *library, const char *name, void *function)
 
 #define THREADS_VARIABLE "OPENBLAS_NUM_THREADS"
 
-/* The first of the libraries that opens; `flags`: more of those of dlopen. */
+/* Opens the first available library. flags: additional flags for dlopen. */
 static void *open_first(int flags, const char **reason)
 {
     void *library = NULL;
@@ -106,8 +118,9 @@ static void *open_first(int flags, const char **reason)
 }
 
 /*
- * OpenBLAS starts a thread for each core while it is loaded, unless a variable of the environment says otherwise. The environment
- * belongs to the program: the variable is set for as long as that takes, and not at all when the library is there already.
+ * Loads the library. OpenBLAS starts a thread per core while it is loaded, unless
+ * OPENBLAS_NUM_THREADS says otherwise. The environment belongs to the calling program, so the
+ * variable is set only during the load, and not at all if the library is already loaded.
  */
 static enum rwkv7_status load(void **library, const char **reason, struct rwkv7_error *err)
 {
@@ -115,21 +128,24 @@ static enum rwkv7_status load(void **library, const char **reason, struct rwkv7_
     if (*library)
         return RWKV7_OK;
     const char *const text = getenv(THREADS_VARIABLE);
-    char *const before = text ? mem_string(text, strlen(text)) : NULL;
-    if ((text && !before) || setenv(THREADS_VARIABLE, "1", 1) != 0) {
-        mem_free(before);
+    char *const saved = text ? mem_string(text, strlen(text)) : NULL;
+    if ((text && !saved) || setenv(THREADS_VARIABLE, "1", 1) != 0) {
+        mem_free(saved);
         return fail_memory(err, "the environment of OpenBLAS");
     }
     *library = open_first(0, reason);
-    if (before)
-        setenv(THREADS_VARIABLE, before, 1);
+    if (saved)
+        setenv(THREADS_VARIABLE, saved, 1);
     else
         unsetenv(THREADS_VARIABLE);
-    mem_free(before);
+    mem_free(saved);
     return RWKV7_OK;
 }
 
-/* Opened once it stays open: threads of a table may be in it. */
+/*
+ * Loads OpenBLAS and looks up its functions. It is never unloaded, because threads may be running
+ * in it.
+ */
 static enum rwkv7_status open_library(struct rwkv7_error *err)
 {
     void *library = NULL;
@@ -143,13 +159,14 @@ static enum rwkv7_status open_library(struct rwkv7_error *err)
     if (status != RWKV7_OK)
         return status;
     if (!library)
-        return fail(err, RWKV7_ERR_USAGE,
-                    "math blas needs OpenBLAS (package libopenblas0 on Debian and Ubuntu, openblas elsewhere): %s",
-                    reason);
+        return fail(
+            err, RWKV7_ERR_USAGE,
+            "cannot load OpenBLAS for math blas: %s (package libopenblas0 on Debian and Ubuntu, openblas elsewhere)",
+            reason);
     if (!find_function(library, "cblas_sgemm", &multiply))
-        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: it has no cblas_sgemm");
+        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: the library has no function cblas_sgemm");
     if (find_function(library, "openblas_get_config", &get_config) && strstr(get_config(), "USE64BITINT"))
-        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: it was built with integers of 64 bits");
+        return fail(err, RWKV7_ERR_USAGE, "cannot use OpenBLAS: built with 64-bit integers, expected 32-bit");
     if (find_function(library, "openblas_set_num_threads", &set_num_threads))
         set_num_threads(1);
     sgemm = multiply;

@@ -1,4 +1,7 @@
-/* kernels.c - the ladder: reference first, then each tier that the machine has overrides what it does better. */
+/*
+ * kernels.c - builds the function table. It starts with the reference; then each tier that this
+ * machine supports overrides the kernels that it computes faster.
+ */
 #include "kernels/kernels.h"
 
 #include <string.h>
@@ -6,7 +9,10 @@
 #include "kernels/cpu.h"
 #include "kernels/quants.h"
 
-/* Tiers from narrow to wide. One that the CPU lacks is skipped; those below it build on what is there. */
+/*
+ * The tiers from narrow to wide. kernels_init skips those that the CPU lacks; each builds on the
+ * ones before it.
+ */
 static const struct {
     const char *name;
     unsigned needs;
@@ -27,7 +33,7 @@ static const struct {
 };
 #define TIER_COUNT ((int)(sizeof tiers / sizeof tiers[0]))
 
-static size_t whole_vectors(int cols)
+static size_t padded_cols(int cols)
 {
     return ((size_t)cols + 15) / 16 * 16;
 }
@@ -35,7 +41,7 @@ static size_t whole_vectors(int cols)
 int gemm_panel_rows(int cols, int floats)
 {
     int rows = GEMM_MAX_PANEL;
-    while (rows > 2 * GEMM_ROW_STEP && (size_t)rows * whole_vectors(cols) > (size_t)floats)
+    while (rows > 2 * GEMM_ROW_STEP && (size_t)rows * padded_cols(cols) > (size_t)floats)
         rows -= GEMM_ROW_STEP;
     return rows;
 }
@@ -43,7 +49,7 @@ int gemm_panel_rows(int cols, int floats)
 size_t gemm_scratch(int cols)
 {
     const size_t rows = (size_t)gemm_panel_rows(cols, GEMM_PANEL_FLOATS);
-    const size_t floats = rows * (whole_vectors(cols) + GEMM_MAX_TOKENS * 16);
+    const size_t floats = rows * (padded_cols(cols) + GEMM_MAX_TOKENS * 16);
     return floats > GEMM_PANEL_FLOATS ? floats : GEMM_PANEL_FLOATS;
 }
 

@@ -1,15 +1,16 @@
 /*
- * lanes.h - all kernels, written once over sixteen virtual float lanes.
+ * lanes.h - template of all kernels over sixteen virtual float lanes. Parameters, which the
+ * including file (avx2.c, ...) provides by including lanes_ISA.h first:
  *
- * Included by the file of an instruction set after the header that defines `v16` and its two dozen operations; everything here
- * is static, so each of those files gets its own copy in its own instructions. Because the lanes are those of the contract, the
- * results are its bits by construction; what each kernel means is written in kernels.h and ref.c.
+ *     v16, v_*            a vector of 16 lanes and its operations
+ *     reg, R_LANES, r_*   one register, its number of lanes and its operations
+ *     WKV_BLOCK           vectors of value channels processed at a time in wkv
+ *     GEMV_*, GEMM_*      register tiles and prefetch distance, see lanes_products.h
+ *     n16, n_*            a vector of 16 int32 lanes, for lanes_quants.h
  *
- * How the products keep the memory busy: GEMV_ROWS rows are walked side by side, one accumulator each, while the same columns
- * of the next rows are prefetched, so that the memory sees that many streams. For many tokens, rows are widened to float32
- * panels that live in the second-level cache, and tiles of GEMM_ROWS x GEMM_TOKENS accumulators stay in registers. The columns are
- * walked in blocks that keep the vectors of a tile in the first-level cache; between two blocks the accumulators rest in memory,
- * which changes nothing in the order of additions.
+ * All functions are static, so each including file gets its own copy in its own instructions, and
+ * lanes_init puts them into the table. The lanes are those of the contract in kernels.h, so the
+ * bits are right by construction. kernels.h and ref.c define what each kernel computes.
  */
 #include <math.h>
 #include <string.h>
@@ -19,10 +20,10 @@
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
-/* Vectors i, i + 16, ... of n numbers; m is how many of the sixteen lanes are there. */
+/* Loops over n elements in steps of 16; m is the number of valid lanes. */
 #define EACH_16(n) for (int i = 0, m; i < (n) && (m = (n)-i < 16 ? (n)-i : 16, 1); i += 16)
 
-/* ------------------------------------------------------------------------------------------- functions of base/fmath.h */
+/* -------------------------------------------------------------------- functions of base/fmath.h */
 
 ALWAYS_INLINE v16 v_exp(v16 x)
 {
@@ -60,7 +61,7 @@ ALWAYS_INLINE v16 v_tanh(v16 x)
     return v_if_less(a, v_set(FMATH_TANH_SMALL), small, v_copysign(large, x));
 }
 
-/* ------------------------------------------------------------------------------------------------------- elementwise */
+/* ---------------------------------------------------------------------------------- elementwise */
 
 static float dot16(const float *x, const float *y, int n)
 {
@@ -84,7 +85,8 @@ static float centre(float *d, const float *x, int n, float eps)
         v_store(d + i, off, 16);
         squares = v_fma(off, off, squares);
     }
-    if (i < n) { /* the lanes past the end hold -mean: they must count as zero */
+    /* The lanes past the end hold -mean here but must count as 0, so load them again. */
+    if (i < n) {
         const int m = n - i;
         v_store(d + i, v_sub(v_load(x + i, m), means), m);
         const v16 off = v_load(d + i, m);
@@ -104,8 +106,8 @@ static void shift(float *y, const float *u, const float *prev, const float *mix,
 {
     EACH_16(n)
     {
-        const v16 now = v_load(u + i, m);
-        v_store(y + i, v_fma(v_sub(v_load(prev + i, m), now), v_load(mix + i, m), now), m);
+        const v16 current = v_load(u + i, m);
+        v_store(y + i, v_fma(v_sub(v_load(prev + i, m), current), v_load(mix + i, m), current), m);
     }
 }
 
@@ -170,8 +172,8 @@ static void lerp(float *v, const float *first, const float *gate, int n)
 {
     EACH_16(n)
     {
-        const v16 own = v_load(v + i, m);
-        v_store(v + i, v_fma(v_sub(v_load(first + i, m), own), v_load(gate + i, m), own), m);
+        const v16 value = v_load(v + i, m);
+        v_store(v + i, v_fma(v_sub(v_load(first + i, m), value), v_load(gate + i, m), value), m);
     }
 }
 
@@ -207,13 +209,13 @@ static void widen_bf16(float *out, const void *in, int n)
 static int count_bad(const float *x, int n)
 {
     const v16 infinity = v_set(INFINITY), one = v_set(1.0f);
-    v16 bad = v_zero(); /* exact: far fewer than 2^24 in a lane */
+    v16 bad = v_zero(); /* exact: far fewer than 2^24 per lane */
     EACH_16(n)
     bad = v_add(bad, v_if_less(v_abs(v_load(x + i, m)), infinity, v_zero(), one));
     return (int)v_fold(bad);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- heads */
+/* ---------------------------------------------------------------------------------------- heads */
 
 static void key(float *kk, float *b, float *k, const float *a, const float *k_k, const float *k_a, int n)
 {
@@ -231,15 +233,18 @@ static void key(float *kk, float *b, float *k, const float *a, const float *k_k,
     }
 }
 
-/* `count` vectors of value channels from `at`; only the last may be partial (m lanes). count and m are constants where inlined. */
-ALWAYS_INLINE void wkv_block(float *y, float *S, const struct head_in *in, int n, int at, int count, int m)
+/*
+ * wkv for `count` vectors of value channels from channel `at`. Only the last vector may be partial
+ * (m lanes). count and m are constants where inlined.
+ */
+ALWAYS_INLINE void wkv_block(float *y, float *S, const struct head_in *in, int n, int channel, int count, int m)
 {
     v16 q[WKV_BLOCK][2], sum[WKV_BLOCK][2], v[WKV_BLOCK];
     for (int c = 0; c < count; c++) {
         q[c][0] = q[c][1] = sum[c][0] = sum[c][1] = v_zero();
-        v[c] = v_load(in->v + at + 16 * c, m);
+        v[c] = v_load(in->v + channel + 16 * c, m);
     }
-    float *row = S + at;
+    float *row = S + channel;
     int j = 0;
     for (; j + 2 <= n; j += 2, row += 2 * n)
         for (int parity = 0; parity < 2; parity++) {
@@ -253,7 +258,7 @@ ALWAYS_INLINE void wkv_block(float *y, float *S, const struct head_in *in, int n
     for (int c = 0; c < count; c++)
         q[c][0] = v_add(q[c][0], q[c][1]);
 
-    row = S + at;
+    row = S + channel;
     for (j = 0; j < n; j++, row += n) {
         const v16 w = v_set(in->w[j]), b = v_set(in->b[j]), k = v_set(in->k[j]), r = v_set(in->r[j]);
         for (int c = 0; c < count; c++) {
@@ -266,21 +271,21 @@ ALWAYS_INLINE void wkv_block(float *y, float *S, const struct head_in *in, int n
         }
     }
     for (int c = 0; c < count; c++)
-        v_store(y + at + 16 * c, v_add(sum[c][0], sum[c][1]), m);
+        v_store(y + channel + 16 * c, v_add(sum[c][0], sum[c][1]), m);
 }
 
 static void wkv(float *y, float *S, const struct head_in *in, int n)
 {
-    int at = 0;
-    for (; at + 16 * WKV_BLOCK <= n; at += 16 * WKV_BLOCK)
-        wkv_block(y, S, in, n, at, WKV_BLOCK, 16);
-    for (; at + 16 <= n; at += 16)
-        wkv_block(y, S, in, n, at, 1, 16);
-    if (at < n)
-        wkv_block(y, S, in, n, at, 1, n - at);
+    int channel = 0;
+    for (; channel + 16 * WKV_BLOCK <= n; channel += 16 * WKV_BLOCK)
+        wkv_block(y, S, in, n, channel, WKV_BLOCK, 16);
+    for (; channel + 16 <= n; channel += 16)
+        wkv_block(y, S, in, n, channel, 1, 16);
+    if (channel < n)
+        wkv_block(y, S, in, n, channel, 1, n - channel);
 }
 
-/* sum of r * k * weight, as one dot product */
+/* Returns the sum of r * k * weight, in the order of dot16. */
 static float dot16_of_product(const float *r, const float *k, const float *weight, int n)
 {
     v16 acc = v_zero();
@@ -289,15 +294,16 @@ static float dot16_of_product(const float *r, const float *k, const float *weigh
     return v_fold(acc);
 }
 
-/* The same as wkv_block, for wkv6. */
-ALWAYS_INLINE void wkv6_block(float *y, float *S, const struct head_in *in, float now, int n, int at, int count, int m)
+/* wkv6 for `count` vectors of value channels; parameters as in wkv_block. */
+ALWAYS_INLINE void wkv6_block(float *y, float *S, const struct head_in *in, float token_bonus, int n, int channel,
+                              int count, int m)
 {
     v16 sum[WKV_BLOCK][2], v[WKV_BLOCK];
     for (int c = 0; c < count; c++) {
         sum[c][0] = sum[c][1] = v_zero();
-        v[c] = v_load(in->v + at + 16 * c, m);
+        v[c] = v_load(in->v + channel + 16 * c, m);
     }
-    float *row = S + at;
+    float *row = S + channel;
     for (int j = 0; j < n; j++, row += n) {
         const v16 w = v_set(in->w[j]), k = v_set(in->k[j]), r = v_set(in->r[j]);
         for (int c = 0; c < count; c++) {
@@ -310,19 +316,19 @@ ALWAYS_INLINE void wkv6_block(float *y, float *S, const struct head_in *in, floa
         }
     }
     for (int c = 0; c < count; c++)
-        v_store(y + at + 16 * c, v_fma(v_set(now), v[c], v_add(sum[c][0], sum[c][1])), m);
+        v_store(y + channel + 16 * c, v_fma(v_set(token_bonus), v[c], v_add(sum[c][0], sum[c][1])), m);
 }
 
 static void wkv6(float *y, float *S, const struct head_in *in, const float *bonus, int n)
 {
-    const float now = dot16_of_product(in->r, in->k, bonus, n);
-    int at = 0;
-    for (; at + 16 * WKV_BLOCK <= n; at += 16 * WKV_BLOCK)
-        wkv6_block(y, S, in, now, n, at, WKV_BLOCK, 16);
-    for (; at + 16 <= n; at += 16)
-        wkv6_block(y, S, in, now, n, at, 1, 16);
-    if (at < n)
-        wkv6_block(y, S, in, now, n, at, 1, n - at);
+    const float token_bonus = dot16_of_product(in->r, in->k, bonus, n);
+    int channel = 0;
+    for (; channel + 16 * WKV_BLOCK <= n; channel += 16 * WKV_BLOCK)
+        wkv6_block(y, S, in, token_bonus, n, channel, WKV_BLOCK, 16);
+    for (; channel + 16 <= n; channel += 16)
+        wkv6_block(y, S, in, token_bonus, n, channel, 1, 16);
+    if (channel < n)
+        wkv6_block(y, S, in, token_bonus, n, channel, 1, n - channel);
 }
 
 static void wkv4(float *y, const struct wkv4_state *s, const float *k, const float *v, const float *first,
@@ -332,14 +338,15 @@ static void wkv4(float *y, const struct wkv4_state *s, const float *k, const flo
     {
         const v16 aa = v_load(s->aa + i, m), bb = v_load(s->bb + i, m), pp = v_load(s->pp + i, m);
         const v16 key = v_load(k + i, m), value = v_load(v + i, m), a = v_add(v_load(first + i, m), key);
-        const v16 now = v_if_less(pp, a, a, pp), old = v_exp(v_sub(pp, now)), new = v_exp(v_sub(a, now));
-        v_store(y + i, v_div(v_fma(old, aa, v_mul(new, value)), v_fma(old, bb, new)), m);
+        const v16 peak = v_if_less(pp, a, a, pp), old_weight = v_exp(v_sub(pp, peak)),
+                  new_weight = v_exp(v_sub(a, peak));
+        v_store(y + i, v_div(v_fma(old_weight, aa, v_mul(new_weight, value)), v_fma(old_weight, bb, new_weight)), m);
 
-        const v16 faded = v_sub(pp, v_load(decay + i, m)), next = v_if_less(faded, key, key, faded);
-        const v16 kept = v_exp(v_sub(faded, next)), added = v_exp(v_sub(key, next));
-        v_store(s->aa + i, v_fma(kept, aa, v_mul(added, value)), m);
-        v_store(s->bb + i, v_fma(kept, bb, added), m);
-        v_store(s->pp + i, next, m);
+        const v16 faded_pp = v_sub(pp, v_load(decay + i, m)), next_pp = v_if_less(faded_pp, key, key, faded_pp);
+        const v16 kept_weight = v_exp(v_sub(faded_pp, next_pp)), added_weight = v_exp(v_sub(key, next_pp));
+        v_store(s->aa + i, v_fma(kept_weight, aa, v_mul(added_weight, value)), m);
+        v_store(s->bb + i, v_fma(kept_weight, bb, added_weight), m);
+        v_store(s->pp + i, next_pp, m);
     }
 }
 

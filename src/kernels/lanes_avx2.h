@@ -1,4 +1,4 @@
-/* lanes_avx2.h - sixteen float lanes in two ymm registers. */
+/* lanes_avx2.h - sixteen float lanes in two ymm registers: the parameters of lanes.h. */
 #ifndef KERNELS_LANES_H
 #define KERNELS_LANES_H
 
@@ -6,15 +6,19 @@
 #include <stdint.h>
 #include <string.h>
 
-#define GEMV_ROWS 4 /* eight accumulators of the sixteen registers */
-#define GEMM_ROWS 4 /* a tile of 4 x 3 accumulators of one register each */
+#define GEMV_ROWS 4 /* 8 accumulators of the 16 registers */
+#define GEMM_ROWS 4 /* register tile of 4 x 3, one register per accumulator */
 #define GEMM_TOKENS 3
-#define GEMM_FEW 12 /* measured: 8 vectors take 1.1 to 1.5 times as long as one by one, 16 as long */
+/*
+ * Measured, GEMM compared with one GEMV per vector: 1.1 to 1.5 times as long with 8 vectors, equal
+ * with 16.
+ */
+#define GEMM_FEW 12
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3)
-#define GEMV_AHEAD 1024 /* bytes ahead that products with one vector prefetch in each stream */
-#define WKV_BLOCK 2     /* vectors of value channels at once: two chains each */
+#define GEMV_AHEAD 1024 /* prefetch distance of GEMV in bytes of each stream */
+#define WKV_BLOCK 2     /* vectors of value channels at a time: two chains of FMAs each */
 
-/* One register. */
+/* One register, for gemm_tile. */
 #define R_LANES 8
 typedef __m256 reg;
 
@@ -48,8 +52,9 @@ static inline v16 v_set(float x)
     return (v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
 }
 /*
- * m <= 16 numbers; the other lanes are zero and not read. The few at the end of a row go through memory: AVX2 masks only 32-bit
- * elements, its masked stores are slow on some CPUs, and emulators read all that a masked load leaves out.
+ * Loads m <= 16 elements; the other lanes are 0 and their memory is not read. Tails go through a
+ * buffer: AVX2 masks only 32-bit elements, its masked stores are slow on some CPUs, and emulators
+ * read the masked-out elements, too.
  */
 static inline v16 v_load(const float *p, int m)
 {
@@ -110,12 +115,12 @@ static inline v16 v_fma(v16 a, v16 b, v16 c)
 {
     return (v16){_mm256_fmadd_ps(a.l, b.l, c.l), _mm256_fmadd_ps(a.h, b.h, c.h)};
 }
-/* -a * b + c, rounded once */
+/* -(a * b) + c, rounded once */
 static inline v16 v_fnma(v16 a, v16 b, v16 c)
 {
     return (v16){_mm256_fnmadd_ps(a.l, b.l, c.l), _mm256_fnmadd_ps(a.h, b.h, c.h)};
 }
-/* a > b ? a : b and a < b ? a : b; the second when one is a NaN */
+/* a > b ? a : b and a < b ? a : b; return b if either is a NaN */
 static inline v16 v_max(v16 a, v16 b)
 {
     return (v16){_mm256_max_ps(a.l, b.l), _mm256_max_ps(a.h, b.h)};
@@ -148,32 +153,32 @@ static inline v16 v_xor(v16 a, v16 b)
 static inline __m256 v_scale8(__m256 x, __m256 n)
 {
     const __m256i i = _mm256_cvtps_epi32(n), bias = _mm256_set1_epi32(127), half = _mm256_srai_epi32(i, 1);
-    const __m256i rest = _mm256_sub_epi32(i, half);
+    const __m256i second_half = _mm256_sub_epi32(i, half);
     x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
-    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+    return _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(second_half, bias), 23)));
 }
-/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp */
+/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp. */
 static inline v16 v_scale(v16 x, v16 n)
 {
     return (v16){v_scale8(x.l, n.l), v_scale8(x.h, n.h)};
 }
-/* The largest lane; no lane is a NaN. */
+/* Returns the largest lane; no lane may be a NaN. */
 static inline float v_fold_max(v16 x)
 {
     const __m256 eight = _mm256_max_ps(x.l, x.h);
     const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+    const __m128 pairs = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(pairs, _mm_movehdup_ps(pairs)));
 }
-/* The halving tree of the contract. */
+/* Folds the lanes 8, 4, 2, 1, as the contract says. */
 static inline float v_fold(v16 x)
 {
     const __m256 eight = _mm256_add_ps(x.l, x.h);
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    const __m128 pairs = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
 }
-/* The same for GEMV_ROWS accumulators at once: y[r] = v_fold(acc[r]). */
+/* y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. */
 static inline void v_fold_rows(float *y, const v16 *acc)
 {
     __m256 half[4], quarter[2];
@@ -182,13 +187,13 @@ static inline void v_fold_rows(float *y, const v16 *acc)
     for (int r = 0; r < 2; r++) /* [row r | row r + 2] */
         quarter[r] = _mm256_add_ps(_mm256_permute2f128_ps(half[r], half[r + 2], 0x20),
                                    _mm256_permute2f128_ps(half[r], half[r + 2], 0x31));
-    const __m256 two =
+    const __m256 pairs =
         _mm256_add_ps(_mm256_shuffle_ps(quarter[0], quarter[1], 0x44), _mm256_shuffle_ps(quarter[0], quarter[1], 0xee));
-    const __m256 one = _mm256_add_ps(_mm256_shuffle_ps(two, two, 0x08), _mm256_shuffle_ps(two, two, 0x0d));
-    _mm_storeu_ps(y, _mm_movelh_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps(one, 1)));
+    const __m256 pair = _mm256_add_ps(_mm256_shuffle_ps(pairs, pairs, 0x08), _mm256_shuffle_ps(pairs, pairs, 0x0d));
+    _mm_storeu_ps(y, _mm_movelh_ps(_mm256_castps256_ps128(pair), _mm256_extractf128_ps(pair, 1)));
 }
 
-/* Sixteen 32-bit integers. */
+/* Sixteen int32 lanes. */
 typedef struct {
     __m256i l, h;
 } n16;
@@ -205,18 +210,18 @@ static inline v16 v_from_ints(n16 x)
 {
     return (v16){_mm256_cvtepi32_ps(x.l), _mm256_cvtepi32_ps(x.h)};
 }
-/* Sixteen bytes as whole numbers. */
+/* Converts sixteen int8 to float. */
 static inline v16 v_load_bytes(const int8_t *p)
 {
     const __m128i bytes = _mm_loadu_si128((const void *)p);
     return v_from_ints((n16){_mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8))});
 }
-/* 32 whole numbers within -128 .. 127 as bytes. */
+/* Stores 32 integers in -128 .. 127, given as floats, as bytes. */
 static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
 {
     const __m256i a = _mm256_packs_epi32(_mm256_cvtps_epi32(l.l), _mm256_cvtps_epi32(l.h));
     const __m256i b = _mm256_packs_epi32(_mm256_cvtps_epi32(h.l), _mm256_cvtps_epi32(h.h));
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* packing works within halves */
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7); /* VPACK* works per half */
     _mm256_storeu_si256((void *)p, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), order));
 }
 

@@ -1,19 +1,23 @@
-/* lanes_avx512.h - sixteen float lanes in one zmm register. */
+/* lanes_avx512.h - sixteen float lanes in one zmm register: the parameters of lanes.h. */
 #ifndef KERNELS_LANES_H
 #define KERNELS_LANES_H
 
 #include <immintrin.h>
 #include <stdint.h>
 
-#define GEMV_ROWS 8 /* rows in flight: eight streams from memory */
-#define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
+#define GEMV_ROWS 8 /* rows at a time, one stream of memory each */
+#define GEMM_ROWS 4 /* register tile of 4 x 6, one register per accumulator */
 #define GEMM_TOKENS 6
-#define GEMM_FEW 4 /* measured: 3 vectors take 1.3 to 1.6 times as long as one by one, 5 a little less */
+/*
+ * Measured, GEMM compared with one GEMV per vector: 1.3 to 1.6 times as long with 3 vectors,
+ * slightly less with 5.
+ */
+#define GEMM_FEW 4
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-#define GEMV_AHEAD 2048 /* bytes ahead that products with one vector prefetch in each stream */
-#define WKV_BLOCK 4     /* vectors of value channels at once: two chains each */
+#define GEMV_AHEAD 2048 /* prefetch distance of GEMV in bytes of each stream */
+#define WKV_BLOCK 4     /* vectors of value channels at a time: two chains of FMAs each */
 
-/* One register. */
+/* One register, for gemm_tile. */
 #define R_LANES 16
 typedef __m512 reg;
 
@@ -48,7 +52,7 @@ static inline __mmask16 v_mask(int m)
 {
     return (__mmask16)((1u << m) - 1u);
 }
-/* m <= 16 numbers; the other lanes are zero and not read. */
+/* Loads m <= 16 elements; the other lanes are 0 and their memory is not read. */
 static inline v16 v_load(const float *p, int m)
 {
     return m == 16 ? _mm512_loadu_ps(p) : _mm512_maskz_loadu_ps(v_mask(m), p);
@@ -91,12 +95,12 @@ static inline v16 v_fma(v16 a, v16 b, v16 c)
 {
     return _mm512_fmadd_ps(a, b, c);
 }
-/* -a * b + c, rounded once */
+/* -(a * b) + c, rounded once */
 static inline v16 v_fnma(v16 a, v16 b, v16 c)
 {
     return _mm512_fnmadd_ps(a, b, c);
 }
-/* a > b ? a : b and a < b ? a : b; the second when one is a NaN */
+/* a > b ? a : b and a < b ? a : b; return b if either is a NaN */
 static inline v16 v_max(v16 a, v16 b)
 {
     return _mm512_max_ps(a, b);
@@ -123,28 +127,31 @@ static inline v16 v_xor(v16 a, v16 b)
 {
     return _mm512_xor_ps(a, b);
 }
-/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp */
+/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp. */
 static inline v16 v_scale(v16 x, v16 n)
 {
     const __m512i i = _mm512_cvtps_epi32(n), bias = _mm512_set1_epi32(127), half = _mm512_srai_epi32(i, 1);
-    const __m512i rest = _mm512_sub_epi32(i, half);
+    const __m512i second_half = _mm512_sub_epi32(i, half);
     x = _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(half, bias), 23)));
-    return _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23)));
+    return _mm512_mul_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(second_half, bias), 23)));
 }
-/* The largest lane; no lane is a NaN. */
+/* Returns the largest lane; no lane may be a NaN. */
 static inline float v_fold_max(v16 x)
 {
     return _mm512_reduce_max_ps(x);
 }
-/* The halving tree of the contract. */
+/* Folds the lanes 8, 4, 2, 1, as the contract says. */
 static inline float v_fold(v16 x)
 {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    const __m128 pairs = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
 }
-/* The same for GEMV_ROWS accumulators at once: y[r] = v_fold(acc[r]). Halves of two rows share a register, then quarters of four. */
+/*
+ * y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. Halves of two rows share a register,
+ * then quarters of four.
+ */
 static inline void v_fold_rows(float *y, const v16 *acc)
 {
     __m512 half[4], quarter[2];
@@ -154,14 +161,14 @@ static inline void v_fold_rows(float *y, const v16 *acc)
     for (int r = 0; r < 2; r++) /* [r | r + 4 | r + 2 | r + 6] */
         quarter[r] = _mm512_add_ps(_mm512_shuffle_f32x4(half[r], half[r + 2], 0x88),
                                    _mm512_shuffle_f32x4(half[r], half[r + 2], 0xdd));
-    const __m512 two =
+    const __m512 pairs =
         _mm512_add_ps(_mm512_shuffle_ps(quarter[0], quarter[1], 0x44), _mm512_shuffle_ps(quarter[0], quarter[1], 0xee));
-    const __m512 one = _mm512_add_ps(_mm512_shuffle_ps(two, two, 0x08), _mm512_shuffle_ps(two, two, 0x0d));
+    const __m512 quads = _mm512_add_ps(_mm512_shuffle_ps(pairs, pairs, 0x08), _mm512_shuffle_ps(pairs, pairs, 0x0d));
     const __m512i order = _mm512_setr_epi32(0, 1, 8, 9, 4, 5, 12, 13, 0, 0, 0, 0, 0, 0, 0, 0);
-    _mm256_storeu_ps(y, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, one)));
+    _mm256_storeu_ps(y, _mm512_castps512_ps256(_mm512_permutexvar_ps(order, quads)));
 }
 
-/* Sixteen 32-bit integers. */
+/* Sixteen int32 lanes. */
 typedef __m512i n16;
 
 static inline n16 n_zero(void)
@@ -176,12 +183,12 @@ static inline v16 v_from_ints(n16 x)
 {
     return _mm512_cvtepi32_ps(x);
 }
-/* Sixteen bytes as whole numbers. */
+/* Converts sixteen int8 to float. */
 static inline v16 v_load_bytes(const int8_t *p)
 {
     return v_from_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
 }
-/* 32 whole numbers within -128 .. 127 as bytes. */
+/* Stores 32 integers in -128 .. 127, given as floats, as bytes. */
 static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
 {
     _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(l)));

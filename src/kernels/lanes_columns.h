@@ -1,16 +1,17 @@
 /*
- * lanes_columns.h - the part of lanes.h for matrices of floats by column, of which only the active columns are read.
+ * lanes_columns.h - part of lanes.h: sparse GEMV with column-major matrices of floats, which reads
+ * only the active columns. Uses the parameters of lanes.h.
  *
- * A lane is a row. All threads walk the same lists of columns, each for rows of its own, and the sums of one list of a strip of rows
- * stay in the first-level cache. What is not in a list is not touched, so memory is read in pieces that no hardware foresees: they are
- * prefetched.
+ * A lane is a row. All threads walk the same lists of columns, each for its own rows. The sums of
+ * one list over a strip of rows stay in the L1 cache. The hardware cannot predict which columns
+ * come next, so they are prefetched.
  */
 #ifndef KERNELS_LANES_COLUMNS_H
 #define KERNELS_LANES_COLUMNS_H
 
 #include "kernels/columns.h"
 
-/* The lanes of dot16, folded for sixteen rows at once. */
+/* Folds the 16 lanes of dot16, for sixteen rows at a time. */
 ALWAYS_INLINE void fold_columns(float *y, float (*sums)[COLUMN_STRIP], int rows)
 {
     for (int i = 0; i < rows; i += 16) {
@@ -24,15 +25,15 @@ ALWAYS_INLINE void fold_columns(float *y, float (*sums)[COLUMN_STRIP], int rows)
     }
 }
 
-/* sums[rows] += the columns `at` and, if two, `at + 1` of the list. */
+/* add_columns adds `count` (1 or 2) columns, from entry `at` of the list, to sums[rows]. */
 #define DEFINE_COLUMN_GEMV(type, element)                                                                            \
     ALWAYS_INLINE void add_columns_##type(float *sums, const struct mat *w, const float *x, const struct active *a,  \
-                                          int at, int row, int rows, int count)                                      \
+                                          int entry, int row, int rows, int count)                                   \
     {                                                                                                                \
         const element *data = (const element *)w->data + row;                                                        \
-        const size_t ld = (size_t)w->rows, c0 = (size_t)a->column[at], c1 = (size_t)a->column[at + count - 1];       \
-        const element *ahead0 = data + column_ahead(a, at, a->first[16]) * ld;                                       \
-        const element *ahead1 = data + column_ahead(a, at + count - 1, a->first[16]) * ld;                           \
+        const size_t ld = (size_t)w->rows, c0 = (size_t)a->column[entry], c1 = (size_t)a->column[entry + count - 1]; \
+        const element *ahead0 = data + column_ahead(a, entry, a->first[16]) * ld;                                    \
+        const element *ahead1 = data + column_ahead(a, entry + count - 1, a->first[16]) * ld;                        \
         const element *w0 = data + c0 * ld, *w1 = data + c1 * ld;                                                    \
         const v16 x0 = v_set(x[c0]), x1 = v_set(x[c1]);                                                              \
         for (int i = 0; i < rows; i += 16) {                                                                         \
@@ -56,12 +57,12 @@ ALWAYS_INLINE void fold_columns(float *y, float (*sums)[COLUMN_STRIP], int rows)
             _Alignas(64) float sums[16][COLUMN_STRIP];                                                               \
             const int rows = end - row < COLUMN_STRIP ? end - row : COLUMN_STRIP;                                    \
             for (int lane = 0; lane < 16; lane++) {                                                                  \
-                int at = a->first[lane];                                                                             \
+                int entry = a->first[lane];                                                                          \
                 memset(sums[lane], 0, sizeof sums[lane]);                                                            \
-                for (; at + 2 <= a->first[lane + 1]; at += 2)                                                        \
-                    add_columns_##type(sums[lane], w, x, a, at, row, rows, 2);                                       \
-                if (at < a->first[lane + 1])                                                                         \
-                    add_columns_##type(sums[lane], w, x, a, at, row, rows, 1);                                       \
+                for (; entry + 2 <= a->first[lane + 1]; entry += 2)                                                  \
+                    add_columns_##type(sums[lane], w, x, a, entry, row, rows, 2);                                    \
+                if (entry < a->first[lane + 1])                                                                      \
+                    add_columns_##type(sums[lane], w, x, a, entry, row, rows, 1);                                    \
             }                                                                                                        \
             fold_columns(y + row, sums, rows);                                                                       \
         }                                                                                                            \

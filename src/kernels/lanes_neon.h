@@ -1,4 +1,4 @@
-/* lanes_neon.h - sixteen float lanes in four q registers. */
+/* lanes_neon.h - sixteen float lanes in four q registers: the parameters of lanes.h. */
 #ifndef KERNELS_LANES_H
 #define KERNELS_LANES_H
 
@@ -8,15 +8,15 @@
 
 #include "kernels/tuning.h"
 
-#define GEMV_ROWS 4 /* sixteen accumulators of the thirty-two registers */
-#define GEMM_ROWS 4 /* a tile of 4 x 6 accumulators of one register each */
+#define GEMV_ROWS 4 /* 16 accumulators of the 32 registers */
+#define GEMM_ROWS 4 /* register tile of 4 x 6, one register per accumulator */
 #define GEMM_TOKENS 6
 #define GEMM_FEW FEW_TOKENS
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-#define GEMV_AHEAD 1024 /* bytes ahead that products with one vector prefetch in each stream */
-#define WKV_BLOCK 2     /* vectors of value channels at once: two chains each */
+#define GEMV_AHEAD 1024 /* prefetch distance of GEMV in bytes of each stream */
+#define WKV_BLOCK 2     /* vectors of value channels at a time: two chains of FMAs each */
 
-/* One register. */
+/* One register, for gemm_tile. */
 #define R_LANES 4
 typedef float32x4_t reg;
 
@@ -55,7 +55,10 @@ static inline v16 v_zero(void)
 {
     return v_set(0.0f);
 }
-/* m <= 16 numbers; the other lanes are zero and not read. The few at the end of a row go through memory. */
+/*
+ * Loads m <= 16 elements; the other lanes are 0 and their memory is not read. Tails go through a
+ * buffer.
+ */
 static inline v16 v_load(const float *p, int m)
 {
     float part[16] = {0};
@@ -112,12 +115,12 @@ static inline v16 v_fma(v16 a, v16 b, v16 c)
 {
     V_EACH(vfmaq_f32(c.q[i], a.q[i], b.q[i]));
 }
-/* -a * b + c, rounded once */
+/* -(a * b) + c, rounded once */
 static inline v16 v_fnma(v16 a, v16 b, v16 c)
 {
     V_EACH(vfmsq_f32(c.q[i], a.q[i], b.q[i]));
 }
-/* a > b ? a : b and a < b ? a : b; the second when one is a NaN */
+/* a > b ? a : b and a < b ? a : b; return b if either is a NaN */
 static inline v16 v_max(v16 a, v16 b)
 {
     V_EACH(vbslq_f32(vcgtq_f32(a.q[i], b.q[i]), a.q[i], b.q[i]));
@@ -145,40 +148,41 @@ static inline v16 v_xor(v16 a, v16 b)
 }
 static inline float32x4_t v_scale4(float32x4_t x, float32x4_t n)
 {
-    const int32x4_t i = vcvtnq_s32_f32(n), bias = vdupq_n_s32(127), half = vshrq_n_s32(i, 1), rest = vsubq_s32(i, half);
+    const int32x4_t i = vcvtnq_s32_f32(n), bias = vdupq_n_s32(127), half = vshrq_n_s32(i, 1),
+                    second_half = vsubq_s32(i, half);
     x = vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
-    return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23)));
+    return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(second_half, bias), 23)));
 }
-/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp */
+/* x * 2^(i >> 1) * 2^(i - (i >> 1)) for the integer i nearest to n, as in fmath_exp. */
 static inline v16 v_scale(v16 x, v16 n)
 {
     V_EACH(v_scale4(x.q[i], n.q[i]));
 }
-/* The largest lane; no lane is a NaN. */
+/* Returns the largest lane; no lane may be a NaN. */
 static inline float v_fold_max(v16 x)
 {
     return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.q[0], x.q[1]), vmaxq_f32(x.q[2], x.q[3])));
 }
-/* The halving tree of the contract. */
+/* Folds the lanes 8, 4, 2, 1, as the contract says. */
 static inline float v_fold(v16 x)
 {
     const float32x4_t four = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));
-    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+    const float32x2_t pairs = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(pairs, 0) + vget_lane_f32(pairs, 1);
 }
-/* The same for GEMV_ROWS accumulators at once: y[r] = v_fold(acc[r]). */
+/* y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. */
 static inline void v_fold_rows(float *y, const v16 *acc)
 {
-    float32x4_t four[4], two[2];
+    float32x4_t four[4], pairs[2];
     for (int r = 0; r < 4; r++)
         four[r] = vaddq_f32(vaddq_f32(acc[r].q[0], acc[r].q[2]), vaddq_f32(acc[r].q[1], acc[r].q[3]));
     for (int r = 0; r < 2; r++) /* [row 2r, row 2r + 1] */
-        two[r] = vaddq_f32(vcombine_f32(vget_low_f32(four[2 * r]), vget_low_f32(four[2 * r + 1])),
-                           vcombine_f32(vget_high_f32(four[2 * r]), vget_high_f32(four[2 * r + 1])));
-    vst1q_f32(y, vpaddq_f32(two[0], two[1]));
+        pairs[r] = vaddq_f32(vcombine_f32(vget_low_f32(four[2 * r]), vget_low_f32(four[2 * r + 1])),
+                             vcombine_f32(vget_high_f32(four[2 * r]), vget_high_f32(four[2 * r + 1])));
+    vst1q_f32(y, vpaddq_f32(pairs[0], pairs[1]));
 }
 
-/* Sixteen 32-bit integers. */
+/* Sixteen int32 lanes. */
 typedef struct {
     int32x4_t q[4];
 } n16;
@@ -202,7 +206,7 @@ static inline int8x16_t v_bytes(v16 x)
     const int16x8_t h = vcombine_s16(vmovn_s32(vcvtnq_s32_f32(x.q[2])), vmovn_s32(vcvtnq_s32_f32(x.q[3])));
     return vcombine_s8(vmovn_s16(l), vmovn_s16(h));
 }
-/* Sixteen bytes as whole numbers. */
+/* Converts sixteen int8 to float. */
 static inline v16 v_load_bytes(const int8_t *p)
 {
     const int8x16_t bytes = vld1q_s8(p);
@@ -210,14 +214,14 @@ static inline v16 v_load_bytes(const int8_t *p)
     return v_from_ints((n16){{vmovl_s16(vget_low_s16(l)), vmovl_s16(vget_high_s16(l)), vmovl_s16(vget_low_s16(h)),
                               vmovl_s16(vget_high_s16(h))}});
 }
-/* 32 whole numbers within -128 .. 127 as bytes. */
+/* Stores 32 integers in -128 .. 127, given as floats, as bytes. */
 static inline void v_store_bytes(int8_t *p, v16 l, v16 h)
 {
     vst1q_s8(p, v_bytes(l));
     vst1q_s8(p + 16, v_bytes(h));
 }
 
-/* Sixteen bytes as integers. */
+/* Converts sixteen int8 to int32. */
 static inline n16 n_load_bytes(const int8_t *p)
 {
     const int8x16_t x = vld1q_s8(p);
@@ -225,9 +229,12 @@ static inline n16 n_load_bytes(const int8_t *p)
     return (n16){{vmovl_s16(vget_low_s16(l)), vmovl_high_s16(l), vmovl_s16(vget_low_s16(h)), vmovl_high_s16(h)}};
 }
 
-/* What dots_neon.h and dots_dotprod.h have in common: 64 bytes of weights, and 4 of a vector, 4 times. Their sums start at zero. */
+/*
+ * Operands of n_dot4, common to dots_neon.h and dots_dotprod.h: 64 bytes of weights, and 4 bytes of
+ * a vector repeated 4 times. Weights are signed, so sums start at 0.
+ */
 typedef struct {
-    int8x16_t q[4]; /* of 4 rows each */
+    int8x16_t q[4]; /* 4 rows each */
 } w64;
 typedef int8x16_t x4;
 

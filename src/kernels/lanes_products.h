@@ -1,27 +1,35 @@
 /*
- * lanes_products.h - the part of lanes.h that multiplies matrices and reads memory.
+ * lanes_products.h - part of lanes.h: GEMV and GEMM with row-major matrices of floats, and
+ * read_memory. Parameters, besides those of lanes.h:
  *
- * One vector: bound by memory, which is fastest when several long streams are read at once. So the rows of a call are cut into
- * GEMV_ROWS equal stretches, and one row of each stretch is worked on at a time, with an accumulator each: every stretch is a stream
- * through consecutive rows, however short these are, prefetched a fixed distance ahead, at its end into that of a call for as many
- * rows more.
+ *     GEMV_ROWS                     rows that GEMV processes at a time, one accumulator each
+ *     GEMV_AHEAD                    prefetch distance of each row, in bytes
+ *     GEMM_ROWS x GEMM_TOKENS       register tile of GEMM
+ *     GEMM_EACH_TOKENS(DO)          DO(1) DO(2) ... DO(GEMM_TOKENS)
+ *     GEMM_FEW                      few_tokens of the table
  *
- * Many vectors: bound by arithmetic. Rows are widened to a float32 panel that stays in the second-level cache; tiles of GEMM_ROWS rows
- * by GEMM_TOKENS vectors keep their accumulators in registers. The lanes of the contract do not depend on one another, so a tile
- * walks the columns once for each register's worth of lanes: that needs a register, not a whole v16, per accumulator and allows
- * larger tiles. Columns are cut into blocks whose vectors stay in the first-level cache (tuning_gemm_block); between two blocks the
- * accumulators rest in memory. Neither changes the order of additions.
+ * GEMV is limited by memory bandwidth, which is highest when several long streams are read at once.
+ * The rows of a call are divided into GEMV_ROWS equal parts, and one row of each part is processed
+ * at a time. Each part is then one stream through consecutive rows, however short these are. At the
+ * end of its part, a stream prefetches the start of the next call for as many rows.
+ *
+ * GEMM is limited by arithmetic. Rows are widened to a float32 panel that stays in the L2 cache,
+ * and the accumulators of a tile of GEMM_ROWS x GEMM_TOKENS stay in registers. The 16 lanes are
+ * independent, so a tile walks the columns once for each register's worth of lanes: an accumulator
+ * then takes one register instead of a v16, which allows larger tiles. Columns are divided into
+ * blocks whose vectors stay in the L1 cache (tuning_gemm_block); between blocks the accumulators
+ * are stored in memory. Neither changes the order of additions.
  */
 #ifndef KERNELS_LANES_PRODUCTS_H
 #define KERNELS_LANES_PRODUCTS_H
 
-#define v_load_f32 v_load /* for the names that macros make */
+#define v_load_f32 v_load /* lets the macros below paste the type's name */
 
-/* ---------------------------------------------------------------------------------------------------------- one vector */
+/* ----------------------------------------------------------------------------------------- GEMV */
 
 /*
- * rows: GEMV_ROWS, or 1 for what is left over; a constant where inlined. They lie `stride` elements apart and have n columns; from
- * here, `left` elements of each stretch remain.
+ * gemv_rows computes `rows` rows of n columns, `stride` elements apart. rows is GEMV_ROWS, or 1 for
+ * the remainder; a constant where inlined. left: elements from w to the end of its part.
  */
 #define DEFINE_GEMV(type, element)                                                                                     \
     ALWAYS_INLINE void gemv_rows_##type(float *y, const element *w, size_t stride, size_t left, const float *x, int n, \
@@ -58,16 +66,16 @@
     static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end)                         \
     {                                                                                                                  \
         const size_t cols = (size_t)w->cols;                                                                           \
-        const element *from = (const element *)w->data + (size_t)begin * cols;                                         \
-        const int share = (end - begin) / GEMV_ROWS;                                                                   \
-        for (int i = 0; i < share; i++) {                                                                              \
+        const element *first_row = (const element *)w->data + (size_t)begin * cols;                                    \
+        const int part_rows = (end - begin) / GEMV_ROWS;                                                               \
+        for (int i = 0; i < part_rows; i++) {                                                                          \
             float sums[GEMV_ROWS];                                                                                     \
-            gemv_rows_##type(sums, from + (size_t)i * cols, (size_t)share * cols, (size_t)(share - i) * cols, x,       \
-                             w->cols, GEMV_ROWS);                                                                      \
+            gemv_rows_##type(sums, first_row + (size_t)i * cols, (size_t)part_rows * cols,                             \
+                             (size_t)(part_rows - i) * cols, x, w->cols, GEMV_ROWS);                                   \
             for (int r = 0; r < GEMV_ROWS; r++)                                                                        \
-                y[begin + r * share + i] = sums[r];                                                                    \
+                y[begin + r * part_rows + i] = sums[r];                                                                \
         }                                                                                                              \
-        for (int i = begin + share * GEMV_ROWS; i < end; i++)                                                          \
+        for (int i = begin + part_rows * GEMV_ROWS; i < end; i++)                                                      \
             gemv_rows_##type(y + i, (const element *)w->data + (size_t)i * cols, 0, 0, x, w->cols, 1);                 \
     }
 
@@ -75,19 +83,21 @@ DEFINE_GEMV(f32, float)
 DEFINE_GEMV(f16, uint16_t)
 DEFINE_GEMV(bf16, uint16_t)
 
-/* -------------------------------------------------------------------------------------------------------- many vectors */
+/* ----------------------------------------------------------------------------------------- GEMM */
 
 /*
- * A panel holds tiles of GEMM_ROWS rows, each as [vectors of 16 columns][GEMM_ROWS][16], so that a tile is read in one stream. The
- * sums of a tile rest as [GEMM_ROWS][tokens][16].
+ * A panel consists of tiles of GEMM_ROWS rows, each stored as [vectors of 16
+ * columns][GEMM_ROWS][16], so that a tile is one stream. Between blocks the sums of a tile are
+ * stored as [GEMM_ROWS][tokens][16].
  */
-#define STEP (GEMM_ROWS * 16) /* floats of a tile per vector of columns */
+#define STEP (GEMM_ROWS * 16) /* floats per tile and vector of columns */
 _Static_assert(GEMM_ROW_STEP % GEMM_ROWS == 0 && GEMM_ROW_STEP % GEMV_ROWS == 0, "a panel is whole tiles");
 _Static_assert(GEMM_TOKENS <= GEMM_MAX_TOKENS, "scratch memory is large enough");
 
 /*
- * to = from + the products of `count` > 0 vectors of columns. w: the tile's part of the panel; x: one pointer per token;
- * tokens: a constant where inlined; ahead: bytes that will be wanted soon, a line for each vector of columns.
+ * to = from + the products of `count` > 0 vectors of columns. w: the tile in the panel. x: one
+ * pointer per token. tokens: a constant where inlined. ahead: address to prefetch, one cache line
+ * per vector of columns.
  */
 ALWAYS_INLINE void gemm_tile(float *to, const float *from, const float *w, const float *const *x, int tokens, int count,
                              const char *ahead)
@@ -129,55 +139,56 @@ GEMM_EACH_TOKENS(DEFINE_TILE)
 #define NAME_TILE(tokens) [tokens] = gemm_tile_##tokens,
 static gemm_tile_fn *const gemm_tiles[GEMM_TOKENS + 1] = {GEMM_EACH_TOKENS(NAME_TILE)};
 
-/* The next bytes of memory to bring closer while there is time. */
-struct ahead {
-    const char *at, *end;
+/* Memory to prefetch while the arithmetic leaves time. */
+struct prefetch {
+    const char *position, *end;
 };
 
 /*
- * The rows of a panel times at most GEMM_TOKENS vectors, in blocks of `block` vectors of columns. y points to the first row for the
- * first token. Of the tiles that are computed on the way, as many as there are tokens prefetch the vectors of the next call, x_next;
- * the others prefetch the next panel.
+ * Multiplies a panel by at most GEMM_TOKENS vectors, in blocks of `block` vectors of columns. y:
+ * the first row of the first token. tile_sums: memory for the sums of all tiles. The first `tokens`
+ * tiles of a block prefetch x_next, the vectors of the next call; the other tiles prefetch the next
+ * panel.
  */
 static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, const float *x, size_t ldx,
-                       int tokens, int block, const float *x_next, struct ahead *next, float *rest)
+                       int tokens, int block, const float *x_next, struct prefetch *next_panel, float *tile_sums)
 {
     static const float zeroes[STEP * GEMM_TOKENS];
     gemm_tile_fn *const tile = gemm_tiles[tokens];
-    const int full = cols / 16, all = (cols + 15) / 16;
-    float last[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with zeroes */
+    const int full_vectors = cols / 16, all_vectors = (cols + 15) / 16;
+    float tail[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with 0 */
     const float *vectors[GEMM_TOKENS];
-    for (int c = 0, count; c < all; c += count) {
-        count = c == full ? 1 : full - c < block ? full - c : block;
+    for (int c = 0, count; c < all_vectors; c += count) {
+        count = c == full_vectors ? 1 : full_vectors - c < block ? full_vectors - c : block;
         for (int t = 0; t < tokens; t++) {
             vectors[t] = x + (size_t)t * ldx + 16 * (size_t)c;
-            if (c == full) {
-                v_store(last[t], v_load(vectors[t], cols - 16 * full), 16);
-                vectors[t] = last[t];
+            if (c == full_vectors) {
+                v_store(tail[t], v_load(vectors[t], cols - 16 * full_vectors), 16);
+                vectors[t] = tail[t];
             }
         }
         for (int i = 0; i * GEMM_ROWS < rows; i++) {
-            float *sums = rest + i * STEP * tokens;
-            const char *ahead = next->at;
+            float *sums = tile_sums + i * STEP * tokens;
+            const char *ahead = next_panel->position;
             if (i < tokens)
                 ahead = (const char *)(x_next + (size_t)i * ldx + 16 * (size_t)c);
-            else if (next->end - next->at > 64 * count)
-                next->at += 64 * count;
-            tile(sums, c == 0 ? zeroes : sums, panel + ((size_t)i * (size_t)all + (size_t)c) * STEP, vectors, count,
-                 ahead);
+            else if (next_panel->end - next_panel->position > 64 * count)
+                next_panel->position += 64 * count;
+            tile(sums, c == 0 ? zeroes : sums, panel + ((size_t)i * (size_t)all_vectors + (size_t)c) * STEP, vectors,
+                 count, ahead);
         }
     }
     for (int r = 0; r < rows; r += GEMV_ROWS)
         for (int t = 0; t < tokens; t++) {
             v16 acc[GEMV_ROWS];
-            float some[GEMV_ROWS], *to = y + (size_t)t * ldy + (size_t)r;
+            float sums[GEMV_ROWS], *to = y + (size_t)t * ldy + (size_t)r;
             for (int i = 0; i < GEMV_ROWS; i++)
-                acc[i] = v_load(rest + ((r + i) * tokens + t) * 16, 16);
+                acc[i] = v_load(tile_sums + ((r + i) * tokens + t) * 16, 16);
             if (rows - r >= GEMV_ROWS) {
                 v_fold_rows(to, acc);
             } else {
-                v_fold_rows(some, acc);
-                memcpy(to, some, (size_t)(rows - r) * sizeof *to);
+                v_fold_rows(sums, acc);
+                memcpy(to, sums, (size_t)(rows - r) * sizeof *to);
             }
         }
 }
@@ -203,24 +214,25 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
     {                                                                                                          \
         const size_t cols = (size_t)w->cols;                                                                   \
         const element *data = w->data;                                                                         \
-        const int most = gemm_panel_rows(w->cols, tuning->gemm_panel),                                         \
+        const int max_rows = gemm_panel_rows(w->cols, tuning->gemm_panel),                                     \
                   block = tuning_gemm_block(tuning, GEMM_ROWS + GEMM_TOKENS, w->cols / 16);                    \
-        float *rest = scratch + (size_t)most * ((cols + 15) / 16 * 16);                                        \
+        float *tile_sums = scratch + (size_t)max_rows * ((cols + 15) / 16 * 16);                               \
         if (tokens == 1 || cols == 0) {                                                                        \
             for (size_t t = 0; t < (size_t)tokens; t++)                                                        \
                 gemv_##type(y + t * ldy, w, x + t * ldx, begin, end);                                          \
             return;                                                                                            \
         }                                                                                                      \
         for (int i = begin, rows; i < end; i += rows) {                                                        \
-            rows = end - i < most ? end - i : most;                                                            \
-            struct ahead next = {(const char *)(data + (size_t)(i + rows) * cols),                             \
-                                 (const char *)(data + (size_t)end * cols)};                                   \
+            rows = end - i < max_rows ? end - i : max_rows;                                                    \
+            struct prefetch next_panel = {(const char *)(data + (size_t)(i + rows) * cols),                    \
+                                          (const char *)(data + (size_t)end * cols)};                          \
             pack_##type(scratch, data + (size_t)i * cols, rows, w->cols);                                      \
-            for (int t = 0, some; t < tokens; t += some) {                                                     \
-                const float *from = x + (size_t)t * ldx;                                                       \
-                some = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                    \
-                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, from, ldx, some, block,       \
-                           t + 2 * GEMM_TOKENS <= tokens ? from + GEMM_TOKENS * ldx : from, &next, rest);      \
+            for (int t = 0, batch; t < tokens; t += batch) {                                                   \
+                const float *vectors = x + (size_t)t * ldx;                                                    \
+                batch = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                   \
+                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, vectors, ldx, batch, block,   \
+                           t + 2 * GEMM_TOKENS <= tokens ? vectors + GEMM_TOKENS * ldx : vectors, &next_panel, \
+                           tile_sums);                                                                         \
             }                                                                                                  \
         }                                                                                                      \
     }
@@ -229,22 +241,22 @@ DEFINE_GEMM(f32, float)
 DEFINE_GEMM(f16, uint16_t)
 DEFINE_GEMM(bf16, uint16_t)
 
-/* ------------------------------------------------------------------------------------------------------- reading memory */
+/* ----------------------------------------------------------------------------- memory bandwidth */
 
-/* Eight streams, each prefetched READ_AHEAD bytes ahead. */
+/* Reads eight streams, each prefetched READ_AHEAD bytes ahead. */
 static uint64_t read_memory(const void *p, size_t n)
 {
     enum { STREAMS = 8, AHEAD = READ_AHEAD / sizeof(float) };
-    const size_t share = n / sizeof(float) / STREAMS / 16 * 16;
+    const size_t stream_floats = n / sizeof(float) / STREAMS / 16 * 16;
     const float *from = p;
     v16 acc[STREAMS];
     for (int s = 0; s < STREAMS; s++)
         acc[s] = v_zero();
-    for (size_t i = 0; i < share; i += 16)
+    for (size_t i = 0; i < stream_floats; i += 16)
         for (int s = 0; s < STREAMS; s++) {
-            const float *at = from + (size_t)s * share + i;
-            __builtin_prefetch(at + (i + AHEAD < share ? AHEAD : 0));
-            acc[s] = v_xor(acc[s], v_load(at, 16));
+            const float *address = from + (size_t)s * stream_floats + i;
+            __builtin_prefetch(address + (i + AHEAD < stream_floats ? AHEAD : 0));
+            acc[s] = v_xor(acc[s], v_load(address, 16));
         }
     for (int s = 1; s < STREAMS; s++)
         acc[0] = v_xor(acc[0], acc[s]);

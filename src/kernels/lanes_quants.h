@@ -1,20 +1,34 @@
 /*
- * lanes_quants.h - products with matrices of integers (quants.h), and vectors made integers, written once over sixteen lanes.
+ * lanes_quants.h - template of the kernels for quantized matrices (quants.h), and of quantizing
+ * vectors, over sixteen lanes. Parameters, which the including file provides by including
+ * lanes_ISA.h, dots_ISA.h and quads_ISA.h first:
  *
- * A lane is a row of a tile. Included by the file of an instruction set after its lanes_*.h and its dots_*.h, which says how 64 bytes
- * of weights, [16 rows][4 columns], are multiplied by four columns of a vector. Sums of a block are exact integers however they are
- * made, so only what happens at the end of a block is part of the contract.
+ *     w64, x4                        64 bytes of weights, [16 rows][4 columns]; 4 vector elements
+ *     w_load, x_load                 load them
+ *     n_start, n_dot4                start value of a sum; adds the products of w64 and x4 to it
+ *     n_add_q4, n_add_q6             add the products of one group of a tile, s included
+ *     nibble_bytes, six_bytes        unpack one group to bytes, multiplied by s
+ *     QUANT_STREAMS                  tiles that GEMV processes at a time
+ *     QUANT_TILES x QUANT_TOKENS     register tile of GEMM, in tiles of 16 rows by vectors
+ *     QUANT_EACH_TOKENS(DO)          DO(1) DO(2) ... DO(QUANT_TOKENS)
+ *     QUANT_PACKED                   defined if GEMM multiplies q4 and q6 without unpacking
+ *     few_q4, few_q6                 few_tokens of the table, without QUANT_PACKED
+ *     quad_*, nibbles_*              see quants_columns.h
  *
- * One vector: bound by memory, which is fastest when several streams are read at once, so QUANT_STREAMS tiles are walked side by side.
- * A stream is every QUANT_STREAMS-th tile, its integers prefetched a fixed distance ahead, so that neighbouring calls continue one
- * another's streams.
+ * A lane is a row of a tile. The sums of a block are exact integers in any order, so only the
+ * scaling at the end of a block is part of the numeric contract.
  *
- * Many vectors: bound by arithmetic. Integers of QUANT_TILES tiles meet those of up to QUANT_TOKENS vectors, and the sums of a block
- * stay in registers. Types of fewer bits are unpacked to bytes, s multiplied in, for 64 rows at a time, which stay in the second-level
- * cache; but not where products of their unsigned bits are cheaper than those of signed bytes (QUANT_PACKED).
+ * GEMV is limited by memory bandwidth, which is highest when several streams are read at once, so
+ * QUANT_STREAMS tiles are processed side by side. A stream consists of every QUANT_STREAMS-th tile
+ * and is prefetched a fixed distance ahead; a call for the following rows continues the streams.
  *
- * lanes_quants_type.h makes the kernels of a type of three functions: n_add_TYPE of dots_*.h, which adds the products of a group;
- * unpack_tile_TYPE below; add_columns_TYPE of quants_columns.h. A type whose tiles are bytes needs only the last.
+ * GEMM is limited by arithmetic. It multiplies QUANT_TILES tiles by up to QUANT_TOKENS vectors with
+ * the sums of a block in registers. Types below 8 bits are unpacked to bytes, multiplied by s, 64
+ * rows at a time, which stay in the L2 cache. With QUANT_PACKED they are multiplied as stored,
+ * which is faster where unsigned products cost less than signed ones.
+ *
+ * lanes_quants_type.h generates the kernels of one type from n_add_TYPE, unpack_tile_TYPE and
+ * add_columns_TYPE (quants_columns.h). A type that stores bytes needs only the last.
  */
 #ifndef KERNELS_LANES_QUANTS_H
 #define KERNELS_LANES_QUANTS_H
@@ -30,30 +44,30 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #endif
 
-#define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* of a block */
-#define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, in a group of Q8 */
+#define GROUPS (QUANT_BLOCK / QUANT_GROUP) /* per block */
+#define VECTORS (QUANT_GROUP / 4)          /* of 64 bytes, per group of Q8 */
 
-/* y[rows of the tile within begin .. end - 1] = sums */
+/* Stores the sums of those rows of the tile that are in [begin, end). */
 ALWAYS_INLINE void store_rows(float *y, int tile, v16 sums, int begin, int end)
 {
     const int first = tile * QUANT_ROWS;
-    const int from = begin > first ? begin : first, to = end < first + QUANT_ROWS ? end : first + QUANT_ROWS;
+    const int first_row = begin > first ? begin : first, to = end < first + QUANT_ROWS ? end : first + QUANT_ROWS;
     float rows[QUANT_ROWS];
-    if (to - from == QUANT_ROWS) {
+    if (to - first_row == QUANT_ROWS) {
         v_store(y + first, sums, QUANT_ROWS);
     } else {
         v_store(rows, sums, QUANT_ROWS);
-        memcpy(y + from, rows + (from - first), (size_t)(to - from) * sizeof *y);
+        memcpy(y + first_row, rows + (first_row - first), (size_t)(to - first_row) * sizeof *y);
     }
 }
 
-/* acc + the products of block b. sums: its exact integers; scales of 16 rows. */
+/* Returns acc + the scaled sums of one block. scale: of 16 rows. */
 ALWAYS_INLINE v16 add_block(v16 acc, n16 sums, const uint16_t *scale, float x_scale)
 {
     return v_fma(v_from_ints(sums), v_mul(v_load_bf16(scale, QUANT_ROWS), v_set(x_scale)), acc);
 }
 
-/* The sum of the vector's integers in block b. */
+/* Returns the sum of the vector's integers over one block. */
 ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
 {
     int total = 0;
@@ -62,9 +76,9 @@ ALWAYS_INLINE int block_sum(const int16_t *sum, int groups)
     return total;
 }
 
-/* -------------------------------------------------------------------------------------------------------- many vectors */
+/* ----------------------------------------------------------------------------------------- GEMM */
 
-/* Neighbouring tiles as bytes, whatever the type: tile t has its integers at q + t * q_stride, [groups][8][16][4]. */
+/* Adjacent tiles unpacked to bytes. Tile t starts at q + t * q_stride: [groups][8][16][4]. */
 struct panel {
     const int8_t *q;
     const uint16_t *scale; /* of tile t at scale + t * scale_stride */
@@ -73,8 +87,8 @@ struct panel {
 };
 
 /*
- * sums[tile][token][16] = the exact integers of a block: `count` times four columns of weights at q, and of vectors at x, which lie `cols`
- * apart; count > 0. totals: the sums of the vectors' integers.
+ * sums[tile][token][16] = the exact sums of `count` > 0 lines of weights at q and vectors at x,
+ * which are `cols` bytes apart. totals: the sum of the integers of each vector.
  */
 ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, const int8_t *x,
                                   size_t cols, int count, int tiles, int tokens)
@@ -99,24 +113,29 @@ ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *
             v_store(sums + 16 * (t * tokens + n), v_from_ints(acc[t][n]), 16);
 }
 
-/* y[tile][token][16] = W x of neighbouring tiles and vectors; the numbers of both are constants where inlined. */
+/*
+ * y[tile][token][16] = W x for adjacent tiles and vectors. tiles and tokens are constants where
+ * inlined.
+ */
 ALWAYS_INLINE void multiply(float *y, const struct panel *p, const struct quants *x, int tiles, int tokens)
 {
-    const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols), all = cols / QUANT_GROUP;
+    const size_t cols = (size_t)quant_cols(p->cols), blocks = (size_t)quant_blocks(p->cols),
+                 groups_per_vector = cols / QUANT_GROUP;
     for (size_t b = 0; b < blocks; b++) {
         const int groups = quant_groups_of(p->cols, (int)b);
         int totals[QUANT_TOKENS];
         float sums[16 * QUANT_TILES * QUANT_TOKENS];
         for (int n = 0; n < tokens; n++)
-            totals[n] = block_sum(x->sum + (size_t)n * all + b * GROUPS, groups);
+            totals[n] = block_sum(x->sum + (size_t)n * groups_per_vector + b * GROUPS, groups);
         multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, x->q + b * QUANT_BLOCK, cols,
                        groups * VECTORS, tiles, tokens);
         for (int t = 0; t < tiles; t++) {
             const v16 rows = v_load_bf16(p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS, QUANT_ROWS);
             for (int n = 0; n < tokens; n++) {
-                const int at = 16 * (t * tokens + n);
+                const int offset = 16 * (t * tokens + n);
                 const v16 scale = v_mul(rows, v_set(x->scale[(size_t)n * blocks + b]));
-                v_store(y + at, v_fma(v_load(sums + at, 16), scale, b == 0 ? v_zero() : v_load(y + at, 16)), 16);
+                v_store(y + offset, v_fma(v_load(sums + offset, 16), scale, b == 0 ? v_zero() : v_load(y + offset, 16)),
+                        16);
             }
         }
     }
@@ -143,26 +162,27 @@ typedef void unpack_tile_fn(int8_t *to, const struct quant_tile *tile, int cols)
 #if defined(QUANT_PACKED)
 typedef void packed_fn(float *y, const struct quant_tile *tile, int cols, const struct quants *x);
 
-/* The products of `packed`, for each number of vectors, with a matrix as it lies. */
+/* GEMM with a matrix as stored. packed[n] multiplies one tile by n vectors. */
 static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
                               int end, packed_fn *const *packed)
 {
     for (int i = begin / QUANT_ROWS; begin < end && i < quant_tiles(end); i++) {
         const struct quant_tile tile = quant_tile(w, i);
-        for (int n = 0, some; n < tokens; n += some) {
-            const size_t at = (size_t)n, padded = (size_t)quant_cols(w->cols);
-            const struct quants vectors = {x->q + at * padded, x->scale + at * (size_t)quant_blocks(w->cols),
-                                           x->sum + at * (padded / QUANT_GROUP)};
+        for (int n = 0, batch; n < tokens; n += batch) {
+            const size_t first_token = (size_t)n, padded = (size_t)quant_cols(w->cols);
+            const struct quants vectors = {x->q + first_token * padded,
+                                           x->scale + first_token * (size_t)quant_blocks(w->cols),
+                                           x->sum + first_token * (padded / QUANT_GROUP)};
             float sums[QUANT_TOKENS * 16];
-            some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
-            packed[some](sums, &tile, w->cols, &vectors);
-            for (int j = 0; j < some; j++)
-                store_rows(y + (at + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
+            batch = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
+            packed[batch](sums, &tile, w->cols, &vectors);
+            for (int j = 0; j < batch; j++)
+                store_rows(y + (first_token + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
         }
     }
 }
 #else
-/* A tile as bytes, s multiplied in. */
+/* Unpack a tile to bytes, multiplied by s. */
 static void unpack_tile_q4(int8_t *to, const struct quant_tile *tile, int cols)
 {
     for (size_t g = 0; g < (size_t)quant_groups(cols); g++, to += sizeof(quant_group))
@@ -175,7 +195,7 @@ static void unpack_tile_q6(int8_t *to, const struct quant_tile *tile, int cols)
 }
 #endif
 
-/* unpack: that of the type; NULL: its tiles are bytes */
+/* GEMM with a matrix as bytes. unpack: converts a tile to bytes; NULL if the type stores bytes. */
 ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum mat_type type, const struct quants *x,
                               int tokens, int begin, int end, void *scratch, unpack_tile_fn *unpack)
 {
@@ -195,41 +215,43 @@ ALWAYS_INLINE void quant_gemm(float *y, size_t ldy, const struct mat *w, enum ma
                 unpack((int8_t *)scratch + (size_t)t * panel.q_stride, &from, w->cols);
             }
         }
-        for (int n = 0, some; n < tokens; n += some) {
-            const size_t at = (size_t)n;
-            const struct quants vectors = {x->q + at * cols, x->scale + at * (size_t)quant_blocks(w->cols),
-                                           x->sum + at * (cols / QUANT_GROUP)};
-            some = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
+        for (int n = 0, batch; n < tokens; n += batch) {
+            const size_t first_token = (size_t)n;
+            const struct quants vectors = {x->q + first_token * cols,
+                                           x->scale + first_token * (size_t)quant_blocks(w->cols),
+                                           x->sum + first_token * (cols / QUANT_GROUP)};
+            batch = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
             for (int t = 0, tiles; t < count; t += tiles) {
                 float sums[QUANT_TILES * QUANT_TOKENS * 16];
                 struct panel part = panel;
-                tiles = t + QUANT_TILES <= count ? QUANT_TILES : 1; /* NOLINT(bugprone-branch-clone): where it is 1 */
+                /* Both branches are equal where QUANT_TILES is 1. */
+                tiles = t + QUANT_TILES <= count ? QUANT_TILES : 1; /* NOLINT(bugprone-branch-clone) */
                 part.q += (size_t)t * panel.q_stride;
                 part.scale += (size_t)t * panel.scale_stride;
-                (tiles == 1 ? multiply_one : multiply_many)[some](sums, &part, &vectors);
+                (tiles == 1 ? multiply_one : multiply_many)[batch](sums, &part, &vectors);
                 for (int i = 0; i < tiles; i++)
-                    for (int j = 0; j < some; j++)
-                        store_rows(y + (at + (size_t)j) * ldy, tile + t + i, v_load(sums + (i * some + j) * 16, 16),
-                                   begin, end);
+                    for (int j = 0; j < batch; j++)
+                        store_rows(y + (first_token + (size_t)j) * ldy, tile + t + i,
+                                   v_load(sums + (i * batch + j) * 16, 16), begin, end);
             }
         }
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ vectors */
+/* --------------------------------------------------------------------------- quantizing vectors */
 
-/* One block of `groups` whole groups. */
+/* Quantizes one block of `groups` groups. */
 ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const float *x, int groups)
 {
-    v16 most = v_zero(), bad = v_zero();
+    v16 peaks = v_zero(), bad = v_zero();
     for (int i = 0; i < groups * QUANT_GROUP; i += 16) {
         const v16 v = v_load(x + i, 16);
-        most = v_max(v_abs(v), most);  /* a NaN leaves it */
-        bad = v_fma(v, v_zero(), bad); /* a NaN or an infinity times zero is a NaN */
+        peaks = v_max(v_abs(v), peaks); /* ignores a NaN */
+        bad = v_fma(v, v_zero(), bad);  /* a NaN or an infinity times 0 is a NaN */
     }
-    const float largest = v_fold_max(most), none = v_fold(bad);
+    const float largest = v_fold_max(peaks), invalid = v_fold(bad);
     float sums[GROUPS] = {0};
-    if (none == 0.0f && largest >= QUANT_LEAST) {
+    if (invalid == 0.0f && largest >= QUANT_LEAST) {
         const v16 inverse = v_set(127.0f / largest), round = v_set(FMATH_ROUND);
         v16 pairs[GROUPS];
         *scale = largest / 127.0f;
@@ -245,7 +267,7 @@ ALWAYS_INLINE void quantize_block(int8_t *q, float *scale, int16_t *sum, const f
         for (int g = 0; g < GROUPS; g += GEMV_ROWS)
             v_fold_rows(sums + g, pairs + g);
     } else {
-        *scale = none == 0.0f ? 0.0f : NAN;
+        *scale = invalid == 0.0f ? 0.0f : NAN;
         memset(q, 0, (size_t)groups * QUANT_GROUP);
     }
     for (int g = 0; g < groups; g++)
@@ -264,9 +286,9 @@ static void quantize(int8_t *q, float *scale, int16_t *sum, const float *x, int 
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------- making matrices */
+/* -------------------------------------------------------------------------- quantizing matrices */
 
-ALWAYS_INLINE v16 v_whole(v16 x, v16 low, v16 high)
+ALWAYS_INLINE v16 v_round_clamped(v16 x, v16 low, v16 high)
 {
     const v16 round = v_set(FMATH_ROUND);
     return v_min(v_max(v_sub(v_add(x, round), round), low), high);
@@ -276,39 +298,39 @@ static void fit_rows(float *factor, const float *w)
 {
     static const float trials[] = QUANT_TRIALS;
     const v16 low = v_set(-8.0f), high = v_set(7.0f);
-    v16 most = v_zero(), gain = v_zero(), fit = v_zero();
+    v16 peak = v_zero(), gain = v_zero(), fit = v_zero();
     for (int c = 0; c < QUANT_GROUP; c++) {
         const v16 x = v_load(w + c * QUANT_ROWS, 16);
-        most = v_if_less(v_abs(most), v_abs(x), x, most);
+        peak = v_if_less(v_abs(peak), v_abs(x), x, peak);
     }
     for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
-        const v16 inverse = v_if_less(v_abs(most), v_set(QUANT_LEAST), v_zero(), v_div(v_set(trials[i]), most));
+        const v16 inverse = v_if_less(v_abs(peak), v_set(QUANT_LEAST), v_zero(), v_div(v_set(trials[i]), peak));
         v16 wq = v_zero(), qq = v_zero();
         for (int c = 0; c < QUANT_GROUP; c++) {
-            const v16 x = v_load(w + c * QUANT_ROWS, 16), q = v_whole(v_mul(x, inverse), low, high);
+            const v16 x = v_load(w + c * QUANT_ROWS, 16), q = v_round_clamped(v_mul(x, inverse), low, high);
             wq = v_add(wq, v_mul(x, q));
             qq = v_add(qq, v_mul(q, q));
         }
-        const v16 best = v_if_less(v_zero(), qq, v_div(wq, qq), v_zero()), taken = v_mul(best, wq);
-        fit = v_if_less(gain, taken, best, fit);
-        gain = v_if_less(gain, taken, taken, gain);
+        const v16 best = v_if_less(v_zero(), qq, v_div(wq, qq), v_zero()), reduction = v_mul(best, wq);
+        fit = v_if_less(gain, reduction, best, fit);
+        gain = v_if_less(gain, reduction, reduction, gain);
     }
     v_store(factor, fit, 16);
 }
 
 static void round_rows(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
 {
-    const v16 by = v_load(inverse, 16), least = v_set(low), most = v_set(high);
+    const v16 scale = v_load(inverse, 16), minimum = v_set(low), maximum = v_set(high);
     for (int i = 0; i < columns * QUANT_ROWS; i += 2 * QUANT_ROWS) {
-        const v16 l = v_whole(v_mul(v_load(w + i, 16), by), least, most);
-        const v16 h = v_whole(v_mul(v_load(w + i + QUANT_ROWS, 16), by), least, most);
+        const v16 l = v_round_clamped(v_mul(v_load(w + i, 16), scale), minimum, maximum);
+        const v16 h = v_round_clamped(v_mul(v_load(w + i + QUANT_ROWS, 16), scale), minimum, maximum);
         v_store_bytes(q + i, l, h);
     }
 }
 
 #include "kernels/quants_columns.h"
 
-/* The kernels of each type. */
+/* Instantiate the kernels of each type. */
 #define TYPE MAT_Q8
 #define NAME(function) function##_q8
 #define BYTES

@@ -1,15 +1,15 @@
 /*
- * lanes_quants_type.h - the kernels of one weight type, made of its functions (lanes_quants.h names them). Included there once for
- * every type, with
- *     TYPE         the type
- *     NAME(f)      the name of its function f
- *     BYTES        defined where its tiles are bytes, to be multiplied as they lie
- * which it undefines.
+ * lanes_quants_type.h - template of the kernels of one quantized type. lanes_quants.h includes it
+ * once per type. Parameters, undefined again at the end:
+ *
+ *     TYPE       the type: MAT_Q8, ...
+ *     NAME(f)    the name of its function f: f_q8, ...
+ *     BYTES      defined if the type stores bytes, which are multiplied without unpacking
  */
 
 /*
- * A walk over `tiles` tiles side by side; tiles and type are constants where inlined. The next tiles of these streams begin `next` bytes
- * behind the end of these.
+ * GEMV of `tiles` tiles side by side. tiles is a constant where inlined. next: bytes from the end
+ * of a tile to the next tile of its stream.
  */
 ALWAYS_INLINE void NAME(walk_tiles)(v16 *acc, const struct quant_tile *tile, int cols, const struct quants *x,
                                     int tiles, size_t next)
@@ -29,19 +29,19 @@ ALWAYS_INLINE void NAME(walk_tiles)(v16 *acc, const struct quant_tile *tile, int
             sums[t] = start;
         for (int g = first; g < first + groups; g++) {
             const int8_t *q = x->q + (size_t)g * QUANT_GROUP;
-            const size_t at = (size_t)g * group_bytes;
-            const size_t ahead = at + QUANT_AHEAD < bytes ? QUANT_AHEAD : QUANT_AHEAD + next;
+            const size_t offset = (size_t)g * group_bytes;
+            const size_t ahead = offset + QUANT_AHEAD < bytes ? QUANT_AHEAD : QUANT_AHEAD + next;
             for (int t = 0; t < tiles; t++)
                 for (size_t line = 0; line < group_bytes; line += 64)
-                    __builtin_prefetch(tile[t].q + at + line + ahead);
+                    __builtin_prefetch(tile[t].q + offset + line + ahead);
 #if defined(BYTES)
             for (int i = 0; i < VECTORS; i++)
                 for (int t = 0; t < tiles; t++)
-                    sums[t] = n_dot4(sums[t], w_load(tile[t].q + at + 64 * i), x_load(q + 4 * i));
+                    sums[t] = n_dot4(sums[t], w_load(tile[t].q + offset + 64 * i), x_load(q + 4 * i));
 #else
             for (int t = 0; t < tiles; t++)
                 sums[t] =
-                    NAME(n_add)(sums[t], tile[t].q + at, tile[t].s + (size_t)g * quant_s_bytes(TYPE), q, x->sum[g]);
+                    NAME(n_add)(sums[t], tile[t].q + offset, tile[t].s + (size_t)g * quant_s_bytes(TYPE), q, x->sum[g]);
 #endif
         }
         for (int t = 0; t < tiles; t++)
@@ -73,11 +73,12 @@ static void NAME(quant_gemv)(float *y, const struct mat *w, const struct quants 
 }
 
 #if defined(QUANT_PACKED) && !defined(BYTES)
-/* y[token][16] = W x of a tile as it lies, by n_add_*_of. */
+/* y[token][16] = W x for one tile as stored. */
 ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile, int cols, const struct quants *x,
                                          int tokens)
 {
-    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols), all = padded / QUANT_GROUP;
+    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols),
+                 groups_per_vector = padded / QUANT_GROUP;
     for (size_t b = 0; b < blocks; b++) {
         n16 sums[QUANT_TOKENS];
         for (int n = 0; n < tokens; n++)
@@ -85,11 +86,12 @@ ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile
         for (size_t g = b * GROUPS; g < b * GROUPS + (size_t)quant_groups_of(cols, (int)b); g++)
             NAME(add_group_of)
         (sums, tile->q + g * quant_group_bytes(TYPE), tile->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP, padded,
-         x->sum + g, all, tokens);
+         x->sum + g, groups_per_vector, tokens);
         for (int n = 0; n < tokens; n++) {
             float *const to = y + 16 * n;
-            const v16 before = b == 0 ? v_zero() : v_load(to, 16);
-            v_store(to, add_block(before, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]), 16);
+            const v16 previous = b == 0 ? v_zero() : v_load(to, 16);
+            v_store(to, add_block(previous, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]),
+                    16);
         }
     }
 }

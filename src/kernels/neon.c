@@ -1,4 +1,4 @@
-/* neon.c - the kernels of lanes.h and lanes_quants.h in the registers of lanes_neon.h. */
+/* neon.c - the tier neon: all kernels of lanes.h and lanes_quants.h, in q registers. */
 #include "kernels/lanes_neon.h"
 
 #include "kernels/dots_neon.h"

@@ -1,8 +1,9 @@
 /*
- * quads_avx2.h - four columns of 64 rows times four numbers of the vector, in ymm registers; for quants_columns.h.
+ * quads_avx2.h - four columns of 64 rows times four vector elements in ymm registers, for
+ * quants_columns.h.
  *
- * Bytes are interleaved inside the 128-bit parts of a register: sums are made in the order that this gives, and put into the order of
- * rows once a group is complete.
+ * AVX2 interleaves bytes within 128-bit halves. Sums are made in the resulting order of rows;
+ * quad_order restores the order once per group.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
@@ -11,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 32 rows of four columns, interleaved. */
+/* Interleaves 32 rows of four columns. */
 static inline void quad_half(__m256i w[4], __m256i a, __m256i b, __m256i c, __m256i d)
 {
     const __m256i ab_l = _mm256_unpacklo_epi8(a, b), ab_h = _mm256_unpackhi_epi8(a, b);
@@ -21,26 +22,29 @@ static inline void quad_half(__m256i w[4], __m256i a, __m256i b, __m256i c, __m2
     w[2] = _mm256_unpacklo_epi16(ab_h, cd_h);
     w[3] = _mm256_unpackhi_epi16(ab_h, cd_h);
 }
-static inline void quad_half_q8(__m256i w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_half_q8(__m256i w[4], const uint8_t *const q[4], size_t offset)
 {
-    quad_half(w, _mm256_loadu_si256((const void *)(q[0] + at)), _mm256_loadu_si256((const void *)(q[1] + at)),
-              _mm256_loadu_si256((const void *)(q[2] + at)), _mm256_loadu_si256((const void *)(q[3] + at)));
+    quad_half(w, _mm256_loadu_si256((const void *)(q[0] + offset)), _mm256_loadu_si256((const void *)(q[1] + offset)),
+              _mm256_loadu_si256((const void *)(q[2] + offset)), _mm256_loadu_si256((const void *)(q[3] + offset)));
 }
 
-/* 64 rows of four columns as the operands of n_dot4; of each sixteen rows four are in one result. */
-static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
+/*
+ * Loads 64 rows of four columns as operands of n_dot4. Each operand holds four rows of every
+ * sixteen.
+ */
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
     __m256i l[4], h[4];
-    quad_half_q8(l, q, at);
-    quad_half_q8(h, q, at + 32);
+    quad_half_q8(l, q, offset);
+    quad_half_q8(h, q, offset + 32);
     for (int i = 0; i < 4; i++)
         w[i] = w_make(l[i], h[i]);
 }
-static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t offset)
 {
     __m256i rows[4][2], l[4], h[4];
     for (int c = 0; c < 4; c++)
-        six_section(rows[c], q[c] + at);
+        six_section(rows[c], q[c] + offset);
     quad_half(l, rows[0][0], rows[1][0], rows[2][0], rows[3][0]);
     quad_half(h, rows[0][1], rows[1][1], rows[2][1], rows[3][1]);
     for (int i = 0; i < 4; i++)
@@ -57,14 +61,14 @@ static inline void quad_order(n16 sums[4])
 }
 
 /*
- * Q4: sums of 16 bits, in which a group fits (8 * 127 * 32 = 32512); they may wrap around on the way. The two 128-bit parts hold rows 0
- * and 32 and the seven that follow each, the next registers those behind 8, 16 and 24.
+ * 16-bit sums of Q4. A group fits (8 * 127 * 32 = 32512); on the way they may wrap around. The two
+ * 128-bit halves of sum[i] hold 8 rows each, from rows 8 i and 32 + 8 i.
  */
 struct nibbles {
     __m256i sum[4];
 };
 
-/* The weights are q + 8. */
+/* The weights are stored as q + 8. */
 static inline void nibbles_start(struct nibbles *n, int sum)
 {
     for (int i = 0; i < 4; i++)
@@ -80,12 +84,12 @@ static inline void nibbles_two(struct nibbles *n, const uint8_t *first, const ui
     for (int i = 0; i < 4; i++)
         n->sum[i] = _mm256_add_epi16(n->sum[i], _mm256_maddubs_epi16(w[i], x));
 }
-static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t offset, const int8_t x[4])
 {
     int16_t pairs[2];
     memcpy(pairs, x, sizeof pairs);
-    nibbles_two(n, q[0] + at, q[1] + at, _mm256_set1_epi16(pairs[0]));
-    nibbles_two(n, q[2] + at, q[3] + at, _mm256_set1_epi16(pairs[1]));
+    nibbles_two(n, q[0] + offset, q[1] + offset, _mm256_set1_epi16(pairs[0]));
+    nibbles_two(n, q[2] + offset, q[3] + offset, _mm256_set1_epi16(pairs[1]));
 }
 static inline void nibbles_end(n16 sums[4], const struct nibbles *n)
 {

@@ -1,8 +1,9 @@
 /*
- * quads_avx512.h - four columns of 64 rows times four numbers of the vector, in zmm registers; for quants_columns.h.
+ * quads_avx512.h - four columns of 64 rows times four vector elements in zmm registers, for
+ * quants_columns.h.
  *
- * Bytes are interleaved inside the 128-bit parts of a register: sums are made in the order that this gives, and put into the order of
- * rows once a group is complete.
+ * AVX-512 interleaves bytes within 128-bit parts. Sums are made in the resulting order of rows;
+ * quad_order restores the order once per group.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
@@ -11,7 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 64 rows of four columns, as [16 rows][4 columns]; of each sixteen rows four are in one result. */
+/*
+ * Interleaves 64 rows of four columns to [16 rows][4 columns]. Each operand holds four rows of
+ * every sixteen.
+ */
 static inline void quad_interleave(__m512i w[4], __m512i a, __m512i b, __m512i c, __m512i d)
 {
     const __m512i ab_l = _mm512_unpacklo_epi8(a, b), ab_h = _mm512_unpackhi_epi8(a, b);
@@ -21,19 +25,19 @@ static inline void quad_interleave(__m512i w[4], __m512i a, __m512i b, __m512i c
     w[2] = _mm512_unpacklo_epi16(ab_h, cd_h);
     w[3] = _mm512_unpackhi_epi16(ab_h, cd_h);
 }
-static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
     __m512i bytes[4];
-    quad_interleave(bytes, _mm512_loadu_si512(q[0] + at), _mm512_loadu_si512(q[1] + at), _mm512_loadu_si512(q[2] + at),
-                    _mm512_loadu_si512(q[3] + at));
+    quad_interleave(bytes, _mm512_loadu_si512(q[0] + offset), _mm512_loadu_si512(q[1] + offset),
+                    _mm512_loadu_si512(q[2] + offset), _mm512_loadu_si512(q[3] + offset));
     for (int i = 0; i < 4; i++)
         w[i] = w_make(bytes[i]);
 }
-static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t offset)
 {
     __m512i bytes[4];
-    quad_interleave(bytes, six_section(q[0] + at), six_section(q[1] + at), six_section(q[2] + at),
-                    six_section(q[3] + at));
+    quad_interleave(bytes, six_section(q[0] + offset), six_section(q[1] + offset), six_section(q[2] + offset),
+                    six_section(q[3] + offset));
     for (int i = 0; i < 4; i++)
         w[i].q = bytes[i];
 }
@@ -51,32 +55,32 @@ static inline void quad_order(n16 sums[4])
 }
 
 /*
- * Q4: sums of 16 bits, in which a group fits (8 * 127 * 32 = 32512); they may wrap around on the way. The first two columns are in the
- * lower halves of the registers, the others in the upper ones. In one half, the two 128-bit parts hold rows 0 and 32 and the seven
- * that follow each, the next registers those behind 8, 16 and 24.
+ * 16-bit sums of Q4. A group fits (8 * 127 * 32 = 32512); on the way they may wrap around. The
+ * lower 256 bits hold the sums of the first two columns, the upper 256 bits those of the other two.
+ * The two 128-bit parts of each hold 8 rows, from rows 8 i and 32 + 8 i.
  */
 struct nibbles {
     __m512i sum[4];
 };
 
-/* The weights are q + 8. */
+/* The weights are stored as q + 8. */
 static inline void nibbles_start(struct nibbles *n, int sum)
 {
     const __m512i start = _mm512_zextsi256_si512(_mm256_set1_epi16((int16_t)(-8 * sum)));
     for (int i = 0; i < 4; i++)
         n->sum[i] = start;
 }
-static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t offset, const int8_t x[4])
 {
     const __m512i low = _mm512_set1_epi8(15);
     const __m512i pairs = _mm512_inserti64x4(_mm512_set1_epi16(0x0100), _mm256_set1_epi16(0x0302), 1);
     int32_t four;
     memcpy(&four, x, sizeof four);
     const __m512i v = _mm512_shuffle_epi8(_mm512_set1_epi32(four), pairs);
-    const __m512i a = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[0] + at))),
-                                         _mm256_loadu_si256((const void *)(q[2] + at)), 1);
-    const __m512i b = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[1] + at))),
-                                         _mm256_loadu_si256((const void *)(q[3] + at)), 1);
+    const __m512i a = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[0] + offset))),
+                                         _mm256_loadu_si256((const void *)(q[2] + offset)), 1);
+    const __m512i b = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const void *)(q[1] + offset))),
+                                         _mm256_loadu_si256((const void *)(q[3] + offset)), 1);
     const __m512i l = _mm512_unpacklo_epi8(a, b), h = _mm512_unpackhi_epi8(a, b);
     const __m512i w[4] = {_mm512_and_si512(l, low), _mm512_and_si512(_mm512_srli_epi16(l, 4), low),
                           _mm512_and_si512(h, low), _mm512_and_si512(_mm512_srli_epi16(h, 4), low)};

@@ -1,6 +1,7 @@
 /*
- * quads_neon.h - what dots_neon.h and dots_dotprod.h make of their n_dot4: a group of q6, and, for quants_columns.h, four columns of 64
- * rows times four numbers of the vector, interleaved by a store of Arm.
+ * quads_neon.h - built on n_dot4 of dots_neon.h or dots_dotprod.h: the products of a group of q6,
+ * and, for quants_columns.h, four columns of 64 rows times four vector elements. ST4 interleaves
+ * the columns.
  */
 #ifndef KERNELS_QUADS_H
 #define KERNELS_QUADS_H
@@ -11,7 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 16 rows of a column: of Q8; of Q4, in eight bytes that hold the first eight in their low halves, the others in the high ones. */
+/* Load 16 rows of a column. Q4 stores them in eight bytes: the first 8 rows in the low halves. */
 static inline uint8x16_t quad_column_q8(const uint8_t *p)
 {
     return vld1q_u8(p);
@@ -21,19 +22,19 @@ static inline uint8x16_t quad_column_q4(const uint8_t *p)
     const uint8x8_t pairs = vld1_u8(p);
     return vsubq_u8(vcombine_u8(vand_u8(pairs, vdup_n_u8(15)), vshr_n_u8(pairs, 4)), vdupq_n_u8(8));
 }
-/* Of Q6, as q + 32: the lower 4 bits as in Q4, the upper 2 in four bytes. */
-static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *rest)
+/* Q6, as q + 32: the lower 4 bits as in Q4, the upper 2 bits in four bytes. */
+static inline uint8x16_t quad_column_q6(const uint8_t *pairs, const uint8_t *upper)
 {
     static const int32_t shift[4] = {0, -2, -4, -6};
     uint32_t word;
-    memcpy(&word, rest, sizeof word);
-    const uint8x8_t both = vld1_u8(pairs);
-    const uint8x16_t low = vcombine_u8(vand_u8(both, vdup_n_u8(15)), vshr_n_u8(both, 4));
+    memcpy(&word, upper, sizeof word);
+    const uint8x8_t packed = vld1_u8(pairs);
+    const uint8x16_t low = vcombine_u8(vand_u8(packed, vdup_n_u8(15)), vshr_n_u8(packed, 4));
     const uint8x16_t high = vreinterpretq_u8_u32(vshlq_u32(vdupq_n_u32(word), vld1q_s32(shift)));
     return vorrq_u8(low, vshlq_n_u8(vandq_u8(high, vdupq_n_u8(3)), 4));
 }
 
-/* 16 rows of four columns as an operand of n_dot4. */
+/* Interleaves 16 rows of four columns to an operand of n_dot4. */
 static inline w64 quad_interleave(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d)
 {
     uint8_t bytes[64];
@@ -42,7 +43,7 @@ static inline w64 quad_interleave(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint
     return w_load(bytes);
 }
 
-/* What 64 weights of q6 are before n_dot_sixes: [16 rows][4 columns], as q + 32. */
+/* 64 weights of q6, an operand of n_dot_sixes: [16 rows][4 columns], as q + 32. */
 struct sixes {
     w64 q;
 };
@@ -51,25 +52,26 @@ static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
     return n_dot4(acc, w.q, x);
 }
 
-/* 64 rows of four columns. */
-static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t at)
+/* Load 64 rows of four columns as operands of n_dot4. */
+static inline void quad_load_q8(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
-    for (size_t i = 0; i < 4; i++, at += 16)
-        w[i] = quad_interleave(quad_column_q8(q[0] + at), quad_column_q8(q[1] + at), quad_column_q8(q[2] + at),
-                               quad_column_q8(q[3] + at));
+    for (size_t i = 0; i < 4; i++, offset += 16)
+        w[i] = quad_interleave(quad_column_q8(q[0] + offset), quad_column_q8(q[1] + offset),
+                               quad_column_q8(q[2] + offset), quad_column_q8(q[3] + offset));
 }
-static inline void quad_load_q4(w64 w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q4(w64 w[4], const uint8_t *const q[4], size_t offset)
 {
-    for (size_t i = 0; i < 4; i++, at += 8)
-        w[i] = quad_interleave(quad_column_q4(q[0] + at), quad_column_q4(q[1] + at), quad_column_q4(q[2] + at),
-                               quad_column_q4(q[3] + at));
+    for (size_t i = 0; i < 4; i++, offset += 8)
+        w[i] = quad_interleave(quad_column_q4(q[0] + offset), quad_column_q4(q[1] + offset),
+                               quad_column_q4(q[2] + offset), quad_column_q4(q[3] + offset));
 }
-static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t at)
+static inline void quad_load_q6(struct sixes w[4], const uint8_t *const q[4], size_t offset)
 {
     for (size_t i = 0; i < 4; i++) {
-        const size_t pairs = at + 8 * i, rest = at + 32 + 4 * i;
-        w[i].q = quad_interleave(quad_column_q6(q[0] + pairs, q[0] + rest), quad_column_q6(q[1] + pairs, q[1] + rest),
-                                 quad_column_q6(q[2] + pairs, q[2] + rest), quad_column_q6(q[3] + pairs, q[3] + rest));
+        const size_t pairs = offset + 8 * i, upper = offset + 32 + 4 * i;
+        w[i].q =
+            quad_interleave(quad_column_q6(q[0] + pairs, q[0] + upper), quad_column_q6(q[1] + pairs, q[1] + upper),
+                            quad_column_q6(q[2] + pairs, q[2] + upper), quad_column_q6(q[3] + pairs, q[3] + upper));
     }
 }
 static inline void quad_order(n16 sums[4])
@@ -77,7 +79,7 @@ static inline void quad_order(n16 sums[4])
     (void)sums;
 }
 
-/* Q4 */
+/* Sums of Q4. */
 struct nibbles {
     n16 sum[4];
 };
@@ -86,11 +88,11 @@ static inline void nibbles_start(struct nibbles *n, int sum)
     for (int i = 0; i < 4; i++)
         n->sum[i] = n_start(sum);
 }
-static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t at, const int8_t x[4])
+static inline void nibbles_add(struct nibbles *n, const uint8_t *const q[4], size_t offset, const int8_t x[4])
 {
     w64 w[4];
     const x4 v = x_load(x);
-    quad_load_q4(w, q, at);
+    quad_load_q4(w, q, offset);
     for (int i = 0; i < 4; i++)
         n->sum[i] = n_dot4(n->sum[i], w[i], v);
 }
@@ -99,7 +101,10 @@ static inline void nibbles_end(n16 sums[4], const struct nibbles *n)
     memcpy(sums, n->sum, sizeof n->sum);
 }
 
-/* acc + s * (a group of Q6); its sum starts at -32 times that of x. */
+/*
+ * Returns acc + s * (one group of Q6). The weights are stored as q + 32, so the sum starts at -32
+ * times that of x.
+ */
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
     const n16 scale = n_load_s_q6(s);

@@ -1,26 +1,54 @@
 /*
- * quants.h - matrices of integers, and the 8-bit vectors that they are multiplied by: formats and their memory.
+ * quants.h - quantized matrices and vectors: their formats, and where their parts are in memory.
  *
- * A row is divided into blocks of 256 columns, a block into groups of 32. With integers q and s, and one float32 number `scale` per block
- *     q8   w = scale * q            q in -127 .. 127
- *     q6   w = scale * s * q        q in -32 .. 31 per weight, s in 1 .. 4 per group
- *     q4   w = scale * s * q        q in -8 .. 7 per weight, s in -15 .. 15 per group
- *     x      = scale * q            q in -127 .. 127, the vector
- * so the products of a block are one exact integer sum (s * q fits 8 bits, the sum 24), however it is computed; only the sums of blocks
- * are added in floating point, in rising order. Files may also hold -128 in q8: it gives the same on every tier. Scales of matrices are
- * stored as the upper halves of float32 (bfloat16), rounded away from zero: a whole exponent range, and no float16 unit needed.
+ * A row is divided into blocks of 256 columns, a block into groups of 32 columns. q and s are
+ * integers; each block of a row has one float32 `scale`, each group of a row one sub-block scale s:
  *
- * Rows are interleaved so that a vector lane is a row: tiles of 16 rows, padded with zeroes, and in a tile four neighbouring
- * columns of 16 rows make a line of 64 bytes, which is what the integer dot products of x86 and Arm and the tiles of AMX take as they
- * are. Columns are padded with zeroes to a multiple of 64. One tile, in this order, without gaps except before `q`, which begins on a
- * multiple of 64 bytes:
- *     scale  uint16  [blocks][16]
- *     s      q4: int8 [groups][16]
- *            q6: uint8 [groups][4]        s - 1 in 2 bits: row r in byte r / 4, at bit 2 (r mod 4)
- *     q      q8: int8  [groups][8][16][4] line v: columns 4 v .. 4 v + 3 of the group for 16 rows
- *            q4: uint8 [groups][4][16][4] q + 8 in 4 bits: line v in the low, line 4 + v in the high halves, v = 0 .. 3
- *            q6: uint8 [groups][6][16][4] q + 32 in 6 bits: the lower 4 as in q4, then the upper 2 of lines 0 .. 3, of line v at bit 2 v,
- *                                         and those of lines 4 .. 7
+ *     type     value                q                         s
+ *     q8       w = scale * q        8 bits, -127 .. 127       none
+ *     q6       w = scale * s * q    6 bits, -32 .. 31         2 bits, 1 .. 4
+ *     q4       w = scale * s * q    4 bits, -8 .. 7           8 bits, -15 .. 15
+ *     vector   x = scale * q        8 bits, -127 .. 127       none
+ *
+ * The dot product of a block is therefore an exact integer (s * q fits 8 bits, the sum 24 bits), in
+ * whatever order it is computed. Only the sums of blocks are added in floating point, in ascending
+ * order. A q8 file may contain -128; all tiers give the same result for it. Scales of matrices are
+ * stored as bfloat16 (the upper half of a float32), rounded away from zero: they keep the exponent
+ * range of float32 and need no float16 conversion.
+ *
+ * Row-major matrices are stored as tiles of 16 rows, so that a SIMD lane is a row. Rows are padded
+ * with zeroes to whole tiles, columns to a multiple of 64. A line is 64 bytes: four adjacent
+ * columns of the 16 rows. The integer dot product instructions of x86 and Arm and the tiles of AMX
+ * take a line as it is. One tile:
+ *
+ *     +----------------------+--------------------+---------+-----------+-----------+-----
+ *     | scale                | s                  | padding | group 0   | group 1   | ...
+ *     | uint16 [blocks][16]  | [groups][16 rows]  | to 64 B |           |           |
+ *     +----------------------+--------------------+---------+-----------+-----------+-----
+ *
+ * s of one group: q8 has none; q4 has one int8 per row; q6 has 2 bits per row, s - 1:
+ *
+ *     bits       7..6             5..4             3..2             1..0
+ *     byte b   | row 4b + 3     | row 4b + 2     | row 4b + 1     | row 4b         |   b = 0 .. 3
+ *
+ * q8 group, 8 lines. Line v holds columns 4v .. 4v + 3, one byte per weight:
+ *
+ *     byte       0      1      2      3      4     ...  62     63
+ *     row      | 0    | 0    | 0    | 0    | 1    | ... | 15   | 15   |
+ *     column   | 4v   | 4v+1 | 4v+2 | 4v+3 | 4v   | ... | 4v+2 | 4v+3 |
+ *
+ * q4 group, 4 lines. A byte holds two weights of a row as q + 8. With row = byte / 4 and
+ * i = byte mod 4:
+ *
+ *     bits       7..4                  3..0
+ *     line v   | column 16 + 4v + i  | column 4v + i       |   v = 0 .. 3
+ *
+ * q6 group, 6 lines. Lines 0 .. 3 hold the lower 4 bits of q + 32 in the order of q4, lines 4 and
+ * 5 the upper 2 bits:
+ *
+ *     bits       7..6             5..4             3..2             1..0
+ *     line 4   | column 12 + i  | column 8 + i   | column 4 + i   | column i       |
+ *     line 5   | column 28 + i  | column 24 + i  | column 20 + i  | column 16 + i  |
  */
 #ifndef KERNELS_QUANTS_H
 #define KERNELS_QUANTS_H
@@ -31,7 +59,10 @@
 #include "kernels/kernels.h"
 #include "kernels/types.h"
 
-/* What the largest number of a group of Q4 is mapped to, in trials: -8 itself, a little less, and a little more, to be cut off. */
+/*
+ * The values that fit_rows tries for the largest element of a Q4 group: -8 itself, slightly less in
+ * magnitude, and slightly more, which is then clamped to -8.
+ */
 #define QUANT_TRIALS        \
     {                       \
         -7.3f, -8.0f, -8.7f \
@@ -49,24 +80,24 @@ static inline int quant_blocks(int cols)
 {
     return (cols + QUANT_BLOCK - 1) / QUANT_BLOCK;
 }
-/* Groups of block b: 8 but for the last. */
+/* Groups of block b: 8, except in the last block. */
 static inline int quant_groups_of(int cols, int b)
 {
-    const int left = quant_groups(cols) - b * (QUANT_BLOCK / QUANT_GROUP);
-    return left < QUANT_BLOCK / QUANT_GROUP ? left : QUANT_BLOCK / QUANT_GROUP;
+    const int remaining = quant_groups(cols) - b * (QUANT_BLOCK / QUANT_GROUP);
+    return remaining < QUANT_BLOCK / QUANT_GROUP ? remaining : QUANT_BLOCK / QUANT_GROUP;
 }
 
-/* Bytes of a group's integers in a tile. */
+/* Bytes of one group of a tile. */
 static inline size_t quant_group_bytes(enum mat_type type)
 {
     return (size_t)(QUANT_ROWS * QUANT_GROUP / 8 * weight_types[type].bits);
 }
-/* Bytes of the sub-block scales of 16 rows in a group. */
+/* Bytes of the sub-block scales of 16 rows of one group. */
 static inline size_t quant_s_bytes(enum mat_type type)
 {
     return (size_t)(QUANT_ROWS / 8 * weight_types[type].s_bits);
 }
-/* Bytes before a tile's integers. */
+/* Bytes of a tile before its first group. */
 static inline size_t quant_head_bytes(enum mat_type type, int cols)
 {
     const size_t scales = (size_t)quant_blocks(cols) * QUANT_ROWS * sizeof(uint16_t);
@@ -82,20 +113,27 @@ static inline int quant_tiles(int rows)
 }
 
 /*
- * Column-major (struct mat, by_column): all rows of a column lie together, padded with zeroes to a multiple of 64, so that columns that
- * are multiplied by zero need not be read. In this order, without gaps:
- *     scale  uint16  [blocks][padded rows]
- *     s      q4: int8 [groups][padded rows]; q6: uint8 [groups][padded rows / 4], as in tiles
- *     q      q8: int8 [cols][padded rows]
- *            q4: uint8 [cols][padded rows / 2]  q + 8 in 4 bits: of 16 rows the first 8 in the low, the others in the high halves
- *            q6: uint8 [cols][padded rows / 64][48]  q + 32 in 6 bits: 32 bytes with the lower 4 of 64 rows as in q4, then for each
- *                                               16 rows 4 bytes with the upper 2: row r in byte r mod 4, at bit 2 (r / 4)
+ * Column-major matrices (mat.by_column): all rows of a column are adjacent, padded with zeroes to a
+ * multiple of 64 rows. Columns that are multiplied by zero need not be read. In this order, without
+ * gaps:
+ *
+ *     scale   uint16 [blocks][padded rows]
+ *     s       q4: int8 [groups][padded rows]   q6: [groups][padded rows / 16][4], as in a tile
+ *     q       [cols][padded rows], in 8, 6 or 4 bits:
+ *
+ *     q8      1 byte per row
+ *     q4      8 bytes for 16 rows: byte i holds q + 8 of row 8 + i in bits 7..4, of row i in 3..0
+ *     q6      48 bytes for 64 rows: 32 bytes with the lower 4 bits of q + 32, in the order of q4,
+ *             then the upper 2 bits, 4 bytes for each 16 rows:
+ *
+ *     bits       7..6             5..4             3..2             1..0
+ *     byte i   | row 12 + i     | row 8 + i      | row 4 + i      | row i          |   i = 0 .. 3
  */
 static inline size_t quant_padded_rows(int rows)
 {
     return ((size_t)rows + QUANT_SECTION - 1) / QUANT_SECTION * QUANT_SECTION;
 }
-/* Bytes of one column, and of what comes before the first. */
+/* Bytes of one column, and bytes before the first column. */
 static inline size_t quant_column_bytes(enum mat_type type, int rows)
 {
     return quant_padded_rows(rows) / 8 * (size_t)weight_types[type].bits;
@@ -113,13 +151,13 @@ struct quant_columns {
 };
 static inline struct quant_columns quant_columns(const struct mat *w)
 {
-    const uint8_t *at = w->data;
-    return (struct quant_columns){(const uint16_t *)(const void *)at,
-                                  at + quant_padded_rows(w->rows) * (size_t)quant_blocks(w->cols) * sizeof(uint16_t),
-                                  at + quant_columns_head(w->type, w->rows, w->cols)};
+    const uint8_t *bytes = w->data;
+    return (struct quant_columns){(const uint16_t *)(const void *)bytes,
+                                  bytes + quant_padded_rows(w->rows) * (size_t)quant_blocks(w->cols) * sizeof(uint16_t),
+                                  bytes + quant_columns_head(w->type, w->rows, w->cols)};
 }
 
-/* Bytes of a matrix of integers. */
+/* Bytes of a quantized matrix. */
 static inline size_t quant_bytes(const struct mat *w)
 {
     if (w->by_column)
@@ -134,10 +172,10 @@ struct quant_tile {
 };
 static inline struct quant_tile quant_tile(const struct mat *w, int tile)
 {
-    const uint8_t *at = (const uint8_t *)w->data + (size_t)tile * quant_tile_bytes(w->type, w->cols);
-    return (struct quant_tile){(const uint16_t *)(const void *)at,
-                               at + (size_t)quant_blocks(w->cols) * QUANT_ROWS * sizeof(uint16_t),
-                               at + quant_head_bytes(w->type, w->cols)};
+    const uint8_t *bytes = (const uint8_t *)w->data + (size_t)tile * quant_tile_bytes(w->type, w->cols);
+    return (struct quant_tile){(const uint16_t *)(const void *)bytes,
+                               bytes + (size_t)quant_blocks(w->cols) * QUANT_ROWS * sizeof(uint16_t),
+                               bytes + quant_head_bytes(w->type, w->cols)};
 }
 
 #endif

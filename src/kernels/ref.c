@@ -1,6 +1,7 @@
 /*
- * ref.c - the definition of every kernel, in scalar C that can be read like a specification. All other files must give these
- * bits. It is also what runs where no SIMD tier fits, so it is plain, not careless.
+ * ref.c - the reference: the definition of every kernel, in scalar C that reads like a
+ * specification. All other files must give the same bits. It also runs on CPUs that no other tier
+ * supports.
  */
 #include <math.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static float dot16(const float *x, const float *y, int n)
     return fold(lanes);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- widening */
+/* ------------------------------------------------------------------------------------- widening */
 
 static void widen_f32_ref(float *out, const void *in, int n)
 {
@@ -62,7 +63,7 @@ static void widen_bf16_ref(float *out, const void *in, int n)
         out[i] = bf16_to_f32(from[i]);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- products */
+/* -------------------------------------------------------------------------------- GEMV and GEMM */
 
 static const float *row_f32(const struct mat *w, int row)
 {
@@ -126,9 +127,9 @@ static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float
         gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- integers */
+/* ------------------------------------------------------------------------------------ quantized */
 
-/* sums[row] += the products of group g of a tile with the integers x of a vector. */
+/* sums[row] += s * q of w * q of x over group g of a tile. */
 static void add_group(int32_t sums[QUANT_ROWS], enum mat_type type, const struct quant_tile *tile, int g,
                       const int8_t *x)
 {
@@ -141,7 +142,7 @@ static void add_group(int32_t sums[QUANT_ROWS], enum mat_type type, const struct
             sums[row] += s[row] * q[quant_group_at(row, i)] * x[i];
 }
 
-/* y[row] = the products of the 16 rows of a tile with one vector. */
+/* y[row] = one tile of 16 rows times one vector. */
 static void quant_dots(float y[QUANT_ROWS], const struct mat *w, int number, const int8_t *x, const float *x_scale)
 {
     const struct quant_tile tile = quant_tile(w, number);
@@ -149,7 +150,7 @@ static void quant_dots(float y[QUANT_ROWS], const struct mat *w, int number, con
         y[row] = 0.0f;
     for (int b = 0, g = 0; b < quant_blocks(w->cols); b++) {
         int32_t sums[QUANT_ROWS] = {0};
-        for (int last = g + quant_groups_of(w->cols, b); g < last; g++)
+        for (int end_group = g + quant_groups_of(w->cols, b); g < end_group; g++)
             add_group(sums, w->type, &tile, g, x + g * QUANT_GROUP);
         for (int row = 0; row < QUANT_ROWS; row++)
             y[row] = fmaf((float)sums[row], bf16_to_f32(tile.scale[b * QUANT_ROWS + row]) * x_scale[b], y[row]);
@@ -162,12 +163,12 @@ static void quant_gemm_ref(float *y, size_t ldy, const struct mat *w, const stru
     (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
         for (int row = begin, rows; row < end; row += rows) {
-            const int tile = row / QUANT_ROWS, last = (tile + 1) * QUANT_ROWS < end ? (tile + 1) * QUANT_ROWS : end;
-            float all[QUANT_ROWS];
-            rows = last - row;
-            quant_dots(all, w, tile, x->q + t * (size_t)quant_cols(w->cols),
+            const int tile = row / QUANT_ROWS, end_row = (tile + 1) * QUANT_ROWS < end ? (tile + 1) * QUANT_ROWS : end;
+            float tile_sums[QUANT_ROWS];
+            rows = end_row - row;
+            quant_dots(tile_sums, w, tile, x->q + t * (size_t)quant_cols(w->cols),
                        x->scale + t * (size_t)quant_blocks(w->cols));
-            memcpy(y + t * ldy + row, all + row % QUANT_ROWS, (size_t)rows * sizeof *y);
+            memcpy(y + t * ldy + row, tile_sums + row % QUANT_ROWS, (size_t)rows * sizeof *y);
         }
 }
 
@@ -181,16 +182,16 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
     memset(q, 0, (size_t)quant_cols(n));
     for (int b = 0; b < quant_blocks(n); b++) {
         const int begin = b * QUANT_BLOCK, end = n - begin < QUANT_BLOCK ? n : begin + QUANT_BLOCK;
-        float most = 0.0f;
+        float peak = 0.0f;
         bool bad = false;
         for (int i = begin; i < end; i++) {
-            most = fmaxf(most, fabsf(x[i]));
+            peak = fmaxf(peak, fabsf(x[i]));
             bad = bad || !isfinite(x[i]);
         }
-        scale[b] = bad ? NAN : most < QUANT_LEAST ? 0.0f : most / 127.0f;
+        scale[b] = bad ? NAN : peak < QUANT_LEAST ? 0.0f : peak / 127.0f;
         if (!(scale[b] > 0.0f))
             continue;
-        const float inverse = 127.0f / most;
+        const float inverse = 127.0f / peak;
         for (int i = begin; i < end; i++)
             q[i] = (int8_t)nearbyintf(x[i] * inverse);
     }
@@ -202,8 +203,8 @@ static void quantize_ref(int8_t *q, float *scale, int16_t *sum, const float *x, 
     }
 }
 
-/* To the nearest integer, ties to even, for |x| < 2^22; then cut. */
-static float whole(float x, float low, float high)
+/* Returns x rounded to the nearest integer, ties to even, for |x| < 2^22, then clamped. */
+static float round_clamped(float x, float low, float high)
 {
     x = (x + FMATH_ROUND) - FMATH_ROUND;
     return x < low ? low : x > high ? high : x;
@@ -213,19 +214,19 @@ static void fit_rows_ref(float *factor, const float *w)
 {
     static const float trials[] = QUANT_TRIALS;
     for (int r = 0; r < QUANT_ROWS; r++) {
-        float most = 0.0f, gain = 0.0f;
+        float peak = 0.0f, gain = 0.0f;
         for (int c = 0; c < QUANT_GROUP; c++)
-            most = fabsf(w[c * QUANT_ROWS + r]) > fabsf(most) ? w[c * QUANT_ROWS + r] : most;
+            peak = fabsf(w[c * QUANT_ROWS + r]) > fabsf(peak) ? w[c * QUANT_ROWS + r] : peak;
         factor[r] = 0.0f;
         for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
-            const float inverse = fabsf(most) < QUANT_LEAST ? 0.0f : trials[i] / most;
+            const float inverse = fabsf(peak) < QUANT_LEAST ? 0.0f : trials[i] / peak;
             float wq = 0.0f, qq = 0.0f;
             for (int c = 0; c < QUANT_GROUP; c++) {
-                const float x = w[c * QUANT_ROWS + r], q = whole(x * inverse, -8.0f, 7.0f);
+                const float x = w[c * QUANT_ROWS + r], q = round_clamped(x * inverse, -8.0f, 7.0f);
                 wq += x * q;
                 qq += q * q;
             }
-            /* The best factor for these integers takes wq^2 / qq from the squared error. */
+            /* The best factor for these integers reduces the squared error by wq^2 / qq. */
             const float best = qq > 0.0f ? wq / qq : 0.0f;
             if (best * wq > gain) {
                 gain = best * wq;
@@ -238,13 +239,13 @@ static void fit_rows_ref(float *factor, const float *w)
 static void round_rows_ref(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
 {
     for (int i = 0; i < columns * QUANT_ROWS; i++)
-        q[i] = (int8_t)whole(w[i] * inverse[i % QUANT_ROWS], low, high);
+        q[i] = (int8_t)round_clamped(w[i] * inverse[i % QUANT_ROWS], low, high);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- by column */
+/* --------------------------------------------------------------------------------- column-major */
 
 static void column_gemv(float *y, const struct mat *w, const float *x, const struct active *a, int begin, int end,
-                        float (*number)(const struct mat *w, size_t at))
+                        float (*number)(const struct mat *w, size_t index))
 {
     for (int i = begin; i < end; i++) {
         float lanes[LANES] = {0};
@@ -257,17 +258,17 @@ static void column_gemv(float *y, const struct mat *w, const float *x, const str
     }
 }
 
-static float f32_number(const struct mat *w, size_t at)
+static float f32_number(const struct mat *w, size_t index)
 {
-    return ((const float *)w->data)[at];
+    return ((const float *)w->data)[index];
 }
-static float f16_number(const struct mat *w, size_t at)
+static float f16_number(const struct mat *w, size_t index)
 {
-    return f16_to_f32(((const uint16_t *)w->data)[at]);
+    return f16_to_f32(((const uint16_t *)w->data)[index]);
 }
-static float bf16_number(const struct mat *w, size_t at)
+static float bf16_number(const struct mat *w, size_t index)
 {
-    return bf16_to_f32(((const uint16_t *)w->data)[at]);
+    return bf16_to_f32(((const uint16_t *)w->data)[index]);
 }
 
 static void column_gemv_f32_ref(float *y, const struct mat *w, const float *x, const struct active *a, int begin,
@@ -315,9 +316,9 @@ static void quant_column_gemv_ref(float *y, const struct mat *w, const struct qu
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------- elementwise */
+/* ---------------------------------------------------------------------------------- elementwise */
 
-/* mean and 1 / sqrt(var + eps), and d = x - mean left in `d` (which may be x). */
+/* d = x - mean; returns 1 / sqrt(var + eps). d may be x. */
 static float centre(float *d, const float *x, int n, float eps)
 {
     const float mean = sum16(x, n) / (float)n;
@@ -401,7 +402,7 @@ static void relu_square_ref(float *x, int n)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- heads */
+/* ---------------------------------------------------------------------------------------- heads */
 
 static void key_ref(float *kk, float *b, float *k, const float *a, const float *k_k, const float *k_a, int n)
 {
@@ -419,7 +420,7 @@ static void key_ref(float *kk, float *b, float *k, const float *a, const float *
 static void wkv_ref(float *y, float *S, const struct head_in *in, int n)
 {
     for (int i = 0; i < n; i++) {
-        float q[2] = {0}, sum[2] = {0}; /* even and odd j */
+        float q[2] = {0}, sum[2] = {0}; /* sums over even and odd j */
         for (int j = 0; j < n; j++)
             q[j % 2] = fmaf(S[(size_t)j * (size_t)n + (size_t)i], in->kk[j], q[j % 2]);
         const float removed = q[0] + q[1];
@@ -439,15 +440,15 @@ static void wkv6_ref(float *y, float *S, const struct head_in *in, const float *
         lanes[i % LANES] = fmaf(in->r[i] * in->k[i], bonus[i], lanes[i % LANES]);
     for (int i = n; i % LANES != 0; i++)
         lanes[i % LANES] = fmaf(0.0f, 0.0f, lanes[i % LANES]);
-    const float now = fold(lanes);
+    const float token_bonus = fold(lanes);
     for (int i = 0; i < n; i++) {
-        float sum[2] = {0}; /* even and odd j */
+        float sum[2] = {0}; /* sums over even and odd j */
         for (int j = 0; j < n; j++) {
             float *s = &S[(size_t)j * (size_t)n + (size_t)i];
             sum[j % 2] = fmaf(*s, in->r[j], sum[j % 2]);
             *s = fmaf(in->k[j], in->v[i], *s * in->w[j]);
         }
-        y[i] = fmaf(now, in->v[i], sum[0] + sum[1]);
+        y[i] = fmaf(token_bonus, in->v[i], sum[0] + sum[1]);
     }
 }
 
@@ -455,15 +456,15 @@ static void wkv4_ref(float *y, const struct wkv4_state *s, const float *k, const
                      const float *decay, int n)
 {
     for (int i = 0; i < n; i++) {
-        const float a = first[i] + k[i], now = s->pp[i] < a ? a : s->pp[i];
-        const float old = fmath_exp(s->pp[i] - now), new = fmath_exp(a - now);
-        y[i] = fmaf(old, s->aa[i], new *v[i]) / fmaf(old, s->bb[i], new);
+        const float a = first[i] + k[i], peak = s->pp[i] < a ? a : s->pp[i];
+        const float old_weight = fmath_exp(s->pp[i] - peak), new_weight = fmath_exp(a - peak);
+        y[i] = fmaf(old_weight, s->aa[i], new_weight * v[i]) / fmaf(old_weight, s->bb[i], new_weight);
 
-        const float faded = s->pp[i] - decay[i], next = faded < k[i] ? k[i] : faded;
-        const float kept = fmath_exp(faded - next), added = fmath_exp(k[i] - next);
-        s->aa[i] = fmaf(kept, s->aa[i], added * v[i]);
-        s->bb[i] = fmaf(kept, s->bb[i], added);
-        s->pp[i] = next;
+        const float faded_pp = s->pp[i] - decay[i], next_pp = faded_pp < k[i] ? k[i] : faded_pp;
+        const float kept_weight = fmath_exp(faded_pp - next_pp), added_weight = fmath_exp(k[i] - next_pp);
+        s->aa[i] = fmaf(kept_weight, s->aa[i], added_weight * v[i]);
+        s->bb[i] = fmaf(kept_weight, s->bb[i], added_weight);
+        s->pp[i] = next_pp;
     }
 }
 
@@ -480,7 +481,7 @@ static void head_out_ref(float *out, const float *y, const float *r, const float
         out[i] = fmaf(bonus, v[i], fmaf(out[i] * scale, weight[i], bias[i])) * g[i];
 }
 
-/* ------------------------------------------------------------------------------------------------------------ checks */
+/* --------------------------------------------------------------------------------------- checks */
 
 static int count_bad_ref(const float *x, int n)
 {

@@ -1,4 +1,4 @@
-/* sixes_neon.h - the numbers of q6 and q4 in registers of Arm: what is done before products, whatever multiplies them. */
+/* sixes_neon.h - unpacks q6 and q4 in q registers, for the kernels of all aarch64 tiers. */
 #ifndef KERNELS_SIXES_H
 #define KERNELS_SIXES_H
 
@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
-/* 16 rows by 4 columns, line v of a group (quants.h), as q + 32; v is a constant. */
+/* Returns line v of a group (quants.h), [16 rows][4 columns], as q + 32. v is a constant. */
 static inline __attribute__((always_inline)) w64 six_line(const uint8_t *q, int v)
 {
     w64 line;
     for (int i = 0; i < 4; i++) {
-        const uint8x16_t both = vld1q_u8(q + 64 * (v % 4) + 16 * i), high = vld1q_u8(q + 64 * (4 + v / 4) + 16 * i);
-        const uint8x16_t low = v < 4 ? vandq_u8(both, vdupq_n_u8(15)) : vshrq_n_u8(both, 4);
+        const uint8x16_t packed = vld1q_u8(q + 64 * (v % 4) + 16 * i), high = vld1q_u8(q + 64 * (4 + v / 4) + 16 * i);
+        const uint8x16_t low = v < 4 ? vandq_u8(packed, vdupq_n_u8(15)) : vshrq_n_u8(packed, 4);
         const uint8x16_t placed = v % 4 == 0   ? vshlq_n_u8(high, 4)
                                   : v % 4 == 1 ? vshlq_n_u8(high, 2)
                                   : v % 4 == 2 ? high
@@ -22,7 +22,7 @@ static inline __attribute__((always_inline)) w64 six_line(const uint8_t *q, int 
     return line;
 }
 
-/* The sub-block scales of 16 rows. */
+/* Returns the sub-block scales of 16 rows. */
 static inline n16 n_load_s_q6(const uint8_t *s)
 {
     uint32_t word;
@@ -36,16 +36,16 @@ static inline n16 n_load_s_q6(const uint8_t *s)
     return scale;
 }
 
-/* A line as bytes, s multiplied in. */
+/* Unpacks a line to bytes, multiplied by s. */
 static inline void six_line_bytes(int8_t *to, w64 line, n16 s)
 {
     for (int i = 0; i < 4; i++) {
-        /* s of a row in all four bytes of its columns */
+        /* Copies s of a row to all four bytes of its columns. */
         const int8x16_t scale = vreinterpretq_s8_s32(vmulq_n_s32(s.q[i], 0x01010101));
         vst1q_s8(to + 16 * i, vmulq_s8(vsubq_s8(line.q[i], vdupq_n_s8(32)), scale));
     }
 }
-/* A group of q4 as bytes, s multiplied in. */
+/* Unpacks a group of q4 to bytes, multiplied by s. */
 static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     for (int i = 0; i < 4; i++) { /* 4 rows */
@@ -54,16 +54,16 @@ static inline void nibble_bytes(int8_t *to, const uint8_t *q, const uint8_t *fro
         const uint16x4_t rows = vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(word))));
         const int8x16_t s = vreinterpretq_s8_u32(vmulq_n_u32(vmovl_u16(rows), 0x01010101)), eight = vdupq_n_s8(8);
         for (int at = 16 * i; at < 256; at += 64) {
-            const uint8x16_t both = vld1q_u8(q + at);
-            const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
-            const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+            const uint8x16_t packed = vld1q_u8(q + at);
+            const int8x16_t low = vreinterpretq_s8_u8(vandq_u8(packed, vdupq_n_u8(15)));
+            const int8x16_t high = vreinterpretq_s8_u8(vshrq_n_u8(packed, 4));
             vst1q_s8(to + at, vmulq_s8(vsubq_s8(low, eight), s));
             vst1q_s8(to + 256 + at, vmulq_s8(vsubq_s8(high, eight), s));
         }
     }
 }
 
-/* The same of q6. */
+/* Unpacks a group of q6 to bytes, multiplied by s. */
 static inline void six_bytes(int8_t *to, const uint8_t *q, const uint8_t *from)
 {
     const n16 s = n_load_s_q6(from);

@@ -1,8 +1,9 @@
 /*
- * types.c - the functions of the weight types (types.h): how each packs its integers, and how floats become them.
+ * types.c - the functions of the weight types (types.h): packing, unpacking and quantizing.
  *
- * Which integers stand for a matrix is part of the numeric promise, so quantize_* are defined down to the bit. The sixteen rows of
- * a tile are worked on side by side, and the loops that take most of the time are kernels.
+ * The integers that quantization produces are part of the numeric contract, so quantize_* are
+ * defined to the bit. They process the sixteen rows of a tile side by side; the expensive loops are
+ * kernels (fit_rows, round_rows).
  */
 #include "kernels/types.h"
 
@@ -11,11 +12,11 @@
 
 #include "base/half.h"
 
-enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes of four columns of 16 rows */ };
+enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes */ };
 
-/* ------------------------------------------------------------------------------------------------- scales */
+/* --------------------------------------------------------------------------------------- scales */
 
-/* The upper half of a float32 >= 0, rounded away from zero. */
+/* Returns the upper half of a float32 >= 0, rounded away from zero. */
 static uint16_t scale_up(float x)
 {
     uint32_t bits;
@@ -23,20 +24,20 @@ static uint16_t scale_up(float x)
     return (uint16_t)((bits + 0xffff) >> 16);
 }
 
-/* The scale with which `most` becomes the integer `whole`. */
-static uint16_t scale_for(float most, float whole)
+/* Returns the scale that maps `peak` to the integer `target`. */
+static uint16_t scale_for(float peak, float target)
 {
-    return most < QUANT_LEAST ? 0 : scale_up(most / whole);
+    return peak < QUANT_LEAST ? 0 : scale_up(peak / target);
 }
 
-/* most[r] = the largest size in row r of w [columns][16] */
-static void find_most(float most[ROWS], const float (*w)[ROWS], int columns)
+/* peak[r] = the largest magnitude in row r of w [columns][16]. */
+static void find_peaks(float peaks[ROWS], const float (*w)[ROWS], int columns)
 {
     for (int r = 0; r < ROWS; r++)
-        most[r] = 0.0f;
+        peaks[r] = 0.0f;
     for (int c = 0; c < columns; c++)
         for (int r = 0; r < ROWS; r++)
-            most[r] = fabsf(w[c][r]) > most[r] ? fabsf(w[c][r]) : most[r];
+            peaks[r] = fabsf(w[c][r]) > peaks[r] ? fabsf(w[c][r]) : peaks[r];
 }
 
 void quant_unpack_s(enum mat_type type, int8_t s[ROWS], const uint8_t *from)
@@ -55,7 +56,7 @@ void quant_pack_s(enum mat_type type, uint8_t *to, const int8_t s[ROWS])
         to[r * bits / 8] |= (uint8_t)((unsigned)(bits == 8 ? s[r] : s[r] - low) << r * bits % 8);
 }
 
-/* ------------------------------------------------------------------------------------------------- q8: bytes */
+/* ---------------------------------------------------------------------- q8: one byte per weight */
 
 void unpack_group_q8(quant_group q, const uint8_t *group)
 {
@@ -74,19 +75,19 @@ void pack_rows_q8(uint8_t *section, int part, const int8_t q[ROWS])
     memcpy(section + part * ROWS, q, ROWS);
 }
 
-/* The scale makes the largest number of a block 127. */
+/* The scale maps the largest magnitude of a block to 127. */
 void quantize_q8(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
 {
-    float most[ROWS], inverse[ROWS];
-    find_most(most, w, columns);
+    float peaks[ROWS], inverse[ROWS];
+    find_peaks(peaks, w, columns);
     for (int r = 0; r < ROWS; r++) {
-        out->scale[r] = scale_for(most[r], 127.0f);
+        out->scale[r] = scale_for(peaks[r], 127.0f);
         inverse[r] = out->scale[r] ? 1.0f / bf16_to_f32(out->scale[r]) : 0.0f;
     }
     k->round_rows(out->q[0], w[0], inverse, columns, -127.0f, 127.0f);
 }
 
-/* ------------------------------------------------------------------------------------------------- q4: halves of bytes */
+/* --------------------------------------------------------------------- q4: two weights per byte */
 
 void unpack_group_q4(quant_group q, const uint8_t *group)
 {
@@ -104,9 +105,9 @@ void unpack_section_q4(int8_t q[QUANT_SECTION], const uint8_t *section)
 {
     for (int part = 0; part < QUANT_SECTION / ROWS; part++)
         for (int r = 0; r < ROWS / 2; r++) {
-            const uint8_t both = section[part * (ROWS / 2) + r];
-            q[part * ROWS + r] = (int8_t)((both & 15) - 8);
-            q[part * ROWS + r + ROWS / 2] = (int8_t)((both >> 4) - 8);
+            const uint8_t packed = section[part * (ROWS / 2) + r];
+            q[part * ROWS + r] = (int8_t)((packed & 15) - 8);
+            q[part * ROWS + r + ROWS / 2] = (int8_t)((packed >> 4) - 8);
         }
 }
 void pack_rows_q4(uint8_t *section, int part, const int8_t q[ROWS])
@@ -115,8 +116,8 @@ void pack_rows_q4(uint8_t *section, int part, const int8_t q[ROWS])
         section[part * (ROWS / 2) + r] = (uint8_t)((q[r] + 8) | (q[r + ROWS / 2] + 8) << 4);
 }
 
-/* To the nearest integer, ties to even, for |x| < 2^22; then clamped. */
-static float nearest(float x, float low, float high)
+/* Returns x rounded to the nearest integer, ties to even, for |x| < 2^22, then clamped. */
+static float round_clamped(float x, float low, float high)
 {
     x = (x + 0x1.8p23f) - 0x1.8p23f;
     x = x < low ? low : x;
@@ -124,24 +125,25 @@ static float nearest(float x, float low, float high)
 }
 
 /*
- * For each group a few factors are tried that map its largest number near -8; for the integers that each gives, the best factor is a
- * quotient of two sums (least squares), and the trial with the smallest squared error wins (fit_rows). The block's scale lets the
- * largest of its factors be 15; the others are rounded to integers of it. Numbers of 1e36 make the sums overflow: the scale is a NaN.
+ * fit_rows finds a factor for each group: it tries a few that map the largest weight close to -8,
+ * computes the best factor for the resulting integers by least squares, and keeps the trial with
+ * the smallest squared error. The block's scale maps the largest of these factors to s = 15; the
+ * other s are rounded. Weights of about 1e36 overflow the sums; the scale is then a NaN.
  */
 void quantize_q4(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
 {
-    float factor[QUANT_BLOCK / GROUP][ROWS], most[ROWS];
+    float factor[QUANT_BLOCK / GROUP][ROWS], peaks[ROWS];
     for (int g = 0; g < columns / GROUP; g++)
         k->fit_rows(factor[g], w[g * GROUP]);
-    find_most(most, (const float(*)[ROWS])factor, columns / GROUP);
+    find_peaks(peaks, (const float(*)[ROWS])factor, columns / GROUP);
     for (int r = 0; r < ROWS; r++)
-        out->scale[r] = most[r] < INFINITY ? scale_for(most[r], 15.0f) : QUANT_SCALE_NAN;
+        out->scale[r] = peaks[r] < INFINITY ? scale_for(peaks[r], 15.0f) : QUANT_SCALE_NAN;
     for (int g = 0; g < columns / GROUP; g++) {
         float inverse[ROWS];
         for (int r = 0; r < ROWS; r++) {
             const float unit = bf16_to_f32(out->scale[r]);
             const bool usable = out->scale[r] != 0 && out->scale[r] != QUANT_SCALE_NAN;
-            const float s = usable ? nearest(factor[g][r] / unit, -15.0f, 15.0f) : 0.0f;
+            const float s = usable ? round_clamped(factor[g][r] / unit, -15.0f, 15.0f) : 0.0f;
             out->s[g][r] = (int8_t)s;
             inverse[r] = s == 0.0f ? 0.0f : 1.0f / (s * unit);
         }
@@ -149,7 +151,7 @@ void quantize_q4(const struct kernels *k, const float (*w)[ROWS], int columns, s
     }
 }
 
-/* ------------------------------------------------------------------------- q6: halves of bytes, and two bits more */
+/* -------------------------------------------------------------------- q6: 4 + 2 bits per weight */
 
 void unpack_group_q6(quant_group q, const uint8_t *group)
 {
@@ -172,7 +174,10 @@ void pack_group_q6(uint8_t *group, const quant_group q)
             group[(4 + half) * LINE + i] = (uint8_t)high;
         }
 }
-/* 32 bytes as in q4, then 4 for each part: byte i has rows i, 4 + i, 8 + i and 12 + i from the lowest bits on. */
+/*
+ * A section is 32 bytes as in q4, then 4 bytes for each 16 rows; byte i holds the upper bits of
+ * rows i, 4 + i, 8 + i and 12 + i, from bit 0 upwards.
+ */
 void unpack_section_q6(int8_t q[QUANT_SECTION], const uint8_t *section)
 {
     for (int part = 0; part < QUANT_SECTION / ROWS; part++)
@@ -192,20 +197,20 @@ void pack_rows_q6(uint8_t *section, int part, const int8_t q[ROWS])
 }
 
 /*
- * The scale makes the largest number of a block 4 * 31; each group takes the smallest s with which its own largest number is at most
- * 32 in size before it is rounded and clamped to -32 .. 31.
+ * The scale maps the largest magnitude of a block to 4 * 31. Each group takes the smallest s for
+ * which its largest magnitude is at most 32 before rounding; then q is clamped to -32 .. 31.
  */
 void quantize_q6(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
 {
-    float most[ROWS], inverse[ROWS];
-    find_most(most, w, columns);
+    float peaks[ROWS], inverse[ROWS];
+    find_peaks(peaks, w, columns);
     for (int r = 0; r < ROWS; r++)
-        out->scale[r] = scale_for(most[r], 124.0f);
+        out->scale[r] = scale_for(peaks[r], 124.0f);
     for (int g = 0; g < columns / GROUP; g++) {
-        find_most(most, w + g * GROUP, GROUP);
+        find_peaks(peaks, w + g * GROUP, GROUP);
         for (int r = 0; r < ROWS; r++) {
             const float unit = bf16_to_f32(out->scale[r]);
-            const int s = 1 + (most[r] > 32.0f * unit) + (most[r] > 64.0f * unit) + (most[r] > 96.0f * unit);
+            const int s = 1 + (peaks[r] > 32.0f * unit) + (peaks[r] > 64.0f * unit) + (peaks[r] > 96.0f * unit);
             out->s[g][r] = (int8_t)(out->scale[r] ? s : 1);
             inverse[r] = out->scale[r] ? 1.0f / ((float)s * unit) : 0.0f;
         }

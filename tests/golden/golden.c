@@ -1,4 +1,4 @@
-/* golden.c - see golden.h. */
+/* golden.c - loads golden models and the results of the oracle; see golden.h. */
 #include "golden.h"
 
 #include "base/sys.h"
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const own[] = {"f32_n32",   "bf16_n64", "f16_n128", "bf16_fla",  "bf16_fla_fused",
-                                  "f32_n16",   "f16_deep", "x052_f32", "x060_bf16", "x060_f16_fla",
-                                  "x051_bf16", "x050_f32", "x040_f32", "f32_rate2"};
+static const char *const local_models[] = {"f32_n32",   "bf16_n64", "f16_n128", "bf16_fla",  "bf16_fla_fused",
+                                           "f32_n16",   "f16_deep", "x052_f32", "x060_bf16", "x060_f16_fla",
+                                           "x051_bf16", "x050_f32", "x040_f32", "f32_rate2"};
 static const char *const shared[] = {"rand_a_L2_D128_V300_f32",
                                      "rand_b_L3_D192_V257_bf16",
                                      "rand_c_L2_D256_V501_f16",
@@ -39,7 +39,7 @@ const void *golden_tensor(const struct golden *g, const char *name, uint64_t *el
     if (!t)
         return NULL;
     if ((uintptr_t)t->data % 4 != 0) {
-        fprintf(stderr, "golden: '%s' is not aligned\n", name);
+        fprintf(stderr, "golden: tensor '%s' is not aligned\n", name);
         exit(1);
     }
     if (elements)
@@ -47,7 +47,7 @@ const void *golden_tensor(const struct golden *g, const char *name, uint64_t *el
     return t->data;
 }
 
-/* aa, bb and pp of RWKV-4, [L][C] each, as one array [L][3][C]. */
+/* Joins aa, bb and pp of RWKV-4, [L][C] each, to one array [L][3][C]. */
 static float *join_state(const struct golden *g)
 {
     static const char *const names[] = {"aa", "bb", "pp"};
@@ -67,23 +67,24 @@ bool golden_open(int i, struct golden *g)
     static char model[512];
     char expected[512];
     struct rwkv7_error err;
-    const int own_count = (int)(sizeof own / sizeof own[0]), shared_count = (int)(sizeof shared / sizeof shared[0]);
+    const int local_count = (int)(sizeof local_models / sizeof local_models[0]),
+              shared_count = (int)(sizeof shared / sizeof shared[0]);
 
     memset(g, 0, sizeof *g);
-    if (i >= own_count + shared_count)
+    if (i >= local_count + shared_count)
         return false;
-    const char *folder = i < own_count ? TEST_DIR "/golden/data" : SHARED_DIR "/vectors";
-    const char *name = i < own_count ? own[i] : shared[i - own_count];
+    const char *folder = i < local_count ? TEST_DIR "/golden/data" : SHARED_DIR "/vectors";
+    const char *name = i < local_count ? local_models[i] : shared[i - local_count];
     snprintf(model, sizeof model, "%s/%s.safetensors", folder, name);
     if (!path_exists(model))
         snprintf(model, sizeof model, "%s/%s.pth", folder, name);
     if (!path_exists(model))
         snprintf(model, sizeof model, "%s/%s.gguf", folder, name);
     snprintf(expected, sizeof expected, "%s/%s.expected.safetensors", folder, name);
-    if (i >= own_count) {
+    if (i >= local_count) {
         FILE *f = fopen(expected, "rb");
         if (!f) {
-            printf("skip %s: not on this machine\n", expected);
+            printf("SKIP: %s: no such file\n", expected);
             return false;
         }
         fclose(f);

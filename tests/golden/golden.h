@@ -1,4 +1,4 @@
-/* golden.h - a model file with what the float64 oracle expects of it. */
+/* golden.h - a model file with the results of the float64 oracle for it. */
 #ifndef GOLDEN_H
 #define GOLDEN_H
 
@@ -11,16 +11,16 @@ struct golden {
     int count;                              /* T */
     const uint32_t *tokens;                 /* [T] */
     const float *logits;                    /* [T][V] */
-    const float *att_prev, *wkv, *ffn_prev; /* wkv of RWKV-4: [L][3][C] */
-    float *joined;                          /* memory of that, or NULL */
+    const float *att_prev, *wkv, *ffn_prev; /* RWKV-4: wkv is [L][3][C] */
+    float *joined;                          /* owns the memory of wkv for RWKV-4, else NULL */
     int greedy_count;
     const uint32_t *greedy;
 };
 
-/* The i-th golden model; false past the end. Those of the shared folder come last and only where it exists. */
+/* Opens golden model i; false past the end. Models of the shared folder come last, if it exists. */
 bool golden_open(int i, struct golden *g);
 void golden_close(struct golden *g);
-/* A tensor of the expectations as aligned data; NULL when absent. */
+/* Returns a tensor of the oracle's results as aligned data, or NULL if there is none. */
 const void *golden_tensor(const struct golden *g, const char *name, uint64_t *elements);
 
 #endif

@@ -1,9 +1,10 @@
 /*
  * test_golden.c - the engine against the float64 oracle, and against itself.
  *
- * Against the oracle: logits at every position, the final state and the greedy continuation, to a tolerance that float32
- * needs. Against itself, bit for bit: token by token or in chunks of any size, any number of threads, any CPU tier, either
- * orientation of the low-rank factors, cloned, saved and loaded sessions.
+ * Against the oracle: logits of every token, the final state and the greedy continuation, within a
+ * tolerance for float32. Against itself, bit for bit: token by token or in chunks of any size, any
+ * number of threads, any CPU tier, both orientations of the low-rank factors, and cloned, saved and
+ * loaded sessions.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -14,13 +15,13 @@
 #include "test.h"
 
 /*
- * RWKV7_TEST_BRIEF=1 in the environment: fewer ways to the same bits, for emulators, where a number takes a hundred times as
- * long. Every type and tier is still there.
+ * RWKV7_TEST_BRIEF=1 in the environment runs fewer combinations, for emulators, which are a hundred
+ * times slower. It still covers every type and tier.
  */
 static bool brief;
 
 #define LOGITS_TOLERANCE 2e-4f
-#define FAST_TOLERANCE 1e-3f /* the same with RWKV7_MATH_FAST, which keeps 16 bits of activations */
+#define FAST_TOLERANCE 1e-3f /* for RWKV7_MATH_FAST, which keeps 16 bits of activations */
 #define WKV_TOLERANCE 1e-4f
 #define SHIFT_TOLERANCE 4e-5f
 
@@ -30,10 +31,10 @@ static struct rwkv7_runtime *runtime(int threads, const char *cpu, enum rwkv7_ma
     struct rwkv7_runtime *rt = NULL;
     const struct rwkv7_runtime_options opt = {.threads = threads, .cpu = cpu, .math = math};
     if (rwkv7_runtime_create(&opt, &rt, &err) != RWKV7_OK) {
-        fprintf(stderr, "runtime: %s\n", err.message);
+        fprintf(stderr, "cannot create the runtime: %s\n", err.message);
         exit(1);
     }
-    rt->alone_bytes = 0; /* the models here are small, but all threads must work */
+    rt->alone_bytes = 0; /* makes all threads work on these small models */
     return rt;
 }
 
@@ -44,7 +45,7 @@ static struct rwkv7_model *load_as(struct rwkv7_runtime *rt, const char *path, e
     struct rwkv7_model *model = NULL;
     const struct rwkv7_model_options opt = {.weights = weights, .sparse = sparse};
     if (rwkv7_model_open(rt, path, &opt, &model, &err) != RWKV7_OK) {
-        fprintf(stderr, "model: %s\n", err.message);
+        fprintf(stderr, "cannot open the model: %s\n", err.message);
         exit(1);
     }
     return model;
@@ -59,7 +60,7 @@ static struct rwkv7_session *session(struct rwkv7_model *model)
 {
     struct rwkv7_session *s = NULL;
     if (rwkv7_session_create(model, &s, NULL) != RWKV7_OK) {
-        fprintf(stderr, "no session\n");
+        fprintf(stderr, "cannot create a session\n");
         exit(1);
     }
     return s;
@@ -67,28 +68,28 @@ static struct rwkv7_session *session(struct rwkv7_model *model)
 
 static float largest_difference(const float *a, const float *b, size_t n)
 {
-    float most = 0;
+    float largest = 0;
     for (size_t i = 0; i < n; i++) {
         const float d = fabsf(a[i] - b[i]);
-        if (!(d <= most))
-            most = d; /* a NaN stays */
+        if (!(d <= largest))
+            largest = d; /* keeps a NaN */
     }
-    return most;
+    return largest;
 }
 
-/* The same by the size of the number, for those above 1. */
+/* Returns the largest difference, relative for numbers above 1. */
 static float relative_difference(const float *a, const float *b, size_t n)
 {
-    float most = 0;
+    float largest = 0;
     for (size_t i = 0; i < n; i++) {
         const float d = fabsf(a[i] - b[i]) / (fabsf(b[i]) > 1 ? fabsf(b[i]) : 1);
-        if (!(d <= most))
-            most = d;
+        if (!(d <= largest))
+            largest = d;
     }
-    return most;
+    return largest;
 }
 
-/* Everything a session holds, for comparisons. */
+/* The complete contents of a session, for comparison. */
 struct snapshot {
     size_t lc, matrix;
     float *att_prev, *wkv, *ffn_prev;
@@ -139,12 +140,12 @@ static void check_oracle(const struct golden *g, struct rwkv7_model *model, enum
     CHECK_MSG(rwkv7_session_eval(s, g->tokens, count, RWKV7_LOGITS_ALL, logits, &err) == RWKV7_OK, "%s", err.message);
 
     const float off = largest_difference(logits, g->logits, count * vocab);
-    CHECK_MSG(off <= (math == RWKV7_MATH_FAST ? FAST_TOLERANCE : LOGITS_TOLERANCE), "%s: logits off by %g", g->model,
-              (double)off);
+    CHECK_MSG(off <= (math == RWKV7_MATH_FAST ? FAST_TOLERANCE : LOGITS_TOLERANCE), "%s: error of the logits %g",
+              g->model, (double)off);
     struct snapshot p = snapshot(s, shape);
     const float wkv = shape->arch == RWKV7_ARCH_X040 ? relative_difference(p.wkv, g->wkv, p.matrix)
                                                      : largest_difference(p.wkv, g->wkv, p.matrix);
-    CHECK_MSG(wkv <= WKV_TOLERANCE, "%s: wkv off by %g", g->model, (double)wkv);
+    CHECK_MSG(wkv <= WKV_TOLERANCE, "%s: error of wkv %g", g->model, (double)wkv);
     CHECK_MSG(largest_difference(p.att_prev, g->att_prev, p.lc) <= SHIFT_TOLERANCE, "%s", g->model);
     CHECK_MSG(largest_difference(p.ffn_prev, g->ffn_prev, p.lc) <= SHIFT_TOLERANCE, "%s", g->model);
     snapshot_free(&p);
@@ -157,7 +158,7 @@ static void check_oracle(const struct golden *g, struct rwkv7_model *model, enum
         rwkv7_session_eval(s, &id, 1, RWKV7_LOGITS_LAST, logits, NULL);
         last = logits;
     }
-    CHECK_MSG(same == g->greedy_count, "%s: %d of %d greedy ids", g->model, same, g->greedy_count);
+    CHECK_MSG(same == g->greedy_count, "%s: %d of %d greedy ids agree", g->model, same, g->greedy_count);
     if (math == RWKV7_MATH_EXACT)
         printf("     %s: logits within %.1e, wkv within %.1e of the oracle\n", strrchr(g->model, '/') + 1, (double)off,
                (double)wkv);
@@ -178,7 +179,7 @@ static void test_oracle(void)
     rwkv7_runtime_close(rt);
 }
 
-/* OpenBLAS and tile units sum in orders of their own. */
+/* OpenBLAS and AMX have their own order of additions, so they are compared within a tolerance. */
 static void check_other_math(struct rwkv7_runtime *rt, enum rwkv7_math math)
 {
     struct golden g;
@@ -211,7 +212,7 @@ static void test_oracle_blas(void)
     check_other_math(rt, RWKV7_MATH_BLAS);
 }
 
-/* Logits of all tokens in pieces of `chunk`, and the final state. */
+/* Returns the logits of all tokens, evaluated in chunks of `chunk` tokens, and the final state. */
 static float *run_chunks(struct rwkv7_model *model, const struct golden *g, int chunk, struct snapshot *end)
 {
     const struct rwkv7_shape *shape = &rwkv7_model_info(model)->shape;
@@ -230,14 +231,14 @@ static float *run_chunks(struct rwkv7_model *model, const struct golden *g, int 
 }
 
 /*
- * One reference run (tier and threads at their best, token by token, ffn.value by row); every other way must give the same bits.
+ * Compares every combination with one reference run (widest tier, best number of threads, token by
+ * token, ffn.value row-major). The bits must be equal.
  */
 static void check_same_bits(const struct golden *g, enum rwkv7_weights weights, enum rwkv7_sparse sparse)
 {
     static const int chunks[] = {1, 2, 3, 5, 8, 13, 31, 64};
     static const int threads[] = {1, 2, 3, 5};
-    const bool few =
-        brief || strstr(g->model, "/older/"); /* its architecture has a model in this folder that gets all */
+    const bool few = brief || strstr(g->model, "/older/"); /* others are tested in full */
     char tiers[128];
     struct snapshot want_end, end;
     struct rwkv7_runtime *rt = runtime(1, NULL, RWKV7_MATH_EXACT);
@@ -250,7 +251,7 @@ static void check_same_bits(const struct golden *g, enum rwkv7_weights weights, 
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
         if (few && threads[t] != 3)
             continue;
-        /* Every size of chunk with one team is enough. */
+        /* One number of threads gets every chunk size; the others get a sample. */
         const size_t stride = few ? 6 : threads[t] == 2 ? 1 : 3;
         rt = runtime(threads[t], NULL, RWKV7_MATH_EXACT);
         model = load_as(rt, g->model, weights, sparse);
@@ -291,11 +292,12 @@ static void test_same_bits(void)
     for (int i = 0; golden_open(i, &g); i++) {
         const bool is_older =
             strstr(g.model, "/x052_f32") || strstr(g.model, "/x060_bf16") || strstr(g.model, "/x040_f32");
-        if (i < 3 || is_older || !brief) /* f32, bf16, f16 */
+        if (i < 3 || is_older || !brief) /* covers f32, bf16 and f16 */
             check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_OFF);
         if ((i < 3 || is_older) && !brief)
             check_same_bits(&g, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_ON);
-        if (i < 2 || is_older) /* two sizes of heads; the type in the file no longer matters */
+        /* Covers two head sizes; after quantization the file's type does not matter */
+        if (i < 2 || is_older)
             for (enum rwkv7_sparse sparse = RWKV7_SPARSE_ON; sparse <= RWKV7_SPARSE_OFF; sparse++) {
                 for (enum rwkv7_weights w = RWKV7_WEIGHTS_STORED + 1; w < RWKV7_WEIGHTS_COUNT; w++)
                     if (!brief || (w != RWKV7_WEIGHTS_Q8) == (sparse == RWKV7_SPARSE_OFF))
@@ -306,9 +308,10 @@ static void test_same_bits(void)
 }
 
 /*
- * Integers lose precision, but only so much: root mean square of the error of the logits, by that of the logits. With 8 bits 0.06 at most;
- * a bit less doubles the error of a number, but that of the logits by 2^0.8 at most, since the head and the low-rank factors keep 8.
- * Which integers they are, test_quantize.c pins to the bit.
+ * Quantization loses precision within limits. The measure is the root mean square error of the
+ * logits relative to the logits. With 8 bits it is at most 0.06. Each bit less doubles the error of
+ * a weight, but multiplies that of the logits by at most 2^0.8, since the head and the low-rank
+ * factors keep 8 bits. test_quantize.c pins the integers to the bit.
  */
 static void test_quantized(void)
 {
@@ -327,11 +330,11 @@ static void test_quantized(void)
             }
             const float error = sqrtf(off / all);
             const struct rwkv7_shape *shape = &rwkv7_model_info(model)->shape;
-            /* Errors add up over layers, and older versions have sharper gates. */
+            /* Errors accumulate over layers, and older versions have sharper gates. */
             const float slack = shape->layers > 4 ? 2.5f : shape->arch != RWKV7_ARCH_X070 ? 1.5f : 1.0f;
             CHECK_MSG(error <= slack * allowed, "%s: error %g", g.model, (double)error);
-            CHECK(error > 0); /* it was quantized */
-            printf("     %s, %s: logits off by %.3f of their size\n", strrchr(g.model, '/') + 1,
+            CHECK(error > 0); /* proves that the model was quantized */
+            printf("     %s, %s: relative error of the logits %.3f\n", strrchr(g.model, '/') + 1,
                    rwkv7_type_name((enum rwkv7_type)weights_type(weights)), (double)error);
             snapshot_free(&end);
             free(logits);
@@ -342,7 +345,7 @@ static void test_quantized(void)
     rwkv7_runtime_close(rt);
 }
 
-/* The same weights with their low-rank factors stored the other way round. */
+/* The same weights with transposed low-rank factors give the same bits. */
 static void test_orientation(void)
 {
     struct rwkv7_runtime *rt = runtime(2, NULL, RWKV7_MATH_EXACT);
@@ -366,7 +369,7 @@ static void test_orientation(void)
     rwkv7_runtime_close(rt);
 }
 
-/* A state in the middle of a text, and every way of carrying it elsewhere. */
+/* A state in the middle of a text, carried on by every way of copying it. */
 static void test_sessions(void)
 {
     struct rwkv7_runtime *rt = runtime(2, NULL, RWKV7_MATH_EXACT);
@@ -419,7 +422,10 @@ static void test_sessions(void)
     rwkv7_runtime_close(rt);
 }
 
-/* A trained model: saturated decays, sharp gates, and a visible task. Comes from another project, so not in this one. */
+/*
+ * A trained model: saturated decays, sharp gates, and a task with a known answer. It is not in this
+ * repository, because another project made it.
+ */
 static void test_trained(void)
 {
     static const char folder[] = SHARED_DIR "/vectors/reverse";
@@ -451,7 +457,7 @@ static void test_trained(void)
         CHECK(rwkv7_session_eval(s, (const uint32_t *)(const void *)tokens->data, count, RWKV7_LOGITS_ALL, got, NULL) ==
               RWKV7_OK);
         const float off = largest_difference(got, (const float *)(const void *)logits->data, count * 12);
-        CHECK_MSG(off <= 5e-3f, "line %d: logits off by %g", i, (double)off);
+        CHECK_MSG(off <= 5e-3f, "line %d: error of the logits %g", i, (double)off);
         rwkv7_session_close(s);
         free(got);
     }

@@ -1,6 +1,6 @@
 /*
- * test_tuned_state.c - sessions that begin with a trained state: against the float64 oracle, the same bits from every file that
- * holds the same state, and what does not fit.
+ * test_tuned_state.c - sessions that start from a trained state: against the float64 oracle, with
+ * the same bits from every file that contains the same state, and with files that must be refused.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 static struct rwkv7_runtime *runtime;
 static struct rwkv7_model *model;
 static struct rwkv7_session *session;
-static struct tensor_index *states; /* of DATA.state.safetensors: [L] tensors of HNN float32 */
+static struct tensor_index *states; /* DATA.state.safetensors: [L] float32 tensors [H][N][N] */
 
 static struct tensor_index *open_index(const char *path)
 {
@@ -48,7 +48,7 @@ static void check_loads(const char *path, enum rwkv7_state_order order, float lo
     evaluate(logits);
 }
 
-/* The session must be as it was before. */
+/* The file must be refused and the session unchanged. */
 static void check_refused(const char *path, enum rwkv7_state_order order, enum rwkv7_status status, const char *message)
 {
     static float before[L * HNN], after[L * HNN];
@@ -60,7 +60,7 @@ static void check_refused(const char *path, enum rwkv7_state_order order, enum r
     CHECK(memcmp(before, after, sizeof before) == 0);
 }
 
-/* --------------------------------------------------------------------------------------------------------- what fits */
+/* ------------------------------------------------------------------------------------- accepted */
 
 static void test_oracle(void)
 {
@@ -75,9 +75,10 @@ static void test_oracle(void)
         worst = fmaxf(worst, fabsf(logits[i] - wanted[i]));
         moved = fmaxf(moved, fabsf(zero[i] - wanted[i]));
     }
-    CHECK_MSG(worst <= TOLERANCE, "logits off by %g", (double)worst);
-    CHECK_MSG(moved > 1, "the state matters by %g only", (double)moved);
-    check_loads(DATA ".state.safetensors", RWKV7_STATE_VALUE_KEY, again); /* whatever the session held before */
+    CHECK_MSG(worst <= TOLERANCE, "error of the logits %g", (double)worst);
+    CHECK_MSG(moved > 1, "the state changes the logits by %g only", (double)moved);
+    /* Also into a session that is not empty */
+    check_loads(DATA ".state.safetensors", RWKV7_STATE_VALUE_KEY, again);
     CHECK(memcmp(logits, again, sizeof logits) == 0);
     rwkv7_session_reset(session);
     evaluate(again);
@@ -85,7 +86,10 @@ static void test_oracle(void)
     tensors_close(expected);
 }
 
-/* float16 [key][value] of a converter, bfloat16 in a .pth, and the state inside of a whole checkpoint. */
+/*
+ * float16 [key][value] of a converter, bfloat16 in a .pth, and a state inside a complete
+ * checkpoint.
+ */
 static void test_same_bits(void)
 {
     static float logits[T * V], others[T * V];
@@ -94,12 +98,13 @@ static void test_same_bits(void)
     check_loads(DATA ".state.safetensors", RWKV7_STATE_VALUE_KEY, logits);
     check_loads(DATA ".state_st.safetensors", RWKV7_STATE_KEY_VALUE, others);
     CHECK(memcmp(logits, others, sizeof logits) == 0);
-    check_loads(DATA ".state_st.safetensors", RWKV7_STATE_VALUE_KEY, others); /* the wrong way round is another state */
+    check_loads(DATA ".state_st.safetensors", RWKV7_STATE_VALUE_KEY,
+                others); /* with the wrong order of axes, it is another state */
     CHECK(memcmp(logits, others, sizeof logits) != 0);
 
     for (int i = 0; i < L; i++) {
         for (size_t k = 0; k < HNN; k++)
-            memcpy(&narrow[i][k], states->tensors[i].data + 4 * k + 2, 2); /* the upper half of a float32 */
+            memcpy(&narrow[i][k], states->tensors[i].data + 4 * k + 2, 2); /* bfloat16 */
         tensors[i] = states->tensors[i];
         tensors[i].type = DT_BF16;
         tensors[i].data = (const uint8_t *)narrow[i];
@@ -124,7 +129,7 @@ static void test_same_bits(void)
     CHECK(rwkv7_model_open(runtime, temporary, NULL, &whole, NULL) == RWKV7_OK);
     CHECK(!rwkv7_model_info(model)->tuned_state && whole && rwkv7_model_info(whole)->tuned_state);
     CHECK(whole && rwkv7_model_info(whole)->ignored_tensors == L);
-    if (whole && rwkv7_session_create(whole, &s, NULL) == RWKV7_OK) { /* begins with zeroes, unless asked */
+    if (whole && rwkv7_session_create(whole, &s, NULL) == RWKV7_OK) { /* starts with zeroes by default */
         const uint32_t token = 7;
         rwkv7_session_reset(session);
         CHECK(rwkv7_session_eval(s, &token, 1, RWKV7_LOGITS_LAST, logits, NULL) == RWKV7_OK);
@@ -137,7 +142,7 @@ static void test_same_bits(void)
     tensors_close(weights);
 }
 
-/* --------------------------------------------------------------------------------------------------- what does not fit */
+/* -------------------------------------------------------------------------------------- refused */
 
 static void test_refused(void)
 {

@@ -1,9 +1,10 @@
 /*
- * bench_kernels.c - how fast every slot is on every tier of this machine.
+ * bench_kernels.c - measures the speed of every kernel on every tier of this machine.
  *
- * Clocks and neighbours of a shared machine change within seconds, so the tiers take turns, ROUNDS times, and medians are printed.
- * Beside each product that comes from memory stands the median of its ratio to a read of the same memory (read_memory of the widest
- * tier) in the same round: that ratio holds still when the machine does not.
+ * On a shared machine the speed changes within seconds. The tiers therefore take turns, ROUNDS
+ * times, and medians are printed. For each product that reads memory, the table also shows the
+ * median of its speed relative to read_memory of the widest tier in the same round; this ratio is
+ * stable even if the machine is not.
  */
 #include "bench_kernels.h"
 
@@ -18,33 +19,33 @@
 #include "kernels/quants.h"
 
 #define ROUNDS 9
-#define SAMPLE 0.02 /* seconds at least */
+#define SAMPLE 0.02 /* shortest sample in seconds */
 #define MAX_TIERS 8
 #define MEMORY ((size_t)1 << 31)
 #define MAX_COLS 8192
 #define MAX_TOKENS 512
-#define MAX_ROWS 2048 /* of a matrix that is multiplied by many tokens */
-#define SCRATCH ((size_t)GEMM_MAX_PANEL * (MAX_COLS + 16 * GEMM_MAX_TOKENS)) /* floats: for either kind of product */
-#define VECTORS 10 /* of MAX_COLS floats, for the slots that take vectors */
-#define HEADS 64   /* states of 64 x 64: a megabyte, not in the first-level cache */
+#define MAX_ROWS 2048 /* of a matrix that is multiplied by several tokens */
+#define SCRATCH ((size_t)GEMM_MAX_PANEL * (MAX_COLS + 16 * GEMM_MAX_TOKENS)) /* floats per thread */
+#define VECTORS 10 /* of MAX_COLS floats, for the elementwise kernels */
+#define HEADS 64   /* states of 64 x 64: 1 MB, more than an L1 cache */
 
 struct bench {
     const struct kernels *kernels;
     const struct bench_case *what;
     struct pool *pool;
     uint8_t *memory;         /* [MEMORY] */
-    float *x, *y;            /* [MAX_TOKENS][MAX_COLS] and as many */
+    float *x, *y;            /* [MAX_TOKENS][MAX_COLS] each */
     struct quants quants;    /* [MAX_TOKENS][MAX_COLS] */
     float *scratch[64];      /* per thread */
     float *vectors[VECTORS]; /* [MAX_COLS] each */
-    uint64_t sum;            /* keeps read_memory from being dropped */
+    uint64_t sum;            /* keeps the compiler from removing read_memory */
 };
 
 struct bench_case {
     const char *slot;
     enum mat_type type;
     int rows, cols, tokens;
-    /* Does the work once and returns how much it was, in bytes or floating-point operations. */
+    /* Runs the kernel once and returns the work done, in bytes or floating-point operations. */
     double (*run)(struct bench *b);
 };
 
@@ -53,7 +54,7 @@ static size_t element_size(enum mat_type type)
     return type == MAT_F32 ? 4 : 2;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ products */
+/* ------------------------------------------------------------------------------------- products */
 
 #define PAGE ((size_t)4096)
 
@@ -140,9 +141,12 @@ static double run_quant_gemm(struct bench *b)
     return 2.0 * b->what->rows * b->what->cols * b->what->tokens;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- vectors */
+/* -------------------------------------------------------------------------------------- vectors */
 
-/* A slot over vectors of `cols` floats, of which `streams` are read or written, often enough to be measured. */
+/*
+ * An elementwise kernel over vectors of `cols` floats, `streams` of which are read or written,
+ * repeated often enough to be measured.
+ */
 #define VECTOR_CASE(name, streams, call)            \
     static double run_##name(struct bench *b)       \
     {                                               \
@@ -173,7 +177,7 @@ VECTOR_CASE(wkv4, 11, k->wkv4(v[0], &(struct wkv4_state){v[1], v[2], v[3]}, v[4]
 VECTOR_CASE(quantize, 1.25, k->quantize(b->quants.q, b->quants.scale, b->quants.sum, v[4], n))
 VECTOR_CASE(count_bad, 1, b->sum += (uint64_t)k->count_bad(v[0], n))
 
-/* The state is read once and written once. */
+/* Counts the state as one read and one write. */
 static double run_wkv(struct bench *b)
 {
     const int n = b->what->cols;
@@ -196,9 +200,9 @@ static double run_wkv6(struct bench *b)
     return (double)HEADS * 2 * (double)state * sizeof(float);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- table */
+/* ---------------------------------------------------------------------------------------- table */
 
-/* Each type of integers in turn. */
+/* Stands for each quantized type in turn. */
 #define INTEGERS MAT_TYPES
 
 static const struct bench_case cases[] = {
@@ -244,7 +248,7 @@ static const struct bench_case cases[] = {
     {"count_bad", MAT_F32, 0, 2048, 0, run_count_bad},
 };
 
-/* Giga-units per second. */
+/* Returns the speed in units of 10^9 per second. */
 static double measure(struct bench *b, const struct kernels *k, const struct bench_case *c)
 {
     double work = 0, elapsed;
@@ -279,7 +283,7 @@ static bool by_arithmetic(const struct bench_case *c)
     return c->run == run_gemm || c->run == run_quant_gemm;
 }
 
-/* The reference is there to be right: at its speed, large products get a fraction of their rows. */
+/* Reduces large products for the reference tier, which is too slow for all their rows. */
 static struct bench_case for_reference(struct bench_case c)
 {
     if (from_memory(&c))
@@ -354,16 +358,15 @@ int bench_kernels(const char *slot, int threads)
     struct kernels tiers[MAX_TIERS];
     int count = 0, found = 0;
     if (threads < 1 || threads > 64 || !bench_open(&b, threads)) {
-        fprintf(stderr, "1 to 64 threads, and %zu MB of memory\n", MEMORY >> 20);
+        fprintf(stderr, "bench_kernels: needs 1 to 64 threads and %zu MB of memory\n", MEMORY >> 20);
         bench_close(&b);
         return 1;
     }
-    memset(b.memory, 0x3c,
-           MEMORY); /* ordinary numbers in every type; pages never written would all be one page of zeroes */
+    memset(b.memory, 0x3c, MEMORY); /* untouched pages share one page of zeroes */
     memset(b.x, 0x3c, (size_t)MAX_TOKENS * MAX_COLS * sizeof(float));
     for (int i = 0; i < VECTORS; i++)
         for (int j = 0; j < MAX_COLS; j++)
-            b.vectors[i][j] = i == 3 ? 1.0f : 0.05f; /* so that no slot that works in place ends in denormals */
+            b.vectors[i][j] = i == 3 ? 1.0f : 0.05f; /* repeated calls make no denormals of them */
 
     printf("%d thread%s for products and read_memory, medians of %d rounds\n%-42s", threads, threads > 1 ? "s" : "",
            ROUNDS, "");
@@ -390,7 +393,7 @@ int bench_kernels(const char *slot, int threads)
                     run_case(&b, &one, tiers, count);
         }
     if (!found)
-        fprintf(stderr, "no slot is called %s\n", slot);
+        fprintf(stderr, "bench_kernels: no kernel named '%s'\n", slot);
     bench_close(&b);
     return found ? 0 : 1;
 }

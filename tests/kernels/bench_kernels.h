@@ -1,8 +1,11 @@
-/* bench_kernels.h - measures instead of checking: what `test_kernels --bench` does. */
+/* bench_kernels.h - the benchmark of `test_kernels --bench`. */
 #ifndef BENCH_KERNELS_H
 #define BENCH_KERNELS_H
 
-/* Prints GB/s and Gop/s of every slot (or the one named) on every tier; products run on `threads` threads. Exit code. */
+/*
+ * Prints GB/s and Gop/s of every kernel (or the one named `slot`) on every tier, with `threads`
+ * threads for products. Returns the exit code.
+ */
 int bench_kernels(const char *slot, int threads);
 
 #endif

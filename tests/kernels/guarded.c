@@ -1,5 +1,5 @@
-/* guarded.c - see guarded.h. */
-#define _GNU_SOURCE /* MAP_ANON, on Linux and on macOS */
+/* guarded.c - memory between guard pages, and random numbers; see guarded.h. */
+#define _GNU_SOURCE /* for MAP_ANON on Linux and macOS */
 #define _DARWIN_C_SOURCE
 #include "guarded.h"
 
@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static uint8_t *regions[GUARDED_REGIONS]; /* each between two pages that nobody may touch */
+static uint8_t *regions[GUARDED_REGIONS]; /* each between two guard pages */
 static uint64_t random_state;
 
 bool guarded_open(void)
@@ -30,7 +30,7 @@ void *guarded(int region, size_t count, size_t size, enum place place)
 {
     const size_t bytes = count * size, odd = (1 + 2 * (size_t)random_below(8)) * size;
     if (bytes + odd > GUARDED_BYTES) {
-        fprintf(stderr, "%zu bytes do not fit a region\n", bytes);
+        fprintf(stderr, "guarded: array of %zu bytes is larger than a region\n", bytes);
         exit(1);
     }
     return regions[region] + (place == AT_END ? GUARDED_BYTES - bytes : place == ODD ? odd : 0);
@@ -41,7 +41,7 @@ void random_seed(uint64_t seed)
     random_state = seed;
 }
 
-/* splitmix64 */
+/* The generator splitmix64. */
 uint64_t random_bits(void)
 {
     uint64_t x = random_state += 0x9e3779b97f4a7c15u;

@@ -1,7 +1,8 @@
 /*
- * guarded.h - arrays between unreadable pages, and the numbers to put in them.
+ * guarded.h - arrays next to guard pages, and random numbers to fill them.
  *
- * An array lies against the page behind it or the page before it, so that a read or write of one byte past that side is a crash.
+ * An array touches the guard page after it or the one before it, so that an access one byte past
+ * that side crashes.
  */
 #ifndef GUARDED_H
 #define GUARDED_H
@@ -11,13 +12,13 @@
 #include <stdint.h>
 
 enum { GUARDED_REGIONS = 20 };
-#define GUARDED_BYTES ((size_t)2 << 20) /* of a region */
+#define GUARDED_BYTES ((size_t)2 << 20) /* bytes of a region */
 
-/* Makes the regions; false when there is no memory. */
+/* Allocates the regions; false if memory is short. */
 bool guarded_open(void);
 /*
- * `count` elements of `size` bytes at the start of a region, at its end, or at an odd place inside it, where nothing is aligned to more
- * than an element. Another call for the same region takes the memory again.
+ * Returns `count` elements of `size` bytes at the start of a region, at its end, or at an odd
+ * offset that is aligned to one element only. The next call for the same region reuses its memory.
  */
 enum place { AT_START, AT_END, ODD, PLACES };
 void *guarded(int region, size_t count, size_t size, enum place place);
@@ -25,10 +26,13 @@ void *guarded(int region, size_t count, size_t size, enum place place);
 void random_seed(uint64_t seed);
 uint64_t random_bits(void);
 int random_below(int n);
-/* Ordinary numbers in [-2, 2), or wild ones: any bit pattern, with the ends of every range much more often than by chance. */
+/*
+ * Fills x with random numbers: in [-2, 2), or, if wild, of any bit pattern, with the ends of the
+ * range much more frequent than by chance.
+ */
 void random_fill(float *x, size_t n, bool wild);
 
-/* Equal bit for bit, where a NaN equals a NaN. */
+/* Compares bit by bit; all NaNs are equal. */
 bool same_floats(const float *a, const float *b, size_t n);
 
 #endif

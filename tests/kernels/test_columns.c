@@ -1,7 +1,8 @@
 /*
- * test_columns.c - matrices by column: every tier against ref.c, ref.c against the product by row, and the way back to rows.
+ * test_columns.c - column-major matrices: every tier against ref.c, ref.c against the row-major
+ * product, and the transposition to rows.
  *
- * Arrays lie against unreadable pages (guarded.h). The seed is printed and may be given as an argument.
+ * Arrays touch guard pages (guarded.h). The seed is printed and may be given as an argument.
  */
 #include <math.h>
 #include <stdint.h>
@@ -30,7 +31,10 @@ static size_t column_bytes(const struct mat *w)
     return (size_t)w->rows * (size_t)w->cols * (w->type == MAT_F32 ? 4 : 2);
 }
 
-/* Numbers of a size that adds up without overflow; s and scales as the format allows; padding as it may be in a file: anything. */
+/*
+ * Fills a matrix with numbers whose sums do not overflow, sub-block scales and scales in their
+ * valid ranges, and random padding, since files may contain any.
+ */
 static void fill_matrix(struct mat *w, int region)
 {
     uint8_t *data =
@@ -63,7 +67,10 @@ struct vector {
     struct active floats, quants;
 };
 
-/* density 0 .. 1; `huge`: integers of the largest size. */
+/*
+ * Returns a random vector of which the share `density` is not 0. huge: quantized elements have the
+ * largest magnitude.
+ */
 static struct vector make_vector(int cols, double density, bool huge)
 {
     struct vector v;
@@ -95,12 +102,12 @@ static void run(const struct kernels *k, float *y, const struct mat *w, const st
 static bool same(const float *a, const float *b, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])))) /* -0 is +0 */
+        if (!(a[i] == b[i] || (isnan(a[i]) && isnan(b[i])))) /* -0 equals +0 */
             return false;
     return true;
 }
 
-/* By row, of the matrix that rows_of_columns makes. */
+/* Multiplies by the row-major matrix that rows_of_columns makes. */
 static void check_rows(const struct mat *w, const struct vector *v, const float *want)
 {
     const size_t rows = (size_t)w->rows;
@@ -113,9 +120,10 @@ static void check_rows(const struct mat *w, const struct vector *v, const float 
         ref.gemv[w->type](y, &by_row, v->x, 0, w->rows);
     else
         ref.quant_gemv[w->type](y, &by_row, &v->q, 0, w->rows);
-    CHECK_MSG(same(want, y, rows), "type %d, %d x %d: by column and by row differ", w->type, w->rows, w->cols);
+    CHECK_MSG(same(want, y, rows), "type %d, %d x %d: column-major and row-major products differ", w->type, w->rows,
+              w->cols);
 
-    /* The last rows alone, as the matrix before has them. */
+    /* The last rows alone must equal those of the whole matrix. */
     const int begin = (w->rows - 1) / QUANT_SECTION * QUANT_SECTION, last = w->rows - begin;
     const size_t bytes = rows_of_columns_bytes(w, last);
     void *end = guarded(12, bytes, 1, AT_END);
@@ -132,7 +140,7 @@ static void check_size(enum mat_type type, int rows, int cols)
     fill_matrix(&w, 0);
     for (size_t d = 0; d < sizeof densities / sizeof densities[0]; d++) {
         struct vector v = make_vector(cols, densities[d], d % 2 == 0);
-        if (d == 1) { /* a vector with a NaN */
+        if (d == 1) { /* vector with a NaN */
             v.x[cols / 2] = NAN;
             ref.quantize(v.q.q, v.q.scale, v.q.sum, v.x, cols);
             active_floats(&v.floats, v.x, cols);
@@ -164,7 +172,7 @@ static void test_sizes(void)
             check_size(type, sizes[i][0], sizes[i][1]);
 }
 
-/* Groups by the table of types alone, as types without a transpose of their own have them, and those that rows_of_columns makes. */
+/* The generic transpose_group_any must give the same groups as the functions written for a type. */
 static void test_any_type(void)
 {
     enum { GROUPS = 4, COLS = GROUPS * QUANT_GROUP };

@@ -1,6 +1,7 @@
 /*
- * test_cpu.c - what CPUID says, and what is made of it: a part that is missing, or a register file that the operating system does not save,
- * takes away the tiers that need it and no other. No machine at hand has all of these, so the words are made up.
+ * test_cpu.c - feature detection from CPUID registers. A missing feature, or a register file that
+ * the operating system does not save, must disable the tiers that need it and no others. The
+ * registers are made up, so the test runs on any x86-64 CPU.
  */
 #include "kernels/cpu.h"
 #include "test.h"
@@ -12,7 +13,7 @@ enum {
     WIDE = CPU_AVX512 | CPU_AVX512VNNI | CPU_AMX
 };
 
-/* The bits that are looked at, and no others. */
+/* Exactly the bits that the detection reads. */
 static const struct cpu_words full = {.ecx1 = 1u << 12 | 1u << 28 | 1u << 29,
                                       .ebx7 = 1u << 5 | 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31,
                                       .ecx7 = 1u << 11,
@@ -22,7 +23,7 @@ static const struct cpu_words full = {.ecx1 = 1u << 12 | 1u << 28 | 1u << 29,
 
 static void test_parts(void)
 {
-    /* Word, bit, and what goes with it. */
+    /* Register, bit, and the features that need it. */
     static const struct {
         int word, bit;
         unsigned lost;
@@ -43,7 +44,7 @@ static void test_parts(void)
     }
 }
 
-/* XCR0: 1 SSE, 2 AVX, 5 to 7 the masks and the rest of AVX-512, 17 and 18 the tiles. */
+/* XCR0: bit 1 SSE, 2 AVX, 5 to 7 AVX-512, 17 and 18 AMX tiles. */
 static void test_saved(void)
 {
     static const struct {
@@ -62,7 +63,7 @@ static void test_saved(void)
     CHECK(cpu_features_of(&(struct cpu_words){0}) == 0);
 }
 
-/* This machine: what it has follows from what it needs. */
+/* On this machine, each feature implies those that it builds on. */
 static void test_here(void)
 {
     const unsigned f = cpu_features();

@@ -1,9 +1,11 @@
 /*
- * test_kernels.c - every slot of every tier of this machine against ref.c: the same bits, and no byte touched outside the arrays.
+ * test_kernels.c - every kernel of every tier of this machine against ref.c: the bits must be
+ * equal, and no byte outside the arrays may be touched.
  *
- * Arrays lie against unreadable pages (guarded.h) or at odd addresses; lengths are odd, numbers ordinary or wild (denormals, huge ones,
- * infinities, NaNs). The seed is printed and may be given as an argument. What ref.c itself gives is pinned by checksums, so that the
- * promise holds between machines too. `test_kernels --bench [SLOT] [THREADS]` measures instead.
+ * Arrays touch guard pages (guarded.h) or have odd addresses; lengths are odd; numbers are ordinary
+ * or wild (denormals, huge numbers, infinities, NaNs). The seed is printed and may be given as an
+ * argument. Checksums pin the results of ref.c, so that machines can be compared. `test_kernels
+ * --bench [SLOT] [THREADS]` measures speed instead.
  */
 #include <math.h>
 #include <stdint.h>
@@ -27,11 +29,11 @@ static float *floats(int region, size_t count, enum place place)
     return guarded(region, count, sizeof(float), place);
 }
 
-/* ----------------------------------------------------------------------------------------------------- vector kernels */
+/* ------------------------------------------------------------------------------- vector kernels */
 
 #define EPS 1e-5f
 
-/* A slot that takes vectors of n numbers, all in one list. */
+/* A kernel that takes vectors of n numbers; all such kernels are in one list. */
 struct vector_slot {
     const char *name;
     int arrays;
@@ -144,7 +146,7 @@ static const struct vector_slot vector_slots[] = {
     {"wkv4", 8, run_wkv4},
 };
 #define VECTOR_SLOTS (sizeof vector_slots / sizeof vector_slots[0])
-#define FIRST_SLOTS 16 /* those that test_pinned has had from the beginning */
+#define FIRST_SLOTS 16 /* test_pinned hashes these first; later kernels come at the end */
 
 static void check_vector(const struct kernels *tier, const struct vector_slot *slot, int n, enum place place, bool wild)
 {
@@ -196,11 +198,11 @@ static void check_widen(const struct kernels *tier)
     for (int type = MAT_F16; type <= MAT_BF16; type++) {
         ref.widen[type](want, every, 65536);
         tier->widen[type](got, every, 65536);
-        CHECK_MSG(same_floats(want, got, 65536), "%s: widen every number of type %d", tier->name, type);
+        CHECK_MSG(same_floats(want, got, 65536), "%s: widen all 65536 values of type %d", tier->name, type);
     }
 }
 
-/* The recurrence of RWKV-7, or of RWKV-5 and 6. in: [N] each, the last of them the bonus. */
+/* Runs wkv (RWKV-7), or wkv6 if is_older. in: [N] each, the last one is the bonus. */
 static void run_wkv(const struct kernels *k, bool is_older, float *y, float *S, float *const in[7], int n)
 {
     const struct head_in head = {in[0], in[1], in[2], in[3], in[4], in[5]};
@@ -235,9 +237,9 @@ static void check_wkv(const struct kernels *tier, bool is_older)
             }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- products */
+/* ------------------------------------------------------------------------------------- products */
 
-/* A matrix of random bits (wild) or of ordinary numbers, in region 0. */
+/* Returns a matrix in region 0 with random bits (wild) or ordinary numbers. */
 static struct mat random_matrix(enum mat_type type, int rows, int cols, bool wild, enum place place)
 {
     const size_t n = (size_t)rows * (size_t)cols;
@@ -256,7 +258,10 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, bool wil
     return (struct mat){.type = type, .rows = rows, .cols = cols, .data = data};
 }
 
-/* Two copies of the same random numbers, so that what a product must not write can be compared too. */
+/*
+ * Makes two equal copies of random numbers, so that memory that must not be written can be
+ * compared.
+ */
 static void twins(float **want, float **got, size_t count, enum place place)
 {
     *want = floats(2, count, AT_END);
@@ -283,7 +288,10 @@ static void check_gemv(const struct kernels *tier, enum mat_type type)
     }
 }
 
-/* gemm against gemv of the reference, token by token; the scratch memory starts as NaNs and may not be overrun. */
+/*
+ * Compares gemm with gemv of the reference, token by token. The scratch memory is filled with NaNs
+ * and touches a guard page.
+ */
 static void check_gemm_case(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, bool wild,
                             enum place place)
 {
@@ -299,7 +307,7 @@ static void check_gemm_case(const struct kernels *tier, enum mat_type type, int 
     for (size_t t = 0; t < (size_t)tokens; t++)
         ref.gemv[type](want + t * ldy, &w, x + t * ldx, begin, end);
     const struct caches caches = {(size_t)1 << (9 + random_below(9)), (size_t)1 << (12 + random_below(12)), 0};
-    struct tuning tuning; /* of any machine */
+    struct tuning tuning; /* derived from random cache sizes */
     tuning_derive(&tuning, &caches);
     tier->gemm[type](got, ldy, &w, x, ldx, tokens, begin, end, &tuning, scratch);
     CHECK_MSG(same_floats(want, got, y_count), "%s: gemm type %d, %d tokens, %d x %d, rows %d to %d, place %d, wild %d",
@@ -314,11 +322,12 @@ static void check_gemm(const struct kernels *tier, enum mat_type type)
             check_gemm_case(tier, type, tokens, 1 + random_below(40), 1 + random_below(70), true, (enum place)place);
         }
     check_gemm_case(tier, type, 64, 70, 130 + random_below(20), false, AT_END);
-    check_gemm_case(tier, type, 7, 100 + random_below(60), 1030 + random_below(30), false, AT_END); /* two blocks */
-    check_gemm_case(tier, type, 4, 40, 5000 + random_below(30), false, AT_START);                   /* low panels */
+    check_gemm_case(tier, type, 7, 100 + random_below(60), 1030 + random_below(30), false,
+                    AT_END);                                                      /* two blocks of columns */
+    check_gemm_case(tier, type, 4, 40, 5000 + random_below(30), false, AT_START); /* panels of few rows */
 }
 
-/* gemm with sums of another order than ours, against gemv of the reference: off by `tolerance` at most. */
+/* Compares gemm with another order of additions with gemv of the reference, within `tolerance`. */
 static void check_other_order(const struct kernels *k, enum mat_type type, int tokens, int rows, int cols,
                               enum place place, float tolerance)
 {
@@ -334,11 +343,13 @@ static void check_other_order(const struct kernels *k, enum mat_type type, int t
         ref.gemv[type](want + t * (size_t)rows, &w, x + t * (size_t)cols, begin, rows);
     for (size_t j = 0; j < y_count; j++)
         worst = fmaxf(worst, fabsf(want[j] - got[j]));
-    CHECK_MSG(worst < tolerance, "type %d, %d x %d, %d tokens, rows from %d: off by %g", type, rows, cols, tokens,
-              begin, (double)worst);
+    CHECK_MSG(worst < tolerance, "type %d, %d x %d, %d tokens, rows from %d: error %g", type, rows, cols, tokens, begin,
+              (double)worst);
 }
 
-/* Of up to 1,060 products of numbers up to 4 (2 for f16 and bf16 times 2): float32 stays within this. */
+/*
+ * For up to 1060 products of magnitude up to 4 (f16 and bf16: 2, times 2); float32 stays within it.
+ */
 #define BLAS_TOLERANCE 1e-3f
 
 static void test_blas(void)
@@ -346,7 +357,7 @@ static void test_blas(void)
     struct kernels blas;
     struct rwkv7_error err;
     CHECK(kernels_init(&blas, NULL));
-    setenv("OPENBLAS_NUM_THREADS", "3", 1); /* of the program, which finds it as it was */
+    setenv("OPENBLAS_NUM_THREADS", "3", 1); /* the program's setting, which must be restored */
     const enum rwkv7_status status = kernels_use_blas(&blas, &err);
     CHECK(status == RWKV7_OK || status == RWKV7_ERR_USAGE);
     CHECK(strcmp(getenv("OPENBLAS_NUM_THREADS"), "3") == 0);
@@ -354,13 +365,16 @@ static void test_blas(void)
         printf("SKIP: %s\n", err.message);
         return;
     }
-    for (int i = 0; i < 8 * MAT_FLOATS;
-         i++) /* not against pages: emulators of masked loads read more than is asked for */
+    /* Not next to guard pages: emulators read the masked-out elements, too */
+    for (int i = 0; i < 8 * MAT_FLOATS; i++)
         check_other_order(&blas, (enum mat_type)(i % MAT_FLOATS), 1 + random_below(9), 1 + random_below(80),
                           1 + random_below(1060), AT_START, BLAS_TOLERANCE);
 }
 
-/* Vectors of 16 bits: up to 2,100 products, each off by up to 4 / 2^18, in both directions. */
+/*
+ * For vectors of 16 bits: up to 2100 products, each with an error of up to 4 / 2^18 in either
+ * direction.
+ */
 #define FAST_TOLERANCE 2e-3f
 
 static void test_fast(void)
@@ -377,7 +391,7 @@ static void test_fast(void)
     }
 }
 
-/* Each byte that is given is read: to change one changes the result. */
+/* read_memory must read every byte: changing any of them must change the result. */
 static void check_read_memory(const struct kernels *tier)
 {
     for (int pages = 1; pages <= 3; pages++)
@@ -390,14 +404,15 @@ static void check_read_memory(const struct kernels *tier)
             for (int i = 0; i < 100; i++) {
                 uint8_t *byte = &p[random_below((int)size)];
                 *byte ^= 16;
-                CHECK_MSG(tier->read_memory(p, size) != before, "%s: byte %td of %zu", tier->name, byte - p, size);
+                CHECK_MSG(tier->read_memory(p, size) != before, "%s: read_memory ignores byte %td of %zu", tier->name,
+                          byte - p, size);
                 *byte ^= 16;
             }
             CHECK(tier->read_memory(p, size) == before);
         }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tiers */
+/* ---------------------------------------------------------------------------------------- tiers */
 
 static void test_tiers(void)
 {
@@ -427,16 +442,16 @@ static void test_names(void)
     for (int i = 0; kernels_supported(i); i++) {
         CHECK(kernels_init(&k, kernels_supported(i)));
         CHECK_STR(k.name, kernels_supported(i));
-        if (i > 0) { /* the tier that is named is the one that runs */
+        if (i > 0) { /* the named tier must be the one that runs */
             CHECK(kernels_init(&narrower, kernels_supported(i - 1)));
             CHECK(k.quant_gemm[MAT_Q8] != narrower.quant_gemm[MAT_Q8] || k.gemv[MAT_BF16] != narrower.gemv[MAT_BF16]);
         }
     }
-    CHECK(kernels_init(&narrower, NULL) && memcmp(&narrower, &k, sizeof k) == 0); /* the widest */
+    CHECK(kernels_init(&narrower, NULL) && memcmp(&narrower, &k, sizeof k) == 0); /* NULL: the widest */
     CHECK(kernels_init(&narrower, "") && memcmp(&narrower, &k, sizeof k) == 0);
 }
 
-/* FNV-1a over the bits; every NaN counts as the same. */
+/* Continues an FNV-1a hash over the bits; all NaNs hash alike. */
 static uint32_t checksum(uint32_t sum, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -463,7 +478,10 @@ static void pin_vector(uint32_t *sum, const struct vector_slot *slot)
     }
 }
 
-/* The results of the reference for one stream of random numbers. Another value here means another contract: old texts change. */
+/*
+ * Pins the results of the reference for fixed random numbers. A new value means that the numeric
+ * contract changed, and with it the generated texts.
+ */
 static void test_pinned(void)
 {
     uint32_t vectors = 2166136261u, later = vectors, products = vectors, heads = vectors, older = vectors;
@@ -489,11 +507,11 @@ static void test_pinned(void)
         pin_vector(&later, &vector_slots[s]);
     ref.wkv6(y, S, &(struct head_in){in[0], in[1], in[2], in[3], NULL, NULL}, in[5], 64);
     older = checksum(checksum(older, y, 64), S, 64 * 64);
-    CHECK_MSG(later == 0x7788b78c, "0x%08x", later);
-    CHECK_MSG(older == 0x71193f8f, "0x%08x", older);
-    CHECK_MSG(vectors == 0x6263bb26, "0x%08x", vectors);
-    CHECK_MSG(products == 0x988ac533, "0x%08x", products);
-    CHECK_MSG(heads == 0xfe55100e, "0x%08x", heads);
+    CHECK_MSG(later == 0x7788b78c, "checksum of later kernels: 0x%08x", later);
+    CHECK_MSG(older == 0x71193f8f, "checksum of older recurrences: 0x%08x", older);
+    CHECK_MSG(vectors == 0x6263bb26, "checksum of vector kernels: 0x%08x", vectors);
+    CHECK_MSG(products == 0x988ac533, "checksum of products: 0x%08x", products);
+    CHECK_MSG(heads == 0xfe55100e, "checksum of head kernels: 0x%08x", heads);
 
     static const uint16_t half[] = {0x3c00, 0x0001, 0x83ff, 0x7bff, 0x7c00, 0x8000};
     static const float half_want[] = {1.0f, 0x1p-24f, -0x3ffp-24f, 65504.0f, INFINITY, -0.0f};
@@ -506,7 +524,7 @@ static void test_pinned(void)
     CHECK(same_floats(wide, brain_want, 5));
 }
 
-/* [SEED] | --bench [SLOT] [THREADS] */
+/* Arguments: [SEED] | --bench [SLOT] [THREADS] */
 int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)

@@ -1,8 +1,10 @@
 /*
- * test_quants.c - matrices and vectors of integers: every tier of this machine against ref.c, the same bits, and no byte touched outside
- * the arrays. What ref.c itself gives is pinned by checksums. The seed is printed and may be given as an argument.
+ * test_quants.c - quantized matrices and vectors: every tier of this machine against ref.c. The
+ * bits must be equal, and no byte outside the arrays may be touched. Checksums pin the results of
+ * ref.c. The seed is printed and may be given as an argument.
  *
- * Matrices are random bytes in the ranges of quants.h or its extremes. Q8 weights may also be -128, which we never make.
+ * Matrices are random bytes within the ranges of quants.h, or its extremes. Q8 weights include
+ * -128, which files may contain although quantization never makes it.
  */
 #include <math.h>
 #include <stdint.h>
@@ -15,12 +17,13 @@
 
 static struct kernels ref;
 
-enum kind { ORDINARY, EXTREME, WILD, KINDS }; /* WILD: scales of any bits, infinities and NaNs among them */
+/* WILD: scales of any bits, including infinities and NaNs */
+enum kind { ORDINARY, EXTREME, WILD, KINDS };
 
 static uint16_t random_scale(enum kind kind)
 {
     const uint16_t bits = (uint16_t)random_bits();
-    return kind == WILD ? bits : (uint16_t)((bits & 0x00ff) | 0x3b80); /* about 0.004 to 0.03 */
+    return kind == WILD ? bits : (uint16_t)((bits & 0x00ff) | 0x3b80); /* 0.004 to 0.03 */
 }
 
 static int random_between(int low, int high, enum kind kind)
@@ -28,7 +31,10 @@ static int random_between(int low, int high, enum kind kind)
     return kind == EXTREME ? (random_below(2) ? high : low) : low + random_below(high - low + 1);
 }
 
-/* In region 0; padding is random too: rows past the end are not asked for, columns meet zeroes. */
+/*
+ * Returns a matrix in region 0. Its padding is random, too: rows past the end are not used, and
+ * padded columns are multiplied by 0.
+ */
 static struct mat random_matrix(enum mat_type type, int rows, int cols, enum kind kind)
 {
     const struct weight_type *const row = &weight_types[type];
@@ -48,10 +54,10 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, enum kin
         }
         at = data + (size_t)(end - data) - (size_t)quant_groups(cols) * quant_group_bytes(type);
         for (; kind == EXTREME && at < end; at += quant_group_bytes(type)) {
-            const int most = (1 << (row->bits - 1)) - 1;
+            const int limit = (1 << (row->bits - 1)) - 1;
             quant_group q;
             for (size_t i = 0; i < sizeof q; i++)
-                q[i] = (int8_t)(random_below(3) ? random_between(-most - 1, most, kind) : -most);
+                q[i] = (int8_t)(random_below(3) ? random_between(-limit - 1, limit, kind) : -limit);
             row->pack_group(at, q);
         }
         at = end;
@@ -59,7 +65,7 @@ static struct mat random_matrix(enum mat_type type, int rows, int cols, enum kin
     return (struct mat){.type = type, .rows = rows, .cols = cols, .data = data};
 }
 
-/* Vectors in regions 1 to 3. In WILD ones some blocks have a NaN for a scale, and zeroes. */
+/* Returns vectors in regions 1 to 3. WILD: some blocks have a NaN as scale, with q = 0. */
 static struct quants random_quants(int cols, int tokens, enum kind kind)
 {
     const size_t n = (size_t)tokens, padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols);
@@ -67,7 +73,7 @@ static struct quants random_quants(int cols, int tokens, enum kind kind)
     const enum place place = random_below(2) ? AT_START : AT_END;
     const struct quants x = {guarded(1, n * padded, 1, place), guarded(2, n * blocks, sizeof(float), AT_END),
                              guarded(3, n * groups, sizeof(int16_t), AT_END)};
-    const bool one_sign = random_below(4) == 0; /* for the largest sums */
+    const bool one_sign = random_below(4) == 0; /* gives the largest sums */
     memset(x.q, 0, n * padded);
     for (size_t t = 0; t < n; t++) {
         int8_t *q = x.q + t * padded;
@@ -87,7 +93,10 @@ static struct quants random_quants(int cols, int tokens, enum kind kind)
     return x;
 }
 
-/* Two copies of the same random numbers, so that what a product must not write can be compared too. */
+/*
+ * Makes two equal copies of random numbers, so that memory that must not be written can be
+ * compared.
+ */
 static void twins(float **want, float **got, size_t count)
 {
     *want = guarded(4, count, sizeof(float), AT_END);
@@ -96,7 +105,7 @@ static void twins(float **want, float **got, size_t count)
     memcpy(*got, *want, count * sizeof(float));
 }
 
-/* ---------------------------------------------------------------------------------------------------------- products */
+/* ------------------------------------------------------------------------------------- products */
 
 static void check_gemv(const struct kernels *tier, enum mat_type type, int rows, int cols, enum kind kind)
 {
@@ -111,7 +120,7 @@ static void check_gemv(const struct kernels *tier, enum mat_type type, int rows,
               tier->name, type, rows, cols, begin, end, kind);
 }
 
-/* The scratch memory starts as NaNs and may not be overrun. */
+/* Fills the scratch memory with NaNs, next to a guard page, and compares with the reference. */
 static void check_gemm(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, enum kind kind)
 {
     const int begin = random_below(rows), end = random_below(2) ? rows : begin + random_below(rows - begin + 1);
@@ -142,7 +151,7 @@ static void check_products(const struct kernels *tier, enum mat_type type)
     check_gemm(tier, type, 5, 70, 4097 + random_below(500), WILD);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- vectors */
+/* -------------------------------------------------------------------------------------- vectors */
 
 static void check_quantize(const struct kernels *tier, const float *numbers, int n, enum place place)
 {
@@ -157,12 +166,16 @@ static void check_quantize(const struct kernels *tier, const float *numbers, int
     memcpy(x, numbers, count * sizeof(float));
     ref.quantize(q_want, scale_want, sum_want, x, n);
     tier->quantize(q_got, scale_got, sum_got, x, n);
-    CHECK_MSG(memcmp(q_want, q_got, padded) == 0, "%s: quantize %d, integers", tier->name, n);
-    CHECK_MSG(same_floats(scale_want, scale_got, blocks), "%s: quantize %d, scales", tier->name, n);
-    CHECK_MSG(memcmp(sum_want, sum_got, groups * sizeof(int16_t)) == 0, "%s: quantize %d, sums", tier->name, n);
+    CHECK_MSG(memcmp(q_want, q_got, padded) == 0, "%s: quantize %d elements: q differs", tier->name, n);
+    CHECK_MSG(same_floats(scale_want, scale_got, blocks), "%s: quantize %d elements: scale differs", tier->name, n);
+    CHECK_MSG(memcmp(sum_want, sum_got, groups * sizeof(int16_t)) == 0, "%s: quantize %d elements: sum differs",
+              tier->name, n);
 }
 
-/* Sixteen rows, of which each has a kind of its own: ordinary, tiny, ties of whole and half numbers, or zero. */
+/*
+ * Each of the sixteen rows has its own kind of numbers: ordinary, tiny, halves that tie in
+ * rounding, or zero.
+ */
 static void check_making(const struct kernels *tier)
 {
     enum { COLUMNS = 64, NUMBERS = COLUMNS * QUANT_ROWS };
@@ -199,33 +212,33 @@ static void check_making(const struct kernels *tier)
 
 static void check_vectors(const struct kernels *tier)
 {
-    static const float most[] = {127.0f, 1.0f, 0x1p-100f, 0x1.fffffep-101f, 3e38f, 1e-40f};
+    static const float limits[] = {127.0f, 1.0f, 0x1p-100f, 0x1.fffffep-101f, 3e38f, 1e-40f};
     static float x[3 * QUANT_BLOCK];
     for (int place = 0; place < PLACES; place++)
         for (int n = 0; n <= 3 * QUANT_BLOCK; n += n < 70 ? 1 : 13) {
             random_fill(x, (size_t)n, false);
             check_quantize(tier, x, n, (enum place)place);
-            random_fill(x, (size_t)n, true); /* nearly every block has a NaN or an infinity */
+            random_fill(x, (size_t)n, true); /* almost every block has a NaN or an infinity */
             check_quantize(tier, x, n, (enum place)place);
-            for (int i = 0; i < n; i++) /* ties */
+            for (int i = 0; i < n; i++) /* ties in rounding */
                 x[i] = (float)(random_below(508) - 254) / 2.0f;
             check_quantize(tier, x, n, (enum place)place);
         }
-    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) { /* the ends of the ranges */
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) { /* the limits of the ranges */
         random_fill(x, QUANT_BLOCK, false);
         for (int j = 0; j < QUANT_BLOCK; j++)
-            x[j] *= most[i] / 2.0f;
-        x[random_below(QUANT_BLOCK)] = random_below(2) ? most[i] : -most[i];
+            x[j] *= limits[i] / 2.0f;
+        x[random_below(QUANT_BLOCK)] = random_below(2) ? limits[i] : -limits[i];
         check_quantize(tier, x, QUANT_BLOCK, AT_END);
     }
-    for (int i = 0; i < 64; i++) { /* one bad number in any place of the second block */
+    for (int i = 0; i < 64; i++) { /* one NaN or infinity at any position of the second block */
         random_fill(x, 3 * QUANT_BLOCK, false);
         x[QUANT_BLOCK + random_below(QUANT_BLOCK)] = (float[]){NAN, INFINITY, -INFINITY}[i % 3];
         check_quantize(tier, x, 3 * QUANT_BLOCK, AT_START);
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- tiers */
+/* ---------------------------------------------------------------------------------------- tiers */
 
 static void test_tiers(void)
 {
@@ -240,7 +253,7 @@ static void test_tiers(void)
     }
 }
 
-/* FNV-1a */
+/* Continues an FNV-1a hash. */
 static uint32_t checksum(uint32_t sum, const void *data, size_t n)
 {
     const uint8_t *byte = data;
@@ -249,7 +262,10 @@ static uint32_t checksum(uint32_t sum, const void *data, size_t n)
     return sum;
 }
 
-/* The results of the reference for one stream of random numbers. Another value here means another contract: old texts change. */
+/*
+ * Pins the results of the reference for fixed random numbers. A new value means that the numeric
+ * contract changed, and with it the generated texts.
+ */
 static void test_pinned(void)
 {
     enum { ROWS = 37, COLS = 700, GROUPS = (COLS + QUANT_PAD - 1) / QUANT_PAD * QUANT_PAD / QUANT_GROUP };
@@ -267,16 +283,16 @@ static void test_pinned(void)
             ref.quant_gemv[type](y, &w, &x, 0, ROWS);
             found = checksum(found, y, sizeof y);
         }
-        CHECK_MSG(found == products[type], "%s: 0x%08x", weight_types[type].name, found);
+        CHECK_MSG(found == products[type], "checksum of %s: 0x%08x", weight_types[type].name, found);
     }
     random_seed(8);
     random_fill(numbers, COLS, false);
     ref.quantize(q, scale, sum, numbers, COLS);
     const uint32_t vectors = checksum(checksum(checksum(start, q, sizeof q), scale, sizeof scale), sum, sizeof sum);
-    CHECK_MSG(vectors == 0x8d86d0a2, "0x%08x", vectors);
+    CHECK_MSG(vectors == 0x8d86d0a2, "checksum of vectors: 0x%08x", vectors);
 }
 
-/* [SEED] */
+/* Arguments: [SEED] */
 int main(int argc, char **argv)
 {
     const uint64_t seed = argc > 1 ? (uint64_t)strtoull(argv[1], NULL, 10) : (uint64_t)getpid();

@@ -64,22 +64,22 @@ static void test_refused(void)
         {"{\"model_type\": \"llama\"}", "config.json: 'model_type': expected \"rwkv7\", found \"llama\""},
         {"{\"model_type\": \"rwkv6\"}", "'model_type': expected \"rwkv7\", found \"rwkv6\""},
         {"{\"model_type\": 7}", "'model_type': expected \"rwkv7\", found 7"},
-        {"{\"vocab_size\": 97}", "'vocab_size': expected 96, as the tensors have it, found 97"},
-        {"{\"head_dim\": 32}", "'head_dim': expected 64, as the tensors have it, found 32"},
-        {"{\"num_hidden_layers\": 3}", "'num_hidden_layers': expected 2,"},
-        {"{\"intermediate_size\": \"x\"}", "'intermediate_size': expected 256, as the tensors have it, found \"x\""},
+        {"{\"vocab_size\": 97}", "'vocab_size': expected 96 as in the tensors, found 97"},
+        {"{\"head_dim\": 32}", "'head_dim': expected 64 as in the tensors, found 32"},
+        {"{\"num_hidden_layers\": 3}", "'num_hidden_layers': expected 2 as in the tensors"},
+        {"{\"intermediate_size\": \"x\"}", "'intermediate_size': expected 256 as in the tensors, found \"x\""},
         {"{\"norm_eps\": 0}", "'norm_eps': expected a number between 0 and 1, found 0"},
         {"{\"norm_eps\": 1e-300}", "'norm_eps': expected a number between 0 and 1, found 1e-300"},
         {"{\"norm_eps\": 1e-5, \"layer_norm_epsilon\": 0.1}",
-         "'layer_norm_epsilon': expected the number of 'norm_eps', found 0.1"},
+         "'layer_norm_epsilon': expected the value of 'norm_eps', found 0.1"},
         {"{\"norm_eps\": \"1e-5\"}", "'norm_eps': expected a number between 0 and 1, found \"1e-5\""},
-        {"{\"norm_bias\": false}", "'norm_bias': expected true: norms without a bias are not supported, found false"},
-        {"{\"norm_first\": false}", "'norm_first': expected true, as there is a norm of the embedding, found false"},
+        {"{\"norm_bias\": false}", "'norm_bias': expected true (norms without a bias are not supported), found false"},
+        {"{\"norm_first\": false}", "'norm_first': expected true because the embedding has a norm, found false"},
         {"{\"embedding_layer_norm_fused\": true}", "'embedding_layer_norm_fused': expected false"},
         {"{\"hidden_act\": \"relu\"}", "'hidden_act': expected \"sqrelu\", found \"relu\""},
         {"{\"tie_word_embeddings\": true}",
-         "'tie_word_embeddings': expected false, as head and embedding differ, found true"},
-        {"{\"attn\": {\"layers\": [1]}}", "'attn': expected null: layers of attention are not supported, found {"},
+         "'tie_word_embeddings': expected false because head and embedding differ, found true"},
+        {"{\"attn\": {\"layers\": [1]}}", "'attn': expected null (attention layers are not supported), found {"},
         {"{\"head_size_divisor\": 0}", "'head_size_divisor': expected a number from 1 to 128, found 0"},
         {"{\"norm_eps\": 1e-5", "config.json"},
     };
@@ -97,7 +97,7 @@ static void test_refused(void)
     remove_config();
     put_model(GOLDEN("x060_bf16"));
     write_config("{\"layer_norm_epsilon\": 1e-6}");
-    check_refused(folder, "'layer_norm_epsilon': expected 1e-05 before RWKV-7, found 1e-06");
+    check_refused(folder, "'layer_norm_epsilon': expected 1e-05 (versions before RWKV-7), found 1e-06");
     remove_config();
 }
 
@@ -114,7 +114,7 @@ static void test_tied(void)
     variant_close(&v);
     rwkv7_model_close(open_model(folder));
     write_config("{\"tie_word_embeddings\": false}");
-    check_refused(folder, "'tie_word_embeddings': expected true, as there is no head, found false");
+    check_refused(folder, "'tie_word_embeddings': expected true because the checkpoint has no head, found false");
     remove_config();
 }
 
@@ -325,7 +325,7 @@ static void test_too_many_layers(void)
     variant_open(&v, GOLDEN("f32_n32"));
     variant_add(&v, "blocks.100000.att.k_k", DT_F32, 96);
     variant_write(&v, file);
-    check_refused(file, "more than 4096 layers");
+    check_refused(file, "expected at most 4096 layers, found more");
     variant_close(&v);
 }
 

@@ -398,7 +398,7 @@ static void test_refused_models(void)
         {{{.key = "rwkv7.wkv.head_size", .string = "-64"}, {.key = "x", .number = 1}}, "of 256 channels, found -64"},
         {{{.key = "x", .number = 1}, {.key = "y", .number = 1}}, "of 256 channels, found nothing"},
         {{{.key = "rwkv7.wkv.head_size", .number = 64}, {.key = "rwkv7.block_count", .number = 3}},
-         "metadata 'rwkv7.block_count' says 3, but there are tensors of 2 layers"},
+         "metadata 'rwkv7.block_count': found 3, expected 2 as in the tensors"},
         {{{.key = "rwkv7.wkv.head_size", .number = 64}, {.key = "rwkv7.attention.layer_norm_epsilon", .real = -1}},
          "metadata 'rwkv7.attention.layer_norm_epsilon': expected a number between 0 and 1, found -1"},
     };

@@ -409,8 +409,7 @@ static void test_named(void)
     variant_add(&v, "model.layers.0.attn.r_proj.scales", DT_BF16, 64);
     variant_add(&v, "model.layers.0.attn.r_proj.biases", DT_BF16, 64);
     variant_write(&v, file);
-    check_refused(file,
-                  "this was quantized to 4 bits by MLX, whose integers are not supported; use the original checkpoint");
+    check_refused(file, "quantized to 4 bits by MLX, which is not supported; use the original checkpoint");
     variant_close(&v);
 
     static const char *const others[][2] = {{"model.layers.0.attn.r_proj.qweight", "by GPTQ or AWQ"},
@@ -435,7 +434,7 @@ static void test_named(void)
     variant_rename(&v, &v.tensors[2], "blocks.0.att.x_r");
     v.count = 3;
     variant_write(&v, file);
-    check_refused(file, "this is a LoRA adapter, not a whole model; merge it with `rwkv7 convert --lora`");
+    check_refused(file, "this is a LoRA adapter, not a complete model; merge it with `rwkv7 convert --lora`");
     v.tensors[3] = *from;
     variant_rename(&v, &v.tensors[3], "encoder.weight");
     v.count = 4;
@@ -466,15 +465,15 @@ static void test_unsupported(void)
         {GOLDEN("x060_f16_fla"), {"model.layers.1.attn.q_proj.weight"}, "a hybrid of RWKV and attention, which"},
         {NULL,
          {"model.layers.0.self_attn.time_maa_x", "model.layers.0.self_attn.q_proj.bias"},
-         "QRWKV6, the RWKV-6 time mix in the frame of Qwen, which"},
+         "QRWKV6, a Qwen model with the RWKV-6 time mix, which"},
         {NULL,
          {"model.layers.0.self_attn.time_mixer.w0", "model.layers.0.mlp.gate_proj.weight"},
-         "ARWKV, the RWKV-7 time mix in the frame of Qwen, which"},
+         "ARWKV, a Qwen model with the RWKV-7 time mix, which"},
         {NULL,
          {"rwkv.blocks.0.att.r_k", "moba.blocks.0.att.query.weight"},
-         "RWKV-X, RWKV-7 between layers of sparse attention, which"},
+         "RWKV-X, RWKV-7 with layers of sparse attention, which"},
         {NULL, {"model.layers.0.self_attn.q_proj.weight"}, "a transformer, not RWKV, which"},
-        {NULL, {"model.layers.0.mlp.gate_proj.weight"}, "a model in the frame of a transformer, not RWKV, which"},
+        {NULL, {"model.layers.0.mlp.gate_proj.weight"}, "a transformer variant, not RWKV, which"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         variant_open(&v, cases[i].base ? cases[i].base : GOLDEN("f32_n32"));
@@ -491,10 +490,10 @@ static void test_unsupported(void)
 
     /* What the metadata of GGUF files say. */
     static const char *const said[][3] = {
-        {GOLDEN("x060_bf16"), "rwkv6qwen2", "QRWKV6, the RWKV-6 time mix in the frame of Qwen, which is not supported"},
-        {GOLDEN("f32_n32"), "arwkv7", "ARWKV, the RWKV-7 time mix in the frame of Qwen, which is not supported"},
-        {GOLDEN("f32_n32"), "qwen2", "this is a model of architecture 'qwen2', which is not supported"},
-        {GOLDEN("x060_bf16"), "rwkv7", "'general.architecture' says rwkv7, but the tensors are of RWKV-6"},
+        {GOLDEN("x060_bf16"), "rwkv6qwen2", "QRWKV6, a Qwen model with the RWKV-6 time mix, which is not supported"},
+        {GOLDEN("f32_n32"), "arwkv7", "ARWKV, a Qwen model with the RWKV-7 time mix, which is not supported"},
+        {GOLDEN("f32_n32"), "qwen2", "architecture 'qwen2' is not supported"},
+        {GOLDEN("x060_bf16"), "rwkv7", "'general.architecture': found rwkv7, but the tensors are those of RWKV-6"},
         {GOLDEN("f32_n32"), "rwkv6", "tensor 'blocks.0.att.time_faaaa' is missing"},
     };
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
@@ -543,7 +542,7 @@ static void test_metadata_of_architecture(void)
 {
     static const char *const wrong[][3] = {
         {"rwkv6.attention.layer_norm_epsilon", "-1", "expected a number between 0 and 1, found -1"},
-        {"rwkv6.block_count", "9", "says 9, but there are tensors of 2 layers"}};
+        {"rwkv6.block_count", "9", "found 9, expected 2 as in the tensors"}};
     float logits[2][MOST] = {{0}};
     variant_open(&v, GOLDEN("x060_bf16"));
     v.metadata[0] = (struct tensor_pair){"general.architecture", "rwkv6"};
