@@ -255,7 +255,7 @@ static void refuse_infinity(const char *path, const char *name, size_t at, bool 
         memcpy(to, &narrow, sizeof narrow);
     snprintf(expected, sizeof expected,
              is_scale ? "tensor '%s': expected finite scales, found a NaN or an infinity in row %zu"
-                      : "tensor '%s': expected finite numbers, found a NaN or an infinity at %zu",
+                      : "tensor '%s': expected finite numbers, found a NaN or an infinity at index %zu",
              name, at);
     CHECK(rwkv7_model_open_memory(rt, image, map->size, "image", NULL, &model, &err) == RWKV7_ERR_MODEL && !model);
     CHECK_MSG(strstr(err.message, expected), "got \"%s\", want \"%s\"", err.message, expected);
