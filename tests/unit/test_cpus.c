@@ -191,10 +191,10 @@ static void test_lists(void)
 {
     const struct cpu_set set = set_of("0-3,8,70-71\n");
     CHECK(cpu_set_count(&set) == 7 && cpu_set_has(&set, 0) && cpu_set_has(&set, 3) && !cpu_set_has(&set, 4));
-    CHECK(cpu_set_has(&set, 8) && cpu_set_has(&set, 71) && !cpu_set_has(&set, -1) && !cpu_set_has(&set, CPUS_MOST));
+    CHECK(cpu_set_has(&set, 8) && cpu_set_has(&set, 71) && !cpu_set_has(&set, -1) && !cpu_set_has(&set, CPUS_MAX));
     CHECK(count_of("") == 0 && count_of("x") == 0 && count_of("5-2") == 0 && count_of("3,") == 1 &&
           count_of("3-") == 1);
-    CHECK(count_of("0-99999999999999999999") == CPUS_MOST && count_of("9999999") == 0 && count_of("1,,2") == 1);
+    CHECK(count_of("0-99999999999999999999") == CPUS_MAX && count_of("9999999") == 0 && count_of("1,,2") == 1);
 }
 
 static struct cpus read_cpus(const char *allowed)
