@@ -151,7 +151,7 @@ static void check_tied(const char *golden, const char *embedding, const char *he
 
 static void count_note(void *arg, const char *text)
 {
-    *(int *)arg += strstr(text, "there is no head") || strstr(text, "of type F64 are rounded");
+    *(int *)arg += strstr(text, "no head found") || strstr(text, "of type F64 are rounded");
 }
 
 /* Conversion tells all notes on what it has read. */
