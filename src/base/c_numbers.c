@@ -3,7 +3,8 @@
 
 #include <pthread.h>
 
-static locale_t c_locale; /* made once and kept; NULL: out of memory, and numbers follow the program's locale */
+static locale_t
+    c_locale; /* created once and never freed; NULL: out of memory, and numbers follow the program's locale */
 
 static void make(void)
 {
@@ -14,7 +15,7 @@ locale_t c_numbers_enter(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, make);
-    return uselocale(c_locale); /* of NULL: changes nothing */
+    return uselocale(c_locale); /* with NULL, uselocale changes nothing */
 }
 
 void c_numbers_leave(const locale_t *before)

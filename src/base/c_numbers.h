@@ -1,8 +1,9 @@
 /*
- * c_numbers.h - numbers as text with a decimal point, whatever locale the program has set.
+ * c_numbers.h - parses and prints numbers with a decimal point, whatever locale the program has
+ * set.
  *
- * Functions that parse or print numbers with a fraction (strtod, "%g", cJSON) begin with C_NUMBERS. It sets the locale "C" for the
- * calling thread alone.
+ * Functions that parse or print numbers with a fraction (strtod, "%g", cJSON) begin with C_NUMBERS,
+ * which sets the locale "C" for the calling thread only.
  */
 #ifndef BASE_C_NUMBERS_H
 #define BASE_C_NUMBERS_H
@@ -12,11 +13,14 @@
 #include <xlocale.h>
 #endif
 
-/* The locale of the thread before, for c_numbers_leave. */
+/* Sets the locale "C"; returns the previous locale, for c_numbers_leave. */
 locale_t c_numbers_enter(void);
 void c_numbers_leave(const locale_t *before);
 
-/* First statement of a function, or a statement of its own: until the block ends, however it does. */
+/*
+ * Put this first in a function or block. The caller's locale is restored when the block ends, on
+ * every path.
+ */
 #define C_NUMBERS __attribute__((cleanup(c_numbers_leave), unused)) const locale_t caller_locale = c_numbers_enter()
 
 #endif

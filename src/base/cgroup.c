@@ -1,14 +1,17 @@
 /*
- * cgroup.c - the limit on CPU time that Linux's control groups set for this process.
+ * cgroup.c - reads the CPU limit that Linux control groups set for this process.
  *
- * A container or a systemd unit may be granted 1.5 CPUs on a machine of 64. The limit is written in the folder of a group, version 2 as
- * `cpu.max`, "quota period" in microseconds, version 1 as `cpu.cfs_quota_us` and `cpu.cfs_period_us`. Groups are nested and each one's
- * limit holds, so every folder from the group of the process up to the mount point is read.
+ * A container or a systemd unit may be limited to 1.5 CPUs on a machine with 64. The limit is in a
+ * file of the group's folder: in version 2 `cpu.max` ("quota period", in microseconds), in version
+ * 1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`. Groups are nested and all their limits apply, so
+ * every folder from the group of the process up to the mount point is read.
  *
- *   /proc/self/cgroup      "0::/a/b" (version 2) or "3:cpu,cpuacct:/a/b" (version 1): the group as a path in its hierarchy
- *   /proc/self/mountinfo   where hierarchies are mounted, and which part of them: "32 31 0:29 /a /sys/fs/cgroup/cpu ... - cgroup cgroup rw,cpu"
+ *     /proc/self/cgroup      "0::/a/b" (version 2) or "3:cpu,cpuacct:/a/b" (version 1):
+ *                            the group as a path in its hierarchy
+ *     /proc/self/mountinfo   where a hierarchy is mounted, and which part of it:
+ *                            "32 31 0:29 /a /sys/fs/cgroup/cpu ... - cgroup cgroup rw,cpu"
  *
- * Nothing here fails: what cannot be read or understood sets no limit.
+ * Nothing here fails: what cannot be read or parsed is treated as no limit.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +24,7 @@
 
 enum { LINE = 4096, PATH = LINE + 1024 }; /* bytes */
 
-/* The next line without its end; lines that do not fit are skipped. */
+/* Reads the next line, without its line feed. Skips lines that are too long. */
 static bool read_line(FILE *f, char line[LINE])
 {
     while (fgets(line, LINE, f)) {
@@ -31,14 +34,14 @@ static bool read_line(FILE *f, char line[LINE])
             return true;
         }
         if (n < LINE - 1)
-            return n > 0; /* the last line of the file */
+            return n > 0; /* false at the end of the file */
         for (int c; (c = getc(f)) != EOF && c != '\n';)
             ;
     }
     return false;
 }
 
-/* Whether a list such as "rw,cpu,cpuacct" has this item. */
+/* Whether a list such as "rw,cpu,cpuacct" contains an item. */
 static bool has_item(const char *list, const char *item)
 {
     const size_t n = strlen(item);
@@ -48,7 +51,10 @@ static bool has_item(const char *list, const char *item)
     return false;
 }
 
-/* Two numbers of a file's first line, the second 0 if there is only one; false when it does not begin with one ("max"). */
+/*
+ * Reads one or two numbers from the first line of a file; out[1] is 0 if there is only one. Returns
+ * false if the line does not start with a number ("max").
+ */
 static bool read_numbers(const char *folder, const char *name, long long out[2])
 {
     char path[PATH + 64], text[128], *rest;
@@ -65,7 +71,7 @@ static bool read_numbers(const char *folder, const char *name, long long out[2])
     return rest != text;
 }
 
-/* The limit that one folder sets; 0: none. */
+/* Returns the limit of one folder in thousandths of a CPU; 0 if there is none. */
 static int folder_limit(const char *folder, bool unified)
 {
     long long quota[2], period[2];
@@ -87,7 +93,7 @@ static int smaller_limit(int a, int b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* The group of this process in the hierarchy; false when it is in none. */
+/* Finds the group of this process in the hierarchy; returns false if there is none. */
 static bool find_group(const char *root, bool unified, char group[LINE])
 {
     char path[PATH];
@@ -108,7 +114,7 @@ static bool find_group(const char *root, bool unified, char group[LINE])
     return found;
 }
 
-/* Spaces and the like stand in mountinfo as \040, a backslash and three octal digits. */
+/* Decodes \040 and other octal escapes, which mountinfo uses for white space and backslashes. */
 static void decode_octal(char *text)
 {
     char *to = text;
@@ -124,7 +130,10 @@ static void decode_octal(char *text)
     *to = '\0';
 }
 
-/* A line of mountinfo: *part, the folder of the hierarchy that is mounted, and *point, where. False: it is not this hierarchy. */
+/*
+ * Parses a line of mountinfo: *part is the folder of the hierarchy that is mounted, *point the
+ * mount point. Returns false for other hierarchies.
+ */
 static bool parse_mount(char *line, bool unified, char **part, char **point)
 {
     char *fields[5], *at = line, *rest = strstr(line, " - ");
@@ -150,7 +159,10 @@ static bool parse_mount(char *line, bool unified, char **part, char **point)
     return unified ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_item(options + 1, "cpu");
 }
 
-/* The path of a group below the mount point of `part`; "" when the group lies elsewhere: of what is mounted, the top holds for it. */
+/*
+ * Returns the path of a group relative to the mount point of `part`. Returns "" if the group is
+ * outside `part`: then the limit of the mount point applies.
+ */
 static const char *group_below(const char *group, const char *part)
 {
     const size_t n = strcmp(part, "/") == 0 ? 0 : strlen(part);
@@ -159,7 +171,7 @@ static const char *group_below(const char *group, const char *part)
     return group + n;
 }
 
-/* The smallest limit of one hierarchy. */
+/* Returns the smallest limit of one hierarchy; 0 if there is none. */
 static int hierarchy_limit(const char *root, bool unified)
 {
     char group[LINE], line[LINE], folder[PATH];

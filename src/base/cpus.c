@@ -1,4 +1,4 @@
-/* cpus.c - see cpus.h; the limits of control groups are in cgroup.c. */
+/* cpus.c - see cpus.h; limits of control groups are in cgroup.c. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* pthread_getaffinity_np */
 #endif
@@ -20,7 +20,7 @@
 #include <cpuid.h>
 #endif
 
-/* --------------------------------------------------------------------------------------------------------------- sets */
+/* ------------------------------------------------------------------------------------- CPU sets */
 
 int cpu_set_count(const struct cpu_set *set)
 {
@@ -32,7 +32,7 @@ int cpu_set_count(const struct cpu_set *set)
 
 static void set_add(struct cpu_set *set, long cpu)
 {
-    if (cpu >= 0 && cpu < CPUS_MOST)
+    if (cpu >= 0 && cpu < CPUS_MAX)
         set->bits[(size_t)cpu / CPU_SET_BITS] |= 1ul << (size_t)cpu % CPU_SET_BITS;
 }
 
@@ -41,14 +41,14 @@ void cpu_set_add_list(struct cpu_set *set, const char *list)
     for (char *at = (char *)(uintptr_t)list; isdigit((unsigned char)*at); at++) {
         const long low = strtol(at, &at, 10);
         const long high = *at == '-' && isdigit((unsigned char)at[1]) ? strtol(at + 1, &at, 10) : low;
-        for (long cpu = low; cpu <= high && cpu < CPUS_MOST; cpu++)
+        for (long cpu = low; cpu <= high && cpu < CPUS_MAX; cpu++)
             set_add(set, cpu);
         if (*at != ',')
             return;
     }
 }
 
-/* The members of both. */
+/* Returns the number of CPUs in both sets. */
 static int common_count(const struct cpu_set *a, const struct cpu_set *b)
 {
     struct cpu_set both;
@@ -72,9 +72,12 @@ bool cpus_add_allowed(struct cpu_set *set, pthread_t thread)
 #endif
 }
 
-/* ------------------------------------------------------------------------------------------------------ counting CPUs */
+/* ----------------------------------------------------------------------------------- CPU counts */
 
-/* The first line of a file of a CPU, such as "topology/thread_siblings_list"; false when there is none. */
+/*
+ * Reads the first line of a CPU's file, such as "topology/thread_siblings_list"; returns false if
+ * it does not exist.
+ */
 static bool read_cpu_file(const char *root, int cpu, const char *name, char *text, size_t room)
 {
     char path[1024];
@@ -89,9 +92,9 @@ static bool read_cpu_file(const char *root, int cpu, const char *name, char *tex
 
 void cpus_read_at(struct cpus *out, const char *root, const struct cpu_set *allowed)
 {
-    struct cpu_set counted = {{0}}; /* those whose core has been counted */
+    struct cpu_set counted = {{0}}; /* CPUs whose core has been counted */
     *out = (struct cpus){.logical = cpu_set_count(allowed), .millicpus = cgroup_millicpus(root)};
-    for (int cpu = 0; cpu < CPUS_MOST; cpu++) {
+    for (int cpu = 0; cpu < CPUS_MAX; cpu++) {
         char list[1024];
         if (!cpu_set_has(allowed, cpu) || cpu_set_has(&counted, cpu))
             continue;
@@ -106,7 +109,7 @@ void cpus_read_at(struct cpus *out, const char *root, const struct cpu_set *allo
 #if defined(__APPLE__)
 static size_t apple_number(const char *name)
 {
-    int64_t value = 0; /* a smaller number fills the lower bytes */
+    int64_t value = 0; /* little-endian: a smaller integer fills the low bytes */
     size_t size = sizeof value;
     return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value > 0 ? (size_t)value : 0;
 }
@@ -123,7 +126,10 @@ void cpus_read(struct cpus *out)
     *out = (struct cpus){.logical = online > 0 ? (int)online : 1};
     out->cores = out->logical;
 #if defined(__APPLE__)
-    /* Performance cores where the machine has two kinds: the slow ones would set the pace. */
+    /*
+     * Counts only performance cores where the machine has two kinds, because each barrier would
+     * wait for the slow cores.
+     */
     const size_t fast = apple_number("hw.perflevel0.physicalcpu"), all = apple_number("hw.physicalcpu");
     if (fast > 0 || all > 0)
         out->cores = (int)(fast > 0 ? fast : all);
@@ -146,12 +152,12 @@ int cpus_at_once(const struct cpus *cpus)
     return granted > 0 ? granted : 1;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- caches */
+/* ---------------------------------------------------------------------------------- cache sizes */
 
-/* Sizes by level, 0 when unknown. [1]: data */
+/* Sizes by level, 0 if unknown. [1] is the data cache. */
 typedef size_t cache_sizes[4];
 
-/* Takes over what is smaller. */
+/* Keeps the smaller size of each level. */
 static void keep_smaller(cache_sizes sizes, const cache_sizes other)
 {
     for (int level = 1; level <= 3; level++)
@@ -159,7 +165,7 @@ static void keep_smaller(cache_sizes sizes, const cache_sizes other)
             sizes[level] = other[level];
 }
 
-/* "48K", "2M", "32768" */
+/* Parses "48K", "2M" or "32768". */
 static size_t parse_size(const char *text)
 {
     char *end;
@@ -168,10 +174,13 @@ static size_t parse_size(const char *text)
     return isdigit((unsigned char)*text) && number <= (1ull << 40) >> shift ? (size_t)(number << shift) : 0;
 }
 
-/* The caches of one CPU: the first-level one undivided in *l1_whole and by its number in *l1_index, all by what a core has of them. */
+/*
+ * Reads the caches of one CPU. A shared cache counts as the share of one core. *l1_index is the
+ * number of the first-level cache's folder.
+ */
 static void read_cpu_caches(const char *root, int cpu, const struct cpu_set *allowed, cache_sizes sizes, int *l1_index)
 {
-    int threads = 1; /* of this core that may be used */
+    int threads = 1; /* allowed hardware threads of this core */
     *l1_index = -1;
     for (int index = 0; index < 16; index++) {
         struct cpu_set shared = {{0}};
@@ -200,12 +209,15 @@ static void read_cpu_caches(const char *root, int cpu, const struct cpu_set *all
     }
 }
 
-/* A CPU is read as a whole only if its first-level cache differs from that of the last: it is of another kind. */
+/*
+ * Reads all caches of a CPU only if its first-level cache differs from that of the CPU before, that
+ * is, if it is a core of another kind.
+ */
 static void read_system_caches(const char *root, const struct cpu_set *allowed, cache_sizes sizes)
 {
     cache_sizes last = {0};
     int l1_index = -1;
-    for (int cpu = 0; cpu < CPUS_MOST; cpu++) {
+    for (int cpu = 0; cpu < CPUS_MAX; cpu++) {
         char name[64], text[64];
         if (!cpu_set_has(allowed, cpu))
             continue;
@@ -219,7 +231,10 @@ static void read_system_caches(const char *root, const struct cpu_set *allowed, 
 }
 
 #if defined(__x86_64__)
-/* Leaf 4, of AMD 0x8000001d: a cache in each part, until there is none. Of this core; it is asked where the system says nothing. */
+/*
+ * Reads the caches of the current core with CPUID leaf 4 (AMD: 0x8000001d), one cache per subleaf.
+ * Used if the system files give no answer.
+ */
 static void ask_cpu(cache_sizes sizes)
 {
     static const unsigned leaves[] = {4, 0x8000001d};
@@ -230,7 +245,7 @@ static void ask_cpu(cache_sizes sizes)
             if (!__get_cpuid_count(leaves[l], part, &eax, &ebx, &ecx, &edx) || (eax & 31) == 0)
                 break;
             const unsigned level = eax >> 5 & 7, users = (eax >> 14 & 0xfff) + 1;
-            if ((eax & 31) == 2 || level < 1 || level > 3) /* instructions */
+            if ((eax & 31) == 2 || level < 1 || level > 3) /* instruction cache */
                 continue;
             if (level == 1)
                 threads = users;
@@ -262,7 +277,7 @@ static void ask_cpu(cache_sizes sizes)
 }
 #endif
 
-/* What was found, if it can be true. */
+/* Stores the plausible sizes in `out` and assumes default sizes for the others. */
 static void finish(struct caches *out, const cache_sizes sizes)
 {
     out->l1 = sizes[1] >= (size_t)4 << 10 && sizes[1] <= (size_t)4 << 20 ? sizes[1] : CACHES_L1;

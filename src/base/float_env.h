@@ -1,12 +1,13 @@
 /*
- * float_env.h - the floating-point environment of the calling thread: rounding mode, flushing of denormals, exception masks.
+ * float_env.h - the floating-point environment of the calling thread: rounding mode, flushing of
+ * denormals, exception masks.
  *
- * Results are defined for round to nearest with denormals kept (kernels/kernels.h), but a program that uses the library may have
- * set something else, for itself or for the threads that it creates. So the library computes in the default environment and gives
- * the caller's back, with its exception flags:
+ * Results are defined for round-to-nearest with denormals (kernels/kernels.h). A program that uses
+ * the library may have changed this for its threads. So the library computes in the default
+ * environment and then restores the caller's, including its exception flags:
  *
- *   public functions that compute with floats, or parse or print them, begin with DEFAULT_FLOAT_ENV;
- *   pool_run does the same, and helper threads are set once, when they start (pool.c).
+ *     Public functions that compute with floats, or parse or print them, begin with DEFAULT_FLOAT_ENV.
+ *     pool_run does the same; helper threads set it once when they start (pool.c).
  *
  * Callbacks of the program are called in the default environment.
  */
@@ -18,8 +19,8 @@
 #if defined(__x86_64__)
 
 /*
- * SSE computes; the x87 control word is what glibc's strtod and printf take the rounding mode from. Whatever computes with long double
- * leaves its flags in the x87 status word.
+ * SSE is used for computing. glibc's strtod and printf take the rounding mode from the x87 control
+ * word. Computations with long double set flags in the x87 status word.
  */
 struct float_env {
     uint32_t mxcsr;
@@ -42,17 +43,17 @@ static inline void float_env_set(const struct float_env *env)
 {
     struct {
         uint32_t control, status, others[5];
-    } all; /* as fnstenv stores it: the status word can be written in no other way */
+    } all; /* layout of fnstenv; the status word can be written only by loading all of it */
     uint16_t status;
     __asm__ volatile("fnstsw %0" : "=m"(status) : : "memory");
-    if (((status ^ env->x87_status) & FLOAT_ENV_X87_FLAGS) != 0) { /* hardly ever */
+    if (((status ^ env->x87_status) & FLOAT_ENV_X87_FLAGS) != 0) { /* rare: some computation used x87 */
         __asm__ volatile("fnstenv %0" : "=m"(all) : : "memory");
         all.status = (all.status & ~FLOAT_ENV_X87_FLAGS) | (env->x87_status & FLOAT_ENV_X87_FLAGS);
         __asm__ volatile("fldenv %0" : : "m"(all) : "memory");
     }
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(env->mxcsr), "m"(env->x87) : "memory");
 }
-/* The x87 flags stay: nothing reads them before float_env_set gives the caller's back. */
+/* Leaves the x87 flags: nothing reads them before float_env_set restores those of the caller. */
 static inline void float_env_set_default(void)
 {
     const struct float_env env = {FLOAT_ENV_MXCSR, FLOAT_ENV_X87, 0};
@@ -62,7 +63,7 @@ static inline void float_env_set_default(void)
 #elif defined(__aarch64__)
 
 struct float_env {
-    uint64_t fpcr, fpsr; /* control, and exception flags */
+    uint64_t fpcr, fpsr; /* control register, and exception flags */
 };
 
 static inline struct float_env float_env_get(void)
@@ -106,7 +107,7 @@ static inline void float_env_set_default(void)
 
 #endif
 
-/* Sets the default environment; returns the one before, for float_env_set. */
+/* Sets the default environment; returns the previous one, for float_env_set. */
 static inline struct float_env float_env_enter(void)
 {
     const struct float_env env = float_env_get();
@@ -114,7 +115,10 @@ static inline struct float_env float_env_enter(void)
     return env;
 }
 
-/* First statement of a function: the default environment until it returns, however it does, then the caller's again. */
+/*
+ * Put this first in a function: the default environment applies until it returns, on every path;
+ * then the caller's is restored.
+ */
 #define DEFAULT_FLOAT_ENV \
     __attribute__((cleanup(float_env_set), unused)) const struct float_env caller_env = float_env_enter()
 

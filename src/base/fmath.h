@@ -1,13 +1,15 @@
 /*
- * fmath.h - exp, sigmoid and tanh in float32 as defined by this project: the same bits on every machine.
+ * fmath.h - exp, sigmoid and tanh in float32, defined by this project: the same bits on every
+ * machine.
  *
- * libm gives different last bits on different systems, so the functions are written out here in operations that IEEE 754
- * defines exactly. SIMD kernels repeat these very operations in every lane.
+ * The last bits of libm's results differ between systems. So these functions use only operations
+ * that IEEE 754 defines exactly. SIMD kernels perform the same operations in each lane.
  *
- * fmath_exp: x is clamped to [-104, 89]; n = round(x / ln 2) by the addition of 1.5 * 2^23; r = x - n ln 2 in two fused
- * steps (Cody and Waite), |r| <= 0.3466; a minimax polynomial 1 + r + r^2 P(r) of degree 7 (coefficients of Cephes expf);
- * then the scaling by 2^n as two multiplications by powers of two, so that results down to the denormals are rounded
- * once. The largest errors are measured and bounded by tests/unit/test_fmath.c.
+ * fmath_exp: x is clamped to [-104, 89]. n = round(x / ln 2), by adding 1.5 * 2^23. r = x - n ln 2
+ * in two fused steps (Cody and Waite), |r| <= 0.3466. A minimax polynomial 1 + r + r^2 P(r) of
+ * degree 7 (coefficients of Cephes expf). Scaling by 2^n is two multiplications by powers of two,
+ * so that denormal results are rounded only once. tests/unit/test_fmath.c measures and bounds the
+ * largest errors.
  */
 #ifndef BASE_FMATH_H
 #define BASE_FMATH_H
@@ -40,10 +42,10 @@ static inline float fmath_pow2(int32_t n)
     return f;
 }
 
-/* e^x; a NaN gives a NaN, large x gives +infinity, very negative x gives 0. */
+/* Computes e^x. NaN gives NaN; large x gives +infinity; very negative x gives 0. */
 static inline float fmath_exp(float x)
 {
-    float c = x < FMATH_EXP_MIN ? FMATH_EXP_MIN : x; /* comparisons this way round let a NaN through */
+    float c = x < FMATH_EXP_MIN ? FMATH_EXP_MIN : x; /* written so that NaN passes through unchanged */
     c = c > FMATH_EXP_MAX ? FMATH_EXP_MAX : c;
     const float n = fmaf(c, FMATH_LOG2E, FMATH_ROUND) - FMATH_ROUND;
     float r = fmaf(n, -FMATH_LN2_HI, c);
@@ -69,8 +71,8 @@ static inline float fmath_sigmoid(float x)
 }
 
 /*
- * For |x| < 0.625 an odd polynomial, x + x^3 P(x^2) (the classic minimax of Cephes tanhf); else 1 - 2 / (e^2|x| + 1) with the
- * sign of x. Both are computed and one is chosen, as in the SIMD versions.
+ * For |x| < 0.625 an odd polynomial x + x^3 P(x^2) (Cephes tanhf); else 1 - 2 / (e^2|x| + 1) with
+ * the sign of x. Both are computed and one is selected, as in the SIMD versions.
  */
 #define FMATH_TANH_SMALL 0.625f
 #define FMATH_T0 (-5.70498872745e-3f)

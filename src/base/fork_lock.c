@@ -3,7 +3,7 @@
 
 static atomic_uint forks;
 
-/* Held while a lock is made anew, and across fork(), so that the child finds it free. */
+/* Held while a lock is reinitialized, and across fork(), so that it is free in the child. */
 static pthread_mutex_t renewing = PTHREAD_MUTEX_INITIALIZER;
 
 static void before_fork(void)
@@ -42,7 +42,7 @@ void fork_lock_init(struct fork_lock *lock)
 
 void fork_lock_destroy(struct fork_lock *lock)
 {
-    if (lock->forks == fork_count()) /* else it may be held, by nobody that is here */
+    if (lock->forks == fork_count()) /* otherwise a thread that does not exist in this process may hold it */
         pthread_mutex_destroy(&lock->mutex);
 }
 

@@ -1,9 +1,11 @@
 /*
- * fork_lock.h - a mutex that a child of fork() can take, whoever held it in the parent.
+ * fork_lock.h - a mutex that works in a child of fork(), even if another thread of the parent held
+ * it.
  *
- * fork() copies only the thread that calls it, so a mutex that another thread holds is never given back in the child. The first of
- * the child's threads that wants such a lock makes it anew. What the lock protects may be half changed then: it must be something that
- * can be made anew as well, such as threads or scratch memory; its owner compares fork_count().
+ * fork() copies only the calling thread, so a mutex held by another thread is never released in the
+ * child. The first thread of the child that takes a fork_lock reinitializes it. The protected data
+ * may be in an inconsistent state then. So they must be data that can be recreated, such as threads
+ * or scratch memory; their owner compares fork_count() to detect this.
  */
 #ifndef BASE_FORK_LOCK_H
 #define BASE_FORK_LOCK_H
@@ -14,12 +16,12 @@
 
 struct fork_lock {
     pthread_mutex_t mutex;
-    atomic_uint forks; /* fork_count() when the mutex was made */
+    atomic_uint forks; /* fork_count() when the mutex was initialized */
 };
 #define FORK_LOCK_INIT               \
     {                                \
         PTHREAD_MUTEX_INITIALIZER, 0 \
-    } /* for a static one */
+    } /* initializer of a static lock */
 
 void fork_lock_init(struct fork_lock *lock);
 void fork_lock_destroy(struct fork_lock *lock);
@@ -27,8 +29,9 @@ void fork_lock_take(struct fork_lock *lock);
 void fork_lock_give(struct fork_lock *lock);
 
 /*
- * How often this process was made by fork() since the first lock was made: what was noted before a fork differs behind it, in the child.
- * getpid() would tell as much, but is a system call per token.
+ * Returns how often this process was created by fork() since the first lock was initialized. So a
+ * value saved before a fork differs from the current one in the child. getpid() would also work,
+ * but costs a system call per token.
  */
 unsigned fork_count(void);
 

@@ -1,4 +1,7 @@
-/* half.h - numbers of 16 bits to float32, exactly, and float32 to the nearest of them, ties to even. */
+/*
+ * half.h - converts float16 and bfloat16 to float32 exactly, and float32 to them with
+ * round-to-nearest-even.
+ */
 #ifndef BASE_HALF_H
 #define BASE_HALF_H
 
@@ -14,7 +17,7 @@ static inline float f16_to_f32(uint16_t h)
     } else if (exponent != 0) {
         bits = sign | (exponent + 112) << 23 | fraction << 13;
     } else {
-        const float magnitude = (float)fraction * 0x1p-24f; /* denormal half, normal float: exact */
+        const float magnitude = (float)fraction * 0x1p-24f; /* denormal half becomes a normal float, exactly */
         memcpy(&bits, &magnitude, sizeof bits);
         bits |= sign;
     }
@@ -31,7 +34,7 @@ static inline float bf16_to_f32(uint16_t b)
     return f;
 }
 
-/* Too large a number becomes an infinity; a NaN stays one. */
+/* Overflow gives infinity; NaN stays NaN. */
 static inline uint16_t f32_to_f16(float f)
 {
     uint32_t bits;
@@ -42,8 +45,7 @@ static inline uint16_t f32_to_f16(float f)
         return sign | 0x7e00;
     if (bits >= 0x47800000) /* 65536 */
         return sign | 0x7c00;
-    if (bits <
-        0x38800000) { /* 2^-14: denormal halves are multiples of 2^-24, which the unit of 0.5 + 2^-24 rounds to */
+    if (bits < 0x38800000) { /* 2^-14: denormal halves are multiples of 2^-24; adding 0.5 rounds to this unit */
         float magnitude;
         memcpy(&magnitude, &bits, sizeof magnitude);
         magnitude += 0.5f;

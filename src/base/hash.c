@@ -1,10 +1,11 @@
 /*
  * hash.c - see hash.h.
  *
- * XXH3 keeps eight lanes of 64 bits. A stripe of 64 bytes adds to each lane a product of two halves of its eight bytes, mixed with eight
- * bytes of a constant, the secret, of which the next stripe uses the bytes from 8 further on. After 16 stripes the secret is used up
- * and the lanes are scrambled. The last 64 bytes of the input are taken in once more as a whole, at an odd place of the secret; then the
- * lanes are folded into 128 bits.
+ * XXH3 has eight 64-bit lanes. Each stripe of 64 bytes adds to each lane the product of the two
+ * halves of its eight bytes, after mixing them with eight bytes of a constant called the secret.
+ * The next stripe uses the secret from 8 bytes further on. After 16 stripes the secret is used up
+ * and the lanes are scrambled. At the end, the last 64 bytes of the input are processed once more
+ * with an unaligned part of the secret, and the lanes are folded to 128 bits.
  */
 #include "base/hash.h"
 
@@ -22,7 +23,7 @@
 
 enum { LANES = 8, STRIPES = 16, SECRET = 192, LEAST = 241 };
 
-/* The secret of XXH3: bytes without a pattern. */
+/* The default secret of XXH3: random bytes. */
 static const uint8_t secret[SECRET] = {
     0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c, 0xde, 0xd4,
     0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f, 0xcb, 0x79, 0xe6, 0x4e,
@@ -37,7 +38,7 @@ static const uint8_t secret[SECRET] = {
     0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e,
 };
 
-/* Little-endian, as all machines that the program runs on (cmake/Target.cmake). */
+/* Little-endian, like all supported machines (cmake/Target.cmake). */
 static inline uint64_t word(const uint8_t *from)
 {
     uint64_t x;
@@ -60,7 +61,7 @@ static void scramble(uint64_t lanes[LANES])
         lanes[i] = (lanes[i] ^ lanes[i] >> 47 ^ word(secret + SECRET - HASH_STRIPE + 8 * i)) * PRIME32_1;
 }
 
-/* Stripes that are not the end of the input. */
+/* Processes stripes that are not the end of the input. */
 static void take_stripes(struct hash *h, const uint8_t *data, size_t stripes)
 {
     uint64_t lanes[LANES]; /* in registers */
@@ -88,7 +89,8 @@ void hash_add(struct hash *h, const void *data, size_t size)
     const uint8_t *bytes = data;
     uint8_t *const held = h->last + HASH_STRIPE;
     h->size += size;
-    if (h->waiting + size > HASH_STRIPE) { /* more follows what waits, so it is not the end */
+    if (h->waiting + size >
+        HASH_STRIPE) { /* more data follows the buffered bytes, so they are not the end of the input */
         if (h->waiting > 0) {
             const size_t missing = HASH_STRIPE - h->waiting;
             memcpy(held + h->waiting, bytes, missing);
@@ -111,7 +113,7 @@ void hash_add(struct hash *h, const void *data, size_t size)
     h->waiting += size;
 }
 
-/* The halves of the product of 128 bits, combined. */
+/* Returns the XOR of the two halves of the 128-bit product. */
 static uint64_t fold(uint64_t a, uint64_t b)
 {
     const uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;

@@ -1,8 +1,9 @@
 /*
- * hash.h - a fast hash of 128 bits: XXH3, the form for long inputs.
+ * hash.h - a fast 128-bit hash: XXH3, in its variant for long inputs.
  *
- * The value is that of XXH3_128bits (xxh128sum) for more than 240 bytes. Shorter inputs count as if zeroes followed, up to 241 bytes. It
- * is the same on every CPU. Good against accidents; not against somebody who looks for two inputs with one hash.
+ * The value is that of XXH3_128bits (xxh128sum) for inputs of more than 240 bytes. Shorter inputs
+ * are padded with zeros to 241 bytes. The value is the same on every CPU. It detects accidental
+ * changes; it does not resist deliberate collisions.
  */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -10,14 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HASH_STRIPE 64 /* bytes taken in at a time */
+#define HASH_STRIPE 64 /* bytes processed at a time */
 
 struct hash {
     uint64_t lanes[8];
-    uint64_t size;  /* bytes so far */
-    int stripe;     /* stripes since the lanes were scrambled */
-    size_t waiting; /* bytes in `last` behind the first HASH_STRIPE: 1 to HASH_STRIPE once there are any */
-    uint8_t last[2 * HASH_STRIPE]; /* the stripe that was taken in last, and what waits for more bytes or for the end */
+    uint64_t size;  /* total bytes so far */
+    int stripe;     /* stripes since the last scramble */
+    size_t waiting; /* bytes in `last` after the first HASH_STRIPE: 1 to HASH_STRIPE, or 0 before any input */
+    uint8_t last[2 * HASH_STRIPE]; /* the previous stripe, then buffered bytes */
 };
 
 struct hash_value {

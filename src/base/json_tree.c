@@ -23,7 +23,10 @@ cJSON *json_tree_array(struct json_tree *t)
     return begin(t, cJSON_CreateArray());
 }
 
-/* The item, or NULL if it could not be made or added. */
+/*
+ * Adds an item and returns it; NULL, and the tree is marked as failed, if either step ran out of
+ * memory.
+ */
 static cJSON *add(struct json_tree *t, cJSON *to, const char *name, cJSON *item)
 {
     if (item && to && (name ? cJSON_AddItemToObject(to, name, item) : cJSON_AddItemToArray(to, item)))
@@ -95,7 +98,7 @@ void json_tree_free(struct json_tree *t)
     *t = (struct json_tree){0};
 }
 
-/* ---------------------------------------------------------------------------------------------------------- parsing */
+/* -------------------------------------------------------------------------------------- parsing */
 
 static atomic_bool lacked_memory;
 

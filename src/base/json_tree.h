@@ -1,9 +1,10 @@
 /*
- * json_tree.h - JSON through cJSON such that no failed allocation goes unnoticed.
+ * json_tree.h - builds JSON with cJSON so that no failed allocation goes unnoticed.
  *
- * cJSON answers NULL or false where it finds no memory, for every single member. Who looks at none of these answers writes a text that
- * lacks members; so all JSON that this project writes is built through a json_tree, which remembers that something is missing and then
- * gives no text at all. Only the end has to be checked. NULL may be passed on as `to`: it stands for an object that could not be made.
+ * Each cJSON call returns NULL or false when out of memory. Code that ignores these results writes
+ * JSON with missing members. So all JSON of this project is built with a json_tree, which records
+ * any failure and then returns no text. Callers check only the final text. NULL may be passed as
+ * `to`: it stands for an object that could not be created.
  */
 #ifndef BASE_JSON_TREE_H
 #define BASE_JSON_TREE_H
@@ -14,14 +15,14 @@
 
 struct json_tree {
     cJSON *root;
-    bool failed; /* something is missing */
+    bool failed; /* an allocation has failed */
 };
 
-/* The outermost object or array; returns it. json_tree_text or json_tree_free ends the tree. */
+/* Creates the outermost object or array. json_tree_text or json_tree_free ends the tree. */
 cJSON *json_tree_object(struct json_tree *t);
 cJSON *json_tree_array(struct json_tree *t);
 
-/* A member of the object `to`; with a name of NULL, another element of the array `to`. */
+/* Adds a member to the object `to`, or, if `name` is NULL, an element to the array `to`. */
 cJSON *json_add_object(struct json_tree *t, cJSON *to, const char *name);
 cJSON *json_add_array(struct json_tree *t, cJSON *to, const char *name);
 void json_add_string(struct json_tree *t, cJSON *to, const char *name, const char *text);
@@ -29,19 +30,22 @@ void json_add_number(struct json_tree *t, cJSON *to, const char *name, double x)
 void json_add_micros(struct json_tree *t, cJSON *to, const char *name, double x);  /* rounded to 1e-6 */
 void json_add_whole(struct json_tree *t, cJSON *to, const char *name, uint64_t x); /* exact, unlike a double */
 void json_add_bool(struct json_tree *t, cJSON *to, const char *name, bool x);
-/* Takes the item, even if it fails; NULL counts as a failed allocation. */
+/* Adds an item and takes ownership of it, on failure too. NULL counts as a failed allocation. */
 void json_add_item(struct json_tree *t, cJSON *to, const char *name, cJSON *item);
-/* The tree `from` becomes a part of `t`, and is empty then. */
+/* Adds the tree `from` to `t`; `from` is empty afterwards. */
 void json_add_tree(struct json_tree *t, cJSON *to, const char *name, struct json_tree *from);
 
-/* The text, for cJSON_free, and the end of the tree; NULL when something is missing in it. */
+/*
+ * Ends the tree and returns its text, to be freed with cJSON_free; NULL if any allocation failed.
+ */
 char *json_tree_text(struct json_tree *t, bool indented);
 void json_tree_free(struct json_tree *t);
 
 /*
- * cJSON_ParseWithLengthOpts, which returns NULL for text that is no JSON and for want of memory alike. *no_memory: it was the latter.
- * This is known only in a program that has called json_watch_memory() before its first use of cJSON, since cJSON's allocator belongs to
- * the whole process: src/cli does, a library must not.
+ * Calls cJSON_ParseWithLengthOpts, which returns NULL both for invalid JSON and when out of memory.
+ * *no_memory tells which. This works only if the program called json_watch_memory() before its
+ * first use of cJSON. It changes cJSON's allocator for the whole process, so src/cli calls it and
+ * the library must not.
  */
 cJSON *json_tree_parse(const char *text, size_t size, const char **end, bool *no_memory);
 void json_watch_memory(void);

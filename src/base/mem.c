@@ -69,7 +69,7 @@ char *mem_string(const char *text, size_t n)
     if (!size_add(n, 1, &bytes))
         return NULL;
     char *copy = mem_alloc(bytes, 1);
-    if (copy && n > 0) /* of nothing, `text` may be NULL */
+    if (copy && n > 0) /* `text` may be NULL if n is 0 */
         memcpy(copy, text, n);
     return copy;
 }

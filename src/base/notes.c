@@ -8,7 +8,7 @@
 
 enum rwkv7_status note(struct notes *notes, struct rwkv7_error *err, const char *fmt, ...)
 {
-    struct rwkv7_error text; /* for its room and its rules */
+    struct rwkv7_error text; /* used for its size and its sanitizing of text */
     va_list args;
     if (!notes)
         return RWKV7_OK;

@@ -1,7 +1,8 @@
 /*
- * notes.h - what a user should know of a file that was accepted: tensors that were skipped, numbers that were rounded.
+ * notes.h - warnings about a file that was accepted: skipped tensors, rounded numbers.
  *
- * Who reads a file adds a line for each kind; rwkv7_model_note and the note function of rwkv7_convert hand them to the program.
+ * The readers add one line per kind. rwkv7_model_note and the note callback of rwkv7_convert pass
+ * them to the program.
  */
 #ifndef BASE_NOTES_H
 #define BASE_NOTES_H
@@ -11,11 +12,11 @@
 #include "base/status.h"
 
 struct notes {
-    char **lines; /* [count], each at most as long as a message, fit for a terminal */
+    char **lines; /* [count], each at most as long as an error message, safe for a terminal */
     size_t count, room;
 };
 
-/* RWKV7_ERR_MEMORY when it cannot be kept. `notes` NULL: nobody wants to know. */
+/* Adds a note; RWKV7_ERR_MEMORY when out of memory. `notes` may be NULL: the note is dropped. */
 enum rwkv7_status note(struct notes *notes, struct rwkv7_error *err, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 void notes_free(struct notes *notes); /* harmless on a zeroed struct */
 

@@ -9,8 +9,9 @@
 #include "rwkv7.h"
 
 /*
- * What a terminal would obey instead of showing it: control characters, ends of lines of Unicode, and the controls that reverse the
- * direction of what follows, with which a name can pretend to be another. Joiners stay; scripts and emoji need them.
+ * Whether a terminal interprets the character instead of showing it: control characters, Unicode
+ * line separators, and the controls that reverse text direction, with which one name can imitate
+ * another. Joiners are allowed, since scripts and emoji need them.
  */
 static bool is_control(utf8proc_int32_t c)
 {
@@ -33,7 +34,7 @@ void rwkv7_text_plain(char *text)
     }
 }
 
-/* Could more bytes make a character of these? They are none yet. */
+/* Whether the bytes are an incomplete character that more bytes could complete. */
 static bool is_torn(const unsigned char *text, size_t size)
 {
     const size_t length = text[0] < 0xc2 ? 1 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : text[0] < 0xf5 ? 4 : 1;
@@ -58,7 +59,7 @@ size_t plain_character(const char *text, size_t size, bool final, char escape[PL
     const char *const special = c > 0 && c < 0x80 ? strchr(meanings, (char)c) : NULL;
     if (special)
         snprintf(escape, PLAIN_ESCAPE, "\\%c", names[special - meanings]);
-    else if (is_control(c)) /* of which none is above U+FFFF */
+    else if (is_control(c)) /* control characters are all below U+10000 */
         snprintf(escape, PLAIN_ESCAPE, c < 0x80 ? "\\x%02x" : "\\u%04x", (unsigned)c & 0xffff);
     return (size_t)got;
 }

@@ -1,8 +1,9 @@
 /*
- * plain.h - text that may come from anywhere, made fit for a terminal: what a terminal would obey instead of showing it is replaced.
+ * plain.h - makes untrusted text safe for a terminal by replacing characters that a terminal
+ * interprets.
  *
- * rwkv7_text_plain (rwkv7.h) puts '?' in its place, for messages and names, whose length must not change. plain_character writes
- * an escape, for text that people read.
+ * rwkv7_text_plain (rwkv7.h) replaces each of their bytes by '?', for messages and names whose
+ * length must not change. plain_character returns an escape, for longer text.
  */
 #ifndef BASE_PLAIN_H
 #define BASE_PLAIN_H
@@ -13,9 +14,10 @@
 #define PLAIN_ESCAPE 8 /* room for "\u202e" */
 
 /*
- * Looks at the first character of text [size], size > 0, and returns how many bytes it has. *escape is an empty string if a terminal shows
- * it; else what to show in its place: "\x1b", "\u202e", "\n". Bytes that are not UTF-8 are characters of their own. Returns 0 for a
- * character whose last bytes are missing, unless `final`: no more bytes follow.
+ * Examines the first character of text [size], size > 0, and returns its number of bytes. *escape
+ * is "" if a terminal can show it; otherwise the text to show instead: "\x1b", "\u202e", "\n". Each
+ * invalid byte counts as a character. Returns 0 for an incomplete character, unless `final`: no
+ * more bytes follow.
  */
 size_t plain_character(const char *text, size_t size, bool final, char escape[PLAIN_ESCAPE]);
 

@@ -1,14 +1,16 @@
 /*
  * pool.c - see pool.h.
  *
- * A thread waits for an event, a counter that changes, in two stages. First it looks at the counter again and again for a few
- * microseconds, which is how long most waits inside a token take. Then it sleeps on a condition variable. A sleeper counts itself
- * under the mutex before it looks at the counter for the last time, and the thread that changes the counter looks for sleepers
- * afterwards, so no wake-up is lost.
+ * A thread waits for an event (a change of a counter) in two stages. First it spins: it polls the
+ * counter for a few microseconds, longer than most waits inside a token. Then it sleeps on a
+ * condition variable. A sleeper registers itself under the mutex before it checks the counter a
+ * last time, and the thread that changes the counter checks for sleepers afterwards. So no wake-up
+ * is lost.
  *
- * Where threads outnumber the CPUs that they may use, a thread that spins keeps the one that it waits for from running. There the
- * first stage yields the CPU between two looks. Measured with 190 M parameters in 4 bits on 1 CPU, CPU seconds of the same tokens, the
- * least of 4 runs: 1 thread 5.9; 2 threads that yield 5.9, that sleep at once 6.7, that spin 7.5.
+ * If there are more threads than CPUs, a spinning thread keeps the thread that it waits for from
+ * running. Then the first stage yields the CPU between polls. Measured with a model of 190 M
+ * parameters in 4 bits on 1 CPU, CPU seconds for the same tokens, minimum of 4 runs: 1 thread 5.9;
+ * 2 threads: yielding 5.9, sleeping at once 6.7, spinning 7.5.
  */
 #include "base/pool.h"
 
@@ -24,17 +26,18 @@
 #include "base/mem.h"
 
 /*
- * Looks before a waiting thread sleeps. SPIN: 10 to 30 microseconds, longer than the usual wait between two phases of a token and
- * shorter than falling asleep and waking take. YIELD: others run in between, so few are enough.
+ * Number of polls before a waiting thread sleeps. SPIN: 10 to 30 microseconds, longer than the
+ * usual wait between two phases of a token and shorter than sleeping and waking. YIELD: other
+ * threads run in between, so few polls suffice.
  */
 #define SPIN_LOOKS 400
 #define YIELD_LOOKS 20
-/* The affinity of the threads may change while they exist; it is read again every so many jobs. */
+/* The affinity of the threads may change at any time; it is read again after this many jobs. */
 #define JOBS_PER_CHECK 64
 #define MAX_THREADS 1024
-#define STACK_SIZE ((size_t)1 << 20) /* bytes, of a helper: by default what ulimit -s says, which may be too little */
+#define STACK_SIZE ((size_t)1 << 20) /* bytes, for helper threads: the default is ulimit -s, which may be too small */
 
-/* A counter that threads wait on until it changes. */
+/* A counter; threads wait until it changes. */
 struct event {
     _Alignas(64) atomic_uint value;
     atomic_int sleepers;
@@ -42,25 +45,29 @@ struct event {
     pthread_cond_t changed;
 };
 
-/* The chunks already taken of the part that belongs to one thread in the current phase (pool_share). */
+/*
+ * Number of chunks taken, in the current phase, from the part that belongs to one thread
+ * (pool_share).
+ */
 struct share {
     _Alignas(64) atomic_int taken;
 };
 
 struct pool {
-    atomic_int threads;     /* changes only in a child of fork() that cannot start so many */
-    int started;            /* helpers running: threads - 1 once create has succeeded */
-    bool is_limited;        /* more threads than CPUs from the beginning: is_crowded never changes */
+    atomic_int threads;     /* constant, except in a child of fork() that cannot start as many */
+    int started;            /* running helper threads; threads - 1 after pool_create has succeeded */
+    bool is_limited;        /* more threads than CPUs from the start: is_crowded stays true */
     atomic_bool is_crowded; /* more threads than CPUs: waiting threads yield instead of spinning */
     unsigned jobs;          /* calls of pool_run */
-    atomic_uint forks;      /* those before the helpers were started: after another one they are not in this process */
-    pthread_t *handles;     /* [threads]; of helpers, [0] is not used */
+    atomic_uint
+        forks; /* fork_count() when the helpers were started; after another fork they do not exist in this process */
+    pthread_t *handles;        /* [threads]: handles of the helpers; [0] is unused */
     struct fork_lock job_lock; /* held by the caller of pool_run */
     pool_fn *fn;
     void *arg;
     bool quit;
-    struct event job;     /* counts the jobs handed out */
-    struct event barrier; /* counts the barriers passed */
+    struct event job;     /* event: a job was handed out */
+    struct event barrier; /* event: all threads reached the barrier */
     _Alignas(64) atomic_int arrived;
     _Alignas(64) atomic_int taken; /* next unit of the current phase (pool_take) */
     struct share *shares;          /* [threads] */
@@ -75,7 +82,7 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Waits until the counter is not `seen`. */
+/* Waits until the counter differs from `seen`. */
 static void event_wait(struct event *e, unsigned seen, bool is_crowded)
 {
     for (int i = 0; i < (is_crowded ? YIELD_LOOKS : SPIN_LOOKS); i++) {
@@ -94,7 +101,7 @@ static void event_wait(struct event *e, unsigned seen, bool is_crowded)
     pthread_mutex_unlock(&e->mutex);
 }
 
-/* Counts up and wakes all sleepers. */
+/* Increments the counter and wakes all sleepers. */
 static void event_signal(struct event *e)
 {
     atomic_fetch_add(&e->value, 1);
@@ -119,7 +126,7 @@ static void event_destroy(struct event *e)
     pthread_mutex_destroy(&e->mutex);
 }
 
-/* The argument of a helper thread, which frees it. */
+/* Argument of a helper thread, which frees it. */
 struct start {
     struct pool *pool;
     int rank;
@@ -131,7 +138,7 @@ static void *helper_main(void *arg)
     struct pool *pool = start->pool;
     const int rank = start->rank;
     mem_free(start);
-    float_env_set_default(); /* a new thread inherits the environment of the one that created it */
+    float_env_set_default(); /* a new thread inherits the environment of its creator */
     for (unsigned seen = 0;; seen++) {
         event_wait(&pool->job, seen, pool_is_crowded(pool));
         if (pool->quit)
@@ -165,9 +172,10 @@ static enum rwkv7_status start_all(struct pool *pool, struct rwkv7_error *err)
 }
 
 /*
- * Signals are for the threads of the program: helpers start with all of them blocked. Exceptions are those that an instruction
- * of the helper itself can raise, for instance SIGBUS when a mapped file was truncated: blocked, they would kill the process
- * and the program's handler would never run.
+ * Starts the helpers with all signals blocked, so that the program's own threads handle them. Not
+ * blocked are signals that an instruction of the helper itself can raise, such as SIGBUS when a
+ * mapped file was truncated: if blocked, they would kill the process without calling the program's
+ * handler.
  */
 static enum rwkv7_status start_helpers(struct pool *pool, struct rwkv7_error *err)
 {
@@ -192,7 +200,7 @@ static void end_helpers(struct pool *pool)
     pool->quit = false;
 }
 
-/* Nobody waits, and there are no helpers. */
+/* Resets events and counters. Requires that no helpers exist and nothing waits. */
 static void reset(struct pool *pool)
 {
     event_init(&pool->job);
@@ -207,9 +215,10 @@ static void reset(struct pool *pool)
 }
 
 /*
- * fork() copies only the thread that calls it. The child starts helpers of its own with its first job, under the job lock, and works
- * alone if it cannot: the results are the same. What the helpers of the parent held is made anew, and a job that another thread of the
- * parent was at is forgotten.
+ * Called for the first job after fork(), with the job lock held. fork() copies only the calling
+ * thread, so the child starts its own helpers; if it cannot, it works alone, with the same results.
+ * The events that helpers of the parent used are reset, and a job that another thread of the parent
+ * had started is dropped.
  */
 static void start_again(struct pool *pool)
 {
@@ -257,7 +266,7 @@ void pool_destroy(struct pool *pool)
 {
     if (!pool)
         return;
-    if (pool->shares && pool->forks == fork_count()) { /* else nothing of the helpers is here but memory */
+    if (pool->shares && pool->forks == fork_count()) { /* otherwise the helpers do not exist in this process */
         end_helpers(pool);
         event_destroy(&pool->barrier);
         event_destroy(&pool->job);
@@ -278,13 +287,14 @@ int pool_threads(const struct pool *pool)
     return atomic_load_explicit(&pool->threads, memory_order_relaxed);
 }
 
-/* Whether all threads together may run on fewer CPUs than there are threads. */
+/* Whether the threads together may run on fewer CPUs than there are threads. */
 static bool lacks_cpus(const struct pool *pool)
 {
     struct cpu_set set = {{0}};
     if (!cpus_add_allowed(&set, pthread_self()))
         return false;
-    for (int i = 1; i < pool->threads && cpu_set_count(&set) < pool->threads; i++) /* the caller may be pinned alone */
+    for (int i = 1; i < pool->threads && cpu_set_count(&set) < pool->threads;
+         i++) /* the calling thread may have an affinity of its own */
         cpus_add_allowed(&set, pool->handles[i]);
     return cpu_set_count(&set) < pool->threads;
 }
@@ -323,7 +333,10 @@ void pool_barrier(struct pool *pool)
 
 bool pool_take(struct pool *pool, int total, int chunk, int *begin, int *end)
 {
-    /* Threads that find nothing left still add; the counter cannot overflow before the barrier resets it. */
+    /*
+     * Threads that find no work left also increment the counter. It cannot overflow before the
+     * barrier resets it.
+     */
     const int at = atomic_fetch_add_explicit(&pool->taken, chunk, memory_order_relaxed);
     if (at >= total)
         return false;

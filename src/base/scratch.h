@@ -1,22 +1,23 @@
 /*
- * scratch.h - cuts one block of memory into the buffers of a computation.
+ * scratch.h - divides one block of memory into the buffers of a computation.
  *
- * The function that cuts runs twice: first without memory, which only adds up the size, then with a block of that size. So every
- * buffer is listed once, and its size cannot differ between the two.
+ * The function that divides it runs twice: first without memory, to add up the sizes, then with a
+ * block of the total size. So every buffer is listed once, and its size cannot differ between the
+ * two runs.
  */
 #ifndef BASE_SCRATCH_H
 #define BASE_SCRATCH_H
 
 #include <stddef.h>
 
-#define SCRATCH_ALIGN 64 /* bytes: one cache line, so that no two buffers share one */
+#define SCRATCH_ALIGN 64 /* bytes: a cache line, so that no two buffers share one */
 
 struct scratch {
-    char *memory; /* aligned to SCRATCH_ALIGN; NULL: only count */
-    size_t used;  /* bytes */
+    char *memory; /* aligned to SCRATCH_ALIGN; NULL: only add up sizes */
+    size_t used;  /* bytes used so far */
 };
 
-/* The next `bytes` bytes; NULL while counting. Their contents are unspecified. */
+/* Returns the next `bytes` bytes, uninitialized; NULL in the first run. */
 static inline void *scratch_cut(struct scratch *s, size_t bytes)
 {
     void *const buffer = s->memory ? s->memory + s->used : NULL;

@@ -1,4 +1,7 @@
-/* splitmix.h - the generator SplitMix64 (Steele, Lea, Flood 2014): the n-th number is a hash of seed + n * constant. */
+/*
+ * splitmix.h - the random number generator SplitMix64 (Steele, Lea, Flood 2014): the n-th output is
+ * a hash of seed + n * constant.
+ */
 #ifndef BASE_SPLITMIX_H
 #define BASE_SPLITMIX_H
 

@@ -7,25 +7,28 @@
 
 #include "base/c_numbers.h"
 
-enum { PATH_MOST = 4096, PATH_LEAST = 40 };
+enum { PATH_ROOM = 4096, PATH_MIN = 40 };
 
-/* What does not fit is taken from the path that a message begins with, and there from the beginning: the end says more. */
+/*
+ * Shortens a message that is too long by dropping the beginning of the path before the first ": ".
+ * The end of a path identifies a file better.
+ */
 static void shorten_path(char *text, size_t room)
 {
     const size_t n = strlen(text);
     const char *const end = strstr(text, ": ");
     const size_t path = end ? (size_t)(end - text) : 0;
-    if (n < room || path < PATH_LEAST + 4)
+    if (n < room || path < PATH_MIN + 4)
         return;
     size_t drop = n - (room - 1) + 3; /* and "..." before the rest */
-    drop = drop < path - PATH_LEAST ? drop : path - PATH_LEAST;
-    while (((unsigned char)text[drop] & 0xc0) == 0x80) /* not from the middle of a character */
+    drop = drop < path - PATH_MIN ? drop : path - PATH_MIN;
+    while (((unsigned char)text[drop] & 0xc0) == 0x80) /* continue at a character boundary */
         drop++;
     memset(text + drop - 3, '.', 3);
     memmove(text, text + drop - 3, n + 1 - (drop - 3));
 }
 
-/* A message that was cut must not end in the middle of a UTF-8 character. */
+/* Removes an incomplete UTF-8 character from the end of a truncated message. */
 static void drop_torn_character(char *text, size_t room)
 {
     size_t n = strlen(text);
@@ -42,7 +45,7 @@ enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const
 {
     C_NUMBERS;
     if (err) {
-        char text[PATH_MOST + sizeof err->message] = "";
+        char text[PATH_ROOM + sizeof err->message] = "";
         if (vsnprintf(text, sizeof text, fmt, args) < 0)
             text[0] = '\0';
         shorten_path(text, sizeof err->message);
@@ -50,7 +53,7 @@ enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const
         memcpy(err->message, text, sizeof err->message - 1);
         err->message[sizeof err->message - 1] = '\0';
         drop_torn_character(err->message, sizeof err->message);
-        rwkv7_text_plain(err->message); /* names come from files and command lines */
+        rwkv7_text_plain(err->message); /* names in it come from files and command lines */
     }
     return status;
 }
@@ -83,7 +86,7 @@ enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...)
     const int code = errno;
     C_NUMBERS;
     if (err) {
-        char what[PATH_MOST];
+        char what[PATH_ROOM];
         va_list args;
         va_start(args, fmt);
         if (vsnprintf(what, sizeof what, fmt, args) < 0)

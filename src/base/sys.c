@@ -27,7 +27,7 @@ double sys_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- files */
+/* ---------------------------------------------------------------------------------------- files */
 
 static const char *file_kind(mode_t mode)
 {
@@ -36,7 +36,7 @@ static const char *file_kind(mode_t mode)
            : S_ISCHR(mode)  ? "a character device"
            : S_ISBLK(mode)  ? "a block device"
            : S_ISSOCK(mode) ? "a socket"
-                            : "something else";
+                            : "a file of another kind";
 }
 
 static enum rwkv7_status map_file(const char *path, bool input, struct file_map *out, struct rwkv7_error *err)
@@ -62,13 +62,13 @@ static enum rwkv7_status map_file(const char *path, bool input, struct file_map 
     if (st.st_size == 0)
         goto done;
     if ((uintmax_t)st.st_size > PTRDIFF_MAX) {
-        status = fail(err, RWKV7_ERR_IO, "%s: %ju bytes are more than a program of this kind can address", path,
+        status = fail(err, RWKV7_ERR_IO, "%s: the file has %ju bytes, more than this program can address", path,
                       (uintmax_t)st.st_size);
         goto done;
     }
     void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (p == MAP_FAILED) {
-        status = fail_errno(err, "%s: cannot be mapped", path);
+        status = fail_errno(err, "%s: cannot map the file", path);
         goto done;
     }
     out->data = p;
@@ -106,13 +106,16 @@ void file_map_release(const void *data, size_t size)
     if (begin < end)
         posix_madvise((void *)begin, end - begin, POSIX_MADV_DONTNEED);
 #if defined(__linux__)
-    /* glibc makes POSIX_MADV_DONTNEED a no-op, because for writable memory Linux would lose data. This is read-only. */
+    /*
+     * glibc ignores POSIX_MADV_DONTNEED, because on Linux it would discard writes. This memory is
+     * read-only, so madvise is called directly.
+     */
     if (begin < end)
         madvise((void *)begin, end - begin, MADV_DONTNEED);
 #endif
 }
 
-/* Advice on all pages that hold a part of [data, data + size). */
+/* Gives advice for all pages that overlap [data, data + size). */
 static void advise(const void *data, size_t size, int advice)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)data / page * page;
@@ -147,7 +150,7 @@ bool path_is_named(const char *path)
     return lstat(path, &st) == 0;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- machine */
+/* -------------------------------------------------------------------------------------- machine */
 
 uint64_t sys_physical_memory(void)
 {
@@ -204,7 +207,7 @@ void *sys_pages_alloc(size_t size)
     if (p == MAP_FAILED)
         return NULL;
 #if defined(MADV_HUGEPAGE)
-    madvise(p, size, MADV_HUGEPAGE); /* advice only: fewer page faults while filling */
+    madvise(p, size, MADV_HUGEPAGE); /* advice: fewer page faults during the first writes */
 #endif
     return p;
 }

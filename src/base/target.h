@@ -1,29 +1,32 @@
 /*
- * target.h - what the code demands of a machine and of a compiler's options. Included by the headers that define numbers
- * (base/fmath.h, kernels/kernels.h). cmake/Target.cmake refuses the same when configuring, where it can be seen there.
+ * target.h - requirements on the machine and the compiler options. Included by the headers that
+ * define arithmetic (base/fmath.h, kernels/kernels.h). cmake/Target.cmake checks the same at
+ * configure time, where possible.
  */
 #ifndef BASE_TARGET_H
 #define BASE_TARGET_H
 
 #include <float.h>
 
-/* Every sum has one defined order and every operation is that of IEEE 754; these options allow others. Compilers tell of some. */
+/*
+ * Every sum has one defined order and every operation follows IEEE 754. These options would allow
+ * deviations; some compilers define macros for them.
+ */
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0) || \
     defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
-#error "compiled with -ffast-math, -Ofast or a part of them: the text would differ from that of other builds"
+#error "compiled with -ffast-math, -Ofast or a part of them: results would differ from those of other builds"
 #endif
 
-/* 16: like 0, on machines that compute with 16 bits, too. */
+/* 16 is equivalent to 0 on machines with native float16 arithmetic. */
 #if FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
-#error \
-    "float is computed with more precision than it has (-mfpmath=387): the text would differ from that of other builds"
+#error "float is computed with excess precision (-mfpmath=387): results would differ from those of other builds"
 #endif
 
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "weights are used as they lie in their files, which are little-endian: big-endian machines are not supported"
+#error "big-endian machines are not supported: weights are used directly from little-endian files"
 #endif
 
-/* Model files are mapped whole, and sizes of their parts are multiplied as size_t. */
+/* Model files are mapped as a whole, and sizes of their parts are computed in size_t. */
 _Static_assert(sizeof(void *) >= 8, "32-bit systems are not supported");
 
 #endif

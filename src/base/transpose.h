@@ -1,6 +1,6 @@
 /*
- * transpose.h - the one transpose of the program: matrices of elements of 2 or 4 bytes, in square tiles that keep both the rows read and
- * the rows written in the first-level cache.
+ * transpose.h - transposes matrices with elements of 2 or 4 bytes, in square tiles that keep the
+ * rows read and the rows written in the first-level cache. The only implementation in the program.
  */
 #ifndef BASE_TRANSPOSE_H
 #define BASE_TRANSPOSE_H
@@ -11,7 +11,7 @@
 
 #define TRANSPOSE_TILE 32
 
-/* memcpy of a constant size is one load and one store at any alignment. */
+/* memcpy of a constant size compiles to one load and one store, at any alignment. */
 #define TRANSPOSE_LOOPS(bytes)                                                \
     for (size_t r0 = 0; r0 < rows; r0 += TRANSPOSE_TILE)                      \
         for (size_t c0 = 0; c0 < cols; c0 += TRANSPOSE_TILE)                  \
@@ -20,8 +20,8 @@
     memcpy((char *)to + (c * to_stride + r) * (bytes), (const char *)from + (r * from_stride + c) * (bytes), bytes)
 
 /*
- * to[c][r] = from[r][c] for r < rows and c < cols. The strides are the elements from one row of `from` or `to` to the next; element: 2 or
- * 4 bytes. Any alignment; the two do not overlap.
+ * to[c][r] = from[r][c] for r < rows and c < cols. The strides are distances between rows in
+ * elements; element: 2 or 4 bytes. Any alignment; the matrices must not overlap.
  */
 static inline void transpose(void *to, size_t to_stride, const void *from, size_t from_stride, size_t rows, size_t cols,
                              size_t element)

@@ -438,7 +438,7 @@ static enum rwkv7_status check_index(const struct lora *l, const struct tensor_i
             return status;
     }
     return skipped == 0 ? RWKV7_OK
-                        : note(l->index->notes, err, "%s: skipped %zu tensor%s that are empty or hold integers",
+                        : note(l->index->notes, err, "%s: skipped %zu empty or integer tensor%s",
                                snippet_path(l->path).text, skipped, skipped == 1 ? "" : "s");
 }
 

@@ -1,7 +1,7 @@
 /*
- * bind.c - the weights of a checkpoint (sources.c) in the form that the engine computes with. Matrices stay where the file is
- * mapped; copied are only vectors (to float32), low-rank factors that are stored transposed, and what is not aligned
- * to its element.
+ * bind.c - brings the weights of a checkpoint (sources.c) into the form that the engine uses.
+ * Matrices stay in the mapped file. Copied are only vectors (converted to float32), low-rank
+ * factors that are stored transposed, and data that are not aligned to their element size.
  */
 #include <math.h>
 #include <string.h>
@@ -11,9 +11,9 @@
 #include "base/transpose.h"
 #include "weights/weights.h"
 
-/* A low-rank factor to be transposed; all of them at once, by all threads. */
+/* A low-rank factor to be transposed. All factors are transposed together, by all threads. */
 struct transposition {
-    const uint8_t *from; /* [cols][rows], with from_stride elements from one row to the next */
+    const uint8_t *from; /* [cols][rows]; from_stride is the distance between rows in elements */
     size_t from_stride;
     uint8_t *to; /* [rows][cols] */
     int rows, cols;
@@ -22,10 +22,10 @@ struct transposition {
 
 struct binding {
     struct rwkv7_model *model;
-    struct transposition *transpositions; /* [count], memory for [room] */
+    struct transposition *transpositions; /* [count], allocated for [room] */
     int count, room;
     const struct rwkv7_model_options *opt;
-    bool tied;                  /* the embedding is the head, too, which is read as a whole */
+    bool tied;                  /* the embedding is also the head, so all of it is read */
     uint64_t total;             /* bytes to transpose */
     _Atomic(uint64_t) finished; /* bytes transposed */
     _Atomic(bool) cancelled;    /* by the progress callback */
@@ -37,7 +37,10 @@ static bool is_aligned(const void *p, enum mat_type type)
     return (uintptr_t)p % (type == MAT_F32 ? 4 : type < MAT_FLOATS ? 2 : MEM_ALIGN) == 0;
 }
 
-/* `count` numbers at `data` as float32: in place if they are, else widened into memory of the model. */
+/*
+ * Makes `count` numbers at `data` available as float32: in place if they are, else converted into
+ * memory of the model.
+ */
 static enum rwkv7_status widen_vector(struct binding *b, const uint8_t *data, enum mat_type type, size_t count,
                                       const float **out)
 {
@@ -58,11 +61,11 @@ static enum rwkv7_status widen_vector(struct binding *b, const uint8_t *data, en
     return floats && aligned ? RWKV7_OK : fail_memory(b->err, "the weights");
 }
 
-/* The numbers of a vector of float64. */
+/* Converts a vector of float64 to float32. */
 static enum rwkv7_status narrow_vector(struct binding *b, const struct weight_source *source, const float **out)
 {
     const size_t count = (size_t)source->rows;
-    struct tensor rows = *source->tensor; /* as rows of so many numbers */
+    struct tensor rows = *source->tensor; /* the tensor seen as rows of its last axis */
     float *floats = model_block(b->model, count * sizeof *floats);
     rows.rank = 1;
     rows.shape[0] = count;
@@ -88,7 +91,7 @@ static enum rwkv7_status bind_matrix(struct binding *b, const struct weight_sour
         return RWKV7_OK;
     }
 
-    /* As stored: rows of `width` elements, of which the matrix may take only a part. */
+    /* Stored as rows of `width` elements; the matrix may be only a part of them. */
     const size_t element = type == MAT_F32 ? 4 : 2, bytes = mat_bytes(out);
     const size_t width = type < MAT_FLOATS ? (size_t)t->shape[t->rank - 1] : (size_t)source->cols;
     const size_t taken = (size_t)(source->transposed ? source->rows : source->cols);
@@ -156,13 +159,15 @@ void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec 
             x[i] = fmath_exp(-fmath_exp(x[i]));
     }
     for (size_t i = kind >= WEIGHT_HEAD ? count * copies : 0;
-         i-- > 0;) /* in place, backwards: no unread value is overwritten */
+         i-- > 0;) /* in place and backwards, so that no unread value is overwritten */
         x[i] = x[i / copies];
 }
 
 /*
- * Vectors are few, and read with the first token anyway. Low-rank factors are checked by finite.c. In a large matrix a NaN ends the first
- * evaluation with an error, and so does an infinity, unless what it makes infinite meets a function that hides it (docs/FORMATS.md).
+ * Checks that a vector is finite. Vectors are small and are read for the first token anyway.
+ * finite.c checks low-rank factors. Large matrices are not checked: a NaN ends the first evaluation
+ * with an error, and so does an infinity, unless a bounded function hides the result
+ * (docs/FORMATS.md).
  */
 static enum rwkv7_status check_vector(const struct binding *b, const struct weight_source *source, const float *x)
 {
@@ -172,8 +177,8 @@ static enum rwkv7_status check_vector(const struct binding *b, const struct weig
         i++;
     return i == count ? RWKV7_OK
                       : fail(b->err, RWKV7_ERR_MODEL,
-                             "%s: tensor '%s': expected finite numbers, found a NaN or an infinity at %zu", t->file,
-                             t->name, source->row * count + i);
+                             "%s: tensor '%s': expected finite numbers, found a NaN or an infinity at index %zu",
+                             t->file, t->name, source->row * count + i);
 }
 
 static enum rwkv7_status bind_vector(struct binding *b, const struct weight_source *source, const float **vector)

@@ -1,6 +1,6 @@
 /*
- * columns.c - sparse matrices (ffn.value) by column, for models of floats: decoding then skips the columns that meet a zero. See enum
- * rwkv7_sparse.
+ * columns.c - stores sparse matrices (ffn.value) of float models by column, so that decoding skips
+ * weights that would be multiplied by zero. See enum rwkv7_sparse.
  */
 #include <limits.h>
 #include <stdatomic.h>
@@ -9,12 +9,12 @@
 #include "base/transpose.h"
 #include "weights/weights.h"
 
-/* One matrix. */
+/* One matrix to be converted. */
 struct task {
-    struct mat *mat; /* as it was, until its replacement is complete */
+    struct mat *mat; /* the original; replaced after all threads have finished */
     struct mat made;
     int layer;
-    int first; /* its first slice in the numbering of all */
+    int first; /* index of its first slice among all slices */
 };
 
 struct job {
@@ -23,7 +23,7 @@ struct job {
     struct task *tasks; /* [count] */
     int count, slices;
     uint64_t total;         /* bytes */
-    _Atomic(int) bad_layer; /* the first with a NaN or an infinity, or L */
+    _Atomic(int) bad_layer; /* the lowest layer with a NaN or an infinity; L if there is none */
     _Atomic(uint64_t) finished;
     _Atomic(bool) cancelled; /* by the progress callback */
 };
@@ -49,7 +49,8 @@ static void store_worker(void *arg, struct pool *pool, int rank)
         const char *source = (const char *)from->data + row * cols * size;
         int first = job->bad_layer;
         transpose((char *)task->made.data + row * size, all, source, cols, rows, cols, size);
-        if (!floats_are_finite(source, from->type, rows * cols)) /* of which skipped columns would say nothing */
+        if (!floats_are_finite(source, from->type,
+                               rows * cols)) /* decoding skips columns, so it could miss them later */
             while (task->layer < first && !atomic_compare_exchange_weak(&job->bad_layer, &first, task->layer))
                 ;
         model_release(job->model, source, bytes);
@@ -59,7 +60,7 @@ static void store_worker(void *arg, struct pool *pool, int rank)
     }
 }
 
-/* The sparse matrices of floats become tasks and get memory. */
+/* Collects the sparse float matrices as tasks and allocates their memory. */
 static enum rwkv7_status plan(struct job *job)
 {
     struct rwkv7_model *model = job->model;
@@ -69,7 +70,7 @@ static enum rwkv7_status plan(struct job *job)
         if (w.spec->kind != WEIGHT_SPARSE || m->type >= MAT_FLOATS)
             continue;
         const int slices = (m->rows + SLICE_ROWS - 1) / SLICE_ROWS;
-        if (slices > INT_MAX - job->slices) /* the rows of 4096 layers, each of the most that an axis may have */
+        if (slices > INT_MAX - job->slices) /* reached only by 4096 layers with the largest allowed axis */
             return RWKV7_ERR_MEMORY;
         struct task *task = &job->tasks[job->count++];
         *task = (struct task){m, *m, w.layer, job->slices};
@@ -99,10 +100,10 @@ enum rwkv7_status model_store_columns(struct rwkv7_model *model, const struct rw
         goto done;
     }
     if (job.bad_layer < layers) {
-        status =
-            fail(err, RWKV7_ERR_MODEL,
-                 "%s: ffn.value of layer %d: expected finite numbers to store it by column, found a NaN or an infinity",
-                 model->path, job.bad_layer);
+        status = fail(err, RWKV7_ERR_MODEL,
+                      "%s: ffn.value of layer %d: expected finite numbers, required for storage by column; found a NaN "
+                      "or an infinity",
+                      model->path, job.bad_layer);
         goto done;
     }
     for (int i = 0; i < job.count; i++) {

@@ -1,10 +1,11 @@
 /*
- * convert.c - a checkpoint of any format as one safetensors file, tensor by tensor.
+ * convert.c - converts a checkpoint of any format to one safetensors file, tensor by tensor.
  *
- * Nothing is held in memory but the slice that is being written: some rows of a matrix, or the whole of one that is stored by
- * column. Names are BlinkDL's and the low-rank factors lie as they are applied (the .st orientation), vectors are float32 and the
- * integers are in the layouts of kernels/quants.h, so that a model of such a file is nothing but a mapping. What a quantized
- * tensor becomes is decided where loading decides it (quantize_form, quantize_tile): the logits are the same, bit for bit.
+ * Only the slice being written is in memory: some rows of a matrix, or a whole matrix if it is
+ * stored by column. Names are BlinkDL's, low-rank factors have the .st orientation (as they are
+ * applied), vectors are float32, and integers are in the layouts of kernels/quants.h. So a model
+ * can use such a file directly from its mapping. Quantization uses the same functions as loading
+ * (quantize_form, quantize_tile), so the logits are the same, bit for bit.
  */
 #include <math.h>
 #include <stdio.h>
@@ -27,23 +28,23 @@
 enum { ROWS = QUANT_ROWS };
 #define SLICE_BYTES ((size_t)8 << 20)
 
-/* One tensor of the result. */
+/* One tensor of the output. */
 struct target {
     const struct weight_source *source;
-    struct mat form; /* what it becomes; a vector is one row of float32 */
-    enum dtype type; /* of form */
+    struct mat form; /* its form in the output; a vector is one row of float32 */
+    enum dtype type; /* the dtype that corresponds to form */
 };
 
-/* Work on one slice. */
+/* The slice that the threads are converting. */
 struct slice {
     const struct target *target;
     const struct kernels *kernels;
-    const struct lora_merge *merge; /* where its numbers come from */
-    const float *stored; /* all numbers of a matrix that is stored the other way round, [cols][rows]; else NULL */
-    float **rows;        /* [threads] -> [16][most columns] */
-    int first, count;    /* rows */
-    uint8_t *to;         /* the bytes of these rows, or of all */
-    _Atomic(bool) bad;   /* a number is not finite, or does not fit */
+    const struct lora_merge *merge; /* source of the rows, with the LoRA merged */
+    const float *stored;            /* the whole matrix as stored, [cols][rows], if it must be transposed; else NULL */
+    float **rows;                   /* [threads] -> [16][columns of the widest matrix] */
+    int first, count;               /* rows */
+    uint8_t *to;                    /* output: the bytes of these rows, or of the whole matrix */
+    _Atomic(bool) bad;              /* a number is not finite or exceeds the range of the type */
 };
 
 struct conversion {
@@ -54,34 +55,34 @@ struct conversion {
     struct rwkv7_error *err;
 
     struct tensor_index *index;
-    struct lora *lora; /* or NULL */
+    struct lora *lora; /* NULL if there is none */
     struct recognized as;
     struct weight_sources sources;
 
-    struct target *targets;   /* [count] in the order of the file */
-    struct tensor *tensors;   /* [count] as the header describes them */
+    struct target *targets;   /* [count], in file order */
+    struct tensor *tensors;   /* [count], as described in the header */
     char (*names)[NAME_ROOM]; /* [count] */
     size_t count;
 
-    struct tensor_pair *pairs; /* [pair_count] the metadata */
+    struct tensor_pair *pairs; /* [pair_count]: the metadata */
     size_t pair_count;
-    char *texts; /* of packed matrices: key and value, TEXT_ROOM each */
+    char *texts; /* metadata of packed matrices: key and value, TEXT_ROOM bytes each */
     char numbers[3][32];
     char summary[160];
 
-    const char *vocab; /* [vocab_size] or NULL */
+    const char *vocab; /* [vocab_size]; NULL if there is none */
     size_t vocab_size;
 
     struct out_file out;
-    float **rows; /* [threads] as in struct slice */
+    float **rows; /* [threads], as in struct slice */
     int threads;
-    uint8_t *buffer;      /* a slice of the result */
+    uint8_t *buffer;      /* the output of a slice */
     float *stored;        /* as in struct slice */
-    uint64_t done, total; /* bytes of the result */
+    uint64_t done, total; /* bytes of the output */
 };
 #define TEXT_ROOM 128
 
-/* ------------------------------------------------------------------------------------------------------ what it will be */
+/* --------------------------------------------------------------------------- plan of the output */
 
 static enum dtype float_dtype(enum mat_type type)
 {
@@ -93,7 +94,7 @@ static enum dtype packed_dtype(const struct mat *form)
     return (enum dtype)((int)DT_PACKED + 2 * ((int)form->type - (int)MAT_FLOATS) + form->by_column);
 }
 
-/* The form of a matrix, of which rows and cols are set. */
+/* Chooses the form of a matrix whose rows and cols are set. */
 static enum rwkv7_status choose_form(const struct conversion *c, const struct weight_source *source, struct mat *form)
 {
     const enum rwkv7_type type = c->type;
@@ -112,11 +113,14 @@ static enum rwkv7_status choose_form(const struct conversion *c, const struct we
         *form = has;
         return RWKV7_OK;
     }
-    return fail(c->err, RWKV7_ERR_USAGE, "%s: its weights are integers already; others are made of the original",
+    return fail(c->err, RWKV7_ERR_USAGE, "%s: already quantized; convert from the original",
                 snippet_path(c->from).text);
 }
 
-/* In the file, what must be aligned most comes first: integers, float32, 16 bits. Within that, the order of the model. */
+/*
+ * Sort key for the output: types with the largest alignment first (integers, float32, 16 bits).
+ * Within a group the order of the model is kept.
+ */
 static int rank_of_type(enum dtype type)
 {
     return type >= DT_PACKED ? 0 : type == DT_F32 ? 1 : 2;
@@ -176,14 +180,14 @@ done:
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- metadata */
+/* ------------------------------------------------------------------------------------- metadata */
 
 static void add_pair(struct conversion *c, const char *key, const char *value)
 {
     c->pairs[c->pair_count++] = (struct tensor_pair){key, value};
 }
 
-/* Only where it is not the usual one. */
+/* Adds a number to the metadata, unless it has its usual value. */
 static void add_number(struct conversion *c, const char *key, float value, float usual, char text[32])
 {
     C_NUMBERS;
@@ -204,7 +208,10 @@ static bool is_utf8(const char *text)
     return true;
 }
 
-/* Other metadata than what is written anew, or is about the old file only. */
+/*
+ * Whether metadata of the input are copied. Not copied are those that are written anew and those
+ * that describe only the old file.
+ */
 static bool is_carried(const struct conversion *c, size_t number)
 {
     static const char *const dropped[] = {"rwkv7.",
@@ -223,7 +230,7 @@ static bool is_carried(const struct conversion *c, size_t number)
     return is_utf8(pair->key) && is_utf8(pair->value);
 }
 
-/* "matrices q4, low-rank factors q8, head q8, embedding bf16, vectors f32" */
+/* Writes a summary: "matrices q4, low-rank factors q8, head q8, embedding bf16, vectors f32". */
 static void summarise(struct conversion *c)
 {
     static const struct {
@@ -273,14 +280,14 @@ static enum rwkv7_status choose_metadata(struct conversion *c)
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ writing */
+/* -------------------------------------------------------------------------------------- writing */
 
 static bool any_bad(const float *x, size_t count, enum mat_type type)
 {
-    const float most = type == MAT_F16 ? 65520.0f : INFINITY; /* from there on, float16 rounds to infinity */
+    const float limit = type == MAT_F16 ? 65520.0f : INFINITY; /* float16 rounds numbers from here on to infinity */
     bool bad = false;
     for (size_t i = 0; i < count; i++)
-        bad |= !(fabsf(x[i]) < most);
+        bad |= !(fabsf(x[i]) < limit);
     return bad;
 }
 
@@ -298,15 +305,15 @@ static void narrow(uint8_t *to, const float *x, size_t count, enum mat_type type
 }
 
 /*
- * Rows [first, first + count) of a weight as it is stored, [..][cols], from a tensor of which it may take only a part of each row. wide:
- * memory for a row of the tensor.
+ * Reads rows [first, first + count) of a weight as stored, [..][cols]. The weight may be only a
+ * part of each row of its tensor. wide: scratch for one row of the tensor.
  */
 static void read_stored(const struct lora_merge *merge, const struct weight_source *source, size_t first, size_t count,
                         size_t cols, float *out, float *wide)
 {
     const size_t width = (size_t)merge->from->shape[merge->from->rank - 1];
     if (source->col == 0 && (cols % width == 0 || kind_is_vector(source->weight.spec->kind))) {
-        for (size_t i = 0; i < count * cols; i += width) /* a row of the weight may be several of the tensor */
+        for (size_t i = 0; i < count * cols; i += width) /* a row of the weight may span several rows of the tensor */
             lora_row(merge, ((first + source->row) * cols + i) / width, out + i);
         return;
     }
@@ -316,7 +323,10 @@ static void read_stored(const struct lora_merge *merge, const struct weight_sour
     }
 }
 
-/* The same as it is applied; rows [17][most columns], of which the last is memory for read_stored. */
+/*
+ * Reads rows of a weight as it is applied; rows [17][columns of the widest matrix], of which the
+ * last is scratch for read_stored.
+ */
 static void read_rows(const struct slice *p, int first, int count, float *rows)
 {
     const struct weight_source *source = p->target->source;
@@ -357,12 +367,14 @@ static enum rwkv7_status write_bytes(struct conversion *c, const void *data, siz
         at += part;
         c->done += part;
         if (c->opt->progress && !c->opt->progress(c->opt->progress_arg, c->done, c->total))
-            return fail(c->err, RWKV7_ERR_STOPPED, "%s: the conversion was stopped", c->out.path);
+            return fail(c->err, RWKV7_ERR_STOPPED, "%s: conversion cancelled by the progress callback", c->out.path);
     }
     return RWKV7_OK;
 }
 
-/* Rows that make up about a slice: whole tiles; all of them where the file needs all at once. */
+/*
+ * Returns the number of rows per slice: whole tiles, or all rows if the layout needs them at once.
+ */
 static int rows_of_slice(const struct mat *form)
 {
     const size_t bytes = mat_bytes(form) / (size_t)form->rows + 1, fitting = SLICE_BYTES / bytes / ROWS * ROWS;
@@ -398,11 +410,13 @@ static enum rwkv7_status write_slices(struct conversion *c, const struct target 
         if (p.bad)
             return fail(c->err, RWKV7_ERR_MODEL,
                         target->form.type == MAT_F16
-                            ? "%s: tensor '%s': expected numbers below 65520, the most that f16 can hold"
+                            ? "%s: tensor '%s': expected numbers below 65520, the limit of f16"
                             : "%s: tensor '%s': expected finite numbers, found a NaN or an infinity",
                         t->file, t->name);
         if (!source->transposed) {
-            const size_t row = (size_t)t->bytes / (size_t)target->form.rows; /* of a part: more than it is */
+            const size_t row =
+                (size_t)t->bytes /
+                (size_t)target->form.rows; /* an upper bound if the weight is only a part of the tensor */
             file_map_release(t->data + (size_t)p.first * row, (size_t)p.count * row);
         }
         const enum rwkv7_status status = write_bytes(c, c->buffer, mat_bytes(&slice));
@@ -425,7 +439,7 @@ static enum rwkv7_status write_target(struct conversion *c, const struct target 
     return status;
 }
 
-/* The most memory that any slice needs. */
+/* Allocates the buffers for the largest slice. */
 static enum rwkv7_status allocate(struct conversion *c)
 {
     const int threads = c->threads = pool_threads(c->compute->pool);
@@ -462,7 +476,7 @@ static enum rwkv7_status write_file(struct conversion *c, const char *path)
     return status == RWKV7_OK ? out_file_commit(&c->out, c->err) : status;
 }
 
-/* -------------------------------------------------------------------------------------------------------- the whole */
+/* ---------------------------------------------------------------------------------- entry point */
 
 static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recognize)
 {
@@ -477,7 +491,7 @@ static enum rwkv7_status open_source(struct conversion *c, recognize_fn *recogni
     return status == RWKV7_OK ? lora_check(c->lora, c->index, c->err) : status;
 }
 
-/* What will be used with this model must be a vocabulary for it. */
+/* Chooses the vocabulary for the output and checks that it fits the model. */
 static enum rwkv7_status choose_vocab(struct conversion *c)
 {
     struct rwkv7_tokenizer *tokenizer = NULL;

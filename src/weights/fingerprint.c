@@ -1,14 +1,18 @@
 /*
- * fingerprint.c - a hash of all that a model computes with. A state file carries it, because a state means nothing to other weights.
+ * fingerprint.c - computes a hash of everything that determines a model's results. State files
+ * carry it, because a state is meaningless for other weights.
  *
- * It is a tree of two levels, so that threads can share the work and the value does not depend on how many they are:
+ * The hash is a tree of two levels. So threads can share the work, and the value does not depend on
+ * their number:
  *
- *     slab    64 rows of a matrix, row by row: floats as float32 (add_floats), integers as the bytes of their tiles
- *             (kernels/quants.h). Column-major matrices are transposed first. A vector is one slab, of float32.
- *     model   a text with everything that is no weight (architecture, sizes, epsilons, ...); for each weight a text with name,
- *             form and size, then the hashes of its slabs.
+ *     slab    64 rows of a matrix, row by row: floats as float32 (add_floats), integers as the bytes of
+ *             their tiles (kernels/quants.h). Column-major matrices are transposed first. A vector is
+ *             one slab of float32.
+ *     model   a text with everything that is not a weight (architecture, sizes, epsilons, ...); for each
+ *             weight a text with name, form and size, then the hashes of its slabs.
  *
- * So it depends on the numbers alone: not on the file format, the names in the file, or the order in memory.
+ * The hash depends only on the numbers, not on the file format, the names in the file, or the
+ * layout in memory.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -20,10 +24,10 @@
 #include "base/mem.h"
 #include "weights/weights.h"
 
-enum { SLAB_ROWS = QUANT_SECTION, PIECE = 2048 /* floats that are converted at a time */ };
+enum { SLAB_ROWS = QUANT_SECTION, PIECE = 2048 /* floats converted at a time */ };
 
 struct identity {
-    struct fork_lock lock; /* held while the fingerprint is made */
+    struct fork_lock lock; /* held while the fingerprint is computed */
     bool known;
     struct rwkv7_fingerprint value;
 };
@@ -43,13 +47,13 @@ void identity_free(struct identity *identity)
     mem_free(identity);
 }
 
-/* One weight that the model has. */
+/* One weight of the model. */
 struct part {
     struct weight weight;
-    const struct mat *mat; /* or */
-    const float *vector;   /* [floats] */
+    const struct mat *mat; /* a matrix, or */
+    const float *vector;   /* a vector [floats] */
     size_t floats;
-    int first, slabs; /* the numbers of its slabs among those of all */
+    int first, slabs; /* first: index of its first slab among all slabs */
 };
 
 struct job {
@@ -57,15 +61,15 @@ struct job {
     struct part *parts;
     int count, slabs;
     struct hash_value *hashes; /* [slabs] */
-    void **memory;             /* [threads]: a slab that is transposed or decoded, */
-    size_t room;               /* of so many bytes at most */
+    void **memory;             /* [threads]: scratch for a slab that is transposed or converted */
+    size_t room;               /* bytes of scratch per thread */
 };
 
-/* ------------------------------------------------------------------------------------------------------------ slabs */
+/* ---------------------------------------------------------------------------------------- slabs */
 
 /*
- * Floats as float32: the upper halves of all of them, which bfloat16 are as they lie there, and then the hash of the lower halves,
- * unless these are all zero.
+ * Hashes floats as float32: first the upper halves of all (which are the stored bits of bfloat16),
+ * then the hash of the lower halves, unless all of these are zero.
  */
 static void add_floats(struct hash *h, const struct kernels *k, enum mat_type type, const void *data, size_t count)
 {
@@ -98,7 +102,10 @@ static void add_floats(struct hash *h, const struct kernels *k, enum mat_type ty
     }
 }
 
-/* The bytes of rows [first, first + count) of a row-major matrix, where `first` is a multiple of SLAB_ROWS. */
+/*
+ * Returns the bytes of rows [first, first + count) of a row-major matrix; `first` is a multiple of
+ * SLAB_ROWS.
+ */
 static const uint8_t *stored_rows(const struct mat *m, int first, int count, size_t *size)
 {
     const bool is_ggml = m->type == MAT_GGML;
@@ -113,7 +120,7 @@ static const uint8_t *stored_rows(const struct mat *m, int first, int count, siz
     return data + (size_t)(first / QUANT_ROWS) * tile;
 }
 
-/* memory: as in struct job. */
+/* Hashes one slab of a matrix. memory: the thread's scratch of struct job. */
 static void hash_rows(struct hash *h, const struct job *job, const struct part *part, int first, void *memory)
 {
     const struct kernels *const k = &job->model->compute->kernels;
@@ -122,7 +129,7 @@ static void hash_rows(struct hash *h, const struct job *job, const struct part *
     struct mat rows = *m;
     size_t size;
     if (m->by_column) {
-        memset(memory, 0, rows_of_columns_bytes(m, count)); /* also where tiles have gaps */
+        memset(memory, 0, rows_of_columns_bytes(m, count)); /* tiles may have gaps, which must be zero */
         rows = rows_of_columns(m, first, first + count, memory);
         first = 0;
     }
@@ -138,7 +145,8 @@ static void hash_rows(struct hash *h, const struct job *job, const struct part *
     } else {
         hash_add(h, data, size);
     }
-    if (is_mapped && part->weight.spec->kind == WEIGHT_TABLE) /* of which evaluations read single rows */
+    if (is_mapped && part->weight.spec->kind ==
+                         WEIGHT_TABLE) /* evaluations read only single rows of it, so its pages are released */
         file_map_release(data, size);
 }
 
@@ -160,9 +168,9 @@ static void hash_worker(void *arg, struct pool *pool, int rank)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ model */
+/* ---------------------------------------------------------------------------------------- model */
 
-/* The weights become parts. */
+/* Collects the weights as parts. */
 static enum rwkv7_status plan(struct job *job, struct rwkv7_error *err)
 {
     const struct rwkv7_model *model = job->model;
@@ -180,10 +188,10 @@ static enum rwkv7_status plan(struct job *job, struct rwkv7_error *err)
             job->room = room > job->room ? room : job->room;
             part.slabs = (m->rows + SLAB_ROWS - 1) / SLAB_ROWS;
         }
-        if (!part.vector && (!part.mat || !part.mat->data)) /* the checkpoint may lack it and does */
+        if (!part.vector && (!part.mat || !part.mat->data)) /* an optional weight that the checkpoint does not have */
             continue;
         if (part.slabs > INT_MAX - job->slabs)
-            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices have too many rows for a fingerprint", model->path);
+            return fail(err, RWKV7_ERR_MODEL, "%s: the matrices have too many rows for a fingerprint", model->path);
         job->slabs += part.slabs;
         job->parts[job->count++] = part;
     }
@@ -202,7 +210,7 @@ static uint32_t float_bits(float x)
     return bits;
 }
 
-/* What is no weight. */
+/* Hashes everything that is not a weight. */
 static void add_facts(struct hash *h, const struct rwkv7_model *model)
 {
     const struct rwkv7_shape *s = &model->shape;
@@ -232,7 +240,7 @@ static void add_part(struct hash *h, const struct job *job, const struct part *p
     hash_add(h, job->hashes + part->first, (size_t)part->slabs * sizeof *job->hashes);
 }
 
-/* Makes the fingerprint. */
+/* Computes the fingerprint. */
 static enum rwkv7_status make(const struct rwkv7_model *model, struct rwkv7_fingerprint *out, struct rwkv7_error *err)
 {
     const int threads = pool_threads(model->compute->pool);

@@ -1,6 +1,7 @@
 /*
- * finite.c - low-rank factors must be finite when a model is opened, as vectors must (bind.c): what they compute goes through a tanh or
- * a sigmoid, which make ordinary numbers of an infinity, so that no evaluation would notice. They are a thirtieth of the weights.
+ * finite.c - checks, when a model is opened, that its low-rank factors are finite; bind.c checks
+ * the vectors. The outputs of these factors pass through tanh or sigmoid, which turn an infinity
+ * into an ordinary number, so no evaluation would notice. They are one thirtieth of the weights.
  */
 #include <limits.h>
 #include <stdatomic.h>
@@ -9,11 +10,11 @@
 #include "base/mem.h"
 #include "weights/weights.h"
 
-enum { RUN = 1 << 15 /* numbers that are looked at in one piece */ };
+enum { RUN = 1 << 15 /* numbers checked in one piece */ };
 
 bool floats_are_finite(const void *data, enum mat_type type, size_t count)
 {
-    const uint8_t *at = data; /* of any alignment */
+    const uint8_t *at = data; /* any alignment */
     bool is_finite = true;
     if (type == MAT_F32) {
         for (size_t i = 0; i < count; i++) {
@@ -32,17 +33,20 @@ bool floats_are_finite(const void *data, enum mat_type type, size_t count)
     return is_finite;
 }
 
-/* A factor: its numbers, or the scales of its tiles of integers. Of a tensor with several, the first, which stands for all. */
+/*
+ * A factor to check: its numbers, or the scales of its tiles. If a tensor contains several factors,
+ * the first stands for all.
+ */
 struct task {
     const struct tensor *tensor;
     struct mat mat;
-    int first; /* its first piece in the numbering of all */
+    int first; /* index of its first piece among all pieces */
 };
 
 struct job {
     struct task *tasks; /* [count] */
     int count, pieces;
-    _Atomic(int) bad; /* the first piece that is not finite, or `pieces` */
+    _Atomic(int) bad; /* the first piece that is not finite; `pieces` if there is none */
 };
 
 static bool is_packed(const struct task *task)
@@ -55,7 +59,7 @@ static size_t numbers_of(const struct tensor *t)
     return (size_t)t->bytes / (dtype_bits(t->type) / 8);
 }
 
-/* The numbers of a piece. */
+/* Returns the numbers of a piece. */
 static const uint8_t *piece_of(const struct task *task, int piece, enum mat_type *type, size_t *count)
 {
     if (is_packed(task)) {
@@ -106,11 +110,12 @@ static enum rwkv7_status refuse_piece(const struct task *task, int piece, struct
         return fail(err, RWKV7_ERR_MODEL,
                     "%s: tensor '%s': expected finite scales, found a NaN or an infinity in row %zu",
                     task->tensor->file, task->tensor->name, (size_t)piece * QUANT_ROWS + at % QUANT_ROWS);
-    return fail(err, RWKV7_ERR_MODEL, "%s: tensor '%s': expected finite numbers, found a NaN or an infinity at %zu",
-                task->tensor->file, task->tensor->name, (size_t)piece * RUN + at);
+    return fail(err, RWKV7_ERR_MODEL,
+                "%s: tensor '%s': expected finite numbers, found a NaN or an infinity at index %zu", task->tensor->file,
+                task->tensor->name, (size_t)piece * RUN + at);
 }
 
-/* False: they are too many to be numbered. */
+/* Collects the factors as tasks. Returns false if there are too many pieces for an int. */
 static bool plan(struct job *job, const struct weight_sources *sources)
 {
     for (size_t i = 0; i < sources->count; i++) {
@@ -141,7 +146,7 @@ enum rwkv7_status weights_check_factors(const struct weight_sources *sources, st
         return fail_memory(err, "the list of low-rank factors");
     if (!plan(&job, sources)) {
         mem_free(job.tasks);
-        return fail(err, RWKV7_ERR_MODEL, "the low-rank factors are too large to be checked");
+        return fail(err, RWKV7_ERR_MODEL, "the low-rank factors are too large to check");
     }
     job.bad = job.pieces;
     if (job.pieces > 0)

@@ -1,11 +1,11 @@
-/* model.c - the memory of a model, and what is known about it once its weights are there. */
+/* model.c - owns the memory of a model and computes its statistics after loading. */
 #include <errno.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "weights/weights.h"
 
-/* Small requests share blocks of this size; larger ones get their own. */
+/* Small requests share blocks of this size; larger ones get their own block. */
 #define BLOCK_SIZE ((size_t)1 << 20)
 
 void *model_block(struct rwkv7_model *model, size_t size)
@@ -62,7 +62,7 @@ bool model_maps(const struct rwkv7_model *model, const void *data)
 
 void model_release(const struct rwkv7_model *model, const void *data, size_t size)
 {
-    /* Random: everything is in blocks. An image in memory belongs to the caller. */
+    /* Random models have all weights in blocks. An image in memory belongs to the caller. */
     if (!model->index || model_maps(model, data))
         file_map_release(data, size);
 }
@@ -127,7 +127,7 @@ enum rwkv7_status model_shape(struct rwkv7_model *model, const struct arch *arch
     return model->layers ? RWKV7_OK : fail_memory(err, "the model");
 }
 
-/* Where the bytes of a weight lie; 0: there are none. */
+/* Returns the bytes of a weight and their address; 0 if the checkpoint does not have it. */
 static size_t weight_bytes(const struct rwkv7_model *model, const struct weight *w, const void **data)
 {
     if (kind_is_vector(w->spec->kind)) {
@@ -146,9 +146,8 @@ enum rwkv7_status model_lock(const struct rwkv7_model *model, struct rwkv7_error
         const void *data;
         const size_t size = weight_bytes(model, &w, &data);
         if (size > 0 && !sys_lock(data, size))
-            return fail(err, RWKV7_ERR_MEMORY,
-                        "%s: its weights of %.1f MB cannot be locked in memory: %s; see ulimit -l", model->path,
-                        1e-6 * (double)model->info.weight_bytes, strerror(errno));
+            return fail(err, RWKV7_ERR_MEMORY, "%s: cannot lock %.1f MB of weights in memory: %s; see ulimit -l",
+                        model->path, 1e-6 * (double)model->info.weight_bytes, strerror(errno));
     }
     return RWKV7_OK;
 }
@@ -158,7 +157,7 @@ void model_count(struct rwkv7_model *model)
     struct rwkv7_model_info *info = &model->info;
     struct weight w = WEIGHT_BEFORE_FIRST;
     uint64_t unread = 0;
-    /* One matrix in the memory for both; no longer once the head was quantized. */
+    /* The embedding and the head are one matrix. Not after the head was quantized. */
     const bool is_tied = model->outer.emb.data && model->outer.head.data == model->outer.emb.data;
     info->shape = model->shape;
     info->rate_scale = model->rate_scale;
@@ -180,7 +179,7 @@ void model_count(struct rwkv7_model *model)
         info->parameters += (uint64_t)m->rows * (uint64_t)m->cols;
         info->skipped_bytes += m->by_column ? bytes : 0;
         if (w.spec->kind == WEIGHT_TABLE && m->rows > 0 &&
-            !(is_tied && m == &model->outer.emb)) /* as a head, all rows are read */
+            !(is_tied && m == &model->outer.emb)) /* the head reads all rows */
             unread += bytes - bytes / (uint64_t)m->rows;
     }
     info->step_bytes = info->weight_bytes - unread + info->session_bytes;

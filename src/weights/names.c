@@ -1,4 +1,4 @@
-/* names.c - the rows of a weight table one by one, and the names of their tensors in each spelling. */
+/* names.c - iterates over a weight table and builds the tensor names of each naming scheme. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,7 +72,9 @@ const char *names_describe(const struct recognized *as)
     }
 }
 
-/* Alternative `number` of the name of a weight; false past the last. part: may be NULL. */
+/*
+ * Returns alternative `number` of the name of a weight; false after the last one. part may be NULL.
+ */
 static bool name_alternative(char out[NAME_ROOM], const struct weight_table *table, enum naming naming,
                              const struct weight_spec *spec, int layer, int number, struct weight_part *part)
 {
@@ -87,7 +89,7 @@ static bool name_alternative(char out[NAME_ROOM], const struct weight_table *tab
         name++;
     }
     const int length = (int)strcspn(name, "|#");
-    if (part) /* "#2/5": both have one digit */
+    if (part) /* "#2/5": both are single digits */
         *part = name[length] == '#' ? (struct weight_part){name[length + 1] - '0', name[length + 3] - '0'}
                                     : (struct weight_part){0, 1};
     if (layer < 0)
@@ -118,7 +120,7 @@ const struct tensor *weight_tensor(const struct tensor_index *index, const struc
     return t;
 }
 
-/* Whether it is a name of one of `count` rows. */
+/* Whether `name` is a name of one of `count` rows of a table. */
 static bool rows_name(const struct weight_table *table, const struct weight_spec *rows, size_t count, int layer,
                       const char *name)
 {

@@ -1,8 +1,9 @@
 /*
- * quantize.c - matrices of floats, or of ggml's integers, to the integers of kernels/quants.h, while loading.
+ * quantize.c - quantizes matrices of floats or of ggml's blocks to the layouts of kernels/quants.h
+ * during loading.
  *
- * Which integers they become is decided by the type (kernels/types.c), sixteen rows of a block at a time, and by nothing else: not by
- * the number of threads, nor by what is done at the same time.
+ * The integers depend only on the weights and the type (kernels/types.c), which handles sixteen
+ * rows of a block at a time. They do not depend on the number of threads or the order of the work.
  */
 #include <limits.h>
 #include <math.h>
@@ -30,7 +31,10 @@ static void store_tile(const struct mat *to, int tile, int block, const struct q
     }
 }
 
-/* The same in a column-major matrix. Tiles share no byte, so threads may store neighbouring ones. */
+/*
+ * Stores a block of a column-major matrix. Tiles share no bytes, so threads may store neighbouring
+ * tiles concurrently.
+ */
 static void store_columns(const struct mat *to, int tile, int block, const struct quant_block *from)
 {
     const struct weight_type *const type = &weight_types[to->type];
@@ -51,8 +55,9 @@ static void store_columns(const struct mat *to, int tile, int block, const struc
 }
 
 /*
- * Row r of w [columns][16]. A number that is not finite becomes 0, and the answer false. Not by base/transpose.h, whose square tiles the
- * 16 rows fill by half: with it a tile of 16 x 2048 takes 60 us instead of 50 in q8, 70 instead of 61 in q4 (one core of a Xeon, AMX).
+ * Writes row r of w [columns][16]. Returns false if a number is not finite, and stores 0 for it.
+ * base/transpose.h is not used: its square tiles would be half empty for 16 rows, and a tile of 16
+ * x 2048 takes 60 us instead of 50 in q8, 70 instead of 61 in q4 (one core of a Xeon, AMX).
  */
 static bool transpose_row(float (*w)[ROWS], int r, const float *row, int columns)
 {
@@ -64,7 +69,9 @@ static bool transpose_row(float (*w)[ROWS], int r, const float *row, int columns
     return finite;
 }
 
-/* rows: floats [16][cols] of the tile, of which `count` exist. The memory of `to` was zero. */
+/*
+ * rows: floats [16][cols] of the tile; only `count` rows exist. The memory of `to` must be zeroed.
+ */
 void quantize_tile(const struct kernels *k, const struct mat *to, int tile, const float *rows, int count)
 {
     const int cols = to->cols;
@@ -84,12 +91,12 @@ void quantize_tile(const struct kernels *k, const struct mat *to, int tile, cons
     }
 }
 
-/* --- a whole model, all threads over the tiles of all matrices --- */
+/* --- all matrices of a model, tiles divided among all threads --- */
 
 struct task {
-    struct mat *mat; /* as it was, until its replacement is complete */
+    struct mat *mat; /* the original; replaced after all threads have finished */
     struct mat made;
-    int first; /* its first tile in the numbering of all */
+    int first; /* index of its first tile among all tiles */
 };
 
 struct job {
@@ -132,14 +139,17 @@ bool quantize_form(const struct weight *w, enum mat_type type, struct mat *out)
     const enum weight_kind kind = w->spec->kind;
     if (kind_is_vector(kind) || kind == WEIGHT_TABLE)
         return false;
-    /* What fewer bits would hurt most and gain least stays at 8: the head and the low-rank factors. */
+    /*
+     * The head and the low-rank factors stay at 8 bits: fewer bits would cost the most accuracy
+     * there and save the least memory.
+     */
     const bool fine = type == MAT_GGML || kind == WEIGHT_FACTOR || kind == WEIGHT_ORIENTED || w->layer < 0;
     out->type = fine ? MAT_FINE : type;
     out->by_column = kind == WEIGHT_SPARSE;
     return true;
 }
 
-/* The matrices that the request concerns become tasks; their integers get memory. */
+/* Collects the matrices to quantize as tasks and allocates memory for their integers. */
 static enum rwkv7_status plan(struct job *job, enum mat_type type, struct rwkv7_error *err)
 {
     struct rwkv7_model *model = job->model;
@@ -151,7 +161,7 @@ static enum rwkv7_status plan(struct job *job, enum mat_type type, struct rwkv7_
         if (m->type != MAT_GGML && (m->type >= MAT_FLOATS || type == MAT_GGML))
             continue;
         if (quant_tiles(m->rows) > INT_MAX - job->tiles)
-            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices have more than %d rows together", model->path, INT_MAX);
+            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices have more than %d rows in total", model->path, INT_MAX);
         made.rows = m->rows;
         made.cols = m->cols;
         made.by_column = made.by_column && job->opt->sparse != RWKV7_SPARSE_OFF;
@@ -209,7 +219,10 @@ done:
     return status;
 }
 
-/* The type that the integers of a file were made for; MAT_TYPES: it has none. Whatever the type, some matrices are MAT_FINE. */
+/*
+ * Returns the integer type that a file was quantized to; MAT_TYPES if none. Some matrices are
+ * MAT_FINE in every such file.
+ */
 static enum mat_type stored_integers(const struct rwkv7_model_info *info)
 {
     for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++)
@@ -223,8 +236,8 @@ enum rwkv7_status model_pack(struct rwkv7_model *model, const struct rwkv7_model
     if (opt->weights != RWKV7_WEIGHTS_STORED) {
         const enum mat_type type = weights_type(opt->weights), stored = stored_integers(&model->info);
         if (stored != MAT_TYPES && stored != type)
-            return fail(err, RWKV7_ERR_USAGE, "%s: its weights are %s already; others are made of the original",
-                        model->path, weight_types[stored].name);
+            return fail(err, RWKV7_ERR_USAGE, "%s: already quantized to %s; convert from the original", model->path,
+                        weight_types[stored].name);
         return model_quantize(model, type, opt, err);
     }
     enum rwkv7_status status = RWKV7_OK;

@@ -1,8 +1,9 @@
 /*
- * random.c - a model of any shape with random weights, for benchmarks without a download.
+ * random.c - creates a model of any shape with random weights, for benchmarks without a download.
  *
- * The scales keep everything in a healthy range: decays over most of (0.55, 1), rates and gates over (0, 1), a bounded state and
- * logits of a few units. Every number depends only on the seed, the weight and its position, never on the number of threads.
+ * The scales keep all values in a realistic range: decays over most of (0.55, 1), rates and gates
+ * over (0, 1), a bounded state, and logits of a few units. Each number depends only on the seed,
+ * the weight and its position, not on the number of threads.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,13 +14,13 @@
 #include "base/sys.h"
 #include "weights/weights.h"
 
-/* The n-th number of the generator, so that any thread can start anywhere. */
+/* Returns the n-th output of the generator, so that a thread can start at any position. */
 static uint64_t nth(uint64_t seed, uint64_t n)
 {
     return splitmix_hash(seed + (n + 1) * SPLITMIX_STEP);
 }
 
-/* Uniform ranges of the vectors, by the end of their name; anything else is (-0.15, 0.15). */
+/* Returns the uniform range of a vector by the end of its name; the default is (-0.15, 0.15). */
 static void vector_range(const char *name, float *low, float *high)
 {
     static const struct {
@@ -50,12 +51,13 @@ struct fill {
     float spread; /* uniform in (-spread, spread) */
     uint64_t seed;
     int cols;
-    float density; /* see row_offset; 0: without */
+    float density; /* see row_offset; 0: no offset */
 };
 
 /*
- * Added to the numbers of a row of ffn.key: with a bias of 1 in the norm before it, this moves the sum by 8 standard deviations up
- * (for the part `density` of the rows) or down.
+ * Returns the offset added to the numbers of a row of ffn.key. With a bias of 1 in the preceding
+ * norm, it shifts the sum by 8 standard deviations: up for the fraction `density` of the rows, down
+ * for the others. This sets how many channels are zero after ReLU.
  */
 static float row_offset(const struct fill *f, size_t row)
 {
@@ -63,7 +65,7 @@ static float row_offset(const struct fill *f, size_t row)
     return f->density == 0 ? 0.0f : (place < f->density ? 8.0f : -8.0f) / (float)f->cols;
 }
 
-/* Four numbers from each 64-bit output. */
+/* Fills four numbers from each 64-bit output. */
 static void fill_range(const struct fill *f, size_t begin, size_t end)
 {
     float *f32 = f->to;
@@ -96,7 +98,10 @@ static void fill_worker(void *arg, struct pool *pool, int rank)
     }
 }
 
-/* 1 / sqrt(n) without the last bits of anybody's libm: two steps of Newton from a guess that is good enough for a scale. */
+/*
+ * Computes 1 / sqrt(n) without libm, whose last bits differ between systems: two Newton steps,
+ * accurate enough for a scale.
+ */
 static float inverse_root(int n)
 {
     float y = 1.0f;
@@ -123,7 +128,10 @@ static void fill_matrix(struct rwkv7_model *model, const struct weight *w, const
                         float density)
 {
     const bool is_key = strcmp(w->spec->blinkdl, "ffn.key.weight") == 0;
-    /* A uniform number of standard deviation 1 / sqrt(cols) keeps the length of what it multiplies. */
+    /*
+     * Uniform numbers with standard deviation 1 / sqrt(cols) preserve the norm of the vector that
+     * they multiply.
+     */
     struct fill f = {
         m->type, (void *)m->data,     (size_t)m->rows * (size_t)m->cols, 1.7f * inverse_root(m->cols), seed,
         m->cols, is_key ? density : 0};
@@ -159,7 +167,10 @@ enum rwkv7_status weights_random(struct rwkv7_model *model, const struct rwkv7_r
 
 void weights_random_outline(struct rwkv7_model *model, enum rwkv7_type type, const struct rwkv7_model_options *opt)
 {
-    /* model_count counts what has data. Two places: a head at the address of the embedding would be tied to it. */
+    /*
+     * model_count counts only weights with data. The head gets another address than the embedding,
+     * because equal addresses would mean that they are tied.
+     */
     static const char placeholder[2];
     const struct rwkv7_shape *s = &model->shape;
     struct weight w = WEIGHT_BEFORE_FIRST;
@@ -182,7 +193,10 @@ void weights_random_outline(struct rwkv7_model *model, enum rwkv7_type type, con
     }
 }
 
-/* Pages are only backed when they are filled: without this, a model that is too large ends in the hands of the OOM killer. */
+/*
+ * Pages are backed only when they are written. Without this check, a model that is too large would
+ * be stopped by the OOM killer.
+ */
 enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *s,
                                      enum rwkv7_type type, struct rwkv7_error *err)
 {
@@ -195,6 +209,7 @@ enum rwkv7_status weights_random_fit(const struct weight_table *table, const str
     }
     if (have == 0 || need < have)
         return RWKV7_OK;
-    return fail(err, RWKV7_ERR_MEMORY, "random model: its weights need %.1f GB, this machine has %.1f GB of memory",
-                1e-9 * (double)need, 1e-9 * (double)have);
+    return fail(err, RWKV7_ERR_MEMORY,
+                "random model: needs %.1f GB for its weights, this machine has %.1f GB of memory", 1e-9 * (double)need,
+                1e-9 * (double)have);
 }

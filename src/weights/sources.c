@@ -1,6 +1,6 @@
 /*
- * sources.c - weights by expectation: every weight is asked for by name, type and shape, and what does not fit is an error that
- * names it. Nothing is read here but the index.
+ * sources.c - finds the weights of a model in a checkpoint by name, type and shape. Anything
+ * missing or different is an error that names the tensor. Only the index is read, no weights.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,11 +14,11 @@ struct search {
     const struct tensor_index *index;
     const char *path;
     const struct recognized *as;
-    uint8_t *used;   /* [index->count] 1: found */
-    size_t narrowed; /* vectors of float64 */
-    bool may_tie;    /* a head may be missing */
-    bool tied;       /* it is, and the embedding takes its place */
-    bool is_author;  /* the author's spelling, in which there is always an ln0 unless it was folded */
+    uint8_t *used;   /* [index->count]; 1: the tensor belongs to a weight */
+    size_t narrowed; /* number of float64 vectors */
+    bool may_tie;    /* the head may be missing */
+    bool tied;       /* the head is missing, and the embedding is used as head */
+    bool is_author;  /* the author's naming, in which ln0 exists unless it was folded into the embedding */
     struct rwkv7_error *err;
 };
 
@@ -55,10 +55,13 @@ static bool is_float(enum dtype type)
 static bool fits_vector(const struct weight_source *source, enum dtype type)
 {
     (void)source;
-    return is_float(type) || type == DT_F64; /* rounded: vectors are float32 in memory */
+    return is_float(type) || type == DT_F64; /* float64 is rounded: vectors are float32 in memory */
 }
 
-/* Integers are never transposed; only rows of floats and of ggml can be read one by one. */
+/*
+ * Whether a matrix may have this type. Integers cannot be transposed; only rows of floats and of
+ * ggml's blocks can be read singly.
+ */
 static bool fits_matrix(const struct weight_source *source, enum dtype type)
 {
     struct mat form;
@@ -75,7 +78,7 @@ static enum rwkv7_status missing(const struct search *s, const struct weight_sou
     return fail(s->err, RWKV7_ERR_MODEL, "%s: tensor '%s' is missing", s->path, name);
 }
 
-/* Marks the tensor as used, if its type will do. */
+/* Marks the tensor as used if its type is supported. */
 static enum rwkv7_status take(struct search *s, const struct tensor *t,
                               bool (*fits)(const struct weight_source *, enum dtype), struct weight_source *out)
 {
@@ -87,7 +90,9 @@ static enum rwkv7_status take(struct search *s, const struct tensor *t,
     return RWKV7_OK;
 }
 
-/* The axes of a tensor that are not 1, which matters for no vector: [1,1,C] and [C] are the same one. */
+/*
+ * Collects the axes that are not 1. For a vector only these matter: [1,1,C] and [C] are equivalent.
+ */
 static int wide_axes(const struct tensor *t, uint64_t axes[TENSOR_MAX_RANK])
 {
     int rank = 0;
@@ -106,8 +111,8 @@ static uint64_t tensor_elements(const struct tensor *t)
 }
 
 /*
- * A vector may be cut into axes in any way, such as MLX's [H][N]; but [N][H] would be another order. That all of its numbers are there is
- * what counts.
+ * Finds a vector. It may be divided into axes in any way, such as MLX's [H][N], as long as the
+ * number of elements is right. [N][H] would be another order and is rejected.
  */
 static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, struct weight_part part,
                                      struct weight_source *out)
@@ -135,8 +140,9 @@ static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, s
 }
 
 /*
- * The orientation of low-rank factors is known from the recognition; each of x070a's tells its own, and a square one is as its author
- * stores it, unless this program has written it.
+ * Whether a low-rank factor is stored transposed. Recognition has determined this for the naming
+ * scheme. Each matrix of x070a shows it by its shape; a square one has its author's orientation,
+ * unless this program wrote the file.
  */
 static bool stored_transposed(const struct search *s, const struct tensor *t, const struct weight_source *source)
 {
@@ -146,7 +152,9 @@ static bool stored_transposed(const struct search *s, const struct tensor *t, co
     return t->shape[0] != (uint64_t)source->rows || square;
 }
 
-/* Whether part `part` of the tensor is a matrix [rows][cols] as stored, and where it begins. */
+/*
+ * Whether part `part` of the tensor is a matrix [rows][cols] as stored. Sets its position in `out`.
+ */
 static bool place_part(const struct tensor *t, struct weight_part part, uint64_t rows, uint64_t cols,
                        struct weight_source *out)
 {
@@ -161,7 +169,7 @@ static bool place_part(const struct tensor *t, struct weight_part part, uint64_t
         out->col = (size_t)(number * cols);
     else
         return false;
-    return t->type < DT_PLAIN; /* blocks are not divided */
+    return t->type < DT_PLAIN; /* blocks cannot be divided */
 }
 
 static enum rwkv7_status find_matrix(struct search *s, const struct tensor *t, struct weight_part part,
@@ -196,7 +204,7 @@ static const struct tensor *find_embedding(const struct search *s)
     return NULL;
 }
 
-/* *is_there: false where the checkpoint may lack the weight and does. */
+/* Finds the tensor of one weight. *is_there is false if the weight is optional and missing. */
 static enum rwkv7_status find_one(struct search *s, struct weight_source *out, bool *is_there)
 {
     const struct weight_spec *spec = out->weight.spec;
@@ -220,8 +228,9 @@ static enum rwkv7_status find_one(struct search *s, struct weight_source *out, b
 }
 
 /*
- * A tensor that nobody asked for. Layer 0's value gate and a tuned state are known, and integers and empty tensors are no weights;
- * anything else would be weights ignored silently.
+ * Rejects tensors that belong to no weight, because ignoring them silently could give wrong
+ * results. Exceptions: layer 0's value gate, a tuned state, and tensors that are empty or hold
+ * integers.
  */
 static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
 {
@@ -244,23 +253,22 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
                         snippet_name(t->name).text, table->model);
         ++*ignored;
     }
-    return incidentals == 0
-               ? RWKV7_OK
-               : note(s->index->notes, s->err, "%s: skipped %zu tensor%s of integers or without numbers%s '%s'",
-                      snippet_path(s->path).text, incidentals, incidentals == 1 ? "" : "s",
-                      incidentals == 1 ? ":" : ", the first is", snippet_name(incidental->name).text);
+    return incidentals == 0 ? RWKV7_OK
+                            : note(s->index->notes, s->err, "%s: skipped %zu empty or integer tensor%s%s '%s'",
+                                   snippet_path(s->path).text, incidentals, incidentals == 1 ? "" : "s",
+                                   incidentals == 1 ? ":" : ", the first is", snippet_name(incidental->name).text);
 }
 
-/* What was taken for granted. */
+/* Adds notes about assumptions. */
 static enum rwkv7_status note_all(const struct search *s, bool no_ln0)
 {
     const struct snippet path = snippet_path(s->path);
     enum rwkv7_status status = RWKV7_OK;
     if (s->tied)
-        status = note(s->index->notes, s->err, "%s: there is no head: the embedding is used for it, too", path.text);
+        status = note(s->index->notes, s->err, "%s: no head found; the embedding is used as head", path.text);
     if (status == RWKV7_OK && no_ln0 && s->is_author)
-        status = note(s->index->notes, s->err, "%s: there is no ln0: the embedding is taken to be normalized already",
-                      path.text);
+        status =
+            note(s->index->notes, s->err, "%s: no ln0 found; the embedding is assumed to be normalized", path.text);
     if (status == RWKV7_OK && s->narrowed > 0)
         status = note(s->index->notes, s->err, "%s: %zu vector%s of type F64 %s rounded to F32", path.text, s->narrowed,
                       s->narrowed == 1 ? "" : "s", s->narrowed == 1 ? "is" : "are");
@@ -274,8 +282,9 @@ static bool is_ln0(const struct weight *w)
 }
 
 /*
- * The norm of the embedding, which a configuration of fla with norm_first = false lacks, and so do files into whose embedding it was
- * folded. Some of it is not enough.
+ * Whether the norm of the embedding (ln0) is missing completely. This is valid for configurations
+ * of fla with norm_first = false and for files where it was folded into the embedding. Only a part
+ * of it is an error.
  */
 static bool lacks_ln0(const struct search *s)
 {
@@ -292,7 +301,7 @@ enum rwkv7_status weights_find(const struct tensor_index *index, const char *pat
 {
     const struct weight_table *table = as->weights;
     const bool is_own =
-        tensors_metadata(index, PACKED_LAYOUT_KEY) != NULL; /* this program wrote it: complete, unless damaged */
+        tensors_metadata(index, PACKED_LAYOUT_KEY) != NULL; /* this program wrote the file, so nothing may be missing */
     struct search s = {.index = index,
                        .path = path,
                        .as = as,

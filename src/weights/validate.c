@@ -1,10 +1,12 @@
 /*
- * validate.c - what a file of integers must hold so that every tier of kernels computes the same from it.
+ * validate.c - checks a quantized file for values that would give different results on different
+ * kernel tiers.
  *
- * Kernels multiply sub-block scales into the integers, in 8 bits or in 16, whichever suits the instruction set: a scale that makes the
- * product too large for 8 bits overflows in some of them and not in others. Only types whose bits can express such a scale are looked
- * at. Everything else that the bytes can say means the same everywhere: any integer, and a scale that is a NaN or an infinity, which
- * ends the evaluation as it does in a matrix of floats.
+ * Kernels multiply sub-block scales into the integers, in 8 or 16 bits depending on the instruction
+ * set. A scale outside its range overflows 8 bits in some kernels and not in others. Only types
+ * whose bit fields can express such a scale are checked. All other bytes mean the same on every
+ * tier: any integer is valid, and a scale that is NaN or infinite ends the evaluation, as in a
+ * float matrix.
  */
 #include <limits.h>
 #include <stdatomic.h>
@@ -12,17 +14,17 @@
 #include "base/mem.h"
 #include "weights/weights.h"
 
-/* A matrix; its parts are its tiles, or its groups of columns where it is column-major. */
+/* A matrix to check. Its parts are tiles, or groups of columns if it is column-major. */
 struct task {
     const struct weight_source *source;
     struct mat mat;
-    int first; /* its first part in the numbering of all */
+    int first; /* index of its first part among all parts */
 };
 
 struct job {
     struct task *tasks;
     int count, parts;
-    _Atomic(int) bad; /* the first part with a scale that is not valid, or `parts` */
+    _Atomic(int) bad; /* the first part with an invalid scale; `parts` if there is none */
 };
 
 static int parts_of(const struct mat *m)
@@ -30,7 +32,10 @@ static int parts_of(const struct mat *m)
     return m->by_column ? quant_groups(m->cols) : quant_tiles(m->rows);
 }
 
-/* The sub-block scales of a part: so many times 16 rows. Those of a tile belong to one group each, those of a group to one tile. */
+/*
+ * Returns the sub-block scales of a part: *count vectors of 16 rows. For a tile, one vector per
+ * group; for a group of columns, one per tile.
+ */
 static const uint8_t *scales_of(const struct mat *m, int part, int *count)
 {
     if (!m->by_column) {
@@ -41,7 +46,7 @@ static const uint8_t *scales_of(const struct mat *m, int part, int *count)
     return quant_columns(m).s + (size_t)part * (size_t)*count * quant_s_bytes(m->type);
 }
 
-/* The place among the scales of a part of the first that is not valid; -1: there is none. */
+/* Returns the index of the first invalid scale of a part; -1 if all are valid. */
 static int find_invalid(const struct mat *m, int part, int8_t *found)
 {
     const struct weight_type *const type = &weight_types[m->type];
@@ -111,7 +116,7 @@ enum rwkv7_status weights_validate(const struct weight_sources *sources, struct 
         job.tasks[job.count++] = (struct task){source, m, job.parts};
         if (parts_of(&m) > INT_MAX - job.parts) {
             mem_free(job.tasks);
-            return fail(err, RWKV7_ERR_MODEL, "%s: its matrices of integers are too large to be checked",
+            return fail(err, RWKV7_ERR_MODEL, "%s: the quantized matrices are too large to check",
                         source->tensor->file);
         }
         job.parts += parts_of(&m);

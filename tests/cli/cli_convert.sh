@@ -127,10 +127,10 @@ rm -r d
 cp small.safetensors out
 run rwkv7 convert small.safetensors out --type q8
 exits 2
-err_has '^rwkv7: small\.safetensors: its weights are integers already'
+err_has '^rwkv7: small\.safetensors: already quantized; convert from the original'
 run rwkv7 run -m small.safetensors --type q8 x
 exits 2
-err_has 'its weights are q4 already'
+err_has 'already quantized to q4'
 run rwkv7 convert model.safetensors out --vocab "$tests/long.vocab.txt"
 exits 3
 run rwkv7 convert model.safetensors out --vocab missing

@@ -211,7 +211,7 @@ text = json.dumps(header).encode()
 open("odd.st", "wb").write(struct.pack("<Q", len(text)) + text + body)
 END
     python3 drop.py "$model"
-    note='odd.st: there is no ln0: the embedding is taken to be normalized already'
+    note='odd.st: no ln0 found; the embedding is assumed to be normalized'
     run rwkv7 info odd.st
     exits 0
     out_has "^note  *$note\$"

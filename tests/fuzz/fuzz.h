@@ -1,6 +1,7 @@
 /*
- * fuzz.h - what fuzz targets share that read files by name: REQUIRE, and files that hold the input. A target is one thread of one
- * process; libFuzzer's workers are processes, each with a folder of its own.
+ * fuzz.h - common parts of fuzz targets that read files by name: REQUIRE, and files that contain
+ * the input. A target is a single-threaded process; libFuzzer's workers are processes, each with
+ * its own folder.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -31,7 +32,7 @@ static struct {
     int count;
 } fuzz_files;
 
-/* What stays after a crash is small. */
+/* Removes the files of the last input, so that little is left after a crash. */
 static inline void fuzz_remove_files(void)
 {
     for (int i = 0; i < fuzz_files.count; i++)
@@ -42,7 +43,7 @@ static inline void fuzz_remove_files(void)
 static inline const char *fuzz_folder(void)
 {
     if (!*fuzz_files.folder) {
-        /* In memory, where there is such a place: files are written and synced for every input. */
+        /* In memory if possible, because files are written and synced for every input. */
         snprintf(fuzz_files.folder, sizeof fuzz_files.folder, "%s/rwkv7-fuzz-XXXXXX",
                  access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         if (!mkdtemp(fuzz_files.folder))
@@ -52,7 +53,7 @@ static inline const char *fuzz_folder(void)
     return fuzz_files.folder;
 }
 
-/* The path of a file of that name with these bytes. */
+/* Writes the bytes to a file of that name; returns its path. */
 static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size)
 {
     char path[128];
@@ -70,7 +71,7 @@ static inline const char *fuzz_file(const char *name, const uint8_t *data, size_
     return fuzz_files.paths[i];
 }
 
-/* A session of a small random model, which live as long as the program. */
+/* Returns a session of a small random model; both are never freed. */
 static inline struct rwkv7_session *fuzz_session(int layers, int channels, int head_size)
 {
     static struct rwkv7_runtime *rt;

@@ -1,7 +1,9 @@
 /*
- * fuzz_conversation.c - any bytes as the conversation in a saved state: either a complete message and the conversation as it was, or one that
- * is saved and loaded again as the same, and taken back turn by turn. The state beside it is right, and has read as many tokens as the JSON
- * seems to hold, or nearly every input would be refused for that. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_conversation.c - any bytes as the conversation in a saved state. Either the load fails with
+ * a complete message and the conversation is unchanged, or the loaded conversation can be saved,
+ * loaded again as the same, and undone turn by turn. The state in the file is valid, and has read
+ * as many tokens as the JSON seems to contain; otherwise nearly every input would be rejected for
+ * that. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include "fuzz.h"
 
@@ -18,7 +20,7 @@ static void open_all(void)
     REQUIRE(rwkv7_tokenizer_open_memory(letters, sizeof letters - 1, "fuzz", &tokenizer, NULL) == RWKV7_OK);
 }
 
-/* The numbers that are separated by commas in the first array. */
+/* Counts the comma-separated numbers of the first array. */
 static size_t count_tokens(const uint8_t *data, size_t size)
 {
     const uint8_t *const open = size > 0 ? memchr(data, '[', size) : NULL;

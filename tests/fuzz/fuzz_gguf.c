@@ -1,7 +1,8 @@
 /*
- * fuzz_gguf.c - any bytes as a GGUF file: either a complete message, or an index whose tensors follow each other in the image and
- * are as large as their types and shapes say, whose rows can be read, and whose tokens are a vocabulary or refused. Runs under
- * libFuzzer and, over the corpus, under replay.c.
+ * fuzz_gguf.c - any bytes as a GGUF file: either a complete message, or an index whose tensors are
+ * contiguous in the image and have the size of their types and shapes, whose rows can be read, and
+ * whose tokens are a vocabulary or rejected. Runs under libFuzzer and, over the corpus, under
+ * replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
- * fuzz_lora.c - any bytes as a LoRA file for a small checkpoint: either a complete message, or rows of merged weights. Runs under
- * libFuzzer and, over the corpus, under replay.c.
+ * fuzz_lora.c - any bytes as a LoRA file for a small checkpoint: either a complete message, or
+ * merged rows. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include "fuzz.h"
 

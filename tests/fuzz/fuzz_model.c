@@ -1,7 +1,8 @@
 /*
- * fuzz_model.c - any bytes as a model file: either a complete message, or a model that can be evaluated, whatever its weights
- * are. The corpus holds files of `rwkv7 convert`, whose integers are used where they lie: no bits in them may lead out of the
- * file. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_model.c - any bytes as a model file: either a complete message, or a model that can be
+ * evaluated, whatever its weights are. The corpus has files of `rwkv7 convert`, whose integers are
+ * used in place: no bit pattern may cause an access outside the file. Runs under libFuzzer and,
+ * over the corpus, under replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define REQUIRE(condition) ((condition) ? (void)0 : broken(#condition, __LINE__))
-#define MOST_LOGITS 4096 /* larger vocabularies are opened and not evaluated */
+#define MOST_LOGITS 4096 /* models with larger vocabularies are opened but not evaluated */
 
 static void broken(const char *condition, int line)
 {
@@ -21,7 +22,9 @@ static void broken(const char *condition, int line)
     abort();
 }
 
-/* A chunk of tokens, then one more: weights are read by rows and by columns. */
+/*
+ * Evaluates a chunk of tokens, then one more, so that weights are read both by rows and by columns.
+ */
 static void evaluate(struct rwkv7_model *model)
 {
     static float logits[MOST_LOGITS];

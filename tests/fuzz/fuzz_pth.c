@@ -1,7 +1,7 @@
 /*
- * fuzz_pth.c - any bytes as a PyTorch checkpoint: either a complete message, or an index whose tensors lie in the image or, if
- * they are not row-major there, in copies, and are as large as their types and shapes say. Runs under libFuzzer and, over the
- * corpus, under replay.c.
+ * fuzz_pth.c - any bytes as a PyTorch checkpoint: either a complete message, or an index whose
+ * tensors are in the image or, if not row-major there, in copies, and have the size of their types
+ * and shapes. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -20,7 +20,7 @@ static void broken(const char *condition, int line)
     abort();
 }
 
-/* For a sanitizer to see that they are all there. */
+/* Reads all bytes, so that a sanitizer checks them. */
 static void read_bytes(const struct tensor *t)
 {
     static volatile uint8_t sink;

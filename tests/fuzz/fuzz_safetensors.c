@@ -1,6 +1,6 @@
 /*
- * fuzz_safetensors.c - any bytes as a safetensors image: either a complete message, or an index that is true to the
- * image. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_safetensors.c - any bytes as a safetensors image: either a complete message, or an index
+ * that matches the image. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +19,10 @@ static void broken(const char *condition, int line)
     abort();
 }
 
-/* What every caller relies on: sorted names, sizes that fit type and shape, tensors that fill the data exactly. */
+/*
+ * Checks what every caller relies on: sorted names, sizes that match type and shape, tensors that
+ * cover the data exactly.
+ */
 static void check_index(const struct tensor_index *index, const uint8_t *image, size_t size)
 {
     uint64_t header = 0, total = 0;

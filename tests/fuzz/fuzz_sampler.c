@@ -1,7 +1,8 @@
 /*
- * fuzz_sampler.c - any options, biases and logits: either a refusal with a message, or tokens that exist, are not banned and are the same
- * when the sampler is continued from its memory. Numbers that are no logits are refused. Input: the options as floats and integers, then
- * logits. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_sampler.c - any options, biases and logits: either an error with a message, or tokens that
+ * exist, are not banned, and are the same after saving and restoring the sampler. NaN and +infinity
+ * in the logits are rejected. Input: the options as floats and integers, then logits. Runs under
+ * libFuzzer and, over the corpus, under replay.c.
  */
 #include <math.h>
 
@@ -24,7 +25,7 @@ static void take(struct input *in, void *to, size_t size)
     in->left -= n;
 }
 
-/* Half of them plain fractions, or nearly all options would be refused. */
+/* Half of the values are plain fractions; otherwise nearly all options would be rejected. */
 static float take_float(struct input *in, float most)
 {
     uint8_t kind;
@@ -99,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             REQUIRE(!is_drawable(logits, vocab) || opt.bias_count > 0 || opt.presence_penalty != 0 ||
                     opt.frequency_penalty != 0);
         }
-        /* The other one has the memory of this one before each draw. */
+        /* The second sampler restores the state of the first before each draw. */
         REQUIRE(rwkv7_sampler_next(again, logits, &same, NULL) == status && same == id);
         REQUIRE(rwkv7_sampler_save_memory(s, &note, NULL) == RWKV7_OK);
         rwkv7_sampler_close(again);
@@ -108,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(rwkv7_sampler_load_memory(again, note.data, note.size, NULL) == RWKV7_OK);
         rwkv7_bytes_clear(&note);
     }
-    /* Any bytes as a memory: refused, or a sampler that draws. */
+    /* Any bytes as a saved state: rejected, or the sampler can draw. */
     note = (struct rwkv7_bytes){malloc(size + 1), size};
     REQUIRE(note.data);
     if (size > 0)

@@ -1,9 +1,10 @@
 /*
- * fuzz_shards.c - any bytes as a folder with an index of shards: either a complete message, or an index in which every tensor lies in
- * one of the files. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_shards.c - any bytes as a folder with an index of shards: either a complete message, or an
+ * index in which every tensor is in one of the files. Runs under libFuzzer and, over the corpus,
+ * under replay.c.
  *
- * The input is a length of two bytes, little-endian, and a.safetensors; the same for b.safetensors; the rest is
- * model.safetensors.index.json.
+ * The input is a length of two bytes, little-endian, and a.safetensors; the same for b.safetensors;
+ * the rest is model.safetensors.index.json.
  */
 #include "fuzz.h"
 
@@ -23,7 +24,7 @@ static void check_index(const struct tensor_index *index)
     (void)sink;
 }
 
-/* The next piece of the input. */
+/* Takes the next piece of the input. */
 static size_t take(const uint8_t **data, size_t *size, const uint8_t **piece)
 {
     if (*size < 2)

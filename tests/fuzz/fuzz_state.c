@@ -1,7 +1,8 @@
 /*
- * fuzz_state.c - any bytes as a state file of a small model: either a complete message and the session as it was, or a state with its
- * note that is written again as the same bytes. Since hardly any bytes have the right checksum, each input is also tried with the
- * checksum and the fingerprint made right. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_state.c - any bytes as a state file of a small model: either a complete message and an
+ * unchanged session, or a state with its note that is saved again as the same bytes. Hardly any
+ * input has a valid checksum, so each input is also tried with a corrected checksum and
+ * fingerprint. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include "fuzz.h"
 
@@ -31,7 +32,7 @@ static void check_saved(const uint8_t *data, size_t size, const struct rwkv7_byt
     REQUIRE(again && rwkv7_session_save(session, path, note, NULL) == RWKV7_OK);
     FILE *f = fopen(path, "rb");
     REQUIRE(f && fread(again, 1, size + 1, f) == size && fclose(f) == 0);
-    /* The zeroes behind the note are not checked, and so neither is the checksum of what they should be. */
+    /* The padding after the note is not checked when loading, so it and the checksum may differ. */
     REQUIRE(memcmp(again, data, HEADER + FLOATS * sizeof(float) + note->size) == 0);
     free(again);
 }
@@ -54,7 +55,7 @@ static void load(const uint8_t *data, size_t size)
     REQUIRE(err.status == RWKV7_ERR_STATE && strncmp(err.message, path, 10) == 0);
 }
 
-/* As state_file.c defines it. */
+/* As defined in state_file.c. */
 static uint64_t checksum(const uint8_t *data, size_t size)
 {
     uint64_t low = 1, high = 0;

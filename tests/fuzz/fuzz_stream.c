@@ -1,7 +1,8 @@
 /*
- * fuzz_stream.c - any bytes as tokens and stop strings: however they are cut into pieces, the same text comes out, in whole characters, and
- * the same stop string ends it. Input: a byte, the number of stop strings (at most 4), each with its length (1 to 8) before it; then the text.
- * Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_stream.c - any bytes as tokens and stop strings: however they are divided into pieces, the
+ * output is the same, consists of complete characters, and ends at the same stop string. Input: a
+ * byte, the number of stop strings (at most 4), each preceded by its length (1 to 8); then the
+ * text. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include "fuzz.h"
 
@@ -22,7 +23,7 @@ static void take(struct result *r, const char *text, size_t length)
     r->size += length;
 }
 
-/* UTF-8 without overlong forms, surrogates and what is beyond the last character. */
+/* Whether the text is valid UTF-8: no overlong forms, surrogates or values above U+10FFFF. */
 static bool is_utf8(const char *text, size_t size)
 {
     for (size_t i = 0; i < size;) {
@@ -42,7 +43,7 @@ static bool is_utf8(const char *text, size_t size)
     return true;
 }
 
-/* In pieces of `piece` bytes; 0: of lengths that the bytes themselves give. */
+/* Runs in pieces of `piece` bytes; 0: of lengths derived from the bytes. */
 static struct result run(const char *const *stops, size_t stop_count, const uint8_t *data, size_t size, size_t piece)
 {
     struct rwkv7_stream *s = NULL;
@@ -96,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         REQUIRE(got.size == 0 || memcmp(got.text, want.text, got.size) == 0);
         free(got.text);
     }
-    if (want.stop < 0) /* what went through holds no stop string, if all of it is characters */
+    if (want.stop < 0) /* if the input is valid UTF-8, the output contains no stop string */
         for (size_t i = 0; i < count && want.size > 0; i++)
             REQUIRE(!is_utf8((const char *)data + at, size - at) || memchr(data + at, 0, size - at) ||
                     (want.text[want.size] = '\0', !strstr(want.text, stops[i])));

@@ -1,11 +1,13 @@
 /*
- * fuzz_tiers.c - any bytes as a model file of any architecture, opened with the weights of its file and as integers (--type), by rows and by
- * columns: the kernels of every tier of this CPU refuse it with the same message, or give the same logits, bit for bit, for a chunk and
- * for a single token. Which type it is depends on the length and the bytes. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_tiers.c - any bytes as a model file of any architecture, opened with the weights as stored
+ * and as integers (--type), by rows and by columns: the kernels of all tiers of this CPU reject it
+ * with the same message, or give the same logits, bit for bit, for a chunk and for a single token.
+ * The type depends on the length and the bytes. Runs under libFuzzer and, over the corpus, under
+ * replay.c.
  */
 #include "fuzz.h"
 
-enum { TIERS = 12, MOST_LOGITS = 4096 /* larger vocabularies are opened and not evaluated */, TOKENS = 7 };
+enum { TIERS = 12, MOST_LOGITS = 4096 /* models with larger vocabularies are opened but not evaluated */, TOKENS = 7 };
 
 struct result {
     enum rwkv7_status status[3]; /* of opening, of a chunk, of a token */
@@ -59,7 +61,7 @@ static void open_and_evaluate(struct rwkv7_runtime *rt, const uint8_t *data, siz
     if (r->status[0] == RWKV7_OK) {
         evaluate(model, r);
     } else {
-        /* A file of integers is not made into others: a mistake of the caller. */
+        /* Quantizing a quantized file is a usage error. */
         REQUIRE(!model && (r->status[0] == RWKV7_ERR_MODEL || r->status[0] == RWKV7_ERR_USAGE) && err.message[0]);
         memcpy(r->message, err.message, sizeof r->message);
     }

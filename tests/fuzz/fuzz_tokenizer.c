@@ -1,7 +1,8 @@
 /*
- * fuzz_tokenizer.c - any vocabulary of the kind of World and any text, against a matcher that tries every token at every place: the same ids,
- * in one piece and in pieces of any size. Input: a byte, the number of tokens beside all single bytes (at most 64), each with its length
- * (2 to 9) before it; then the text. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_tokenizer.c - any World vocabulary and any text, against a matcher that tries every token at
+ * every position: the same ids, in one piece and in pieces of any size. Input: a byte, the number
+ * of tokens besides all single bytes (at most 64), each preceded by its length (2 to 9); then the
+ * text. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include "fuzz.h"
 
@@ -15,7 +16,7 @@ struct token {
 static struct token tokens[BYTES + TOKENS];
 static size_t token_count;
 
-/* The longest token that begins the text. */
+/* Returns the longest token that the text begins with. */
 static uint32_t longest(const uint8_t *text, size_t size)
 {
     size_t best = 0;
@@ -32,7 +33,7 @@ static struct rwkv7_tokenizer *open_tokens(void)
     struct rwkv7_tokenizer *t = NULL;
     struct rwkv7_error err;
     size_t used = 0;
-    for (size_t i = 1; i < token_count; i++) { /* id 0 is no token */
+    for (size_t i = 1; i < token_count; i++) { /* id 0 is not a token */
         used += (size_t)snprintf(text + used, sizeof text - used, "%zu b'", i);
         for (size_t k = 0; k < tokens[i].length; k++)
             used += (size_t)snprintf(text + used, sizeof text - used, "\\x%02x", tokens[i].bytes[k]);
@@ -45,7 +46,7 @@ static struct rwkv7_tokenizer *open_tokens(void)
     return t;
 }
 
-/* What does not fit is left for the next call, as callers do it with a pipe. */
+/* Text that does not fit is left for the next call, as when reading a pipe. */
 static void check_pieces(const struct rwkv7_tokenizer *t, const uint8_t *text, size_t size, size_t piece,
                          const uint32_t *want, size_t want_count)
 {

@@ -1,6 +1,7 @@
 /*
- * fuzz_tokenizer_json.c - any bytes as a tokenizer.json: either a complete message, or a tokenizer that covers every text, here the bytes
- * themselves, with the same ids whole and in pieces. Runs under libFuzzer and, over the small tokenizer, under replay.c.
+ * fuzz_tokenizer_json.c - any bytes as a tokenizer.json: either a complete message, or a tokenizer
+ * that covers every text (here the bytes themselves), with the same ids whole and in pieces. Runs
+ * under libFuzzer and, over the small tokenizer, under replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -45,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (at < size && (data[at] == ' ' || data[at] == '\n' || data[at] == '\r' || data[at] == '\t'))
         at++;
     if (at == size || data[at] != '{')
-        return 0; /* a vocabulary of the other kind: fuzz_vocab */
+        return 0; /* a World vocabulary: see fuzz_vocab */
     if (rwkv7_tokenizer_open_memory((const char *)data, size, "fuzz", &t, &err) == RWKV7_OK) {
         check_text(t, data, size < TEXT ? size : TEXT);
     } else {

@@ -1,6 +1,7 @@
 /*
- * fuzz_tuned.c - any bytes as a tuned state (safetensors, .pth, GGUF) of a small model, in each order: either a complete message, or a
- * state of which every number is there. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_tuned.c - any bytes as a tuned state (safetensors, .pth, GGUF) of a small model, in either
+ * orientation: either a complete message, or a complete state. Runs under libFuzzer and, over the
+ * corpus, under replay.c.
  */
 #include "fuzz.h"
 
@@ -25,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         rwkv7_session_get_state(session, state, state + LAYERS * CHANNELS, state + LAYERS * CHANNELS * (1 + N));
         for (int k = 0; k < LAYERS * CHANNELS; k++)
-            REQUIRE(state[k] == 0 && state[LAYERS * CHANNELS * (1 + N) + k] == 0); /* shifts are not in such a file */
+            REQUIRE(state[k] == 0 &&
+                    state[LAYERS * CHANNELS * (1 + N) + k] == 0); /* such a file contains no token shifts */
     }
     return 0;
 }

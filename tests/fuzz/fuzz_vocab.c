@@ -1,6 +1,7 @@
 /*
- * fuzz_vocab.c - any bytes as a vocabulary: either a complete message, or a tokenizer whose tokens encode to themselves and
- * which gives back the input that it was made from. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_vocab.c - any bytes as a vocabulary: either a complete message, or a tokenizer whose tokens
+ * encode to themselves and which reproduces its input file. Runs under libFuzzer and, over the
+ * corpus, under replay.c.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@ static void check_tokens(const struct rwkv7_tokenizer *t)
     REQUIRE(longest == rwkv7_tokenizer_max_length(t));
 }
 
-/* Encodes the text as far as it goes and compares the tokens with it. */
+/* Encodes the text as far as possible and compares the tokens with it. */
 static void check_text(const struct rwkv7_tokenizer *t, const uint8_t *text, size_t size)
 {
     struct rwkv7_error err = {0};

@@ -1,7 +1,8 @@
 /*
- * replay.c - runs a fuzz target without a fuzzer, as part of the ordinary tests: over all files of the folders that are
- * named (and of their folders), and over two kinds of damage to each: cut short at every length, and single bytes
- * changed. The damage is seeded, so that a failure repeats; the last lines printed say where it happened.
+ * replay.c - runs a fuzz target without a fuzzer, as part of the normal tests: on all files of the
+ * given folders and their subfolders, and on two kinds of damaged copies of each: truncated at
+ * every length, and with single bytes changed. The damage is seeded, so failures are reproducible;
+ * the last lines printed name the input.
  */
 #include <dirent.h>
 #include <stdbool.h>
@@ -14,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CUTS 1500      /* of a file that is longer, only so many lengths are tried */
+#define CUTS 1500      /* number of lengths tried for longer files */
 #define MUTATIONS 1000 /* per file */
 
 static size_t inputs;
@@ -27,7 +28,9 @@ static uint64_t random_next(uint64_t *state) /* SplitMix64 */
     return z ^ z >> 31;
 }
 
-/* In memory of exactly that size, so that a sanitizer sees the first byte read past the end. */
+/*
+ * Copies the input to memory of exactly its size, so that a sanitizer detects reads past the end.
+ */
 static void run(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size ? size : 1);
@@ -60,7 +63,7 @@ static bool replay_file(const char *path)
         memcpy(changed, file.data, file.size);
     for (int i = 0; i < MUTATIONS && file.size; i++) {
         const size_t at = (size_t)(random_next(&state) % file.size);
-        /* Half of them a byte that means something in text, half any byte. */
+        /* Half of the new bytes are meaningful in text, half arbitrary. */
         static const char telling[] = "{}[]\",:\\/0189-+.eEux \n\t'b";
         const uint64_t r = random_next(&state);
         changed[at] = r & 1 ? (uint8_t)telling[(r >> 1) % (sizeof telling - 1)] : (uint8_t)(r >> 8);

@@ -1,6 +1,7 @@
 /*
- * corpus.h - a folder of small checkpoints, most of them broken, and its cases.tsv: FILE<TAB>EXPECTED, the latter "ok" or a
- * part of the message that refuses the file. Each line is a file and each file has a line.
+ * corpus.h - tests a folder of small checkpoints, most of them invalid, against its cases.tsv. Each
+ * line is FILE<TAB>EXPECTED, where EXPECTED is "ok" or a part of the error message. Each line has a
+ * file and each file has a line.
  */
 #ifndef CORPUS_H
 #define CORPUS_H
@@ -10,7 +11,7 @@
 #include "formats/tensors.h"
 #include "test.h"
 
-/* Opens the file, with and without an error record. */
+/* Opens a file with and without an error record. */
 static inline void check_case(const char *path, const char *expected)
 {
     struct tensor_index *index;

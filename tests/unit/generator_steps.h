@@ -1,10 +1,13 @@
-/* generator_steps.h - what tests of generators share: one to begin with, its steps, and the state that it leaves. */
+/*
+ * generator_steps.h - helpers for generator tests: creating one, running its steps, comparing
+ * states.
+ */
 #ifndef GENERATOR_STEPS_H
 #define GENERATOR_STEPS_H
 
 #include "small_model.h"
 
-/* The states of both are the same bits. */
+/* Whether both states are bitwise equal. */
 static inline bool same_state(const struct rwkv7_session *a, const struct rwkv7_session *b)
 {
     enum { SHIFTS = 2 * 64, WKV = 2 * 64 * 64 };
@@ -37,7 +40,7 @@ static inline struct rwkv7_step next(struct rwkv7_generator *g)
     return *step;
 }
 
-/* All steps to the end, or `most` of them. */
+/* Runs up to `most` steps, or to the end. */
 static inline struct rwkv7_step write_all(struct rwkv7_generator *g, struct text *text, int most)
 {
     struct rwkv7_step step;
@@ -48,7 +51,7 @@ static inline struct rwkv7_step write_all(struct rwkv7_generator *g, struct text
     return step;
 }
 
-/* What is written with these options, and how it ends. */
+/* Returns the text generated with these options, and how it ends. */
 static inline struct rwkv7_step text_with(const struct rwkv7_generator_options *opt, struct text *text, int most)
 {
     struct rwkv7_session *const s = new_session();

@@ -92,7 +92,7 @@ bool gguf_write(const char *path, const struct gguf_value *values, size_t value_
     return fclose(f) == 0 && fine;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ a model */
+/* --------------------------------------------------------------------------------------- models */
 
 static void *allocate(size_t size)
 {
@@ -115,7 +115,7 @@ static struct tensor new_tensor(const char *name, enum dtype type, int rank, con
     return t;
 }
 
-/* A vector, of any unit axes, as float32. */
+/* Returns a vector as float32, without axes of size 1. */
 static struct tensor vector_of(const char *name, const struct tensor *from)
 {
     struct tensor flat = *from;
@@ -195,7 +195,8 @@ bool gguf_write_model(const char *path, const struct tensor_index *model, const 
             weight_name(from, table, NAMING_BLINKDL, spec, layer);
             weight_name(to, table, NAMING_GGUF, spec, layer);
             const bool shift = strncmp(spec->blinkdl, "att.x_", 6) == 0;
-            if (layer == 0 && spec->place == NOT_FIRST) /* its converter: those of the rate under another name */
+            if (layer == 0 &&
+                spec->place == NOT_FIRST) /* llama.cpp's converter stores those of the rate under another name */
                 from[strlen(from) - 2] = 'a';
             if (!shift)
                 tensors[count++] = converted(spec, to, find(model, from));

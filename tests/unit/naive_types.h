@@ -1,6 +1,7 @@
 /*
- * naive_types.h - the types of integers as a naive program would make and read them: one block of one row at a time, in the words of
- * docs/FORMATS.md. test_quantize.c compares them with what the library makes, to the bit. A new type adds three functions and a row.
+ * naive_types.h - naive implementations of the integer types, straight from docs/FORMATS.md: one
+ * block of one row at a time. test_quantize.c compares the library with them, bit for bit. A new
+ * type adds three functions and a row.
  */
 #ifndef TESTS_NAIVE_TYPES_H
 #define TESTS_NAIVE_TYPES_H
@@ -10,7 +11,7 @@
 #include "kernels/quants.h"
 #include "test.h"
 
-enum { GROUPS = QUANT_BLOCK / QUANT_GROUP }; /* of a block */
+enum { GROUPS = QUANT_BLOCK / QUANT_GROUP }; /* groups per block */
 
 static float half_float(uint16_t half)
 {
@@ -20,7 +21,7 @@ static float half_float(uint16_t half)
     return x;
 }
 
-/* The smallest bfloat16 that is not below x >= 0. */
+/* Returns the smallest bfloat16 that is >= x, for x >= 0. */
 static uint16_t bf16_not_below(float x)
 {
     uint32_t bits;
@@ -43,7 +44,7 @@ static float largest(const float *w, int n)
     return most;
 }
 
-/* w: a block of whole groups, padded with zeroes. */
+/* w: a block of complete groups, padded with zeros. */
 static void naive_q8(const float *w, int groups, uint16_t *scale, int *s, int *q)
 {
     const float most = largest(w, groups * QUANT_GROUP);
@@ -67,7 +68,7 @@ static void naive_q6(const float *w, int groups, uint16_t *scale, int *s, int *q
     }
 }
 
-/* The factor with which the integers of one of three trials come closest to a group. */
+/* Returns the factor whose integers approximate the group best, out of three trials. */
 static float naive_factor(const float *w)
 {
     static const float trials[] = {-7.3f, -8.0f, -8.7f};
@@ -105,7 +106,10 @@ static void naive_q4(const float *w, int groups, uint16_t *scale, int *s, int *q
     }
 }
 
-/* The integers of a type where docs/FORMATS.md says that they lie: in a tile, and in a column of P rows. */
+/*
+ * Read the integers of a type from a tile, and from a column of P rows, as docs/FORMATS.md defines
+ * the layouts.
+ */
 static int tile_q8(const uint8_t *q, int lane, int col)
 {
     return (int8_t)q[512 * (col / 32) + 64 * (col % 32 / 4) + 4 * lane + col % 4];

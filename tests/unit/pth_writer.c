@@ -13,7 +13,7 @@ struct bytes {
 struct entry {
     char name[40];
     const void *data;
-    uint64_t size, offset; /* of the header */
+    uint64_t size, offset; /* of the local header */
 };
 
 static void add(struct bytes *b, const void *more, size_t n)
@@ -33,7 +33,7 @@ static void add_text(struct bytes *b, const char *text)
     add(b, text, strlen(text));
 }
 
-/* The lowest `size` bytes of a number, the lowest first. */
+/* Appends a number in `size` bytes, little-endian. */
 static void add_number(struct bytes *b, uint64_t number, int size)
 {
     for (; size > 0; size--, number >>= 8) {
@@ -42,7 +42,7 @@ static void add_number(struct bytes *b, uint64_t number, int size)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- pickle */
+/* --------------------------------------------------------------------------------------- pickle */
 
 static void pickle_text(struct bytes *b, const char *text)
 {
@@ -103,7 +103,7 @@ static void pickle_tensor(struct bytes *b, const struct tensor *t, const char *k
                 "ccollections\nOrderedDict\n)RtR");
 }
 
-/* --------------------------------------------------------------------------------------------------------- archive */
+/* -------------------------------------------------------------------------------------- archive */
 
 #define WIDE 0xffffffffu /* the value is in the ZIP64 field */
 
@@ -112,7 +112,10 @@ static uint64_t narrow(uint64_t value)
     return value < WIDE ? value : WIDE;
 }
 
-/* Up to the data, which begins at a multiple of 64 bytes: torch fills with an extra field "FB". */
+/*
+ * Writes the header up to the data, which is aligned to 64 bytes with an extra field "FB", as torch
+ * does.
+ */
 static void local_header(struct bytes *b, const struct entry *e)
 {
     const bool wide = e->size >= WIDE;
@@ -160,7 +163,7 @@ static void central_header(struct bytes *b, const struct entry *e)
         add_number(b, e->offset, 8);
 }
 
-/* The directory, and the end in both widths. */
+/* Writes the central directory and both end records. */
 static void directory(struct bytes *b, const struct entry *entries, size_t count, uint64_t at)
 {
     for (size_t i = 0; i < count; i++)

@@ -1,6 +1,7 @@
 /*
- * same.h - for tests of checkpoints that differ from others in their form alone: a temporary folder, a variant (variant.h), and whether what
- * was written gives the logits of the original, bit for bit, or is refused with the reason.
+ * same.h - helpers for tests of checkpoints that differ from others only in form: a temporary
+ * folder, a variant (variant.h), and checks that the written file gives the logits of the original,
+ * bit for bit, or is rejected with the reason.
  */
 #ifndef SAME_H
 #define SAME_H
@@ -48,7 +49,10 @@ static inline void evaluate(struct rwkv7_model *model, float *logits)
     rwkv7_session_close(s);
 }
 
-/* Opens both and compares the logits. The model of `path`, to be closed; NULL: it did not open. */
+/*
+ * Opens both and compares the logits. Returns the model of `path`, to be closed by the caller; NULL
+ * if it did not open.
+ */
 static inline struct rwkv7_model *open_same(const char *path, const char *original)
 {
     float got[MOST] = {0}, want[MOST] = {0};
@@ -91,7 +95,7 @@ static inline bool same_begin(void)
 static inline int same_end(void)
 {
     unlink(file);
-    CHECK(rmdir(folder) == 0); /* nothing is left */
+    CHECK(rmdir(folder) == 0); /* no files are left */
     rwkv7_runtime_close(rt);
     return test_end();
 }

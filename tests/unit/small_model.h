@@ -1,6 +1,7 @@
 /*
- * small_model.h - a model of random weights and a small vocabulary, for the tests of src/generate. The vocabulary has tokens that share
- * beginnings, halves of characters, an end of text (id 0), and fewer ids than the model has rows.
+ * small_model.h - a random model with a small vocabulary, for tests of src/generate. The vocabulary
+ * has tokens with common prefixes, incomplete characters, an end of text (id 0), and fewer ids than
+ * the model has rows.
  */
 #ifndef SMALL_MODEL_H
 #define SMALL_MODEL_H
@@ -10,10 +11,10 @@
 #include "rwkv7.h"
 #include "test.h"
 
-enum { VOCAB = 70, WITH_TEXT = 53 /* ids 1 to 52 have text; those from here on have none */ };
+enum { VOCAB = 70, WITH_TEXT = 53 /* ids 1 to 52 have text, the others none */ };
 
 static struct rwkv7_runtime *rt;
-static int small_model_threads = 1; /* of rt; set before open_small_model */
+static int small_model_threads = 1; /* threads of rt; set before open_small_model */
 static struct rwkv7_model *model;
 static struct rwkv7_tokenizer *tokenizer;
 
@@ -48,7 +49,7 @@ static void open_small_model(void)
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%d %s %d\n", id++, others[i],
                                  others[i][1] == '\\' ? 1 : (int)strlen(others[i]) - 2);
-    /* bytes of e with an acute accent and of the euro sign, the latter whole as well */
+    /* parts of e with acute accent and of the euro sign, and the complete euro sign */
     static const char *const bytes[] = {"c3", "a9", "e2", "82", "ac"};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%d b'\\x%s' 1\n", id++, bytes[i]);
@@ -74,7 +75,7 @@ static struct rwkv7_session *new_session(void)
     return s;
 }
 
-/* Text that grows. */
+/* A growing text. */
 struct text {
     char at[8192];
     size_t size;

@@ -1,4 +1,4 @@
-/* test_base.c - memory, text for people, messages, mapped and atomically written files. */
+/* test_base.c - memory, sanitized text, messages, mapped files, and atomically written files. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@ static const char *in_folder(const char *name)
     return path;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- memory */
+/* --------------------------------------------------------------------------------------- memory */
 
 static void test_sizes(void)
 {
@@ -34,7 +34,7 @@ static void test_sizes(void)
     CHECK(!size_add(SIZE_MAX, 1, &n));
     CHECK(mem_alloc(SIZE_MAX / 2, 3) == NULL);
     CHECK(mem_alloc(SIZE_MAX - 10, 1) == NULL);
-    CHECK(mem_alloc(SIZE_MAX - 100, 1) == NULL); /* rounded up, it would wrap around to nothing */
+    CHECK(mem_alloc(SIZE_MAX - 100, 1) == NULL); /* rounding up would overflow */
     void *nothing = mem_alloc(0, 8);
     CHECK(nothing != NULL);
     mem_free(nothing);
@@ -56,7 +56,7 @@ static void test_sizes(void)
     mem_free(s);
 }
 
-/* Text of files, as a terminal may get it. */
+/* Text from files, sanitized for a terminal. */
 static void test_plain_text(void)
 {
     static const char *const cases[][2] = {
@@ -68,12 +68,12 @@ static void test_plain_text(void)
         {"\xff", "?"},
         {"gpj.\xe2\x80\xae"
          "exe",
-         "gpj.???exe"}, /* U+202E: the rest from right to left */
+         "gpj.???exe"}, /* U+202E: right-to-left override */
         {"\xe2\x81\xa6\xe2\x81\xa9", "??????"},
         {"\xe2\x80\x8e\xd8\x9c", "?????"},
         {"\xe2\x80\xa8\xe2\x80\xa9", "??????"},
         {"\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac",
-         "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac"}, /* a joiner stays */
+         "\xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac"}, /* joiners are allowed */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[64];
@@ -83,12 +83,12 @@ static void test_plain_text(void)
     }
 }
 
-/* The same as escapes, one character at a time, as far as it is there. */
+/* The same text as escapes, one character at a time, with and without the end of the text. */
 static void test_plain_character(void)
 {
     static const struct {
         const char *text;
-        size_t size, length; /* length: when more bytes may follow */
+        size_t size, length; /* length: if more bytes may follow */
         const char *escape;
     } cases[] = {
         {"ab", 2, 1, ""},
@@ -103,7 +103,7 @@ static void test_plain_character(void)
         {"\xf0\x9f\x91", 3, 0, ""},
         {"\xe2\x82", 2, 0, ""},
         {"\xc2", 1, 0, ""},
-        {"\xe2\x82x", 3, 1, "\\xe2"}, /* will never be a character */
+        {"\xe2\x82x", 3, 1, "\\xe2"}, /* cannot become a valid character */
         {"\xc0\x9b", 2, 1, "\\xc0"},
         {"\x9b", 1, 1, "\\x9b"},
         {"\xff", 1, 1, "\\xff"},
@@ -140,13 +140,13 @@ static void test_messages(void)
     char longer[1000];
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
-    memcpy(longer + 253, "\xe2\x82\xac", 3); /* a character across the cut */
+    memcpy(longer + 253, "\xe2\x82\xac", 3); /* a character at the truncation point */
     fail(&err, RWKV7_ERR_IO, "%s", longer);
     CHECK(strlen(err.message) == 253 && err.message[252] == 'x');
     fail_where(&err, "before: ");
     CHECK(strlen(err.message) == 255 && strncmp(err.message, "before: xxx", 11) == 0);
 
-    /* A path before ": " gives way, from its beginning, at the border of a character. */
+    /* The path before ": " is shortened from its beginning, at a character boundary. */
     longer[253] = '\0';
     memcpy(longer + 38, "\xe2\x82\xac", 3);
     fail(&err, RWKV7_ERR_MODEL, "%s: %s", longer, "tensor 'emb.weight': expected 2 axes");
@@ -158,11 +158,11 @@ static void test_messages(void)
     errno = ENOENT;
     fail_errno(&err, "%s", longer);
     CHECK(strstr(err.message, "xxx: No such file"));
-    fail(&err, RWKV7_ERR_MODEL, "%s: %s", longer, longer); /* both are too long: 40 bytes of the path stay */
+    fail(&err, RWKV7_ERR_MODEL, "%s: %s", longer, longer); /* both are too long: 40 bytes of the path remain */
     CHECK(strlen(err.message) == 255 && strncmp(err.message + 43, ": xxx", 5) == 0);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- files */
+/* ---------------------------------------------------------------------------------------- files */
 
 static void test_mapping(void)
 {
@@ -176,7 +176,7 @@ static void test_mapping(void)
     CHECK(strstr(err.message, "found a character device") != NULL);
     const char *fifo = in_folder("fifo");
     CHECK(mkfifo(fifo, 0600) == 0);
-    CHECK(file_map_open(fifo, &map, &err) == RWKV7_ERR_IO); /* and does not wait for a writer */
+    CHECK(file_map_open(fifo, &map, &err) == RWKV7_ERR_IO); /* fails without waiting for a writer */
     CHECK(strstr(err.message, "found a pipe") != NULL);
     unlink(fifo);
 
@@ -213,7 +213,7 @@ static void check_content(const char *path, const char *want)
     CHECK_STR(got, want);
 }
 
-/* Instead of the one of libc: counts the folders that are synced, or fails for them. */
+/* Replaces libc's function: counts synced folders, or fails for them. */
 static int folders_synced, folder_error;
 
 int fsync(int fd)
@@ -229,7 +229,7 @@ int fsync(int fd)
     return (int)syscall(SYS_fsync, fd);
 }
 
-/* A new name is as good as lost until its folder is on the disk. */
+/* A new name is durable only after its folder was synced. */
 static void test_folder_synced(void)
 {
     static const struct {
@@ -281,7 +281,7 @@ static void test_atomic_files(void)
     CHECK(entries() == 1);
     unlink(path);
 
-    /* A symbolic link stays; what it leads to is replaced. One that leads to nothing is refused. */
+    /* A symbolic link is kept and its target replaced. A dangling link is rejected. */
     char link[256];
     snprintf(link, sizeof link, "%s", in_folder("link"));
     CHECK(symlink("result", link) == 0);
@@ -296,7 +296,7 @@ static void test_atomic_files(void)
     CHECK(entries() == 2);
     unlink(link);
 
-    /* An open descriptor by name: written where it stands, not replaced. */
+    /* An open descriptor given by name is written at its current position, not replaced. */
     FILE *const f = fopen(path, "wb");
     char name[32];
     fputs("before ", f);
@@ -309,7 +309,9 @@ static void test_atomic_files(void)
     check_content(path, "before after");
     unlink(path);
 
-    /* Permissions: of a new file as the umask says; without special bits; and the umask is as it was. */
+    /*
+     * Permissions of a new file follow the umask, without special bits; the umask does not change.
+     */
     const mode_t mask = umask(027);
     CHECK(out_file_open(path, &out, &err) == RWKV7_OK);
     CHECK(out_file_commit(&out, &err) == RWKV7_OK);

@@ -1,6 +1,6 @@
 /*
- * test_batch.c - sessions that are evaluated together get the bits that each gets alone, whatever is fed beside them; one that meets a
- * NaN stops nobody else; arguments that make no sense are refused before anything has changed.
+ * test_batch.c - sessions evaluated together give the same bits as each alone, whatever the others
+ * are fed. A NaN ends only its own session. Invalid arguments are rejected before anything changes.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static struct rwkv7_model *random_model(enum rwkv7_type type, enum rwkv7_sparse 
     return model;
 }
 
-/* Pieces of random lengths, of some of the sessions, in random order. */
+/* Evaluates pieces of random lengths, of random sessions, in random order. */
 static void check_together(enum rwkv7_type type, enum rwkv7_sparse sparse)
 {
     struct rwkv7_model *model = random_model(type, sparse);
@@ -127,10 +127,13 @@ static void test_nan(void)
     rwkv7_model_close(model);
 }
 
-/* The position that a message names is that in the session, whatever is fed beside it: of a token that was read before, or in this call. */
+/*
+ * A message names the position in its own session, whatever the others are fed: of a token read
+ * before, or in this call.
+ */
 static void check_position(bool in_logits)
 {
-    static const uint32_t good[] = {3, 5, 6, 7}, bad[] = {5, 6, 4, 7}; /* token 4 is the bad one */
+    static const uint32_t good[] = {3, 5, 6, 7}, bad[] = {5, 6, 4, 7}; /* token 4 causes the NaN */
     struct rwkv7_model *model = random_model(RWKV7_F32, RWKV7_SPARSE_OFF);
     struct rwkv7_session *s[2];
     struct rwkv7_batch *batch = NULL;
@@ -138,7 +141,7 @@ static void check_position(bool in_logits)
     static float logits[RWKV7_CHUNK * VOCAB];
     char want[80];
     float *const emb = (float *)model->outer.emb.data + 4 * 128;
-    if (in_logits) /* of a weight, so it is in all of them */
+    if (in_logits) /* NaN in a weight, so in all logits */
         for (int i = 0; i < 128; i++)
             ((float *)model->outer.head.data)[i] = NAN;
     else

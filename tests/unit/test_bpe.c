@@ -1,7 +1,8 @@
 /*
- * test_bpe.c - byte-level BPE against the ids of the Python reference, with a small tokenizer that is here and, where they are at hand, with
- * that of GPT-NeoX-20B (named by RWKV7_NEOX_TOKENIZER) and its 300 cases: whole, in pieces of every size, and with little room. Also what
- * the reader refuses, and hostile texts.
+ * test_bpe.c - byte-level BPE against the ids of the Python reference: with a small built-in
+ * tokenizer and, if available, with that of GPT-NeoX-20B (path in RWKV7_NEOX_TOKENIZER) and its 300
+ * cases; whole, in pieces of every size, and with little room. Also what the reader rejects, and
+ * hostile texts.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,7 +26,7 @@ static struct rwkv7_tokenizer *open_file(const char *path)
     return t;
 }
 
-/* The text in pieces of `piece` bytes, and never more than `room` ids at once. */
+/* Encodes the text in pieces of `piece` bytes, with at most `room` ids per call. */
 static size_t encode_pieces(const struct rwkv7_tokenizer *t, const uint8_t *text, size_t size, size_t piece,
                             size_t room, uint32_t *ids)
 {
@@ -120,7 +121,7 @@ static void test_small(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* A byte order mark and white space before the JSON do not hide what it is. */
+/* Files are identified despite a byte order mark and white space before the JSON. */
 static void test_byte_order_mark(void)
 {
     static char text[1 << 20];
@@ -162,7 +163,10 @@ static void test_neox(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* Long words, marks without end and broken bytes: all is covered, what is kept between pieces is bounded, and no way to cut matters. */
+/*
+ * Long words, endless marks and invalid bytes: all text is covered, the bytes kept between pieces
+ * are bounded, and the division into pieces does not matter.
+ */
 static void test_hostile(void)
 {
     static const char *const units[] = {"a",
@@ -216,7 +220,7 @@ static void test_broken_bytes(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* A character that needs more ids than there is room for is an error, not a loop. */
+/* A character with more ids than there is room for is an error, not an endless loop. */
 static void test_room(void)
 {
     struct rwkv7_tokenizer *const t = open_file(SMALL);
@@ -229,7 +233,7 @@ static void test_room(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- the reader */
+/* ----------------------------------------------------------------------------------- the reader */
 
 static void check_refused(const char *what, const char *text, const char *expected)
 {
@@ -240,7 +244,7 @@ static void check_refused(const char *what, const char *text, const char *expect
     rwkv7_tokenizer_close(t);
 }
 
-/* The small tokenizer with the first `from` replaced by `to`. */
+/* Reads the small tokenizer with the first `from` replaced by `to`. */
 static void check_change(const char *from, const char *to, const char *expected)
 {
     struct file_map map;

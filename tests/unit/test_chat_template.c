@@ -1,6 +1,6 @@
 /*
- * test_chat_template.c - which template a model gets, by its version and vocabulary (cli_chat tests the names), the text that each makes,
- * and templates in files when there is no memory.
+ * test_chat_template.c - the template chosen for a model by its version and vocabulary (cli_chat
+ * tests the names), the text of each template, and template files when out of memory.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +85,7 @@ static void test_text(void)
                "User: a\n\nAssistant: <think>\n</think");
 }
 
-/* Reads a template of this text; false: it is none, for the reason in err. */
+/* Reads a template from text; returns false, with the reason in err, if it is invalid. */
 static bool read_template(const char *text, struct chat_template *t, struct rwkv7_error *err)
 {
     static char path[] = "/tmp/rwkv7-template-XXXXXX";
@@ -127,7 +127,7 @@ static void test_files(void)
         chat_template_free(&t);
         CHECK(!t.memory);
     }
-    /* There is no memory: nothing is left. */
+    /* Out of memory: nothing may leak. */
     struct chat_template t;
     struct rwkv7_error err = {0};
     mem_fail_after(0);

@@ -1,6 +1,7 @@
 /*
- * test_choices.c - what is decided for speed alone. No result depends on it, so nothing else would notice if it were decided wrongly: which
- * evaluations one thread makes alone, when the columns of sparse matrices are read one by one, and the density that is reported.
+ * test_choices.c - decisions that affect only speed. No result depends on them, so no other test
+ * would notice a wrong one: which evaluations one thread makes alone, when columns of sparse
+ * matrices are read singly, and the reported density.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ static void test_alone(void)
     const uint64_t step = rwkv7_model_info(model)->step_bytes;
     CHECK(rt->alone_bytes == ALONE_BYTES && pool_threads(rt->alone) == 1 && pool_threads(rt->compute.pool) == 2);
     CHECK(pool_for(model, 1) == rt->alone);
-    rt->alone_bytes = 10 * step; /* is enough for all */
+    rt->alone_bytes = 10 * step; /* enough for all evaluations */
     CHECK(pool_for(model, 1) == rt->alone && pool_for(model, 9) == rt->alone);
     CHECK(pool_for(model, 10) == rt->compute.pool && pool_for(model, RWKV7_CHUNK) == rt->compute.pool);
     rt->alone_bytes = step;
@@ -70,7 +71,7 @@ static void test_sparse_auto(void)
     }
 }
 
-/* A kernel that counts its calls, and the columns that it reads of the first rows. */
+/* A kernel that counts its calls and the columns read from the first rows. */
 static column_gemv_fn *column_gemv;
 static atomic_int calls, columns;
 
@@ -82,7 +83,7 @@ static void count_columns(float *y, const struct mat *w, const float *x, const s
     column_gemv(y, w, x, a, begin, end);
 }
 
-/* The columns that single tokens have read, and no others, since they were asked for. */
+/* The density counts columns read by single tokens since the last query, and nothing else. */
 static void test_density(void)
 {
     static const uint32_t ids[] = {1, 2, 3, 4, 5};
@@ -91,7 +92,7 @@ static void test_density(void)
     CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
     CHECK(rwkv7_session_density(s) == 1.0);
     CHECK(rwkv7_session_eval(s, ids, 5, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
-    CHECK(rwkv7_session_density(s) == 1.0); /* several tokens at once are not counted */
+    CHECK(rwkv7_session_density(s) == 1.0); /* several tokens at once do not count */
     column_gemv = rt->compute.kernels.column_gemv[MAT_BF16];
     rt->compute.kernels.column_gemv[MAT_BF16] = count_columns;
     columns = 0;
@@ -105,7 +106,10 @@ static void test_density(void)
     rwkv7_model_close(model);
 }
 
-/* Several tokens read columns if they are few (SPARSE_TOKENS), and their columns in all too (tuning_sparse_readings). */
+/*
+ * Several tokens read single columns only if the tokens are few (SPARSE_TOKENS) and their columns
+ * together are few (tuning_sparse_readings).
+ */
 static void test_columns_pay(void)
 {
     uint32_t ids[SPARSE_TOKENS + 1];
@@ -114,11 +118,11 @@ static void test_columns_pay(void)
     for (int i = 0; i <= SPARSE_TOKENS; i++)
         ids[i] = (uint32_t)(i * 7 % VOCAB);
     for (int tokens = 2; tokens <= SPARSE_TOKENS + 1; tokens++)
-        for (int density = 1; density <= 4; density *= 2) { /* quarters; 4: all of them */
+        for (int density = 1; density <= 4; density *= 2) { /* density in quarters; 4: all columns */
             struct rwkv7_model *const model = random_model(RWKV7_BF16, RWKV7_SPARSE_ON, (float)density / 4);
             struct rwkv7_session *s = NULL;
             CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
-            for (int i = 0; i < tokens; i++) /* how many columns each of them reads */
+            for (int i = 0; i < tokens; i++) /* number of columns that each token reads */
                 CHECK(rwkv7_session_eval(s, ids + i, 1, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
             const double columns_in_all = rwkv7_session_density(s) * tokens;
             const bool pay = tokens <= SPARSE_TOKENS && columns_in_all <= (double)tuning_sparse_readings(true, tokens);

@@ -1,12 +1,16 @@
 /*
- * test_conventions.c - what no file says: which one of a folder is the model, and the epsilon inside heads, which depends on the naming.
+ * test_conventions.c - conventions that no file states: which file of a folder is the model, and
+ * the epsilon inside heads, which depends on the naming scheme.
  */
 #include "base/mem.h"
 #include "formats/folder.h"
 #include "same.h"
 #include "weights/model.h"
 
-/* Which file of a folder is the model, when there are several kinds: the first that is there of this list, if it is the only one. */
+/*
+ * Of several kinds of checkpoints in a folder, the first kind in this list is chosen, if it has
+ * only one file.
+ */
 static void test_folder_order(void)
 {
     static const char *const names[] = {"model.safetensors",
@@ -34,7 +38,7 @@ static void test_folder_order(void)
     CHECK(folder_checkpoint(folder, &path, &err) == RWKV7_ERR_MODEL && !path);
 }
 
-/* As many names as have room, then "...". */
+/* The message lists as many names as fit, then "...". */
 static void test_many_in_folder(void)
 {
     struct rwkv7_error err;
@@ -59,7 +63,10 @@ static void test_many_in_folder(void)
     }
 }
 
-/* fla names: the epsilon inside heads is 1e-5 for each channel of a head, and the author's constant where heads have 64 channels. */
+/*
+ * With fla's names, the epsilon inside heads is 1e-5 times the head size: for heads of 64 channels
+ * the author's constant.
+ */
 static void test_fla_epsilon(void)
 {
     for (uint64_t n = 16; n <= 64; n *= 2) {
@@ -82,7 +89,7 @@ static void test_fla_epsilon(void)
         rwkv7_model_close(model);
         variant_close(&v);
     }
-    /* RWKV-6 has it for every size. */
+    /* RWKV-6 has the author's constant for every head size. */
     struct rwkv7_model *model = NULL;
     CHECK(rwkv7_model_open(rt, GOLDEN("x060_f16_fla"), NULL, &model, NULL) == RWKV7_OK);
     CHECK(model && rwkv7_model_info(model)->shape.head_size == 16 && model->head_eps == 64e-5f);

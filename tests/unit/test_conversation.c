@@ -1,6 +1,6 @@
 /*
- * test_conversation.c - whatever is said, stopped, undone or cancelled, or fails for want of memory: the state of a conversation is the
- * one that its tokens lead to.
+ * test_conversation.c - the state of a conversation is always the one that its tokens produce,
+ * whatever is said, stopped, undone or cancelled, and after every out-of-memory error.
  */
 #include <dirent.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ static bool same_state(const struct rwkv7_session *a, const struct rwkv7_session
 
 static struct rwkv7_session *scratch;
 
-/* The session has read what the log says, and nothing else. */
+/* Whether the session has read exactly what the log contains. */
 static bool is_consistent(const struct conversation *c)
 {
     rwkv7_session_copy(scratch, c->base);
@@ -28,7 +28,7 @@ static bool is_consistent(const struct conversation *c)
     return same_state(scratch, c->session);
 }
 
-static int calls_left; /* of the progress callback, before it cancels; negative: it never does */
+static int calls_left; /* remaining calls of the progress callback before it cancels; negative: it never cancels */
 
 static bool progress(void *arg, uint64_t done, uint64_t waiting)
 {
@@ -69,7 +69,10 @@ static enum rwkv7_status answer(struct conversation *c, uint64_t seed, struct te
     return status;
 }
 
-/* The tokens behind the first `asked`, and the unread text, are what was shown, but for newlines at the end. */
+/*
+ * Whether the tokens after the first `asked`, plus the unread text, equal the shown text, except
+ * for newlines at the end.
+ */
 static bool holds_what_was_shown(const struct conversation *c, size_t asked, const struct text *shown)
 {
     static struct text held;
@@ -84,7 +87,7 @@ static bool holds_what_was_shown(const struct conversation *c, size_t asked, con
     while (size > 0 && shown->at[size - 1] == '\n')
         size--;
     for (size_t i = 0; i < size; i++)
-        if (shown->at[i] & 0x80) /* U+FFFD stands for bytes that are others */
+        if (shown->at[i] & 0x80) /* U+FFFD stands for other bytes */
             return true;
     return held.size == size && memcmp(held.at, shown->at, size) == 0;
 }
@@ -99,7 +102,7 @@ static void test_turns(void)
     calls_left = -1;
     CHECK(open_conversation(&c, 25, NULL) == RWKV7_OK);
     CHECK(is_consistent(&c) && c.log.turn_count == 0);
-    CHECK(c.options.template == chat_template_at(0)); /* none was given */
+    CHECK(c.options.template == chat_template_at(0)); /* the default */
     for (uint64_t turn = 0; turn < 12; turn++) {
         CHECK(rwkv7_session_clone(c.session, &before, NULL) == RWKV7_OK);
         const size_t count = c.log.count;
@@ -109,7 +112,7 @@ static void test_turns(void)
         CHECK_MSG(is_consistent(&c), "turn %d", (int)turn);
         stopped += end == RWKV7_END_STOP;
         lengths += end == RWKV7_END_LENGTH;
-        /* Asked again with the same seed it says the same; undone it never happened. */
+        /* The same seed repeats the answer; undo restores the state before. */
         CHECK(conversation_ask_again(&c, THINK_OFF, NULL) == RWKV7_OK);
         CHECK(answer(&c, turn, &again, &end, NULL) == RWKV7_OK && is_consistent(&c));
         CHECK(first.size == again.size && memcmp(first.at, again.at, first.size) == 0);
@@ -124,7 +127,10 @@ static void test_turns(void)
     conversation_free(&c);
 }
 
-/* Newlines at the end of an answer, which nobody sees, and the end of text are in no state: the next turn begins with its own. */
+/*
+ * Newlines at the end of an answer are not shown, and neither they nor the end of text are in the
+ * state: the next turn has its own.
+ */
 static void test_newlines(void)
 {
     static struct text text;
@@ -154,7 +160,7 @@ static void test_newlines(void)
     stop_count = 3;
 }
 
-/* The session reads text that begins with `unread`. */
+/* Makes the session read text that begins with `unread`. */
 static void read_text(struct rwkv7_session *s, const char *unread, const char *text)
 {
     char all[200];
@@ -165,7 +171,10 @@ static void read_text(struct rwkv7_session *s, const char *unread, const char *t
     CHECK(rwkv7_session_eval(s, ids, count, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
 }
 
-/* A conversation that is kept is a text to a generator, and a text that is kept is the beginning of a conversation: all that was shown. */
+/*
+ * A saved conversation can be loaded as a text by a generator and vice versa; both contain
+ * everything that was shown.
+ */
 static void check_other_way(struct conversation *c)
 {
     char path[] = "/tmp/rwkv7-test-XXXXXX";
@@ -182,7 +191,7 @@ static void check_other_way(struct conversation *c)
     CHECK(same_state(s, want));
     rwkv7_generator_close(g);
 
-    /* A text that ends within a token. */
+    /* The text ends inside a token. */
     static const char *const inside[] = {"#", "bc"};
     static const uint32_t abc = 30; /* "abc" */
     const struct rwkv7_token_bias only = {abc, 1000};
@@ -199,7 +208,7 @@ static void check_other_way(struct conversation *c)
     rwkv7_generator_close(g);
     CHECK(conversation_load(c, path, NULL) == RWKV7_OK);
     CHECK(c->log.unread && strcmp(c->log.unread, "a") == 0);
-    CHECK(conversation_start(c, "", NULL) == RWKV7_OK); /* over again, behind the same text */
+    CHECK(conversation_start(c, "", NULL) == RWKV7_OK); /* again, after the same text */
     rwkv7_session_copy(want, c->session);
     CHECK(conversation_ask(c, "is", THINK_OFF, NULL) == RWKV7_OK);
     read_text(want, "a", "\n\nUser: is\n\nAssistant:");
@@ -209,7 +218,9 @@ static void check_other_way(struct conversation *c)
     unlink(path);
 }
 
-/* An answer ends in front of a stop string, though the model has read the tokens that it began with. */
+/*
+ * An answer ends before a stop string, although the model has read the tokens that it began with.
+ */
 static void test_stop_over_tokens(void)
 {
     static struct text whole, cut;
@@ -227,7 +238,7 @@ static void test_stop_over_tokens(void)
         char stop[6] = "";
         memcpy(stop, whole.at + at, 5);
         if ((stop[0] | stop[1] | stop[2] | stop[3] | stop[4]) & 0x80)
-            continue; /* U+FFFD stands for bytes that are others */
+            continue; /* U+FFFD stands for other bytes */
         stops[0] = stop;
         cut = (struct text){.size = 0};
         CHECK(open_conversation(&c, 25, NULL) == RWKV7_OK);
@@ -238,13 +249,13 @@ static void test_stop_over_tokens(void)
         CHECK(cut.size == (size_t)(strstr(whole.at, stop) - whole.at));
         CHECK(holds_what_was_shown(&c, asked, &cut));
         unread += c.log.unread && *c.log.unread;
-        /* The same answer once more begins without it. */
+        /* A repeated answer starts without the stop string. */
         CHECK(conversation_ask_again(&c, THINK_OFF, NULL) == RWKV7_OK);
         CHECK(c.log.count == asked && (!c.log.unread || !*c.log.unread) && is_consistent(&c));
         cut.size = 0;
         CHECK(answer(&c, 5, &cut, &end, NULL) == RWKV7_OK && end == RWKV7_END_STOP && is_consistent(&c));
         CHECK(holds_what_was_shown(&c, asked, &cut));
-        /* A question behind text that was not read: taken back, that text is there again. */
+        /* A question after unread text: undone, it restores the unread text. */
         char held[100];
         snprintf(held, sizeof held, "%s", c.log.unread ? c.log.unread : "");
         CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK && conversation_undo(&c, NULL) == RWKV7_OK);
@@ -259,7 +270,7 @@ static void test_stop_over_tokens(void)
     stop_count = 3;
 }
 
-/* Cancelled at any point: a question is taken back, an answer ends, and the tokens and the state agree. */
+/* Cancelled at any point: a question is undone, an answer ends, and tokens and state agree. */
 static void test_cancel(void)
 {
     int asked = 0, cancelled = 0;
@@ -284,7 +295,7 @@ static void test_cancel(void)
     CHECK(asked > 20 && asked < 60 && cancelled > 3);
 }
 
-/* Half an answer, which the caller has left: the token that nobody has read is in neither. */
+/* The caller abandons an answer: the unread token is in neither log nor state. */
 static void test_leaving_an_answer(void)
 {
     struct conversation c;
@@ -300,7 +311,10 @@ static void test_leaving_an_answer(void)
     conversation_free(&c);
 }
 
-/* With a cache, which knows states by their tokens: another base than the start of a document must not take them from it, nor add to it. */
+/*
+ * A cache finds states by their tokens. A conversation that does not start at the start of a
+ * document must neither use nor add entries.
+ */
 static void test_cache(void)
 {
     char folder[] = "/tmp/rwkv7-cache-XXXXXX", path[] = "/tmp/rwkv7-test-XXXXXX", entry[sizeof folder + 256];
@@ -308,7 +322,7 @@ static void test_cache(void)
     const struct conversation_options opt = {.generate = {.progress = progress}, .sampling = sampling, .cache = &cache};
     struct rwkv7_session *const text = new_session();
     float shifts[2 * 64];
-    char system[101], longer[201]; /* which begins with the text of the other, two newlines included */
+    char system[101], longer[201]; /* starts with the other text, including two newlines */
     struct conversation c;
     int entries = 0;
     const int fd = mkstemp(path);
@@ -321,7 +335,10 @@ static void test_cache(void)
     CHECK(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
     for (size_t i = 0; i < sizeof shifts / sizeof *shifts; i++)
         shifts[i] = 0.25f;
-    /* Behind two texts, and behind a state of no tokens that is not zero, each with the longer prompt and then the shorter one. */
+    /*
+     * After two different texts, and after a nonzero state without tokens: first the longer prompt,
+     * then the shorter one.
+     */
     for (int base = 0; base < 3; base++) {
         rwkv7_session_reset(text);
         if (base < 2)
@@ -333,14 +350,17 @@ static void test_cache(void)
         CHECK_MSG(is_consistent(&c) && same_state(c.base, text), "base %d, the longer prompt", base);
         CHECK(conversation_start(&c, system, NULL) == RWKV7_OK);
         CHECK_MSG(is_consistent(&c), "base %d", base);
-        /* Nor is it kept as a conversation that its tokens lead to. */
+        /* Nor after saving and loading the conversation. */
         CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK);
         CHECK(conversation_save(&c, path, NULL) == RWKV7_OK && conversation_load(&c, path, NULL) == RWKV7_OK);
         CHECK_MSG(is_consistent(&c) && c.log.turn_count == 0, "base %d, kept", base);
     }
     conversation_free(&c);
 
-    /* At the start of a document it is read once: the second time there is nothing to cancel. */
+    /*
+     * At the start of a document the prompt is read once; the second time there is nothing to
+     * cancel.
+     */
     for (int time = 0; time < 2; time++) {
         CHECK(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
         calls_left = time == 0 ? -1 : 1;

@@ -1,6 +1,7 @@
 /*
- * test_convert.c - checkpoints written as one safetensors file: the numbers of every type, integers that are the same bytes as
- * those made while loading, what is refused, and that nothing is left of what was not finished.
+ * test_convert.c - conversion to one safetensors file: the numbers of every type, the same integer
+ * bytes as quantization during loading, inputs that are rejected, and no files left after a
+ * failure.
  */
 #include <math.h>
 #include <stdio.h>
@@ -56,7 +57,10 @@ static void test_halves(void)
         const float f = f16_to_f32((uint16_t)bits), b = bf16_to_f32((uint16_t)bits);
         wrong += isnan(f) ? !isnan(f16_to_f32(f32_to_f16(f))) : f32_to_f16(f) != bits;
         wrong += isnan(b) ? !isnan(bf16_to_f32(f32_to_bf16(b))) : f32_to_bf16(b) != bits;
-        /* Half way to the next number goes to the even one, a little less or more to the nearer one. */
+        /*
+         * A tie between two numbers goes to the even one; slightly more or less goes to the nearer
+         * one.
+         */
         const float f_next = f16_to_f32((uint16_t)(bits + 1)), b_next = bf16_to_f32((uint16_t)(bits + 1));
         if ((bits & 0x7fff) < 0x7bff) {
             const float middle = 0.5f * (f + f_next);
@@ -115,7 +119,10 @@ static void test_floats(void)
     unlink(result);
 }
 
-/* Integers made while loading, and those of a file: the same bytes, and the latter lie in the file. */
+/*
+ * Quantization during loading and conversion give the same bytes; the latter are used from the
+ * file.
+ */
 static void test_integers(void)
 {
     static const char *const files[] = {MODELS "f32_n32.safetensors", MODELS "bf16_n64.safetensors",
@@ -135,18 +142,20 @@ static void test_integers(void)
             }
             const struct mat *a = &made->outer.head, *b = &found->outer.head;
             CHECK(wrong == 0 && a->type == b->type && memcmp(a->data, b->data, mat_bytes(a)) == 0);
-            /* What comes behind a matrix whose size is no multiple of 64 must be copied (docs/FORMATS.md). */
+            /*
+             * Data after a matrix whose size is no multiple of 64 must be copied (docs/FORMATS.md).
+             */
             const bool aligned = mat_bytes(&rwkv7_layers(made)[0].ffn_value) % 64 == 0;
             CHECK(found->outer.emb.type < MAT_FLOATS && (found->info.copied_bytes == 0) == aligned);
             CHECK(have_same_fingerprint(made, found));
             rwkv7_model_close(made);
             rwkv7_model_close(found);
         }
-    /* As integers they may be copied, and become nothing else. */
+    /* A quantized file may be copied but not converted to another type. */
     struct rwkv7_error err;
     char other[80], already[80];
     snprintf(other, sizeof other, "%s/other", folder);
-    snprintf(already, sizeof already, "%s already", rwkv7_type_name((enum rwkv7_type)(MAT_TYPES - 1)));
+    snprintf(already, sizeof already, "already quantized to %s", rwkv7_type_name((enum rwkv7_type)(MAT_TYPES - 1)));
     const struct rwkv7_convert_options same = {.type = NULL}, q8 = {.type = "q8"};
     CHECK(rwkv7_convert(rt, result, other, &same, NULL) == RWKV7_OK);
     struct file_map first, second;
@@ -155,7 +164,7 @@ static void test_integers(void)
     file_map_close(&first);
     file_map_close(&second);
     unlink(other);
-    CHECK(rwkv7_convert(rt, result, other, &q8, &err) == RWKV7_ERR_USAGE && strstr(err.message, "integers already"));
+    CHECK(rwkv7_convert(rt, result, other, &q8, &err) == RWKV7_ERR_USAGE && strstr(err.message, "already quantized"));
     struct rwkv7_model *model;
     const struct rwkv7_model_options opt = {.weights = RWKV7_WEIGHTS_Q8};
     CHECK(rwkv7_model_open(rt, result, &opt, &model, &err) == RWKV7_ERR_USAGE && strstr(err.message, already));
@@ -163,7 +172,7 @@ static void test_integers(void)
     CHECK(!left_over());
 }
 
-/* The same weights in other containers become the same file, but for its metadata. */
+/* The same weights from other file formats give the same file except for its metadata. */
 static void test_containers(void)
 {
     static const char source[] = MODELS "bf16_n64.safetensors";
@@ -174,7 +183,7 @@ static void test_containers(void)
     for (enum rwkv7_type type = RWKV7_BF16; index && type < RWKV7_GGML; type++) {
         CHECK(convert(source, type, NULL) == RWKV7_OK);
         struct rwkv7_model *want = open_model(result, RWKV7_WEIGHTS_STORED);
-        CHECK(convert(source, type, NULL) == RWKV7_ERR_USAGE); /* the file of an open model is not written over */
+        CHECK(convert(source, type, NULL) == RWKV7_ERR_USAGE); /* the file of an open model is not overwritten */
         unlink(result);
         for (int k = 0; k < 2; k++) {
             CHECK(k == 0 ? pth_write(other, index->tensors, index->count) : gguf_write_model(other, index, NULL, 0));
@@ -193,7 +202,7 @@ static void test_containers(void)
     CHECK(!left_over());
 }
 
-/* The epsilon inside heads, which fla takes from the head size, goes with the weights. */
+/* The epsilon inside heads, which fla derives from the head size, is stored with the weights. */
 static void test_epsilon(void)
 {
     struct rwkv7_model *model;
@@ -206,7 +215,7 @@ static void test_epsilon(void)
 
 /* --- damaged files --- */
 
-static char *image; /* of a converted file, with room */
+static char *image; /* of a converted file, with room for changes */
 static size_t image_size;
 
 static void load_image(void)
@@ -221,7 +230,10 @@ static void load_image(void)
     file_map_close(&file);
 }
 
-/* Opens the image with `old` in its header replaced by `new`; what follows moves into or out of the padding. */
+/*
+ * Opens the image with `old` replaced by `new` in its header; padding compensates the difference in
+ * length.
+ */
 static void refused(const char *old, const char *new, const char *fragment)
 {
     load_image();
@@ -273,7 +285,10 @@ static void test_damage(void)
     CHECK(!left_over());
 }
 
-/* A sub-block scale that overflows 8 bits on some tiers is refused, in tiles and in columns, when it is opened and when it is converted. */
+/*
+ * A sub-block scale that would overflow 8 bits on some tiers is rejected, in tiles and in columns,
+ * when opened and when converted.
+ */
 static void test_scales(void)
 {
     static const struct {
@@ -322,7 +337,7 @@ static void test_scales(void)
     CHECK(!left_over());
 }
 
-/* --- what cannot be converted, or is not to be --- */
+/* --- invalid conversions --- */
 
 static void expect_failure(const char *from, enum rwkv7_type type, enum rwkv7_status status, const char *fragment)
 {
@@ -340,7 +355,7 @@ static void test_refusals(void)
     expect_failure(MODELS "f32_n32.expected.safetensors", RWKV7_Q8, RWKV7_ERR_MODEL, "not an RWKV model");
     expect_failure(MODELS "f32_n32.safetensors", RWKV7_GGML, RWKV7_ERR_USAGE, "found 'ggml'");
 
-    /* Its last numbers are replaced. */
+    /* Replaces its last numbers. */
     CHECK(file_map_open(MODELS "f32_n32.safetensors", &file, NULL) == RWKV7_OK);
     float *numbers = malloc(file.size);
     if (!numbers)
@@ -354,7 +369,7 @@ static void test_refusals(void)
         CHECK(fd >= 0 && write(fd, numbers, file.size) == (ssize_t)file.size && close(fd) == 0);
         if (k == 0)
             expect_failure(outside, RWKV7_Q8, RWKV7_ERR_MODEL, "found a NaN");
-        expect_failure(outside, RWKV7_F16, RWKV7_ERR_MODEL, "that f16 can hold");
+        expect_failure(outside, RWKV7_F16, RWKV7_ERR_MODEL, "the limit of f16");
         unlink(outside);
     }
     free(numbers);

@@ -1,6 +1,6 @@
 /*
- * test_cpus.c - CPUs, limits of control groups and cache sizes, read from made-up folders that stand for / on other machines; and the
- * threads of a pool when there are not enough CPUs.
+ * test_cpus.c - CPUs, limits of control groups and cache sizes, read from generated folders that
+ * imitate other machines; and pools with more threads than CPUs.
  */
 #define _GNU_SOURCE
 #include "base/cpus.h"
@@ -16,7 +16,7 @@
 #include <sched.h>
 #endif
 
-static char root[] = "/tmp/rwkv7-test-cpus-XXXXXX"; /* the folder that stands for / */
+static char root[] = "/tmp/rwkv7-test-cpus-XXXXXX"; /* stands for / of the imitated machine */
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -24,13 +24,13 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
     return ftw->level > 0 ? remove(path) : 0;
 }
 
-/* Another machine, of which nothing is known yet. */
+/* Starts with an empty machine. */
 static void clear(void)
 {
     CHECK(nftw(root, remove_one, 8, FTW_DEPTH | FTW_PHYS) == 0);
 }
 
-/* Writes a file and the folders it lies in. */
+/* Writes a file and creates its folders. */
 static void put(const char *name, const char *text)
 {
     char path[8192];
@@ -47,7 +47,7 @@ static void put(const char *name, const char *text)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ control groups */
+/* ------------------------------------------------------------------------------- control groups */
 
 #if defined(__linux__)
 #define CHECK_LIMIT(expected)                                                         \
@@ -74,17 +74,17 @@ static void test_version_2(void)
     put("/sys/fs/cgroup/a/b/c/cpu.max", "300000 100000\n");
     CHECK_LIMIT(3000);
     put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
-    put("/sys/fs/cgroup/a/cpu.max", "75000 50000\n"); /* of a group around it */
+    put("/sys/fs/cgroup/a/cpu.max", "75000 50000\n"); /* in the parent of the group */
     CHECK_LIMIT(1500);
-    put("/sys/fs/cgroup/cpu.max", "50000 100000\n"); /* at the mount point: in a container with a namespace */
+    put("/sys/fs/cgroup/cpu.max", "50000 100000\n"); /* at the mount point, as in a container with a namespace */
     CHECK_LIMIT(500);
-    put("/sys/fs/cgroup/a/b/d/cpu.max", "1000 100000\n"); /* of another group */
-    put("/sys/fs/cpu.max", "1000 100000\n");              /* of none */
+    put("/sys/fs/cgroup/a/b/d/cpu.max", "1000 100000\n"); /* in another group */
+    put("/sys/fs/cpu.max", "1000 100000\n");              /* outside the mount point */
     put("/cpu.max", "1000 100000\n");
     CHECK_LIMIT(500);
     put("/proc/self/cgroup", "0::/\n");
     CHECK_LIMIT(500);
-    put("/proc/self/cgroup", "0::/../x\n"); /* outside of the namespace: what is mounted is still around it */
+    put("/proc/self/cgroup", "0::/../x\n"); /* outside the namespace: the limit of the mount point still applies */
     CHECK_LIMIT(500);
 }
 
@@ -100,11 +100,11 @@ static void test_version_1(void)
     put("/sys/fs/cgroup/cpu,cpuacct/a/b/cpu.cfs_period_us", "100000\n");
     CHECK_LIMIT(0);
     put("/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_quota_us", "250000\n");
-    CHECK_LIMIT(0); /* without a period */
+    CHECK_LIMIT(0); /* no period */
     put("/sys/fs/cgroup/cpu,cpuacct/a/cpu.cfs_period_us", "100000\n");
     CHECK_LIMIT(2500);
 
-    /* Both versions at once: the smaller limit holds. */
+    /* Both versions at once: the smaller limit applies. */
     put("/proc/self/mountinfo", MOUNT_V1 "42 31 0:39 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
     put("/sys/fs/cgroup/unified/x/cpu.max", "400000 100000");
     CHECK_LIMIT(2500);
@@ -112,7 +112,10 @@ static void test_version_1(void)
     CHECK_LIMIT(1000);
 }
 
-/* In a container without a namespace, paths are those of the host, and only the container's part is mounted. */
+/*
+ * In a container without a namespace, paths are those of the host, and only the container's part is
+ * mounted.
+ */
 static void test_containers(void)
 {
     clear();
@@ -127,7 +130,7 @@ static void test_containers(void)
     put("/proc/self/cgroup", "3:cpu:/docker/ab c\n");
     put("/sys/my cgroup/d/cpu.cfs_quota_us", "1000");
     CHECK_LIMIT(1200);
-    put("/proc/self/cgroup", "3:cpu:/docker/ab cd/d\n"); /* not the part that is mounted, though it begins like it */
+    put("/proc/self/cgroup", "3:cpu:/docker/ab cd/d\n"); /* only a prefix of the mounted path */
     CHECK_LIMIT(1200);
 }
 
@@ -155,9 +158,9 @@ static void test_odd_limits(void)
         CHECK_LIMIT(0);
     }
     put("/sys/fs/cgroup/a/cpu.max", "1 1000000");
-    CHECK_LIMIT(1); /* 0 would be no limit */
+    CHECK_LIMIT(1); /* 0 would mean no limit */
 
-    /* Lines that are broken, or too long to be one of ours. */
+    /* Malformed lines and lines that are too long. */
     char text[20000] =
         "garbage\n\n1 2 3\n - \n7 8 9 / /x rw - cgroup2\n5 1 0:3 / /overlay rw - overlay overlay rw,lowerdir=";
     memset(text + strlen(text), 'x', 9000);
@@ -172,7 +175,7 @@ static void test_odd_limits(void)
 }
 #endif
 
-/* ---------------------------------------------------------------------------------------------------------------- CPUs */
+/* ----------------------------------------------------------------------------------------- CPUs */
 
 static struct cpu_set set_of(const char *list)
 {
@@ -191,10 +194,10 @@ static void test_lists(void)
 {
     const struct cpu_set set = set_of("0-3,8,70-71\n");
     CHECK(cpu_set_count(&set) == 7 && cpu_set_has(&set, 0) && cpu_set_has(&set, 3) && !cpu_set_has(&set, 4));
-    CHECK(cpu_set_has(&set, 8) && cpu_set_has(&set, 71) && !cpu_set_has(&set, -1) && !cpu_set_has(&set, CPUS_MOST));
+    CHECK(cpu_set_has(&set, 8) && cpu_set_has(&set, 71) && !cpu_set_has(&set, -1) && !cpu_set_has(&set, CPUS_MAX));
     CHECK(count_of("") == 0 && count_of("x") == 0 && count_of("5-2") == 0 && count_of("3,") == 1 &&
           count_of("3-") == 1);
-    CHECK(count_of("0-99999999999999999999") == CPUS_MOST && count_of("9999999") == 0 && count_of("1,,2") == 1);
+    CHECK(count_of("0-99999999999999999999") == CPUS_MAX && count_of("9999999") == 0 && count_of("1,,2") == 1);
 }
 
 static struct cpus read_cpus(const char *allowed)
@@ -209,11 +212,11 @@ static void test_cores(void)
 {
     struct cpus cpus;
     clear();
-    cpus = read_cpus("0-3"); /* without topology every CPU is a core */
+    cpus = read_cpus("0-3"); /* without topology every CPU counts as a core */
     CHECK(cpus.logical == 4 && cpus.cores == 4 && cpus.millicpus == 0);
     cpus = read_cpus("");
     CHECK(cpus.logical == 1 && cpus.cores == 1);
-    for (int cpu = 0; cpu < 8; cpu++) { /* four cores of two threads */
+    for (int cpu = 0; cpu < 8; cpu++) { /* four cores with two threads each */
         char name[128], list[32];
         snprintf(name, sizeof name, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
         snprintf(list, sizeof list, "%d,%d\n", cpu % 4, cpu % 4 + 4);
@@ -252,9 +255,9 @@ static void test_thread_numbers(void)
     CHECK(here.cores >= 1 && here.logical >= here.cores && cpus_threads(&here) >= 1);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- caches */
+/* --------------------------------------------------------------------------------------- caches */
 
-/* One cache of CPU `cpu`. */
+/* Writes one cache of CPU `cpu`. */
 static void put_cache(int cpu, int index, int level, const char *type, const char *size, const char *shared)
 {
     static const char *const names[] = {"level", "type", "size", "shared_cpu_list"};
@@ -281,9 +284,9 @@ static void check_caches(const char *allowed, size_t l1, size_t l2, size_t l3)
 static void test_caches(void)
 {
     clear();
-    check_caches("0-3", 32, 256, 0); /* nothing is known */
+    check_caches("0-3", 32, 256, 0); /* defaults */
     check_caches("", 32, 256, 0);
-    for (int cpu = 0; cpu < 8; cpu++) { /* four cores of two threads */
+    for (int cpu = 0; cpu < 8; cpu++) { /* four cores with two threads each */
         char own[32];
         snprintf(own, sizeof own, "%d,%d\n", cpu % 4, cpu % 4 + 4);
         put_cache(cpu, 0, 1, "Data\n", "48K\n", own);
@@ -291,12 +294,12 @@ static void test_caches(void)
         put_cache(cpu, 2, 2, "Unified\n", "2048K\n", own);
         put_cache(cpu, 3, 3, "Unified\n", "32M\n", "0-7\n");
     }
-    check_caches("0-7", 48, 2048, 8 << 10); /* a core's two threads do not divide its caches */
+    check_caches("0-7", 48, 2048, 8 << 10); /* the two threads of a core do not divide its caches */
     check_caches("0-3", 48, 2048, 8 << 10);
-    check_caches("0,1", 48, 2048, 16 << 10); /* two cores have the third level for themselves */
+    check_caches("0,1", 48, 2048, 16 << 10); /* two cores share the third level */
     check_caches("2", 48, 2048, 32 << 10);
 
-    /* Four small cores that share a second level beside them, as in Intel's hybrids. */
+    /* Adds four small cores that share a second-level cache, as in Intel's hybrid CPUs. */
     for (int cpu = 8; cpu < 12; cpu++) {
         char own[32];
         snprintf(own, sizeof own, "%d\n", cpu);
@@ -304,7 +307,9 @@ static void test_caches(void)
         put_cache(cpu, 1, 2, "Unified\n", "4M\n", "8-11\n");
         put_cache(cpu, 2, 3, "Unified\n", "32M\n", "0-11\n");
     }
-    check_caches("0-11", 32, 1024, (32 << 10) / 12); /* of CPU 8, whose cores have one thread: 12 share it */
+    check_caches("0-11", 32, 1024,
+                 (32 << 10) /
+                     12); /* the smallest share: of CPU 8, whose cores have one thread each, so 12 share the cache */
     check_caches("4-7", 48, 2048, 8 << 10);
     check_caches("8-9", 32, 2048, 16 << 10);
 
@@ -312,7 +317,7 @@ static void test_caches(void)
     for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
         clear();
         put_cache(0, 0, 1, "Data", odd[i], "0");
-        put_cache(0, 1, 2, "Unified", odd[i], NULL); /* and nobody says who shares it */
+        put_cache(0, 1, 2, "Unified", odd[i], NULL); /* without a list of sharing CPUs */
         check_caches("0", 32, i + 1 == sizeof odd / sizeof odd[0] ? 1 << 20 : 256, 0);
     }
     clear();
@@ -326,7 +331,7 @@ static void test_caches(void)
     CHECK(here.l1 >= 4096 && here.l2 >= here.l1);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- threads */
+/* -------------------------------------------------------------------------------------- threads */
 
 #if defined(__linux__)
 static void keep_one_cpu(void *arg, struct pool *pool, int rank)
@@ -342,7 +347,7 @@ static void count_ranks(void *arg, struct pool *pool, int rank)
     pool_barrier(pool);
 }
 
-/* Enough jobs for a pool to look at its CPUs again. */
+/* Runs enough jobs for a pool to check its CPUs again. */
 static void run_jobs(struct pool *pool)
 {
     for (int i = 0; i < 100; i++) {
@@ -381,7 +386,7 @@ static void test_crowded_pool(void)
     CHECK(pool_create(2, &pool, NULL) == RWKV7_OK);
     run_jobs(pool);
     CHECK(!pool_is_crowded(pool));
-    CHECK(sched_setaffinity(0, sizeof one, &one) == 0); /* of this thread alone: the helper has the others */
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0); /* only this thread; the helper keeps the other CPUs */
     run_jobs(pool);
     CHECK(!pool_is_crowded(pool));
     pool_destroy(pool);

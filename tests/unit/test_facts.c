@@ -1,6 +1,7 @@
 /*
- * Facts that tensors do not show: config.json of a folder, the scale of the in-context learning rate, and numbers in metadata, whatever
- * locale the program has set. Each is obeyed, or the model is refused by name.
+ * Facts that tensors do not show: config.json in the folder, the scale of the in-context learning
+ * rate, and numbers in metadata, in every locale. Each fact is applied, or the model is rejected
+ * with its name.
  */
 #include <float.h>
 #include <locale.h>
@@ -21,7 +22,7 @@ static void remove_config(void)
     unlink(in_folder("config.json"));
 }
 
-/* The folder holds a copy of a model. */
+/* Copies a model into the folder. */
 static void put_model(const char *original)
 {
     variant_open(&v, original);
@@ -29,7 +30,7 @@ static void put_model(const char *original)
     variant_close(&v);
 }
 
-/* What a folder of each kind usually says is what the tensors say. */
+/* The usual configuration of each kind agrees with the tensors. */
 static void test_usual(void)
 {
     put_model(GOLDEN("bf16_fla"));
@@ -101,7 +102,10 @@ static void test_refused(void)
     remove_config();
 }
 
-/* Head and embedding: without a head the file must not deny that they are tied; with an equal one it may say so. */
+/*
+ * Tied head and embedding: without a head the configuration must not deny it; with an equal head it
+ * may state it.
+ */
 static void test_tied(void)
 {
     variant_open(&v, GOLDEN("bf16_fla"));
@@ -118,13 +122,13 @@ static void test_tied(void)
     remove_config();
 }
 
-/* The epsilons of a configuration are those of metadata, and go with a conversion. */
+/* The epsilons of a configuration equal those of metadata and are kept by a conversion. */
 static void test_epsilons(void)
 {
     static const struct {
         const char *config, *eps, *head_eps, *golden;
     } cases[] = {
-        {"{\"norm_eps\": 2e-5}", "2e-5", "0.00128", GOLDEN("bf16_fla")}, /* fla: N times as much in heads of 64 */
+        {"{\"norm_eps\": 2e-5}", "2e-5", "0.00128", GOLDEN("bf16_fla")}, /* fla: times N, here 64 */
         {"{\"layer_norm_epsilon\": 3e-5, \"group_norm_epsilon\": 1e-4}", "3e-5", "1e-4", GOLDEN("bf16_n64")},
         {"{\"head_size_divisor\": 4}", "1e-5", "0.00016", GOLDEN("x052_f32")},
     };
@@ -143,7 +147,7 @@ static void test_epsilons(void)
         b = open_model(converted);
         CHECK(have_same_fingerprint(a, b));
         rwkv7_model_close(b);
-        rwkv7_model_close(a); /* whose file is written anew */
+        rwkv7_model_close(a); /* its file is rewritten below */
         unlink(in_folder("converted.st"));
 
         variant_open(&v, cases[i].golden);
@@ -159,7 +163,10 @@ static void test_epsilons(void)
     }
 }
 
-/* Given, or in the metadata: the same model. Kept by a conversion, and part of the fingerprint. */
+/*
+ * The rate scale given as an option and in the metadata gives the same model. A conversion keeps
+ * it, and it is part of the fingerprint.
+ */
 static void test_rate_scale(void)
 {
     float want[MOST] = {0}, got[MOST] = {0};
@@ -200,7 +207,10 @@ static void test_rate_scale(void)
     rwkv7_model_close(stated);
 }
 
-/* A program whose numbers have a decimal comma. The locale is made here, as few machines have one. */
+/*
+ * A program with a decimal comma. The test creates the locale, because few machines have one
+ * installed.
+ */
 static void test_comma(void)
 {
     char command[256], text[16];
@@ -225,7 +235,7 @@ static void test_comma(void)
         rwkv7_model_close(b);
         CHECK(rwkv7_model_open(rt, GOLDEN("f32_n16"), &bad, &b, &err) == RWKV7_ERR_USAGE &&
               strstr(err.message, "found 2.5"));
-        snprintf(text, sizeof text, "%.1f", 0.5); /* the program's own locale is as it was */
+        snprintf(text, sizeof text, "%.1f", 0.5); /* the program's own locale is unchanged */
         CHECK_STR(text, "0,5");
         setlocale(LC_ALL, "C");
         b = open_model(in_folder("converted.st"));
@@ -239,7 +249,7 @@ static void test_comma(void)
     CHECK(system(command) == 0);
 }
 
-/* Number `at` of a tensor in a copy of its file becomes an infinity, and the reason names it. */
+/* Sets one number of a tensor to infinity, in a copy of the file; the message must name it. */
 static void refuse_infinity(const char *path, const char *name, size_t at, bool is_scale)
 {
     struct tensor_index *index = NULL;
@@ -261,7 +271,7 @@ static void refuse_infinity(const char *path, const char *name, size_t at, bool 
         memcpy(to, &narrow, sizeof narrow);
     snprintf(expected, sizeof expected,
              is_scale ? "tensor '%s': expected finite scales, found a NaN or an infinity in row %zu"
-                      : "tensor '%s': expected finite numbers, found a NaN or an infinity at %zu",
+                      : "tensor '%s': expected finite numbers, found a NaN or an infinity at index %zu",
              name, at);
     CHECK(rwkv7_model_open_memory(rt, image, map->size, "image", NULL, &model, &err) == RWKV7_ERR_MODEL && !model);
     CHECK_MSG(strstr(err.message, expected), "got \"%s\", want \"%s\"", err.message, expected);
@@ -270,7 +280,7 @@ static void refuse_infinity(const char *path, const char *name, size_t at, bool 
     tensors_close(index);
 }
 
-/* Of infinite low-rank factors a tanh or a sigmoid would make ordinary numbers. */
+/* tanh and sigmoid would turn infinite low-rank factors into ordinary numbers. */
 static void test_infinite_factors(void)
 {
     static const char *const ends[] = {"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"};
@@ -293,7 +303,7 @@ static void test_infinite_factors(void)
 
 static void count_note(void *arg, const char *text)
 {
-    *(int *)arg += strstr(text, "there is no head") || strstr(text, "of type F64 are rounded");
+    *(int *)arg += strstr(text, "no head found") || strstr(text, "of type F64 are rounded");
 }
 
 /* Conversion tells all notes on what it has read. */

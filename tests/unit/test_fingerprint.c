@@ -1,6 +1,7 @@
 /*
- * Fingerprints: any number of any weight makes another one, and so does everything else that changes what is computed; file formats,
- * types that hold the same numbers, threads and CPU tiers do not.
+ * Fingerprints change with any number of any weight and with everything else that affects results.
+ * They do not depend on file formats, on types that hold the same numbers, on threads or on CPU
+ * tiers.
  */
 #include "fingerprint.h"
 
@@ -17,7 +18,7 @@ static const char *const models[] = {
 };
 enum { MODELS = sizeof models / sizeof models[0] };
 
-/* Values of xxh128sum, for inputs in pieces of any size. */
+/* Values of xxh128sum, for inputs divided into pieces of any size. */
 static void test_hash(void)
 {
     static const struct {
@@ -46,14 +47,17 @@ static void test_hash(void)
         }
 }
 
-/* Layer 0 has no value gate; a file may hold it, unused. */
+/* Layer 0 has no value gate, but a file may contain one. */
 static bool is_unused(const char *name)
 {
     return strstr(name, "blocks.0.att.v0") || strstr(name, "blocks.0.att.v1") || strstr(name, "blocks.0.att.v2") ||
            strstr(name, "layers.0.attn.v_lora");
 }
 
-/* One bit of one number in each tensor in turn: of matrices the last bit, of vectors one that survives what is computed of them. */
+/*
+ * Changes one bit of one number in each tensor in turn: in matrices the last bit, in vectors one
+ * that survives their transformation.
+ */
 static void check_each_number(const char *path, uint64_t seed)
 {
     struct tensor_index *index = NULL;
@@ -110,7 +114,7 @@ static void test_machine(void)
     }
 }
 
-/* Floats of 16 bits, and the same numbers as float32. */
+/* 16-bit floats, and the same numbers as float32. */
 static void test_types(void)
 {
     const struct rwkv7_convert_options opt = {.type = "f32"};
@@ -124,7 +128,7 @@ static void test_types(void)
     unlink(file);
 }
 
-/* The same weights in other files. */
+/* The same weights in other file formats. */
 static void test_containers(void)
 {
     struct tensor_index *index = NULL;
@@ -147,7 +151,7 @@ static void test_containers(void)
     rwkv7_model_close(want);
 }
 
-/* The epsilons are numbers that a model computes with. */
+/* Epsilons affect results. */
 static void test_facts(void)
 {
     static const char *const keys[] = {"rwkv7.attention.layer_norm_epsilon", "rwkv7.head_epsilon"};
@@ -165,7 +169,10 @@ static void test_facts(void)
     unlink(file);
 }
 
-/* A state belongs to its model alone, and to none when it is of the time before fingerprints were complete. */
+/*
+ * A state can be loaded only by its own model, and not at all if it was saved before fingerprints
+ * were complete.
+ */
 static void test_states(void)
 {
     static const uint8_t version_2[4] = {2, 0, 0, 0};
@@ -177,7 +184,7 @@ static void test_states(void)
     CHECK(rwkv7_session_create(a, &s, NULL) == RWKV7_OK && rwkv7_session_save(s, state, NULL, NULL) == RWKV7_OK);
     CHECK(rwkv7_session_load(s, state, NULL, NULL) == RWKV7_OK);
 
-    /* One number in the middle of a matrix, which no sample would see. */
+    /* Changes one number in the middle of a matrix, which sampling would miss. */
     variant_open(&v, GOLDEN("bf16_n64"));
     struct tensor *t = variant_find(&v, "blocks.1.att.key.weight");
     uint8_t *const changed = variant_memory(&v, (size_t)t->bytes);

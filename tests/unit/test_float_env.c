@@ -1,6 +1,6 @@
 /*
- * test_float_env.c - a program that uses the library may have changed its floating-point environment: the results are the same,
- * no exception reaches it, and it finds its environment as it left it.
+ * test_float_env.c - a program may have changed its floating-point environment: the results are the
+ * same, no exception is raised in the program, and its environment is restored.
  */
 #include "base/float_env.h"
 
@@ -18,7 +18,7 @@
 #define FLA TEST_DIR "/golden/data/bf16_fla.safetensors" /* the epsilon of its heads is computed while loading */
 enum { THREADS = 2, TOKENS = 20, DRAWS = 30 };
 
-/* An environment of the host program. */
+/* A floating-point environment of the calling program. */
 struct host {
     const char *name;
     struct float_env env;
@@ -42,16 +42,19 @@ static const struct host hosts[] = {
     {"towards zero", {3u << 22, 0}},
     {"denormals flushed", {1u << 24, 0}},
     {"default NaN, alternative handling", {1u << 25 | 3, 0}},
-    {"all exceptions trap", {0x9f00, 0}}, /* where the CPU has traps */
+    {"all exceptions trap", {0x9f00, 0}}, /* if the CPU supports traps */
 };
 #else
 static struct host hosts[3];
 #endif
 enum { HOSTS = sizeof hosts / sizeof hosts[0] };
 
-static const struct host *host; /* at work; NULL: the default environment */
+static const struct host *host; /* current environment; NULL: the default */
 
-/* Around every call of the library: the environment of the host, which finds it as it was, its exception flags too. */
+/*
+ * Set the caller's environment before every library call, and check afterwards that it is
+ * unchanged, including exception flags.
+ */
 static struct float_env outside;
 static bool is_leaking;
 
@@ -70,13 +73,13 @@ static void leave_host(void)
     is_leaking |= host && (now.mxcsr != host->env.mxcsr || now.x87 != host->env.x87 ||
                            ((now.x87_status ^ host->env.x87_status) & FLOAT_ENV_X87_FLAGS) != 0);
 #elif defined(__aarch64__)
-    /* Bits that this CPU does not have read as zero. */
+    /* Bits that this CPU does not implement read as zero. */
     is_leaking |= host && ((now.fpcr & ~host->env.fpcr) != 0 ||
                            (now.fpcr & (3u << 22)) != (host->env.fpcr & (3u << 22)) || now.fpsr != host->env.fpsr);
 #endif
 }
 
-/* CALL(x): x, a call of the library, in the environment of the host. */
+/* CALL(x) evaluates x, a library call, in the caller's environment. */
 #define CALL(call)    \
     do {              \
         enter_host(); \
@@ -101,7 +104,7 @@ static void add_bytes(struct hash *h, const void *data, size_t size)
         h->value = (h->value ^ at[i]) * 0x100000001b3u;
 }
 
-/* What a model says, one by one and many at once, and how it is continued. */
+/* Evaluates tokens singly and together, and samples a continuation. */
 static void use_model(struct hash *h, struct rwkv7_model *model)
 {
     const struct rwkv7_shape *shape = &rwkv7_model_info(model)->shape;
@@ -152,7 +155,7 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
         CALL_OK(rwkv7_sampler_save_memory(sampler, &note, NULL)); /* the decayed counts */
         add_bytes(h, note.data, note.size);
         CALL_OK(rwkv7_sampler_load_memory(sampler, note.data, note.size, NULL));
-        memset((char *)note.data + note.size - sizeof(float), -1, sizeof(float)); /* a count that is a NaN */
+        memset((char *)note.data + note.size - sizeof(float), -1, sizeof(float)); /* a count that is NaN */
         enum rwkv7_status status;
         CALL(status = rwkv7_sampler_load_memory(sampler, note.data, note.size, NULL));
         CHECK(status == RWKV7_ERR_STATE);
@@ -163,7 +166,7 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
     CALL(density = rwkv7_session_density(s));
     add_bytes(h, &density, sizeof density);
 
-    /* Numbers that are none are found without a trap, too. */
+    /* NaN weights are detected without a trap, too. */
     const float *const weight = model->outer.ln_out_weight;
     float *const none = calloc((size_t)shape->channels, sizeof *none);
     none[0] = NAN;
@@ -194,7 +197,10 @@ static void add_file(struct hash *h, const char *path)
         fclose(f);
 }
 
-/* Everything that computes with floats. late: the threads are created before the host changes its environment. */
+/*
+ * Calls everything that computes with floats. late: threads are created before the environment is
+ * changed.
+ */
 static uint64_t use_library(const struct host *changed, bool late)
 {
     static const struct rwkv7_shape small = {.vocab = 200,
@@ -215,7 +221,7 @@ static uint64_t use_library(const struct host *changed, bool late)
     host = late ? NULL : changed;
     CALL_OK(rwkv7_runtime_create(&(struct rwkv7_runtime_options){.threads = THREADS}, &rt, NULL));
     host = changed;
-    rt->alone_bytes = 0; /* small as the models are, all threads must work */
+    rt->alone_bytes = 0; /* makes all threads work, although the models are small */
     for (enum rwkv7_weights weights = RWKV7_WEIGHTS_STORED; weights < RWKV7_WEIGHTS_COUNT; weights++) {
         const struct rwkv7_model_options options = {.weights = weights, .sparse = RWKV7_SPARSE_ON};
         CALL_OK(rwkv7_model_open(rt, MODEL, &options, &model, NULL));
@@ -233,7 +239,7 @@ static uint64_t use_library(const struct host *changed, bool late)
     file_map_close(&map);
     const struct rwkv7_random_options random = {.type = RWKV7_F32, .seed = 1};
     CALL_OK(rwkv7_model_random(rt, &small, &random, &model, NULL));
-    for (int i = 0; i < small.layers; i++) /* values so small that states hold denormals */
+    for (int i = 0; i < small.layers; i++) /* values so small that states contain denormals */
         for (int j = 0; j < small.channels * small.channels; j++)
             ((float *)(uintptr_t)rwkv7_layers(model)[i].value.data)[j] *= 0x1p-126f;
     use_model(&h, model);
@@ -282,17 +288,17 @@ static void look(void *arg, struct pool *pool, int rank)
     (void)pool;
     *env = float_env_get();
 #if defined(__x86_64__)
-    env->x87_status = 0; /* flags may stay where nothing looks at them */
+    env->x87_status = 0; /* flags may remain where nothing reads them */
 #endif
 }
 
-/* A pool by itself: threads inherit the environment of the one that creates them. */
+/* A pool by itself: threads inherit the environment of their creator. */
 static void test_pool(void)
 {
     struct seen expected, seen;
     struct pool *pool = NULL;
     for (int i = 0; i < HOSTS; i++) {
-        memset(&expected, 0, sizeof expected); /* padding, too */
+        memset(&expected, 0, sizeof expected); /* padding too */
         memset(&seen, 0, sizeof seen);
         for (int rank = 0; rank < 3; rank++) {
             float_env_set_default();
@@ -307,7 +313,7 @@ static void test_pool(void)
     }
 }
 
-/* Code of a system's libraries may compute with long double, which leaves its flags elsewhere than float and double do. */
+/* System libraries may compute with long double, whose flags are not in the same register. */
 static void test_flags(void)
 {
     feclearexcept(FE_ALL_EXCEPT);

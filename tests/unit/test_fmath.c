@@ -1,11 +1,14 @@
-/* test_fmath.c - the project's own exp, sigmoid and tanh against the system's double precision, over all of their range. */
+/*
+ * test_fmath.c - the project's exp, sigmoid and tanh against the system's double-precision
+ * functions, over their whole range.
+ */
 #include <math.h>
 #include <stdint.h>
 
 #include "base/fmath.h"
 #include "test.h"
 
-/* Distance in units of the last place of the float32 nearest to `want`; results below the normal range count in units of 2^-149. */
+/* Distance in ulps of the float32 nearest to `want`; below the normal range in units of 2^-149. */
 static double ulps(float got, double want)
 {
     if (got == (float)want)
@@ -24,7 +27,7 @@ static double wanted_sigmoid(double x)
 static double worst(float (*function)(float), double (*wanted)(double), float low, float high, float *where)
 {
     double most = 0;
-    /* Every float32 bit pattern with a stride that is odd, so that all endings of mantissas occur. */
+    /* Every float32 bit pattern with an odd stride, so that all low mantissa bits occur. */
     for (uint64_t bits = 0; bits < (uint64_t)1 << 32; bits += 4099) {
         const uint32_t pattern = (uint32_t)bits;
         float x;

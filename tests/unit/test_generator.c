@@ -1,6 +1,7 @@
 /*
- * test_generator.c - a generator gives, step by step, what a plain loop over session, sampler and stream gives; whatever the pieces in
- * which its prompt comes; up to a stop string, an end, a limit or being cancelled.
+ * test_generator.c - a generator gives, step by step, the same as a plain loop over session,
+ * sampler and stream, however its prompt is divided, up to a stop string, an end of text, a limit
+ * or cancellation.
  */
 #include <math.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 #include "generate/logprobs.h"
 #include "generator_steps.h"
 
-/* ------------------------------------------------------------------------------------------------------ a plain loop */
+/* ----------------------------------------------------------------------------------- plain loop */
 
 struct plain {
     struct rwkv7_session *session;
@@ -18,7 +19,7 @@ struct plain {
     float logits[VOCAB];
 };
 
-/* A sampler that never draws what has no text, made by hand. */
+/* A sampler that never draws ids without text, built by hand. */
 static struct rwkv7_sampler *plain_sampler(struct rwkv7_sampler_options options, bool ban)
 {
     struct rwkv7_token_bias biases[VOCAB];
@@ -75,7 +76,7 @@ static void check_against_plain(float temperature)
         CHECK(rwkv7_stream_push(p.stream, bytes, length, &text, &length, &stop, NULL) == RWKV7_OK);
         CHECK(step.length == length && memcmp(step.text, text, length) == 0);
         CHECK(step.end == RWKV7_END_NONE && step.stop == -1);
-        CHECK(rwkv7_session_tokens(s) == rwkv7_session_tokens(p.session)); /* it has not read the token yet */
+        CHECK(rwkv7_session_tokens(s) == rwkv7_session_tokens(p.session)); /* the token has not been read yet */
         CHECK(rwkv7_session_eval(p.session, &id, 1, RWKV7_LOGITS_LAST, p.logits, NULL) == RWKV7_OK);
     }
     CHECK(tokens > 5);
@@ -98,7 +99,7 @@ static void test_same_as_plain(void)
 static void test_ids_without_text(void)
 {
     struct rwkv7_sampler_options options = sampling;
-    options.temperature = 3; /* all ids are about as likely */
+    options.temperature = 3; /* makes all ids about equally likely */
     const struct rwkv7_generator_options opt = {.sampling = &options, .ignore_end = true};
     struct rwkv7_session *const s = new_session();
     struct rwkv7_generator *const g = new_generator(s, &opt);
@@ -114,13 +115,13 @@ static void test_ids_without_text(void)
         without = without || id >= WITH_TEXT;
         end = end || id == RWKV7_END_OF_TEXT;
     }
-    CHECK(without && end); /* or else it was no test */
+    CHECK(without && end); /* otherwise the test would prove nothing */
     rwkv7_sampler_close(free_one);
     rwkv7_generator_close(g);
     rwkv7_session_close(s);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- prompts */
+/* -------------------------------------------------------------------------------------- prompts */
 
 static void test_prompt_in_pieces(void)
 {
@@ -175,7 +176,7 @@ static void test_bos(void)
     CHECK(tokens_read(RWKV7_BOS_NEVER, false) == 2 && tokens_read(RWKV7_BOS_ALWAYS, true) == 6);
 }
 
-/* Text is complete when tokens follow it: "a" "b" are then two tokens and not one. */
+/* Tokens that follow a text complete it: "a" "b" are then two tokens. */
 static void test_text_before_tokens(void)
 {
     const uint32_t b = 2, both[] = {0, 1, 2};
@@ -190,7 +191,7 @@ static void test_text_before_tokens(void)
     rwkv7_session_close(want);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- ends */
+/* ----------------------------------------------------------------------------------------- ends */
 
 static void test_stop_strings(void)
 {
@@ -202,7 +203,7 @@ static void test_stop_strings(void)
         char stop[5] = "";
         memcpy(stop, whole.at + at, 4);
         if ((stop[0] | stop[1] | stop[2] | stop[3]) & 0x80)
-            continue; /* U+FFFD stands for bytes that are others */
+            continue; /* U+FFFD stands for other bytes */
         const char *const stops[] = {"this is not there", stop};
         opt.stops = stops;
         opt.stop_count = 2;
@@ -222,7 +223,7 @@ static void test_limit(void)
     struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true, .max_tokens = 40};
     CHECK(text_with(&opt, &all, 1000).end == RWKV7_END_LENGTH);
     CHECK(text_with(&opt, &part, 39).end == RWKV7_END_NONE && text_with(&opt, &part, 40).end == RWKV7_END_LENGTH);
-    /* A stop string that never becomes whole holds text back; at the end it comes all the same. */
+    /* A stop string that is never completed holds back text, which is output at the end. */
     for (size_t i = 1; i + 1 < all.size; i++) {
         static char stop[sizeof all.at + 2];
         snprintf(stop, sizeof stop, "%s#", all.at + i);
@@ -256,7 +257,7 @@ static void test_end_of_model(void)
     rwkv7_session_close(s);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- cancel */
+/* --------------------------------------------------------------------------------------- cancel */
 
 struct patience {
     int left;
@@ -285,7 +286,7 @@ static void test_cancel_prompt(void)
         ids[i] = (uint32_t)(1 + i % 40);
     CHECK(rwkv7_generator_feed_tokens(g, ids, LONG, NULL) == RWKV7_ERR_STOPPED);
     CHECK(rwkv7_session_tokens(s) == 2 * RWKV7_CHUNK && patience.done == 2 * RWKV7_CHUNK);
-    patience.left = 2; /* once for the step, once for a chunk */
+    patience.left = 2; /* one call for the step, one for a chunk */
     CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
     CHECK(step->end == RWKV7_END_CANCELLED && !step->drawn && step->length == 0);
     CHECK(rwkv7_session_tokens(s) == 3 * RWKV7_CHUNK);
@@ -323,7 +324,7 @@ static void test_cancel_text(void)
     rwkv7_session_close(s);
 }
 
-/* Cancelled while a token is read: it is read, and no other is drawn. */
+/* Cancelled while a token is read: the token is read, and no other is drawn. */
 static void test_cancel_within_step(void)
 {
     struct patience patience = {.left = 100};
@@ -342,14 +343,14 @@ static void test_cancel_within_step(void)
     rwkv7_session_close(s);
 }
 
-/* ---------------------------------------------------------------------------------------------------- probabilities */
+/* -------------------------------------------------------------------------------- probabilities */
 
 static void test_logprobs(void)
 {
     struct rwkv7_sampler_options options = sampling;
     const struct rwkv7_token_bias bias = {3, 1};
     const struct rwkv7_generator_options opt = {.sampling = &options, .logprobs = 5, .ignore_end = true};
-    options.biases = &bias; /* which the probabilities know nothing of */
+    options.biases = &bias; /* a bias, which the probabilities ignore */
     options.bias_count = 1;
     options.temperature = 1.5f;
     struct rwkv7_session *const s = new_session(), *copy = NULL;
@@ -391,13 +392,13 @@ static void test_top_of_equals(void)
     CHECK(top[0].id == 1 && top[1].id == 3 && top[2].id == 5 && top[3].id == 2);
     CHECK(distribution_top(&d, 9, top) == 7 && top[6].id == 6);
     CHECK(d.best == 1);
-    const float more[] = {3, 2, 2, 3, 2}; /* one that is equal to the last comes when the list is full */
+    const float more[] = {3, 2, 2, 3, 2}; /* one equal to the last comes when the list is full */
     const struct distribution e = distribution_of(more, 5);
     CHECK(distribution_top(&e, 3, top) == 3 && top[0].id == 0 && top[1].id == 3 && top[2].id == 1);
     CHECK(distribution_top(&e, 2, top) == 2 && top[1].id == 3);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ files */
+/* ---------------------------------------------------------------------------------------- files */
 
 static void test_steps_allocate_nothing(void)
 {
@@ -410,7 +411,7 @@ static void test_steps_allocate_nothing(void)
     const struct rwkv7_step *step;
     feed(g, prompt);
     next(g);
-    next(g); /* the session has made its buffers */
+    next(g); /* allocates the buffers of the session */
     mem_fail_after(0);
     bool ok = true;
     do
@@ -419,7 +420,7 @@ static void test_steps_allocate_nothing(void)
     void *const p = mem_alloc(1, 1);
     mem_fail_after(-1);
     CHECK(ok && step->end == RWKV7_END_LENGTH);
-    CHECK(!p); /* else an allocation failed unnoticed */
+    CHECK(!p); /* otherwise a failed allocation went unnoticed */
     mem_free(p);
     rwkv7_generator_close(g);
     rwkv7_session_close(s);
@@ -462,7 +463,7 @@ static void test_mistakes(void)
     CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, NULL) == RWKV7_ERR_USAGE && !g);
     opt = (struct rwkv7_generator_options){.bos = RWKV7_BOS_NEVER};
     g = new_generator(s, &opt);
-    CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_ERR_USAGE); /* the prompt is empty */
+    CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_ERR_USAGE); /* empty prompt */
     feed(g, "a");
     CHECK(rwkv7_generator_load(g, "nowhere", NULL) == RWKV7_ERR_USAGE);
     CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK && step->drawn);

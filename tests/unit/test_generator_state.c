@@ -1,10 +1,13 @@
-/* test_generator_state.c - a generator that is saved in the middle of a text and loaded elsewhere goes on as if never left. */
+/*
+ * test_generator_state.c - a generator saved in the middle of a text and loaded elsewhere continues
+ * as if uninterrupted.
+ */
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "generator_steps.h"
 
-/* After every number of tokens: saved, loaded elsewhere, and the rest written there. */
+/* After each number of tokens: saves, loads elsewhere, and generates the rest there. */
 static void test_save_and_load(void)
 {
     static struct text whole, text;
@@ -27,7 +30,7 @@ static void test_save_and_load(void)
     later.sampling = &other;
     later.resumable = false;
     later.max_tokens = 60;
-    other.seed = 99; /* the file knows better */
+    other.seed = 99; /* the file's seed has precedence */
     for (int k = 1; k < 30; k++) {
         struct rwkv7_session *const s = new_session(), *const t = new_session();
         struct rwkv7_generator *const g = new_generator(s, &opt), *const h = new_generator(t, &later);
@@ -38,7 +41,7 @@ static void test_save_and_load(void)
             CHECK(rwkv7_generator_load(h, path, NULL) == RWKV7_OK);
             write_all(h, &text, 60 - k);
             CHECK_MSG(text.size <= whole.size && memcmp(text.at, whole.at, text.size) == 0, "after %d tokens", k);
-            CHECK(text.size + 12 > whole.size); /* but for what may be held back */
+            CHECK(text.size + 12 > whole.size); /* except for held-back bytes */
         }
         rwkv7_generator_close(g);
         rwkv7_generator_close(h);
@@ -48,7 +51,7 @@ static void test_save_and_load(void)
     unlink(path);
 }
 
-/* The draw that ends a text is as if it had not been: a text that goes on behind it draws the same number again. */
+/* The draw that ends a text is not counted: a resumed text draws the same number again. */
 static void test_end_is_drawn_again(void)
 {
     static struct text whole, text;
@@ -79,7 +82,10 @@ static void test_end_is_drawn_again(void)
     unlink(path);
 }
 
-/* Loaded with other stop strings, what was held back is text, once. Loaded with a prompt, it is forgotten. */
+/*
+ * Loaded with other stop strings, held-back text is output once. Loaded with a prompt, it is
+ * dropped.
+ */
 static void test_load_otherwise(void)
 {
     static struct text whole, text;
@@ -116,7 +122,7 @@ static void test_load_otherwise(void)
     CHECK(next(g).length <= 5 && rwkv7_session_tokens(s) == read + 1);
     rwkv7_generator_close(g);
 
-    /* A state of no tokens is not the start of a document. */
+    /* A state without tokens is not the start of a document. */
     rwkv7_session_reset(s);
     CHECK(rwkv7_session_save(s, path, NULL, NULL) == RWKV7_OK);
     g = new_generator(s, NULL);
@@ -130,7 +136,7 @@ static void test_load_otherwise(void)
 
 enum { DRAWN = 40 };
 
-/* The tokens of a text, and what they are byte by byte. */
+/* The tokens of a text, and their text byte by byte. */
 struct drawn {
     uint32_t ids[DRAWN];
     size_t ends[DRAWN], count;
@@ -173,7 +179,10 @@ static size_t read_file(const char *path, char *to, size_t room)
     return n;
 }
 
-/* The file at `path` was kept in front of byte `at` of the text: its state has read what came before, and nothing else. */
+/*
+ * The file at `path` was saved before byte `at` of the text: its state has read exactly the
+ * preceding text.
+ */
 static void check_kept(const char *path, const struct drawn *drawn, size_t at,
                        const struct rwkv7_generator_options *opt)
 {
@@ -190,7 +199,7 @@ static void check_kept(const char *path, const struct drawn *drawn, size_t at,
         CHECK(rwkv7_session_eval(want, &drawn->ids[i], 1, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     CHECK(rwkv7_session_load(s, path, NULL, NULL) == RWKV7_OK && same_state(s, want));
 
-    /* With a prompt: behind what was shown. */
+    /* With a prompt: after the shown text. */
     static struct text both;
     struct rwkv7_generator *g = new_generator(s, opt);
     CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
@@ -204,7 +213,7 @@ static void check_kept(const char *path, const struct drawn *drawn, size_t at,
     CHECK(same_state(s, want));
     rwkv7_generator_close(g);
 
-    /* Loaded and saved again, it is the same file. */
+    /* Loaded and saved again, the file is the same. */
     g = new_generator(s, opt);
     CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
     const size_t size = read_file(path, first, sizeof first);
@@ -215,7 +224,9 @@ static void check_kept(const char *path, const struct drawn *drawn, size_t at,
     rwkv7_session_close(want);
 }
 
-/* A text that ended in front of a stop string goes on without it as the longer text that never had one. */
+/*
+ * A text that ended before a stop string continues, without that stop string, like the longer text.
+ */
 static void test_behind_a_stop(void)
 {
     static struct drawn drawn;
@@ -252,7 +263,7 @@ static void test_behind_a_stop(void)
                 rwkv7_generator_close(g);
                 check_kept(path, &drawn, at, &opt);
 
-                /* The same stop string is still there. */
+                /* With the same stop string it ends at once. */
                 g = new_generator(s, &opt);
                 CHECK(rwkv7_generator_load(g, path, NULL) == RWKV7_OK);
                 const struct rwkv7_step step = next(g);
@@ -281,7 +292,9 @@ static void test_behind_a_stop(void)
     unlink(path);
 }
 
-/* The same in front of half a character, or of what may become a stop string, after any number of tokens. */
+/*
+ * The same before half a character, and before a possible stop string, after each number of tokens.
+ */
 static void test_behind_held_bytes(void)
 {
     static struct drawn drawn;
@@ -311,7 +324,7 @@ static void test_behind_held_bytes(void)
             CHECK(rwkv7_generator_save(g, path, NULL) == RWKV7_OK);
             rwkv7_generator_close(g);
             rwkv7_session_close(s);
-            size_t at = text.size; /* in bytes: those of U+FFFD stand for others */
+            size_t at = text.size; /* in bytes; U+FFFD stands for other bytes */
             if (memcmp(text.at, drawn.bytes.at, text.size) == 0)
                 check_kept(path, &drawn, at, &opt);
         }
@@ -319,7 +332,7 @@ static void test_behind_held_bytes(void)
     unlink(path);
 }
 
-/* What is kept beside the state must belong to it. */
+/* The note beside the state must belong to it. */
 static void test_wrong_notes(void)
 {
     char path[] = "/tmp/rwkv7-test-XXXXXX";
@@ -352,14 +365,14 @@ static void test_wrong_notes(void)
         const enum rwkv7_status status = rwkv7_generator_load(g, path, &err);
         CHECK_MSG(status == (k == 0 ? RWKV7_OK : RWKV7_ERR_STATE), "%d: %s", k, err.message);
         CHECK(k == 0 || strstr(err.message, k == 3 ? "another version" : k == 4 ? "not whole" : "another vocabulary"));
-        if (k > 0) { /* nothing has changed, neither the state nor that this is the start of a document */
+        if (k > 0) { /* nothing has changed: neither the state nor that it is the start of a document */
             CHECK_MSG(same_state(t, before), "%d", k);
             feed(g, "a");
             CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK && rwkv7_session_tokens(t) == 2);
         }
         rwkv7_generator_close(g);
         rwkv7_session_reset(t);
-        read_text(s, "ab", 2); /* so that each file has another state */
+        read_text(s, "ab", 2); /* so that each file has a different state */
     }
     rwkv7_session_close(s);
     rwkv7_session_close(t);
@@ -367,7 +380,7 @@ static void test_wrong_notes(void)
     unlink(path);
 }
 
-/* A load that fails leaves what an earlier one has loaded, also when memory ends at any point of it. */
+/* A failed load leaves what an earlier load has set, also when out of memory at any allocation. */
 static void test_failed_load(void)
 {
     static struct text want, text;
@@ -384,7 +397,7 @@ static void test_failed_load(void)
     rwkv7_session_copy(loaded, s);
     write_all(g, &want, 1000);
     CHECK(rwkv7_generator_load(h, path, NULL) == RWKV7_OK && same_state(t, loaded));
-    struct rwkv7_generator *const other = new_generator(s, &opt); /* another state, which is not to be seen */
+    struct rwkv7_generator *const other = new_generator(s, &opt); /* a different state, which must not become visible */
     feed(other, "the cab ");
     CHECK(rwkv7_generator_save(other, path, NULL) == RWKV7_OK);
     rwkv7_generator_close(other);

@@ -1,6 +1,7 @@
 /*
- * test_gguf.c - GGUF files: the corpus with the message that each must give, numbers out of every type in blocks, the tokens, models as
- * llama.cpp has them against the same weights in safetensors, many tensors, and what happens when memory runs out.
+ * test_gguf.c - GGUF files: the corpus with its expected messages, every block type, token lists,
+ * models in llama.cpp's form against the same weights in safetensors, many tensors, and out of
+ * memory.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -63,7 +64,7 @@ static void test_metadata(void)
     tensors_close(index);
 }
 
-/* Axes are turned round, data lie where they should. */
+/* Axes are reversed; data are at the expected offsets. */
 static void test_tensors(void)
 {
     struct tensor_index *index = open_file(CORPUS "ok_four_axes.gguf");
@@ -77,7 +78,7 @@ static void test_tensors(void)
     tensors_close(index);
 }
 
-/* Every type in blocks against numbers that a program in Python found (make_gguf_corpus.py): equal to the bit. */
+/* Every block type against numbers computed in Python (make_gguf_corpus.py), bit for bit. */
 static void test_blocks(void)
 {
     struct tensor_index *index = open_file(CORPUS "ok_blocks.gguf");
@@ -93,7 +94,7 @@ static void test_blocks(void)
             tensor_row(t, i, row);
             size_t wrong = 0;
             for (size_t k = 0; k < 512; k++)
-                wrong += !(row[k] == expected[k]); /* -0 and +0 are the same number */
+                wrong += !(row[k] == expected[k]); /* -0 and +0 are equal */
             CHECK_MSG(wrong == 0, "%s, row %d: %zu numbers", dtype_name(type), (int)i, wrong);
         }
     }
@@ -121,7 +122,7 @@ static void test_tokens(void)
     rwkv7_tokenizer_close(t);
     CHECK(rwkv7_tokenizer_open_model(CORPUS "ok_one.gguf", &t, &err) == RWKV7_OK && !t);
 
-    /* A token that tries to be two lines, and one with an escape that there is not. */
+    /* A token that tries to forge a second line, and one with an invalid escape. */
     static const char *const bad[][2] = {{"<s>", "a' 1\n2 b'b"}, {"<s>", "\\q"}};
     for (size_t i = 0; i < 2; i++) {
         const struct gguf_value values[] = {{.key = "tokenizer.ggml.model", .string = "rwkv"},
@@ -132,7 +133,7 @@ static void test_tokens(void)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------ models */
+/* --------------------------------------------------------------------------------------- models */
 
 static struct rwkv7_model *open_model(const char *path, enum rwkv7_weights weights, enum rwkv7_sparse sparse)
 {
@@ -145,7 +146,7 @@ static struct rwkv7_model *open_model(const char *path, enum rwkv7_weights weigh
     return model;
 }
 
-/* [count][V], all at once or one by one. To be freed. */
+/* [count][V], evaluated together or singly. The caller frees it. */
 static float *logits_of(struct rwkv7_model *model, const uint32_t *tokens, size_t count, bool single)
 {
     const size_t vocab = (size_t)rwkv7_model_info(model)->shape.vocab;
@@ -169,14 +170,14 @@ static bool same_logits(struct rwkv7_model *a, struct rwkv7_model *b, const uint
     return same;
 }
 
-/* The golden models as llama.cpp has them: the same logits, bit for bit. */
+/* The golden models in llama.cpp's form give the same logits, bit for bit. */
 static void test_golden_models(void)
 {
     struct golden g;
     int models = 0;
     for (int i = 0; golden_open(i, &g); i++) {
         struct tensor_index *original = open_file(g.model);
-        /* llama.cpp knows neither x070a nor RWKV-5 nor the extended rate. */
+        /* llama.cpp supports neither x070a nor RWKV-5 nor the extended rate. */
         if (tensors_find(original, "blocks.0.att.r_k") && !tensors_find(original, "blocks.0.ffn.s0") &&
             !tensors_metadata(original, "rwkv7.rate_scale")) {
             CHECK(gguf_write_model(temporary, original, NULL, 0));
@@ -198,7 +199,7 @@ static void test_golden_models(void)
     CHECK(models >= 4);
 }
 
-/* ----------------------------------------------------------------------------------------------- models in blocks */
+/* ----------------------------------------------------------------------------- models in blocks */
 
 enum { VOCAB = 61, LAYERS = 2, CHANNELS = 256, WIDE = 512, RANK = 32, COUNT = 20 };
 
@@ -210,11 +211,11 @@ static uint64_t random_bits(void)
     return z ^ z >> 27;
 }
 
-/* Random integers with scales that make numbers fit for a model. */
+/* Random integers with scales that give numbers of a usual size. */
 static void fill_blocks(enum dtype type, uint8_t *data, uint64_t bytes)
 {
     const size_t size = dtype_bits(type) / 8;
-    const bool two_scales = type == DT_Q4_K || type == DT_Q5_K || type == DT_Q2_K; /* each the product of two */
+    const bool two_scales = type == DT_Q4_K || type == DT_Q5_K || type == DT_Q2_K; /* each the product of two scales */
     const uint16_t scale = type == DT_Q8_0 || type == DT_IQ4_NL                                    ? 0x0c00
                            : two_scales || type == DT_Q6_K || type == DT_Q3_K || type == DT_IQ4_XS ? 0x0100
                                                                                                    : 0x1800;
@@ -232,7 +233,7 @@ static void fill_blocks(enum dtype type, uint8_t *data, uint64_t bytes)
     }
 }
 
-/* A matrix of random numbers in a type; `floats` receives the same numbers as float32. */
+/* Creates a matrix of random numbers in a type; `floats` receives the same numbers as float32. */
 static void make_matrix(const char *name, enum dtype type, uint64_t rows, uint64_t cols, struct tensor *t,
                         struct tensor *floats)
 {
@@ -275,7 +276,7 @@ static void add(struct models *m, int layer, const char *name, enum dtype type, 
     m->count++;
 }
 
-/* `type_of` says what the n-th matrix of a model is stored in. */
+/* type_of returns the type of the n-th matrix of a model. */
 static void make_models(struct models *m, enum dtype (*type_of)(int n, uint64_t cols))
 {
     static const char *const vectors[] = {"attn_norm.weight",         "attn_norm.bias",      "attn_norm_2.weight",
@@ -346,7 +347,7 @@ static void test_blocks_in_models(void)
     for (size_t i = 0; i < COUNT; i++)
         tokens[i] = (uint32_t)(i * 7 % VOCAB);
 
-    /* Integers out of blocks are those out of the numbers in them. */
+    /* Quantizing blocks gives the same integers as quantizing the numbers in them. */
     make_models(&m, all_types);
     for (enum rwkv7_weights weights = RWKV7_WEIGHTS_Q8; weights < RWKV7_WEIGHTS_COUNT; weights++) {
         struct rwkv7_model *a = open_model(temporary, weights, RWKV7_SPARSE_AUTO),
@@ -357,7 +358,7 @@ static void test_blocks_in_models(void)
         rwkv7_model_close(b);
     }
 
-    /* As stored: the embedding in its blocks, all else 8 bits. */
+    /* As stored: the embedding in its blocks, everything else in 8 bits. */
     struct rwkv7_model *a = open_model(temporary, RWKV7_WEIGHTS_STORED, RWKV7_SPARSE_AUTO),
                        *b = open_model(temporary, RWKV7_WEIGHTS_Q8, RWKV7_SPARSE_OFF);
     const struct rwkv7_model_info *info = rwkv7_model_info(a);
@@ -369,7 +370,7 @@ static void test_blocks_in_models(void)
     rwkv7_model_close(b);
     free_models(&m);
 
-    /* Floats and integers beside each other. */
+    /* Floats and integers in one model. */
     enum dtype (*const mixtures[])(int, uint64_t) = {every_other, every_other_but_first};
     for (size_t i = 0; i < 2; i++) {
         make_models(&m, mixtures[i]);
@@ -384,7 +385,7 @@ static void test_blocks_in_models(void)
     }
 }
 
-/* What a model of a GGUF file must say of itself. */
+/* Required metadata of a model. */
 static void test_refused_models(void)
 {
     static const struct {
@@ -414,17 +415,17 @@ static void test_refused_models(void)
     free_models(&m);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* --------------------------------------------------------------------------------------- limits */
 
 static void test_many_tensors(void)
 {
-    enum { TENSORS = 100000 }; /* so many that quadratic time could not be overlooked */
+    enum { TENSORS = 100000 }; /* enough for quadratic time to be noticed */
     struct tensor *tensors = calloc(TENSORS, sizeof *tensors);
     char(*names)[16] = calloc(TENSORS, sizeof *names);
     if (!tensors || !names)
         exit(1);
     for (size_t i = 0; i < TENSORS; i++) {
-        snprintf(names[i], sizeof *names, "t%zu", i * 7919 % TENSORS); /* no sorted order */
+        snprintf(names[i], sizeof *names, "t%zu", i * 7919 % TENSORS); /* unsorted */
         tensors[i] = (struct tensor){.name = names[i],
                                      .type = DT_F16,
                                      .rank = 1,
@@ -445,7 +446,10 @@ static void test_many_tensors(void)
     free(names);
 }
 
-/* Lets each allocation of an open fail in turn, until it succeeds. Leaks are found by the sanitizer build. */
+/*
+ * Makes each allocation of an open fail in turn, until one succeeds. The sanitizer build finds
+ * leaks.
+ */
 static void test_out_of_memory(void)
 {
     static struct models m;

@@ -1,4 +1,4 @@
-/* test_inputs.c - files that are read are not written over (base/inputs.h). */
+/* test_inputs.c - input files are not overwritten (base/inputs.h). */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 
 static char folder[] = "/tmp/rwkv7-test-XXXXXX";
 
-/* No output may take the place of a file that is mapped, whatever it is called; one that is closed is free, and so are states. */
+/* No output may replace a mapped file, under any name. Closed files and states may be replaced. */
 static void test_inputs(void)
 {
     struct file_map map, again;
@@ -34,7 +34,7 @@ static void test_inputs(void)
                   strstr(err.message, path));
             CHECK(out_file_open_private(names[k], &out, NULL) == RWKV7_ERR_USAGE);
         }
-        file_map_close(i == 0 ? &map : &again); /* the first of two does not end it */
+        file_map_close(i == 0 ? &map : &again); /* closing the first of two mappings does not unregister the file */
     }
     CHECK(file_map_open_replaceable(path, &map, &err) == RWKV7_OK);
     for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
@@ -54,7 +54,7 @@ static void test_inputs(void)
     out_file_abort(&out);
 }
 
-/* A program that runs one command: what was read once stays an input. */
+/* After inputs_keep a file that was read once stays an input. */
 static void test_keep(void)
 {
     struct file_map map;

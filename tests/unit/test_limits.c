@@ -1,4 +1,4 @@
-/* test_limits.c - the limits of the options of a sampler. */
+/* test_limits.c - limits of the sampler options. */
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void refuses(struct rwkv7_sampler_options opt, const char *fragment)
     CHECK_MSG(strstr(err.message, fragment) != NULL, "%s", err.message);
 }
 
-/* The last value that is allowed, and the first that is not, of each option. */
+/* The last allowed value and the first disallowed one of each option. */
 static void test_limits(void)
 {
     static const struct {

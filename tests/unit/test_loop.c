@@ -1,6 +1,7 @@
 /*
- * test_loop.c - the token loop: once a session has its buffers, neither a token nor a prompt allocates, and on one thread neither makes
- * a system call. For the latter a child evaluates them in a process that the kernel kills at its first call (Linux, seccomp).
+ * test_loop.c - the token loop: once a session has its buffers, neither a token nor a prompt
+ * allocates memory, and on one thread neither makes a system call. To check the latter, a child
+ * evaluates in a process that the kernel kills at its first system call (Linux, seccomp).
  */
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ static const struct rwkv7_shape shape = {.vocab = VOCAB,
                                          .rank_v = 8,
                                          .rank_g = 16};
 
-/* Every type, by row and by column. */
+/* Every type, row-major and column-major. */
 enum { KINDS = 2 * MAT_TYPES };
 
 static bool evaluate(struct rwkv7_session *s)
@@ -47,13 +48,13 @@ static bool evaluate(struct rwkv7_session *s)
     return true;
 }
 
-/* Calls `check` with a session of each kind of model that already has its buffers. */
+/* Calls `check` with a session of each kind of model, whose buffers are allocated. */
 static void with_sessions(int threads, void (*check)(struct rwkv7_session *s, int kind))
 {
     const struct rwkv7_runtime_options options = {.threads = threads};
     struct rwkv7_runtime *rt = NULL;
     CHECK(rwkv7_runtime_create(&options, &rt, NULL) == RWKV7_OK);
-    rt->alone_bytes = 0; /* small as the models are, all threads take part */
+    rt->alone_bytes = 0; /* makes all threads work, although the models are small */
     for (int i = 0; i < KINDS; i++) {
         const struct rwkv7_random_options random = {
             .type = (enum rwkv7_type)(i / 2), .sparse = i % 2 ? RWKV7_SPARSE_ON : RWKV7_SPARSE_OFF, .seed = 3};
@@ -86,7 +87,7 @@ static void test_allocates_nothing(void)
 }
 
 #ifdef __linux__
-/* From now on the process may end and nothing else; false: it cannot be had so. */
+/* Forbids all system calls but exit; returns false if seccomp is not available. */
 static bool forbid_calls(void)
 {
     struct sock_filter rules[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -105,7 +106,7 @@ static void check_calls(struct rwkv7_session *s, int kind)
     if (child == 0) {
         if (!forbid_calls())
             _exit(NOT_THERE);
-        syscall(SYS_exit_group, evaluate(s) ? 0 : 1); /* in _exit a sanitizer would look for leaks */
+        syscall(SYS_exit_group, evaluate(s) ? 0 : 1); /* _exit would make a sanitizer look for leaks */
     }
     CHECK(child > 0 && waitpid(child, &status, 0) == child);
     if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_THERE)

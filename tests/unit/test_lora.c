@@ -1,6 +1,6 @@
 /*
- * test_lora.c - LoRA files: merged rows against the same sum in double precision, what does not fit, and a model that is
- * converted with one against the same model merged before.
+ * test_lora.c - LoRA files: merged rows against sums in double precision, files that do not fit,
+ * and conversion with an adapter against conversion of merged weights.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static char temporary[] = "/tmp/rwkv7-test-XXXXXX";
 
 static void fill(float *numbers, size_t n, uint64_t seed)
 {
-    for (size_t i = 0; i < n; i++) { /* MMIX by Knuth; multiples of 1/128 in [-2, 2) */
+    for (size_t i = 0; i < n; i++) { /* MMIX generator by Knuth; multiples of 1/128 in [-2, 2) */
         seed = seed * 6364136223846793005u + 1442695040888963407u;
         numbers[i] = (float)((int)(seed >> 55) - 256) / 128;
     }
@@ -46,7 +46,7 @@ static struct tensor row_of(const char *name, const float *data)
     return t;
 }
 
-/* The checkpoint. Sorted by name, as an index is. */
+/* The checkpoint, sorted by name like an index. */
 static struct tensor base_tensors[5];
 static const struct tensor_index base = {.tensors = base_tensors, .count = 5};
 
@@ -90,7 +90,7 @@ static void check_refused(const struct tensor *tensors, size_t count, const char
     CHECK(strncmp(err.message, temporary, strlen(temporary)) == 0);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- merging */
+/* -------------------------------------------------------------------------------------- merging */
 
 static void check_merged(const struct lora *l, const struct tensor *t, const float *from, double scale)
 {
@@ -137,7 +137,7 @@ static void test_merge(void)
     check_merged(NULL, &base_tensors[0], key[0], 0);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- alpha */
+/* ---------------------------------------------------------------------------------------- alpha */
 
 static void check_alpha(const char *metadata, double alpha, enum rwkv7_status status, const char *message)
 {
@@ -175,7 +175,7 @@ static void test_alpha(void)
     check_alpha("", -1, RWKV7_ERR_USAGE, "expected a LoRA alpha above 0, found -1");
     check_alpha("", NAN, RWKV7_ERR_USAGE, "expected a LoRA alpha above 0, found nan");
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"6\"},", 0, RWKV7_OK, NULL);
-    check_alpha("\"__metadata__\":{\"lora_alpha\":\"9\"},", 6, RWKV7_OK, NULL); /* what the caller says counts */
+    check_alpha("\"__metadata__\":{\"lora_alpha\":\"9\"},", 6, RWKV7_OK, NULL); /* the caller's value has precedence */
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"six\"},", 0, RWKV7_ERR_MODEL,
                 "metadata 'lora_alpha': expected a number above 0, found 'six'");
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"\"},", 0, RWKV7_ERR_MODEL, "found ''");
@@ -183,9 +183,9 @@ static void test_alpha(void)
     check_alpha("\"__metadata__\":{\"lora_alpha\":\"inf\"},", 0, RWKV7_ERR_MODEL, "found 'inf'");
 }
 
-/* ------------------------------------------------------------------------------------------------------ PEFT and PiSSA */
+/* ------------------------------------------------------------------------------- PEFT and PiSSA */
 
-/* Every number of the checkpoint's first tensor, merged, against the sums in double precision. */
+/* Compares every number of the first merged tensor with sums in double precision. */
 static void check_sums(const struct lora *l, double scale, double first_scale)
 {
     struct lora_merge merge;
@@ -233,7 +233,7 @@ static void check_peft(const char *path, const char *init, double alpha, enum rw
         check_sums(l, scale, first_scale);
     CHECK_MSG(got == status, "status %d: %s", (int)got, err.message);
     CHECK_MSG(!message || strstr(err.message, message), "got \"%s\", want \"%s\"", err.message, message);
-    if (l && strstr(path, ".bin")) { /* what is read cannot be written over */
+    if (l && strstr(path, ".bin")) { /* a file that is read cannot be overwritten */
         struct out_file out;
         CHECK(out_file_open(path, &out, NULL) == RWKV7_ERR_USAGE &&
               out_file_open(in_folder("adapter_config.json"), &out, NULL) == RWKV7_ERR_USAGE);
@@ -241,7 +241,7 @@ static void check_peft(const char *path, const char *init, double alpha, enum rw
     lora_close(l);
 }
 
-/* A folder of PEFT: prefixes, its names, and what its configuration says. */
+/* A PEFT folder: prefixes, names, and configuration. */
 static void test_peft(void)
 {
     static const char *const spellings[][2] = {
@@ -290,13 +290,13 @@ static void test_peft(void)
             check_peft(in_folder("adapter_model.bin"), NULL, 0, cases[k].status, cases[k].message, cases[k].scale, 0);
         }
         write_config(cases[0].config);
-        check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0); /* what the caller says counts */
+        check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0); /* the caller's value has precedence */
         unlink(in_folder("adapter_config.json"));
         check_peft(folder, NULL, 0, RWKV7_ERR_USAGE, "does not state the alpha", 0, 0);
         check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0);
     }
 
-    /* PiSSA of PEFT: the adapter before training beside it. */
+    /* PEFT's PiSSA: the initial adapter in a second folder. */
     static const char pissa[] = "{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"pissa\"}";
     const struct tensor first[] = {matrix(spellings[0][0], first_a[0], R, IN),
                                    matrix(spellings[0][1], first_b[0], OUT, R)};
@@ -308,7 +308,7 @@ static void test_peft(void)
     unlink(in_folder("adapter_model.bin"));
 }
 
-/* PiSSA of RWKV-PEFT, as its own merge does it: W - B0 A0 + B A. */
+/* RWKV-PEFT's PiSSA, as its own merge computes it: W - B0 A0 + B A. */
 static void test_pissa(void)
 {
     const struct tensor trained[] = {matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN),
@@ -341,13 +341,13 @@ static void test_pissa(void)
     CHECK(pth_write(init, base_tensors, 1));
     check_peft(path, init, 0, RWKV7_ERR_MODEL,
                "expected factors before training, found no tensor whose name ends in .init_lora_A or .lora_A", 0, 0);
-    CHECK(pth_write(path, both, 4)); /* in one file */
+    CHECK(pth_write(path, both, 4)); /* both in one file */
     check_peft(path, NULL, 0, RWKV7_OK, NULL, 1, 1);
     unlink(path);
     unlink(init);
 }
 
-/* An adapter that changes no layer. */
+/* An adapter that changes only the head. */
 static void test_head_alone(void)
 {
     const struct tensor t[] = {matrix("base_model.model.head.lora_A.weight", factor_a[0], R, IN),
@@ -360,7 +360,7 @@ static void test_head_alone(void)
     lora_close(l);
 }
 
-/* Counters beside the factors are skipped, and said. */
+/* Counters beside the factors are skipped with a note. */
 static void test_skipped(void)
 {
     static const uint8_t step[8];
@@ -369,11 +369,11 @@ static void test_skipped(void)
                          {.name = "global_step", .type = DT_U8, .rank = 1, .shape = {8}, .data = step, .bytes = 8}};
     struct lora *l = NULL;
     CHECK(open_lora(t, 3, 6, &l, NULL) == RWKV7_OK);
-    CHECK(l && lora_notes(l)->count == 1 && strstr(lora_notes(l)->lines[0], "skipped 1 tensor that"));
+    CHECK(l && lora_notes(l)->count == 1 && strstr(lora_notes(l)->lines[0], "skipped 1 empty or integer tensor"));
     lora_close(l);
 }
 
-/* --------------------------------------------------------------------------------------------------- what does not fit */
+/* ------------------------------------------------------------------------------- rejected files */
 
 static void test_refused(void)
 {
@@ -433,7 +433,7 @@ static void test_refused(void)
     base_tensors[3].type = DT_F32;
 }
 
-/* Lets each allocation fail in turn, until all succeed. Leaks are found by the sanitizer build. */
+/* Makes each allocation fail in turn, until all succeed. The sanitizer build finds leaks. */
 static void test_out_of_memory(void)
 {
     const struct tensor t[] = {matrix("blocks.0.att.key.lora_A", factor_a[0], R, IN),
@@ -456,7 +456,7 @@ static void test_out_of_memory(void)
     CHECK_MSG(status == RWKV7_OK && n > 10, "status %d, allocation %ld", (int)status, n);
 }
 
-/* -------------------------------------------------------------------------------------------------------- converting */
+/* ----------------------------------------------------------------------------------- converting */
 
 static struct rwkv7_runtime *runtime;
 
@@ -474,7 +474,10 @@ static void evaluate(const char *path, enum rwkv7_weights weights, float logits[
     rwkv7_model_close(model);
 }
 
-/* Rank 1, so that there is one sum per number: what is merged while converting has the bits of what was merged before. */
+/*
+ * With rank 1 there is one sum per number, so merging during conversion gives the bits of merging
+ * before.
+ */
 static void test_convert(void)
 {
     static const char model[] = TEST_DIR "/golden/data/f32_n16.safetensors";

@@ -1,8 +1,9 @@
 /*
- * test_opens.c - the table of docs/MODELS.md, cell by cell: a model of each version, in each form that its checkpoints come in, opens and
- * gives the logits of the original, bit for bit; versions that do not come in a form have no names in it; and the page says the same.
+ * test_opens.c - the table of docs/MODELS.md, cell by cell. A model of each version, in each of
+ * its forms, opens and gives the logits of the original, bit for bit. Versions without a form have
+ * no names in it. The page contains the same table.
  *
- * That the originals are right is for test_golden, with the files of tests/golden.
+ * test_golden checks the originals in tests/golden.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,10 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* A low-rank factor, which some forms store with its last two axes exchanged; those of DeepEmbed are the same in all. */
+/*
+ * Whether it is a low-rank factor, whose last two axes are exchanged in some forms; those of
+ * DeepEmbed are the same in all.
+ */
 static bool is_factor(const char *blinkdl)
 {
     static const char *const ends[] = {"att.w1", "att.w2", "att.a1", "att.a2", "att.v1",   "att.v2",
@@ -69,7 +73,10 @@ static void exchange_axes(struct tensor *t)
     t->shape[t->rank - 1] = rows_count;
 }
 
-/* One of the names "a|b#2/5|c" of a weight without what is behind '#', by number; false: there are not so many. */
+/*
+ * Returns alternative `number` of the names "a|b#2/5|c" of a weight, without the part after '#';
+ * false if there are fewer.
+ */
 static bool name_at(const char *names, int number, char *out, size_t room)
 {
     for (; number > 0; number--) {
@@ -82,7 +89,7 @@ static bool name_at(const char *names, int number, char *out, size_t room)
     return true;
 }
 
-/* The tensors under the names that the table has for them in another naming. Those that no row names stay out. */
+/* Renames the tensors to another naming scheme. Tensors without a name in it are dropped. */
 static void respell(const struct weight_table *table, const struct rwkv7_shape *shape, enum naming to)
 {
     static struct tensor found[VARIANT_TENSORS];
@@ -101,7 +108,7 @@ static void respell(const struct weight_table *table, const struct rwkv7_shape *
                     snprintf(full, sizeof full, "blocks.%d.%s", w.layer, blinkdl);
                 if (strcmp(v.tensors[t].name, full) != 0)
                     continue;
-                /* A name of its own, if there is one, and not that of a part. */
+                /* Prefers a name of its own to a part of a tensor. */
                 while (strcspn(spelled, "#") < strcspn(spelled, "|") && strchr(spelled, '|'))
                     spelled = strchr(spelled, '|') + 1;
                 name_at(spelled, 0, other, sizeof other);
@@ -109,7 +116,7 @@ static void respell(const struct weight_table *table, const struct rwkv7_shape *
                     snprintf(names[count], VARIANT_NAME, "%s", other);
                 else
                     snprintf(names[count], VARIANT_NAME, "%s%d.%s", table->layer_prefix[to], w.layer, other);
-                bool known = false; /* a part of one that is there already */
+                bool known = false; /* a part of a tensor that was already added */
                 for (size_t k = 0; k < count; k++)
                     known = known || strcmp(names[k], names[count]) == 0;
                 found[count] = v.tensors[t];
@@ -125,7 +132,10 @@ static void respell(const struct weight_table *table, const struct rwkv7_shape *
     }
 }
 
-/* As the converters of web-rwkv and ai00 write it: maa is called mix, the bonus first, and what 5.1 has for a head is there N times. */
+/*
+ * The form of the converters of web-rwkv and ai00: maa is called mix, the bonus first, and 5.1 has
+ * N copies per head.
+ */
 static void make_st(const struct rwkv7_shape *shape)
 {
     for (size_t i = 0; i < v.count; i++) {
@@ -152,7 +162,7 @@ static void make_st(const struct rwkv7_shape *shape)
     }
 }
 
-/* Writes the golden of a row in a form; the path. */
+/* Writes the golden model of a row in a form; returns the path. */
 static const char *write_form(size_t row, enum form form, const struct rwkv7_shape *shape)
 {
     static const struct gguf_value rwkv6[] = {{.key = "general.architecture", .string = "rwkv6"}};
@@ -182,7 +192,7 @@ static const char *write_form(size_t row, enum form form, const struct rwkv7_sha
     return path;
 }
 
-/* fla's RWKV-6 has its branches in another order, so a golden of its own stands for it. */
+/* fla's RWKV-6 orders its branches differently, so it has its own golden model. */
 static bool has_own_golden(size_t row, enum form form)
 {
     return form == FLA && rows[row].arch == &arch_x060;
@@ -207,7 +217,7 @@ static void test_cells(void)
             struct rwkv7_model *model = own ? open_model(path) : open_same(path, rows[row].golden);
             CHECK_STR(rwkv7_model_info(model)->container, containers[form]);
             CHECK(rwkv7_model_info(model)->shape.arch == (form == ST && rows[row].arch == &arch_x051
-                                                              ? RWKV7_ARCH_X052 /* which it is by then */
+                                                              ? RWKV7_ARCH_X052 /* the version it then is */
                                                               : rows[row].arch->id));
             rwkv7_model_close(model);
             if (!own)
@@ -216,7 +226,7 @@ static void test_cells(void)
     }
 }
 
-/* The rows as the page has them. */
+/* Compares the rows with docs/MODELS.md. */
 static void test_page(void)
 {
     static char text[1 << 17];

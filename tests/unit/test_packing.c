@@ -1,7 +1,8 @@
 /*
- * test_packing.c - weights in another form than the file's (integers, ffn.value by column), whatever the shape: many tokens at once
- * give the bits of one at a time, the caller's memory is left alone, a state fits the same numbers in another order, what is not finite
- * is not hidden, and running out of memory leaves nothing behind.
+ * test_packing.c - weights in another form than the file's (integers, ffn.value by column), for all
+ * shapes: many tokens at once give the bits of single tokens, the caller's memory is unchanged,
+ * states fit the same numbers in another layout, NaN and infinity are not hidden, and nothing leaks
+ * when out of memory.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,7 +15,7 @@
 
 #define GOLDEN TEST_DIR "/golden/data/bf16_n64.safetensors"
 
-/* Every type, stored and then by column. */
+/* Every type, row-major and then column-major. */
 enum { PACKINGS = 2 * RWKV7_WEIGHTS_COUNT };
 static struct rwkv7_model_options packing(int i)
 {
@@ -31,7 +32,10 @@ static int random_below(int n)
     return (int)((state >> 33) % (uint64_t)n);
 }
 
-/* Ranks above C, F below C, lengths that fill no vector: nobody trains these, but a file may hold them. */
+/*
+ * Ranks above C, F below C, lengths that do not fill a vector register: not used in practice, but
+ * valid in a file.
+ */
 static void test_shapes(void)
 {
     enum { ROUNDS = 60, TOKENS = 40, VOCAB = 50 };
@@ -84,12 +88,15 @@ static void *read_file(const char *path, size_t *size)
     return bytes;
 }
 
-/* The pages of a mapped file are given back once they are packed; an image in memory is not ours to give. */
+/*
+ * Pages of a mapped file are released after packing; an image in memory belongs to the caller and
+ * is not.
+ */
 static void test_image(void)
 {
     size_t size;
     char *image = read_file(GOLDEN, &size);
-    /* A model large enough to span whole pages, at an address where pages begin. */
+    /* A model of several pages, at an address where a page begins. */
     char *pages = NULL;
     CHECK(size > 8 * 4096 && posix_memalign((void **)&pages, 4096, size) == 0);
     for (int i = 0; i < PACKINGS; i++) {
@@ -104,7 +111,7 @@ static void test_image(void)
     free(image);
 }
 
-/* The order in memory does not change whose state it is; other numbers do. */
+/* The layout in memory does not affect the fingerprint; other numbers do. */
 static void test_fingerprint(void)
 {
     struct rwkv7_fingerprint prints[PACKINGS];
@@ -123,7 +130,9 @@ static void test_fingerprint(void)
     }
 }
 
-/* By column, floats are looked at once, while they are stored; integers carry a NaN in their scale. */
+/*
+ * Column-major floats are checked once, while they are stored; integers carry a NaN in their scale.
+ */
 static void test_not_finite(void)
 {
     static const uint16_t bad[] = {0x7fc0, 0x7f80, 0xff80};
@@ -162,7 +171,7 @@ static void test_not_finite(void)
         }
 }
 
-/* Every allocation fails once; the sanitizer looks for what is left. */
+/* Makes every allocation fail once; the sanitizer build finds leaks. */
 static void test_out_of_memory(void)
 {
     static const uint32_t tokens[] = {1, 2, 3};

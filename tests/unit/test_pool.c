@@ -1,4 +1,4 @@
-/* test_pool.c - the team of threads: jobs, phases, sleeping, signals, what a child of fork() has. */
+/* test_pool.c - the thread pool: jobs, phases, sleeping, signals, and children of fork(). */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -19,9 +19,9 @@
 enum { PHASES = 200, UNITS = 1000 };
 
 struct phases {
-    atomic_int units[PHASES];  /* how many units of a phase were done */
-    atomic_int places[PHASES]; /* the sum of their numbers */
-    atomic_int late;           /* threads that saw a phase unfinished after its barrier */
+    atomic_int units[PHASES];  /* number of units done in each phase */
+    atomic_int places[PHASES]; /* sum of their indices */
+    atomic_int late;           /* threads that saw an unfinished phase after its barrier */
 };
 
 static void phase_worker(void *arg, struct pool *pool, int rank)
@@ -56,7 +56,7 @@ static void test_pool(void)
     }
 }
 
-/* Long pauses between jobs: the threads have gone to sleep and must wake. */
+/* Long pauses between jobs, so that threads sleep and must be woken. */
 static void test_pool_sleeps(void)
 {
     struct pool *pool = NULL;
@@ -70,7 +70,7 @@ static void test_pool_sleeps(void)
     pool_destroy(pool);
 }
 
-/* Which signals helpers take: only those that they raise themselves. */
+/* Helpers handle only signals that they raise themselves. */
 static void check_signals(void *arg, struct pool *pool, int rank)
 {
     sigset_t blocked;
@@ -91,20 +91,20 @@ static void test_pool_signals(void)
     pthread_sigmask(SIG_SETMASK, NULL, &before);
     CHECK(pool_create(2, &pool, NULL) == RWKV7_OK);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
-    CHECK(sigismember(&before, SIGINT) == sigismember(&after, SIGINT)); /* the caller's own are as they were */
+    CHECK(sigismember(&before, SIGINT) == sigismember(&after, SIGINT)); /* the caller's own signal mask is unchanged */
     pool_run(pool, check_signals, &right);
     CHECK(right);
     pool_destroy(pool);
 }
 
-/* Whether a forked child can start threads; says it where not. */
+/* Whether a forked child can start threads; prints the reason if not. */
 static bool can_fork(void)
 {
-    if (getenv("QEMU_CPU")) { /* as .ci/run sets it */
+    if (getenv("QEMU_CPU")) { /* set by .ci/run */
         SKIP("qemu-user ends a forked child that starts threads");
         return false;
     }
-#ifdef __SANITIZE_THREAD__ /* of gcc, which the stage uses */
+#ifdef __SANITIZE_THREAD__ /* defined by gcc, which the stage uses */
     SKIP("ThreadSanitizer ends a forked child that starts threads");
     return false;
 #else
@@ -112,7 +112,9 @@ static bool can_fork(void)
 #endif
 }
 
-/* In a child of fork() there are no helpers: it starts its own instead of waiting for those of its parent. */
+/*
+ * A child of fork() has no helpers: it starts its own instead of waiting for those of its parent.
+ */
 static void test_pool_fork(void)
 {
     if (!can_fork())
@@ -136,7 +138,7 @@ static void test_pool_fork(void)
             _exit(!first || own.late > 0 || own.units[PHASES - 1] != UNITS);
         }
         CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
-        /* One that runs nothing does not wait for them either. */
+        /* A child that runs no job does not wait for them either. */
         const pid_t idle = fork();
         if (idle == 0) {
             alarm(60);
@@ -163,7 +165,7 @@ static const struct rwkv7_shape forked_shape = {.vocab = 64,
                                                 .rank_g = 8};
 static const struct rwkv7_random_options forked_options = {.type = RWKV7_F32};
 
-/* The same for a model: the child computes what the parent does. */
+/* The same for a model: the child computes the same as the parent. */
 static void test_model_fork(void)
 {
     if (!can_fork())
@@ -199,13 +201,14 @@ static void test_model_fork(void)
 }
 
 /*
- * A process with several threads forks while one of them evaluates, so that locks are held and helpers are at work. The threads of the
- * child, all at once, are the first to use what was opened before: an evaluation each, and the opening of a model.
+ * A process with several threads forks during an evaluation, while locks are held and helpers work.
+ * The threads of the child, all at once, are the first to use what the parent opened: each
+ * evaluates, and one opens a model.
  */
 struct forked {
     struct rwkv7_runtime *rt;
     struct rwkv7_session *s;
-    const float *expected; /* [64]; NULL: opens a model */
+    const float *expected; /* [64]; NULL: the thread opens a model */
     pthread_barrier_t *together;
     bool right;
 };
@@ -274,7 +277,7 @@ static void test_fork_of_many_threads(void)
     struct rwkv7_session *s[IN_CHILD + 1] = {NULL};
     float expected[64];
     CHECK(rwkv7_runtime_create(&options, &rt, NULL) == RWKV7_OK);
-    rt->alone_bytes = 0; /* all threads, however small the model is */
+    rt->alone_bytes = 0; /* makes all threads work, although the model is small */
     CHECK(rwkv7_model_random(rt, &forked_shape, &forked_options, &model, NULL) == RWKV7_OK);
     for (int i = 0; i <= IN_CHILD; i++)
         CHECK(rwkv7_session_create(model, &s[i], NULL) == RWKV7_OK);

@@ -1,6 +1,6 @@
 /*
- * test_prefix.c - tensor names behind prefixes, as wrappers leave them and as the author's own safetensors folders have them: models and
- * tuned states open as without, and what is not one model is not guessed about.
+ * test_prefix.c - tensor names with prefixes, as added by wrappers and in the author's safetensors
+ * folders. Models and tuned states open as without prefixes; ambiguous files are rejected.
  */
 #include "base/sys.h"
 #include "pth_writer.h"
@@ -28,7 +28,10 @@ static void test_prefixes(void)
         SKIP("%s and three more: not on this machine", models[6]);
     for (size_t m = 0; m < count; m++)
         for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
-            /* Wrappers of single modules may be inside of names, so they are not a part of the prefix. */
+            /*
+             * Wrappers of single modules may occur inside a name, so they are not a part of the
+             * prefix.
+             */
             const bool has_wrapper = strstr(prefixes[i], "_orig_mod.") != NULL;
             variant_open(&v, models[m]);
             add_prefix(prefixes[i]);
@@ -45,7 +48,7 @@ static void test_prefixes(void)
         }
 }
 
-/* The official folders since August 2026: "model." before the author's names, but for the head. */
+/* The official folders since August 2026: "model." before the author's names, except the head. */
 static void test_native_transformers(void)
 {
     static const char *const prefixes[] = {"model.", "module.model.", "module._orig_mod.model."},
@@ -67,7 +70,7 @@ static void test_native_transformers(void)
     rwkv7_model_close(plain);
 }
 
-/* torch.compile, FSDP and activation checkpointing of each block by itself. */
+/* torch.compile, FSDP and activation checkpointing applied to each block. */
 static void test_wrapped_blocks(void)
 {
     variant_open(&v, GOLDEN("f32_n32"));
@@ -87,7 +90,7 @@ static void test_wrapped_blocks(void)
     variant_close(&v);
 }
 
-/* A name that is nothing but wrappers, of a length that only linear time gets through, is the name of nothing. */
+/* A name that consists only of wrappers, so long that only linear time passes, becomes empty. */
 static void test_long_name(void)
 {
     enum { WORDS = 2000000, WORD = 10 };
@@ -110,7 +113,7 @@ static void test_long_name(void)
     free(image);
 }
 
-/* Two models in one file, and one beside which other tensors lie, are not guessed about. */
+/* Two models in one file, and other tensors beside a model, are not guessed about. */
 static void test_other_prefixes(void)
 {
     variant_open(&v, GOLDEN("f32_n32"));

@@ -1,6 +1,7 @@
 /*
- * test_prompt_cache.c - which entries are found and made: the longest known beginning, of the same model and the
- * same tokens, and the places of prompt_cache_plan. The program's side of it is in cli_state.sh.
+ * test_prompt_cache.c - which cache entries are found and created: the longest known prefix for the
+ * same model and tokens, and the positions of prompt_cache_plan. cli_state.sh tests the program's
+ * part.
  */
 #include <dirent.h>
 #include <unistd.h>
@@ -34,7 +35,7 @@ static void empty_folder(void)
         closedir(entries);
 }
 
-/* A state is found for the tokens that it is of and for all that go on behind them. */
+/* A state is found for its own tokens and for all continuations. */
 static void test_find(void)
 {
     struct rwkv7_session *const s = new_session(), *const other = new_session();
@@ -52,24 +53,27 @@ static void test_find(void)
                   cases[i].count);
         CHECK(rwkv7_session_tokens(other) == cases[i].found);
     }
-    for (size_t at = 0; at < 60; at += 7) { /* one token is another */
+    for (size_t at = 0; at < 60; at += 7) { /* with one different token */
         ids[at] ^= 1;
         rwkv7_session_reset(other);
         CHECK_MSG(prompt_cache_find(&cache, other, ids, 60) == (at < 20 ? 0 : at < 50 ? 20 : 50), "token %zu", at);
         ids[at] ^= 1;
     }
-    cache.start++; /* as of another model, or of other math */
+    cache.start++; /* as for another model or version */
     rwkv7_session_reset(other);
     CHECK(prompt_cache_find(&cache, other, ids, 60) == 0);
     cache.start--;
-    prompt_cache_keep(&cache, s, ids, 60); /* a state that has not read just these tokens is no entry */
+    prompt_cache_keep(&cache, s, ids, 60); /* a state that has not read exactly these tokens is not stored */
     CHECK(prompt_cache_find(&cache, other, ids, 60) == 50 && rwkv7_session_tokens(other) == 50);
     rwkv7_session_close(s);
     rwkv7_session_close(other);
     empty_folder();
 }
 
-/* The same logits and state with the cache as without, for prompts that are entries, and one token shorter and longer. */
+/*
+ * The same logits and state with and without the cache, for prompts that are entries and for
+ * prompts one token shorter and longer.
+ */
 static void test_read(void)
 {
     static const size_t counts[] = {200, 199, 200, 198, 201, 1, TOKENS, 200};
@@ -101,7 +105,10 @@ static void check_plan(size_t found, size_t count, const size_t *marks, size_t m
     check_plan(found, count, marks, sizeof(marks) / sizeof *(marks), (const size_t[]){__VA_ARGS__}, \
                sizeof(size_t[]){__VA_ARGS__} / sizeof(size_t))
 
-/* Places at least 64 tokens apart and behind what was found; marks first, the end, then at doubling distances of 256 tokens. */
+/*
+ * Positions at least 64 tokens apart and after the entry found: marks first, then the end, then at
+ * doubling distances from 256 tokens.
+ */
 static void test_plan(void)
 {
     static const size_t two[] = {100, 163}, more[] = {100, 164, 5000}, last[] = {299}, beyond[] = {300, 301};
@@ -139,7 +146,7 @@ static bool has_entry(size_t tokens)
     return found;
 }
 
-/* The borders of the parts of a text become entries, before the token that would span one. */
+/* The boundaries between parts of a text become entries, before a token that would cross them. */
 static void test_borders(void)
 {
     const struct rwkv7_generator_options opt = {.sampling = &sampling, .max_tokens = 1, .bos = RWKV7_BOS_ALWAYS};
@@ -158,7 +165,7 @@ static void test_borders(void)
             CHECK(rwkv7_generator_feed(g, "c", 1, NULL) == RWKV7_OK); /* 'abc' is one token */
     }
     CHECK(rwkv7_generator_next(g, &one, NULL) == RWKV7_OK);
-    /* Token 0 begins the document; the last token is read for its logits. */
+    /* Token 0 starts the document; the last token is read for its logits. */
     CHECK(has_entry(401) && has_entry(801) && !has_entry(802));
     rwkv7_generator_close(g);
     rwkv7_session_close(s);

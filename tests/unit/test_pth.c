@@ -1,6 +1,7 @@
 /*
- * test_pth.c - PyTorch checkpoints: the corpus of small files with the message that each must give, what cannot be committed
- * (many tensors, gigabytes), the same logits as from safetensors, a real file, and what happens when memory runs out.
+ * test_pth.c - PyTorch checkpoints: the corpus with its expected messages, files too large to
+ * commit (many tensors, gigabytes), the same logits as from safetensors, a real file, and out of
+ * memory.
  */
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -29,7 +30,10 @@ static struct tensor_index *open_file(const char *path)
     return index;
 }
 
-/* What torch.save gives for OrderedDict(emb=bfloat16 [2][2], head=bfloat16 [2]), and views of one storage. */
+/*
+ * The output of torch.save for OrderedDict(emb=bfloat16 [2][2], head=bfloat16 [2]), and views of
+ * one storage.
+ */
 static void test_values(void)
 {
     struct tensor_index *index = open_file(CORPUS "ok_torch.pth");
@@ -53,11 +57,11 @@ static void test_values(void)
     tensors_close(index);
 }
 
-/* What lies beside the tensors is skipped with a note, and a dictionary inside another one is found. */
+/* Values beside the tensors are skipped with a note, and a nested dictionary is found. */
 static void test_notes(void)
 {
     static const struct {
-        const char *file, *note; /* behind the path; NULL: none */
+        const char *file, *note; /* note: after the path; NULL: none */
         size_t tensors;
     } cases[] = {
         {"ok_one.pth", NULL, 1},
@@ -100,7 +104,7 @@ static void test_notes(void)
     tensors_close(index);
 }
 
-/* Views in another order than row-major are copied into it. */
+/* Views that are not row-major are copied to row-major order. */
 static void test_strides(void)
 {
     static const struct {
@@ -132,7 +136,7 @@ static void test_strides(void)
     tensors_close(index);
 }
 
-/* The golden models as .pth: the same tensors, the same logits, bit for bit. */
+/* The golden models as .pth: the same tensors and logits, bit for bit. */
 static void test_golden_models(void)
 {
     struct rwkv7_runtime *rt = NULL;
@@ -140,14 +144,14 @@ static void test_golden_models(void)
     struct golden g;
     CHECK(rwkv7_runtime_create(&threads, &rt, NULL) == RWKV7_OK);
     for (int i = 0; rt && golden_open(i, &g); i++) {
-        if (strstr(g.model, ".gguf")) { /* the meaning of its weights is partly in its metadata */
+        if (strstr(g.model, ".gguf")) { /* some of its information is only in its metadata */
             golden_close(&g);
             continue;
         }
         struct tensor_index *original = open_file(g.model);
         const char *const paths[] = {g.model, temporary};
         float *logits[2] = {NULL, NULL};
-        struct rwkv7_model_options opt = {0}; /* what a .pth does not say is given */
+        struct rwkv7_model_options opt = {0}; /* options for facts that a .pth does not contain */
         size_t size = 0;
         CHECK(original && pth_write(temporary, original->tensors, original->count));
         for (int k = 0; k < 2; k++) {
@@ -184,7 +188,7 @@ static void test_many_tensors(void)
     if (!tensors || !names || !data)
         exit(1);
     for (size_t i = 0; i < COUNT; i++) {
-        snprintf(names[i], sizeof *names, "t%zu", i * 7919 % COUNT); /* no sorted order */
+        snprintf(names[i], sizeof *names, "t%zu", i * 7919 % COUNT); /* unsorted */
         data[i] = (uint8_t)i;
         tensors[i] =
             (struct tensor){.name = names[i], .type = DT_U8, .rank = 1, .shape = {1}, .data = &data[i], .bytes = 1};
@@ -203,7 +207,7 @@ static void test_many_tensors(void)
     free(data);
 }
 
-/* A storage of 5 GiB, which is a hole in the file, and one behind it. */
+/* A storage of 5 GiB, which is a hole in the file, followed by another. */
 static void test_beyond_4_gib(void)
 {
     const uint64_t wide = (uint64_t)5 << 30;
@@ -236,7 +240,7 @@ static void test_beyond_4_gib(void)
     CHECK(truncate(temporary, 0) == 0);
 }
 
-/* Written by the author of RWKV with an RWKV-8 experiment beside two layers of RWKV-7. */
+/* Written by the author of RWKV, with an RWKV-8 experiment beside two layers of RWKV-7. */
 static void test_real_file(void)
 {
     static const char path[] = SHARED_DIR "/vectors/reverse/260123_reverse_L2_only_rwkv7.pth";
@@ -265,7 +269,10 @@ static void test_real_file(void)
     tensors_close(index);
 }
 
-/* Lets each allocation of an open fail in turn, until it succeeds. Leaks are found by the sanitizer build. */
+/*
+ * Makes each allocation of an open fail in turn, until one succeeds. The sanitizer build finds
+ * leaks.
+ */
 static void test_out_of_memory(void)
 {
     static const char *const files[] = {CORPUS "ok_torch.pth", CORPUS "more_three_axes.pth", CORPUS "more_deep.pth"};

@@ -1,7 +1,7 @@
 /*
- * test_quantize.c - matrices of floats become integers: which ones, to the bit, by a naive definition and by hand; where they lie; how
- * far each number may move; that 4 bits beat plain rounding, that the result does not depend on threads, and that a NaN in a weight
- * is not rounded away.
+ * test_quantize.c - quantization: the integers, bit for bit, against a naive definition and by
+ * hand; their layout; error bounds; 4 bits against plain rounding; independence of threads; a NaN
+ * in a weight is not rounded away.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -37,7 +37,10 @@ static struct rwkv7_model *random_model(struct rwkv7_runtime *rt, enum rwkv7_typ
     return model;
 }
 
-/* Number (row, col) of a matrix of integers, and the distance between the numbers that its group can express. */
+/*
+ * Returns element (row, col) of a quantized matrix; *step is the distance between the numbers that
+ * its group can express.
+ */
 static float number(const struct mat *m, int row, int col, float *step)
 {
     const struct quant_tile tile = quant_tile(m, row / QUANT_ROWS);
@@ -55,9 +58,9 @@ static float bf16_at(const struct mat *m, int row, int col)
     return half_float(((const uint16_t *)m->data)[(size_t)row * (size_t)m->cols + (size_t)col]);
 }
 
-/* ------------------------------------------------------------------------------------------------ which integers, to the bit */
+/* ------------------------------------------------------------------------ integers, bit for bit */
 
-/* One row, as a naive program would make and keep it. */
+/* One row as the naive implementation stores it. */
 enum { MOST_COLS = 700, BLOCKS = (MOST_COLS + QUANT_BLOCK - 1) / QUANT_BLOCK };
 struct row {
     uint16_t scale[BLOCKS];
@@ -65,7 +68,10 @@ struct row {
     int q[BLOCKS * QUANT_BLOCK];
 };
 
-/* A block with a number that is not finite: the others become integers, with a zero in its place, and the scale is a NaN. */
+/*
+ * A block with a NaN or infinity: its scale is NaN, the number itself becomes 0, the others are
+ * quantized.
+ */
 static void naive_row(enum mat_type type, const float *w, int cols, struct row *out)
 {
     for (int b = 0; b < quant_blocks(cols); b++) {
@@ -81,7 +87,10 @@ static void naive_row(enum mat_type type, const float *w, int cols, struct row *
     }
 }
 
-/* The sub-block scale of a row, among those of 16: 8 bits as they are, fewer less the lowest that is valid. */
+/*
+ * Returns the sub-block scale of a row among those of 16: 8 bits unchanged; fewer bits are stored
+ * minus the lowest valid scale.
+ */
 static int sub_scale(const struct mat *m, const uint8_t *s, int lane)
 {
     const int bits = weight_types[m->type].s_bits, low = weight_types[m->type].s_low;
@@ -89,10 +98,10 @@ static int sub_scale(const struct mat *m, const uint8_t *s, int lane)
         return bits == 0 ? 1 : (int8_t)s[lane];
     return low + s[lane * bits / 8] / (1 << lane * bits % 8) % (1 << bits);
 }
-/* A row where docs/FORMATS.md says that its parts lie. */
+/* Reads a row from the positions that docs/FORMATS.md defines. */
 static void stored_row(const struct mat *m, int row, struct row *out)
 {
-    const int bits = weight_types[m->type].bits, s_bytes = 2 * weight_types[m->type].s_bits; /* of 16 rows */
+    const int bits = weight_types[m->type].bits, s_bytes = 2 * weight_types[m->type].s_bits; /* bytes for 16 rows */
     const int blocks = (m->cols + 255) / 256, groups = (m->cols + 63) / 64 * 2, padded = (m->rows + 63) / 64 * 64;
     const int tile = row / 16, lane = row % 16;
     const uint8_t *at = m->data;
@@ -120,7 +129,7 @@ static bool same_row(const struct row *a, const struct row *b, int cols)
            memcmp(a->q, b->q, sizeof *a->q * (size_t)quant_cols(cols)) == 0;
 }
 
-/* `rows` rows as a matrix of integers in either layout, by every tier: the row `row` of it is `want`. */
+/* Quantizes `rows` rows to either layout on every tier; row `row` must equal `want`. */
 static void check_row(enum mat_type type, const float *w, int rows, int cols, int row, const struct row *want,
                       const char *what)
 {
@@ -150,7 +159,7 @@ static float uniform(void) /* -1 .. 1 */
     return (float)(int32_t)(state >> 32) * 0x1p-31f;
 }
 
-/* Kinds of rows, of which each finds its own faults in a quantizer. */
+/* Kinds of rows, each of which detects other errors in a quantizer. */
 static void fill_row(float *w, int cols, int kind)
 {
     for (int c = 0; c < cols; c++) {
@@ -165,10 +174,10 @@ static void fill_row(float *w, int cols, int kind)
         case 2: /* a few different numbers: equal gains */
             w[c] = c % 7 ? 0 : x < 0 ? -7.0f : 7.0f;
             break;
-        case 3: /* groups of different size */
+        case 3: /* groups of different magnitude */
             w[c] = x * ldexpf(1, -(c / 32 % 8));
             break;
-        case 4: /* about the limit below which a block is zero */
+        case 4: /* near the limit below which a block is zero */
             w[c] = x * 0x1p-100f;
             break;
         case 5:
@@ -180,7 +189,7 @@ static void fill_row(float *w, int cols, int kind)
         case 7:
             w[c] = c == 5 ? -INFINITY : c == 6 ? 100 : x;
             break;
-        case 8: /* whole groups of zeroes */
+        case 8: /* complete groups of zeros */
             w[c] = c / 32 % 2 ? 0 : x * x * x;
             break;
         case 9:
@@ -213,7 +222,10 @@ static void test_definition(void)
         }
 }
 
-/* Numbers as close as floats allow to the middle between two that the row can express: how each step is rounded shows. */
+/*
+ * Numbers as close as floats allow to the midpoint between two expressible ones: each rounding step
+ * becomes visible.
+ */
 static void test_middles(void)
 {
     for (enum mat_type type = MAT_FLOATS; type < MAT_TYPES; type++)
@@ -222,7 +234,10 @@ static void test_middles(void)
             struct row made = {0}, want = {0};
             for (int c = 0; c < QUANT_BLOCK; c++)
                 w[c] = uniform() * (float)(64 + round) / (float)(1 + c / QUANT_GROUP);
-            /* The first group decides the scale and stays; moving numbers of the others may move their sub-block scales a little. */
+            /*
+             * The first group determines the scale and stays; changed numbers of the others may
+             * change their sub-block scales slightly.
+             */
             for (int again = 0; again < 3; again++) {
                 naive_row(type, w, QUANT_BLOCK, &made);
                 for (int c = QUANT_GROUP; c < QUANT_BLOCK; c++) {
@@ -236,7 +251,7 @@ static void test_middles(void)
         }
 }
 
-/* Expected results by hand. Groups follow each other; what is not said is zero. */
+/* Expected results computed by hand. Groups follow each other; omitted values are zero. */
 struct by_hand {
     const char *what;
     enum mat_type type;
@@ -262,7 +277,10 @@ static const struct by_hand cases[] = {
     {"a smaller block is zero", MAT_Q8, {{{0x1.fffffep-101f}}}, 0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0}}},
     {"infinity", MAT_Q8, {{{INFINITY, 127, 1.5f}}}, 0x7fc0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0, 127, 2}}},
     {"NaN", MAT_Q8, {{{NAN, 127, 2.5f}}}, 0x7fc0, {1, 1, 1, 1, 1, 1, 1, 1}, {{0, 127, 2}}},
-    /* -8 and 1 times f are fitted by f. 15, 2.5, 3.5, 0.5, 1.5 and -2.5 units: ties of s go to the even integer. */
+    /*
+     * -8 and 1 times f are fitted by f. 15, 2.5, 3.5, 0.5, 1.5 and -2.5 units: ties of s go to the
+     * even integer.
+     */
     {"sub-block scales",
      MAT_Q4,
      {{{-7.5f, 0.9375f}},
@@ -274,9 +292,15 @@ static const struct by_hand cases[] = {
      0x3d80,
      {15, 2, 4, 0, 2, -2},
      {{-8, 1}, {-8, 1}, {-7, 1}, {0}, {-6, 1}, {-8, 1}}},
-    /* -7.3 gives the integer -7 and the factor -1, -8 the factor -0.875, both a gain of 49: the first stays. 1 / 15 = 0x3d888889 */
+    /*
+     * -7.3 gives the integer -7 and the factor -1, -8 the factor -0.875, both a gain of 49: the
+     * first stays. 1 / 15 = 0x3d888889
+     */
     {"the first of equal trials wins", MAT_Q4, {{{7}}}, 0x3d89, {-15}, {{-7}}},
-    /* The first of the largest size decides the sign. -7 and 7 fit exactly: the factor is 8 / 7, and 8 / 7 / 15 = 0x3d9c09c1. */
+    /*
+     * The first of the largest size decides the sign. -7 and 7 fit exactly: the factor is 8 / 7,
+     * and 8 / 7 / 15 = 0x3d9c09c1.
+     */
     {"the first of equal numbers", MAT_Q4, {{{8, -8}}}, 0x3d9d, {-15}, {{-7, 7}}},
     {"the other way round", MAT_Q4, {{{-8, 8}}}, 0x3d9d, {15}, {{-7, 7}}},
     {"the largest numbers", MAT_Q4, {{{3e38f}}}, 0x7fc0, {0}, {{0}}},
@@ -318,7 +342,7 @@ static void test_by_hand(void)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------ whole models */
+/* --------------------------------------------------------------------------------- whole models */
 
 static void test_q8(void)
 {
@@ -347,7 +371,10 @@ static void test_q8(void)
     rwkv7_runtime_close(rt);
 }
 
-/* The squared error of plain rounding of one group, with a scale of its own at full precision: largest number to -8. */
+/*
+ * Squared error of plain rounding of one group with its own full-precision scale, which maps the
+ * largest number to -8.
+ */
 static double plain_error(const struct mat *m, int row, int group)
 {
     float most = 0;
@@ -400,7 +427,10 @@ static void test_threads(void)
     rwkv7_runtime_close(three);
 }
 
-/* Integers have no NaN: the scale of the block becomes one, and so does every logit that it reaches. */
+/*
+ * Integers have no NaN: the scale of the block becomes NaN, and so does every logit that depends on
+ * it.
+ */
 static void test_nan(void)
 {
     struct rwkv7_runtime *rt = runtime(1);
@@ -422,7 +452,10 @@ static void test_nan(void)
     rwkv7_runtime_close(rt);
 }
 
-/* Numbers whose squares overflow are refused the same way on every tier; smaller ones are not. */
+/*
+ * Numbers whose squares overflow are rejected with the same message on every tier; smaller ones are
+ * accepted.
+ */
 static void test_huge(void)
 {
     static const struct rwkv7_model_options opt = {.sparse = RWKV7_SPARSE_OFF};

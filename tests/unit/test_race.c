@@ -1,7 +1,8 @@
 /*
- * test_race.c - files that another process rewrites while they are opened. A mapping shows every change at once, so a length that is
- * read twice may differ. A thread exchanges two versions of a file as fast as it can; whatever is read must be one or the other, or
- * an error with a message. AddressSanitizer sees the rest. The number of attempts is fixed.
+ * test_race.c - files that another process rewrites while they are opened. A mapping shows every
+ * change at once, so a length that is read twice may differ. A thread alternates between two
+ * versions of a file as fast as it can; the result must be one of the versions or an error with a
+ * message. AddressSanitizer detects the rest. The number of attempts is fixed.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -44,7 +45,7 @@ static void add_number(struct bytes *b, uint64_t number, int size)
         add_bytes(b, &(char){(char)(i < 8 ? number >> 8 * i : 0)}, 1);
 }
 
-/* Exchanges `size` bytes of the file at `offset`. */
+/* A thread that swaps `size` bytes at `offset` of the file. */
 struct writer {
     const char *versions[2];
     size_t offset, size;
@@ -63,7 +64,7 @@ static void *write_versions(void *arg)
     return NULL;
 }
 
-/* Reads once; false when what was read is wrong. */
+/* Reads once; returns false if the result is wrong. */
 typedef bool attempt_fn(void *arg, const char *file, bool *accepted);
 
 static void race(const char *what, const struct bytes *file, struct writer *w, attempt_fn *attempt, void *arg)
@@ -101,9 +102,9 @@ static bool open_tensors(void *arg, const char *file, bool *accepted)
     return fine;
 }
 
-/* ------------------------------------------------------------------------------------------------------- checkpoints */
+/* ---------------------------------------------------------------------------------- checkpoints */
 
-/* `offset` bytes into the file, the lowest 8 bytes of two numbers take turns. */
+/* Alternates the lowest bytes of two numbers at `offset` of the file. */
 static void race_numbers(const char *what, struct bytes *file, size_t offset, uint64_t a, uint64_t b, int size)
 {
     struct bytes x = {0}, y = {0};
@@ -116,7 +117,7 @@ static void race_numbers(const char *what, struct bytes *file, size_t offset, ui
     free(file->at);
 }
 
-/* A ZIP archive of one entry, a/data.pkl. */
+/* A ZIP archive with one entry, a/data.pkl. */
 static struct bytes archive(const struct bytes *pickle)
 {
     static const char name[] = "a/data.pkl";
@@ -147,7 +148,10 @@ static struct bytes archive(const struct bytes *pickle)
     return b;
 }
 
-/* One string, or an empty one and as many opcodes as it had bytes: what is counted must be what is executed. */
+/*
+ * One string, or an empty one and as many opcodes as it had bytes: the opcodes counted must be
+ * those executed.
+ */
 static void test_pickle(void)
 {
     enum { OPCODES = 100000, HEADER = 40 };
@@ -162,7 +166,7 @@ static void test_pickle(void)
     race_numbers("pickle", &file, HEADER + 3, OPCODES, 0, 4);
 }
 
-/* The length of a name in the directory, and of the entry. */
+/* The length of a name in the central directory, and of the entry. */
 static void test_zip(void)
 {
     struct bytes pickle = {0};
@@ -176,7 +180,7 @@ static void test_zip(void)
     race_numbers("zip, a size", &same, central + 20, 4, 0xffffffff, 4);
 }
 
-/* Behind the '{', spaces that are looked through from the end. */
+/* Spaces after the '{', which are scanned from the end. */
 static void test_safetensors(void)
 {
     enum { SPACES = 200000 };
@@ -188,7 +192,7 @@ static void test_safetensors(void)
     race_numbers("safetensors", &file, 8, '{' | '}' << 8, ' ' | ' ' << 8, 2);
 }
 
-/* The length of the first of many tokens, which are looked through twice. */
+/* The length of the first of many tokens, which are scanned twice. */
 static void test_gguf(void)
 {
     enum { TOKENS = 20000 };
@@ -243,11 +247,11 @@ static void test_vocab(void)
     free(file.at);
 }
 
-/* ------------------------------------------------------------------------------------------------------------ states */
+/* --------------------------------------------------------------------------------------- states */
 
 struct states {
     struct rwkv7_session *session;
-    float *state[2], *found; /* [floats] of the two versions */
+    float *state[2], *found; /* [floats]: those of the two versions, and the one found */
     size_t att, wkv, floats;
 };
 
@@ -280,7 +284,9 @@ static struct bytes read_file(void)
     return b;
 }
 
-/* Two states of a model take turns; what was loaded must be one of them, since its checksum was right. */
+/*
+ * Alternates two states of a model; a loaded one must be one of them, since its checksum was right.
+ */
 static void test_state(void)
 {
     const struct rwkv7_shape shape = {.vocab = 16,

@@ -1,6 +1,7 @@
 /*
- * test_safetensors.c - opening checkpoints: the corpus of small files with the message that each must give, what cannot
- * be committed (sizes, FIFOs), the values that come out, and what happens when memory runs out at any point.
+ * test_safetensors.c - opening checkpoints: the corpus with its expected messages, files that
+ * cannot be committed (large ones, FIFOs), the resulting values, and out of memory at every
+ * allocation.
  */
 #include "test.h"
 
@@ -15,7 +16,7 @@
 
 #define CORPUS TEST_DIR "/corpus/safetensors/"
 
-/* ------------------------------------------------------------------------------------------------- images in memory */
+/* ----------------------------------------------------------------------------- images in memory */
 
 struct image {
     char *bytes;
@@ -46,7 +47,7 @@ static struct image image_begin(void)
     return m;
 }
 
-/* Closes the header and adds `size` bytes of data, each the low byte of its offset. */
+/* Ends the header and adds `size` bytes of data, each the low byte of its offset. */
 static void image_end(struct image *m, size_t size)
 {
     append_text(m, "}");
@@ -83,14 +84,14 @@ static void check_image(struct image *m, const char *expected)
     free(m->bytes);
 }
 
-/* ----------------------------------------------------------------------------------------------------------- corpus */
+/* --------------------------------------------------------------------------------------- corpus */
 
 static void test_corpus(void)
 {
     check_corpus(CORPUS, 150);
 }
 
-/* --------------------------------------------------------------------------------------------------- what comes out */
+/* ----------------------------------------------------------------------------- resulting values */
 
 static void test_values(void)
 {
@@ -130,7 +131,7 @@ static void test_values(void)
     tensors_close(NULL);
 }
 
-/* A folder, the index in it by its path, and the same from inside the folder. */
+/* Opens a folder, its index by path, and the same from inside the folder. */
 static void check_sharded(const char *path, const char *second_file)
 {
     struct tensor_index *index;
@@ -138,7 +139,7 @@ static void check_sharded(const char *path, const char *second_file)
     CHECK_MSG(tensors_open(path, &index, &err) == RWKV7_OK, "%s: %s", path, err.message);
     if (!index)
         return;
-    CHECK(index->count == 2 && index->file_count == 3); /* with the index */
+    CHECK(index->count == 2 && index->file_count == 3); /* two shards and the index */
     CHECK_STR(index->container, "safetensors, 2 shards");
     const struct tensor *b = tensors_find(index, "b");
     CHECK(b && b->bytes == 4 && memcmp(b->data, "\0\1\2\3", 4) == 0);
@@ -180,15 +181,15 @@ static void test_dtypes(void)
         CHECK(dtype_name((enum dtype)i) && (dtype_bits((enum dtype)i) > 0) == (i < DT_PACKED));
 }
 
-/* ------------------------------------------------------------------------------------------------------------- size */
+/* ----------------------------------------------------------------------------------------- size */
 
 static void test_many_tensors(void)
 {
-    enum { COUNT = 100000 }; /* so many that quadratic time could not be overlooked */
+    enum { COUNT = 100000 }; /* enough for quadratic time to be noticed */
     struct image m = image_begin();
     char name[32];
     for (size_t i = 0; i < COUNT; i++) {
-        snprintf(name, sizeof name, "t%zu", i * 7919 % COUNT); /* no sorted order */
+        snprintf(name, sizeof name, "t%zu", i * 7919 % COUNT); /* unsorted */
         append_tensor(&m, name, i, i + 1);
     }
     image_end(&m, COUNT);
@@ -225,7 +226,7 @@ static void test_refused_fast(void)
     image_end(&m, 0);
     check_image(&m, "duplicate key 'a' in a JSON object");
 
-    m = image_begin(); /* one shape of four million axes */
+    m = image_begin(); /* one shape with four million axes */
     append_text(&m, "\"x\":{\"dtype\":\"U8\",\"shape\":[1");
     for (int i = 0; i < 4000000; i++)
         append_text(&m, ",1");
@@ -249,7 +250,7 @@ static void test_refused_fast(void)
     check_image(&m, "expected an object, found a number");
 }
 
-/* A sparse file whose header claims `length` bytes and is there in full. */
+/* A sparse file whose header claims `length` bytes, all present. */
 static void check_large_header(const char *path, uint64_t length, const char *expected)
 {
     char start[9];
@@ -267,7 +268,7 @@ static void check_large_header(const char *path, uint64_t length, const char *ex
     remove(path);
 }
 
-/* ----------------------------------------------------------------------------------------- what is no ordinary file */
+/* ---------------------------------------------------------------------------- not regular files */
 
 static void test_files(void)
 {
@@ -293,7 +294,7 @@ static void test_files(void)
     check_case("/dev/null", "expected a regular file, found a character device");
 
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    CHECK(mkdir(path, 0700) == 0); /* a folder of that name in a folder */
+    CHECK(mkdir(path, 0700) == 0); /* a folder of that name inside the folder */
     check_case(folder, "expected a regular file, found a folder");
     rmdir(path);
 
@@ -307,7 +308,7 @@ static void test_files(void)
         check_case(path, "Permission denied");
     remove(path);
 
-    /* Of a long path the end is shown, and the message is still complete. */
+    /* Of a long path the end is shown, and the message is complete. */
     snprintf(longer, sizeof longer, "%s/%0180d", folder, 7);
     CHECK(mkdir(longer, 0700) == 0);
     check_case(longer, "00000007: expected model.safetensors or another checkpoint (.safetensors, .st, "
@@ -334,7 +335,7 @@ static void test_long_message(void)
     free(m.bytes);
 }
 
-/* ---------------------------------------------------------------------------------------------------- out of memory */
+/* -------------------------------------------------------------------------------- out of memory */
 
 static long cjson_countdown = -1, cjson_blocks;
 
@@ -352,7 +353,10 @@ static void counting_free(void *p)
     free(p);
 }
 
-/* Lets each allocation of an open fail in turn, until it succeeds. Leaks are found by the sanitizer build. */
+/*
+ * Makes each allocation of an open fail in turn, until one succeeds. The sanitizer build finds
+ * leaks.
+ */
 static void check_memory(const char *path, bool in_cjson, long at_least)
 {
     for (long n = 0; n < 1000; n++) {

@@ -1,6 +1,6 @@
 /*
- * test_sampler.c - the sampler against values worked out by hand, draw by draw against a naive one that sorts everything, as
- * a distribution, and against its own past.
+ * test_sampler.c - the sampler against values computed by hand, draw by draw against a naive one
+ * that sorts all tokens, as a distribution, and against fixed results of earlier versions.
  */
 #include <math.h>
 #include <stdio.h>
@@ -58,7 +58,10 @@ static void test_greedy(void)
     CHECK(next(s, logits) == 3);
     rwkv7_sampler_close(s);
 
-    /* Biases add up; the best anywhere in a block or behind the last whole one; -0 equals 0. */
+    /*
+     * Biases add up; the best logit may be anywhere in a block or after the last full block; -0
+     * equals 0.
+     */
     const struct rwkv7_token_bias biases[] = {{2, 0.75f}, {2, 0.75f}};
     opt.biases = biases;
     opt.bias_count = 2;
@@ -82,7 +85,10 @@ static void test_greedy(void)
 
 static void test_penalties(void)
 {
-    /* Greedy shows the order: 3.0 is drawn, falls by 0.5 + 1 * 0.75; decay halves the count. */
+    /*
+     * Greedy sampling shows the order: 3.0 is drawn and falls by 0.5 + 1 * 0.75; decay halves the
+     * count.
+     */
     struct rwkv7_sampler_options opt = defaults();
     opt.temperature = RWKV7_ZERO;
     opt.presence_penalty = 0.5f;
@@ -96,7 +102,10 @@ static void test_penalties(void)
     CHECK(next(s, logits) == 2); /* count 0 is 1.25: 1.5625; count 1 is 0.5: 1.125 */
     rwkv7_sampler_close(s);
 
-    /* Tokens that are part of " \t0123456789" pay the presence penalty only: their count stays 0. */
+    /*
+     * Tokens that are substrings of " \t0123456789" get only the presence penalty: their count
+     * stays 0.
+     */
     static const char vocab[] = "0 '12' 2\n1 'a' 1\n";
     struct rwkv7_tokenizer *t = NULL;
     CHECK(rwkv7_tokenizer_open_memory(vocab, sizeof vocab - 1, "v", &t, NULL) == RWKV7_OK);
@@ -115,7 +124,7 @@ static void test_penalties(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* Is the first of two tokens, of this literal and length, left out of the counts? */
+/* Whether the first of two tokens, with this literal and length, is exempt from the counts. */
 static bool is_exempt(const char *literal, int length)
 {
     char vocab[80];
@@ -133,7 +142,10 @@ static bool is_exempt(const char *literal, int length)
     return exempt;
 }
 
-/* The reference asks whether a text is a substring of " \t0123456789", not whether it consists of these characters. */
+/*
+ * The reference tests whether a text is a substring of " \t0123456789", not whether it consists of
+ * these characters.
+ */
 static void test_exempt(void)
 {
     CHECK(is_exempt("' '", 1) && is_exempt("'\\t'", 1) && is_exempt("'0'", 1) && is_exempt("'9'", 1));
@@ -143,14 +155,14 @@ static void test_exempt(void)
     CHECK(!is_exempt("'b'", 1) && !is_exempt("'\\n'", 1));
 }
 
-/* ------------------------------------------------------------------------------------------------------ against naive */
+/* ---------------------------------------------------------------------- against a naive sampler */
 
 enum { MAX_TOKENS = 400 };
 
 struct ranked {
     float distance; /* from the best logit */
     uint32_t id;
-    uint64_t first, weight; /* in units of 2^-32: at temperature 1, and at the one asked for */
+    uint64_t first, weight; /* in units of 2^-32: at temperature 1, and at the requested temperature */
 };
 
 static int by_rank(const void *a, const void *b)
@@ -165,7 +177,7 @@ static uint64_t units(double distance)
     return (uint64_t)llrint(exp(-distance) * 0x1p32);
 }
 
-/* The tokens that are kept, in order, straight from the specification; returns how many. */
+/* Computes the remaining tokens in order, directly from the specification; returns their number. */
 static size_t naive_kept(const struct rwkv7_sampler_options *o, const float *logits, int n, struct ranked *out)
 {
     float best = -INFINITY;
@@ -190,7 +202,7 @@ static size_t naive_kept(const struct rwkv7_sampler_options *o, const float *log
     return kept;
 }
 
-/* Probabilities of the tokens after all cuts. */
+/* Computes the probabilities of the tokens after all filters. */
 static void naive_distribution(const struct rwkv7_sampler_options *o, const float *logits, int n, double *out)
 {
     static struct ranked ranked[MAX_TOKENS];
@@ -243,7 +255,9 @@ static struct rwkv7_sampler_options cut(unsigned i)
     return opt;
 }
 
-/* Every single draw, on distributions from peaked to flat, with many equals and with banned tokens. */
+/*
+ * Every draw, on distributions from peaked to flat, with many equal logits and with banned tokens.
+ */
 static void test_naive(void)
 {
     enum { N = 3000 };
@@ -295,7 +309,10 @@ static void check_distribution(struct rwkv7_sampler_options opt, int n, unsigned
     for (int i = 0; i < DRAWS; i++)
         got[next(s, logits)]++;
     rwkv7_sampler_close(s);
-    /* Chi-square over tokens expected at least five times, the others together; six standard deviations. */
+    /*
+     * Chi-square over tokens expected at least five times, the others combined; limit: six standard
+     * deviations.
+     */
     double chi = 0, rest[2] = {0};
     int degrees = 0;
     for (int i = 0; i < n; i++) {
@@ -321,7 +338,7 @@ static void test_distributions(void)
             check_distribution(cut(i), n, 100 * i + (unsigned)n);
 }
 
-/* Equal logits at the edge: top-p keeps them all, top-k the lowest ids. */
+/* Equal logits at the boundary: top-p keeps them all, top-k the lowest ids. */
 static void test_ties(void)
 {
     struct rwkv7_sampler_options opt = defaults();
@@ -371,7 +388,7 @@ static void test_zeros(void)
     rwkv7_sampler_close(b);
 }
 
-/* The same text everywhere and for ever: these numbers may never change. */
+/* Results for fixed seeds. These numbers must never change. */
 static void test_seeds(void)
 {
     enum { N = 1000 };
@@ -391,7 +408,10 @@ static void test_seeds(void)
         rwkv7_sampler_close(s);
     }
 
-    /* Equal logits show the generator itself: the published first numbers of SplitMix64 for 1234567, scaled to 1000. */
+    /*
+     * Equal logits expose the generator: the published first outputs of SplitMix64 for seed
+     * 1234567, scaled to 1000.
+     */
     static const uint64_t published[] = {6457827717110365317u, 3203168211198807973u, 9817491932198370423u};
     struct rwkv7_sampler_options opt = defaults();
     opt.seed = 1234567;
@@ -402,7 +422,7 @@ static void test_seeds(void)
     rwkv7_sampler_close(s);
 }
 
-/* One number per draw, none when greedy; what is fed does not matter, and the same sampler again gives the same. */
+/* One random number per draw, none when greedy; the same sampler options repeat the same draws. */
 static void test_reproducible(void)
 {
     enum { N = 300 };
@@ -427,7 +447,10 @@ static void test_reproducible(void)
     }
 }
 
-/* Ids without text: padding behind the vocabulary, and gaps. The end of text is drawn. */
+/*
+ * Ids without text are never drawn: padding after the vocabulary, and gaps. The end of text is
+ * drawn.
+ */
 static void test_textless(void)
 {
     static const char vocab[] = "1 'a' 1\n3 'b' 1\n";
@@ -449,9 +472,9 @@ static void test_textless(void)
     CHECK(next(s, logits) == 2);
     rwkv7_sampler_close(s);
     opt.any_id = false;
-    s = sampler(&opt, 7, NULL); /* a vocabulary that nobody knows */
+    s = sampler(&opt, 7, NULL); /* unknown vocabulary */
     CHECK(next(s, logits) == 2);
-    logits[4] = NAN; /* a broken model shows even there */
+    logits[4] = NAN; /* a NaN is reported even there */
     uint32_t id;
     CHECK(rwkv7_sampler_next(s, logits, &id, NULL) == RWKV7_ERR_NUMERIC);
     rwkv7_sampler_close(s);
@@ -474,7 +497,7 @@ static void refuses(struct rwkv7_sampler_options opt, const char *fragment)
     CHECK_MSG(strstr(err.message, fragment) != NULL, "%s", err.message);
 }
 
-/* One that recalls what another remembers draws as that one does; with counts that matter. */
+/* A sampler that restores the state of another draws the same tokens; the counts matter here. */
 static void test_memory(void)
 {
     struct rwkv7_sampler_options opt = defaults();
@@ -490,7 +513,7 @@ static void test_memory(void)
         struct rwkv7_error err = {0};
         for (int i = 0; i < after; i++)
             next(a, logits);
-        next(b, logits); /* to be forgotten */
+        next(b, logits); /* discarded by the restore */
         CHECK(rwkv7_sampler_save_memory(a, &note, &err) == RWKV7_OK);
         CHECK_MSG(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_OK, "%s", err.message);
         for (int i = 0; i < 100; i++)
@@ -498,7 +521,7 @@ static void test_memory(void)
 
         if (after > 0) {
             CHECK(rwkv7_sampler_load_memory(b, note.data, note.size - 1, &err) == RWKV7_ERR_STATE);
-            memset((char *)note.data + 8, 0xff, 8); /* an id that does not exist, a count that is no number */
+            memset((char *)note.data + 8, 0xff, 8); /* an id that does not exist, a count that is NaN */
             CHECK(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_ERR_STATE);
         }
         rwkv7_bytes_clear(&note);
@@ -555,11 +578,12 @@ static void test_errors(void)
     CHECK(done);
 }
 
-/* test_sampler --bench: microseconds per draw from 65,536 logits. A measurement and no check. */
+/* test_sampler --bench: microseconds per draw from 65,536 logits; not a test. */
 static int bench(void)
 {
     enum { N = 65536, DRAWS = 200 };
-    static const double steepness[] = {4, 1, 0.2}; /* of an exponential distribution of logits: peaked to nearly flat */
+    static const double steepness[] = {4, 1,
+                                       0.2}; /* of an exponential distribution of logits: from peaked to nearly flat */
     static float logits[N];
     for (size_t k = 0; k < sizeof steepness / sizeof steepness[0]; k++) {
         uint64_t random = 1;

@@ -1,6 +1,7 @@
 /*
- * test_scheduler.c - a request gets the same text from the scheduler as from a generator alone: in any order of arrival, with any number
- * of slots, whoever enters, leaves, is cancelled or fails beside it. A long prompt does not stop those that write.
+ * test_scheduler.c - a request gets the same text from the scheduler as from a generator alone: for
+ * any order of arrival, any number of slots, and whatever other requests enter, leave, are
+ * cancelled or fail. A long prompt does not block generation of other requests.
  */
 #include <math.h>
 
@@ -10,7 +11,7 @@
 
 enum { JOBS = 9, LONG = 700 };
 
-/* A request, and what became of it. */
+/* A request and its result. */
 struct job {
     struct scheduled scheduled;
     struct text text;
@@ -22,7 +23,7 @@ static struct text expected[JOBS];
 static enum rwkv7_end expected_end[JOBS];
 static uint32_t long_prompt[LONG];
 
-/* Options, prompts and seeds that differ; every fourth prompt is long. */
+/* Different options, prompts and seeds; every fourth prompt is long. */
 static struct rwkv7_sampler_options sampling_of(int i)
 {
     struct rwkv7_sampler_options s = sampling;
@@ -108,13 +109,13 @@ static void start(struct scheduler *s, int i)
     CHECK(scheduler_add(s, &jobs[i].scheduled, NULL) == RWKV7_OK);
 }
 
-/* One step, and what it gave. */
+/* Runs one step and records its results. */
 static void step(struct scheduler *s)
 {
     struct scheduled *event;
     if (scheduler_step(s, NULL) != RWKV7_OK) {
         CHECK(false);
-        exit(1); /* those who call this wait for the end of all jobs */
+        exit(1); /* callers loop until all jobs have ended */
     }
     while ((event = scheduler_event(s))) {
         struct job *const job = event->owner;
@@ -164,7 +165,10 @@ static void test_any_order(void)
             check_slots(slots[i], round == 0 ? 0 : (size_t)round * 20);
 }
 
-/* Some are cancelled while they write, one in its prompt, one while it waits; one leaves and comes back. The others notice nothing. */
+/*
+ * Some requests are cancelled: during generation, in the prompt, or while waiting; one leaves and
+ * returns. The others are not affected.
+ */
 static void test_leaving(void)
 {
     struct scheduler *const s = new_scheduler(4, 100);
@@ -177,7 +181,7 @@ static void test_leaving(void)
     CHECK(jobs[1].steps == 0 && jobs[1].scheduled.request.evaluated > 0); /* in its prompt */
     request_cancel(&jobs[1].scheduled.request);
     request_cancel(&jobs[2].scheduled.request);
-    request_cancel(&jobs[8].scheduled.request); /* waits for a slot */
+    request_cancel(&jobs[8].scheduled.request); /* waiting for a slot */
     scheduler_remove(s, &jobs[3].scheduled);
     const size_t written = jobs[2].text.size;
     CHECK(scheduler_count(s) == JOBS - 1);
@@ -201,7 +205,7 @@ static void test_leaving(void)
     scheduler_close(s);
 }
 
-/* A session that meets a NaN ends its own request only. */
+/* A session with a NaN ends only its own request. */
 static void test_failing(void)
 {
     static float nans[2 * 64];
@@ -217,7 +221,7 @@ static void test_failing(void)
     while (scheduler_count(s) > 0)
         step(s);
     CHECK(jobs[6].scheduled.finished && jobs[6].scheduled.err.status == RWKV7_ERR_NUMERIC);
-    CHECK(strstr(jobs[6].scheduled.err.message, "layer 0")); /* of the evaluation, not of the sampler */
+    CHECK(strstr(jobs[6].scheduled.err.message, "layer 0")); /* the message of the evaluation, not of the sampler */
     for (int i = 0; i < JOBS; i++) {
         if (i != 6)
             check_text(i);
@@ -226,14 +230,17 @@ static void test_failing(void)
     scheduler_close(s);
 }
 
-/* While a long prompt is read, in pieces of the budget, the others get a token in every step. */
+/*
+ * While a long prompt is read in pieces of the budget, the other requests get a token in every
+ * step.
+ */
 static void test_budget(void)
 {
     enum { BUDGET = 16 };
     struct scheduler *const s = new_scheduler(3, BUDGET);
     open_job(0);
     open_job(8);
-    open_job(5); /* a long one */
+    open_job(5); /* a long prompt */
     const size_t prompt = (size_t)jobs[5].scheduled.request.fed;
     start(s, 0);
     start(s, 8);
@@ -262,7 +269,7 @@ static void test_budget(void)
     scheduler_close(s);
 }
 
-/* Once the buffers are there. */
+/* After the buffers are allocated. */
 static void test_steps_allocate_nothing(void)
 {
     struct scheduler *const s = new_scheduler(3, 0);
@@ -277,7 +284,7 @@ static void test_steps_allocate_nothing(void)
         step(s);
     void *const p = mem_alloc(1, 1);
     mem_fail_after(-1);
-    CHECK(!p); /* else an allocation failed unnoticed */
+    CHECK(!p); /* otherwise a failed allocation went unnoticed */
     mem_free(p);
     for (int i = 0; i < 3; i++) {
         check_text(i);
@@ -312,7 +319,10 @@ static void test_failing_allocations(void)
     CHECK(failures >= 4 && failures < 60);
 }
 
-/* A text of options and a prompt is what a generator makes of them; opening it may run out of memory anywhere. */
+/*
+ * The result for options and a prompt equals that of a generator; opening a request may run out of
+ * memory at any allocation.
+ */
 static void test_texts(void)
 {
     const struct rwkv7_sampler_options options = sampling_of(2);

@@ -1,6 +1,7 @@
 /*
- * test_sparse.c - files of 5 GiB that are nearly all hole: sizes and counts beyond 32 bits in every format, each refused at once
- * with its message, or read as it is. The fuzzers only see small files. A case writes a few bytes and reads a few pages.
+ * test_sparse.c - sparse files of 5 GiB: sizes and counts beyond 32 bits in every format, each
+ * rejected at once with its message, or read correctly. The fuzzers see only small files. Each case
+ * writes a few bytes and reads a few pages.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static const char *name_file(const char *name)
     return path;
 }
 
-/* Bytes that are put together: text, and numbers of `size` bytes, little-endian. */
+/* A byte string under construction: text, and numbers of `size` bytes, little-endian. */
 struct bytes {
     char at[4096];
     size_t size;
@@ -50,7 +51,7 @@ static void add_number(struct bytes *b, uint64_t number, int size)
         add_bytes(b, &(char){(char)(i < 8 ? number >> 8 * i : 0)}, 1);
 }
 
-/* A file of `size` bytes: these at its beginning and at its end, a hole between. */
+/* Writes a file of `size` bytes with these bytes at its beginning and end and a hole between. */
 static bool write_sparse(const char *name, const struct bytes *begin, const struct bytes *end, uint64_t size)
 {
     const int fd = open(name_file(name), O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -64,7 +65,7 @@ static bool write_sparse(const char *name, const struct bytes *begin, const stru
     return fine;
 }
 
-/* Whether files of 5 GiB take no room here, and may be made. */
+/* Whether the file system supports sparse files of 5 GiB. */
 static bool has_holes(void)
 {
     struct rlimit limit;
@@ -180,7 +181,7 @@ static void test_gguf(void)
     if (write_sparse("name.gguf", &b, NULL, HUGE))
         refused("name.gguf", "'????????????????????????????????????????????????...': expected UTF-8 text without NUL");
 
-    /* Strings of length 0 are zeroes: the hole is full of them. */
+    /* Strings of length 0 are zero bytes, so the hole contains many. */
     static const char *const keys[] = {"list", "tokenizer.ggml.tokens"};
     for (int i = 0; i < 2; i++) {
         b = gguf(0, 2);
@@ -250,7 +251,10 @@ static void add_end(struct bytes *b, uint64_t count, uint64_t size, uint64_t at)
     add_number(b, 0, 2);
 }
 
-/* A pickle of `size` bytes that begins with these, the rest a hole that ends with 's' and '.'. */
+/*
+ * Writes a pickle of `size` bytes that begins with these bytes; the rest is a hole that ends with
+ * 's' and '.'.
+ */
 static bool write_pickle(const char *name, const struct bytes *pickle, uint64_t size)
 {
     static const char entry[] = "a/data.pkl";
@@ -281,13 +285,13 @@ static bool write_pickle(const char *name, const struct bytes *pickle, uint64_t 
 
 static void test_pth(void)
 {
-    /* A name of 0xffffffff bytes: its length and a NUL are 2^32. */
+    /* A name of 0xffffffff bytes: with a NUL its length is 2^32. */
     struct bytes b = {0};
     add_text(&b, "\x80\2}X");
     add_number(&b, WIDE, 4);
     if (write_pickle("name.pth", &b, HUGE))
         refused("name.pth", "expected a pickle of at most 67108864 bytes, found 5368709120");
-    /* The largest pickle, one string. */
+    /* The largest allowed pickle, one string. */
     b.size = 0;
     add_text(&b, "\x80\2}X");
     add_number(&b, (64u << 20) - 10, 4);
@@ -306,7 +310,7 @@ static void test_vocab(void)
     struct rwkv7_tokenizer *t = NULL;
     struct rwkv7_error err = {0};
     struct bytes b = {0};
-    for (int i = 1; i < 400; i++) { /* no NUL at the beginning, where binary data are recognised */
+    for (int i = 1; i < 400; i++) { /* no NUL at the beginning, which would identify binary data */
         char line[32];
         snprintf(line, sizeof line, "%d '%03d' 3\n", i, i);
         if (b.size + strlen(line) < sizeof b.at)
@@ -377,7 +381,7 @@ int main(void)
     const struct rwkv7_runtime_options threads = {.threads = 1};
     if (!mkdtemp(folder) || rwkv7_runtime_create(&threads, &rt, NULL) != RWKV7_OK)
         return 1;
-    CHECK(true); /* for the count of checks, where the rest is skipped */
+    CHECK(true); /* keeps the count of checks above 0 if the rest is skipped */
     if (has_holes()) {
         RUN(test_safetensors);
         RUN(test_gguf);

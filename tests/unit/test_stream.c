@@ -1,12 +1,16 @@
 /*
- * test_stream.c - text as it comes out: whole characters, stop strings across the borders of tokens, nothing held back longer
- * than needed; by examples, and against a plain restatement of the rules on random bytes.
+ * test_stream.c - the output stream: complete characters, stop strings across token boundaries,
+ * nothing held back longer than needed; by examples, and against a naive implementation on random
+ * bytes.
  */
 #include "base/mem.h"
 #include "rwkv7.h"
 #include "test.h"
 
-/* Everything that a stream shows when fed `bytes` in pieces of `piece` bytes, up to a stop or the end. */
+/*
+ * Returns all output of a stream fed with `bytes` in pieces of `piece` bytes, up to a stop string
+ * or the end.
+ */
 static const char *stream(const char *bytes, size_t size, size_t piece, const char *const *stops, size_t stop_count,
                           int *stop)
 {
@@ -48,10 +52,10 @@ static void test_characters(void)
     shows("a\xff"
           "b",
           "a" BAD "b");
-    shows("\xe2\x82", BAD); /* unfinished at the end: one maximal subpart */
+    shows("\xe2\x82", BAD); /* incomplete at the end: one maximal subpart */
     shows("\xe2\x82x", BAD "x");
     shows("\xf0\x9f\x98", BAD);
-    shows("\xf0\x80\x80\x80", BAD BAD BAD BAD); /* overlong: no byte of it begins anything */
+    shows("\xf0\x80\x80\x80", BAD BAD BAD BAD); /* overlong: none of its bytes can begin a character */
     shows("\xed\xa0\x80", BAD BAD BAD);         /* a surrogate */
     shows("\xf4\x90\x80\x80", BAD BAD BAD BAD); /* past U+10FFFF */
     shows("\xc0\xaf", BAD BAD);
@@ -78,12 +82,12 @@ static void test_stops(void)
     stops_at("x#y", "#", "y", "x", 0);
     stops_at("\xe2\x82#", "#", NULL, BAD, 0);
     stops_at("#", "#", NULL, "", 0);
-    stops_at("xabcd", "abcd", "bc", "xa", 1);         /* the first to be complete */
-    stops_at("xabc", "bc", "abc", "x", 1);            /* both at once: the longest */
-    stops_at("\xe2\x82\xac.", "\xac.", NULL, BAD, 0); /* a stop string may cut a character */
+    stops_at("xabcd", "abcd", "bc", "xa", 1);         /* the first to complete */
+    stops_at("xabc", "bc", "abc", "x", 1);            /* both complete at the same byte: the longest */
+    stops_at("\xe2\x82\xac.", "\xac.", NULL, BAD, 0); /* a stop string may divide a character */
 }
 
-/* --------------------------------------------------------------------------------------------------- on random bytes */
+/* ------------------------------------------------------------------------------ on random bytes */
 
 static uint32_t random_below(uint32_t n) /* SplitMix64 */
 {
@@ -95,8 +99,8 @@ static uint32_t random_below(uint32_t n) /* SplitMix64 */
 }
 
 /*
- * Unicode, table 3-7: length of the longest start of a well-formed sequence at p, and in *whole the length of the sequence;
- * 0 and 0 when no sequence begins with p[0].
+ * Unicode, table 3-7: returns the length of the maximal subpart at p; *whole is the length of the
+ * sequence. Both are 0 if no sequence begins with p[0].
  */
 static size_t sequence(const uint8_t *p, size_t n, size_t *whole)
 {
@@ -121,7 +125,10 @@ static size_t sequence(const uint8_t *p, size_t n, size_t *whole)
     return 0;
 }
 
-/* What is certain of in[0 .. n) when nothing from `limit` on may be shown; `end`: nothing follows. */
+/*
+ * Decodes what is certain in in[0 .. n) if nothing from `limit` on may be shown; `end`: nothing
+ * follows.
+ */
 static size_t decode(const uint8_t *in, size_t n, size_t limit, bool end, char *out)
 {
     size_t at = 0, size = 0;
@@ -143,7 +150,7 @@ static bool ends_with(const uint8_t *in, size_t n, const char *text, size_t leng
     return length <= n && memcmp(in + n - length, text, length) == 0;
 }
 
-/* The longest of the stop strings that in[0 .. n) ends with; -1 when there is none. */
+/* Returns the longest stop string that in[0 .. n) ends with; -1 if none. */
 static int complete_stop(const uint8_t *in, size_t n, const char *const *stops, size_t stop_count)
 {
     int best = -1;
@@ -153,7 +160,7 @@ static int complete_stop(const uint8_t *in, size_t n, const char *const *stops, 
     return best;
 }
 
-/* How many bytes at the end of in[0 .. n) begin a stop string. */
+/* Returns the number of bytes at the end of in[0 .. n) that begin a stop string. */
 static size_t begun_stop(const uint8_t *in, size_t n, const char *const *stops, size_t stop_count)
 {
     size_t longest = 0;
@@ -164,7 +171,10 @@ static size_t begun_stop(const uint8_t *in, size_t n, const char *const *stops, 
     return longest;
 }
 
-/* Random input and stop strings over a few bytes, in random pushes; what is shown is compared after each. */
+/*
+ * Random input and stop strings over a few bytes, in random pushes; the output is compared after
+ * each.
+ */
 static void check_random(const char *alphabet)
 {
     const uint32_t letters = (uint32_t)strlen(alphabet);
@@ -220,7 +230,7 @@ static void test_random(void)
     }
 }
 
-/* Nothing is held back longer than needed: what cannot become a stop string is shown at once. */
+/* Bytes that cannot become a stop string are output at once. */
 static void test_held_back(void)
 {
     const char *const stops[] = {"\n\n"};
@@ -240,7 +250,7 @@ static void test_held_back(void)
     rwkv7_stream_close(s);
 }
 
-/* What one stream holds back at any point, pushed to another, makes that one go on there. */
+/* The held-back bytes of one stream, pushed to another, make it continue from there. */
 static void test_handed_on(void)
 {
     static const char bytes[] = "ab \xe2\x82\xac a\xe2\x82! abab\n\nUse \n\nUser: no";
@@ -296,7 +306,7 @@ static void test_errors(void)
     }
     CHECK(done);
 
-    /* A push that fails changes nothing: the same push again gives what it would have given. */
+    /* A failed push changes nothing: repeating it gives the normal result. */
     const char *text;
     size_t length;
     int stop;

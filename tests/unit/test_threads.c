@@ -1,9 +1,11 @@
 /*
- * test_threads.c - callers in several threads: sessions, batches, generators and schedulers of one runtime give the same bits and texts as
- * each gives alone, models are opened while others evaluate, and a text is cancelled by another thread. What matters most is that
- * ThreadSanitizer (stage `thread-sanitize` of .ci/run) sees all of it; the runtime has several threads too, which always work.
+ * test_threads.c - concurrent callers: sessions, batches, generators and schedulers of one runtime
+ * give the same bits and texts as each alone, models are opened during evaluations, and a text is
+ * cancelled by another thread. Above all, ThreadSanitizer must see all of this (stage
+ * `thread-sanitize` of .ci/run); the runtime has several threads too, which always work.
  *
- * Nothing here waits for a time: a thread that must be late spins until what it waits for has happened.
+ * Nothing depends on timing: a thread that must be late spins until the expected event has
+ * happened.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +17,7 @@
 
 enum { CALLERS = 4, ROUNDS = 6, CHUNK = 5, TOKENS = ROUNDS * (1 + CHUNK) };
 
-/* One thread that calls the library. It reports; only the main thread checks. */
+/* A thread that calls the library. It only reports results; the main thread checks them. */
 struct caller {
     pthread_t thread;
     struct rwkv7_session *session;
@@ -63,9 +65,9 @@ static void finish(struct caller *c)
     CHECK(!c->failed);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------- sessions */
 
-/* Single tokens and chunks in turns, with a clone that reads the same. */
+/* Alternates single tokens and chunks, with a clone that reads the same. */
 static void *evaluate(void *arg)
 {
     struct caller *const c = arg;
@@ -88,7 +90,7 @@ static void *evaluate(void *arg)
     return NULL;
 }
 
-/* The same through a batch of one session, of which other threads have theirs. */
+/* The same through a batch of one session, while other threads use their own. */
 static void *evaluate_batch(void *arg)
 {
     struct caller *const c = arg;
@@ -127,7 +129,7 @@ static void check_callers(struct rwkv7_model *of, const char *what)
     }
 }
 
-/* Every architecture, floats and integers, rows and columns. */
+/* Every architecture, floats and integers, row-major and column-major. */
 static void test_sessions(void)
 {
     static const char *const files[] = {"bf16_n64", "f32_n32", "x040_f32", "x051_bf16", "x052_f32", "x060_bf16"};
@@ -148,7 +150,7 @@ static void test_sessions(void)
 
 static atomic_bool opened_all;
 
-/* Until all larger models were opened. */
+/* Evaluates until all larger models were opened. */
 static void *evaluate_on(void *arg)
 {
     struct caller *const c = arg;
@@ -195,11 +197,11 @@ static void test_open_beside(void)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- generators */
+/* ----------------------------------------------------------------------------------- generators */
 
 static const struct rwkv7_step before_first = {.end = RWKV7_END_NONE};
 
-/* Texts of their own, with one tokenizer. */
+/* Different texts, with one tokenizer. */
 static void *generate(void *arg)
 {
     struct caller *const c = arg;
@@ -242,16 +244,16 @@ static void test_generators(void)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- cancelling */
+/* ----------------------------------------------------------------------------------- cancelling */
 
 enum { ENDED = 1 << 30 };
 
-/* A text without an end, which another thread cancels as soon as some of it is there. */
+/* An endless text, which another thread cancels after some of it was generated. */
 struct endless {
     pthread_t thread;
     struct rwkv7_generator *generator;
     struct scheduler *scheduler;
-    atomic_int steps; /* ENDED: there are no more */
+    atomic_int steps; /* ENDED: generation has ended */
     enum rwkv7_end end;
     bool failed;
 };
@@ -305,7 +307,10 @@ static void *schedule(void *arg)
     return NULL;
 }
 
-/* Two endless texts in one scheduler, and a generator beside it; both texts are cancelled from here, one after the other. */
+/*
+ * Two endless texts in one scheduler and a generator; this thread cancels both texts, one after the
+ * other.
+ */
 static void test_cancel_scheduled(void)
 {
     const struct rwkv7_generator_options opt = {.sampling = &sampling, .ignore_end = true};
@@ -338,9 +343,9 @@ static void test_cancel_scheduled(void)
     scheduler_close(e.scheduler);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- runtimes */
+/* ------------------------------------------------------------------------------------- runtimes */
 
-/* A runtime of its own: opened, used and closed beside others. */
+/* A separate runtime: opened, used and closed concurrently with others. */
 static void *use_runtime(void *arg)
 {
     struct caller *const c = arg;
@@ -376,7 +381,7 @@ int main(void)
 {
     small_model_threads = 3;
     open_small_model();
-    rt->alone_bytes = 0;   /* small as the models are, all threads work */
+    rt->alone_bytes = 0;   /* makes all threads work, although the models are small */
     RUN(test_open_beside); /* first, while the scratch memory is small */
     RUN(test_sessions);
     RUN(test_generators);

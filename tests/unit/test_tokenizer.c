@@ -1,6 +1,7 @@
 /*
- * test_tokenizer.c - the tokenizer against a brute-force one on small vocabularies, and against the official tokenizer's ids
- * on the World vocabulary where that is at hand; whole texts and every way to feed them in pieces.
+ * test_tokenizer.c - the tokenizer against a brute-force one on small vocabularies and, if
+ * available, against the ids of the official tokenizer on the World vocabulary; whole texts and all
+ * divisions into pieces.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,7 +12,10 @@
 #include "rwkv7.h"
 #include "test.h"
 
-/* Gaps in the ids, a long token whose prefixes are none, runs, a piece of a character, both kinds of literal and quote. */
+/*
+ * Gaps in the ids, a long token whose prefixes are no tokens, runs, a part of a character, both
+ * kinds of literals and quotes.
+ */
 static const char small[] =
     "1 'a' 1\n2 'b' 1\n3 'c' 1\n4 ' ' 1\n7 'ab' 2\n8 \"'\" 1\n9 'abcabcab' 8\n12 'bc' 2\n13 '   ' 3\n"
     "14 '\\n' 1\n15 '\\xa0' 2\n16 b'\\xa0' 1\n17 b'\\xe2\\x82' 2\n18 '\xe2\x82\xac' 3\n"
@@ -60,7 +64,7 @@ static void test_vocabulary(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* The longest of all tokens that the text begins with; 0 if none. */
+/* Returns the longest of all tokens that the text begins with; 0 if none. */
 static uint32_t brute_force(const struct rwkv7_tokenizer *t, const uint8_t *text, size_t n, size_t *length)
 {
     uint32_t best = 0;
@@ -97,7 +101,7 @@ static void test_brute_force(void)
         }
         CHECK(at == size);
 
-        /* In two pieces, cut anywhere, and with room for one id at a time. */
+        /* In two pieces, split anywhere, and with room for one id per call. */
         const size_t cut = size ? random_below((uint32_t)size) : 0;
         uint32_t pieces[64];
         size_t n, done, total = 0;
@@ -113,9 +117,12 @@ static void test_brute_force(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* ------------------------------------------------------------------------------------------------ random vocabularies */
+/* -------------------------------------------------------------------------- random vocabularies */
 
-/* Different tokens over the bytes 0, 255 and a few others; ids with gaps. One in three vocabularies has all single bytes. */
+/*
+ * Different tokens over the bytes 0, 255 and a few others; ids with gaps. One in three vocabularies
+ * contains all single bytes.
+ */
 static struct rwkv7_tokenizer *random_vocabulary(uint32_t letters, uint32_t longest)
 {
     static char text[1 << 16];
@@ -202,7 +209,7 @@ static void test_unknown_byte(void)
     CHECK_STR(err.message, "the vocabulary has no token for byte 0x7a at offset 2 of the text");
     CHECK(count == 1 && covered == 2);
     rwkv7_tokenizer_close(t);
-    t = open_text("1 'b' 1\n2 'ab' 2\n"); /* a token starts with that byte, but none fits */
+    t = open_text("1 'b' 1\n2 'ab' 2\n"); /* a token starts with that byte, but none matches */
     CHECK(rwkv7_tokenizer_encode(t, "bac", 3, true, ids, 8, &count, &covered, &err) == RWKV7_ERR_VOCAB);
     CHECK_STR(err.message, "the vocabulary has no token for byte 0x61 at offset 1 of the text");
     CHECK(rwkv7_tokenizer_encode(t, NULL, 0, true, ids, 8, &count, &covered, &err) == RWKV7_OK);
@@ -210,7 +217,7 @@ static void test_unknown_byte(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* ---------------------------------------------------------------------------------------------- the World vocabulary */
+/* ------------------------------------------------------------------------- the World vocabulary */
 
 static void check_case(const struct rwkv7_tokenizer *t, const cJSON *item)
 {
@@ -293,7 +300,7 @@ static void test_world(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* test_tokenizer VOCAB FILE: megabytes per second, a measurement and no check. */
+/* test_tokenizer VOCAB FILE: megabytes per second; not a test. */
 static int bench(const char *vocab, const char *path)
 {
     struct rwkv7_tokenizer *t = NULL;

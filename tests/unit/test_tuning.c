@@ -1,4 +1,6 @@
-/* test_tuning.c - the numbers that follow from cache sizes, and that none of them changes a result. */
+/*
+ * test_tuning.c - the constants derived from cache sizes, and that none of them changes a result.
+ */
 #include "kernels/tuning.h"
 
 #include <stdlib.h>
@@ -57,7 +59,7 @@ static void test_sizes(void)
     CHECK(kernels_init(&k, NULL) && k.tuning.l1 >= 4 * KB && k.tuning.gemm_panel > 0);
 }
 
-/* The logits of a prompt that is longer than any block, and of a token after it. */
+/* Computes the logits of a prompt that is longer than any block, and of one more token. */
 static void logits_of(float *out, const struct caches *caches, enum rwkv7_type type)
 {
     enum { TOKENS = 120 };

@@ -114,7 +114,7 @@ static void check_tied(const char *golden, const char *embedding, const char *he
     variant_write(&v, whole);
     variant_drop(&v, head);
     variant_write(&v, file);
-    check_note(file, whole, "there is no head: the embedding is used for it, too");
+    check_note(file, whole, "no head found; the embedding is used as head");
 
     struct rwkv7_model *a = open_model(file), *b = open_model(whole);
     const struct rwkv7_model_info *tied = rwkv7_model_info(a), *untied = rwkv7_model_info(b);
@@ -170,7 +170,7 @@ static void test_tied_head(void)
     variant_open(&v, whole);
     variant_drop(&v, "output.weight");
     CHECK(gguf_write(in_folder("m.gguf"), values, 2, v.tensors, v.count));
-    check_note(in_folder("m.gguf"), whole, "there is no head: the embedding is used for it, too");
+    check_note(in_folder("m.gguf"), whole, "no head found; the embedding is used as head");
     variant_close(&v);
     unlink(in_folder("m.gguf"));
     unlink(whole);
@@ -187,7 +187,7 @@ static void test_tied_head(void)
     CHECK(gguf_write(whole, small, 2, v.tensors, v.count));
     variant_drop(&v, "output.weight");
     CHECK(gguf_write(in_folder("m.gguf"), small, 2, v.tensors, v.count));
-    check_note(in_folder("m.gguf"), whole, "there is no head: the embedding is used for it, too");
+    check_note(in_folder("m.gguf"), whole, "no head found; the embedding is used as head");
     variant_close(&v);
     unlink(in_folder("m.gguf"));
     unlink(whole);
@@ -240,7 +240,7 @@ static void test_folded_ln0(void)
         worst = fmaxf(worst, fabsf(got[i] - want[i]));
     CHECK_MSG(worst < 1e-4f && want[1] != 0, "off by %g", (double)worst);
     const char *note = a ? rwkv7_model_note(a, 0) : NULL;
-    CHECK(note && strstr(note, "there is no ln0: the embedding is taken to be normalized already"));
+    CHECK(note && strstr(note, "no ln0 found; the embedding is assumed to be normalized"));
     rwkv7_model_close(a);
     rwkv7_model_close(b);
     variant_close(&v);
@@ -251,13 +251,12 @@ static void test_incidental(void)
     variant_open(&v, GOLDEN("f32_n32"));
     variant_add(&v, "global_step", DT_I64, 1);
     variant_write(&v, file);
-    check_note(file, GOLDEN("f32_n32"), "skipped 1 tensor of integers or without numbers: 'global_step'");
+    check_note(file, GOLDEN("f32_n32"), "skipped 1 empty or integer tensor: 'global_step'");
     variant_find(&v, "global_step")->rank = 0;
     variant_add(&v, "blocks.0.att.mask", DT_BOOL, 5);
     variant_add(&v, "buffer", DT_F32, 0);
     variant_write(&v, file);
-    check_note(file, GOLDEN("f32_n32"),
-               "skipped 3 tensors of integers or without numbers, the first is 'blocks.0.att.mask'");
+    check_note(file, GOLDEN("f32_n32"), "skipped 3 empty or integer tensors, the first is 'blocks.0.att.mask'");
     struct rwkv7_model *model = open_model(file);
     CHECK(model && rwkv7_model_info(model)->ignored_tensors == 3 + 3); /* and layer 0's value gate */
     rwkv7_model_close(model);
@@ -315,7 +314,7 @@ static void test_float64(void)
         huge[3] = 1e300;
         t->data = (const uint8_t *)huge;
         variant_write(&v, file);
-        check_refused(file, "tensor 'ln_out.weight': expected finite numbers, found a NaN or an infinity at 3");
+        check_refused(file, "tensor 'ln_out.weight': expected finite numbers, found a NaN or an infinity at index 3");
         variant_close(&v);
     }
     variant_open(&v, GOLDEN("f32_n32"));

@@ -1,6 +1,7 @@
 /*
- * test_vocab.c - vocabularies that are accepted, token by token, and those that are refused, each with its exact message.
- * The files and what to expect come from tests/corpus/make_vocab_corpus.py.
+ * test_vocab.c - vocabularies that are accepted, token by token, and those that are rejected, with
+ * their exact messages. tests/corpus/make_vocab_corpus.py generates the files and the expected
+ * results.
  */
 #include <dirent.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 #define CORPUS TEST_DIR "/corpus/vocab/"
 
-/* The tokens as "ok ID=HEX ID=HEX ..." */
+/* Writes the tokens as "ok ID=HEX ID=HEX ..." */
 static void describe(const struct rwkv7_tokenizer *t, char *out, size_t room)
 {
     size_t at = (size_t)snprintf(out, room, "ok");
@@ -99,7 +100,7 @@ static void test_too_large(void)
     CHECK(rwkv7_tokenizer_open_memory(text, size, "V", &t, &err) == RWKV7_ERR_VOCAB && !t);
     CHECK_STR(err.message, "V: expected a vocabulary of at most 16777216 bytes, found 16777217");
 
-    /* Long tokens that have nothing in common but their beginning: one cell of the tree for each byte. */
+    /* Long tokens that share only their beginning: one cell of the tree per byte. */
     size_t at = 0;
     for (uint32_t id = 0; id < 16000; id++)
         at += (size_t)snprintf(text + at, size - at, "%u '%08x%0*d' 700\n", id, id * 0x9e3779b1u, 692, 0);

@@ -205,7 +205,7 @@ static void test_nan(void)
         {"blocks.0.att.output.weight", "layer 0 gave a NaN or an infinity at token "},
         {"head.weight", "the logits hold a NaN or an infinity at token "},
     };
-    REFUSED("tensor 'blocks.1.att.w0': expected finite numbers, found a NaN or an infinity at 0",
+    REFUSED("tensor 'blocks.1.att.w0': expected finite numbers, found a NaN or an infinity at index 0",
             .poison = "blocks.1.att.w0");
     REFUSED("tensor 'ln_out.bias': expected finite numbers", .poison = "ln_out.bias");
     REFUSED_FLA("tensor 'model.layers.1.attn.x_x': expected finite numbers", .poison = "model.layers.1.attn.x_x");

@@ -56,7 +56,7 @@ void variant_drop(struct variant *v, const char *name)
 
 void variant_rename(struct variant *v, struct tensor *t, const char *fmt, ...)
 {
-    char name[VARIANT_NAME]; /* the old name may be an argument */
+    char name[VARIANT_NAME]; /* copied first, because the old name may be an argument */
     va_list args;
     va_start(args, fmt);
     vsnprintf(name, sizeof name, fmt, args);
