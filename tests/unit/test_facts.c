@@ -285,6 +285,44 @@ static void test_infinite_factors(void)
     refuse_infinity(file, "blocks.0.att.w1", 3, true);
 }
 
+static void count_note(void *arg, const char *text)
+{
+    *(int *)arg += strstr(text, "there is no head") || strstr(text, "of type F64 are rounded");
+}
+
+/* Conversion tells all notes on what it has read. */
+static void test_notes_of_conversion(void)
+{
+    int notes = 0;
+    const struct rwkv7_convert_options opt = {.note = count_note, .note_arg = &notes};
+    variant_open(&v, GOLDEN("f32_n32"));
+    variant_drop(&v, "head.weight");
+    for (int i = 0; i < 2; i++) {
+        struct tensor *t = variant_find(&v, i ? "blocks.1.att.k_k" : "blocks.0.att.k_k");
+        double *wide = variant_memory(&v, 2 * (size_t)t->bytes);
+        for (size_t k = 0; k < t->bytes / sizeof(float); k++)
+            wide[k] = (double)((const float *)(const void *)t->data)[k];
+        t->type = DT_F64;
+        t->data = (const uint8_t *)wide;
+        t->bytes *= 2;
+    }
+    variant_write(&v, file);
+    const char *const converted = in_folder("converted.safetensors");
+    CHECK(rwkv7_convert(rt, file, converted, &opt, NULL) == RWKV7_OK && notes == 2);
+    unlink(converted);
+    variant_close(&v);
+}
+
+/* Tensors of a layer far beyond the others are no reason to look for millions of them. */
+static void test_too_many_layers(void)
+{
+    variant_open(&v, GOLDEN("f32_n32"));
+    variant_add(&v, "blocks.100000.att.k_k", DT_F32, 96);
+    variant_write(&v, file);
+    check_refused(file, "more than 4096 layers");
+    variant_close(&v);
+}
+
 int main(void)
 {
     if (!same_begin())
@@ -296,5 +334,7 @@ int main(void)
     RUN(test_rate_scale);
     RUN(test_comma);
     RUN(test_infinite_factors);
+    RUN(test_notes_of_conversion);
+    RUN(test_too_many_layers);
     return same_end();
 }

@@ -149,34 +149,6 @@ static void check_tied(const char *golden, const char *embedding, const char *he
     variant_close(&v);
 }
 
-static void count_note(void *arg, const char *text)
-{
-    *(int *)arg += strstr(text, "there is no head") || strstr(text, "of type F64 are rounded");
-}
-
-/* Conversion tells all notes on what it has read. */
-static void test_notes_of_conversion(void)
-{
-    int notes = 0;
-    const struct rwkv7_convert_options opt = {.note = count_note, .note_arg = &notes};
-    variant_open(&v, GOLDEN("f32_n32"));
-    variant_drop(&v, "head.weight");
-    for (int i = 0; i < 2; i++) {
-        struct tensor *t = variant_find(&v, i ? "blocks.1.att.k_k" : "blocks.0.att.k_k");
-        double *wide = variant_memory(&v, 2 * (size_t)t->bytes);
-        for (size_t k = 0; k < t->bytes / sizeof(float); k++)
-            wide[k] = (double)((const float *)(const void *)t->data)[k];
-        t->type = DT_F64;
-        t->data = (const uint8_t *)wide;
-        t->bytes *= 2;
-    }
-    variant_write(&v, file);
-    const char *const converted = in_folder("converted.safetensors");
-    CHECK(rwkv7_convert(rt, file, converted, &opt, NULL) == RWKV7_OK && notes == 2);
-    unlink(converted);
-    variant_close(&v);
-}
-
 static void test_tied_head(void)
 {
     check_tied(GOLDEN("f32_n32"), "emb.weight", "head.weight");
@@ -606,7 +578,6 @@ int main(void)
     RUN(test_vector_shapes);
     RUN(test_flat_r_k);
     RUN(test_tied_head);
-    RUN(test_notes_of_conversion);
     RUN(test_folded_ln0);
     RUN(test_incidental);
     RUN(test_float64);
