@@ -2,11 +2,13 @@
  * Facts that tensors do not show: config.json of a folder, the scale of the in-context learning rate, and numbers in metadata, whatever
  * locale the program has set. Each is obeyed, or the model is refused by name.
  */
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 
 #include "fingerprint.h"
 #include "same.h"
+#include "weights/model.h"
 
 static void write_config(const char *text)
 {
@@ -38,6 +40,10 @@ static void test_usual(void)
         "\"intermediate_size\": null, \"attn\": null, \"tie_word_embeddings\": false, \"value_dim\": [64, 64]}");
     check_same(folder, GOLDEN("bf16_fla"));
     check_same(file, GOLDEN("bf16_fla"));
+    write_config("{\"norm_eps\": 1.17549435082228750797e-38}"); /* the least that is accepted */
+    struct rwkv7_model *model = open_model(folder);
+    CHECK(model && model->ln_eps == FLT_MIN);
+    rwkv7_model_close(model);
     put_model(GOLDEN("x060_bf16"));
     write_config("{\"model_type\": \"rwkv6\", \"hidden_size\": 64, \"head_size\": 32, \"head_size_divisor\": 8,"
                  "\"layer_norm_epsilon\": 1e-5, \"rescale_every\": 6, \"num_attention_heads\": 64}");

@@ -451,6 +451,17 @@ static void test_random_versions(void)
         CHECK(rwkv7_shape_named(names[i], &shape));
         shape.layers = 2; /* and as many tokens as a test has time for */
         shape.vocab = 100;
+        const size_t fields[] = {offsetof(struct rwkv7_shape, heads),  offsetof(struct rwkv7_shape, head_size),
+                                 offsetof(struct rwkv7_shape, rank_w), offsetof(struct rwkv7_shape, rank_a),
+                                 offsetof(struct rwkv7_shape, rank_v), offsetof(struct rwkv7_shape, rank_g),
+                                 offsetof(struct rwkv7_shape, rank_m), offsetof(struct rwkv7_shape, deep)};
+        for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++) { /* what a version has, and what it lacks */
+            struct rwkv7_shape wrong = shape;
+            int *const field = (int *)(void *)((char *)&wrong + fields[f]);
+            *field = *field == 0;
+            CHECK_MSG(rwkv7_model_random(rt, &wrong, &options, &model, NULL) == RWKV7_ERR_USAGE, "%s, %zu", names[i],
+                      f);
+        }
         CHECK_MSG(rwkv7_model_random(rt, &shape, &options, &model, &err) == RWKV7_OK, "%s: %s", names[i], err.message);
         float logits[100], one[100];
         CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
