@@ -11,13 +11,31 @@ enum { LAYERS = 1, CHANNELS = 4, N = 2, HEADER = 56, FINGERPRINT = 32, FLOATS = 
 static struct rwkv7_session *session;
 static uint8_t fingerprint[16];
 
+/* As state_file.c defines it. */
+static uint64_t checksum(const uint8_t *data, size_t size)
+{
+    uint64_t low = 1, high = 0;
+    for (size_t i = 0; i + 4 <= size; i += 4) {
+        uint32_t word;
+        memcpy(&word, data + i, sizeof word);
+        low += word;
+        high += low;
+    }
+    return high * 0x9e3779b97f4a7c15u ^ low;
+}
+
 static void open_session(void)
 {
+    enum { SIZE = HEADER + FLOATS * sizeof(float) + 8 };
+    uint8_t own[SIZE + 1];
     session = fuzz_session(LAYERS, CHANNELS, N);
     const char *const path = fuzz_file("own", NULL, 0);
     REQUIRE(rwkv7_session_save(session, path, NULL, NULL) == RWKV7_OK);
     FILE *f = fopen(path, "rb");
-    REQUIRE(f && fseek(f, FINGERPRINT, SEEK_SET) == 0 && fread(fingerprint, 1, 16, f) == 16 && fclose(f) == 0);
+    REQUIRE(f && fread(own, 1, sizeof own, f) == SIZE && fclose(f) == 0);
+    memcpy(fingerprint, own + FINGERPRINT, sizeof fingerprint);
+    const uint64_t sum = checksum(own, SIZE - sizeof sum);
+    REQUIRE(memcmp(own + SIZE - sizeof sum, &sum, sizeof sum) == 0);
 }
 
 static void get_state(float *to)
@@ -53,19 +71,6 @@ static void load(const uint8_t *data, size_t size)
     get_state(after);
     REQUIRE(!note.data && memcmp(before, after, sizeof before) == 0);
     REQUIRE(err.status == RWKV7_ERR_STATE && strncmp(err.message, path, 10) == 0);
-}
-
-/* As defined in state_file.c. */
-static uint64_t checksum(const uint8_t *data, size_t size)
-{
-    uint64_t low = 1, high = 0;
-    for (size_t i = 0; i + 4 <= size; i += 4) {
-        uint32_t word;
-        memcpy(&word, data + i, sizeof word);
-        low += word;
-        high += low;
-    }
-    return high * 0x9e3779b97f4a7c15u ^ low;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -234,6 +234,29 @@ static void test_arguments(void)
     rwkv7_model_close(other);
 }
 
+/* The logits of a text of more than one chunk are in its order. */
+static void test_long_text(void)
+{
+    enum { TOKENS = 2 * RWKV7_CHUNK + 3 };
+    static uint32_t tokens[TOKENS];
+    static float all[TOKENS * VOCAB];
+    float one[VOCAB];
+    struct rwkv7_model *model = random_model(RWKV7_F32, RWKV7_SPARSE_AUTO);
+    struct rwkv7_session *s = NULL;
+    for (size_t i = 0; i < TOKENS; i++)
+        tokens[i] = (uint32_t)random_below(VOCAB);
+    CHECK(rwkv7_session_create(model, &s, NULL) == RWKV7_OK);
+    CHECK(rwkv7_session_eval(s, tokens, TOKENS, RWKV7_LOGITS_ALL, all, NULL) == RWKV7_OK);
+    rwkv7_session_reset(s);
+    for (size_t begin = 0; begin < TOKENS; begin += 171) { /* 171 times 6 is TOKENS - 1 */
+        const size_t count = begin + 171 < TOKENS ? 171 : TOKENS - begin;
+        CHECK(rwkv7_session_eval(s, tokens + begin, count, RWKV7_LOGITS_LAST, one, NULL) == RWKV7_OK);
+        CHECK_MSG(memcmp(one, all + (begin + count - 1) * VOCAB, sizeof one) == 0, "token %zu", begin + count - 1);
+    }
+    rwkv7_session_close(s);
+    rwkv7_model_close(model);
+}
+
 int main(void)
 {
     const struct rwkv7_runtime_options opt = {.threads = 2};
@@ -242,6 +265,7 @@ int main(void)
     RUN(test_together);
     RUN(test_nan);
     RUN(test_positions);
+    RUN(test_long_text);
     RUN(test_arguments);
     rwkv7_runtime_close(rt);
     return test_end();

@@ -6,6 +6,7 @@
  * Every case is a good model of tests/golden with one thing changed, written as a safetensors image in memory.
  */
 #include <limits.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,6 +329,12 @@ static void test_random_model(void)
     struct rwkv7_error err;
     struct rwkv7_shape wrong = shape;
     const struct rwkv7_random_options plain = {.type = RWKV7_F32, .seed = 7};
+    static const float densities[] = {-0.5f, 1.5f, NAN};
+    for (size_t i = 0; i < sizeof densities / sizeof densities[0]; i++) {
+        const struct rwkv7_random_options dense = {.type = RWKV7_F32, .ffn_density = densities[i]};
+        CHECK(rwkv7_model_random(rt, &shape, &dense, &a, &err) == RWKV7_ERR_USAGE && !a);
+        CHECK_MSG(strstr(err.message, "density: expected 0 to 1") != NULL, "%s", err.message);
+    }
     wrong.heads = 3;
     CHECK(rwkv7_model_random(rt, &wrong, &plain, &a, &err) == RWKV7_ERR_USAGE);
     const struct {
