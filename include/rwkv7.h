@@ -385,7 +385,8 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
 /*
  * Fills *out with the info that rwkv7_model_random would give, without making the model. It tells
  * what a published size needs and reads, even if it does not fit into memory. Members that
- * describe a file are NULL or 0.
+ * describe a file are NULL or 0. out->struct_size says how much may be written: begin with
+ * RWKV7_OPTIONS(info). RWKV7_ERR_USAGE: it is too small, or the shape or an option is invalid.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                     const struct rwkv7_random_options *opt,
