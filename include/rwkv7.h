@@ -385,7 +385,8 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
 /*
  * Fills *out with the info that rwkv7_model_random would give, without making the model. It tells
  * what a published size needs and reads, even if it does not fit into memory. Members that
- * describe a file are NULL or 0.
+ * describe a file are NULL or 0. out->struct_size says how much may be written: begin with
+ * RWKV7_OPTIONS(info). RWKV7_ERR_USAGE: it is too small, or the shape or an option is invalid.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                     const struct rwkv7_random_options *opt,
@@ -432,7 +433,7 @@ struct rwkv7_convert_options {
     float rate_scale;         /* as in struct rwkv7_model_options; stored in the metadata of the result */
     rwkv7_progress *progress; /* may be NULL; in bytes of the result */
     void *progress_arg;       /* passed to progress */
-    /* Receives remarks about the files that were read (see rwkv7_model_note), after the result is complete. May be NULL. */
+    /* Receives remarks about the files that were read, see rwkv7_model_note. May be NULL. */
     void (*note)(void *arg, const char *text);
     void *note_arg; /* passed to note */
 };
@@ -612,14 +613,14 @@ RWKV7_API enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_
 /* The same from `text` [size], which may be freed afterwards. `name` stands for the path in messages. */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_memory(const char *text, size_t size, const char *name,
                                                         struct rwkv7_tokenizer **out, struct rwkv7_error *err);
-/* The vocabulary inside a checkpoint, as GGUF files have one. *out is NULL, and the status RWKV7_OK, if there is none. */
+/* The vocabulary inside a checkpoint, as in GGUF files. RWKV7_OK with *out NULL if there is none. */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_tokenizer **out,
                                                        struct rwkv7_error *err);
 RWKV7_API void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t);
 RWKV7_API uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t);        /* largest id + 1 */
 RWKV7_API size_t rwkv7_tokenizer_max_length(const struct rwkv7_tokenizer *t);    /* bytes of the longest token */
 RWKV7_API bool rwkv7_tokenizer_has_end_of_text(const struct rwkv7_tokenizer *t); /* id 0 has no text */
-/* The bytes of an id, [*length], not NUL-terminated; *length is 0 for an id without text. Valid as long as the tokenizer. */
+/* The bytes of an id, [*length], no NUL; *length is 0 without text. Valid as long as the tokenizer. */
 RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, uint32_t id, size_t *length);
 
 /*
@@ -774,7 +775,7 @@ struct rwkv7_generator_options {
      */
     bool resumable;
     bool reseed; /* after rwkv7_generator_load: start from the seed of `sampling`, not from the saved random numbers */
-    /* May be NULL. Called before each step and before each RWKV7_CHUNK tokens of the prompt, in tokens of the prompt. */
+    /* May be NULL. In tokens of the prompt, before each step and each RWKV7_CHUNK tokens of the prompt. */
     rwkv7_progress *progress;
     void *progress_arg; /* passed to progress */
 };
@@ -825,7 +826,7 @@ RWKV7_API void rwkv7_generator_close(struct rwkv7_generator *g);
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *text, size_t size,
                                                  struct rwkv7_error *err);
-/* The same with token ids [count]. No token spans text before and after them. RWKV7_ERR_USAGE: an id is out of range. */
+/* The same with token ids [count]. RWKV7_ERR_USAGE: an id is out of range. */
 RWKV7_API enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const uint32_t *ids, size_t count,
                                                         struct rwkv7_error *err);
 /*

@@ -274,14 +274,22 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
     struct rwkv7_model *model = NULL;
     struct rwkv7_random_options filling;
     struct rwkv7_model_options packing;
+    size_t room = out->struct_size;
+    if (room == 0)
+        room = SIZE_THROUGH(struct rwkv7_model_info, chat_template);
+    if (room < SIZE_THROUGH(struct rwkv7_model_info, chat_template))
+        return fail(err, RWKV7_ERR_USAGE, "struct rwkv7_model_info: struct_size: expected at least %zu, found %zu",
+                    SIZE_THROUGH(struct rwkv7_model_info, chat_template), room);
     const enum rwkv7_status status = begin_random(rt, shape, given, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
         return status;
     weights_random_outline(model, filling.type, &packing);
     count(model);
     model->info.copied_bytes = model->info.weight_bytes;
-    *out = model->info;
-    out->path = NULL; /* it is the model's */
+    model->info.path = NULL; /* it is the model's */
+    room = room < sizeof *out ? room : sizeof *out;
+    memcpy(out, &model->info, room);
+    out->struct_size = room; /* what a newer program knows besides is not there: RWKV7_HAS */
     rwkv7_model_close(model);
     return RWKV7_OK;
 }

@@ -130,6 +130,17 @@ static void test_every_options(void)
     CHECK(!runtime && !m && !sampler && !g);
     rwkv7_session_close(s);
 
+    /* A struct that the library fills in the caller's memory is written as far as the caller says. */
+    struct {
+        struct rwkv7_model_info info;
+        uint64_t behind;
+    } room = {.info = {.struct_size = sizeof room}, .behind = 7};
+    const struct rwkv7_shape *const known = &rwkv7_model_info(model)->shape;
+    CHECK(rwkv7_model_random_info(rt, known, NULL, &room.info, &err) == RWKV7_OK);
+    CHECK(room.behind == 7 && room.info.struct_size == sizeof room.info && room.info.shape.vocab == VOCAB);
+    room.info.struct_size = 8;
+    REFUSED(rwkv7_model_random_info(rt, known, NULL, &room.info, &err));
+
     struct rwkv7_shape later = rwkv7_model_info(model)->shape;
     CHECK(RWKV7_HAS(rwkv7_model_info(model), chat_template));
     later.reserved[6] = 1;

@@ -412,7 +412,7 @@ static void test_random_info(void)
                                                              variant % 3 == 2 ? RWKV7_SPARSE_ON : RWKV7_SPARSE_AUTO,
                                                          .seed = 1};
             struct rwkv7_shape shape;
-            struct rwkv7_model_info before;
+            struct rwkv7_model_info before = RWKV7_OPTIONS(before);
             struct rwkv7_model *model = NULL;
             struct rwkv7_error err = {0};
             CHECK(rwkv7_shape_named(names[i], &shape));
@@ -438,7 +438,7 @@ static void test_random_info(void)
             rwkv7_model_close(model);
         }
     }
-    struct rwkv7_model_info info;
+    struct rwkv7_model_info info = RWKV7_OPTIONS(info);
     struct rwkv7_error err = {0};
     CHECK(rwkv7_model_random_info(rt, &(struct rwkv7_shape){0}, &(struct rwkv7_random_options){0}, &info, &err) ==
           RWKV7_ERR_USAGE);

@@ -96,7 +96,7 @@ static int describe(const struct measuring *m, struct cell *c, const char *name,
 {
     const struct args *const args = m->sizes->args;
     const struct rwkv7_random_options options = random_options(args, type), floats = random_options(args, RWKV7_BF16);
-    struct rwkv7_model_info info, made;
+    struct rwkv7_model_info info = RWKV7_OPTIONS(info), made = RWKV7_OPTIONS(made);
     struct rwkv7_error err;
     memset(c, 0, sizeof *c);
     c->name = name;
@@ -340,7 +340,7 @@ static int learn_paces(struct measuring *m)
     for (size_t t = 0; t < s->type_count && code == DONE && !interrupted; t++) {
         struct cell c = s->cells[t];
         struct subject u = {0};
-        struct rwkv7_model_info info;
+        struct rwkv7_model_info info = RWKV7_OPTIONS(info);
         struct rwkv7_error err;
         double prefill = 0;
         const struct rwkv7_random_options options = random_options(s->args, c.type);
