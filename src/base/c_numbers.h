@@ -8,9 +8,16 @@
 #define BASE_C_NUMBERS_H
 
 #include <locale.h>
+#include <stdbool.h>
 #if defined(__APPLE__)
 #include <xlocale.h>
 #endif
+
+/*
+ * False: there was no memory for the locale "C", and C_NUMBERS changes nothing. Who reads numbers from files asks first, and fails: a runtime
+ * when it is created, and a tokenizer when it is opened.
+ */
+bool c_numbers_work(void);
 
 /* The locale of the thread before, for c_numbers_leave. */
 locale_t c_numbers_enter(void);
