@@ -8,6 +8,8 @@
  */
 #include "arch/rwkv7.h"
 
+#include <cjson/cJSON.h>
+
 #define LAYER(field) offsetof(struct rwkv7_layer, field)
 #define OUTER(field) offsetof(struct outer, field)
 
@@ -112,9 +114,21 @@ static enum rwkv7_status measure_ranks(const struct candidate *c, struct recogni
 
 enum { USUAL_HEAD = 64 }; /* of every published RWKV-7 */
 
+/* What a config.json says; 0: nothing. */
+static long configured_head_size(const struct candidate *c)
+{
+    static const char *const keys[] = {"head_dim", "head_size"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const cJSON *const value = cJSON_GetObjectItemCaseSensitive(c->index->config, keys[i]);
+        if (cJSON_IsNumber(value) && value->valuedouble >= 1 && value->valuedouble <= MAX_AXIS)
+            return (long)value->valuedouble;
+    }
+    return 0;
+}
+
 /*
  * H and N are the axes of r_k, other than additional ones of length 1. Where it is one long vector, as in GGUF files and in what the
- * author's own Python package makes of a checkpoint, the metadata must tell, or N is taken to be as usual.
+ * author's own Python package makes of a checkpoint, the metadata or a config.json must tell, or N is taken to be as usual.
  */
 static enum rwkv7_status measure_heads(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
@@ -137,7 +151,13 @@ static enum rwkv7_status measure_heads(const struct candidate *c, struct recogni
         return measure_axes(c, out->weights, "att.r_k", 0, &s->heads, &s->head_size, err);
     const char *text = tensors_metadata(c->index, key);
     long size = metadata_whole(c->index, key);
-    if (!text && c->naming != NAMING_GGUF && s->channels % USUAL_HEAD == 0) {
+    const long configured = !text && c->naming != NAMING_GGUF ? configured_head_size(c) : 0;
+    if (configured > 0 && s->channels % configured != 0)
+        return fail(err, RWKV7_ERR_MODEL, "%s: the size of a head: expected a divisor of %d channels, found %ld",
+                    c->index->config_path, s->channels, configured);
+    if (configured > 0) {
+        size = configured;
+    } else if (!text && c->naming != NAMING_GGUF && s->channels % USUAL_HEAD == 0) {
         size = USUAL_HEAD;
         const enum rwkv7_status status =
             note(c->index->notes, err,

@@ -9,9 +9,16 @@
 #define BASE_C_NUMBERS_H
 
 #include <locale.h>
+#include <stdbool.h>
 #if defined(__APPLE__)
 #include <xlocale.h>
 #endif
+
+/*
+ * False if there was no memory for the locale "C"; C_NUMBERS then has no effect. A runtime that is
+ * created and a tokenizer that is opened check this first and fail, since they read numbers.
+ */
+bool c_numbers_work(void);
 
 /* Sets the locale "C"; returns the previous locale, for c_numbers_leave. */
 locale_t c_numbers_enter(void);

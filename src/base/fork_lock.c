@@ -27,6 +27,8 @@ static void watch_forks(void)
     pthread_atfork(before_fork, in_parent, in_child);
 }
 
+static pthread_once_t watched = PTHREAD_ONCE_INIT;
+
 unsigned fork_count(void)
 {
     return atomic_load_explicit(&forks, memory_order_relaxed);
@@ -34,7 +36,6 @@ unsigned fork_count(void)
 
 void fork_lock_init(struct fork_lock *lock)
 {
-    static pthread_once_t watched = PTHREAD_ONCE_INIT;
     pthread_once(&watched, watch_forks);
     pthread_mutex_init(&lock->mutex, NULL);
     atomic_store(&lock->forks, fork_count());
@@ -48,6 +49,7 @@ void fork_lock_destroy(struct fork_lock *lock)
 
 void fork_lock_take(struct fork_lock *lock)
 {
+    pthread_once(&watched, watch_forks); /* a static lock may be the first one */
     if (atomic_load_explicit(&lock->forks, memory_order_acquire) != fork_count()) {
         pthread_mutex_lock(&renewing);
         if (lock->forks != fork_count()) {

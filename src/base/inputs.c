@@ -1,21 +1,26 @@
-/* inputs.c - see inputs.h. The list is short: a model has at most some dozens of files. */
+/*
+ * inputs.c - see inputs.h. The list is short: a model has at most some dozens of files.
+ *
+ * A child of fork() may find the list as another thread of its parent was changing it. It is linked in one direction, and one assignment adds
+ * or removes an entry, so it is whole at any time.
+ */
 #include "base/inputs.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/fork_lock.h"
 #include "base/mem.h"
 
 struct input_file {
-    struct input_file *next, *before;
+    struct input_file *next;
     dev_t device;
     ino_t inode;
     size_t uses;
     char *name; /* the first one that it was added with */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct fork_lock lock = FORK_LOCK_INIT;
 static struct input_file *first;
 static bool kept;
 static struct {
@@ -44,8 +49,6 @@ static struct input_file *insert(const struct stat *st, const char *name)
         mem_free(f);
         return NULL;
     }
-    if (first)
-        first->before = f;
     first = f;
     return f;
 }
@@ -55,13 +58,13 @@ enum rwkv7_status input_add(const struct stat *st, const char *name, struct inpu
     *out = NULL;
     if (!S_ISREG(st->st_mode))
         return RWKV7_OK;
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     struct input_file *f = find(st);
     if (!f)
         f = insert(st, name);
     if (f)
         f->uses++;
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
     *out = f;
     return f ? RWKV7_OK : fail_memory(err, "the list of input files");
 }
@@ -71,36 +74,34 @@ static void release(struct input_file *f)
 {
     if (!f || --f->uses > 0)
         return;
-    if (f->next)
-        f->next->before = f->before;
-    if (f->before)
-        f->before->next = f->next;
-    else
-        first = f->next;
+    struct input_file **at = &first;
+    while (*at != f)
+        at = &(*at)->next;
+    *at = f->next;
     mem_free(f->name);
     mem_free(f);
 }
 
 void input_remove(struct input_file *file)
 {
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     release(file);
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
 }
 
 void input_unmapped(struct input_file *file)
 {
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     if (!kept)
         release(file);
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
 }
 
 void inputs_keep(void)
 {
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     kept = true;
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
 }
 
 enum rwkv7_status input_refuse(const struct stat *st, const char *path, struct rwkv7_error *err)
@@ -108,31 +109,31 @@ enum rwkv7_status input_refuse(const struct stat *st, const char *path, struct r
     enum rwkv7_status status = RWKV7_OK;
     if (!S_ISREG(st->st_mode))
         return RWKV7_OK;
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     const struct input_file *const f = find(st);
     if (f)
         status = fail(err, RWKV7_ERR_USAGE, "%s: refusing to overwrite an input file, read as %s", path, f->name);
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
     return status;
 }
 
 void inputs_output(const struct stat *st)
 {
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     if (S_ISREG(st->st_mode) && output_count < (int)(sizeof outputs / sizeof outputs[0])) {
         outputs[output_count].device = st->st_dev;
         outputs[output_count++].inode = st->st_ino;
     }
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
 }
 
 static bool is_output(const struct stat *st)
 {
     bool found = false;
-    pthread_mutex_lock(&lock);
+    fork_lock_take(&lock);
     for (int i = 0; i < output_count; i++)
         found = found || (outputs[i].device == st->st_dev && outputs[i].inode == st->st_ino);
-    pthread_mutex_unlock(&lock);
+    fork_lock_give(&lock);
     return found;
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,6 @@ static int open_any(struct out_file *out, mode_t mode, mode_t keep)
 
 static enum rwkv7_status cannot_write(const struct out_file *out, struct rwkv7_error *err)
 {
-    if (errno == EINTR) /* what is not a regular file: a signal came while its reader was waited for */
-        return fail(err, RWKV7_ERR_STOPPED, "%s: interrupted while it was written", out->path);
     return fail_errno(err, "%s: cannot be written", out->path);
 }
 
@@ -177,13 +176,24 @@ enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, 
     return open_with(path, S_IRUSR | S_IWUSR, S_IRWXU, out, err);
 }
 
+/* Waits until the file takes more: standard output may be a pipe that does not block, as its maker has set it. */
+static bool wait_writable(int fd)
+{
+    struct pollfd file = {.fd = fd, .events = POLLOUT};
+    return poll(&file, 1, -1) > 0;
+}
+
 /* stdio would lose what a write could not take when a signal came. A regular file is not waited for: there, it goes on. */
 static bool write_all(const struct out_file *out, const char *data, size_t size)
 {
     while (size > 0) {
         const ssize_t n = write(out->fd, data, size < WRITE_MOST ? size : WRITE_MOST);
-        if (n < 0 && !(errno == EINTR && out->temporary))
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (!wait_writable(out->fd))
+                return false;
+        } else if (n < 0 && !(errno == EINTR && out->temporary)) {
             return false;
+        }
         data += n > 0 ? n : 0;
         size -= n > 0 ? (size_t)n : 0;
     }

@@ -84,6 +84,7 @@ void fail_where(struct rwkv7_error *err, const char *fmt, ...)
 enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...)
 {
     const int code = errno;
+    const enum rwkv7_status status = code == EINTR ? RWKV7_ERR_STOPPED : RWKV7_ERR_IO;
     C_NUMBERS;
     if (err) {
         char what[PATH_ROOM];
@@ -92,9 +93,9 @@ enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...)
         if (vsnprintf(what, sizeof what, fmt, args) < 0)
             what[0] = '\0';
         va_end(args);
-        fail(err, RWKV7_ERR_IO, "%s: %s", what, strerror(code));
+        fail(err, status, "%s: %s", what, code == EINTR ? "interrupted" : strerror(code));
     }
-    return RWKV7_ERR_IO;
+    return status;
 }
 
 enum rwkv7_status fail_memory(struct rwkv7_error *err, const char *what)

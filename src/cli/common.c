@@ -136,6 +136,7 @@ static char pending[1 << 16];
 static size_t pending_size;
 static bool line_open; /* what was written last did not end a line */
 static bool lost;      /* nothing more is written: it failed, or was interrupted where it would have had to wait */
+static size_t lost_bytes;
 
 static int out_failed(void)
 {
@@ -148,12 +149,21 @@ static int out_failed(void)
 static int drain(void)
 {
     const size_t size = pending_size;
+    size_t written = 0;
     pending_size = 0;
-    if (size == 0 || lost)
+    if (size == 0)
         return DONE;
-    const enum io_end end = io_write(STDOUT_FILENO, pending, size);
+    const enum io_end end = lost ? IO_INTERRUPTED : io_write(STDOUT_FILENO, pending, size, &written);
     lost = end != IO_DONE;
+    lost_bytes += size - written;
     return end == IO_FAILED ? out_failed() : DONE;
+}
+
+size_t out_lost(void)
+{
+    const size_t bytes = lost_bytes;
+    lost_bytes = 0;
+    return bytes;
 }
 
 static bool out_is_terminal(void)

@@ -41,6 +41,8 @@ void print_plain(FILE *to, const char *text);
 int out_write(const void *data, size_t size);
 int out_control(const char *sequence);
 int out_flush(void);
+/* How many bytes of what was written since the last call were not taken: the program was interrupted, or nobody reads. After out_flush. */
+size_t out_lost(void);
 void out_end_line(void); /* on a terminal, when the cursor is not at the start of a line: other text follows */
 /*
  * The same before anything is written to standard error, which may be shown behind standard output: by the reader of a pipe, in a log of

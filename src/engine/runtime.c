@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/c_numbers.h"
 #include "base/cpus.h"
 #include "base/float_env.h"
 #include "base/mem.h"
@@ -54,6 +55,8 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *given
     enum rwkv7_status status = OPTIONS_READ(rwkv7_runtime_options, &opt, given, log_arg, err);
     if (status != RWKV7_OK)
         return status;
+    if (!c_numbers_work())
+        return fail_memory(err, "the locale in which numbers are read");
     struct rwkv7_runtime *rt = mem_alloc(1, sizeof *rt);
     if (!rt)
         return fail_memory(err, "the runtime");

@@ -325,6 +325,14 @@ enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct r
     cJSON *tree = NULL;
 
     *out = NULL;
+    static const char mark[] = "\xef\xbb\xbf"; /* a byte order mark, as some editors put before a text */
+    struct json_text marked = *text;
+    if (text->offset == 0 && text->size >= sizeof mark - 1 && memcmp(text->bytes, mark, sizeof mark - 1) == 0) {
+        marked.bytes += sizeof mark - 1;
+        marked.size -= sizeof mark - 1;
+        marked.offset = sizeof mark - 1;
+        text = &marked;
+    }
     /* Another process may change a mapped file, so a copy is validated and parsed. */
     char *copy = mem_string((const char *)text->bytes, text->size);
     if (!copy)

@@ -31,8 +31,9 @@ struct json_text {
 };
 
 /*
- * Parses a text that is one object, optionally surrounded by white space. The caller frees *out
- * with cJSON_Delete. Strings contain no NUL, and keys are unique within their object.
+ * Parses a text that is one object, optionally surrounded by white space. A byte order mark at
+ * the start of a file is skipped. The caller frees *out with cJSON_Delete. Strings contain no NUL,
+ * and keys are unique within their object.
  * RWKV7_ERR_MODEL names the file, the byte offset and the entry of the outer object.
  */
 enum rwkv7_status json_parse(const struct json_text *text, cJSON **out, struct rwkv7_error *err);

@@ -13,8 +13,9 @@
  * turn; usually there is nothing, which means an empty line.
  */
 #include <ctype.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/status.h"
@@ -28,14 +29,17 @@ static const char *const places[PLACES] = {"{system}", "{user}", "{answer}"};
 /* The text of a file behind a byte order mark, if there is one, with LF for CR LF, [*size] and a NUL. */
 static enum rwkv7_status read_text(const char *path, char *text, size_t *size, struct rwkv7_error *err)
 {
-    FILE *const f = fopen(path, "rb");
-    if (!f)
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return fail_errno(err, "%s", path);
-    const size_t n = fread(text, 1, MOST + 1, f);
-    const bool failed = ferror(f);
-    fclose(f);
-    if (failed)
-        return fail(err, RWKV7_ERR_IO, "%s: cannot be read", path);
+    size_t n = 0;
+    ssize_t got = 1;
+    while (n <= MOST && (got = read(fd, text + n, MOST + 1 - n)) > 0)
+        n += (size_t)got;
+    const enum rwkv7_status status = got < 0 ? fail_errno(err, "%s: cannot be read", path) : RWKV7_OK;
+    close(fd);
+    if (status != RWKV7_OK)
+        return status;
     if (n > MOST)
         return fail(err, RWKV7_ERR_USAGE, "%s: a template has at most %d bytes", path, MOST);
     if (memchr(text, '\0', n))

@@ -405,7 +405,9 @@ enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *s
 {
     struct answer *const a = c->answer;
     const struct rwkv7_step *made;
-    enum rwkv7_status status = log_pending(c, err);
+    enum rwkv7_status status = generator_shown(a->generator, err);
+    if (status == RWKV7_OK)
+        status = log_pending(c, err);
     if (status == RWKV7_OK)
         status = rwkv7_generator_next(a->generator, &made, err);
     if (status != RWKV7_OK)
@@ -417,6 +419,12 @@ enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *s
         a->has_pending = true;
     }
     return step->end == RWKV7_END_NONE ? RWKV7_OK : end_text(c, err);
+}
+
+enum rwkv7_status conversation_cut_answer(struct conversation *c, size_t lost, struct rwkv7_error *err)
+{
+    generator_unshow(c->answer->generator, lost);
+    return end_text(c, err);
 }
 
 void conversation_end_answer(struct conversation *c)

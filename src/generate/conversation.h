@@ -88,6 +88,8 @@ enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking t
  */
 enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, struct rwkv7_error *err);
 enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err);
+/* Ends the text behind a step that did not: the last `lost` bytes of that step were not shown, and the conversation continues before them. */
+enum rwkv7_status conversation_cut_answer(struct conversation *c, size_t lost, struct rwkv7_error *err);
 void conversation_end_answer(struct conversation *c);
 /* Undoes the last turn; there must be one. That may mean to read all before it again: RWKV7_ERR_STOPPED, and nothing has changed. */
 enum rwkv7_status conversation_undo(struct conversation *c, struct rwkv7_error *err);

@@ -42,7 +42,7 @@ enum rwkv7_status conversation_save(const struct conversation *c, const char *pa
         saved.piece[SAVED_SHOWN] = (struct rwkv7_bytes){c->log.unread, strlen(c->log.unread)};
     if (text)
         saved.piece[SAVED_CONVERSATION] = (struct rwkv7_bytes){text, strlen(text) + 1};
-    const enum rwkv7_status status = saved_state_store(&saved, c->session, path, NULL, err);
+    const enum rwkv7_status status = saved_state_store(&saved, c->session, c->tokenizer, path, NULL, err);
     cJSON_free(text);
     return status;
 }
@@ -117,7 +117,7 @@ enum rwkv7_status conversation_load(struct conversation *c, const char *path, st
 {
     struct saved_state saved;
     struct conversation_log log = {0};
-    enum rwkv7_status status = saved_state_load(&saved, c->mark, path, NULL, err);
+    enum rwkv7_status status = saved_state_load(&saved, c->mark, c->tokenizer, path, NULL, err);
     if (status != RWKV7_OK)
         return status;
     const struct rwkv7_bytes *const text = &saved.piece[SAVED_CONVERSATION];

@@ -41,6 +41,8 @@ struct rwkv7_generator {
     size_t border_count;
 
     struct mark mark; /* without a session unless the text will be saved, or somebody lends one */
+    bool unmarked;    /* the last step is not in it yet: only the next call tells that its text was shown */
+    size_t lost;      /* bytes at the end of the last step that were not shown after all */
     struct saved_state loaded;
     bool was_loaded, reseed;
 };
@@ -242,6 +244,7 @@ static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_e
     struct rwkv7_bytes *const shown = &g->loaded.piece[SAVED_SHOWN];
     enum rwkv7_status status = begin(g, err);
     mark_clear(&g->mark);
+    g->unmarked = false;
     if (status == RWKV7_OK && shown->size > 0)
         status = request_feed(&g->request, shown->data, shown->size, err);
     *shown = (struct rwkv7_bytes){0};
@@ -319,10 +322,38 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
     return request_continue_text(&g->request, held, err);
 }
 
+/*
+ * The mark follows the last step. Its text counts as shown now, but for what generator_unshow took back; the session has not read the token
+ * that it has drawn.
+ */
+enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error *err)
+{
+    const struct rwkv7_step *const step = &g->request.step;
+    const size_t held = stream_unshown(g->request.stream) + g->lost;
+    size_t length;
+    if (!g->unmarked)
+        return RWKV7_OK;
+    g->unmarked = false;
+    g->lost = 0;
+    if (!step->drawn || step->end == RWKV7_END_TOKEN) {
+        mark_show(&g->mark, held);
+        return RWKV7_OK;
+    }
+    const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, step->id, &length);
+    return mark_token(&g->mark, g->session, step->id, text, length, held, err);
+}
+
+void generator_unshow(struct rwkv7_generator *g, size_t bytes)
+{
+    g->lost = bytes < g->request.step.length ? bytes : g->request.step.length;
+}
+
 /* Brings the session up to what was fed and drawn. logits: those after the last token are wanted. */
 static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, struct rwkv7_error *err)
 {
     enum rwkv7_status status = begin(g, err);
+    if (status == RWKV7_OK)
+        status = generator_shown(g, err);
     if (status == RWKV7_OK)
         status = request_end_prompt(&g->request, err);
     if (status != RWKV7_OK)
@@ -391,20 +422,6 @@ enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_er
 
 /* -------------------------------------------------------------------------------------- writing */
 
-/* What the step has drawn and shown; the session has not read the token. */
-static enum rwkv7_status follow_mark(struct rwkv7_generator *g, struct rwkv7_error *err)
-{
-    const struct rwkv7_step *const step = &g->request.step;
-    const size_t held = stream_unshown(g->request.stream);
-    size_t length;
-    if (!step->drawn || step->end == RWKV7_END_TOKEN) {
-        mark_show(&g->mark, held);
-        return RWKV7_OK;
-    }
-    const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, step->id, &length);
-    return mark_token(&g->mark, g->session, step->id, text, length, held, err);
-}
-
 enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct rwkv7_step **step,
                                        struct rwkv7_error *err)
 {
@@ -417,6 +434,8 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     *step = &nothing;
     if (r->end != RWKV7_END_NONE)
         return fail(err, RWKV7_ERR_USAGE, "the text has ended");
+    if ((status = generator_shown(g, err)) != RWKV7_OK)
+        return status;
     if (r->tokens >= r->limit)
         end = RWKV7_END_LENGTH;
     else if (!read_progress(g, g->reads.done, g->reads.done))
@@ -435,11 +454,11 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
         end = RWKV7_END_STOP; /* it was left in front of it */
     if (status == RWKV7_OK)
         status = end == RWKV7_END_NONE ? request_draw(r, g->logits, err) : request_end(r, end, err);
-    if (status == RWKV7_OK)
-        status = follow_mark(g, err);
-    if (status == RWKV7_OK)
-        *step = &r->step;
-    return status;
+    if (status != RWKV7_OK)
+        return status;
+    g->unmarked = true;
+    *step = &r->step;
+    return RWKV7_OK;
 }
 
 enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, const char **text, size_t *length,
@@ -447,9 +466,10 @@ enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, con
 {
     struct mark *const m = &g->mark;
     *back = 0;
-    if (m->count == 0)
-        return RWKV7_OK;
-    const enum rwkv7_status status = mark_settle(m, err);
+    enum rwkv7_status status = generator_shown(g, err);
+    if (status != RWKV7_OK || m->count == 0)
+        return status;
+    status = mark_settle(m, err);
     if (status != RWKV7_OK)
         return status;
     rwkv7_session_copy(g->session, m->before);
@@ -470,7 +490,7 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     struct saved_state saved = {0};
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)
-        status = saved_state_load(&saved, spare, path, image, err);
+        status = saved_state_load(&saved, spare, g->request.prompt.tokenizer, path, image, err);
     if (status == RWKV7_OK && !check_kept(&saved, g->request.prompt.tokenizer))
         status =
             fail(err, RWKV7_ERR_STATE,
@@ -482,6 +502,7 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     g->loaded = saved;
     saved = (struct saved_state){0};
     mark_clear(&g->mark);
+    g->unmarked = false;
     g->was_loaded = true;
 done:
     saved_state_free(&saved);
@@ -528,7 +549,8 @@ static enum rwkv7_status save(struct rwkv7_generator *g, const char *path, struc
         if (g->has_logits)
             saved.piece[SAVED_LOGITS] = (struct rwkv7_bytes){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
     }
-    status = saved_state_store(&saved, m->count > 0 ? m->before : g->session, path, image, err);
+    status =
+        saved_state_store(&saved, m->count > 0 ? m->before : g->session, g->request.prompt.tokenizer, path, image, err);
     rwkv7_bytes_clear(&saved.piece[SAVED_SAMPLER]);
     return status;
 }

@@ -28,6 +28,13 @@ void generator_start_with(struct rwkv7_generator *g, const float *logits);
 bool generator_is_ready(const struct rwkv7_generator *g);
 /* The way back is kept in `session`, which must outlive the generator. Newlines at the end of the text count as not shown. */
 void generator_lend_mark(struct rwkv7_generator *g, struct rwkv7_session *session);
+/* The text of the last step was shown. What comes next says so by itself, but can fail for memory in the middle of more. */
+enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error *err);
+/*
+ * The last `bytes` bytes of the text of the last step did not reach their reader. Called before anything else is done; a state that is saved
+ * then ends in front of them, and they come first when it goes on.
+ */
+void generator_unshow(struct rwkv7_generator *g, size_t bytes);
 /*
  * The text has ended: the session goes back in front of the tokens that were not shown as a whole. *back: how many of those that were drawn, 0 if
  * there are none and nothing was done; *text [*length]: what was shown of them, valid until the generator is closed.

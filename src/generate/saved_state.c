@@ -1,31 +1,55 @@
 /*
  * saved_state.c - see saved_state.h. The note of the state file:
  *
- *     "rwkv7 2\0"   8 bytes
+ *     "rwkv7 3\0"   8 bytes
  *     sizes         SAVED_PIECES numbers of 8 bytes, in the byte order of the machine
- *     the pieces, one behind the other
+ *     the pieces, one after the other
+ *
+ * "rwkv7 2" is the same without SAVED_VOCABULARY, and is still read.
  */
 #include "generate/saved_state.h"
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/status.h"
 
-static const char mark[8] = "rwkv7 2";
+static const char mark[8] = "rwkv7 3", older[8] = "rwkv7 2";
 
 struct directory {
     char mark[8];
     uint64_t size[SAVED_PIECES];
 };
 
-enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
-                                    const char *path, struct rwkv7_bytes *image, struct rwkv7_error *err)
+/* The texts of all tokens. */
+static struct hash_value fingerprint_of(const struct rwkv7_tokenizer *tokenizer)
+{
+    struct hash hash;
+    hash_begin(&hash);
+    for (uint32_t id = 0; id < rwkv7_tokenizer_size(tokenizer); id++) {
+        size_t length;
+        const uint8_t *const text = rwkv7_tokenizer_bytes(tokenizer, id, &length);
+        const uint64_t size = length;
+        hash_add(&hash, &size, sizeof size);
+        if (length > 0)
+            hash_add(&hash, text, length);
+    }
+    return hash_end(&hash);
+}
+
+enum rwkv7_status saved_state_store(const struct saved_state *from, const struct rwkv7_session *session,
+                                    const struct rwkv7_tokenizer *tokenizer, const char *path,
+                                    struct rwkv7_bytes *image, struct rwkv7_error *err)
 {
     struct directory directory;
+    struct hash_value vocabulary = fingerprint_of(tokenizer);
+    struct saved_state all = *from;
+    const struct saved_state *const saved = &all;
     size_t size = sizeof directory;
     bool fits = true;
 
+    all.piece[SAVED_VOCABULARY] = (struct rwkv7_bytes){&vocabulary, sizeof vocabulary};
     memcpy(directory.mark, mark, sizeof mark);
     for (int i = 0; i < SAVED_PIECES; i++) {
         directory.size[i] = saved->piece[i].size;
@@ -46,39 +70,58 @@ enum rwkv7_status saved_state_store(const struct saved_state *saved, const struc
     return status;
 }
 
-enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session, const char *path,
-                                   const struct rwkv7_bytes *image, struct rwkv7_error *err)
+/* Finds the pieces in what was read. */
+static enum rwkv7_status find_pieces(struct saved_state *saved, const char *path, struct rwkv7_error *err)
 {
-    struct directory directory;
-
-    *saved = (struct saved_state){0};
-    const enum rwkv7_status status =
-        path ? rwkv7_session_load(session, path, &saved->all, err)
-             : rwkv7_session_load_memory(session, image->data, image->size, &saved->all, err);
-    if (status != RWKV7_OK)
-        return status;
+    struct directory directory = {.mark = ""};
+    const bool is_older = saved->all.size >= sizeof older && memcmp(saved->all.data, older, sizeof older) == 0;
+    const size_t beginning = sizeof directory - (is_older ? sizeof directory.size[SAVED_VOCABULARY] : 0);
     if (saved->all.size >= sizeof mark && memcmp(saved->all.data, mark, sizeof mark - 2) == 0 &&
-        memcmp(saved->all.data, mark, sizeof mark) != 0) {
-        saved_state_free(saved);
+        memcmp(saved->all.data, mark, sizeof mark) != 0 && !is_older)
         return fail(err, RWKV7_ERR_STATE,
-                    "%s: kept by another version of this program, which put other things beside the state",
-                    path ? path : IN_MEMORY);
-    }
-    if (saved->all.size < sizeof directory || memcmp(saved->all.data, mark, sizeof mark) != 0)
+                    "%s: kept by another version of this program, which put other things beside the state", path);
+    if (saved->all.size < beginning || (memcmp(saved->all.data, mark, sizeof mark) != 0 && !is_older))
         return RWKV7_OK;
-    memcpy(&directory, saved->all.data, sizeof directory);
-    char *from = (char *)saved->all.data + sizeof directory;
-    size_t left = saved->all.size - sizeof directory;
+    memcpy(&directory, saved->all.data, beginning);
+    char *from = (char *)saved->all.data + beginning;
+    size_t left = saved->all.size - beginning;
     for (int i = 0; i < SAVED_PIECES; i++) {
-        if (directory.size[i] > left) {
-            saved_state_free(saved);
-            return fail(err, RWKV7_ERR_STATE, "%s: the note of the state is not whole", path ? path : IN_MEMORY);
-        }
+        if (directory.size[i] > left)
+            return fail(err, RWKV7_ERR_STATE, "%s: the note of the state is not whole", path);
         saved->piece[i] = (struct rwkv7_bytes){from, (size_t)directory.size[i]};
         from += directory.size[i];
         left -= (size_t)directory.size[i];
     }
     return RWKV7_OK;
+}
+
+static enum rwkv7_status check_vocabulary(const struct rwkv7_bytes *kept, const struct rwkv7_tokenizer *tokenizer,
+                                          const char *path, struct rwkv7_error *err)
+{
+    if (kept->size == 0) /* nothing is known of it */
+        return RWKV7_OK;
+    const struct hash_value vocabulary = fingerprint_of(tokenizer);
+    if (kept->size == sizeof vocabulary && memcmp(kept->data, &vocabulary, sizeof vocabulary) == 0)
+        return RWKV7_OK;
+    return fail(err, RWKV7_ERR_STATE, "%s: the state was kept with another vocabulary, whose ids mean other text",
+                path);
+}
+
+enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session,
+                                   const struct rwkv7_tokenizer *tokenizer, const char *path,
+                                   const struct rwkv7_bytes *image, struct rwkv7_error *err)
+{
+    const char *const name = path ? path : IN_MEMORY;
+    *saved = (struct saved_state){0};
+    enum rwkv7_status status = path ? rwkv7_session_load(session, path, &saved->all, err)
+                                    : rwkv7_session_load_memory(session, image->data, image->size, &saved->all, err);
+    if (status == RWKV7_OK)
+        status = find_pieces(saved, name, err);
+    if (status == RWKV7_OK)
+        status = check_vocabulary(&saved->piece[SAVED_VOCABULARY], tokenizer, name, err);
+    if (status != RWKV7_OK)
+        saved_state_free(saved);
+    return status;
 }
 
 void saved_state_free(struct saved_state *saved)

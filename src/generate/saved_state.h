@@ -22,6 +22,7 @@ enum saved_piece {
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
     SAVED_PENDING,      /* uint32_t[]: tokens behind the state */
     SAVED_SHOWN,        /* text behind the state, whose tokens may depend on what follows */
+    SAVED_VOCABULARY,   /* a hash of the text of every token; made by saved_state_store */
     SAVED_PIECES
 };
 
@@ -32,12 +33,15 @@ struct saved_state {
 
 /* Saves to the file at `path`, or, if that is NULL, to *image. */
 enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
-                                    const char *path, struct rwkv7_bytes *image, struct rwkv7_error *err);
+                                    const struct rwkv7_tokenizer *tokenizer, const char *path,
+                                    struct rwkv7_bytes *image, struct rwkv7_error *err);
 /*
- * From the file at `path`, or, if that is NULL, from *image. A file of another program has no pieces, and that is fine. When it fails there is nothing to free, but the session may hold the state of
+ * From the file at `path`, or, if that is NULL, from *image. A file of another program has no pieces, and that is fine. One that was kept with another vocabulary than that of `tokenizer` is refused:
+ * neither its tokens nor its text would mean what they meant. When it fails there is nothing to free, but the session may hold the state of
  * the file: give it one to spare.
  */
-enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session, const char *path,
+enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session,
+                                   const struct rwkv7_tokenizer *tokenizer, const char *path,
                                    const struct rwkv7_bytes *image, struct rwkv7_error *err);
 #define IN_MEMORY "a state in memory" /* in messages, in place of a path */
 void saved_state_free(struct saved_state *saved);

@@ -421,6 +421,8 @@ enum rwkv7_status tokenizer_json_read(const char *text, size_t size, const char 
     if (size > TOKENIZER_JSON_MAX_FILE || count_values(text, size) > MAX_VALUES)
         return reject(&r, "expected the tokenizer.json of GPT-NeoX, found a file of %zu bytes, which is much larger",
                       size);
+    if (!c_numbers_work())
+        return fail_memory(err, "the locale in which numbers are read");
     char *const copy = mem_string(text, size); /* cJSON needs a NUL-terminated text */
     if (!copy)
         return fail_memory(err, "the tokenizer");

@@ -4,11 +4,13 @@
     chat_terminal.py EDITING COMMAND...     a command that writes only letters and never ends an answer by itself;
                                             EDITING is "none" when it was built without libedit
 """
+import fcntl
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -115,6 +117,165 @@ def history(command):
     check(careless.end("another file for a history") == 1, "with exit code 1")
     with open("notes") as notes:
         check(notes.read() == "no history\n", "and stays as it is")
+
+
+PASTE = b"\x1b[200~%s\x1b[201~"
+
+
+def job_control(command, told):
+    """For a child: runs the command as a shell would, in a group of its own. Says what becomes of it, and continues it when it is stopped."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        os.execvp(command[0], command)
+    while True:
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            os._exit(os.waitstatus_to_exitcode(status))
+        canonical = bool(termios.tcgetattr(0)[3] & termios.ICANON)
+        os.write(told, b"stopped, the terminal makes lines: %d\n" % canonical)
+        os.tcsetpgrp(0, child)
+        os.kill(child, signal.SIGCONT)
+
+
+def editor(command):
+    """Pasted text, Tab, windows that change, ^Z, the usual history."""
+    typist = Terminal(command)
+    typist.expect(rb"\x1b\[\?2004h", "pasted text is to be marked")
+    typist.prompt()
+    typist.send(PASTE % b"/system one\rtwo\r\t\rthree\r")
+    typist.expect(rb"three", "what was pasted is shown")
+    check(not typist.read(1), "and is not sent")
+    typist.send(b" x\x7f.\x7fy\r")
+    typist.expect(rb"\x1b\[\?2004l.*started over, with this system prompt", "one message, and the command answers")
+    typist.prompt()
+    typist.send(b"/system\r")
+    said = typist.prompt()
+    check(all(b"2m" + line in said for line in (b"one", b"two", b"three y")), f"all that was pasted is there: {said!r}")
+    typist.send(b"\x1b[A\x1b[A\r")
+    typist.prompt()
+    typist.send(b"/system\r")
+    check(b"2mthree y" in typist.prompt(), "it is one line of the history")
+    typist.send(PASTE % b"a\xff\x00b")  # what is no character is left out
+    typist.expect(rb"ab", "pasted bytes")
+    typist.send(b"\x03")
+    typist.prompt()
+
+    typist.send(b"/sy\t")
+    typist.expect(rb"stem ", "Tab completes a command")
+    typist.send(b"abc\r")
+    typist.prompt()
+    typist.send(b"/s\t")
+    typist.expect(rb"system  save  stats\r\n.*/s", "Tab shows what there is")
+    typist.send(b"\x03")
+    typist.prompt()
+    typist.send(b"/think n\t")
+    typist.expect(rb"ormal", "Tab completes a word")
+    typist.send(b"\x03")
+    typist.prompt()
+    os.makedirs("deep/er", exist_ok=True)
+    open("deep/one.state", "w").close()
+    for typed, added in ((b"/save dee\t", rb"p/"), (b"/save deep/o\t", rb"ne\.state"), (b"/load deep/e\t", rb"r/")):
+        typist.send(typed)
+        typist.expect(added, "Tab completes the name of a file")
+        typist.send(b"\x03")
+        typist.prompt()
+
+    for columns in (20, 70):
+        typist.send(b"/system " + b"abcdefghij" * 4)
+        typist.expect(rb"abcdefghij \r?|j$", "a long line")
+        while typist.read(0.5):
+            pass
+        typist.text = b""
+        fcntl.ioctl(typist.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        typist.expect(rb"> /system abc", "the line is drawn anew when the window changes")
+        typist.send(b"z\r")
+        typist.expect(rb"started over", "it is sent")
+        typist.prompt()
+        typist.send(b"/system\r")
+        typist.expect(rb"2m" + b"abcdefghij" * 4 + rb"z\x1b", "the line is what it was")
+        typist.prompt()
+
+    for words, answer in ((b"/?", rb"/undo.*/exit"), (b"/help", rb"/undo"), (b"/reset", rb"started over, with the same"),
+                          (b"/think off", rb"thinking: off"), (b"/stats", rb"0 messages"), (b"/undo", rb"nothing to undo"),
+                          (b"/retry", rb"nothing to answer again"), (b"/save", rb"needs the name"), (b"/save there", rb"kept in there"),
+                          (b"/load there", rb"0 messages")):
+        typist.send(words + b"\r")
+        typist.expect(answer, f"{words} answers")
+        typist.prompt()
+    typist.send(b"/exit\r")
+    check(typist.end("/exit") == 0, "/exit ends")
+    check(typist.text.endswith(b"\x1b[?2004l"), "pasted text is marked no more")
+
+    state = os.path.join(os.environ["HOME"], ".local/state/rwkv7")
+    lines = os.path.join(state, "history")
+    check(b"/think" in open(lines, "rb").read(), "lines are kept")
+    check(os.stat(lines).st_mode & 0o777 == 0o600 and os.stat(state).st_mode & 0o777 == 0o700, "and are private")
+    before = open(lines, "rb").read()
+    for option in (["--no-history"], ["--history", ""]):
+        secret = Terminal(command + option)
+        secret.prompt()
+        secret.send(b"/system secret\r")
+        secret.prompt()
+        secret.send(b"/bye\r")
+        check(secret.end("/bye") == 0, "/bye ends")
+        check(open(lines, "rb").read() == before, f"{option} keeps no line")
+
+    # Two at once, one of which ends first: the lines of both stay.
+    first, second = Terminal(command), Terminal(command)
+    for who, word in ((first, b"/system mine"), (second, b"/system yours")):
+        who.prompt()
+        who.send(word + b"\r")
+        who.prompt()
+    for who in (first, second):
+        who.send(b"\x04")
+        check(who.end("^D") == 0, "^D ends")
+        check(who.text.endswith(b"\x1b[?2004l"), "pasted text is marked no more after ^D")
+    kept = open(lines, "rb").read()
+    check(b"mine" in kept and b"yours" in kept, "lines of two programs")
+
+    # Of somebody else, or spoilt: it goes on without.
+    os.chmod(state, 0o770)
+    open_to_all = Terminal(command)
+    open_to_all.expect(rb"others may write", "a folder that others may write to")
+    open_to_all.prompt()
+    open_to_all.send(b"/quit\r")
+    check(open_to_all.end("/quit") == 0 and open(lines, "rb").read() == kept, "no history is kept there")
+    os.chmod(state, 0o700)
+    with open(lines, "wb") as spoilt:
+        spoilt.write(b"no history\n")
+    forgetful = Terminal(command)
+    forgetful.expect(rb"not a history", "a spoilt history")
+    forgetful.prompt()
+    forgetful.send(b"/quit\r")
+    check(forgetful.end("/quit") == 0 and open(lines, "rb").read() == b"no history\n", "it is left as it is")
+    os.remove(lines)
+
+    # ^Z, in a group that a shell would have made.
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    script = "import sys; sys.path.insert(0, sys.argv[1]); import chat_terminal as t; t.job_control(sys.argv[3:], int(sys.argv[2]))"
+    stopped = Terminal([sys.executable, "-c", script, os.path.dirname(os.path.abspath(__file__)), str(write)] + command)
+    os.close(write)
+    stopped.prompt()
+    stopped.send(b"/system abc")
+    stopped.expect(rb"abc", "half a line")
+    stopped.send(b"\x1a")
+    check(select.select([read], [], [], PATIENCE)[0], "^Z stops the program")
+    check(os.read(read, 100) == b"stopped, the terminal makes lines: 1\n", "and the terminal is as it was")
+    stopped.expect(rb"\x1b\[\?2004l.*\x1b\[\?2004h.*> /system abc", "the line is drawn anew when the program goes on")
+    stopped.send(b"d\r")
+    stopped.expect(rb"started over", "it is sent")
+    stopped.prompt()
+    stopped.send(b"/system\r")
+    stopped.expect(rb"2mabcd", "the line is what it was")
+    stopped.prompt()
+    stopped.send(b"/quit\r")
+    check(stopped.end("/quit") == 0, "/quit ends")
+    os.close(read)
 
 
 def main():
@@ -229,7 +390,9 @@ def main():
 
     if editing:
         history(command)
+        editor(command)
     print("a terminal: all well")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -44,7 +44,7 @@ HOME=$work/home
 TERM=xterm
 XDG_CONFIG_HOME=$work/config # an empty one: the user's options would change results
 export PATH HOME TERM XDG_CONFIG_HOME
-unset XDG_DATA_HOME RWKV7_MODEL RWKV7_CPU NO_COLOR
+unset XDG_DATA_HOME XDG_STATE_HOME RWKV7_MODEL RWKV7_CPU NO_COLOR
 cd "$work/dir" || exit 1
 
 models=$tests/../golden/data

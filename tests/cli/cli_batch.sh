@@ -193,10 +193,22 @@ refused() { # refused FILE INPUT MESSAGE: it cannot be resumed, and stays
     err "rwkv7: $1: cannot be resumed: $3"
     ok 'and that file stays' cmp -s kept "$1"
 }
-for other in 'something else\n' 'something else' '{"line":2}\n' '{"lines":1' '\0\n' '{"line":1\0\0,\0' '\0\0\0' '{"line":2}' \
-    '{"line":7,"text":"of another program"}' '{"line":2}\0\0'; do
+for other in 'something else\n' 'something else' '{"lines":1' '\0\n' '{"line":1\0\0,\0' '\0\0\0' '{"line":1,"user":"torn, of ano' '{"line":1,"us' \
+    '{"line": 1' '{"line":1,"text":"x","finish":"stop","text":"' '{"line":1,"text":"x","note":1,"fin' '{"line":0,"text":"x'; do
     printf "$other" >other
-    refused other two.jsonl 'its line 1 is not the next result'
+    refused other two.jsonl 'its line 1: expected the result of line 1 of the input, found something else'
+done
+for other in '{"line":2}\n' '{"line":2}' '{"line":2,"text":"of another program"}' '{"line":2}\0\0'; do
+    printf "$other" >other
+    refused other two.jsonl 'its line 1: expected the result of line 1 of the input, found that of line 2'
+done
+# What this program may have written is cut off at any byte, whatever stands in it.
+for own in '{"line":1,"text":"x\\"y","finish":"stop","prompt_tokens":1,"tok' '{"line":1,"id":{"text":["a b",1]},"err' \
+    '{"line":1,"text":"x","logprobs":[{"id":1,"text":"a"},{"top":' '{"line":1,"text":"x","seconds":0.1,"fingerprint":"0123'; do
+    printf '%s' "$own" >other
+    batch -q --temp 0 -n 2 --resume -o other two.jsonl
+    exits 0
+    ok 'it is done again' [ "$(wc -l <other)" -eq 2 ]
 done
 printf '{"line":1,"text":"","finish":"length"}\n' >other
 refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
@@ -224,11 +236,11 @@ cp original pair
 head -n 1 two.jsonl >one_line.jsonl
 batch --temp 0 -n 2 --resume -o pair one_line.jsonl
 exits 3
-err 'rwkv7: pair: cannot be resumed: its line 2 is not the next result'
+err 'rwkv7: pair: cannot be resumed: it has more results than the input has lines, expected 1, found line 2'
 { head -n 1 original && printf '{"line":1,"text":"of another program"}'; } >pair
 batch --temp 0 -n 2 --resume -o pair two.jsonl
 exits 3
-err 'rwkv7: pair: cannot be resumed: its line 2 is not the next result'
+err 'rwkv7: pair: cannot be resumed: its line 2: expected the result of line 2 of the input, found that of line 1'
 ok 'and that line stays' grep -q 'of another program' pair
 { cat original && printf '{"line":3}'; } >pair
 cp pair kept

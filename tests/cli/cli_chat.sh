@@ -179,6 +179,7 @@ and '"$(printf '\033')"'[31mplain
 run rwkv7 chat $options
 exits 0
 err 'there is no system prompt
+started over, with this system prompt
 be brief
 and ?[31mplain'
 

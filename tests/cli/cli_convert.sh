@@ -191,3 +191,10 @@ exits 3
 err 'rwkv7: endless: expected a vocabulary of at most 67108864 bytes'
 ok 'no file' [ ! -e fed.safetensors ]
 wait
+
+# - is standard output, and no file of that name.
+rwkv7 convert -q "$models/f32_n16.safetensors" dash.st >/dev/null 2>&1
+run rwkv7 convert -q "$models/f32_n16.safetensors" -
+exits 0
+ok 'the same file on standard output' cmp -s dash.st "$work/out"
+ok 'no file called -' [ ! -e ./- ]

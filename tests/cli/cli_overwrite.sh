@@ -99,6 +99,32 @@ adapter/adapter_model.safetensors   convert model.st --lora adapter
 adapter/adapter_config.json         convert model.st --lora adapter
 END
 
+# What belongs to the model is an input also of a command that does not read it: vocabularies, and what a folder says of its model.
+mkdir full
+cp whole.st full/model.safetensors
+cp model.st plain.st
+cp vocab.txt plain.vocab.txt
+for name in a.vocab.txt rwkv_vocab_v20230424.txt tokenizer.json chat_template.jinja; do
+    cp vocab.txt "full/$name"
+done
+printf '{"vocab_size":256}' >full/config.json
+printf '{"chat_template":"none"}' >full/tokenizer_config.json
+printf 'User: {user}\n\nAssistant: {answer}\n' >full/chat_template.jinja
+for name in a.vocab.txt rwkv_vocab_v20230424.txt tokenizer.json config.json tokenizer_config.json chat_template.jinja; do
+    refused "full/$name" rwkv7 logits -m full --tokens 1 -o "full/$name"
+    refused "full/$name" rwkv7 logits full/model.safetensors --tokens 1 -o "full/$name"
+    # shellcheck disable=SC2086
+    refused "full/$name" rwkv7 run -m full $talk hello --state-out "full/$name"
+    refused "full/$name" rwkv7 convert full "full/$name"
+done
+refused plain.vocab.txt rwkv7 logits -m plain.st --tokens 1 -o plain.vocab.txt
+# shellcheck disable=SC2086
+refused plain.vocab.txt rwkv7 run -m plain.st $talk hello --state-out plain.vocab.txt
+printf '{}' >config.json # of another program: nobody reads it for a model of one file
+run rwkv7 logits -m plain.st --tokens 1 -o config.json
+exits 0
+rm -r full plain.st plain.vocab.txt config.json
+
 # Batch never writes over what holds something, and looks at that first.
 for input in folder/model-1.safetensors folder/model.safetensors.index.json folder/a.vocab.txt; do
     for resume in '' --resume; do
@@ -106,7 +132,7 @@ for input in folder/model-1.safetensors folder/model.safetensors.index.json fold
         # shellcheck disable=SC2086
         run rwkv7 batch -m folder -q -n 2 $resume -o $input lines.jsonl
         ok 'refused' [ "$code" -ne 0 ]
-        err_has "^rwkv7: $input: cannot be resumed|^rwkv7: $input holds something"
+        err_has "^rwkv7: $input: (cannot be resumed|refusing to overwrite an input file)|^rwkv7: $input holds something"
         ok "$input holds what it held" cmp -s before "$input"
     done
 done

@@ -97,7 +97,7 @@ run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $let
 ok 'a prompt goes on behind what was shown' cmp -s "$work/out" whole
 run rwkv7 run -q --model "$model" --vocab "$vocab" --temp 0 -n 20 --state-in state
 exits 3
-err_has '^rwkv7: state: the tokens behind the state do not have its text'
+err_has '^rwkv7: state: the state was kept with another vocabulary, whose ids mean other text'
 
 # In many steps, into the same file; and ^C is a border like any other.
 story -n 3 --temp 0 --state-out state hello

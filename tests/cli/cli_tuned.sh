@@ -45,3 +45,21 @@ given '/save talk
 run rwkv7 chat -q --model "$model" --vocab "$tests/long.vocab.txt" --state "$models/f32_n16.state.safetensors"
 exits 2
 err 'rwkv7: /load and --state exclude each other'
+
+# Kinds of states that are swapped: what the file is, and which option takes it.
+swap="--model $models/f32_n16.safetensors --vocab $tests/syllables.vocab.txt -q -n 1"
+# shellcheck disable=SC2086
+{
+    rwkv7 run $swap --state-out swapped.state hello >/dev/null </dev/null
+    run rwkv7 run $swap --state-in "$models/f32_n16.state.safetensors"
+    exits 3
+    err_has 'found a tuned one: --state takes it$'
+    run rwkv7 run $swap --state swapped.state hello
+    exits 3
+    err_has '^rwkv7: swapped.state: expected a tuned state, .*: --state-in takes it$'
+    run rwkv7 run $swap --state-in "$models/f32_n16.safetensors"
+    exits 3
+    err_has 'found weights: -m takes a model$'
+    run rwkv7 run $swap --state-out - hello
+    exits 2
+}

@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t count = count_tokens(data, size);
     REQUIRE(rwkv7_session_eval(session, ids, count, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     saved.piece[SAVED_CONVERSATION] = (struct rwkv7_bytes){(void *)(uintptr_t)data, size};
-    REQUIRE(saved_state_store(&saved, session, path, NULL, NULL) == RWKV7_OK);
+    REQUIRE(saved_state_store(&saved, session, tokenizer, path, NULL, NULL) == RWKV7_OK);
     REQUIRE(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
     if (conversation_load(&c, path, &err) != RWKV7_OK)
         REQUIRE(err.status == RWKV7_ERR_STATE && err.message[0] && c.log.count == 0 && c.log.turn_count == 0);

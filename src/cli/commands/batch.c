@@ -195,6 +195,7 @@ static int open_all(struct batch *b)
         code = check_options(b);
     if (code == DONE)
         code = fingerprint_of_run(b->args, &b->engine, b->start, &b->run);
+    interrupt_catch();
     if (code == DONE)
         code = open_output(b, true);
     if (code == DONE && b->args->resume)
@@ -242,13 +243,11 @@ int batch_command(const struct args *args)
     if (args->quiet)
         progress_disable();
     int code = open_all(&b);
-    if (code == DONE) {
-        interrupt_catch();
+    if (code == DONE)
         code = run_batch(&b);
-    }
     if (code == DONE && interrupted)
         code = INTERRUPTED;
-    if ((code == DONE || code == INTERRUPTED) && !args->quiet)
+    if ((code == DONE || code == INTERRUPTED) && b.began > 0 && !args->quiet)
         print_summary(&b);
     if (code == DONE && b.spaced > 0)
         complain(DONE,

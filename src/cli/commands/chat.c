@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
-#include "cli/commands/state_path.h"
+#include "cli/commands/state_files.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/face.h"
 #include "cli/io/input.h"
@@ -101,9 +101,16 @@ static int write_answer(struct chat *c, struct face *face, enum rwkv7_end *end)
     struct rwkv7_step step = {0};
     /* Another seed for each answer: asked again, the model should say something else. */
     int code = outcome(conversation_answer(talk, c->seed + talk->answers, &err), &err);
+    out_lost(); /* of what was written before */
     while (code == DONE && step.end == RWKV7_END_NONE) {
         const enum rwkv7_status status = conversation_next(talk, &step, &err);
         code = status == RWKV7_OK ? face_show(face, step.text, step.length) : report(&err);
+        const size_t lost = out_lost();
+        if (status == RWKV7_OK && step.end == RWKV7_END_NONE && lost > 0) { /* nobody reads on */
+            step.end = RWKV7_END_CANCELLED;
+            if (conversation_cut_answer(talk, lost, &err) != RWKV7_OK)
+                code = report(&err);
+        }
     }
     *end = step.end;
     conversation_end_answer(talk);
@@ -182,7 +189,10 @@ static int start(struct chat *c, const char *system)
 static int reset_command(struct chat *c, const char *operand)
 {
     (void)operand;
-    return start(c, c->system);
+    const int code = start(c, c->system);
+    if (code == DONE)
+        remark(c, *c->system ? "started over, with the same system prompt" : "started over");
+    return code;
 }
 
 static int system_command(struct chat *c, const char *operand)
@@ -204,6 +214,7 @@ static int system_command(struct chat *c, const char *operand)
     if (code == DONE) {
         free(c->system);
         c->system = system;
+        remark(c, "started over, with this system prompt");
     } else {
         free(system);
     }
@@ -223,7 +234,10 @@ static int think_command(struct chat *c, const char *operand)
     const int thinking = parse_choice(THINKING_WORDS, operand);
     if (thinking < 0)
         return complain(MISUSED, "/think needs one of %s, not '%s'", THINKING_WORDS, operand);
-    return set_thinking(c, (enum thinking)thinking);
+    const int code = set_thinking(c, (enum thinking)thinking);
+    if (code == DONE)
+        remark(c, "thinking: %s, from the next message on", operand);
+    return code;
 }
 
 static int save_command(struct chat *c, const char *operand)
@@ -239,14 +253,21 @@ static int save_command(struct chat *c, const char *operand)
     return code;
 }
 
+static int load_conversation(struct chat *c, const char *path)
+{
+    struct rwkv7_error err;
+    const enum rwkv7_status status = conversation_load(&c->conversation, path, &err);
+    progress_clear();
+    return status == RWKV7_OK ? DONE : state_report(&err, path, false);
+}
+
 static int load_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/load needs the name of a file");
     if (c->args->state)
         return complain(MISUSED, "/load and --state exclude each other");
-    struct rwkv7_error err;
-    const int code = outcome(conversation_load(&c->conversation, operand, &err), &err);
+    const int code = load_conversation(c, operand);
     if (code == DONE)
         remark(c, "%zu message%s, %llu tokens", c->conversation.log.turn_count, plural(c->conversation.log.turn_count),
                (unsigned long long)rwkv7_session_tokens(c->conversation.session));
@@ -279,44 +300,88 @@ static int quit_command(struct chat *c, const char *operand)
 
 static int list_command(struct chat *c, const char *operand);
 
-static const struct {
+static const struct chat_command {
     const char *name, *operand, *help;
     int (*run)(struct chat *c, const char *operand);
+    const char *values; /* of the operand; NULL: any */
+    bool file;          /* the operand is the name of one */
 } commands[] = {
-    {"undo", "", "take back the last message and its answer", undo_command},
-    {"retry", "", "another answer to the last message", retry_command},
-    {"reset", "", "start over, with the same system prompt", reset_command},
-    {"system", "TEXT", "start over, with this system prompt", system_command},
-    {"think", "MODE", "as --think does, from the next message on: " THINKING_WORDS, think_command},
-    {"save", "FILE", "keep the conversation", save_command},
-    {"load", "FILE", "go on with one that was kept", load_command},
-    {"stats", "", "numbers and speeds", stats_command},
-    {"help", "", "this text", list_command},
-    {"quit", "", "end; also ^D", quit_command},
+    {"undo", "", "take back the last message and its answer", undo_command, NULL, false},
+    {"retry", "", "another answer to the last message", retry_command, NULL, false},
+    {"reset", "", "start over, with the same system prompt", reset_command, NULL, false},
+    {"system", "TEXT", "start over, with this system prompt", system_command, NULL, false},
+    {"think", "MODE", "as --think does, from the next message on: " THINKING_WORDS, think_command, THINKING_WORDS,
+     false},
+    {"save", "FILE", "keep the conversation", save_command, NULL, true},
+    {"load", "FILE", "go on with one that was kept", load_command, NULL, true},
+    {"stats", "", "numbers and speeds", stats_command, NULL, false},
+    {"help", "", "this text; also /?", list_command, NULL, false},
+    {"quit", "", "end; also /exit, /bye and ^D", quit_command, NULL, false},
 };
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+/* Words of other programs. */
+static const struct {
+    const char *name, *means;
+} aliases[] = {{"?", "help"}, {"exit", "quit"}, {"bye", "quit"}};
+enum { ALIASES = sizeof aliases / sizeof *aliases };
 
 static int list_command(struct chat *c, const char *operand)
 {
     (void)c, (void)operand;
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+    for (size_t i = 0; i < COMMANDS; i++)
         fprintf(stderr, "  /%-6s %-5s  %s\n", commands[i].name, commands[i].operand, commands[i].help);
     fprintf(stderr, "A message continues after a line that ends in a backslash, and between two lines of\n"
                     "\"\"\". One that begins with // is a message that begins with /. ^C stops an answer.\n");
     return DONE;
 }
 
+/* The command of that name, [n], or of that alias; NULL: there is none. */
+static const struct chat_command *find_command(const char *name, size_t n)
+{
+    for (size_t i = 0; i < ALIASES; i++)
+        if (strlen(aliases[i].name) == n && strncmp(aliases[i].name, name, n) == 0)
+            return find_command(aliases[i].means, strlen(aliases[i].means));
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strlen(commands[i].name) == n && strncmp(commands[i].name, name, n) == 0)
+            return &commands[i];
+    return NULL;
+}
+
 static int run_slash(struct chat *c, const char *text)
 {
     const size_t n = strcspn(text, " \t\n");
     const char *operand = text + n + strspn(text + n, " \t\n");
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strlen(commands[i].name) == n && strncmp(commands[i].name, text, n) == 0) {
-            if (*commands[i].operand == '\0' && *operand)
-                return complain(MISUSED, "/%s takes nothing behind it", commands[i].name);
-            return commands[i].run(c, operand);
-        }
-    return complain(MISUSED, "there is no command '/%.*s'; /help lists them, and // begins a message with a slash",
-                    (int)(n < 40 ? n : 40), text);
+    const struct chat_command *const command = find_command(text, n);
+    if (!command)
+        return complain(MISUSED, "there is no command '/%.*s'; /help lists them, and // begins a message with a slash",
+                        (int)(n < 40 ? n : 40), text);
+    if (*command->operand == '\0' && *operand)
+        return complain(MISUSED, "/%.*s takes nothing behind it", (int)n, text);
+    return command->run(c, operand);
+}
+
+/* What Tab completes. */
+static void fill_words(struct line_word words[COMMANDS + ALIASES])
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        words[i] = (struct line_word){commands[i].name, commands[i].values, commands[i].file, *commands[i].operand};
+    for (size_t i = 0; i < ALIASES; i++)
+        words[COMMANDS + i] = (struct line_word){.name = aliases[i].name};
+}
+
+static int open_lines(struct chat *c)
+{
+    static struct line_word words[COMMANDS + ALIASES];
+    static struct line_options options; /* used until the lines are closed */
+    const char *const history = c->args->history;
+    fill_words(words);
+    options = (struct line_options){.terminal = c->terminal,
+                                    .keeps_history = !c->args->no_history && !(history && !*history),
+                                    .history = history,
+                                    .words = words,
+                                    .word_count = COMMANDS + ALIASES};
+    return line_open(&c->lines, &options);
 }
 
 /* -------------------------------------------------------------------------------------------------------------- loop */
@@ -455,9 +520,8 @@ static int start_conversation(struct chat *c)
 {
     struct rwkv7_error err;
     struct conversation *const talk = &c->conversation;
-    return outcome(c->args->state_in ? conversation_load(talk, c->args->state_in, &err)
-                                     : conversation_start(talk, c->system, &err),
-                   &err);
+    return c->args->state_in ? load_conversation(c, c->args->state_in)
+                             : outcome(conversation_start(talk, c->system, &err), &err);
 }
 
 static int begin(struct chat *c)
@@ -473,7 +537,7 @@ static int begin(struct chat *c)
     if (code == DONE)
         code = set_thinking(c, (enum thinking)args->thinking);
     if (code == DONE)
-        code = line_open(&c->lines, c->terminal, args->history);
+        code = open_lines(c);
     if (code == DONE && args->state_out)
         code = state_path_check(args->state_out);
     if (code == DONE)

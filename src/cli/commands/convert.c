@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "cli/common.h"
 #include "cli/io/input.h"
+#include "cli/io/inputs.h"
 #include "cli/io/terminal.h"
 
 enum { BLOCK = 1 << 16 };
@@ -140,11 +142,16 @@ int convert_command(const struct args *args)
     in.model = args->operands.at[0];
     if (args->quiet)
         progress_disable();
-    int code = find_vocabulary(&in, &vocabulary);
+    const bool to_stdout = strcmp(args->operands.at[1], "-") == 0;
+    if (to_stdout && isatty(STDOUT_FILENO))
+        return complain_usage(args->command, "standard output is a terminal: name a file instead of -");
+    int code = inputs_add_model(in.model);
+    if (code == DONE)
+        code = find_vocabulary(&in, &vocabulary);
     if (code == DONE)
         code = engine_open_runtime(&engine, args, args->threads);
     if (code == DONE)
-        code = convert(&in, engine.runtime, &vocabulary, args->operands.at[1]);
+        code = convert(&in, engine.runtime, &vocabulary, to_stdout ? "/dev/stdout" : args->operands.at[1]);
     engine_close(&engine);
     free(vocabulary.read);
     return code;

@@ -147,7 +147,8 @@ int info_command(const struct args *args)
     if (code == DONE) {
         struct finding vocab = {.path = engine.vocab_name, .why = err.message};
         const enum rwkv7_status status = engine_try_vocab(&engine, args, &err);
-        if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO) /* nothing that the files say */
+        /* nothing that the files say */
+        if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO || status == RWKV7_ERR_STOPPED)
             code = report(&err);
         vocab.fits = status == RWKV7_OK;
         vocab.found = engine.tokenizer != NULL;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -28,10 +29,14 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
     if (!name || strcmp(name, "-") == 0 || r->fd >= 0)
         return DONE;
     r->name = name;
+    if (!create && stat(name, &st) == 0 && S_ISFIFO(st.st_mode)) /* to open it may be to wait for its reader */
+        return DONE;
     /* Without resume it is not read: a program that could read its own FIFO would never learn that nobody else does. */
     r->fd = open(name, (resume ? O_RDWR : O_WRONLY) | (create ? O_CREAT : 0) | O_CLOEXEC, 0666);
     if (r->fd < 0 && errno == ENOENT && !create)
         return DONE;
+    if (r->fd < 0 && interrupted)
+        return INTERRUPTED;
     if (r->fd < 0 || fstat(r->fd, &st) != 0)
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     if (input_refuse(&st, name, &err) != RWKV7_OK)
@@ -79,8 +84,16 @@ static int read_result(const struct results *r, const char *text, struct result 
 static int compare(const struct results *r, const struct result *result, uint64_t number, const char *fingerprint)
 {
     const unsigned long long at = (unsigned long long)r->done + 1;
+    if (isnan(result->line))
+        return complain(REJECTED,
+                        "%s: cannot be resumed: its line %llu: expected the result of line %llu of the input, "
+                        "found something else",
+                        r->name, at, (unsigned long long)number);
     if (result->line != (double)number)
-        return complain(REJECTED, "%s: cannot be resumed: its line %llu is not the next result", r->name, at);
+        return complain(REJECTED,
+                        "%s: cannot be resumed: its line %llu: expected the result of line %llu of the input, "
+                        "found that of line %.0f",
+                        r->name, at, (unsigned long long)number, result->line);
     if (!*result->fingerprint)
         return complain(REJECTED,
                         "%s: cannot be resumed: its line %llu does not say what it was made from; "
@@ -105,17 +118,77 @@ static bool all_zero(const char *text, size_t length)
     return true;
 }
 
+/* The members of a result in their order (sequence_result); some may be missing. */
+static const char *const members[] = {"line",   "id",   "text",     "error",          "finish",  "prompt_tokens",
+                                      "tokens", "seed", "logprobs", "prompt_seconds", "seconds", "fingerprint"};
+enum { MEMBERS = sizeof members / sizeof members[0] };
+
+/* The first byte behind a string that begins at `at` with its quote; the end of the text if it is torn. */
+static const char *skip_string(const char *at)
+{
+    for (at++; *at && *at != '"'; at++)
+        at += *at == '\\' && at[1] != '\0';
+    return *at ? at + 1 : at;
+}
+
+/* Is the key at `at`, torn or not, one of the members behind the first `from`? Its index; MEMBERS: no. */
+static size_t find_member(const char *at, size_t from)
+{
+    const char *const end = skip_string(at);
+    const bool torn = end[-1] != '"' || end == at + 1;
+    const size_t n = (size_t)(end - at) - 1 - !torn;
+    while (from < MEMBERS && !(strncmp(at + 1, members[from], n) == 0 && (torn || members[from][n] == '\0')))
+        from++;
+    return from;
+}
+
+/* Are these the first bytes of a result of a line of the input behind `last`? What another program wrote is not cut off. */
+static bool begins_result(const char *text, uint64_t last)
+{
+    static const char head[] = "{\"line\":";
+    const size_t n = sizeof head - 1, written = strlen(text);
+    if (written <= n)
+        return strncmp(text, head, written) == 0;
+    const size_t digits = strspn(text + n, "0123456789");
+    const bool whole = text[n + digits] != '\0';
+    if (strncmp(text, head, n) != 0 || digits > 19 ||
+        (whole && (text[n + digits] != ',' || strtoull(text + n, NULL, 10) <= last)))
+        return false;
+    int depth = 1;
+    size_t next = 1; /* member */
+    bool key = true; /* a string of the outer object would be one */
+    for (const char *at = text + n + digits + whole; *at;) {
+        if (*at == '"' && key && depth == 1) {
+            next = find_member(at, next) + 1;
+            if (next > MEMBERS)
+                return false;
+            at = skip_string(at);
+            if (*at && *at != ':')
+                return false;
+            key = false;
+            continue;
+        }
+        if (*at == '"') {
+            at = skip_string(at);
+            continue;
+        }
+        if ((key && depth == 1) || *at == ' ' || *at == '\t') /* results have no white space between their members */
+            return false;
+        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+        key = *at == ',' && depth == 1;
+        at++;
+    }
+    return true;
+}
+
 /*
  * Whether this, which is no JSON, is what may be left of the result that was written last: its first bytes, and NULs where the file grew
  * before a power cut and its content did not reach the disk. NULs alone say so only behind another result.
  */
-static bool is_torn(const struct results *r, const char *text, size_t length)
+static bool is_torn(const struct results *r, const char *text, size_t length, uint64_t last)
 {
-    static const char head[] = "{\"line\":";
-    const size_t n = sizeof head - 1, written = strlen(text);
-    return (written > 0 || r->done > 0) && memcmp(text, head, written < n ? written : n) == 0 &&
-           (written <= n || strchr(",", text[n + strspn(text + n, "0123456789")])) &&
-           all_zero(text + written, length - written);
+    const size_t written = strlen(text);
+    return (written > 0 || r->done > 0) && begins_result(text, last) && all_zero(text + written, length - written);
 }
 
 /* The next line of the input and its fingerprint; LINE_END at the end. */
@@ -148,7 +221,7 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
                             (unsigned long long)r->done + 1, file->most);
         *ended = file->bytes > (uint64_t)*end + length;
         code = read_result(r, text, &result);
-        if (code == DONE && !*ended && !result.json && is_torn(r, text, length)) {
+        if (code == DONE && !*ended && !result.json && is_torn(r, text, length, in->number)) {
             *ended = true;
             return DONE;
         }
@@ -156,10 +229,16 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
             code = next_fingerprint(in, run, &kind_in, fingerprint);
         if (code != DONE)
             return code;
+        if (kind_in == LINE_END && !interrupted)
+            return complain(REJECTED,
+                            "%s: cannot be resumed: it has more results than the input has lines, expected "
+                            "%llu, found line %llu",
+                            r->name, (unsigned long long)r->done, (unsigned long long)r->done + 1);
+        if (interrupted)
+            return INTERRUPTED;
         /* Only what has no newline may have NULs: they are where the newline did not reach the disk. */
-        if (kind_in == LINE_END ||
-            (*ended ? strlen(text) < length : !all_zero(text + result.size, length - result.size)))
-            result.line = -1;
+        if ((*ended ? strlen(text) < length : !all_zero(text + result.size, length - result.size)))
+            result.line = NAN;
         code = compare(r, &result, in->number, fingerprint);
         if (code != DONE)
             return code;
@@ -175,9 +254,11 @@ int results_resume(struct results *r, uint64_t run, struct line_input *in)
     struct line_input file = {.in = {.name = r->name, .fd = r->fd, .begun = true}, .most = RESULT_MOST};
     off_t end = 0;
     bool ended = true;
-    const int code = read_results(r, run, &file, in, &end, &ended);
+    int code = read_results(r, run, &file, in, &end, &ended);
     file.in.fd = -1;
     line_input_close(&file);
+    if (code == DONE && interrupted) /* not all of it was read, and nothing is to be cut off */
+        code = INTERRUPTED;
     if (code == DONE && (ftruncate(r->fd, end) != 0 || lseek(r->fd, end, SEEK_SET) < 0))
         return complain(FAILED, "cannot write to %s: %s", r->name, strerror(errno));
     return code == DONE && !ended ? results_write(r, "\n", 1) : code;
@@ -189,7 +270,8 @@ int results_write(const struct results *r, const char *line, size_t length)
         const int code = out_write(line, length);
         return code == DONE ? out_flush() : code;
     }
-    switch (io_write(r->fd, line, length)) {
+    size_t written;
+    switch (io_write(r->fd, line, length, &written)) {
     case IO_DONE:
         return DONE;
     case IO_INTERRUPTED:

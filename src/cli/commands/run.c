@@ -6,7 +6,7 @@
 
 #include "cli/commands/logprobs.h"
 #include "cli/commands/run.h"
-#include "cli/commands/state_path.h"
+#include "cli/commands/state_files.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/inputs.h"
 #include "cli/io/terminal.h"
@@ -52,12 +52,23 @@ static void update_stats(struct generation *g)
         spread_add(&g->times, g->stats.seconds - before.seconds);
 }
 
+/* Takes back what did not reach the reader: the state that is kept ends in front of it. false: it is no use to go on. */
+static bool all_was_written(struct generation *g)
+{
+    const size_t bytes = out_lost();
+    if (bytes > 0)
+        generator_unshow(g->generator, bytes);
+    return bytes == 0;
+}
+
 /* Writes the text, token by token. `keep`: the state is wanted, after the last token too. */
 static int generate(struct generation *g, bool keep)
 {
     struct rwkv7_error err;
     const struct rwkv7_step *step;
+    enum rwkv7_end end;
     int code;
+    out_lost(); /* of the prompt, --echo */
     do {
         if (rwkv7_generator_next(g->generator, &step, &err) != RWKV7_OK)
             return report(&err);
@@ -67,8 +78,11 @@ static int generate(struct generation *g, bool keep)
         code = add_logprobs(g, step);
         if (code == DONE)
             code = write_text(g, step->text, step->length);
-    } while (code == DONE && step->end == RWKV7_END_NONE);
-    g->finish = end_name(step->end);
+        end = step->end;
+        if (!all_was_written(g) && end == RWKV7_END_NONE)
+            end = RWKV7_END_CANCELLED;
+    } while (code == DONE && end == RWKV7_END_NONE);
+    g->finish = end_name(end);
     if (keep && (code == DONE || code == CLOSED)) {
         if (rwkv7_generator_sync(g->generator, &err) != RWKV7_OK)
             return report(&err);
@@ -105,7 +119,7 @@ static int read_prompt(struct generation *g)
     const struct args *const args = g->args;
     struct rwkv7_error err;
     if (args->state_in && rwkv7_generator_load(g->generator, args->state_in, &err) != RWKV7_OK)
-        return report(&err);
+        return state_report(&err, args->state_in, false);
     const int code = prompt_feed(args, g->generator, &g->progress, args->tokens != 0 || args->state_out);
     g->stats = *rwkv7_generator_stats(g->generator);
     if (code == DONE && !interrupted && args->tokens != 0 && !generator_is_ready(g->generator))

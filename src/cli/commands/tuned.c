@@ -1,6 +1,7 @@
 /* tuned.c - see tuned.h. */
 #include "cli/commands/tuned.h"
 
+#include "cli/commands/state_files.h"
 #include "cli/common.h"
 
 int tuned_start(const struct args *args, const struct rwkv7_model *model, struct rwkv7_session *session)
@@ -21,5 +22,5 @@ int tuned_start(const struct args *args, const struct rwkv7_model *model, struct
         return DONE;
     if (err.status == RWKV7_ERR_USAGE)
         return complain(MISUSED, "%s with --state-order", err.message);
-    return report(&err);
+    return state_report(&err, args->state, true);
 }

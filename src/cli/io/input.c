@@ -37,8 +37,8 @@ int input_open(struct input *in, const char *path)
         *in = (struct input){.name = "standard input", .fd = STDIN_FILENO};
         return DONE;
     }
-    *in = (struct input){.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC)};
-    if (in->fd < 0 && interrupted) { /* while waiting for the writer of a FIFO */
+    *in = (struct input){.name = path, .fd = interrupted ? -1 : open(path, O_RDONLY | O_CLOEXEC)};
+    if (in->fd < 0 && interrupted) { /* a FIFO is waited for until it has a writer */
         input_text(in, path, "");
         return DONE;
     }

@@ -29,6 +29,17 @@ static int add_options(const struct args *args)
     return code;
 }
 
+static int add_beside(void *arg, const char *path)
+{
+    (void)arg;
+    return add_path(path);
+}
+
+int inputs_add_model(const char *model)
+{
+    return model ? model_files(model, add_beside, NULL) : DONE;
+}
+
 int inputs_add_open(int fd, const char *name)
 {
     struct stat st;
@@ -45,6 +56,8 @@ int inputs_add(const struct args *args)
     int code = inputs_add_open(STDIN_FILENO, "standard input");
     if (code == DONE)
         code = add_options(args);
+    if (code == DONE)
+        code = inputs_add_model(args->model);
     for (size_t i = 0; i < args->operands.count && code == DONE && (files < 0 || i < (size_t)files); i++)
         code = add_path(args->operands.at[i]);
     if (code == DONE)

@@ -11,6 +11,8 @@
 
 /* Standard input, options of kind INPUT and operands. What cannot be found is left to whoever opens it. */
 int inputs_add(const struct args *args);
+/* Every file beside a model, or in its folder, that any command reads for it, whether this one does or not. convert names its model itself. */
+int inputs_add_model(const char *model);
 /* One that is open, for input_open. */
 int inputs_add_open(int fd, const char *name);
 /* Standard output is written while the inputs are still read: if it is one of them, that would never end. */

@@ -14,8 +14,11 @@
 #define PIPE_BUF 512 /* the least that POSIX allows */
 #endif
 
-bool io_wait(int fd, bool writing)
+static const volatile sig_atomic_t never = 0;
+
+static bool wait_for(int fd, bool writing, const volatile sig_atomic_t *other)
 {
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH};
     sigset_t interrupts, before;
     fd_set set;
     const struct timespec none = {0, 0};
@@ -24,18 +27,27 @@ bool io_wait(int fd, bool writing)
     if (fd < 0 || fd >= FD_SETSIZE)
         return !interrupted;
     sigemptyset(&interrupts);
-    sigaddset(&interrupts, SIGINT);
-    sigaddset(&interrupts, SIGTERM);
-    sigaddset(&interrupts, SIGHUP);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        sigaddset(&interrupts, signals[i]);
     pthread_sigmask(SIG_BLOCK, &interrupts, &before);
     do {
         FD_ZERO(&set);
         FD_SET(fd, &set);
-        ready =
-            pselect(fd + 1, writing ? NULL : &set, writing ? &set : NULL, NULL, interrupted ? &none : NULL, &before);
+        ready = pselect(fd + 1, writing ? NULL : &set, writing ? &set : NULL, NULL,
+                        interrupted || *other ? &none : NULL, &before);
     } while (ready < 0 && errno == EINTR);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return ready != 0; /* of what cannot be waited for, read() or write() says why */
+}
+
+bool io_wait(int fd, bool writing)
+{
+    return wait_for(fd, writing, &never);
+}
+
+bool io_wait_until(int fd, const volatile sig_atomic_t *flag)
+{
+    return wait_for(fd, false, flag);
 }
 
 enum io_end io_read(int fd, void *to, size_t room, size_t *got)
@@ -53,9 +65,10 @@ enum io_end io_read(int fd, void *to, size_t room, size_t *got)
     return IO_INTERRUPTED;
 }
 
-enum io_end io_write(int fd, const void *data, size_t size)
+enum io_end io_write(int fd, const void *data, size_t size, size_t *written)
 {
     const char *at = data;
+    *written = 0;
     while (size > 0) {
         if (!io_wait(fd, true))
             return IO_INTERRUPTED;
@@ -64,6 +77,7 @@ enum io_end io_write(int fd, const void *data, size_t size)
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return IO_FAILED;
         at += n > 0 ? n : 0;
+        *written += n > 0 ? (size_t)n : 0;
         size -= n > 0 ? (size_t)n : 0;
     }
     return IO_DONE;

@@ -6,6 +6,7 @@
 #ifndef CLI_IO_H
 #define CLI_IO_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -17,9 +18,14 @@ enum io_end {
 
 /* Until the descriptor is ready; false when interrupted first, even if that was between looking and waiting. */
 bool io_wait(int fd, bool writing);
+/* Until there is something to read; false, too, when a handler of SIGTSTP, SIGCONT or SIGWINCH sets the flag first. */
+bool io_wait_until(int fd, const volatile sig_atomic_t *flag);
 /* Waits for the next bytes, at most `room`; *got is 0 at the end. */
 enum io_end io_read(int fd, void *to, size_t room, size_t *got);
-/* All of it, or, once interrupted, what can be written without waiting: who reads may have stopped reading. */
-enum io_end io_write(int fd, const void *data, size_t size);
+/*
+ * All of it, or, once interrupted, what can be written without waiting: who reads may have stopped reading. *written: how many bytes that were,
+ * also after a failure.
+ */
+enum io_end io_write(int fd, const void *data, size_t size, size_t *written);
 
 #endif

@@ -5,17 +5,23 @@
 #ifndef CLI_LINE_H
 #define CLI_LINE_H
 
-#include <stdbool.h>
+#include "cli/io/complete.h"
 
 struct line_reader;
 
 const char *line_editing(void); /* what edits: "libedit 2.11", or "none" */
 
-/*
- * `history_file` names a file that keeps the lines from one time to the next; NULL: none. One that holds anything else is refused, and
- * stays as it is. Returns an exit code.
- */
-int line_open(struct line_reader **out, bool terminal, const char *history_file);
+struct line_options {
+    bool terminal;      /* somebody types */
+    bool keeps_history; /* from one time to the next, at a terminal with an editor */
+    const char
+        *history; /* the file; NULL: the user's own. One that holds anything else is refused, and stays as it is */
+    const struct line_word *words; /* [word_count] that Tab completes */
+    size_t word_count;
+};
+
+/* `options` are used until the reader is closed. Returns an exit code. */
+int line_open(struct line_reader **out, const struct line_options *options);
 void line_close(struct line_reader *r);
 
 /*

@@ -112,6 +112,12 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
                   "RWKV7_MODEL");
 }
 
+static bool is_vocab_name(const char *name)
+{
+    const char *const ending = strrchr(name, '.');
+    return name[0] != '.' && strstr(name, "vocab") && ending && strcmp(ending, ".txt") == 0;
+}
+
 /* The only file of a folder that is called *vocab*.txt; the path becomes "" when there is none. */
 static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct rwkv7_error *err)
 {
@@ -124,8 +130,7 @@ static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct
         return status;
     }
     while (errno = 0, (entry = readdir(entries)) != NULL) {
-        const char *const ending = strrchr(entry->d_name, '.');
-        if (entry->d_name[0] == '.' || !strstr(entry->d_name, "vocab") || strcmp(ending ? ending : "", ".txt") != 0)
+        if (!is_vocab_name(entry->d_name))
             continue;
         if (s->path[0]) {
             status = failed(err, RWKV7_ERR_VOCAB, "%.150s holds several vocabularies; choose one with --vocab", folder);
@@ -182,6 +187,35 @@ static bool is_model_folder(struct search *s, const char *model)
         if (strcmp(name, files[i]) == 0)
             return true;
     return is_folder(s, model);
+}
+
+int model_files(const char *model, int (*take)(void *arg, const char *path), void *arg)
+{
+    /* Of a model; of a folder, and of what Transformers names, too. */
+    static const char *const beside[] = {NEOX_TOKENIZER, "tokenizer.json"}, *const in_folder[] = {
+                                                                                "config.json", "tokenizer_config.json",
+                                                                                "chat_template.jinja"};
+    const char *const slash = strrchr(model, '/');
+    char path[PATH_ROOM], folder[PATH_ROOM];
+    struct search s = {.path = path};
+    int code = 0;
+    if (is_folder(&s, model))
+        snprintf(folder, sizeof folder, "%s/", model);
+    else
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - model) + 1 : 0, model);
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0] && code == 0; i++)
+        if (there(&s, "%s%s", folder, beside[i]))
+            code = take(arg, path);
+    for (size_t i = 0; is_model_folder(&s, model) && i < sizeof in_folder / sizeof in_folder[0] && code == 0; i++)
+        if (there(&s, "%s%s", folder, in_folder[i]))
+            code = take(arg, path);
+    DIR *const entries = opendir(*folder ? folder : ".");
+    for (struct dirent *entry; entries && code == 0 && (entry = readdir(entries)) != NULL;)
+        if (is_vocab_name(entry->d_name) && there(&s, "%s%s", folder, entry->d_name))
+            code = take(arg, path);
+    if (entries)
+        closedir(entries);
+    return code;
 }
 
 /* Refuses a tokenizer of another kind in the model's folder: World's, from elsewhere, would give other ids. */

@@ -24,6 +24,12 @@ enum rwkv7_status vocab_find(const struct args *args, const char *model, char pa
 /* Looks for a file of that name in the user's data folder; an empty path: there is none. */
 enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct rwkv7_error *err);
 
+/*
+ * Calls `take` for every file that any command reads for this model beside its weights: vocabularies, tokenizers, and what a folder says of its
+ * model. Stops when it does not return 0, and returns that.
+ */
+int model_files(const char *model, int (*take)(void *arg, const char *path), void *arg);
+
 /* What to say when there is no vocabulary, or only the one compiled in, which is of another model. */
 enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err);
 

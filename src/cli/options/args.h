@@ -82,6 +82,7 @@ struct args {
 
     /* chat */
     const char *system, *template, *history;
+    bool no_history;
     int thinking, thoughts; /* enum thinking, enum thoughts */
 
     /* bench */

@@ -141,7 +141,8 @@ const struct option option_table[] = {
     {"template", 0, CHAT, INPUT(template, "FILE"), NULL, "g1, world, raven, instruction, or a file"},
     {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
     {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
-    {"history", 0, CHAT, NAME(history, "FILE"), NULL, "keep the lines that were typed"},
+    {"history", 0, CHAT, TEXT(history, "FILE"), NULL, "keep the typed lines there; '' is --no-history"},
+    {"no-history", 0, CHAT, FLAG(no_history), NULL, "do not keep the lines that are typed"},
 
     HEADING("Prompt", WRITE | EVAL),
     {"prompt", 'p', RUN, TEXT(prompt, "TEXT"), NULL, "the prompt, the same as PROMPT"},

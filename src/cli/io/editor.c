@@ -1,0 +1,439 @@
+/*
+ * editor.c - see editor.h. libedit keeps the line and the screen. Here is what it lacks or would do in signal handlers: pasted text, Tab, ^C,
+ * ^Z and windows that change their size. All of it happens in read_byte(), where the program waits for keys.
+ */
+#if !defined(_XOPEN_SOURCE)
+#define _XOPEN_SOURCE 700 /* wcwidth */
+#endif
+#include "cli/io/editor.h"
+
+#ifdef HAVE_LIBEDIT
+#include <errno.h>
+#include <fcntl.h>
+#include <histedit.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <wchar.h>
+
+#include "base/inputs.h"
+#include "cli/common.h"
+#include "cli/io/complete.h"
+#include "cli/io/history.h"
+#include "cli/io/io.h"
+#include "cli/io/line_input.h"
+
+/* Bracketed paste: the terminal puts these around what is pasted, when it is asked to. */
+static const char paste_on[] = "\033[?2004h", paste_off[] = "\033[?2004l", paste_begin[] = "\033[200~",
+                  paste_end[] = "\033[201~";
+
+struct editor {
+    const struct line_options *options;
+    const char *prompt;
+    EditLine *edit;
+    History *history;
+    char path[PATH_ROOM];     /* of the history; empty: none is kept */
+    struct input_file *input; /* the history is one until it is written, so that nothing else replaces it */
+    char **lines;             /* [line_count] that were typed, for the history */
+    size_t line_count, line_room;
+    mbstate_t shift;
+    int columns;   /* of the terminal, as the line was drawn */
+    bool too_long; /* what was pasted */
+};
+
+static struct editor *owner(EditLine *edit)
+{
+    struct editor *e = NULL;
+    el_get(edit, EL_CLIENTDATA, &e);
+    return e;
+}
+
+static char *current_prompt(EditLine *edit)
+{
+    return (char *)(uintptr_t)owner(edit)->prompt;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- terminal */
+
+static volatile sig_atomic_t attention; /* something is to be done before the next key */
+static volatile sig_atomic_t stop_asked, continued;
+
+static void on_signal(int number)
+{
+    if (number == SIGTSTP)
+        stop_asked = 1;
+    if (number == SIGCONT)
+        continued = 1;
+    attention = 1;
+}
+
+static const int watched[] = {SIGTSTP, SIGCONT, SIGWINCH};
+enum { WATCHED = sizeof watched / sizeof watched[0] };
+
+/* While a line is edited. What was ignored from the start stays so. */
+static void watch_signals(struct sigaction before[WATCHED])
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < WATCHED; i++) {
+        sigaction(watched[i], NULL, &before[i]);
+        if (watched[i] != SIGTSTP || before[i].sa_handler != SIG_IGN)
+            sigaction(watched[i], &action, NULL);
+    }
+}
+
+static void unwatch_signals(const struct sigaction before[WATCHED])
+{
+    for (int i = 0; i < WATCHED; i++)
+        sigaction(watched[i], &before[i], NULL);
+}
+
+static void say(const char *sequence)
+{
+    size_t written;
+    io_write(STDOUT_FILENO, sequence, strlen(sequence), &written);
+}
+
+static int terminal_columns(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+/* In how many rows above that of the cursor the prompt and the line stand. */
+static int rows_above(const struct editor *e, int columns)
+{
+    const LineInfo *const line = el_line(e->edit);
+    int row = 0, column = (int)strlen(e->prompt);
+    mbstate_t shift = {0};
+    for (const char *at = line->buffer; at < line->cursor;) {
+        wchar_t c;
+        const size_t n = mbrtowc(&c, at, (size_t)(line->cursor - at), &shift);
+        if (n == 0 || n > (size_t)(line->cursor - at))
+            break;
+        at += n;
+        const int width = c == L'\t' ? 8 - column % 8 : c == L'\n' ? columns - column : wcwidth(c);
+        column += width > 0 ? width : width < 0 ? 2 : 0; /* control characters are shown as ^X */
+        if (column >= columns) {
+            row++;
+            column = column > columns ? width : 0;
+        }
+    }
+    return row;
+}
+
+/*
+ * The window has another size, or the program goes on after a stop: draws the line anew. Some terminals break lines anew when their width
+ * changes, and some do not. No row is cleared that may hold something else.
+ */
+static void draw_again(struct editor *e, bool moved)
+{
+    char up[32] = "\r\033[J";
+    const int before = e->columns, now = terminal_columns();
+    const int rows = rows_above(e, before < now ? now : before);
+    if (!moved && rows > 0)
+        snprintf(up, sizeof up, "\r\033[%dA\033[J", rows);
+    say(up);
+    e->columns = now;
+    el_resize(e->edit);
+    el_set(e->edit, EL_REFRESH);
+}
+
+/* ^Z: the shell finds the terminal as it was. */
+static void stop(struct editor *e)
+{
+    struct sigaction action = {.sa_handler = SIG_DFL}, before;
+    say(paste_off);
+    el_set(e->edit, EL_PREP_TERM, 0);
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTSTP, &action, &before);
+    raise(SIGTSTP);
+    sigaction(SIGTSTP, &before, NULL);
+    continued = 1; /* also where nobody is there to continue it, and it did not stop */
+}
+
+static void attend(struct editor *e)
+{
+    attention = 0;
+    if (stop_asked) {
+        stop_asked = 0;
+        stop(e);
+    }
+    const bool moved = continued;
+    if (continued) { /* after SIGSTOP, too, when the shell has set the terminal to its own needs */
+        continued = 0;
+        el_set(e->edit, EL_PREP_TERM, 0);
+        el_set(e->edit, EL_PREP_TERM, 1);
+        say(paste_on);
+    }
+    draw_again(e, moved);
+}
+
+/* One byte from the terminal; false when interrupted, which libedit itself would not notice. */
+static bool read_byte(struct editor *e, char *byte)
+{
+    while (!interrupted) {
+        if (attention)
+            attend(e);
+        if (!io_wait_until(STDIN_FILENO, &attention))
+            continue;
+        const ssize_t n = interrupted ? 0 : read(STDIN_FILENO, byte, 1);
+        if (interrupted || n == 1)
+            return !interrupted;
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        hung_up = interrupted = 1; /* the terminal is gone; SIGHUP may come later than that shows, or is ignored */
+    }
+    return false;
+}
+
+/*
+ * One character; -1 when interrupted. A NUL is dropped: no message may hold one, it is what the kernel makes of a ^D that was typed before the
+ * terminal was set up for editing, and libedit would take it for "quote the next key", ^C and ^D among them.
+ */
+static int read_character(EditLine *edit, wchar_t *out)
+{
+    struct editor *const e = owner(edit);
+    char byte;
+    while (read_byte(e, &byte)) {
+        if (byte == '\0')
+            continue;
+        const size_t length = mbrtowc(out, &byte, 1, &e->shift);
+        if (length == (size_t)-2)
+            continue; /* more bytes of the same character follow */
+        if (length != (size_t)-1)
+            return 1;
+        memset(&e->shift, 0, sizeof e->shift);
+    }
+    return -1;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- keys */
+
+/* Text as libedit takes it: line ends are LF, and what is no character is left out. Returns its size. */
+static size_t clean(char *text, size_t size)
+{
+    size_t kept = 0, n;
+    mbstate_t shift = {0};
+    for (size_t i = 0; i < size; i += n) {
+        wchar_t c;
+        n = mbrtowc(&c, text + i, size - i, &shift);
+        if (n == 0 || n > size - i) {
+            memset(&shift, 0, sizeof shift);
+            n = 1;
+            continue;
+        }
+        if (text[i] == '\r') {
+            if (i + 1 < size && text[i + 1] == '\n')
+                continue;
+            text[i] = '\n';
+        }
+        memmove(text + kept, text + i, n);
+        kept += n;
+    }
+    while (kept > 0 && text[kept - 1] == '\n')
+        kept--;
+    text[kept] = '\0';
+    return kept;
+}
+
+/* What stands between the marks goes into the line, newlines too: it is one message, and waits to be sent. */
+static unsigned char take_paste(EditLine *edit, int key)
+{
+    enum { END = sizeof paste_end - 1 };
+    struct editor *const e = owner(edit);
+    size_t size = 0, room = 0;
+    char *text = NULL, byte;
+    bool ended = false, good = true;
+    (void)key;
+    while (!ended && read_byte(e, &byte)) {
+        if (room - size < 2) {
+            char *const grown = realloc(text, room = 2 * room + 1024);
+            good = grown != NULL;
+            if (!good)
+                break;
+            text = grown;
+        }
+        if (size < LINE_MOST + END)
+            text[size++] = byte;
+        else {
+            e->too_long = true;
+            memmove(text + size - END, text + size - END + 1, END - 1);
+            text[size - 1] = byte;
+        }
+        ended = size >= END && memcmp(text + size - END, paste_end, END) == 0;
+    }
+    if (ended && clean(text, size - END) > 0)
+        good = el_insertstr(edit, text) == 0;
+    free(text);
+    return good ? CC_REFRESH : CC_ERROR;
+}
+
+/* Tab, in a command. */
+static unsigned char complete(EditLine *edit, int key)
+{
+    const struct editor *const e = owner(edit);
+    const LineInfo *const line = el_line(edit);
+    struct completion found;
+    unsigned char result = CC_ERROR;
+    (void)key;
+    complete_line(e->options->words, e->options->word_count, line->buffer, (size_t)(line->cursor - line->buffer),
+                  &found);
+    if (*found.text && el_insertstr(edit, found.text) == 0) {
+        result = CC_REFRESH;
+    } else if (found.count > 1) {
+        putc('\n', stdout);
+        for (size_t i = 0; i < found.count; i++) {
+            print_plain(stdout, found.names[i]);
+            fputs(i + 1 < found.count ? "  " : "\n", stdout);
+        }
+        result = CC_REDISPLAY;
+    }
+    completion_free(&found);
+    return result;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ history */
+
+/* The history becomes an input; a new one begins as an empty file, private as what will be in it. That it cannot be written is said at the end. */
+static int add_input(struct editor *e)
+{
+    struct rwkv7_error err;
+    struct stat st;
+    const int fd = open(e->path, O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return DONE;
+    const bool known = fstat(fd, &st) == 0;
+    close(fd);
+    return !known || input_add(&st, e->path, &e->input, &err) == RWKV7_OK ? DONE : report(&err);
+}
+
+/* The one that was named must be good; without the usual one, it goes on without. */
+static int open_history(struct editor *e)
+{
+    const char *const named = e->options->history;
+    e->history = history_new();
+    if (!e->history)
+        return complain(FAILED, "out of memory for the history");
+    if (!e->options->keeps_history)
+        return DONE;
+    if (named)
+        snprintf(e->path, sizeof e->path, "%s", named);
+    else if (!history_default(e->path))
+        e->path[0] = '\0';
+    if (!e->path[0])
+        return DONE;
+    if (!history_load(e->history, e->path)) {
+        complain(FAILED, "%s: not a history of lines, or one that cannot be read; it is left as it is", e->path);
+        e->path[0] = '\0';
+        return named ? FAILED : DONE;
+    }
+    const int code = add_input(e);
+    if (code != DONE)
+        e->path[0] = '\0';
+    return code;
+}
+
+static int add_line(struct editor *e, const char *line)
+{
+    HistEvent event;
+    if (e->line_count == e->line_room) {
+        const size_t room = 2 * e->line_room + 16;
+        char **const grown = realloc(e->lines, room * sizeof *grown);
+        if (!grown)
+            return complain(FAILED, "out of memory for the history");
+        e->lines = grown;
+        e->line_room = room;
+    }
+    if (!(e->lines[e->line_count] = strdup(line)))
+        return complain(FAILED, "out of memory for the history");
+    e->line_count++;
+    history(e->history, &event, H_ENTER, line);
+    return DONE;
+}
+
+/* -------------------------------------------------------------------------------------------------------------- lines */
+
+int editor_open(struct editor **out, const struct line_options *options)
+{
+    struct editor *const e = *out = calloc(1, sizeof *e);
+    if (!e)
+        return complain(FAILED, "out of memory for lines");
+    e->options = options;
+    /* Characters are what the terminal takes for them; without a language set, UTF-8. */
+    if (!setlocale(LC_CTYPE, "") || strcmp(setlocale(LC_CTYPE, NULL), "C") == 0)
+        setlocale(LC_CTYPE, "C.UTF-8");
+    const int code = open_history(e);
+    if (code != DONE)
+        return code;
+    e->edit = el_init("rwkv7", stdin, stdout, stderr);
+    if (!e->edit)
+        return complain(FAILED, "the terminal cannot be set up for editing");
+    el_set(e->edit, EL_CLIENTDATA, e);
+    el_set(e->edit, EL_PROMPT, current_prompt);
+    el_set(e->edit, EL_EDITOR, "emacs");
+    el_set(e->edit, EL_HIST, history, e->history);
+    el_set(e->edit, EL_GETCFN, read_character);
+    el_set(e->edit, EL_ADDFN, "rwkv7-paste", "insert what was pasted", take_paste);
+    el_set(e->edit, EL_ADDFN, "rwkv7-complete", "complete a command", complete);
+    el_set(e->edit, EL_BIND, "\t", "rwkv7-complete", NULL);
+    el_source(e->edit, NULL);
+    el_set(e->edit, EL_BIND, paste_begin, "rwkv7-paste", NULL);
+    return DONE;
+}
+
+void editor_close(struct editor *e)
+{
+    if (!e)
+        return;
+    input_remove(e->input);
+    if (e->path[0] && e->line_count > 0)
+        history_keep(e->path, e->lines, e->line_count);
+    for (size_t i = 0; i < e->line_count; i++)
+        free(e->lines[i]);
+    free(e->lines);
+    if (e->edit)
+        el_end(e->edit);
+    if (e->history)
+        history_end(e->history);
+    free(e);
+}
+
+int editor_line(struct editor *e, const char *prompt, char **text)
+{
+    struct sigaction before[WATCHED];
+    int length;
+    e->prompt = prompt;
+    e->too_long = false;
+    *text = NULL;
+    watch_signals(before);
+    el_resize(e->edit); /* the window may have changed since */
+    e->columns = terminal_columns();
+    /* libedit would do it after the prompt, and who answers that quickly would type at a terminal that still makes lines of keys. */
+    el_set(e->edit, EL_PREP_TERM, 1);
+    say(paste_on);
+    const char *const line = el_gets(e->edit, &length);
+    say(paste_off);
+    el_set(e->edit, EL_PREP_TERM, 0);
+    unwatch_signals(before);
+    if (interrupted)
+        clearerr(stdout); /* what it could not show when the signal came is no failure: out_close */
+    if (!line || length <= 0)
+        return DONE;
+    if (e->too_long)
+        return complain(MISUSED, "what was pasted is longer than %zu bytes", LINE_MOST);
+    const size_t size = strlen(line);
+    *text = strndup(line, size - (size > 0 && line[size - 1] == '\n'));
+    if (!*text)
+        return complain(FAILED, "out of memory for the line");
+    return **text ? add_line(e, *text) : DONE;
+}
+
+#else
+typedef int editor_is_not_compiled_in; /* a file must have something in it */
+#endif

@@ -1,0 +1,159 @@
+/* history.c - see history.h. */
+#include "cli/io/history.h"
+
+#ifdef HAVE_LIBEDIT
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/out_file.h"
+#include "base/status.h"
+#include "cli/common.h"
+#include "cli/io/io.h"
+
+enum { LINES = 1000 }; /* that are kept */
+
+/* Makes a folder and those above it that are missing, from byte `from` of the path on. */
+static bool make_folders(char *path, size_t from)
+{
+    for (char *at = path + from;; at++) {
+        const char c = *at;
+        if (c != '/' && c != '\0')
+            continue;
+        *at = '\0';
+        const bool made = mkdir(path, S_IRWXU) == 0 || errno == EEXIST;
+        *at = c;
+        if (!made || c == '\0')
+            return made;
+    }
+}
+
+bool history_default(char path[PATH_ROOM])
+{
+    const char *const state = getenv("XDG_STATE_HOME"), *const home = getenv("HOME");
+    const bool is_set = state && state[0] == '/'; /* the XDG specification: anything else is to be ignored */
+    char folder[PATH_ROOM];
+    struct stat st;
+    if (!is_set && !(home && home[0] == '/'))
+        return false;
+    const int n = is_set ? snprintf(folder, sizeof folder, "%s/rwkv7", state)
+                         : snprintf(folder, sizeof folder, "%s/.local/state/rwkv7", home);
+    if (n < 0 || (size_t)n + sizeof "/history" > PATH_ROOM)
+        return false;
+    /* A home that does not exist is not made: it is that of a service. */
+    if (!make_folders(folder, is_set ? 1 : strlen(home) + 1))
+        return false;
+    if (stat(folder, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
+        complain(DONE, "%s: others may write to this folder; the lines that are typed are not kept", folder);
+        return false;
+    }
+    snprintf(path, PATH_ROOM, "%.*s/history", n, folder);
+    return true;
+}
+
+History *history_new(void)
+{
+    HistEvent event;
+    History *const h = history_init();
+    if (h) {
+        history(h, &event, H_SETSIZE, LINES);
+        history(h, &event, H_SETUNIQUE, 1);
+    }
+    return h;
+}
+
+/* A history that cannot be read must not be replaced by a new one, which only follows on none at all. */
+static bool may_begin(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
+}
+
+/* How many lines the file has, the last one with or without an end; negative when it cannot be read. */
+static long count_lines(const char *path)
+{
+    char block[4096];
+    size_t got = 0;
+    long lines = 0;
+    bool open_line = false;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum io_end end = fd < 0 ? IO_FAILED : IO_DONE;
+    while (end == IO_DONE && (end = io_read(fd, block, sizeof block, &got)) == IO_DONE && got > 0) {
+        for (size_t i = 0; i < got; i++)
+            lines += block[i] == '\n';
+        open_line = block[got - 1] != '\n';
+    }
+    if (fd >= 0)
+        close(fd);
+    return end == IO_DONE ? lines + open_line : -1;
+}
+
+/*
+ * libedit takes a file that it can read in part for a shorter one, which would then replace it. It answers how many lines it has read
+ * after the first one, which tells that it is a history.
+ */
+bool history_load(History *h, const char *path)
+{
+    HistEvent event;
+    const int loaded = history(h, &event, H_LOAD, path);
+    return loaded < 0 ? may_begin(path) : loaded == count_lines(path) - 1;
+}
+
+/* The file appears under its name when it is complete. */
+static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv7_error *err)
+{
+    char block[4096];
+    size_t n;
+    struct out_file out;
+    enum rwkv7_status status = out_file_open_private(path, &out, err);
+    while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
+        status = out_file_write(&out, block, n, err);
+    if (status == RWKV7_OK && ferror(from))
+        status = fail(err, RWKV7_ERR_IO, "%s: the history cannot be written", path);
+    if (status == RWKV7_OK)
+        status = out_file_commit(&out, err);
+    out_file_abort(&out);
+    return status;
+}
+
+/* libedit looks neither whether its lines were written nor, at a file without a position, for the beginning. */
+static bool save_to(History *h, FILE *to)
+{
+    static const char beginning[] = "_HiStOrY_V2_\n";
+    char found[sizeof beginning - 1];
+    HistEvent event;
+    return history(h, &event, H_SAVE_FP, to) >= 0 && fflush(to) == 0 && !ferror(to) && fseek(to, 0, SEEK_SET) == 0 &&
+           fread(found, 1, sizeof found, to) == sizeof found && memcmp(found, beginning, sizeof found) == 0 &&
+           fseek(to, 0, SEEK_SET) == 0;
+}
+
+void history_keep(const char *path, char *const *lines, size_t count)
+{
+    struct rwkv7_error err;
+    HistEvent event;
+    const int stopped = interrupted; /* by the signal that ends the program, which is no reason to lose the lines */
+    interrupted = 0;
+    History *const h = history_new();
+    FILE *const written = tmpfile(); /* libedit wants a file that has a descriptor */
+    bool good = h && written && history_load(h, path);
+    for (size_t i = 0; i < count && good; i++)
+        good = history(h, &event, H_ENTER, lines[i]) >= 0;
+    if (!good || !save_to(h, written))
+        complain(DONE, "%s: the history cannot be written", path);
+    else if (write_private(written, path, &err) != RWKV7_OK)
+        report(&err);
+    if (written)
+        fclose(written);
+    if (h)
+        history_end(h);
+    if (stopped)
+        interrupted = 1;
+}
+
+#else
+typedef int history_is_not_compiled_in; /* a file must have something in it */
+#endif
