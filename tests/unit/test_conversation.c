@@ -199,7 +199,7 @@ static void check_other_way(struct conversation *c)
     sure.biases = &only;
     sure.bias_count = 1;
     const struct rwkv7_generator_options opt = {.sampling = &sure, .stops = inside, .stop_count = 2, .resumable = true};
-    const struct rwkv7_step *step;
+    const struct rwkv7_step *step = NULL;
     rwkv7_session_reset(s);
     CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, NULL) == RWKV7_OK);
     CHECK(rwkv7_generator_feed(g, "then ", 5, NULL) == RWKV7_OK && rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
