@@ -103,12 +103,12 @@ ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
     printf '{"line":8,"error":"%s: expected a number from 0 to 100"}\n' "'temp'"
     printf '{"line":9,"error":"%s: expected strings that are not empty"}\n' "'stop'"
     printf '{"line":10,"error":"%s: expected strings that are not empty"}\n' "'stop'"
-    printf '{"line":11,"error":"%s occurs twice"}\n' "'temp'"
+    printf '{"line":11,"error":"duplicate member %s"}\n' "'temp'"
     printf '{"line":12,"error":"%s: expected a whole number from 0 to 2^53 - 1"}\n' "'seed'"
     printf '{"line":13,"error":"%s: expected true or false"}\n' "'ignore_eos'"
     printf '{"line":14,"error":"\\\\u0000 is not supported"}\n'
     printf '{"line":15,"error":"the vocabulary has no token for byte 0x3f at offset 0 of the text"}\n'
-    printf '{"line":16,"error":"the prompt is empty, and this vocabulary has no token that begins a document"}\n'
+    printf '{"line":16,"error":"the prompt is empty and the vocabulary has no begin-of-document token"}\n'
     printf '{"line":17,"error":"unknown member '"'model'"'"}\n'
     printf '{"line":18,"error":"\\\\u0000 is not supported"}\n'
     printf '{"line":19,"error":"expected one JSON object, found something else at byte 18"}\n'
@@ -130,8 +130,8 @@ err_has '^rwkv7: 18 of 19 lines failed$'
     printf '{"prompt":"hello","max_tokens":5}\n'
 } >strange.jsonl
 {
-    printf '{"line":1,"error":"%s occurs twice"}\n' "'prompt'"
-    printf '{"line":2,"id":1,"error":"%s occurs twice"}\n' "'id'"
+    printf '{"line":1,"error":"duplicate member %s"}\n' "'prompt'"
+    printf '{"line":2,"id":1,"error":"duplicate member %s"}\n' "'id'"
     printf '{"line":3,"error":"%s: expected a whole number from 0 to 2^53 - 1"}\n' "'seed'"
     printf '{"line":4,"error":"expected UTF-8, found something else at byte 24"}\n'
     printf '{"line":5,"error":"unknown member '"'%059d?'"'"}\n' 0
@@ -172,7 +172,7 @@ texts results >got
 ok 'the texts in a file' cmp -s got want
 batch -o results six.jsonl
 exits 1
-err 'rwkv7: results holds something already: --resume goes on with it'
+err 'rwkv7: results: not empty; use --resume to continue it'
 batch --resume six.jsonl
 exits 2
 for bytes in 0 10 $(head -n 2 results | wc -c) $(($(head -n 4 results | wc -c) + 20)) $(($(wc -c <results) - 1)); do
@@ -211,9 +211,9 @@ for own in '{"line":1,"text":"x\\"y","finish":"stop","prompt_tokens":1,"tok' '{"
     ok 'it is done again' [ "$(wc -l <other)" -eq 2 ]
 done
 printf '{"line":1,"text":"","finish":"length"}\n' >other
-refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
+refused other two.jsonl 'its line 1 has no fingerprint; an older version of this program wrote it'
 printf '{"line":1,"text":"of another program"}' >other # without its newline, too
-refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
+refused other two.jsonl 'its line 1 has no fingerprint; an older version of this program wrote it'
 
 # A result belongs to a line, a model and options: what does not match is refused, and the first line that does not is named.
 batch -q --temp 0 -n 2 -o pair two.jsonl
@@ -349,7 +349,7 @@ done
 mkfifo pipe
 batch --resume -o pipe six.jsonl
 exits 1
-err 'rwkv7: pipe: cannot be resumed: it is no regular file'
+err 'rwkv7: pipe: cannot be resumed: not a regular file'
 
 # The results in a FIFO: they wait for a reader, and one that leaves is missed. They are more than a pipe holds.
 run timeout 1 rwkv7 batch -m "$model" --vocab "$vocab" -o pipe six.jsonl # nothing else ends it
@@ -409,7 +409,7 @@ printf '{"prompt":"hello","tokens":1}\n' >&3
 await [ -s shared ] # a result is there, so the file is locked
 batch --resume -o shared six.jsonl
 exits 1
-err 'rwkv7: shared: another program writes to it'
+err 'rwkv7: shared: locked by another program that is writing to it'
 exec 3>&-
 wait $first
 # What another one has written just before the lock is there, however little there was before.
@@ -419,7 +419,7 @@ else
     cp "$LAST_WRITER" last_writer.so # a path with a space would be two
     run env LD_PRELOAD=./last_writer.so rwkv7 batch -q -m "$model" --vocab "$vocab" -o contested six.jsonl
     exits 1
-    err 'rwkv7: contested holds something already: --resume goes on with it'
+    err 'rwkv7: contested: not empty; use --resume to continue it'
     ok 'the line of the other one stays' holds_lines contested 'of another'
 fi
 if [ -w /dev/full ]; then
@@ -470,4 +470,4 @@ ok 'not all of them' [ "$lines" -lt 200 ]
 head -n $((lines + 1)) many.jsonl >some.jsonl
 batch -n 2000 --ignore-eos --seed 1 --resume -o stopped some.jsonl
 exits 0
-err_has "^batch 1 prompt after $lines that were done, "
+err_has "^batch 1 prompt \($lines already done\), "

@@ -157,7 +157,7 @@ code=$?
 last='rwkv7 bench, told to end'
 if [ "$emulated" -eq 0 ]; then
     exits 130
-    err 'rwkv7: interrupted: no plot is written'
+    err 'rwkv7: interrupted; plot not written'
     out_has '"interrupted":	true,'
 fi
 ok 'no plot' [ ! -e interrupted.svg ]

@@ -178,7 +178,7 @@ and '"$(printf '\033')"'[31mplain
 /system'
 run rwkv7 chat $options
 exits 0
-err 'there is no system prompt
+err 'no system prompt
 started over, with this system prompt
 be brief
 and ?[31mplain'
@@ -314,7 +314,7 @@ out "$three
 $two"
 given '/save empty'
 run rwkv7 chat $options
-err 'kept in empty'
+err 'saved to empty'
 given '/load talk'
 run rwkv7 chat $options
 err_has '^2 messages, [0-9]+ tokens$'
@@ -453,13 +453,13 @@ given 'hello
 hello'
 chat --template world
 exits 2
-err "rwkv7: the template 'world' has no thoughts; --template g1 has"
+err "rwkv7: the template 'world' does not support thinking; use --template g1"
 ok 'the conversation goes on' [ "$(wc -l <"$work/out")" -eq 2 ]
 given hello
 chat --template raven --think short
 exits 2
 text ''
-err "rwkv7: the template 'raven' has no thoughts; --template g1 has"
+err "rwkv7: the template 'raven' does not support thinking; use --template g1"
 
 # A template in a file. As the usual one:
 printf '\357\273\277System: {system}\r\n\r\nUser: {user}\r\n\r\nAssistant: {answer}\r\n' >mine
@@ -612,7 +612,7 @@ for mistake in /undoo '/undo 1' '/quit now' /; do
     given "$mistake"
     chat
     exits 2
-    err_has '^rwkv7: (there is no command|/[a-z]+ takes nothing)'
+    err_has '^rwkv7: (unknown command|/[a-z]+ takes no operand)'
     text ''
 done
 given 'hello
@@ -665,7 +665,7 @@ given hello
 run rwkv7 chat -q -m hf --vocab "$vocab" --ban "$letters" --temp 0 -n 30
 exits 3
 text ''
-err_has "^rwkv7: hf: chat template: expected the words of 'g1', found '{% for m in messages %}<|im_start|>'; choose one with --template$"
+err_has "^rwkv7: hf: chat template: expected the role names of 'g1', found '{% for m in messages %}<|im_start|>'; choose one with --template$"
 rwkv7 convert -q hf templated.st --vocab "$vocab"
 given hello
 run rwkv7 chat -q -m templated.st --ban "$letters" --temp 0 -n 30
@@ -696,7 +696,7 @@ fi
 if rwkv7 info </dev/null >/dev/null 2>&1; then
     run rwkv7 chat
     exits 0
-    err_has '^this model was not trained to talk'
+    err_has '^this is not a chat model'
     run rwkv7 chat -q
     silent
 else

@@ -131,7 +131,7 @@ err 'rwkv7: cannot read missing: No such file or directory'
 : >empty
 run rwkv7 eval -m "$model" --vocab "$vocab" empty
 exits 1
-err 'rwkv7: there is nothing to predict'
+err 'rwkv7: nothing to predict in the input'
 run rwkv7 eval -m "$model" --vocab "$vocab" --against "$models/f32_n16.safetensors" "$data/text.txt"
 exits 3
 err_has 'a vocabulary of 300 tokens cannot be compared with one of 257$'
@@ -145,20 +145,20 @@ bad() { # bad TASK LINE PATTERN
 bad lambada '{"text": "some more"' 'expected one JSON object'
 bad lambada '{"text": "some more"} xyz' 'expected one JSON object, found something else at byte 22$'
 bad lambada '{"text": "some\u0000 more"}' '.u0000 is not supported$'
-bad lambada '{"text": "some more", "text": "some less"}' "'text' occurs twice$"
-bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0, "answer": 1}' "'answer' occurs twice$"
+bad lambada '{"text": "some more", "text": "some less"}' "duplicate member 'text'$"
+bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0, "answer": 1}' "duplicate member 'answer'$"
 bad lambada '{"text": "word"}' 'expected .*space before the last word'
 bad lambada '["some more"]' 'expected'
 bad lambada '{"text": "some MORE"}' '.*no token'
 bad choices '{"context": "a", "choices": ["a"], "answer": 0}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 2}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0.5}' 'expected'
-bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are text'
-bad choices '{"context": "a", "choices": ["a", " "], "answer": 0}' 'expected choices that are text'
+bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are strings with text'
+bad choices '{"context": "a", "choices": ["a", " "], "answer": 0}' 'expected choices that are strings with text'
 printf '{"context": "", "choices": ["a", "b"], "answer": 0}' >bad.jsonl
 run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
 exits 1
-err_has 'nothing stands before'
+err_has 'expected text before the prediction, found none'
 
 # Lines have a limit, and what finds no memory is not the end of the file: no accuracy of a part.
 head -n 3 "$data/lambada.jsonl" >long.jsonl

@@ -68,8 +68,8 @@ ok 'valid UTF-8' iconv -f UTF-8 -t UTF-8 "$work/out" >"$work/converted"
 story --stats -n 8 --ignore-eos hello
 exits 0
 err_has '^loading     [0-9.]+ s, weights '
-err_has '^prompt      [0-9]+ tokens, 0 of them known; '
+err_has '^prompt      [0-9]+ tokens, 0 of them cached; '
 err_has '^first token '
-err_has '^each token  median [0-9.]+ ms, 95% below [0-9.]+ ms, longest [0-9.]+ ms; reads '
+err_has '^each token  median [0-9.]+ ms, p95 [0-9.]+ ms, max [0-9.]+ ms; reads '
 err_has '^state       [0-9.]+ KB, after [0-9]+ tokens; memory '
 ok 'no usual line' [ "$(grep -c '^prompt [0-9]' "$work/err")" -eq 0 ]

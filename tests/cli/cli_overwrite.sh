@@ -125,14 +125,14 @@ run rwkv7 logits -m plain.st --tokens 1 -o config.json
 exits 0
 rm -r full plain.st plain.vocab.txt config.json
 
-# Batch never writes over what holds something, and looks at that first.
+# Batch never overwrites a file that is not empty; this is checked first.
 for input in folder/model-1.safetensors folder/model.safetensors.index.json folder/a.vocab.txt; do
     for resume in '' --resume; do
         cp "$input" before
         # shellcheck disable=SC2086
         run rwkv7 batch -m folder -q -n 2 $resume -o $input lines.jsonl
         ok 'refused' [ "$code" -ne 0 ]
-        err_has "^rwkv7: $input: (cannot be resumed|refusing to overwrite an input file)|^rwkv7: $input holds something"
+        err_has "^rwkv7: $input: (cannot be resumed|refusing to overwrite an input file)|^rwkv7: $input: not empty"
         ok "$input holds what it held" cmp -s before "$input"
     done
 done

@@ -234,7 +234,7 @@ same_text() {
     ok 'the same text as without the cache' cmp -s got "$work/out"
 }
 known() {
-    sed -n 's/^prompt [0-9]* tokens (\([0-9]*\) known).*/\1/p' "$work/err"
+    sed -n 's/^prompt [0-9]* tokens (\([0-9]*\) cached).*/\1/p' "$work/err"
 }
 total() {
     sed -n 's/^prompt \([0-9]*\) tokens.*/\1/p' "$work/err"
