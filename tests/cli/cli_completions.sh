@@ -22,7 +22,7 @@ exits 2
 err_has "^rwkv7: completions needs one of bash, zsh, fish, not 'tcsh'$"
 run rwkv7 completions
 exits 2
-err_has '^rwkv7: for which shell\? Name one of bash, zsh, fish$'
+err_has '^rwkv7: no shell given: expected one of bash, zsh, fish$'
 
 if command -v bash >/dev/null; then
     cat >try.bash <<'END'

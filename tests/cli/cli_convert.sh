@@ -97,7 +97,7 @@ rm -r d
 # Without one that fits there is none inside, which is said.
 run rwkv7 convert "$models/f32_n32.safetensors" none.safetensors
 exits 0
-err_has 'no vocabulary was found that fits'
+err_has 'no matching vocabulary found'
 run rwkv7 info none.safetensors
 exits 0
 rm -f none.safetensors

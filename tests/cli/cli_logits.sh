@@ -51,13 +51,13 @@ fi
 rm ./*.npy
 run rwkv7 logits "$model" -o a.npy
 exits 2
-err_has 'which tokens'
+err_has 'no token ids given: use --tokens'
 run rwkv7 logits "$model" --tokens 1
 exits 2
-err_has 'no output: name a file with -o'
+err_has 'no output file: use -o FILE'
 run rwkv7 logits "$model" --tokens 1,61 -o a.npy
 exits 2
-err 'rwkv7: token id 61 at position 1: the model has the ids 0 to 60'
+err 'rwkv7: token id 61 at position 1: expected an id from 0 to 60'
 run rwkv7 logits "$model" --tokens 1,x -o a.npy
 exits 2
 err_has "^rwkv7: --tokens: expected token ids, found 'x'"
@@ -68,7 +68,7 @@ for list in '1,,2' '1, ,2' '1,' ',1' ','; do
 done
 run rwkv7 logits "$model" --tokens ' ' -o none.npy
 exits 2
-err_has 'there are no token ids'
+err_has 'expected token ids, found none'
 run rwkv7 logits "$model" --tokens @missing -o a.npy
 exits 1
 err 'rwkv7: cannot read missing: No such file or directory'

@@ -211,7 +211,7 @@ EOF
     on_terminal TERM=dumb rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     ok 'no escape codes' lacks_escapes "$work/out"
     on_terminal rwkv7 logits "$model" --tokens 1 -o -
-    out_has 'not for a terminal'
+    out_has 'to a terminal'
 else
     skip "script(1) is not util-linux's"
 fi

@@ -9,7 +9,7 @@ unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY RWKV7_MO
 names=$(grep -v '^#' "$tests/../../scripts/models.txt" | awk '{ printf "%s%s", n++ ? "|" : "", $1 }')
 run rwkv7 pull
 exits 2
-err "rwkv7: which model? Name one of $names
+err "rwkv7: no model given: expected one of $names
 Try 'rwkv7 help pull'."
 run rwkv7 pull 5b
 exits 2

@@ -52,9 +52,9 @@ text a
 run rwkv7 tokenize --vocab "$bytes" -d '98 300 4000000000'
 exits 0
 text a
-err 'rwkv7: left out: 2 ids without text, the first is 300'
+err 'rwkv7: skipped 2 ids without text, the first is 300'
 run rwkv7 tokenize --vocab "$bytes" -d 300
-err 'rwkv7: left out: 1 id without text, the first is 300'
+err 'rwkv7: skipped 1 id without text, the first is 300'
 run rwkv7 tokenize --vocab "$bytes" -d '98 x'
 exits 2
 err_has "expected token ids, found 'x'"
