@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 completions: every command and option is there, the shells understand it, and they complete.
+# rwkv7 completions: has every command and option, and works in each shell.
 
 for shell in bash zsh fish; do
     run rwkv7 completions $shell

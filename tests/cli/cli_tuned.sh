@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# Trained states to begin with.
+# --state: sessions that start from a tuned state.
 
 model=$models/f32_n16.safetensors
 logits() {
@@ -46,7 +46,8 @@ run rwkv7 chat -q --model "$model" --vocab "$tests/long.vocab.txt" --state "$mod
 exits 2
 err 'rwkv7: /load and --state exclude each other'
 
-# Kinds of states that are swapped: what the file is, and which option takes it.
+# Saved and tuned states passed to the wrong option: the message names the kind and the right
+# option.
 swap="--model $models/f32_n16.safetensors --vocab $tests/syllables.vocab.txt -q -n 1"
 # shellcheck disable=SC2086
 {
