@@ -151,7 +151,7 @@ exits 2
 err_has '^rwkv7: --lora-init needs --lora FILE$'
 run rwkv7 convert model.safetensors
 exits 2
-err_has 'Give IN and OUT'
+err_has 'expected two operands, IN and OUT'
 run rwkv7 convert model.safetensors out third
 exits 2
 run rwkv7 convert model.safetensors dir/out

@@ -54,13 +54,13 @@ swap="--model $models/f32_n16.safetensors --vocab $tests/syllables.vocab.txt -q 
     rwkv7 run $swap --state-out swapped.state hello >/dev/null </dev/null
     run rwkv7 run $swap --state-in "$models/f32_n16.state.safetensors"
     exits 3
-    err_has 'found a tuned one: --state takes it$'
+    err_has 'expected a saved state, found a tuned state; use --state$'
     run rwkv7 run $swap --state swapped.state hello
     exits 3
-    err_has '^rwkv7: swapped.state: expected a tuned state, .*: --state-in takes it$'
+    err_has '^rwkv7: swapped.state: expected a tuned state, found a saved state; use --state-in$'
     run rwkv7 run $swap --state-in "$models/f32_n16.safetensors"
     exits 3
-    err_has 'found weights: -m takes a model$'
+    err_has 'found weights; use -m for a model$'
     run rwkv7 run $swap --state-out - hello
     exits 2
 }
