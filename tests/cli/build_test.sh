@@ -1,5 +1,6 @@
 #!/bin/sh
-# scripts/build.sh and run.sh on systems that lack something, which stand-ins for cmake, apt-get, id and sudo play.
+# scripts/build.sh and run.sh on systems without some tools: stubs replace cmake, apt-get, id and
+# sudo.
 #
 #   build_test.sh SCRIPTS
 set -u
@@ -11,7 +12,7 @@ cp "$1/build.sh" "$1/run.sh" "$work/tree/scripts"
 cd "$work/tree" || exit 1
 failures=0
 
-# The only programs there are.
+# The only programs on PATH.
 for program in sh cat chmod dirname env getconf grep mkdir mktemp printf readlink rm sed touch; do
     ln -s "$(command -v $program)" "$work/bin/$program"
 done
@@ -75,7 +76,7 @@ says "To be run: $command"
 says 'is there a network'
 rm offline
 
-# On a terminal it asks.
+# On a terminal the script asks before it installs.
 if script --version 2>/dev/null | grep -q util-linux; then
     rm calls
     last='scripts/build.sh on a terminal'
@@ -86,7 +87,7 @@ else
     echo "SKIP: a terminal: script(1) is not util-linux's"
 fi
 
-# With sudo, as somebody else.
+# With sudo, as another user.
 stub sudo <<'END'
 echo "sudo $1" >>calls
 exec "$@"
@@ -100,7 +101,7 @@ rm -f calls
 attempt 0 scripts/run.sh hello
 [ ! -s "$work/err" ] && [ ! -e calls ] || fail 'nothing was missing, nothing should be said'
 
-# A folder that cannot be written; root can write everywhere, but not under a file.
+# A folder that is not writable. Root may write to any folder, so a file takes its place.
 rm -rf build
 : >build
 attempt 1 scripts/build.sh

@@ -201,7 +201,7 @@ def editor(command):
 
     for words, answer in ((b"/?", rb"/undo.*/exit"), (b"/help", rb"/undo"), (b"/reset", rb"started over, with the same"),
                           (b"/think off", rb"thinking: off"), (b"/stats", rb"0 messages"), (b"/undo", rb"nothing to undo"),
-                          (b"/retry", rb"nothing to answer again"), (b"/save", rb"needs the name"), (b"/save there", rb"kept in there"),
+                          (b"/retry", rb"no message to retry"), (b"/save", rb"needs a file name"), (b"/save there", rb"saved to there"),
                           (b"/load there", rb"0 messages")):
         typist.send(words + b"\r")
         typist.expect(answer, f"{words} answers")
@@ -301,7 +301,7 @@ def main():
     endless.expect(rb"2 messages", "the line that was dropped was not sent")
     endless.prompt()
     endless.send(b"/undo\r")
-    endless.expect(rb"taken back; 1 before", "an answer that was stopped can be taken back")
+    endless.expect(rb"undone; 1 message left", "an answer that was stopped can be taken back")
     endless.prompt()
 
     if editing:
@@ -331,7 +331,7 @@ def main():
 
     small = Terminal(command[:2])  # no model named: the one that ships, if it was compiled in
     if small.expect(rb"/help explains|no model", "the greeting").group() == b"/help explains":
-        small.expect(rb"not trained to talk", "what the small model cannot do")
+        small.expect(rb"not a chat model", "what the small model cannot do")
         small.prompt()
         small.send(b"\x04")
         check(small.end("^D") == 0, "^D ends with exit code 0")
@@ -376,10 +376,10 @@ def main():
     back = Terminal(command + ["--state-in", kept])
     back.prompt()
     back.send(b"/undo\r")
-    taken = back.expect(rb"reading|taken back", "all is read again").group() != b"reading"
+    taken = back.expect(rb"reading|undone", "all is read again").group() != b"reading"
     if not taken:
         back.send(b"\x03")
-        taken = back.expect(rb"nothing is taken back|taken back; 1", "^C while it is read").group().endswith(b"1")
+        taken = back.expect(rb"nothing is taken back|undone; 1", "^C while it is read").group().endswith(b"1")
     back.prompt()
     back.send(b"/stats\r")
     back.expect(rb"1 message," if taken else rb"2 messages", "all messages are there, but one that was taken back")

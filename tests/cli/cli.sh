@@ -4,8 +4,8 @@
 #
 #   cli.sh CASES COMMAND...     runs tests/cli/CASES.sh against the program that COMMAND starts
 #
-# In a file of cases, `rwkv7` is that program. `run` runs it and keeps its exit code and both outputs, and the checks
-# behind it compare them:
+# In a file of cases, `rwkv7` is that program. `run` runs it and stores its exit code and both
+# outputs; the checks after it compare them:
 #
 #   given 'text'                standard input of the next run; it is empty if not given
 #   run rwkv7 tokenize abc
@@ -17,7 +17,8 @@
 #   silent                      standard error is empty
 #   ok 'what' COMMAND...        anything else: COMMAND must succeed
 #
-# Every run is started in an empty home without RWKV7_* variables and config file, and standard error must be free of escape codes.
+# Every run has an empty home, no RWKV7_* variables and no config file. Standard error must not
+# contain escape codes.
 set -u
 
 tests=$(cd "$(dirname "$0")" && pwd)
@@ -27,7 +28,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/rwkv7-cli.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The program under its own name, whatever starts it (an emulator perhaps).
+# The program under its own name; COMMAND may start it in an emulator.
 mkdir "$work/bin" "$work/home" "$work/config" "$work/dir"
 {
     printf '#!/bin/sh\nexec'
@@ -113,7 +114,7 @@ out_has() {
 err_has() {
     ok "expected on standard error: $1" grep -Eq -e "$1" "$work/err"
 }
-# await COMMAND...: until it succeeds. A busy machine may take its time; what never happens fails the checks behind it after two minutes.
+# await COMMAND...: repeats it until it succeeds, for up to two minutes; then the next checks fail.
 await() {
     tries=0
     until "$@" || [ $tries -eq 1200 ]; do
@@ -121,7 +122,7 @@ await() {
         tries=$((tries + 1))
     done
 }
-# interrupt_at FILE: ^C for the program that has told its process id in `pid`, when there is something in FILE
+# interrupt_at FILE: sends SIGINT to the process in the file `pid` as soon as FILE is not empty
 interrupt_at() {
     await [ -s "$1" ]
     kill -INT "$(cat pid)"
@@ -129,7 +130,7 @@ interrupt_at() {
 skip() {
     printf 'SKIP: %s\n' "$1"
 }
-# Whether OpenBLAS can be opened here; where it cannot, says which cases that leaves out.
+# Whether OpenBLAS can be loaded; if not, prints which cases are skipped.
 has_blas() {
     rwkv7 run --quiet -n 0 --math blas x >/dev/null 2>"$work/blas" </dev/null && return
     skip "--math blas: $(cat "$work/blas")"

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 batch: many prompts at once, each with the text that it would get alone.
+# rwkv7 batch: each prompt gets the same text as alone.
 
 model=$models/bf16_n64.safetensors
 vocab=$tests/syllables.vocab.txt
@@ -9,12 +9,12 @@ batch() {
 alone() {
     rwkv7 run -q --model "$model" --vocab "$vocab" "$@" </dev/null
 }
-# What does not change from run to run.
+# Removes what differs from run to run.
 texts() {
     sed 's/,"prompt_seconds".*/}/; s/,"fingerprint":"[^"]*"}$/}/' "$1"
 }
 
-# The texts of `run`, whatever is decoded beside them, in the order of the lines.
+# The same texts as `run`, with any --parallel, in the order of the lines.
 {
     printf '{"prompt":"hello","temp":0,"tokens":16}\n'
     printf '{"prompt":"halo","temp":0,"tokens":3,"id":"b"}\n'
@@ -48,7 +48,7 @@ silent
 texts "$work/out" >got
 ok 'the texts from standard input' cmp -s got want
 
-# What the command says holds for lines that say nothing else.
+# Options of the command are the defaults of each line.
 printf '{"prompt":"hello"}\n{"prompt":"hello","tokens":2}\n' >two.jsonl
 batch --temp 0 -n 16 two.jsonl
 out_has "\"text\":\"$(alone --temp 0 -n 16 hello)\""
@@ -58,7 +58,7 @@ out_has "\"text\":\"$(alone --seed 5 -n 9 hello)\".*\"seed\":5,"
 out_has "\"text\":\"$(alone --seed 6 -n 2 hello)\".*\"seed\":6,"
 
 batch --seed 18446744073709551614 -n 2 two.jsonl
-out_has '"seed":18446744073709551615,' # to the last digit
+out_has '"seed":18446744073709551615,' # all digits
 
 # Log probabilities are those of `run`.
 printf '{"prompt":"hello","temp":0,"tokens":3,"logprobs":2}\n{"prompt":"hello","temp":0,"tokens":3}\n' >probable.jsonl
@@ -70,7 +70,7 @@ ok 'log probabilities' cmp -s got want_probable
 ok 'there are some' grep -q logprob got
 ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
 
-# A bad line is an error on its line, and the rest goes on.
+# An invalid line gives an error result; the other lines are processed.
 {
     printf 'hello\n'
     printf '\n'
@@ -103,12 +103,12 @@ ok 'only where they are asked for' [ "$(grep -c logprobs "$work/out")" = 1 ]
     printf '{"line":8,"error":"%s: expected a number from 0 to 100"}\n' "'temp'"
     printf '{"line":9,"error":"%s: expected strings that are not empty"}\n' "'stop'"
     printf '{"line":10,"error":"%s: expected strings that are not empty"}\n' "'stop'"
-    printf '{"line":11,"error":"%s occurs twice"}\n' "'temp'"
+    printf '{"line":11,"error":"duplicate member %s"}\n' "'temp'"
     printf '{"line":12,"error":"%s: expected a whole number from 0 to 2^53 - 1"}\n' "'seed'"
     printf '{"line":13,"error":"%s: expected true or false"}\n' "'ignore_eos'"
     printf '{"line":14,"error":"\\\\u0000 is not supported"}\n'
     printf '{"line":15,"error":"the vocabulary has no token for byte 0x3f at offset 0 of the text"}\n'
-    printf '{"line":16,"error":"the prompt is empty, and this vocabulary has no token that begins a document"}\n'
+    printf '{"line":16,"error":"the prompt is empty and the vocabulary has no begin-of-document token"}\n'
     printf '{"line":17,"error":"unknown member '"'model'"'"}\n'
     printf '{"line":18,"error":"\\\\u0000 is not supported"}\n'
     printf '{"line":19,"error":"expected one JSON object, found something else at byte 18"}\n'
@@ -120,7 +120,7 @@ texts "$work/out" >got
 ok 'an error for each bad line' cmp -s got want_bad
 err_has '^rwkv7: 18 of 19 lines failed$'
 
-# What is wrong in ways that a parser may pass over. Results are valid JSON whatever the lines hold.
+# Errors that lenient JSON parsers accept. Results are valid JSON for any input.
 {
     printf '{"prompt":"hello","prompt":"halo"}\n'
     printf '{"prompt":"hello","id":1,"id":2}\n'
@@ -130,8 +130,8 @@ err_has '^rwkv7: 18 of 19 lines failed$'
     printf '{"prompt":"hello","max_tokens":5}\n'
 } >strange.jsonl
 {
-    printf '{"line":1,"error":"%s occurs twice"}\n' "'prompt'"
-    printf '{"line":2,"id":1,"error":"%s occurs twice"}\n' "'id'"
+    printf '{"line":1,"error":"duplicate member %s"}\n' "'prompt'"
+    printf '{"line":2,"id":1,"error":"duplicate member %s"}\n' "'id'"
     printf '{"line":3,"error":"%s: expected a whole number from 0 to 2^53 - 1"}\n' "'seed'"
     printf '{"line":4,"error":"expected UTF-8, found something else at byte 24"}\n'
     printf '{"line":5,"error":"unknown member '"'%059d?'"'"}\n' 0
@@ -142,7 +142,7 @@ exits 1
 texts "$work/out" >got
 ok 'an error for each' cmp -s got want_strange
 
-# An id comes back to the last digit.
+# Numbers in an id keep all digits.
 for id in 1234567890123456789 1000000000000000 -0.10 1e400 '{"1":[{"2":"\"3"},1E+20,4.50],"5":"6"}' '"1"'; do
     printf '%s\n' '{"tokens":1,"prompt":"hello","stop":["\"-1","2"],"id":'"$id"'}' >"$work/in"
     batch
@@ -164,7 +164,7 @@ batch .
 exits 1
 err_has '^rwkv7: cannot read .: '
 
-# Results in a file: never over others, and resumed where they end, half a line included.
+# Results in a file are never overwritten; --resume appends, also after a partial line.
 batch -q -o results six.jsonl
 exits 0
 text ''
@@ -172,7 +172,7 @@ texts results >got
 ok 'the texts in a file' cmp -s got want
 batch -o results six.jsonl
 exits 1
-err 'rwkv7: results holds something already: --resume goes on with it'
+err 'rwkv7: results: not empty; use --resume to continue it'
 batch --resume six.jsonl
 exits 2
 for bytes in 0 10 $(head -n 2 results | wc -c) $(($(head -n 4 results | wc -c) + 20)) $(($(wc -c <results) - 1)); do
@@ -186,7 +186,7 @@ batch -q --resume -o part six.jsonl
 exits 0
 texts part >got
 ok 'nothing is done twice' cmp -s got want
-refused() { # refused FILE INPUT MESSAGE: it cannot be resumed, and stays
+refused() { # refused FILE INPUT MESSAGE: FILE cannot be resumed and is not changed
     cp "$1" kept
     batch --temp 0 --resume -o "$1" "$2"
     exits 3
@@ -202,7 +202,7 @@ for other in '{"line":2}\n' '{"line":2}' '{"line":2,"text":"of another program"}
     printf "$other" >other
     refused other two.jsonl 'its line 1: expected the result of line 1 of the input, found that of line 2'
 done
-# What this program may have written is cut off at any byte, whatever stands in it.
+# A partial result is truncated, whatever it contains and wherever it ends.
 for own in '{"line":1,"text":"x\\"y","finish":"stop","prompt_tokens":1,"tok' '{"line":1,"id":{"text":["a b",1]},"err' \
     '{"line":1,"text":"x","logprobs":[{"id":1,"text":"a"},{"top":' '{"line":1,"text":"x","seconds":0.1,"fingerprint":"0123'; do
     printf '%s' "$own" >other
@@ -211,15 +211,15 @@ for own in '{"line":1,"text":"x\\"y","finish":"stop","prompt_tokens":1,"tok' '{"
     ok 'it is done again' [ "$(wc -l <other)" -eq 2 ]
 done
 printf '{"line":1,"text":"","finish":"length"}\n' >other
-refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
-printf '{"line":1,"text":"of another program"}' >other # without its newline, too
-refused other two.jsonl 'its line 1 does not say what it was made from; an older version of this program wrote it'
+refused other two.jsonl 'its line 1 has no fingerprint; an older version of this program wrote it'
+printf '{"line":1,"text":"of another program"}' >other # also without a newline
+refused other two.jsonl 'its line 1 has no fingerprint; an older version of this program wrote it'
 
-# A result belongs to a line, a model and options: what does not match is refused, and the first line that does not is named.
+# Results of other lines, models or options are rejected; the message names the first such line.
 batch -q --temp 0 -n 2 -o pair two.jsonl
 exits 0
 cp pair original
-for line in 1 2 3; do # a line is put in before it
+for line in 1 2 3; do # a line is inserted before it
     sed "${line}i{\"prompt\":\"mu\"}" two.jsonl >inserted.jsonl
     [ $line -lt 3 ] || printf '{"prompt":"mu"}\n' >>inserted.jsonl
     batch --temp 0 -n 2 --resume -o pair inserted.jsonl
@@ -247,7 +247,7 @@ cp pair kept
 batch --temp 0 -n 2 --resume -o pair two.jsonl
 exits 3
 ok 'nor is one behind the last line of the input cut off' cmp -s pair kept
-for end in '' '\0\0\0'; do # all but the newline is there
+for end in '' '\0\0\0'; do # only the newline is missing
     { head -c $(($(wc -c <original) - 1)) original && printf "$end"; } >pair
     batch -q --temp 0 -n 2 --resume -o pair two.jsonl
     exits 0
@@ -278,7 +278,7 @@ for seed in 2 ''; do
     err "rwkv7: seeded: cannot be resumed: its line 1 was made with $another"
 done
 
-# After a power cut: half a line, and NULs that were never written. An error that is in the file already is told at the end.
+# After a power failure: a partial line and NULs. Errors already in the file count at the end.
 for tail in '\0\0\0\0' '{"line":2,"te\0\0' '{"li\0\0\0' '{"line":2,"text":"'; do
     { head -n 1 original && printf "$tail"; } >pair
     batch --temp 0 -n 2 --resume -o pair two.jsonl
@@ -297,7 +297,7 @@ for lines in 1 2; do
     err 'rwkv7: 1 of 2 lines failed'
 done
 
-# Lines have a limit, and memory that is short is not the end of the file: nothing is lost then.
+# Lines have a length limit. Running out of memory is an error, not end of file; no result is lost.
 if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
     skip 'limits on memory: an emulator or a sanitizer needs more'
 else
@@ -349,9 +349,9 @@ done
 mkfifo pipe
 batch --resume -o pipe six.jsonl
 exits 1
-err 'rwkv7: pipe: cannot be resumed: it is no regular file'
+err 'rwkv7: pipe: cannot be resumed: not a regular file'
 
-# The results in a FIFO: they wait for a reader, and one that leaves is missed. They are more than a pipe holds.
+# Results in a FIFO, more than it buffers: writing waits for a reader and fails when it leaves.
 run timeout 1 rwkv7 batch -m "$model" --vocab "$vocab" -o pipe six.jsonl # nothing else ends it
 exits 124
 rwkv7 batch -q -m "$model" --vocab "$vocab" -o pipe six.jsonl </dev/null &
@@ -370,7 +370,7 @@ wait
 exits 1
 err 'rwkv7: cannot write to pipe: Broken pipe'
 
-# What fails before the first line leaves no file.
+# A failure before the first line leaves no file.
 for arguments in '-m missing.safetensors' '--ban 99999999' '--state-in missing'; do
     batch $arguments -o never six.jsonl
     ok "fails with $arguments" [ "$code" -ne 0 ]
@@ -382,7 +382,7 @@ batch -q -o never /dev/null
 exits 0
 ok 'no lines, no results, but a file' sized never 0
 
-# What would go to a closed standard error does not go into a file instead, and a closed standard input is not the results.
+# With standard error or standard input closed, messages and results do not get mixed up.
 head -n 2 six.jsonl >some_lines
 last='2>&-'
 rwkv7 batch -m "$model" --vocab "$vocab" -o unmixed some_lines </dev/null >"$work/out" 2>&-
@@ -400,26 +400,26 @@ code=$?
 exits 1
 err_has '^rwkv7: cannot write to standard output: Bad file descriptor$'
 
-# Two programs do not write into each other's lines.
+# Two programs cannot write to the same file.
 mkfifo slow
 rwkv7 batch -q -m "$model" --vocab "$vocab" -o shared slow &
 first=$!
 exec 3>slow
 printf '{"prompt":"hello","tokens":1}\n' >&3
-await [ -s shared ] # a result is there, so the file is locked
+await [ -s shared ] # it has a result, so the file is locked
 batch --resume -o shared six.jsonl
 exits 1
-err 'rwkv7: shared: another program writes to it'
+err 'rwkv7: shared: locked by another program that is writing to it'
 exec 3>&-
 wait $first
-# What another one has written just before the lock is there, however little there was before.
+# Results that another program wrote just before the lock are not overwritten.
 if [ -z "${LAST_WRITER:-}" ] || [ $sanitized -eq 1 ]; then
     skip 'a writer just before the lock: cannot be put between here'
 else
     cp "$LAST_WRITER" last_writer.so # a path with a space would be two
     run env LD_PRELOAD=./last_writer.so rwkv7 batch -q -m "$model" --vocab "$vocab" -o contested six.jsonl
     exits 1
-    err 'rwkv7: contested holds something already: --resume goes on with it'
+    err 'rwkv7: contested: not empty; use --resume to continue it'
     ok 'the line of the other one stays' holds_lines contested 'of another'
 fi
 if [ -w /dev/full ]; then
@@ -428,7 +428,7 @@ if [ -w /dev/full ]; then
     err 'rwkv7: cannot write to /dev/full: No space left on device'
 fi
 
-# A result comes as soon as it is there: a program that sends the next line only then is served.
+# Each result is written at once: a program may wait for it before it sends the next line.
 mkfifo lines answers
 rwkv7 batch -q --model "$model" --vocab "$vocab" lines >answers 2>/dev/null &
 exec 4<answers
@@ -448,7 +448,7 @@ ok 'an answer to each line before the next' [ "$count" -eq 3 ]
 ok 'the end of the input is the end' wait $!
 exec 4<&-
 
-# A reader that has seen enough, and an interruption: whole lines only.
+# The reader closes the pipe: only complete lines are written.
 i=0
 while [ $i -lt 200 ]; do
     printf '{"prompt":"hello"}\n'
@@ -457,7 +457,7 @@ done >many.jsonl
 last='a reader that leaves'
 ok 'ends quietly' [ "$(rwkv7 batch -m "$model" --vocab "$vocab" many.jsonl 2>&1 | head -n 1 | grep -c '"line":1,')" = 1 ]
 
-# ^C: whole lines only, and the rest can be done later.
+# ^C: only complete lines are written; --resume does the rest.
 interrupt_at stopped &
 run sh -c 'echo $$ >pid; exec rwkv7 batch -n 2000 --ignore-eos "$@"' sh -m "$model" --vocab "$vocab" --seed 1 -o stopped \
     many.jsonl
@@ -470,4 +470,4 @@ ok 'not all of them' [ "$lines" -lt 200 ]
 head -n $((lines + 1)) many.jsonl >some.jsonl
 batch -n 2000 --ignore-eos --seed 1 --resume -o stopped some.jsonl
 exits 0
-err_has "^batch 1 prompt after $lines that were done, "
+err_has "^batch 1 prompt \($lines already done\), "

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 bench: that it measures, in three forms. How fast is another question.
+# rwkv7 bench: the three output formats; speeds are not checked.
 
 model=$models/bf16_fla.safetensors
 
@@ -70,7 +70,7 @@ out_has '^RWKV-4 +q4$'
 out_has '^rwkv4-14b +(~[0-9.]+ +100%|needs [0-9.]+ GB)$'
 out_has '^0.1b +~'
 
-# CSV and JSON say the same, and the bytes per token are those of a model that is made.
+# CSV and JSON agree; the bytes per token equal those of a model of that shape.
 cat >table.py <<'END'
 import csv, json, sys
 rows = list(csv.DictReader(open(sys.argv[1])))
@@ -101,7 +101,7 @@ cp "$work/out" table.json
 run rwkv7 bench --budget 0 --csv
 exits 0
 ok 'CSV and JSON' python3 table.py "$work/out" table.json 20
-# In a model of half the hidden units fewer bytes are read.
+# With half of the hidden units zero, fewer bytes are read.
 run rwkv7 bench --budget 0 --ffn-density 0.2 --json
 exits 0
 ok 'fewer bytes' python3 -c '
@@ -109,7 +109,7 @@ import json, sys
 dense, sparse = (json.load(open(f))["sizes"] for f in sys.argv[1:])
 assert all(s["bytes_per_token"] < d["bytes_per_token"] for s, d in zip(sparse, dense))' table.json "$work/out"
 
-# What can be measured in two seconds is, and the rest is computed from it; on a slow machine nothing is.
+# A budget of two seconds measures some cells and computes the others; a slow machine measures none.
 run rwkv7 bench --type q4 --budget 2 -p 8 -n 2 -r 1 --json
 exits 0
 silent
@@ -124,7 +124,7 @@ for s in sizes:
     elif s["fits"] and measured:
         assert s["computed_from"] in measured and 0 < s["read_share"] <= 1 and s["prefill_tokens_per_second"] > 0' "$work/out"
 
-# The plot is well-formed XML with a dot or a line for what fits, and text for what does not.
+# The plot is well-formed XML, with a dot or a line per cell that fits and text for the others.
 run rwkv7 bench --budget 0 --plot plot.svg
 exits 0
 silent
@@ -144,7 +144,8 @@ exits 1
 text ''
 err_has '^rwkv7: missing/plot.svg: '
 
-# Interrupted while it measures, it prints what is known. An emulator catches every signal itself, from its start.
+# After ^C the table has the cells measured so far. Skipped in emulators, which handle signals
+# themselves.
 catches_sigterm() {
     [ $((0x$(sed -n 's/^SigCgt:[[:space:]]*//p' /proc/$job/status) & 0x4000)) -ne 0 ]
 }
@@ -157,7 +158,7 @@ code=$?
 last='rwkv7 bench, told to end'
 if [ "$emulated" -eq 0 ]; then
     exits 130
-    err 'rwkv7: interrupted: no plot is written'
+    err 'rwkv7: interrupted; plot not written'
     out_has '"interrupted":	true,'
 fi
 ok 'no plot' [ ! -e interrupted.svg ]

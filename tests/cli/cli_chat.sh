@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 chat, piped: each message a line. With one token a byte, and no answer but small letters, a conversation is the same tokens
-# as its text, so that `run` says what has to come next.
+# rwkv7 chat, piped: one message per line. With one token per byte, and answers of small letters
+# only, a conversation has the same tokens as its text, so that `run` gives the expected answer.
 
 # Names without spaces, since lists of arguments are taken apart below; wherever the checkout is.
 ln -s "$models/bf16_n64.safetensors" model.safetensors
@@ -13,7 +13,7 @@ options="--model $model --vocab $vocab --ban $letters --temp 0 -n 30"
 chat() { # standard input by given
     run rwkv7 chat -q $options --presence 0 --frequency 0 "$@"
 }
-next() { # next TEXT: what the model writes behind it
+next() { # next TEXT: what the model writes after it
     rwkv7 run -q $options "$@" </dev/null
 }
 first="User: hello
@@ -57,7 +57,7 @@ chat
 exits 0
 text ''
 
-# Taken back, again, and from the beginning: exactly.
+# /undo, /retry and /reset restore the exact state.
 given 'hello
 no
 /undo
@@ -102,7 +102,7 @@ given '/retry'
 chat
 exits 2
 
-# What is said is cleaned: white space around it, empty lines, CR LF.
+# Messages are trimmed: white space around them, empty lines, CR LF.
 given '   hello  
 '
 chat
@@ -154,7 +154,7 @@ out "$(next 'User: /hello
 
 Assistant:')"
 
-# A system prompt, from the beginning and later.
+# A system prompt, at the start and later.
 with=$(next "System: be brief
 
 $first")
@@ -178,12 +178,12 @@ and '"$(printf '\033')"'[31mplain
 /system'
 run rwkv7 chat $options
 exits 0
-err 'there is no system prompt
+err 'no system prompt
 started over, with this system prompt
 be brief
 and ?[31mplain'
 
-# Requests to think, and how thoughts are shown: a vocabulary in which one token is a thought and an answer.
+# --think and --thoughts, with a vocabulary in which one token is a thought and an answer.
 given 'hello
 /think long
 hello
@@ -212,7 +212,7 @@ chat
 out "$one
 <think$brief
 <think$brief"
-# Every form, as the tokens that the model reads: token 0, then one per byte, as a conversation keeps them.
+# Every template, as the tokens in the saved conversation: token 0, then one per byte.
 form() { # form MODE TURN
     given hello
     run rwkv7 chat -q -m "$models/f32_n16.safetensors" --vocab "$tests/bytes.vocab.txt" -n 0 --think "$1" --state-out form.state
@@ -258,14 +258,14 @@ thinking --think normal --thoughts hide
 out 'the <b>
  answer '
 thinking --think normal -n 2 --thoughts hide
-out_has '^> well... </think>$' # the second one is behind the thought: no tag any more
+out_has '^> well... </think>$' # the second one is after the thought: not a tag
 sed "s|^200 .*|200 '><b>\\\\n' 5|" "$vocab" >thoughts.txt
 thinking --think empty
 out '<b>'
 thinking --think fake
 out '<b>'
 
-# The end: other stop strings, --tokens, and that the next turn goes on behind what was shown.
+# Stop strings and --tokens; the next turn continues after the text that was shown.
 stop=$(printf %s "$one" | cut -c 8-10)
 shown=${one%%"$stop"*}
 after=$(next "$first$shown
@@ -283,7 +283,7 @@ given 'hello'
 run rwkv7 chat $options --presence 0 --frequency 0
 err_has '^stopped after 30 tokens, see --tokens$'
 
-# Kept, and gone on with.
+# Save and load.
 given 'hello
 /save talk
 '
@@ -314,7 +314,7 @@ out "$three
 $two"
 given '/save empty'
 run rwkv7 chat $options
-err 'kept in empty'
+err 'saved to empty'
 given '/load talk'
 run rwkv7 chat $options
 err_has '^2 messages, [0-9]+ tokens$'
@@ -435,7 +435,7 @@ exits 0
 out "$done_once
 $done_twice"
 
-# Where an answer ends: the models of before G1 at an empty line.
+# Models older than G1 end an answer at an empty line.
 for name in g1 world raven instruction; do
     given hello
     run rwkv7 chat --model "$model" --vocab "$vocab" --bias 11=1000 --temp 0 -n 30 --presence 0 --frequency 0 --template $name
@@ -447,19 +447,19 @@ for name in g1 world raven instruction; do
     fi
 done
 
-# Thoughts, where the models know them.
+# Thinking, only in templates that support it.
 given 'hello
 /think long
 hello'
 chat --template world
 exits 2
-err "rwkv7: the template 'world' has no thoughts; --template g1 has"
+err "rwkv7: the template 'world' does not support thinking; use --template g1"
 ok 'the conversation goes on' [ "$(wc -l <"$work/out")" -eq 2 ]
 given hello
 chat --template raven --think short
 exits 2
 text ''
-err "rwkv7: the template 'raven' has no thoughts; --template g1 has"
+err "rwkv7: the template 'raven' does not support thinking; use --template g1"
 
 # A template in a file. As the usual one:
 printf '\357\273\277System: {system}\r\n\r\nUser: {user}\r\n\r\nAssistant: {answer}\r\n' >mine
@@ -478,7 +478,7 @@ out "$with"
 given hello
 chat --template mine --think short
 out "<think$brief"
-# Other words, also behind an answer, and no line end:
+# Other role names, also after an answer, without a line end:
 printf '<|u|>{user}<|e|>\n<|a|>{answer}<|e|>\n' >mine
 other=$(next '<|u|>hello<|e|>
 <|a|>')
@@ -502,8 +502,8 @@ chat --template mine
 out "$(next 'Q: hello
 A:')"
 
-# What is no template.
-malformed() { # malformed MESSAGE; the file is there
+# Invalid templates.
+malformed() { # malformed MESSAGE: of the file `template`
     given hello
     chat --template bad
     exits 2
@@ -544,7 +544,7 @@ chat --template folder
 exits 1
 err_has '^rwkv7: folder: '
 
-# A long system prompt, read once.
+# A long system prompt is evaluated once (prompt cache).
 long=$(awk 'BEGIN { for (i = 0; i < 200; i++) printf "this is rule %d. ", i }')
 given hello
 chat --system "$long"
@@ -557,7 +557,7 @@ for time in first second; do
 done
 ok 'one state' [ "$(ls cache | wc -l)" -eq 1 ]
 ok 'which was used, not read and kept again' cmp -s entries.first entries.second
-# Behind a text that was loaded the same tokens lead elsewhere: the cache has nothing for it, and gets nothing.
+# After a loaded text the same tokens give another state: the cache is not used.
 rules=$(printf %s "$long" | cut -c 1-100)
 for text in one two; do
     rwkv7 run -q $options -n 0 --state-out "behind.$text" "this is text $text" </dev/null
@@ -577,7 +577,7 @@ done
 ls -i cache >entries.then
 ok 'the cache is as it was' cmp -s entries.first entries.then
 
-# Sampling: the seed repeats a conversation; a second answer is another one.
+# Sampling: the seed repeats a conversation; /retry gives another answer.
 given 'hello
 /retry
 '
@@ -590,7 +590,7 @@ given 'hello
 chat --temp 1 --top-p 1 --seed 3
 ok 'the same conversation' cmp -s seeded "$work/out"
 
-# What the vocabulary has no tokens for is refused, and the conversation goes on without it.
+# A message without tokens in the vocabulary is rejected; the conversation continues.
 sed '/^46 /d' "$vocab" >nodash.txt
 given 'hello
 so-so
@@ -612,7 +612,7 @@ for mistake in /undoo '/undo 1' '/quit now' /; do
     given "$mistake"
     chat
     exits 2
-    err_has '^rwkv7: (there is no command|/[a-z]+ takes nothing)'
+    err_has '^rwkv7: (unknown command|/[a-z]+ takes no operand)'
     text ''
 done
 given 'hello
@@ -630,14 +630,14 @@ chat
 err_has '^1 message, [0-9]+ tokens; '
 err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
 
-# A message has a limit, whether it is one line or several.
+# A message has a length limit, in one line or several.
 { printf 'hello\n"""\n' && head -c 70000000 /dev/zero | tr '\0' x | fold -w 1000000; } >"$work/in"
 chat
 exits 1
 out "$one"
 err 'rwkv7: a message of standard input is longer than 67108864 bytes'
 
-# A disk is full; the reader goes away.
+# Full disk; closed pipe.
 if [ -c /dev/full ]; then
     given hello
     chat --state-out /dev/full
@@ -657,7 +657,7 @@ given '/load left'
 chat
 exits 0
 
-# A folder that says that its conversations have another form, and one with RWKV's.
+# A folder that states another chat template, and one that states RWKV's.
 mkdir hf
 cp "$model" hf/model.safetensors
 printf '{"chat_template": "{%% for m in messages %%}<|im_start|>"}' >hf/tokenizer_config.json
@@ -665,7 +665,7 @@ given hello
 run rwkv7 chat -q -m hf --vocab "$vocab" --ban "$letters" --temp 0 -n 30
 exits 3
 text ''
-err_has "^rwkv7: hf: chat template: expected the words of 'g1', found '{% for m in messages %}<|im_start|>'; choose one with --template$"
+err_has "^rwkv7: hf: chat template: expected the role names of 'g1', found '{% for m in messages %}<|im_start|>'; choose one with --template$"
 rwkv7 convert -q hf templated.st --vocab "$vocab"
 given hello
 run rwkv7 chat -q -m templated.st --ban "$letters" --temp 0 -n 30
@@ -692,11 +692,11 @@ else
     skip 'the reversal model is not here'
 fi
 
-# The model that ships answers nothing, which is said in a pipe, too.
+# The built-in model is not a chat model; this is reported in a pipe, too.
 if rwkv7 info </dev/null >/dev/null 2>&1; then
     run rwkv7 chat
     exits 0
-    err_has '^this model was not trained to talk'
+    err_has '^this is not a chat model'
     run rwkv7 chat -q
     silent
 else

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 completions: every command and option is there, the shells understand it, and they complete.
+# rwkv7 completions: has every command and option, and works in each shell.
 
 for shell in bash zsh fish; do
     run rwkv7 completions $shell
@@ -22,7 +22,7 @@ exits 2
 err_has "^rwkv7: completions needs one of bash, zsh, fish, not 'tcsh'$"
 run rwkv7 completions
 exits 2
-err_has '^rwkv7: for which shell\? Name one of bash, zsh, fish$'
+err_has '^rwkv7: no shell given: expected one of bash, zsh, fish$'
 
 if command -v bash >/dev/null; then
     cat >try.bash <<'END'

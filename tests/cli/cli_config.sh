@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# The config file: where it is, what a line says, what wins, and what is refused. "run --stats" and --json show which options count.
+# The config file: its path, syntax, precedence and errors. "run --stats" and --json show the
+# options.
 
 folder=$XDG_CONFIG_HOME/rwkv7
 file=$folder/config
@@ -9,7 +10,7 @@ mkdir -p "$folder"
 config() {
     printf '%s\n' "$@" >"$file"
 }
-# text_of OPTION...: what the command writes without the file
+# text_of OPTION...: the output without a config file
 text_of() {
     rwkv7 "$@" --no-config </dev/null 2>/dev/null
 }
@@ -22,7 +23,7 @@ text "$(text_of run --temp 0 -n 5 'Once upon')"
 run rwkv7 run --no-config --temp 0 'Once upon' -n 1
 err_has '^prompt '
 
-# The command line wins, then the environment, then the file, then the default.
+# Precedence: command line, environment, file, default.
 run rwkv7 run -n 2 'Once upon'
 text "$(text_of run --temp 0 -n 2 'Once upon')"
 run rwkv7 run -n 1 --quiet=no 'Once upon'
@@ -41,7 +42,7 @@ run rwkv7 info "$models/f32_n16.safetensors"
 exits 0
 run rwkv7 info -m "$models/f32_n16.safetensors"
 exits 0
-run rwkv7 bench --shape 0.1b -n 0 --prompt 0 --cpu ref # a shape on the command line stands against a model in the file
+run rwkv7 bench --shape 0.1b -n 0 --prompt 0 --cpu ref # a shape on the command line overrides a model in the file
 exits 0
 
 # Flags that exclude each other: the one that wins clears the other.
@@ -71,7 +72,7 @@ config 'tokens = 2' 'tokens = 3'
 run rwkv7 run -q --temp 0 'Once upon'
 text "$(text_of run --temp 0 -n 3 'Once upon')"
 
-# An option that a command lacks, or that means something else there, is not for it.
+# A command ignores options that it lacks or that have another meaning there.
 config 'temp = 0' 'tokens = -1' 'threads = 1' 'prompt = Once' 'shape = 0.1b' 'task = lambada' 'csv = no'
 run rwkv7 logits "$models/f32_n16.safetensors" --tokens 1,2 -o out.npy
 exits 0
@@ -85,7 +86,7 @@ run rwkv7 run -n 1 x
 exits 2
 err "rwkv7: $file:2: unknown option 'tokens' of eval"
 
-# The file takes part in the checks of what is read and written.
+# The config file is an input that outputs must not overwrite.
 config 'prompt-file = notes' 'state-out = notes'
 echo 'Once upon' >notes
 run rwkv7 run -n 1
@@ -107,7 +108,7 @@ run rwkv7 run -q -n 3
 exits 0
 text "$(text_of run -f notes --temp 0 -n 3)"
 
-# --verbose says which file it was; help and version need no good one.
+# --verbose names the file; help and version ignore errors in it.
 config 'verbose'
 run rwkv7 run -n 1 x
 err_has "^rwkv7: options from .*/rwkv7/config$"
@@ -119,7 +120,7 @@ for command in help 'help run' version --version 'run --help' 'completions bash'
     silent
 done
 
-# One line for each mistake, with the file and the line.
+# Each error has one line, with file and line number.
 mistake() { # mistake LINE MESSAGE
     config '' "$1"
     run rwkv7 run -n 1 x
@@ -148,7 +149,8 @@ err "rwkv7: $file: expected at most 65536 bytes, found 70000"
 run rwkv7 run -q -n 0 --no-config x
 exits 0
 
-# A mistake on the command line comes first. A mark, carriage returns and a last line without an end are no mistakes.
+# Errors of the command line come first. A byte order mark, CR and a missing last newline are
+# accepted.
 config 'nonsense'
 run rwkv7 run --tokens x
 exits 2

@@ -1,14 +1,14 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 convert: the same logits from the new file, one file is enough, and never half a file.
+# rwkv7 convert: the new file gives the same logits, needs no other file and is never partial.
 
 vocab=$tests/syllables.vocab.txt
 ids=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20
 
-alone() { # the folder holds nothing but these
+alone() { # the folder has only these files
     ok "only: $*" [ "$(echo ./*)" = "$*" ]
 }
 
-# As it is stored, and as integers made while loading: the logits of the file are the same bytes, in both ways to evaluate.
+# Converted files give the same logits, bit by bit, as the original, stored or quantized on load.
 for model in bf16_n64 bf16_n64_st f32_n32 bf16_fla_fused; do
     for type in $(echo "$weights" | tr '|' ' '); do
         run rwkv7 convert "$models/$model.safetensors" out.safetensors --type $type -q
@@ -30,7 +30,7 @@ for type in f32 f16 bf16; do
 done
 rm -f ./*
 
-# The vocabulary goes in: beside the model, or named, or that of the checkpoint again.
+# The vocabulary is stored: that beside the model, that of --vocab, or the checkpoint's own.
 cp "$models/bf16_n64.safetensors" model.safetensors
 cp "$vocab" model.vocab.txt
 run rwkv7 convert model.safetensors small.safetensors --type q4
@@ -70,7 +70,7 @@ ok 'as it was' cmp -s small.safetensors same.safetensors
 rm link.safetensors
 rm -f same.safetensors wanted
 
-# Nor is any other file replaced that is read: in a folder, of an index, the vocabulary.
+# Other inputs are not overwritten either: files of a folder or index, the vocabulary.
 mkdir d
 cp model.safetensors d/part.safetensors
 cp "$vocab" d/part.vocab.txt
@@ -94,15 +94,15 @@ run rwkv7 convert d small.safetensors --type q4
 exits 0
 rm -r d
 
-# Without one that fits there is none inside, which is said.
+# Without a matching vocabulary the output has none; a note says so.
 run rwkv7 convert "$models/f32_n32.safetensors" none.safetensors
 exits 0
-err_has 'no vocabulary was found that fits'
+err_has 'no matching vocabulary found'
 run rwkv7 info none.safetensors
 exits 0
 rm -f none.safetensors
 
-# Several are not none.
+# Several candidates are an error.
 mkdir d
 cp model.safetensors d
 cp "$vocab" d/a.vocab.txt
@@ -113,7 +113,7 @@ err 'rwkv7: d holds several vocabularies; choose one with --vocab'
 ok 'no file' [ ! -e none.safetensors ]
 rm -r d
 
-# Nor is a place that cannot be looked at.
+# A folder that cannot be read is an error.
 mkdir d
 cp model.safetensors d/my.safetensors
 ln -s my.vocab.txt d/my.vocab.txt
@@ -123,7 +123,7 @@ err_has '^rwkv7: d/my\.vocab\.txt: '
 ok 'no file' [ ! -e none.safetensors ]
 rm -r d
 
-# What cannot be converted leaves no file, and the old one as it was.
+# A failed conversion leaves no file and does not change an existing one.
 cp small.safetensors out
 run rwkv7 convert small.safetensors out --type q8
 exits 2
@@ -151,7 +151,7 @@ exits 2
 err_has '^rwkv7: --lora-init needs --lora FILE$'
 run rwkv7 convert model.safetensors
 exits 2
-err_has 'Give IN and OUT'
+err_has 'expected two operands, IN and OUT'
 run rwkv7 convert model.safetensors out third
 exits 2
 run rwkv7 convert model.safetensors dir/out
@@ -160,7 +160,7 @@ rm cut
 ok 'the old file' cmp -s small.safetensors out
 alone ./model.safetensors ./out ./small.safetensors
 
-# A disk that is full, as a limit on the size of files.
+# A full disk, simulated by a limit on file sizes.
 run sh -c 'trap "" XFSZ; ulimit -f 100; rwkv7 convert model.safetensors out --type bf16'
 exits 1
 err_has '^rwkv7: out: cannot be written: '
@@ -172,7 +172,7 @@ if [ -w /dev/full ]; then
 fi
 alone ./model.safetensors ./out ./small.safetensors
 
-# LoRA files are merged by the library's tests; here is what is refused, without a file left behind.
+# Errors of LoRA options, which leave no file. The library's tests check the merging.
 while read -r status message file; do
     run rwkv7 convert "$models/f32_n16.safetensors" out.safetensors --lora "$file" --lora-alpha 8
     exits "$status"
@@ -183,7 +183,7 @@ done <<END
 3 ok_torch.pth:.not.a.LoRA.file $tests/../corpus/pth/ok_torch.pth
 END
 
-# A vocabulary that does not end is refused in time.
+# An endless vocabulary file is rejected.
 mkfifo endless
 yes >endless 2>/dev/null &
 run rwkv7 convert "$models/bf16_n64.safetensors" fed.safetensors --vocab endless
@@ -192,7 +192,7 @@ err 'rwkv7: endless: expected a vocabulary of at most 67108864 bytes'
 ok 'no file' [ ! -e fed.safetensors ]
 wait
 
-# - is standard output, and no file of that name.
+# - is standard output, not a file of that name.
 rwkv7 convert -q "$models/f32_n16.safetensors" dash.st >/dev/null 2>&1
 run rwkv7 convert -q "$models/f32_n16.safetensors" -
 exits 0

@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2016,SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# What the model that ships can do at its trained sizes: twelve held-out prompts of each task, in demo_prompts.tsv, which
-# scripts/train/make_eval.py wrote (--seed suite --count 12 --times 1). The engine computes the same bits everywhere, so the
-# answers do not depend on the machine. scripts/eval_demo.sh without --prompts measures more.
+# Accuracy of the built-in model: twelve held-out prompts of each task, in demo_prompts.tsv, which
+# scripts/train/make_eval.py wrote (--seed suite --count 12 --times 1). The engine computes the same
+# bits everywhere, so the answers do not depend on the machine. scripts/eval_demo.sh without
+# --prompts measures more.
 
 root=$tests/../..
 model=$root/models/rwkv7-demo.safetensors
@@ -27,7 +28,7 @@ else
     skip 'what the model can do: too slow in an emulator, and no different there'
 fi
 
-# A wrong answer, and one that does not end where it should, count as wrong.
+# A wrong answer counts as wrong, and so does one that does not end.
 printf 'cups\t1\t2\tCups: 3, ball 2, swap 1 2, swap 1 3.\\nQ: ball\\nA:\t 2\n' >prompts.tsv
 printf 'story\t1\t2\tStory: Ben was in the park.\\nQ: Where is Ben?\\nA:\t in\n' >>prompts.tsv
 run sh "$root/scripts/eval_demo.sh" --prompts prompts.tsv -m "$model" --vocab "$vocab"

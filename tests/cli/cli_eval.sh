@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 eval: the numbers of the float64 oracle (make_eval_expected.py), and what is not a text or a task.
+# rwkv7 eval: the numbers of the float64 oracle (make_eval_expected.py); invalid texts and tasks.
 
 data=$tests/eval
 model=$models/bf16_n64.safetensors
@@ -8,7 +8,7 @@ size=$(wc -c <"$model")
 head -c $((size - 20000)) "$model" >other.safetensors
 head -c 20000 /dev/zero >>other.safetensors
 
-# near KEY TOLERANCE: the number of the JSON on standard output is that of expected.tsv, to so large a part of it
+# near KEY TOLERANCE: compares a number of the JSON output with expected.tsv; relative tolerance
 near() {
     got=$(sed -n "s/^.*\"${1#*.}\":[[:space:]]*\([^,]*\).*\$/\1/p" "$work/out")
     want=$(awk -v key="$1" '$1 == key { print $2 }' "$data/expected.tsv")
@@ -32,7 +32,7 @@ near text.kl_divergence_max 1e-5
 near text.top_1_agreement 1e-6
 cp "$work/out" whole
 
-# By any way the text comes in, on any machine: the same numbers.
+# The same numbers for every source of the text, thread count and kernel tier.
 if [ $emulated -eq 0 ]; then
     cp "$data/text.txt" "$work/in"
     run rwkv7 eval -m "$model" --vocab "$vocab" --against other.safetensors --json -t 1 --cpu ref -
@@ -77,8 +77,8 @@ run rwkv7 eval -m "$model" --vocab "$vocab" --task choices "$data/choices.jsonl"
 out_has '^examples +30$'
 out_has '^acc_norm +43\.33%$'
 
-# By hand: a model of zeros gives each of its 300 tokens the same probability, and each byte is a token here, so that n bytes have
-# log p = -n ln 300 and one byte has log2 300 = 8.22882 bits.
+# By hand: a model of zeros gives each of its 300 tokens the same probability. Each byte is a token,
+# so n bytes have log p = -n ln 300, and one byte has log2 300 = 8.22882 bits.
 small=$models/f32_n16.safetensors
 header=$(od -An -tu8 -N8 "$small" | tr -d ' ')
 head -c $((header + 8)) "$small" >uniform.safetensors
@@ -91,8 +91,11 @@ uniform() { # uniform TASK FILE OPTION...
     silent
     out_has '^bits per byte +8\.22882$'
 }
-# acc_norm divides by characters without the space in front. Bytes and characters of each choice:
-#   8/7 3/2; 5/2 4/3 (per byte the first would win); 2/1 3/3 (with the space the first would); 4/3 3/2 (without all spaces the second would)
+# acc_norm divides by characters without the leading space. Bytes and characters of each choice:
+#   8/7 3/2
+#   5/2 4/3  per byte, the first would win
+#   2/1 3/3  with the space, the first would win
+#   4/3 3/2  without all spaces, the second would win
 cat >hand.jsonl <<'END'
 {"context": "a", "choices": [" abcdefg", " ab"], "answer": 1}
 {"context": "a", "choices": [" \u00e9\u00e9", " abc"], "answer": 1}
@@ -131,7 +134,7 @@ err 'rwkv7: cannot read missing: No such file or directory'
 : >empty
 run rwkv7 eval -m "$model" --vocab "$vocab" empty
 exits 1
-err 'rwkv7: there is nothing to predict'
+err 'rwkv7: nothing to predict in the input'
 run rwkv7 eval -m "$model" --vocab "$vocab" --against "$models/f32_n16.safetensors" "$data/text.txt"
 exits 3
 err_has 'a vocabulary of 300 tokens cannot be compared with one of 257$'
@@ -145,22 +148,22 @@ bad() { # bad TASK LINE PATTERN
 bad lambada '{"text": "some more"' 'expected one JSON object'
 bad lambada '{"text": "some more"} xyz' 'expected one JSON object, found something else at byte 22$'
 bad lambada '{"text": "some\u0000 more"}' '.u0000 is not supported$'
-bad lambada '{"text": "some more", "text": "some less"}' "'text' occurs twice$"
-bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0, "answer": 1}' "'answer' occurs twice$"
+bad lambada '{"text": "some more", "text": "some less"}' "duplicate member 'text'$"
+bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0, "answer": 1}' "duplicate member 'answer'$"
 bad lambada '{"text": "word"}' 'expected .*space before the last word'
 bad lambada '["some more"]' 'expected'
 bad lambada '{"text": "some MORE"}' '.*no token'
 bad choices '{"context": "a", "choices": ["a"], "answer": 0}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 2}' 'expected'
 bad choices '{"context": "a", "choices": ["a", "b"], "answer": 0.5}' 'expected'
-bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are text'
-bad choices '{"context": "a", "choices": ["a", " "], "answer": 0}' 'expected choices that are text'
+bad choices '{"context": "a", "choices": ["a", ""], "answer": 0}' 'expected choices that are strings with text'
+bad choices '{"context": "a", "choices": ["a", " "], "answer": 0}' 'expected choices that are strings with text'
 printf '{"context": "", "choices": ["a", "b"], "answer": 0}' >bad.jsonl
 run rwkv7 eval -m "$model" --vocab "$vocab" --no-bos --task choices bad.jsonl
 exits 1
-err_has 'nothing stands before'
+err_has 'expected text before the prediction, found none'
 
-# Lines have a limit, and what finds no memory is not the end of the file: no accuracy of a part.
+# Lines have a length limit. Running out of memory is an error, so no partial accuracy is printed.
 head -n 3 "$data/lambada.jsonl" >long.jsonl
 head -c 70000000 /dev/zero | tr '\0' ' ' >>long.jsonl
 run rwkv7 eval -m "$model" --vocab "$vocab" --task lambada long.jsonl

@@ -39,7 +39,7 @@ run rwkv7 bench -m model.gguf -p 8 -n 4 -r 1
 exits 0
 out_has 'q8'
 
-# A folder, and files that are no model.
+# A folder, and files that are not models.
 mkdir folder
 mv model.gguf folder/
 run rwkv7 run -m folder -q --temp 0 -n 1 'once'
@@ -54,7 +54,7 @@ run rwkv7 tokenize -m "$corpus/ok_tokens.gguf" q
 exits 3
 err_has 'the vocabulary has no token for byte 0x71'
 
-# Millions of tokens without text: refused by their number, before any memory is taken for them.
+# Millions of tokens without text are rejected by their count, before memory is allocated.
 if command -v python3 >/dev/null; then
     for count in 1048577 3000000 10000000; do
         python3 - $count <<'END'

@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# What a prompt is: byte order marks, UTF-16, white space at its end, standard input that nobody named. Every command that reads text.
+# Prompts: byte order marks, UTF-16, trailing white space, implicit standard input; in every
+# command.
 
 ln -s "$models/f32_n16.safetensors" model.safetensors
 ln -s "$tests/bytes.vocab.txt" vocab.txt
@@ -7,14 +8,14 @@ with='-m model.safetensors --vocab vocab.txt'
 spaced='rwkv7: the prompt ends in white space, which changes the text that follows; --strip removes it'
 printf '\357\273\277' >mark
 
-# fed TEXT: this was the prompt, byte by byte
+# fed TEXT: checks that this was the prompt, byte by byte
 fed() {
     exits 0
     text "$1"
     err_has "^prompt $((${#1} + 1)) token" # and token 0
 }
 
-# A byte order mark in front is skipped, wherever the text comes from and however it arrives; elsewhere it is text.
+# A byte order mark at the start of a text is skipped, from any source; elsewhere it is text.
 printf '\357\273\277ab' >marked
 cp marked "$work/in"
 run rwkv7 run $with -n 0 --echo
@@ -78,7 +79,7 @@ run rwkv7 chat $with -n 0 --state-out a.state --system "$(cat marked)"
 run rwkv7 chat $with -n 0 --state-out b.state --system ab
 ok 'the same system prompt' cmp -s a.state b.state
 
-# UTF-16 is refused, of either order.
+# UTF-16 is rejected in both byte orders.
 printf 'a\0b\0' >text16
 for marks in '\377\376' '\376\377'; do
     {
@@ -110,7 +111,7 @@ printf '\377a' >"$work/in" # no mark
 run rwkv7 tokenize --vocab vocab.txt
 out '256 98'
 
-# White space at the end of a prompt is said, and --strip removes it.
+# White space at the end of a prompt is reported; --strip removes it.
 for space in '\n' '\r\n' ' ' '\t\v\f' ' \n\n'; do
     printf "a b$space" >"$work/in"
     cp "$work/in" prompt
@@ -133,7 +134,7 @@ given ' a'
 run rwkv7 run $with -q -n 0 --echo --strip
 text ' a'
 silent
-# More of it than is read at once, with and without text behind.
+# More white space than one read returns, with and without text after it.
 spaces=$(printf '%70000s' '')
 given "a$spaces"
 run rwkv7 run $with -n 0 --echo --strip
@@ -145,7 +146,7 @@ given "$spaces"
 run rwkv7 run $with -n 0 --echo --strip
 exits 0
 text ''
-# The text is that of the prompt without it.
+# With --strip the text equals that of a prompt without white space.
 run rwkv7 run $with -q -n 8 --temp 0 ab
 cp "$work/out" answer
 given 'ab
@@ -160,7 +161,7 @@ ok 'prompts of two and four tokens' [ "$(sed 's/.*"prompt_tokens":\([0-9]*\).*/\
 run rwkv7 batch $with -q -n 0 --strip prompts
 silent
 
-# Standard input that nobody named is read, and that is said; --no-stdin leaves it alone.
+# Standard input is read without being named, with a notice; --no-stdin skips it.
 given 'abc'
 run rwkv7 run $with -q -n 0 --echo d
 text abcd

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 logits: a NumPy file, whole or not at all.
+# rwkv7 logits: a complete NumPy file or none.
 
 model=$models/f32_n32.safetensors # 61 rows
 
@@ -16,7 +16,8 @@ ok 'shape' [ "$(header a.npy)" = "{'descr': '<f4', 'fortran_order': False, 'shap
 ok 'no temporary file' [ "$(echo *)" = a.npy ]
 ok 'usual permissions' [ "$(ls -l a.npy | cut -c1-10)" = "$(: >b.npy && ls -l b.npy | cut -c1-10)" ]
 
-# From a file, from standard input, token by token, to standard output, with other threads and kernels: the same bytes.
+# The same bytes from a file, from standard input, token by token, to standard output, and with
+# other threads and kernels.
 echo '1 2
 3' >ids
 run rwkv7 logits --model "$model" --tokens @ids -o b.npy
@@ -47,17 +48,17 @@ if has_blas; then
     ok 'header and numbers' sized b.npy $((128 + 700 * 61 * 4))
 fi
 
-# Mistakes leave no file.
+# Errors leave no file.
 rm ./*.npy
 run rwkv7 logits "$model" -o a.npy
 exits 2
-err_has 'which tokens'
+err_has 'no token ids given: use --tokens'
 run rwkv7 logits "$model" --tokens 1
 exits 2
-err_has 'no output: name a file with -o'
+err_has 'no output file: use -o FILE'
 run rwkv7 logits "$model" --tokens 1,61 -o a.npy
 exits 2
-err 'rwkv7: token id 61 at position 1: the model has the ids 0 to 60'
+err 'rwkv7: token id 61 at position 1: expected an id from 0 to 60'
 run rwkv7 logits "$model" --tokens 1,x -o a.npy
 exits 2
 err_has "^rwkv7: --tokens: expected token ids, found 'x'"
@@ -68,7 +69,7 @@ for list in '1,,2' '1, ,2' '1,' ',1' ','; do
 done
 run rwkv7 logits "$model" --tokens ' ' -o none.npy
 exits 2
-err_has 'there are no token ids'
+err_has 'expected token ids, found none'
 run rwkv7 logits "$model" --tokens @missing -o a.npy
 exits 1
 err 'rwkv7: cannot read missing: No such file or directory'
@@ -77,13 +78,13 @@ exits 1
 err 'rwkv7: missing/a.npy: cannot be written: No such file or directory'
 ok 'no file' [ "$(echo *)" = ids ]
 
-# A result that was there is replaced as a whole or not at all.
+# An existing file is replaced completely or not at all.
 echo old >a.npy
 run rwkv7 logits "$model" --tokens 99 -o a.npy
 exits 2
 ok 'the old one' [ "$(cat a.npy)" = old ]
 
-# Names that are no file of their own.
+# Output names that are not regular files.
 run rwkv7 logits "$model" --tokens 1,2,3 -o whole.npy
 echo mine >a.npy.part
 mkdir folder

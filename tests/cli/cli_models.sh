@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# Finding models and vocabularies, and refusing what is none.
+# Finding models and vocabularies, and rejecting other files.
 
 model=$models/bf16_n64.safetensors
 vocab=$tests/syllables.vocab.txt
@@ -28,7 +28,7 @@ exits 1
 text ''
 err 'rwkv7: missing.safetensors: No such file or directory'
 
-# Things that are given for a model by mistake are recognised.
+# Files passed as a model by mistake are recognized.
 printf 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 123\n' >lfs.safetensors
 printf '<!DOCTYPE html><html></html>' >html.safetensors
 printf 'PK\003\004................archive/data.pkl' >model.pth
@@ -98,7 +98,7 @@ cp "$vocab" folder/a.vocab.txt
 run rwkv7 info folder
 exits 0
 out_has '^vocabulary +folder/a.vocab.txt: '
-# Not World's, whose size would fit, where the folder has a tokenizer of another kind; one that is named is taken.
+# World's vocabulary is not used if the folder has another kind of tokenizer, unless named.
 rm folder/a.vocab.txt
 mkdir -p data/rwkv7
 cp "$vocab" data/rwkv7/rwkv_vocab_v20230424.txt
@@ -113,8 +113,9 @@ run rwkv7 info folder --vocab "$vocab"
 out_has 'ids, fits$'
 rm -r folder
 
-# A model's folder that cannot be listed may hold a vocabulary, so none is taken from elsewhere; the user's folder may be closed. Root may
-# list everything, so root becomes somebody else, for whom $work and all absolute paths into it are closed.
+# A model's folder that cannot be listed may contain a vocabulary, so no other is used; the user's
+# folder may be unreadable. Root can list everything, so root changes to another user, who cannot
+# read $work or absolute paths into it.
 mkdir folder
 cp "$model" folder/model.safetensors
 cp "$vocab" folder/my-vocab.txt
@@ -169,7 +170,7 @@ run rwkv7 info "$models/x060_bf16.safetensors" --rate-scale 2
 exits 2
 err_has 'rate scale: RWKV-6 has no in-context learning rate$'
 
-# None, a broken one, one of another model.
+# No vocabulary, an invalid one, one of another model.
 run rwkv7 run --model "$model" x
 exits 3
 text ''
@@ -192,7 +193,7 @@ run rwkv7 info --vocab wrong.txt "$model"
 exits 0
 out_has '^vocabulary  wrong.txt:2: '
 
-# What is not as usual in a file that is accepted is said, wherever it is opened: here a model without ln0.
+# Every command reports deviations in an accepted file: here a model without ln0.
 if command -v python3 >/dev/null; then
     cat >drop.py <<'END'
 import json, struct, sys
@@ -231,7 +232,7 @@ else
     skip 'no python3, so no odd checkpoint'
 fi
 
-# Control characters in a name do not reach the terminal, neither one by one (C0), nor as bytes or characters of C1.
+# Control characters in names (C0, C1 as bytes or characters) do not reach the terminal.
 lacks_controls() {
     ! LC_ALL=C tr -d '\n' <"$1" | LC_ALL=C grep -q "$(printf '[\001-\037\177\233]')"
 }
@@ -250,7 +251,7 @@ for name in "$(printf 'c0\033[31m')" "$(printf 'c1\23331m')" "$(printf 'c1\302\2
     rm "$name"
 done
 
-# The model that ships, where it was compiled in.
+# The built-in model, if it was compiled in.
 if rwkv7 info >/dev/null 2>&1; then
     run rwkv7 info
     out_has '^vocabulary .*, fits$'

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# Options, help, version: what is said about the command line itself.
+# Options, help, version: messages about the command line.
 
 run rwkv7
 exits 2
@@ -29,7 +29,7 @@ for command in $commands; do
     ok 'the same as help' cmp -s "$work/out" "$work/help"
 done
 
-# The options part of the manual page is made from the table of options, with a paragraph for each of them.
+# The options part of the man page is made from the table of options, one paragraph per option.
 manual=$tests/../../docs/rwkv7.1
 run sh "$tests/../../scripts/manual.sh" rwkv7
 exits 0
@@ -175,7 +175,7 @@ err_has '^rwkv7: --bias needs ID=NUMBER'
 run rwkv7 run --math quick
 exits 2
 err_has "^rwkv7: --math needs one of exact\|fast\|blas, not 'quick'"
-# A variable of a script that is not set must not mean the model that is built in.
+# An empty value, as from an unset variable of a script, must not select the built-in model.
 for empty in 'info -m' 'run --state-out' 'run --prompt-cache' 'run --cpu'; do
     # shellcheck disable=SC2086 # two words
     run rwkv7 $empty ''
@@ -219,13 +219,14 @@ run rwkv7 tokenize --count --lines
 exits 2
 err_has 'exclude each other'
 
-# Options that change no answer of batch are not part of its fingerprints, which older results hold.
+# Options that do not change answers are not part of batch fingerprints, which older results
+# contain.
 given '{"prompt":"ab"}'
 run rwkv7 batch -q -m "$models/f32_n16.safetensors" --vocab "$tests/bytes.vocab.txt" -n 1 --seed 1
 exits 0
 out_has '"fingerprint":"6fafaa612016cdbc-d0a9b3906e793392"'
 
-# The prompt as an option, as other programs have it.
+# The prompt as an option, as in other programs.
 run rwkv7 run -q -n 3 --temp 0 'Once upon'
 cp "$work/out" expected
 for prompt in -p --prompt; do
@@ -264,7 +265,7 @@ exits 2
 err_has "^rwkv7: unknown option '-c': the context has no limit"
 run rwkv7 tokenize -c abc # an option here
 exits 0
-# What is a file of other programs here is not taken for their option.
+# An option of other programs that is a valid option here gets no hint.
 run rwkv7 run -q -n 1 -fa
 exits 1
 err_has '^rwkv7: cannot read a: '

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# What rwkv7 run says beside the text: --json, --logprobs, --stats.
+# Output of rwkv7 run besides the text: --json, --logprobs, --stats.
 
 model=$models/bf16_n64.safetensors
 vocab=$tests/syllables.vocab.txt
@@ -31,7 +31,7 @@ err_has '^rwkv7: --logprobs needs --json$'
 story --logprobs 101 --json hello
 exits 2
 
-# The probabilities are those of the logits; what was drawn greedily is the likeliest.
+# The probabilities match the logits; the greedy token is the most likely one.
 story --temp 0 -n 4 --json --logprobs 3 hello
 exits 0
 if command -v python3 >/dev/null; then
@@ -68,8 +68,8 @@ ok 'valid UTF-8' iconv -f UTF-8 -t UTF-8 "$work/out" >"$work/converted"
 story --stats -n 8 --ignore-eos hello
 exits 0
 err_has '^loading     [0-9.]+ s, weights '
-err_has '^prompt      [0-9]+ tokens, 0 of them known; '
+err_has '^prompt      [0-9]+ tokens, 0 of them cached; '
 err_has '^first token '
-err_has '^each token  median [0-9.]+ ms, 95% below [0-9.]+ ms, longest [0-9.]+ ms; reads '
+err_has '^each token  median [0-9.]+ ms, p95 [0-9.]+ ms, max [0-9.]+ ms; reads '
 err_has '^state       [0-9.]+ KB, after [0-9]+ tokens; memory '
 ok 'no usual line' [ "$(grep -c '^prompt [0-9]' "$work/err")" -eq 0 ]

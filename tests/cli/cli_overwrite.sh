@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# No output takes the place of what a command reads: every output against every input, under other names too.
+# No output overwrites an input: every output with every input, also under other names.
 
 cp "$models/f32_n16.safetensors" model.st
 cp "$models/f32_n16.state.safetensors" tuned.st
@@ -10,7 +10,7 @@ printf '{"prompt":"hello"}\n' >lines.jsonl
 printf 'hello\n' >messages
 printf 'User: {user}\n\nAssistant: {answer}\n' >template.txt
 
-# A folder with two shards, which have to be files of their own, and a vocabulary.
+# A folder with two shards, which must be separate files, and a vocabulary.
 mkdir folder
 rwkv7 convert -q --vocab vocab.txt model.st whole.st
 cp vocab.txt folder/a.vocab.txt
@@ -33,7 +33,7 @@ cp adapter/adapter_model.safetensors lora.st
 cp lora.st first.st
 printf '{"peft_type":"LORA","lora_alpha":1}' >adapter/adapter_config.json
 
-# refused FILE COMMAND...: which would replace FILE. Standard input is a file, too.
+# refused FILE COMMAND...: a command that would overwrite FILE. Standard input is a file, too.
 refused() {
     input=$1
     shift
@@ -52,7 +52,7 @@ refused() {
 
 talk="--vocab vocab.txt -q -n 2"
 m='-m model.st'
-# What is read, and the command up to its output.
+# The input, and the command up to its output.
 while read -r input command; do
     # shellcheck disable=SC2086 # words
     refused "$input" rwkv7 $command "$input"
@@ -99,7 +99,7 @@ adapter/adapter_model.safetensors   convert model.st --lora adapter
 adapter/adapter_config.json         convert model.st --lora adapter
 END
 
-# What belongs to the model is an input also of a command that does not read it: vocabularies, and what a folder says of its model.
+# Files of the model are inputs also if the command does not read them: vocabularies, config files.
 mkdir full
 cp whole.st full/model.safetensors
 cp model.st plain.st
@@ -120,19 +120,19 @@ done
 refused plain.vocab.txt rwkv7 logits -m plain.st --tokens 1 -o plain.vocab.txt
 # shellcheck disable=SC2086
 refused plain.vocab.txt rwkv7 run -m plain.st $talk hello --state-out plain.vocab.txt
-printf '{}' >config.json # of another program: nobody reads it for a model of one file
+printf '{}' >config.json # of another program: not read for a model in one file
 run rwkv7 logits -m plain.st --tokens 1 -o config.json
 exits 0
 rm -r full plain.st plain.vocab.txt config.json
 
-# Batch never writes over what holds something, and looks at that first.
+# Batch never overwrites a file that is not empty; this is checked first.
 for input in folder/model-1.safetensors folder/model.safetensors.index.json folder/a.vocab.txt; do
     for resume in '' --resume; do
         cp "$input" before
         # shellcheck disable=SC2086
         run rwkv7 batch -m folder -q -n 2 $resume -o $input lines.jsonl
         ok 'refused' [ "$code" -ne 0 ]
-        err_has "^rwkv7: $input: (cannot be resumed|refusing to overwrite an input file)|^rwkv7: $input holds something"
+        err_has "^rwkv7: $input: (cannot be resumed|refusing to overwrite an input file)|^rwkv7: $input: not empty"
         ok "$input holds what it held" cmp -s before "$input"
     done
 done
@@ -160,7 +160,7 @@ for name in /dev/fd/9 /dev/stdin; do
 done
 rm hard soft softer
 
-# /save, in the middle of a conversation, which goes on.
+# /save in the middle of a conversation, which continues.
 for input in model.st vocab.txt folder/model-1.safetensors tuned.st; do
     case $input in
     folder*) from='-m folder' ;;
@@ -187,12 +187,12 @@ exits 2
 err 'rwkv7: messages: refusing to overwrite an input file, read as standard input'
 ok 'the messages stay' cmp -s before messages
 
-# Standard output that is an input would be read for ever; where all is read before, it is appended to.
+# Standard output that is an input would never end; if all is read first, it is appended to.
 refused_append() {
     cp lines.jsonl before
     last=$*
     (
-        ulimit -f 2000 # an end, if it was not refused
+        ulimit -f 2000 # ends it if it was not rejected
         "$@" <lines.jsonl >>lines.jsonl 2>"$work/err"
     )
     code=$?
@@ -208,7 +208,7 @@ refused_append() {
     refused_append rwkv7 run $m $talk --echo
     refused_append rwkv7 run $m $talk --echo -f lines.jsonl
 }
-# Standard output that goes to a file of the model, which is mapped: nothing may be written there at any time.
+# Standard output must not be a file of the model, which is memory-mapped.
 cp model.st mine.st
 for command in 'info -m mine.st' 'info --json mine.st' 'logits -m mine.st --tokens 1 -o -' 'chat -q -m mine.st --vocab vocab.txt' \
     'run -q -m mine.st --vocab vocab.txt -n 3 hi' 'bench -m mine.st -p 1 -n 1 -r 1' 'eval -m mine.st --vocab vocab.txt notes'; do
@@ -226,7 +226,7 @@ run sh -c 'exec rwkv7 chat "$@" <"$0" >>"$0"' lines.jsonl $m $talk -q
 exits 2
 err_has '^rwkv7: standard output: refusing to overwrite an input file, read as standard input$'
 
-# Two outputs in one file: the one that is written whole would take the place of the other.
+# Two outputs in one file: the one written last would replace the other.
 # shellcheck disable=SC2086
 {
     run sh -c 'exec rwkv7 run "$@" --state-out both >both' sh $m $talk hello
@@ -244,7 +244,7 @@ exits 0
 ok 'a prompt may grow' sh -c 'head -c 5 notes | cmp -s - before && [ "$(wc -c <notes)" -gt 5 ]'
 cp before notes
 
-# What is no file to be lost is no input; what is read at once may be replaced.
+# Devices and pipes are not inputs to protect; a file that is read completely first may be replaced.
 mkfifo pipe
 # shellcheck disable=SC2086
 {

@@ -21,7 +21,7 @@ else
     skip 'there is no /dev/full'
 fi
 
-# The reader goes away: no message, exit code 0.
+# Closed pipe: no message, exit code 0.
 last='rwkv7 run | head -c 1'
 {
     rwkv7 run -n -1 --ignore-eos --model "$model" --vocab "$vocab" hello </dev/null 2>"$work/err"
@@ -32,7 +32,7 @@ exits 0
 silent
 ok 'one byte' sized "$work/out" 1
 
-# The summary begins a line where it is shown behind the text: in a log of both, not in two files.
+# The summary starts a new line if it follows the text in one log, not in two files.
 last='rwkv7 run >log 2>&1'
 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello </dev/null >log 2>&1
 code=$?
@@ -45,7 +45,8 @@ run rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
 text 'ju gai'
 err_has '^prompt 4 tokens'
 
-# ^C once there is text: that text, the summary, 130. The program tells its process id and is sent the signal from behind.
+# ^C after the first text: that text, the summary, exit code 130. The test signals the process id in
+# `pid`.
 : >"$work/out"
 interrupt_at "$work/out" &
 run sh -c 'echo $$ >pid; exec rwkv7 run -n -1 --ignore-eos "$@"' sh --model "$model" --vocab "$vocab" hello
@@ -82,7 +83,7 @@ exits 1
 err 'rwkv7: state: cannot be written: File too large'
 ok 'no temporary file' [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
 
-# Limits on memory and processes. What hangs is killed.
+# Limits on memory and processes, with a timeout.
 if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
     skip 'limits on memory and processes: an emulator or a sanitizer needs more'
 elif ! command -v timeout >/dev/null; then
@@ -108,7 +109,7 @@ else
         limited 1500 run -q -n 1 -t 2 --math blas --model "$model" --vocab "$vocab" 'hello, hello, hello'
         exits 0
     fi
-    # A process may not start threads. Root always may, so root becomes somebody else.
+    # A process that must not start threads. Root always may, so root changes to another user.
     set -- timeout -s KILL 240
     [ "$(id -u)" -ne 0 ] || set -- "$@" setpriv --reuid=23456 --clear-groups
     set -- "$@" sh -c '(ulimit -u 1) 2>/dev/null && ulimit -u 1 || ulimit -p 1; exec "$@"' sh "$program"
@@ -127,7 +128,7 @@ else
     fi
 fi
 
-# OpenBLAS that is missing, or is not what it should be.
+# OpenBLAS is missing or invalid.
 if [ "$(uname)" = Linux ]; then
     mkdir broken
     : >broken/libopenblas.so.0
@@ -142,7 +143,7 @@ else
     skip 'a broken OpenBLAS: cannot be put in its place here'
 fi
 
-# What ends a program from outside leaves no part of an array behind.
+# A signal that ends the program leaves no partial array.
 yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
 writing() { # the file has a name, or is one of those that have none
     [ "$(echo rwkv7-*.tmp)" != 'rwkv7-*.tmp' ] || [ -n "$(find "/proc/$(cat pid)/fd" -lname '*(deleted)' 2>/dev/null)" ]
@@ -178,7 +179,7 @@ else
     skip 'a prompt of 20 MB under an emulator'
 fi
 
-# On a terminal: a newline behind the text, a dimmed summary unless NO_COLOR.
+# On a terminal: a newline after the text, a dimmed summary unless NO_COLOR.
 on_terminal() {
     last="$* on a terminal"
     script -qec "$*" /dev/null </dev/null 2>/dev/null | tr -d '\r' >"$work/out"
@@ -195,7 +196,7 @@ if script --version 2>/dev/null | grep -q util-linux; then
     ok 'nothing was shown' [ -n "$(head -n 1 "$work/out")" ]
     on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
     text ''
-    # Standard input stays open until the program has said that it waits.
+    # Standard input stays open until the program reports that it is waiting.
     cat >waits <<EOF
 { tries=0; until grep -q '[s]tandard input' shown || [ \$tries -eq 1200 ]; do sleep 0.1; tries=\$((tries + 1)); done; } |
     rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello
@@ -211,12 +212,12 @@ EOF
     on_terminal TERM=dumb rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello
     ok 'no escape codes' lacks_escapes "$work/out"
     on_terminal rwkv7 logits "$model" --tokens 1 -o -
-    out_has 'not for a terminal'
+    out_has 'to a terminal'
 else
     skip "script(1) is not util-linux's"
 fi
 
-# A model that is cut short while it is in use: whichever thread runs into the hole, the user is told.
+# A model truncated while in use is reported, whichever thread faults.
 if [ $emulated -eq 0 ]; then
     for threads in 1 2 3 3 3; do
         cp "$model" cut.safetensors
@@ -234,7 +235,7 @@ else
     skip 'SIGBUS under an emulator'
 fi
 
-# A stack that is too small is told, or made larger where that is allowed.
+# A stack that is too small is reported, or enlarged if allowed.
 if [ $emulated -eq 1 ] || [ $sanitized -eq 1 ]; then
     skip 'limits on the stack: an emulator or a sanitizer needs more'
 else
@@ -249,7 +250,7 @@ else
     exits 0
 fi
 
-# A signal while it waits for its reader, or for what is typed.
+# A signal while the program waits for its reader or for input.
 if command -v python3 >/dev/null; then
     mkdir signals
     run sh -c 'cd signals && exec python3 "$@"' sh "$tests/blocked.py" rwkv7 \

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# PyTorch checkpoints: what is in them, and those of the real torch.save where PyTorch is installed.
+# PyTorch checkpoints: their tensors, and files of torch.save if PyTorch is installed.
 
 corpus=$tests/../corpus/pth
 

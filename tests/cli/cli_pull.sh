@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# rwkv7 pull, from a server on loopback, and short names of models that were fetched. What can go wrong in a download is tested by
-# get_model_test.sh.
+# rwkv7 pull from a server on loopback, and short names of downloaded models. get_model_test.sh
+# tests download errors.
 
 RWKV7_PULL=$tests/../../scripts/get-model.sh
 export RWKV7_PULL
@@ -9,7 +9,7 @@ unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY RWKV7_MO
 names=$(grep -v '^#' "$tests/../../scripts/models.txt" | awk '{ printf "%s%s", n++ ? "|" : "", $1 }')
 run rwkv7 pull
 exits 2
-err "rwkv7: which model? Name one of $names
+err "rwkv7: no model given: expected one of $names
 Try 'rwkv7 help pull'."
 run rwkv7 pull 5b
 exits 2
@@ -27,7 +27,7 @@ out_has '^0\.4b .* GB  rwkv7-g1/'
 run env RWKV7_PULL="$work/none.sh" rwkv7 pull 0.1b
 exits 1
 err "rwkv7: cannot read $work/none.sh: No such file or directory; it is installed with the program"
-# Without network, and without a program that downloads.
+# Without network, and without curl and wget.
 run env RWKV7_VOCAB_BASE=http://127.0.0.1:1 rwkv7 pull 0.1b
 exits 1
 if command -v curl >/dev/null; then
@@ -41,7 +41,7 @@ run env PATH="$work/dir/few" "$work/bin/rwkv7" pull 0.1b
 exits 1
 err 'get-model.sh: neither curl nor wget is installed'
 
-# A name that was not fetched, a file of that name, one that was fetched.
+# A short name that was not downloaded, a file of that name, a downloaded one.
 for command in 'info 0.1b' 'run -m 0.1b x' 'eval --against 0.1b x' 'convert 0.1b new.st'; do
     # shellcheck disable=SC2086 # several words
     run rwkv7 $command

@@ -7,7 +7,7 @@ story() { # with the smallest model and a vocabulary of syllables
     run rwkv7 run --model "$model" --vocab "$vocab" "$@"
 }
 
-# The prompt from everywhere; `greedy` is what follows "hello".
+# The prompt from every source; `greedy` is the text after "hello".
 greedy='ju gainemo qa re xe ve re sa luzanu mo be'
 story --temp 0 -n 16 hello
 exits 0
@@ -19,7 +19,7 @@ for arguments in '--prompt-file=hello.txt' '-f hello.txt' '-qf hello.txt' '-vf h
     exits 0
     text "$greedy"
 done
-# Weights locked in memory, or the reason why not, which only an unprivileged user with a low limit gets.
+# Weights locked in memory, or the error, for an unprivileged user with a low limit.
 story --mlock --temp 0 -n 16 hello
 if [ "$code" -eq 0 ]; then
     text "$greedy"
@@ -57,7 +57,7 @@ err_has '^rwkv7: cannot read .: '
 story --echo --temp 0 -n 16 hello
 text "hello$greedy"
 
-# No prompt: from the document separator, or from nothing, which is a mistake.
+# No prompt: starts from the document separator; without one it is an error.
 story -n 3
 exits 0
 err_has '^prompt 1 token[;,]'
@@ -77,7 +77,7 @@ err_has "^model .*bf16_n64.*; vocabulary .*syllables.*; kernels [a-z0-9]+, threa
 story -t 2 -v -n 1 hello
 err_has 'threads 2$'
 
-# The end: tokens, stop strings across tokens, banned and ignored ends.
+# End of the text: --tokens, stop strings across tokens, banned and ignored end-of-text tokens.
 story -q --temp 0 -n 5 hello
 text 'ju gainemo '
 story -q --temp 0 --stop aine hello
@@ -149,12 +149,12 @@ story --cpu z80 hello
 exits 2
 err_has "'z80'"
 
-# Text is whole characters, whatever bytes the model chooses.
+# Text is valid UTF-8, whatever bytes the model chooses.
 run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --seed 1 -n 300 hello
 exits 0
 ok 'valid UTF-8' iconv -f UTF-8 -t UTF-8 "$work/out" >"$work/converted"
 
-# Rows of padding, here 156 of 257, are often the likeliest and never drawn.
+# Padding rows, here 156 of 257, are often the most likely and never drawn.
 head -n 100 "$vocab" >short.txt
 for temp in 0 3; do
     run rwkv7 run --model "$model" --vocab short.txt --json --logprobs 1 --ignore-eos -n 200 --temp $temp --seed 1 hello
@@ -165,7 +165,7 @@ for temp in 0 3; do
     ok 'likelier padding' grep -q '"top":\[{"id":1[0-9][0-9],' "$work/out"
 done
 
-# A trained model whose vocabulary gives id 0 a text: nothing is put in front.
+# A model whose vocabulary gives id 0 a text: no token is put before the prompt.
 if [ -d "$shared/vectors/reverse" ]; then
     given 12345,
     run rwkv7 run -m "$shared/vectors/reverse/reverse_rwkv7_L4_D32.safetensors" \

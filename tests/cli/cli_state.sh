@@ -1,12 +1,12 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# States that are kept: texts that go on as if they had never been left, and prompts that are not read twice.
+# Saved states: a resumed text equals one run; the prompt cache avoids evaluating prompts again.
 
 model=$models/bf16_n64.safetensors
 vocab=$tests/syllables.vocab.txt
 story() {
     run rwkv7 run -q --model "$model" --vocab "$vocab" "$@"
 }
-# joined N OPTIONS: a run of N tokens and one that goes on to 24 give the text of one run
+# joined N OPTIONS: a run of N tokens, resumed up to 24, gives the text of one run
 joined() {
     first=$1
     shift
@@ -28,7 +28,7 @@ done
 joined 11 --type q8 --temp 0
 joined 11 -t 3
 
-# The random numbers go on too, unless a seed is given: then they begin with it.
+# The RNG state is resumed too, unless --seed is given.
 story -n 4 --seed 9 --state-out state hello
 for seed in '' 9 10 again9; do
     case $seed in
@@ -44,7 +44,7 @@ ok "a seed is obeyed behind a state" differ drawn drawn9
 ok "another seed, another text" differ drawn9 drawn10
 ok 'the same seed, the same text' cmp -s drawn9 drawnagain9
 
-# The border may lie inside a character or a stop string.
+# The saved text may end inside a character or a stop string.
 bytes() {
     run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --seed 1 "$@"
 }
@@ -71,8 +71,8 @@ for first in 1 2 3 4 5 6 7; do
     ok "the same end, $first tokens first" cmp -s parts whole
 done
 
-# In front of a stop string the state holds what was shown: without it, the text goes on as the longer one, and a prompt is
-# read as if the rest had never been.
+# A state saved at a stop string ends before it: without --stop the text continues as in one run,
+# and a prompt is evaluated after the text that was shown.
 for choice in '--temp 0' '--seed 9 --temp 1 --top-p 1' '--seed 9 --presence 2 --frequency 1'; do
     story $choice -n 24 hello
     cp "$work/out" whole
@@ -99,7 +99,7 @@ run rwkv7 run -q --model "$model" --vocab "$vocab" --temp 0 -n 20 --state-in sta
 exits 3
 err_has '^rwkv7: state: the state was kept with another vocabulary, whose ids mean other text'
 
-# In many steps, into the same file; and ^C is a border like any other.
+# In many steps, into the same file; also after ^C.
 story -n 3 --temp 0 --state-out state hello
 cp "$work/out" parts
 for step in 1 2 3 4 5 6 7; do
@@ -136,7 +136,7 @@ cp "$work/out" parts
 story --temp 0 --ignore-eos -n 3000 hello
 ok 'the text that would have followed' grep -qF "$(cat parts)" "$work/out"
 
-# A prompt behind a state is more of the same document, without another separator in front.
+# A prompt after a state continues the document, without another separator.
 story -n 0 --state-out state 'one '
 exits 0
 text ''
@@ -150,7 +150,7 @@ story -n 1 --state-in state
 exits 2
 err_has 'the prompt is empty'
 
-# Files that are refused, each with its reason; nothing is generated.
+# Rejected files, each with its message; nothing is generated.
 refused() { # refused FILE PATTERN
     story --state-in "$1" -n 3 hello
     exits 3
@@ -189,9 +189,9 @@ exits 1
 err_has '^rwkv7: missing: '
 story -n 3 --state-out no/such/folder hello
 exits 1
-text '' # said before it is written, not after
+text '' # rejected before any text is written
 err_has '^rwkv7: no/such/folder: '
-# What cannot be written, or is in use, is refused while nothing is lost yet.
+# A path that is not writable or is an input is rejected before anything is generated.
 mkdir folder
 ln -s nothing link
 cp "$model" model
@@ -216,7 +216,7 @@ story --state-in state --prompt-cache cache hello
 exits 2
 err_has 'exclude each other'
 
-# The prompt cache: the same text, and what is known is not read again.
+# The prompt cache: the same text; cached prefixes are not evaluated again.
 syllables() { # syllables SEED COUNT
     awk -v seed="$1" -v count="$2" 'BEGIN {
         split("ja re mi fo lu na so ve ga qa ", s, " ")
@@ -234,7 +234,7 @@ same_text() {
     ok 'the same text as without the cache' cmp -s got "$work/out"
 }
 known() {
-    sed -n 's/^prompt [0-9]* tokens (\([0-9]*\) known).*/\1/p' "$work/err"
+    sed -n 's/^prompt [0-9]* tokens (\([0-9]*\) cached).*/\1/p' "$work/err"
 }
 total() {
     sed -n 's/^prompt \([0-9]*\) tokens.*/\1/p' "$work/err"
@@ -265,7 +265,7 @@ same_text -f long.txt "$question"
 cached -f fork.txt
 ok 'a part of it is known' [ "$(known)" -gt 256 ]
 same_text -f fork.txt
-cached hello # too short to be kept
+cached hello # too short to be cached
 ok 'nothing is known of a short prompt' [ -z "$(known)" ]
 cached --type q8 -f long.txt
 ok 'nothing is known for other weights' [ -z "$(known)" ]
@@ -276,7 +276,7 @@ fi
 cached -t 1 -f long.txt
 ok 'but for any number of threads' [ "$(known)" -eq $((tokens - 1)) ]
 
-# Broken entries: a word, no harm, and they are gone. Other files are left alone.
+# Invalid entries are reported and removed. Other files are not touched.
 for entry in cache/*.state; do
     head -c 5000 "$entry" >first
     cat first >"$entry"
@@ -295,7 +295,7 @@ ok 'a file of somebody else' [ -e cache/notes.txt ]
 ok 'what a writer left' [ ! -e cache/rwkv7-0badc0de.tmp ]
 ok 'what a writer still writes' [ -e cache/rwkv7-00c0ffee.tmp ]
 
-# Other things under the name of an entry are neither read nor written.
+# An entry name that is not a regular file is neither read nor written.
 for kind in fifo link; do
     rm -f cache/*
     cached -f long.txt
@@ -313,7 +313,7 @@ for kind in fifo link; do
     ok 'nothing behind a link' [ ! -s aim ]
 done
 
-# The limit: what was not used for the longest time goes first.
+# The size limit removes the least recently used entries.
 rm -rf cache
 syllables 5 400 >one.txt
 syllables 6 400 >two.txt
@@ -335,7 +335,7 @@ cached --prompt-cache-size 0 -f fork.txt
 ok 'no room, no entries' [ -z "$(ls cache)" ]
 same_text -f fork.txt
 
-# Several processes at once, on the same and on other prompts, with room for only some.
+# Concurrent processes, on the same and on other prompts, with a small size limit.
 rm -rf cache
 for i in 1 2 3 4 5 6 7 8; do
     syllables $((i % 3)) 500 >"prompt$i.txt"
@@ -357,7 +357,7 @@ for entry in cache/*.tmp*; do
     ok 'nothing unfinished' [ ! -e "$entry" ]
 done
 
-# Who may write to the folder could put another state there.
+# A folder that others can write to is rejected: they could replace a state.
 for mode in 777 1777 775 757; do
     chmod $mode cache
     run rwkv7 run --model "$model" --vocab "$vocab" --prompt-cache cache -n 1 hello
@@ -381,7 +381,7 @@ else
     skip 'a folder of another user: only root can make one'
 fi
 
-# Others may see the folder, but not what was read.
+# Other users may list the folder but not read the entries.
 chmod 755 cache
 rm -f cache/*
 rwkv7 run -q -n 1 --model "$model" --vocab "$vocab" -f prompt1.txt --prompt-cache cache >"$work/out" </dev/null
@@ -395,7 +395,7 @@ run rwkv7 run --prompt-cache prompt1.txt --model "$model" --vocab "$vocab" hello
 exits 1
 err 'rwkv7: cannot use prompt1.txt for the prompt cache: it is not a folder'
 
-# A state tells what was read: the file is for its owner only, also where it replaces one that was not.
+# A state reveals the prompt: the file is readable by its owner only, also if it replaces another.
 (umask 022 && rwkv7 run -q -n 0 --model "$models/bf16_n64.safetensors" --vocab "$tests/syllables.vocab.txt" \
     --state-out private hello </dev/null)
 ok 'a state is private' [ "$(ls -l private | cut -c 1-10)" = -rw------- ]

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# Text of models and files on a terminal: what the terminal would obey is shown as escapes. In a pipe it is what it is.
+# Text of models and files: control sequences are escaped on a terminal and unchanged in a pipe.
 
 ln -s "$models/f32_n16.safetensors" model.safetensors
 ln -s "$tests/bytes.vocab.txt" vocab.txt
@@ -15,7 +15,8 @@ on_pty() {
     : >"$work/in"
 }
 
-# Control characters, sequences, C1 as a character and as a byte, text direction, ends of lines of Unicode; joiners and emoji stay.
+# Control characters, sequences, C1 as a character and as a byte, text direction, Unicode line ends;
+# joiners and emoji are unchanged.
 printf 'a\033[2Jb\r\n\tc\a\b\177 \302\2332J \233 \342\200\256x\342\201\246 \342\200\250 \303\251 \360\237\221\251\342\200\215\360\237\224\254 \342\202' >raw
 shown='a\x1b[2Jb\r
 	c\x07\x08\x7f \u009b2J \x9b \u202ex\u2066 \u2028 é 👩‍🔬 \xe2\x82'
@@ -37,7 +38,7 @@ if [ -n "$python3" ]; then
     on_pty rwkv7 tokenize --vocab vocab.txt --decode # a token is a byte: characters come in pieces
     ok 'on a terminal it is harmless' holds "$work/out" "$shown"
 
-    # What a model says: bytes of a sequence in tokens of their own, drawn in turn. An id is that of the byte before it.
+    # Model output: the bytes of a control sequence as separate tokens, drawn in turn.
     says() { # says IDS OPTION...
         ids=$1
         shift
@@ -70,7 +71,7 @@ if [ -n "$python3" ]; then
     given '{"prompt": "a"}'
     says $turn on_pty rwkv7 batch
     out_has '"text":"\\u009bJx"'
-    # Dimmed by the program itself, and by nobody else.
+    # Only the program itself dims text.
     given a
     says '63=2090,28=2060,92=2030,75=2000' on_pty -e rwkv7 chat -q --think short # > ESC [ J
     text "${escape}[2m\\x1b[J${escape}[0m

@@ -31,7 +31,7 @@ out '98	"a"
 170	"\xa9"
 123	"z"'
 
-# Whole characters are shown, unless nothing would be seen of them or a terminal would obey.
+# Complete characters are shown, except invisible and control characters.
 printf "1 '\303\244\342\202\254' 5\n2 '\302\2335m' 4\n3 '\342\200\213\357\273\277' 6\n" >shown.vocab.txt
 run rwkv7 tokenize --vocab shown.vocab.txt -l "$(printf '\303\244\342\202\254\302\2335m\342\200\213\357\273\277')"
 out "$(printf '1\t"\303\244\342\202\254"')
@@ -52,9 +52,9 @@ text a
 run rwkv7 tokenize --vocab "$bytes" -d '98 300 4000000000'
 exits 0
 text a
-err 'rwkv7: left out: 2 ids without text, the first is 300'
+err 'rwkv7: skipped 2 ids without text, the first is 300'
 run rwkv7 tokenize --vocab "$bytes" -d 300
-err 'rwkv7: left out: 1 id without text, the first is 300'
+err 'rwkv7: skipped 1 id without text, the first is 300'
 run rwkv7 tokenize --vocab "$bytes" -d '98 x'
 exits 2
 err_has "expected token ids, found 'x'"
@@ -88,7 +88,7 @@ run rwkv7 tokenize --vocab "$vocab" 'x-'
 exits 3
 err_has 'no token for byte 0x2d'
 
-# The vocabulary of a model is found beside it. What is no model has none, and the one that is compiled in is not that of any other.
+# The vocabulary beside a model is found. The built-in vocabulary is only for the built-in model.
 mkdir folder
 cp "$models/f32_n16.safetensors" folder/my.safetensors
 run rwkv7 tokenize --model folder/my.safetensors abc
@@ -108,7 +108,7 @@ run rwkv7 tokenize --model folder/my.vocab.txt abc
 exits 3
 text ''
 
-# Any bytes come back as they were; 3 MB are many blocks.
+# All bytes survive encoding and decoding; 3 MB are many blocks.
 head -c 3000000 /dev/urandom >random
 for file in random "$tests/long.vocab.txt"; do
     last="$file and back"
@@ -125,7 +125,8 @@ else
     skip 'the World vocabulary is not here'
 fi
 
-# A tokenizer.json of the GPT-NeoX kind: the file tells. A pipe delivers words, spaces and special tokens in parts.
+# A GPT-NeoX tokenizer.json is detected from the file. A pipe splits words, spaces and special
+# tokens.
 small=$tests/../neox/small.json
 ids='102 252 41 118 667 123 279 0'
 run rwkv7 tokenize --vocab "$small" "don't  you<|endoftext|>"
@@ -136,7 +137,7 @@ out "$ids"
 run rwkv7 tokenize --vocab "$small" --decode "$ids"
 text "don't  you"
 
-# A vocabulary that the user has installed is for models that have none beside them, and not for the built-in one, which has its own.
+# An installed vocabulary is for models without their own, not for the built-in model.
 with_builtin() {
     rwkv7 tokenize 'the theory' </dev/null 2>&1
     rwkv7 run -q -n 8 --temp 0 'Once upon a time' </dev/null 2>&1

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
-# Trained states to begin with.
+# --state: sessions that start from a tuned state.
 
 model=$models/f32_n16.safetensors
 logits() {
@@ -46,20 +46,21 @@ run rwkv7 chat -q --model "$model" --vocab "$tests/long.vocab.txt" --state "$mod
 exits 2
 err 'rwkv7: /load and --state exclude each other'
 
-# Kinds of states that are swapped: what the file is, and which option takes it.
+# Saved and tuned states passed to the wrong option: the message names the kind and the right
+# option.
 swap="--model $models/f32_n16.safetensors --vocab $tests/syllables.vocab.txt -q -n 1"
 # shellcheck disable=SC2086
 {
     rwkv7 run $swap --state-out swapped.state hello >/dev/null </dev/null
     run rwkv7 run $swap --state-in "$models/f32_n16.state.safetensors"
     exits 3
-    err_has 'found a tuned one: --state takes it$'
+    err_has 'expected a saved state, found a tuned state; use --state$'
     run rwkv7 run $swap --state swapped.state hello
     exits 3
-    err_has '^rwkv7: swapped.state: expected a tuned state, .*: --state-in takes it$'
+    err_has '^rwkv7: swapped.state: expected a tuned state, found a saved state; use --state-in$'
     run rwkv7 run $swap --state-in "$models/f32_n16.safetensors"
     exits 3
-    err_has 'found weights: -m takes a model$'
+    err_has 'found weights; use -m for a model$'
     run rwkv7 run $swap --state-out - hello
     exits 2
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# scripts/compare.sh with programs that only say what the real ones would: what it runs, and what it makes of the answers.
+# scripts/compare.sh with stubs that print results: the commands it runs and the table it prints.
 #
 #   compare_test.sh SCRIPT
 set -u
@@ -9,7 +9,8 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/rwkv7-compare.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
 
-# ours: 10, 20, 60 tokens per second in its first, second, third run, reading at 8 GB/s of 10. The peer: always 5.
+# Ours: 10, 20, 60 tokens per second in the first, second, third run, reading at 8 GB/s of 10. The
+# peer: always 5.
 cat >"$work/ours" <<'END'
 #!/bin/sh
 echo "ours $*" >>"$0.calls"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# example_test.sh COMMAND...: examples/story.c writes text, and says what is wrong.
+# example_test.sh COMMAND...: examples/story.c writes text and reports errors.
 set -eu
 data=$(cd "$(dirname "$0")" && pwd)
 model=$data/../golden/data/bf16_n64.safetensors

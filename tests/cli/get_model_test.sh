@@ -1,5 +1,6 @@
 #!/bin/sh
-# scripts/get-model.sh against a web server on loopback: whole downloads, broken ones, what is not there or not what it should be.
+# scripts/get-model.sh with a web server on loopback: complete, broken and missing downloads, wrong
+# checksums.
 #
 #   get_model_test.sh SCRIPT
 set -u
@@ -24,7 +25,7 @@ unset RWKV7_MODEL_BASE RWKV7_VOCAB_BASE XDG_DATA_HOME http_proxy https_proxy all
 HOME=$work/home
 export HOME
 
-# What the server has: the files of one repository as Hugging Face shows them, and a few that are wrong.
+# The files on the server: one repository in the layout of Hugging Face, and a few wrong files.
 served=$work/served
 model=rwkv7-g1d-0.1b-20260129-ctx8192.pth
 repository=$served/rwkv7-g1

@@ -1,9 +1,10 @@
 /*
- * batch.c - the command `batch`: many prompts, JSON lines in, JSON lines out, in the same order.
+ * batch.c - `rwkv7 batch`: reads prompts as JSON lines, writes results in the same order.
  *
- * A thin reader and writer around the scheduler, which decodes several sequences together, so that each weight is read once per step for
- * all of them; one that has finished makes room for the next line. Results wait for those before them in a window of a few times as many lines, so memory is bounded however
- * long the input is: when the window is full, or nobody takes the results, nothing more is read.
+ * Reads and writes for the scheduler, which decodes several sequences together and so reads each
+ * weight once per step for all of them. A finished sequence makes room for the next line. Results
+ * wait in a window for those before them. Memory is bounded for an input of any length: nothing
+ * more is read while the window is full or the output blocks.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,16 +26,18 @@ struct batch {
     struct line_input in;
     double in_size; /* bytes; negative when unknown */
     struct results results;
-    uint64_t run;  /* the fingerprint of what the lines have in common */
-    uint64_t seed; /* of line 1 */
+    uint64_t run;  /* fingerprint of the model, vocabulary, state and options (fingerprint.h) */
+    uint64_t seed; /* of line 1; later lines count up from it */
     struct rwkv7_session *start;
 
     struct scheduler *scheduler;
-    struct sequence **window; /* [window_size]: prompt n at n % window_size; from first to before last */
+    struct sequence **window; /* [window_size]: prompt n is at n % window_size, first <= n < last */
     size_t window_size;
     uint64_t first, last; /* prompts, counted from 0 */
 
-    uint64_t prompts, failed, spaced, prompt_tokens, tokens; /* spaced: prompts that end in white space */
+    uint64_t prompts, failed;
+    uint64_t spaced; /* prompts that end in white space */
+    uint64_t prompt_tokens, tokens;
     double began;
 };
 
@@ -43,7 +46,7 @@ static struct sequence **place(const struct batch *b, uint64_t prompt)
     return &b->window[prompt % b->window_size];
 }
 
-/* A result in one write, as far as the file or pipe takes so much at once. */
+/* Writes a result and its newline in one write, so that a reader rarely sees a partial line. */
 static int write_line(const struct batch *b, char *text)
 {
     const size_t length = strlen(text);
@@ -51,13 +54,13 @@ static int write_line(const struct batch *b, char *text)
     return results_write(&b->results, text, length + 1);
 }
 
-/* The results at the head of the window, as far as they are complete. */
+/* Writes the finished results at the start of the window, up to the first unfinished one. */
 static int write_results(struct batch *b)
 {
     int code = DONE;
     while (code == DONE && b->first < b->last && (*place(b, b->first))->finished) {
         struct sequence **const s = place(b, b->first);
-        if ((*s)->no_memory) /* no result: --resume goes on with this line */
+        if ((*s)->no_memory) /* write no result, so that --resume repeats this line */
             return complain(FAILED, "line %llu: %s", (unsigned long long)(*s)->line, (*s)->error);
         char *const text = sequence_result(*s);
         code = text ? write_line(b, text) : complain(FAILED, "out of memory for a result");
@@ -91,7 +94,9 @@ static int start_line(struct batch *b, enum line_kind kind, const char *line, si
     return scheduler_add(b->scheduler, &s->job, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-/* Reads lines while there is room for them, and waits for one when there is nothing else to do. */
+/*
+ * Starts lines while slots and window have room; blocks for input only if no sequence is running.
+ */
 static int admit(struct batch *b, bool *ended)
 {
     *ended = false;
@@ -106,14 +111,14 @@ static int admit(struct batch *b, bool *ended)
             return code;
         code = start_line(b, kind, line, length);
         if (code == DONE)
-            code = write_results(b); /* of bad lines */
+            code = write_results(b); /* invalid lines are finished at once */
         if (code != DONE)
             return code;
     }
     return DONE;
 }
 
-/* One evaluation, and what it gave to the sequences. */
+/* Runs one evaluation of the scheduler and passes its events to the sequences. */
 static int step(struct batch *b)
 {
     struct scheduled *job;
@@ -146,18 +151,18 @@ static int run_batch(struct batch *b)
     return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ opening */
+/* -------------------------------------------------------------------------------------- opening */
 
 static int open_output(struct batch *b, bool create)
 {
     const struct args *const args = b->args;
     const bool standard = !args->output || strcmp(args->output, "-") == 0;
     if (args->resume && standard)
-        return complain_usage(args->command, "--resume needs --output FILE, to see what is done");
+        return complain_usage(args->command, "--resume needs --output FILE: the file to continue");
     return standard ? inputs_refuse_stdout() : results_open(&b->results, args->output, args->resume, create);
 }
 
-/* A ban of what is no token is a mistake of the command, and not of each line. */
+/* Reports invalid options, such as a ban of an unknown token, once instead of for each line. */
 static int check_options(const struct batch *b)
 {
     struct scheduled job;
@@ -231,7 +236,7 @@ static void print_summary(const struct batch *b)
         return;
     fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
     if (b->results.done > 0)
-        fprintf(stderr, " after %llu that were done", (unsigned long long)b->results.done);
+        fprintf(stderr, " (%llu already done)", (unsigned long long)b->results.done);
     fprintf(stderr, ", %llu token%s; generated %llu token%s, %.1f tok/s; %.1f s\n",
             (unsigned long long)b->prompt_tokens, plural(b->prompt_tokens), (unsigned long long)b->tokens,
             plural(b->tokens), time > 0 ? (double)b->tokens / time : 0, time);

@@ -1,9 +1,9 @@
 /*
- * bench.c - `rwkv7 bench`: how fast is this model on this machine, and how fast could it be?
+ * bench.c - `rwkv7 bench`: the throughput of a model on this machine, and its share of the limit.
  *
- * Decoding reads every weight once per token, so its limit is the rate at which memory can be read. That rate depends
- * on the hour (other programs, other guests of the same machine), hence it is measured between the repetitions of the
- * decode, with the same threads, and the two are compared in the same run.
+ * Decoding reads every weight once per token, so memory bandwidth limits it. The bandwidth varies
+ * with the load of other programs and guests of the machine. It is therefore measured between the
+ * repetitions of the decode, with the same threads.
  */
 #include "cli/commands/bench.h"
 
@@ -14,9 +14,9 @@
 #include "cli/io/terminal.h"
 
 enum {
-    PROBE_LEAST = 64 << 20, /* bytes: less fits into caches, and takes no time */
-    PROBE_MOST = 1 << 30,   /* bytes: more than any cache, a tenth of a second */
-    WARM_UP = 4,            /* tokens decoded before it counts */
+    PROBE_LEAST = 64 << 20, /* bytes: less may fit into the caches and is too short to time */
+    PROBE_MOST = 1 << 30,   /* bytes: larger than any cache; takes about 0.1 s */
+    WARM_UP = 4,            /* tokens decoded before the measurement */
 };
 
 static int compare(const void *a, const void *b)
@@ -32,17 +32,17 @@ struct spread bench_spread(double *values, int count)
     return (struct spread){(values[(n - 1) / 2] + values[n / 2]) / 2, values[0], values[n - 1]};
 }
 
-/* Any tokens will do. These are multiples of 2^32 divided by the golden ratio. */
+/* Spreads the ids over the vocabulary: multiples of 2^32 / golden ratio (Fibonacci hashing). */
 void bench_tokens(uint32_t *tokens, size_t count, int vocab)
 {
     for (size_t i = 0; i < count; i++)
         tokens[i] = (uint32_t)((uint64_t)i * 2654435761u % (uint64_t)vocab);
 }
 
-/* What one model in one team of threads is measured with. */
+/* The buffers and sessions to measure one model with one number of threads. */
 struct bench {
     const struct args *args;
-    float density; /* of hidden units, in random weights */
+    float density; /* share of nonzero hidden units, for random weights */
     struct engine *engine;
     struct rwkv7_session *session, *start; /* start: the state before decoding */
     uint32_t *tokens;                      /* random ids, enough for the longest measurement */
@@ -118,7 +118,7 @@ static int measure_all(struct bench *b, struct bench_report *r)
     for (size_t i = 0; i <= args->prompts.count && code == DONE; i++) {
         struct measurement m = {.threads = threads, .decode = i == args->prompts.count};
         m.tokens = m.decode ? args->tokens : args->prompts.at[i];
-        if (m.tokens == 0 || (!m.decode && b->density < 1)) /* it makes no difference to prefill */
+        if (m.tokens == 0 || (!m.decode && b->density < 1)) /* density does not affect prefill */
             continue;
         code = m.decode ? measure_decode(b, m.tokens, &m) : measure_prefill(b, m.tokens, &m);
         if (code == DONE)
@@ -132,20 +132,20 @@ static int prepare(struct bench *b)
     const struct args *const args = b->args;
     const int vocab = rwkv7_model_info(b->engine->model)->shape.vocab;
     struct rwkv7_error err;
-    int most = args->tokens > args->context ? args->tokens : args->context;
+    int longest = args->tokens > args->context ? args->tokens : args->context;
     for (size_t i = 0; i < args->prompts.count; i++)
-        if (args->prompts.at[i] > most)
-            most = args->prompts.at[i];
+        if (args->prompts.at[i] > longest)
+            longest = args->prompts.at[i];
     if (rwkv7_session_create(b->engine->model, &b->session, &err) != RWKV7_OK ||
         rwkv7_session_create(b->engine->model, &b->start, &err) != RWKV7_OK)
         return report(&err);
-    b->tokens = malloc(((size_t)most + 1) * sizeof *b->tokens);
+    b->tokens = malloc(((size_t)longest + 1) * sizeof *b->tokens);
     b->logits = malloc((size_t)vocab * sizeof *b->logits);
     b->rates = malloc((size_t)args->repetitions * sizeof *b->rates);
     b->reads = malloc((size_t)args->repetitions * sizeof *b->reads);
     if (!b->tokens || !b->logits || !b->rates || !b->reads)
         return complain(FAILED, "out of memory for the measurement");
-    bench_tokens(b->tokens, (size_t)most, vocab);
+    bench_tokens(b->tokens, (size_t)longest, vocab);
     return DONE;
 }
 
@@ -155,7 +155,7 @@ static int open_model(struct engine *e, const struct args *args, float density)
     struct rwkv7_error err;
     if (!args->shape)
         return engine_open_model(e, args);
-    rwkv7_shape_named(args->shape, &shape); /* the parser has seen to it that there is one */
+    rwkv7_shape_named(args->shape, &shape); /* cannot fail: the option parser checked the name */
     const struct rwkv7_random_options random = {
         .type = args->type == RWKV7_WEIGHTS_STORED ? RWKV7_BF16 : chosen_type(args),
         .sparse = (enum rwkv7_sparse)args->sparse,
@@ -193,11 +193,14 @@ static int bench_team(const struct args *args, int threads, float density, struc
     return code;
 }
 
-/* Whether the table of all sizes is wanted (bench_sizes.c). A model in RWKV7_MODEL counts unless an option of the table is given. */
+/*
+ * Whether to print the table of all sizes (bench_sizes.c): if its options are given, or there is no
+ * model. A model in RWKV7_MODEL is ignored if an option of the table is given.
+ */
 static bool is_table(const struct args *args)
 {
-    const bool asked = args->plot || args->sizes != SIZES_AUTO;
-    return !args->shape && (asked || !args->model);
+    const bool has_table_option = args->plot || args->sizes != SIZES_AUTO;
+    return !args->shape && (has_table_option || !args->model);
 }
 
 int bench_command(const struct args *args)

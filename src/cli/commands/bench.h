@@ -1,4 +1,4 @@
-/* bench.h - what `rwkv7 bench` measures (bench.c) and how it is shown (bench_report.c). */
+/* bench.h - the measurements of `rwkv7 bench` (bench.c) and their output (bench_report.c). */
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
@@ -8,15 +8,15 @@ struct spread {
     double median, least, most;
 };
 
-/* One line of the result. */
+/* One measurement: a line of the table. */
 struct measurement {
     bool decode;
     int threads;
     int tokens;         /* per repetition */
-    double density;     /* decode: part of ffn.value that was read */
-    double bytes;       /* decode: read per token */
+    double density;     /* decode: share of ffn.value that was read */
+    double bytes;       /* decode: bytes read per token */
     struct spread rate; /* tokens per second */
-    struct spread read; /* decode: bytes per second that the machine could read between the repetitions */
+    struct spread read; /* decode: memory bandwidth between the repetitions, bytes per second */
 };
 
 enum bench_format { BENCH_TABLE, BENCH_JSON, BENCH_CSV };
@@ -26,21 +26,24 @@ struct bench_report {
     enum bench_format format;
     bool begun;
     struct json_tree json;
-    cJSON *results; /* in it */
-    /* Of the model that is being measured. */
+    cJSON *results; /* the array of measurements in `json` */
+    /* Of the model that is measured: */
     const struct rwkv7_model_info *info;
     const char *cpu;
 };
 
-/* Begin, for every model; add, for every measurement; end. Lines appear as they are measured, JSON at the end. */
+/*
+ * Call begin for every model, add for every measurement, end once. Lines are printed as they are
+ * measured, JSON at the end. Exit codes.
+ */
 int bench_report_begin(struct bench_report *r);
 int bench_report_add(struct bench_report *r, const struct measurement *m);
-/* `code` is how it went; nothing is shown that is not whole. */
+/* `code`: the result so far; after a failure no JSON is printed. */
 int bench_report_end(struct bench_report *r, int code);
 
-/* The median and the ends of [count] values, which it sorts. */
+/* Median, minimum and maximum of values [count]; sorts them. */
 struct spread bench_spread(double *values, int count);
-/* Fills tokens [count] with ids below `vocab`: the same in every run, and far from each other. */
+/* Fills tokens [count] with ids below `vocab`, spread out and the same in every run. */
 void bench_tokens(uint32_t *tokens, size_t count, int vocab);
 
 #endif

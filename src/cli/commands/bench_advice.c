@@ -1,4 +1,7 @@
-/* bench_advice.c - what would make `rwkv7 bench` print larger numbers here: facts of this machine, one line each. See bench_sizes.h. */
+/*
+ * bench_advice.c - advice of `rwkv7 bench`: what would be faster on this machine. See
+ * bench_sizes.h.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +18,10 @@ RWKV7_PRINTF(2, 3) static void add(struct advice *to, const char *fmt, ...)
     va_end(list);
 }
 
-/* A narrower type, on the largest size for which both were measured; else the largest that fits. */
+/*
+ * Advises the narrowest type. The figures are those of the largest size that was measured in both
+ * types, else of the largest size that fits.
+ */
 static void advise_type(const struct sizes *s, struct advice *to)
 {
     const size_t last = s->type_count - 1;
@@ -44,7 +50,7 @@ static void advise_threads(const struct sizes *s, struct advice *to)
     else if (s->threads < m->cores)
         add(to, "%d of %d physical cores are used: leave out --threads to use all", s->threads, m->cores);
     if (s->threads > m->cores)
-        add(to, "there are more threads than the %d physical cores, which makes them wait for each other", m->cores);
+        add(to, "there are more threads than physical cores (%d), so threads wait for each other", m->cores);
 }
 
 static void advise_kernels(const struct sizes *s, struct advice *to)
@@ -55,7 +61,7 @@ static void advise_kernels(const struct sizes *s, struct advice *to)
     if (strcmp(s->kernels, widest) != 0)
         add(to, "--cpu or RWKV7_CPU limits the kernels to %s; this CPU can run %s", s->kernels, widest);
     else if (strcmp(widest, "ref") == 0)
-        add(to, "there are no kernels for this CPU but the portable ones, which are slow");
+        add(to, "this CPU has no optimized kernels; the portable ones are slow");
     else if (strncmp(widest, "avx2", 4) == 0)
         add(to, "the widest kernels for this CPU are AVX2; AVX-512 and AMX read prompts faster");
     if (has_amx && s->args->math == RWKV7_MATH_EXACT && s->types[0] == RWKV7_BF16 && s->prefill > 0)
@@ -76,7 +82,7 @@ static void advise_memory(const struct sizes *s, struct advice *to)
             first->name, rwkv7_type_name(first->type), 1e-9 * first->memory);
 }
 
-/* How much of the limit was reached tells what the limit is. */
+/* Names what limits decoding, from the share of the bandwidth that the largest cell reached. */
 static void advise_limit(const struct sizes *s, struct advice *to)
 {
     const struct cell *largest = NULL;
@@ -86,7 +92,7 @@ static void advise_limit(const struct sizes *s, struct advice *to)
     if (largest && largest->share >= 0.8)
         add(to, "decoding is bound by memory: faster memory or more channels help, a faster CPU does not");
     else if (largest)
-        add(to, "%s %s reaches %.0f%% of the memory bandwidth: the CPU limits decoding, or something else uses it",
+        add(to, "%s %s reaches %.0f%% of the memory bandwidth: the CPU limits decoding, or other programs use it",
             largest->name, rwkv7_type_name(largest->type), 100 * largest->share);
 }
 

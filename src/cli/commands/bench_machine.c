@@ -1,4 +1,4 @@
-/* bench_machine.c - the machine that `rwkv7 bench` runs on: its name, its memory, and whether others use it. See bench_sizes.h. */
+/* bench_machine.c - CPU, memory, limits and load of this machine. See bench_sizes.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,10 @@
 #include "cli/commands/bench_sizes.h"
 #include "cli/io/terminal.h"
 
-/* The rest of the first line of a file that begins with `key`, without what stands around it; false: there is none. */
+/*
+ * Copies the rest of the first line that starts with `key`, without the separators; false: no such
+ * line.
+ */
 static bool read_field(const char *path, const char *key, char *out, size_t room)
 {
     char line[512];
@@ -30,14 +33,17 @@ static bool read_field(const char *path, const char *key, char *out, size_t room
     return found;
 }
 
-/* The number at the start of that field; 0: there is none. */
+/* Returns the number at the start of the field; 0: there is none. */
 static double read_number(const char *path, const char *key)
 {
     char text[64];
     return read_field(path, key, text, sizeof text) ? strtod(text, NULL) : 0;
 }
 
-/* Memory that a control group grants beyond what it uses already, where its folder is mounted as in containers; 0: no limit. */
+/*
+ * Returns the memory limit of the control group and sets *used; 0: no limit. Only finds the group
+ * at the mount point that containers have.
+ */
 static double group_limit(double *used)
 {
     static const char *const files[][2] = {

@@ -1,9 +1,10 @@
 /*
- * bench_plot.c - `rwkv7 bench --plot FILE.svg`: decode speed by size and type beside what the memory bandwidth allows, as SVG.
+ * bench_plot.c - `rwkv7 bench --plot FILE.svg`: decode speed and bandwidth limit by size and type.
  *
- * A group for each size, in it a column for each type: a dot for the speed, filled if it was measured and hollow if it was computed,
- * and a bar for the limit, which is the bandwidth divided by the bytes that a token reads. The vertical axis is logarithmic. Colours
- * follow the reader's theme; the background is drawn, so that both are readable in every viewer.
+ * One group of columns per size, one column per type: a dot for the speed, filled if measured and
+ * hollow if computed, and a bar for the limit, the bandwidth divided by the bytes read per token.
+ * The vertical axis is logarithmic. Colours follow the viewer's light or dark theme; the background
+ * is drawn, so that the text is readable in every viewer.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -12,7 +13,8 @@
 
 #include "cli/commands/bench_sizes.h"
 
-enum { LEFT = 76, RIGHT = 24, TOP = 118, HEIGHT = 360, BOTTOM = 64, COLUMN = 42, GAP = 26 }; /* pixels */
+/* The layout in pixels. */
+enum { LEFT = 76, RIGHT = 24, TOP = 118, HEIGHT = 360, BOTTOM = 64, COLUMN = 42, GAP = 26 };
 
 struct drawing {
     const struct sizes *sizes;
@@ -20,7 +22,7 @@ struct drawing {
     enum rwkv7_status status;
     struct rwkv7_error err;
     double width;
-    double low, high; /* of the vertical axis: logarithms of tokens per second */
+    double low, high; /* range of the vertical axis: log10 of tokens per second */
 };
 
 RWKV7_PRINTF(2, 3) static void put(struct drawing *d, const char *fmt, ...)
@@ -34,7 +36,7 @@ RWKV7_PRINTF(2, 3) static void put(struct drawing *d, const char *fmt, ...)
         d->status = rwkv7_output_write(d->to, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1, &d->err);
 }
 
-/* Text of the machine: what XML gives a meaning is left out. */
+/* Writes text from the system without the characters that are special in XML. */
 static void put_plain(struct drawing *d, const char *text)
 {
     for (; *text; text++)
@@ -58,7 +60,7 @@ static double limit_of(const struct sizes *s, const struct cell *c)
     return s->read / c->bytes;
 }
 
-/* The largest and least of all that is drawn, on round numbers. */
+/* Sets the range of the axis to all speeds and limits, with a margin. */
 static void measure_axis(struct drawing *d)
 {
     const struct sizes *const s = d->sizes;
@@ -111,7 +113,7 @@ static void draw_head(struct drawing *d)
     put(d, "rwkv7 %s, %s</text>\n", rwkv7_version(), s->machine.date);
 }
 
-/* A dot of a type at a place. */
+/* Draws the dot of a type at (x, y). */
 static void draw_dot(struct drawing *d, double x, double y, size_t type, bool measured)
 {
     put(d, "<circle class=\"t%zu%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"5.5\" stroke-width=\"2\"/>\n", type,

@@ -15,13 +15,13 @@ static const char *math_name(const struct bench_report *r)
     return names[r->args->math];
 }
 
-/* Bytes per second that decoding reads. */
+/* Bytes per second read by decoding. */
 static double read_rate(const struct measurement *m)
 {
     return m->rate.median * m->bytes;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ table */
+/* ---------------------------------------------------------------------------------------- table */
 
 static void table_begin(const struct bench_report *r)
 {
@@ -46,9 +46,9 @@ static void table_add(const struct measurement *m)
     putchar('\n');
 }
 
-/* -------------------------------------------------------------------------------------------------------------- CSV */
+/* ------------------------------------------------------------------------------------------ CSV */
 
-/* RFC 4180: a field in quotes, quotes in it doubled. */
+/* Writes a quoted field; quotes inside are doubled (RFC 4180). */
 static void csv_text(const char *text)
 {
     putchar('"');
@@ -79,7 +79,7 @@ static void csv_add(const struct bench_report *r, const struct measurement *m)
         printf(",,,,,,\n");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- JSON */
+/* ----------------------------------------------------------------------------------------- JSON */
 
 static void json_begin(struct bench_report *r)
 {
@@ -124,7 +124,7 @@ static void json_add(struct bench_report *r, const struct measurement *m)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- public */
+/* --------------------------------------------------------------------------------------- public */
 
 int bench_report_begin(struct bench_report *r)
 {

@@ -1,10 +1,10 @@
 /*
- * bench_sizes.c - `rwkv7 bench` without a model: how fast is every published size on this machine?
+ * bench_sizes.c - `rwkv7 bench` without a model: the speed of every published size on this machine.
  *
- * Within the time that --budget gives, sizes are measured with random weights: first the largest of each type that half of the time
- * allows, then all others, the smallest first. The rest is computed. Decoding reads every weight once per token, so its speed is the
- * rate at which memory is read, divided by the bytes per token, times the share of that rate which the largest measured size of
- * the same type reached. Prefill takes time in proportion to the parameters.
+ * Sizes are measured with random weights within the time of --budget: first the largest of each
+ * type for which large_part of the time is enough, then the others, smallest first. The rest is
+ * computed: decode speed = memory bandwidth / bytes per token * share of the bandwidth that the
+ * largest measured size of the same type reached. Prefill time is proportional to the parameters.
  */
 #include "cli/commands/bench_sizes.h"
 
@@ -17,18 +17,18 @@
 enum {
     PROBE_LEAST = 64 << 20, /* bytes */
     PROBE_MOST = 1 << 30,
-    PROBE_PART = 20,   /* one probe takes this part of the budget at most, unless the least one takes longer */
-    READS_MOST = 1024, /* probes that are remembered */
-    WARM_UP = 4,       /* tokens decoded before it counts */
+    PROBE_PART = 20,   /* a probe larger than PROBE_LEAST takes at most 1/20 of the budget */
+    READS_MOST = 1024, /* probes kept for the median */
+    WARM_UP = 4,       /* tokens decoded before the measurement */
     PREFILL_RUNS = 3,
 };
 
-static const double decode_seconds = 1.0, piece_seconds = 0.2, prefill_seconds = 0.5; /* for one cell */
-static const double large_part = 0.6; /* of the budget: for the largest size of each type */
+static const double decode_seconds = 1.0, piece_seconds = 0.2, prefill_seconds = 0.5; /* per cell */
+static const double large_part = 0.6; /* share of the budget for the largest size of each type */
 
-/* What the time of a measurement is foretold from; of each type, updated with each measurement. */
+/* Estimates the time of a measurement. One per type, updated with each measurement. */
 struct pace {
-    double making;  /* seconds per parameter */
+    double making;  /* seconds per parameter to create the weights */
     double prefill; /* seconds per token and parameter */
 };
 
@@ -37,13 +37,13 @@ struct measuring {
     struct rwkv7_runtime *runtime;
     double begin;      /* seconds() */
     size_t probe;      /* bytes */
-    double probe_cost; /* seconds, the memory filled first */
+    double probe_cost; /* seconds, including the time to fill the memory */
     double reads[READS_MOST];
     int read_count;
     struct pace pace[BENCH_TYPES];
 };
 
-/* A model with what its evaluation needs. */
+/* A model with the session and buffers to evaluate it. */
 struct subject {
     struct rwkv7_model *model;
     struct rwkv7_session *session;
@@ -61,7 +61,7 @@ static double median(double *values, int count)
     return bench_spread(values, count).median;
 }
 
-/* The parameters that a token of a prefill is multiplied by: all but the embedding and the head. */
+/* The parameters that take part in a prefill: all but the embedding and the head. */
 static double multiplied(const struct cell *c)
 {
     return c->parameters - 2.0 * c->shape.vocab * c->shape.channels;
@@ -73,7 +73,7 @@ static struct rwkv7_random_options random_options(const struct args *args, enum 
         .type = type, .sparse = (enum rwkv7_sparse)args->sparse, .ffn_density = args->ffn_density, .seed = 1};
 }
 
-/* ------------------------------------------------------------------------------------------------------------ cells */
+/* ---------------------------------------------------------------------------------------- cells */
 
 static bool is_wanted(int sizes, enum rwkv7_arch arch)
 {
@@ -150,9 +150,9 @@ static int make_cells(struct measuring *m)
     return DONE;
 }
 
-/* -------------------------------------------------------------------------------------------------------- measuring */
+/* ------------------------------------------------------------------------------------ measuring */
 
-/* Reads memory once; the result is *read, and counts for the median of all. */
+/* Measures the memory bandwidth once: sets *read and adds it to the values of the median. */
 static int probe(struct measuring *m, double *read)
 {
     struct rwkv7_error err;
@@ -165,7 +165,7 @@ static int probe(struct measuring *m, double *read)
     return DONE;
 }
 
-/* Chooses the size of the probes: twice the caches, or what there is time for. Memory that was never used takes longest. */
+/* Chooses the size of the probes: twice the caches, or less if the budget is too short for that. */
 static int choose_probe(struct measuring *m)
 {
     struct sizes *const s = m->sizes;
@@ -179,7 +179,7 @@ static int choose_probe(struct measuring *m)
     if (size <= PROBE_LEAST)
         return DONE;
     m->probe = (size_t)size;
-    m->read_count = 0; /* the first one may have been read from the caches */
+    m->read_count = 0; /* drop the first probe: it may have been served from the caches */
     return probe(m, &s->read);
 }
 
@@ -191,7 +191,7 @@ static void subject_close(struct subject *u)
     rwkv7_model_close(u->model);
 }
 
-/* A model of random weights. RWKV7_ERR_MEMORY is no failure of the command: other sizes may have room. */
+/* Creates a model of random weights. RWKV7_ERR_MEMORY only skips this size, not the command. */
 static enum rwkv7_status subject_open(struct subject *u, const struct measuring *m, const struct rwkv7_shape *shape,
                                       enum rwkv7_type type, struct rwkv7_error *err)
 {
@@ -212,7 +212,7 @@ static enum rwkv7_status subject_open(struct subject *u, const struct measuring 
     return RWKV7_OK;
 }
 
-/* *rate: tokens per second of a prefill, the median of up to three. */
+/* Measures *rate, tokens per second of a prefill: the median of up to PREFILL_RUNS. */
 static int time_prefill(struct subject *u, size_t tokens, double *rate)
 {
     struct rwkv7_error err;
@@ -235,7 +235,10 @@ static int time_prefill(struct subject *u, size_t tokens, double *rate)
     return DONE;
 }
 
-/* *rate: tokens per second of decoding, the median of --repetitions pieces, or of as many as a second has room for. */
+/*
+ * Measures *rate, tokens per second of decoding: the median of --repetitions pieces, or of as many
+ * as decode_seconds allows.
+ */
 static int time_decode(struct subject *u, const struct args *args, double *rate)
 {
     struct rwkv7_error err;
@@ -245,11 +248,11 @@ static int time_decode(struct subject *u, const struct args *args, double *rate)
         return complain(FAILED, "out of memory for the measurement");
     rwkv7_session_reset(u->session);
     for (int piece = -1; piece < args->repetitions && total < decode_seconds && !interrupted; piece++) {
-        const int most = piece < 0 ? WARM_UP : args->tokens;
+        const int limit = piece < 0 ? WARM_UP : args->tokens;
         const double begin = seconds();
         double took = 0;
         int n = 0;
-        while (n < most && took < piece_seconds && code == DONE) {
+        while (n < limit && took < piece_seconds && code == DONE) {
             if (rwkv7_session_eval(u->session, u->tokens, 1, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
                 code = report(&err);
             took = seconds() - begin;
@@ -268,7 +271,7 @@ static int time_decode(struct subject *u, const struct args *args, double *rate)
     return code;
 }
 
-/* The pace of the last measurement counts for the next one. prefill: 0: it was not measured. */
+/* Takes over the times of the last measurement. prefill = 0: not measured. */
 static void learn(struct pace *pace, double making, double prefill)
 {
     pace->making = making;
@@ -276,7 +279,7 @@ static void learn(struct pace *pace, double making, double prefill)
         pace->prefill = prefill;
 }
 
-/* Fills a cell. Where there is no memory for it, or after ^C, it stays as it is. */
+/* Measures a cell. Without enough memory, or after ^C, the cell is left unchanged. */
 static int measure_cell(struct measuring *m, size_t row, size_t type)
 {
     struct sizes *const s = m->sizes;
@@ -316,7 +319,7 @@ static int measure_cell(struct measuring *m, size_t row, size_t type)
     return code;
 }
 
-/* How long this will take, in seconds. */
+/* Estimates the time to measure a cell, in seconds. */
 static double expected(const struct measuring *m, const struct cell *c, size_t type)
 {
     const struct sizes *const s = m->sizes;
@@ -332,7 +335,7 @@ static bool has_room(const struct measuring *m, const struct cell *c)
     return c->fits && c->making < 0.9 * m->sizes->machine.available;
 }
 
-/* The paces of each type, from a model of two layers that is made in no time. */
+/* Measures the pace of each type with a small model of two layers. */
 static int learn_paces(struct measuring *m)
 {
     struct sizes *const s = m->sizes;
@@ -361,7 +364,10 @@ static int learn_paces(struct measuring *m)
     return code;
 }
 
-/* The largest size of a type that can be measured in so many seconds; row_count: none. */
+/*
+ * Returns the row of the largest size of a type that can be measured in `time` seconds; row_count:
+ * none.
+ */
 static size_t largest(const struct measuring *m, size_t type, double time)
 {
     const struct sizes *const s = m->sizes;
@@ -375,7 +381,7 @@ static size_t largest(const struct measuring *m, size_t type, double time)
     return best;
 }
 
-/* Whether nothing of this type is measured yet. */
+/* Whether no cell of this type has been measured. */
 static bool is_unknown(const struct sizes *s, size_t type)
 {
     for (size_t row = 0; row < s->row_count; row++)
@@ -384,7 +390,7 @@ static bool is_unknown(const struct sizes *s, size_t type)
     return true;
 }
 
-/* The smallest cell that was not tried, of a type of which nothing is known if there is one; false: none. */
+/* Finds the smallest cell not tried yet, in unmeasured types first; false: none. */
 static bool smallest(const struct measuring *m, const bool *tried, size_t *row, size_t *type)
 {
     const struct sizes *const s = m->sizes;
@@ -414,7 +420,8 @@ static int measure_cells(struct measuring *m)
     if (!tried)
         return complain(FAILED, "out of memory for the table");
     int code = learn_paces(m);
-    const double large = left(m) - (1 - large_part) * s->args->budget; /* seconds for the largest sizes */
+    /* Seconds for the largest sizes. */
+    const double large = left(m) - (1 - large_part) * s->args->budget;
     for (size_t t = 0; t < s->type_count && code == DONE && !interrupted; t++) {
         const double now = left(m) - (1 - large_part) * s->args->budget;
         const double part = large > 0 ? now / (double)(s->type_count - t) : 0;
@@ -433,9 +440,12 @@ static int measure_cells(struct measuring *m)
     return code;
 }
 
-/* -------------------------------------------------------------------------------------------------------- computing */
+/* ------------------------------------------------------------------------------------ computing */
 
-/* The measured cell that says most of `c`: of its type, of its version if there is one, the largest. NULL: there is none. */
+/*
+ * Returns the measured cell to compute `c` from: the largest of its type, of the same RWKV version
+ * if possible. NULL: none.
+ */
 static const struct cell *reference(const struct sizes *s, const struct cell *c)
 {
     const struct cell *best = NULL;
@@ -458,7 +468,7 @@ static void compute_rest(struct sizes *s)
             continue;
         c->from = reference(s, c);
         c->share = c->from ? c->from->share : 1;
-        if (c->share > 1) /* a size that stays in the caches says nothing of a larger one */
+        if (c->share > 1) /* the small model ran from the caches; a larger one does not */
             c->share = 1;
         c->decode = c->share * s->read / c->bytes;
         if (c->from)
@@ -466,7 +476,7 @@ static void compute_rest(struct sizes *s)
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- command */
+/* -------------------------------------------------------------------------------------- command */
 
 static int check_options(const struct args *args)
 {
@@ -495,7 +505,9 @@ static int measure(struct measuring *m)
     return code;
 }
 
-/* The plot is opened first, so that a name which cannot be written to is told before a minute has passed. */
+/*
+ * Prints the table, then writes the plot. The caller opened the plot early, to report errors early.
+ */
 static int show(const struct sizes *s, struct rwkv7_output *plot)
 {
     int code = bench_sizes_report(s);
@@ -503,7 +515,7 @@ static int show(const struct sizes *s, struct rwkv7_output *plot)
         code = bench_plot(s, plot);
     if (code == DONE && interrupted) {
         out_flush();
-        code = plot ? complain(INTERRUPTED, "interrupted: no plot is written") : INTERRUPTED;
+        code = plot ? complain(INTERRUPTED, "interrupted; plot not written") : INTERRUPTED;
     }
     return code;
 }

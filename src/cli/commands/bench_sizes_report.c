@@ -1,4 +1,4 @@
-/* bench_sizes_report.c - the table of all sizes as text of 80 columns, as JSON or as CSV. See bench_sizes.h. */
+/* bench_sizes_report.c - the table of all sizes as text, JSON or CSV. See bench_sizes.h. */
 #include <stdio.h>
 #include <string.h>
 
@@ -26,7 +26,7 @@ static int family_length(const struct cell *c)
     return (int)strcspn(c->architecture, " ");
 }
 
-/* Sizes of one version stand together. */
+/* Whether a new RWKV version starts at this row; the text puts a heading there. */
 static bool is_first_of_version(const struct sizes *s, size_t row)
 {
     if (row == 0)
@@ -36,7 +36,7 @@ static bool is_first_of_version(const struct sizes *s, size_t row)
            strncmp(before->architecture, now->architecture, (size_t)family_length(now)) != 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------- text */
 
 static void text_decode(const struct cell *c, char *to, size_t room)
 {
@@ -58,7 +58,7 @@ static void text_prefill(const struct cell *c, char *to, size_t room)
         snprintf(to, room, "%s%s", c->measured ? "" : "~", rate_text(c->prefill, rate));
 }
 
-/* One grid: a row for each size, a column for each type. */
+/* Prints a grid: one row per size, one column per type. */
 static void text_grid(const struct sizes *s, void (*cell)(const struct cell *c, char *to, size_t room))
 {
     char text[64];
@@ -79,14 +79,14 @@ static void text_grid(const struct sizes *s, void (*cell)(const struct cell *c, 
     }
 }
 
-/* A line of any length, in lines of LINE_WIDTH, each behind the first by two spaces. */
+/* Prints text wrapped at LINE_WIDTH; continuation lines are indented by two spaces. */
 static void text_wrapped(const char *begin, const char *text)
 {
     size_t column = (size_t)printf("%s", begin);
     for (bool first = true; *text; first = false) {
         const size_t n = strcspn(text, " ");
         if (!first && column + 1 + n > LINE_WIDTH)
-            column = (size_t)printf("\n ") - 1; /* the second space is that of the word */
+            column = (size_t)printf("\n ") - 1; /* the word prints the second space */
         column += (size_t)printf("%s%.*s", first ? "" : " ", (int)n, text);
         text += n + (text[n] == ' ');
     }
@@ -109,7 +109,7 @@ static void text_notes(const struct sizes *s)
         text_wrapped("", computed ? "  or, where none was, the limit: the bandwidth divided by the bytes per token"
                                   : "~ the limit: the memory bandwidth divided by the bytes that a token reads");
     if (cached)
-        text_wrapped("", "above 100%: a part of the weights stays in the caches");
+        text_wrapped("", "above 100%: part of the weights stays in the caches");
 }
 
 static int text_report(const struct sizes *s)
@@ -137,7 +137,7 @@ static int text_report(const struct sizes *s)
     return out_flush();
 }
 
-/* ------------------------------------------------------------------------------------------------------------- JSON */
+/* ----------------------------------------------------------------------------------------- JSON */
 
 static void json_cell(struct json_tree *t, cJSON *to, const struct sizes *s, const struct cell *c)
 {
@@ -190,7 +190,7 @@ static int json_report(const struct sizes *s)
     return out_json(t, true);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- CSV */
+/* ------------------------------------------------------------------------------------------ CSV */
 
 static int csv_report(const struct sizes *s)
 {

@@ -1,4 +1,4 @@
-/* chat.c - `rwkv7 chat`: a conversation, typed at a terminal or piped in, one message a line. */
+/* chat.c - `rwkv7 chat`: a conversation, typed at a terminal or piped in, one message per line. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +23,9 @@ struct chat {
     struct request_options options;
     struct prompt_cache cache;
     const struct chat_template *template;
-    struct chat_template own_template; /* of a file */
+    struct chat_template file_template; /* read from the file of --template */
     struct line_reader *lines;
-    bool terminal; /* someone types and reads */
+    bool terminal; /* standard input and output are a terminal */
     enum thinking thinking;
     char *system;
     uint64_t seed;
@@ -48,7 +48,7 @@ static void remark(const struct chat *c, const char *fmt, ...)
     char *const text = length < 0 ? NULL : malloc((size_t)length + 1);
     if (text) {
         vsnprintf(text, (size_t)length + 1, fmt, again);
-        rwkv7_text_plain(text); /* names of files may be in it */
+        rwkv7_text_plain(text); /* it may contain file names, which may hold control characters */
         if (err_begin_line())
             fprintf(stderr, "%s%s%s\n", dim ? "\033[2m" : "", text, dim ? "\033[0m" : "");
     }
@@ -63,7 +63,10 @@ static void on_interrupt(int signal_number)
     interrupted = 1;
 }
 
-/* At a terminal ^C ends an answer or a line, however often; what ends the program is ^D, or being told to or hung up. */
+/*
+ * At a terminal every ^C stops the answer or discards the line, and never ends the program; ^D, a
+ * command, SIGTERM or a hangup does.
+ */
 static void catch_interrupts(const struct chat *c)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
@@ -73,7 +76,7 @@ static void catch_interrupts(const struct chat *c)
         sigaction(SIGINT, &action, NULL);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 /* Draws the progress line while the conversation is read; cancels when interrupted. */
 static bool show_reading(void *arg, uint64_t done, uint64_t total)
@@ -84,7 +87,7 @@ static bool show_reading(void *arg, uint64_t done, uint64_t total)
     return !interrupted;
 }
 
-/* An outcome of the conversation as an exit code, with its message if it is a failure. */
+/* Converts a status of the conversation to an exit code; prints the message of a failure. */
 static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
 {
     progress_clear();
@@ -93,20 +96,21 @@ static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
     return status == RWKV7_OK ? DONE : report(err);
 }
 
-/* Shows the answer while it is written. *end: why it ended. */
+/* Generates the answer and shows it token by token. *end: why it ended. */
 static int write_answer(struct chat *c, struct face *face, enum rwkv7_end *end)
 {
     struct conversation *const talk = &c->conversation;
     struct rwkv7_error err;
     struct rwkv7_step step = {0};
-    /* Another seed for each answer: asked again, the model should say something else. */
+    /* Each answer has a seed of its own, so that /retry draws a different answer. */
     int code = outcome(conversation_answer(talk, c->seed + talk->answers, &err), &err);
-    out_lost(); /* of what was written before */
+    out_lost(); /* discards the count of earlier output */
     while (code == DONE && step.end == RWKV7_END_NONE) {
         const enum rwkv7_status status = conversation_next(talk, &step, &err);
         code = status == RWKV7_OK ? face_show(face, step.text, step.length) : report(&err);
         const size_t lost = out_lost();
-        if (status == RWKV7_OK && step.end == RWKV7_END_NONE && lost > 0) { /* nobody reads on */
+        /* Output was lost: the reader closed the pipe. */
+        if (status == RWKV7_OK && step.end == RWKV7_END_NONE && lost > 0) {
             step.end = RWKV7_END_CANCELLED;
             if (conversation_cut_answer(talk, lost, &err) != RWKV7_OK)
                 code = report(&err);
@@ -117,14 +121,14 @@ static int write_answer(struct chat *c, struct face *face, enum rwkv7_end *end)
     return code;
 }
 
-/* Answers what was asked; `asked` is the outcome of asking. */
+/* Answers a message; `asked` is the status of evaluating that message. */
 static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_error *err)
 {
     struct face face;
     enum rwkv7_end end;
     progress_clear();
     if (asked == RWKV7_ERR_STOPPED) {
-        remark(c, "stopped before the answer; the message is taken back");
+        remark(c, "stopped before the answer; the message was removed");
         return DONE;
     }
     if (asked != RWKV7_OK)
@@ -147,7 +151,7 @@ static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_er
     return code;
 }
 
-/* --------------------------------------------------------------------------------------------------------- commands */
+/* ------------------------------------------------------------------------------------- commands */
 
 static int undo_command(struct chat *c, const char *operand)
 {
@@ -157,7 +161,7 @@ static int undo_command(struct chat *c, const char *operand)
     struct rwkv7_error err;
     const int code = outcome(conversation_undo(&c->conversation, &err), &err);
     if (code == DONE)
-        remark(c, "taken back; %zu before", c->conversation.log.turn_count);
+        remark(c, "undone; %zu message%s left", c->conversation.log.turn_count, plural(c->conversation.log.turn_count));
     return code;
 }
 
@@ -165,16 +169,16 @@ static int retry_command(struct chat *c, const char *operand)
 {
     (void)operand;
     if (c->conversation.log.turn_count == 0)
-        return complain(MISUSED, "there is nothing to answer again");
+        return complain(MISUSED, "no message to retry");
     struct rwkv7_error err;
     const size_t turns = c->conversation.log.turn_count;
     const enum rwkv7_status asked = conversation_ask_again(&c->conversation, c->thinking, &err);
     if (asked == RWKV7_ERR_STOPPED && c->conversation.log.turn_count == turns)
-        return outcome(asked, &err); /* before the message was taken back */
+        return outcome(asked, &err); /* stopped before the last answer was removed */
     return answer(c, asked, &err);
 }
 
-/* Starts over; when that fails, without a system prompt. */
+/* Starts a new conversation; if that fails, starts one without a system prompt. */
 static int start(struct chat *c, const char *system)
 {
     struct rwkv7_error err;
@@ -199,7 +203,7 @@ static int system_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0') {
         if (!*c->system)
-            remark(c, "there is no system prompt");
+            remark(c, "no system prompt");
         for (const char *line = c->system; *line;) {
             const size_t n = strcspn(line, "\n");
             remark(c, "%.*s", (int)n, line);
@@ -224,7 +228,7 @@ static int system_command(struct chat *c, const char *operand)
 static int set_thinking(struct chat *c, enum thinking thinking)
 {
     if (thinking != THINK_OFF && !c->template->thinks)
-        return complain(MISUSED, "the template '%s' has no thoughts; --template g1 has", c->template->name);
+        return complain(MISUSED, "the template '%s' does not support thinking; use --template g1", c->template->name);
     c->thinking = thinking;
     return DONE;
 }
@@ -243,13 +247,13 @@ static int think_command(struct chat *c, const char *operand)
 static int save_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
-        return complain(MISUSED, "/save needs the name of a file");
+        return complain(MISUSED, "/save needs a file name");
     struct rwkv7_error err;
     int code = state_path_check(operand);
     if (code == DONE)
         code = outcome(conversation_save(&c->conversation, operand, &err), &err);
     if (code == DONE)
-        remark(c, "kept in %s", operand);
+        remark(c, "saved to %s", operand);
     return code;
 }
 
@@ -264,7 +268,7 @@ static int load_conversation(struct chat *c, const char *path)
 static int load_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
-        return complain(MISUSED, "/load needs the name of a file");
+        return complain(MISUSED, "/load needs a file name");
     if (c->args->state)
         return complain(MISUSED, "/load and --state exclude each other");
     const int code = load_conversation(c, operand);
@@ -280,9 +284,8 @@ static int stats_command(struct chat *c, const char *operand)
     const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
     char state[16], memory[16];
     (void)operand;
-    fprintf(stderr, "%zu message%s, %llu tokens; a state has %s, memory %s\n", t->log.turn_count,
-            plural(t->log.turn_count), (unsigned long long)rwkv7_session_tokens(t->session),
-            scaled_text((double)info->session_bytes, "B", state),
+    fprintf(stderr, "%zu message%s, %llu tokens; state %s, memory %s\n", t->log.turn_count, plural(t->log.turn_count),
+            (unsigned long long)rwkv7_session_tokens(t->session), scaled_text((double)info->session_bytes, "B", state),
             scaled_text((double)rwkv7_memory_peak(), "B", memory));
     if (t->last.answered > 0)
         fprintf(stderr, "last: read %llu tokens, %.1f tok/s; wrote %llu tokens, %.1f tok/s\n",
@@ -303,26 +306,25 @@ static int list_command(struct chat *c, const char *operand);
 static const struct chat_command {
     const char *name, *operand, *help;
     int (*run)(struct chat *c, const char *operand);
-    const char *values; /* of the operand; NULL: any */
-    bool file;          /* the operand is the name of one */
+    const char *values; /* allowed operands, "a|b|c"; NULL: any */
+    bool file;          /* the operand is a file name */
 } commands[] = {
-    {"undo", "", "take back the last message and its answer", undo_command, NULL, false},
-    {"retry", "", "another answer to the last message", retry_command, NULL, false},
+    {"undo", "", "remove the last message and its answer", undo_command, NULL, false},
+    {"retry", "", "answer the last message again", retry_command, NULL, false},
     {"reset", "", "start over, with the same system prompt", reset_command, NULL, false},
     {"system", "TEXT", "start over, with this system prompt", system_command, NULL, false},
-    {"think", "MODE", "as --think does, from the next message on: " THINKING_WORDS, think_command, THINKING_WORDS,
-     false},
-    {"save", "FILE", "keep the conversation", save_command, NULL, true},
-    {"load", "FILE", "go on with one that was kept", load_command, NULL, true},
-    {"stats", "", "numbers and speeds", stats_command, NULL, false},
+    {"think", "MODE", "set --think from the next message on: " THINKING_WORDS, think_command, THINKING_WORDS, false},
+    {"save", "FILE", "save the conversation", save_command, NULL, true},
+    {"load", "FILE", "load a saved conversation", load_command, NULL, true},
+    {"stats", "", "token counts, speeds and memory", stats_command, NULL, false},
     {"help", "", "this text; also /?", list_command, NULL, false},
     {"quit", "", "end; also /exit, /bye and ^D", quit_command, NULL, false},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-/* Words of other programs. */
+/* Names that other chat programs use for these commands. */
 static const struct {
-    const char *name, *means;
+    const char *name, *command;
 } aliases[] = {{"?", "help"}, {"exit", "quit"}, {"bye", "quit"}};
 enum { ALIASES = sizeof aliases / sizeof *aliases };
 
@@ -331,17 +333,17 @@ static int list_command(struct chat *c, const char *operand)
     (void)c, (void)operand;
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(stderr, "  /%-6s %-5s  %s\n", commands[i].name, commands[i].operand, commands[i].help);
-    fprintf(stderr, "A message continues after a line that ends in a backslash, and between two lines of\n"
-                    "\"\"\". One that begins with // is a message that begins with /. ^C stops an answer.\n");
+    fprintf(stderr, "End a line with a backslash to continue the message, or put several lines between two\n"
+                    "lines of \"\"\". Start a message with // for a literal /. ^C stops an answer.\n");
     return DONE;
 }
 
-/* The command of that name, [n], or of that alias; NULL: there is none. */
+/* Finds a command by its name or alias of `n` bytes; NULL: unknown. */
 static const struct chat_command *find_command(const char *name, size_t n)
 {
     for (size_t i = 0; i < ALIASES; i++)
         if (strlen(aliases[i].name) == n && strncmp(aliases[i].name, name, n) == 0)
-            return find_command(aliases[i].means, strlen(aliases[i].means));
+            return find_command(aliases[i].command, strlen(aliases[i].command));
     for (size_t i = 0; i < COMMANDS; i++)
         if (strlen(commands[i].name) == n && strncmp(commands[i].name, name, n) == 0)
             return &commands[i];
@@ -354,14 +356,14 @@ static int run_slash(struct chat *c, const char *text)
     const char *operand = text + n + strspn(text + n, " \t\n");
     const struct chat_command *const command = find_command(text, n);
     if (!command)
-        return complain(MISUSED, "there is no command '/%.*s'; /help lists them, and // begins a message with a slash",
+        return complain(MISUSED, "unknown command '/%.*s'; see /help, or start the message with // for a literal /",
                         (int)(n < 40 ? n : 40), text);
     if (*command->operand == '\0' && *operand)
-        return complain(MISUSED, "/%.*s takes nothing behind it", (int)n, text);
+        return complain(MISUSED, "/%.*s takes no operand", (int)n, text);
     return command->run(c, operand);
 }
 
-/* What Tab completes. */
+/* Fills the list of words that Tab completes. */
 static void fill_words(struct line_word words[COMMANDS + ALIASES])
 {
     for (size_t i = 0; i < COMMANDS; i++)
@@ -373,7 +375,7 @@ static void fill_words(struct line_word words[COMMANDS + ALIASES])
 static int open_lines(struct chat *c)
 {
     static struct line_word words[COMMANDS + ALIASES];
-    static struct line_options options; /* used until the lines are closed */
+    static struct line_options options; /* static: the reader uses it until line_close */
     const char *const history = c->args->history;
     fill_words(words);
     options = (struct line_options){.terminal = c->terminal,
@@ -384,7 +386,7 @@ static int open_lines(struct chat *c)
     return line_open(&c->lines, &options);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- loop */
+/* ----------------------------------------------------------------------------------------- loop */
 
 static int take_message(struct chat *c, const char *text)
 {
@@ -397,7 +399,7 @@ static int take_message(struct chat *c, const char *text)
     return answer(c, asked, &err);
 }
 
-/* The first one tells why: those behind it may come of it. */
+/* Remembers the first failure: later ones may be its consequences. */
 static void note_failure(struct chat *c, int code)
 {
     if (c->failure == DONE)
@@ -438,7 +440,7 @@ static int converse(struct chat *c)
     return c->terminal ? DONE : c->failure;
 }
 
-/* Whether a text has these words, apart from white space around them. */
+/* Whether `text` contains `words` without the white space around them. */
 static bool has_words(const char *text, const char *words)
 {
     char trimmed[128];
@@ -451,8 +453,9 @@ static bool has_words(const char *text, const char *words)
 }
 
 /*
- * Whether the checkpoint states the template that was chosen, if it states any. llama.cpp calls RWKV's by a name; those of Hugging Face
- * are programs, which are not run: they must have the words of the two sides.
+ * Rejects a checkpoint whose own chat template contradicts the chosen one. llama.cpp stores a name
+ * for RWKV's template. Hugging Face stores a Jinja program, which is not executed: it must contain
+ * the role names of the user and of the model.
  */
 static int check_template(const struct chat *c)
 {
@@ -462,11 +465,11 @@ static int check_template(const struct chat *c)
         (has_words(stated, c->template->user) && has_words(stated, c->template->answer)))
         return DONE;
     return complain(REJECTED,
-                    "%s: chat template: expected the words of '%s', found '%.60s'; choose one with --template",
+                    "%s: chat template: expected the role names of '%s', found '%.60s'; choose one with --template",
                     info->path, c->template->name, stated);
 }
 
-/* The template of the option, a name or a file, or that of the model. */
+/* Chooses the template: that of --template, a name or a file, else the model's. */
 static int choose_template(struct chat *c)
 {
     const char *const name = c->args->template, *why = "--template";
@@ -480,9 +483,9 @@ static int choose_template(struct chat *c)
                          chat_template_at(i)->name);
             return complain_usage(c->args->command, "--template needs one of %s, or a file, not '%s'", names, name);
         }
-        if (chat_template_open(name, &c->own_template, &err) != RWKV7_OK)
+        if (chat_template_open(name, &c->file_template, &err) != RWKV7_OK)
             return report(&err);
-        c->template = &c->own_template;
+        c->template = &c->file_template;
     }
     const int code = name ? DONE : check_template(c);
     if (code != DONE)
@@ -496,7 +499,7 @@ static int choose_template(struct chat *c)
     return DONE;
 }
 
-enum { WORLD_IDS = 65530 }; /* a model with fewer that is compiled in is the one that ships, or its like */
+enum { WORLD_IDS = 65530 }; /* a built-in model with a smaller vocabulary is not a chat model */
 
 static int create_conversation(struct chat *c)
 {
@@ -515,7 +518,7 @@ static int create_conversation(struct chat *c)
     return code == DONE ? tuned_start(args, c->engine.model, c->conversation.base) : code;
 }
 
-/* The first words: a conversation that was kept, or the system prompt. */
+/* Loads the saved conversation of --state-in, or evaluates the system prompt. */
 static int start_conversation(struct chat *c)
 {
     struct rwkv7_error err;
@@ -547,7 +550,7 @@ static int begin(struct chat *c)
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
     if (code == DONE && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
-        remark(c, "this model was not trained to talk: name one that was with -m, see scripts/get-model.sh");
+        remark(c, "this is not a chat model; choose one with -m, see scripts/get-model.sh");
     return code;
 }
 
@@ -559,7 +562,7 @@ int chat_command(const struct args *args)
                               args->system ? "system" : "prompt-cache");
     if (args->quiet)
         progress_disable();
-    int code = inputs_refuse_stdout(); /* a script that grows has no end */
+    int code = inputs_refuse_stdout(); /* answers appended to the input would never end */
     if (code == DONE)
         code = engine_open_runtime(&c.engine, args, args->threads);
     if (code == DONE)
@@ -568,18 +571,18 @@ int chat_command(const struct args *args)
         code = engine_open_vocab(&c.engine, args);
     if (code == DONE)
         code = begin(&c);
-    const bool begun = code == DONE; /* else the state is not that of what was said */
+    const bool begun = code == DONE; /* else the state to save is incomplete */
     if (begun)
         code = converse(&c);
     if (args->state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
         struct rwkv7_error err;
-        const int kept = outcome(conversation_save(&c.conversation, args->state_out, &err), &err);
-        code = kept == DONE ? code : kept;
+        const int saved = outcome(conversation_save(&c.conversation, args->state_out, &err), &err);
+        code = saved == DONE ? code : saved;
     }
     line_close(c.lines);
     free(c.system);
     conversation_free(&c.conversation);
-    chat_template_free(&c.own_template);
+    chat_template_free(&c.file_template);
     engine_close(&c.engine);
     return code;
 }

@@ -1,6 +1,6 @@
 /*
- * completions.c - `rwkv7 completions`: what a shell needs to complete commands, options and their values, printed from the tables
- * of table.c.
+ * completions.c - `rwkv7 completions`: prints the completion script of a shell for commands,
+ * options and values, made from the tables of table.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "cli/common.h"
 #include "cli/io/published.h"
 
-/* What may stand where a value or an operand is expected. */
+/* The kinds of values and operands that a script completes. */
 enum expected { NOTHING, ANYTHING, WORDS, FILES, FOLDERS };
 
 static enum expected expected_value(const struct option *o)
@@ -32,7 +32,7 @@ static enum expected expected_operand(const struct command *c)
     return strstr(c->synopsis, "PROMPT") || strstr(c->synopsis, "TEXT") ? ANYTHING : FILES;
 }
 
-/* "a|b|c" with spaces between. */
+/* Prints "a|b|c" as "a b c". */
 static void print_words(const char *words)
 {
     for (; *words; words++)
@@ -50,7 +50,10 @@ static void print_operand_words(const struct command *c)
             printf("%s%s", other == command_table ? "" : " ", other->name);
 }
 
-/* Text inside single quotes: one of these ends them, adds itself, and begins them again. `escaped` get a backslash. */
+/*
+ * Prints text inside single quotes. A quote becomes '\'': close, escaped quote, open. Characters in
+ * `escaped` get a backslash.
+ */
 static void print_quoted(const char *text, const char *escaped)
 {
     for (; *text; text++) {
@@ -66,7 +69,7 @@ static bool is_of(const struct option *o, const struct command *c)
     return o->name && (o->commands & c->bit);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- bash */
+/* ----------------------------------------------------------------------------------------- bash */
 
 static void print_bash_value(const struct command *c, const struct option *o)
 {
@@ -136,7 +139,7 @@ static void print_bash(void)
            "complete -F _rwkv7 rwkv7\n");
 }
 
-/* -------------------------------------------------------------------------------------------------------------- zsh */
+/* ------------------------------------------------------------------------------------------ zsh */
 
 static void print_zsh_action(enum expected expected)
 {
@@ -220,7 +223,7 @@ static void print_zsh(void)
            "_rwkv7 \"$@\"\n");
 }
 
-/* ------------------------------------------------------------------------------------------------------------- fish */
+/* ----------------------------------------------------------------------------------------- fish */
 
 static void print_fish_option(const struct command *c, const struct option *o)
 {
@@ -283,7 +286,7 @@ int completions_command(const struct args *args)
     else if (strcmp(shell, "fish") == 0)
         print_fish();
     else if (!*shell)
-        return complain_usage(args->command, "for which shell? Name one of bash, zsh, fish");
+        return complain_usage(args->command, "no shell given: expected one of bash, zsh, fish");
     else
         return complain_usage(args->command, "completions needs one of bash, zsh, fish, not '%s'", shell);
     return DONE;

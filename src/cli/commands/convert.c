@@ -1,4 +1,7 @@
-/* convert.c - `rwkv7 convert`: any checkpoint as one file, smaller if wanted, with its vocabulary inside. */
+/*
+ * convert.c - `rwkv7 convert`: writes a checkpoint as one file with its vocabulary, may quantize
+ * it.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +14,13 @@
 #include "cli/io/terminal.h"
 
 enum { BLOCK = 1 << 16 };
-#define VOCABULARY_MOST \
-    ((size_t)64 << 20) /* bytes; some that are shorter are refused later, see rwkv7_tokenizer_open */
+#define VOCABULARY_MOST ((size_t)64 << 20) /* bytes; rwkv7_tokenizer_open has further limits */
 
-/* The vocabulary to put in. */
+/* The vocabulary to store in the output. */
 struct vocabulary {
-    const char *text; /* NULL: what the checkpoint holds itself */
+    const char *text; /* NULL: copy the checkpoint's own vocabulary, if any */
     size_t size;
-    char *read; /* the text, if it was read from a file */
+    char *read; /* buffer of the text if it was read from a file; freed by convert_command */
 };
 
 static int read_file(struct vocabulary *v, const char *path)
@@ -45,14 +47,17 @@ static int read_file(struct vocabulary *v, const char *path)
     return code;
 }
 
-/* Nobody asked for one. */
-static int say_none(void)
+/* Prints a note, not an error: without --vocab a vocabulary is optional. */
+static int note_no_vocabulary(void)
 {
-    fputs("rwkv7: no vocabulary was found that fits, and none is put in; name one with --vocab\n", stderr);
+    fputs("rwkv7: no matching vocabulary found; the output has none; choose one with --vocab\n", stderr);
     return DONE;
 }
 
-/* The one that is asked for; else that of the checkpoint; else one near it. `in` is args with the checkpoint as the model. */
+/*
+ * Finds the vocabulary: that of --vocab, else the checkpoint's own, else one beside the checkpoint,
+ * else the built-in one. `in`: the arguments with the checkpoint as the model.
+ */
 static int find_vocabulary(const struct args *in, struct vocabulary *v)
 {
     struct rwkv7_tokenizer *inside = NULL;
@@ -67,7 +72,7 @@ static int find_vocabulary(const struct args *in, struct vocabulary *v)
             return DONE;
     }
     if (vocab_find(in, in->model, path, &err) != RWKV7_OK)
-        return err.status == RWKV7_ERR_VOCAB && !*path ? say_none() : report(&err);
+        return err.status == RWKV7_ERR_VOCAB && !*path ? note_no_vocabulary() : report(&err);
     if (*path)
         return read_file(v, path);
     v->text = rwkv7_builtin_vocab(&v->size);
@@ -114,7 +119,7 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
     interrupt_catch();
     enum rwkv7_status status = rwkv7_convert(runtime, in->model, path, &options, &err);
     if (status == RWKV7_ERR_VOCAB && v->text && !in->vocab) {
-        say_none();
+        note_no_vocabulary();
         options.vocab = NULL;
         status = rwkv7_convert(runtime, in->model, path, &options, &err);
     }
@@ -134,7 +139,7 @@ int convert_command(const struct args *args)
     struct vocabulary vocabulary = {0};
     struct args in = *args;
     if (args->operands.count < 2)
-        return complain_usage(args->command, "from what and to where? Give IN and OUT");
+        return complain_usage(args->command, "expected two operands, IN and OUT");
     if (args->lora_alpha > 0 && !args->lora)
         return complain_usage(args->command, "--lora-alpha needs --lora FILE");
     if (args->lora_init && !args->lora)
@@ -144,7 +149,7 @@ int convert_command(const struct args *args)
         progress_disable();
     const bool to_stdout = strcmp(args->operands.at[1], "-") == 0;
     if (to_stdout && isatty(STDOUT_FILENO))
-        return complain_usage(args->command, "standard output is a terminal: name a file instead of -");
+        return complain_usage(args->command, "refusing to write a model to a terminal: use a file name instead of -");
     int code = inputs_add_model(in.model);
     if (code == DONE)
         code = find_vocabulary(&in, &vocabulary);

@@ -1,6 +1,6 @@
 /*
- * eval.c - `rwkv7 eval`: how well a model predicts texts, its KL divergence from another one, and its accuracy in tasks. The manual has
- * the formulas.
+ * eval.c - `rwkv7 eval`: perplexity of a model on texts, its KL divergence from a reference model,
+ * and its accuracy on tasks. The man page has the formulas.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +15,7 @@
 enum task { TASK_TEXT, TASK_LAMBADA, TASK_CHOICES }; /* in the order of the option */
 static const char *const task_names[] = {"text", "lambada", "choices"};
 
-enum { MOST_FLOATS = 1 << 23 }; /* of logits of each model in memory at once: 32 MB, or one row */
+enum { MAX_FLOATS = 1 << 23 }; /* logits of each model in memory at once: 32 MB, or one row */
 
 int reader_feed(struct reader *r, const uint32_t *ids, size_t count, enum rwkv7_logits which)
 {
@@ -38,9 +38,9 @@ static void reader_close(struct reader *r)
     free(r->logits);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- results */
+/* -------------------------------------------------------------------------------------- results */
 
-/* One line of the result, in both forms. */
+/* Adds one value of the result to the JSON object, or prints it as a line of text. */
 static void put(struct json_tree *json, const char *key, const char *label, double value, const char *format,
                 const char *unit)
 {
@@ -71,7 +71,7 @@ static void put_text(const struct evaluation *e, struct json_tree *json)
     put(json, "reference_perplexity", "reference perplexity", exp(e->reference_loss / tokens), "%.5f", "");
     put(json, "kl_divergence_mean", "KL divergence, mean", e->divergence / tokens, "%.3e", "");
     put(json, "kl_divergence_p99", "KL divergence, p99", spread_quantile(&e->spread, 0.99), "%.3e", "");
-    put(json, "kl_divergence_max", "KL divergence, max", e->spread.most, "%.3e", "");
+    put(json, "kl_divergence_max", "KL divergence, max", e->spread.max, "%.3e", "");
     put(json, "top_1_agreement", "top-1 agreement", (double)e->agreed / tokens * (json ? 1 : 100), "%.3f", "%");
 }
 
@@ -99,7 +99,7 @@ static int print_result(const struct evaluation *e, enum task task)
     return json ? out_json(json, true) : DONE;
 }
 
-/* ------------------------------------------------------------------------------------------------------- the command */
+/* ---------------------------------------------------------------------------------- the command */
 
 static int evaluate(struct evaluation *e, enum task task)
 {
@@ -112,11 +112,11 @@ static int evaluate(struct evaluation *e, enum task task)
     if (code != DONE)
         return code;
     if (task == TASK_TEXT ? e->tokens == 0 : e->examples == 0)
-        return complain(FAILED, "there is nothing to predict");
+        return complain(FAILED, "nothing to predict in the input");
     return print_result(e, task);
 }
 
-/* The model to compare with is opened as it is stored, by the same threads. */
+/* Opens the reference model in its stored type, with the runtime of the other model. */
 static int open_reference(struct engine *reference, const struct engine *engine, const struct args *args)
 {
     struct args other = *args;
@@ -126,11 +126,11 @@ static int open_reference(struct engine *reference, const struct engine *engine,
     const int code = engine_open_model(reference, &other);
     if (code != DONE)
         return code;
-    const int have = rwkv7_model_info(reference->model)->shape.vocab,
-              want = rwkv7_model_info(engine->model)->shape.vocab;
-    return have == want ? DONE
-                        : complain(REJECTED, "%s: a vocabulary of %d tokens cannot be compared with one of %d",
-                                   args->against, have, want);
+    const int found = rwkv7_model_info(reference->model)->shape.vocab,
+              expected = rwkv7_model_info(engine->model)->shape.vocab;
+    return found == expected ? DONE
+                             : complain(REJECTED, "%s: a vocabulary of %d tokens cannot be compared with one of %d",
+                                        args->against, found, expected);
 }
 
 static int check_usage(const struct args *args)
@@ -161,7 +161,7 @@ int eval_command(const struct args *args)
         e->args = args;
         e->tokenizer = engine.tokenizer;
         e->vocab = rwkv7_model_info(engine.model)->shape.vocab;
-        const size_t fitting = MOST_FLOATS / (size_t)e->vocab;
+        const size_t fitting = MAX_FLOATS / (size_t)e->vocab;
         e->rows = fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
         e->bos = prompt_begins_with_bos(e->tokenizer, bos_option(args), true);
         code = reader_open(&e->model, engine.model, e->rows);

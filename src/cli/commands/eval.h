@@ -1,16 +1,19 @@
-/* eval.h - what `rwkv7 eval` measures: eval_text.c texts, eval_tasks.c tasks with right answers. */
+/*
+ * eval.h - the evaluations of `rwkv7 eval`: perplexity of texts (eval_text.c), tasks
+ * (eval_tasks.c).
+ */
 #ifndef CLI_EVAL_H
 #define CLI_EVAL_H
 
 #include "cli/commands/score.h"
 #include "cli/common.h"
 
-/* A model at work, and room for logits. */
+/* A session of a model with a buffer for logits. */
 struct reader {
     struct rwkv7_session *session;
     float *logits; /* [rows][V] */
 };
-/* Feeds tokens; count <= rows if all their logits are wanted. */
+/* Evaluates tokens; with RWKV7_LOGITS_ALL, count <= rows. Returns an exit code. */
 int reader_feed(struct reader *r, const uint32_t *ids, size_t count, enum rwkv7_logits which);
 
 struct evaluation {
@@ -21,19 +24,19 @@ struct evaluation {
     bool bos;                       /* texts begin with token 0 */
     struct reader model, reference; /* the latter only with --against */
 
-    uint64_t tokens, bytes; /* that were predicted; of choices: in the right ones */
-    double loss;            /* sum of -log p over these tokens */
+    uint64_t tokens, bytes; /* scored; of choices: bytes of the right answers only */
+    double loss;            /* sum of -log p over the tokens; of choices: of the right answers */
 
     /* --against */
     double reference_loss, divergence; /* sums */
-    uint64_t agreed;                   /* tokens for which both models have the same most likely one */
-    struct spread_of spread;           /* of the divergences */
+    uint64_t agreed;                   /* positions where both models have the same top-1 token */
+    struct spread_of spread;           /* distribution of the divergences */
 
     /* tasks */
     uint64_t examples, right, right_normalized;
 };
 
-/* One file each, the sums go on; INTERRUPTED after ^C. */
+/* Each evaluates one file and adds to the sums. Exit codes; INTERRUPTED after ^C. */
 int eval_text(struct evaluation *e, const char *path);
 int eval_lambada(struct evaluation *e, const char *path);
 int eval_choices(struct evaluation *e, const char *path);

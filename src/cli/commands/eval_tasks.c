@@ -1,14 +1,15 @@
 /*
  * eval_tasks.c - tasks with right answers, one JSON object per line.
  *
- * LAMBADA   {"text": "..."}: how likely is the last word, with the space before it, after the rest of the text? Scored as the
- *           author's script does: the loss of a line is that of its whole last word, and the line counts as right when each
- *           of the word's tokens is the likeliest at its place.
- * choices   {"context": "...", "choices": ["...", ...], "answer": 0}: which choice is the likeliest after the context? acc goes by
- *           log likelihood. acc_norm divides that by the length of the choice in characters, without the one space that it may
- *           begin with: so does lm-evaluation-harness, where that space is the delimiter and no part of the choice.
+ * LAMBADA   {"text": "..."}: predicts the last word, with the space before it, from the rest of the
+ *           text. Scored as in the RWKV author's script: the loss of a line is that of its last
+ *           word, and the line is right if greedy decoding gives every token of the word.
+ * choices   {"context": "...", "choices": ["...", ...], "answer": 0}: selects the most likely
+ *           choice after the context. acc compares log likelihoods. acc_norm divides them by the
+ *           length of the choice in characters, without one leading space: lm-evaluation-harness
+ *           counts that space as the delimiter, not as part of the choice.
  *
- * What goes before and what is predicted are encoded separately, so no token spans both.
+ * Context and prediction are encoded separately, so that no token spans both.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -21,7 +22,7 @@
 #include "cli/io/line_input.h"
 #include "cli/io/terminal.h"
 
-/* Where an example stands, for messages. */
+/* The position of an example, for messages. */
 struct place {
     const char *path;
     uint64_t line;
@@ -37,15 +38,14 @@ static int complain_line(const struct place *place, const char *what)
     return complain(FAILED, "%s:%" PRIu64 ": %s", place->path, place->line, what);
 }
 
-/* The ids of a text, behind token 0 if `bos`; free(ids->at). */
+/* Encodes a text, with token 0 first if `bos`. The caller frees ids->at. */
 static int encode(const struct evaluation *e, const struct place *place, const char *text, size_t size, bool bos,
                   struct ids *ids)
 {
     struct rwkv7_error err;
     size_t covered;
     ids->count = 0;
-    const size_t room =
-        3 * size + 1; /* BPE gives up to three tokens for a byte; a line is far from filling the memory */
+    const size_t room = 3 * size + 1; /* BPE gives up to three tokens per byte */
     ids->at = malloc((room + 1) * sizeof *ids->at);
     if (!ids->at)
         return complain(FAILED, "out of memory for the token ids");
@@ -57,14 +57,14 @@ static int encode(const struct evaluation *e, const struct place *place, const c
     return DONE;
 }
 
-/* From the zero state, feeds what stands before the prediction; leaves the logits behind it in row 0. */
+/* Evaluates the context from the zero state; leaves the logits after its last token in row 0. */
 static int feed_context(struct evaluation *e, const struct place *place, const char *text, size_t size)
 {
     struct ids ids = {0};
     rwkv7_session_reset(e->model.session);
     int code = encode(e, place, text, size, e->bos, &ids);
     if (code == DONE && ids.count == 0)
-        code = complain_line(place, "nothing stands before what is to be predicted");
+        code = complain_line(place, "expected text before the prediction, found none");
     if (code == DONE)
         code = reader_feed(&e->model, ids.at, ids.count, RWKV7_LOGITS_LAST);
     free(ids.at);
@@ -72,26 +72,26 @@ static int feed_context(struct evaluation *e, const struct place *place, const c
 }
 
 /*
- * log p of `text` behind what the session has read, whose last logits are in row 0. *greedy: each of its tokens is the
- * likeliest.
+ * Computes *log_p, the log probability of `text` after the context; the last logits of the context
+ * are in row 0. *greedy: each token is the most likely one at its position.
  */
 static int predict(struct evaluation *e, const struct place *place, const char *text, size_t size, double *log_p,
                    bool *greedy)
 {
     struct ids ids = {0};
-    size_t rows = 1; /* with logits, for the tokens from `at` on */
+    size_t rows = 1; /* of logits, for the tokens from `first` on */
     *log_p = 0;
     *greedy = true;
     int code = encode(e, place, text, size, false, &ids);
-    for (size_t at = 0; at < ids.count && code == DONE; at += rows) {
-        if (at > 0) {
-            rows = ids.count - at < e->rows ? ids.count - at : e->rows;
-            code = reader_feed(&e->model, ids.at + at - 1, rows, RWKV7_LOGITS_ALL);
+    for (size_t first = 0; first < ids.count && code == DONE; first += rows) {
+        if (first > 0) {
+            rows = ids.count - first < e->rows ? ids.count - first : e->rows;
+            code = reader_feed(&e->model, ids.at + first - 1, rows, RWKV7_LOGITS_ALL);
         }
         for (size_t i = 0; i < rows && code == DONE; i++) {
             const struct distribution d = distribution_of(e->model.logits + i * (size_t)e->vocab, e->vocab);
-            *log_p += log_probability(&d, ids.at[at + i]);
-            *greedy = *greedy && d.best == ids.at[at + i];
+            *log_p += log_probability(&d, ids.at[first + i]);
+            *greedy = *greedy && d.best == ids.at[first + i];
         }
     }
     e->tokens += ids.count;
@@ -116,7 +116,7 @@ static int score_lambada(struct evaluation *e, const struct place *place, const 
     return code;
 }
 
-/* Characters of a choice, which is UTF-8, without the space in front. */
+/* Number of characters of a choice (UTF-8), without one leading space. */
 static size_t length_of_choice(const char *text)
 {
     size_t length = 0;
@@ -125,11 +125,14 @@ static size_t length_of_choice(const char *text)
     return length;
 }
 
-/* The choices that are best by themselves and for their length; of equals the first. Adds the loss of the answer, the right one. */
+/*
+ * Finds the choices with the highest log probability and the highest one per character; the first
+ * of equal ones wins. Adds the loss of the right answer, number `answer`.
+ */
 static int compare_choices(struct evaluation *e, const struct place *place, const cJSON *choices, int answer,
                            struct rwkv7_session *context, const float *logits, int *best, int *best_normalized)
 {
-    double most = -INFINITY, most_normalized = -INFINITY;
+    double best_log_p = -INFINITY, best_per_character = -INFINITY;
     const cJSON *choice;
     int number = 0;
     cJSON_ArrayForEach(choice, choices)
@@ -138,19 +141,19 @@ static int compare_choices(struct evaluation *e, const struct place *place, cons
         bool greedy;
         const size_t length = cJSON_IsString(choice) ? length_of_choice(choice->valuestring) : 0;
         if (length == 0)
-            return complain_line(place, "expected choices that are text");
+            return complain_line(place, "expected choices that are strings with text");
         const size_t size = strlen(choice->valuestring);
         rwkv7_session_copy(e->model.session, context);
         memcpy(e->model.logits, logits, (size_t)e->vocab * sizeof *logits);
         const int code = predict(e, place, choice->valuestring, size, &log_p, &greedy);
         if (code != DONE)
             return code;
-        if (log_p > most) {
-            most = log_p;
+        if (log_p > best_log_p) {
+            best_log_p = log_p;
             *best = number;
         }
-        if (log_p / (double)length > most_normalized) {
-            most_normalized = log_p / (double)length;
+        if (log_p / (double)length > best_per_character) {
+            best_per_character = log_p / (double)length;
             *best_normalized = number;
         }
         if (number == answer) {
@@ -192,7 +195,7 @@ static int score_choices(struct evaluation *e, const struct place *place, const 
     return code;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ lines */
+/* ---------------------------------------------------------------------------------------- lines */
 
 typedef int score_fn(struct evaluation *e, const struct place *place, const cJSON *example);
 
@@ -204,7 +207,7 @@ static int score_line(struct evaluation *e, const struct place *place, const cha
         return DONE;
     cJSON *const example = json_line_parse(line, length, NULL, why);
     for (int i = 0; !*why && members[i]; i++)
-        json_line_twice(example, members[i], why);
+        json_line_duplicate(example, members[i], why);
     const int code = *why ? complain_line(place, why) : score(e, place, example);
     cJSON_Delete(example);
     e->examples += code == DONE;

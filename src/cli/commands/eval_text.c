@@ -1,8 +1,9 @@
 /*
- * eval_text.c - how well texts are predicted, and how far the predictions are from those of another model.
+ * eval_text.c - perplexity of texts, and the KL divergence from a reference model.
  *
- * A file is one document: the state starts at zero and is carried to its end, so every token is predicted from all that
- * stand before it. The text is read, encoded and evaluated piece by piece; nothing is kept of what is done.
+ * Each file is one document. The state starts at zero and is carried to the end, so every token is
+ * predicted from all tokens before it. The text is read, encoded and evaluated in pieces, in
+ * constant memory.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,21 +14,21 @@
 
 static void score(struct evaluation *e, size_t row, uint32_t id)
 {
-    const size_t at = row * (size_t)e->vocab;
-    const struct distribution q = distribution_of(e->model.logits + at, e->vocab);
+    const size_t offset = row * (size_t)e->vocab;
+    const struct distribution q = distribution_of(e->model.logits + offset, e->vocab);
     e->tokens++;
     e->loss -= log_probability(&q, id);
     if (!e->reference.session)
         return;
-    const struct distribution p = distribution_of(e->reference.logits + at, e->vocab);
-    const double away = divergence(&p, &q);
+    const struct distribution p = distribution_of(e->reference.logits + offset, e->vocab);
+    const double kl = divergence(&p, &q);
     e->reference_loss -= log_probability(&p, id);
-    e->divergence += away;
-    spread_add(&e->spread, away);
+    e->divergence += kl;
+    spread_add(&e->spread, kl);
     e->agreed += p.best == q.best;
 }
 
-/* ids [count + 1]: feeds all but the last one and scores all but the first. */
+/* ids [count + 1]: evaluates all but the last and scores all but the first. */
 static int score_piece(struct evaluation *e, const uint32_t *ids, size_t count)
 {
     int code = reader_feed(&e->model, ids, count, RWKV7_LOGITS_ALL);

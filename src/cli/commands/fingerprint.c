@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a: against mistakes, not against malice. */
+/* FNV-1a: detects mistakes, is not cryptographic. */
 static uint64_t add_bytes(uint64_t hash, const void *data, size_t n)
 {
     const unsigned char *const bytes = data;
@@ -15,7 +15,7 @@ static uint64_t add_bytes(uint64_t hash, const void *data, size_t n)
     return hash;
 }
 
-#define HASH_OF_NOTHING 0xcbf29ce484222325u
+#define FNV_OFFSET_BASIS 0xcbf29ce484222325u
 
 static uint64_t add_text(uint64_t hash, const char *text)
 {
@@ -23,8 +23,8 @@ static uint64_t add_text(uint64_t hash, const char *text)
 }
 
 /*
- * Options of batch that change no answer, or whose content is counted instead of their name. Any other option counts, those that will be
- * added among them.
+ * Options of batch that do not change an answer, or whose file's content is hashed instead. All
+ * other options are hashed, so that a new option is included by default.
  */
 static const char *const without_effect[] = {"help",   "version", "no-config", "model", "vocab",       "type",
                                              "sparse", "mlock",   "cpu",       "state", "state-order", "parallel",
@@ -87,7 +87,7 @@ static uint64_t add_option(uint64_t hash, const struct args *args, const struct 
     return hash;
 }
 
-/* The text of every id. */
+/* Adds the text of every token id. */
 static uint64_t add_vocabulary(uint64_t hash, const struct rwkv7_tokenizer *tokenizer)
 {
     for (uint32_t id = 0; id < rwkv7_tokenizer_size(tokenizer); id++) {
@@ -100,7 +100,7 @@ static uint64_t add_vocabulary(uint64_t hash, const struct rwkv7_tokenizer *toke
     return hash;
 }
 
-/* The matrices of a trained state, which holds nothing else. */
+/* Adds the WKV matrices of a tuned state, which holds nothing else. */
 static int add_state(uint64_t *hash, const struct engine *engine, const struct rwkv7_session *start)
 {
     const struct rwkv7_shape *const shape = &rwkv7_model_info(engine->model)->shape;
@@ -121,7 +121,7 @@ int fingerprint_of_run(const struct args *args, const struct engine *engine, con
     struct rwkv7_error err;
     if (rwkv7_model_fingerprint(engine->model, &model, &err) != RWKV7_OK)
         return report(&err);
-    uint64_t hash = add_bytes(HASH_OF_NOTHING, &model, sizeof model);
+    uint64_t hash = add_bytes(FNV_OFFSET_BASIS, &model, sizeof model);
     hash = add_vocabulary(hash, engine->tokenizer);
     for (const struct option *o = option_table; o->help; o++)
         if (has_effect(o, args->command))
@@ -142,5 +142,5 @@ void fingerprint_text(uint64_t run, const char *line, size_t length, char text[F
         length--;
     while (length > 0 && is_space(line[length - 1]))
         length--;
-    snprintf(text, FINGERPRINT_ROOM, "%016" PRIx64 "-%016" PRIx64, run, add_bytes(HASH_OF_NOTHING, line, length));
+    snprintf(text, FINGERPRINT_ROOM, "%016" PRIx64 "-%016" PRIx64, run, add_bytes(FNV_OFFSET_BASIS, line, length));
 }

@@ -1,5 +1,5 @@
 /*
- * help.c - help texts, printed from the tables of table.c. Lines stay below 80 columns where those tables let them.
+ * help.c - prints the help texts from the tables of table.c, in lines below 80 columns if possible.
  */
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 enum { TEXT_COLUMN = 26, COLUMNS = 79 };
 
-/* The words "a|b|c" with spaces between, in lines of the text column. */
+/* Prints the words of "a|b|c" separated by spaces, wrapped and indented to TEXT_COLUMN. */
 static void print_words(const char *words, FILE *to)
 {
     size_t column = 0;

@@ -1,4 +1,4 @@
-/* info.c - `rwkv7 info`: what a model is and what it needs. */
+/* info.c - `rwkv7 info`: prints the format, shape, types and memory needs of a model. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,12 +6,12 @@
 #include "cli/commands/listing.h"
 #include "cli/common.h"
 
-/* What is known of the vocabulary. */
+/* The result of the search for the vocabulary. */
 struct finding {
     bool found, fits;
     const char *path;
     uint32_t ids;
-    const char *why; /* it was not found or does not fit */
+    const char *why; /* the error if it was not found or does not fit */
 };
 
 static void print_text(const struct rwkv7_model *model, const struct finding *vocab, int threads)
@@ -22,7 +22,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
 
     printf("model       ");
     print_plain(stdout, info->path);
-    printf("\nformat      %s, %s names%s", info->container, info->naming, *info->prefix ? " behind " : "");
+    printf("\nformat      %s, %s names%s", info->container, info->naming, *info->prefix ? " with prefix " : "");
     print_plain(stdout, info->prefix);
     printf(", %s\n", info->version);
     printf("version     %s\n", info->architecture);
@@ -54,13 +54,13 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
     printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
     if (info->tuned_state)
-        printf("state       a trained one is in the file; --state begins with it\n");
+        printf("state       the file holds a tuned state; use --state to start from it\n");
     const char *key, *value, *note;
     for (size_t i = 0; (note = rwkv7_model_note(model, i)) != NULL; i++)
         printf("note        %s\n", note);
     const char *label = "metadata";
     for (size_t i = 0; rwkv7_model_metadata(model, i, &key, &value); i++) {
-        if (strncmp(key, "packed.", 7) == 0) /* one for every matrix of integers: only a program wants to know */
+        if (strncmp(key, "packed.", 7) == 0) /* one per quantized matrix: only in --json */
             continue;
         printf("%-12s", label);
         label = "";
@@ -147,7 +147,7 @@ int info_command(const struct args *args)
     if (code == DONE) {
         struct finding vocab = {.path = engine.vocab_name, .why = err.message};
         const enum rwkv7_status status = engine_try_vocab(&engine, args, &err);
-        /* nothing that the files say */
+        /* errors of the system, not of the files */
         if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO || status == RWKV7_ERR_STOPPED)
             code = report(&err);
         vocab.fits = status == RWKV7_OK;

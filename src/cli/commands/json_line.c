@@ -9,7 +9,7 @@
 
 #include "base/json_tree.h"
 
-/* So many bytes are UTF-8. */
+/* Number of bytes at the start that are valid UTF-8. */
 static size_t utf8_length(const char *text, size_t size)
 {
     size_t at = 0;
@@ -24,7 +24,7 @@ static size_t utf8_length(const char *text, size_t size)
     return at;
 }
 
-/* A NUL among the characters of a string, as it is or escaped, which would end it early. */
+/* Whether the line contains a NUL, raw or escaped, which would end a string early. */
 static bool has_nul(const char *line, size_t length)
 {
     if (memchr(line, '\0', length))
@@ -35,7 +35,9 @@ static bool has_nul(const char *line, size_t length)
     return false;
 }
 
-/* Behind the number at `at`, by the grammar; `at` when it is none. cJSON takes more: 007, 1. */
+/*
+ * Returns the end of the JSON number at `at`; `at` if it is none. cJSON also accepts 007 and "1.".
+ */
 static const char *number_end(const char *at)
 {
     static const char digits[] = "0123456789";
@@ -58,7 +60,7 @@ static const char *number_end(const char *at)
     return end;
 }
 
-/* The first number behind `at`, of which there is one, and not among the characters of a string. */
+/* Returns the first number outside of strings from `at` on. There must be one. */
 static const char *find_number(const char *at)
 {
     for (bool quoted = false; quoted || (*at != '-' && !isdigit((unsigned char)*at)); at++) {
@@ -69,7 +71,10 @@ static const char *find_number(const char *at)
     return at;
 }
 
-/* Goes along the numbers of the item, whose text is behind `at`, and keeps them as they stand. */
+/*
+ * Walks through the numbers of the item and its text from `at` on; if `keep`, replaces them by raw
+ * JSON. Returns the position in the text after the item's last number.
+ */
 static const char *along_numbers(cJSON *item, const char *at, bool keep)
 {
     if (cJSON_IsNumber(item)) {
@@ -78,7 +83,7 @@ static const char *along_numbers(cJSON *item, const char *at, bool keep)
         if (keep && number_end(at) == at + n) {
             item->type = cJSON_Raw;
             item->valuestring = cJSON_malloc(n + 1);
-            if (item->valuestring) { /* or else it cannot be printed, which is an error then: sequence_result */
+            if (item->valuestring) { /* else sequence_result() fails to print it */
                 memcpy(item->valuestring, at, n);
                 item->valuestring[n] = '\0';
             }
@@ -118,12 +123,12 @@ cJSON *json_line_parse(const char *line, size_t length, const char *verbatim, ch
     return object;
 }
 
-bool json_line_twice(const cJSON *object, const char *name, char why[256])
+bool json_line_duplicate(const cJSON *object, const char *name, char why[256])
 {
     int count = 0;
     for (const cJSON *member = object->child; member; member = member->next)
         count += strcmp(member->string, name) == 0;
     if (count > 1)
-        snprintf(why, 256, "'%s' occurs twice", name);
+        snprintf(why, 256, "duplicate member '%s'", name);
     return count > 1;
 }

@@ -15,7 +15,10 @@ static void print_shape(const struct rwkv7_tensor *t)
     putchar(']');
 }
 
-/* One line per tensor, aligned; `only_unknown`: those that no RWKV model has, without a mark. */
+/*
+ * Prints one line per tensor, aligned. Tensors that no RWKV model has are marked with "?";
+ * `only_unknown`: prints only these, without the mark.
+ */
 static void print_tensors(const struct rwkv7_checkpoint *c, bool only_unknown)
 {
     const struct rwkv7_tensor *t;
@@ -62,7 +65,7 @@ static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path
     return out_json(&tree, true);
 }
 
-/* The checkpoint and where it lies; NULL for one that is compiled in. */
+/* Opens the checkpoint and sets its path; *out is NULL for the built-in model. */
 static enum rwkv7_status open_checkpoint(const struct args *args, char path[PATH_ROOM], struct rwkv7_checkpoint **out,
                                          struct rwkv7_error *err)
 {

@@ -1,12 +1,17 @@
-/* listing.h - `rwkv7 info` of checkpoints that may be no model: their tensors. */
+/*
+ * listing.h - lists the tensors of a checkpoint for `rwkv7 info`, also if it is not an RWKV model.
+ */
 #ifndef CLI_LISTING_H
 #define CLI_LISTING_H
 
 #include "cli/options/args.h"
 
-/* All tensors of the model that the arguments name, as text or JSON; an exit code. */
+/* Prints all tensors of the model in the arguments, as text or JSON; returns an exit code. */
 int list_tensors(const struct args *args);
-/* After a model was refused: the tensors that no RWKV model has. Silent if the file is not a checkpoint at all. */
+/*
+ * After a model was rejected: prints the unknown tensors. Prints nothing if the file is no
+ * checkpoint.
+ */
 void list_unknown(const struct args *args);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * logits.c - `rwkv7 logits`: the model's raw output as a NumPy array, for comparison with other implementations.
+ * logits.c - `rwkv7 logits`: writes the logits as a NumPy array, to compare implementations.
  *
- * The .npy format (version 1.0): magic, length of the header, a Python dictionary padded with spaces, the numbers.
- * https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+ * The .npy format (version 1.0): magic, header length, a Python dictionary padded with spaces,
+ * data. https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "cli/io/input.h"
 #include "cli/io/terminal.h"
 
-enum { MOST_FLOATS = 1 << 23 }; /* of logits in memory at once: 32 MB, or one row */
+enum { MAX_FLOATS = 1 << 23 }; /* logits in memory at once: 32 MB, or one row */
 
 struct id_list {
     uint32_t *at;
@@ -41,7 +41,7 @@ static int read_ids(const struct args *args, struct id_list *list)
     struct input in;
     int code = DONE;
     if (!args->ids)
-        return complain_usage(args->command, "which tokens? Give --tokens ID,... or --tokens @FILE");
+        return complain_usage(args->command, "no token ids given: use --tokens ID,... or --tokens @FILE");
     if (args->ids[0] == '@')
         code = input_open(&in, args->ids + 1);
     else
@@ -51,7 +51,7 @@ static int read_ids(const struct args *args, struct id_list *list)
     code = input_ids(&in, take_id, list);
     input_close(&in);
     if (code == DONE && list->count == 0)
-        return complain_usage(args->command, "--tokens: there are no token ids");
+        return complain_usage(args->command, "--tokens: expected token ids, found none");
     return code;
 }
 
@@ -59,12 +59,12 @@ static int check_ids(const struct id_list *list, int vocab)
 {
     for (size_t i = 0; i < list->count; i++)
         if (list->at[i] >= (uint32_t)vocab)
-            return complain(MISUSED, "token id %lu at position %zu: the model has the ids 0 to %d",
+            return complain(MISUSED, "token id %lu at position %zu: expected an id from 0 to %d",
                             (unsigned long)list->at[i], i, vocab - 1);
     return DONE;
 }
 
-/* Where the array goes. */
+/* The destination of the array. */
 struct output {
     struct rwkv7_output *file; /* NULL: standard output */
 };
@@ -75,7 +75,7 @@ static int output_open(struct output *out, const char *path)
     if (strcmp(path, "-") != 0)
         return rwkv7_output_open(path, &out->file, &err) == RWKV7_OK ? DONE : report(&err);
     if (isatty(STDOUT_FILENO))
-        return complain(MISUSED, "an array is not for a terminal; redirect standard output or give -o FILE");
+        return complain(MISUSED, "refusing to write an array to a terminal; redirect standard output or use -o FILE");
     return DONE;
 }
 
@@ -87,7 +87,7 @@ static int output_write(struct output *out, const void *data, size_t size)
     return rwkv7_output_write(out->file, data, size, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-/* `code` is how the writing went: what is not whole does not stay. */
+/* `code`: the result of writing. An incomplete file is removed. Returns an exit code. */
 static int output_close(struct output *out, int code)
 {
     struct rwkv7_error err;
@@ -100,7 +100,7 @@ static int output_close(struct output *out, int code)
 static int write_header(struct output *out, size_t rows, int columns)
 {
     unsigned char header[128];
-    const int total = (int)sizeof header, start = 10; /* a multiple of 64, as the format wants it */
+    const int total = (int)sizeof header, start = 10; /* the format requires a multiple of 64 */
     memset(header, ' ', sizeof header);
     memcpy(header, "\x93NUMPY\1\0", 8);
     header[8] = (unsigned char)(total - start);
@@ -115,15 +115,15 @@ static int write_header(struct output *out, size_t rows, int columns)
 static int write_logits(const struct args *args, struct rwkv7_session *session, const struct id_list *list, int vocab,
                         struct output *out)
 {
-    const size_t columns = (size_t)vocab, fitting = MOST_FLOATS / columns;
-    const size_t most = args->step || fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
-    float *const logits = malloc(most * columns * sizeof *logits);
+    const size_t columns = (size_t)vocab, fitting = MAX_FLOATS / columns;
+    const size_t limit = args->step || fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
+    float *const logits = malloc(limit * columns * sizeof *logits);
     if (!logits)
         return complain(FAILED, "out of memory for the logits");
     int code = write_header(out, list->count, vocab);
     for (size_t done = 0; done < list->count && code == DONE;) {
         struct rwkv7_error err;
-        const size_t left = list->count - done, rows = left < most ? left : most;
+        const size_t left = list->count - done, rows = left < limit ? left : limit;
         if (interrupted)
             code = INTERRUPTED;
         else if (rwkv7_session_eval(session, list->at + done, rows, RWKV7_LOGITS_ALL, logits, &err) != RWKV7_OK)
@@ -149,7 +149,7 @@ static int evaluate(const struct args *args, struct rwkv7_model *model, const st
         return code;
     if (rwkv7_session_create(model, &session, &err) != RWKV7_OK)
         return report(&err);
-    interrupt_catch(); /* from here on there is a temporary file */
+    interrupt_catch(); /* ^C must remove the temporary file */
     code = tuned_start(args, model, session);
     if (code == DONE)
         code = output_open(&out, args->output);
@@ -164,7 +164,7 @@ int logits_command(const struct args *args)
 {
     struct engine engine = {0};
     struct id_list list = {0};
-    int code = args->output ? DONE : complain_usage(args->command, "no output: name a file with -o");
+    int code = args->output ? DONE : complain_usage(args->command, "no output file: use -o FILE");
     if (code == DONE)
         code = read_ids(args, &list);
     if (code == DONE)

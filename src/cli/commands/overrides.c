@@ -8,6 +8,7 @@
 
 #include "cli/commands/json_line.h"
 
+/* The members that are options. */
 static const char *const names[] = {"tokens", "stop",     "ignore_eos", "bos",      "no_bos",    "temp",
                                     "top_p",  "top_k",    "min_p",      "presence", "frequency", "penalty_decay",
                                     "seed",   "logprobs", "strip",      NULL};
@@ -33,13 +34,13 @@ static const struct option *find(const struct args *args, const char *member)
     return NULL;
 }
 
-/* A string, or an array of strings. */
+/* Takes a string or an array of strings; the strings stay in `value`. */
 static bool take_texts(const cJSON *value, struct text_list *list, char why[256])
 {
     const cJSON *const first = cJSON_IsArray(value) ? value->child : value;
-    const size_t most = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 1;
-    *list = (struct text_list){malloc((most + 1) * sizeof *list->at), 0};
-    for (const cJSON *v = first; v && list->at && list->count < most; v = v->next) {
+    const size_t limit = cJSON_IsArray(value) ? (size_t)cJSON_GetArraySize(value) : 1;
+    *list = (struct text_list){malloc((limit + 1) * sizeof *list->at), 0};
+    for (const cJSON *v = first; v && list->at && list->count < limit; v = v->next) {
         if (!cJSON_IsString(v) || !*v->valuestring) {
             snprintf(why, 256, "'%s': expected strings that are not empty", value->string);
             return false;
@@ -77,7 +78,7 @@ static bool take(struct args *args, const struct option *o, const cJSON *value, 
         }
         *(float *)field = (float)x;
         return true;
-    case SEED: /* as far as a double counts */
+    case SEED: /* a double holds all integers below 2^53 */
         if (!cJSON_IsNumber(value) || x != floor(x) || !(x >= 0 && x < 0x1p53)) {
             snprintf(why, 256, "'%s': expected a whole number from 0 to 2^53 - 1", value->string);
             return false;
@@ -90,7 +91,9 @@ static bool take(struct args *args, const struct option *o, const cJSON *value, 
     }
 }
 
-/* "max_tokens", "temperature": as other programs call it. */
+/*
+ * Suggests the option whose name is part of `name`: "max_tokens", "temperature" of other programs.
+ */
 static bool complain_unknown(const char *name, char why[256])
 {
     const char *const *meant = names;
@@ -108,7 +111,7 @@ bool overrides_apply(struct args *args, const cJSON *object, const char *const *
         const struct option *const o = is_among(value->string, names) ? find(args, value->string) : NULL;
         if (!other && !o)
             return complain_unknown(value->string, why);
-        if (json_line_twice(object, value->string, why) || (!other && !take(args, o, value, why)))
+        if (json_line_duplicate(object, value->string, why) || (!other && !take(args, o, value, why)))
             return false;
     }
     return true;

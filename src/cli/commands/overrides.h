@@ -1,4 +1,4 @@
-/* overrides.h - options that stand in a JSON object, under the names and with the limits of the command line. */
+/* overrides.h - options in a JSON object, with the names and limits of the command line. */
 #ifndef CLI_OVERRIDES_H
 #define CLI_OVERRIDES_H
 
@@ -7,9 +7,10 @@
 #include "cli/options/args.h"
 
 /*
- * Members of `object` that are options of generation, "top_p" for --top-p, replace those of *args; `others` (ends with NULL) are left
- * alone, and anything else is a mistake. Strings keep pointing into the object; args->stops, if it changed, is the caller's to free.
- * false: `why` [256] says what is wrong.
+ * Replaces options of *args by the members of `object` that are generation options ("top_p" for
+ * --top-p). Ignores the members in `others` (ends with NULL) and rejects all others. Strings in
+ * *args point into the object. The caller frees args->stops if it changed. false: `why` [256] is
+ * the error.
  */
 bool overrides_apply(struct args *args, const cJSON *object, const char *const *others, char why[256]);
 

@@ -1,5 +1,6 @@
 /*
- * pull.c - `rwkv7 pull`: starts get-model.sh, which is installed with the program, in its place. It leaves downloads to curl or wget.
+ * pull.c - `rwkv7 pull`: replaces this process by get-model.sh, which is installed with the program
+ * and downloads with curl or wget.
  */
 #include <errno.h>
 #include <signal.h>
@@ -18,12 +19,12 @@ int pull_command(const struct args *args)
     if (args->models && args->operand)
         return complain_usage(args->command, "--list lists all models; it takes no name");
     if (!what)
-        return complain_usage(args->command, "which model? Name one of %s", published_names);
+        return complain_usage(args->command, "no model given: expected one of %s", published_names);
     if (!args->models && !published_is(what))
         return complain_usage(args->command, "pull needs one of %s, not '%s'", published_names, what);
     if (access(script, R_OK) != 0)
         return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(errno));
-    /* An ignored signal would stay ignored in the programs that the script starts. */
+    /* Ignored signals would stay ignored in the script and its programs. */
     signal(SIGPIPE, SIG_DFL);
     signal(SIGXFSZ, SIG_DFL);
     execl("/bin/sh", "sh", script, what, (char *)NULL);

@@ -13,9 +13,12 @@
 #include "cli/commands/fingerprint.h"
 #include "cli/io/io.h"
 
-#define RESULT_MOST (16 * LINE_MOST) /* bytes of a line that is read again: log probabilities take many */
+#define RESULT_MOST (16 * LINE_MOST) /* bytes of a result line; log probabilities make them long */
 
-/* Two programs that write to one file would write into each other's lines. The lock goes when the file is closed, however. */
+/*
+ * Locks the file, so that two programs cannot mix their lines in it. The lock ends when any
+ * descriptor of the file is closed in this process.
+ */
 static bool locked_by_another(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -29,9 +32,11 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
     if (!name || strcmp(name, "-") == 0 || r->fd >= 0)
         return DONE;
     r->name = name;
-    if (!create && stat(name, &st) == 0 && S_ISFIFO(st.st_mode)) /* to open it may be to wait for its reader */
+    if (!create && stat(name, &st) == 0 && S_ISFIFO(st.st_mode)) /* opening a FIFO may block */
         return DONE;
-    /* Without resume it is not read: a program that could read its own FIFO would never learn that nobody else does. */
+    /*
+     * Write-only unless resuming: with a FIFO open for reading too, EPIPE would never be reported.
+     */
     r->fd = open(name, (resume ? O_RDWR : O_WRONLY) | (create ? O_CREAT : 0) | O_CLOEXEC, 0666);
     if (r->fd < 0 && errno == ENOENT && !create)
         return DONE;
@@ -43,22 +48,22 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
         return report(&err);
     r->regular = S_ISREG(st.st_mode);
     if (resume && !r->regular)
-        return complain(FAILED, "%s: cannot be resumed: it is no regular file", name);
+        return complain(FAILED, "%s: cannot be resumed: not a regular file", name);
     if (r->regular && locked_by_another(r->fd))
-        return complain(FAILED, "%s: another program writes to it", name);
-    if (fstat(r->fd, &st) != 0) /* again: another program may have written and ended before the lock */
+        return complain(FAILED, "%s: locked by another program that is writing to it", name);
+    if (fstat(r->fd, &st) != 0) /* again: another program may have written before the lock */
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     if (r->regular && st.st_size > 0 && !resume)
-        return complain(FAILED, "%s holds something already: --resume goes on with it", name);
+        return complain(FAILED, "%s: not empty; use --resume to continue it", name);
     return DONE;
 }
 
-/* The members of a result by which it is known. */
+/* What is read from a line of the file. */
 struct result {
-    double line; /* NaN when it is no result */
-    bool failed; /* it has an error instead of a text */
-    bool json;   /* it is JSON from its first byte, whatever follows */
-    size_t size; /* bytes of that */
+    double line; /* NaN: not a result */
+    bool failed; /* an error instead of a text */
+    bool json;   /* the line starts with a JSON value */
+    size_t size; /* bytes of that value */
     char fingerprint[FINGERPRINT_ROOM];
 };
 
@@ -80,7 +85,7 @@ static int read_result(const struct results *r, const char *text, struct result 
     return DONE;
 }
 
-/* Whether the result, the next one of the file, is that of the line of the input. */
+/* Checks that the next result of the file belongs to this line of the input. */
 static int compare(const struct results *r, const struct result *result, uint64_t number, const char *fingerprint)
 {
     const unsigned long long at = (unsigned long long)r->done + 1;
@@ -96,7 +101,7 @@ static int compare(const struct results *r, const struct result *result, uint64_
                         r->name, at, (unsigned long long)number, result->line);
     if (!*result->fingerprint)
         return complain(REJECTED,
-                        "%s: cannot be resumed: its line %llu does not say what it was made from; "
+                        "%s: cannot be resumed: its line %llu has no fingerprint; "
                         "an older version of this program wrote it",
                         r->name, at);
     if (strncmp(result->fingerprint, fingerprint, FINGERPRINT_RUN) != 0)
@@ -118,12 +123,14 @@ static bool all_zero(const char *text, size_t length)
     return true;
 }
 
-/* The members of a result in their order (sequence_result); some may be missing. */
+/* The members of a result in the order of sequence_result(); some are optional. */
 static const char *const members[] = {"line",   "id",   "text",     "error",          "finish",  "prompt_tokens",
                                       "tokens", "seed", "logprobs", "prompt_seconds", "seconds", "fingerprint"};
 enum { MEMBERS = sizeof members / sizeof members[0] };
 
-/* The first byte behind a string that begins at `at` with its quote; the end of the text if it is torn. */
+/*
+ * Returns the end of the string whose opening quote is at `at`; the end of the text if truncated.
+ */
 static const char *skip_string(const char *at)
 {
     for (at++; *at && *at != '"'; at++)
@@ -131,7 +138,10 @@ static const char *skip_string(const char *at)
     return *at ? at + 1 : at;
 }
 
-/* Is the key at `at`, torn or not, one of the members behind the first `from`? Its index; MEMBERS: no. */
+/*
+ * The index, at least `from`, of the member whose key, perhaps truncated, is at `at`; MEMBERS:
+ * none.
+ */
 static size_t find_member(const char *at, size_t from)
 {
     const char *const end = skip_string(at);
@@ -142,7 +152,10 @@ static size_t find_member(const char *at, size_t from)
     return from;
 }
 
-/* Are these the first bytes of a result of a line of the input behind `last`? What another program wrote is not cut off. */
+/*
+ * Whether the text is the start of a result for an input line after `last`. Only such a rest is
+ * truncated; text of another program is not.
+ */
 static bool begins_result(const char *text, uint64_t last)
 {
     static const char head[] = "{\"line\":";
@@ -150,14 +163,14 @@ static bool begins_result(const char *text, uint64_t last)
     if (written <= n)
         return strncmp(text, head, written) == 0;
     const size_t digits = strspn(text + n, "0123456789");
-    const bool whole = text[n + digits] != '\0';
+    const bool has_number = text[n + digits] != '\0'; /* complete */
     if (strncmp(text, head, n) != 0 || digits > 19 ||
-        (whole && (text[n + digits] != ',' || strtoull(text + n, NULL, 10) <= last)))
+        (has_number && (text[n + digits] != ',' || strtoull(text + n, NULL, 10) <= last)))
         return false;
     int depth = 1;
-    size_t next = 1; /* member */
-    bool key = true; /* a string of the outer object would be one */
-    for (const char *at = text + n + digits + whole; *at;) {
+    size_t next = 1; /* index of the first member that may follow */
+    bool key = true; /* a string of the outer object is a key here */
+    for (const char *at = text + n + digits + has_number; *at;) {
         if (*at == '"' && key && depth == 1) {
             next = find_member(at, next) + 1;
             if (next > MEMBERS)
@@ -172,7 +185,8 @@ static bool begins_result(const char *text, uint64_t last)
             at = skip_string(at);
             continue;
         }
-        if ((key && depth == 1) || *at == ' ' || *at == '\t') /* results have no white space between their members */
+        /* Results have no white space between their members. */
+        if ((key && depth == 1) || *at == ' ' || *at == '\t')
             return false;
         depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
         key = *at == ',' && depth == 1;
@@ -182,8 +196,9 @@ static bool begins_result(const char *text, uint64_t last)
 }
 
 /*
- * Whether this, which is no JSON, is what may be left of the result that was written last: its first bytes, and NULs where the file grew
- * before a power cut and its content did not reach the disk. NULs alone say so only behind another result.
+ * Whether a last line that is not JSON is the partially written last result: its first bytes, then
+ * NULs where a power failure came after the file had grown and before its data reached the disk.
+ * NULs alone count only after another result.
  */
 static bool is_torn(const struct results *r, const char *text, size_t length, uint64_t last)
 {
@@ -191,7 +206,7 @@ static bool is_torn(const struct results *r, const char *text, size_t length, ui
     return (written > 0 || r->done > 0) && begins_result(text, last) && all_zero(text + written, length - written);
 }
 
-/* The next line of the input and its fingerprint; LINE_END at the end. */
+/* Reads the next line of the input and computes its fingerprint; LINE_END at the end. */
 static int next_fingerprint(struct line_input *in, uint64_t run, enum line_kind *kind,
                             char fingerprint[FINGERPRINT_ROOM])
 {
@@ -203,7 +218,7 @@ static int next_fingerprint(struct line_input *in, uint64_t run, enum line_kind 
     return code;
 }
 
-/* Goes over the results of the file; *end: bytes of those; *ended: the last one has its newline. */
+/* Checks the results in the file. *end: their size in bytes; *ended: the last one has a newline. */
 static int read_results(struct results *r, uint64_t run, struct line_input *file, struct line_input *in, off_t *end,
                         bool *ended)
 {
@@ -236,7 +251,7 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
                             r->name, (unsigned long long)r->done, (unsigned long long)r->done + 1);
         if (interrupted)
             return INTERRUPTED;
-        /* Only what has no newline may have NULs: they are where the newline did not reach the disk. */
+        /* NULs are allowed only at the end of a line without newline, in place of the newline. */
         if ((*ended ? strlen(text) < length : !all_zero(text + result.size, length - result.size)))
             result.line = NAN;
         code = compare(r, &result, in->number, fingerprint);
@@ -250,14 +265,14 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
 
 int results_resume(struct results *r, uint64_t run, struct line_input *in)
 {
-    /* Through the descriptor that is open: to close another one of the same file would end the lock. */
+    /* Uses the open descriptor: closing another one of the same file would release the lock. */
     struct line_input file = {.in = {.name = r->name, .fd = r->fd, .begun = true}, .most = RESULT_MOST};
     off_t end = 0;
     bool ended = true;
     int code = read_results(r, run, &file, in, &end, &ended);
     file.in.fd = -1;
     line_input_close(&file);
-    if (code == DONE && interrupted) /* not all of it was read, and nothing is to be cut off */
+    if (code == DONE && interrupted) /* the file was not read completely: do not truncate it */
         code = INTERRUPTED;
     if (code == DONE && (ftruncate(r->fd, end) != 0 || lseek(r->fd, end, SEEK_SET) < 0))
         return complain(FAILED, "cannot write to %s: %s", r->name, strerror(errno));

@@ -1,4 +1,4 @@
-/* run.c - `rwkv7 run`: a prompt goes in, its continuation comes out, token by token. */
+/* run.c - `rwkv7 run`: reads a prompt and writes its continuation, token by token. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "cli/io/terminal.h"
 #include "generate/generator.h"
 
-/* Text to standard output, or, with --json, to what will be written there at the end. */
+/* Writes text to standard output; with --json, collects it for the object written at the end. */
 static int write_text(struct generation *g, const char *text, size_t length)
 {
     if (length == 0)
@@ -43,7 +43,7 @@ static int add_logprobs(struct generation *g, const struct rwkv7_step *step)
     return g->logprobs.failed ? complain(FAILED, "out of memory for the log probabilities") : DONE;
 }
 
-/* The generator has done something: how long did it take? */
+/* Called after each step of the generator: adds the time of an evaluation to the distribution. */
 static void update_stats(struct generation *g)
 {
     const struct rwkv7_generator_stats before = g->stats;
@@ -52,7 +52,10 @@ static void update_stats(struct generation *g)
         spread_add(&g->times, g->stats.seconds - before.seconds);
 }
 
-/* Takes back what did not reach the reader: the state that is kept ends in front of it. false: it is no use to go on. */
+/*
+ * Whether all output reached its reader. If not, the generator is set back before the lost bytes,
+ * so that a saved state ends with the text that was read.
+ */
 static bool all_was_written(struct generation *g)
 {
     const size_t bytes = out_lost();
@@ -61,14 +64,14 @@ static bool all_was_written(struct generation *g)
     return bytes == 0;
 }
 
-/* Writes the text, token by token. `keep`: the state is wanted, after the last token too. */
+/* Writes the text, token by token. `keep`: also evaluates the last token, for the state to save. */
 static int generate(struct generation *g, bool keep)
 {
     struct rwkv7_error err;
     const struct rwkv7_step *step;
     enum rwkv7_end end;
     int code;
-    out_lost(); /* of the prompt, --echo */
+    out_lost(); /* discards the count of lost prompt bytes (--echo) */
     do {
         if (rwkv7_generator_next(g->generator, &step, &err) != RWKV7_OK)
             return report(&err);
@@ -127,7 +130,7 @@ static int read_prompt(struct generation *g)
     return code;
 }
 
-static int keep_state(struct generation *g)
+static int save_state(struct generation *g)
 {
     struct rwkv7_error err;
     return rwkv7_generator_save(g->generator, g->args->state_out, &err) == RWKV7_OK ? DONE : report(&err);
@@ -143,7 +146,7 @@ static int run_generation(struct generation *g)
     if (args->verbose)
         engine_report(g->engine);
     if (args->echo && isatty(STDOUT_FILENO))
-        progress_disable(); /* the prompt is shown while it is read */
+        progress_disable(); /* the echoed prompt shows the progress */
     code = read_prompt(g);
     if (code != DONE)
         return code;
@@ -153,8 +156,8 @@ static int run_generation(struct generation *g)
     g->seconds = seconds() - begin;
     g->density = rwkv7_session_density(g->session);
     if ((code == DONE || code == CLOSED) && args->state_out && complete) {
-        const int kept = keep_state(g);
-        code = kept == DONE ? code : kept;
+        const int saved = save_state(g);
+        code = saved == DONE ? code : saved;
     }
     if (code == DONE && args->json)
         code = report_json(g);

@@ -1,4 +1,4 @@
-/* run.h - what `rwkv7 run` knows while it writes a text, and afterwards. */
+/* run.h - the data of one `rwkv7 run`, shared by run.c and its reports (run_report.c). */
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
@@ -11,7 +11,7 @@ struct generation {
     const struct engine *engine;
     struct rwkv7_session *session;
     struct rwkv7_generator *generator;
-    struct rwkv7_generator_stats stats; /* of it, as they are now */
+    struct rwkv7_generator_stats stats; /* of the generator, updated after each step */
     struct prompt_cache cache;
     struct prompt_progress progress;
 
@@ -19,15 +19,15 @@ struct generation {
     size_t length, room;
     struct json_tree logprobs; /* --logprobs: an array */
 
-    double began, loaded;   /* when the program began, and had the model */
-    const char *finish;     /* why there are no more: "stop", "end", "length", "interrupted" */
-    double seconds;         /* from the first draw to the last */
-    double first;           /* when the first token was drawn */
+    double began, loaded;   /* times of the program start and of the loaded model */
+    const char *finish;     /* why the text ended: "stop", "end", "length", "interrupted" */
+    double seconds;         /* of the generation, from the first draw to the last */
+    double first;           /* time of the first draw */
     struct spread_of times; /* seconds of each evaluation */
-    double density;         /* rwkv7_session_density over all of them */
+    double density;         /* rwkv7_session_density over all evaluations */
 };
 
-/* The line at the end; --stats; --json. */
+/* Print the summary line on stderr; the timings of --stats; the object of --json. */
 void report_summary(const struct generation *g);
 void report_stats(const struct generation *g);
 int report_json(struct generation *g);

@@ -1,4 +1,4 @@
-/* run_report.c - what `rwkv7 run` says beside the text. */
+/* run_report.c - the summary line, the timings and the JSON of `rwkv7 run`. See run.h. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,14 +18,14 @@ static double bytes_per_token(const struct generation *g)
     return (double)info->step_bytes - (1 - g->density) * (double)info->skipped_bytes;
 }
 
-/* A line that is put together in a buffer. What does not fit is left out, which takes numbers that no machine reaches. */
+/* A line built in a buffer. Longer text is truncated; real numbers never need that much. */
 struct summary {
     char text[512];
     size_t used;
 };
 
-static void say(struct summary *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
-static void say(struct summary *s, const char *fmt, ...)
+static void append(struct summary *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static void append(struct summary *s, const char *fmt, ...)
 {
     va_list list;
     va_start(list, fmt);
@@ -40,26 +40,26 @@ void report_summary(const struct generation *g)
     const bool dim = terminal_colours();
     struct summary s = {.used = 0};
     char memory[16];
-    say(&s, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
-        plural(g->stats.prompt_tokens));
+    append(&s, "%sprompt %llu token%s", dim ? "\033[2m" : "", (unsigned long long)g->stats.prompt_tokens,
+           plural(g->stats.prompt_tokens));
     if (g->stats.cached_tokens > 0)
-        say(&s, " (%llu known)", (unsigned long long)g->stats.cached_tokens);
+        append(&s, " (%llu cached)", (unsigned long long)g->stats.cached_tokens);
     if (g->stats.prompt_tokens > g->stats.cached_tokens)
-        say(&s, ", %.1f tok/s", prompt_rate(g));
+        append(&s, ", %.1f tok/s", prompt_rate(g));
     if (g->args->tokens != 0)
-        say(&s, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
+        append(&s, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
     if (g->stats.tokens == 0 && strcmp(g->finish, "end") == 0)
-        say(&s, ": the model ended the text at once");
+        append(&s, ": the model ended the text at once");
     if (g->stats.evaluated > 0 && g->seconds > 0) {
         const double rate = (double)g->stats.evaluated / g->seconds;
-        say(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
+        append(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
     }
     if (rwkv7_memory_peak() > 0)
-        say(&s, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
+        append(&s, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
     if (g->args->temperature > 0 && g->args->tokens != 0)
-        say(&s, "; seed %llu", (unsigned long long)g->stats.seed);
-    if (err_begin_line())
-        fprintf(stderr, "%s%s\n", s.text, dim ? "\033[0m" : ""); /* in one piece, which no other output can tear */
+        append(&s, "; seed %llu", (unsigned long long)g->stats.seed);
+    if (err_begin_line()) /* one write: other output cannot split the line */
+        fprintf(stderr, "%s%s\n", s.text, dim ? "\033[0m" : "");
 }
 
 void report_stats(const struct generation *g)
@@ -70,17 +70,17 @@ void report_stats(const struct generation *g)
         return;
     fprintf(stderr, "loading     %.3f s, weights %s\n", g->loaded - g->began,
             scaled_text((double)info->weight_bytes, "B", a));
-    fprintf(stderr, "prompt      %llu tokens, %llu of them known; %.3f s, %.1f tok/s\n",
+    fprintf(stderr, "prompt      %llu tokens, %llu of them cached; %.3f s, %.1f tok/s\n",
             (unsigned long long)g->stats.prompt_tokens, (unsigned long long)g->stats.cached_tokens,
             g->stats.prompt_seconds, prompt_rate(g));
     if (g->first > 0)
         fprintf(stderr, "first token %.3f s after the start\n", g->first - g->began);
     if (g->stats.evaluated > 0)
-        fprintf(stderr, "each token  median %.3f ms, 95%% below %.3f ms, longest %.3f ms; reads %s\n",
-                1e3 * spread_quantile(&g->times, 0.5), 1e3 * spread_quantile(&g->times, 0.95), 1e3 * g->times.most,
+        fprintf(stderr, "each token  median %.3f ms, p95 %.3f ms, max %.3f ms; reads %s\n",
+                1e3 * spread_quantile(&g->times, 0.5), 1e3 * spread_quantile(&g->times, 0.95), 1e3 * g->times.max,
                 scaled_text(bytes_per_token(g), "B", a));
     if (info->skipped_bytes > 0)
-        fprintf(stderr, "ffn.value   %.1f%% read: hidden units that are not zero\n", 100 * g->density);
+        fprintf(stderr, "ffn.value   %.1f%% read: the nonzero hidden units\n", 100 * g->density);
     fprintf(stderr, "state       %s, after %llu tokens; memory %s\n", scaled_text((double)info->session_bytes, "B", a),
             (unsigned long long)rwkv7_session_tokens(g->session), scaled_text((double)rwkv7_memory_peak(), "B", b));
 }

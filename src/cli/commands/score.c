@@ -15,15 +15,15 @@ double divergence(const struct distribution *p, const struct distribution *q)
 
 void spread_add(struct spread_of *s, double x)
 {
-    const int most = (SPREAD_MOST - SPREAD_LEAST) * SPREAD_OCTAVE - 1;
+    const int last = (SPREAD_MOST - SPREAD_LEAST) * SPREAD_OCTAVE - 1;
     s->count++;
-    s->most = fmax(s->most, x);
+    s->max = fmax(s->max, x);
     if (!(x >= exp2(SPREAD_LEAST))) {
         s->zeroes++;
         return;
     }
     const double bin = SPREAD_OCTAVE * (log2(x) - SPREAD_LEAST);
-    s->bins[bin < most ? (int)bin : most]++;
+    s->bins[bin < last ? (int)bin : last]++;
 }
 
 double spread_quantile(const struct spread_of *s, double part)
@@ -33,5 +33,5 @@ double spread_quantile(const struct spread_of *s, double part)
     int bin = -1;
     while ((double)below < wanted && bin + 1 < (SPREAD_MOST - SPREAD_LEAST) * SPREAD_OCTAVE)
         below += s->bins[++bin];
-    return bin < 0 ? 0 : fmin(exp2((bin + 0.5) / SPREAD_OCTAVE + SPREAD_LEAST), s->most);
+    return bin < 0 ? 0 : fmin(exp2((bin + 0.5) / SPREAD_OCTAVE + SPREAD_LEAST), s->max);
 }

@@ -13,9 +13,9 @@
 #include "cli/io/terminal.h"
 #include "cli/options/request_options.h"
 
-static const char *const own_members[] = {"id", "prompt", NULL};
+static const char *const request_members[] = {"id", "prompt", NULL};
 
-/* The session and what else is large goes at once, since the result may have to wait for those before it. */
+/* Frees the session at once: the result may wait long for those before it. */
 static void release(struct sequence *s)
 {
     scheduled_close(&s->job);
@@ -36,11 +36,11 @@ static void refuse(struct sequence *s, const char *fmt, ...)
     va_start(list, fmt);
     vsnprintf(s->error, sizeof s->error, fmt, list);
     va_end(list);
-    rwkv7_text_plain(s->error); /* words of the line may be in it, cut inside a character */
+    rwkv7_text_plain(s->error); /* it may quote the line, truncated inside a UTF-8 character */
     finish(s, NULL);
 }
 
-/* What the library says of the line. */
+/* Finishes the sequence with an error of the library. */
 static void refuse_for(struct sequence *s, const struct rwkv7_error *err)
 {
     s->no_memory = err->status == RWKV7_ERR_MEMORY;
@@ -91,7 +91,7 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
                        &err) != RWKV7_OK)
         refuse_for(s, &err);
     else if (s->job.request.fed == 0)
-        refuse(s, "the prompt is empty, and this vocabulary has no token that begins a document");
+        refuse(s, "the prompt is empty and the vocabulary has no begin-of-document token");
     else if (s->args.tokens == 0 && append(s, "", 0))
         finish(s, "length");
     s->job.owner = s;
@@ -104,7 +104,7 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     char why[256];
     s->json = json_line_parse(line, length, "id", why);
     const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(s->json, "prompt");
-    if (*why || !overrides_apply(&s->args, s->json, own_members, why))
+    if (*why || !overrides_apply(&s->args, s->json, request_members, why))
         refuse_why(s, why);
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");

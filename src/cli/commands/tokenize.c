@@ -1,4 +1,4 @@
-/* tokenize.c - `rwkv7 tokenize`: text to token ids and back, in constant memory. */
+/* tokenize.c - `rwkv7 tokenize`: encodes text to token ids and decodes ids, in constant memory. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +16,11 @@ struct conversion {
     const struct args *args;
     const struct rwkv7_tokenizer *tokenizer;
     uint64_t tokens;
-    uint64_t unknown; /* ids without text; 0 is expected to have none */
+    uint64_t unknown; /* ids without text, except id 0, which normally has none */
     uint32_t first_unknown;
 };
 
-/* Bytes of the first character; 0 when it is none, or a terminal would not just show it. */
+/* Length of the first character; 0 if it is invalid UTF-8, a control character or invisible. */
 static size_t printable(const uint8_t *bytes, size_t size)
 {
     utf8proc_int32_t c;
@@ -40,7 +40,7 @@ static size_t printable(const uint8_t *bytes, size_t size)
     }
 }
 
-/* "text" in quotes, with escapes for what is not a printable character. */
+/* Writes "text" in quotes and a newline; escapes what is not printable. */
 static int write_quoted(const uint8_t *bytes, size_t size)
 {
     static const char names[] = "ntr\\\"", meanings[] = "\n\t\r\\\"";
@@ -65,7 +65,9 @@ static int write_quoted(const uint8_t *bytes, size_t size)
     return code == DONE ? out_write("\"\n", 2) : code;
 }
 
-/* The digits of a number in front of `end`: a long text makes many, and printf would take longer than all the rest. */
+/*
+ * Writes the digits of a number before `end`; returns their start. printf would dominate the time.
+ */
 static char *decimal_before(char *end, uint32_t number)
 {
     do {
@@ -117,7 +119,7 @@ static int encode_block(struct conversion *c, char *text, size_t *length, bool f
 
 static int encode(struct conversion *c, struct input *in)
 {
-    /* What cannot be encoded before more is read is shorter than the longest token. */
+    /* The rest that encode_block() leaves for the next call is shorter than the longest token. */
     char *const text = malloc(BLOCK + rwkv7_tokenizer_max_length(c->tokenizer));
     size_t length = 0, got;
     int code;
@@ -148,12 +150,12 @@ static int decode_id(void *arg, uint32_t id)
     return out_write(bytes, length);
 }
 
-/* The bytes as they are: the text of a token need not be whole characters. */
+/* Writes the bytes of the tokens unchanged: a token may end inside a UTF-8 character. */
 static int decode(struct conversion *c, struct input *in)
 {
     const int code = input_ids(in, decode_id, c);
     if (code == DONE && c->unknown > 0)
-        complain(DONE, "left out: %" PRIu64 " id%s without text, the first is %" PRIu32, c->unknown, plural(c->unknown),
+        complain(DONE, "skipped %" PRIu64 " id%s without text, the first is %" PRIu32, c->unknown, plural(c->unknown),
                  c->first_unknown);
     return code;
 }

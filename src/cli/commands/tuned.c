@@ -9,9 +9,9 @@ int tuned_start(const struct args *args, const struct rwkv7_model *model, struct
     struct rwkv7_error err;
     if (!args->state) {
         if (args->state_order != RWKV7_STATE_AS_STATED)
-            return complain_usage(args->command, "--state-order says how the file of --state is stored; name one");
+            return complain_usage(args->command, "--state-order needs --state FILE");
         if (rwkv7_model_info(model)->tuned_state && !args->state_in && !args->quiet)
-            complain(DONE, "the model comes with a trained state, which --state %s begins with",
+            complain(DONE, "the model file holds a tuned state; use --state %s to start from it",
                      rwkv7_model_info(model)->path);
         return DONE;
     }

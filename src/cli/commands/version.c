@@ -1,4 +1,4 @@
-/* version.c - `rwkv7 version`: what runs here, and how it was built. */
+/* version.c - `rwkv7 version`: prints version, kernels, threads and build configuration. */
 #include <stdio.h>
 #include <stdlib.h>
 
