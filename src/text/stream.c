@@ -20,7 +20,7 @@
 struct stop {
     uint8_t *text;
     size_t length;
-    size_t *fallback; /* [length]: KMP table: the longest proper prefix of text[0 .. i] that is also its suffix */
+    size_t *fallback; /* [length]: KMP: length of the longest proper prefix of text[0 .. i] that is its suffix */
     size_t matched;   /* length of its longest prefix that the input ends with */
 };
 
