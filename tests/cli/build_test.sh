@@ -100,6 +100,10 @@ rm -f calls
 attempt 0 scripts/run.sh hello
 [ ! -s "$work/err" ] && [ ! -e calls ] || fail 'nothing was missing, nothing should be said'
 
+# The tests take minutes to build, also where the program is there already.
+attempt 0 scripts/build.sh
+says 'Building rwkv7 and its tests'
+
 # A folder that cannot be written; root can write everywhere, but not under a file.
 rm -rf build
 : >build
