@@ -1,8 +1,8 @@
 /*
- * inputs.c - see inputs.h. The list is short: a model has at most a few dozen files.
+ * inputs.c - see inputs.h. The list is short: a model has at most some dozens of files.
  *
- * fork() may copy the list while another thread changes it. An entry of the singly linked list is
- * added or removed by one assignment, so the list is consistent at any time.
+ * A child of fork() may find the list as another thread of its parent was changing it. It is linked in one direction, and one assignment adds
+ * or removes an entry, so it is whole at any time.
  */
 #include "base/inputs.h"
 
@@ -17,7 +17,7 @@ struct input_file {
     dev_t device;
     ino_t inode;
     size_t uses;
-    char *name; /* of the first input_add */
+    char *name; /* the first one that it was added with */
 };
 
 static struct fork_lock lock = FORK_LOCK_INIT;

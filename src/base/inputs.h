@@ -1,19 +1,17 @@
 /*
- * inputs.h - the list of files that this process reads, so that no output replaces one of them.
+ * inputs.h - the files that this process reads, so that no output takes the place of one of them.
  *
- * A file is an input while it is mapped (file_map_open to file_map_close), so the weights of an open
- * model cannot be overwritten. The rwkv7 program calls inputs_keep() first: then a mapped file stays
- * an input until the program ends, such as a vocabulary that was parsed and closed. Files that the
- * program reads by other means are added by src/cli/io/inputs.c.
+ * A file is an input while it is mapped (file_map_open to file_map_close): the weights of an open model cannot be written over, under
+ * whatever name. A program that runs one command calls inputs_keep() first. What has been mapped then stays an input until the program
+ * ends, such as a vocabulary that was parsed and closed, and what it reads by other means it adds itself (src/cli/inputs.c).
  *
- * out_file_open rejects inputs; code that opens an output by other means calls input_refuse. Files
- * are compared by device and inode, so links and /dev/fd/N are recognized. Only regular files are
- * inputs: a pipe, a terminal or /dev/null may be read and written at the same time.
+ * out_file_open refuses inputs; who opens an output by other means asks input_refuse. Files are compared by device and inode, so
+ * links and /dev/fd/N are found. Only regular files are inputs: a pipe, a terminal or /dev/null may be read and written at once.
  *
- * Conversely, the files of standard output and standard error cannot be mapped, and no output
- * replaces them: inputs_output.
+ * The other way round, a file that the program writes to already, because its standard output goes there, cannot be mapped, and no
+ * output replaces it: inputs_output.
  *
- * The list belongs to the process, as its mappings do. All functions are thread-safe.
+ * The list belongs to the process, as its mappings do. Every function here may be called by any thread.
  */
 #ifndef BASE_INPUTS_H
 #define BASE_INPUTS_H
@@ -24,23 +22,22 @@
 
 struct input_file;
 
-/* Adds the file of `st`, called `name` in messages. *out: for input_remove; NULL if the file is not a regular one. */
+/* The file that `st` describes is an input called `name` in messages. *out: for input_remove; NULL when it is no regular file. */
 enum rwkv7_status input_add(const struct stat *st, const char *name, struct input_file **out, struct rwkv7_error *err);
-/* The same for a file to be mapped. RWKV7_ERR_USAGE: it was given to inputs_output. */
+/* The same for a file that is to be mapped: RWKV7_ERR_USAGE when inputs_output named it. */
 enum rwkv7_status input_map(const struct stat *st, const char *name, struct input_file **out, struct rwkv7_error *err);
-/* Undoes one input_add; the file stays an input while another is left. NULL is allowed. */
+/* It is none any more, unless it was added more than once. NULL is allowed. */
 void input_remove(struct input_file *file);
-/* The same when a mapping ends; does nothing after inputs_keep(). */
+/* The same when a mapping ends: nothing happens after inputs_keep(). */
 void input_unmapped(struct input_file *file);
-/* From now on, mapped files stay inputs. */
 void inputs_keep(void);
 
-/* RWKV7_ERR_USAGE if the file that `st` describes is an input. `path`: for the message. */
+/* May the file that `st` describes be replaced or written to? RWKV7_ERR_USAGE when it is an input. `path`: for the message. */
 enum rwkv7_status input_refuse(const struct stat *st, const char *path, struct rwkv7_error *err);
 
-/* Declares a file that is written until the program ends: of standard output or standard error, at most 2. */
+/* The file that `st` describes is written to until the program ends: standard output and standard error, at most 2. */
 void inputs_output(const struct stat *st);
-/* RWKV7_ERR_USAGE if the file was given to inputs_output. */
+/* May the file be replaced? RWKV7_ERR_USAGE when inputs_output named it. */
 enum rwkv7_status input_refuse_output(const struct stat *st, const char *path, struct rwkv7_error *err);
 
 #endif

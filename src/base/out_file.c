@@ -22,7 +22,7 @@
 #include "base/splitmix.h"
 #include "base/sys.h"
 
-/* Returns the descriptor that a path such as /dev/fd/3 names; -1 for any other path. */
+/* The descriptor that a path such as /dev/fd/3 names; -1 for any other path. */
 static int descriptor_named(const char *path)
 {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
@@ -43,12 +43,11 @@ static int descriptor_named(const char *path)
 
 #define WRITE_MOST ((size_t)1 << 30) /* bytes at once: some systems refuse more than INT_MAX */
 enum { HELD_ROOM = 1 << 16 };        /* bytes that are collected before they are written */
-enum { NAME_ROOM = 32 };             /* bytes for the name of a temporary file, without its folder */
+enum { NAME_ROOM = 32 };             /* for that of a temporary file in its folder */
 
 /*
- * Gives the file without a name that is open as `fd` an unused temporary name; if fd is -1, creates a
- * file with such a name. Returns a negative number on failure. mkstemp is not used: its files are
- * private, and the umask can be read only by changing it for all threads.
+ * Gives the temporary file a name that nobody has: the nameless one that is open as `fd`, or, if that is -1, one that is created.
+ * mkstemp would make it private, and what the umask allows can be asked only by changing it, for all threads.
  */
 static int name_temporary(struct out_file *out, int fd, mode_t mode)
 {
@@ -71,7 +70,7 @@ static int name_temporary(struct out_file *out, int fd, mode_t mode)
     return got;
 }
 
-/* Creates a file without a name, or, where that is not supported, one with a temporary name. */
+/* Nothing stays of a file without a name, whatever ends the process; where there is no such thing, it is named at once. */
 static int create_temporary(struct out_file *out, mode_t mode)
 {
     const char *const target = out->target ? out->target : out->path, *const slash = strrchr(target, '/');
@@ -90,13 +89,13 @@ static int create_temporary(struct out_file *out, mode_t mode)
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & S_IWOTH))
         return fd;
-    if (fd >= 0) /* some older kernels ignore the umask with O_TMPFILE */
+    if (fd >= 0) /* older kernels forgot the umask here on some file systems; with a name they ask it */
         close(fd);
 #endif
     return name_temporary(out, -1, mode);
 }
 
-/* Creates a temporary file that will replace the regular file out->path, or the target of that link. */
+/* A temporary file that will replace the regular file behind out->path. */
 static int open_to_replace(struct out_file *out, mode_t mode)
 {
     out->target = realpath(out->path, NULL);
@@ -110,10 +109,7 @@ static int open_to_replace(struct out_file *out, mode_t mode)
     return fd;
 }
 
-/*
- * Rejects a file that this process reads, and one that standard output or standard error goes to and
- * that would be replaced. A path that does not exist or cannot be opened is left to open_any.
- */
+/* Refuses a file that this process reads, or that it would replace while standard output goes there; what does not exist, or cannot be opened, open_any will see. */
 static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
 {
     const int named = descriptor_named(path);
@@ -124,7 +120,7 @@ static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
     return status == RWKV7_OK && named < 0 ? input_refuse_output(&st, path, err) : status;
 }
 
-/* mode: permissions of a new file, before the umask. keep: those that are kept of a replaced file. */
+/* `mode`: of a file that is created, as far as the umask allows; `keep`: what one that is replaced hands down of its own. */
 static int open_any(struct out_file *out, mode_t mode, mode_t keep)
 {
     const int named = descriptor_named(out->path);
@@ -134,7 +130,7 @@ static int open_any(struct out_file *out, mode_t mode, mode_t keep)
     if (stat(out->path, &st) == 0)
         return S_ISREG(st.st_mode) ? open_to_replace(out, st.st_mode & keep)
                                    : open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    /* A dangling link is rejected: its target could not be created under a temporary name first. */
+    /* A link to nothing is refused: what it leads to could not be created under another name first. */
     if (errno != ENOENT || lstat(out->path, &st) == 0 || out->path[0] == '\0')
         return -1;
     return create_temporary(out, mode);
@@ -180,18 +176,14 @@ enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, 
     return open_with(path, S_IRUSR | S_IWUSR, S_IRWXU, out, err);
 }
 
-/* Waits until the file accepts more data. Standard output may be a non-blocking pipe, set by its creator. */
+/* Waits until the file takes more: standard output may be a pipe that does not block, as its maker has set it. */
 static bool wait_writable(int fd)
 {
     struct pollfd file = {.fd = fd, .events = POLLOUT};
     return poll(&file, 1, -1) > 0;
 }
 
-/*
- * Writes all data, also to a non-blocking pipe. A signal interrupts only direct writes (pipes,
- * terminals); a write to a regular file is repeated. stdio is not used: it loses data when a write is
- * interrupted.
- */
+/* stdio would lose what a write could not take when a signal came. A regular file is not waited for: there, it goes on. */
 static bool write_all(const struct out_file *out, const char *data, size_t size)
 {
     while (size > 0) {
@@ -208,7 +200,7 @@ static bool write_all(const struct out_file *out, const char *data, size_t size)
     return true;
 }
 
-/* Writes the buffered data. */
+/* Writes what is held. */
 static bool drain(struct out_file *out)
 {
     const size_t size = out->held_size;
@@ -227,12 +219,12 @@ enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t 
 }
 
 /*
- * Syncs the folder, so that the new name survives a power failure. It is not an error if the folder
- * cannot be read or the file system does not sync folders: the file is complete and has its name.
+ * Makes the new name last, too, through a power cut. A folder that cannot be read, or a file system that does not sync folders, is not an
+ * error: the file is whole and has its name.
  */
 static enum rwkv7_status sync_folder(const struct out_file *out, struct rwkv7_error *err)
 {
-    char *const folder = out->temporary; /* reused as "FOLDER/."; the temporary name is no longer needed */
+    char *const folder = out->temporary; /* in the same folder; its name is no longer needed */
     char *const slash = strrchr(folder, '/');
     strcpy(slash ? slash + 1 : folder, ".");
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -275,7 +267,7 @@ void out_file_abort(struct out_file *out)
         unlink(out->temporary);
     mem_free(out->temporary);
     mem_free(out->path);
-    free(out->target); /* allocated by realpath */
+    free(out->target); /* of realpath */
     *out = (struct out_file){0};
 }
 

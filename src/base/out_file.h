@@ -1,14 +1,11 @@
 /*
- * out_file.h - an output file that appears under its name only when it is complete.
+ * out_file.h - a file that appears under its name only when it is whole.
  *
- * The data are written to a file without a name (O_TMPFILE) in the same folder, so nothing is left
- * however the process ends; where that is not supported, to rwkv7-XXXXXXXX.tmp. On commit the file is
- * synced, gets a temporary name, is renamed, and the folder is synced. An existing file is replaced
- * as a whole; the new one has its permissions. If the path is a symbolic link, its target is replaced.
- *
- * These cannot be replaced and are written directly: FIFOs, terminals, other devices, and open
- * descriptors given by name (/dev/stdout, /dev/stderr, /dev/fd/N). The public form is rwkv7_output
- * in rwkv7.h.
+ * It is written in the same folder without a name, so that nothing stays of it whatever ends the process; where the system or
+ * the file system cannot do that, as rwkv7-XXXXXXXX.tmp. It is synced, renamed from such a name, and the folder is synced. A file of its name is replaced
+ * as a whole and keeps its permissions; where the name is a symbolic link, the link stays and the file that it leads to is replaced.
+ * What cannot be replaced is written directly: a FIFO, a terminal, another device, and an open descriptor under a name
+ * (/dev/stdout, /dev/stderr, /dev/fd/N), whatever it leads to. The same for programs: rwkv7_output in rwkv7.h.
  */
 #ifndef BASE_OUT_FILE_H
 #define BASE_OUT_FILE_H
@@ -20,25 +17,25 @@
 
 struct out_file {
     int fd;
-    char *held; /* buffered data, not written yet; NULL: no file is open */
+    char *held; /* what is not written yet; NULL: nothing is open */
     size_t held_size;
     char *path;      /* as given, for messages */
-    char *target;    /* the file to replace, with symbolic links resolved; NULL: path */
-    char *temporary; /* temporary name; NULL when written directly */
-    bool nameless;   /* the file has no name yet, not even the temporary one */
+    char *target;    /* the file behind symbolic links that is replaced; NULL: path */
+    char *temporary; /* its name until it is renamed; NULL when written directly */
+    bool nameless;   /* it does not have that name, or not yet */
 };
 
 /*
- * RWKV7_ERR_IO: a folder, a dangling link, or no permission to write. RWKV7_ERR_USAGE: the process
- * reads this file (base/inputs.h). On failure *out is zeroed.
+ * A folder, a link to nothing, a file that may not be written to: RWKV7_ERR_IO; one that this process reads (base/inputs.h):
+ * RWKV7_ERR_USAGE. *out is zeroed then.
  */
 enum rwkv7_status out_file_open(const char *path, struct out_file *out, struct rwkv7_error *err);
-/* The same, readable by its owner only, even if it replaces a file that others could read. */
+/* The same, but the file is for its owner only, also where it replaces one that others could read. */
 enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, struct rwkv7_error *err);
 enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t size, struct rwkv7_error *err);
-/* Writes the rest, syncs, renames and closes. On failure the temporary file is removed and the old file unchanged. */
+/* Flushes, syncs, renames and closes; on failure the temporary file is gone and the old file untouched. */
 enum rwkv7_status out_file_commit(struct out_file *out, struct rwkv7_error *err);
-/* Discards what was written. Harmless after commit and on a zeroed struct. */
+/* Gives up: nothing stays of the file. Harmless after commit and on a zeroed struct. */
 void out_file_abort(struct out_file *out);
 
 #endif
