@@ -98,7 +98,7 @@ curl | wget) ;;
 *) die 2 "--with: expected curl or wget, found '$program'" ;;
 esac
 if [ -z "$folder" ]; then
-    case ${XDG_DATA_HOME:-} in # XDG specification: relative paths are ignored
+    case ${XDG_DATA_HOME:-} in # the XDG specification: anything but an absolute path is to be ignored
     /*) folder=$XDG_DATA_HOME/rwkv7 ;;
     *) folder=${HOME:?}/.local/share/rwkv7 ;;
     esac

@@ -100,16 +100,18 @@ rm -f calls
 attempt 0 scripts/run.sh hello
 [ ! -s "$work/err" ] && [ ! -e calls ] || fail 'nothing was missing, nothing should be said'
 
-# The tests take minutes to build, also where the program is there already.
-attempt 0 scripts/build.sh
-says 'Building rwkv7 and its tests'
-
 # A folder that cannot be written; root can write everywhere, but not under a file.
 rm -rf build
 : >build
 attempt 1 scripts/build.sh
 says 'This folder cannot be written'
 says "cmake -S '$work/tree' -B FOLDER"
+
+# The tests take minutes to build, even if the program is already built.
+rm build
+attempt 0 scripts/run.sh hello
+attempt 0 scripts/build.sh
+says 'Building rwkv7 and its tests'
 
 echo "$failures failures"
 [ $failures -eq 0 ]
