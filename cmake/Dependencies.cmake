@@ -1,4 +1,4 @@
-# The installed libraries that the program stands on: cJSON (cjson/cJSON.h) and utf8proc (utf8proc.h).
+# The libraries that the program needs, as the system installs them: cJSON (cjson/cJSON.h) and utf8proc (utf8proc.h).
 # pkg-config is asked first, as it knows a user's own prefixes; then the places where Debian, Fedora and Homebrew put them.
 # Everything that is missing is reported in one message, with the command that installs it.
 find_package(PkgConfig QUIET)

@@ -38,7 +38,7 @@ install(FILES scripts/models.txt DESTINATION "${CMAKE_INSTALL_DATADIR}/rwkv7")
 
 # rwkv7.pc. `pkg-config --static` adds what the static library needs.
 list(JOIN RWKV7_LINK_FLAGS " " pc_libs_private)
-# prefix is found from where the .pc file lies, so an installed tree may be moved
+# The prefix is relative to the folder of rwkv7.pc, so an installed tree can be moved.
 file(RELATIVE_PATH pc_prefix "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
 string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
 configure_file(cmake/rwkv7.pc.in rwkv7.pc @ONLY)

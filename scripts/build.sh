@@ -98,5 +98,9 @@ if ! cmake --preset release >"$log" 2>&1 </dev/null; then
     quietly cmake --preset release
 fi
 
-[ -x build/rwkv7 ] || echo "Building rwkv7 in build/ ..."
+if [ $# -eq 0 ]; then
+    echo 'Building rwkv7 and its tests in build/ ...' # takes minutes, even where run.sh has built rwkv7
+elif [ ! -x build/rwkv7 ]; then
+    echo 'Building rwkv7 in build/ ...'
+fi
 quietly cmake --build build --parallel "${CMAKE_BUILD_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}" ${1:+--target "$1"}

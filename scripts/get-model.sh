@@ -1,19 +1,20 @@
 #!/bin/sh
-# Downloads an RWKV-7 checkpoint of the author, and the World vocabulary, to where rwkv7 looks for them. `rwkv7 pull` starts it.
+# Downloads an RWKV-7 checkpoint of the author, and the World vocabulary, to the folder where rwkv7 looks for them.
+# `rwkv7 pull` runs it.
 #
 #   scripts/get-model.sh SIZE [OPTION...]
 #
 #   SIZE               0.1b, 0.4b, ...; `--list` shows all
 #   --file REPO/FILE   instead of SIZE: any file of a repository of the author
-#   --dir DIR          folder; else $XDG_DATA_HOME/rwkv7 or ~/.local/share/rwkv7
-#   --base URL         where the repositories are; else RWKV7_MODEL_BASE, else https://huggingface.co/BlinkDL
-#   --vocab-base URL   where the vocabulary is; else RWKV7_VOCAB_BASE, else its repository on GitHub
-#   --with PROGRAM     curl or wget; else the first that is there
+#   --dir DIR          folder; default: $XDG_DATA_HOME/rwkv7, or ~/.local/share/rwkv7
+#   --base URL         of the repositories; default: RWKV7_MODEL_BASE, or https://huggingface.co/BlinkDL
+#   --vocab-base URL   of the vocabulary; default: RWKV7_VOCAB_BASE, or its repository on GitHub
+#   --with PROGRAM     curl or wget; default: the first that is installed
 #
-# A download that broke off goes on where it stopped when the script is run again. The checksum is the one that the server
-# states for the file (its Git LFS pointer, or FILE.sha256 beside it); where it states none, that is said, and only the size is
-# checked, by curl or wget. The checksum of the vocabulary is known. A file appears under its name only when it is whole, and
-# its path is the only thing that goes to standard output.
+# The same command resumes an interrupted download. The checksum is the one that the server states for the file (its Git LFS
+# pointer, or FILE.sha256 beside it). If it states none, a message says so, and only the size is checked, by curl or wget. The
+# checksum of the vocabulary is known. A file appears under its name only when it is complete, and the path of the model is the
+# only standard output.
 set -eu
 
 # name, repository, file, parameters in millions
@@ -66,7 +67,7 @@ while [ $# -gt 0 ]; do
         ;;
     -*) die 2 "unknown option '$1'; see --help" ;;
     *)
-        [ -z "$size" ] || die 2 "one model at a time, not '$size' and '$1'"
+        [ -z "$size" ] || die 2 "expected one model, found '$size' and '$1'"
         size=$1
         ;;
     esac
@@ -75,15 +76,15 @@ done
 
 if [ -n "$size" ] && [ -z "$chosen" ]; then
     chosen=$(echo "$models" | awk -v size="$size" 'NF && $1 == tolower(size) { print $2 "/" $3 }')
-    [ -n "$chosen" ] || die 2 "no model '$size'; there are: $(echo "$models" | awk 'NF { printf "%s%s", n++ ? " " : "", $1 }')"
+    [ -n "$chosen" ] || die 2 "unknown model '$size'; expected one of $(echo "$models" | awk 'NF { printf "%s%s", n++ ? " " : "", $1 }')"
 elif [ -z "$chosen" ] || [ -n "$size" ]; then
     usage >&2
     exit 2
 fi
 case $chosen in
-*..* | /* | */ | */*/*) die 2 "--file wants REPOSITORY/FILE, not '$chosen'" ;;
+*..* | /* | */ | */*/*) die 2 "--file: expected REPOSITORY/FILE, found '$chosen'" ;;
 */*) ;;
-*) die 2 "--file wants REPOSITORY/FILE, not '$chosen'" ;;
+*) die 2 "--file: expected REPOSITORY/FILE, found '$chosen'" ;;
 esac
 
 if [ -z "$program" ]; then
@@ -94,7 +95,7 @@ if [ -z "$program" ]; then
 fi
 case $program in
 curl | wget) ;;
-*) die 2 "--with wants curl or wget, not '$program'" ;;
+*) die 2 "--with: expected curl or wget, found '$program'" ;;
 esac
 if [ -z "$folder" ]; then
     case ${XDG_DATA_HOME:-} in # the XDG specification: anything but an absolute path is to be ignored
@@ -113,7 +114,7 @@ sha256() { # sha256 FILE
     fi | cut -d' ' -f1
 }
 
-# A small text from the server, at most 4 KB; empty when it is not there.
+# Prints at most 4 KB of a text on the server; nothing if it does not exist.
 text() { # text URL
     case $program in
     curl) curl -fsSL --retry 2 "$1" 2>/dev/null ;;
@@ -121,7 +122,7 @@ text() { # text URL
     esac | head -c 4096 | tr -d '\000' || :
 }
 
-# Gets the rest of URL into FILE.
+# Downloads the rest of URL to FILE.
 get_rest() { # get_rest URL FILE
     case $program in
     curl)
@@ -141,7 +142,7 @@ get_rest() { # get_rest URL FILE
     esac
 }
 
-# Why the program ended with that code.
+# Prints what an exit code of the program means.
 reason() { # reason CODE
     case $program:$1 in
     curl:6) echo 'the name of the server cannot be resolved; is there a network?' ;;
@@ -153,7 +154,7 @@ reason() { # reason CODE
     esac
 }
 
-# The file, whole and of that checksum ("": unknown) and size ("": unknown), or an end with a word about why not.
+# Downloads a file and checks its checksum and size ("": unknown). On failure the script ends with a message.
 get() { # get URL FILE SHA256 BYTES
     part=$2.part
     if [ -f "$2" ]; then
@@ -161,23 +162,23 @@ get() { # get URL FILE SHA256 BYTES
             say "$2 is already there"
             return
         fi
-        die 1 "$2 is there, but is another file than the server's; move it away"
+        die 1 "$2 exists, but differs from the server's file; move it away"
     fi
     have=$(if [ -f "$part" ]; then wc -c <"$part" | tr -d ' '; else echo 0; fi)
     if [ -n "$4" ]; then
         [ "$have" -le "$4" ] || { rm "$part" && have=0; }
         room=$(df -Pk "$(dirname "$2")" | awk 'NR == 2 { print $4 }')
         [ "$room" -ge $((($4 - have) / 1024)) ] ||
-            die 1 "$(dirname "$2") has room for $room kB, but $((($4 - have) / 1024)) are missing"
+            die 1 "$(dirname "$2"): expected $((($4 - have) / 1024)) kB of free space, found $room kB"
     fi
     if [ -z "$4" ] || [ "$have" -ne "$4" ]; then
-        [ "$have" -eq 0 ] || say "going on after $have bytes"
+        [ "$have" -eq 0 ] || say "continuing after $have bytes"
         code=0
         get_rest "$1" "$part" || code=$?
-        # 33: the server cannot send a part of a file; 22: perhaps it has nothing behind what is here
+        # 33: the server cannot send a part of a file; 22: perhaps nothing is left to download
         if [ "$program" = curl ] && [ "$have" -gt 0 ] &&
             { [ "$code" -eq 33 ] || { [ "$code" -eq 22 ] && [ -z "$4" ]; }; }; then
-            say 'the server cannot go on: again from the beginning'
+            say 'the server cannot resume downloads; starting over'
             rm -f "$part"
             code=0
             get_rest "$1" "$part" || code=$?
@@ -185,7 +186,7 @@ get() { # get URL FILE SHA256 BYTES
         if [ "$code" -ne 0 ]; then
             [ -s "$part" ] || rm -f "$part"
             if [ -f "$part" ]; then
-                die 1 "$1: the download broke off ($program: exit code $code); run this again to go on"
+                die 1 "$1: download interrupted ($program: exit code $code); run the same command to resume it"
             fi
             die 1 "$1: cannot be downloaded: $(reason "$code")"
         fi
@@ -194,7 +195,7 @@ get() { # get URL FILE SHA256 BYTES
         found=$(sha256 "$part")
         if [ "$found" != "$3" ]; then
             rm "$part"
-            die 1 "$1: expected the checksum $3, found $found: removed, run this again"
+            die 1 "$1: expected the checksum $3, found $found; removed the file, run the same command again"
         fi
     else
         say "$1: the server states no checksum; only the size was checked"

@@ -1,14 +1,14 @@
 #!/bin/sh
-# The arrows of docs/ARCHITECTURE.md, checked against the #include lines. Also that nothing below cli/ prints or ends the process.
+# Checks the #include lines against the layers of docs/ARCHITECTURE.md, and that only src/cli prints or ends the process.
 set -eu
 cd "$(dirname "$0")/.."
 failed=0
 
-# folder, and what its files may include between quotation marks
-while read -r room allowed; do
-    for file in src/"$room"/*.[ch]; do
+# folder, and the prefixes of the project headers that its files may include
+while read -r layer allowed; do
+    for file in src/"$layer"/*.[ch]; do
         if grep -nE '^ *# *include *"' "$file" | grep -vE "\"($allowed)[a-z0-9_]*\.h\""; then
-            echo "$file: src/$room may include only $allowed"
+            echo "$file: src/$layer may include only $allowed"
             failed=1
         fi
     done
@@ -27,7 +27,7 @@ cli/options  rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/io       rwkv7|base/|generate/|cli/|cli/io/|cli/options/|published_models
 END
 
-# The runtime belongs to the engine: below it, struct compute is all that there is of the machine.
+# The runtime belongs to the engine; the layers below it see only struct compute.
 if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/text/* src/weights/* src/arch/*; then
     echo 'the runtime is named below src/engine'
     failed=1

@@ -1,7 +1,7 @@
 /*
- * test.h - the whole test framework. A test program calls its test functions through RUN and ends with `return test_end();`.
- * A failed CHECK prints file, line and expression and the test goes on; the exit code is 1 if anything failed or nothing
- * was checked.
+ * test.h - the test framework. A test program calls its test functions through RUN and ends with
+ * `return test_end();`. A failed CHECK prints file, line and expression, and the test continues. The
+ * exit code is 1 if a check failed or if there was none.
  */
 #ifndef TEST_H
 #define TEST_H

@@ -127,8 +127,9 @@ static long configured_head_size(const struct candidate *c)
 }
 
 /*
- * H and N are the axes of r_k, other than additional ones of length 1. Where it is one long vector, as in GGUF files and in what the
- * author's own Python package makes of a checkpoint, the metadata or a config.json must tell, or N is taken to be as usual.
+ * H and N are the axes of r_k, without axes of length 1. In GGUF files and in checkpoints converted
+ * by the author's Python package, r_k is one vector; then N comes from the metadata or config.json,
+ * or has its usual value.
  */
 static enum rwkv7_status measure_heads(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {

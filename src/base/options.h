@@ -10,9 +10,10 @@
 #define SIZE_THROUGH(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 
 /*
- * Copies `from`, which begins with its struct_size or is NULL, to `to` [size], which is zeroed first; `first` is the size of the struct's
- * first version, meant by a struct_size of 0. RWKV7_ERR_USAGE, with `name` in the message, if it is smaller than that, or if a newer
- * program has set a member that this library does not have.
+ * Copies the options `from`, which begin with struct_size, to `to` [size]. Members that `from` lacks
+ * become zero; so do all if it is NULL. `first` is the size of the first version of the struct; a
+ * struct_size of 0 stands for it. RWKV7_ERR_USAGE, with `name` in the message: struct_size is less
+ * than `first`, or a newer program has set a member that this library does not have.
  */
 enum rwkv7_status options_read(void *to, size_t size, size_t first, const void *from, const char *name,
                                struct rwkv7_error *err);

@@ -70,8 +70,8 @@ struct tensor {
     enum dtype type;
     int rank;                        /* 0 for a scalar */
     uint64_t shape[TENSOR_MAX_RANK]; /* outermost first */
-    const uint8_t *
-        data; /* little-endian, row-major, any alignment; a row is the last axis. Points into the mapped file, or into a copy that the index owns */
+    /* Little-endian, row-major, any alignment; a row is the last axis. In the mapped file, or in a copy owned by the index. */
+    const uint8_t *data;
     uint64_t bytes;
     const char *file; /* path of the file that contains it, owned by the index */
 };

@@ -42,8 +42,7 @@ struct bpe {
     struct bpe_rules rules;
     struct bpe_pair *pairs; /* [pair_mask + 1]: hash table of all merges */
     uint32_t pair_mask;
-    uint32_t *
-        words; /* [word_mask + 1]: hash table of the tokens that merging produces from their own bytes; id + 1, 0: empty */
+    uint32_t *words; /* [word_mask + 1]: hash table of tokens that merges make of their bytes: id + 1, or 0 */
     uint32_t word_mask;
 };
 

@@ -30,9 +30,8 @@ enum kind { LETTER, NUMBER, SPACE, OTHER };
 
 struct window {
     uint8_t text[ROOM + 4]; /* normalised */
-    uint32_t origin
-        [ROOM +
-         1]; /* offset of each character in the original text, relative to the window; NO_ORIGIN for the other bytes of a character */
+    /* Offset of each character in the original text, relative to the window; NO_ORIGIN for its other bytes. */
+    uint32_t origin[ROOM + 1];
     uint32_t size;
     bool complete; /* the window ends at the end of the text or before a special token, so its last word is complete */
     bool full;     /* the window has reached its size limit before the end of the text */

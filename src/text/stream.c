@@ -20,9 +20,8 @@
 struct stop {
     uint8_t *text;
     size_t length;
-    size_t *
-        fallback; /* [length]: KMP table; for text[0 .. i], the length of its longest proper prefix that is also a suffix */
-    size_t matched; /* length of its longest prefix that the input ends with */
+    size_t *fallback; /* [length]: KMP: length of the longest proper prefix of text[0 .. i] that is its suffix */
+    size_t matched;   /* length of its longest prefix that the input ends with */
 };
 
 struct rwkv7_stream {

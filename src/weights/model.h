@@ -75,11 +75,11 @@ struct rwkv7_model {
     struct rwkv7_model_info info;
     struct outer outer;
     struct product_needs needs;
-    void *layers;     /* [L] structs of the architecture, weights->layer_size bytes each */
-    float ln_eps;     /* of every LayerNorm */
-    float head_eps;   /* of the norm inside each head */
-    float rate_scale; /* RWKV-7: factor of the in-context learning rate a; 1, or 2 with the extended range */
-    int rescale_every; /* n: matrices that write to the residual stream are stored divided by 2^(layer / n); 0: not divided */
+    void *layers;               /* [L] structs of the architecture, weights->layer_size bytes each */
+    float ln_eps;               /* of every LayerNorm */
+    float head_eps;             /* of the norm inside each head */
+    float rate_scale;           /* RWKV-7: factor of the in-context learning rate a; 1, or 2 with the extended range */
+    int rescale_every;          /* n: output matrices of a layer are stored divided by 2^(layer / n); 0: they are not */
     struct tensor_index *index; /* the mapped files; NULL for random models */
     struct block *blocks;       /* [block_count]: converted and transposed weights */
     size_t block_count, block_room;

@@ -14,7 +14,7 @@
 
 enum weight_kind {
     WEIGHT_VECTOR,     /* a vector; axes of size 1 are ignored; float32 in memory */
-    WEIGHT_COMPLEMENT, /* a vector x, stored in memory as 1 - x: time_mix before RWKV-6, the weight of the present token */
+    WEIGHT_COMPLEMENT, /* a vector x, stored in memory as 1 - x: time_mix before RWKV-6 */
     WEIGHT_EXP,        /* a vector x, stored in memory as exp(x) */
     WEIGHT_DECAY,      /* a vector x, stored in memory as exp(-exp(x)): a decay independent of the token */
     WEIGHT_HEAD,       /* one number per head, repeated N times in memory */
@@ -24,7 +24,7 @@ enum weight_kind {
     WEIGHT_SPARSE,     /* a matrix multiplied by a mostly zero vector, so it may be stored by column */
     WEIGHT_TABLE,      /* a matrix of which only single rows are read; it stays in the file unchanged */
     WEIGHT_FACTOR,     /* low-rank factor: [rows][cols] in memory, [cols][rows] in a .pth */
-    WEIGHT_ORIENTED, /* low-rank factor: [rows][cols] in memory, [cols][rows] in files unless the shape shows otherwise */
+    WEIGHT_ORIENTED,   /* low-rank factor: the same, but in files [cols][rows] unless the shape shows otherwise */
 };
 static inline bool kind_is_vector(enum weight_kind kind)
 {

@@ -108,5 +108,11 @@ attempt 1 scripts/build.sh
 says 'This folder cannot be written'
 says "cmake -S '$work/tree' -B FOLDER"
 
+# The tests take minutes to build, even if the program is already built.
+rm build
+attempt 0 scripts/run.sh hello
+attempt 0 scripts/build.sh
+says 'Building rwkv7 and its tests'
+
 echo "$failures failures"
 [ $failures -eq 0 ]

@@ -1,17 +1,17 @@
 /*
- * hook.c - makes one call of the program that it is loaded into (LD_PRELOAD) fail, or end the process. faults.py drives it.
+ * hook.c - a preloaded library (LD_PRELOAD) that makes one call of a program fail, or kills it there. faults.py uses it.
  *
  *   RWKV7_FAULT=KIND:N:HOW      the N-th call of the kind, counted from 1
- *   RWKV7_FAULT_COUNTS=FILE     mapped and shared: how many calls of each kind there were, [KINDS] numbers of 32 bits, and a last
- *                               one that is 1 once the fault has happened. It survives a killed process.
+ *   RWKV7_FAULT_COUNTS=FILE     shared mapping, uint32 [KINDS + 1]: the number of calls of each kind, then 1 once the fault
+ *                               has happened. The file survives a killed process.
  *
- *   KIND    see `kinds`; "none" counts them all
- *   HOW     a number: the call fails with this errno; +number: so do all that follow; "short": it moves half of the bytes;
- *           "kill": SIGKILL in place of the call; "tear": SIGKILL when half of the bytes are written
+ *   KIND    see `kinds`; "none": no fault, counts all kinds
+ *   HOW     a number: the call fails with this errno; +number: all later calls fail, too; "short": reads or writes half of the
+ *           bytes; "kill": SIGKILL instead of the call; "tear": SIGKILL after half of the bytes are written
  *
- * Allocations are taken over by name, so those of every library count (cJSON, libedit, stdio, the thread library). System calls cannot
- * be: stdio calls them inside libc. A seccomp filter traps them, whoever makes them, and the handler of SIGSYS makes them itself, from
- * one instruction that the filter lets pass. Only calls of the kind that is wanted are trapped. Linux and glibc on x86-64 and aarch64.
+ * Allocation functions are replaced by name, so those of all libraries count (cJSON, libedit, stdio, threads). System calls cannot be
+ * replaced by name, since stdio calls them inside libc. A seccomp filter traps them, and the SIGSYS handler makes them from one
+ * instruction that the filter allows. Only calls of the requested kind are trapped. Linux and glibc on x86-64 and aarch64.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -69,7 +69,7 @@ static int error; /* 0: see `how` */
 static enum { FAIL, SHORT, KILL, TEAR } how;
 static bool all_that_follow;
 
-/* Counts a call; true: the fault is to happen. */
+/* Counts a call; returns whether it is the one that must fail. */
 static bool is_due(enum kind kind)
 {
     const uint32_t n = __atomic_add_fetch(&counts[kind], 1, __ATOMIC_RELAXED);
@@ -81,7 +81,7 @@ static bool is_due(enum kind kind)
 
 /* ------------------------------------------------------------------------------------------------------ system calls */
 
-/* The system call from the one instruction that is let pass: the address that the filter compares is the one behind it. */
+/* Makes a system call from the one instruction that the filter allows. The filter compares the address after it. */
 HIDDEN long fault_call(long number, long a, long b, long c, long d, long e, long f);
 HIDDEN extern const char fault_call_passes[];
 #if defined(__x86_64__)
@@ -181,7 +181,7 @@ EXPORT int pthread_sigmask(int what, const sigset_t *set, sigset_t *before)
     return next(what, set, before);
 }
 
-/* ------------------------------------------------------------------------------------------- memory, and what is no call */
+/* ------------------------------------------------------------------------------------------- memory and other functions */
 
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);

@@ -1,6 +1,6 @@
 /*
- * fuzz_batch_line.c - any bytes as a line for `rwkv7 batch`: an object whose options are within the limits of the command line, or one
- * message that is text. Runs under libFuzzer and, over the corpus, under replay.c.
+ * fuzz_batch_line.c - any bytes as a line for `rwkv7 batch`: either an object whose options are within
+ * the limits of the command line, or a message of plain text. Runs under libFuzzer and, over the corpus, under replay.c.
  */
 #include "fuzz.h"
 

@@ -31,7 +31,7 @@ static void test_status_names(void)
 
 /* ---------------------------------------------------------------------------------------------------------- options */
 
-/* Members are added at the end: there must be no padding in which an older program leaves what a newer library reads. */
+/* Members are added at the end of a struct, so no struct may end with padding: older programs leave garbage in it. */
 static void test_layouts(void)
 {
 #define ENDS_WITH(type, last) CHECK(SIZE_THROUGH(struct type, last) == sizeof(struct type))
@@ -52,7 +52,7 @@ static void test_layouts(void)
     CHECK(RWKV7_TYPES <= RWKV7_TYPES_ROOM);
 }
 
-/* A struct in its first version, in a second, and as this library knows it, the third. */
+/* Versions of one struct of options: the library knows the third. */
 struct first {
     size_t struct_size;
     int64_t a;
@@ -81,7 +81,7 @@ static void test_options(void)
     struct third got;
     struct rwkv7_error err = {.message = ""};
     CHECK(read_third(&got, NULL, &err) == RWKV7_OK && got.struct_size == sizeof got && got.a == 0 && got.c == 0);
-    /* Older programs: what they do not have is zero, also with memory behind it that is not. */
+    /* Older programs: members that their struct lacks read as zero, whatever follows it in memory. */
     const struct fourth full = {.a = 1, .b = 2, .c = 3, .d = 4};
     struct fourth given = full;
     CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 0 && got.c == 0);
@@ -91,18 +91,18 @@ static void test_options(void)
     CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 2 && got.c == 0);
     given.struct_size = sizeof(struct third);
     CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.a == 1 && got.b == 2 && got.c == 3);
-    /* Newer ones: only with zeros where this library knows nothing. */
+    /* Newer programs: members that this library lacks must be zero. */
     given.struct_size = sizeof(struct fourth);
     CHECK(read_third(&got, &given, &err) == RWKV7_ERR_USAGE && strstr(err.message, "newer library"));
     given.d = 0;
     CHECK(read_third(&got, &given, &err) == RWKV7_OK && got.c == 3 && got.struct_size == sizeof got);
     given.struct_size = sizeof(struct first) - 1;
     CHECK(read_third(&got, &given, &err) == RWKV7_ERR_USAGE);
-    given.struct_size = (size_t)-1; /* nobody has set it */
+    given.struct_size = (size_t)-1; /* uninitialized */
     CHECK(read_third(&got, &given, &err) == RWKV7_ERR_USAGE);
 }
 
-/* Every function that takes options looks at their size. */
+/* Every function that takes options checks struct_size. */
 static void test_every_options(void)
 {
     static const struct rwkv7_shape shape = {.vocab = 8, .layers = 1, .channels = 64, .heads = 1, .head_size = 64};
@@ -130,7 +130,7 @@ static void test_every_options(void)
     CHECK(!runtime && !m && !sampler && !g);
     rwkv7_session_close(s);
 
-    /* A struct that the library fills in the caller's memory is written as far as the caller says. */
+    /* The library fills at most struct_size bytes of a struct in the caller's memory. */
     struct {
         struct rwkv7_model_info info;
         uint64_t behind;
@@ -149,7 +149,7 @@ static void test_every_options(void)
 
 /* ----------------------------------------------------------------------------------------------------------- memory */
 
-/* A session in memory is the same bytes as in a file, and comes back; what is damaged is refused and changes nothing. */
+/* A session saved to memory equals the file, and can be loaded. Damaged bytes are rejected and change nothing. */
 static void test_session_memory(void)
 {
     static const uint32_t ids[] = {1, 2, 3, 40, 5};
@@ -178,7 +178,7 @@ static void test_session_memory(void)
     rwkv7_session_close(zero);
 }
 
-/* A text that is left in memory goes on as if it had not been. */
+/* A generator that is saved to memory and loaded again continues the same text. */
 static void test_generator_memory(void)
 {
     static struct text whole, parts;
@@ -233,7 +233,7 @@ static void test_cancel_eval(void)
     rwkv7_session_close(want);
 }
 
-/* Every way of loading that calls the progress callback ends when that says so, and lends nothing out. */
+/* The progress callback can cancel every way of loading; nothing is returned then. */
 static void test_cancel_open(void)
 {
     const struct {

@@ -41,7 +41,7 @@ static void test_usual(void)
         "\"intermediate_size\": null, \"attn\": null, \"tie_word_embeddings\": false, \"value_dim\": [64, 64]}");
     check_same(folder, GOLDEN("bf16_fla"));
     check_same(file, GOLDEN("bf16_fla"));
-    write_config("{\"norm_eps\": 1.17549435082228750797e-38}"); /* the least that is accepted */
+    write_config("{\"norm_eps\": 1.17549435082228750797e-38}"); /* FLT_MIN, the smallest accepted */
     struct rwkv7_model *model = open_model(folder);
     CHECK(model && model->ln_eps == FLT_MIN);
     rwkv7_model_close(model);
@@ -329,7 +329,7 @@ static void test_notes_of_conversion(void)
     variant_close(&v);
 }
 
-/* Tensors of a layer far beyond the others are no reason to look for millions of them. */
+/* A tensor of layer 100000 is an error; it does not make the loader expect 100000 layers. */
 static void test_too_many_layers(void)
 {
     variant_open(&v, GOLDEN("f32_n32"));

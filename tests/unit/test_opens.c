@@ -108,7 +108,7 @@ static void respell(const struct weight_table *table, const struct rwkv7_shape *
                     snprintf(full, sizeof full, "blocks.%d.%s", w.layer, blinkdl);
                 if (strcmp(v.tensors[t].name, full) != 0)
                     continue;
-                /* Prefers a name of its own to a part of a tensor. */
+                /* Prefers a spelling that is a whole tensor to one that is a part of a tensor (`#`). */
                 while (strcspn(spelled, "#") < strcspn(spelled, "|") && strchr(spelled, '|'))
                     spelled = strchr(spelled, '|') + 1;
                 name_at(spelled, 0, other, sizeof other);
@@ -217,7 +217,7 @@ static void test_cells(void)
             struct rwkv7_model *model = own ? open_model(path) : open_same(path, rows[row].golden);
             CHECK_STR(rwkv7_model_info(model)->container, containers[form]);
             CHECK(rwkv7_model_info(model)->shape.arch == (form == ST && rows[row].arch == &arch_x051
-                                                              ? RWKV7_ARCH_X052 /* the version it then is */
+                                                              ? RWKV7_ARCH_X052 /* .st files make it a 5.2 */
                                                               : rows[row].arch->id));
             rwkv7_model_close(model);
             if (!own)

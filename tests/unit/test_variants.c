@@ -1,6 +1,6 @@
 /*
- * test_variants.c - checkpoints as people have them, which differ from the author's in names, shapes, types and what lies beside the
- * weights: each must open and give the logits of the original, bit for bit, or be refused with the reason.
+ * test_variants.c - checkpoints that differ from the author's in names, shapes, types and the files beside
+ * them: each must open and give the logits of the original, bit for bit, or be rejected with the reason.
  */
 #include <math.h>
 
@@ -12,7 +12,7 @@
 
 /* ------------------------------------------------------------------------------------------------------------ shapes */
 
-/* The note that has a fragment, or that there is none at all (NULL). */
+/* Opens the file and checks that its first note contains `fragment`; NULL: that there is no note. */
 static void check_note(const char *path, const char *original, const char *fragment)
 {
     struct rwkv7_model *model = open_same(path, original);
@@ -175,7 +175,7 @@ static void test_tied_head(void)
     unlink(in_folder("m.gguf"));
     unlink(whole);
 
-    /* The same in blocks of integers, of which a head of its own is made. */
+    /* The same with quantized GGUF blocks: a separate head is quantized from them. */
     const struct gguf_value small[] = {{.key = "general.architecture", .string = "rwkv7"},
                                        {.key = "rwkv7.wkv.head_size", .number = 16}};
     variant_open(&v, TEST_DIR "/corpus/gguf/ok_model.gguf");
@@ -372,7 +372,7 @@ static void test_torch_folders(void)
     struct rwkv7_model *model = open_same(folder, GOLDEN("bf16_fla"));
     CHECK(model && strcmp(rwkv7_model_info(model)->container, "PyTorch") == 0);
     rwkv7_model_close(model);
-    /* What training leaves beside it does not count. */
+    /* Files that training leaves in the folder are ignored. */
     CHECK(pth_write(in_folder("rng_state.pth"), v.tensors, 1));
     check_same(folder, GOLDEN("bf16_fla"));
     unlink(in_folder("rng_state.pth"));
@@ -506,8 +506,8 @@ static void test_unsupported(void)
 }
 
 /*
- * llama.cpp stores O and Vf of layer i of RWKV-6 divided by 2^(i / n). The same weights with another n are another model: other logits,
- * and other states.
+ * llama.cpp stores O and Vf of layer i of RWKV-6 divided by 2^(i / n). The same weights with another n
+ * are another model, with other logits and states.
  */
 static void test_rescaled(void)
 {

@@ -1,7 +1,7 @@
 /*
- * test_weights.c - models that are almost right: what is missing, extra, misshapen or of a wrong type is refused by name; other
- * families are recognised; a NaN in a vector is refused, one in a matrix is reported with the layer that met it; running out of
- * memory leaves nothing behind.
+ * test_weights.c - invalid models: tensors that are missing, unexpected, or of a wrong shape or type are
+ * rejected by name; other architectures are recognized; a NaN in a vector is rejected, and one in a matrix
+ * is reported with its layer; running out of memory leaks nothing.
  *
  * Every case is a good model of tests/golden with one thing changed, written as a safetensors image in memory.
  */
@@ -360,7 +360,7 @@ static void test_random_model(void)
     rwkv7_runtime_close(one);
 }
 
-/* Numbers in the tensors of a checkpoint of this shape, of which some files have one of two names. */
+/* Returns the number of parameters of a published checkpoint of this shape. */
 static uint64_t parameters(const struct rwkv7_shape *shape)
 {
     const struct weight_table *table = arch_of_shape(shape)->weights;
@@ -400,7 +400,7 @@ static void test_published_shapes(void)
     CHECK(rwkv7_shape_named("RWKV6-1.6B", &shape) && shape.arch == RWKV7_ARCH_X060);
 }
 
-/* What is known of a random model before it is made is what is known of it afterwards: every version, type and order of the matrices. */
+/* rwkv7_model_random_info predicts what the created model reports: every version, type and matrix layout. */
 static void test_random_info(void)
 {
     static const char *const names[] = {"0.1b", "rwkv6-1.6b", "rwkv5-0.4b", "rwkv5-0.1b", "rwkv4-169m"};
@@ -470,7 +470,8 @@ static void test_random_versions(void)
                                  offsetof(struct rwkv7_shape, rank_w), offsetof(struct rwkv7_shape, rank_a),
                                  offsetof(struct rwkv7_shape, rank_v), offsetof(struct rwkv7_shape, rank_g),
                                  offsetof(struct rwkv7_shape, rank_m), offsetof(struct rwkv7_shape, deep)};
-        for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++) { /* what a version has, and what it lacks */
+        /* Each size is 0 although the version needs it, or set although the version lacks it. */
+        for (size_t f = 0; f < sizeof fields / sizeof fields[0]; f++) {
             struct rwkv7_shape wrong = shape;
             int *const field = (int *)(void *)((char *)&wrong + fields[f]);
             *field = *field == 0;
