@@ -249,8 +249,8 @@ enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const struct rwkv
 {
     DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
-    struct rwkv7_random_options filling;
-    struct rwkv7_model_options packing;
+    struct rwkv7_random_options filling = {0};
+    struct rwkv7_model_options packing = {0};
     *out = NULL;
     enum rwkv7_status status = begin_random(rt, shape, given, &model, &filling, &packing, err);
     if (status != RWKV7_OK)
@@ -272,8 +272,8 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
 {
     DEFAULT_FLOAT_ENV;
     struct rwkv7_model *model = NULL;
-    struct rwkv7_random_options filling;
-    struct rwkv7_model_options packing;
+    struct rwkv7_random_options filling = {0};
+    struct rwkv7_model_options packing = {0};
     size_t room = out->struct_size;
     if (room == 0)
         room = SIZE_THROUGH(struct rwkv7_model_info, chat_template);

@@ -123,7 +123,7 @@ enum rwkv7_status rwkv7_session_save(const struct rwkv7_session *s, const char *
 {
     struct out_file file = {0};
     char *image = NULL;
-    size_t size;
+    size_t size = 0;
     enum rwkv7_status status = make_image(s, note, path, &image, &size, err);
     if (status == RWKV7_OK)
         status = out_file_open_private(path, &file, err);

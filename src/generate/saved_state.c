@@ -38,31 +38,30 @@ static struct hash_value fingerprint_of(const struct rwkv7_tokenizer *tokenizer)
     return hash_end(&hash);
 }
 
-enum rwkv7_status saved_state_store(const struct saved_state *from, const struct rwkv7_session *session,
+enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
                                     const struct rwkv7_tokenizer *tokenizer, const char *path,
                                     struct rwkv7_bytes *image, struct rwkv7_error *err)
 {
     struct directory directory;
     struct hash_value vocabulary = fingerprint_of(tokenizer);
-    struct saved_state all = *from;
-    const struct saved_state *const saved = &all;
+    struct saved_state all = *saved;
     size_t size = sizeof directory;
     bool fits = true;
 
     all.piece[SAVED_VOCABULARY] = (struct rwkv7_bytes){&vocabulary, sizeof vocabulary};
     memcpy(directory.mark, mark, sizeof mark);
     for (int i = 0; i < SAVED_PIECES; i++) {
-        directory.size[i] = saved->piece[i].size;
-        fits = fits && size_add(size, saved->piece[i].size, &size);
+        directory.size[i] = all.piece[i].size;
+        fits = fits && size_add(size, all.piece[i].size, &size);
     }
     char *const data = fits ? mem_alloc(size, 1) : NULL, *to = data;
     if (!data)
         return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for a state file", path ? path : IN_MEMORY);
     memcpy(to, &directory, sizeof directory);
     to += sizeof directory;
-    for (int i = 0; i < SAVED_PIECES; to += saved->piece[i++].size)
-        if (saved->piece[i].size > 0)
-            memcpy(to, saved->piece[i].data, saved->piece[i].size);
+    for (int i = 0; i < SAVED_PIECES; to += all.piece[i++].size)
+        if (all.piece[i].size > 0)
+            memcpy(to, all.piece[i].data, all.piece[i].size);
     const struct rwkv7_bytes note = {data, size};
     const enum rwkv7_status status =
         path ? rwkv7_session_save(session, path, &note, err) : rwkv7_session_save_memory(session, &note, image, err);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "base/sys.h"
 #include "rwkv7.h"
 #include "test.h"
 
@@ -578,36 +577,8 @@ static void test_errors(void)
     CHECK(done);
 }
 
-/* test_sampler --bench: microseconds per draw from 65,536 logits; not a test. */
-static int bench(void)
+int main(void)
 {
-    enum { N = 65536, DRAWS = 200 };
-    static const double steepness[] = {4, 1,
-                                       0.2}; /* of an exponential distribution of logits: from peaked to nearly flat */
-    static float logits[N];
-    for (size_t k = 0; k < sizeof steepness / sizeof steepness[0]; k++) {
-        uint64_t random = 1;
-        for (int i = 0; i < N; i++)
-            logits[i] = (float)(-steepness[k] * log((double)((splitmix64(&random) >> 11) + 1) * 0x1p-53));
-        printf("steepness %g:", steepness[k]);
-        for (int greedy = 0; greedy < 2; greedy++) {
-            const struct rwkv7_sampler_options opt = {.temperature = greedy ? RWKV7_ZERO : 1.0f};
-            struct rwkv7_sampler *s = sampler(&opt, N, NULL);
-            const double begin = sys_seconds();
-            for (int i = 0; i < DRAWS; i++)
-                next(s, logits);
-            printf("%s %.0f us", greedy ? ", greedy" : " top-p 0.85", 1e6 * (sys_seconds() - begin) / (int)DRAWS);
-            rwkv7_sampler_close(s);
-        }
-        printf("\n");
-    }
-    return 0;
-}
-
-int main(int argc, char **argv)
-{
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0)
-        return bench();
     RUN(test_greedy);
     RUN(test_penalties);
     RUN(test_exempt);

@@ -225,7 +225,7 @@ static int read_results(struct results *r, uint64_t run, struct line_input *file
     enum line_kind kind, kind_in;
     char *text, fingerprint[FINGERPRINT_ROOM] = "";
     size_t length;
-    struct result result;
+    struct result result = {0};
     int code;
     for (;;) {
         code = line_input_next(file, true, &kind, &text, &length);
