@@ -127,9 +127,12 @@ static int read_prompt(struct generation *g)
     return code;
 }
 
-static int keep_state(struct generation *g)
+/* After the JSON: a state whose text nobody has got would be of no use, and the one that it replaces is that from which to try again. */
+static int keep_state(struct generation *g, int code)
 {
     struct rwkv7_error err;
+    if (g->args->json && (out_lost() > 0 || code != DONE))
+        return complain(code, "the JSON could not be written; state not saved");
     return rwkv7_generator_save(g->generator, g->args->state_out, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
@@ -152,12 +155,12 @@ static int run_generation(struct generation *g)
     code = generate(g, args->state_out && complete);
     g->seconds = seconds() - begin;
     g->density = rwkv7_session_density(g->session);
-    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
-        const int kept = keep_state(g);
-        code = kept == DONE ? code : kept;
-    }
     if (code == DONE && args->json)
         code = report_json(g);
+    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
+        const int kept = keep_state(g, code);
+        code = kept == DONE ? code : kept;
+    }
     out_end_line();
     if (code != DONE)
         return code;
