@@ -123,4 +123,5 @@ def main():
     print("signals: all well")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -257,6 +257,16 @@ if command -v python3 >/dev/null; then
         "$models/bf16_n64.safetensors" "$tests/syllables.vocab.txt" "$tests/bytes.vocab.txt"
     exits 0
     out 'signals: all well'
+    mkdir readers
+    if [ -z "${EARLY_SIGNAL:-}" ] || [ $sanitized -eq 1 ]; then
+        skip 'a signal just before a FIFO is opened: cannot be put between here'
+    else
+        cp "$EARLY_SIGNAL" readers/early_signal.so # a path with a space would be two
+    fi
+    run sh -c 'cd readers && exec python3 "$@"' sh "$tests/readers.py" rwkv7 \
+        "$models/bf16_n64.safetensors" "$tests/syllables.vocab.txt" "$tests/bytes.vocab.txt"
+    exits 0
+    out 'readers: all well'
 else
-    skip 'no python3, so no reader that does not read'
+    skip 'no python3, so no reader that stops or goes away'
 fi

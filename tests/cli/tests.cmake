@@ -4,11 +4,14 @@ foreach(cases cli_batch cli_bench cli_chat cli_completions cli_config cli_conver
                                  ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:rwkv7_cli>)
 endforeach()
 if(CMAKE_SYSTEM_NAME STREQUAL Linux AND NOT CMAKE_CROSSCOMPILING)
-  add_library(last_writer MODULE ${CMAKE_CURRENT_SOURCE_DIR}/cli/last_writer.c)
-  set_target_properties(last_writer PROPERTIES C_VISIBILITY_PRESET default)
-  target_compile_options(last_writer PRIVATE ${RWKV7_WARNINGS})
-  target_link_libraries(last_writer PRIVATE ${CMAKE_DL_LIBS})
+  foreach(preloaded last_writer early_signal)
+    add_library(${preloaded} MODULE ${CMAKE_CURRENT_SOURCE_DIR}/cli/${preloaded}.c)
+    set_target_properties(${preloaded} PROPERTIES C_VISIBILITY_PRESET default)
+    target_compile_options(${preloaded} PRIVATE ${RWKV7_WARNINGS})
+    target_link_libraries(${preloaded} PRIVATE ${CMAKE_DL_LIBS})
+  endforeach()
   set_tests_properties(cli_batch PROPERTIES ENVIRONMENT LAST_WRITER=$<TARGET_FILE:last_writer>)
+  set_tests_properties(cli_pipes PROPERTIES ENVIRONMENT EARLY_SIGNAL=$<TARGET_FILE:early_signal>)
 endif()
 set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
 

@@ -52,15 +52,15 @@ class Case:
     it adds lines to. optional: files and folders that it may fail to write if it says so. again: options of the run after a kill that
     completes the log.
     loads: the command that opens the file at its end; another output of a command that failed must pass it. goes_on: it does after a
-    failure, so that there may be several messages. frail: no allocation fails, which libedit and ncurses do not survive: they
-    crash, end the process, or forget what the return key means.
+    failure, so that there may be several messages. config: the user's config file is read. frail: no allocation fails, which
+    libedit and ncurses do not survive: they crash, end the process, or forget what the return key means.
     """
 
     def __init__(self, name, args, stdin=b"", before=None, outputs=(), log=None, optional=(), again=(), terminal=None,
-                 loads=None, goes_on=False, frail=False):
+                 loads=None, goes_on=False, frail=False, config=False):
         self.name, self.args, self.stdin, self.before = name, args, stdin, before or {}
         self.outputs, self.log, self.optional, self.again, self.terminal = outputs, log, optional, list(again), terminal
-        self.loads, self.goes_on, self.frail = loads, goes_on, frail
+        self.loads, self.goes_on, self.frail, self.config = loads, goes_on, frail, config
         self.writes = bool(outputs or log or optional)
 
 
@@ -107,6 +107,8 @@ class Bench:
     def run(self, case, fault=None, extra=()):
         """Runs the command in the folder as it is. fault: KIND:N:HOW."""
         environment = {"HOME": self.work, "PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C.UTF-8"}
+        if case.config:
+            environment["XDG_CONFIG_HOME"] = os.path.join(self.inputs, "config")
         if fault:
             environment.update(RWKV7_FAULT=fault, RWKV7_FAULT_COUNTS=self.counts, LD_PRELOAD=self.hook)
         command = [self.program] + [a.replace("IN/", self.inputs + "/") for a in case.args] + list(extra)
@@ -269,6 +271,7 @@ CHOICES = b'{"context": "ab", "choices": ["a", "ba"], "answer": 1}\n' * 2
 LAMBADA = b'{"text": "ab ab ba"}\n{"text": "ba ab ab"}\n'
 LETTERS = [b"\n"] + [bytes([c]) for c in range(0x20, 0x7e)]  # one token each, for a model of 96
 TALK = b"hello\n/think short\nagain\n/undo\n/retry\n/save talk.state\nbye\n"
+CONFIG = b"# as a user may write it\nmodel = %(in)s/model.st\nvocab = \"%(in)s/vocab.txt\"\nthreads = 1\n[run]\ntokens = 5\ntemp = 0\nquiet\n"
 COMMON = ["--vocab", "IN/vocab.txt", "-t", "1"]
 MODEL = ["-m", "IN/model.st"] + COMMON
 WRITE = MODEL + ["-q", "-n", "6", "--seed", "7"]
@@ -280,8 +283,9 @@ def prepare(bench):
     vocab = b"".join(b"%d %s 1\n" % (i + 1, repr(c.decode()).encode()) for i, c in enumerate(LETTERS))
     files = {"vocab.txt": vocab, "prompt.txt": b"a file\n", "ids.txt": b"1,2,3\n", "text.txt": b"ab ba " * 30,
              "choices.jsonl": CHOICES, "lambada.jsonl": LAMBADA, "prompts.jsonl": PROMPTS,
-             "folder/rwkv_vocab_v20230424.txt": vocab}
-    os.makedirs(os.path.join(bench.inputs, "folder"))
+             "folder/rwkv_vocab_v20230424.txt": vocab, "config/rwkv7/config": CONFIG % {b"in": bench.inputs.encode()}}
+    for folder in ("folder", "config/rwkv7"):
+        os.makedirs(os.path.join(bench.inputs, folder))
     for name in ("model.st", "folder/model.safetensors"):
         shutil.copy(model, os.path.join(bench.inputs, name))
     for name, data in files.items():
@@ -316,6 +320,7 @@ def cases(bench):
         Case("info-tensors", ["info", "--tensors", "--json", "IN/model.st"]),
         Case("builtin", ["run", "-t", "1", "-q", "-n", "3", "--seed", "1", "Once"]),
         Case("run-folder", ["run", "-m", "IN/folder", "-t", "1", "-n", "4", "--temp", "0", "-q", "ab"]),
+        Case("run-config", ["run", "ab"], config=True),
         Case("run-json", ["run"] + WRITE + ["--json", "--logprobs", "2", "-f", "IN/prompt.txt", "abc"], b"before "),
         Case("run-threads", ["run"] + WRITE + ["-t", "3", "--type", "q8", "abc"]),
         Case("run-state", ["run"] + WRITE + ["--state-in", "IN/run.state", "--state-out", "kept"], outputs=["kept"]),

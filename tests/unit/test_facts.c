@@ -57,6 +57,57 @@ static void test_usual(void)
     remove_config();
 }
 
+/* Some editors put a byte order mark before a text. */
+static void test_byte_order_mark(void)
+{
+    put_model(GOLDEN("bf16_fla"));
+    write_config("\xef\xbb\xbf{\"norm_eps\": 1.17549435082228750797e-38}");
+    struct rwkv7_model *model = open_model(folder);
+    CHECK(model && model->ln_eps == FLT_MIN);
+    rwkv7_model_close(model);
+    write_config("\xef\xbb\xbf{\"norm_eps\": 1e-05,,}");
+    check_refused(folder, "config.json: byte 22");
+    write_config("\xef\xbb\xbf\xef\xbb\xbf{}");
+    check_refused(folder, "config.json: byte 3: expected '{'");
+    write_config("\xef\xbb");
+    check_refused(folder, "config.json: byte 0: expected '{'");
+    remove_config();
+}
+
+/* A flat r_k has the head size of config.json, where the file itself does not say it. */
+static void test_flat_r_k(void)
+{
+    variant_open(&v, GOLDEN("f32_n32"));
+    for (size_t i = 0; i < v.count; i++) {
+        struct tensor *const t = &v.tensors[i];
+        if (strstr(t->name, "att.r_k")) {
+            t->shape[0] *= t->shape[1];
+            t->rank = 1;
+        }
+    }
+    variant_write(&v, file);
+    check_refused(folder, "metadata 'rwkv7.wkv.head_size': expected a divisor of 96 channels, found nothing");
+    static const char *const right[] = {"{\"head_dim\": 32}", "{\"head_size\": 32}"};
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        write_config(right[i]);
+        check_same(folder, GOLDEN("f32_n32"));
+        check_same(file, GOLDEN("f32_n32"));
+    }
+    write_config("{\"head_dim\": 36}");
+    check_refused(folder, "config.json: the size of a head: expected a divisor of 96 channels, found 36");
+    static const char *const useless[] = {"{\"head_dim\": 0}", "{\"head_dim\": 1e300}", "{\"head_dim\": \"32\"}"};
+    for (size_t i = 0; i < sizeof useless / sizeof useless[0]; i++) {
+        write_config(useless[i]);
+        check_refused(folder, "expected a divisor of 96 channels, found nothing");
+    }
+    write_config("{\"head_dim\": 48}"); /* what the file itself says takes precedence, and must agree */
+    v.metadata[v.metadata_count++] = (struct tensor_pair){"rwkv7.wkv.head_size", "32"};
+    variant_write(&v, file);
+    check_refused(folder, "'head_dim': expected 32 as in the tensors, found 48");
+    variant_close(&v);
+    remove_config();
+}
+
 static void test_refused(void)
 {
     static const struct {
@@ -344,6 +395,8 @@ int main(void)
     if (!same_begin())
         return 1;
     RUN(test_usual);
+    RUN(test_byte_order_mark);
+    RUN(test_flat_r_k);
     RUN(test_refused);
     RUN(test_tied);
     RUN(test_epsilons);

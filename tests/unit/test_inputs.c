@@ -1,7 +1,10 @@
 /* test_inputs.c - input files are not overwritten (base/inputs.h). */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/inputs.h"
@@ -79,11 +82,71 @@ static void test_keep(void)
     unlink(path);
 }
 
+static atomic_bool ended;
+
+/* Changes the list without pause, so that nearly every fork finds it locked. */
+static void *change_list(void *arg)
+{
+    (void)arg;
+    struct stat st = {.st_mode = S_IFREG, .st_dev = 1};
+    while (!atomic_load(&ended)) {
+        struct input_file *files[16] = {0};
+        for (int i = 0; i < 16; i++) {
+            st.st_ino = (ino_t)(1000 + i);
+            if (input_add(&st, "of the parent", &files[i], NULL) != RWKV7_OK)
+                break;
+        }
+        for (int i = 0; i < 16; i++)
+            input_remove(files[i]);
+    }
+    return NULL;
+}
+
+/* The list in a child: files of the parent are inputs still, and others can be added and removed. */
+static bool child_uses_list(void)
+{
+    struct rwkv7_error err;
+    struct stat st = {.st_mode = S_IFREG, .st_dev = 2, .st_ino = 1};
+    struct input_file *file = NULL;
+    bool works = input_refuse(&st, "out", &err) == RWKV7_ERR_USAGE;
+    st.st_ino = 2;
+    works = works && input_refuse(&st, "out", &err) == RWKV7_OK &&
+            input_add(&st, "of the child", &file, &err) == RWKV7_OK &&
+            input_refuse(&st, "out", &err) == RWKV7_ERR_USAGE;
+    input_remove(file);
+    return works && input_refuse(&st, "out", &err) == RWKV7_OK;
+}
+
+/* A child of fork() can use the list, whatever other threads of its parent did with it. */
+static void test_fork(void)
+{
+    enum { CHILDREN = 100, PATIENCE = 60 }; /* seconds; a child that waits for a lock waits for ever */
+    struct stat st = {.st_mode = S_IFREG, .st_dev = 2, .st_ino = 1};
+    struct input_file *file;
+    pthread_t thread;
+    CHECK(input_add(&st, "before", &file, NULL) == RWKV7_OK);
+    CHECK(pthread_create(&thread, NULL, change_list, NULL) == 0);
+    int well = 0, status;
+    for (int i = 0; i < CHILDREN && well == i; i++) {
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(PATIENCE);
+            _exit(!child_uses_list());
+        }
+        well += child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    }
+    CHECK(well == CHILDREN);
+    atomic_store(&ended, true);
+    pthread_join(thread, NULL);
+    input_remove(file);
+}
+
 int main(void)
 {
     if (!mkdtemp(folder))
         return 1;
     RUN(test_inputs);
+    RUN(test_fork);
     RUN(test_keep);
     rmdir(folder);
     return test_end();

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/inputs.h"
@@ -25,6 +26,21 @@ static bool locked_by_another(int fd)
     return fcntl(fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN);
 }
 
+/*
+ * A FIFO is waited for until it has a reader. Not within open(): that would be interrupted only by a signal that comes after it has begun
+ * to wait.
+ */
+static int open_fifo(const char *name, int flags)
+{
+    static const struct timespec pause = {.tv_nsec = 50000000};
+    int fd;
+    while ((fd = open(name, flags | O_NONBLOCK)) < 0 && errno == ENXIO && !interrupted)
+        nanosleep(&pause, NULL);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
 int results_open(struct results *r, const char *name, bool resume, bool create)
 {
     struct rwkv7_error err;
@@ -32,12 +48,12 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
     if (!name || strcmp(name, "-") == 0 || r->fd >= 0)
         return DONE;
     r->name = name;
-    if (!create && stat(name, &st) == 0 && S_ISFIFO(st.st_mode)) /* opening a FIFO may block */
+    const bool is_fifo = stat(name, &st) == 0 && S_ISFIFO(st.st_mode);
+    if (is_fifo && !create) /* opening may block, and signals are not caught yet */
         return DONE;
-    /*
-     * Write-only unless resuming: with a FIFO open for reading too, EPIPE would never be reported.
-     */
-    r->fd = open(name, (resume ? O_RDWR : O_WRONLY) | (create ? O_CREAT : 0) | O_CLOEXEC, 0666);
+    /* Write-only unless resuming: with a FIFO open for reading too, EPIPE would never be reported. */
+    const int flags = (resume ? O_RDWR : O_WRONLY) | O_CLOEXEC;
+    r->fd = is_fifo ? open_fifo(name, flags) : open(name, flags | (create ? O_CREAT : 0), 0666);
     if (r->fd < 0 && errno == ENOENT && !create)
         return DONE;
     if (r->fd < 0 && interrupted)

@@ -130,9 +130,15 @@ static int read_prompt(struct generation *g)
     return code;
 }
 
-static int save_state(struct generation *g)
+/*
+ * Called after the JSON is written. Without its text, a state is of no use, and would replace the
+ * one to try again from.
+ */
+static int save_state(struct generation *g, int code)
 {
     struct rwkv7_error err;
+    if (g->args->json && (out_lost() > 0 || code != DONE))
+        return complain(code, "the JSON could not be written; state not saved");
     return rwkv7_generator_save(g->generator, g->args->state_out, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
@@ -155,12 +161,12 @@ static int run_generation(struct generation *g)
     code = generate(g, args->state_out && complete);
     g->seconds = seconds() - begin;
     g->density = rwkv7_session_density(g->session);
-    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
-        const int saved = save_state(g);
-        code = saved == DONE ? code : saved;
-    }
     if (code == DONE && args->json)
         code = report_json(g);
+    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
+        const int saved = save_state(g, code);
+        code = saved == DONE ? code : saved;
+    }
     out_end_line();
     if (code != DONE)
         return code;

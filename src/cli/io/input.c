@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/common.h"
@@ -31,14 +32,29 @@ void input_text(struct input *in, const char *name, const char *text)
     *in = (struct input){.name = name, .fd = -1, .text = text, .left = strlen(text)};
 }
 
+/*
+ * A FIFO opens at once, also before it has a writer: io_read waits for that, and for an interruption too. open() would be interrupted only
+ * by a signal that comes after it has begun to wait. Other systems than Linux report such a FIFO as one at its end.
+ */
+static int open_to_read(const char *path)
+{
+    int flags = O_RDONLY | O_CLOEXEC;
+#if defined(__linux__)
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
+        flags |= O_NONBLOCK;
+#endif
+    return open(path, flags);
+}
+
 int input_open(struct input *in, const char *path)
 {
     if (strcmp(path, "-") == 0) {
         *in = (struct input){.name = "standard input", .fd = STDIN_FILENO};
         return DONE;
     }
-    *in = (struct input){.name = path, .fd = interrupted ? -1 : open(path, O_RDONLY | O_CLOEXEC)};
-    if (in->fd < 0 && interrupted) { /* a FIFO is waited for until it has a writer */
+    *in = (struct input){.name = path, .fd = interrupted ? -1 : open_to_read(path)};
+    if (in->fd < 0 && interrupted) {
         input_text(in, path, "");
         return DONE;
     }
