@@ -1,8 +1,8 @@
 /*
- * inputs.c - see inputs.h. The list is short: a model has at most some dozens of files.
+ * inputs.c - see inputs.h. The list is short: a model has at most a few dozen files.
  *
- * A child of fork() may find the list as another thread of its parent was changing it. It is linked in one direction, and one assignment adds
- * or removes an entry, so it is whole at any time.
+ * A child of fork() may find the list while another thread of the parent was changing it. The list
+ * is singly linked, and one assignment adds or removes an entry, so it is always consistent.
  */
 #include "base/inputs.h"
 
@@ -17,7 +17,7 @@ struct input_file {
     dev_t device;
     ino_t inode;
     size_t uses;
-    char *name; /* the first one that it was added with */
+    char *name; /* the first name it was added with */
 };
 
 static struct fork_lock lock = FORK_LOCK_INIT;
@@ -29,7 +29,7 @@ static struct {
 } outputs[2]; /* [output_count] */
 static int output_count;
 
-/* With the lock held. */
+/* Called with the lock held. */
 static struct input_file *find(const struct stat *st)
 {
     struct input_file *f = first;
@@ -69,7 +69,7 @@ enum rwkv7_status input_add(const struct stat *st, const char *name, struct inpu
     return f ? RWKV7_OK : fail_memory(err, "the list of input files");
 }
 
-/* With the lock held. */
+/* Called with the lock held. */
 static void release(struct input_file *f)
 {
     if (!f || --f->uses > 0)

@@ -22,7 +22,7 @@
 #include "base/splitmix.h"
 #include "base/sys.h"
 
-/* The descriptor that a path such as /dev/fd/3 names; -1 for any other path. */
+/* Returns the descriptor that a path such as /dev/fd/3 names; -1 for any other path. */
 static int descriptor_named(const char *path)
 {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
@@ -41,13 +41,15 @@ static int descriptor_named(const char *path)
     return -1;
 }
 
-#define WRITE_MOST ((size_t)1 << 30) /* bytes at once: some systems refuse more than INT_MAX */
-enum { HELD_ROOM = 1 << 16 };        /* bytes that are collected before they are written */
-enum { NAME_ROOM = 32 };             /* for that of a temporary file in its folder */
+/* Maximum bytes per write: some systems reject more than INT_MAX. */
+#define WRITE_MOST ((size_t)1 << 30)
+enum { HELD_ROOM = 1 << 16 }; /* size of the buffer in bytes */
+enum { NAME_ROOM = 32 };      /* bytes for the name of a temporary file */
 
 /*
- * Gives the temporary file a name that nobody has: the nameless one that is open as `fd`, or, if that is -1, one that is created.
- * mkstemp would make it private, and what the umask allows can be asked only by changing it, for all threads.
+ * Gives the temporary file an unused name: links the nameless file open as `fd`, or, if fd is -1,
+ * creates a file. mkstemp is not used: it creates a private file, and the umask can only be read by
+ * changing it for all threads.
  */
 static int name_temporary(struct out_file *out, int fd, mode_t mode)
 {
@@ -70,7 +72,10 @@ static int name_temporary(struct out_file *out, int fd, mode_t mode)
     return got;
 }
 
-/* Nothing stays of a file without a name, whatever ends the process; where there is no such thing, it is named at once. */
+/*
+ * Creates the temporary file without a name if the system supports that, so that nothing is left if
+ * the process is killed; otherwise with a name.
+ */
 static int create_temporary(struct out_file *out, mode_t mode)
 {
     const char *const target = out->target ? out->target : out->path, *const slash = strrchr(target, '/');
@@ -89,13 +94,13 @@ static int create_temporary(struct out_file *out, mode_t mode)
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & S_IWOTH))
         return fd;
-    if (fd >= 0) /* older kernels forgot the umask here on some file systems; with a name they ask it */
+    if (fd >= 0) /* older kernels ignore the umask here on some file systems */
         close(fd);
 #endif
     return name_temporary(out, -1, mode);
 }
 
-/* A temporary file that will replace the regular file behind out->path. */
+/* Opens a temporary file that will replace the regular file out->path, after symbolic links. */
 static int open_to_replace(struct out_file *out, mode_t mode)
 {
     out->target = realpath(out->path, NULL);
@@ -109,7 +114,10 @@ static int open_to_replace(struct out_file *out, mode_t mode)
     return fd;
 }
 
-/* Refuses a file that this process reads, or that it would replace while standard output goes there; what does not exist, or cannot be opened, open_any will see. */
+/*
+ * Rejects a file that this process reads, or that standard output goes to. Missing or unreadable
+ * files are left to open_any.
+ */
 static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
 {
     const int named = descriptor_named(path);
@@ -120,7 +128,10 @@ static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
     return status == RWKV7_OK && named < 0 ? input_refuse_output(&st, path, err) : status;
 }
 
-/* `mode`: of a file that is created, as far as the umask allows; `keep`: what one that is replaced hands down of its own. */
+/*
+ * mode: permissions of a new file, limited by the umask. keep: the permissions that a replaced file
+ * passes on.
+ */
 static int open_any(struct out_file *out, mode_t mode, mode_t keep)
 {
     const int named = descriptor_named(out->path);
@@ -130,7 +141,7 @@ static int open_any(struct out_file *out, mode_t mode, mode_t keep)
     if (stat(out->path, &st) == 0)
         return S_ISREG(st.st_mode) ? open_to_replace(out, st.st_mode & keep)
                                    : open(out->path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    /* A link to nothing is refused: what it leads to could not be created under another name first. */
+    /* Reject a dangling link: its target could not be created under a temporary name first. */
     if (errno != ENOENT || lstat(out->path, &st) == 0 || out->path[0] == '\0')
         return -1;
     return create_temporary(out, mode);
@@ -176,14 +187,17 @@ enum rwkv7_status out_file_open_private(const char *path, struct out_file *out, 
     return open_with(path, S_IRUSR | S_IWUSR, S_IRWXU, out, err);
 }
 
-/* Waits until the file takes more: standard output may be a pipe that does not block, as its maker has set it. */
+/* Waits until the file accepts more: standard output may be a non-blocking pipe. */
 static bool wait_writable(int fd)
 {
     struct pollfd file = {.fd = fd, .events = POLLOUT};
     return poll(&file, 1, -1) > 0;
 }
 
-/* stdio would lose what a write could not take when a signal came. A regular file is not waited for: there, it goes on. */
+/*
+ * Writes all data. stdio is not used because it loses data if a signal interrupts a write.
+ * Interrupted writes to a regular file are continued.
+ */
 static bool write_all(const struct out_file *out, const char *data, size_t size)
 {
     while (size > 0) {
@@ -200,7 +214,7 @@ static bool write_all(const struct out_file *out, const char *data, size_t size)
     return true;
 }
 
-/* Writes what is held. */
+/* Writes the buffer. */
 static bool drain(struct out_file *out)
 {
     const size_t size = out->held_size;
@@ -219,12 +233,12 @@ enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t 
 }
 
 /*
- * Makes the new name last, too, through a power cut. A folder that cannot be read, or a file system that does not sync folders, is not an
- * error: the file is whole and has its name.
+ * Syncs the folder, so that the new name survives a power cut. A folder that cannot be opened, or a
+ * file system that cannot sync folders, is not an error: the file is complete and has its name.
  */
 static enum rwkv7_status sync_folder(const struct out_file *out, struct rwkv7_error *err)
 {
-    char *const folder = out->temporary; /* in the same folder; its name is no longer needed */
+    char *const folder = out->temporary; /* its name is no longer needed; only the folder is */
     char *const slash = strrchr(folder, '/');
     strcpy(slash ? slash + 1 : folder, ".");
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -271,7 +285,7 @@ void out_file_abort(struct out_file *out)
     *out = (struct out_file){0};
 }
 
-/* ------------------------------------------------------------------------------------------------- for other programs */
+/* --------------------------------------------------------------------------- for other programs */
 
 struct rwkv7_output {
     struct out_file file;

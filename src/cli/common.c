@@ -13,13 +13,13 @@
 #include "cli/io/io.h"
 #include "cli/io/terminal.h"
 
-/* --------------------------------------------------------------------------------------------------------- messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 static void print_message(const char *fmt, va_list list)
 {
     char message[1024];
     vsnprintf(message, sizeof message, fmt, list);
-    rwkv7_text_plain(message); /* words of the command line may be in it */
+    rwkv7_text_plain(message); /* it may contain words of the command line */
     progress_clear();
     if (err_begin_line())
         fprintf(stderr, "rwkv7: %s\n", message);
@@ -126,16 +126,17 @@ const char *types_text(const struct rwkv7_model_info *info, char text[TYPES_ROOM
     return text;
 }
 
-/* -------------------------------------------------------------------------------------------------- standard output */
+/* ------------------------------------------------------------------------------ standard output */
 
 /*
- * What is written waits here and not in stdio, which forgets what a write could not take when a signal came. Who uses printf
- * instead does it before or after all of this, not between.
+ * Output is buffered here instead of in stdio, which loses what a write interrupted by a signal
+ * could not write. Code that uses printf must do so before or after all of these calls, not in
+ * between.
  */
 static char pending[1 << 16];
 static size_t pending_size;
-static bool line_open; /* what was written last did not end a line */
-static bool lost;      /* nothing more is written: it failed, or was interrupted where it would have had to wait */
+static bool line_open; /* the last output did not end a line */
+static bool lost;      /* no more output: a write failed, or was interrupted where it would block */
 static size_t lost_bytes;
 
 static int out_failed(void)
@@ -145,7 +146,10 @@ static int out_failed(void)
     return complain(FAILED, "cannot write to standard output: %s", strerror(errno));
 }
 
-/* All that waits. To be interrupted is no failure: the commands see `interrupted` and end in their own way. */
+/*
+ * Writes the buffer. Being interrupted is not a failure: the commands check `interrupted` and end
+ * in their own way.
+ */
 static int drain(void)
 {
     const size_t size = pending_size;
@@ -191,24 +195,27 @@ static int put_bytes(const char *from, size_t size)
     return code;
 }
 
-static char torn[4]; /* [torn_size] the first bytes of a character, for a terminal */
-static size_t torn_size;
+static char partial[4]; /* [partial_size] the first bytes of a character, for a terminal */
+static size_t partial_size;
 
-/* The characters of `torn`, as a terminal may show them; what is not complete stays unless `final`. */
-static int put_torn(bool final)
+/*
+ * Writes the complete characters of `partial` as a terminal may show them; with `final`, incomplete
+ * ones too.
+ */
+static int put_partial(bool final)
 {
     int code = DONE;
-    while (torn_size > 0 && code == DONE) {
+    while (partial_size > 0 && code == DONE) {
         char escape[PLAIN_ESCAPE];
-        const size_t n = plain_character(torn, torn_size, final, escape);
+        const size_t n = plain_character(partial, partial_size, final, escape);
         if (n == 0)
             return DONE;
-        if (*escape && *torn != '\n' && *torn != '\t')
+        if (*escape && *partial != '\n' && *partial != '\t')
             code = put_bytes(escape, strlen(escape));
         else
-            code = put_bytes(torn, n);
-        torn_size -= n;
-        memmove(torn, torn + n, torn_size);
+            code = put_bytes(partial, n);
+        partial_size -= n;
+        memmove(partial, partial + n, partial_size);
     }
     return code;
 }
@@ -217,22 +224,22 @@ static int put_shown(const char *from, size_t size)
 {
     int code = DONE;
     for (size_t i = 0; i < size && code == DONE; i++) {
-        torn[torn_size++] = from[i]; /* of which three at most wait for more */
-        code = put_torn(false);
+        partial[partial_size++] = from[i]; /* at most three bytes stay */
+        code = put_partial(false);
     }
     return code;
 }
 
-/* Before anything is written to standard output by these functions. */
+/* Called before these functions write to standard output. */
 static int begin_writing(void)
 {
     const int code = pending_size > 0 || fflush(stdout) == 0 ? DONE : out_failed();
     if (!interrupted && code == DONE)
-        lost = false; /* at a terminal the program goes on */
+        lost = false; /* at a terminal the program may continue */
     return code;
 }
 
-/* On a terminal a line appears when it is complete. */
+/* Flushes complete lines on a terminal. */
 static int end_writing(int code)
 {
     return code == DONE && !line_open && out_is_terminal() ? drain() : code;
@@ -250,7 +257,7 @@ int out_control(const char *sequence)
 {
     int code = begin_writing();
     if (code == DONE)
-        code = put_torn(true);
+        code = put_partial(true);
     if (code == DONE)
         code = put_bytes(sequence, strlen(sequence));
     return end_writing(code);
@@ -258,13 +265,16 @@ int out_control(const char *sequence)
 
 void out_end_line(void)
 {
-    put_torn(true);
+    put_partial(true);
     if (line_open && out_is_terminal())
         out_control("\n");
 }
 
-/* Whether what stands behind standard output shows what goes to standard error as well: a log of both, or a terminal behind a pipe. */
-static bool both_are_shown(void)
+/*
+ * Returns whether standard output and standard error are shown in the same place: a common log, or
+ * a terminal at the end of a pipe.
+ */
+static bool share_a_place(void)
 {
     struct stat out, err;
     if (fstat(STDOUT_FILENO, &out) != 0 || fstat(STDERR_FILENO, &err) != 0)
@@ -275,7 +285,7 @@ static bool both_are_shown(void)
 bool err_begin_line(void)
 {
     out_end_line();
-    if (line_open && both_are_shown()) {
+    if (line_open && share_a_place()) {
         line_open = false;
         out_flush();
         if (io_wait(STDERR_FILENO, true))
@@ -303,15 +313,15 @@ int out_json(struct json_tree *json, bool indented)
 
 int out_close(void)
 {
-    int code = put_torn(true);
+    int code = put_partial(true);
     code = code == DONE ? drain() : code;
-    const bool failed = ferror(stdout) != 0; /* in a printf whose result nobody looked at */
+    const bool failed = ferror(stdout) != 0; /* of a printf whose result was not checked */
     errno = EIO;
     const bool closed = fclose(stdout) == 0;
     return code != DONE || (closed && !failed) ? code : out_failed();
 }
 
-/* ----------------------------------------------------------------------------------------------------- interruption */
+/* --------------------------------------------------------------------------------- interruption */
 
 volatile sig_atomic_t interrupted, hung_up;
 
@@ -324,18 +334,22 @@ static void on_interrupt(int signal_number)
 
 void interrupt_catch(void)
 {
-    /* SA_RESETHAND: the second one finds the default action. No SA_RESTART: a read that waits for input gives up. */
+    /*
+     * SA_RESETHAND: a second signal has the default action. No SA_RESTART: a read that waits for
+     * input is interrupted.
+     */
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
     struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, old;
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         sigaction(signals[i], NULL, &old);
-        if (old.sa_handler != SIG_IGN) /* shells ask that of programs in the background, nohup of those that stay */
+        /* Shells ignore signals for background jobs, nohup ignores SIGHUP. */
+        if (old.sa_handler != SIG_IGN)
             sigaction(signals[i], &action, NULL);
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- engine */
+/* --------------------------------------------------------------------------------------- engine */
 
 int engine_open_runtime(struct engine *e, const struct args *args, int threads)
 {
@@ -389,7 +403,7 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
     char model[PATH_ROOM], path[PATH_ROOM];
     size_t size;
 
-    bool foreign = false; /* the vocabulary that is compiled in, for want of one of this model */
+    bool foreign = false; /* the embedded vocabulary, because none was found for this model */
     enum rwkv7_status status = model_find(args, model, err);
     if (status != RWKV7_OK && status != RWKV7_ERR_MODEL && !args->vocab)
         return status;
@@ -422,7 +436,7 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
             err->status = status;
             snprintf(err->message, sizeof err->message, "%.120s: %.130s", e->vocab_name, why.message);
         }
-    } else if (status == RWKV7_OK && foreign) { /* and nothing here to check it against */
+    } else if (status == RWKV7_OK && foreign) { /* no model is open to check it against */
         status = vocab_missing(model, err);
     }
     return status;

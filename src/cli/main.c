@@ -1,6 +1,6 @@
 /*
- * main.c - rwkv7, the program: finds the command and runs it. The commands see nothing of the engine but rwkv7.h, so
- * what they can do, any program that links the library can do.
+ * main.c - the program rwkv7: finds the command and runs it. Commands use the engine through
+ * rwkv7.h only, so any program that links the library can do the same.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -17,15 +17,15 @@
 #include "cli/io/published.h"
 
 /*
- * A model file is mapped. When it shrinks or its disk fails, reading it raises SIGBUS, and nothing can be saved. Several
- * threads may run into it; the first one speaks.
+ * Handles SIGBUS: a mapped model file was truncated, or its disk failed. Several threads may get
+ * here; the first one prints the message and ends the process.
  */
 static void on_bus_error(int signal_number)
 {
-    static const char message[] = "rwkv7: a file that is in use was cut short, or could not be read\n";
-    static atomic_flag said = ATOMIC_FLAG_INIT;
+    static const char message[] = "rwkv7: a mapped file was truncated, or could not be read\n";
+    static atomic_flag reported = ATOMIC_FLAG_INIT;
     (void)signal_number;
-    if (atomic_flag_test_and_set(&said))
+    if (atomic_flag_test_and_set(&reported))
         for (;;)
             pause();
     const ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
@@ -37,26 +37,28 @@ static void set_signals(void)
 {
     struct sigaction action = {.sa_handler = SIG_IGN};
     sigemptyset(&action.sa_mask);
-    sigaction(SIGPIPE, &action, NULL); /* write() says EPIPE instead */
-    sigaction(SIGXFSZ, &action, NULL); /* and EFBIG, so that no temporary file stays */
+    sigaction(SIGPIPE, &action, NULL); /* write() returns EPIPE instead */
+    sigaction(SIGXFSZ, &action, NULL); /* write() returns EFBIG, and temporary files are removed */
     action.sa_handler = on_bus_error;
     sigaction(SIGBUS, &action, NULL);
 }
 
 /*
- * A file must not get the number of a standard stream that was closed before the program began: messages would go into it. What
- * stands in fails as the closed one would: 0 cannot be read and 1 cannot be written; what is written to 2 is lost.
+ * Replaces standard streams that were closed before the program began. Otherwise a file could get
+ * their number, and messages would be written into it. The replacements fail as closed streams do:
+ * 0 cannot be read, 1 cannot be written; output to 2 is lost.
  */
 static void fill_standard_streams(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) == -1)
-            open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY); /* the lowest free number: this one */
+            open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY); /* gets number fd */
 }
 
 /*
- * What the program needs at most, a quarter of it for the tiles of quantization, with room for the system's libraries; and what systems
- * usually give. A limit below the former (ulimit -s) is raised where that is allowed; else the program would end somewhere without a word.
+ * STACK_NEEDED: the program's maximum, a quarter of it for the tiles of quantization, with a
+ * reserve for the system's libraries. STACK_USUAL: the usual limit. If the limit (ulimit -s) is
+ * less than needed, it is raised if possible; otherwise the program would crash without a message.
  */
 #define STACK_NEEDED ((rlim_t)256 << 10)
 #define STACK_USUAL ((rlim_t)8 << 20)
@@ -66,12 +68,12 @@ static int check_stack(void)
     struct rlimit limit;
     if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= STACK_NEEDED)
         return DONE;
-    const rlim_t allowed = limit.rlim_cur, most = limit.rlim_max;
-    limit.rlim_cur = most == RLIM_INFINITY || most > STACK_USUAL ? STACK_USUAL : most;
+    const rlim_t allowed = limit.rlim_cur, maximum = limit.rlim_max;
+    limit.rlim_cur = maximum == RLIM_INFINITY || maximum > STACK_USUAL ? STACK_USUAL : maximum;
     if (limit.rlim_cur >= STACK_NEEDED && setrlimit(RLIMIT_STACK, &limit) == 0)
         return DONE;
-    return complain(FAILED, "a stack of %llu KiB is too small, %llu are needed: see ulimit -s",
-                    (unsigned long long)allowed / 1024, (unsigned long long)STACK_NEEDED / 1024);
+    return complain(FAILED, "stack limit: expected at least %llu KiB, found %llu; raise it with ulimit -s",
+                    (unsigned long long)STACK_NEEDED / 1024, (unsigned long long)allowed / 1024);
 }
 
 static int start(const struct args *args)
@@ -119,6 +121,6 @@ int main(int argc, char **argv)
     if (code == DONE)
         code = out_close();
     else
-        out_flush(); /* what came before a failure is shown */
+        out_flush(); /* print the output before the failure */
     return code == CLOSED ? DONE : code;
 }

@@ -21,7 +21,7 @@ struct rwkv7_runtime {
     void *log_arg;
 };
 
-/* Gives a line to the log of the program, if there is one. */
+/* Passes a line to the program's log callback, if there is one. */
 void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 
 /* Returns the runtime that opened a model. The model stores only its compute part. */

@@ -38,7 +38,7 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
     return true;
 }
 
-/* What is known of a model whose weights have their sizes. */
+/* Returns the information about a model whose weights have their sizes. */
 static void count(struct rwkv7_model *model)
 {
     struct rwkv7_model_info *info = &model->info;
@@ -51,7 +51,7 @@ static void count(struct rwkv7_model *model)
     model_count(model);
 }
 
-/* The weights of a model are there: it can be evaluated from now on. */
+/* Finishes opening a model whose weights are loaded: it can be evaluated afterwards. */
 static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
 {
     count(model);
@@ -140,7 +140,7 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
     return status == RWKV7_OK ? open_index(rt, index, name, &opt, out, err) : status;
 }
 
-/* Remarks of a conversion go to the log and to the caller. */
+/* Passes a remark of a conversion to the log and to the caller. */
 struct listeners {
     const struct rwkv7_runtime *rt;
     void (*note)(void *arg, const char *text);
@@ -286,10 +286,10 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
     weights_random_outline(model, filling.type, &packing);
     count(model);
     model->info.copied_bytes = model->info.weight_bytes;
-    model->info.path = NULL; /* it is the model's */
+    model->info.path = NULL; /* points into the model */
     room = room < sizeof *out ? room : sizeof *out;
     memcpy(out, &model->info, room);
-    out->struct_size = room; /* what a newer program knows besides is not there: RWKV7_HAS */
+    out->struct_size = room; /* members that only a newer caller knows are not set: RWKV7_HAS */
     rwkv7_model_close(model);
     return RWKV7_OK;
 }

@@ -24,7 +24,7 @@ static enum rwkv7_status start_threads(int threads, struct pool **out, struct rw
 
 void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...)
 {
-    struct rwkv7_error text; /* for its room and its rules */
+    struct rwkv7_error text; /* used as a formatted buffer */
     va_list args;
     if (!rt->log)
         return;

@@ -25,7 +25,7 @@
  */
 #define STATE_VERSION 3u
 #define IN_MEMORY "a state in memory" /* in place of a path */
-#define NOTE_MAX (256u << 20)         /* bytes; a conversation of a million tokens takes about 10 MB */
+#define NOTE_MAX (256u << 20)         /* bytes; a million tokens of conversation take about 10 MB */
 
 struct state_header {
     char magic[8]; /* "RWKV7ST" and a NUL */
@@ -35,7 +35,8 @@ struct state_header {
     struct rwkv7_fingerprint fingerprint;
     uint64_t note_size;
 };
-_Static_assert(sizeof(struct state_header) == 56, "the header is written as it stands in memory");
+_Static_assert(sizeof(struct state_header) == 56,
+               "the header is written as it is in memory, so it must have no padding");
 
 static const char magic[8] = "RWKV7ST";
 
@@ -78,8 +79,8 @@ void rwkv7_bytes_clear(struct rwkv7_bytes *note)
 }
 
 /*
- * Writes the state file of a session to memory: *image [*size], to be freed with mem_free. name: used
- * in messages.
+ * Writes the state file of a session to memory: *image [*size], to be freed with mem_free. name:
+ * used in messages.
  */
 static enum rwkv7_status make_image(const struct rwkv7_session *s, const struct rwkv7_bytes *note, const char *name,
                                     char **out, size_t *out_size, struct rwkv7_error *err)
@@ -147,8 +148,8 @@ enum rwkv7_status rwkv7_session_save_memory(const struct rwkv7_session *s, const
 }
 
 /*
- * Replaces the state by that of data [data_size]. The data may change during the call, so only a copy
- * of it is checked and used.
+ * Replaces the state by that of data [data_size]. The data may change during the call, so only a
+ * copy of it is checked and used.
  */
 static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, const void *data, size_t data_size,
                                     struct rwkv7_bytes *note, struct rwkv7_error *err)
@@ -166,11 +167,10 @@ static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, c
         return fail(err, RWKV7_ERR_STATE, "%s: not an rwkv7 state file", name);
     memcpy(&header, data, sizeof header);
     if (header.version != STATE_VERSION) {
-        status = fail(err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u: %s", name, header.version,
-                      STATE_VERSION,
-                      header.version < STATE_VERSION
-                          ? "it does not say for certain which weights it belongs to; make it again from its text"
-                          : "it was written by a later version of this program");
+        status = fail(
+            err, RWKV7_ERR_STATE, "%s: state file version %u, expected %u: %s", name, header.version, STATE_VERSION,
+            header.version < STATE_VERSION ? "its weights are not identified reliably; create it again from its text"
+                                           : "it was written by a later version of this program");
         goto done;
     }
     if (header.layers != (uint32_t)shape->layers || header.channels != (uint32_t)shape->channels ||
@@ -188,7 +188,7 @@ static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, c
     }
     if (data_size != size) {
         status =
-            fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is torn", name, size, data_size);
+            fail(err, RWKV7_ERR_STATE, "%s: expected %zu bytes, found %zu: the file is damaged", name, size, data_size);
         goto done;
     }
     if (!(image = mem_string(data, size))) {

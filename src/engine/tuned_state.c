@@ -26,7 +26,7 @@ static enum rwkv7_status find_order(const struct tensor_index *index, const char
     const char *stated = tensors_metadata(index, ORDER_KEY);
     if (!stated)
         return fail(err, RWKV7_ERR_USAGE,
-                    "%s: does not say in which order its matrices are: value-key, as trained, or key-value, as "
+                    "%s: does not state the layout of its matrices: value-key, as trained, or key-value, as "
                     "converters write them; choose one",
                     snippet_path(path).text);
     if (strcmp(stated, "value-key") == 0)

@@ -152,9 +152,9 @@ char *chat_template_system(const struct chat_template *t, const char *text)
     char *const all = mem_alloc(strlen(t->system[0]) + strlen(text) + strlen(t->system[1]) + 1, 1);
     if (!all)
         return NULL;
-    char *const said = append(all, t->system[0]);
-    char *to = append_clean(said, text);
-    to = to == said ? all : append(to, t->system[1]);
+    char *const content = append(all, t->system[0]);
+    char *to = append_clean(content, text);
+    to = to == content ? all : append(to, t->system[1]);
     *to = '\0';
     return all;
 }

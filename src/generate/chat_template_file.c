@@ -1,5 +1,6 @@
 /*
- * chat_template_file.c - a template in a file: the text of a conversation as the model sees it, with placeholders for what is said.
+ * chat_template_file.c - reads a template file: a conversation as the model sees it, with
+ * placeholders for the messages.
  *
  *     System: {system}
  *
@@ -7,10 +8,11 @@
  *
  *     Assistant: {answer}
  *
- * The part up to the first empty line behind {system} stands at the beginning only, and only if there is a system prompt. Without
- * {system}, a system prompt goes in front as a paragraph of its own. Spaces in front of {answer} are not part of the prompt, as the
- * model writes them itself. What stands behind {answer}, but for the last line end of the file, is put between an answer and the next
- * turn; usually there is nothing, which means an empty line.
+ * The part up to the first empty line after {system} is used at the beginning only, and only if
+ * there is a system prompt. Without {system}, a system prompt is put first, as a paragraph of its own.
+ * Spaces before {answer} are not part of the prompt, because the model writes them itself. The text
+ * after {answer}, without the last line end of the file, goes between an answer and the next turn;
+ * if it is empty, which is usual, an empty line does.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -26,7 +28,10 @@ enum { MOST = 1 << 16 };
 enum { SYSTEM, USER, ANSWER, PLACES };
 static const char *const places[PLACES] = {"{system}", "{user}", "{answer}"};
 
-/* The text of a file behind a byte order mark, if there is one, with LF for CR LF, [*size] and a NUL. */
+/*
+ * Reads a file without its byte order mark, with LF for CR LF, to text [*size], terminated by a
+ * NUL.
+ */
 static enum rwkv7_status read_text(const char *path, char *text, size_t *size, struct rwkv7_error *err)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -41,9 +46,9 @@ static enum rwkv7_status read_text(const char *path, char *text, size_t *size, s
     if (status != RWKV7_OK)
         return status;
     if (n > MOST)
-        return fail(err, RWKV7_ERR_USAGE, "%s: a template has at most %d bytes", path, MOST);
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected a template of at most %d bytes", path, MOST);
     if (memchr(text, '\0', n))
-        return fail(err, RWKV7_ERR_USAGE, "%s: a template is text, but there is a NUL in it", path);
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected text, found a NUL byte", path);
     *size = 0;
     for (size_t i = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; i < n; i++)
         if (text[i] != '\r' || i + 1 == n || text[i + 1] != '\n')
@@ -116,8 +121,8 @@ static enum rwkv7_status parse(const char *path, struct chat_template *t, size_t
     t->system[1] = "\n\n";
     t->user = text;
     if (at[SYSTEM]) {
-        char *const behind = at[SYSTEM] + strlen(places[SYSTEM]);
-        const char *const line = strstr(behind, "\n\n");
+        char *const after = at[SYSTEM] + strlen(places[SYSTEM]);
+        const char *const line = strstr(after, "\n\n");
         if (!line || line + 2 > at[USER])
             return fail(err, RWKV7_ERR_USAGE, "%s: expected an empty line between {system} and the turn with {user}",
                         path);
@@ -125,11 +130,11 @@ static enum rwkv7_status parse(const char *path, struct chat_template *t, size_t
          * Texts are separated by NULs. The part after {system} moves by one byte to make room for
          * one.
          */
-        const size_t n = (size_t)(line + 2 - behind);
-        memmove(behind - 1, behind, n);
+        const size_t n = (size_t)(line + 2 - after);
+        memmove(after - 1, after, n);
         t->system[0] = text;
-        t->system[1] = behind - 1;
-        behind[n - 1] = '\0';
+        t->system[1] = after - 1;
+        after[n - 1] = '\0';
         *at[SYSTEM] = '\0';
         t->user = line + 2;
     }

@@ -190,7 +190,7 @@ enum rwkv7_status conversation_start(struct conversation *c, const char *system,
         return status;
     if (at_start && prompt_begins_with_bos(c->tokenizer, c->options.generate.bos, at_start))
         c->log.tokens[c->log.count++] = RWKV7_END_OF_TEXT;
-    c->behind_text = !at_start && !*system;
+    c->follows_text = !at_start && !*system;
     if (c->base_unread)
         status = add_text(c, c->base_unread, false, err);
     if (status == RWKV7_OK && !at_start && *system)
@@ -203,7 +203,7 @@ enum rwkv7_status conversation_start(struct conversation *c, const char *system,
     if (status == RWKV7_OK)
         status = read_start(c, err);
     if (status == RWKV7_ERR_STOPPED)
-        return fail(err, status, "stopped while the system prompt was read");
+        return fail(err, status, "cancelled while reading the system prompt");
     return status;
 }
 
@@ -213,8 +213,8 @@ enum rwkv7_status conversation_start(struct conversation *c, const char *system,
 static void limit_snapshots(struct conversation *c)
 {
     const uint64_t each = rwkv7_model_info(c->model)->session_bytes;
-    const uint64_t most = SNAPSHOTS / (each ? each : 1);
-    const size_t keep = most > 1 ? (size_t)most : 2;
+    const uint64_t limit = SNAPSHOTS / (each ? each : 1);
+    const size_t keep = limit > 1 ? (size_t)limit : 2;
     if (c->log.turn_count > keep) {
         struct turn *const turn = &c->log.turns[c->log.turn_count - keep - 1];
         rwkv7_session_close(turn->before);
@@ -251,7 +251,7 @@ enum rwkv7_status conversation_undo(struct conversation *c, struct rwkv7_error *
         rwkv7_session_copy(c->mark, c->base);
         const enum rwkv7_status status = evaluate(c, c->mark, 0, turn->begin, NULL, err);
         if (status == RWKV7_ERR_STOPPED)
-            return fail(err, status, "stopped; nothing is taken back");
+            return fail(err, status, "cancelled; nothing was undone");
         if (status != RWKV7_OK)
             return status;
     }
@@ -275,7 +275,7 @@ enum rwkv7_status conversation_ask(struct conversation *c, const char *user, enu
     if (status != RWKV7_OK)
         return status;
     char *const text =
-        chat_template_turn(c->options.template, user, c->log.turn_count == 1 && !c->behind_text, thinking);
+        chat_template_turn(c->options.template, user, c->log.turn_count == 1 && !c->follows_text, thinking);
     status = add_text(c, text, true, err);
     mem_free(text);
     if (status == RWKV7_OK)

@@ -49,7 +49,7 @@ struct conversation {
     enum thinking asked_thinking;
 
     struct conversation_log log;
-    bool behind_text;      /* the first turn follows text that does not end with an empty line */
+    bool follows_text;     /* the first turn follows text that does not end with an empty line */
     uint64_t answers;      /* number of answers, including undone ones */
     struct answer *answer; /* the answer being generated, or NULL */
 
@@ -82,16 +82,23 @@ enum rwkv7_status conversation_ask(struct conversation *c, const char *user, enu
 /* Undoes the last answer and repeats its question. There must be a turn. */
 enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking thinking, struct rwkv7_error *err);
 /*
- * Lets the model answer: begins an answer, gives the next step of it until step->end is not RWKV7_END_NONE, and ends it, which may be
- * done early. The conversation continues behind what was shown: the session has read no part of the stop string that ended an answer,
- * nor the newlines at its end, nor the end of text.
+ * Begin an answer, generate its next step until step->end is not RWKV7_END_NONE, and end it with
+ * conversation_end_answer, possibly early. The conversation continues after the shown text: the
+ * session has evaluated neither the stop string that ended the answer, nor the newlines at its end,
+ * nor the end of text.
  */
 enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, struct rwkv7_error *err);
 enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err);
-/* Ends the text behind a step that did not: the last `lost` bytes of that step were not shown, and the conversation continues before them. */
+/*
+ * Ends the answer after a step that did not end it. The last `lost` bytes of that step were not
+ * shown, and the conversation continues before them.
+ */
 enum rwkv7_status conversation_cut_answer(struct conversation *c, size_t lost, struct rwkv7_error *err);
 void conversation_end_answer(struct conversation *c);
-/* Undoes the last turn; there must be one. That may mean to read all before it again: RWKV7_ERR_STOPPED, and nothing has changed. */
+/*
+ * Undoes the last turn; there must be one. All earlier tokens may have to be evaluated again.
+ * RWKV7_ERR_STOPPED: cancelled, nothing was changed.
+ */
 enum rwkv7_status conversation_undo(struct conversation *c, struct rwkv7_error *err);
 void conversation_log_clear(struct conversation_log *log); /* frees the whole log */
 

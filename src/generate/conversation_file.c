@@ -34,9 +34,9 @@ enum rwkv7_status conversation_save(const struct conversation *c, const char *pa
 {
     struct saved_state saved = {0};
     /* Tokens that do not start at the start of a document do not lead to this state. */
-    const bool whole = conversation_is_from_start(c);
-    char *const text = whole ? to_json(&c->log) : NULL;
-    if (whole && !text)
+    const bool has_tokens = conversation_is_from_start(c);
+    char *const text = has_tokens ? to_json(&c->log) : NULL;
+    if (has_tokens && !text)
         return fail(err, RWKV7_ERR_MEMORY, "%s: out of memory for the conversation", path);
     if (c->log.unread)
         saved.piece[SAVED_SHOWN] = (struct rwkv7_bytes){c->log.unread, strlen(c->log.unread)};
@@ -105,7 +105,7 @@ static void replace(struct conversation *c, const struct conversation_log *log, 
     c->base_unread = base_unread;
     c->base_is_loaded = !turns;
     c->asked_count = 0;
-    c->behind_text = !turns;
+    c->follows_text = !turns;
     rwkv7_session_copy(c->session, c->mark);
     if (turns)
         rwkv7_session_reset(c->base);
@@ -136,7 +136,7 @@ enum rwkv7_status conversation_load(struct conversation *c, const char *path, st
     if (status == RWKV7_OK && text->size > 0 &&
         !(json && from_json(&log, json, rwkv7_session_tokens(c->mark), vocab, &no_memory)))
         status = no_memory ? fail_memory(err, "the conversation")
-                           : fail(err, RWKV7_ERR_STATE, "%s: the conversation in it is not whole", path);
+                           : fail(err, RWKV7_ERR_STATE, "%s: the saved conversation is damaged", path);
     if (status == RWKV7_OK) {
         replace(c, &log, text->size > 0, base_unread);
     } else {

@@ -40,9 +40,9 @@ struct rwkv7_generator {
     uint64_t borders[BORDERS];  /* values of `bytes` */
     size_t border_count;
 
-    struct mark mark; /* without a session unless the text will be saved, or somebody lends one */
-    bool unmarked;    /* the last step is not in it yet: only the next call tells that its text was shown */
-    size_t lost;      /* bytes at the end of the last step that were not shown after all */
+    struct mark mark; /* without a session unless the text is resumable or a session was lent */
+    bool unmarked;    /* the last step is not in `mark` yet, see generator_shown */
+    size_t lost;      /* bytes at the end of the last step's text that did not reach the reader */
     struct saved_state loaded;
     bool was_loaded, reseed;
 };
@@ -251,7 +251,7 @@ static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_e
     return status;
 }
 
-static uint32_t kept_token(const struct saved_state *saved, size_t i)
+static uint32_t saved_token(const struct saved_state *saved, size_t i)
 {
     uint32_t id;
     memcpy(&id, (const char *)saved->piece[SAVED_PENDING].data + i * sizeof id, sizeof id);
@@ -259,12 +259,12 @@ static uint32_t kept_token(const struct saved_state *saved, size_t i)
 }
 
 /* Returns whether the tokens after the saved state have the text that the file states. */
-static bool check_kept(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer)
+static bool check_saved(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer)
 {
     const size_t size = saved->piece[SAVED_PENDING].size;
     size_t bytes = 0, length;
     for (size_t i = 0; i < size / sizeof(uint32_t); i++) {
-        rwkv7_tokenizer_bytes(tokenizer, kept_token(saved, i), &length);
+        rwkv7_tokenizer_bytes(tokenizer, saved_token(saved, i), &length);
         bytes += length;
     }
     return size == 0 ||
@@ -272,21 +272,21 @@ static bool check_kept(const struct saved_state *saved, const struct rwkv7_token
 }
 
 /* Evaluates the tokens after the loaded state and makes them a mark again. */
-static enum rwkv7_status read_kept(struct rwkv7_generator *g, struct rwkv7_error *err)
+static enum rwkv7_status read_saved(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     const size_t count = g->loaded.piece[SAVED_PENDING].size / sizeof(uint32_t);
     enum rwkv7_status status = RWKV7_OK;
     size_t length;
 
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const uint32_t id = kept_token(&g->loaded, i);
+        const uint32_t id = saved_token(&g->loaded, i);
         const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, id, &length);
         status = mark_token(&g->mark, g->session, id, text, length, SIZE_MAX, err);
     }
     if (status == RWKV7_OK)
         mark_show(&g->mark, g->loaded.piece[SAVED_HELD].size);
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const uint32_t id = kept_token(&g->loaded, i);
+        const uint32_t id = saved_token(&g->loaded, i);
         status = rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, err);
     }
     return status;
@@ -300,7 +300,7 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
     const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
 
     if (g->loaded.piece[SAVED_PENDING].size > 0) {
-        const enum rwkv7_status status = read_kept(g, err);
+        const enum rwkv7_status status = read_saved(g, err);
         if (status != RWKV7_OK)
             return status;
     } else if (logits->size == size) {
@@ -323,8 +323,8 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
 }
 
 /*
- * The mark follows the last step. Its text counts as shown now, but for what generator_unshow took back; the session has not read the token
- * that it has drawn.
+ * Updates the mark with the last step, whose text counts as shown except the bytes of
+ * generator_unshow. The session has not evaluated the drawn token yet.
  */
 enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
@@ -348,7 +348,7 @@ void generator_unshow(struct rwkv7_generator *g, size_t bytes)
     g->lost = bytes < g->request.step.length ? bytes : g->request.step.length;
 }
 
-/* Brings the session up to what was fed and drawn. logits: those after the last token are wanted. */
+/* Evaluates everything that was fed and drawn. logits: those after the last token are needed. */
 static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, struct rwkv7_error *err)
 {
     enum rwkv7_status status = begin(g, err);
@@ -443,7 +443,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     if (end == RWKV7_END_NONE)
         status = read_all(g, true, err);
     if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, g->reads.done))
-        end = RWKV7_END_CANCELLED; /* during the evaluation */
+        end = RWKV7_END_CANCELLED; /* cancelled during the evaluation */
     if (status == RWKV7_ERR_STOPPED) {
         status = RWKV7_OK;
         end = RWKV7_END_CANCELLED;
@@ -451,7 +451,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     if (status == RWKV7_OK && end == RWKV7_END_NONE && !g->has_logits)
         return fail(err, RWKV7_ERR_USAGE, "the prompt is empty: nothing to continue");
     if (end == RWKV7_END_NONE && r->stop >= 0)
-        end = RWKV7_END_STOP; /* it was left in front of it */
+        end = RWKV7_END_STOP; /* the loaded text ended before a stop string */
     if (status == RWKV7_OK)
         status = end == RWKV7_END_NONE ? request_draw(r, g->logits, err) : request_end(r, end, err);
     if (status != RWKV7_OK)
@@ -479,7 +479,7 @@ enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, con
     return RWKV7_OK;
 }
 
-/* From the file at `path`, or from *image if that is NULL. */
+/* Loads from the file at `path`, or, if that is NULL, from *image. */
 static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const struct rwkv7_bytes *image,
                               struct rwkv7_error *err)
 {
@@ -491,10 +491,10 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)
         status = saved_state_load(&saved, spare, g->request.prompt.tokenizer, path, image, err);
-    if (status == RWKV7_OK && !check_kept(&saved, g->request.prompt.tokenizer))
+    if (status == RWKV7_OK && !check_saved(&saved, g->request.prompt.tokenizer))
         status =
             fail(err, RWKV7_ERR_STATE,
-                 "%s: the tokens behind the state do not have its text: it was kept with another vocabulary", name);
+                 "%s: the tokens after the state do not match its text: it was saved with another vocabulary", name);
     if (status != RWKV7_OK)
         goto done;
     rwkv7_session_copy(g->session, spare);
@@ -520,11 +520,11 @@ enum rwkv7_status rwkv7_generator_load_memory(struct rwkv7_generator *g, const v
                                               struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    const struct rwkv7_bytes bytes = {(void *)(uintptr_t)image, size}; /* which are only read */
+    const struct rwkv7_bytes bytes = {(void *)(uintptr_t)image, size}; /* only read */
     return load(g, NULL, &bytes, err);
 }
 
-/* To the file at `path`, or to *image if that is NULL. */
+/* Saves to the file at `path`, or, if that is NULL, to *image. */
 static enum rwkv7_status save(struct rwkv7_generator *g, const char *path, struct rwkv7_bytes *image,
                               struct rwkv7_error *err)
 {

@@ -24,20 +24,28 @@ void generator_set_limit(struct rwkv7_generator *g, uint64_t limit);
 enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_error *err);
 /* Sets the logits [V] after the last token of a session that has evaluated everything. */
 void generator_start_with(struct rwkv7_generator *g, const float *logits);
-/* The session's logits are there: the text can be continued. */
+/* Returns whether the logits are available, so that the text can be continued. */
 bool generator_is_ready(const struct rwkv7_generator *g);
-/* The way back is kept in `session`, which must outlive the generator. Newlines at the end of the text count as not shown. */
+/*
+ * Makes generator_go_back possible: `session` stores the state, and must outlive the generator.
+ * Newlines at the end of the text count as not shown.
+ */
 void generator_lend_mark(struct rwkv7_generator *g, struct rwkv7_session *session);
-/* The text of the last step was shown. What comes next says so by itself, but can fail for memory in the middle of more. */
+/*
+ * Reports that the text of the last step was shown. The next call does so itself; this one only
+ * reports a lack of memory earlier.
+ */
 enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error *err);
 /*
- * The last `bytes` bytes of the text of the last step did not reach their reader. Called before anything else is done; a state that is saved
- * then ends in front of them, and they come first when it goes on.
+ * Reports that the last `bytes` bytes of the last step's text did not reach the reader. Call it
+ * before any other function. A state saved then ends before them, and they come first when the text
+ * is continued.
  */
 void generator_unshow(struct rwkv7_generator *g, size_t bytes);
 /*
- * The text has ended: the session goes back in front of the tokens that were not shown as a whole. *back: how many of those that were drawn, 0 if
- * there are none and nothing was done; *text [*length]: what was shown of them, valid until the generator is closed.
+ * After the end of the text: returns the session to the state before the tokens that were not shown
+ * completely. *back: the number of those tokens that were drawn; 0 if there are none and nothing
+ * was done. *text [*length]: the shown part of their text, valid until the generator is closed.
  */
 enum rwkv7_status generator_go_back(struct rwkv7_generator *g, size_t *back, const char **text, size_t *length,
                                     struct rwkv7_error *err);

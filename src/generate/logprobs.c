@@ -9,11 +9,11 @@ struct distribution distribution_of(const float *logits, int count)
     for (uint32_t i = 1; i < d.count; i++)
         if (logits[i] > logits[d.best])
             d.best = i;
-    const double most = (double)logits[d.best];
+    const double maximum = (double)logits[d.best];
     double sum = 0;
     for (uint32_t i = 0; i < d.count; i++)
-        sum += exp((double)logits[i] - most);
-    d.log_sum = most + log(sum);
+        sum += exp((double)logits[i] - maximum);
+    d.log_sum = maximum + log(sum);
     return d;
 }
 

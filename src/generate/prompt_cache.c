@@ -19,7 +19,7 @@
 enum {
     NAME_ROOM = 64,
     PATH_ROOM = 4096,
-    PLAN_ROOM = 64,   /* most entries that one prompt creates */
+    PLAN_ROOM = 64,   /* maximum number of entries that one prompt creates */
     GAP = 64,         /* tokens: evaluating fewer again is cheaper than one more entry */
     GRID = 256,       /* tokens: the smallest of the doubling distances */
     ABANDONED = 3600, /* seconds after which an unfinished entry counts as abandoned */
@@ -47,8 +47,7 @@ static enum rwkv7_status refuse_shared(const struct prompt_cache *c, const struc
         return fail(err, RWKV7_ERR_IO, "cannot use %s for the prompt cache: it belongs to another user", c->folder);
     if (st->st_mode & (S_IWGRP | S_IWOTH))
         return fail(err, RWKV7_ERR_IO,
-                    "cannot use %s for the prompt cache: other users may write to it; chmod go-w makes it yours",
-                    c->folder);
+                    "cannot use %s for the prompt cache: other users may write to it; use chmod go-w", c->folder);
     return RWKV7_OK;
 }
 
@@ -62,7 +61,7 @@ enum rwkv7_status prompt_cache_open(struct prompt_cache *c, const struct rwkv7_m
     memcpy(&c->start, fingerprint.bytes, sizeof c->start);
     c->start += (uint64_t)c->math;
     if (mkdir(c->folder, 0700) != 0 && errno != EEXIST)
-        return fail_errno(err, "cannot make %s for the prompt cache", c->folder);
+        return fail_errno(err, "cannot create %s for the prompt cache", c->folder);
     if (stat(c->folder, &st) == 0 && !S_ISDIR(st.st_mode))
         return fail(err, RWKV7_ERR_IO, "cannot use %s for the prompt cache: it is not a folder", c->folder);
     if (stat(c->folder, &st) != 0 || access(c->folder, R_OK | W_OK | X_OK) != 0)
@@ -231,7 +230,7 @@ void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session 
     snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
     path_of(c, name, path);
     if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO blocks */
-        warn(c, "prompt cache: %s: not a regular file; nothing is kept there", path);
+        warn(c, "prompt cache: %s: not a regular file; state not saved", path);
         return;
     }
     const struct rwkv7_bytes note = {(void *)(uintptr_t)ids, count * sizeof *ids};
@@ -292,7 +291,8 @@ enum rwkv7_status prompt_cache_read(const struct prompt_cache *c, struct reading
                                     float *logits, size_t *cached, struct rwkv7_error *err)
 {
     size_t plan[PLAN_ROOM];
-    size_t at = prompt_cache_find(c, s, ids, count > 0 ? count - 1 : 0); /* keeps one for the logits */
+    /* The last token is always evaluated, for its logits. */
+    size_t at = prompt_cache_find(c, s, ids, count > 0 ? count - 1 : 0);
     const size_t planned = prompt_cache_plan(at, count, marks, mark_count, plan, PLAN_ROOM);
     enum rwkv7_status status = RWKV7_OK;
     *cached = at;

@@ -4,8 +4,8 @@
  *
  * An entry is a state file. Its name is a hash of the model, the math option and the token ids, and
  * their number. The file also contains the ids, so a hash collision is noticed. There are no locks:
- * entries appear completely (by rename), equal names mean equal contents, whoever wrote them, and
- * an entry that another process removes is just not found.
+ * entries appear completely (by rename), equal names mean equal contents, and an entry that another
+ * process removes is just not found.
  */
 #ifndef GENERATE_PROMPT_CACHE_H
 #define GENERATE_PROMPT_CACHE_H

@@ -130,12 +130,12 @@ enum rwkv7_status request_end_prompt(struct request *r, struct rwkv7_error *err)
     return status;
 }
 
-size_t request_pending(const struct request *r, size_t most, const uint32_t **tokens, bool *logits)
+size_t request_pending(const struct request *r, size_t limit, const uint32_t **tokens, bool *logits)
 {
     const size_t count = r->prompt.end - r->prompt.begin;
     *tokens = r->prompt.ids + r->prompt.begin;
-    *logits = count <= most;
-    return count < most ? count : most;
+    *logits = count <= limit;
+    return count < limit ? count : limit;
 }
 
 void request_evaluated(struct request *r, size_t count)

@@ -63,10 +63,10 @@ enum rwkv7_status request_end_prompt(struct request *r, struct rwkv7_error *err)
 enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_bytes *held, struct rwkv7_error *err);
 
 /*
- * Returns the number of pending tokens to evaluate next, at most `most`. *logits: whether those
+ * Returns the number of pending tokens to evaluate next, at most `limit`. *logits: whether those
  * after the last one are needed.
  */
-size_t request_pending(const struct request *r, size_t most, const uint32_t **tokens, bool *logits);
+size_t request_pending(const struct request *r, size_t limit, const uint32_t **tokens, bool *logits);
 /* Reports that the first `count` of them were evaluated. */
 void request_evaluated(struct request *r, size_t count);
 /* Draws a token from the logits after the last token. r->step has the result. */

@@ -5,7 +5,7 @@
  *     sizes         SAVED_PIECES numbers of 8 bytes, in the byte order of the machine
  *     the pieces, one after the other
  *
- * "rwkv7 2" is the same without SAVED_VOCABULARY, and is still read.
+ * "rwkv7 2" is the same without SAVED_VOCABULARY, and is still accepted.
  */
 #include "generate/saved_state.h"
 
@@ -22,7 +22,7 @@ struct directory {
     uint64_t size[SAVED_PIECES];
 };
 
-/* The texts of all tokens. */
+/* Returns a hash of the texts of all tokens. */
 static struct hash_value fingerprint_of(const struct rwkv7_tokenizer *tokenizer)
 {
     struct hash hash;
@@ -69,7 +69,7 @@ enum rwkv7_status saved_state_store(const struct saved_state *saved, const struc
     return status;
 }
 
-/* Finds the pieces in what was read. */
+/* Finds the pieces in the loaded note. */
 static enum rwkv7_status find_pieces(struct saved_state *saved, const char *path, struct rwkv7_error *err)
 {
     struct directory directory = {.mark = ""};
@@ -77,8 +77,8 @@ static enum rwkv7_status find_pieces(struct saved_state *saved, const char *path
     const size_t beginning = sizeof directory - (is_older ? sizeof directory.size[SAVED_VOCABULARY] : 0);
     if (saved->all.size >= sizeof mark && memcmp(saved->all.data, mark, sizeof mark - 2) == 0 &&
         memcmp(saved->all.data, mark, sizeof mark) != 0 && !is_older)
-        return fail(err, RWKV7_ERR_STATE,
-                    "%s: kept by another version of this program, which put other things beside the state", path);
+        return fail(err, RWKV7_ERR_STATE, "%s: saved by another version of this program, with an incompatible note",
+                    path);
     if (saved->all.size < beginning || (memcmp(saved->all.data, mark, sizeof mark) != 0 && !is_older))
         return RWKV7_OK;
     memcpy(&directory, saved->all.data, beginning);
@@ -86,7 +86,7 @@ static enum rwkv7_status find_pieces(struct saved_state *saved, const char *path
     size_t left = saved->all.size - beginning;
     for (int i = 0; i < SAVED_PIECES; i++) {
         if (directory.size[i] > left)
-            return fail(err, RWKV7_ERR_STATE, "%s: the note of the state is not whole", path);
+            return fail(err, RWKV7_ERR_STATE, "%s: the note of the state is truncated", path);
         saved->piece[i] = (struct rwkv7_bytes){from, (size_t)directory.size[i]};
         from += directory.size[i];
         left -= (size_t)directory.size[i];
@@ -94,15 +94,15 @@ static enum rwkv7_status find_pieces(struct saved_state *saved, const char *path
     return RWKV7_OK;
 }
 
-static enum rwkv7_status check_vocabulary(const struct rwkv7_bytes *kept, const struct rwkv7_tokenizer *tokenizer,
+static enum rwkv7_status check_vocabulary(const struct rwkv7_bytes *saved, const struct rwkv7_tokenizer *tokenizer,
                                           const char *path, struct rwkv7_error *err)
 {
-    if (kept->size == 0) /* nothing is known of it */
+    if (saved->size == 0) /* an older file does not contain it */
         return RWKV7_OK;
     const struct hash_value vocabulary = fingerprint_of(tokenizer);
-    if (kept->size == sizeof vocabulary && memcmp(kept->data, &vocabulary, sizeof vocabulary) == 0)
+    if (saved->size == sizeof vocabulary && memcmp(saved->data, &vocabulary, sizeof vocabulary) == 0)
         return RWKV7_OK;
-    return fail(err, RWKV7_ERR_STATE, "%s: the state was kept with another vocabulary, whose ids mean other text",
+    return fail(err, RWKV7_ERR_STATE, "%s: the state was saved with another vocabulary, whose ids have other texts",
                 path);
 }
 

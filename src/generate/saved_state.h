@@ -18,10 +18,10 @@
 enum saved_piece {
     SAVED_LOGITS,       /* float[V] after the last token; empty if there are pending tokens */
     SAVED_SAMPLER,      /* rwkv7_sampler_save_memory */
-    SAVED_HELD,         /* bytes that have been generated and not shown */
+    SAVED_HELD,         /* bytes that were generated but not shown */
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
-    SAVED_PENDING,      /* uint32_t[]: tokens behind the state */
-    SAVED_SHOWN,        /* text behind the state, whose tokens may depend on what follows */
+    SAVED_PENDING,      /* uint32_t[]: tokens after the state */
+    SAVED_SHOWN,        /* text after the state whose tokens may still change */
     SAVED_VOCABULARY,   /* a hash of the text of every token; made by saved_state_store */
     SAVED_PIECES
 };
@@ -32,18 +32,19 @@ struct saved_state {
 };
 
 /* Saves to the file at `path`, or, if that is NULL, to *image. */
-enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
+enum rwkv7_status saved_state_store(const struct saved_state *from, const struct rwkv7_session *session,
                                     const struct rwkv7_tokenizer *tokenizer, const char *path,
                                     struct rwkv7_bytes *image, struct rwkv7_error *err);
 /*
- * From the file at `path`, or, if that is NULL, from *image. A file of another program has no pieces, and that is fine. One that was kept with another vocabulary than that of `tokenizer` is refused:
- * neither its tokens nor its text would mean what they meant. When it fails there is nothing to free, but the session may hold the state of
- * the file: give it one to spare.
+ * Loads from the file at `path`, or, if that is NULL, from *image. A file of another program has no
+ * pieces, which is not an error. A state saved with another vocabulary than that of `tokenizer` is
+ * rejected: its tokens would have other texts. On failure there is nothing to free, but the session
+ * may already hold the state of the file, so pass a spare one.
  */
 enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session,
                                    const struct rwkv7_tokenizer *tokenizer, const char *path,
                                    const struct rwkv7_bytes *image, struct rwkv7_error *err);
-#define IN_MEMORY "a state in memory" /* in messages, in place of a path */
+#define IN_MEMORY "a state in memory" /* used in messages instead of a path */
 void saved_state_free(struct saved_state *saved);
 
 #endif

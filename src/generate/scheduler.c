@@ -179,8 +179,8 @@ static void end_cancelled(struct scheduler *s)
  */
 static size_t plan(struct scheduler *s)
 {
-    const size_t active = s->count < s->slots ? s->count : s->slots, most = RWKV7_CHUNK - active;
-    size_t room = s->prompt_budget < most ? s->prompt_budget : most, n = 0;
+    const size_t active = s->count < s->slots ? s->count : s->slots, limit = RWKV7_CHUNK - active;
+    size_t room = s->prompt_budget < limit ? s->prompt_budget : limit, n = 0;
     for (struct scheduled *job = s->first; n < active; job = job->next) {
         struct rwkv7_feed *const f = &s->feeds[n];
         *f = (struct rwkv7_feed){.session = job->session};

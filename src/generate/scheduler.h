@@ -36,8 +36,8 @@ struct scheduled {
 };
 
 struct scheduler_options {
-    size_t slots;         /* most requests in one step, 1 to RWKV7_CHUNK */
-    size_t prompt_budget; /* most prompt tokens in a step; 0: what RWKV7_CHUNK allows */
+    size_t slots;         /* maximum requests in one step, 1 to RWKV7_CHUNK */
+    size_t prompt_budget; /* maximum prompt tokens in a step; 0: what RWKV7_CHUNK allows */
 };
 
 /*

@@ -240,7 +240,7 @@ def editor(command):
     # Of somebody else, or spoilt: it goes on without.
     os.chmod(state, 0o770)
     open_to_all = Terminal(command)
-    open_to_all.expect(rb"others may write", "a folder that others may write to")
+    open_to_all.expect(rb"other users may write", "a folder that others may write to")
     open_to_all.prompt()
     open_to_all.send(b"/quit\r")
     check(open_to_all.end("/quit") == 0 and open(lines, "rb").read() == kept, "no history is kept there")
@@ -379,7 +379,7 @@ def main():
     taken = back.expect(rb"reading|undone", "all is read again").group() != b"reading"
     if not taken:
         back.send(b"\x03")
-        taken = back.expect(rb"nothing is taken back|undone; 1", "^C while it is read").group().endswith(b"1")
+        taken = back.expect(rb"nothing was undone|undone; 1", "^C while it is read").group().endswith(b"1")
     back.prompt()
     back.send(b"/stats\r")
     back.expect(rb"1 message," if taken else rb"2 messages", "all messages are there, but one that was taken back")

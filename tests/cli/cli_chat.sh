@@ -147,7 +147,7 @@ printf 'hel\0lo\n"""\nhel\0\nlo\n"""\nhello\n' >"$work/in"
 chat
 exits 2
 out "$one"
-ok 'two complaints' [ "$(grep -c '^rwkv7: there is a NUL in the message' "$work/err")" -eq 2 ]
+ok 'two complaints' [ "$(grep -c '^rwkv7: message: expected text, found a NUL byte' "$work/err")" -eq 2 ]
 given '//hello'
 chat
 out "$(next 'User: /hello
@@ -357,7 +357,7 @@ head -c 2000 talk >torn
 given ''
 chat --state-in torn
 exits 3
-err_has '^rwkv7: torn: .*torn'
+err_has '^rwkv7: torn: .*damaged'
 chat --state-in talk --system hello
 exits 2
 err_has 'exclude each other'
@@ -527,12 +527,12 @@ malformed 'expected an empty line between {system} and the turn with {user}'
 printf '{user}\n{assistant}' >bad
 malformed 'expected the placeholders {system}, {user} and {answer}, found {assistant}'
 printf '{user}\0{answer}' >bad
-malformed 'a template is text, but there is a NUL in it'
+malformed 'expected text, found a NUL byte'
 {
     printf '{user}{answer}'
     head -c 65536 /dev/zero | tr '\0' x
 } >bad
-malformed 'a template has at most 65536 bytes'
+malformed 'expected a template of at most 65536 bytes'
 given hello
 chat --template chatml
 exits 2
@@ -639,7 +639,7 @@ err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
 chat
 exits 1
 out "$one"
-err 'rwkv7: a message of standard input is longer than 67108864 bytes'
+err 'rwkv7: standard input: expected messages of at most 67108864 bytes'
 
 # Full disk; closed pipe.
 if [ -c /dev/full ]; then

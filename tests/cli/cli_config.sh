@@ -132,8 +132,8 @@ mistake '--temp = 1' "unknown option '--temp'; did you mean 'temp'?"
 mistake 'temp' 'temp needs a value: temp = T'
 mistake 'temp = hot' "--temp needs a number from 0 to 100, not 'hot'"
 mistake 'quiet = perhaps' "--quiet is a flag: yes or no, not 'perhaps'"
-mistake 'help' "'help' belongs on the command line"
-mistake 'no-config = yes' "'no-config' belongs on the command line"
+mistake 'help' "'help' is allowed on the command line only"
+mistake 'no-config = yes' "'no-config' is allowed on the command line only"
 mistake '[rnu]' "unknown command 'rnu'"
 mistake '[run' "expected [COMMAND], found '[run'"
 mistake 'model =' "--model needs FILE, not ''"
@@ -161,17 +161,17 @@ exits 0
 silent
 text "$(text_of run --temp 0 -n 3 'Once upon')"
 
-# An ordinary file, in the folder of the variable or in ~/.config.
+# A regular file, in the folder of the variable or in ~/.config.
 rm "$file"
 mkdir "$file"
 run rwkv7 run -n 1 x
 exits 2
-err "rwkv7: $file: expected an ordinary file"
+err "rwkv7: $file: expected a regular file"
 rmdir "$file"
 mkfifo "$file"
 run rwkv7 run -n 1 x
 exits 2
-err "rwkv7: $file: expected an ordinary file"
+err "rwkv7: $file: expected a regular file"
 rm "$file"
 if [ "$(id -u)" -ne 0 ]; then
     config 'temp = 0'

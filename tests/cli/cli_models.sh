@@ -107,7 +107,7 @@ for given in folder folder/model.safetensors; do
     run rwkv7 run -n 1 -m "$given" hello
     exits 3
     text ''
-    err 'rwkv7: folder/vocab.json: a tokenizer of a kind that is not supported; name a vocabulary with --vocab'
+    err 'rwkv7: folder/vocab.json: unsupported kind of tokenizer; name a vocabulary with --vocab'
 done
 run rwkv7 info folder --vocab "$vocab"
 out_has 'ids, fits$'

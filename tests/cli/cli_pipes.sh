@@ -228,7 +228,7 @@ if [ $emulated -eq 0 ]; then
         } &
         run rwkv7 run -t $threads -n -1 --ignore-eos --model cut.safetensors --vocab "$vocab" hello
         exits 1
-        err 'rwkv7: a file that is in use was cut short, or could not be read'
+        err 'rwkv7: a mapped file was truncated, or could not be read'
         wait
     done
 else
@@ -242,7 +242,7 @@ else
     for size in 32 64; do
         run sh -c 'ulimit -s "$1"; shift; exec rwkv7 "$@"' sh $size run -q -n 1 --model "$model" --vocab "$vocab" hello
         exits 1
-        err "rwkv7: a stack of $size KiB is too small, 256 are needed: see ulimit -s"
+        err "rwkv7: stack limit: expected at least 256 KiB, found $size; raise it with ulimit -s"
         run sh -c 'ulimit -S -s "$1"; shift; exec rwkv7 "$@"' sh $size run -q -n 1 --model "$model" --vocab "$vocab" hello
         exits 0
     done

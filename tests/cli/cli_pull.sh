@@ -46,7 +46,7 @@ for command in 'info 0.1b' 'run -m 0.1b x' 'eval --against 0.1b x' 'convert 0.1b
     # shellcheck disable=SC2086 # several words
     run rwkv7 $command
     exits 3
-    err "rwkv7: no model '0.1b' here; fetch it with rwkv7 pull 0.1b"
+    err "rwkv7: model '0.1b' is not downloaded; run rwkv7 pull 0.1b"
 done
 cp "$models/f32_n16.safetensors" 0.1b
 run rwkv7 info 0.1b

@@ -97,7 +97,7 @@ run rwkv7 run -q --model "$model" --vocab "$tests/bytes.vocab.txt" --temp 0 $let
 ok 'a prompt goes on behind what was shown' cmp -s "$work/out" whole
 run rwkv7 run -q --model "$model" --vocab "$vocab" --temp 0 -n 20 --state-in state
 exits 3
-err_has '^rwkv7: state: the state was kept with another vocabulary, whose ids mean other text'
+err_has '^rwkv7: state: the state was saved with another vocabulary, whose ids have other texts'
 
 # In many steps, into the same file; also after ^C.
 story -n 3 --temp 0 --state-out state hello
@@ -159,7 +159,7 @@ refused() { # refused FILE PATTERN
 }
 story -n 3 --state-out state hello
 head -c 1000 state >torn
-refused torn 'torn'
+refused torn 'the file is damaged'
 for byte in X Y; do # the text is another each time, so the byte may be one of them already
     {
         head -c 9000 state
@@ -287,7 +287,7 @@ touch -t 202001010000 cache/rwkv7-0badc0de.tmp
 : >cache/rwkv7-00c0ffee.tmp
 cached -f long.txt
 ok 'a broken entry is no use' [ -z "$(known)" ]
-err_has '^rwkv7: prompt cache: cache/.*torn; the entry is removed$'
+err_has '^rwkv7: prompt cache: cache/.*damaged; the entry is removed$'
 same_text -f long.txt
 cached -f long.txt
 ok 'it was replaced' [ "$(known)" -eq $((tokens - 1)) ]
@@ -308,7 +308,7 @@ for kind in fifo link; do
     done
     : >aim
     cached -f long.txt
-    err_has '^rwkv7: prompt cache: cache/.*: not a regular file; nothing is kept there$'
+    err_has '^rwkv7: prompt cache: cache/.*: not a regular file; state not saved$'
     same_text -f long.txt
     ok 'nothing behind a link' [ ! -s aim ]
 done
@@ -363,7 +363,7 @@ for mode in 777 1777 775 757; do
     run rwkv7 run --model "$model" --vocab "$vocab" --prompt-cache cache -n 1 hello
     exits 1
     text ''
-    err 'rwkv7: cannot use cache for the prompt cache: other users may write to it; chmod go-w makes it yours'
+    err 'rwkv7: cannot use cache for the prompt cache: other users may write to it; use chmod go-w'
     given 'hello'
     run rwkv7 chat --model "$model" --vocab "$tests/bytes.vocab.txt" --prompt-cache cache --system hello
     exits 1
@@ -390,7 +390,7 @@ ok 'private entries' [ -z "$(find cache -name '*.state' ! -perm 600)" ]
 
 run rwkv7 run --prompt-cache cache/notes/deep --model "$model" --vocab "$vocab" hello
 exits 1
-err_has '^rwkv7: cannot make cache/notes/deep for the prompt cache'
+err_has '^rwkv7: cannot create cache/notes/deep for the prompt cache'
 run rwkv7 run --prompt-cache prompt1.txt --model "$model" --vocab "$vocab" hello
 exits 1
 err 'rwkv7: cannot use prompt1.txt for the prompt cache: it is not a folder'

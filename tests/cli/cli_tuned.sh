@@ -18,7 +18,7 @@ ok 'both orders' cmp -s stated.npy turned.npy
 
 logits -o refused.npy --state "$models/f32_n16.state_st.safetensors"
 exits 2
-err_has "^rwkv7: .*f32_n16.state_st.safetensors: does not say in which order .*; choose one with --state-order"
+err_has "^rwkv7: .*f32_n16.state_st.safetensors: does not state the layout .*; choose one with --state-order"
 ok 'no output' [ ! -e refused.npy ]
 logits -o refused.npy --state "$model" --state-order value-key
 exits 3

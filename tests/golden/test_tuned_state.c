@@ -150,7 +150,7 @@ static void test_refused(void)
     memcpy(tensors, states->tensors, L * sizeof *tensors);
     check_refused("missing.pth", RWKV7_STATE_VALUE_KEY, RWKV7_ERR_IO, "missing.pth");
     check_refused(DATA ".state_st.safetensors", RWKV7_STATE_AS_STATED, RWKV7_ERR_USAGE,
-                  "does not say in which order its matrices are: value-key, as trained, or key-value");
+                  "does not state the layout of its matrices: value-key, as trained, or key-value");
     check_refused(DATA ".safetensors", RWKV7_STATE_VALUE_KEY, RWKV7_ERR_STATE,
                   "expected 'blocks.<i>.att.time_state' for each of 4 layers, found 0 of them");
     check_refused(DATA ".state_expected.safetensors", RWKV7_STATE_VALUE_KEY, RWKV7_ERR_STATE,

@@ -202,7 +202,8 @@ static void test_states(void)
     FILE *f = fopen(state, "r+b");
     CHECK(f && fseek(f, 8, SEEK_SET) == 0 && fwrite(version_2, 1, 4, f) == 4 && fclose(f) == 0);
     CHECK(rwkv7_session_load(s, state, NULL, &err) == RWKV7_ERR_STATE);
-    CHECK_MSG(strstr(err.message, "state file version 2, expected 3: it does not say"), "%s", err.message);
+    CHECK_MSG(strstr(err.message, "state file version 2, expected 3: its weights are not identified"), "%s",
+              err.message);
     rwkv7_session_close(other);
     rwkv7_session_close(s);
     rwkv7_model_close(b);

@@ -364,7 +364,9 @@ static void test_wrong_notes(void)
         CHECK(rwkv7_session_save(s, path, &all, NULL) == RWKV7_OK);
         const enum rwkv7_status status = rwkv7_generator_load(g, path, &err);
         CHECK_MSG(status == (k == 0 ? RWKV7_OK : RWKV7_ERR_STATE), "%d: %s", k, err.message);
-        CHECK(k == 0 || strstr(err.message, k == 3 ? "another version" : k == 4 ? "not whole" : "another vocabulary"));
+        CHECK(k == 0 || strstr(err.message, k == 3   ? "another version"
+                                            : k == 4 ? "is truncated"
+                                                     : "another vocabulary"));
         if (k > 0) { /* nothing has changed: neither the state nor that it is the start of a document */
             CHECK_MSG(same_state(t, before), "%d", k);
             feed(g, "a");

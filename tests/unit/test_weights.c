@@ -529,7 +529,7 @@ static void test_state_files(void)
     CHECK(n == 56 + 2 * 64 * (2 + 64) * 4 + 8);
     refuse_state(s, path, bytes, 0, "not an rwkv7 state file");
     refuse_state(s, path, "RWKV7", 5, "not an rwkv7 state file");
-    refuse_state(s, path, bytes, n - 1, "torn");
+    refuse_state(s, path, bytes, n - 1, "damaged");
     bytes[5000] ^= 1;
     refuse_state(s, path, bytes, n, "damaged");
     bytes[5000] ^= 1;

@@ -9,7 +9,7 @@
 
 #include "cli/io/lookup.h"
 
-/* Adds the name if it begins with what was typed. */
+/* Adds the name if it begins with the typed text. */
 static void offer(struct completion *c, const char *typed, const char *name, size_t length)
 {
     const size_t n = strlen(typed);
@@ -23,7 +23,7 @@ static void offer(struct completion *c, const char *typed, const char *name, siz
     c->count += c->names[c->count] != NULL;
 }
 
-/* What all names have in common behind what was typed. */
+/* Sets c->text to the text after `typed` that all names have in common. */
 static void insert_common(struct completion *c, const char *typed)
 {
     const size_t begin = strlen(typed);
@@ -34,7 +34,8 @@ static void insert_common(struct completion *c, const char *typed)
             n++;
         end = n;
     }
-    while (end > begin && ((unsigned char)c->names[0][end] & 0xc0) == 0x80) /* not from the middle of a character */
+    /* Do not end within a character. */
+    while (end > begin && ((unsigned char)c->names[0][end] & 0xc0) == 0x80)
         end--;
     if (end > begin && end - begin < sizeof c->text - 1)
         snprintf(c->text, sizeof c->text, "%.*s", (int)(end - begin), c->names[0] + begin);

@@ -1,6 +1,7 @@
 /*
- * editor.c - see editor.h. libedit keeps the line and the screen. Here is what it lacks or would do in signal handlers: pasted text, Tab, ^C,
- * ^Z and windows that change their size. All of it happens in read_byte(), where the program waits for keys.
+ * editor.c - see editor.h. libedit manages the line and the screen. This file adds pasted text,
+ * Tab, ^C, ^Z and window resizing. They are handled in read_byte(), where the program waits for
+ * keys, because libedit would handle them in signal handlers or not at all.
  */
 #if !defined(_XOPEN_SOURCE)
 #define _XOPEN_SOURCE 700 /* wcwidth */
@@ -28,7 +29,9 @@
 #include "cli/io/io.h"
 #include "cli/io/line_input.h"
 
-/* Bracketed paste: the terminal puts these around what is pasted, when it is asked to. */
+/*
+ * Bracketed paste: when enabled, the terminal sends these sequences before and after pasted text.
+ */
 static const char paste_on[] = "\033[?2004h", paste_off[] = "\033[?2004l", paste_begin[] = "\033[200~",
                   paste_end[] = "\033[201~";
 
@@ -37,13 +40,13 @@ struct editor {
     const char *prompt;
     EditLine *edit;
     History *history;
-    char path[PATH_ROOM];     /* of the history; empty: none is kept */
-    struct input_file *input; /* the history is one until it is written, so that nothing else replaces it */
-    char **lines;             /* [line_count] that were typed, for the history */
+    char path[PATH_ROOM];     /* history file; empty: history is not saved */
+    struct input_file *input; /* protects the history from outputs until it is written */
+    char **lines;             /* [line_count] typed lines, for the history */
     size_t line_count, line_room;
     mbstate_t shift;
-    int columns;   /* of the terminal, as the line was drawn */
-    bool too_long; /* what was pasted */
+    int columns;   /* width of the terminal when the line was drawn */
+    bool too_long; /* pasted text exceeded the limit */
 };
 
 static struct editor *owner(EditLine *edit)
@@ -58,9 +61,9 @@ static char *current_prompt(EditLine *edit)
     return (char *)(uintptr_t)owner(edit)->prompt;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- terminal */
+/* ------------------------------------------------------------------------------------- terminal */
 
-static volatile sig_atomic_t attention; /* something is to be done before the next key */
+static volatile sig_atomic_t attention; /* a signal must be handled before the next key */
 static volatile sig_atomic_t stop_asked, continued;
 
 static void on_signal(int number)
@@ -75,7 +78,7 @@ static void on_signal(int number)
 static const int watched[] = {SIGTSTP, SIGCONT, SIGWINCH};
 enum { WATCHED = sizeof watched / sizeof watched[0] };
 
-/* While a line is edited. What was ignored from the start stays so. */
+/* Installs the signal handlers used while a line is edited. An ignored SIGTSTP stays ignored. */
 static void watch_signals(struct sigaction before[WATCHED])
 {
     struct sigaction action = {.sa_handler = on_signal};
@@ -93,7 +96,7 @@ static void unwatch_signals(const struct sigaction before[WATCHED])
         sigaction(watched[i], &before[i], NULL);
 }
 
-static void say(const char *sequence)
+static void send_control(const char *sequence)
 {
     size_t written;
     io_write(STDOUT_FILENO, sequence, strlen(sequence), &written);
@@ -105,7 +108,7 @@ static int terminal_columns(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-/* In how many rows above that of the cursor the prompt and the line stand. */
+/* Returns the number of screen rows that the prompt and the line occupy above the cursor's row. */
 static int rows_above(const struct editor *e, int columns)
 {
     const LineInfo *const line = el_line(e->edit);
@@ -118,7 +121,7 @@ static int rows_above(const struct editor *e, int columns)
             break;
         at += n;
         const int width = c == L'\t' ? 8 - column % 8 : c == L'\n' ? columns - column : wcwidth(c);
-        column += width > 0 ? width : width < 0 ? 2 : 0; /* control characters are shown as ^X */
+        column += width > 0 ? width : width < 0 ? 2 : 0; /* control: ^X */
         if (column >= columns) {
             row++;
             column = column > columns ? width : 0;
@@ -128,8 +131,9 @@ static int rows_above(const struct editor *e, int columns)
 }
 
 /*
- * The window has another size, or the program goes on after a stop: draws the line anew. Some terminals break lines anew when their width
- * changes, and some do not. No row is cleared that may hold something else.
+ * Redraws the line after the window was resized, or after the program was stopped and continued.
+ * Some terminals rewrap lines when their width changes, and some do not; only rows that belong to
+ * the line in both cases are cleared.
  */
 static void draw_again(struct editor *e, bool moved)
 {
@@ -138,23 +142,23 @@ static void draw_again(struct editor *e, bool moved)
     const int rows = rows_above(e, before < now ? now : before);
     if (!moved && rows > 0)
         snprintf(up, sizeof up, "\r\033[%dA\033[J", rows);
-    say(up);
+    send_control(up);
     e->columns = now;
     el_resize(e->edit);
     el_set(e->edit, EL_REFRESH);
 }
 
-/* ^Z: the shell finds the terminal as it was. */
+/* Handles ^Z: restores the terminal and stops the process. */
 static void stop(struct editor *e)
 {
     struct sigaction action = {.sa_handler = SIG_DFL}, before;
-    say(paste_off);
+    send_control(paste_off);
     el_set(e->edit, EL_PREP_TERM, 0);
     sigemptyset(&action.sa_mask);
     sigaction(SIGTSTP, &action, &before);
     raise(SIGTSTP);
     sigaction(SIGTSTP, &before, NULL);
-    continued = 1; /* also where nobody is there to continue it, and it did not stop */
+    continued = 1; /* also if no shell could stop it (orphaned process group) */
 }
 
 static void attend(struct editor *e)
@@ -165,16 +169,19 @@ static void attend(struct editor *e)
         stop(e);
     }
     const bool moved = continued;
-    if (continued) { /* after SIGSTOP, too, when the shell has set the terminal to its own needs */
+    if (continued) { /* also after SIGSTOP: the shell has changed the terminal's settings */
         continued = 0;
         el_set(e->edit, EL_PREP_TERM, 0);
         el_set(e->edit, EL_PREP_TERM, 1);
-        say(paste_on);
+        send_control(paste_on);
     }
     draw_again(e, moved);
 }
 
-/* One byte from the terminal; false when interrupted, which libedit itself would not notice. */
+/*
+ * Reads one byte from the terminal. Returns false if interrupted, which libedit itself would not
+ * notice.
+ */
 static bool read_byte(struct editor *e, char *byte)
 {
     while (!interrupted) {
@@ -187,14 +194,15 @@ static bool read_byte(struct editor *e, char *byte)
             return !interrupted;
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
-        hung_up = interrupted = 1; /* the terminal is gone; SIGHUP may come later than that shows, or is ignored */
+        hung_up = interrupted = 1; /* the terminal is gone; SIGHUP may arrive later or be ignored */
     }
     return false;
 }
 
 /*
- * One character; -1 when interrupted. A NUL is dropped: no message may hold one, it is what the kernel makes of a ^D that was typed before the
- * terminal was set up for editing, and libedit would take it for "quote the next key", ^C and ^D among them.
+ * Reads one character; returns -1 if interrupted. NULs are dropped because messages cannot contain
+ * them. The kernel turns a ^D typed before the terminal was set up into a NUL, which libedit would
+ * take for "quote the next key".
  */
 static int read_character(EditLine *edit, wchar_t *out)
 {
@@ -205,7 +213,7 @@ static int read_character(EditLine *edit, wchar_t *out)
             continue;
         const size_t length = mbrtowc(out, &byte, 1, &e->shift);
         if (length == (size_t)-2)
-            continue; /* more bytes of the same character follow */
+            continue; /* incomplete: more bytes follow */
         if (length != (size_t)-1)
             return 1;
         memset(&e->shift, 0, sizeof e->shift);
@@ -213,9 +221,12 @@ static int read_character(EditLine *edit, wchar_t *out)
     return -1;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- keys */
+/* ----------------------------------------------------------------------------------------- keys */
 
-/* Text as libedit takes it: line ends are LF, and what is no character is left out. Returns its size. */
+/*
+ * Converts pasted text for libedit: line ends become LF, and invalid bytes are removed. Returns the
+ * new size.
+ */
 static size_t clean(char *text, size_t size)
 {
     size_t kept = 0, n;
@@ -242,7 +253,7 @@ static size_t clean(char *text, size_t size)
     return kept;
 }
 
-/* What stands between the marks goes into the line, newlines too: it is one message, and waits to be sent. */
+/* Inserts pasted text into the line, including newlines, as one message that is not sent yet. */
 static unsigned char take_paste(EditLine *edit, int key)
 {
     enum { END = sizeof paste_end - 1 };
@@ -274,7 +285,7 @@ static unsigned char take_paste(EditLine *edit, int key)
     return good ? CC_REFRESH : CC_ERROR;
 }
 
-/* Tab, in a command. */
+/* Handles Tab. */
 static unsigned char complete(EditLine *edit, int key)
 {
     const struct editor *const e = owner(edit);
@@ -298,9 +309,12 @@ static unsigned char complete(EditLine *edit, int key)
     return result;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ history */
+/* -------------------------------------------------------------------------------------- history */
 
-/* The history becomes an input; a new one begins as an empty file, private as what will be in it. That it cannot be written is said at the end. */
+/*
+ * Registers the history file as an input. A new one is created empty and private. If it cannot be
+ * created, editor_close() reports that.
+ */
 static int add_input(struct editor *e)
 {
     struct rwkv7_error err;
@@ -313,7 +327,10 @@ static int add_input(struct editor *e)
     return !known || input_add(&st, e->path, &e->input, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-/* The one that was named must be good; without the usual one, it goes on without. */
+/*
+ * Loads the history. A history named by --history must be valid; if the default one is not, the
+ * program continues without.
+ */
 static int open_history(struct editor *e)
 {
     const char *const named = e->options->history;
@@ -329,7 +346,7 @@ static int open_history(struct editor *e)
     if (!e->path[0])
         return DONE;
     if (!history_load(e->history, e->path)) {
-        complain(FAILED, "%s: not a history of lines, or one that cannot be read; it is left as it is", e->path);
+        complain(FAILED, "%s: not a history file, or unreadable; left unchanged", e->path);
         e->path[0] = '\0';
         return named ? FAILED : DONE;
     }
@@ -357,15 +374,15 @@ static int add_line(struct editor *e, const char *line)
     return DONE;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- lines */
+/* ---------------------------------------------------------------------------------------- lines */
 
 int editor_open(struct editor **out, const struct line_options *options)
 {
     struct editor *const e = *out = calloc(1, sizeof *e);
     if (!e)
-        return complain(FAILED, "out of memory for lines");
+        return complain(FAILED, "out of memory for input lines");
     e->options = options;
-    /* Characters are what the terminal takes for them; without a language set, UTF-8. */
+    /* Use the locale's character set, as the terminal does; without a locale, UTF-8. */
     if (!setlocale(LC_CTYPE, "") || strcmp(setlocale(LC_CTYPE, NULL), "C") == 0)
         setlocale(LC_CTYPE, "C.UTF-8");
     const int code = open_history(e);
@@ -373,13 +390,13 @@ int editor_open(struct editor **out, const struct line_options *options)
         return code;
     e->edit = el_init("rwkv7", stdin, stdout, stderr);
     if (!e->edit)
-        return complain(FAILED, "the terminal cannot be set up for editing");
+        return complain(FAILED, "cannot set up the terminal for editing");
     el_set(e->edit, EL_CLIENTDATA, e);
     el_set(e->edit, EL_PROMPT, current_prompt);
     el_set(e->edit, EL_EDITOR, "emacs");
     el_set(e->edit, EL_HIST, history, e->history);
     el_set(e->edit, EL_GETCFN, read_character);
-    el_set(e->edit, EL_ADDFN, "rwkv7-paste", "insert what was pasted", take_paste);
+    el_set(e->edit, EL_ADDFN, "rwkv7-paste", "insert pasted text", take_paste);
     el_set(e->edit, EL_ADDFN, "rwkv7-complete", "complete a command", complete);
     el_set(e->edit, EL_BIND, "\t", "rwkv7-complete", NULL);
     el_source(e->edit, NULL);
@@ -412,21 +429,24 @@ int editor_line(struct editor *e, const char *prompt, char **text)
     e->too_long = false;
     *text = NULL;
     watch_signals(before);
-    el_resize(e->edit); /* the window may have changed since */
+    el_resize(e->edit); /* the window may have been resized */
     e->columns = terminal_columns();
-    /* libedit would do it after the prompt, and who answers that quickly would type at a terminal that still makes lines of keys. */
+    /*
+     * libedit would do this after printing the prompt; keys typed in between would be handled by
+     * the terminal's line mode.
+     */
     el_set(e->edit, EL_PREP_TERM, 1);
-    say(paste_on);
+    send_control(paste_on);
     const char *const line = el_gets(e->edit, &length);
-    say(paste_off);
+    send_control(paste_off);
     el_set(e->edit, EL_PREP_TERM, 0);
     unwatch_signals(before);
     if (interrupted)
-        clearerr(stdout); /* what it could not show when the signal came is no failure: out_close */
+        clearerr(stdout); /* a write error caused by the signal is not a failure; see out_close */
     if (!line || length <= 0)
         return DONE;
     if (e->too_long)
-        return complain(MISUSED, "what was pasted is longer than %zu bytes", LINE_MOST);
+        return complain(MISUSED, "pasted text: expected at most %zu bytes", LINE_MOST);
     const size_t size = strlen(line);
     *text = strndup(line, size - (size > 0 && line[size - 1] == '\n'));
     if (!*text)
@@ -435,5 +455,5 @@ int editor_line(struct editor *e, const char *prompt, char **text)
 }
 
 #else
-typedef int editor_is_not_compiled_in; /* a file must have something in it */
+typedef int editor_is_not_compiled_in; /* C does not allow an empty file */
 #endif

@@ -1,4 +1,4 @@
-/* editor.h - lines that are edited at a terminal, with libedit. Only where it is compiled in. */
+/* editor.h - edits lines at a terminal with libedit. Compiled only if libedit is available. */
 #ifndef CLI_EDITOR_H
 #define CLI_EDITOR_H
 
@@ -7,13 +7,14 @@
 
 struct editor;
 
-/* Returns an exit code. The editor must be closed in any case. */
+/* Returns an exit code. Call editor_close in any case. */
 int editor_open(struct editor **out, const struct line_options *options);
-/* Keeps the history. NULL is allowed. */
+/* Saves the history and frees the editor. Accepts NULL. */
 void editor_close(struct editor *e);
 /*
- * One line, or what was pasted as one, without its last newline. *text is allocated; NULL at the end and when interrupted. The terminal is as it was
- * before when this returns, and while the program is stopped by ^Z.
+ * Reads one line, or pasted lines, without the last newline. *text is allocated; NULL at the end of
+ * input or if interrupted. The terminal's settings are restored before this returns and while the
+ * program is stopped by ^Z.
  */
 int editor_line(struct editor *e, const char *prompt, char **text);
 

@@ -11,7 +11,7 @@ static int put(const char *text)
     return out_write(text, strlen(text));
 }
 
-/* One byte of a thought or of the answer. */
+/* Shows one byte of a thought or of the answer. */
 static int show_byte(struct face *f, char c)
 {
     int code = DONE;
@@ -38,7 +38,7 @@ static int end_thought(struct face *f)
     return f->dim ? out_control("\033[0m") : put("</think>");
 }
 
-/* The tag that ends the part is complete. */
+/* Begins the next part after a complete tag. */
 static int next_part(struct face *f)
 {
     int code = end_thought(f);
@@ -50,7 +50,7 @@ static int next_part(struct face *f)
     return code;
 }
 
-/* What looked like a tag is none. */
+/* Shows the bytes that looked like the start of a tag but are not one. */
 static int show_matched(struct face *f, const char *tag)
 {
     int code = DONE;

@@ -1,6 +1,6 @@
 /*
- * face.h - how an answer looks: without white space around it, and with the thoughts (what stands between <think> and </think>)
- * dimmed on a terminal, in their tags, or left out.
+ * face.h - formats a streamed answer: trims it, and dims, tags or hides its <think> block. Thoughts
+ * are dimmed on a terminal, and put between <think> and </think> elsewhere.
  */
 #ifndef CLI_FACE_H
 #define CLI_FACE_H
@@ -11,15 +11,18 @@
 enum thoughts { THOUGHTS_SHOW, THOUGHTS_HIDE };
 
 struct face {
-    bool dim; /* colours may be used */
+    bool dim; /* the output is a terminal with colours */
     enum thoughts thoughts;
     enum { FACE_START, FACE_THOUGHT, FACE_ANSWER } part;
-    size_t matched;  /* bytes of a tag that may have begun */
-    size_t newlines; /* held back: they may be the last ones */
-    bool any;        /* something of this part was shown */
+    size_t matched;  /* bytes of a possible tag that have matched */
+    size_t newlines; /* newlines held back, since they may be the last */
+    bool any;        /* text of this part was shown */
 };
 
-/* `opening`: what the template has put at the beginning of the answer. These return exit codes. */
+/*
+ * opening: the text that the template puts at the start of the answer. These functions return exit
+ * codes.
+ */
 int face_begin(struct face *f, bool dim, enum thoughts thoughts, const char *opening);
 int face_show(void *face, const char *text, size_t length);
 int face_end(struct face *f);

@@ -15,9 +15,9 @@
 #include "cli/common.h"
 #include "cli/io/io.h"
 
-enum { LINES = 1000 }; /* that are kept */
+enum { LINES = 1000 }; /* maximum number of saved lines */
 
-/* Makes a folder and those above it that are missing, from byte `from` of the path on. */
+/* Creates a folder and its missing parents, starting after byte `from` of the path. */
 static bool make_folders(char *path, size_t from)
 {
     for (char *at = path + from;; at++) {
@@ -35,7 +35,8 @@ static bool make_folders(char *path, size_t from)
 bool history_default(char path[PATH_ROOM])
 {
     const char *const state = getenv("XDG_STATE_HOME"), *const home = getenv("HOME");
-    const bool is_set = state && state[0] == '/'; /* the XDG specification: anything else is to be ignored */
+    /* The XDG specification: ignore a relative path. */
+    const bool is_set = state && state[0] == '/';
     char folder[PATH_ROOM];
     struct stat st;
     if (!is_set && !(home && home[0] == '/'))
@@ -44,11 +45,11 @@ bool history_default(char path[PATH_ROOM])
                          : snprintf(folder, sizeof folder, "%s/.local/state/rwkv7", home);
     if (n < 0 || (size_t)n + sizeof "/history" > PATH_ROOM)
         return false;
-    /* A home that does not exist is not made: it is that of a service. */
+    /* Do not create a missing home folder: it belongs to a service. */
     if (!make_folders(folder, is_set ? 1 : strlen(home) + 1))
         return false;
     if (stat(folder, &st) != 0 || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH))) {
-        complain(DONE, "%s: others may write to this folder; the lines that are typed are not kept", folder);
+        complain(DONE, "%s: other users may write to this folder; history not saved", folder);
         return false;
     }
     snprintf(path, PATH_ROOM, "%.*s/history", n, folder);
@@ -66,14 +67,20 @@ History *history_new(void)
     return h;
 }
 
-/* A history that cannot be read must not be replaced by a new one, which only follows on none at all. */
+/*
+ * Returns whether a new history may be written: only if there is no file or an empty one. An
+ * unreadable history must not be replaced.
+ */
 static bool may_begin(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 ? st.st_size == 0 : errno == ENOENT;
 }
 
-/* How many lines the file has, the last one with or without an end; negative when it cannot be read. */
+/*
+ * Returns the number of lines of the file, including an unterminated last one; negative if it
+ * cannot be read.
+ */
 static long count_lines(const char *path)
 {
     char block[4096];
@@ -93,8 +100,9 @@ static long count_lines(const char *path)
 }
 
 /*
- * libedit takes a file that it can read in part for a shorter one, which would then replace it. It answers how many lines it has read
- * after the first one, which tells that it is a history.
+ * libedit accepts a file that it could read only in part, and saving would then lose the rest. So
+ * the number of entries it has read is compared with the lines of the file; the first line is a
+ * header.
  */
 bool history_load(History *h, const char *path)
 {
@@ -103,7 +111,7 @@ bool history_load(History *h, const char *path)
     return loaded < 0 ? may_begin(path) : loaded == count_lines(path) - 1;
 }
 
-/* The file appears under its name when it is complete. */
+/* Writes the file so that it appears under its name only when complete. */
 static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv7_error *err)
 {
     char block[4096];
@@ -113,14 +121,17 @@ static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv
     while (status == RWKV7_OK && (n = fread(block, 1, sizeof block, from)) > 0)
         status = out_file_write(&out, block, n, err);
     if (status == RWKV7_OK && ferror(from))
-        status = fail(err, RWKV7_ERR_IO, "%s: the history cannot be written", path);
+        status = fail(err, RWKV7_ERR_IO, "%s: cannot write the history", path);
     if (status == RWKV7_OK)
         status = out_file_commit(&out, err);
     out_file_abort(&out);
     return status;
 }
 
-/* libedit looks neither whether its lines were written nor, at a file without a position, for the beginning. */
+/*
+ * Saves the history to a temporary file and checks it: libedit checks neither its writes nor, for a
+ * file that cannot seek, the header.
+ */
 static bool save_to(History *h, FILE *to)
 {
     static const char beginning[] = "_HiStOrY_V2_\n";
@@ -135,15 +146,16 @@ void history_keep(const char *path, char *const *lines, size_t count)
 {
     struct rwkv7_error err;
     HistEvent event;
-    const int stopped = interrupted; /* by the signal that ends the program, which is no reason to lose the lines */
+    /* The signal that ends the program must not lose the history. */
+    const int stopped = interrupted;
     interrupted = 0;
     History *const h = history_new();
-    FILE *const written = tmpfile(); /* libedit wants a file that has a descriptor */
+    FILE *const written = tmpfile(); /* libedit needs a file with a descriptor */
     bool good = h && written && history_load(h, path);
     for (size_t i = 0; i < count && good; i++)
         good = history(h, &event, H_ENTER, lines[i]) >= 0;
     if (!good || !save_to(h, written))
-        complain(DONE, "%s: the history cannot be written", path);
+        complain(DONE, "%s: cannot write the history", path);
     else if (write_private(written, path, &err) != RWKV7_OK)
         report(&err);
     if (written)
@@ -155,5 +167,5 @@ void history_keep(const char *path, char *const *lines, size_t count)
 }
 
 #else
-typedef int history_is_not_compiled_in; /* a file must have something in it */
+typedef int history_is_not_compiled_in; /* C does not allow an empty file */
 #endif

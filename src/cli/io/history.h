@@ -1,4 +1,6 @@
-/* history.h - the file that keeps the lines which were typed at a terminal, from one time to the next. Only where libedit is compiled in. */
+/*
+ * history.h - the file that saves lines typed at a terminal. Compiled only if libedit is available.
+ */
 #ifndef CLI_HISTORY_H
 #define CLI_HISTORY_H
 
@@ -9,15 +11,22 @@
 #include "cli/io/lookup.h"
 
 /*
- * The user's own: $XDG_STATE_HOME/rwkv7/history, or ~/.local/state/rwkv7/history. Makes its folder, which only the user may enter. False, and a
- * message where there is something to say, when there can be none.
+ * Finds the default history file: $XDG_STATE_HOME/rwkv7/history, or ~/.local/state/rwkv7/history.
+ * Creates its folder, private to the user. Returns false if there can be none, with a message if
+ * the user can change that.
  */
 bool history_default(char path[PATH_ROOM]);
-/* An empty history in memory; NULL: out of memory. */
+/* Returns an empty history in memory; NULL: out of memory. */
 History *history_new(void);
-/* False: the file is there, but is no history or cannot be read. One that is not there, or empty, is a history without lines. */
+/*
+ * Loads a history. A missing or empty file has no lines. Returns false if the file is not a history
+ * or cannot be read.
+ */
 bool history_load(History *h, const char *path);
-/* Adds `lines` to the lines that the file has now, which another program may have changed, and writes it anew, for its owner only. */
+/*
+ * Appends `lines` to the file, which another process may have changed since it was loaded, and
+ * rewrites it, private to its owner. Prints a message on failure.
+ */
 void history_keep(const char *path, char *const *lines, size_t count);
 
 #endif

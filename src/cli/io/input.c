@@ -54,7 +54,7 @@ int input_open(struct input *in, const char *path)
         return DONE;
     }
     *in = (struct input){.name = path, .fd = interrupted ? -1 : open_to_read(path)};
-    if (in->fd < 0 && interrupted) {
+    if (in->fd < 0 && interrupted) { /* opening a FIFO waits for a writer */
         input_text(in, path, "");
         return DONE;
     }
@@ -74,7 +74,7 @@ static int read_bytes(const struct input *in, char *to, size_t room, size_t *got
                : DONE;
 }
 
-/* May these bytes be the first ones of a mark? */
+/* Returns whether these bytes may be the start of a byte order mark. */
 static bool is_part_of_mark(const char *text, size_t size)
 {
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
@@ -83,7 +83,7 @@ static bool is_part_of_mark(const char *text, size_t size)
     return false;
 }
 
-/* The first bytes, enough of them to tell whether they are a mark. */
+/* Reads the first bytes, enough to recognize a byte order mark. */
 static int read_beginning(struct input *in, char *to, size_t room, size_t *got)
 {
     size_t more = 1;
@@ -101,7 +101,7 @@ static int read_beginning(struct input *in, char *to, size_t room, size_t *got)
         return DONE;
     *got -= strlen(utf8_mark);
     memmove(to, to + strlen(utf8_mark), *got);
-    return *got > 0 ? DONE : read_bytes(in, to, room, got); /* 0 bytes would mean the end */
+    return *got > 0 ? DONE : read_bytes(in, to, room, got); /* 0 bytes would mean end of file */
 }
 
 int input_read(struct input *in, char *to, size_t room, size_t *got)
@@ -127,8 +127,8 @@ int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg)
     char block[1 << 14];
     size_t got;
     uint64_t id = 0;
-    bool inside = false;              /* a number */
-    bool first = true, comma = false; /* nothing was read yet; a comma was last */
+    bool inside = false;              /* within a number */
+    bool first = true, comma = false; /* no id or comma read yet; the last separator was a comma */
     do {
         int code = input_read(in, block, sizeof block, &got);
         for (size_t i = 0; i < got && code == DONE; i++) {

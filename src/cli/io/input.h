@@ -1,8 +1,10 @@
 /*
- * input.h - text from a file, from standard input or from the command line, all alike; and token ids written in it.
+ * input.h - reads text from a file, from standard input or from the command line, and token ids
+ * written as text.
  *
- * All that a command reads as text comes through here: prompts, messages, texts to evaluate, lines of JSON, ids. A byte order mark of
- * UTF-8 in front is skipped, for it would change the tokens; UTF-16 is refused.
+ * All text that commands read comes through here: prompts, messages, texts to evaluate, JSON lines,
+ * ids. A leading UTF-8 byte order mark is skipped, because it would change the tokens; UTF-16 is
+ * rejected.
  */
 #ifndef CLI_INPUT_H
 #define CLI_INPUT_H
@@ -12,25 +14,25 @@
 #include <stdint.h>
 
 struct input {
-    const char *name; /* in messages */
-    int fd;           /* -1: `text` */
+    const char *name; /* name for messages */
+    int fd;           /* file descriptor; -1: read `text` */
     const char *text;
     size_t left; /* bytes of text */
-    bool begun;  /* the first bytes of the descriptor were read */
+    bool begun;  /* the first bytes were read */
 };
 
-/* The text behind a byte order mark, if it begins with one. */
+/* Returns the text without its byte order mark, if it has one. */
 const char *input_skip_mark(const char *text);
 void input_text(struct input *in, const char *name, const char *text);
-/* "-" is standard input. */
+/* Opens a file; "-" is standard input. Returns an exit code. */
 int input_open(struct input *in, const char *path);
 void input_close(struct input *in);
-/* Waits for the next bytes, at most `room`. *got is 0 at the end, and when interrupted. */
+/* Waits for the next bytes, at most `room`. *got is 0 at the end of file, and if interrupted. */
 int input_read(struct input *in, char *to, size_t room, size_t *got);
 
 /*
- * Calls `take` for every id up to the end; ids are separated by spaces, line breaks or one comma. Stops when it is not
- * DONE.
+ * Calls `take` for every id up to the end of file; ids are separated by white space or one comma.
+ * Stops if `take` does not return DONE, and returns its result.
  */
 int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg);
 

@@ -9,7 +9,7 @@
 
 static int add(const struct stat *st, const char *name)
 {
-    struct input_file *file; /* stays one until the program ends */
+    struct input_file *file; /* registered until the program ends */
     struct rwkv7_error err;
     return input_add(st, name, &file, &err) == RWKV7_OK ? DONE : report(&err);
 }

@@ -1,21 +1,31 @@
 /*
- * inputs.h - what a command reads, made known to the place that opens outputs (base/inputs.h), before any work is done.
+ * inputs.h - registers the files that a command reads, before any work is done, so that no output
+ * replaces them (base/inputs.h).
  *
- * Files that the command line names are added before the command begins. Those that are found on the way (shards, a vocabulary beside
- * the model) are added as they are mapped. A kept state (--state-in, /load) is none: it is read at once, and may be replaced.
+ * Files named on the command line are registered before the command starts; files found later
+ * (shards, a vocabulary beside the model) when they are mapped. A saved state (--state-in, /load)
+ * is not registered: it is read at once, and may be replaced.
  */
 #ifndef CLI_INPUTS_H
 #define CLI_INPUTS_H
 
 #include "cli/options/args.h"
 
-/* Standard input, options of kind INPUT and operands. What cannot be found is left to whoever opens it. */
+/*
+ * Registers standard input, options of kind INPUT, and operands. A missing file is not an error
+ * here; opening it is.
+ */
 int inputs_add(const struct args *args);
-/* Every file beside a model, or in its folder, that any command reads for it, whether this one does or not. convert names its model itself. */
+/*
+ * Registers every file beside a model, or in its folder, that some command reads with it. `convert`
+ * calls this itself, because its model is an operand.
+ */
 int inputs_add_model(const char *model);
-/* One that is open, for input_open. */
+/* Registers an open file; for input_open. */
 int inputs_add_open(int fd, const char *name);
-/* Standard output is written while the inputs are still read: if it is one of them, that would never end. */
+/*
+ * Rejects standard output if it is an input: reading a file while appending to it would never end.
+ */
 int inputs_refuse_stdout(void);
 
 #endif

@@ -11,10 +11,10 @@
 #include "cli/common.h"
 
 #ifndef PIPE_BUF
-#define PIPE_BUF 512 /* the least that POSIX allows */
+#define PIPE_BUF 512 /* the minimum that POSIX allows */
 #endif
 
-static const volatile sig_atomic_t never = 0;
+static const volatile sig_atomic_t unset = 0;
 
 static bool wait_for(int fd, bool writing, const volatile sig_atomic_t *other)
 {
@@ -37,12 +37,12 @@ static bool wait_for(int fd, bool writing, const volatile sig_atomic_t *other)
                         interrupted || *other ? &none : NULL, &before);
     } while (ready < 0 && errno == EINTR);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ready != 0; /* of what cannot be waited for, read() or write() says why */
+    return ready != 0; /* if waiting failed, read() or write() reports why */
 }
 
 bool io_wait(int fd, bool writing)
 {
-    return wait_for(fd, writing, &never);
+    return wait_for(fd, writing, &unset);
 }
 
 bool io_wait_until(int fd, const volatile sig_atomic_t *flag)
@@ -72,7 +72,7 @@ enum io_end io_write(int fd, const void *data, size_t size, size_t *written)
     while (size > 0) {
         if (!io_wait(fd, true))
             return IO_INTERRUPTED;
-        /* A pipe that is ready takes so many bytes at once: the next ones may have to wait, and are waited for above. */
+        /* A pipe that is ready accepts PIPE_BUF bytes without blocking; then wait again. */
         const ssize_t n = write(fd, at, size < PIPE_BUF ? size : PIPE_BUF);
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return IO_FAILED;

@@ -1,7 +1,8 @@
 /*
- * io.h - waiting for a descriptor, reading from it and writing to it, such that a signal is never taken for a failure.
+ * io.h - waits for descriptors, reads and writes them. A signal is never reported as a failure.
  *
- * All that a command reads and writes by itself goes through here; files of the library go through rwkv7_output.
+ * All descriptors that commands read and write themselves are used through these functions; output
+ * files use rwkv7_output.
  */
 #ifndef CLI_IO_H
 #define CLI_IO_H
@@ -12,19 +13,25 @@
 
 enum io_end {
     IO_DONE,
-    IO_FAILED,      /* errno says why */
-    IO_INTERRUPTED, /* `interrupted` is set, and to go on would be to wait */
+    IO_FAILED,      /* see errno */
+    IO_INTERRUPTED, /* `interrupted` is set, and continuing would block */
 };
 
-/* Until the descriptor is ready; false when interrupted first, even if that was between looking and waiting. */
+/*
+ * Waits until the descriptor is ready. Returns false if interrupted, without a race between the
+ * check and the wait.
+ */
 bool io_wait(int fd, bool writing);
-/* Until there is something to read; false, too, when a handler of SIGTSTP, SIGCONT or SIGWINCH sets the flag first. */
+/*
+ * Waits until there is something to read. Also returns false if a handler of SIGTSTP, SIGCONT or
+ * SIGWINCH sets the flag first.
+ */
 bool io_wait_until(int fd, const volatile sig_atomic_t *flag);
-/* Waits for the next bytes, at most `room`; *got is 0 at the end. */
+/* Waits for the next bytes, at most `room`; *got is 0 at the end of file. */
 enum io_end io_read(int fd, void *to, size_t room, size_t *got);
 /*
- * All of it, or, once interrupted, what can be written without waiting: who reads may have stopped reading. *written: how many bytes that were,
- * also after a failure.
+ * Writes everything or, once interrupted, what can be written without waiting, since the reader may
+ * have stopped. *written: the number of bytes written, also after a failure.
  */
 enum io_end io_write(int fd, const void *data, size_t size, size_t *written);
 

@@ -13,10 +13,10 @@
 
 struct line_reader {
     bool terminal;
-    struct line_input lines; /* of standard input, when they are not edited */
-    bool nul;                /* the message would be cut short by one */
+    struct line_input lines; /* standard input, if lines are not edited */
+    bool nul;                /* the message contains a NUL */
 #ifdef HAVE_LIBEDIT
-    struct editor *editor; /* NULL: they are not */
+    struct editor *editor; /* NULL: lines are not edited */
 #endif
 };
 
@@ -35,7 +35,7 @@ int line_open(struct line_reader **out, const struct line_options *options)
 {
     struct line_reader *const r = *out = calloc(1, sizeof *r);
     if (!r)
-        return complain(FAILED, "out of memory for lines");
+        return complain(FAILED, "out of memory for input lines");
     r->terminal = options->terminal;
     int code = line_input_open(&r->lines, "-");
 #ifdef HAVE_LIBEDIT
@@ -56,7 +56,7 @@ void line_close(struct line_reader *r)
     free(r);
 }
 
-/* One line without its newline; NULL at the end and when interrupted. */
+/* Reads one line without its newline; NULL at the end of input or if interrupted. */
 static int one_line(struct line_reader *r, const char *prompt, char **text)
 {
     *text = NULL;
@@ -69,7 +69,7 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
     size_t length;
     int code = DONE;
     if (r->terminal) {
-        r->lines.closed = false; /* an end typed at a terminal is not the end for ever */
+        r->lines.closed = false; /* after ^D at a terminal, more may follow */
         code = out_write(prompt, strlen(prompt));
         if (code == DONE)
             code = out_flush();
@@ -79,7 +79,7 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
     if (code != DONE || kind == LINE_END || kind == LINE_LATER)
         return code;
     if (kind == LINE_TOO_LONG)
-        return complain(FAILED, "a line of standard input is longer than %zu bytes", LINE_MOST);
+        return complain(FAILED, "standard input: expected lines of at most %zu bytes", LINE_MOST);
     if (length > 0 && line[length - 1] == '\r')
         length--;
     r->nul = r->nul || memchr(line, '\0', length);
@@ -87,13 +87,13 @@ static int one_line(struct line_reader *r, const char *prompt, char **text)
     return *text ? DONE : complain(FAILED, "out of memory for the line");
 }
 
-/* Appends a line to the message, behind a newline if there is something; takes the line. */
+/* Appends a line to the message, separated by a newline; takes ownership of the line. */
 static int join(char **message, char *line)
 {
     const size_t old = *message ? strlen(*message) : 0, n = strlen(line);
     if (old + n > LINE_MOST) {
         free(line);
-        return complain(FAILED, "a message of standard input is longer than %zu bytes", LINE_MOST);
+        return complain(FAILED, "standard input: expected messages of at most %zu bytes", LINE_MOST);
     }
     char *const grown = realloc(*message, old + n + 2);
     if (grown) {
@@ -131,7 +131,7 @@ int line_read(struct line_reader *r, char **text)
             code = one_line(r, "| ", &line);
     }
     if (code == DONE && r->nul)
-        code = complain(MISUSED, "there is a NUL in the message, which is no text");
+        code = complain(MISUSED, "message: expected text, found a NUL byte");
     if (code != DONE || interrupted) {
         free(message);
         return code;

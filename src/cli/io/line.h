@@ -1,6 +1,6 @@
 /*
- * line.h - lines that a person types, with editing and history where the program was built with libedit and talks to a terminal; or
- * plain lines of standard input.
+ * line.h - reads the messages of chat: from a terminal with editing and history, if built with
+ * libedit, or as plain lines of standard input.
  */
 #ifndef CLI_LINE_H
 #define CLI_LINE_H
@@ -9,25 +9,24 @@
 
 struct line_reader;
 
-const char *line_editing(void); /* what edits: "libedit 2.11", or "none" */
+const char *line_editing(void); /* the line editor: "libedit 2.11" or "none" */
 
 struct line_options {
-    bool terminal;      /* somebody types */
-    bool keeps_history; /* from one time to the next, at a terminal with an editor */
-    const char
-        *history; /* the file; NULL: the user's own. One that holds anything else is refused, and stays as it is */
-    const struct line_word *words; /* [word_count] that Tab completes */
+    bool terminal;                 /* standard input is a terminal */
+    bool keeps_history;            /* save the history, at a terminal with an editor */
+    const char *history;           /* history file; NULL: the default one */
+    const struct line_word *words; /* [word_count] commands, for completion */
     size_t word_count;
 };
 
-/* `options` are used until the reader is closed. Returns an exit code. */
+/* Options must outlive the reader. Returns an exit code; call line_close in any case. */
 int line_open(struct line_reader **out, const struct line_options *options);
 void line_close(struct line_reader *r);
 
 /*
- * The next message: one line, or several when a line ends with a backslash, or when they stand between two lines of three double
- * quotes. *text is allocated, without the last newline; NULL at the end of the input, and when interrupted.
- * MISUSED, for a message that holds a NUL, is not the end.
+ * Reads the next message: one line; several, if a line ends with a backslash; or the lines between
+ * two lines of three double quotes. *text is allocated, without the last newline; NULL at the end
+ * of input or if interrupted. MISUSED: the message contained a NUL; the next one can be read.
  */
 int line_read(struct line_reader *r, char **text);
 

@@ -21,7 +21,7 @@ void line_input_close(struct line_input *l)
     free(l->buffer);
 }
 
-/* Room for another block, and a NUL, behind what is held. */
+/* Makes room for another block, and a NUL, after the buffered bytes. */
 static int make_room(struct line_input *l)
 {
     const size_t held = l->end - l->begin;
@@ -40,7 +40,7 @@ static int make_room(struct line_input *l)
     return DONE;
 }
 
-/* A line ends in front of buffer[end_of_line], or the input does. */
+/* Returns the line that ends before buffer[end_of_line], or at the end of file. */
 static enum line_kind give(struct line_input *l, size_t end_of_line, size_t next, char **line, size_t *length)
 {
     *line = l->buffer + l->begin;

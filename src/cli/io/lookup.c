@@ -26,34 +26,39 @@ static enum rwkv7_status failed(struct rwkv7_error *err, enum rwkv7_status statu
     return status;
 }
 
-/* One search. A place that cannot be looked at is not one where there is nothing: another file would be taken in silence. */
+/*
+ * One search. A folder that cannot be read is an error, not an absent file: otherwise another file
+ * would be used silently.
+ */
 struct search {
-    char *path;         /* [PATH_ROOM] the place looked at last */
-    bool others;        /* it looks in the folders of the installation and of the user, and not beside the model */
-    int trouble;        /* errno of the first that could not be looked at; 0: none */
-    char at[PATH_ROOM]; /* that place */
+    char *path;         /* [PATH_ROOM] the last path tried */
+    bool others;        /* searches folders of the installation and of the user */
+    int error;          /* first errno that is an error; 0: none */
+    char at[PATH_ROOM]; /* the path of that error */
 };
 
 /*
- * The folders of the installation and of the user may be closed to this process, as HOME is to a service that runs as somebody else: nothing
- * in them is for it then. The folder of a model was named, so what it holds counts, and that it cannot be seen is an error.
+ * Returns whether an errno means that the file is absent. Folders of the installation and of the
+ * user may be closed to this process, such as HOME in a service that runs as another user; then
+ * they contain nothing for it. The folder of a model was given, so being unable to read it is an
+ * error.
  */
 static bool absent(const struct search *s, int code)
 {
     return code == ENOENT || code == ENOTDIR || code == ENAMETOOLONG || (code == EACCES && s->others);
 }
 
-static void note_trouble(struct search *s, const char *place)
+static void note_error(struct search *s, const char *place)
 {
-    if (s->trouble != 0 || absent(s, errno))
+    if (s->error != 0 || absent(s, errno))
         return;
-    s->trouble = errno;
+    s->error = errno;
     snprintf(s->at, sizeof s->at, "%s", place);
 }
 
-/* Composes a path; true when something is there. */
-static bool there(struct search *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
-static bool there(struct search *s, const char *fmt, ...)
+/* Formats a path; returns whether the file exists. */
+static bool find_at(struct search *s, const char *fmt, ...) RWKV7_PRINTF(2, 3);
+static bool find_at(struct search *s, const char *fmt, ...)
 {
     va_list list;
     va_start(list, fmt);
@@ -63,22 +68,22 @@ static bool there(struct search *s, const char *fmt, ...)
         return false;
     if (access(s->path, F_OK) == 0)
         return true;
-    note_trouble(s, s->path);
+    note_error(s, s->path);
     return false;
 }
 
-/* The user's data folder and a file in it. */
+/* Finds a file in the user's data folder. */
 static bool in_user_folder(struct search *s, const char *name)
 {
     const char *const data = getenv("XDG_DATA_HOME"), *const home = getenv("HOME");
-    if (data && data[0] == '/') /* the XDG specification: anything else is to be ignored */
-        return there(s, "%s/rwkv7/%s", data, name);
-    return home && there(s, "%s/.local/share/rwkv7/%s", home, name);
+    if (data && data[0] == '/') /* the XDG specification: ignore a relative path */
+        return find_at(s, "%s/rwkv7/%s", data, name);
+    return home && find_at(s, "%s/.local/share/rwkv7/%s", home, name);
 }
 
-static enum rwkv7_status fail_trouble(const struct search *s, struct rwkv7_error *err)
+static enum rwkv7_status fail_search(const struct search *s, struct rwkv7_error *err)
 {
-    return failed(err, RWKV7_ERR_IO, "%.150s: %s", s->at, strerror(s->trouble));
+    return failed(err, RWKV7_ERR_IO, "%.150s: %s", s->at, strerror(s->error));
 }
 
 enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct rwkv7_error *err)
@@ -87,7 +92,7 @@ enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct 
     if (in_user_folder(&s, name))
         return RWKV7_OK;
     path[0] = '\0';
-    return s.trouble != 0 ? fail_trouble(&s, err) : RWKV7_OK;
+    return s.error != 0 ? fail_search(&s, err) : RWKV7_OK;
 }
 
 enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err)
@@ -103,10 +108,10 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
         return RWKV7_OK;
     }
     struct search s = {.path = path, .others = true};
-    if (there(&s, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
+    if (find_at(&s, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
         return RWKV7_OK;
-    if (s.trouble != 0)
-        return fail_trouble(&s, err);
+    if (s.error != 0)
+        return fail_search(&s, err);
     return failed(err, RWKV7_ERR_MODEL,
                   "no model: none was compiled in or installed; download RWKV weights and name them with -m FILE or "
                   "RWKV7_MODEL");
@@ -118,7 +123,9 @@ static bool is_vocab_name(const char *name)
     return name[0] != '.' && strstr(name, "vocab") && ending && strcmp(ending, ".txt") == 0;
 }
 
-/* The only file of a folder that is called *vocab*.txt; the path becomes "" when there is none. */
+/*
+ * Finds the only file of a folder whose name matches *vocab*.txt; the path is "" if there is none.
+ */
 static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
@@ -126,7 +133,7 @@ static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct
     struct dirent *entry;
     s->path[0] = '\0';
     if (!entries) {
-        note_trouble(s, folder);
+        note_error(s, folder);
         return status;
     }
     while (errno = 0, (entry = readdir(entries)) != NULL) {
@@ -136,11 +143,11 @@ static enum rwkv7_status only_vocab(struct search *s, const char *folder, struct
             status = failed(err, RWKV7_ERR_VOCAB, "%.150s holds several vocabularies; choose one with --vocab", folder);
             break;
         }
-        if (!there(s, "%s/%s", folder, entry->d_name))
+        if (!find_at(s, "%s/%s", folder, entry->d_name))
             s->path[0] = '\0';
     }
     if (status == RWKV7_OK && errno != 0)
-        note_trouble(s, folder);
+        note_error(s, folder);
     closedir(entries);
     return status;
 }
@@ -150,11 +157,11 @@ static bool is_folder(struct search *s, const char *path)
     struct stat st;
     if (stat(path, &st) == 0)
         return S_ISDIR(st.st_mode);
-    note_trouble(s, path);
+    note_error(s, path);
     return false;
 }
 
-/* Sets path to "" when there is none beside the model. */
+/* Finds the vocabulary beside a model; the path is "" if there is none. */
 static enum rwkv7_status vocab_beside(struct search *s, const char *model, struct rwkv7_error *err)
 {
     const char *const slash = strrchr(model, '/'), *const name = slash ? slash + 1 : model;
@@ -163,21 +170,24 @@ static enum rwkv7_status vocab_beside(struct search *s, const char *model, struc
         snprintf(folder, sizeof folder, "%s", model);
     } else {
         const char *const dot = strrchr(name, '.');
-        if (there(s, "%.*s.vocab.txt", (int)(dot ? dot - model : (long)strlen(model)), model))
+        if (find_at(s, "%.*s.vocab.txt", (int)(dot ? dot - model : (long)strlen(model)), model))
             return RWKV7_OK;
-        /* "/" and not "", when the model lies in the root */
+        /* "/" rather than "" if the model is in the root folder */
         snprintf(folder, sizeof folder, "%.*s", slash > model ? (int)(slash - model) : 1, slash ? model : ".");
     }
-    if (there(s, "%s/%s", folder, WORLD_VOCAB))
+    if (find_at(s, "%s/%s", folder, WORLD_VOCAB))
         return RWKV7_OK;
     const enum rwkv7_status status = only_vocab(s, folder, err);
-    if (status == RWKV7_OK && !s->path[0] && !there(s, "%s/" NEOX_TOKENIZER, folder) &&
-        !there(s, "%s/tokenizer.json", folder))
+    if (status == RWKV7_OK && !s->path[0] && !find_at(s, "%s/" NEOX_TOKENIZER, folder) &&
+        !find_at(s, "%s/tokenizer.json", folder))
         s->path[0] = '\0';
     return status;
 }
 
-/* Whether a folder holds one model and what belongs to it, as those of Hugging Face do. */
+/*
+ * Returns whether the model's folder contains only this model and its files, as folders from
+ * Hugging Face do.
+ */
 static bool is_model_folder(struct search *s, const char *model)
 {
     static const char *const files[] = {"model.safetensors", "pytorch_model.bin", "model.safetensors.index.json",
@@ -191,7 +201,10 @@ static bool is_model_folder(struct search *s, const char *model)
 
 int model_files(const char *model, int (*take)(void *arg, const char *path), void *arg)
 {
-    /* Of a model; of a folder, and of what Transformers names, too. */
+    /*
+     * For any model; for a folder, or a file with a name that Transformers uses, the second list
+     * too.
+     */
     static const char *const beside[] = {NEOX_TOKENIZER, "tokenizer.json"}, *const in_folder[] = {
                                                                                 "config.json", "tokenizer_config.json",
                                                                                 "chat_template.jinja"};
@@ -204,21 +217,24 @@ int model_files(const char *model, int (*take)(void *arg, const char *path), voi
     else
         snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - model) + 1 : 0, model);
     for (size_t i = 0; i < sizeof beside / sizeof beside[0] && code == 0; i++)
-        if (there(&s, "%s%s", folder, beside[i]))
+        if (find_at(&s, "%s%s", folder, beside[i]))
             code = take(arg, path);
     for (size_t i = 0; is_model_folder(&s, model) && i < sizeof in_folder / sizeof in_folder[0] && code == 0; i++)
-        if (there(&s, "%s%s", folder, in_folder[i]))
+        if (find_at(&s, "%s%s", folder, in_folder[i]))
             code = take(arg, path);
     DIR *const entries = opendir(*folder ? folder : ".");
     for (struct dirent *entry; entries && code == 0 && (entry = readdir(entries)) != NULL;)
-        if (is_vocab_name(entry->d_name) && there(&s, "%s%s", folder, entry->d_name))
+        if (is_vocab_name(entry->d_name) && find_at(&s, "%s%s", folder, entry->d_name))
             code = take(arg, path);
     if (entries)
         closedir(entries);
     return code;
 }
 
-/* Refuses a tokenizer of another kind in the model's folder: World's, from elsewhere, would give other ids. */
+/*
+ * Rejects an unsupported tokenizer in the model's folder: with the World vocabulary from elsewhere
+ * the ids would be wrong.
+ */
 static enum rwkv7_status refuse_other_tokenizer(struct search *s, const char *model, struct rwkv7_error *err)
 {
     static const char *const files[] = {"tokenizer.model", "spiece.model", "vocab.json", "merges.txt"};
@@ -226,9 +242,8 @@ static enum rwkv7_status refuse_other_tokenizer(struct search *s, const char *mo
     const bool folder = is_folder(s, model);
     const int length = folder ? (int)strlen(model) : slash ? (int)(slash - model) + 1 : 0;
     for (size_t i = 0; is_model_folder(s, model) && i < sizeof files / sizeof files[0]; i++)
-        if (there(s, "%.*s%s%s", length, model, folder ? "/" : "", files[i]))
-            return failed(err, RWKV7_ERR_VOCAB,
-                          "%.150s: a tokenizer of a kind that is not supported; name a vocabulary with --vocab",
+        if (find_at(s, "%.*s%s%s", length, model, folder ? "/" : "", files[i]))
+            return failed(err, RWKV7_ERR_VOCAB, "%.150s: unsupported kind of tokenizer; name a vocabulary with --vocab",
                           s->path);
     return RWKV7_OK;
 }
@@ -257,21 +272,21 @@ enum rwkv7_status vocab_find(const struct args *args, const char *model, char pa
     struct search s = {.path = path};
     if (model && *model) {
         const enum rwkv7_status status = vocab_beside(&s, model, err);
-        if (s.trouble != 0)
-            return fail_trouble(&s, err);
+        if (s.error != 0)
+            return fail_search(&s, err);
         if (status != RWKV7_OK || path[0])
             return status;
         const enum rwkv7_status other = refuse_other_tokenizer(&s, model, err);
-        if (s.trouble != 0)
-            return fail_trouble(&s, err);
+        if (s.error != 0)
+            return fail_search(&s, err);
         if (other != RWKV7_OK)
             return other;
     }
     s.others = true;
     if ((!model || *model) && in_user_folder(&s, WORLD_VOCAB))
         return RWKV7_OK;
-    if (s.trouble != 0)
-        return fail_trouble(&s, err);
+    if (s.error != 0)
+        return fail_search(&s, err);
     path[0] = '\0';
     if (rwkv7_builtin_vocab(&size))
         return RWKV7_OK;

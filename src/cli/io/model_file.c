@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Eight bytes with the size of a JSON object, which follows. */
+/* Checks for a safetensors header: 8 bytes with the size of the JSON object that follows. */
 static bool is_safetensors(const unsigned char *begin, size_t size, uint64_t file_size)
 {
     uint64_t header = 0;
@@ -18,7 +18,10 @@ static bool is_safetensors(const unsigned char *begin, size_t size, uint64_t fil
     return header >= 2 && header <= file_size - 8;
 }
 
-/* A ZIP file whose first member is called NAME/data.pkl; bytes 26 and 27 are the length of the name, which begins at 30. */
+/*
+ * Checks for a ZIP file whose first member is NAME/data.pkl. Bytes 26 and 27 are the length of its
+ * name, which begins at byte 30.
+ */
 static bool is_pytorch(const unsigned char *begin, size_t size)
 {
     static const char member[] = "/data.pkl";

@@ -1,10 +1,10 @@
-/* model_file.h - recognizes a model where the command line has it in the wrong place. */
+/* model_file.h - recognizes a model file given in the wrong place on the command line. */
 #ifndef CLI_MODEL_FILE_H
 #define CLI_MODEL_FILE_H
 
 #include <stdbool.h>
 
-/* Whether `path` is an ordinary file that begins as safetensors, GGUF or PyTorch files do. */
+/* Returns whether `path` is a regular file that begins like a safetensors, GGUF or PyTorch file. */
 bool is_model_file(const char *path);
 
 #endif

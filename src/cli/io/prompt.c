@@ -1,8 +1,9 @@
 /*
  * prompt.c - see prompt.h.
  *
- * A prompt of any length takes the same memory: it is read block by block, and the generator evaluates each block before the next. (With
- * a prompt cache the generator keeps 4 bytes per token, since how much of a prompt is known is a matter of all its tokens.)
+ * A prompt of any length takes the same memory: it is read in blocks, and the generator evaluates
+ * each block before the next is read. (With a prompt cache the generator keeps 4 bytes per token,
+ * because the length of the cached prefix depends on all tokens.)
  */
 #include "cli/io/prompt.h"
 
@@ -27,10 +28,10 @@ struct feed {
     struct prompt_progress *progress;
     struct input sources[SOURCES];
     int count, now;
-    bool unasked; /* the first source is standard input, which the command line does not name, and others follow */
-    uint64_t unasked_bytes;
-    bool ends_in_space; /* what was fed */
-    char *held;         /* [held_size] --strip: white space that is fed only if text follows */
+    bool implicit; /* standard input is read first although not named, and others follow */
+    uint64_t implicit_bytes;
+    bool ends_in_space; /* the text so far ends in white space */
+    char *held;         /* [held_size] --strip: trailing white space, fed only if text follows */
     size_t held_size, held_room;
 };
 
@@ -71,13 +72,13 @@ static int open_sources(struct feed *f)
 {
     const char *const file = f->args->prompt_file, *const operand = f->args->operand;
     int code = DONE;
-    /* A closed standard input, for which main() has put in one that cannot be read, is no input. */
+    /* If standard input was closed, main() has replaced it by one that cannot be read. */
     const bool closed = (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY;
     const bool asked = prompt_names_stdin(f->args);
     if (asked || (!f->args->no_stdin && !isatty(STDIN_FILENO) && !closed))
         code = add_file(f, "-");
-    f->unasked = f->count > 0 && !asked && (file || operand);
-    if (f->unasked)
+    f->implicit = f->count > 0 && !asked && (file || operand);
+    if (f->implicit)
         wait_for_input();
     if (code == DONE && file && !is_dash(file))
         code = add_file(f, file);
@@ -88,23 +89,29 @@ static int open_sources(struct feed *f)
     return code;
 }
 
-/* The loop `while read line; do rwkv7 run "$line"; done <file` loses its lines to the first prompt: not without a word. */
+/*
+ * Warns users of loops such as `while read line; do rwkv7 run "$line"; done <file`, whose first
+ * prompt consumes all lines.
+ */
 static void end_source(const struct feed *f)
 {
-    if (f->now == 0 && f->unasked_bytes > 0)
+    if (f->now == 0 && f->implicit_bytes > 0)
         complain(DONE, "read %" PRIu64 " byte%s of standard input before the prompt; --no-stdin skips it",
-                 f->unasked_bytes, plural(f->unasked_bytes));
+                 f->implicit_bytes, plural(f->implicit_bytes));
     if (f->now + 1 < f->count)
         generator_mark_border(f->generator);
 }
 
-/* The next bytes of the sources, at most `room`; none at the end of the last one, and when interrupted. */
-static int read_some(struct feed *f, char *to, size_t room, size_t *got)
+/*
+ * Reads the next bytes of the sources, at most `room`; none at the end of the last one, and if
+ * interrupted.
+ */
+static int read_next(struct feed *f, char *to, size_t room, size_t *got)
 {
     for (*got = 0; f->now < f->count && !interrupted; f->now++) {
         const int code = input_read(&f->sources[f->now], to, room, got);
-        if (f->now == 0 && f->unasked)
-            f->unasked_bytes += *got;
+        if (f->now == 0 && f->implicit)
+            f->implicit_bytes += *got;
         if (code != DONE || *got > 0)
             return code;
         end_source(f);
@@ -115,14 +122,14 @@ static int read_some(struct feed *f, char *to, size_t room, size_t *got)
 bool prompt_show_progress(void *arg, uint64_t done, uint64_t total)
 {
     const struct prompt_progress *const p = arg;
-    /* How many bytes the waiting tokens are is not known; as many each as the others. */
+    /* The number of bytes of pending tokens is unknown; assume the average of the others. */
     const double tokens = (double)done, part = p->read / p->total * tokens / (double)total;
     if (done > 0 && total > done)
         progress_show("prompt", p->endless ? -1 : fmin(part, 1), tokens, "tokens");
     return !interrupted;
 }
 
-/* An outcome of the generator as an exit code: to be interrupted is none. */
+/* Converts a status of the generator to an exit code; being interrupted is not a failure. */
 static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
 {
     return status == RWKV7_OK || status == RWKV7_ERR_STOPPED ? DONE : report(err);
@@ -147,7 +154,7 @@ static int pass_on(struct feed *f, const char *text, size_t size)
     return code == DONE ? outcome(rwkv7_generator_feed(f->generator, text, size, &err), &err) : code;
 }
 
-/* White space that text may follow. */
+/* Holds back trailing white space in case text follows. */
 static int hold(struct feed *f, const char *space, size_t size)
 {
     if (f->held_room - f->held_size < size) {
@@ -184,7 +191,7 @@ static int feed_all(struct feed *f, char *block, bool logits)
     struct rwkv7_error err;
     size_t got;
     do {
-        int code = read_some(f, block, BLOCK, &got);
+        int code = read_next(f, block, BLOCK, &got);
         f->progress->read += (double)got;
         if (code == DONE)
             code = feed_block(f, block, got);

@@ -10,7 +10,8 @@
 #include "cli/common.h"
 #include "cli/options/parse.h"
 
-#include "published_models.h" /* made of scripts/models.txt: PUBLISHED_NAMES, PUBLISHED_MODELS */
+/* PUBLISHED_NAMES, PUBLISHED_MODELS; generated from scripts/models.txt */
+#include "published_models.h"
 
 const char published_names[] = PUBLISHED_NAMES;
 
@@ -44,7 +45,7 @@ static int locate(struct args *args, const char **model)
     if (status != RWKV7_OK)
         return report(&err);
     if (!*path)
-        return complain(REJECTED, "no model '%s' here; fetch it with rwkv7 pull %s", *model, *model);
+        return complain(REJECTED, "model '%s' is not downloaded; run rwkv7 pull %s", *model, *model);
     *model = path;
     return DONE;
 }

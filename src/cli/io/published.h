@@ -1,16 +1,20 @@
-/* published.h - models that `rwkv7 pull` fetches, from scripts/models.txt, and how -m finds them by their short names. */
+/*
+ * published.h - the models that `rwkv7 pull` downloads, from scripts/models.txt, by their short
+ * names.
+ */
 #ifndef CLI_PUBLISHED_H
 #define CLI_PUBLISHED_H
 
 #include "cli/options/args.h"
 
-/* The short names, "0.1b|0.4b|..." */
+/* The short names: "0.1b|0.4b|..." */
 extern const char published_names[];
 bool published_is(const char *name);
 
 /*
- * Replaces short names among the models of the command line by the paths that `rwkv7 pull` gives them. What exists under the name itself
- * wins. Called before anything looks at the arguments. DONE, or a message: it was not fetched.
+ * Replaces short names of models on the command line by the paths of their downloaded files. An
+ * existing file of that name takes precedence. Called before the arguments are used. Returns DONE,
+ * or prints a message if the model is not downloaded.
  */
 int published_locate(struct args *args);
 

@@ -13,7 +13,7 @@ enum { BAR = 24 }; /* columns */
 static const double first_after = 0.3, then_every = 0.1; /* seconds */
 
 static bool disabled, shown;
-static const char *current; /* `what` of the line in progress */
+static const char *current; /* `what` of the current progress line */
 static double began, drawn;
 
 double seconds(void)
@@ -71,7 +71,7 @@ void progress_show(const char *what, double part, double count, const char *unit
     } else {
         snprintf(line, sizeof line, "%s %.0f %s  %.*f %s/s", what, count, unit, decimals, rate, unit);
     }
-    /* One column less than there are: a full line would wrap. */
+    /* One column less than the width, because a full line would wrap. */
     fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
     fflush(stderr);
     shown = true;

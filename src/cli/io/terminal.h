@@ -1,6 +1,6 @@
 /*
- * terminal.h - what only a person looks at: the progress line and dimmed text. On anything but a terminal both are silent, so
- * that a log or a pipe never holds an escape code.
+ * terminal.h - terminal-only output: the progress line and dimmed text. Prints nothing if standard
+ * error is not a terminal, so that logs and pipes contain no escape codes.
  */
 #ifndef CLI_TERMINAL_H
 #define CLI_TERMINAL_H
@@ -9,22 +9,22 @@
 
 double seconds(void); /* monotonic */
 
-/* Standard error is a terminal that understands control sequences. */
+/* Returns whether standard error is a terminal that supports control sequences. */
 bool terminal_stderr(void);
-/* The same for colours: NO_COLOR turns them off. */
+/* Returns whether it also supports colours; NO_COLOR disables them. */
 bool terminal_colours(void);
 
-/* No progress line from now on. */
+/* Disables the progress line. */
 void progress_disable(void);
 /*
- * Draws "what [=====     ]  50%  123 unit/s", ten times a second at most, and not before a third of a second has
- * passed. `part` is what is done, 0 to 1; negative when the whole is unknown, then the count alone is shown. `count` is
- * in units.
+ * Draws "what [===== ] 50% 123 unit/s", at most ten times a second, beginning 0.3 seconds after the
+ * first call. part: the fraction done, 0 to 1; negative if the total is unknown, then only the
+ * count is shown. count: units done.
  */
 void progress_show(const char *what, double part, double count, const char *unit);
-/* Shows this line instead, at once. */
+/* Shows this text as the progress line immediately. */
 void progress_text(const char *text);
-/* Takes the line away; everything that prints to a terminal calls it first. */
+/* Clears the progress line; call it before printing to a terminal. */
 void progress_clear(void);
 
 #endif

@@ -1,4 +1,7 @@
-/* token_source.c - see token_source.h. Text is encoded as far as the bytes that follow cannot change the tokens. */
+/*
+ * token_source.c - see token_source.h. Text is tokenized as far as the bytes that follow cannot
+ * change the tokens.
+ */
 #include "cli/io/token_source.h"
 
 #include <stdlib.h>
@@ -18,7 +21,7 @@ int token_source_open(struct token_source *s, const struct rwkv7_tokenizer *toke
         return code;
     if (fstat(s->in.fd, &st) == 0 && S_ISREG(st.st_mode))
         s->bytes_in_file = (double)st.st_size;
-    /* What cannot be encoded yet is shorter than the longest token. */
+    /* Text that cannot be tokenized yet is shorter than the longest token. */
     s->text = malloc(BLOCK + rwkv7_tokenizer_max_length(tokenizer));
     return s->text ? DONE : complain(FAILED, "out of memory for the text");
 }

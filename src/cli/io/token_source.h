@@ -1,4 +1,4 @@
-/* token_source.h - a text of any length as token ids, in constant memory. */
+/* token_source.h - reads a text of any length as token ids, in constant memory. */
 #ifndef CLI_TOKEN_SOURCE_H
 #define CLI_TOKEN_SOURCE_H
 
@@ -10,19 +10,19 @@
 struct token_source {
     const struct rwkv7_tokenizer *tokenizer;
     struct input in;
-    char *text; /* read and not yet encoded */
+    char *text; /* text not tokenized yet */
     size_t length;
-    uint32_t ids[1 << 12]; /* encoded and not yet given: fewer might not take a single character */
+    uint32_t ids[1 << 12]; /* tokens not returned yet; enough for any character */
     size_t id_begin, id_end;
-    bool ended;           /* there is nothing more to read */
-    uint64_t bytes;       /* encoded so far */
-    double bytes_in_file; /* negative when unknown */
+    bool ended;           /* end of file was reached */
+    uint64_t bytes;       /* bytes tokenized so far */
+    double bytes_in_file; /* negative: unknown */
 };
 
-/* "-" is standard input. */
+/* Opens a file; "-" is standard input. Returns an exit code. */
 int token_source_open(struct token_source *s, const struct rwkv7_tokenizer *tokenizer, const char *path);
-/* The next ids, at most `room`. *got is 0 at the end of the text, and when interrupted. */
+/* Returns the next ids, at most `room`. *got is 0 at the end of file, and if interrupted. */
 int token_source_next(struct token_source *s, uint32_t *ids, size_t room, size_t *got);
-void token_source_close(struct token_source *s); /* harmless on a zeroed struct */
+void token_source_close(struct token_source *s); /* accepts a zeroed struct */
 
 #endif

@@ -1,4 +1,4 @@
-/* args.c - the parser of the command line. What there is to parse stands in table.c. */
+/* args.c - parses the command line according to the tables in table.c. */
 #include "cli/options/args.h"
 
 #include <stdio.h>
@@ -22,7 +22,10 @@ const struct option *option_find(const struct command *command, const char *name
     return NULL;
 }
 
-/* Options of which only one can count. */
+/*
+ * Returns the row of the option that excludes `o`, such as --no-bos for --bos; NULL if there is
+ * none.
+ */
 static const struct option *opposite(const struct command *command, const struct option *o)
 {
     static const char *const pairs[][2] = {{"bos", "no-bos"}, {"model", "shape"}};
@@ -67,13 +70,13 @@ static const struct option *find_short(const struct command *command, char lette
     return NULL;
 }
 
-/* Where the parser stands: argv[at] is the next word. */
+/* The words of the command line; argv[at] is the next one. */
 struct words {
     int count, at;
     char **argv;
 };
 
-/* Stores the value of an option: what is attached to it, "yes" for a flag, or else the next word. */
+/* Stores the value of an option: the attached text, "yes" for a flag, or else the next word. */
 static int take(const struct option *o, const char *attached, struct words *words, const struct parse *p)
 {
     const struct command *const command = p->args->command;
@@ -101,14 +104,17 @@ static int parse_long(const char *word, struct words *words, const struct parse 
     return take(o, word[n] ? word + n + 1 : NULL, words, p);
 }
 
-/* A letter that the command does not have, or, with 1 < n, a word like -ngl: DONE if it is not a known option of other programs. */
+/*
+ * Reports an option of another program, such as -ngl (n bytes of `spelling`), with a hint. Returns
+ * DONE, and prints nothing, if it is not a known one.
+ */
 static int complain_foreign(const struct command *command, const char *spelling, size_t n)
 {
     const char *const hint = foreign_hint(spelling, n);
     return hint ? complain_usage(command, "unknown option '%.*s': %s", (int)n, spelling, hint) : DONE;
 }
 
-/* "-qv", "-n5", "-qn 5": letters, of which the last one may take a value. */
+/* Parses "-qv", "-n5" or "-qn 5": letters, of which only the last may take a value. */
 static int parse_short(const char *word, struct words *words, const struct parse *p)
 {
     const size_t n = strlen(word);
@@ -128,7 +134,7 @@ static int parse_short(const char *word, struct words *words, const struct parse
     return DONE;
 }
 
-/* A model where a text or a file of texts is expected: it is meant for -m. */
+/* Rejects a model file given where a prompt or a text file is expected; it needs -m. */
 static int refuse_model(const struct args *args)
 {
     if (args->command->takes_model || !find_short(args->command, 'm'))
@@ -159,7 +165,7 @@ static int take_operand(const char *word, struct args *args)
     return DONE;
 }
 
-/* What options and operands of the command line mean together. */
+/* Checks combinations of options and operands, and makes the operand MODEL the value of --model. */
 static int check_words(const struct parse *p)
 {
     struct args *const args = p->args;
@@ -183,7 +189,10 @@ static int check_words(const struct parse *p)
     return DONE;
 }
 
-/* The values of the environment. Its variables stand for names, for which every text will do; an empty one is as one that is not set. */
+/*
+ * Takes values from environment variables. They hold file names or the name of a CPU tier, so any
+ * text is stored; an empty variable counts as unset.
+ */
 static void take_environment(const struct parse *p)
 {
     for (const struct option *o = option_table; o->help; o++) {
@@ -196,7 +205,7 @@ static void take_environment(const struct parse *p)
     }
 }
 
-/* Defaults are right, so that only memory can fail. */
+/* Stores the defaults. They are always valid, so only memory can be short. */
 static int take_defaults(const struct parse *p)
 {
     for (const struct option *o = option_table; o->help; o++)
@@ -209,7 +218,7 @@ static int take_defaults(const struct parse *p)
 static int parse_words(const struct parse *p, int argc, char **argv)
 {
     struct words words = {argc, 0, argv};
-    bool literal = false; /* behind "--" */
+    bool literal = false; /* after "--" */
     while (words.at < words.count) {
         const char *const word = words.argv[words.at++];
         int code = DONE;

@@ -1,9 +1,10 @@
 /*
  * args.h - the command line as one plain struct.
  *
- * Every option of every command is one row of the table in table.c: names, argument, range, default, help and where
- * the value goes. The parser (args.c), the help texts (help.c), the completions (completions.c) and the manual page (manual.c) only read
- * that table, so they cannot disagree.
+ * Every option of every command is one row of the table in table.c: names, argument, range,
+ * default, help text, and where the value is stored. The parser (args.c), the help texts (help.c),
+ * the completions (completions.c) and the manual page (manual.c) all read that table, so they
+ * cannot disagree.
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -31,39 +32,42 @@ struct bias_list {
     size_t count;
 };
 
-/* The words of --type: those of enum rwkv7_weights in its order, and behind them those of floats. */
+/*
+ * The words of --type: the values of enum rwkv7_weights in its order, then the floating-point
+ * types.
+ */
 #define WEIGHTS_WORD(NAME, name, ...) "|" #name
 #define WEIGHTS "stored" INTEGER_TYPES(WEIGHTS_WORD)
 #define FLOATS "|f32|f16|bf16"
 
-/* The words of bench --sizes. */
+/* The words of bench --sizes, in the order of enum sizes_choice. */
 #define SIZES_WORDS "auto|rwkv7|rwkv6|rwkv5|rwkv4|all"
 enum sizes_choice { SIZES_AUTO, SIZES_RWKV7, SIZES_RWKV6, SIZES_RWKV5, SIZES_RWKV4, SIZES_ALL };
 
 struct args {
     const struct command *command;
     struct text_list operands; /* the arguments that are not options */
-    const char *operand;       /* the first one: PROMPT, MODEL, TEXT, COMMAND; NULL if there is none */
+    const char *operand;       /* the first operand, or NULL */
     bool help, version, no_config;
-    bool man;    /* help */
-    bool models; /* pull */
+    bool man;    /* help --man */
+    bool models; /* pull --list */
 
-    const char *config;     /* the config file that was read; NULL */
-    struct text_list owned; /* strings that belong to this struct */
+    const char *config;     /* path of the config file; NULL: none */
+    struct text_list owned; /* allocated strings, freed by args_free */
 
     const char *model, *vocab;
     const char *cpu;
     int math; /* enum rwkv7_math */
     int threads;
     int sparse; /* enum rwkv7_sparse */
-    int type;   /* of WEIGHTS: enum rwkv7_weights; behind them the types of FLOATS (chosen_type) */
+    int type;   /* enum rwkv7_weights, then the types of FLOATS; see chosen_type */
     bool json;
-    bool list; /* info */
+    bool list; /* info --tensors */
     bool lock; /* --mlock */
     float rate_scale;
 
     /* run */
-    const char *prompt, *prompt_file; /* prompt: becomes the operand */
+    const char *prompt, *prompt_file; /* prompt is copied to operand */
     bool no_stdin, strip;             /* strip: also batch */
     const char *state_in, *state_out;
     const char *state; /* also logits */
@@ -118,38 +122,38 @@ struct args {
     bool step;
 };
 
-/* How the text of an option becomes a value. */
+/* How the text of an option is parsed, and the type of its field in struct args. */
 enum kind {
-    FLAG,   /* bool; takes no text */
+    FLAG,   /* bool; takes no value */
     NAME,   /* const char *, not empty */
-    INPUT,  /* the same: a file that is read, which no output may replace */
+    INPUT,  /* as NAME: an input file, which no output may replace */
     TEXT,   /* const char * */
-    TEXTS,  /* struct text_list, one entry each time; C-like escapes are undone */
+    TEXTS,  /* struct text_list, one entry per use; C-like escapes are replaced */
     CHOICE, /* int: index into the words of `argument`, "exact|blas" */
-    SHAPE,  /* const char *: a name of rwkv7_shape_name, in any case */
+    SHAPE,  /* const char *: a name of rwkv7_shape_name, ignoring case */
     WHOLE,  /* int in [least, most] */
     REAL,   /* float in [least, most] */
     COUNTS, /* struct count_list: "64,512", each in [least, most] */
-    SEED,   /* uint64_t, followed by bool: was it given */
+    SEED,   /* uint64_t, followed by a bool: whether it was given */
     BANS,   /* struct bias_list: "ID,..." */
     BIASES, /* struct bias_list: "ID=VALUE,..." */
 };
 
-/* Where the value of an option goes, and what it may be. */
+/* Where the value of an option is stored, and its range. */
 struct value {
     enum kind kind;
     size_t at;            /* offset in struct args */
-    const char *argument; /* as the help calls it; NULL for a flag */
+    const char *argument; /* placeholder in the help; NULL for a flag */
     double least, most;
-    const char *variable; /* environment variable that stands in for the option; kinds NAME and INPUT only */
+    const char *variable; /* environment variable; kinds NAME and INPUT only */
 };
 
 struct option {
-    const char *name; /* without the dashes; NULL: a heading of the help */
+    const char *name; /* without the dashes; NULL: a heading of the help text */
     char letter;      /* short form, or 0 */
     unsigned commands;
     struct value value;
-    const char *preset; /* default, as one would type it */
+    const char *preset; /* default, as it would be typed; NULL: none */
     const char *help;
 };
 
@@ -157,46 +161,49 @@ struct command {
     const char *name;
     unsigned bit;         /* in struct option.commands */
     const char *synopsis; /* what follows the options */
-    int operands;         /* so many at most; -1: any number */
-    int inputs;           /* so many of them are files that are read (beside a model, see takes_model); -1: all */
+    int operands;         /* maximum number of operands; -1: any */
+    int inputs;           /* how many of them are input files, not models; -1: all */
     const char *brief;    /* one line */
     const char *about;    /* a paragraph */
-    bool takes_model;     /* the operand is the same as -m */
+    bool takes_model;     /* the operand is the model, as with -m */
     int (*run)(const struct args *args);
 };
 
-extern const struct option option_table[];   /* ends with a row whose help is NULL */
-#define OPTIONS_ROOM 128                     /* it has at most so many rows */
-extern const struct command command_table[]; /* ends with a row whose name is NULL */
+extern const struct option option_table[];   /* ends with a row without help */
+#define OPTIONS_ROOM 128                     /* maximum number of its rows */
+extern const struct command command_table[]; /* ends with a row without a name */
 
-/* The words that an option takes, "exact|blas"; NULL: it takes other text. */
+/* Returns the words that an option accepts, such as "exact|blas"; NULL: it accepts other text. */
 const char *option_words(const struct option *o);
 
 /*
- * Fills *args from argv, behind the name of the command, the environment, the user's config file, and defaults, of which the first one
- * that has a value counts. A mistake is printed, and its exit code returned. Strings belong to argv or to *args.
+ * Fills *args from argv (the words after the command's name), the environment, the user's config
+ * file and the defaults, in this order of precedence. On a mistake, prints a message and returns
+ * its exit code. Strings point into argv or belong to *args; call args_free in any case.
  */
 int args_parse(const struct command *command, int argc, char **argv, struct args *args);
 void args_free(struct args *args);
 
-/* The command of that name; NULL, and a message printed, when there is none. */
+/* Returns the command of that name. Prints a message and returns NULL if there is none. */
 const struct command *command_find(const char *name);
 
 /*
- * Strict numbers: the whole text, nothing around it, no overflow. `end` may be NULL; else the number may be followed by
- * other text, and *end is where it begins.
+ * Parse numbers strictly: no text before or after the number, no overflow. If `end` is not NULL,
+ * other text may follow, and *end receives its start.
  */
 bool parse_whole(const char *text, long long *out, const char **end);
 bool parse_unsigned(const char *text, uint64_t *out, const char **end);
 bool parse_real(const char *text, double *out, const char **end);
 
-/* The index of `text` among the words of "a|b|c"; -1. */
+/* Returns the index of `text` among the words of "a|b|c", or -1. */
 int parse_choice(const char *words, const char *text);
 
-/* Prints the help of a command, of the program for NULL. */
+/* Prints the help of a command; NULL: of the program. */
 void help_print(const struct command *command, FILE *to);
 
-/* Prints the options part of the manual page, with the names of paragraphs for these: see manual.c. */
+/*
+ * Prints the options part of the manual page, with placeholders for its paragraphs: see manual.c.
+ */
 void manual_print(FILE *to);
 
 #endif

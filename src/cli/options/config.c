@@ -1,9 +1,10 @@
 /*
- * config.c - the user's config file: lines "option = value" with the long names of the table, for all commands that have the option, or
- * for one behind a line "[command]".
+ * config.c - reads the user's config file: lines "option = value" with the long names of table.c. A
+ * line applies to all commands that have the option, or, after a line "[command]", to that command.
  *
- * A line for all commands counts where the option means what it means in the first row of its name: --tokens of `logits` are ids, so
- * that "tokens = 100" is not for it.
+ * A line for all commands applies to a command only if the option has the same meaning there as in
+ * the first row of its name. For example, "tokens = 100" does not apply to `logits`, whose --tokens
+ * are token ids.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,10 @@
 #include "cli/io/input.h"
 #include "cli/options/parse.h"
 
-#define MOST_BYTES 65536 /* of the file; people write it by hand */
+#define MOST_BYTES 65536 /* of the file, which is written by hand */
 #define LINE_ROOM 4096
 
-/* Options that make no sense from a file. */
+/* Returns whether an option is allowed on the command line only. */
 static bool is_for_command_line(const struct option *o)
 {
     static const char *const names[] = {"help", "version", "no-config", "list", "man"};
@@ -29,7 +30,10 @@ static bool is_for_command_line(const struct option *o)
     return false;
 }
 
-/* help, for example, works whatever the file holds. */
+/*
+ * Returns whether the command reads the config file. `help`, for example, does not, so that it
+ * works whatever the file contains.
+ */
 static bool reads_config(const struct command *command)
 {
     for (const struct option *o = option_table; o->help; o++)
@@ -47,12 +51,12 @@ static char *joined(const char *a, const char *b)
     return text;
 }
 
-/* DONE with args->config NULL: there is no such folder. */
+/* Sets args->config to the path of the file, or to NULL if no folder for it is known. */
 static int find_path(struct args *args)
 {
     const char *const config = getenv("XDG_CONFIG_HOME"), *const home = getenv("HOME");
     char *path;
-    if (config && config[0] == '/') /* the XDG specification: anything else is to be ignored */
+    if (config && config[0] == '/') /* the XDG specification: ignore a relative path */
         path = joined(config, "/rwkv7/config");
     else if (home && *home)
         path = joined(home, "/.config/rwkv7/config");
@@ -62,12 +66,18 @@ static int find_path(struct args *args)
     return args->config ? DONE : complain_memory();
 }
 
-/* The whole file, with a NUL behind it; *text is NULL when there is none. */
+/*
+ * Reads the file. *text is terminated by a NUL; it is NULL, as is args->config, if there is no
+ * file.
+ */
 static int load(struct args *args, char **text, size_t *size)
 {
     struct stat st;
     *text = NULL;
-    /* A folder that is closed to this process, as HOME is to a service that runs as somebody else, holds nothing for it. */
+    /*
+     * A folder that this process may not enter counts as absent, for example HOME in a service that
+     * runs as another user.
+     */
     if (stat(args->config, &st) != 0) {
         const char *const path = args->config;
         args->config = NULL;
@@ -76,12 +86,12 @@ static int load(struct args *args, char **text, size_t *size)
                    : complain(FAILED, "cannot read %s: %s", path, strerror(errno));
     }
     if (!S_ISREG(st.st_mode))
-        return complain(MISUSED, "%s: expected an ordinary file", args->config);
+        return complain(MISUSED, "%s: expected a regular file", args->config);
     if (st.st_size > MOST_BYTES)
         return complain(MISUSED, "%s: expected at most %d bytes, found %lld", args->config, MOST_BYTES,
                         (long long)st.st_size);
-    char *const whole = malloc(MOST_BYTES + 1);
-    *text = whole ? args_own(args, whole) : NULL;
+    char *const buffer = malloc(MOST_BYTES + 1);
+    *text = buffer ? args_own(args, buffer) : NULL;
     if (!*text)
         return complain_memory();
     const int fd = open(args->config, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -89,16 +99,16 @@ static int load(struct args *args, char **text, size_t *size)
     for (*size = 0; fd >= 0 && *size < MOST_BYTES; *size += (size_t)got)
         if ((got = read(fd, *text + *size, MOST_BYTES - *size)) <= 0)
             break;
-    const int trouble = errno;
+    const int read_error = errno;
     if (fd >= 0)
         close(fd);
     if (got < 0)
-        return complain(FAILED, "cannot read %s: %s", args->config, strerror(trouble));
+        return complain(FAILED, "cannot read %s: %s", args->config, strerror(read_error));
     (*text)[*size] = '\0';
     return DONE;
 }
 
-/* Without the blanks around it; the end is written into the text. */
+/* Removes blanks from both ends of the text, in place. */
 static char *trimmed(char *text)
 {
     static const char blanks[] = " \t\r";
@@ -110,7 +120,7 @@ static char *trimmed(char *text)
     return text;
 }
 
-/* Quotes around a value keep the blanks at its ends. */
+/* Removes quotes around a value; they protect blanks at its ends. */
 static char *unquoted(char *text)
 {
     const size_t n = strlen(text);
@@ -120,7 +130,7 @@ static char *unquoted(char *text)
     return text + 1;
 }
 
-/* "~/x", for the name of a file. */
+/* Replaces "~/" at the start of a file name by the home folder. */
 static const char *expanded(struct args *args, const struct option *o, const char *text)
 {
     const char *const home = getenv("HOME");
@@ -155,7 +165,10 @@ static int set(const struct parse *p, const struct option *o, const char *value,
     return text ? value_set(p, o, text, place) : complain_memory();
 }
 
-/* Which options a line is about: those of `section`, of all commands for NULL. `set_rows` are the rows that have got a value here. */
+/*
+ * Parses a line "option = value". section: the command it applies to; NULL: all commands. Marks the
+ * row in set_rows if the line gives it a value.
+ */
 static int take_option(const struct parse *p, char *line, const struct command *section, bool *set_rows,
                        const struct place *place)
 {
@@ -171,7 +184,7 @@ static int take_option(const struct parse *p, char *line, const struct command *
     if (!first)
         return complain_line(section, name, place);
     if (is_for_command_line(first))
-        return complain(MISUSED, "%s:%u: '%s' belongs on the command line", place->file, place->line, name);
+        return complain(MISUSED, "%s:%u: '%s' is allowed on the command line only", place->file, place->line, name);
     const struct option *const o = option_find(command, name, strlen(name));
     if (!o || (section && section != command) || (!section && !means_the_same(o, first)) || option_is_taken(p, o))
         return DONE;
@@ -187,7 +200,7 @@ static const struct command *command_named(const char *name)
     return NULL;
 }
 
-/* "[run]" */
+/* Parses a line such as "[run]". */
 static int take_section(char *line, const struct command **section, const struct place *place)
 {
     char *const end = strchr(line, ']');

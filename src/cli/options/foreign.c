@@ -4,11 +4,12 @@
 #include <string.h>
 
 /*
- * Options of llama.cpp and of programs like it. A spelling must not be one that the parser accepts: "-fa" is -f with the file "a".
- * One letter counts only for commands that have no such option.
+ * Options of llama.cpp and similar programs. A spelling must not be one that the parser accepts:
+ * "-fa" is -f with the file "a". A single letter is looked up only if the command has no such
+ * option.
  */
 static const struct {
-    const char *spellings; /* with spaces between */
+    const char *spellings; /* separated by spaces */
     const char *hint;
 } table[] = {
     {"-ngl --gpu-layers --n-gpu-layers -dev --device --main-gpu -sm --split-mode -ts --tensor-split",
@@ -46,7 +47,7 @@ static const struct {
     {"--strategy --dtype", "use --type"},
 };
 
-/* Whether the first `n` bytes of `word` are one of `words`. */
+/* Returns whether the first `n` bytes of `word` are one of `words`. */
 static bool is_among(const char *words, const char *word, size_t n)
 {
     while (*words) {

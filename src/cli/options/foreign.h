@@ -1,11 +1,14 @@
-/* foreign.h - options of other programs that people type by habit, and what to use here instead. */
+/* foreign.h - hints for users who type options of other programs, such as -ngl of llama.cpp. */
 #ifndef CLI_FOREIGN_H
 #define CLI_FOREIGN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* What to use instead of an option that is spelled "-ngl" or "--gpu-layers", of which `n` bytes count; NULL: not known. */
+/*
+ * Returns what to use instead of an option, such as "-ngl" or "--gpu-layers", given as the first
+ * `n` bytes of `spelling`; NULL: not known.
+ */
 const char *foreign_hint(const char *spelling, size_t n);
 
 #endif

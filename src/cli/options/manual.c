@@ -1,13 +1,17 @@
 /*
- * manual.c - `rwkv7 help --man`: the options part of the manual page, printed from the table of table.c, for scripts/manual.sh. Where a
- * paragraph belongs, it prints a line that names it, "@ OPTION COMMAND" or "@ heading TITLE": the paragraphs are in manual.mdoc.
+ * manual.c - `rwkv7 help --man`: prints the options part of the manual page from table.c, for
+ * scripts/manual.sh. Where a paragraph belongs, it prints a line with its name, "@ OPTION COMMAND"
+ * or "@ heading TITLE"; the script inserts the paragraphs of manual.mdoc.
  */
 #include <ctype.h>
 #include <string.h>
 
 #include "cli/common.h"
 
-/* One entry of the page: neighbouring rows of one name whose values look alike, such as those that only differ in the default. */
+/*
+ * One entry of the page: consecutive rows with the same name and argument, for example rows that
+ * differ only in their defaults.
+ */
 struct entry {
     const struct option *first, *end;
     unsigned commands;
@@ -50,7 +54,7 @@ static bool is_for_all(unsigned commands)
     return commands == ~0u;
 }
 
-/* ".It Fl m , Fl -model Ar file" */
+/* Prints an item, such as ".It Fl m , Fl -model Ar file". */
 static void print_item(const struct option *o, FILE *to)
 {
     fprintf(to, ".It ");
@@ -69,7 +73,7 @@ static void print_item(const struct option *o, FILE *to)
     fprintf(to, "\n");
 }
 
-/* "Default: 256; chat: 4096." */
+/* Prints the defaults, such as "Default: 256; chat: 4096." */
 static void print_defaults(const struct entry *e, FILE *to)
 {
     const char *first = NULL;
@@ -92,7 +96,7 @@ static void print_defaults(const struct entry *e, FILE *to)
 void manual_print(FILE *to)
 {
     bool listing = false;
-    unsigned heading = 0; /* its commands */
+    unsigned heading = 0; /* the commands of the current heading */
     for (const struct option *o = option_table; o->help;) {
         if (!o->name) {
             fprintf(to, "%s.Ss %s (", listing ? ".El\n" : "", o->help);

@@ -1,4 +1,7 @@
-/* numbers.c - strict numbers from text: strtol and its kin also take spaces, hexadecimal, "nan" and what overflows. */
+/*
+ * numbers.c - parses numbers strictly. strtol and strtod alone would also accept leading spaces,
+ * hexadecimal numbers, "nan" and overflow.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -42,7 +45,7 @@ bool parse_real(const char *text, double *out, const char **end)
     if (n == 0 || isalpha((unsigned char)text[0]))
         return false;
     *out = strtod(text, &at);
-    if (errno == ERANGE && fabs(*out) < 1) /* too small to be told from 0 */
+    if (errno == ERANGE && fabs(*out) < 1) /* underflow is rounded, not an error */
         errno = 0;
     return at <= text + n && isfinite(*out) && ends(text, at, end);
 }

@@ -28,7 +28,10 @@ uint64_t limit_option(const struct args *args)
     return args->tokens < 0 ? UINT64_MAX : (uint64_t)args->tokens;
 }
 
-/* A zero of the command line is one; that of the library's struct would be the default. */
+/*
+ * Converts an option to a field of the library's options, where 0 means the default and RWKV7_ZERO
+ * means 0.
+ */
 static float number_option(float x)
 {
     return x == 0.0f ? RWKV7_ZERO : x;

@@ -1,4 +1,4 @@
-/* suggest.c - what was meant by a command or an option that does not exist. See parse.h. */
+/* suggest.c - messages about unknown commands and options, with suggestions; see parse.h. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,8 +7,8 @@
 #include "cli/options/parse.h"
 
 /*
- * Steps from a to b: a letter inserted, dropped, replaced, or two neighbours swapped (optimal string alignment). A word
- * that begins with the other one counts as one step.
+ * Returns the edit distance: insertions, deletions, replacements, and swaps of two neighbours
+ * (optimal string alignment). If one word is a prefix of the other, the distance is 1.
  */
 static size_t distance(const char *a, const char *b)
 {
@@ -34,7 +34,10 @@ static size_t distance(const char *a, const char *b)
     return d[m][n];
 }
 
-/* Keeps the candidate that is nearest to `typed`, if it is near enough to have been meant. */
+/*
+ * Stores the candidate in *best if it is closer to `typed` than the one there, and close enough to
+ * be meant.
+ */
 static void consider(const char *typed, const char *candidate, const char **best)
 {
     const size_t near = distance(typed, candidate);

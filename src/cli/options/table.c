@@ -1,4 +1,4 @@
-/* table.c - the tables that are the command line: every command, every option. See args.h. */
+/* table.c - the tables of all commands and options; see args.h. */
 #include <string.h>
 
 #include "cli/common.h"
@@ -27,7 +27,7 @@ enum {
 #define AT(field) offsetof(struct args, field)
 
 /* clang-format off */
-/* The values that options have: the field of struct args, what the help calls it, its range. */
+/* Values of options: the field of struct args, the argument's name in the help, the range. */
 #define FLAG(field) {FLAG, AT(field), NULL, 0, 0, NULL}
 #define NAME(field, argument) {NAME, AT(field), argument, 0, 0, NULL}
 #define INPUT(field, argument) {INPUT, AT(field), argument, 0, 0, NULL}
@@ -49,55 +49,55 @@ enum {
 const struct command command_table[] = {
     {"run", RUN, "[PROMPT]", 1, 0, "continue a text",
      "Continues a text. The prompt is standard input, unless that is a terminal or\n"
-     "--no-stdin is given, then the prompt file, then PROMPT, as one text. '-' stands\n"
-     "for standard input.",
+     "--no-stdin is given, then the prompt file, then PROMPT, as one text. '-' means\n"
+     "standard input.",
      false, run_command},
     {"batch", BATCH, "[FILE]", 1, 1, "continue many texts",
      "Continues many texts at once. Every line of FILE, or of standard input, is a\n"
-     "JSON object with a \"prompt\", perhaps an \"id\", and options of its own: \"tokens\",\n"
+     "JSON object with a \"prompt\", an optional \"id\", and options: \"tokens\",\n"
      "\"stop\", \"temp\", \"top_p\", ... The results are lines of JSON in the same order.",
      false, batch_command},
-    {"chat", CHAT, "[MODEL]", 1, 0, "talk with a model",
-     "Talks with a model that was trained to answer. Every line of standard input is a\n"
-     "message; /help lists the commands that a line may hold instead.",
+    {"chat", CHAT, "[MODEL]", 1, 0, "chat with a model",
+     "Chats with a model that was trained for it. Every line of standard input is a\n"
+     "message or a command; /help lists the commands.",
      true, chat_command},
     {"bench", BENCH, "", 0, 0, "measure speed",
-     "Measures how fast prompts are read (prefill) and text is written (decode), and\n"
-     "compares the latter with the memory bandwidth of this machine. Without -m and\n"
+     "Measures the speed of reading prompts (prefill) and of generating (decode), and\n"
+     "compares decoding with the memory bandwidth of this machine. Without -m and\n"
      "--shape: a table of all published sizes, in less than a minute.",
      false, bench_command},
     {"info", INFO, "[MODEL]", 1, 0, "describe a model",
      "Describes a model: sizes, types, memory needed, where its vocabulary is.", true, info_command},
     {"tokenize", TOKENIZE, "[TEXT]", 1, 0, "text to token ids and back",
-     "Turns TEXT, or standard input, into token ids. With --decode, ids into text.", false, tokenize_command},
-    {"convert", CONVERT, "IN OUT", 2, 1, "make one file of a model, or a smaller one",
-     "Writes the model IN, whatever its format, as one safetensors file OUT that holds\n"
-     "the vocabulary too and is open at once. With --type, the numbers change: q8\n"
-     "quantizes them to 8 bits and q4 to 4, where bf16 takes 16.",
+     "Converts TEXT, or standard input, to token ids; with --decode, ids to text.", false, tokenize_command},
+    {"convert", CONVERT, "IN OUT", 2, 1, "convert or quantize a model",
+     "Writes the model IN, in any supported format, as one safetensors file OUT that\n"
+     "includes the vocabulary and opens instantly. --type changes the type of the\n"
+     "weights: q8 quantizes them to 8 bits and q4 to 4; bf16 has 16.",
      false, convert_command},
     {"eval", EVAL, "FILE...", -1, -1, "measure how well a model predicts",
-     "Measures how well a model predicts texts, each of them one document: loss and\n"
-     "perplexity. With --against, the KL divergence of its predictions from those of\n"
-     "another model, such as the one it was made from. Or, with --task, its accuracy.",
+     "Measures how well a model predicts texts: loss and perplexity. Each file is one\n"
+     "document. --against adds the KL divergence from another model, such as the\n"
+     "original of a quantized one. --task measures accuracy instead.",
      false, eval_command},
     {"logits", LOGITS, "[MODEL]", 1, 0, "write logits, to check another implementation",
-     "Feeds token ids to a model, from its zero state, and writes the logits after\n"
+     "Evaluates token ids, starting from the zero state, and writes the logits after\n"
      "every token as a float32 array [tokens, vocabulary] in NumPy's format. Needs no\n"
      "vocabulary.",
      true, logits_command},
     {"pull", PULL, "SIZE", 1, 0, "download a published model",
-     "Downloads a model of the author, and the vocabulary, to the user's data folder,\n"
-     "where -m finds it by the same name: rwkv7 pull 0.4b, then rwkv7 chat 0.4b.\n"
-     "A download that broke off goes on where it stopped.",
+     "Downloads a published model and the vocabulary to the user's data folder, where\n"
+     "-m finds it by the same name: rwkv7 pull 0.4b, then rwkv7 chat 0.4b.\n"
+     "An interrupted download continues where it stopped.",
      false, pull_command},
-    {"completions", COMPLETIONS, "SHELL", 1, 0, "let a shell complete commands and options",
-     "Prints what SHELL (bash, zsh or fish) needs to complete the command line.\n"
-     "An installation has it already.",
+    {"completions", COMPLETIONS, "SHELL", 1, 0, "print shell completions",
+     "Prints the completions for SHELL (bash, zsh or fish).\n"
+     "An installation already includes them.",
      false, completions_command},
     {"help", HELP, "[COMMAND]", 1, 0, "explain a command", "Explains a command.", false, help_command},
     {"version", VERSION, "", 0, 0, "show the version and the build",
-     "Prints the version, the kernels that run and those that could, the number of\n"
-     "threads, and how and with which libraries the program was built.",
+     "Prints the version, the kernels in use, the kernels available, the number of\n"
+     "threads, the build options and the versions of the libraries.",
      false, version_command},
     {NULL, 0, NULL, 0, 0, NULL, NULL, false, NULL},
 };
@@ -105,125 +105,125 @@ const struct command command_table[] = {
 /* One option, one row: name, letter, commands, value, default, help. */
 /* clang-format off */
 const struct option option_table[] = {
-    {"help", 'h', ~0u, FLAG(help), NULL, "this text"},
-    {"version", 'V', ~0u, FLAG(version), NULL, "the version and the build, instead"},
+    {"help", 'h', ~0u, FLAG(help), NULL, "print this help"},
+    {"version", 'V', ~0u, FLAG(version), NULL, "print the version and the build"},
     {"no-config", 0, ENGINE | INFO | TOKENIZE | CONVERT, FLAG(no_config), NULL, "do not read the config file"},
     {"list", 0, PULL, FLAG(models), NULL, "list the models and their sizes"},
-    {"man", 0, HELP, FLAG(man), NULL, "the manual's options, for its maintainers"},
+    {"man", 0, HELP, FLAG(man), NULL, "print the options part of the manual page"},
 
     HEADING("Model", ANY_MODEL | CONVERT),
     {"model", 'm', ANY_MODEL, INPUT_ENV(model, "FILE", "RWKV7_MODEL"), NULL,
-     "file, folder or SIZE of pull; else RWKV7_MODEL"},
+     "file, folder or pulled SIZE; default: RWKV7_MODEL"},
     {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, INPUT(vocab, "FILE"), NULL,
-     "vocabulary; else looked for beside the model"},
+     "vocabulary; default: searched beside the model"},
     {"shape", 0, BENCH, SHAPE(shape, "NAME"), NULL, "random weights of a published shape"},
     {"type", 0, WRITING | LOGITS | EVAL, CHOICE(type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
-    {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "the last three: of random weights"},
+    {"type", 0, BENCH, CHOICE(type, WEIGHTS FLOATS), "stored", "f32, f16, bf16: with --shape only"},
     {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(sparse, "auto|on|off"), "auto",
      "skip weights that would be multiplied by zero"},
     {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(rate_scale, "X", 0, 2), "0",
-     "for models with the extended rate: 2"},
-    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "keep the weights in memory, never paged out"},
+     "factor of the in-context learning rate; 0: auto"},
+    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(lock), NULL, "lock the weights in memory, never paged out"},
 
     HEADING("Conversion", CONVERT),
-    {"type", 0, CONVERT, CHOICE(type, WEIGHTS FLOATS), "stored", "of the matrices; qN: quantized to N bits"},
-    {"vocab", 0, CONVERT, INPUT(vocab, "FILE"), NULL, "vocabulary to put in; else that of IN, or beside it"},
+    {"type", 0, CONVERT, CHOICE(type, WEIGHTS FLOATS), "stored", "type of the matrices; qN: quantize to N bits"},
+    {"vocab", 0, CONVERT, INPUT(vocab, "FILE"), NULL, "vocabulary to include; default: that of IN"},
     {"lora", 0, CONVERT, INPUT(lora, "FILE"), NULL, "merge a LoRA file or PEFT folder into the weights"},
-    {"lora-init", 0, CONVERT, INPUT(lora_init, "FILE"), NULL, "its factors before training, for PiSSA"},
-    {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "that it was trained with; 0: stated in the file"},
+    {"lora-init", 0, CONVERT, INPUT(lora_init, "FILE"), NULL, "LoRA factors before training, for PiSSA"},
+    {"lora-alpha", 0, CONVERT, REAL(lora_alpha, "A", 0, 1e6), "0", "alpha of the LoRA file; 0: from its metadata"},
 
     HEADING("Evaluation", EVAL),
     {"against", 0, EVAL, INPUT(against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
-    {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "else FILEs hold JSON lines; see the manual"},
+    {"task", 0, EVAL, CHOICE(task, "text|lambada|choices"), "text", "lambada, choices: FILEs hold JSON lines"},
 
     HEADING("Conversation", CHAT),
-    {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "what the model is told in front"},
-    {"template", 0, CHAT, INPUT(template, "FILE"), NULL, "g1, world, raven, instruction, or a file"},
-    {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "before it answers; empty and fake: not at all"},
-    {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "what it thinks"},
-    {"history", 0, CHAT, TEXT(history, "FILE"), NULL, "keep the typed lines there; '' is --no-history"},
-    {"no-history", 0, CHAT, FLAG(no_history), NULL, "do not keep the lines that are typed"},
+    {"system", 0, CHAT, TEXT(system, "TEXT"), NULL, "system prompt, read before the first message"},
+    {"template", 0, CHAT, INPUT(template, "FILE"), NULL, "chat template: g1, world, raven, instruction, FILE"},
+    {"think", 0, CHAT, CHOICE(thinking, THINKING_WORDS), "off", "think before answering; empty, fake: do not"},
+    {"thoughts", 0, CHAT, CHOICE(thoughts, "show|hide"), "show", "show or hide the thoughts"},
+    {"history", 0, CHAT, TEXT(history, "FILE"), NULL, "save typed lines in FILE; '': do not save them"},
+    {"no-history", 0, CHAT, FLAG(no_history), NULL, "do not save typed lines"},
 
     HEADING("Prompt", WRITE | EVAL),
     {"prompt", 'p', RUN, TEXT(prompt, "TEXT"), NULL, "the prompt, the same as PROMPT"},
     {"prompt-file", 'f', RUN, INPUT(prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"no-stdin", 'N', RUN, FLAG(no_stdin), NULL, "do not read standard input as the first part"},
-    {"strip", 0, WRITE, FLAG(strip), NULL, "leave out white space at the end of the prompt"},
-    {"echo", 0, RUN, FLAG(echo), NULL, "write the prompt before the text"},
+    {"strip", 0, WRITE, FLAG(strip), NULL, "remove white space at the end of the prompt"},
+    {"echo", 0, RUN, FLAG(echo), NULL, "print the prompt before the text"},
     {"bos", 0, WRITING | EVAL, FLAG(bos), NULL, "start with token 0, the document separator"},
-    {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if the vocabulary gives 0 a text"},
+    {"no-bos", 0, WRITING | EVAL, FLAG(no_bos), NULL, "do not; the default if token 0 has a text"},
 
     HEADING("State", WRITING | LOGITS),
-    {"state", 0, WRITING | LOGITS, INPUT(state, "FILE"), NULL, "begin with a trained state (time_state)"},
+    {"state", 0, WRITING | LOGITS, INPUT(state, "FILE"), NULL, "start from a trained state (time_state)"},
     {"state-order", 0, WRITING | LOGITS, CHOICE(state_order, "stated|value-key|key-value"), "stated",
-     "of its matrices; stated: in the file"},
-    {"state-in", 0, TALK, NAME(state_in, "FILE"), NULL, "go on from a state that was kept"},
-    {"state-out", 0, TALK, NAME(state_out, "FILE"), NULL, "keep the state at the end"},
-    {"prompt-cache", 0, TALK, NAME(prompt_cache, "DIR"), NULL, "keep states of prompts, and use them"},
+     "layout of its matrices; stated: see metadata"},
+    {"state-in", 0, TALK, NAME(state_in, "FILE"), NULL, "continue from a saved state"},
+    {"state-out", 0, TALK, NAME(state_out, "FILE"), NULL, "save the state at the end"},
+    {"prompt-cache", 0, TALK, NAME(prompt_cache, "DIR"), NULL, "save states of prompts in DIR and reuse them"},
     {"prompt-cache-size", 0, TALK, WHOLE(prompt_cache_size, "MB", 0, INT32_MAX), "2000",
-     "what the cache may grow to"},
+     "maximum size of the cache"},
 
-    HEADING("Length of the text", WRITING),
+    HEADING("Length", WRITING),
     {"tokens", 'n', WRITE, WHOLE(tokens, "N", -1, INT32_MAX), "256", "at most N tokens; -1: until the text ends"},
-    {"tokens", 'n', CHAT, WHOLE(tokens, "N", -1, INT32_MAX), "4096", "at most N tokens for an answer; -1: any number"},
+    {"tokens", 'n', CHAT, WHOLE(tokens, "N", -1, INT32_MAX), "4096", "at most N tokens per answer; -1: no limit"},
     {"stop", 0, WRITING, TEXTS(stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
     {"ignore-eos", 0, WRITE, FLAG(ignore_eos), NULL, "never draw the end-of-text token"},
 
-    HEADING("Choice of tokens", WRITING),
-    {"temp", 0, WRITING, REAL(temperature, "T", 0, 100), "1", "higher is bolder; 0: always the likeliest token"},
-    {"top-p", 0, WRITE, REAL(top_p, "P", 0, 1), "0.85", "draw from the likeliest tokens that make up P"},
-    {"top-p", 0, CHAT, REAL(top_p, "P", 0, 1), "0.3", "draw from the likeliest tokens that make up P"},
-    {"top-k", 0, WRITING, WHOLE(top_k, "K", 0, INT32_MAX), "0", "draw from the K likeliest tokens; 0: all"},
-    {"min-p", 0, WRITING, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the best"},
-    {"presence", 0, WRITE, REAL(presence, "X", -100, 100), "0", "taken off the logit of a token that was used"},
-    {"presence", 0, CHAT, REAL(presence, "X", -100, 100), "0.5", "taken off the logit of a token that was used"},
-    {"frequency", 0, WRITE, REAL(frequency, "X", -100, 100), "0", "taken off once per use"},
-    {"frequency", 0, CHAT, REAL(frequency, "X", -100, 100), "0.5", "taken off once per use"},
-    {"penalty-decay", 0, WRITING, REAL(penalty_decay, "D", 0, 1), "0.996", "uses are forgotten by this factor per token"},
+    HEADING("Sampling", WRITING),
+    {"temp", 0, WRITING, REAL(temperature, "T", 0, 100), "1", "temperature; 0: always the most likely token"},
+    {"top-p", 0, WRITE, REAL(top_p, "P", 0, 1), "0.85", "keep the most likely tokens that sum to P"},
+    {"top-p", 0, CHAT, REAL(top_p, "P", 0, 1), "0.3", "keep the most likely tokens that sum to P"},
+    {"top-k", 0, WRITING, WHOLE(top_k, "K", 0, INT32_MAX), "0", "keep the K most likely tokens; 0: all"},
+    {"min-p", 0, WRITING, REAL(min_p, "P", 0, 1), "0", "drop tokens less likely than P times the top one"},
+    {"presence", 0, WRITE, REAL(presence, "X", -100, 100), "0", "subtracted from logits of generated tokens"},
+    {"presence", 0, CHAT, REAL(presence, "X", -100, 100), "0.5", "subtracted from logits of generated tokens"},
+    {"frequency", 0, WRITE, REAL(frequency, "X", -100, 100), "0", "subtracted once per time a token was generated"},
+    {"frequency", 0, CHAT, REAL(frequency, "X", -100, 100), "0.5", "subtracted once per time a token was generated"},
+    {"penalty-decay", 0, WRITING, REAL(penalty_decay, "D", 0, 1), "0.996", "decay of the repetition counts per token"},
     {"ban", 0, WRITING, BANS(biases, "ID,..."), NULL, "never draw these tokens"},
     {"bias", 0, WRITING, BIASES(biases, "ID=X,..."), NULL, "add X to the logit of a token"},
-    {"seed", 0, WRITING, SEED(seed, "N"), NULL, "same seed, same text; else a random one, shown"},
+    {"seed", 0, WRITING, SEED(seed, "N"), NULL, "random seed; default: chosen and printed"},
 
     HEADING("Measurement", BENCH),
     {"prompt", 'p', BENCH, COUNTS(prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
     {"tokens", 'n', BENCH, WHOLE(tokens, "N", 0, 1 << 24), "64", "tokens to decode; 0: none"},
     {"context", 0, BENCH, WHOLE(context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
-    {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0.01, 1), "1", "also decode with so many hidden units not zero"},
-    {"sizes", 0, BENCH, CHOICE(sizes, SIZES_WORDS), "auto", "table of the published sizes of a version"},
-    {"budget", 0, BENCH, WHOLE(budget, "SECONDS", 0, 86400), "45", "time for the table; the rest is computed"},
-    {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "of each measurement, after a warm-up"},
+    {"ffn-density", 0, BENCH, REAL(ffn_density, "D", 0.01, 1), "1", "also decode with this share of nonzero units"},
+    {"sizes", 0, BENCH, CHOICE(sizes, SIZES_WORDS), "auto", "print the table of published sizes of a version"},
+    {"budget", 0, BENCH, WHOLE(budget, "SECONDS", 0, 86400), "45", "time limit of the table; the rest is estimated"},
+    {"repetitions", 'r', BENCH, WHOLE(repetitions, "N", 1, 10000), "5", "repetitions of each measurement, after a warm-up"},
 
     HEADING("Tokens", TOKENIZE),
     {"decode", 'd', TOKENIZE, FLAG(decode), NULL, "ids to text; ids are separated by spaces or commas"},
-    {"count", 'c', TOKENIZE, FLAG(count), NULL, "only say how many tokens"},
-    {"lines", 'l', TOKENIZE, FLAG(lines), NULL, "one token per line: id, then its text"},
+    {"count", 'c', TOKENIZE, FLAG(count), NULL, "print only the number of tokens"},
+    {"lines", 'l', TOKENIZE, FLAG(lines), NULL, "print one token per line: id, text"},
 
     HEADING("Logits", LOGITS),
-    {"tokens", 0, LOGITS, NAME(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE that holds them"},
+    {"tokens", 0, LOGITS, NAME(ids, "IDS"), NULL, "token ids 1,2,3 or @FILE"},
     {"output", 'o', LOGITS, NAME(output, "FILE"), NULL, "the .npy file to write; -: standard output"},
-    {"step", 0, LOGITS, FLAG(step), NULL, "token by token instead of in chunks"},
+    {"step", 0, LOGITS, FLAG(step), NULL, "evaluate token by token instead of in chunks"},
 
-    HEADING("Many texts", BATCH),
-    {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "texts that are written at once"},
+    HEADING("Batch", BATCH),
+    {"parallel", 0, BATCH, WHOLE(parallel, "N", 1, RWKV7_CHUNK), "8", "number of texts generated at once"},
     {"output", 'o', BATCH, NAME(output, "FILE"), NULL, "write the results to FILE; -: standard output"},
-    {"resume", 0, BATCH, FLAG(resume), NULL, "go on behind the results that FILE holds"},
+    {"resume", 0, BATCH, FLAG(resume), NULL, "continue after the results in FILE"},
 
     HEADING("Machine", ENGINE | CONVERT),
-    {"threads", 't', WRITING | LOGITS | EVAL | CONVERT, WHOLE(threads, "N", 0, 1024), "0", "0: one per physical core"},
-    {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "measure with each; 0: one per physical core"},
-    {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "at most this instruction set; else RWKV7_CPU"},
+    {"threads", 't', WRITING | LOGITS | EVAL | CONVERT, WHOLE(threads, "N", 0, 1024), "0", "number of threads; 0: one per physical core"},
+    {"threads", 't', BENCH, COUNTS(team, "N,...", 0, 1024), "0", "numbers of threads; 0: one per physical core"},
+    {"cpu", 0, ENGINE, ENV(cpu, "TIER", "RWKV7_CPU"), NULL, "highest instruction set; default: RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(math, "exact|fast|blas"), "exact", "exact: the same bits on every machine"},
 
     HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
     {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(quiet), NULL, "no progress, no summary"},
-    {"verbose", 'v', TALK, FLAG(verbose), NULL, "also say which model, vocabulary and kernels run"},
+    {"verbose", 'v', TALK, FLAG(verbose), NULL, "also print the model, vocabulary and kernels"},
     {"stats", 0, RUN, FLAG(stats), NULL, "print detailed timings"},
-    {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "as JSON"},
-    {"json", 0, RUN, FLAG(json), NULL, "the text and all about it as JSON, at the end"},
-    {"logprobs", 0, WRITE, WHOLE(logprobs, "N", 0, 100), "0", "in JSON: the N likeliest of each token"},
-    {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors, whatever checkpoint it is"},
-    {"csv", 0, BENCH, FLAG(csv), NULL, "as CSV"},
-    {"plot", 0, BENCH, NAME(plot, "FILE"), NULL, "draw decode speeds of the table as SVG"},
+    {"json", 0, BENCH | INFO | EVAL, FLAG(json), NULL, "print JSON"},
+    {"json", 0, RUN, FLAG(json), NULL, "print the text and its details as JSON at the end"},
+    {"logprobs", 0, WRITE, WHOLE(logprobs, "N", 0, 100), "0", "JSON: add the N most likely tokens per position"},
+    {"tensors", 0, INFO, FLAG(list), NULL, "list the tensors of any checkpoint"},
+    {"csv", 0, BENCH, FLAG(csv), NULL, "print CSV"},
+    {"plot", 0, BENCH, NAME(plot, "FILE"), NULL, "draw the decode speeds of the table as SVG"},
 
     HEADING(NULL, 0),
 };
@@ -231,7 +231,7 @@ const struct option option_table[] = {
 
 _Static_assert(sizeof option_table / sizeof option_table[0] <= OPTIONS_ROOM, "OPTIONS_ROOM");
 
-/* The names of the published shapes, of the library's list. */
+/* Returns the names of the published shapes, separated by '|'. */
 static const char *shape_words(void)
 {
     static char words[1024];

@@ -1,4 +1,4 @@
-/* values.c - the values of options: from text into struct args. See parse.h. */
+/* values.c - parses the values of options and stores them in struct args; see parse.h. */
 #include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
@@ -13,7 +13,10 @@ void *list_grow(void *list, size_t count, size_t size)
     return (count & (count - 1)) == 0 ? realloc(list, (count ? 2 * count : 1) * size) : list;
 }
 
-/* `to` becomes `text` with \n, \t, \r, \\, \xHH as what they mean; false for any other escape and for \x00. */
+/*
+ * Copies text to `to` with the escapes \n, \t, \r, \\ and \xHH replaced. Returns false for any
+ * other escape and for \x00.
+ */
 static bool unescape(const char *text, char *to)
 {
     static const char names[] = "ntr\\", meanings[] = "\n\t\r\\";
@@ -158,7 +161,7 @@ int complain_memory(void)
     return complain(FAILED, "out of memory for the command line");
 }
 
-/* Prints what is wrong: on the command line, or in a line of a file. */
+/* Prints a message about a mistake on the command line, or in a line of a file. */
 static int complain_at(const struct command *command, const struct place *place, const char *fmt, ...)
     RWKV7_PRINTF(3, 4);
 static int complain_at(const struct command *command, const struct place *place, const char *fmt, ...)
@@ -195,7 +198,7 @@ static int complain_value(const struct command *command, const struct option *o,
         return complain_at(command, place, "--%s needs a whole number from 0 to %llu, not '%s'", name,
                            (unsigned long long)UINT64_MAX, text);
     case TEXTS:
-        return complain_at(command, place, "--%s needs text, with no escapes but \\n \\t \\r \\\\ \\xHH, not '%s'",
+        return complain_at(command, place, "--%s needs text with the escapes \\n \\t \\r \\\\ \\xHH only, not '%s'",
                            name, text);
     case BANS:
         return complain_at(command, place, "--%s needs token ids with commas between, not '%s'", name, text);
