@@ -117,6 +117,18 @@ def history(command):
     check(careless.end("another file for a history") == 1, "with exit code 1")
     with open("notes") as notes:
         check(notes.read() == "no history\n", "and stays as it is")
+    os.mkfifo("fifo")
+    waiting = Terminal(command + ["--history", "fifo"])
+    waiting.expect(rb"fifo: not a history", "a FIFO is refused")
+    check(waiting.end("a FIFO for a history") == 1, "with exit code 1")
+    # A device holds no lines; and a terminal without escape sequences gets none.
+    plain = Terminal(["env", "TERM=dumb"] + command + ["--history", "/dev/null"])
+    seen = plain.prompt()
+    plain.send(b"/system first\r")
+    seen += plain.prompt()
+    plain.send(b"/quit\r")
+    check(plain.end("/quit") == 0, "a device for a history")
+    check(b"first" in seen and b"\x1b" not in seen + plain.text, f"no escape sequences: {seen + plain.text!r}")
 
 
 PASTE = b"\x1b[200~%s\x1b[201~"

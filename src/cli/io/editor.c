@@ -93,9 +93,13 @@ static void unwatch_signals(const struct sigaction before[WATCHED])
         sigaction(watched[i], &before[i], NULL);
 }
 
+/* A terminal without escape sequences would show them. */
 static void say(const char *sequence)
 {
+    const char *const term = getenv("TERM");
     size_t written;
+    if (!term || !*term || strcmp(term, "dumb") == 0)
+        return;
     io_write(STDOUT_FILENO, sequence, strlen(sequence), &written);
 }
 
