@@ -176,6 +176,13 @@ def editor(command):
     typist.send(b"\x03")
     typist.prompt()
 
+    typist.send(b"/syst\xe2\x82em broken off \xe2\x82\r")  # half a character takes no key with it
+    typist.expect(rb"started over", "a line that ends in half a character")
+    typist.prompt()
+    typist.send(b"/system\r")
+    typist.expect(rb"2mbroken off", "the rest of it is there")
+    typist.prompt()
+
     typist.send(b"/sy\t")
     typist.expect(rb"stem ", "Tab completes a command")
     typist.send(b"abc\r")

@@ -207,7 +207,13 @@ static int read_character(EditLine *edit, wchar_t *out)
     while (read_byte(e, &byte)) {
         if (byte == '\0')
             continue;
-        const size_t length = mbrtowc(out, &byte, 1, &e->shift);
+        const bool broken_off = !mbsinit(&e->shift);
+        size_t length = mbrtowc(out, &byte, 1, &e->shift);
+        if (length == (size_t)-1 &&
+            broken_off) { /* a character that ends early: this byte begins another, or is a key */
+            memset(&e->shift, 0, sizeof e->shift);
+            length = mbrtowc(out, &byte, 1, &e->shift);
+        }
         if (length == (size_t)-2)
             continue; /* more bytes of the same character follow */
         if (length != (size_t)-1)
