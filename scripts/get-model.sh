@@ -100,7 +100,10 @@ esac
 if [ -z "$folder" ]; then
     case ${XDG_DATA_HOME:-} in # the XDG specification: anything but an absolute path is to be ignored
     /*) folder=$XDG_DATA_HOME/rwkv7 ;;
-    *) folder=${HOME:?}/.local/share/rwkv7 ;;
+    *)
+        [ -n "${HOME:-}" ] || die 1 'neither XDG_DATA_HOME nor HOME says where to: set one of them, or give --dir'
+        folder=$HOME/.local/share/rwkv7
+        ;;
     esac
 fi
 

@@ -71,6 +71,19 @@ static void log_opened(const struct rwkv7_runtime *rt, const struct rwkv7_model 
         runtime_log(rt, RWKV7_LOG_WARNING, "%s", text);
 }
 
+static enum rwkv7_status read_options(struct rwkv7_model_options *opt, const struct rwkv7_model_options *given,
+                                      struct rwkv7_error *err)
+{
+    const enum rwkv7_status status = OPTIONS_READ(rwkv7_model_options, opt, given, progress_arg, err);
+    if (status != RWKV7_OK)
+        return status;
+    if ((unsigned)opt->weights >= RWKV7_WEIGHTS_COUNT)
+        return fail(err, RWKV7_ERR_USAGE, "model: unknown weight type %d", (int)opt->weights);
+    if ((unsigned)opt->sparse > RWKV7_SPARSE_OFF)
+        return fail(err, RWKV7_ERR_USAGE, "model: unknown value %d of sparse", (int)opt->sparse);
+    return RWKV7_OK;
+}
+
 /* Opens the model of an index. Takes ownership of the index, even on failure. */
 static enum rwkv7_status open_index(struct rwkv7_runtime *rt, struct tensor_index *index, const char *path,
                                     const struct rwkv7_model_options *opt, struct rwkv7_model **out,
@@ -120,7 +133,7 @@ enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path, c
     struct rwkv7_model_options opt;
     struct tensor_index *index = NULL;
     *out = NULL;
-    enum rwkv7_status status = OPTIONS_READ(rwkv7_model_options, &opt, given, progress_arg, err);
+    enum rwkv7_status status = read_options(&opt, given, err);
     if (status == RWKV7_OK)
         status = tensors_open(path, &index, err);
     return status == RWKV7_OK ? open_index(rt, index, path, &opt, out, err) : status;
@@ -134,7 +147,7 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
     struct rwkv7_model_options opt;
     struct tensor_index *index = NULL;
     *out = NULL;
-    enum rwkv7_status status = OPTIONS_READ(rwkv7_model_options, &opt, given, progress_arg, err);
+    enum rwkv7_status status = read_options(&opt, given, err);
     if (status == RWKV7_OK)
         status = tensors_open_memory(data, size, name, &index, err);
     return status == RWKV7_OK ? open_index(rt, index, name, &opt, out, err) : status;
@@ -217,6 +230,8 @@ static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwk
         return status;
     if ((unsigned)opt.type >= MAT_TYPES)
         return fail(err, RWKV7_ERR_USAGE, "random model: unknown weight type %d", (int)opt.type);
+    if ((unsigned)opt.sparse > RWKV7_SPARSE_OFF)
+        return fail(err, RWKV7_ERR_USAGE, "random model: unknown value %d of sparse", (int)opt.sparse);
     if (!(opt.ffn_density >= 0 && opt.ffn_density <= 1))
         return fail(err, RWKV7_ERR_USAGE, "random model: density: expected 0 to 1, found %g", (double)opt.ffn_density);
     const struct arch *arch = possible_arch(shape);

@@ -55,6 +55,8 @@ enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *given
     enum rwkv7_status status = OPTIONS_READ(rwkv7_runtime_options, &opt, given, log_arg, err);
     if (status != RWKV7_OK)
         return status;
+    if ((unsigned)opt.math > RWKV7_MATH_BLAS)
+        return fail(err, RWKV7_ERR_USAGE, "runtime: unknown math %d", (int)opt.math);
     if (!c_numbers_work())
         return fail_memory(err, "the locale in which numbers are read");
     struct rwkv7_runtime *rt = mem_alloc(1, sizeof *rt);

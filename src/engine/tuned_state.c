@@ -100,6 +100,8 @@ enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *
     struct tensor_index *index = NULL;
     float *matrix = NULL;
     char name[NAME_ROOM];
+    if ((unsigned)order > RWKV7_STATE_KEY_VALUE)
+        return fail(err, RWKV7_ERR_USAGE, "%s: unknown order %d of a tuned state", snippet_path(path).text, (int)order);
     if (s->model->arch->state != matrix_state)
         return fail(err, RWKV7_ERR_STATE, "%s: %s has no matrices in its state that could be tuned",
                     snippet_path(path).text, s->model->weights->model);

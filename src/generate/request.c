@@ -62,6 +62,8 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
                           .limit = opt->max_tokens ? opt->max_tokens : UINT64_MAX,
                           .stop = -1,
                           .resumable = opt->resumable};
+    if ((unsigned)opt->bos > RWKV7_BOS_NEVER)
+        return fail(err, RWKV7_ERR_USAGE, "generator: unknown value %d of bos", (int)opt->bos);
     if (opt->logprobs < 0 || opt->logprobs > RWKV7_LOGPROBS_MAX)
         return fail(err, RWKV7_ERR_USAGE, "log probabilities: expected at least 0 and at most %d tokens, found %d",
                     RWKV7_LOGPROBS_MAX, opt->logprobs);

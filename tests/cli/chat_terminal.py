@@ -117,6 +117,18 @@ def history(command):
     check(careless.end("another file for a history") == 1, "with exit code 1")
     with open("notes") as notes:
         check(notes.read() == "no history\n", "and stays as it is")
+    os.mkfifo("fifo")
+    waiting = Terminal(command + ["--history", "fifo"])
+    waiting.expect(rb"fifo: not a history", "a FIFO is refused")
+    check(waiting.end("a FIFO for a history") == 1, "with exit code 1")
+    # A device holds no lines; and a terminal without escape sequences gets none.
+    plain = Terminal(["env", "TERM=dumb"] + command + ["--history", "/dev/null"])
+    seen = plain.prompt()
+    plain.send(b"/system first\r")
+    seen += plain.prompt()
+    plain.send(b"/quit\r")
+    check(plain.end("/quit") == 0, "a device for a history")
+    check(b"first" in seen and b"\x1b" not in seen + plain.text, f"no escape sequences: {seen + plain.text!r}")
 
 
 PASTE = b"\x1b[200~%s\x1b[201~"
@@ -162,6 +174,13 @@ def editor(command):
     typist.send(PASTE % b"a\xff\x00b")  # what is no character is left out
     typist.expect(rb"ab", "pasted bytes")
     typist.send(b"\x03")
+    typist.prompt()
+
+    typist.send(b"/syst\xe2\x82em broken off \xe2\x82\r")  # half a character takes no key with it
+    typist.expect(rb"started over", "a line that ends in half a character")
+    typist.prompt()
+    typist.send(b"/system\r")
+    typist.expect(rb"2mbroken off", "the rest of it is there")
     typist.prompt()
 
     typist.send(b"/sy\t")

@@ -54,6 +54,33 @@ config bos '[run]' no-bos
 run rwkv7 run -q -n 4 --temp 0 'Once upon'
 text "$(text_of run -n 4 --temp 0 --no-bos 'Once upon')"
 
+# So do other options of which only one can count: one on the command line stands against those of the file.
+config 'csv' 'echo' 'prompt-cache = cache' 'no-history' 'count' '[bench]' 'plot = plot.svg' 'sizes = all' '[chat]' 'system = Hello'
+run rwkv7 run -q --temp 0 -n 2 --state-out kept 'Once upon'
+exits 0
+run rwkv7 run -q --temp 0 -n 2 --json --state-in kept
+exits 0
+out_has '"text":'
+run rwkv7 bench -m "$models/f32_n16.safetensors" -n 1 -p 0 -r 1 --cpu ref --json
+exits 0
+out_has '"model":.*f32_n16'
+run rwkv7 bench --shape 0.1b -n 0 -p 0 --cpu ref
+exits 0
+out_has '^model,types,'
+ok 'no plot' [ ! -e plot.svg ]
+run rwkv7 tokenize --lines Once
+exits 0
+given '/stats'
+run rwkv7 chat --state-in kept
+exits 0
+run rwkv7 bench --json=no -m "$models/f32_n16.safetensors" -n 1 -p 0 -r 1 --cpu ref # a flag that is off stands against nothing
+exits 0
+out_has '^model,types,'
+config '[bench]' json csv
+run rwkv7 bench --budget 0
+exits 2
+err_has 'exclude each other'
+
 # Lists: those of the file add up; the command line replaces them.
 config 'stop = a' 'stop = \n'
 run rwkv7 run -q --temp 0 -n 20 'Once upon'

@@ -27,6 +27,12 @@ out_has '^0\.4b .* GB  rwkv7-g1/'
 run env RWKV7_PULL="$work/none.sh" rwkv7 pull 0.1b
 exits 1
 err "rwkv7: cannot read $work/none.sh: No such file or directory; it is installed with the program"
+run env RWKV7_PULL="$work" rwkv7 pull 0.1b
+exits 1
+err "rwkv7: cannot read $work: Is a directory; it is installed with the program"
+run env -u HOME -u XDG_DATA_HOME rwkv7 pull 0.1b
+exits 1
+err 'get-model.sh: neither XDG_DATA_HOME nor HOME says where to: set one of them, or give --dir'
 # Without network, and without curl and wget.
 run env RWKV7_VOCAB_BASE=http://127.0.0.1:1 rwkv7 pull 0.1b
 exits 1

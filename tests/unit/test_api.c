@@ -147,6 +147,35 @@ static void test_every_options(void)
     CHECK(rwkv7_model_random(rt, &later, NULL, &m, &err) == RWKV7_ERR_USAGE && !m);
 }
 
+/* A value that no enum has, such as one of a later version, is refused; it indexes no table. */
+static void test_enums(void)
+{
+    static const char path[] = TEST_DIR "/golden/data/bf16_n64.safetensors";
+    const struct rwkv7_shape *const shape = &rwkv7_model_info(model)->shape;
+    struct rwkv7_session *const s = new_session();
+    for (int i = 0; i < 2; i++) {
+        const int odd = i == 0 ? 99 : -1;
+        struct rwkv7_runtime *runtime = NULL;
+        struct rwkv7_model *m = NULL;
+        struct rwkv7_generator *g = NULL;
+        struct rwkv7_error err = {.message = ""};
+        const struct rwkv7_runtime_options ro = {.math = (enum rwkv7_math)odd, .threads = 1};
+        const struct rwkv7_model_options wo = {.weights = (enum rwkv7_weights)odd};
+        const struct rwkv7_model_options so = {.sparse = (enum rwkv7_sparse)odd};
+        const struct rwkv7_random_options to = {.type = (enum rwkv7_type)odd};
+        const struct rwkv7_random_options po = {.sparse = (enum rwkv7_sparse)odd};
+        const struct rwkv7_generator_options go = {.bos = (enum rwkv7_bos)odd};
+        CHECK(rwkv7_runtime_create(&ro, &runtime, &err) == RWKV7_ERR_USAGE && !runtime);
+        CHECK(rwkv7_model_open(rt, path, &wo, &m, &err) == RWKV7_ERR_USAGE && !m);
+        CHECK(rwkv7_model_open(rt, path, &so, &m, &err) == RWKV7_ERR_USAGE && !m);
+        CHECK(rwkv7_model_random(rt, shape, &to, &m, &err) == RWKV7_ERR_USAGE && !m);
+        CHECK(rwkv7_model_random(rt, shape, &po, &m, &err) == RWKV7_ERR_USAGE && !m);
+        CHECK(rwkv7_generator_create(s, tokenizer, &go, &g, &err) == RWKV7_ERR_USAGE && !g);
+        CHECK(rwkv7_session_load_tuned(s, path, (enum rwkv7_state_order)odd, &err) == RWKV7_ERR_USAGE);
+    }
+    rwkv7_session_close(s);
+}
+
 /* ----------------------------------------------------------------------------------------------------------- memory */
 
 /* A session saved to memory equals the file, and can be loaded. Damaged bytes are rejected and change nothing. */
@@ -300,6 +329,7 @@ int main(void)
     RUN(test_layouts);
     RUN(test_options);
     RUN(test_every_options);
+    RUN(test_enums);
     RUN(test_session_memory);
     RUN(test_generator_memory);
     RUN(test_cancel_eval);

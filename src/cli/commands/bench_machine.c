@@ -42,18 +42,20 @@ static double read_number(const char *path, const char *key)
 
 /*
  * Returns the memory limit of the control group and sets *used; 0: no limit. Only finds the group
- * at the mount point that containers have.
+ * at the mount point that containers have. Cached file pages count as used in the group's files, but
+ * can be reclaimed, so they are subtracted.
  */
 static double group_limit(double *used)
 {
-    static const char *const files[][2] = {
-        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"},
+    static const char *const files[][4] = {
+        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file "},
+        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+         "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file "},
     };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         const double limit = read_number(files[i][0], ""); /* "max" is 0 */
         if (limit > 0) {
-            *used = read_number(files[i][1], "");
+            *used = read_number(files[i][1], "") - read_number(files[i][2], files[i][3]);
             return limit;
         }
     }
@@ -71,6 +73,7 @@ static void read_memory(struct machine *m)
     if (limit > 0 && limit < m->memory) {
         m->memory = limit;
         m->available = limit - used < m->available ? limit - used : m->available;
+        m->available = m->available > 0 ? m->available : 0;
     }
 }
 

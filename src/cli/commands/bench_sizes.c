@@ -153,34 +153,42 @@ static int make_cells(struct measuring *m)
 /* ------------------------------------------------------------------------------------ measuring */
 
 /* Measures the memory bandwidth once: sets *read and adds it to the values of the median. */
-static int probe(struct measuring *m, double *read)
+static enum rwkv7_status probe(struct measuring *m, double *read, struct rwkv7_error *err)
 {
-    struct rwkv7_error err;
     const double begin = seconds();
-    if (rwkv7_runtime_bandwidth(m->runtime, m->probe, read, &err) != RWKV7_OK)
-        return report(&err);
+    const enum rwkv7_status status = rwkv7_runtime_bandwidth(m->runtime, m->probe, read, err);
+    if (status != RWKV7_OK)
+        return status;
     m->probe_cost = seconds() - begin;
     if (m->read_count < READS_MOST)
         m->reads[m->read_count++] = *read;
-    return DONE;
+    return RWKV7_OK;
 }
 
-/* Chooses the size of the probes: twice the caches, or less if the budget is too short for that. */
+/* Chooses the size of the probes: twice the caches, or less if budget or memory are too small. */
 static int choose_probe(struct measuring *m)
 {
     struct sizes *const s = m->sizes;
     const double wanted = 2 * s->machine.cache < PROBE_MOST ? 2 * s->machine.cache : PROBE_MOST;
+    const double room = s->machine.available / 4;
+    struct rwkv7_error err;
+    double read;
     m->probe = PROBE_LEAST;
-    int code = probe(m, &s->read);
-    if (code != DONE)
-        return code;
+    if (probe(m, &s->read, &err) != RWKV7_OK)
+        return report(&err);
     const double allowed = (double)PROBE_LEAST * s->args->budget / (PROBE_PART * m->probe_cost);
-    const double size = wanted < allowed ? wanted : allowed;
-    if (size <= PROBE_LEAST)
+    const double timely = wanted < allowed ? wanted : allowed, size = timely < room ? timely : room;
+    if (!(size > PROBE_LEAST))
         return DONE;
     m->probe = (size_t)size;
     m->read_count = 0; /* drop the first probe: it may have been served from the caches */
-    return probe(m, &s->read);
+    const enum rwkv7_status status = probe(m, &read, &err);
+    if (status == RWKV7_OK)
+        s->read = read;
+    if (status != RWKV7_ERR_MEMORY)
+        return status == RWKV7_OK ? DONE : report(&err);
+    m->probe = PROBE_LEAST; /* less memory than the system reports: ulimit -v */
+    return probe(m, &s->read, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
 static void subject_close(struct subject *u)
@@ -191,7 +199,7 @@ static void subject_close(struct subject *u)
     rwkv7_model_close(u->model);
 }
 
-/* Creates a model of random weights. RWKV7_ERR_MEMORY only skips this size, not the command. */
+/* Creates a model of random weights. */
 static enum rwkv7_status subject_open(struct subject *u, const struct measuring *m, const struct rwkv7_shape *shape,
                                       enum rwkv7_type type, struct rwkv7_error *err)
 {
@@ -279,6 +287,12 @@ static void learn(struct pace *pace, double making, double prefill)
         pace->prefill = prefill;
 }
 
+/* Returns the exit code. RWKV7_ERR_MEMORY only skips this size, not the command. */
+static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
+{
+    return status == RWKV7_OK || status == RWKV7_ERR_MEMORY ? DONE : report(err);
+}
+
 /* Measures a cell. Without enough memory, or after ^C, the cell is left unchanged. */
 static int measure_cell(struct measuring *m, size_t row, size_t type)
 {
@@ -294,19 +308,19 @@ static int measure_cell(struct measuring *m, size_t row, size_t type)
              (double)s->args->budget);
     progress_text(text);
     const double begin = seconds();
-    const enum rwkv7_status status = subject_open(&u, m, &c->shape, c->type, &err);
-    int code = status == RWKV7_OK || status == RWKV7_ERR_MEMORY ? DONE : report(&err);
+    enum rwkv7_status status = subject_open(&u, m, &c->shape, c->type, &err);
+    int code = outcome(status, &err);
     const double making = seconds() - begin;
     if (status == RWKV7_OK && !interrupted) {
         if (s->prefill > 0)
             code = time_prefill(&u, (size_t)s->prefill, &prefill);
         if (code == DONE && !interrupted)
-            code = probe(m, &before);
-        if (code == DONE && !interrupted)
+            code = outcome(status = probe(m, &before, &err), &err);
+        if (code == DONE && status == RWKV7_OK && !interrupted)
             code = time_decode(&u, s->args, &decode);
-        if (code == DONE && !interrupted)
-            code = probe(m, &after);
-        if (code == DONE && !interrupted) {
+        if (code == DONE && status == RWKV7_OK && !interrupted)
+            code = outcome(status = probe(m, &after, &err), &err);
+        if (code == DONE && status == RWKV7_OK && !interrupted) {
             c->measured = true;
             c->decode = decode;
             c->prefill = prefill;
@@ -354,9 +368,10 @@ static int learn_paces(struct measuring *m)
         c.parameters = (double)info.parameters;
         progress_text("measuring the speed of this machine");
         const double begin = seconds();
-        code = subject_open(&u, m, &c.shape, c.type, &err) == RWKV7_OK ? DONE : report(&err);
+        const enum rwkv7_status status = subject_open(&u, m, &c.shape, c.type, &err);
         const double making = seconds() - begin;
-        if (code == DONE && s->prefill > 0)
+        code = outcome(status, &err);
+        if (status == RWKV7_OK && s->prefill > 0)
             code = time_prefill(&u, (size_t)(s->prefill < 64 ? s->prefill : 64), &prefill);
         learn(&m->pace[t], making / c.parameters, prefill > 0 ? 1 / (prefill * multiplied(&c)) : 0);
         subject_close(&u);

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/common.h"
@@ -15,6 +16,7 @@ int pull_command(const struct args *args)
 {
     const char *const named = getenv("RWKV7_PULL");
     const char *const script = named && *named ? named : RWKV7_DATA_DIR "/get-model.sh";
+    struct stat st;
     const char *const what = args->models ? "--list" : args->operand;
     if (args->models && args->operand)
         return complain_usage(args->command, "--list lists all models; it takes no name");
@@ -22,6 +24,8 @@ int pull_command(const struct args *args)
         return complain_usage(args->command, "no model given: expected one of %s", published_names);
     if (!args->models && !published_is(what))
         return complain_usage(args->command, "pull needs one of %s, not '%s'", published_names, what);
+    if (stat(script, &st) == 0 && S_ISDIR(st.st_mode)) /* which some shells take for an empty script */
+        return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(EISDIR));
     if (access(script, R_OK) != 0)
         return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(errno));
     /* Ignored signals would stay ignored in the script and its programs. */

@@ -96,9 +96,13 @@ static void unwatch_signals(const struct sigaction before[WATCHED])
         sigaction(watched[i], &before[i], NULL);
 }
 
+/* Sends a control sequence, unless the terminal has none and would show it. */
 static void send_control(const char *sequence)
 {
+    const char *const term = getenv("TERM");
     size_t written;
+    if (!term || !*term || strcmp(term, "dumb") == 0)
+        return;
     io_write(STDOUT_FILENO, sequence, strlen(sequence), &written);
 }
 
@@ -211,7 +215,12 @@ static int read_character(EditLine *edit, wchar_t *out)
     while (read_byte(e, &byte)) {
         if (byte == '\0')
             continue;
-        const size_t length = mbrtowc(out, &byte, 1, &e->shift);
+        const bool broken_off = !mbsinit(&e->shift);
+        size_t length = mbrtowc(out, &byte, 1, &e->shift);
+        if (length == (size_t)-1 && broken_off) { /* the character is truncated: decode this byte alone */
+            memset(&e->shift, 0, sizeof e->shift);
+            length = mbrtowc(out, &byte, 1, &e->shift);
+        }
         if (length == (size_t)-2)
             continue; /* incomplete: more bytes follow */
         if (length != (size_t)-1)

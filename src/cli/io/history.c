@@ -107,6 +107,10 @@ static long count_lines(const char *path)
 bool history_load(History *h, const char *path)
 {
     HistEvent event;
+    struct stat st;
+    /* It would wait for the other end of a FIFO. In a device, as is /dev/null, there are no lines. */
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return S_ISCHR(st.st_mode);
     const int loaded = history(h, &event, H_LOAD, path);
     return loaded < 0 ? may_begin(path) : loaded == count_lines(path) - 1;
 }

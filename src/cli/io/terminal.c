@@ -26,7 +26,7 @@ double seconds(void)
 bool terminal_stderr(void)
 {
     const char *const term = getenv("TERM");
-    return isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
+    return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
 }
 
 bool terminal_colours(void)

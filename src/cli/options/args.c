@@ -23,29 +23,48 @@ const struct option *option_find(const struct command *command, const char *name
 }
 
 /*
- * Returns the row of the option that excludes `o`, such as --no-bos for --bos; NULL if there is
- * none.
+ * Options that exclude each other. Commands reject both, except for the first pair: the later one
+ * counts.
  */
-static const struct option *opposite(const struct command *command, const struct option *o)
+static const char *const pairs[][2] = {
+    {"bos", "no-bos"},         {"model", "shape"},        {"model", "sizes"},
+    {"model", "plot"},         {"shape", "sizes"},        {"shape", "plot"},
+    {"json", "csv"},           {"json", "echo"},          {"state-in", "prompt-cache"},
+    {"state-in", "system"},    {"state-in", "state"},     {"state-in", "state-order"},
+    {"state", "prompt-cache"}, {"history", "no-history"}, {"decode", "count"},
+    {"decode", "lines"},       {"count", "lines"},
+};
+
+/* Returns the row of the option that `o` excludes in that pair; NULL if there is none. */
+static const struct option *opposite(const struct command *command, const struct option *o, size_t pair)
 {
-    static const char *const pairs[][2] = {{"bos", "no-bos"}, {"model", "shape"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
-        for (int side = 0; side < 2; side++)
-            if (strcmp(o->name, pairs[i][side]) == 0)
-                return option_find(command, pairs[i][1 - side], strlen(pairs[i][1 - side]));
+    for (int side = 0; side < 2; side++)
+        if (strcmp(o->name, pairs[pair][side]) == 0)
+            return option_find(command, pairs[pair][1 - side], strlen(pairs[pair][1 - side]));
     return NULL;
+}
+
+/* A flag that was set to "no" stands against nothing. */
+static bool counts(const struct parse *p, const struct option *o)
+{
+    return p->taken[o - option_table] &&
+           (o->value.kind != FLAG || *(const bool *)((const char *)p->args + o->value.at));
 }
 
 bool option_is_taken(const struct parse *p, const struct option *o)
 {
-    const struct option *const other = opposite(p->args->command, o);
-    return p->taken[o - option_table] || (other && p->taken[other - option_table]);
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const struct option *const other = opposite(p->args->command, o, i);
+        if (other && counts(p, other))
+            return true;
+    }
+    return p->taken[o - option_table];
 }
 
 void option_clear_opposite(const struct parse *p, const struct option *o)
 {
-    const struct option *const other = opposite(p->args->command, o);
-    if (other && other->value.kind == FLAG)
+    const struct option *const other = opposite(p->args->command, o, 0);
+    if (other)
         *(bool *)((char *)p->args + other->value.at) = false;
 }
 
