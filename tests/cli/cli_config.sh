@@ -214,7 +214,7 @@ run rwkv7 run -q -n 0 x
 exits 0
 run env XDG_CONFIG_HOME=relative rwkv7 run -q -n 0 x
 exits 2
-err_has '/home/.config/rwkv7/config:1: '
+err_has '/\.config/rwkv7/config:1: '
 run env -u XDG_CONFIG_HOME rwkv7 run -q -n 0 x
 exits 2
 run env -u XDG_CONFIG_HOME -u HOME rwkv7 run -q -n 0 x
