@@ -12,9 +12,13 @@
 #include <unistd.h>
 
 #include "base/inputs.h"
-#include "cli/common.h"
+#include "base/json_tree.h"
+#include "cli/commands/commands.h"
 #include "cli/io/inputs.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
 #include "cli/io/published.h"
+#include "cli/options/args.h"
 
 /*
  * Handles SIGBUS: a mapped model file was truncated, or its disk failed. Several threads may get

@@ -6,7 +6,8 @@
 
 #include "cli/commands/json_line.h"
 #include "cli/commands/overrides.h"
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 static void check_options(const struct args *args)
 {

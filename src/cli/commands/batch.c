@@ -11,11 +11,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/results.h"
 #include "cli/commands/sequence.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/inputs.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 #include "cli/options/request_options.h"
 
 enum { LINES_PER_SEQUENCE = 4 };

@@ -11,7 +11,11 @@
 #include <string.h>
 
 #include "cli/commands/bench_sizes.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
+#include "cli/io/messages.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 
 enum {
     PROBE_LEAST = 64 << 20, /* bytes: less may fit into the caches and is too short to time */

@@ -2,7 +2,8 @@
 #ifndef CLI_BENCH_H
 #define CLI_BENCH_H
 
-#include "cli/common.h"
+#include "base/json_tree.h"
+#include "cli/options/args.h"
 
 struct spread {
     double median, least, most;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cli/commands/bench_sizes.h"
+#include "cli/io/messages.h"
 
 /* The layout in pixels. */
 enum { LEFT = 76, RIGHT = 24, TOP = 118, HEIGHT = 360, BOTTOM = 64, COLUMN = 42, GAP = 26 };

@@ -1,7 +1,11 @@
 /* bench_report.c - the results of `rwkv7 bench` as a table, as CSV or as JSON. See bench.h. */
 #include <stdio.h>
 
+#include "base/json_tree.h"
 #include "cli/commands/bench.h"
+#include "cli/commands/engine.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
 
 static const char *model_name(const struct bench_report *r)
 {

@@ -12,7 +12,12 @@
 #include <string.h>
 
 #include "cli/commands/bench.h"
+#include "cli/commands/engine.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 
 enum {
     PROBE_LEAST = 64 << 20, /* bytes */

@@ -8,7 +8,7 @@
 #ifndef CLI_BENCH_SIZES_H
 #define CLI_BENCH_SIZES_H
 
-#include "cli/common.h"
+#include "cli/options/args.h"
 
 /* -------------------------------------------------------------------------------------- machine */
 

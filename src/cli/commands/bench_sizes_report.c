@@ -2,7 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_tree.h"
 #include "cli/commands/bench_sizes.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 
 enum { NAME_WIDTH = 11, CELL_WIDTH = 16, LINE_WIDTH = 78 };
 

@@ -6,13 +6,19 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/state_files.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/face.h"
 #include "cli/io/input.h"
 #include "cli/io/inputs.h"
 #include "cli/io/line.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 #include "cli/options/request_options.h"
 #include "generate/conversation.h"
 

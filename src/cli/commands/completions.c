@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/io/messages.h"
 #include "cli/io/published.h"
+#include "cli/options/args.h"
 
 /* The kinds of values and operands that a script completes. */
 enum expected { NOTHING, ANYTHING, WORDS, FILES, FOLDERS };

@@ -8,10 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/io/input.h"
 #include "cli/io/inputs.h"
+#include "cli/io/lookup.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 
 enum { BLOCK = 1 << 16 };
 #define VOCABULARY_MOST ((size_t)64 << 20) /* bytes; rwkv7_tokenizer_open has further limits */

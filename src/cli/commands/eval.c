@@ -7,8 +7,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json_tree.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/eval.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 #include "cli/options/request_options.h"
 #include "generate/prompt.h"
 

@@ -6,7 +6,7 @@
 #define CLI_EVAL_H
 
 #include "cli/commands/score.h"
-#include "cli/common.h"
+#include "cli/options/args.h"
 
 /* A session of a model with a buffer for logits. */
 struct reader {

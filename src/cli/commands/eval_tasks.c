@@ -17,9 +17,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json_tree.h"
 #include "cli/commands/eval.h"
 #include "cli/commands/json_line.h"
 #include "cli/io/line_input.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
 
 /* The position of an example, for messages. */

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "cli/commands/eval.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
 #include "cli/io/token_source.h"
 

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/commands/engine.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
+
 /* FNV-1a: detects mistakes, is not cryptographic. */
 static uint64_t add_bytes(uint64_t hash, const void *data, size_t n)
 {

@@ -5,7 +5,8 @@
 #ifndef CLI_FINGERPRINT_H
 #define CLI_FINGERPRINT_H
 
-#include "cli/common.h"
+#include "cli/commands/engine.h"
+#include "cli/options/args.h"
 
 enum {
     FINGERPRINT_ROOM = 34,

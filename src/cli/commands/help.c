@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 enum { TEXT_COLUMN = 26, COLUMNS = 79 };
 

@@ -3,8 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_tree.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/listing.h"
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/options/args.h"
 
 /* The result of the search for the vocabulary. */
 struct finding {

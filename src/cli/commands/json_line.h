@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/json_tree.h"
+
 /*
  * Parses line [length], followed by a NUL. It must be UTF-8 and contain one object and no NUL.
  * Numbers in the member `verbatim` (may be NULL) become raw JSON with their original digits, which

@@ -5,7 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/common.h"
+#include "base/json_tree.h"
+#include "cli/io/lookup.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/options/args.h"
 
 static void print_shape(const struct rwkv7_tensor *t)
 {

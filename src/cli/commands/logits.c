@@ -9,10 +9,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/tuned.h"
-#include "cli/common.h"
 #include "cli/io/input.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 
 enum { MAX_FLOATS = 1 << 23 }; /* logits in memory at once: 32 MB, or one row */
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/json_tree.h"
+
 static void add_token(struct json_tree *t, cJSON *to, const struct rwkv7_tokenizer *tokenizer, uint32_t id,
                       double logprob)
 {

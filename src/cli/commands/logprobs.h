@@ -2,7 +2,8 @@
 #ifndef CLI_LOGPROBS_H
 #define CLI_LOGPROBS_H
 
-#include "cli/common.h"
+#include "base/json_tree.h"
+#include "rwkv7.h"
 
 /*
  * Appends {"id": n, "text": "...", "logprob": x, "top": [{"id", "text", "logprob"}...]} of a step

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_tree.h"
 #include "cli/commands/json_line.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 /* The members that are options. */
 static const char *const names[] = {"tokens", "stop",     "ignore_eos", "bos",      "no_bos",    "temp",

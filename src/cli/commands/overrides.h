@@ -4,6 +4,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "base/json_tree.h"
 #include "cli/options/args.h"
 
 /*

@@ -9,8 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/io/messages.h"
 #include "cli/io/published.h"
+#include "cli/options/args.h"
 
 int pull_command(const struct args *args)
 {

@@ -11,8 +11,12 @@
 #include <unistd.h>
 
 #include "base/inputs.h"
+#include "base/json_tree.h"
 #include "cli/commands/fingerprint.h"
 #include "cli/io/io.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 
 #define RESULT_MOST (16 * LINE_MOST) /* bytes of a result line; log probabilities make them long */
 

@@ -4,12 +4,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_tree.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/logprobs.h"
 #include "cli/commands/run.h"
 #include "cli/commands/state_files.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/inputs.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 #include "generate/generator.h"
 
 /* Writes text to standard output; with --json, collects it for the object written at the end. */

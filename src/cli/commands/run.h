@@ -2,8 +2,11 @@
 #ifndef CLI_RUN_H
 #define CLI_RUN_H
 
+#include "base/json_tree.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/score.h"
 #include "cli/io/prompt.h"
+#include "cli/options/args.h"
 #include "cli/options/request_options.h"
 
 struct generation {

@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_tree.h"
 #include "cli/commands/run.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
 #include "cli/io/terminal.h"
 
 static double prompt_rate(const struct generation *g)

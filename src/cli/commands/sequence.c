@@ -6,11 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_tree.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/json_line.h"
 #include "cli/commands/logprobs.h"
 #include "cli/commands/overrides.h"
+#include "cli/io/messages.h"
 #include "cli/io/prompt.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 #include "cli/options/request_options.h"
 
 static const char *const request_members[] = {"id", "prompt", NULL};

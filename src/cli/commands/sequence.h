@@ -4,7 +4,10 @@
 #ifndef CLI_SEQUENCE_H
 #define CLI_SEQUENCE_H
 
+#include "base/json_tree.h"
+#include "cli/commands/engine.h"
 #include "cli/commands/fingerprint.h"
+#include "cli/options/args.h"
 #include "generate/scheduler.h"
 
 struct sequence {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common.h"
+#include "cli/io/messages.h"
 
 int state_path_check(const char *path)
 {

@@ -6,9 +6,13 @@
 
 #include <utf8proc.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/io/input.h"
 #include "cli/io/inputs.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/options/args.h"
 
 enum { BLOCK = 1 << 16, IDS = 1 << 12 };
 

@@ -2,7 +2,8 @@
 #include "cli/commands/tuned.h"
 
 #include "cli/commands/state_files.h"
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 int tuned_start(const struct args *args, const struct rwkv7_model *model, struct rwkv7_session *session)
 {

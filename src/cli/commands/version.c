@@ -2,8 +2,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/engine.h"
 #include "cli/io/line.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 int version_command(const struct args *args)
 {

@@ -23,11 +23,13 @@
 #include <wchar.h>
 
 #include "base/inputs.h"
-#include "cli/common.h"
 #include "cli/io/complete.h"
 #include "cli/io/history.h"
 #include "cli/io/io.h"
 #include "cli/io/line_input.h"
+#include "cli/io/lookup.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 
 /*
  * Bracketed paste: when enabled, the terminal sends these sequences before and after pasted text.

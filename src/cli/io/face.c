@@ -4,7 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
 
 static int put(const char *text)
 {

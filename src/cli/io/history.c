@@ -12,8 +12,10 @@
 
 #include "base/out_file.h"
 #include "base/status.h"
-#include "cli/common.h"
 #include "cli/io/io.h"
+#include "cli/io/lookup.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 
 enum { LINES = 1000 }; /* maximum number of saved lines */
 

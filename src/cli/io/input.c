@@ -9,9 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cli/common.h"
 #include "cli/io/inputs.h"
 #include "cli/io/io.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 
 static const char utf8_mark[] = "\xef\xbb\xbf", *const marks[] = {utf8_mark, "\xff\xfe", "\xfe\xff"};
 

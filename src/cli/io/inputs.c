@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "base/inputs.h"
-#include "cli/common.h"
+#include "cli/io/lookup.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 static int add(const struct stat *st, const char *name)
 {

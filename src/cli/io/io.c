@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/common.h"
+#include "cli/io/signals.h"
 
 #ifndef PIPE_BUF
 #define PIPE_BUF 512 /* the minimum that POSIX allows */

@@ -7,9 +7,11 @@
 #include <histedit.h>
 #endif
 
-#include "cli/common.h"
 #include "cli/io/editor.h"
 #include "cli/io/line_input.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 
 struct line_reader {
     bool terminal;

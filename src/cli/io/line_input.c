@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 
 enum { BLOCK = 1 << 16 };
 

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/options/args.h"
+
 #define DEMO_MODEL "rwkv7-demo.safetensors"
 #define WORLD_VOCAB "rwkv_vocab_v20230424.txt"
 #define NEOX_TOKENIZER "20B_tokenizer.json"

@@ -17,7 +17,11 @@
 #include <unistd.h>
 
 #include "cli/io/input.h"
+#include "cli/io/messages.h"
+#include "cli/io/output.h"
+#include "cli/io/signals.h"
 #include "cli/io/terminal.h"
+#include "cli/options/args.h"
 #include "generate/generator.h"
 
 enum { BLOCK = 1 << 16, SOURCES = 3 };

@@ -2,7 +2,7 @@
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
-#include "cli/common.h"
+#include "cli/options/args.h"
 
 /* The part of the prompt that has been read, for the progress line. */
 struct prompt_progress {

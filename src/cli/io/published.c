@@ -7,7 +7,9 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "cli/common.h"
+#include "cli/io/lookup.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 #include "cli/options/parse.h"
 
 /* PUBLISHED_NAMES, PUBLISHED_MODELS; generated from scripts/models.txt */
@@ -55,7 +57,7 @@ int published_locate(struct args *args)
     int code = locate(args, &args->model);
     if (code == DONE)
         code = locate(args, &args->against);
-    if (code == DONE && args->command->run == convert_command && args->operands.count > 0) {
+    if (code == DONE && strcmp(args->command->name, "convert") == 0 && args->operands.count > 0) {
         code = locate(args, &args->operands.at[0]);
         args->operand = args->operands.at[0];
     }

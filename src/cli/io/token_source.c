@@ -8,7 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/io/signals.h"
 
 enum { BLOCK = 1 << 16 };
 

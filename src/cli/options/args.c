@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/io/messages.h"
 #include "cli/io/model_file.h"
 #include "cli/options/foreign.h"
 #include "cli/options/parse.h"

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "cli/io/input.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 #include "cli/options/parse.h"
 
 #define MOST_BYTES 65536 /* of the file, which is written by hand */

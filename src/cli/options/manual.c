@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "cli/common.h"
+#include "cli/options/args.h"
 
 /*
  * One entry of the page: consecutive rows with the same name and argument, for example rows that

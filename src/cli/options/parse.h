@@ -5,7 +5,8 @@
 #ifndef CLI_PARSE_H
 #define CLI_PARSE_H
 
-#include "cli/common.h"
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 
 /* A line of a file, for messages. */
 struct place {

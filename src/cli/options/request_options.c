@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
+
 uint64_t random_seed(void)
 {
     uint32_t seed;

@@ -2,7 +2,7 @@
 #ifndef CLI_REQUEST_OPTIONS_H
 #define CLI_REQUEST_OPTIONS_H
 
-#include "cli/common.h"
+#include "cli/options/args.h"
 #include "generate/prompt_cache.h"
 
 /* Returns a random seed of at most 10 digits, so that it is easy to type again. */

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/io/messages.h"
 #include "cli/io/model_file.h"
+#include "cli/options/args.h"
 #include "cli/options/foreign.h"
 #include "cli/options/parse.h"
 

@@ -1,7 +1,8 @@
 /* table.c - the tables of all commands and options; see args.h. */
 #include <string.h>
 
-#include "cli/common.h"
+#include "cli/commands/commands.h"
+#include "cli/options/args.h"
 #include "generate/chat_template.h"
 
 enum {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/io/messages.h"
+#include "cli/options/args.h"
 #include "cli/options/parse.h"
 
 void *list_grow(void *list, size_t count, size_t size)
