@@ -52,7 +52,7 @@
  *
  * Callbacks. Each is called during the call it was given for, on the thread that made that call. It
  * must return normally: no longjmp, no C++ exception. It must not close what the call uses, and must
- * not fork a child that goes on to use the library. Unless its comment says that the runtime is locked,
+ * not fork a child that uses the library. Unless its comment says that the runtime is locked,
  * it may use other objects of the library.
  *
  * Cancelling. Every long call takes a progress callback (rwkv7_progress). When it returns false, the
@@ -629,7 +629,7 @@ RWKV7_API const uint8_t *rwkv7_tokenizer_bytes(const struct rwkv7_tokenizer *t, 
  *
  * Writes at most `room` ids, sets *count to their number and *covered to the bytes of text that they
  * stand for. With `final` true and room >= size (BPE: 3 * size), all text is covered. With `final` false
- * it stops where the next token could change with more text; the caller puts the next piece behind the
+ * it stops where the next token could change with more text; the caller appends the next piece to the
  * bytes that are not covered, and the ids are those of the whole text.
  *
  * RWKV7_ERR_VOCAB: no token begins with a byte of the text; or, BPE, the next word has more than `room`
