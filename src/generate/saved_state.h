@@ -32,7 +32,7 @@ struct saved_state {
 };
 
 /* Saves to the file at `path`, or, if that is NULL, to *image. */
-enum rwkv7_status saved_state_store(const struct saved_state *from, const struct rwkv7_session *session,
+enum rwkv7_status saved_state_store(const struct saved_state *saved, const struct rwkv7_session *session,
                                     const struct rwkv7_tokenizer *tokenizer, const char *path,
                                     struct rwkv7_bytes *image, struct rwkv7_error *err);
 /*

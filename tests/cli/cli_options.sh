@@ -293,11 +293,12 @@ done
 printf 'PK\3\4 and so on, but not a model' >text.zip
 printf '\10\0\0\0\0\0\0\0text, not JSON' >text.st
 printf '\377\377\377\377\0\0\0\0{' >short.st
-for prompt in text.zip text.st short.st '-p tiny.st' "$work/dir"; do
-    # shellcheck disable=SC2086 # perhaps two words
-    run rwkv7 run -q -n 0 $prompt
+for prompt in text.zip text.st short.st "$work/dir"; do
+    run rwkv7 run -q -n 0 "$prompt"
     exits 0
 done
+run rwkv7 run -q -n 0 -p tiny.st
+exits 0
 
 # A word of the command line cannot send codes to the terminal.
 run rwkv7 "$(printf 'a\033[31mb')"

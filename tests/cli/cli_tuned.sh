@@ -48,19 +48,16 @@ err 'rwkv7: /load and --state exclude each other'
 
 # Saved and tuned states passed to the wrong option: the message names the kind and the right
 # option.
-swap="--model $models/f32_n16.safetensors --vocab $tests/syllables.vocab.txt -q -n 1"
-# shellcheck disable=SC2086
-{
-    rwkv7 run $swap --state-out swapped.state hello >/dev/null </dev/null
-    run rwkv7 run $swap --state-in "$models/f32_n16.state.safetensors"
-    exits 3
-    err_has 'expected a saved state, found a tuned state; use --state$'
-    run rwkv7 run $swap --state swapped.state hello
-    exits 3
-    err_has '^rwkv7: swapped.state: expected a tuned state, found a saved state; use --state-in$'
-    run rwkv7 run $swap --state-in "$models/f32_n16.safetensors"
-    exits 3
-    err_has 'found weights; use -m for a model$'
-    run rwkv7 run $swap --state-out - hello
-    exits 2
-}
+set -- --model "$models/f32_n16.safetensors" --vocab "$tests/syllables.vocab.txt" -q -n 1
+rwkv7 run "$@" --state-out swapped.state hello >/dev/null </dev/null
+run rwkv7 run "$@" --state-in "$models/f32_n16.state.safetensors"
+exits 3
+err_has 'expected a saved state, found a tuned state; use --state$'
+run rwkv7 run "$@" --state swapped.state hello
+exits 3
+err_has '^rwkv7: swapped.state: expected a tuned state, found a saved state; use --state-in$'
+run rwkv7 run "$@" --state-in "$models/f32_n16.safetensors"
+exits 3
+err_has 'found weights; use -m for a model$'
+run rwkv7 run "$@" --state-out - hello
+exits 2

@@ -189,7 +189,7 @@ def fifos(program, options, run, batch):
 
     # A signal just before the FIFO is opened counts, too.
     if os.path.exists("early_signal.so"):
-        environment = dict(os.environ, LD_PRELOAD=os.path.abspath("early_signal.so"))
+        environment = dict(os.environ, LD_PRELOAD="./early_signal.so")
         for command in ([*run, "-n", "3", "-f", "pipe"], [program, "eval", *options, "pipe"], [*batch, "-o", "pipe", "two"]):
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
             ends(process, f"{command[1]}, and a signal before a FIFO is opened")

@@ -37,12 +37,12 @@ check() {
 }
 
 if command -v pkg-config >/dev/null; then
-    # shellcheck disable=SC2046 # lists of flags
-    {
-        "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -o "$folder/by_pc" "$folder/continue.c" $(pkg-config --cflags --libs rwkv7)
-        "$cc" -std=c11 -o "$folder/by_pc_static" "$folder/continue.c" $(pkg-config --cflags rwkv7) "$lib/librwkv7.a" \
-            $(pkg-config --static --libs-only-l rwkv7 | sed 's/-lrwkv7 //') $(pkg-config --static --libs-only-other rwkv7)
-    }
+    # pkg-config escapes spaces of paths for the shell, hence eval.
+    eval "set -- $(pkg-config --cflags --libs rwkv7)"
+    "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror -o "$folder/by_pc" "$folder/continue.c" "$@"
+    libraries="$(pkg-config --static --libs-only-l rwkv7 | sed 's/-lrwkv7 //') $(pkg-config --static --libs-only-other rwkv7)"
+    eval "set -- $(pkg-config --cflags rwkv7) \"\$lib/librwkv7.a\" $libraries"
+    "$cc" -std=c11 -o "$folder/by_pc_static" "$folder/continue.c" "$@"
     check "$folder/by_pc"
     check "$folder/by_pc_static"
 else

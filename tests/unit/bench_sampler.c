@@ -31,7 +31,7 @@ static double microseconds(const float *logits, float temperature)
     }
     const double seconds = sys_seconds() - begin;
     rwkv7_sampler_close(sampler);
-    return 1e6 * seconds / DRAWS;
+    return 1e6 * seconds / (int)DRAWS;
 }
 
 int main(void)

@@ -15,7 +15,7 @@
 #include "cli/io/messages.h"
 
 /* The layout in pixels. */
-enum { LEFT = 76, RIGHT = 24, TOP = 118, HEIGHT = 360, BOTTOM = 64, COLUMN = 42, GAP = 26 };
+static const double LEFT = 76, RIGHT = 24, TOP = 118, HEIGHT = 360, BOTTOM = 64, COLUMN = 42, GAP = 26;
 
 struct drawing {
     const struct sizes *sizes;
@@ -105,9 +105,9 @@ static void draw_head(struct drawing *d)
            ".t2 { fill: #35c79c; stroke: #35c79c } .t3 { fill: #e59ac4; stroke: #e59ac4 }\n"
            ".hollow { fill: #0d1117 }\n}\n</style>\n");
     put(d, "<rect class=\"back\" width=\"100%%\" height=\"100%%\"/>\n");
-    put(d, "<text class=\"text\" x=\"%d\" y=\"28\" font-size=\"18\" font-weight=\"bold\">Decode speed of RWKV</text>\n",
-        (int)LEFT);
-    put(d, "<text class=\"faint\" x=\"%d\" y=\"50\">", (int)LEFT);
+    put(d, "<text class=\"text\" x=\"%g\" y=\"28\" font-size=\"18\" font-weight=\"bold\">Decode speed of RWKV</text>\n",
+        LEFT);
+    put(d, "<text class=\"faint\" x=\"%g\" y=\"50\">", LEFT);
     put_plain(d, s->machine.cpu);
     put(d, ", %d thread%s, %s kernels; memory is read at %.1f GB/s; ", s->threads, plural((uint64_t)s->threads),
         s->kernels, 1e-9 * s->read);
@@ -153,9 +153,9 @@ static void draw_axis(struct drawing *d)
             if (log10(rate) < d->low || log10(rate) > d->high)
                 continue;
             const double y = height_of(d, rate);
-            put(d, "<line class=\"grid\" x1=\"%d\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", (int)LEFT, y,
-                d->width - RIGHT, y);
-            put(d, "<text class=\"faint\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", (int)LEFT - 8, y + 4.5,
+            put(d, "<line class=\"grid\" x1=\"%g\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", LEFT, y, d->width - RIGHT,
+                y);
+            put(d, "<text class=\"faint\" x=\"%g\" y=\"%.1f\" text-anchor=\"end\">%g</text>\n", LEFT - 8, y + 4.5,
                 rate);
         }
     }
@@ -163,7 +163,7 @@ static void draw_axis(struct drawing *d)
         "<text class=\"text\" transform=\"translate(20 %.1f) rotate(-90)\" text-anchor=\"middle\">tokens per second"
         "</text>\n",
         TOP + HEIGHT / 2.0);
-    put(d, "<text class=\"text\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">model size, parameters</text>\n",
+    put(d, "<text class=\"text\" x=\"%.1f\" y=\"%g\" text-anchor=\"middle\">model size, parameters</text>\n",
         (LEFT + d->width - RIGHT) / 2, TOP + HEIGHT + BOTTOM - 14);
 }
 
@@ -197,13 +197,13 @@ static void draw_rows(struct drawing *d)
     const struct sizes *const s = d->sizes;
     for (size_t row = 0; row < s->row_count; row++) {
         const double middle = (column_of(d, row, 0) + column_of(d, row, s->type_count - 1)) / 2;
-        put(d, "<text class=\"text\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\" font-size=\"14\">%s</text>\n", middle,
+        put(d, "<text class=\"text\" x=\"%.1f\" y=\"%g\" text-anchor=\"middle\" font-size=\"14\">%s</text>\n", middle,
             TOP + HEIGHT + 24, sizes_cell(s, row, 0)->name);
         for (size_t t = 0; t < s->type_count; t++)
             draw_cell(d, sizes_cell(s, row, t), row, t);
     }
-    put(d, "<line class=\"limit\" x1=\"%d\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\"/>\n", (int)LEFT, TOP + HEIGHT,
-        d->width - RIGHT, TOP + HEIGHT);
+    put(d, "<line class=\"limit\" x1=\"%g\" y1=\"%g\" x2=\"%.1f\" y2=\"%g\"/>\n", LEFT, TOP + HEIGHT, d->width - RIGHT,
+        TOP + HEIGHT);
 }
 
 int bench_plot(const struct sizes *s, struct rwkv7_output *to)

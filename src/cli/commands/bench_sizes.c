@@ -174,16 +174,16 @@ static enum rwkv7_status probe(struct measuring *m, double *read, struct rwkv7_e
 static int choose_probe(struct measuring *m)
 {
     struct sizes *const s = m->sizes;
-    const double wanted = 2 * s->machine.cache < PROBE_MOST ? 2 * s->machine.cache : PROBE_MOST;
+    const double limit = (double)PROBE_MOST, cached = 2 * s->machine.cache, wanted = cached < limit ? cached : limit;
     const double room = s->machine.available / 4;
     struct rwkv7_error err;
     double read;
     m->probe = PROBE_LEAST;
     if (probe(m, &s->read, &err) != RWKV7_OK)
         return report(&err);
-    const double allowed = (double)PROBE_LEAST * s->args->budget / (PROBE_PART * m->probe_cost);
+    const double allowed = (double)PROBE_LEAST * s->args->budget / ((double)PROBE_PART * m->probe_cost);
     const double timely = wanted < allowed ? wanted : allowed, size = timely < room ? timely : room;
-    if (!(size > PROBE_LEAST))
+    if (!(size > (double)PROBE_LEAST))
         return DONE;
     m->probe = (size_t)size;
     m->read_count = 0; /* drop the first probe: it may have been served from the caches */
