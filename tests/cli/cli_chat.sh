@@ -710,6 +710,7 @@ fi
 # At a terminal: editing, history, ^C.
 if command -v python3 >/dev/null && python3 -c 'import pty' 2>/dev/null; then
     editing=$(rwkv7 --version | sed -n 's/^editing: //p')
+    export LSAN_OPTIONS="suppressions='$tests/libedit.supp':print_suppressions=0"
     run python3 "$tests/chat_terminal.py" "$editing" rwkv7 chat --model "$model" --vocab "$vocab" --ban "0,$letters"
     exits 0
     out 'a terminal: all well'
