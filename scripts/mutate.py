@@ -304,7 +304,7 @@ def try_mutant(copy, m, original, jobs, confirm):
 
 
 def choose(root, paths, args, compiled=None):
-    """The same number of each folder or file of `paths`, as far as it has so many; of the files that the build reads, if those are known."""
+    """Chooses up to `count` mutants of each folder or file of `paths`; only of the files in `compiled`, if given."""
     seed, count, only, skip = args.seed, args.count, args.only, args.skip
     generator = random.Random(seed)
     chosen = []

@@ -8,6 +8,7 @@ The commands below run in a temporary folder with a copy of models/. Their outpu
 every machine, so the picture is too. The test docs_session runs the check. Long lines are wrapped at
 words. Where the viewer plays CSS animations, the lines appear one after the other.
 """
+import argparse
 import os
 import shutil
 import subprocess
@@ -95,12 +96,13 @@ def draw(session):
 
 
 def main():
-    words = sys.argv[1:]
-    check = words[:1] == ["--check"]
     root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-    program = words[check] if len(words) > check else os.path.join(root, "build", "rwkv7")
-    picture = draw(record(program, root))
-    if not check:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare with docs/session.svg instead of printing")
+    parser.add_argument("program", nargs="?", default=os.path.join(root, "build", "rwkv7"))
+    args = parser.parse_args()
+    picture = draw(record(args.program, root))
+    if not args.check:
         sys.stdout.reconfigure(encoding="utf-8")
         sys.stdout.write(picture)
         return

@@ -2,8 +2,8 @@
  * rwkv5.c - RWKV-5 ("Eagle"): weights, recognition, and the forward pass for one token and for
  * several.
  *
- * Versions 5.2, and the previews 5.1 and 5.0, of which few files exist. 5.2 has a decay and a bonus
- * per channel. 5.1 and 5.0 have one of each per head, copied N times when loaded; 5.0 has no gate.
+ * Version 5.2, and its previews 5.1 and 5.0, which are rare. 5.2 has a decay and a bonus per
+ * channel. 5.1 and 5.0 have one of each per head, copied N times when loaded; 5.0 has no gate.
  * Namings: BlinkDL (.pth; .st files call the bonus time_first), and for 5.2 the Hugging Face
  * folders of that time, whose names begin with "rwkv.". With u = LN1(x), and att_prev = u of the
  * previous token:

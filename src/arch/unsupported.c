@@ -34,8 +34,8 @@ static const struct tensor *find_beside(const struct tensor_index *index, const 
 }
 
 /*
- * Returns the bits of MLX's quantized weights, several of which are packed in a U32. The matrices
- * of a time mix are square, so the shape shows the number of bits; 0 if it does not.
+ * Returns the number of bits per weight of an MLX model, or 0 if unknown. MLX packs several weights
+ * into each U32. The matrices of a time mix are square, so their packed shape shows the number.
  */
 static int mlx_bits(const struct tensor_index *index)
 {

@@ -54,7 +54,7 @@ silent
 out_has '^rwkv7 [0-9.]+, [0-9]{4}-[0-9]{2}-[0-9]{2}$'
 out_has '^CPU +[^ ]'
 out_has '^threads +[0-9]+ on [0-9]+ cores?; [a-z0-9]+ kernels, exact math$'
-out_has '^memory +[0-9.]+ GB, of which [0-9.]+ GB are free; read at [0-9.]+ GB/s$'
+out_has '^memory +[0-9.]+ GB \([0-9.]+ GB free\); read bandwidth [0-9.]+ GB/s$'
 out_has '^RWKV-7 +bf16 +q8 +q6 +q4$'
 for size in 0.1b 0.4b 1.5b 2.9b 7.2b; do
     out_has "^$size( +(~[0-9.]+ +100%|needs [0-9.]+ GB)){4}$"

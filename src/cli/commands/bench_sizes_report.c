@@ -124,7 +124,7 @@ static int text_report(const struct sizes *s)
     printf("CPU      %.70s\n", m->cpu);
     printf("threads  %d on %d core%s; %s kernels, %s math\n", s->threads, m->cores, plural((uint64_t)m->cores),
            s->kernels, math_name(s));
-    printf("memory   %.1f GB, of which %.1f GB are free; read at %.1f GB/s\n", 1e-9 * m->memory, 1e-9 * m->available,
+    printf("memory   %.1f GB (%.1f GB free); read bandwidth %.1f GB/s\n", 1e-9 * m->memory, 1e-9 * m->available,
            1e-9 * s->read);
     printf("\nDecode: tokens per second, and the share of the memory bandwidth\n\n");
     text_grid(s, text_decode);

@@ -52,7 +52,7 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     if (vocab->fits)
         printf(": %" PRIu32 " ids, fits", vocab->ids);
     putchar('\n');
-    printf("memory      weights %s, of which %s copied\n", scaled_text((double)info->weight_bytes, "B", number),
+    printf("memory      weights %s (%s copied)\n", scaled_text((double)info->weight_bytes, "B", number),
            scaled_text((double)info->copied_bytes, "B", copied));
     printf("session     state %s", scaled_text((double)info->session_bytes, "B", number));
     printf(", buffers of up to %s with %d threads\n", scaled_text((double)info->work_bytes, "B", number), threads);
