@@ -80,16 +80,23 @@ static int check_stack(void)
                     (unsigned long long)STACK_NEEDED / 1024, (unsigned long long)allowed / 1024);
 }
 
-static int start(const struct args *args)
+/* Parses the arguments of a command, argv, into its struct `args`, and runs it. */
+static int run_command_of(const struct command *command, int argc, char **argv, void *args)
 {
-    if (args->verbose && args->config)
-        complain(DONE, "options from %s", args->config);
-    return args->command->run(args);
+    const struct common_args *const common = args;
+    int code = args_parse(command, argc, argv, args);
+    if (code == DONE && common->help)
+        help_print(command, stdout);
+    else if (code == DONE && common->version)
+        code = version_command(args);
+    else if (code == DONE && (code = published_locate(args)) == DONE && (code = inputs_add(args)) == DONE)
+        code = command->run(args);
+    args_free(args);
+    return code;
 }
 
 static int run(int argc, char **argv)
 {
-    struct args args;
     if (argc < 2) {
         help_print(NULL, stderr);
         return MISUSED;
@@ -102,14 +109,10 @@ static int run(int argc, char **argv)
     const struct command *const command = command_find(version ? "version" : argv[1]);
     if (!command)
         return MISUSED;
-    int code = args_parse(command, argc - 2, argv + 2, &args);
-    if (code == DONE && args.help)
-        help_print(command, stdout);
-    else if (code == DONE && args.version)
-        code = version_command(&args);
-    else if (code == DONE && (code = published_locate(&args)) == DONE && (code = inputs_add(&args)) == DONE)
-        code = start(&args);
-    args_free(&args);
+    void *const args = calloc(1, command->size);
+    const int code = args ? run_command_of(command, argc - 2, argv + 2, args)
+                          : complain(FAILED, "out of memory for the command line");
+    free(args);
     return code;
 }
 

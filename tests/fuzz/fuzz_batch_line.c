@@ -9,11 +9,11 @@
 #include "cli/io/messages.h"
 #include "cli/options/args.h"
 
-static void check_options(const struct args *args)
+static void check_options(struct request_args *args)
 {
     for (const struct option *o = option_table; o->help; o++) {
-        const void *const field = (const char *)args + o->value.at;
-        if (!o->name || !(o->commands & args->command->bit))
+        const void *const field = option_field(o, request_parts, args);
+        if (!o->name || !field)
             continue;
         if (o->value.kind == WHOLE)
             REQUIRE(*(const int *)field >= o->value.least && *(const int *)field <= o->value.most);
@@ -28,11 +28,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const others[] = {"id", "prompt", NULL};
     static char *const arguments[] = {"--no-config", NULL};
-    static struct args usual;
+    static struct batch_args usual;
     char why[256] = "";
-    if (!usual.command)
+    if (!usual.common.command)
         REQUIRE(args_parse(command_find("batch"), 1, (char **)arguments, &usual) == DONE);
-    struct args args = usual;
+    struct request_args args = usual.request;
     char *const line = malloc(size + 1); /* as getline gives it */
     REQUIRE(line);
     memcpy(line, data, size);
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_options(&args);
     else
         REQUIRE(memchr(why, '\0', sizeof why) && why[0]);
-    if (args.stops.at != usual.stops.at)
+    if (args.stops.at != usual.request.stops.at)
         free((void *)args.stops.at);
     cJSON_Delete(json);
     free(line);

@@ -56,3 +56,7 @@ rwkv7_add_test(test_facts unit/test_facts.c)
 target_sources(test_facts PRIVATE unit/variant.c)
 rwkv7_add_test(test_threads unit/test_threads.c)
 rwkv7_add_test(test_choices unit/test_choices.c)
+# The parser of the command line is part of the program, not of the library.
+rwkv7_add_test(test_options unit/test_options.c)
+target_sources(test_options PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
+target_link_libraries(test_options PRIVATE rwkv7_editing)

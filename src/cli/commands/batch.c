@@ -27,7 +27,7 @@
 enum { LINES_PER_SEQUENCE = 4 };
 
 struct batch {
-    const struct args *args;
+    const struct batch_args *args;
     struct engine engine;
     struct line_input in;
     double in_size; /* bytes; negative when unknown */
@@ -86,8 +86,9 @@ static int write_results(struct batch *b)
 static int start_line(struct batch *b, enum line_kind kind, const char *line, size_t length)
 {
     const uint64_t number = b->in.number;
-    struct sequence *const s = sequence_start(b->args, &b->engine, b->start, number, kind == LINE_TOO_LONG ? "" : line,
-                                              kind == LINE_TOO_LONG ? 0 : length, b->seed + number - 1);
+    struct sequence *const s =
+        sequence_start(&b->args->request, &b->engine, b->start, number, kind == LINE_TOO_LONG ? "" : line,
+                       kind == LINE_TOO_LONG ? 0 : length, b->seed + number - 1);
     if (!s)
         return FAILED;
     if (kind == LINE_TOO_LONG)
@@ -161,10 +162,10 @@ static int run_batch(struct batch *b)
 
 static int open_output(struct batch *b, bool create)
 {
-    const struct args *const args = b->args;
+    const struct batch_args *const args = b->args;
     const bool standard = !args->output || strcmp(args->output, "-") == 0;
     if (args->resume && standard)
-        return complain_usage(args->command, "--resume needs --output FILE: the file to continue");
+        return complain_usage(args->common.command, "--resume needs --output FILE: the file to continue");
     return standard ? inputs_refuse_stdout() : results_open(&b->results, args->output, args->resume, create);
 }
 
@@ -174,7 +175,7 @@ static int check_options(const struct batch *b)
     struct scheduled job;
     struct request_options options;
     struct rwkv7_error err;
-    request_options_fill(&options, b->args, 0);
+    request_options_fill(&options, &b->args->request, 0);
     if (scheduled_open(&job, b->start, b->engine.tokenizer, &options.generate, "", 0, &err) != RWKV7_OK)
         return report(&err);
     scheduled_close(&job);
@@ -184,24 +185,27 @@ static int check_options(const struct batch *b)
 static int open_all(struct batch *b)
 {
     const size_t parallel = (size_t)b->args->parallel;
+    const struct seed_option *const seed = &b->args->request.sampling.seed;
     struct rwkv7_error err;
     struct stat st;
-    int code = line_input_open(&b->in, b->args->operand ? b->args->operand : "-");
+    int code = tuned_check(&b->args->common, &b->args->tuned, NULL);
+    if (code == DONE)
+        code = line_input_open(&b->in, b->args->common.operand ? b->args->common.operand : "-");
     if (code == DONE)
         code = open_output(b, false);
     if (code == DONE)
-        code = engine_open_runtime(&b->engine, b->args, b->args->threads);
+        code = engine_open_runtime(&b->engine, &b->args->machine);
     if (code == DONE)
-        code = engine_open_model(&b->engine, b->args);
+        code = engine_open_model(&b->engine, &b->args->model);
     if (code == DONE)
-        code = engine_open_vocab(&b->engine, b->args);
+        code = engine_open_vocab(&b->engine, &b->args->model);
     if (code != DONE)
         return code;
     if (scheduler_create(b->engine.model, &(struct scheduler_options){.slots = parallel}, &b->scheduler, &err) !=
             RWKV7_OK ||
         rwkv7_session_create(b->engine.model, &b->start, &err) != RWKV7_OK)
         return report(&err);
-    code = tuned_start(b->args, b->engine.model, b->start);
+    code = tuned_start(&b->args->tuned, !b->args->print.quiet, b->engine.model, b->start);
     if (code == DONE)
         code = check_options(b);
     if (code == DONE)
@@ -214,7 +218,7 @@ static int open_all(struct batch *b)
     if (code != DONE)
         return code;
     b->in_size = fstat(b->in.in.fd, &st) == 0 && S_ISREG(st.st_mode) ? (double)st.st_size : -1;
-    b->seed = b->args->seed_given ? b->args->seed : random_seed();
+    b->seed = seed->given ? seed->value : random_seed();
     b->window_size = LINES_PER_SEQUENCE * parallel;
     b->window = calloc(b->window_size, sizeof(struct sequence *));
     if (!b->window)
@@ -248,17 +252,18 @@ static void print_summary(const struct batch *b)
             plural(b->tokens), time > 0 ? (double)b->tokens / time : 0, time);
 }
 
-int batch_command(const struct args *args)
+int batch_command(const void *command_args)
 {
+    const struct batch_args *const args = command_args;
     struct batch b = {.args = args, .results = {.fd = -1}};
-    if (args->quiet)
+    if (args->print.quiet)
         progress_disable();
     int code = open_all(&b);
     if (code == DONE)
         code = run_batch(&b);
     if (code == DONE && interrupted)
         code = INTERRUPTED;
-    if ((code == DONE || code == INTERRUPTED) && b.began > 0 && !args->quiet)
+    if ((code == DONE || code == INTERRUPTED) && b.began > 0 && !args->print.quiet)
         print_summary(&b);
     if (code == DONE && b.spaced > 0)
         complain(DONE,

@@ -45,7 +45,7 @@ void bench_tokens(uint32_t *tokens, size_t count, int vocab)
 
 /* The buffers and sessions to measure one model with one number of threads. */
 struct bench {
-    const struct args *args;
+    const struct bench_args *args;
     float density; /* share of nonzero hidden units, for random weights */
     struct engine *engine;
     struct rwkv7_session *session, *start; /* start: the state before decoding */
@@ -116,7 +116,7 @@ static int measure_decode(struct bench *b, int tokens, struct measurement *m)
 
 static int measure_all(struct bench *b, struct bench_report *r)
 {
-    const struct args *const args = b->args;
+    const struct bench_args *const args = b->args;
     const int threads = rwkv7_runtime_threads(b->engine->runtime);
     int code = DONE;
     for (size_t i = 0; i <= args->prompts.count && code == DONE; i++) {
@@ -133,7 +133,7 @@ static int measure_all(struct bench *b, struct bench_report *r)
 
 static int prepare(struct bench *b)
 {
-    const struct args *const args = b->args;
+    const struct bench_args *const args = b->args;
     const int vocab = rwkv7_model_info(b->engine->model)->shape.vocab;
     struct rwkv7_error err;
     int longest = args->tokens > args->context ? args->tokens : args->context;
@@ -153,16 +153,18 @@ static int prepare(struct bench *b)
     return DONE;
 }
 
-static int open_model(struct engine *e, const struct args *args, float density)
+static int open_model(struct engine *e, const struct bench_args *args, float density)
 {
     struct rwkv7_shape shape;
     struct rwkv7_error err;
+    if (!args->shape && args->model.type >= RWKV7_WEIGHTS_COUNT)
+        return complain_usage(args->common.command, "--type: a checkpoint is opened as one of " WEIGHTS);
     if (!args->shape)
-        return engine_open_model(e, args);
+        return engine_open_model(e, &args->model);
     rwkv7_shape_named(args->shape, &shape); /* cannot fail: the option parser checked the name */
     const struct rwkv7_random_options random = {
-        .type = args->type == RWKV7_WEIGHTS_STORED ? RWKV7_BF16 : chosen_type(args),
-        .sparse = (enum rwkv7_sparse)args->sparse,
+        .type = args->model.type == RWKV7_WEIGHTS_STORED ? RWKV7_BF16 : chosen_type(&args->model),
+        .sparse = (enum rwkv7_sparse)args->model.sparse,
         .ffn_density = density,
         .seed = 1,
     };
@@ -171,11 +173,13 @@ static int open_model(struct engine *e, const struct args *args, float density)
     return DONE;
 }
 
-static int bench_team(const struct args *args, int threads, float density, struct bench_report *r)
+static int bench_team(const struct bench_args *args, int threads, float density, struct bench_report *r)
 {
+    struct machine_args machine = args->machine;
     struct engine engine = {0};
     struct bench b = {.args = args, .density = density, .engine = &engine};
-    int code = engine_open_runtime(&engine, args, threads);
+    machine.threads = threads;
+    int code = engine_open_runtime(&engine, &machine);
     if (code == DONE)
         code = open_model(&engine, args, density);
     if (code == DONE)
@@ -201,26 +205,31 @@ static int bench_team(const struct args *args, int threads, float density, struc
  * Whether to print the table of all sizes (bench_sizes.c): if its options are given, or there is no
  * model. A model in RWKV7_MODEL is ignored if an option of the table is given.
  */
-static bool is_table(const struct args *args)
+static bool is_table(const struct bench_args *args)
 {
     const bool has_table_option = args->plot || args->sizes != SIZES_AUTO;
-    return !args->shape && (has_table_option || !args->model);
+    return !args->shape && (has_table_option || !args->model.model);
 }
 
-int bench_command(const struct args *args)
+int bench_command(const void *command_args)
 {
-    struct bench_report r = {.args = args, .format = args->json ? BENCH_JSON : args->csv ? BENCH_CSV : BENCH_TABLE};
+    const struct bench_args *const args = command_args;
+    struct bench_report r = {.args = args,
+                             .format = args->print.json ? BENCH_JSON
+                                       : args->csv      ? BENCH_CSV
+                                                        : BENCH_TABLE};
     int code = DONE;
-    if (args->json && args->csv)
-        return complain_usage(args->command, "--json and --csv exclude each other");
+    if (args->print.json && args->csv)
+        return complain_usage(args->common.command, "--json and --csv exclude each other");
     if (args->plot && args->shape)
-        return complain_usage(args->command, "--plot draws the table of all sizes: leave out --shape");
+        return complain_usage(args->common.command, "--plot draws the table of all sizes: leave out --shape");
     if (args->sizes != SIZES_AUTO && args->shape)
-        return complain_usage(args->command, "two things to measure: --sizes and --shape %s", args->shape);
+        return complain_usage(args->common.command, "two things to measure: --sizes and --shape %s", args->shape);
     if (is_table(args))
         return bench_sizes(args);
     if (args->ffn_density < 1 && !args->shape)
-        return complain_usage(args->command, "--ffn-density needs --shape: a checkpoint has a density of its own");
+        return complain_usage(args->common.command,
+                              "--ffn-density needs --shape: a checkpoint has a density of its own");
     for (size_t i = 0; i < args->team.count && code == DONE; i++) {
         code = bench_team(args, args->team.at[i], 1, &r);
         if (code == DONE && args->ffn_density < 1)

@@ -3,7 +3,7 @@
 #define CLI_BENCH_H
 
 #include "base/json_tree.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 struct spread {
     double median, least, most;
@@ -23,7 +23,7 @@ struct measurement {
 enum bench_format { BENCH_TABLE, BENCH_JSON, BENCH_CSV };
 
 struct bench_report {
-    const struct args *args;
+    const struct bench_args *args;
     enum bench_format format;
     bool begun;
     struct json_tree json;

@@ -64,7 +64,7 @@ static void advise_kernels(const struct sizes *s, struct advice *to)
         add(to, "this CPU has no optimized kernels; the portable ones are slow");
     else if (strncmp(widest, "avx2", 4) == 0)
         add(to, "the widest kernels for this CPU are AVX2; AVX-512 and AMX read prompts faster");
-    if (has_amx && s->args->math == RWKV7_MATH_EXACT && s->types[0] == RWKV7_BF16 && s->prefill > 0)
+    if (has_amx && s->args->machine.math == RWKV7_MATH_EXACT && s->types[0] == RWKV7_BF16 && s->prefill > 0)
         add(to, "--math fast reads prompts faster with bf16 (AMX); the logits agree to 0.001");
 }
 

@@ -16,7 +16,7 @@ static const char *math_name(const struct bench_report *r)
 {
     static const char *const names[] = {
         [RWKV7_MATH_EXACT] = "exact", [RWKV7_MATH_FAST] = "fast", [RWKV7_MATH_BLAS] = "blas"};
-    return names[r->args->math];
+    return names[r->args->machine.math];
 }
 
 /* Bytes per second read by decoding. */

@@ -72,10 +72,10 @@ static double multiplied(const struct cell *c)
     return c->parameters - 2.0 * c->shape.vocab * c->shape.channels;
 }
 
-static struct rwkv7_random_options random_options(const struct args *args, enum rwkv7_type type)
+static struct rwkv7_random_options random_options(const struct bench_args *args, enum rwkv7_type type)
 {
     return (struct rwkv7_random_options){
-        .type = type, .sparse = (enum rwkv7_sparse)args->sparse, .ffn_density = args->ffn_density, .seed = 1};
+        .type = type, .sparse = (enum rwkv7_sparse)args->model.sparse, .ffn_density = args->ffn_density, .seed = 1};
 }
 
 /* ---------------------------------------------------------------------------------------- cells */
@@ -99,7 +99,7 @@ static bool is_wanted(int sizes, enum rwkv7_arch arch)
 
 static int describe(const struct measuring *m, struct cell *c, const char *name, enum rwkv7_type type)
 {
-    const struct args *const args = m->sizes->args;
+    const struct bench_args *const args = m->sizes->args;
     const struct rwkv7_random_options options = random_options(args, type), floats = random_options(args, RWKV7_BF16);
     struct rwkv7_model_info info = RWKV7_OPTIONS(info), made = RWKV7_OPTIONS(made);
     struct rwkv7_error err;
@@ -126,7 +126,7 @@ static int make_cells(struct measuring *m)
 {
     static const enum rwkv7_type usual[BENCH_TYPES] = {RWKV7_BF16, RWKV7_Q8, RWKV7_Q6, RWKV7_Q4};
     struct sizes *const s = m->sizes;
-    const enum rwkv7_type chosen = chosen_type(s->args);
+    const enum rwkv7_type chosen = chosen_type(&s->args->model);
     struct rwkv7_shape shape;
     const char *name;
     size_t shapes = 0;
@@ -252,7 +252,7 @@ static int time_prefill(struct subject *u, size_t tokens, double *rate)
  * Measures *rate, tokens per second of decoding: the median of --repetitions pieces, or of as many
  * as decode_seconds allows.
  */
-static int time_decode(struct subject *u, const struct args *args, double *rate)
+static int time_decode(struct subject *u, const struct bench_args *args, double *rate)
 {
     struct rwkv7_error err;
     double *const rates = malloc((size_t)args->repetitions * sizeof *rates), total = 0;
@@ -498,14 +498,14 @@ static void compute_rest(struct sizes *s)
 
 /* -------------------------------------------------------------------------------------- command */
 
-static int check_options(const struct args *args)
+static int check_options(const struct bench_args *args)
 {
     if (args->team.count != 1)
-        return complain_usage(args->command, "the table is measured with one number of threads: --threads N");
+        return complain_usage(args->common.command, "the table is measured with one number of threads: --threads N");
     if (args->tokens == 0)
-        return complain_usage(args->command, "the table needs --tokens of at least 1");
+        return complain_usage(args->common.command, "the table needs --tokens of at least 1");
     if (args->context > 0)
-        return complain_usage(args->command, "--context is for one model: use it with -m or --shape");
+        return complain_usage(args->common.command, "--context is for one model: use it with -m or --shape");
     return DONE;
 }
 
@@ -540,9 +540,10 @@ static int show(const struct sizes *s, struct rwkv7_output *plot)
     return code;
 }
 
-int bench_sizes(const struct args *args)
+int bench_sizes(const struct bench_args *args)
 {
     struct sizes s = {.args = args};
+    struct machine_args machine = args->machine;
     struct measuring *const m = calloc(1, sizeof *m);
     struct engine engine = {0};
     struct rwkv7_output *plot = NULL;
@@ -554,7 +555,8 @@ int bench_sizes(const struct args *args)
     for (size_t i = 0; i < args->prompts.count; i++)
         s.prefill = args->prompts.at[i] > s.prefill ? args->prompts.at[i] : s.prefill;
     machine_read(&s.machine);
-    if ((code = engine_open_runtime(&engine, args, args->team.at[0])) != DONE)
+    machine.threads = args->team.at[0];
+    if ((code = engine_open_runtime(&engine, &machine)) != DONE)
         goto done;
     m->runtime = engine.runtime;
     s.kernels = rwkv7_runtime_cpu(engine.runtime);

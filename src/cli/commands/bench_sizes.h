@@ -8,7 +8,7 @@
 #ifndef CLI_BENCH_SIZES_H
 #define CLI_BENCH_SIZES_H
 
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 /* -------------------------------------------------------------------------------------- machine */
 
@@ -59,7 +59,7 @@ struct cell {
 enum { BENCH_TYPES = 4 };
 
 struct sizes {
-    const struct args *args;
+    const struct bench_args *args;
     struct machine machine;
     const char *kernels; /* "avx512" */
     int threads;
@@ -78,7 +78,7 @@ static inline const struct cell *sizes_cell(const struct sizes *s, size_t row, s
 }
 
 /* Runs the command; returns an exit code. */
-int bench_sizes(const struct args *args);
+int bench_sizes(const struct bench_args *args);
 
 /* What would be faster, one line each. */
 enum { ADVICE_MOST = 10, ADVICE_ROOM = 200 };

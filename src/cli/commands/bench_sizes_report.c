@@ -21,7 +21,7 @@ static const char *math_name(const struct sizes *s)
 {
     static const char *const names[] = {
         [RWKV7_MATH_EXACT] = "exact", [RWKV7_MATH_FAST] = "fast", [RWKV7_MATH_BLAS] = "blas"};
-    return names[s->args->math];
+    return names[s->args->machine.math];
 }
 
 /* "RWKV-7" of "RWKV-7 (x070)". */
@@ -222,5 +222,5 @@ static int csv_report(const struct sizes *s)
 
 int bench_sizes_report(const struct sizes *s)
 {
-    return s->args->json ? json_report(s) : s->args->csv ? csv_report(s) : text_report(s);
+    return s->args->print.json ? json_report(s) : s->args->csv ? csv_report(s) : text_report(s);
 }

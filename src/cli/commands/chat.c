@@ -23,7 +23,7 @@
 #include "generate/conversation.h"
 
 struct chat {
-    const struct args *args;
+    const struct chat_args *args;
     struct engine engine;
     struct conversation conversation;
     struct request_options options;
@@ -44,7 +44,7 @@ static void remark(const struct chat *c, const char *fmt, ...) RWKV7_PRINTF(2, 3
 
 static void remark(const struct chat *c, const char *fmt, ...)
 {
-    if (c->args->quiet)
+    if (c->args->print.quiet)
         return;
     const bool dim = terminal_colours();
     va_list list, again;
@@ -153,7 +153,7 @@ static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_er
     if (code == DONE && end == RWKV7_END_CANCELLED && c->terminal)
         remark(c, "stopped");
     if (code == DONE && end == RWKV7_END_LENGTH)
-        remark(c, "stopped after %d tokens, see --tokens", c->args->tokens);
+        remark(c, "stopped after %d tokens, see --tokens", c->args->request.tokens);
     return code;
 }
 
@@ -275,7 +275,7 @@ static int load_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/load needs a file name");
-    if (c->args->state)
+    if (c->args->tuned.state)
         return complain(MISUSED, "/load and --state exclude each other");
     const int code = load_conversation(c, operand);
     if (code == DONE)
@@ -487,7 +487,8 @@ static int choose_template(struct chat *c)
             for (size_t i = 0; chat_template_at(i); i++)
                 snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 0 ? ", " : "",
                          chat_template_at(i)->name);
-            return complain_usage(c->args->command, "--template needs one of %s, or a file, not '%s'", names, name);
+            return complain_usage(c->args->common.command, "--template needs one of %s, or a file, not '%s'", names,
+                                  name);
         }
         if (chat_template_open(name, &c->file_template, &err) != RWKV7_OK)
             return report(&err);
@@ -496,7 +497,7 @@ static int choose_template(struct chat *c)
     const int code = name ? DONE : check_template(c);
     if (code != DONE)
         return code;
-    if (c->args->verbose) {
+    if (c->args->print.verbose) {
         engine_report(&c->engine);
         fprintf(stderr, "template ");
         print_plain(stderr, c->template->name);
@@ -509,19 +510,21 @@ enum { WORLD_IDS = 65530 }; /* a built-in model with a smaller vocabulary is not
 
 static int create_conversation(struct chat *c)
 {
-    const struct args *const args = c->args;
+    const struct chat_args *const args = c->args;
     struct rwkv7_error err;
-    request_options_fill(&c->options, args, 0);
+    request_options_fill(&c->options, &args->request, 0);
     c->options.generate.progress = show_reading;
+    const bool hint = !args->print.quiet && !args->saved.state_in;
+    const bool cached = prompt_cache_option(&c->cache, &args->saved, args->machine.math);
     const struct conversation_options options = {.generate = c->options.generate,
                                                  .sampling = c->options.sampling,
-                                                 .max_tokens = limit_option(args),
-                                                 .trained = args->state != NULL,
-                                                 .cache = prompt_cache_option(&c->cache, args) ? &c->cache : NULL,
+                                                 .max_tokens = limit_option(&args->request),
+                                                 .trained = args->tuned.state != NULL,
+                                                 .cache = cached ? &c->cache : NULL,
                                                  .template = c->template};
     const int code =
         outcome(conversation_create(&c->conversation, c->engine.model, c->engine.tokenizer, &options, &err), &err);
-    return code == DONE ? tuned_start(args, c->engine.model, c->conversation.base) : code;
+    return code == DONE ? tuned_start(&args->tuned, hint, c->engine.model, c->conversation.base) : code;
 }
 
 /* Loads the saved conversation of --state-in, or evaluates the system prompt. */
@@ -529,14 +532,15 @@ static int start_conversation(struct chat *c)
 {
     struct rwkv7_error err;
     struct conversation *const talk = &c->conversation;
-    return c->args->state_in ? load_conversation(c, c->args->state_in)
-                             : outcome(conversation_start(talk, c->system, &err), &err);
+    return c->args->saved.state_in ? load_conversation(c, c->args->saved.state_in)
+                                   : outcome(conversation_start(talk, c->system, &err), &err);
 }
 
 static int begin(struct chat *c)
 {
-    const struct args *const args = c->args;
-    c->seed = args->seed_given ? args->seed : random_seed();
+    const struct chat_args *const args = c->args;
+    const struct seed_option *const seed = &args->request.sampling.seed;
+    c->seed = seed->given ? seed->value : random_seed();
     c->terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     c->system = strdup(args->system ? input_skip_mark(args->system) : "");
     if (!c->system)
@@ -547,42 +551,47 @@ static int begin(struct chat *c)
         code = set_thinking(c, (enum thinking)args->thinking);
     if (code == DONE)
         code = open_lines(c);
-    if (code == DONE && args->state_out)
-        code = state_path_check(args->state_out);
+    if (code == DONE && args->saved.state_out)
+        code = state_path_check(args->saved.state_out);
     if (code == DONE)
         code = create_conversation(c);
     if (code == DONE)
         code = start_conversation(c);
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
-    if (code == DONE && !args->model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
+    if (code == DONE && !args->model.model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
         remark(c, "this is not a chat model; choose one with -m, see scripts/get-model.sh");
     return code;
 }
 
-int chat_command(const struct args *args)
+int chat_command(const void *command_args)
 {
+    const struct chat_args *const args = command_args;
     struct chat c = {.args = args};
-    if (args->state_in && (args->prompt_cache || args->system))
-        return complain_usage(args->command, "--state-in and --%s exclude each other",
+    if (args->print.verbose)
+        args_report_config(&args->common);
+    if (args->saved.state_in && (args->saved.prompt_cache || args->system))
+        return complain_usage(args->common.command, "--state-in and --%s exclude each other",
                               args->system ? "system" : "prompt-cache");
-    if (args->quiet)
+    if (args->print.quiet)
         progress_disable();
-    int code = inputs_refuse_stdout(); /* answers appended to the input would never end */
+    int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
-        code = engine_open_runtime(&c.engine, args, args->threads);
+        code = inputs_refuse_stdout(); /* answers appended to the input would never end */
     if (code == DONE)
-        code = engine_open_model(&c.engine, args);
+        code = engine_open_runtime(&c.engine, &args->machine);
     if (code == DONE)
-        code = engine_open_vocab(&c.engine, args);
+        code = engine_open_model(&c.engine, &args->model);
+    if (code == DONE)
+        code = engine_open_vocab(&c.engine, &args->model);
     if (code == DONE)
         code = begin(&c);
     const bool begun = code == DONE; /* else the state to save is incomplete */
     if (begun)
         code = converse(&c);
-    if (args->state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
+    if (args->saved.state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
         struct rwkv7_error err;
-        const int saved = outcome(conversation_save(&c.conversation, args->state_out, &err), &err);
+        const int saved = outcome(conversation_save(&c.conversation, args->saved.state_out, &err), &err);
         code = saved == DONE ? code : saved;
     }
     line_close(c.lines);

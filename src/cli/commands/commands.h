@@ -1,23 +1,24 @@
-/* commands.h - the functions of the commands; each returns an exit code. See options/table.c. */
+/*
+ * commands.h - the functions of the commands; see options/table.c.
+ *
+ * Each takes the struct of its arguments, such as struct run_args for run_command (command_args.h), and
+ * returns an exit code.
+ */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
-#include "cli/options/args.h"
-
-struct args;
-
-int run_command(const struct args *args);
-int batch_command(const struct args *args);
-int chat_command(const struct args *args);
-int bench_command(const struct args *args);
-int convert_command(const struct args *args);
-int eval_command(const struct args *args);
-int info_command(const struct args *args);
-int tokenize_command(const struct args *args);
-int logits_command(const struct args *args);
-int completions_command(const struct args *args);
-int help_command(const struct args *args);
-int pull_command(const struct args *args);
-int version_command(const struct args *args);
+int run_command(const void *command_args);
+int batch_command(const void *command_args);
+int chat_command(const void *command_args);
+int bench_command(const void *command_args);
+int convert_command(const void *command_args);
+int eval_command(const void *command_args);
+int info_command(const void *command_args);
+int tokenize_command(const void *command_args);
+int logits_command(const void *command_args);
+int completions_command(const void *command_args);
+int help_command(const void *command_args);
+int pull_command(const void *command_args);
+int version_command(const void *command_args);
 
 #endif

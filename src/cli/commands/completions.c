@@ -278,9 +278,10 @@ static void print_fish(void)
     }
 }
 
-int completions_command(const struct args *args)
+int completions_command(const void *command_args)
 {
-    const char *const shell = args->operand ? args->operand : "";
+    const struct completions_args *const args = command_args;
+    const char *const shell = args->common.operand ? args->common.operand : "";
     if (strcmp(shell, "bash") == 0)
         print_bash();
     else if (strcmp(shell, "zsh") == 0)
@@ -288,8 +289,8 @@ int completions_command(const struct args *args)
     else if (strcmp(shell, "fish") == 0)
         print_fish();
     else if (!*shell)
-        return complain_usage(args->command, "no shell given: expected one of bash, zsh, fish");
+        return complain_usage(args->common.command, "no shell given: expected one of bash, zsh, fish");
     else
-        return complain_usage(args->command, "completions needs one of bash, zsh, fish, not '%s'", shell);
+        return complain_usage(args->common.command, "completions needs one of bash, zsh, fish, not '%s'", shell);
     return DONE;
 }

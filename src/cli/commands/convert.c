@@ -61,9 +61,10 @@ static int note_no_vocabulary(void)
 
 /*
  * Finds the vocabulary: that of --vocab, else the checkpoint's own, else one beside the checkpoint,
- * else the built-in one. `in`: the arguments with the checkpoint as the model.
+ * else the built-in one. `in`: the
+ * checkpoint, as the model.
  */
-static int find_vocabulary(const struct args *in, struct vocabulary *v)
+static int find_vocabulary(const struct model_args *in, struct vocabulary *v)
 {
     struct rwkv7_tokenizer *inside = NULL;
     struct rwkv7_error err;
@@ -107,16 +108,17 @@ static void print_note(void *arg, const char *text)
     complain(DONE, "%s", text);
 }
 
-static int convert(const struct args *in, struct rwkv7_runtime *runtime, const struct vocabulary *v, const char *path)
+static int convert(const struct convert_args *args, const struct model_args *in, struct rwkv7_runtime *runtime,
+                   const struct vocabulary *v, const char *path)
 {
     const enum rwkv7_type type = chosen_type(in);
     struct rwkv7_convert_options options = {.type = type == RWKV7_TYPES ? NULL : rwkv7_type_name(type),
                                             .vocab = v->text,
                                             .vocab_size = v->size,
                                             .rate_scale = in->rate_scale,
-                                            .lora = in->lora,
-                                            .lora_init = in->lora_init,
-                                            .lora_alpha = (double)in->lora_alpha,
+                                            .lora = args->lora,
+                                            .lora_init = args->lora_init,
+                                            .lora_alpha = (double)args->lora_alpha,
                                             .progress = show,
                                             .note = print_note};
     struct rwkv7_error err;
@@ -133,35 +135,37 @@ static int convert(const struct args *in, struct rwkv7_runtime *runtime, const s
         return INTERRUPTED;
     if (status != RWKV7_OK)
         return report(&err);
-    if (!in->quiet)
+    if (!args->print.quiet)
         print_summary(path, seconds() - begin);
     return DONE;
 }
 
-int convert_command(const struct args *args)
+int convert_command(const void *command_args)
 {
+    const struct convert_args *const args = command_args;
     struct engine engine = {0};
     struct vocabulary vocabulary = {0};
-    struct args in = *args;
-    if (args->operands.count < 2)
-        return complain_usage(args->command, "expected two operands, IN and OUT");
+    struct model_args in = args->model;
+    if (args->common.operands.count < 2)
+        return complain_usage(args->common.command, "expected two operands, IN and OUT");
     if (args->lora_alpha > 0 && !args->lora)
-        return complain_usage(args->command, "--lora-alpha needs --lora FILE");
+        return complain_usage(args->common.command, "--lora-alpha needs --lora FILE");
     if (args->lora_init && !args->lora)
-        return complain_usage(args->command, "--lora-init needs --lora FILE");
-    in.model = args->operands.at[0];
-    if (args->quiet)
+        return complain_usage(args->common.command, "--lora-init needs --lora FILE");
+    in.model = args->common.operands.at[0];
+    if (args->print.quiet)
         progress_disable();
-    const bool to_stdout = strcmp(args->operands.at[1], "-") == 0;
+    const bool to_stdout = strcmp(args->common.operands.at[1], "-") == 0;
     if (to_stdout && isatty(STDOUT_FILENO))
-        return complain_usage(args->command, "refusing to write a model to a terminal: use a file name instead of -");
+        return complain_usage(args->common.command,
+                              "refusing to write a model to a terminal: use a file name instead of -");
     int code = inputs_add_model(in.model);
     if (code == DONE)
         code = find_vocabulary(&in, &vocabulary);
     if (code == DONE)
-        code = engine_open_runtime(&engine, args, args->threads);
+        code = engine_open_runtime(&engine, &args->machine);
     if (code == DONE)
-        code = convert(&in, engine.runtime, &vocabulary, to_stdout ? "/dev/stdout" : args->operands.at[1]);
+        code = convert(args, &in, engine.runtime, &vocabulary, to_stdout ? "/dev/stdout" : args->common.operands.at[1]);
     engine_close(&engine);
     free(vocabulary.read);
     return code;

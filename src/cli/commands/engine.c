@@ -7,12 +7,11 @@
 #include "cli/io/messages.h"
 #include "cli/io/signals.h"
 #include "cli/io/terminal.h"
-#include "cli/options/args.h"
 
-int engine_open_runtime(struct engine *e, const struct args *args, int threads)
+int engine_open_runtime(struct engine *e, const struct machine_args *args)
 {
     const struct rwkv7_runtime_options machine = {
-        .threads = threads, .cpu = args->cpu, .math = (enum rwkv7_math)args->math};
+        .threads = args->threads, .cpu = args->cpu, .math = (enum rwkv7_math)args->math};
     struct rwkv7_error err;
     return rwkv7_runtime_create(&machine, &e->runtime, &err) == RWKV7_OK ? DONE : report(&err);
 }
@@ -24,7 +23,7 @@ static bool show_loading(void *arg, uint64_t done, uint64_t total)
     return !interrupted;
 }
 
-int engine_open_model(struct engine *e, const struct args *args)
+int engine_open_model(struct engine *e, const struct model_args *args)
 {
     struct rwkv7_model_options loading = {.weights = (enum rwkv7_weights)args->type,
                                           .sparse = (enum rwkv7_sparse)args->sparse,
@@ -34,9 +33,6 @@ int engine_open_model(struct engine *e, const struct args *args)
     struct rwkv7_error err;
     char path[PATH_ROOM];
     size_t size;
-
-    if (args->type >= RWKV7_WEIGHTS_COUNT)
-        return complain_usage(args->command, "--type: a checkpoint is opened as one of " WEIGHTS);
 
     enum rwkv7_status status = model_find(args, path, &err);
     if (status == RWKV7_OK && *path) {
@@ -56,7 +52,7 @@ int engine_open_model(struct engine *e, const struct args *args)
     return DONE;
 }
 
-enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err)
+enum rwkv7_status engine_try_vocab(struct engine *e, const struct model_args *args, struct rwkv7_error *err)
 {
     char model[PATH_ROOM], path[PATH_ROOM];
     size_t size;
@@ -100,7 +96,7 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, st
     return status;
 }
 
-int engine_open_vocab(struct engine *e, const struct args *args)
+int engine_open_vocab(struct engine *e, const struct model_args *args)
 {
     struct rwkv7_error err;
     const enum rwkv7_status status = engine_try_vocab(e, args, &err);
@@ -125,7 +121,7 @@ void engine_close(struct engine *e)
     *e = (struct engine){0};
 }
 
-enum rwkv7_type chosen_type(const struct args *args)
+enum rwkv7_type chosen_type(const struct model_args *args)
 {
     if (args->type == RWKV7_WEIGHTS_STORED)
         return RWKV7_TYPES;

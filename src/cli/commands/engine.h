@@ -3,7 +3,7 @@
 #define CLI_ENGINE_H
 
 #include "cli/io/lookup.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 #include "rwkv7.h"
 
 /* Everything that a command may open. Zero it before use. */
@@ -14,21 +14,21 @@ struct engine {
     char vocab_name[PATH_ROOM]; /* path of the tokenizer, for messages */
 };
 
-int engine_open_runtime(struct engine *e, const struct args *args, int threads);
-int engine_open_model(struct engine *e, const struct args *args);
+int engine_open_runtime(struct engine *e, const struct machine_args *args);
+int engine_open_model(struct engine *e, const struct model_args *args);
 /*
  * Opens the vocabulary of the arguments, or of the model's file, or near it, and checks it against
  * the model if one is open. engine_try_vocab prints nothing; after a failure, e->tokenizer may be
  * open: it was found but does not fit.
  */
-int engine_open_vocab(struct engine *e, const struct args *args);
-enum rwkv7_status engine_try_vocab(struct engine *e, const struct args *args, struct rwkv7_error *err);
+int engine_open_vocab(struct engine *e, const struct model_args *args);
+enum rwkv7_status engine_try_vocab(struct engine *e, const struct model_args *args, struct rwkv7_error *err);
 /* Prints the line of --verbose: model, vocabulary, kernels, threads. */
 void engine_report(const struct engine *e);
 void engine_close(struct engine *e);
 
 /* Returns the type of --type; RWKV7_TYPES: stored. */
-enum rwkv7_type chosen_type(const struct args *args);
+enum rwkv7_type chosen_type(const struct model_args *args);
 #define TYPES_ROOM 128
 /* Formats the number of parameters by type: "bf16 1.53 G, f32 123 K". */
 const char *types_text(const struct rwkv7_model_info *info, char text[TYPES_ROOM]);

@@ -96,7 +96,7 @@ static void put_task(const struct evaluation *e, enum task task, struct json_tre
 
 static int print_result(const struct evaluation *e, enum task task)
 {
-    struct json_tree tree, *const json = e->args->json ? &tree : NULL;
+    struct json_tree tree, *const json = e->args->print.json ? &tree : NULL;
     if (json)
         json_add_string(json, json_tree_object(json), "task", task_names[task]);
     if (task == TASK_TEXT)
@@ -113,8 +113,8 @@ static int evaluate(struct evaluation *e, enum task task)
     static int (*const evals[])(struct evaluation *, const char *) = {eval_text, eval_lambada, eval_choices};
     int code = DONE;
     interrupt_catch();
-    for (size_t i = 0; i < e->args->operands.count && code == DONE; i++)
-        code = evals[task](e, e->args->operands.at[i]);
+    for (size_t i = 0; i < e->args->common.operands.count && code == DONE; i++)
+        code = evals[task](e, e->args->common.operands.at[i]);
     progress_clear();
     if (code != DONE)
         return code;
@@ -124,9 +124,9 @@ static int evaluate(struct evaluation *e, enum task task)
 }
 
 /* Opens the reference model in its stored type, with the runtime of the other model. */
-static int open_reference(struct engine *reference, const struct engine *engine, const struct args *args)
+static int open_reference(struct engine *reference, const struct engine *engine, const struct eval_args *args)
 {
-    struct args other = *args;
+    struct model_args other = args->model;
     other.model = args->against;
     other.type = 0;
     reference->runtime = engine->runtime;
@@ -140,28 +140,29 @@ static int open_reference(struct engine *reference, const struct engine *engine,
                                         args->against, found, expected);
 }
 
-static int check_usage(const struct args *args)
+static int check_usage(const struct eval_args *args)
 {
-    if (args->operands.count == 0)
-        return complain_usage(args->command, "expected a FILE to evaluate; - is standard input");
+    if (args->common.operands.count == 0)
+        return complain_usage(args->common.command, "expected a FILE to evaluate; - is standard input");
     if (args->against && args->task != TASK_TEXT)
-        return complain_usage(args->command, "--against compares predictions of texts: leave out --task");
+        return complain_usage(args->common.command, "--against compares predictions of texts: leave out --task");
     return DONE;
 }
 
-int eval_command(const struct args *args)
+int eval_command(const void *command_args)
 {
+    const struct eval_args *const args = command_args;
     struct engine engine = {0}, reference = {0};
     struct evaluation *const e = calloc(1, sizeof *e); /* 30 KB */
     int code = e ? check_usage(args) : complain(FAILED, "out of memory");
-    if (args->quiet)
+    if (args->print.quiet)
         progress_disable();
     if (code == DONE)
-        code = engine_open_runtime(&engine, args, args->threads);
+        code = engine_open_runtime(&engine, &args->machine);
     if (code == DONE)
-        code = engine_open_model(&engine, args);
+        code = engine_open_model(&engine, &args->model);
     if (code == DONE)
-        code = engine_open_vocab(&engine, args);
+        code = engine_open_vocab(&engine, &args->model);
     if (code == DONE && args->against)
         code = open_reference(&reference, &engine, args);
     if (code == DONE) {
@@ -170,7 +171,7 @@ int eval_command(const struct args *args)
         e->vocab = rwkv7_model_info(engine.model)->shape.vocab;
         const size_t fitting = MAX_FLOATS / (size_t)e->vocab;
         e->rows = fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
-        e->bos = prompt_begins_with_bos(e->tokenizer, bos_option(args), true);
+        e->bos = prompt_begins_with_bos(e->tokenizer, bos_option(&args->bos), true);
         code = reader_open(&e->model, engine.model, e->rows);
     }
     if (code == DONE && args->against)

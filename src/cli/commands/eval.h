@@ -6,7 +6,7 @@
 #define CLI_EVAL_H
 
 #include "cli/commands/score.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 /* A session of a model with a buffer for logits. */
 struct reader {
@@ -17,7 +17,7 @@ struct reader {
 int reader_feed(struct reader *r, const uint32_t *ids, size_t count, enum rwkv7_logits which);
 
 struct evaluation {
-    const struct args *args;
+    const struct eval_args *args;
     const struct rwkv7_tokenizer *tokenizer;
     int vocab;                      /* V */
     size_t rows;                    /* tokens per evaluation, 1 to RWKV7_CHUNK */

@@ -53,9 +53,9 @@ static uint64_t add_biases(uint64_t hash, const struct bias_list *list)
     return add_bytes(hash, &list->count, sizeof list->count);
 }
 
-static uint64_t add_option(uint64_t hash, const struct args *args, const struct option *o)
+static uint64_t add_option(uint64_t hash, const void *args, const struct option *o)
 {
-    const void *const field = (const char *)args + o->value.at;
+    const void *const field = args_value(o, args);
     const struct text_list *const texts = field;
     hash = add_text(hash, o->name);
     switch (o->value.kind) {
@@ -81,9 +81,11 @@ static uint64_t add_option(uint64_t hash, const struct args *args, const struct 
         const struct count_list *const counts = field;
         return add_bytes(hash, counts->at, counts->count * sizeof *counts->at);
     }
-    case SEED:
-        hash = add_bytes(hash, &args->seed_given, sizeof args->seed_given);
-        return args->seed_given ? add_bytes(hash, field, sizeof(uint64_t)) : hash;
+    case SEED: {
+        const struct seed_option *const seed = field;
+        hash = add_bytes(hash, &seed->given, sizeof seed->given);
+        return seed->given ? add_bytes(hash, &seed->value, sizeof seed->value) : hash;
+    }
     case BANS:
     case BIASES:
         return add_biases(hash, field);
@@ -118,7 +120,7 @@ static int add_state(uint64_t *hash, const struct engine *engine, const struct r
     return DONE;
 }
 
-int fingerprint_of_run(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
+int fingerprint_of_run(const struct batch_args *args, const struct engine *engine, const struct rwkv7_session *start,
                        uint64_t *run)
 {
     struct rwkv7_fingerprint model;
@@ -128,9 +130,9 @@ int fingerprint_of_run(const struct args *args, const struct engine *engine, con
     uint64_t hash = add_bytes(FNV_OFFSET_BASIS, &model, sizeof model);
     hash = add_vocabulary(hash, engine->tokenizer);
     for (const struct option *o = option_table; o->help; o++)
-        if (has_effect(o, args->command))
+        if (has_effect(o, args->common.command))
             hash = add_option(hash, args, o);
-    const int code = args->state ? add_state(&hash, engine, start) : DONE;
+    const int code = args->tuned.state ? add_state(&hash, engine, start) : DONE;
     *run = hash;
     return code;
 }

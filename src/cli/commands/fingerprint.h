@@ -6,7 +6,7 @@
 #define CLI_FINGERPRINT_H
 
 #include "cli/commands/engine.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 enum {
     FINGERPRINT_ROOM = 34,
@@ -18,7 +18,7 @@ enum {
  * options that may change an answer. The seed is included only if --seed is given. Returns an exit
  * code.
  */
-int fingerprint_of_run(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
+int fingerprint_of_run(const struct batch_args *args, const struct engine *engine, const struct rwkv7_session *start,
                        uint64_t *run);
 /*
  * Writes "0123456789abcdef-0123456789abcdef": the run, and a hash of the line without the white

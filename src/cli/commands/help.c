@@ -79,10 +79,11 @@ void help_print(const struct command *command, FILE *to)
         print_program(to);
 }
 
-int help_command(const struct args *args)
+int help_command(const void *command_args)
 {
-    const struct command *const about = args->operand ? command_find(args->operand) : NULL;
-    if (args->operand && !about)
+    const struct help_args *const args = command_args;
+    const struct command *const about = args->common.operand ? command_find(args->common.operand) : NULL;
+    if (args->common.operand && !about)
         return MISUSED;
     if (args->man) {
         manual_print(stdout);

@@ -140,30 +140,31 @@ static int print_info_json(const struct rwkv7_model *model, const struct finding
     return out_json(&t, true);
 }
 
-int info_command(const struct args *args)
+int info_command(const void *command_args)
 {
+    const struct info_args *const args = command_args;
     struct engine engine = {0};
     struct rwkv7_error err;
     if (args->list)
         return list_tensors(args);
-    int code = engine_open_runtime(&engine, args, 0);
+    int code = engine_open_runtime(&engine, &(struct machine_args){0});
     if (code == DONE)
-        code = engine_open_model(&engine, args);
+        code = engine_open_model(&engine, &args->model);
     if (code == DONE) {
         struct finding vocab = {.path = engine.vocab_name, .why = err.message};
-        const enum rwkv7_status status = engine_try_vocab(&engine, args, &err);
+        const enum rwkv7_status status = engine_try_vocab(&engine, &args->model, &err);
         /* errors of the system, not of the files */
         if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO || status == RWKV7_ERR_STOPPED)
             code = report(&err);
         vocab.fits = status == RWKV7_OK;
         vocab.found = engine.tokenizer != NULL;
         vocab.ids = vocab.found ? rwkv7_tokenizer_size(engine.tokenizer) : 0;
-        if (code == DONE && args->json)
+        if (code == DONE && args->print.json)
             code = print_info_json(engine.model, &vocab);
         else if (code == DONE)
             print_text(engine.model, &vocab, rwkv7_runtime_threads(engine.runtime));
-    } else if (code == REJECTED && !args->json) {
-        list_unknown(args);
+    } else if (code == REJECTED && !args->print.json) {
+        list_unknown(&args->model);
     }
     engine_close(&engine);
     return code;

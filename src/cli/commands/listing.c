@@ -9,7 +9,6 @@
 #include "cli/io/lookup.h"
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
-#include "cli/options/args.h"
 
 static void print_shape(const struct rwkv7_tensor *t)
 {
@@ -70,15 +69,15 @@ static int print_tensors_json(const struct rwkv7_checkpoint *c, const char *path
 }
 
 /* Opens the checkpoint and sets its path; *out is NULL for the built-in model. */
-static enum rwkv7_status open_checkpoint(const struct args *args, char path[PATH_ROOM], struct rwkv7_checkpoint **out,
-                                         struct rwkv7_error *err)
+static enum rwkv7_status open_checkpoint(const struct model_args *model, char path[PATH_ROOM],
+                                         struct rwkv7_checkpoint **out, struct rwkv7_error *err)
 {
-    const enum rwkv7_status status = model_find(args, path, err);
+    const enum rwkv7_status status = model_find(model, path, err);
     *out = NULL;
     return status == RWKV7_OK && *path ? rwkv7_checkpoint_open(path, out, err) : status;
 }
 
-int list_tensors(const struct args *args)
+int list_tensors(const struct info_args *args)
 {
     struct rwkv7_checkpoint *c;
     struct rwkv7_error err;
@@ -86,11 +85,11 @@ int list_tensors(const struct args *args)
     uint64_t all, unknown;
     int code = DONE;
 
-    if (open_checkpoint(args, path, &c, &err) != RWKV7_OK)
+    if (open_checkpoint(&args->model, path, &c, &err) != RWKV7_OK)
         return report(&err);
     if (!c)
-        return complain_usage(args->command, "--tensors needs a model file; the built-in model is not one");
-    if (args->json) {
+        return complain_usage(args->common.command, "--tensors needs a model file; the built-in model is not one");
+    if (args->print.json) {
         code = print_tensors_json(c, path);
     } else {
         count_tensors(c, &all, &unknown);
@@ -104,13 +103,13 @@ int list_tensors(const struct args *args)
     return code;
 }
 
-void list_unknown(const struct args *args)
+void list_unknown(const struct model_args *model)
 {
     struct rwkv7_checkpoint *c;
     char path[PATH_ROOM];
     uint64_t all, unknown;
 
-    if (open_checkpoint(args, path, &c, NULL) != RWKV7_OK || !c)
+    if (open_checkpoint(model, path, &c, NULL) != RWKV7_OK || !c)
         return;
     count_tensors(c, &all, &unknown);
     printf("format      %s\n", rwkv7_checkpoint_container(c));

@@ -4,14 +4,14 @@
 #ifndef CLI_LISTING_H
 #define CLI_LISTING_H
 
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 /* Prints all tensors of the model in the arguments, as text or JSON; returns an exit code. */
-int list_tensors(const struct args *args);
+int list_tensors(const struct info_args *args);
 /*
  * After a model was rejected: prints the unknown tensors. Prints nothing if the file is no
  * checkpoint.
  */
-void list_unknown(const struct args *args);
+void list_unknown(const struct model_args *model);
 
 #endif

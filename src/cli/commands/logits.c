@@ -13,6 +13,7 @@
 #include "cli/commands/engine.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/input.h"
+#include "cli/io/inputs.h"
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
@@ -41,22 +42,22 @@ static int take_id(void *arg, uint32_t id)
     return DONE;
 }
 
-static int read_ids(const struct args *args, struct id_list *list)
+static int read_ids(const struct logits_args *args, struct id_list *list)
 {
     struct input in;
     int code = DONE;
     if (!args->ids)
-        return complain_usage(args->command, "no token ids given: use --tokens ID,... or --tokens @FILE");
-    if (args->ids[0] == '@')
+        return complain_usage(args->common.command, "no token ids given: use --tokens ID,... or --tokens @FILE");
+    if (args->ids[0] == '@' && (code = inputs_add_file(args->ids + 1)) == DONE)
         code = input_open(&in, args->ids + 1);
-    else
+    else if (code == DONE)
         input_text(&in, "--tokens", args->ids);
     if (code != DONE)
         return code;
     code = input_ids(&in, take_id, list);
     input_close(&in);
     if (code == DONE && list->count == 0)
-        return complain_usage(args->command, "--tokens: expected token ids, found none");
+        return complain_usage(args->common.command, "--tokens: expected token ids, found none");
     return code;
 }
 
@@ -117,8 +118,8 @@ static int write_header(struct output *out, size_t rows, int columns)
     return output_write(out, header, sizeof header);
 }
 
-static int write_logits(const struct args *args, struct rwkv7_session *session, const struct id_list *list, int vocab,
-                        struct output *out)
+static int write_logits(const struct logits_args *args, struct rwkv7_session *session, const struct id_list *list,
+                        int vocab, struct output *out)
 {
     const size_t columns = (size_t)vocab, fitting = MAX_FLOATS / columns;
     const size_t limit = args->step || fitting == 0 ? 1 : fitting < RWKV7_CHUNK ? fitting : RWKV7_CHUNK;
@@ -143,7 +144,7 @@ static int write_logits(const struct args *args, struct rwkv7_session *session, 
     return code;
 }
 
-static int evaluate(const struct args *args, struct rwkv7_model *model, const struct id_list *list)
+static int evaluate(const struct logits_args *args, struct rwkv7_model *model, const struct id_list *list)
 {
     const int vocab = rwkv7_model_info(model)->shape.vocab;
     struct rwkv7_session *session = NULL;
@@ -155,7 +156,7 @@ static int evaluate(const struct args *args, struct rwkv7_model *model, const st
     if (rwkv7_session_create(model, &session, &err) != RWKV7_OK)
         return report(&err);
     interrupt_catch(); /* ^C must remove the temporary file */
-    code = tuned_start(args, model, session);
+    code = tuned_start(&args->tuned, true, model, session);
     if (code == DONE)
         code = output_open(&out, args->output);
     if (code == DONE)
@@ -165,17 +166,20 @@ static int evaluate(const struct args *args, struct rwkv7_model *model, const st
     return code;
 }
 
-int logits_command(const struct args *args)
+int logits_command(const void *command_args)
 {
+    const struct logits_args *const args = command_args;
     struct engine engine = {0};
     struct id_list list = {0};
-    int code = args->output ? DONE : complain_usage(args->command, "no output file: use -o FILE");
+    int code = args->output ? DONE : complain_usage(args->common.command, "no output file: use -o FILE");
+    if (code == DONE)
+        code = tuned_check(&args->common, &args->tuned, NULL);
     if (code == DONE)
         code = read_ids(args, &list);
     if (code == DONE)
-        code = engine_open_runtime(&engine, args, args->threads);
+        code = engine_open_runtime(&engine, &args->machine);
     if (code == DONE)
-        code = engine_open_model(&engine, args);
+        code = engine_open_model(&engine, &args->model);
     if (code == DONE)
         code = evaluate(args, engine.model, &list);
     engine_close(&engine);

@@ -24,7 +24,8 @@ static bool is_among(const char *name, const char *const *list)
     return false;
 }
 
-static const struct option *find(const struct args *args, const char *member)
+/* Returns the row of an option of struct request_args; it is the same for all commands. */
+static const struct option *find(const char *member)
 {
     char name[32];
     snprintf(name, sizeof name, "%s", member);
@@ -32,7 +33,7 @@ static const struct option *find(const struct args *args, const char *member)
         if (*at == '_')
             *at = '-';
     for (const struct option *o = option_table; o->help; o++)
-        if (o->name && (o->commands & args->command->bit) && strcmp(o->name, name) == 0)
+        if (o->name && strcmp(o->name, name) == 0)
             return o;
     return NULL;
 }
@@ -55,9 +56,9 @@ static bool take_texts(const cJSON *value, struct text_list *list, char why[256]
     return list->at != NULL;
 }
 
-static bool take(struct args *args, const struct option *o, const cJSON *value, char why[256])
+static bool take(struct request_args *args, const struct option *o, const cJSON *value, char why[256])
 {
-    void *const field = (char *)args + o->value.at;
+    void *const field = option_field(o, request_parts, args);
     const double x = value->valuedouble, least = o->value.least, most = o->value.most;
     switch (o->value.kind) {
     case FLAG:
@@ -86,8 +87,7 @@ static bool take(struct args *args, const struct option *o, const cJSON *value, 
             snprintf(why, 256, "'%s': expected a whole number from 0 to 2^53 - 1", value->string);
             return false;
         }
-        args->seed = (uint64_t)x;
-        args->seed_given = true;
+        *(struct seed_option *)field = (struct seed_option){.value = (uint64_t)x, .given = true};
         return true;
     default:
         return take_texts(value, field, why);
@@ -107,11 +107,11 @@ static bool complain_unknown(const char *name, char why[256])
     return false;
 }
 
-bool overrides_apply(struct args *args, const cJSON *object, const char *const *others, char why[256])
+bool overrides_apply(struct request_args *args, const cJSON *object, const char *const *others, char why[256])
 {
     for (const cJSON *value = object->child; value; value = value->next) {
         const bool other = is_among(value->string, others);
-        const struct option *const o = is_among(value->string, names) ? find(args, value->string) : NULL;
+        const struct option *const o = is_among(value->string, names) ? find(value->string) : NULL;
         if (!other && !o)
             return complain_unknown(value->string, why);
         if (json_line_duplicate(object, value->string, why) || (!other && !take(args, o, value, why)))

@@ -5,7 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "base/json_tree.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 /*
  * Replaces options of *args by the members of `object` that are generation options ("top_p" for
@@ -13,6 +13,6 @@
  * *args point into the object. The caller frees args->stops if it changed. false: `why` [256] is
  * the error.
  */
-bool overrides_apply(struct args *args, const cJSON *object, const char *const *others, char why[256]);
+bool overrides_apply(struct request_args *args, const cJSON *object, const char *const *others, char why[256]);
 
 #endif

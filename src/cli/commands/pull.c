@@ -14,18 +14,19 @@
 #include "cli/io/published.h"
 #include "cli/options/args.h"
 
-int pull_command(const struct args *args)
+int pull_command(const void *command_args)
 {
+    const struct pull_args *const args = command_args;
     const char *const named = getenv("RWKV7_PULL");
     const char *const script = named && *named ? named : RWKV7_DATA_DIR "/get-model.sh";
     struct stat st;
-    const char *const what = args->models ? "--list" : args->operand;
-    if (args->models && args->operand)
-        return complain_usage(args->command, "--list lists all models; it takes no name");
+    const char *const what = args->list ? "--list" : args->common.operand;
+    if (args->list && args->common.operand)
+        return complain_usage(args->common.command, "--list lists all models; it takes no name");
     if (!what)
-        return complain_usage(args->command, "no model given: expected one of %s", published_names);
-    if (!args->models && !published_is(what))
-        return complain_usage(args->command, "pull needs one of %s, not '%s'", published_names, what);
+        return complain_usage(args->common.command, "no model given: expected one of %s", published_names);
+    if (!args->list && !published_is(what))
+        return complain_usage(args->common.command, "pull needs one of %s, not '%s'", published_names, what);
     if (stat(script, &st) == 0 && S_ISDIR(st.st_mode)) /* which some shells take for an empty script */
         return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(EISDIR));
     if (access(script, R_OK) != 0)

@@ -24,7 +24,7 @@ static int write_text(struct generation *g, const char *text, size_t length)
 {
     if (length == 0)
         return DONE;
-    if (!g->args->json) {
+    if (!g->args->print.json) {
         const int code = out_write(text, length);
         return code == DONE ? out_flush() : code;
     }
@@ -44,7 +44,7 @@ static int write_text(struct generation *g, const char *text, size_t length)
 
 static int add_logprobs(struct generation *g, const struct rwkv7_step *step)
 {
-    if (g->args->logprobs == 0 || !step->drawn)
+    if (g->args->request.logprobs == 0 || !step->drawn)
         return DONE;
     logprobs_add(&g->logprobs, g->engine->tokenizer, step);
     return g->logprobs.failed ? complain(FAILED, "out of memory for the log probabilities") : DONE;
@@ -103,37 +103,40 @@ static int generate(struct generation *g, bool keep)
 
 static int prepare(struct generation *g)
 {
-    const struct args *const args = g->args;
+    const struct run_args *const args = g->args;
     struct request_options options;
     struct rwkv7_error err;
     if (rwkv7_session_create(g->engine->model, &g->session, &err) != RWKV7_OK)
         return report(&err);
-    const int code = tuned_start(args, g->engine->model, g->session);
+    const struct seed_option *const seed = &args->request.sampling.seed;
+    const bool hint = !args->print.quiet && !args->saved.state_in;
+    const int code = tuned_start(&args->tuned, hint, g->engine->model, g->session);
     if (code != DONE)
         return code;
-    request_options_fill(&options, args, args->seed_given ? args->seed : random_seed());
-    options.generate.resumable = args->state_out != NULL;
-    options.generate.reseed = args->seed_given;
+    request_options_fill(&options, &args->request, seed->given ? seed->value : random_seed());
+    options.generate.resumable = args->saved.state_out != NULL;
+    options.generate.reseed = seed->given;
     options.generate.progress = prompt_show_progress;
     options.generate.progress_arg = &g->progress;
     if (rwkv7_generator_create(g->session, g->engine->tokenizer, &options.generate, &g->generator, &err) != RWKV7_OK)
         return report(&err);
-    generator_set_limit(g->generator, limit_option(args));
-    if (prompt_cache_option(&g->cache, args))
+    generator_set_limit(g->generator, limit_option(&args->request));
+    if (prompt_cache_option(&g->cache, &args->saved, args->machine.math))
         generator_use_cache(g->generator, &g->cache);
     return DONE;
 }
 
 static int read_prompt(struct generation *g)
 {
-    const struct args *const args = g->args;
+    const struct run_args *const args = g->args;
     struct rwkv7_error err;
-    if (args->state_in && rwkv7_generator_load(g->generator, args->state_in, &err) != RWKV7_OK)
-        return state_report(&err, args->state_in, false);
-    const int code = prompt_feed(args, g->generator, &g->progress, args->tokens != 0 || args->state_out);
+    if (args->saved.state_in && rwkv7_generator_load(g->generator, args->saved.state_in, &err) != RWKV7_OK)
+        return state_report(&err, args->saved.state_in, false);
+    const int code = prompt_feed(&args->prompt, args->request.strip, g->generator, &g->progress,
+                                 args->request.tokens != 0 || args->saved.state_out);
     g->stats = *rwkv7_generator_stats(g->generator);
-    if (code == DONE && !interrupted && args->tokens != 0 && !generator_is_ready(g->generator))
-        return complain_usage(args->command, "the prompt is empty: nothing to continue");
+    if (code == DONE && !interrupted && args->request.tokens != 0 && !generator_is_ready(g->generator))
+        return complain_usage(args->common.command, "the prompt is empty: nothing to continue");
     return code;
 }
 
@@ -144,71 +147,76 @@ static int read_prompt(struct generation *g)
 static int save_state(struct generation *g, int code)
 {
     struct rwkv7_error err;
-    if (g->args->json && (out_lost() > 0 || code != DONE))
+    if (g->args->print.json && (out_lost() > 0 || code != DONE))
         return complain(code, "the JSON could not be written; state not saved");
-    return rwkv7_generator_save(g->generator, g->args->state_out, &err) == RWKV7_OK ? DONE : report(&err);
+    return rwkv7_generator_save(g->generator, g->args->saved.state_out, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
 static int run_generation(struct generation *g)
 {
-    const struct args *const args = g->args;
+    const struct run_args *const args = g->args;
     int code = prepare(g);
     if (code != DONE)
         return code;
     interrupt_catch();
-    if (args->verbose)
+    if (args->print.verbose)
         engine_report(g->engine);
-    if (args->echo && isatty(STDOUT_FILENO))
+    if (args->prompt.echo && isatty(STDOUT_FILENO))
         progress_disable(); /* the echoed prompt shows the progress */
     code = read_prompt(g);
     if (code != DONE)
         return code;
     const bool complete = !interrupted;
     const double begin = seconds();
-    code = generate(g, args->state_out && complete);
+    code = generate(g, args->saved.state_out && complete);
     g->seconds = seconds() - begin;
     g->density = rwkv7_session_density(g->session);
-    if (code == DONE && args->json)
+    if (code == DONE && args->print.json)
         code = report_json(g);
-    if ((code == DONE || code == CLOSED) && args->state_out && complete) {
+    if ((code == DONE || code == CLOSED) && args->saved.state_out && complete) {
         const int saved = save_state(g, code);
         code = saved == DONE ? code : saved;
     }
     out_end_line();
     if (code != DONE)
         return code;
-    if (args->state_out && !complete)
+    if (args->saved.state_out && !complete)
         complain(DONE, "interrupted while reading the prompt; state not saved");
     if (args->stats)
         report_stats(g);
-    else if (!args->quiet && !args->json)
+    else if (!args->print.quiet && !args->print.json)
         report_summary(g);
     return interrupted ? INTERRUPTED : DONE;
 }
 
-int run_command(const struct args *args)
+int run_command(const void *command_args)
 {
+    const struct run_args *const args = command_args;
     struct engine engine = {0};
     struct generation g = {.args = args, .engine = &engine, .began = seconds()};
-    if (args->logprobs > 0 && !args->json)
-        return complain_usage(args->command, "--logprobs needs --json");
-    if (args->echo && args->json)
-        return complain_usage(args->command, "--echo and --json exclude each other");
-    if (args->no_stdin && prompt_names_stdin(args))
-        return complain_usage(args->command, "- means standard input, which --no-stdin excludes");
-    if (args->state_in && args->prompt_cache)
-        return complain_usage(args->command, "--state-in and --prompt-cache exclude each other");
-    if (args->quiet)
+    if (args->print.verbose)
+        args_report_config(&args->common);
+    if (args->request.logprobs > 0 && !args->print.json)
+        return complain_usage(args->common.command, "--logprobs needs --json");
+    if (args->prompt.echo && args->print.json)
+        return complain_usage(args->common.command, "--echo and --json exclude each other");
+    if (args->prompt.no_stdin && prompt_names_stdin(&args->prompt))
+        return complain_usage(args->common.command, "- means standard input, which --no-stdin excludes");
+    if (args->saved.state_in && args->saved.prompt_cache)
+        return complain_usage(args->common.command, "--state-in and --prompt-cache exclude each other");
+    if (args->print.quiet)
         progress_disable();
-    int code = engine_open_runtime(&engine, args, args->threads);
+    int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
-        code = engine_open_model(&engine, args);
+        code = engine_open_runtime(&engine, &args->machine);
     if (code == DONE)
-        code = engine_open_vocab(&engine, args);
-    if (code == DONE && args->echo)
+        code = engine_open_model(&engine, &args->model);
+    if (code == DONE)
+        code = engine_open_vocab(&engine, &args->model);
+    if (code == DONE && args->prompt.echo)
         code = inputs_refuse_stdout();
-    if (code == DONE && args->state_out)
-        code = state_path_check(args->state_out);
+    if (code == DONE && args->saved.state_out)
+        code = state_path_check(args->saved.state_out);
     g.loaded = seconds();
     if (code == DONE)
         code = run_generation(&g);

@@ -6,11 +6,11 @@
 #include "cli/commands/engine.h"
 #include "cli/commands/score.h"
 #include "cli/io/prompt.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 #include "cli/options/request_options.h"
 
 struct generation {
-    const struct args *args;
+    const struct run_args *args;
     const struct engine *engine;
     struct rwkv7_session *session;
     struct rwkv7_generator *generator;

@@ -49,7 +49,7 @@ void report_summary(const struct generation *g)
         append(&s, " (%llu cached)", (unsigned long long)g->stats.cached_tokens);
     if (g->stats.prompt_tokens > g->stats.cached_tokens)
         append(&s, ", %.1f tok/s", prompt_rate(g));
-    if (g->args->tokens != 0)
+    if (g->args->request.tokens != 0)
         append(&s, "; generated %llu token%s", (unsigned long long)g->stats.tokens, plural(g->stats.tokens));
     if (g->stats.tokens == 0 && strcmp(g->finish, "end") == 0)
         append(&s, ": the model ended the text at once");
@@ -59,7 +59,7 @@ void report_summary(const struct generation *g)
     }
     if (rwkv7_memory_peak() > 0)
         append(&s, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
-    if (g->args->temperature > 0 && g->args->tokens != 0)
+    if (g->args->request.sampling.temperature > 0 && g->args->request.tokens != 0)
         append(&s, "; seed %llu", (unsigned long long)g->stats.seed);
     if (err_begin_line()) /* one write: other output cannot split the line */
         fprintf(stderr, "%s%s\n", s.text, dim ? "\033[0m" : "");
@@ -97,7 +97,7 @@ int report_json(struct generation *g)
     json_add_whole(&t, json, "prompt_tokens", g->stats.prompt_tokens);
     json_add_whole(&t, json, "known_tokens", g->stats.cached_tokens);
     json_add_whole(&t, json, "tokens", g->stats.tokens);
-    if (g->args->temperature > 0)
+    if (g->args->request.sampling.temperature > 0)
         json_add_whole(&t, json, "seed", g->stats.seed);
     json_add_micros(&t, json, "prompt_seconds", g->stats.prompt_seconds);
     json_add_micros(&t, json, "seconds", seconds() - g->loaded);

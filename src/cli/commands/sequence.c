@@ -14,7 +14,6 @@
 #include "cli/io/messages.h"
 #include "cli/io/prompt.h"
 #include "cli/io/terminal.h"
-#include "cli/options/args.h"
 #include "cli/options/request_options.h"
 
 static const char *const request_members[] = {"id", "prompt", NULL};
@@ -113,14 +112,15 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     else if (!cJSON_IsString(prompt))
         refuse(s, "expected a string 'prompt'");
     s->own_stops = s->args.stops.at != stops;
-    if (s->args.seed_given)
-        s->seed = s->args.seed;
+    if (s->args.sampling.seed.given)
+        s->seed = s->args.sampling.seed.value;
     if (!s->finished)
         prepare(s, engine, start, prompt->valuestring);
 }
 
-struct sequence *sequence_start(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
-                                uint64_t number, const char *line, size_t length, uint64_t seed)
+struct sequence *sequence_start(const struct request_args *args, const struct engine *engine,
+                                const struct rwkv7_session *start, uint64_t number, const char *line, size_t length,
+                                uint64_t seed)
 {
     struct sequence *const s = calloc(1, sizeof *s);
     if (!s) {
@@ -129,7 +129,7 @@ struct sequence *sequence_start(const struct args *args, const struct engine *en
     }
     s->line = number;
     s->args = *args;
-    s->args.seed_given = false;
+    s->args.sampling.seed.given = false;
     s->seed = seed;
     s->begin = seconds();
     parse(s, engine, start, line, length);
@@ -179,7 +179,7 @@ char *sequence_result(struct sequence *s)
         json_add_string(&t, json, "finish", s->reason);
         json_add_number(&t, json, "prompt_tokens", (double)s->job.request.fed);
         json_add_number(&t, json, "tokens", (double)s->job.request.tokens);
-        if (s->args.temperature > 0)
+        if (s->args.sampling.temperature > 0)
             json_add_whole(&t, json, "seed", s->seed);
         if (s->logprobs.root)
             json_add_tree(&t, json, "logprobs", &s->logprobs);

@@ -7,19 +7,19 @@
 #include "base/json_tree.h"
 #include "cli/commands/engine.h"
 #include "cli/commands/fingerprint.h"
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 #include "generate/scheduler.h"
 
 struct sequence {
-    uint64_t line;      /* number in the input, from 1 */
-    cJSON *json;        /* the parsed line; strings of `args` point into it */
-    struct args args;   /* options of the command, overridden by those of the line */
-    bool own_stops;     /* args.stops belongs to this sequence, not to the command */
-    bool finished;      /* the result is complete */
-    bool ends_in_space; /* the prompt ends in white space and --strip is off */
-    const char *reason; /* why the text ended: "stop", "end", "length"; NULL: it failed */
-    char error[256];    /* why it failed */
-    bool no_memory;     /* it failed for lack of memory: write no result and end the command */
+    uint64_t line;            /* number in the input, from 1 */
+    cJSON *json;              /* the parsed line; strings of `args` point into it */
+    struct request_args args; /* of the command, overridden by those of the line */
+    bool own_stops;           /* args.stops belongs to this sequence, not to the command */
+    bool finished;            /* the result is complete */
+    bool ends_in_space;       /* the prompt ends in white space and --strip is off */
+    const char *reason;       /* why the text ended: "stop", "end", "length"; NULL: it failed */
+    char error[256];          /* why it failed */
+    bool no_memory;           /* it failed for lack of memory: write no result and end the command */
     uint64_t seed;
     struct scheduled job;
     struct json_tree logprobs; /* an array, if asked for */
@@ -36,8 +36,9 @@ struct sequence {
  * every sequence starts from. `seed`: used if the line gives none. The line may be freed
  * afterwards. NULL: out of memory; the message was printed.
  */
-struct sequence *sequence_start(const struct args *args, const struct engine *engine, const struct rwkv7_session *start,
-                                uint64_t number, const char *line, size_t length, uint64_t seed);
+struct sequence *sequence_start(const struct request_args *args, const struct engine *engine,
+                                const struct rwkv7_session *start, uint64_t number, const char *line, size_t length,
+                                uint64_t seed);
 /* Call it for each scheduler event of this job: takes the text, the end or the error. */
 void sequence_take(struct sequence *s, const struct engine *engine);
 /* Number of prompt tokens evaluated; number of tokens drawn. */

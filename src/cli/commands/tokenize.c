@@ -17,7 +17,7 @@
 enum { BLOCK = 1 << 16, IDS = 1 << 12 };
 
 struct conversion {
-    const struct args *args;
+    const struct tokenize_args *args;
     const struct rwkv7_tokenizer *tokenizer;
     uint64_t tokens;
     uint64_t unknown; /* ids without text, except id 0, which normally has none */
@@ -164,18 +164,19 @@ static int decode(struct conversion *c, struct input *in)
     return code;
 }
 
-int tokenize_command(const struct args *args)
+int tokenize_command(const void *command_args)
 {
+    const struct tokenize_args *const args = command_args;
     struct engine engine = {0};
     struct conversion c = {.args = args};
     struct input in;
     if (args->decode + args->count + args->lines > 1)
-        return complain_usage(args->command, "--decode, --count and --lines exclude each other");
-    int code = engine_open_vocab(&engine, args);
+        return complain_usage(args->common.command, "--decode, --count and --lines exclude each other");
+    int code = engine_open_vocab(&engine, &args->model);
     c.tokenizer = engine.tokenizer;
     if (code == DONE) {
-        if (args->operand && strcmp(args->operand, "-") != 0)
-            input_text(&in, "TEXT", args->operand);
+        if (args->common.operand && strcmp(args->common.operand, "-") != 0)
+            input_text(&in, "TEXT", args->common.operand);
         else if ((code = inputs_refuse_stdout()) == DONE)
             code = input_open(&in, "-");
         if (code == DONE)

@@ -6,15 +6,13 @@
 #include "cli/commands/engine.h"
 #include "cli/io/line.h"
 #include "cli/io/messages.h"
-#include "cli/options/args.h"
 
-int version_command(const struct args *args)
+int version_command(const void *args)
 {
+    const struct machine_args machine = {.cpu = getenv("RWKV7_CPU")};
     struct engine e = {0};
-    struct args machine = *args;
-    if (!machine.cpu)
-        machine.cpu = getenv("RWKV7_CPU");
-    const int code = engine_open_runtime(&e, &machine, 0);
+    (void)args;
+    const int code = engine_open_runtime(&e, &machine);
     if (code != DONE)
         return code;
     printf("rwkv7 %s\n", rwkv7_version());

@@ -1,6 +1,7 @@
 /* inputs.c - see inputs.h. */
 #include "cli/io/inputs.h"
 
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "cli/io/lookup.h"
 #include "cli/io/messages.h"
 #include "cli/options/args.h"
+#include "cli/options/parse.h"
 
 static int add(const struct stat *st, const char *name)
 {
@@ -16,25 +18,25 @@ static int add(const struct stat *st, const char *name)
     return input_add(st, name, &file, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-static int add_path(const char *path)
+int inputs_add_file(const char *path)
 {
     struct stat st;
     return path && stat(path, &st) == 0 ? add(&st, path) : DONE;
 }
 
-static int add_options(const struct args *args)
+static int add_options(const struct command *command, const void *args)
 {
     int code = DONE;
     for (const struct option *o = option_table; o->help && code == DONE; o++)
-        if (o->name && o->value.kind == INPUT && (o->commands & args->command->bit))
-            code = add_path(*(const char *const *)((const char *)args + o->value.at));
+        if (o->name && o->value.kind == INPUT && (o->commands & command->bit))
+            code = inputs_add_file(*(const char *const *)args_value(o, args));
     return code;
 }
 
 static int add_beside(void *arg, const char *path)
 {
     (void)arg;
-    return add_path(path);
+    return inputs_add_file(path);
 }
 
 int inputs_add_model(const char *model)
@@ -48,25 +50,30 @@ int inputs_add_open(int fd, const char *name)
     return fstat(fd, &st) == 0 ? add(&st, name) : DONE;
 }
 
-int inputs_add(const struct args *args)
+/* Registers the files beside the model of --model; `convert` has none. */
+static int add_model(const struct command *command, const void *args)
 {
-    const int files = args->command->inputs;
+    const struct option *const o = option_find(command, "model", strlen("model"));
+    return o ? inputs_add_model(*(const char *const *)args_value(o, args)) : DONE;
+}
+
+int inputs_add(const void *args)
+{
+    const struct common_args *const common = args;
+    const struct command *const command = common->command;
+    const int files = command->inputs;
     struct stat st;
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
         if (fstat(fd, &st) == 0)
             inputs_output(&st);
     int code = inputs_add_open(STDIN_FILENO, "standard input");
     if (code == DONE)
-        code = add_options(args);
+        code = add_options(command, args);
     if (code == DONE)
-        code = inputs_add_model(args->model);
-    for (size_t i = 0; i < args->operands.count && code == DONE && (files < 0 || i < (size_t)files); i++)
-        code = add_path(args->operands.at[i]);
-    if (code == DONE)
-        code = add_path(args->config);
-    if (code == DONE && args->ids && args->ids[0] == '@')
-        code = add_path(args->ids + 1);
-    return code;
+        code = add_model(command, args);
+    for (size_t i = 0; i < common->operands.count && code == DONE && (files < 0 || i < (size_t)files); i++)
+        code = inputs_add_file(common->operands.at[i]);
+    return code == DONE ? inputs_add_file(common->config) : code;
 }
 
 int inputs_refuse_stdout(void)

@@ -9,18 +9,18 @@
 #ifndef CLI_INPUTS_H
 #define CLI_INPUTS_H
 
-#include "cli/options/args.h"
-
 /*
- * Registers standard input, options of kind INPUT, and operands. A missing file is not an error
- * here; opening it is.
+ * Registers standard input, options of kind INPUT, and operands. args: the struct of a command. A
+ * missing file is not an error here; opening it is.
  */
-int inputs_add(const struct args *args);
+int inputs_add(const void *args);
 /*
  * Registers every file beside a model, or in its folder, that some command reads with it. `convert`
  * calls this itself, because its model is an operand.
  */
 int inputs_add_model(const char *model);
+/* Registers the file of an option that is not always a file (--tokens @FILE). */
+int inputs_add_file(const char *path);
 /* Registers an open file; for input_open. */
 int inputs_add_open(int fd, const char *name);
 /*

@@ -97,7 +97,7 @@ enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct 
     return s.error != 0 ? fail_search(&s, err) : RWKV7_OK;
 }
 
-enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err)
+enum rwkv7_status model_find(const struct model_args *args, char path[PATH_ROOM], struct rwkv7_error *err)
 {
     size_t size;
     if (args->model) {
@@ -262,7 +262,8 @@ enum rwkv7_status vocab_missing(const char *model, struct rwkv7_error *err)
                   model ? " for the built-in model" : "");
 }
 
-enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err)
+enum rwkv7_status vocab_find(const struct model_args *args, const char *model, char path[PATH_ROOM],
+                             struct rwkv7_error *err)
 {
     size_t size;
     path[0] = '\0';

@@ -2,7 +2,7 @@
 #ifndef CLI_LOOKUP_H
 #define CLI_LOOKUP_H
 
-#include "cli/options/args.h"
+#include "cli/options/command_args.h"
 
 #define PATH_ROOM 4096 /* bytes; a longer path counts as absent */
 
@@ -10,7 +10,7 @@
  * Finds the model: -m (or the operand), RWKV7_MODEL, the embedded model (an empty path), then
  * rwkv7-demo.safetensors in the data folder of the installation, then in the user's.
  */
-enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], struct rwkv7_error *err);
+enum rwkv7_status model_find(const struct model_args *args, char path[PATH_ROOM], struct rwkv7_error *err);
 
 /*
  * Finds the vocabulary: --vocab; beside the model (MODEL with the extension .vocab.txt;
@@ -20,7 +20,8 @@ enum rwkv7_status model_find(const struct args *args, char path[PATH_ROOM], stru
  * is no model. RWKV7_ERR_VOCAB: none was found (the path is empty), or there are several or an
  * unsupported one. RWKV7_ERR_IO: a folder cannot be read.
  */
-enum rwkv7_status vocab_find(const struct args *args, const char *model, char path[PATH_ROOM], struct rwkv7_error *err);
+enum rwkv7_status vocab_find(const struct model_args *args, const char *model, char path[PATH_ROOM],
+                             struct rwkv7_error *err);
 
 /* Finds a file in the user's data folder; the path is empty if there is none. */
 enum rwkv7_status user_file_find(const char *name, char path[PATH_ROOM], struct rwkv7_error *err);

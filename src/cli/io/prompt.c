@@ -21,13 +21,13 @@
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
 #include "cli/io/terminal.h"
-#include "cli/options/args.h"
 #include "generate/generator.h"
 
 enum { BLOCK = 1 << 16, SOURCES = 3 };
 
 struct feed {
-    const struct args *args;
+    const struct prompt_args *args;
+    bool strip;
     struct rwkv7_generator *generator;
     struct prompt_progress *progress;
     struct input sources[SOURCES];
@@ -44,9 +44,9 @@ static bool is_dash(const char *text)
     return text && strcmp(text, "-") == 0;
 }
 
-bool prompt_names_stdin(const struct args *args)
+bool prompt_names_stdin(const struct prompt_args *args)
 {
-    return is_dash(args->prompt_file) || is_dash(args->operand);
+    return is_dash(args->prompt_file) || is_dash(args->prompt);
 }
 
 static int add_file(struct feed *f, const char *path)
@@ -74,21 +74,21 @@ static void wait_for_input(void)
 
 static int open_sources(struct feed *f)
 {
-    const char *const file = f->args->prompt_file, *const operand = f->args->operand;
+    const char *const file = f->args->prompt_file, *const prompt = f->args->prompt;
     int code = DONE;
     /* If standard input was closed, main() has replaced it by one that cannot be read. */
     const bool closed = (fcntl(STDIN_FILENO, F_GETFL) & O_ACCMODE) == O_WRONLY;
     const bool asked = prompt_names_stdin(f->args);
     if (asked || (!f->args->no_stdin && !isatty(STDIN_FILENO) && !closed))
         code = add_file(f, "-");
-    f->implicit = f->count > 0 && !asked && (file || operand);
+    f->implicit = f->count > 0 && !asked && (file || prompt);
     if (f->implicit)
         wait_for_input();
     if (code == DONE && file && !is_dash(file))
         code = add_file(f, file);
-    if (code == DONE && operand && !is_dash(operand)) {
-        input_text(&f->sources[f->count++], "PROMPT", operand);
-        f->progress->total += (double)strlen(operand);
+    if (code == DONE && prompt && !is_dash(prompt)) {
+        input_text(&f->sources[f->count++], "PROMPT", prompt);
+        f->progress->total += (double)strlen(prompt);
     }
     return code;
 }
@@ -177,7 +177,7 @@ static int hold(struct feed *f, const char *space, size_t size)
 
 static int feed_block(struct feed *f, const char *text, size_t size)
 {
-    const size_t solid = prompt_stripped_size(text, size), now = f->args->strip ? solid : size;
+    const size_t solid = prompt_stripped_size(text, size), now = f->strip ? solid : size;
     int code = DONE;
     if (size > 0)
         f->ends_in_space = solid < size;
@@ -205,15 +205,15 @@ static int feed_all(struct feed *f, char *block, bool logits)
     const int code = f->args->echo ? out_flush() : DONE;
     if (interrupted || code != DONE)
         return code;
-    if (f->ends_in_space && !f->args->strip)
+    if (f->ends_in_space && !f->strip)
         complain(DONE, "the prompt ends in white space, which changes the text that follows; --strip removes it");
     return outcome(logits ? rwkv7_generator_sync(f->generator, &err) : generator_read_only(f->generator, &err), &err);
 }
 
-int prompt_feed(const struct args *args, struct rwkv7_generator *generator, struct prompt_progress *progress,
-                bool logits)
+int prompt_feed(const struct prompt_args *args, bool strip, struct rwkv7_generator *generator,
+                struct prompt_progress *progress, bool logits)
 {
-    struct feed f = {.args = args, .generator = generator, .progress = progress};
+    struct feed f = {.args = args, .strip = strip, .generator = generator, .progress = progress};
     char *const block = malloc(BLOCK);
     int code = block ? open_sources(&f) : complain(FAILED, "out of memory for the prompt");
     if (code == DONE)

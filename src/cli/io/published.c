@@ -34,14 +34,14 @@ bool published_is(const char *name)
     return file_of(name) != NULL;
 }
 
-static int locate(struct args *args, const char **model)
+static int locate(struct common_args *common, const char **model)
 {
     const char *const file = *model ? file_of(*model) : NULL;
     struct rwkv7_error err;
     if (!file || access(*model, F_OK) == 0 || errno != ENOENT)
         return DONE;
     char *const path = malloc(PATH_ROOM);
-    if (!path || !args_own(args, path))
+    if (!path || !args_own(common, path))
         return complain_memory();
     const enum rwkv7_status status = user_file_find(file, path, &err);
     if (status != RWKV7_OK)
@@ -52,14 +52,19 @@ static int locate(struct args *args, const char **model)
     return DONE;
 }
 
-int published_locate(struct args *args)
+int published_locate(void *args)
 {
-    int code = locate(args, &args->model);
-    if (code == DONE)
-        code = locate(args, &args->against);
-    if (code == DONE && strcmp(args->command->name, "convert") == 0 && args->operands.count > 0) {
-        code = locate(args, &args->operands.at[0]);
-        args->operand = args->operands.at[0];
+    static const char *const names[] = {"model", "against"}; /* options that name a model */
+    struct common_args *const common = args;
+    int code = DONE;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && code == DONE; i++) {
+        const struct option *const o = option_find(common->command, names[i], strlen(names[i]));
+        if (o)
+            code = locate(common, args_field(o, args));
+    }
+    if (code == DONE && strcmp(common->command->name, "convert") == 0 && common->operands.count > 0) {
+        code = locate(common, &common->operands.at[0]);
+        common->operand = common->operands.at[0];
     }
     return code;
 }

@@ -5,17 +5,17 @@
 #ifndef CLI_PUBLISHED_H
 #define CLI_PUBLISHED_H
 
-#include "cli/options/args.h"
+#include <stdbool.h>
 
 /* The short names: "0.1b|0.4b|..." */
 extern const char published_names[];
 bool published_is(const char *name);
 
 /*
- * Replaces short names of models on the command line by the paths of their downloaded files. An
- * existing file of that name takes precedence. Called before the arguments are used. Returns DONE,
+ * Replaces short names of models in *args, the struct of a command, by the paths of their downloaded
+ * files. An existing file of that name takes precedence. Called before the arguments are used. Returns DONE,
  * or prints a message if the model is not downloaded.
  */
-int published_locate(struct args *args);
+int published_locate(void *args);
 
 #endif

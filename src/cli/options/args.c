@@ -48,14 +48,13 @@ static const struct option *opposite(const struct command *command, const struct
 /* A flag that was set to "no" stands against nothing. */
 static bool counts(const struct parse *p, const struct option *o)
 {
-    return p->taken[o - option_table] &&
-           (o->value.kind != FLAG || *(const bool *)((const char *)p->args + o->value.at));
+    return p->taken[o - option_table] && (o->value.kind != FLAG || *(const bool *)args_value(o, p->args));
 }
 
 bool option_is_taken(const struct parse *p, const struct option *o)
 {
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        const struct option *const other = opposite(p->args->command, o, i);
+        const struct option *const other = opposite(p->common->command, o, i);
         if (other && counts(p, other))
             return true;
     }
@@ -64,14 +63,14 @@ bool option_is_taken(const struct parse *p, const struct option *o)
 
 void option_clear_opposite(const struct parse *p, const struct option *o)
 {
-    const struct option *const other = opposite(p->args->command, o, 0);
+    const struct option *const other = opposite(p->common->command, o, 0);
     if (other)
-        *(bool *)((char *)p->args + other->value.at) = false;
+        *(bool *)args_field(other, p->args) = false;
 }
 
-char *args_own(struct args *args, char *text)
+char *args_own(struct common_args *common, char *text)
 {
-    struct text_list *const list = &args->owned;
+    struct text_list *const list = &common->owned;
     const char **const grown = list_grow(list->at, list->count, sizeof *list->at);
     if (!grown) {
         free(text);
@@ -99,7 +98,7 @@ struct words {
 /* Stores the value of an option: the attached text, "yes" for a flag, or else the next word. */
 static int take(const struct option *o, const char *attached, struct words *words, const struct parse *p)
 {
-    const struct command *const command = p->args->command;
+    const struct command *const command = p->common->command;
     const char *text = attached;
     if (o->value.kind == FLAG && !attached)
         text = "yes";
@@ -115,11 +114,11 @@ static int take(const struct option *o, const char *attached, struct words *word
 static int parse_long(const char *word, struct words *words, const struct parse *p)
 {
     const size_t n = strcspn(word, "=");
-    const struct option *const o = option_find(p->args->command, word + 2, n - 2);
+    const struct option *const o = option_find(p->common->command, word + 2, n - 2);
     if (!o) {
         char spelling[64];
         snprintf(spelling, sizeof spelling, "%.*s", (int)(n < sizeof spelling ? n : sizeof spelling - 1), word);
-        return complain_unknown(p->args->command, spelling);
+        return complain_unknown(p->common->command, spelling);
     }
     return take(o, word[n] ? word + n + 1 : NULL, words, p);
 }
@@ -138,15 +137,15 @@ static int complain_foreign(const struct command *command, const char *spelling,
 static int parse_short(const char *word, struct words *words, const struct parse *p)
 {
     const size_t n = strlen(word);
-    if (n > 2 && complain_foreign(p->args->command, word, n) != DONE)
+    if (n > 2 && complain_foreign(p->common->command, word, n) != DONE)
         return MISUSED;
     for (const char *letters = word + 1; *letters; letters++) {
-        const struct option *const o = find_short(p->args->command, *letters);
+        const struct option *const o = find_short(p->common->command, *letters);
         const char spelling[] = {'-', *letters, '\0'};
-        if (!o && complain_foreign(p->args->command, spelling, 2) != DONE)
+        if (!o && complain_foreign(p->common->command, spelling, 2) != DONE)
             return MISUSED;
         if (!o)
-            return complain_usage(p->args->command, "unknown option '%s'", spelling);
+            return complain_usage(p->common->command, "unknown option '%s'", spelling);
         const int code = take(o, o->value.argument && letters[1] ? letters + 1 : NULL, words, p);
         if (code != DONE || o->value.argument)
             return code;
@@ -154,10 +153,15 @@ static int parse_short(const char *word, struct words *words, const struct parse
     return DONE;
 }
 
-/* Rejects a model file given where a prompt or a text file is expected; it needs -m. */
-static int refuse_model(const struct args *args)
+static bool takes_model(const struct command *command)
 {
-    if (args->command->takes_model || !find_short(args->command, 'm'))
+    return command->operand_as && strcmp(command->operand_as, "model") == 0;
+}
+
+/* Rejects a model file given where a prompt or a text file is expected; it needs -m. */
+static int refuse_model(const struct common_args *args)
+{
+    if (takes_model(args->command) || !find_short(args->command, 'm'))
         return DONE;
     for (size_t i = 0; i < args->operands.count; i++)
         if (is_model_file(args->operands.at[i]))
@@ -165,14 +169,14 @@ static int refuse_model(const struct args *args)
     return DONE;
 }
 
-static int take_operand(const char *word, struct args *args)
+static int take_operand(const char *word, struct common_args *args)
 {
     struct text_list *const list = &args->operands;
     const struct command *const command = args->command;
     const bool many = command->operands >= 0 && list->count >= (size_t)command->operands;
     if (many && refuse_model(args) != DONE)
         return MISUSED;
-    if (many && command->operands == 1 && !command->takes_model)
+    if (many && command->operands == 1 && !takes_model(command))
         return complain_usage(command, "unexpected argument '%s'; several words need quotes around them", word);
     if (many)
         return complain_usage(command, "unexpected argument '%s'", word);
@@ -185,27 +189,57 @@ static int take_operand(const char *word, struct args *args)
     return DONE;
 }
 
-/* Checks combinations of options and operands, and makes the operand MODEL the value of --model. */
+/*
+ * Returns the text of an option of the command line; NULL: it was not given there, or the command has
+ * no such option, or its value is not a text.
+ */
+static const char *given_text(const struct parse *p, const char *name)
+{
+    const struct option *const o = option_find(p->common->command, name, strlen(name));
+    const bool is_text =
+        o && (o->value.kind == NAME || o->value.kind == INPUT || o->value.kind == TEXT || o->value.kind == SHAPE);
+    return is_text && p->taken[o - option_table] ? *(const char *const *)args_value(o, p->args) : NULL;
+}
+
+/* Stores the operand as the value of the option that it stands for. */
+static void store_operand(const struct parse *p)
+{
+    const char *const name = p->common->command->operand_as;
+    const struct option *const o = option_find(p->common->command, name, strlen(name));
+    *(const char **)args_field(o, p->args) = p->common->operand;
+    p->taken[o - option_table] = true;
+}
+
+/* Of bench: a model and the table of all sizes exclude each other. */
+static bool is_table_given(const struct parse *p)
+{
+    const struct option *const sizes = option_find(p->common->command, "sizes", strlen("sizes"));
+    return (sizes && *(const int *)args_value(sizes, p->args) != SIZES_AUTO) || given_text(p, "plot");
+}
+
+/*
+ * Checks combinations of options and operands. The operand MODEL becomes the value of --model, and
+ * PROMPT that of --prompt.
+ */
 static int check_words(const struct parse *p)
 {
-    struct args *const args = p->args;
-    const struct command *const command = args->command;
-    if (args->prompt && args->operand)
-        return complain_usage(command, "two prompts: '%s' and --prompt '%s'", args->operand, args->prompt);
-    if (refuse_model(args) != DONE)
+    const struct command *const command = p->common->command;
+    const char *const operand = p->common->operand, *const model = given_text(p, "model"),
+                      *const shape = given_text(p, "shape"), *const prompt = given_text(p, "prompt");
+    if (prompt && operand)
+        return complain_usage(command, "two prompts: '%s' and --prompt '%s'", operand, prompt);
+    if (refuse_model(p->common) != DONE)
         return MISUSED;
-    if (args->shape && args->model)
-        return complain_usage(command, "two models: '%s' and --shape %s", args->model, args->shape);
-    if ((args->sizes > 0 || args->plot) && args->model)
-        return complain_usage(command, "two things to measure: '%s' and the table of --sizes or --plot", args->model);
-    if (!command->takes_model || !args->operand)
-        return DONE;
-    if (!*args->operand)
+    if (shape && model)
+        return complain_usage(command, "two models: '%s' and --shape %s", model, shape);
+    if (model && is_table_given(p))
+        return complain_usage(command, "two things to measure: '%s' and the table of --sizes or --plot", model);
+    if (operand && takes_model(command) && !*operand)
         return complain_usage(command, "MODEL needs a name, not ''");
-    if (args->model)
-        return complain_usage(command, "two models: '%s' and '%s'", args->model, args->operand);
-    args->model = args->operand;
-    p->taken[option_find(command, "model", strlen("model")) - option_table] = true;
+    if (operand && takes_model(command) && model)
+        return complain_usage(command, "two models: '%s' and '%s'", model, operand);
+    if (operand && command->operand_as)
+        store_operand(p);
     return DONE;
 }
 
@@ -217,7 +251,7 @@ static void take_environment(const struct parse *p)
 {
     for (const struct option *o = option_table; o->help; o++) {
         const char *const variable =
-            option_is_of(o, p->args->command) && o->value.variable ? getenv(o->value.variable) : NULL;
+            option_is_of(o, p->common->command) && o->value.variable ? getenv(o->value.variable) : NULL;
         if (!variable || !*variable || option_is_taken(p, o))
             continue;
         value_store(o, p->args, variable);
@@ -229,7 +263,7 @@ static void take_environment(const struct parse *p)
 static int take_defaults(const struct parse *p)
 {
     for (const struct option *o = option_table; o->help; o++)
-        if (option_is_of(o, p->args->command) && o->preset && !p->taken[o - option_table] &&
+        if (option_is_of(o, p->common->command) && o->preset && !p->taken[o - option_table] &&
             value_store(o, p->args, o->preset) != DONE)
             return complain_memory();
     return DONE;
@@ -243,7 +277,7 @@ static int parse_words(const struct parse *p, int argc, char **argv)
         const char *const word = words.argv[words.at++];
         int code = DONE;
         if (literal || word[0] != '-' || word[1] == '\0') {
-            code = take_operand(word, p->args);
+            code = take_operand(word, p->common);
         } else if (word[1] != '-') {
             code = parse_short(word, &words, p);
         } else if (word[2] != '\0') {
@@ -251,41 +285,57 @@ static int parse_words(const struct parse *p, int argc, char **argv)
         } else {
             literal = true;
         }
-        if (code != DONE || p->args->help || p->args->version)
+        if (code != DONE || p->common->help || p->common->version)
             return code;
     }
     return check_words(p);
 }
 
-int args_parse(const struct command *command, int argc, char **argv, struct args *args)
+int args_parse(const struct command *command, int argc, char **argv, void *args)
 {
+    struct common_args *const common = args;
     bool taken[OPTIONS_ROOM] = {false};
-    const struct parse p = {args, taken};
+    const struct parse p = {args, common, taken};
 
-    memset(args, 0, sizeof *args);
-    args->command = command;
+    memset(args, 0, command->size);
+    common->command = command;
     int code = parse_words(&p, argc, argv);
-    if (code != DONE || args->help || args->version)
+    if (code != DONE || common->help || common->version)
         return code;
     take_environment(&p);
     code = user_config_read(&p);
-    if (code == DONE)
-        code = take_defaults(&p);
-    if (args->prompt && !args->operand)
-        args->operand = args->prompt;
-    return code;
+    return code == DONE ? take_defaults(&p) : code;
 }
 
-void args_free(struct args *args)
+/* Frees the lists of strings or numbers that an option was stored in. */
+static void free_value(const struct option *o, void *args)
 {
-    for (size_t i = 0; i < args->stops.count; i++)
-        free((char *)(uintptr_t)args->stops.at[i]);
-    for (size_t i = 0; i < args->owned.count; i++)
-        free((char *)(uintptr_t)args->owned.at[i]);
-    free(args->stops.at);
-    free(args->owned.at);
-    free(args->operands.at);
-    free(args->prompts.at);
-    free(args->team.at);
-    free(args->biases.at);
+    void *const field = args_field(o, args);
+    if (o->value.kind == TEXTS) {
+        struct text_list *const list = field;
+        for (size_t i = 0; i < list->count; i++)
+            free((char *)(uintptr_t)list->at[i]);
+        free(list->at);
+        *list = (struct text_list){0};
+    } else if (o->value.kind == COUNTS) {
+        struct count_list *const list = field;
+        free(list->at);
+        *list = (struct count_list){0};
+    } else if (o->value.kind == BANS || o->value.kind == BIASES) {
+        struct bias_list *const list = field; /* of both kinds: it is emptied, so as not to be freed twice */
+        free(list->at);
+        *list = (struct bias_list){0};
+    }
+}
+
+void args_free(void *args)
+{
+    struct common_args *const common = args;
+    for (const struct option *o = option_table; o->help; o++)
+        if (option_is_of(o, common->command))
+            free_value(o, args);
+    for (size_t i = 0; i < common->owned.count; i++)
+        free((char *)(uintptr_t)common->owned.at[i]);
+    free(common->owned.at);
+    free(common->operands.at);
 }

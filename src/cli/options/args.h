@@ -1,10 +1,10 @@
 /*
- * args.h - the command line as one plain struct.
+ * args.h - the tables of commands and options, and the parser of the command line.
  *
  * Every option of every command is one row of the table in table.c: names, argument, range,
  * default, help text, and where the value is stored. The parser (args.c), the help texts (help.c),
  * the completions (completions.c) and the manual page (manual.c) all read that table, so they
- * cannot disagree.
+ * cannot disagree. The values are stored in the struct of the command (command_args.h).
  */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
@@ -15,22 +15,8 @@
 #include <stdio.h>
 
 #include "base/integer_types.h"
+#include "cli/options/command_args.h"
 #include "rwkv7.h"
-
-struct text_list {
-    const char **at;
-    size_t count;
-};
-
-struct count_list {
-    int *at;
-    size_t count;
-};
-
-struct bias_list {
-    struct rwkv7_token_bias *at;
-    size_t count;
-};
 
 /*
  * The words of --type: the values of enum rwkv7_weights in its order, then the floating-point
@@ -40,89 +26,44 @@ struct bias_list {
 #define WEIGHTS "stored" INTEGER_TYPES(WEIGHTS_WORD)
 #define FLOATS "|f32|f16|bf16"
 
-/* The words of bench --sizes, in the order of enum sizes_choice. */
-#define SIZES_WORDS "auto|rwkv7|rwkv6|rwkv5|rwkv4|all"
-enum sizes_choice { SIZES_AUTO, SIZES_RWKV7, SIZES_RWKV6, SIZES_RWKV5, SIZES_RWKV4, SIZES_ALL };
-
-struct args {
-    const struct command *command;
-    struct text_list operands; /* the arguments that are not options */
-    const char *operand;       /* the first operand, or NULL */
-    bool help, version, no_config;
-    bool man;    /* help --man */
-    bool models; /* pull --list */
-
-    const char *config;     /* path of the config file; NULL: none */
-    struct text_list owned; /* allocated strings, freed by args_free */
-
-    const char *model, *vocab;
-    const char *cpu;
-    int math; /* enum rwkv7_math */
-    int threads;
-    int sparse; /* enum rwkv7_sparse */
-    int type;   /* enum rwkv7_weights, then the types of FLOATS; see chosen_type */
-    bool json;
-    bool list; /* info --tensors */
-    bool lock; /* --mlock */
-    float rate_scale;
-
-    /* run */
-    const char *prompt, *prompt_file; /* prompt is copied to operand */
-    bool no_stdin, strip;             /* strip: also batch */
-    const char *state_in, *state_out;
-    const char *state; /* also logits */
-    int state_order;   /* enum rwkv7_state_order */
-    const char *prompt_cache;
-    int prompt_cache_size; /* MB */
-    bool bos, no_bos, echo, ignore_eos, quiet, verbose, stats;
-    int logprobs; /* 0: none */
-    int tokens;
-    struct text_list stops;
-    float temperature, top_p, min_p, presence, frequency, penalty_decay;
-    int top_k;
-    uint64_t seed;
-    bool seed_given;
-    struct bias_list biases;
-
-    /* chat */
-    const char *system, *template, *history;
-    bool no_history;
-    int thinking, thoughts; /* enum thinking, enum thoughts */
-
-    /* bench */
-    const char *shape;
-    struct count_list prompts, team; /* tokens per prefill; numbers of threads */
-    int context, repetitions;
-    float ffn_density;
-    bool csv;
-    int sizes;  /* enum sizes_choice */
-    int budget; /* seconds */
-    const char *plot;
-
-    /* convert */
-    const char *lora, *lora_init;
-    float lora_alpha;
-
-    /* tokenize */
-    bool decode, count, lines;
-
-    /* eval */
-    const char *against;
-    int task;
-
-    /* batch */
-    int parallel;
-    bool resume;
-
-    /* logits, batch */
-    const char *output;
-
-    /* logits */
-    const char *ids;
-    bool step;
+/*
+ * The structs that options are stored in: GROUP_model is struct model_args of command_args.h, and so
+ * on.
+ */
+enum group {
+    GROUP_none,
+    /* shared by commands */
+    GROUP_common,
+    GROUP_model,
+    GROUP_machine,
+    GROUP_bos,
+    GROUP_sampling,
+    GROUP_request,
+    GROUP_tuned,
+    GROUP_saved,
+    GROUP_print,
+    GROUP_prompt,
+    /* one per command that has options of its own */
+    GROUP_run,
+    GROUP_batch,
+    GROUP_chat,
+    GROUP_bench,
+    GROUP_info,
+    GROUP_tokenize,
+    GROUP_convert,
+    GROUP_eval,
+    GROUP_logits,
+    GROUP_pull,
+    GROUP_help,
 };
 
-/* How the text of an option is parsed, and the type of its field in struct args. */
+/* Where a group is in a struct that contains it. */
+struct part {
+    enum group group; /* GROUP_none: end of the list */
+    size_t at;        /* offset */
+};
+
+/* How the text of an option is parsed, and the type of its field. */
 enum kind {
     FLAG,   /* bool; takes no value */
     NAME,   /* const char *, not empty */
@@ -134,7 +75,7 @@ enum kind {
     WHOLE,  /* int in [least, most] */
     REAL,   /* float in [least, most] */
     COUNTS, /* struct count_list: "64,512", each in [least, most] */
-    SEED,   /* uint64_t, followed by a bool: whether it was given */
+    SEED,   /* struct seed_option */
     BANS,   /* struct bias_list: "ID,..." */
     BIASES, /* struct bias_list: "ID=VALUE,..." */
 };
@@ -142,7 +83,8 @@ enum kind {
 /* Where the value of an option is stored, and its range. */
 struct value {
     enum kind kind;
-    size_t at;            /* offset in struct args */
+    enum group group;     /* the struct that it is a field of */
+    size_t at;            /* offset in that struct */
     const char *argument; /* placeholder in the help; NULL for a flag */
     double least, most;
     const char *variable; /* environment variable; kinds NAME and INPUT only */
@@ -159,14 +101,16 @@ struct option {
 
 struct command {
     const char *name;
-    unsigned bit;         /* in struct option.commands */
-    const char *synopsis; /* what follows the options */
-    int operands;         /* maximum number of operands; -1: any */
-    int inputs;           /* how many of them are input files, not models; -1: all */
-    const char *brief;    /* one line */
-    const char *about;    /* a paragraph */
-    bool takes_model;     /* the operand is the model, as with -m */
-    int (*run)(const struct args *args);
+    unsigned bit;                 /* in struct option.commands */
+    const char *synopsis;         /* what follows the options */
+    int operands;                 /* maximum number of operands; -1: any */
+    int inputs;                   /* how many of them are input files, not models; -1: all */
+    const char *brief;            /* one line */
+    const char *about;            /* a paragraph */
+    const char *operand_as;       /* the option that the operand may stand for: "model"; NULL: none */
+    size_t size;                  /* of its struct, such as struct run_args */
+    const struct part *parts;     /* the groups in that struct */
+    int (*run)(const void *args); /* args: that struct */
 };
 
 extern const struct option option_table[];   /* ends with a row without help */
@@ -177,12 +121,28 @@ extern const struct command command_table[]; /* ends with a row without a name *
 const char *option_words(const struct option *o);
 
 /*
- * Fills *args from argv (the words after the command's name), the environment, the user's config
- * file and the defaults, in this order of precedence. On a mistake, prints a message and returns
- * its exit code. Strings point into argv or belong to *args; call args_free in any case.
+ * Returns the field that holds the value of an option, in a struct with these parts; NULL if none of
+ * the parts has the option. args_field is for the struct of a command, which starts with
+ * struct common_args; the option is one of that command.
  */
-int args_parse(const struct command *command, int argc, char **argv, struct args *args);
-void args_free(struct args *args);
+void *option_field(const struct option *o, const struct part *parts, void *base);
+void *args_field(const struct option *o, void *args);
+const void *args_value(const struct option *o, const void *args); /* the same, read-only */
+
+/* The parts of struct request_args. */
+extern const struct part request_parts[];
+
+/*
+ * Fills *args, the struct of the command, from argv (the words after the command's name), the
+ * environment, the user's config file and the defaults, in this order of precedence. On a mistake,
+ * prints a message and returns its exit code. Strings point into argv or belong to *args; call
+ * args_free in any case.
+ */
+int args_parse(const struct command *command, int argc, char **argv, void *args);
+void args_free(void *args);
+
+/* --verbose: prints the path of the config file, if one was read. */
+void args_report_config(const struct common_args *common);
 
 /* Returns the command of that name. Prints a message and returns NULL if there is none. */
 const struct command *command_find(const char *name);

@@ -2,7 +2,7 @@
  * config.c - reads the user's config file: lines "option = value" with the long names of table.c. A
  * line applies to all commands that have the option, or, after a line "[command]", to that command.
  *
- * A line for all commands applies to a command only if the option has the same meaning there as in
+ * A line for all commands applies to a command only if the option accepts the same values there as in
  * the first row of its name. For example, "tokens = 100" does not apply to `logits`, whose --tokens
  * are token ids.
  */
@@ -54,7 +54,7 @@ static char *joined(const char *a, const char *b)
 }
 
 /* Sets args->config to the path of the file, or to NULL if no folder for it is known. */
-static int find_path(struct args *args)
+static int find_path(struct common_args *args)
 {
     const char *const config = getenv("XDG_CONFIG_HOME"), *const home = getenv("HOME");
     char *path;
@@ -72,7 +72,7 @@ static int find_path(struct args *args)
  * Reads the file. *text is terminated by a NUL; it is NULL, as is args->config, if there is no
  * file.
  */
-static int load(struct args *args, char **text, size_t *size)
+static int load(struct common_args *args, char **text, size_t *size)
 {
     struct stat st;
     *text = NULL;
@@ -133,7 +133,7 @@ static char *unquoted(char *text)
 }
 
 /* Replaces "~/" at the start of a file name by the home folder. */
-static const char *expanded(struct args *args, const struct option *o, const char *text)
+static const char *expanded(struct common_args *args, const struct option *o, const char *text)
 {
     const char *const home = getenv("HOME");
     if ((o->value.kind != NAME && o->value.kind != INPUT) || strncmp(text, "~/", 2) != 0 || !home)
@@ -152,14 +152,14 @@ static const struct option *first_of_name(const char *name)
 
 static bool means_the_same(const struct option *o, const struct option *first)
 {
-    return o->value.kind == first->value.kind && o->value.at == first->value.at &&
-           o->value.least == first->value.least && o->value.most == first->value.most &&
+    return o->value.kind == first->value.kind && o->value.least == first->value.least &&
+           o->value.most == first->value.most &&
            (o->value.kind != CHOICE || strcmp(o->value.argument, first->value.argument) == 0);
 }
 
 static int set(const struct parse *p, const struct option *o, const char *value, const struct place *place)
 {
-    struct args *const args = p->args;
+    struct common_args *const args = p->common;
     if (!value && o->value.kind != FLAG)
         return complain(MISUSED, "%s:%u: %s needs a value: %s = %s", place->file, place->line, o->name, o->name,
                         o->value.argument);
@@ -181,7 +181,7 @@ static int take_option(const struct parse *p, char *line, const struct command *
         value = unquoted(trimmed(equals + 1));
     }
     const char *const name = trimmed(line);
-    const struct command *const command = p->args->command;
+    const struct command *const command = p->common->command;
     const struct option *const first = section ? option_find(section, name, strlen(name)) : first_of_name(name);
     if (!first)
         return complain_line(section, name, place);
@@ -217,7 +217,7 @@ static int take_section(char *line, const struct command **section, const struct
 static int take_lines(const struct parse *p, char *text, size_t size, bool *set_rows)
 {
     const struct command *section = NULL;
-    struct place place = {p->args->config, 0};
+    struct place place = {p->common->config, 0};
     const char *const end = text + size;
     int code = DONE;
     text += input_skip_mark(text) - text;
@@ -243,7 +243,7 @@ static int take_lines(const struct parse *p, char *text, size_t size, bool *set_
 
 int user_config_read(const struct parse *p)
 {
-    struct args *const args = p->args;
+    struct common_args *const args = p->common;
     bool set_rows[OPTIONS_ROOM] = {false};
     char *text = NULL;
     size_t size = 0;
@@ -257,4 +257,10 @@ int user_config_read(const struct parse *p)
     for (size_t i = 0; i < OPTIONS_ROOM; i++)
         p->taken[i] = p->taken[i] || set_rows[i];
     return code;
+}
+
+void args_report_config(const struct common_args *common)
+{
+    if (common->config)
+        complain(DONE, "options from %s", common->config);
 }

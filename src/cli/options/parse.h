@@ -20,8 +20,9 @@ struct place {
  * do not change it.
  */
 struct parse {
-    struct args *args;
-    bool *taken; /* [rows of option_table] */
+    void *args;                 /* the struct of the command */
+    struct common_args *common; /* its first member */
+    bool *taken;                /* [rows of option_table] */
 };
 
 bool option_is_of(const struct option *o, const struct command *command);
@@ -38,7 +39,7 @@ void option_clear_opposite(const struct parse *p, const struct option *o);
  * Parses and stores a value. For a flag, text is "yes" or "no". Returns DONE, MISUSED if the text
  * is not valid, or FAILED if memory is short. Prints nothing.
  */
-int value_store(const struct option *o, struct args *args, const char *text);
+int value_store(const struct option *o, void *args, const char *text);
 /*
  * As value_store, but prints a message on failure. A flag that is set clears the one that excludes
  * it. place: the line of a config file, or NULL for the command line.
@@ -47,8 +48,8 @@ int value_set(const struct parse *p, const struct option *o, const char *text, c
 /* Returns the list with room for one more entry; NULL if memory is short. */
 void *list_grow(void *list, size_t count, size_t size);
 int complain_memory(void);
-/* Makes an allocated string owned by *args. If memory is short, frees it and returns NULL. */
-char *args_own(struct args *args, char *text);
+/* Makes an allocated string owned by the arguments. If memory is short, frees it and returns NULL. */
+char *args_own(struct common_args *common, char *text);
 
 /* Reports an unknown option of a command; spelling: "--NAME". Returns MISUSED. */
 int complain_unknown(const struct command *command, const char *spelling);
@@ -56,8 +57,8 @@ int complain_unknown(const struct command *command, const char *spelling);
 int complain_line(const struct command *command, const char *name, const struct place *place);
 
 /*
- * Reads the options for args->command from the user's config file, $XDG_CONFIG_HOME/rwkv7/config.
- * Sets args->config to its path, or to NULL if there is none.
+ * Reads the options for common->command from the user's config file, $XDG_CONFIG_HOME/rwkv7/config.
+ * Sets common->config to its path, or to NULL if there is none.
  */
 int user_config_read(const struct parse *p);
 

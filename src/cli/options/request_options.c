@@ -21,12 +21,12 @@ uint64_t random_seed(void)
     return seed;
 }
 
-enum rwkv7_bos bos_option(const struct args *args)
+enum rwkv7_bos bos_option(const struct bos_args *args)
 {
     return args->bos ? RWKV7_BOS_ALWAYS : args->no_bos ? RWKV7_BOS_NEVER : RWKV7_BOS_AUTO;
 }
 
-uint64_t limit_option(const struct args *args)
+uint64_t limit_option(const struct request_args *args)
 {
     return args->tokens < 0 ? UINT64_MAX : (uint64_t)args->tokens;
 }
@@ -40,23 +40,24 @@ static float number_option(float x)
     return x == 0.0f ? RWKV7_ZERO : x;
 }
 
-void request_options_fill(struct request_options *options, const struct args *args, uint64_t seed)
+void request_options_fill(struct request_options *options, const struct request_args *args, uint64_t seed)
 {
-    options->sampling = (struct rwkv7_sampler_options){.temperature = number_option(args->temperature),
-                                                       .top_p = number_option(args->top_p),
-                                                       .top_k = args->top_k,
-                                                       .min_p = args->min_p,
-                                                       .presence_penalty = args->presence,
-                                                       .frequency_penalty = args->frequency,
-                                                       .penalty_decay = number_option(args->penalty_decay),
+    const struct sampling_args *const sampling = &args->sampling;
+    options->sampling = (struct rwkv7_sampler_options){.temperature = number_option(sampling->temperature),
+                                                       .top_p = number_option(sampling->top_p),
+                                                       .top_k = sampling->top_k,
+                                                       .min_p = sampling->min_p,
+                                                       .presence_penalty = sampling->presence,
+                                                       .frequency_penalty = sampling->frequency,
+                                                       .penalty_decay = number_option(sampling->penalty_decay),
                                                        .seed = seed,
-                                                       .biases = args->biases.at,
-                                                       .bias_count = args->biases.count};
+                                                       .biases = sampling->biases.at,
+                                                       .bias_count = sampling->biases.count};
     options->generate = (struct rwkv7_generator_options){.sampling = &options->sampling,
                                                          .stops = args->stops.at,
                                                          .stop_count = args->stops.count,
                                                          .logprobs = args->logprobs,
-                                                         .bos = bos_option(args),
+                                                         .bos = bos_option(&args->bos),
                                                          .ignore_end = args->ignore_eos};
 }
 
@@ -76,11 +77,11 @@ static void print_warning(void *arg, const char *message)
     complain(DONE, "%s", message);
 }
 
-bool prompt_cache_option(struct prompt_cache *cache, const struct args *args)
+bool prompt_cache_option(struct prompt_cache *cache, const struct saved_args *args, int math)
 {
     *cache = (struct prompt_cache){.folder = args->prompt_cache,
                                    .limit = (uint64_t)args->prompt_cache_size * 1000000,
-                                   .math = (enum rwkv7_math)args->math,
+                                   .math = (enum rwkv7_math)math,
                                    .warn = print_warning};
     return args->prompt_cache != NULL;
 }

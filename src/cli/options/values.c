@@ -1,4 +1,4 @@
-/* values.c - parses the values of options and stores them in struct args; see parse.h. */
+/* values.c - parses the values of options and stores them; see parse.h. */
 #include <ctype.h>
 #include <math.h>
 #include <stdarg.h>
@@ -111,9 +111,9 @@ static int store_biases(const struct option *o, struct bias_list *list, const ch
     }
 }
 
-int value_store(const struct option *o, struct args *args, const char *text)
+int value_store(const struct option *o, void *args, const char *text)
 {
-    void *const at = (char *)args + o->value.at;
+    void *const at = args_field(o, args);
     long long whole;
     double real;
 
@@ -149,8 +149,8 @@ int value_store(const struct option *o, struct args *args, const char *text)
     case COUNTS:
         return store_counts(o, at, text);
     case SEED:
-        args->seed_given = true;
-        return parse_unsigned(text, at, NULL) ? DONE : MISUSED;
+        ((struct seed_option *)at)->given = true;
+        return parse_unsigned(text, &((struct seed_option *)at)->value, NULL) ? DONE : MISUSED;
     case BANS:
     case BIASES:
         return store_biases(o, at, text);
@@ -216,10 +216,10 @@ int value_set(const struct parse *p, const struct option *o, const char *text, c
 {
     const int code = value_store(o, p->args, text);
     if (code == MISUSED)
-        return complain_value(p->args->command, o, text, place);
+        return complain_value(p->common->command, o, text, place);
     if (code != DONE)
         return complain_memory();
-    if (o->value.kind == FLAG && *(const bool *)((const char *)p->args + o->value.at))
+    if (o->value.kind == FLAG && *(const bool *)args_value(o, p->args))
         option_clear_opposite(p, o);
     return DONE;
 }
