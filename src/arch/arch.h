@@ -15,6 +15,7 @@
 
 struct step;
 struct chunk;
+struct replay;
 
 /*
  * One tensor of the state of a layer. The state is stored layer by layer, in the order of the
@@ -47,6 +48,14 @@ struct forward {
     /* The same for several tokens, of one session or more. */
     void *(*cut_chunk)(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);
     void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
+    /*
+     * Runs the recurrence of channels [begin, end) of a layer, which are one head or SCAN_CHANNELS
+     * channels, over the first `count` recorded tokens: the arithmetic of `chunk`, and only what
+     * changes the state.
+     */
+    void (*replay)(const struct rwkv7_model *model, float *state, const struct replay *replay, int layer, int begin,
+                   int end, int count);
+    int inputs; /* of the recurrence that a record holds, [C] each; at most RECORD_INPUTS */
 };
 
 /* A published model size. */
@@ -177,6 +186,34 @@ static inline struct layer_state layer_state(const struct rwkv7_model *model, fl
     const size_t channels = (size_t)model->shape.channels, matrix = channels * (size_t)model->shape.head_size;
     float *first = state + (size_t)layer * (2 * channels + matrix);
     return (struct layer_state){first, first + channels, first + channels + matrix};
+}
+
+/*
+ * What a tentative evaluation leaves behind (rwkv7_session_try): it only reads the state, and
+ * records what each token would do to it. A record is one token and layer, in vectors of C floats:
+ * LN1(x) and LN2(x), which the token shifts store, and the inputs of the recurrence. It takes less
+ * memory than the matrices of the state, by N / 7 in RWKV-7.
+ */
+enum { RECORD_ATT, RECORD_FFN, RECORD_INPUT, RECORD_INPUTS = 5 };
+struct replay {
+    float *records; /* [L][count][RECORD_INPUT + forward->inputs][C] */
+    int count;      /* tokens */
+};
+
+/* Floats of the records of `count` tokens. */
+static inline size_t replay_floats(const struct rwkv7_model *model, size_t count)
+{
+    return (size_t)model->shape.layers * count * (size_t)(RECORD_INPUT + model->arch->forward->inputs) *
+           (size_t)model->shape.channels;
+}
+
+/* Returns vector `number` of a record, from `channel` on. */
+static inline float *replay_at(const struct rwkv7_model *model, const struct replay *r, int layer, int token,
+                               int number, int channel)
+{
+    const size_t vectors = (size_t)(RECORD_INPUT + model->arch->forward->inputs);
+    const size_t record = (size_t)layer * (size_t)r->count + (size_t)token;
+    return r->records + (record * vectors + (size_t)number) * (size_t)model->shape.channels + channel;
 }
 
 /* ---------------------------------------------------------------------------------- recognition */

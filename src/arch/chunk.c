@@ -70,7 +70,8 @@ void vectors_quantize(const struct kernels *k, const struct vectors *v, enum mat
 
 void chunk_needed(const struct chunk *c, int layer, int *time_mix, int *channel_mix)
 {
-    const bool only_last = layer == c->model->shape.layers - 1 && c->piece_count == 1 && c->wanted_count <= 1;
+    const bool only_last =
+        layer == c->model->shape.layers - 1 && c->piece_count == 1 && c->wanted_count <= 1 && !c->pieces[0].replay;
     *channel_mix = only_last ? c->count - 1 : 0;
     *time_mix = only_last && c->count > 1 ? c->count - 2 : 0;
 }
@@ -153,7 +154,49 @@ void chunk_remember(const struct chunk *c, int rank, int layer, const struct shi
 {
     for (int i = 0; rank == 0 && i < c->piece_count; i++) {
         const struct piece *p = &c->pieces[i];
-        chunk_normalize(c, s, p->first + p->count - 1, state_at(c->model, p->state, layer, s->state));
+        const int number = s->state == STATE_ATT_PREV ? RECORD_ATT : RECORD_FFN;
+        for (int j = 0; p->replay && j < p->count; j++)
+            chunk_normalize(c, s, p->first + j, replay_at(c->model, p->replay, layer, j, number, 0));
+        if (!p->replay)
+            chunk_normalize(c, s, p->first + p->count - 1, state_at(c->model, p->state, layer, s->state));
+    }
+}
+
+/* ------------------------------------------------------------------------------------ recurrence */
+
+float *chunk_state(const struct piece *p, float *state, size_t floats, float *copy)
+{
+    return p->replay ? memcpy(copy, state, floats * sizeof *state) : state;
+}
+
+float *chunk_head_state(const struct chunk *c, int rank, const struct piece *p, int layer, int head)
+{
+    const size_t n = (size_t)c->model->shape.head_size;
+    return chunk_state(p, layer_state(c->model, p->state, layer).wkv + (size_t)head * n * n, n * n,
+                       c->threads[rank].state);
+}
+
+void chunk_record(const struct chunk *c, const struct piece *p, int layer, int token, int channel, int n,
+                  const float *const inputs[])
+{
+    for (int i = 0; p->replay && i < c->model->arch->forward->inputs; i++)
+        memcpy(replay_at(c->model, p->replay, layer, token - p->first, RECORD_INPUT + i, channel), inputs[i],
+               (size_t)n * sizeof *inputs[i]);
+}
+
+void chunk_replay_wkv6(const struct rwkv7_model *model, float *state, const struct replay *replay, int layer, int begin,
+                       int end, int count)
+{
+    const int n = end - begin;
+    float *const S = layer_state(model, state, layer).wkv + (size_t)begin * (size_t)n;
+    float y[WKV_MAX_N]; /* not needed; any r and bonus will do */
+    for (int t = 0; t < count; t++) {
+        const float *const w = replay_at(model, replay, layer, t, RECORD_INPUT, begin);
+        const struct head_in in = {.r = w,
+                                   .w = w,
+                                   .k = replay_at(model, replay, layer, t, RECORD_INPUT + 1, begin),
+                                   .v = replay_at(model, replay, layer, t, RECORD_INPUT + 2, begin)};
+        model->compute->kernels.wkv6(y, S, &in, w, n);
     }
 }
 

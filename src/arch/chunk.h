@@ -51,6 +51,7 @@ void vectors_quantize(const struct kernels *k, const struct vectors *v, enum mat
 /* Tokens of one session within a chunk. */
 struct piece {
     float *state;           /* of the session */
+    struct replay *replay;  /* NULL: the state is updated; else it is only read, and this is filled */
     const uint32_t *tokens; /* [count], at least one */
     int count;
     enum rwkv7_logits which;
@@ -66,6 +67,7 @@ struct chunk_thread {
     struct active active;  /* active columns of one token */
     float *part;           /* results of products, consumed at once: tuning.part_floats or C */
     float *u, *before, *m; /* [C] LN(x) of a token, of the previous token; one mix */
+    float *state;          /* for chunk_state: one head, or RWKV-4's state of SCAN_CHANNELS channels */
 };
 
 struct chunk {
@@ -86,7 +88,7 @@ struct chunk {
 
 /*
  * Returns the first tokens whose time mix and channel mix are needed in a layer. In the last layer
- * of a single piece without all logits, only two results matter: the state, which needs the time
+ * of a single piece without all logits that updates its state, only two results matter: the state, which needs the time
  * mix of the last token, and the output of the last token, whose channel mix also needs the token
  * before it.
  */
@@ -118,14 +120,33 @@ struct shifts {
 void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, const struct shifts *s, int first);
 
 /*
- * Stores u of the last token of each piece in its state. Call it after a barrier, when no thread
- * reads the old u any more.
+ * Stores u of the last token of each piece in its state, or u of every token in its records. Call
+ * it after a barrier, when no thread reads the old u any more.
  */
 void chunk_remember(const struct chunk *c, int rank, int layer, const struct shifts *s);
 /* Computes u of one token. */
 void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, float *u);
 /* Stores a mix m [C] of one token in `to`, as floats, quantized, or both. */
 void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token, const float *m);
+
+/* ------------------------------------------------------------------------------------ recurrence */
+
+/*
+ * Returns the memory in which a recurrence updates `floats` floats of the state of a piece: the
+ * state itself, or a private copy at `copy` if the piece is tentative.
+ */
+float *chunk_state(const struct piece *p, float *state, size_t floats, float *copy);
+/* The same for the matrix of a head, for architectures whose state table is matrix_state. */
+float *chunk_head_state(const struct chunk *c, int rank, const struct piece *p, int layer, int head);
+/*
+ * Records the inputs of the recurrence of `n` channels of a token, from `channel` on. Does nothing
+ * unless the piece is tentative. inputs: [forward->inputs].
+ */
+void chunk_record(const struct chunk *c, const struct piece *p, int layer, int token, int channel, int n,
+                  const float *const inputs[]);
+/* forward->replay of RWKV-5 and RWKV-6, which record w, k and v. */
+void chunk_replay_wkv6(const struct rwkv7_model *model, float *state, const struct replay *replay, int layer, int begin,
+                       int end, int count);
 
 /* ------------------------------------------------------------------------------------- products */
 

@@ -135,18 +135,20 @@ static const struct published published[] = {
     PUBLISHED("3b", 32, 2560),  PUBLISHED("7b", 32, 4096),   PUBLISHED("14b", 40, 5120),
 };
 
-/*
- * Runs channels [begin, end) of one token: r = sig(r) y. layer_state: the state tensors of the
- * layer.
- */
-static void run_channels(const struct rwkv7_model *model, const struct layer *l, float *layer_state, float *r,
+/* Returns the state of a layer from `channel` on. */
+static struct wkv4_state channels_state(const struct rwkv7_model *model, float *all, int layer, int channel)
+{
+    return (struct wkv4_state){state_at(model, all, layer, AA) + channel, state_at(model, all, layer, BB) + channel,
+                               state_at(model, all, layer, PP) + channel};
+}
+
+/* Runs channels [begin, end) of one token, with their state: r = sig(r) y. */
+static void run_channels(const struct rwkv7_model *model, const struct layer *l, const struct wkv4_state *s, float *r,
                          const float *k, const float *v, float *y, int begin, int end)
 {
     const struct kernels *kernels = &model->compute->kernels;
-    const size_t channels = (size_t)model->shape.channels, channel = (size_t)begin;
-    const struct wkv4_state s = {layer_state + AA * channels + channel, layer_state + BB * channels + channel,
-                                 layer_state + PP * channels + channel};
-    kernels->wkv4(y + channel, &s, k + channel, v + channel, l->first + channel, l->decay + channel, end - begin);
+    const size_t channel = (size_t)begin;
+    kernels->wkv4(y + channel, s, k + channel, v + channel, l->first + channel, l->decay + channel, end - begin);
     kernels->sigmoid(r + channel, end - begin);
     kernels->multiply(r + channel, y + channel, end - begin);
 }
@@ -201,8 +203,7 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     const struct work *work = step->work;
     const struct local *local = &work->local[rank];
     const int channels = model->shape.channels;
-    float *const layer_state = state_at(model, step->state, layer, ATT_PREV);
-    float *const u = step->threads[rank].u, *const prev = layer_state;
+    float *const u = step->threads[rank].u, *const prev = state_at(model, step->state, layer, ATT_PREV);
     const float *const shifts[MIXES] = {l->x_k, l->x_v, l->x_r};
     const struct mat *const matrices[MIXES] = {&l->key, &l->value, &l->receptance};
     float *const results[MIXES] = {work->k, work->v, work->r};
@@ -224,7 +225,8 @@ static void time_mix(const struct step *step, struct pool *pool, int rank, int l
     /* 2. att_prev = u, now that all threads have read it; the recurrence: r = sig(r) y. */
     step_share(channels, rank, pool, &begin, &end);
     memcpy(prev + begin, u + begin, (size_t)(end - begin) * sizeof *u);
-    run_channels(model, l, layer_state, work->r, work->k, work->v, work->y, begin, end);
+    const struct wkv4_state wkv = channels_state(model, step->state, layer, begin);
+    run_channels(model, l, &wkv, work->r, work->k, work->v, work->y, begin, end);
     pool_barrier(pool);
 
     /* 3. x += O (r y). */
@@ -268,18 +270,37 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
     return place;
 }
 
-/* Runs channels [begin, end) of all tokens of a piece. */
-static void scan_channels(const struct chunk *c, const struct piece *piece, int layer, int begin, int end)
+/* Runs channels [begin, end), at most SCAN_CHANNELS, of all tokens of a piece. */
+static void scan_channels(const struct chunk *c, int rank, const struct piece *piece, int layer, int begin, int end)
 {
     const struct rwkv7_model *model = c->model;
     const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const size_t channels = (size_t)model->shape.channels;
-    float *const layer_state = state_at(model, piece->state, layer, ATT_PREV);
+    const size_t count = (size_t)(end - begin);
+    float *const copy = c->threads[rank].state;
+    struct wkv4_state wkv = channels_state(model, piece->state, layer, begin);
+    wkv.aa = chunk_state(piece, wkv.aa, count, copy);
+    wkv.bb = chunk_state(piece, wkv.bb, count, copy + SCAN_CHANNELS);
+    wkv.pp = chunk_state(piece, wkv.pp, count, copy + (size_t)2 * SCAN_CHANNELS);
     for (int t = piece->first; t < piece->first + piece->count; t++) {
         const size_t i = (size_t)t * channels;
-        run_channels(model, l, layer_state, work->r + i, work->k + i, work->v + i, work->y, begin, end);
+        chunk_record(c, piece, layer, t, begin, end - begin,
+                     (const float *const[]){work->k + i + begin, work->v + i + begin});
+        run_channels(model, l, &wkv, work->r + i, work->k + i, work->v + i, work->y, begin, end);
     }
+}
+
+static void replay_channels(const struct rwkv7_model *model, float *all, const struct replay *replay, int layer,
+                            int begin, int end, int count)
+{
+    const struct layer *l = &layers(model)[layer];
+    const struct wkv4_state wkv = channels_state(model, all, layer, begin);
+    float y[SCAN_CHANNELS]; /* not needed */
+    for (int t = 0; t < count; t++)
+        model->compute->kernels.wkv4(y, &wkv, replay_at(model, replay, layer, t, RECORD_INPUT, begin),
+                                     replay_at(model, replay, layer, t, RECORD_INPUT + 1, begin), l->first + begin,
+                                     l->decay + begin, end - begin);
 }
 
 static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, int layer, int first)
@@ -314,7 +335,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
     while (pool_take(pool, blocks, 1, &begin, &end)) {
         const int from = begin * SCAN_CHANNELS, to = from + SCAN_CHANNELS < channels ? from + SCAN_CHANNELS : channels;
         for (int i = 0; i < c->piece_count; i++)
-            scan_channels(c, &c->pieces[i], layer, from, to);
+            scan_channels(c, rank, &c->pieces[i], layer, from, to);
     }
     pool_barrier(pool);
 
@@ -331,7 +352,7 @@ static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
     chunk_channel_mix(c, pool, rank, layer, &layers(c->model)[layer].ffn, work->mix, work->k, &work->hidden, ffn_first);
 }
 
-static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer};
+static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer, replay_channels, 2};
 
 const struct arch arch_x040 = {
     .id = RWKV7_ARCH_X040,

@@ -401,17 +401,19 @@ static void *cut_chunk(struct scratch *s, const struct rwkv7_model *model, int t
 }
 
 /* Runs one head over a piece. Tokens before `first` only update the state. */
-static void scan_head(const struct chunk *c, float *y, const struct piece *piece, int layer, int head, int first)
+static void scan_head(const struct chunk *c, int rank, const struct piece *piece, int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->compute->kernels;
     const struct layer *l = &layers(model)[layer];
     const struct chunk_work *work = c->work;
     const int n = model->shape.head_size, channel = head * n;
-    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)channel * (size_t)n;
+    float *const y = work->y[rank];
+    float *const S = chunk_head_state(c, rank, piece, layer, head);
     for (int t = piece->first; t < piece->first + piece->count; t++) {
         const size_t i = (size_t)t * (size_t)model->shape.channels + (size_t)channel;
         const struct head_in in = {.r = work->r + i, .w = l->decay + channel, .k = work->k + i, .v = work->v + i};
+        chunk_record(c, piece, layer, t, channel, n, (const float *const[]){in.w, in.k, in.v});
         k->wkv6(y, S, &in, l->bonus + channel, n);
         if (t < first)
             continue;
@@ -448,7 +450,7 @@ static void chunk_time_mix(const struct chunk *c, struct pool *pool, int rank, i
 
     /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, heads * c->piece_count, 1, &begin, &end))
-        scan_head(c, work->y[rank], &c->pieces[begin / heads], layer, begin % heads, first);
+        scan_head(c, rank, &c->pieces[begin / heads], layer, begin % heads, first);
     pool_barrier(pool);
 
     /* x += O (norm(y) g). */
@@ -464,7 +466,7 @@ static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
     chunk_channel_mix(c, pool, rank, layer, &layers(c->model)[layer].ffn, work->mix, work->g, &work->hidden, ffn_first);
 }
 
-static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer};
+static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer, chunk_replay_wkv6, 3};
 
 const struct arch arch_x050 = {
     .id = RWKV7_ARCH_X050,

@@ -1,6 +1,5 @@
 /*
- * rwkv6.c - RWKV-6 (x060, "Finch"): weights, recognition, and the forward pass for one token and
- * for several.
+ * rwkv6.c - RWKV-6 (x060, "Finch"): weights, recognition, forward passes for one token and several.
  *
  * As RWKV-5.2, but the token-shift weights and the decay depend on the token. With u = LN1(x),
  * att_prev = u of the previous token, and five branches c = w k v r g:
@@ -510,7 +509,7 @@ static void scan_head(const struct chunk *c, int rank, const struct piece *piece
     const size_t ld = (size_t)channel - (size_t)start + (size_t)n;
     const struct mat rows = product_rows(&l->decay_w2, start, channel + n, NULL);
     const float scale = layer_scale(model, layer);
-    float *const S = layer_state(model, piece->state, layer).wkv + (size_t)channel * (size_t)n;
+    float *const S = chunk_head_state(c, rank, piece, layer, head);
     for (int token = piece->first, batch; token < piece_end; token += batch) {
         batch = piece_end - token < max_batch ? piece_end - token : max_batch;
         const struct operand z = vectors_operand(&work->z_decay, rows.type, token);
@@ -520,6 +519,7 @@ static void scan_head(const struct chunk *c, int rank, const struct piece *piece
             float *const w = local->decay + (size_t)(t - token) * ld + (channel - start);
             const struct head_in in = {.r = work->r + i, .w = w, .k = work->k + i, .v = work->v + i};
             k->decay6(w, l->decay + channel, n);
+            chunk_record(c, piece, layer, t, channel, n, (const float *const[]){in.w, in.k, in.v});
             k->wkv6(local->y, S, &in, l->bonus + channel, n);
             if (t < first)
                 continue;
@@ -582,7 +582,7 @@ static void chunk_layer(struct chunk *c, struct pool *pool, int rank, int layer)
     chunk_channel_mix(c, pool, rank, layer, &layers(c->model)[layer].ffn, work->mix, work->g, &work->hidden, ffn_first);
 }
 
-static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer};
+static const struct forward forward = {cut_step, step_layer, cut_chunk, chunk_layer, chunk_replay_wkv6, 3};
 
 const struct arch arch_x060 = {
     .id = RWKV7_ARCH_X060,

@@ -256,7 +256,8 @@ static const struct weight_table x070a_weights = {
     .layer_size = sizeof(struct rwkv7_layer),
 };
 
-static const struct forward forward = {rwkv7_cut_step, rwkv7_step, rwkv7_cut_chunk, rwkv7_chunk};
+static const struct forward forward = {rwkv7_cut_step, rwkv7_step,   rwkv7_cut_chunk,
+                                       rwkv7_chunk,    rwkv7_replay, RWKV7_INPUTS};
 
 const struct arch arch_x070 = {
     .id = RWKV7_ARCH_X070,

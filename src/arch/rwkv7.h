@@ -46,5 +46,8 @@ void *rwkv7_cut_step(struct scratch *s, const struct rwkv7_model *model, int thr
 void rwkv7_step(struct step *step, struct pool *pool, int rank, int layer);
 void *rwkv7_cut_chunk(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);
 void rwkv7_chunk(struct chunk *chunk, struct pool *pool, int rank, int layer);
+#define RWKV7_INPUTS 5 /* of the recurrence: w, k, v, kk, b */
+void rwkv7_replay(const struct rwkv7_model *model, float *state, const struct replay *replay, int layer, int begin,
+                  int end, int count);
 
 #endif

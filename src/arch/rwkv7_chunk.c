@@ -131,17 +131,18 @@ static void finish_low_g(const struct chunk *c, const struct chunk_product *p, f
  * Runs one head over a piece; the equations are those of run_head in rwkv7_step.c. Tokens before
  * `first` only update the state.
  */
-static void scan_head(const struct chunk *c, const struct local *local, float *scratch, const struct piece *piece,
-                      int layer, int head, int first)
+static void scan_head(const struct chunk *c, int rank, const struct piece *piece, int layer, int head, int first)
 {
     const struct rwkv7_model *model = c->model;
     const struct kernels *k = &model->compute->kernels;
     const struct rwkv7_layer *l = &rwkv7_layers(model)[layer];
     const struct work *work = c->work;
+    const struct local *local = &work->local[rank];
+    float *const scratch = c->threads[rank].scratch;
     const int n = model->shape.head_size, channel = head * n, start = channel / QUANT_ROWS * QUANT_ROWS;
     const size_t channels = (size_t)model->shape.channels, ld = (size_t)channel - (size_t)start + (size_t)n,
                  bytes = (size_t)n * sizeof(float);
-    float *S = layer_state(model, piece->state, layer).wkv + (size_t)channel * (size_t)n;
+    float *const S = chunk_head_state(c, rank, piece, layer, head);
     const struct mat *const second_factors[LOWS] = {&l->w2, &l->a2, &l->v2, &l->g2};
     const int max_batch = k->tuning.scan_tokens;
     float *second[LOWS]; /* results of the second factors, [max_batch][ld] */
@@ -174,6 +175,7 @@ static void scan_head(const struct chunk *c, const struct local *local, float *s
             memcpy(local->k, work->k + i, bytes);
             k->key(local->kk, local->b, local->k, a, l->k_k + channel, l->k_a + channel, n);
             const struct head_in in = {work->r + i, w, local->k, local->v, local->kk, local->b};
+            chunk_record(c, piece, layer, t, channel, n, (const float *const[]){in.w, in.k, in.v, in.kk, in.b});
             k->wkv(local->out, S, &in, n);
             if (t < first)
                 continue;
@@ -181,6 +183,21 @@ static void scan_head(const struct chunk *c, const struct local *local, float *s
                         l->ln_x_weight + channel, l->ln_x_bias + channel, n, model->head_eps);
             memcpy(work->r + i, local->out, bytes);
         }
+    }
+}
+
+void rwkv7_replay(const struct rwkv7_model *model, float *state, const struct replay *replay, int layer, int begin,
+                  int end, int count)
+{
+    const int n = end - begin;
+    float *const S = layer_state(model, state, layer).wkv + (size_t)begin * (size_t)n;
+    float out[WKV_MAX_N]; /* not needed, and so is r */
+    for (int t = 0; t < count; t++) {
+        const float *inputs[RWKV7_INPUTS];
+        for (int i = 0; i < RWKV7_INPUTS; i++)
+            inputs[i] = replay_at(model, replay, layer, t, RECORD_INPUT + i, begin);
+        const struct head_in in = {inputs[0], inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]};
+        model->compute->kernels.wkv(out, S, &in, n);
     }
 }
 
@@ -214,8 +231,7 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
 
     /* The recurrence: one task is a head of one piece. */
     while (pool_take(pool, s->heads * c->piece_count, 1, &begin, &end))
-        scan_head(c, &work->local[rank], c->threads[rank].scratch, &c->pieces[begin / s->heads], layer,
-                  begin % s->heads, first);
+        scan_head(c, rank, &c->pieces[begin / s->heads], layer, begin % s->heads, first);
     pool_barrier(pool);
 
     /* x += O out. */

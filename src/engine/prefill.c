@@ -21,6 +21,7 @@ static struct chunk_thread cut_thread(struct scratch *s, const struct rwkv7_mode
     own.u = scratch_floats(s, channels);
     own.before = scratch_floats(s, channels);
     own.m = scratch_floats(s, channels);
+    own.state = scratch_floats(s, WKV_MAX_N * WKV_MAX_N);
     return own;
 }
 
