@@ -527,6 +527,42 @@ RWKV7_API enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const ui
                                                enum rwkv7_logits which, float *logits, struct rwkv7_error *err);
 
 /*
+ * Evaluates tokens [count], 1 to RWKV7_TRY, without updating the state: the try is open until
+ * rwkv7_session_keep says how many of the tokens are kept. For speculative decoding: the cost of a few
+ * tokens at once is close to that of one. logits: [count][V] after every token, the bits of
+ * rwkv7_session_eval; NULL: none. The session keeps memory for the tokens of its longest try: per token
+ * (n + 2) * L * C floats, with n = 5 in RWKV-7, 3 in RWKV-5 and RWKV-6, 2 in RWKV-4.
+ *
+ * A session with an open try cannot be evaluated, tried, cloned, saved or loaded: RWKV7_ERR_USAGE.
+ * rwkv7_session_copy from it, rwkv7_session_get_state and rwkv7_session_tokens see the state before the
+ * try. Closing it, resetting it, setting its state and copying to it cancel the try.
+ *
+ * RWKV7_ERR_USAGE: the count or an id is out of range. RWKV7_ERR_NUMERIC: a NaN or an infinity at the
+ * first token; a later one is not an error, see rwkv7_session_tried. On failure, no try is open and the
+ * state has not changed.
+ */
+#define RWKV7_TRY 64
+RWKV7_API enum rwkv7_status rwkv7_session_try(struct rwkv7_session *s, const uint32_t *tokens, size_t count,
+                                              float *logits, struct rwkv7_error *err);
+/*
+ * The tokens of the open try that can be kept: all, or those before the first NaN or infinity. 0: no
+ * try is open.
+ */
+RWKV7_API size_t rwkv7_session_tried(const struct rwkv7_session *s);
+/*
+ * Closes the try. The state becomes the one after its first `count` tokens, with the bits of
+ * rwkv7_session_eval; 0 cancels the try, also if none is open. RWKV7_ERR_USAGE: more than were tried; the
+ * try stays open. RWKV7_ERR_NUMERIC: more than rwkv7_session_tried; nothing is kept and the try is closed.
+ */
+RWKV7_API enum rwkv7_status rwkv7_session_keep(struct rwkv7_session *s, size_t count, struct rwkv7_error *err);
+/*
+ * Copies to `dst` the state that `src` would have after rwkv7_session_keep of `count` tokens. The try of
+ * `src` stays open. Errors as for rwkv7_session_keep; dst is then unchanged.
+ */
+RWKV7_API enum rwkv7_status rwkv7_session_copy_tried(struct rwkv7_session *dst, const struct rwkv7_session *src,
+                                                     size_t count, struct rwkv7_error *err);
+
+/*
  * Evaluates several sessions of one model together: each weight is read once for all, so that eight
  * conversations cost little more than one. Each session gets the bits that it would get alone.
  */
@@ -540,13 +576,15 @@ struct rwkv7_feed {
     struct rwkv7_session *session; /* each session only once per call */
     const uint32_t *tokens;        /* [count], ids below V */
     size_t count;                  /* at least 1 */
-    bool logits;                   /* compute those after the last token */
+    bool logits;                   /* compute those after the last token; if tentative, after every token */
+    bool tentative;                /* as rwkv7_session_try: opens a try, which rwkv7_session_keep closes */
     struct rwkv7_error err;        /* set by the call: RWKV7_OK, or RWKV7_ERR_NUMERIC for this session only */
 };
 /*
- * Evaluates feeds [count], at most RWKV7_CHUNK tokens in all. logits: [n][V] for the n feeds that ask
- * for them, in their order; may be NULL if n is 0. On failure of the call (RWKV7_ERR_USAGE), no session
- * has changed. RWKV7_ERR_NUMERIC in a feed: see rwkv7_session_eval.
+ * Evaluates feeds [count], at most RWKV7_CHUNK tokens in all, and at most RWKV7_TRY in a tentative feed.
+ * logits: the rows [V] of the feeds that ask for them, in their order: one row each, or `count` rows if
+ * tentative; may be NULL if there are none. On failure of the call (RWKV7_ERR_USAGE), no session has
+ * changed and no try is open. RWKV7_ERR_NUMERIC in a feed: see rwkv7_session_eval and rwkv7_session_try.
  */
 RWKV7_API enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *feeds, size_t count,
                                              float *logits, struct rwkv7_error *err);

@@ -42,12 +42,52 @@ static enum rwkv7_status check(const struct rwkv7_batch *b, const struct rwkv7_f
         for (size_t j = 0; j < i; j++)
             if (feeds[j].session == f->session)
                 return fail(err, RWKV7_ERR_USAGE, "batch: sessions %zu and %zu are the same", j, i);
-        const enum rwkv7_status status = check_ids(b->model, f->tokens, f->count, err);
+        if (f->tentative && f->count > RWKV7_TRY)
+            return fail(err, RWKV7_ERR_USAGE, "batch: expected at most %d tokens to try, found %zu", RWKV7_TRY,
+                        f->count);
+        enum rwkv7_status status = check_no_try(f->session, "evaluate", err);
+        if (status == RWKV7_OK)
+            status = check_ids(b->model, f->tokens, f->count, err);
         if (status != RWKV7_OK)
             return status;
         *total += f->count;
     }
     return RWKV7_OK;
+}
+
+/* Makes room for the records of the tentative feeds. */
+static enum rwkv7_status reserve(const struct rwkv7_feed *feeds, size_t count, struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    for (size_t i = 0; i < count && status == RWKV7_OK; i++)
+        if (feeds[i].tentative)
+            status = try_reserve(feeds[i].session, feeds[i].count, err);
+    return status;
+}
+
+static struct piece piece_of(const struct rwkv7_feed *f)
+{
+    struct piece p = {.state = f->session->state, .tokens = f->tokens, .count = (int)f->count};
+    if (f->logits)
+        p.which = f->tentative ? RWKV7_LOGITS_ALL : RWKV7_LOGITS_LAST;
+    if (f->tentative) {
+        f->session->replay.count = p.count;
+        p.replay = &f->session->replay;
+    }
+    return p;
+}
+
+/* Updates the session of a feed after its evaluation. */
+static void finish(struct rwkv7_feed *f, const struct piece *p)
+{
+    struct rwkv7_session *session = f->session;
+    f->err.status = RWKV7_OK;
+    if (f->tentative)
+        try_open(session, p, &f->err);
+    else if (p->bad_layer >= 0)
+        fail_numeric(session->model, p->bad_layer, session->tokens + (uint64_t)p->bad_token, &f->err);
+    else
+        session->tokens += f->count;
 }
 
 enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *feeds, size_t count, float *logits,
@@ -56,22 +96,17 @@ enum rwkv7_status rwkv7_batch_eval(struct rwkv7_batch *b, struct rwkv7_feed *fee
     DEFAULT_FLOAT_ENV;
     size_t total;
     enum rwkv7_status status = check(b, feeds, count, &total, err);
+    if (status == RWKV7_OK)
+        status = reserve(feeds, count, err);
     if (status != RWKV7_OK || count == 0)
         return status;
     for (size_t i = 0; i < count; i++)
-        b->pieces[i] = (struct piece){.state = feeds[i].session->state,
-                                      .tokens = feeds[i].tokens,
-                                      .count = (int)feeds[i].count,
-                                      .which = feeds[i].logits ? RWKV7_LOGITS_LAST : RWKV7_LOGITS_NONE};
+        b->pieces[i] = piece_of(&feeds[i]);
     status = prefill_pieces(b->model, b->pieces, (int)count, logits, err);
-    for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const struct piece *p = &b->pieces[i];
-        struct rwkv7_session *session = feeds[i].session;
-        feeds[i].err.status = RWKV7_OK;
-        if (p->bad_layer >= 0)
-            fail_numeric(b->model, p->bad_layer, session->tokens + (uint64_t)p->bad_token, &feeds[i].err);
-        else
-            session->tokens += feeds[i].count;
-    }
+    for (size_t i = 0; i < count; i++)
+        if (status == RWKV7_OK)
+            finish(&feeds[i], &b->pieces[i]);
+        else if (feeds[i].tentative)
+            try_cancel(feeds[i].session);
     return status;
 }

@@ -37,6 +37,11 @@ struct rwkv7_session {
     uint64_t columns, columns_read; /* of sparse matrices, for rwkv7_session_density */
     rwkv7_progress *progress;       /* of rwkv7_session_eval; NULL: none */
     void *progress_arg;
+
+    struct replay replay; /* of the open try; its count is 0 if none is open */
+    size_t replay_room;   /* floats at replay.records */
+    int tried;            /* tokens of the try before the first NaN or infinity; all, if there is none */
+    int bad_layer;        /* of that NaN or infinity, L: the logits */
 };
 
 /* Sets a state to its initial values, those of the start of a document. */
@@ -67,6 +72,17 @@ enum rwkv7_status prefill_pieces(const struct rwkv7_model *model, struct piece *
 enum rwkv7_status prefill_tokens(struct rwkv7_session *s, const uint32_t *tokens, int count, enum rwkv7_logits which,
                                  float *logits, struct rwkv7_error *err);
 size_t prefill_scratch(const struct rwkv7_model *model);
+
+/*
+ * try.c. try_reserve makes room for the records of `count` tokens. try_open opens the try that an
+ * evaluation of `p` has recorded in s->replay, or fails with RWKV7_ERR_NUMERIC if its first token
+ * has a NaN or an infinity. try_cancel closes the try, if one is open; the state is as before it.
+ */
+enum rwkv7_status try_reserve(struct rwkv7_session *s, size_t count, struct rwkv7_error *err);
+enum rwkv7_status try_open(struct rwkv7_session *s, const struct piece *p, struct rwkv7_error *err);
+void try_cancel(struct rwkv7_session *s);
+/* Fails with RWKV7_ERR_USAGE if a try is open. what: the refused call, "evaluate". */
+enum rwkv7_status check_no_try(const struct rwkv7_session *s, const char *what, struct rwkv7_error *err);
 
 /* Fails with RWKV7_ERR_USAGE if an id is outside the model's vocabulary. */
 enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,

@@ -28,6 +28,7 @@ void rwkv7_session_close(struct rwkv7_session *s)
 {
     if (!s)
         return;
+    mem_free(s->replay.records);
     mem_free(s->state);
     mem_free(s);
 }
@@ -45,6 +46,7 @@ void state_reset(const struct rwkv7_model *model, float *state)
 
 void rwkv7_session_reset(struct rwkv7_session *s)
 {
+    try_cancel(s);
     state_reset(s->model, s->state);
     s->tokens = 0;
 }
@@ -52,7 +54,10 @@ void rwkv7_session_reset(struct rwkv7_session *s)
 enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, struct rwkv7_session **out,
                                       struct rwkv7_error *err)
 {
-    const enum rwkv7_status status = rwkv7_session_create(s->model, out, err);
+    *out = NULL;
+    enum rwkv7_status status = check_no_try(s, "clone", err);
+    if (status == RWKV7_OK)
+        status = rwkv7_session_create(s->model, out, err);
     if (status == RWKV7_OK)
         rwkv7_session_copy(*out, s);
     return status;
@@ -60,6 +65,7 @@ enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, struct rwkv
 
 void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src)
 {
+    try_cancel(dst);
     memcpy(dst->state, src->state, state_floats(src->model) * sizeof *src->state);
     dst->tokens = src->tokens;
 }
@@ -133,6 +139,7 @@ void rwkv7_session_get_state(const struct rwkv7_session *s, float *att_prev, flo
 void rwkv7_session_set_state(struct rwkv7_session *s, const float *att_prev, const float *wkv, const float *ffn_prev)
 {
     float *const arrays[3] = {(float *)att_prev, (float *)wkv, (float *)ffn_prev}; /* only read */
+    try_cancel(s);
     copy_state(s, arrays, true);
 }
 
@@ -169,7 +176,9 @@ enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *to
     const size_t vocab = (size_t)s->model->shape.vocab;
     if (count == 0 && which == RWKV7_LOGITS_LAST)
         return fail(err, RWKV7_ERR_USAGE, "logits of the last token were asked for, but no token was given");
-    enum rwkv7_status status = check_ids(s->model, tokens, count, err);
+    enum rwkv7_status status = check_no_try(s, "evaluate", err);
+    if (status == RWKV7_OK)
+        status = check_ids(s->model, tokens, count, err);
     if (status != RWKV7_OK)
         return status;
 

@@ -99,7 +99,9 @@ static enum rwkv7_status make_image(const struct rwkv7_session *s, const struct 
         .tokens = s->tokens,
         .note_size = note_size,
     };
-    const enum rwkv7_status status = rwkv7_model_fingerprint(s->model, &header.fingerprint, err);
+    enum rwkv7_status status = check_no_try(s, "save", err);
+    if (status == RWKV7_OK)
+        status = rwkv7_model_fingerprint(s->model, &header.fingerprint, err);
     if (status != RWKV7_OK)
         return status;
     char *image = mem_alloc(size, 1);
@@ -156,13 +158,15 @@ static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, c
 {
     const struct rwkv7_shape *shape = &s->model->shape;
     const size_t lc = (size_t)shape->layers * (size_t)shape->channels;
-    enum rwkv7_status status = RWKV7_OK;
     char *image = NULL;
     struct state_header header;
     uint64_t sum;
 
     if (note)
         *note = (struct rwkv7_bytes){0};
+    enum rwkv7_status status = check_no_try(s, "load a state into", err);
+    if (status != RWKV7_OK)
+        return status;
     if (data_size < sizeof header || memcmp(data, magic, sizeof magic) != 0)
         return fail(err, RWKV7_ERR_STATE, "%s: not an rwkv7 state file", name);
     memcpy(&header, data, sizeof header);

@@ -105,7 +105,9 @@ enum rwkv7_status rwkv7_session_load_tuned(struct rwkv7_session *s, const char *
     if (s->model->arch->state != matrix_state)
         return fail(err, RWKV7_ERR_STATE, "%s: %s has no matrices in its state that could be tuned",
                     snippet_path(path).text, s->model->weights->model);
-    enum rwkv7_status status = tensors_open(path, &index, err);
+    enum rwkv7_status status = check_no_try(s, "load a state into", err);
+    if (status == RWKV7_OK)
+        status = tensors_open(path, &index, err);
     if (status == RWKV7_OK)
         status = check_tensors(index, s->model, path, err);
     if (status == RWKV7_OK)

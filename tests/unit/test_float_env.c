@@ -130,7 +130,7 @@ static void use_model(struct hash *h, struct rwkv7_model *model)
     add_bytes(h, logits, vocab * sizeof *logits);
     add_bytes(h, s->state, floats * sizeof *s->state);
 
-    struct rwkv7_feed feeds[] = {{s, tokens, 3, true, {0}}, {other, tokens, 1, true, {0}}};
+    struct rwkv7_feed feeds[] = {{s, tokens, 3, true, false, {0}}, {other, tokens, 1, true, false, {0}}};
     CALL_OK(rwkv7_batch_create(model, &batch, NULL));
     CALL_OK(rwkv7_batch_eval(batch, feeds, 2, logits, NULL));
     add_bytes(h, logits, 2 * vocab * sizeof *logits);
