@@ -12,6 +12,9 @@ out_has '^parameters .*bf16'
 out_has '^layers +3$'
 out_has '^channels +128: 2 heads of 64$'
 out_has '^tokens +257$'
+out_has '^tensors +102$'
+run rwkv7 info "$models/f32_n32.safetensors"
+out_has '^tensors +72, 3 of them not used$'
 
 run rwkv7 info "$model" --vocab "$vocab"
 out_has '^vocabulary .*: 257 ids, fits$'

@@ -57,7 +57,10 @@ static void print_text(const struct rwkv7_model *model, const struct finding *vo
     printf("session     state %s", scaled_text((double)info->session_bytes, "B", number));
     printf(", buffers of up to %s with %d threads\n", scaled_text((double)info->work_bytes, "B", number), threads);
     printf("per token   %s are read\n", scaled_text((double)info->step_bytes, "B", number));
-    printf("tensors     %" PRIu64 ", of which %" PRIu64 " are not needed\n", info->tensors, info->ignored_tensors);
+    printf("tensors     %" PRIu64, info->tensors);
+    if (info->ignored_tensors > 0)
+        printf(", %" PRIu64 " of them not used", info->ignored_tensors);
+    putchar('\n');
     if (info->tuned_state)
         printf("state       the file holds a tuned state; use --state to start from it\n");
     const char *key, *value, *note;

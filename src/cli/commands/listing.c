@@ -113,7 +113,10 @@ void list_unknown(const struct model_args *model)
         return;
     count_tensors(c, &all, &unknown);
     printf("format      %s\n", rwkv7_checkpoint_container(c));
-    printf("tensors     %" PRIu64 ", of which no RWKV model has %" PRIu64 "%s\n", all, unknown, unknown > 0 ? ":" : "");
+    printf("tensors     %" PRIu64, all);
+    if (unknown > 0)
+        printf(", %" PRIu64 " of them unknown:", unknown);
+    putchar('\n');
     print_tensors(c, true);
     rwkv7_checkpoint_close(c);
 }
