@@ -30,6 +30,28 @@ err "rwkv7: cannot read $work/none.sh: No such file or directory; it is installe
 run env RWKV7_PULL="$work" rwkv7 pull 0.1b
 exits 1
 err "rwkv7: cannot read $work: Is a directory; it is installed with the program"
+
+# Without RWKV7_PULL: the script of the prefix that the program is in, or of its source tree.
+if [ -L /proc/self/exe ] && [ "$emulated" -eq 0 ]; then
+    mkdir -p moved/bin moved/share/rwkv7 tree/build tree/scripts
+    cp "$program" moved/bin
+    cp "$program" tree/build
+    touch tree/build/CMakeCache.txt
+    echo 'echo installed "$@"' >moved/share/rwkv7/get-model.sh
+    echo 'echo source tree "$@"' >tree/scripts/get-model.sh
+    run env -u RWKV7_PULL moved/bin/rwkv7 pull 0.1b
+    exits 0
+    out 'installed 0.1b'
+    run env -u RWKV7_PULL tree/build/rwkv7 pull 0.1b
+    exits 0
+    out 'source tree 0.1b'
+    rm tree/build/CMakeCache.txt # then it is no build folder
+    run env -u RWKV7_PULL tree/build/rwkv7 pull 0.1b
+    ok 'not from a folder that is no build folder' [ "$(cat "$work/out")" != 'source tree 0.1b' ]
+else
+    skip 'no /proc/self/exe, or an emulator'
+fi
+
 run env -u HOME -u XDG_DATA_HOME rwkv7 pull 0.1b
 exits 1
 err 'get-model.sh: neither XDG_DATA_HOME nor HOME says where to: set one of them, or give --dir'

@@ -560,7 +560,7 @@ static int begin(struct chat *c)
     if (code == DONE && c->terminal)
         remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
     if (code == DONE && !args->model.model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
-        remark(c, "this is not a chat model; choose one with -m, see scripts/get-model.sh");
+        remark(c, "this is not a chat model; choose one with -m, see rwkv7 help pull");
     return code;
 }
 

@@ -74,6 +74,16 @@ static bool find_at(struct search *s, const char *fmt, ...)
     return false;
 }
 
+/* Finds a file that is installed with the program. */
+static bool in_installation(struct search *s, const char *name)
+{
+    char folder[PATH_ROOM];
+    for (size_t i = 0; installed_folder(i, folder); i++)
+        if (find_at(s, "%s/%s", folder, name))
+            return true;
+    return false;
+}
+
 /* Finds a file in the user's data folder. */
 static bool in_user_folder(struct search *s, const char *name)
 {
@@ -110,7 +120,7 @@ enum rwkv7_status model_find(const struct model_args *args, char path[PATH_ROOM]
         return RWKV7_OK;
     }
     struct search s = {.path = path, .others = true};
-    if (find_at(&s, "%s/%s", RWKV7_DATA_DIR, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
+    if (in_installation(&s, DEMO_MODEL) || in_user_folder(&s, DEMO_MODEL))
         return RWKV7_OK;
     if (s.error != 0)
         return fail_search(&s, err);

@@ -2,9 +2,8 @@
 #ifndef CLI_LOOKUP_H
 #define CLI_LOOKUP_H
 
+#include "cli/io/installed.h"
 #include "cli/options/command_args.h"
-
-#define PATH_ROOM 4096 /* bytes; a longer path counts as absent */
 
 /*
  * Finds the model: -m (or the operand), RWKV7_MODEL, the embedded model (an empty path), then
