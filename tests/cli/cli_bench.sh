@@ -149,6 +149,12 @@ assert any("GB/s" in w for w in words)
 dots = len(list(root.iter("{http://www.w3.org/2000/svg}circle")))
 lacks = len([w for w in words if w.startswith("needs ")])
 assert dots - 5 + lacks == 20, (dots, lacks)'
+run rwkv7 bench --budget 0 --plot -
+exits 2
+text ''
+err "rwkv7: cannot write the plot to '-': use /dev/stdout, or ./- for a file of that name
+Try 'rwkv7 help bench'."
+ok 'no file of that name' [ ! -e ./- ]
 run rwkv7 bench --budget 0 --plot missing/plot.svg
 exits 1
 text ''

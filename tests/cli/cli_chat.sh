@@ -696,6 +696,11 @@ else
     skip 'the reversal model is not here'
 fi
 
+run rwkv7 chat --history -
+exits 2
+err "rwkv7: cannot keep the history in '-': use ./- for a file of that name
+Try 'rwkv7 help chat'."
+
 # The built-in model is not a chat model; this is reported in a pipe, too.
 if rwkv7 info </dev/null >/dev/null 2>&1; then
     run rwkv7 chat

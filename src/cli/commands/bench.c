@@ -223,6 +223,9 @@ int bench_command(const void *command_args)
         return complain_usage(args->common.command, "--json and --csv exclude each other");
     if (args->plot && args->shape)
         return complain_usage(args->common.command, "--plot draws the table of all sizes: leave out --shape");
+    if (args->plot && strcmp(args->plot, "-") == 0)
+        return complain_usage(args->common.command,
+                              "cannot write the plot to '-': use /dev/stdout, or ./- for a file of that name");
     if (args->sizes != SIZES_AUTO && args->shape)
         return complain_usage(args->common.command, "two things to measure: --sizes and --shape %s", args->shape);
     if (is_table(args))

@@ -573,6 +573,8 @@ int chat_command(const void *command_args)
     if (args->saved.state_in && (args->saved.prompt_cache || args->system))
         return complain_usage(args->common.command, "--state-in and --%s exclude each other",
                               args->system ? "system" : "prompt-cache");
+    if (args->history && strcmp(args->history, "-") == 0)
+        return complain_usage(args->common.command, "cannot keep the history in '-': use ./- for a file of that name");
     if (args->print.quiet)
         progress_disable();
     int code = tuned_check(&args->common, &args->tuned, &args->saved);
