@@ -256,6 +256,22 @@ def editor(command):
     kept = open(lines, "rb").read()
     check(b"mine" in kept and b"yours" in kept, "lines of two programs")
 
+    # Another one that ends at once holds the lock, and then replaces the file: this one waits and adds to the new file.
+    late = Terminal(command)
+    late.prompt()
+    late.send(b"/system late\r")
+    late.prompt()
+    with open(lines, "rb") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        late.send(b"\x04")
+        time.sleep(0.5)
+        with open(lines + ".new", "wb") as new:
+            new.write(kept + b"/system\\040early\n")
+        os.rename(lines + ".new", lines)
+    check(late.end("^D") == 0, "^D ends after the lock")
+    kept = open(lines, "rb").read()
+    check(b"early" in kept and b"late" in kept, "lines of two programs that end at once")
+
     # Of somebody else, or spoilt: it goes on without.
     os.chmod(state, 0o770)
     open_to_all = Terminal(command)

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/out_file.h"
@@ -17,7 +19,10 @@
 #include "cli/io/messages.h"
 #include "cli/io/signals.h"
 
-enum { LINES = 1000 }; /* maximum number of saved lines */
+enum {
+    LINES = 1000,      /* maximum number of saved lines */
+    LOCK_TRIES = 1000, /* 10 ms apart: then the history is written without a lock */
+};
 
 /* Creates a folder and its missing parents, starting after byte `from` of the path. */
 static bool make_folders(char *path, size_t from)
@@ -117,6 +122,40 @@ bool history_load(History *h, const char *path)
     return loaded < 0 ? may_begin(path) : loaded == count_lines(path) - 1;
 }
 
+static bool is_file_at(int fd, const char *path)
+{
+    struct stat opened, named;
+    return fstat(fd, &opened) == 0 && stat(path, &named) == 0 && opened.st_dev == named.st_dev &&
+           opened.st_ino == named.st_ino;
+}
+
+/*
+ * Locks the history, so that programs that end at once add their lines one after the other. Writing
+ * replaces the file, so the lock counts only if the locked file still has this name. Returns a
+ * descriptor to close; negative: not locked, because there is no file, or the file system has no
+ * locks, or another program keeps it for too long (it may be stopped).
+ *
+ * Not a lock of fcntl(): libedit closes the file after reading it, which would release that.
+ */
+static int lock_history(const char *path)
+{
+    const struct timespec pause = {.tv_nsec = 10000000};
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        const int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        const bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+        const bool busy = fd >= 0 && !locked && (errno == EWOULDBLOCK || errno == EINTR);
+        if (locked && is_file_at(fd, path))
+            return fd;
+        if (fd >= 0)
+            close(fd);
+        if (!locked && !busy)
+            return -1;
+        if (busy)
+            nanosleep(&pause, NULL);
+    }
+    return -1;
+}
+
 /* Writes the file so that it appears under its name only when complete. */
 static enum rwkv7_status write_private(FILE *from, const char *path, struct rwkv7_error *err)
 {
@@ -155,6 +194,7 @@ void history_keep(const char *path, char *const *lines, size_t count)
     /* The signal that ends the program must not lose the history. */
     const int stopped = interrupted;
     interrupted = 0;
+    const int locked = lock_history(path);
     History *const h = history_new();
     FILE *const written = tmpfile(); /* libedit needs a file with a descriptor */
     bool good = h && written && history_load(h, path);
@@ -168,6 +208,8 @@ void history_keep(const char *path, char *const *lines, size_t count)
         fclose(written);
     if (h)
         history_end(h);
+    if (locked >= 0)
+        close(locked);
     if (stopped)
         interrupted = 1;
 }

@@ -25,7 +25,8 @@ History *history_new(void);
 bool history_load(History *h, const char *path);
 /*
  * Appends `lines` to the file, which another process may have changed since it was loaded, and
- * rewrites it, private to its owner. Prints a message on failure.
+ * rewrites it, private to its owner. A lock keeps the lines of programs that end at once. Prints a
+ * message on failure.
  */
 void history_keep(const char *path, char *const *lines, size_t count);
 
