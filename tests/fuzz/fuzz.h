@@ -29,6 +29,7 @@ static inline void fuzz_broken(const char *condition, const char *file, int line
 static struct {
     char folder[64];
     char paths[FUZZ_FILES][128];
+    int descriptors[FUZZ_FILES]; /* -1: the program writes the file */
     int count;
 } fuzz_files;
 
@@ -53,8 +54,8 @@ static inline const char *fuzz_folder(void)
     return fuzz_files.folder;
 }
 
-/* Writes the bytes to a file of that name; returns its path. */
-static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size)
+/* Returns the place of a file of that name, opened for writing with O_CREAT. */
+static inline int fuzz_place(const char *name, int flags)
 {
     char path[128];
     int i = 0;
@@ -63,10 +64,28 @@ static inline const char *fuzz_file(const char *name, const uint8_t *data, size_
         i++;
     if (i == FUZZ_FILES)
         abort();
-    if (i == fuzz_files.count)
+    if (i == fuzz_files.count) {
         snprintf(fuzz_files.paths[fuzz_files.count++], sizeof path, "%s", path);
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (fd < 0 || (size > 0 && write(fd, data, size) != (ssize_t)size) || close(fd) != 0)
+        fuzz_files.descriptors[i] = flags & O_CREAT ? open(path, flags, 0600) : -1;
+    }
+    return i;
+}
+
+/* Returns the path of a file of that name, which the program will write. */
+static inline const char *fuzz_path(const char *name)
+{
+    return fuzz_files.paths[fuzz_place(name, 0)];
+}
+
+/*
+ * Writes the bytes to a file of that name; returns its path. The file stays open, because opening
+ * takes longer than the functions under test.
+ */
+static inline const char *fuzz_file(const char *name, const uint8_t *data, size_t size)
+{
+    const int i = fuzz_place(name, O_WRONLY | O_CREAT | O_TRUNC);
+    const int fd = fuzz_files.descriptors[i];
+    if (fd < 0 || ftruncate(fd, (off_t)size) != 0 || (size > 0 && pwrite(fd, data, size, 0) != (ssize_t)size))
         abort();
     return fuzz_files.paths[i];
 }

@@ -10,14 +10,26 @@
 #include "generate/conversation.h"
 #include "generate/saved_state.h"
 
-static struct rwkv7_session *session;
+enum { MOST_TOKENS = 64, MOST_UNDONE = 4 };
+
+static struct rwkv7_session *sessions[MOST_TOKENS + 1]; /* session n has read n tokens */
 static struct rwkv7_tokenizer *tokenizer;
+static struct conversation first, second;
 
 static void open_all(void)
 {
     static const char letters[] = "1 'a' 1\n2 'b' 1\n3 ' ' 1\n4 '\\n' 1\n5 ':' 1\n6 'U' 1\n7 'S' 1\n";
-    session = fuzz_session(1, 4, 2);
+    static const uint32_t id;
+    const struct conversation_options opt = {.sampling = {.temperature = 1, .top_p = 1}, .max_tokens = 4};
+    sessions[0] = fuzz_session(1, 4, 2);
+    for (size_t i = 1; i <= MOST_TOKENS; i++) {
+        REQUIRE(rwkv7_session_clone(sessions[i - 1], &sessions[i], NULL) == RWKV7_OK);
+        REQUIRE(rwkv7_session_eval(sessions[i], &id, 1, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
+    }
     REQUIRE(rwkv7_tokenizer_open_memory(letters, sizeof letters - 1, "fuzz", &tokenizer, NULL) == RWKV7_OK);
+    struct rwkv7_model *const model = (struct rwkv7_model *)rwkv7_session_model(sessions[0]);
+    REQUIRE(conversation_create(&first, model, tokenizer, &opt, NULL) == RWKV7_OK);
+    REQUIRE(conversation_create(&second, model, tokenizer, &opt, NULL) == RWKV7_OK);
 }
 
 /* Counts the comma-separated numbers of the first array. */
@@ -28,7 +40,7 @@ static size_t count_tokens(const uint8_t *data, size_t size)
     size_t count = end && end > open + 1;
     for (const uint8_t *at = open; end && at < end; at++)
         count += *at == ',';
-    return count < 1000 ? count : 1000;
+    return count < MOST_TOKENS ? count : MOST_TOKENS;
 }
 
 static void same_log(const struct conversation_log *a, const struct conversation_log *b)
@@ -40,17 +52,14 @@ static void same_log(const struct conversation_log *a, const struct conversation
                 strcmp(a->turns[i].unread, b->turns[i].unread) == 0);
 }
 
-static void check_loaded(struct conversation *c, const struct conversation_options *opt)
+static void check_loaded(struct conversation *c)
 {
-    const char *const path = fuzz_file("again", NULL, 0);
-    struct conversation again;
+    const char *const path = fuzz_path("again");
     struct rwkv7_error err;
     REQUIRE(c->log.count == rwkv7_session_tokens(c->session));
-    REQUIRE(conversation_create(&again, (struct rwkv7_model *)c->model, tokenizer, opt, NULL) == RWKV7_OK);
-    REQUIRE(conversation_save(c, path, NULL) == RWKV7_OK && conversation_load(&again, path, NULL) == RWKV7_OK);
-    same_log(&c->log, &again.log);
-    conversation_free(&again);
-    while (c->log.turn_count > 0) {
+    REQUIRE(conversation_save(c, path, NULL) == RWKV7_OK && conversation_load(&second, path, NULL) == RWKV7_OK);
+    same_log(&c->log, &second.log);
+    for (int i = 0; i < MOST_UNDONE && c->log.turn_count > 0; i++) {
         const size_t turns = c->log.turn_count;
         if (conversation_undo(c, &err) != RWKV7_OK) {
             REQUIRE(err.message[0] && c->log.turn_count == turns);
@@ -62,25 +71,21 @@ static void check_loaded(struct conversation *c, const struct conversation_optio
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint32_t ids[1000];
-    const struct conversation_options opt = {.sampling = {.temperature = 1, .top_p = 1}, .max_tokens = 4};
     struct saved_state saved = {0};
-    struct conversation c;
+    struct rwkv7_bytes image;
     struct rwkv7_error err = {.message = ""};
-    if (!session)
+    if (size == 0)
+        return 0; /* a state without a conversation */
+    if (!tokenizer)
         open_all();
-    struct rwkv7_model *const model = (struct rwkv7_model *)rwkv7_session_model(session);
-    const char *const path = fuzz_file("conversation", NULL, 0);
-    rwkv7_session_reset(session);
-    const size_t count = count_tokens(data, size);
-    REQUIRE(rwkv7_session_eval(session, ids, count, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     saved.piece[SAVED_CONVERSATION] = (struct rwkv7_bytes){(void *)(uintptr_t)data, size};
-    REQUIRE(saved_state_store(&saved, session, tokenizer, path, NULL, NULL) == RWKV7_OK);
-    REQUIRE(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
-    if (conversation_load(&c, path, &err) != RWKV7_OK)
-        REQUIRE(err.status == RWKV7_ERR_STATE && err.message[0] && c.log.count == 0 && c.log.turn_count == 0);
-    else if (size > 0)
-        check_loaded(&c, &opt);
-    conversation_free(&c);
+    REQUIRE(saved_state_store(&saved, sessions[count_tokens(data, size)], tokenizer, NULL, &image, NULL) == RWKV7_OK);
+    const char *const path = fuzz_file("conversation", image.data, image.size);
+    rwkv7_bytes_clear(&image);
+    conversation_log_clear(&first.log);
+    if (conversation_load(&first, path, &err) == RWKV7_OK)
+        check_loaded(&first);
+    else
+        REQUIRE(err.status == RWKV7_ERR_STATE && err.message[0] && first.log.count == 0 && first.log.turn_count == 0);
     return 0;
 }

@@ -56,6 +56,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             REQUIRE((status == RWKV7_ERR_MODEL || (status == RWKV7_ERR_USAGE && i == 0)) &&
                     strncmp(err.message, path, 10) == 0);
         lora_close(lora);
+        if (status != RWKV7_ERR_USAGE)
+            break; /* USAGE: the file has no alpha, so it is given */
     }
     return 0;
 }

@@ -8,7 +8,7 @@
 
 #include "fuzz.h"
 
-enum { DRAWS = 6, MOST = 300 };
+enum { DRAWS = 4, MOST = 300 };
 
 struct input {
     const uint8_t *at;
@@ -100,12 +100,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             REQUIRE(!is_drawable(logits, vocab) || opt.bias_count > 0 || opt.presence_penalty != 0 ||
                     opt.frequency_penalty != 0);
         }
-        /* The second sampler restores the state of the first before each draw. */
+        /* The second sampler, which may have drawn other tokens, takes the state of the first. */
         REQUIRE(rwkv7_sampler_next(again, logits, &same, NULL) == status && same == id);
         REQUIRE(rwkv7_sampler_save_memory(s, &note, NULL) == RWKV7_OK);
-        rwkv7_sampler_close(again);
-        again = NULL;
-        REQUIRE(rwkv7_sampler_create(&opt, vocab, NULL, &again, NULL) == RWKV7_OK);
         REQUIRE(rwkv7_sampler_load_memory(again, note.data, note.size, NULL) == RWKV7_OK);
         rwkv7_bytes_clear(&note);
     }

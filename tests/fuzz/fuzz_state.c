@@ -1,5 +1,5 @@
 /*
- * fuzz_state.c - any bytes as a state file of a small model: either a complete message and an
+ * fuzz_state.c - any bytes as a saved state of a small model: either a complete message and an
  * unchanged session, or a state with its note that is saved again as the same bytes. Hardly any
  * input has a valid checksum, so each input is also tried with a corrected checksum and
  * fingerprint. Runs under libFuzzer and, over the corpus, under replay.c.
@@ -27,15 +27,14 @@ static uint64_t checksum(const uint8_t *data, size_t size)
 static void open_session(void)
 {
     enum { SIZE = HEADER + FLOATS * sizeof(float) + 8 };
-    uint8_t own[SIZE + 1];
+    struct rwkv7_bytes own;
     session = fuzz_session(LAYERS, CHANNELS, N);
-    const char *const path = fuzz_file("own", NULL, 0);
-    REQUIRE(rwkv7_session_save(session, path, NULL, NULL) == RWKV7_OK);
-    FILE *f = fopen(path, "rb");
-    REQUIRE(f && fread(own, 1, sizeof own, f) == SIZE && fclose(f) == 0);
-    memcpy(fingerprint, own + FINGERPRINT, sizeof fingerprint);
-    const uint64_t sum = checksum(own, SIZE - sizeof sum);
-    REQUIRE(memcmp(own + SIZE - sizeof sum, &sum, sizeof sum) == 0);
+    REQUIRE(rwkv7_session_save_memory(session, NULL, &own, NULL) == RWKV7_OK && own.size == SIZE);
+    const uint8_t *const bytes = own.data;
+    memcpy(fingerprint, bytes + FINGERPRINT, sizeof fingerprint);
+    const uint64_t sum = checksum(bytes, SIZE - sizeof sum);
+    REQUIRE(memcmp(bytes + SIZE - sizeof sum, &sum, sizeof sum) == 0);
+    rwkv7_bytes_clear(&own);
 }
 
 static void get_state(float *to)
@@ -45,14 +44,11 @@ static void get_state(float *to)
 
 static void check_saved(const uint8_t *data, size_t size, const struct rwkv7_bytes *note)
 {
-    const char *const path = fuzz_file("saved", NULL, 0);
-    uint8_t *const again = malloc(size + 1);
-    REQUIRE(again && rwkv7_session_save(session, path, note, NULL) == RWKV7_OK);
-    FILE *f = fopen(path, "rb");
-    REQUIRE(f && fread(again, 1, size + 1, f) == size && fclose(f) == 0);
+    struct rwkv7_bytes again;
+    REQUIRE(rwkv7_session_save_memory(session, note, &again, NULL) == RWKV7_OK && again.size == size);
     /* The padding after the note is not checked when loading, so it and the checksum may differ. */
-    REQUIRE(memcmp(again, data, HEADER + FLOATS * sizeof(float) + note->size) == 0);
-    free(again);
+    REQUIRE(memcmp(again.data, data, HEADER + FLOATS * sizeof(float) + note->size) == 0);
+    rwkv7_bytes_clear(&again);
 }
 
 static void load(const uint8_t *data, size_t size)
@@ -60,9 +56,8 @@ static void load(const uint8_t *data, size_t size)
     float before[FLOATS], after[FLOATS];
     struct rwkv7_bytes note;
     struct rwkv7_error err = {0};
-    const char *const path = fuzz_file("state", data, size);
     get_state(before);
-    if (rwkv7_session_load(session, path, &note, &err) == RWKV7_OK) {
+    if (rwkv7_session_load_memory(session, data, size, &note, &err) == RWKV7_OK) {
         REQUIRE(note.data && note.size <= size);
         check_saved(data, size, &note);
         rwkv7_bytes_clear(&note);
@@ -70,7 +65,7 @@ static void load(const uint8_t *data, size_t size)
     }
     get_state(after);
     REQUIRE(!note.data && memcmp(before, after, sizeof before) == 0);
-    REQUIRE(err.status == RWKV7_ERR_STATE && strncmp(err.message, path, 10) == 0);
+    REQUIRE(err.status == RWKV7_ERR_STATE && strncmp(err.message, "a state in memory", 17) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -6,18 +6,17 @@
  */
 #include "fuzz.h"
 
-enum { STOPS = 4, LONGEST = 8 };
+enum { STOPS = 4, LONGEST = 8, MOST = 1 << 16 /* bytes of an input; the rest is not used */ };
 
 struct result {
-    char *text; /* [size] */
+    char text[3 * MOST + 1]; /* [size]; a byte becomes at most the three of U+FFFD */
     size_t size;
     int stop;
 };
 
 static void take(struct result *r, const char *text, size_t length)
 {
-    r->text = realloc(r->text, r->size + length + 1);
-    REQUIRE(r->text);
+    REQUIRE(length < sizeof r->text - r->size);
     if (length > 0)
         memcpy(r->text + r->size, text, length);
     r->size += length;
@@ -44,40 +43,43 @@ static bool is_utf8(const char *text, size_t size)
 }
 
 /* Runs in pieces of `piece` bytes; 0: of lengths derived from the bytes. */
-static struct result run(const char *const *stops, size_t stop_count, const uint8_t *data, size_t size, size_t piece)
+static void run(const char *const *stops, size_t stop_count, const uint8_t *data, size_t size, size_t piece,
+                struct result *r)
 {
     struct rwkv7_stream *s = NULL;
-    struct result r = {.stop = -1};
     const char *text;
     size_t length, held;
     bool stopped = false;
+    r->size = 0;
+    r->stop = -1;
     REQUIRE(rwkv7_stream_create(stops, stop_count, &s, NULL) == RWKV7_OK);
     for (size_t at = 0; at < size && !stopped;) {
         size_t n = piece > 0 ? piece : 1 + data[at] % 7u;
         n = n < size - at ? n : size - at;
-        REQUIRE(rwkv7_stream_push(s, data + at, n, &text, &length, &r.stop, NULL) == RWKV7_OK);
+        REQUIRE(rwkv7_stream_push(s, data + at, n, &text, &length, &r->stop, NULL) == RWKV7_OK);
         REQUIRE(is_utf8(text, length)); /* each part by itself */
-        take(&r, text, length);
+        take(r, text, length);
         at += n;
-        stopped = r.stop >= 0;
+        stopped = r->stop >= 0;
     }
     rwkv7_stream_held(s, &held);
     REQUIRE(held <= size);
     if (!stopped) {
         REQUIRE(rwkv7_stream_finish(s, &text, &length, NULL) == RWKV7_OK);
-        take(&r, text, length);
+        take(r, text, length);
     }
     rwkv7_stream_close(s);
-    return r;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char texts[STOPS][LONGEST + 1];
+    static struct result want, got;
     const char *stops[STOPS];
     size_t at = 1, count = 0;
     if (size == 0)
         return 0;
+    size = size < MOST ? size : MOST;
     for (size_t i = 0; i < data[0] % (STOPS + 1u) && at < size; i++) {
         const size_t n = 1 + data[at] % LONGEST;
         if (n >= size - at)
@@ -89,18 +91,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (texts[count][0] != '\0')
             count++;
     }
-    const struct result want = run(stops, count, data + at, size - at, 1);
-    REQUIRE(is_utf8(want.text ? want.text : "", want.size));
-    for (size_t piece = 0; piece < 4; piece++) {
-        const struct result got = run(stops, count, data + at, size - at, piece == 3 ? size : piece);
+    run(stops, count, data + at, size - at, 1, &want);
+    REQUIRE(is_utf8(want.text, want.size));
+    for (size_t piece = 0; piece < 4; piece += 1 + (piece == 0)) { /* not 1, which is `want` */
+        run(stops, count, data + at, size - at, piece == 3 ? size : piece, &got);
         REQUIRE(got.size == want.size && got.stop == want.stop);
         REQUIRE(got.size == 0 || memcmp(got.text, want.text, got.size) == 0);
-        free(got.text);
     }
     if (want.stop < 0) /* if the input is valid UTF-8, the output contains no stop string */
         for (size_t i = 0; i < count && want.size > 0; i++)
             REQUIRE(!is_utf8((const char *)data + at, size - at) || memchr(data + at, 0, size - at) ||
                     (want.text[want.size] = '\0', !strstr(want.text, stops[i])));
-    free(want.text);
     return 0;
 }

@@ -1,7 +1,14 @@
 # Fuzz targets. Ordinarily each is linked with replay.c and runs over its corpus as a test. As fuzzers, with clang:
-#   cmake -B build-fuzz -DCMAKE_C_COMPILER=clang -DRWKV7_FUZZ=ON -DRWKV7_SANITIZE=ON -DCMAKE_C_FLAGS=-fsanitize=fuzzer-no-link
-#   cmake --build build-fuzz --target fuzz_safetensors && mkdir found && build-fuzz/tests/fuzz_safetensors found tests/corpus/safetensors
+#   cmake -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRWKV7_FUZZ=ON -DRWKV7_SANITIZE=ON
+#   cmake --build build-fuzz --target fuzz_safetensors && mkdir found
+#   export ASAN_OPTIONS=allocator_may_return_null=1:malloc_context_size=2:quarantine_size_mb=8 # short stacks and a small quarantine
+#   build-fuzz/tests/fuzz_safetensors -max_len=2048 found tests/corpus/safetensors
 option(RWKV7_FUZZ "Build the fuzz targets as libFuzzer programs (clang)" OFF)
+if(RWKV7_FUZZ)
+  set(watch -fsanitize=fuzzer-no-link -fsanitize-coverage-ignorelist=${CMAKE_CURRENT_SOURCE_DIR}/fuzz/uncounted.txt)
+  target_compile_options(rwkv7_objects PRIVATE ${watch})
+  target_compile_options(rwkv7_cli PRIVATE ${watch})
+endif()
 
 function(rwkv7_add_fuzz name corpus)
   add_executable(${name} fuzz/${name}.c)
