@@ -1,10 +1,11 @@
 /*
- * cgroup.c - reads the CPU limit that Linux control groups set for this process.
+ * cgroup.c - reads the CPU and memory limits that Linux control groups set for this process.
  *
  * A container or a systemd unit may be limited to 1.5 CPUs on a machine with 64. The limit is in a
  * file of the group's folder: in version 2 `cpu.max` ("quota period", in microseconds), in version
- * 1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`. Groups are nested and all their limits apply, so
- * every folder from the group of the process up to the mount point is read.
+ * 1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`. Memory: `memory.max` in version 2,
+ * `memory.limit_in_bytes` in version 1. Groups are nested and all their limits apply, so every folder
+ * from the group of the process up to the mount point is read.
  *
  *     /proc/self/cgroup      "0::/a/b" (version 2) or "3:cpu,cpuacct:/a/b" (version 1):
  *                            the group as a path in its hierarchy
@@ -93,8 +94,43 @@ static int smaller_limit(int a, int b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
+/* Returns the number behind `key` in memory.stat, at least 0. */
+static uint64_t read_stat(const char *folder, const char *key)
+{
+    char path[PATH + 64], line[128];
+    const size_t n = strlen(key);
+    long long number = 0;
+    snprintf(path, sizeof path, "%s/memory.stat", folder);
+    FILE *f = fopen(path, "r");
+    while (f && number == 0 && fgets(line, sizeof line, f))
+        if (strncmp(line, key, n) == 0 && line[n] == ' ')
+            number = strtoll(line + n, NULL, 10);
+    if (f)
+        fclose(f);
+    return number > 0 ? (uint64_t)number : 0;
+}
+
+/*
+ * Reduces the limits to those of one folder. Cached file pages count as used in the group's files,
+ * but can be reclaimed, so they are subtracted.
+ */
+static void folder_memory(const char *folder, bool unified, struct memory_limit *m)
+{
+    long long limit[2], used[2];
+    if (!read_numbers(folder, unified ? "memory.max" : "memory.limit_in_bytes", limit) || limit[0] < 0)
+        return;
+    const uint64_t most = (uint64_t)limit[0],
+                   cached = read_stat(folder, unified ? "inactive_file" : "total_inactive_file");
+    if (!read_numbers(folder, unified ? "memory.current" : "memory.usage_in_bytes", used) || used[0] < 0)
+        used[0] = 0;
+    const uint64_t taken = (uint64_t)used[0] > cached ? (uint64_t)used[0] - cached : 0;
+    const uint64_t left = most > taken ? most - taken : 0;
+    m->total = most < m->total ? most : m->total;
+    m->available = left < m->available ? left : m->available;
+}
+
 /* Finds the group of this process in the hierarchy; returns false if there is none. */
-static bool find_group(const char *root, bool unified, char group[LINE])
+static bool find_group(const char *root, bool unified, const char *controller, char group[LINE])
 {
     char path[PATH];
     bool found = false;
@@ -105,7 +141,7 @@ static bool find_group(const char *root, bool unified, char group[LINE])
         if (!name || name[1] != '/')
             continue;
         *name = '\0';
-        found = unified ? strcmp(group, "0:") == 0 : has_item(controllers + 1, "cpu");
+        found = unified ? strcmp(group, "0:") == 0 : has_item(controllers + 1, controller);
         if (found)
             memmove(group, name + 1, strlen(name + 1) + 1);
     }
@@ -134,7 +170,7 @@ static void decode_octal(char *text)
  * Parses a line of mountinfo: *part is the folder of the hierarchy that is mounted, *point the
  * mount point. Returns false for other hierarchies.
  */
-static bool parse_mount(char *line, bool unified, char **part, char **point)
+static bool parse_mount(char *line, bool unified, const char *controller, char **part, char **point)
 {
     char *fields[5], *at = line, *rest = strstr(line, " - ");
     if (!rest)
@@ -156,7 +192,7 @@ static bool parse_mount(char *line, bool unified, char **part, char **point)
     *point = fields[4];
     decode_octal(*part);
     decode_octal(*point);
-    return unified ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_item(options + 1, "cpu");
+    return unified ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_item(options + 1, controller);
 }
 
 /*
@@ -171,36 +207,58 @@ static const char *group_below(const char *group, const char *part)
     return group + n;
 }
 
-/* Returns the smallest limit of one hierarchy; 0 if there is none. */
-static int hierarchy_limit(const char *root, bool unified)
+/*
+ * Calls `visit` for the folder of the group in one hierarchy, and for those of all groups around it
+ * up to the mount point.
+ */
+static void visit_groups(const char *root, bool unified, const char *controller,
+                         void visit(const char *folder, bool unified, void *arg), void *arg)
 {
     char group[LINE], line[LINE], folder[PATH];
-    int limit = 0;
-    if (!find_group(root, unified, group))
-        return 0;
+    if (!find_group(root, unified, controller, group))
+        return;
     snprintf(folder, sizeof folder, "%s/proc/self/mountinfo", root);
     FILE *f = fopen(folder, "r");
     while (f && read_line(f, line)) {
         char *part, *point;
-        if (!parse_mount(line, unified, &part, &point))
+        if (!parse_mount(line, unified, controller, &part, &point))
             continue;
         const size_t top = strlen(root) + strlen(point);
         if ((size_t)snprintf(folder, sizeof folder, "%s%s%s", root, point, group_below(group, part)) >= sizeof folder)
             continue;
-        limit = smaller_limit(limit, folder_limit(folder, unified));
+        visit(folder, unified, arg);
         while (strlen(folder) > top) {
             *strrchr(folder, '/') = '\0';
-            limit = smaller_limit(limit, folder_limit(folder, unified));
+            visit(folder, unified, arg);
         }
     }
     if (f)
         fclose(f);
-    return limit;
+}
+
+static void visit_cpus(const char *folder, bool unified, void *arg)
+{
+    int *const limit = arg;
+    *limit = smaller_limit(*limit, folder_limit(folder, unified));
+}
+
+static void visit_memory(const char *folder, bool unified, void *arg)
+{
+    folder_memory(folder, unified, arg);
 }
 
 int cgroup_millicpus(const char *root)
 {
-    return smaller_limit(hierarchy_limit(root, true), hierarchy_limit(root, false));
+    int limit = 0;
+    visit_groups(root, true, "cpu", visit_cpus, &limit);
+    visit_groups(root, false, "cpu", visit_cpus, &limit);
+    return limit;
+}
+
+void cgroup_limit_memory(const char *root, struct memory_limit *m)
+{
+    visit_groups(root, true, "memory", visit_memory, m);
+    visit_groups(root, false, "memory", visit_memory, m);
 }
 
 #else
@@ -209,6 +267,12 @@ int cgroup_millicpus(const char *root)
 {
     (void)root;
     return 0;
+}
+
+void cgroup_limit_memory(const char *root, struct memory_limit *m)
+{
+    (void)root;
+    (void)m;
 }
 
 #endif

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define CPUS_MAX 8192 /* logical CPUs; the largest number that Linux can be configured for */
 #define CPU_SET_BITS (8 * sizeof(unsigned long))
@@ -56,6 +57,15 @@ int cpus_at_once(const struct cpus *cpus);
  * thousandths of a CPU; 0: no limit (cgroup.c).
  */
 int cgroup_millicpus(const char *root);
+
+struct memory_limit {
+    uint64_t total, available; /* bytes */
+};
+/*
+ * Reduces both to what the control groups that contain this process allow (cgroup.c): `total` to the
+ * smallest limit, `available` to the smallest rest of a limit. `root` as above.
+ */
+void cgroup_limit_memory(const char *root, struct memory_limit *m);
 
 /*
  * Cache sizes in bytes per core. The size of a shared cache is divided by the number of allowed

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cpus.h"
 #include "base/half.h"
 #include "base/mem.h"
 #include "base/splitmix.h"
@@ -200,16 +201,18 @@ void weights_random_outline(struct rwkv7_model *model, enum rwkv7_type type, con
 enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *s,
                                      enum rwkv7_type type, struct rwkv7_error *err)
 {
-    const uint64_t have = sys_physical_memory(), size = type == RWKV7_F32 ? 4 : 2;
+    const uint64_t physical = sys_physical_memory(), size = type == RWKV7_F32 ? 4 : 2;
+    struct memory_limit memory = {physical, physical};
     struct weight w = WEIGHT_BEFORE_FIRST;
     uint64_t need = 0;
     while (weight_next(table, s, &w)) {
         const uint64_t rows = (uint64_t)shape_axis(s, w.spec->rows), cols = (uint64_t)shape_axis(s, w.spec->cols);
         need += kind_is_vector(w.spec->kind) ? vector_floats(s, w.spec) * 4 : rows * cols * size;
     }
-    if (have == 0 || need < have)
+    cgroup_limit_memory("", &memory);
+    if (memory.total == 0 || need < memory.total)
         return RWKV7_OK;
-    return fail(err, RWKV7_ERR_MEMORY,
-                "random model: needs %.1f GB for its weights, this machine has %.1f GB of memory", 1e-9 * (double)need,
-                1e-9 * (double)have);
+    return fail(err, RWKV7_ERR_MEMORY, "random model: needs %.1f GB for its weights, this %s %.1f GB of memory",
+                1e-9 * (double)need, memory.total < physical ? "process may use" : "machine has",
+                1e-9 * (double)memory.total);
 }

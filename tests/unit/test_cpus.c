@@ -173,6 +173,53 @@ static void test_odd_limits(void)
     put("/proc/self/cgroup", text);
     CHECK_LIMIT(0);
 }
+
+static void check_memory(uint64_t total, uint64_t available)
+{
+    struct memory_limit m = {8000, 7000};
+    cgroup_limit_memory(root, &m);
+    CHECK_MSG(m.total == total && m.available == available, "got %llu, %llu, want %llu, %llu",
+              (unsigned long long)m.total, (unsigned long long)m.available, (unsigned long long)total,
+              (unsigned long long)available);
+}
+
+/* The limit of every group around the process applies, each with the use of all groups in it. */
+static void test_memory(void)
+{
+    clear();
+    check_memory(8000, 7000); /* no control groups */
+    put("/proc/self/mountinfo", MOUNT_V2);
+    put("/proc/self/cgroup", "0::/a/b/c\n");
+    put("/sys/fs/cgroup/a/b/c/memory.max", "max\n");
+    put("/sys/fs/cgroup/a/b/c/memory.current", "100\n");
+    check_memory(8000, 7000);
+    put("/sys/fs/cgroup/a/b/memory.max", "5000\n"); /* without its use */
+    check_memory(5000, 5000);
+    put("/sys/fs/cgroup/a/memory.max", "6000\n"); /* larger, but with less left */
+    put("/sys/fs/cgroup/a/memory.current", "4000\n");
+    check_memory(5000, 2000);
+    put("/sys/fs/cgroup/a/memory.stat", "anon 7\ninactive_file 1500\nactive_file 9\n"); /* can be reclaimed */
+    check_memory(5000, 3500);
+    put("/sys/fs/cgroup/a/memory.stat", "inactive_file 4500\n");
+    check_memory(5000, 5000);
+    put("/sys/fs/cgroup/a/b/c/memory.max", "50\n"); /* less than is used */
+    check_memory(50, 0);
+
+    clear();
+    put("/proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n" MOUNT_V1
+                                "36 35 0:33 / /sys/fs/cgroup/memory rw - cgroup memory rw,memory\n");
+    put("/proc/self/cgroup", "4:memory:/x/y\n1:cpu:/z\n0::/\n");
+    put("/sys/fs/cgroup/memory/x/y/memory.limit_in_bytes", "9223372036854771712\n"); /* none */
+    put("/sys/fs/cgroup/memory/x/y/memory.usage_in_bytes", "300\n");
+    check_memory(8000, 7000);
+    put("/sys/fs/cgroup/memory/x/memory.limit_in_bytes", "4000\n");
+    put("/sys/fs/cgroup/memory/x/memory.usage_in_bytes", "1000\n");
+    put("/sys/fs/cgroup/memory/x/memory.stat", "inactive_file 1\ntotal_inactive_file 600\n");
+    check_memory(4000, 3600);
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "-1\n");
+    put("/sys/fs/cgroup/cpu,cpuacct/z/memory.limit_in_bytes", "10\n"); /* another controller */
+    check_memory(4000, 3600);
+}
 #endif
 
 /* ----------------------------------------------------------------------------------------- CPUs */
@@ -415,6 +462,7 @@ int main(void)
     RUN(test_version_1);
     RUN(test_containers);
     RUN(test_odd_limits);
+    RUN(test_memory);
 #else
     SKIP("control groups: only Linux has them");
 #endif

@@ -40,41 +40,14 @@ static double read_number(const char *path, const char *key)
     return read_field(path, key, text, sizeof text) ? strtod(text, NULL) : 0;
 }
 
-/*
- * Returns the memory limit of the control group and sets *used; 0: no limit. Only finds the group
- * at the mount point that containers have. Cached file pages count as used in the group's files, but
- * can be reclaimed, so they are subtracted.
- */
-static double group_limit(double *used)
-{
-    static const char *const files[][4] = {
-        {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat", "inactive_file "},
-        {"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-         "/sys/fs/cgroup/memory/memory.stat", "total_inactive_file "},
-    };
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        const double limit = read_number(files[i][0], ""); /* "max" is 0 */
-        if (limit > 0) {
-            *used = read_number(files[i][1], "") - read_number(files[i][2], files[i][3]);
-            return limit;
-        }
-    }
-    return 0;
-}
-
 static void read_memory(struct machine *m)
 {
-    double used = 0;
-    m->memory = (double)sys_physical_memory();
-    m->available = 1024 * read_number("/proc/meminfo", "MemAvailable");
-    if (m->available <= 0)
-        m->available = m->memory;
-    const double limit = group_limit(&used);
-    if (limit > 0 && limit < m->memory) {
-        m->memory = limit;
-        m->available = limit - used < m->available ? limit - used : m->available;
-        m->available = m->available > 0 ? m->available : 0;
-    }
+    const uint64_t physical = sys_physical_memory();
+    const double available = 1024 * read_number("/proc/meminfo", "MemAvailable");
+    struct memory_limit memory = {physical, available > 0 ? (uint64_t)available : physical};
+    cgroup_limit_memory("", &memory);
+    m->memory = (double)memory.total;
+    m->available = (double)memory.available;
 }
 
 void machine_read(struct machine *m)
