@@ -309,15 +309,15 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
         return RWKV7_OK;
     }
     g->has_logits = true;
-    if (sampler->size >= sizeof g->stats.seed) { /* its first bytes are a seed */
-        if (g->reseed)
-            memcpy(sampler->data, &g->stats.seed, sizeof g->stats.seed);
-        else
-            memcpy(&g->stats.seed, sampler->data, sizeof g->stats.seed);
+    if (sampler->size > 0) {
         const enum rwkv7_status status =
             rwkv7_sampler_load_memory(g->request.sampler, sampler->data, sampler->size, err);
         if (status != RWKV7_OK)
             return status;
+        if (g->reseed)
+            sampler_set_random(g->request.sampler, g->stats.seed);
+        else
+            g->stats.seed = sampler_random(g->request.sampler);
     }
     return request_continue_text(&g->request, held, err);
 }

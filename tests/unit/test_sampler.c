@@ -518,15 +518,37 @@ static void test_memory(void)
         for (int i = 0; i < 100; i++)
             CHECK(next(a, logits) == next(b, logits));
 
+        for (size_t size = 0; size < note.size; size++)
+            CHECK_MSG(rwkv7_sampler_load_memory(b, note.data, size, &err) == RWKV7_ERR_STATE, "%zu bytes", size);
         if (after > 0) {
-            CHECK(rwkv7_sampler_load_memory(b, note.data, note.size - 1, &err) == RWKV7_ERR_STATE);
-            memset((char *)note.data + 8, 0xff, 8); /* an id that does not exist, a count that is NaN */
+            memset((char *)note.data + note.size - 8, 0xff, 8); /* an id that does not exist, a count that is NaN */
             CHECK(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_ERR_STATE);
         }
         rwkv7_bytes_clear(&note);
         rwkv7_sampler_close(a);
         rwkv7_sampler_close(b);
     }
+}
+
+/* States of older programs: the generator, then id and count of each token, without a header. */
+static void test_older_memory(void)
+{
+    const struct {
+        uint64_t random;
+        struct {
+            uint32_t id;
+            float count;
+        } seen[2];
+    } image = {77, {{3, 1.5f}, {0, 0.25f}}};
+    struct rwkv7_sampler_options opt = defaults();
+    opt.presence_penalty = 0.5f;
+    struct rwkv7_sampler *const s = sampler(&opt, 20, NULL);
+    struct rwkv7_bytes note = {0};
+    CHECK(rwkv7_sampler_load_memory(s, &image, sizeof image, NULL) == RWKV7_OK);
+    CHECK(rwkv7_sampler_save_memory(s, &note, NULL) == RWKV7_OK && note.size > sizeof image);
+    CHECK(note.data && memcmp((char *)note.data + note.size - sizeof image, &image, sizeof image) == 0);
+    rwkv7_bytes_clear(&note);
+    rwkv7_sampler_close(s);
 }
 
 static void test_errors(void)
@@ -589,6 +611,7 @@ int main(void)
     RUN(test_seeds);
     RUN(test_reproducible);
     RUN(test_memory);
+    RUN(test_older_memory);
     RUN(test_textless);
     RUN(test_errors);
     return test_end();
