@@ -171,6 +171,17 @@ def editor(command):
     typist.prompt()
     typist.send(b"/system\r")
     check(b"2mthree y" in typist.prompt(), "it is one line of the history")
+    typist.send(PASTE % b"/system A\x03B\x1aC\x1cD\x13E")  # ^C, ^Z, ^\\ and ^S in pasted text send no signals
+    typist.expect(rb"A.*B.*C.*D.*E", "control characters in pasted text")
+    typist.send(b"\r")
+    typist.expect(rb"started over", "a message with control characters")
+    typist.prompt()
+    typist.send(b"/system\r")
+    typist.expect(rb"2mA[^\n]*B[^\n]*C[^\n]*D[^\n]*E", "control characters are part of the text")
+    typist.prompt()
+    typist.send(b"/system \x16\x03F\r")  # ^V quotes the next key
+    typist.expect(rb"started over", "a quoted ^C")
+    typist.prompt()
     typist.send(PASTE % b"a\xff\x00b")  # what is no character is left out
     typist.expect(rb"ab", "pasted bytes")
     typist.send(b"\x03")

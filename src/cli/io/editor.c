@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -47,8 +48,10 @@ struct editor {
     char **lines;             /* [line_count] typed lines, for the history */
     size_t line_count, line_room;
     mbstate_t shift;
-    int columns;   /* width of the terminal when the line was drawn */
-    bool too_long; /* pasted text exceeded the limit */
+    struct termios keys; /* the terminal's settings before editing, with the keys that send signals */
+    bool quoted;         /* the last key was ^V, which makes the next one text */
+    int columns;         /* width of the terminal when the line was drawn */
+    bool too_long;       /* pasted text exceeded the limit */
 };
 
 static struct editor *owner(EditLine *edit)
@@ -185,10 +188,25 @@ static void attend(struct editor *e)
 }
 
 /*
- * Reads one byte from the terminal. Returns false if interrupted, which libedit itself would not
- * notice.
+ * Sends the signal of a key such as ^C to all programs at this terminal, as the terminal does
+ * outside of editing. Returns false if the key has none.
  */
-static bool read_byte(struct editor *e, char *byte)
+static bool send_signal(const struct editor *e, char key)
+{
+    static const struct {
+        int place, number;
+    } signals[] = {{VINTR, SIGINT}, {VQUIT, SIGQUIT}, {VSUSP, SIGTSTP}};
+    for (size_t i = 0; i < sizeof signals / sizeof *signals && (e->keys.c_lflag & ISIG); i++)
+        if (e->keys.c_cc[signals[i].place] == (cc_t)key)
+            return kill(0, signals[i].number) == 0;
+    return false;
+}
+
+/*
+ * Reads one byte from the terminal; is_key: typed, so it may send a signal. Returns false if
+ * interrupted, which libedit itself would not notice.
+ */
+static bool read_byte(struct editor *e, char *byte, bool is_key)
 {
     while (!interrupted) {
         if (attention)
@@ -196,6 +214,12 @@ static bool read_byte(struct editor *e, char *byte)
         if (!io_wait_until(STDIN_FILENO, &attention))
             continue;
         const ssize_t n = interrupted ? 0 : read(STDIN_FILENO, byte, 1);
+        if (n == 1 && !interrupted && is_key && *byte != '\0') {
+            const bool quoted = e->quoted;
+            e->quoted = !quoted && *byte == '\026';
+            if (!quoted && send_signal(e, *byte))
+                continue;
+        }
         if (interrupted || n == 1)
             return !interrupted;
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
@@ -214,7 +238,7 @@ static int read_character(EditLine *edit, wchar_t *out)
 {
     struct editor *const e = owner(edit);
     char byte;
-    while (read_byte(e, &byte)) {
+    while (read_byte(e, &byte, true)) {
         if (byte == '\0')
             continue;
         const bool broken_off = !mbsinit(&e->shift);
@@ -273,7 +297,7 @@ static unsigned char take_paste(EditLine *edit, int key)
     char *text = NULL, byte;
     bool ended = false, good = true;
     (void)key;
-    while (!ended && read_byte(e, &byte)) {
+    while (!ended && read_byte(e, &byte, false)) {
         if (room - size < 2) {
             char *const grown = realloc(text, room = 2 * room + 1024);
             good = grown != NULL;
@@ -405,6 +429,11 @@ int editor_open(struct editor **out, const struct line_options *options)
     el_set(e->edit, EL_CLIENTDATA, e);
     el_set(e->edit, EL_PROMPT, current_prompt);
     el_set(e->edit, EL_EDITOR, "emacs");
+    /*
+     * ^C, ^Z and ^S in pasted text are text. The terminal cannot know, so it passes them on while a line
+     * is edited; those that are typed are handled in read_byte().
+     */
+    el_set(e->edit, EL_SETTY, "-d", "-isig", "-ixon", NULL);
     el_set(e->edit, EL_HIST, history, e->history);
     el_set(e->edit, EL_GETCFN, read_character);
     el_set(e->edit, EL_ADDFN, "rwkv7-paste", "insert pasted text", take_paste);
@@ -440,6 +469,9 @@ int editor_line(struct editor *e, const char *prompt, char **text)
     e->too_long = false;
     *text = NULL;
     watch_signals(before);
+    e->quoted = false;
+    if (tcgetattr(STDIN_FILENO, &e->keys) != 0)
+        e->keys.c_lflag = 0;
     el_resize(e->edit); /* the window may have been resized */
     e->columns = terminal_columns();
     /*
