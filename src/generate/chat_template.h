@@ -45,12 +45,14 @@ const struct chat_template *chat_template_at(size_t index);
  * *why: which of these decided, for messages.
  */
 const struct chat_template *chat_template_choose(const struct rwkv7_model *model, const char **why);
+enum { CHAT_TEMPLATE_MOST = 1 << 16 }; /* bytes of a template file */
 /*
- * Reads a template file. Fails with RWKV7_ERR_USAGE and the reason if it is not valid, with
- * RWKV7_ERR_IO if it cannot be read. The path must outlive it. Free it with chat_template_free,
- * which ignores built-in and zeroed templates.
+ * Makes a template of the text [size] of a file. Fails with RWKV7_ERR_USAGE and the reason if it is
+ * not valid. The path, for messages, must outlive it; the text may change. Free it with
+ * chat_template_free, which ignores built-in and zeroed templates.
  */
-enum rwkv7_status chat_template_open(const char *path, struct chat_template *out, struct rwkv7_error *err);
+enum rwkv7_status chat_template_parse(const char *path, const char *text, size_t size, struct chat_template *out,
+                                      struct rwkv7_error *err);
 void chat_template_free(struct chat_template *t);
 
 /*

@@ -15,44 +15,30 @@
  * if it is empty, which is usual, an empty line does.
  */
 #include <ctype.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/status.h"
 #include "generate/chat_template.h"
 
-enum { MOST = 1 << 16 };
-
 enum { SYSTEM, USER, ANSWER, PLACES };
 static const char *const places[PLACES] = {"{system}", "{user}", "{answer}"};
 
 /*
- * Reads a file without its byte order mark, with LF for CR LF, to text [*size], terminated by a
- * NUL.
+ * Copies the text [n] without its byte order mark, with LF for CR LF, to `text` [*size], terminated
+ * by a NUL.
  */
-static enum rwkv7_status read_text(const char *path, char *text, size_t *size, struct rwkv7_error *err)
+static enum rwkv7_status copy_text(const char *path, const char *from, size_t n, char *text, size_t *size,
+                                   struct rwkv7_error *err)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(err, "%s", path);
-    size_t n = 0;
-    ssize_t got = 1;
-    while (n <= MOST && (got = read(fd, text + n, MOST + 1 - n)) > 0)
-        n += (size_t)got;
-    const enum rwkv7_status status = got < 0 ? fail_errno(err, "%s: cannot be read", path) : RWKV7_OK;
-    close(fd);
-    if (status != RWKV7_OK)
-        return status;
-    if (n > MOST)
-        return fail(err, RWKV7_ERR_USAGE, "%s: expected a template of at most %d bytes", path, MOST);
-    if (memchr(text, '\0', n))
+    if (n > CHAT_TEMPLATE_MOST)
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected a template of at most %d bytes", path, CHAT_TEMPLATE_MOST);
+    if (n > 0 && memchr(from, '\0', n))
         return fail(err, RWKV7_ERR_USAGE, "%s: expected text, found a NUL byte", path);
     *size = 0;
-    for (size_t i = n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; i < n; i++)
-        if (text[i] != '\r' || i + 1 == n || text[i + 1] != '\n')
-            text[(*size)++] = text[i];
+    for (size_t i = n >= 3 && memcmp(from, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; i < n; i++)
+        if (from[i] != '\r' || i + 1 == n || from[i + 1] != '\n')
+            text[(*size)++] = from[i];
     text[*size] = '\0';
     return RWKV7_OK;
 }
@@ -155,13 +141,13 @@ static enum rwkv7_status parse(const char *path, struct chat_template *t, size_t
     return RWKV7_OK;
 }
 
-enum rwkv7_status chat_template_open(const char *path, struct chat_template *out, struct rwkv7_error *err)
+enum rwkv7_status chat_template_parse(const char *path, const char *text, size_t size, struct chat_template *out,
+                                      struct rwkv7_error *err)
 {
-    size_t size = 0;
-    *out = (struct chat_template){.name = path, .memory = mem_alloc(2 * MOST + 8, 1)};
+    *out = (struct chat_template){.name = path, .memory = mem_alloc(2 * CHAT_TEMPLATE_MOST + 8, 1)};
     if (!out->memory)
         return fail_memory(err, "the template");
-    enum rwkv7_status status = read_text(path, out->memory, &size, err);
+    enum rwkv7_status status = copy_text(path, text, size, out->memory, &size, err);
     if (status == RWKV7_OK)
         status = parse(path, out, size, err);
     if (status != RWKV7_OK)

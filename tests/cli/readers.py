@@ -186,11 +186,17 @@ def fifos(program, options, run, batch):
     interrupted([program, "eval", *options, "pipe"], "the text of eval is a FIFO without a writer")
     interrupted([*batch, "pipe"], "the lines are a FIFO without a writer")
     interrupted([*batch, "-o", "pipe", "two"], "the results go to a FIFO without a reader")
+    interrupted([*run, "-n", "3", "--state-out", "pipe", "hello"], "the state goes to a FIFO without a reader")
+    interrupted([program, "logits", *options[:2], "--tokens", "1", "-o", "pipe"], "the logits go to a FIFO without a reader")
 
     # A signal just before the FIFO is opened counts, too.
     if os.path.exists("early_signal.so"):
         environment = dict(os.environ, LD_PRELOAD="./early_signal.so")
-        for command in ([*run, "-n", "3", "-f", "pipe"], [program, "eval", *options, "pipe"], [*batch, "-o", "pipe", "two"]):
+        for command in ([*run, "-n", "3", "-f", "pipe"], [program, "eval", *options, "pipe"], [*batch, "-o", "pipe", "two"],
+                        [program, "chat", *options, "--template", "pipe"],
+                        [*run, "-n", "3", "--state-out", "pipe", "hello"],
+                        [program, "chat", "-q", *options, "--state-out", "pipe"],
+                        [program, "logits", *options[:2], "--tokens", "1", "-o", "pipe"]):
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
             ends(process, f"{command[1]}, and a signal before a FIFO is opened")
 
@@ -210,6 +216,16 @@ def fifos(program, options, run, batch):
         got = late.read()
     process.wait(PATIENCE)
     check(process.returncode == 0 and same(got, output([*batch, "two"])), f"results that are read late: {got!r}")
+
+
+    # A state, too, and it is the same as in a file.
+    subprocess.run([*run, "--seed", "1", "-n", "3", "--state-out", "state", "hello"], stdout=subprocess.DEVNULL, check=True)
+    process = subprocess.Popen([*run, "--seed", "1", "-n", "3", "--state-out", "late", "hello"], stdout=subprocess.DEVNULL)
+    with open("late", "rb") as late:
+        got = late.read()
+    process.wait(PATIENCE)
+    with open("state", "rb") as state:
+        check(process.returncode == 0 and got == state.read(), "a state that is read from a FIFO")
 
 
 def resume(batch):

@@ -17,6 +17,8 @@
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
+#include "cli/io/target.h"
+#include "cli/io/template_file.h"
 #include "cli/io/terminal.h"
 #include "cli/options/args.h"
 #include "cli/options/request_options.h"
@@ -250,14 +252,24 @@ static int think_command(struct chat *c, const char *operand)
     return code;
 }
 
+static int save_conversation(struct chat *c, const char *path)
+{
+    struct rwkv7_error err;
+    struct target target;
+    int code = target_open(&target, path);
+    if (code == DONE)
+        code = outcome(conversation_save(&c->conversation, target.path, &err), &err);
+    target_close(&target);
+    return code;
+}
+
 static int save_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0')
         return complain(MISUSED, "/save needs a file name");
-    struct rwkv7_error err;
     int code = state_path_check(operand);
     if (code == DONE)
-        code = outcome(conversation_save(&c->conversation, operand, &err), &err);
+        code = save_conversation(c, operand);
     if (code == DONE)
         remark(c, "saved to %s", operand);
     return code;
@@ -479,7 +491,6 @@ static int check_template(const struct chat *c)
 static int choose_template(struct chat *c)
 {
     const char *const name = c->args->template, *why = "--template";
-    struct rwkv7_error err;
     c->template = name ? chat_template_named(name) : chat_template_choose(c->engine.model, &why);
     if (!c->template) {
         if (!path_exists(name)) {
@@ -490,8 +501,9 @@ static int choose_template(struct chat *c)
             return complain_usage(c->args->common.command, "--template needs one of %s, or a file, not '%s'", names,
                                   name);
         }
-        if (chat_template_open(name, &c->file_template, &err) != RWKV7_OK)
-            return report(&err);
+        const int code = template_file_read(name, &c->file_template);
+        if (code != DONE)
+            return code;
         c->template = &c->file_template;
     }
     const int code = name ? DONE : check_template(c);
@@ -592,8 +604,7 @@ int chat_command(const void *command_args)
     if (begun)
         code = converse(&c);
     if (args->saved.state_out && begun && (code == DONE || code == INTERRUPTED || code == CLOSED)) {
-        struct rwkv7_error err;
-        const int saved = outcome(conversation_save(&c.conversation, args->saved.state_out, &err), &err);
+        const int saved = save_conversation(&c, args->saved.state_out);
         code = saved == DONE ? code : saved;
     }
     line_close(c.lines);

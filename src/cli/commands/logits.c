@@ -17,6 +17,7 @@
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
+#include "cli/io/target.h"
 #include "cli/io/terminal.h"
 #include "cli/options/args.h"
 
@@ -73,13 +74,18 @@ static int check_ids(const struct id_list *list, int vocab)
 /* The destination of the array. */
 struct output {
     struct rwkv7_output *file; /* NULL: standard output */
+    struct target target;
 };
 
 static int output_open(struct output *out, const char *path)
 {
     struct rwkv7_error err;
-    if (strcmp(path, "-") != 0)
-        return rwkv7_output_open(path, &out->file, &err) == RWKV7_OK ? DONE : report(&err);
+    if (strcmp(path, "-") != 0) {
+        const int code = target_open(&out->target, path);
+        if (code != DONE)
+            return code;
+        return rwkv7_output_open(out->target.path, &out->file, &err) == RWKV7_OK ? DONE : report(&err);
+    }
     if (isatty(STDOUT_FILENO))
         return complain(MISUSED, "refusing to write an array to a terminal; redirect standard output or use -o FILE");
     return DONE;
@@ -149,7 +155,7 @@ static int evaluate(const struct logits_args *args, struct rwkv7_model *model, c
     const int vocab = rwkv7_model_info(model)->shape.vocab;
     struct rwkv7_session *session = NULL;
     struct rwkv7_error err;
-    struct output out = {0};
+    struct output out = {.target = {.fd = -1}};
     int code = check_ids(list, vocab);
     if (code != DONE)
         return code;
@@ -162,6 +168,7 @@ static int evaluate(const struct logits_args *args, struct rwkv7_model *model, c
     if (code == DONE)
         code = write_logits(args, session, list, vocab, &out);
     code = output_close(&out, code);
+    target_close(&out.target);
     rwkv7_session_close(session);
     return code;
 }

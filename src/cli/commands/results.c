@@ -17,6 +17,7 @@
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
+#include "cli/io/target.h"
 
 #define RESULT_MOST (16 * LINE_MOST) /* bytes of a result line; log probabilities make them long */
 
@@ -28,21 +29,6 @@ static bool locked_by_another(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     return fcntl(fd, F_SETLK, &lock) != 0 && (errno == EACCES || errno == EAGAIN);
-}
-
-/*
- * A FIFO is waited for until it has a reader. Not within open(): that would be interrupted only by a signal that comes after it has begun
- * to wait.
- */
-static int open_fifo(const char *name, int flags)
-{
-    static const struct timespec pause = {.tv_nsec = 50000000};
-    int fd;
-    while ((fd = open(name, flags | O_NONBLOCK)) < 0 && errno == ENXIO && !interrupted)
-        nanosleep(&pause, NULL);
-    if (fd >= 0)
-        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-    return fd;
 }
 
 int results_open(struct results *r, const char *name, bool resume, bool create)
@@ -57,7 +43,7 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
         return DONE;
     /* Write-only unless resuming: with a FIFO open for reading too, EPIPE would never be reported. */
     const int flags = (resume ? O_RDWR : O_WRONLY) | O_CLOEXEC;
-    r->fd = is_fifo ? open_fifo(name, flags) : open(name, flags | (create ? O_CREAT : 0), 0666);
+    r->fd = is_fifo ? fifo_open(name, flags) : open(name, flags | (create ? O_CREAT : 0), 0666);
     if (r->fd < 0 && errno == ENOENT && !create)
         return DONE;
     if (r->fd < 0 && interrupted)

@@ -15,6 +15,7 @@
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
+#include "cli/io/target.h"
 #include "cli/io/terminal.h"
 #include "cli/options/args.h"
 #include "generate/generator.h"
@@ -149,7 +150,12 @@ static int save_state(struct generation *g, int code)
     struct rwkv7_error err;
     if (g->args->print.json && (out_lost() > 0 || code != DONE))
         return complain(code, "the JSON could not be written; state not saved");
-    return rwkv7_generator_save(g->generator, g->args->saved.state_out, &err) == RWKV7_OK ? DONE : report(&err);
+    struct target target;
+    code = target_open(&target, g->args->saved.state_out);
+    if (code == DONE && rwkv7_generator_save(g->generator, target.path, &err) != RWKV7_OK)
+        code = report(&err);
+    target_close(&target);
+    return code;
 }
 
 static int run_generation(struct generation *g)
