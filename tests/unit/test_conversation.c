@@ -383,6 +383,28 @@ static void test_cache(void)
     rwkv7_session_close(text);
 }
 
+/* Without an end-of-text token and a system prompt, the first message begins at token 0; saving keeps that. */
+static void test_first_token(void)
+{
+    const struct conversation_options opt = {
+        .generate = {.bos = RWKV7_BOS_NEVER, .ignore_end = true}, .sampling = sampling, .max_tokens = 3};
+    char path[] = "/tmp/rwkv7-test-XXXXXX";
+    struct conversation c;
+    enum rwkv7_end end;
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0 && close(fd) == 0);
+    CHECK(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
+    CHECK(conversation_start(&c, "", NULL) == RWKV7_OK && c.log.count == 0);
+    CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK && answer(&c, 1, NULL, &end, NULL) == RWKV7_OK);
+    const size_t count = c.log.count;
+    CHECK(conversation_save(&c, path, NULL) == RWKV7_OK);
+    CHECK(conversation_load(&c, path, NULL) == RWKV7_OK);
+    CHECK(c.log.turn_count == 1 && c.log.turns[0].begin == 0 && c.log.count == count && is_consistent(&c));
+    CHECK(conversation_undo(&c, NULL) == RWKV7_OK && c.log.count == 0 && rwkv7_session_tokens(c.session) == 0);
+    conversation_free(&c);
+    unlink(path);
+}
+
 static void test_failing_allocations(void)
 {
     char path[] = "/tmp/rwkv7-test-XXXXXX";
@@ -430,6 +452,7 @@ int main(void)
     RUN(test_cancel);
     RUN(test_leaving_an_answer);
     RUN(test_cache);
+    RUN(test_first_token);
     RUN(test_failing_allocations);
     rwkv7_session_close(scratch);
     close_small_model();

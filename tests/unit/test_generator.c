@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "generate/generator.h"
 #include "generate/logprobs.h"
 #include "generator_steps.h"
 
@@ -286,10 +287,11 @@ static void test_cancel_prompt(void)
         ids[i] = (uint32_t)(1 + i % 40);
     CHECK(rwkv7_generator_feed_tokens(g, ids, LONG, NULL) == RWKV7_ERR_STOPPED);
     CHECK(rwkv7_session_tokens(s) == 2 * RWKV7_CHUNK && patience.done == 2 * RWKV7_CHUNK);
-    patience.left = 2; /* one call for the step, one for a chunk */
+    CHECK(!generator_is_ready(g)); /* no logits, neither here nor after the last token was not reached */
+    patience.left = 2;             /* one call for the step, one for a chunk */
     CHECK(rwkv7_generator_next(g, &step, NULL) == RWKV7_OK);
     CHECK(step->end == RWKV7_END_CANCELLED && !step->drawn && step->length == 0);
-    CHECK(rwkv7_session_tokens(s) == 3 * RWKV7_CHUNK);
+    CHECK(rwkv7_session_tokens(s) == 3 * RWKV7_CHUNK && !generator_is_ready(g));
     CHECK(rwkv7_session_eval(want, ids, 3 * RWKV7_CHUNK, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
     CHECK(same_state(s, want));
     rwkv7_generator_close(g);
