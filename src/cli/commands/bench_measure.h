@@ -1,7 +1,7 @@
 /*
- * bench_measure.h - what bench_sizes.c measures with: models of random weights (bench_subject.c), and
- * the pace of the machine (bench_pace.c), from which the time of a measurement is estimated and speeds
- * that are not measured are computed.
+ * bench_measure.h - what bench_sizes.c measures with: models of random weights (bench_subject.c),
+ * and the pace of the machine (bench_pace.c), from which the time of a measurement is estimated and
+ * speeds that are not measured are computed.
  */
 #ifndef CLI_BENCH_MEASURE_H
 #define CLI_BENCH_MEASURE_H
@@ -22,8 +22,9 @@ enum {
 /*
  * Estimates the time of a measurement. One per type, updated with each measurement.
  *
- * A prefill multiplies by every weight of the layers, and does other work for every channel of every
- * layer (normalization, WKV, activations). Per weight, a wide layer is faster: both parts count.
+ * A prefill multiplies by every weight of the layers, and does other work for every channel of
+ * every layer (normalization, WKV, activations). Per weight, a wide layer is faster: both parts
+ * count.
  */
 struct pace {
     double making;  /* seconds per parameter to create the weights */
@@ -42,7 +43,7 @@ struct measuring {
     struct pace pace[BENCH_TYPES];
 };
 
-/* ------------------------------------------------------------------------- models, bench_subject.c */
+/* ---------------------------------------------------------------------- models, bench_subject.c */
 
 /* A model with the session and buffers to evaluate it. */
 struct subject {
@@ -71,7 +72,7 @@ int subject_decode(struct subject *u, const struct bench_args *args, double *rat
 /* Returns the exit code. RWKV7_ERR_MEMORY only skips this size, not the command. */
 int measure_outcome(enum rwkv7_status status, const struct rwkv7_error *err);
 
-/* ---------------------------------------------------------------------------- pace, bench_pace.c */
+/* --------------------------------------------------------------------------- pace, bench_pace.c */
 
 /* Measures the pace of each type with a few layers; returns an exit code. */
 int pace_learn_all(struct measuring *m);

@@ -47,8 +47,8 @@ void pace_correct(struct pace *pace, const struct cell *c, double making, double
 }
 
 /*
- * Measures two layers of the size in `row`: the seconds to create them, and the rate of a prefill in
- * tokens per second (0: none). *c receives their description.
+ * Measures two layers of the size in `row`: the seconds to create them, and the rate of a prefill
+ * in tokens per second (0: none). *c receives their description.
  */
 static int measure_layers(const struct measuring *m, size_t row, size_t type, struct cell *c, double *making,
                           double *prefill)
@@ -100,8 +100,8 @@ static size_t wide_row(const struct measuring *m, size_t type)
 }
 
 /*
- * Measures the pace of a type with two layers of the first size, which is small, and of a wide one: two
- * equations for the times per weight and per channel.
+ * Measures the pace of a type with two layers of the first size, which is small, and of a wide one:
+ * two equations for the times per weight and per channel.
  */
 static int learn_pace(struct measuring *m, size_t type)
 {

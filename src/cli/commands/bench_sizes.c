@@ -4,8 +4,8 @@
  * Sizes are measured with random weights within the time of --budget: first the largest of each
  * type for which large_part of the time is enough, then the others, smallest first. The rest is
  * computed: decode speed = memory bandwidth / bytes per token * share of the bandwidth that the
- * largest measured size of the same type reached. The time of a prefill is that of the same measured
- * size, times the ratio of what struct pace expects of both.
+ * largest measured size of the same type reached. The time of a prefill is that of the same
+ * measured size, times the ratio of what struct pace expects of both.
  */
 #include "cli/commands/bench_sizes.h"
 
