@@ -318,12 +318,23 @@ static void fit_rows(float *factor, const float *w)
     v_store(factor, fit, 16);
 }
 
-static void round_rows(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
+static float peak(const float *x, int n)
 {
-    const v16 scale = v_load(inverse, 16), minimum = v_set(low), maximum = v_set(high);
-    for (int i = 0; i < columns * QUANT_ROWS; i += 2 * QUANT_ROWS) {
-        const v16 l = v_round_clamped(v_mul(v_load(w + i, 16), scale), minimum, maximum);
-        const v16 h = v_round_clamped(v_mul(v_load(w + i + QUANT_ROWS, 16), scale), minimum, maximum);
+    v16 largest = v_zero(), bad = v_zero();
+    for (int i = 0; i < n; i += 16) {
+        const v16 v = v_load(x + i, 16);
+        largest = v_max(v_abs(v), largest); /* ignores a NaN */
+        bad = v_fma(v, v_zero(), bad);      /* a NaN or an infinity times 0 is a NaN */
+    }
+    return v_fold(bad) == 0.0f ? v_fold_max(largest) : INFINITY;
+}
+
+static void round_row(int8_t *q, const float *x, float inverse, int n, float low, float high)
+{
+    const v16 scale = v_set(inverse), minimum = v_set(low), maximum = v_set(high);
+    for (int i = 0; i < n; i += 32) {
+        const v16 l = v_round_clamped(v_mul(v_load(x + i, 16), scale), minimum, maximum);
+        const v16 h = v_round_clamped(v_mul(v_load(x + i + 16, 16), scale), minimum, maximum);
         v_store_bytes(q + i, l, h);
     }
 }
@@ -349,7 +360,8 @@ static void quants_init(struct kernels *k)
     init_q6(k);
     k->quantize = quantize;
     k->fit_rows = fit_rows;
-    k->round_rows = round_rows;
+    k->peak = peak;
+    k->round_row = round_row;
 }
 
 #endif

@@ -200,13 +200,20 @@ static void check_making(const struct kernels *tier)
         ref.fit_rows(want, w);
         tier->fit_rows(got, w);
         CHECK_MSG(same_floats(want, got, QUANT_ROWS), "%s: fit_rows, round %d", tier->name, round);
-        for (int r = 0; r < QUANT_ROWS; r++)
-            got[r] = want[r] == 0.0f ? 2.0f : 1.0f / want[r];
-        const int columns = 2 * (1 + random_below(COLUMNS / 2));
-        ref.round_rows(q_want, w, got, columns, -8.0f, 7.0f);
-        tier->round_rows(q_got, w, got, columns, -8.0f, 7.0f);
-        CHECK_MSG(memcmp(q_want, q_got, (size_t)columns * QUANT_ROWS) == 0, "%s: round_rows, round %d", tier->name,
-                  round);
+        const float inverse = round % 3 ? (float)(1 + random_below(64)) / 8.0f : 0x1p100f;
+        const int n = 32 * random_below(NUMBERS / 32 + 1), from = round % 3 ? NUMBERS - n : 0;
+        for (int i = 0; i < n && round % 3 == 0; i++)
+            w[from + i] *= 0x1p-100f; /* as large as a scale can make a number */
+        ref.round_row(q_want, w + from, inverse, n, -8.0f, 7.0f);
+        tier->round_row(q_got, w + from, inverse, n, -8.0f, 7.0f);
+        CHECK_MSG(memcmp(q_want, q_got, (size_t)n) == 0, "%s: round_row, round %d", tier->name, round);
+        const int m = 16 * random_below(NUMBERS / 16 + 1);
+        if (m > 0 && round % 4 == 0)
+            w[NUMBERS - 1 - random_below(m)] = random_below(2) ? NAN : -INFINITY;
+        want[0] = ref.peak(w + NUMBERS - m, m);
+        got[0] = tier->peak(w + NUMBERS - m, m);
+        CHECK_MSG(same_floats(want, got, 1), "%s: peak of %d, round %d", tier->name, m, round);
+        CHECK((want[0] == INFINITY) == (m > 0 && round % 4 == 0));
     }
 }
 
