@@ -371,14 +371,14 @@ static void test_logprobs(void)
         for (int id = 0; id < VOCAB; id++)
             sum += exp((double)logits[id]);
         last = step.id;
-        CHECK(fabs(step.logprob - ((double)logits[last] - log(sum))) < 1e-9);
+        CHECK(fabs(step.logprob - ((double)logits[last] - log(sum))) < 3e-7);
         CHECK(step.top_count == 5);
         for (size_t k = 0; k < 5; k++) {
             int above = 0;
             for (int id = 0; id < VOCAB; id++)
                 above += logits[id] > logits[step.top[k].id];
             CHECK(above == (int)k);
-            CHECK(fabs(step.top[k].logprob - ((double)logits[step.top[k].id] - log(sum))) < 1e-9);
+            CHECK(fabs(step.top[k].logprob - ((double)logits[step.top[k].id] - log(sum))) < 3e-7);
         }
     }
     rwkv7_generator_close(g);
