@@ -147,9 +147,10 @@ struct kernels {
 
     quant_gemv_fn *quant_gemv[MAT_TYPES]; /* set for quantized types only */
     quant_gemm_fn *quant_gemm[MAT_TYPES];
+    quant_gemm_fn *quant_few[MAT_TYPES]; /* the same, for a few vectors */
     /*
-     * Up to this many vectors, one gemv (quant_gemv) per vector is as fast as gemm (quant_gemm). At
-     * least 1.
+     * Up to this many vectors, one gemv per vector is as fast as gemm; quant_few is as fast as
+     * quant_gemm. At least 1.
      */
     int few_tokens[MAT_TYPES];
     column_gemv_fn *column_gemv[MAT_FLOATS];

@@ -529,7 +529,7 @@ void kernels_init_ref(struct kernels *k)
         k->few_tokens[type] = 1;
     for (int type = MAT_FLOATS; type < MAT_TYPES; type++) {
         k->quant_gemv[type] = quant_gemv_ref;
-        k->quant_gemm[type] = quant_gemm_ref;
+        k->quant_gemm[type] = k->quant_few[type] = quant_gemm_ref;
         k->quant_column_gemv[type] = quant_column_gemv_ref;
     }
     k->column_gemv[MAT_F32] = column_gemv_f32_ref;

@@ -120,8 +120,12 @@ static void check_gemv(const struct kernels *tier, enum mat_type type, int rows,
               tier->name, type, rows, cols, begin, end, kind);
 }
 
-/* Fills the scratch memory with NaNs, next to a guard page, and compares with the reference. */
-static void check_gemm(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, enum kind kind)
+/*
+ * quant_gemm, or quant_few if `few` is set. Fills the scratch memory with NaNs, next to a guard
+ * page, and compares with the reference.
+ */
+static void check_vectors_of(const struct kernels *tier, bool few, enum mat_type type, int tokens, int rows, int cols,
+                             enum kind kind)
 {
     const int begin = random_below(rows), end = random_below(2) ? rows : begin + random_below(rows - begin + 1);
     const size_t ldy = (size_t)rows + (size_t)random_below(3), count = (size_t)(tokens - 1) * ldy + (size_t)rows;
@@ -133,9 +137,15 @@ static void check_gemm(const struct kernels *tier, enum mat_type type, int token
     memset(scratch, 0xff, size);
     twins(&want, &got, count);
     ref.quant_gemm[type](want, ldy, &w, &x, tokens, begin, end, NULL);
-    tier->quant_gemm[type](got, ldy, &w, &x, tokens, begin, end, scratch);
-    CHECK_MSG(same_floats(want, got, count), "%s: quant_gemm type %d, %d tokens, %d x %d, rows %d to %d, kind %d",
-              tier->name, type, tokens, rows, cols, begin, end, kind);
+    (few ? tier->quant_few : tier->quant_gemm)[type](got, ldy, &w, &x, tokens, begin, end, scratch);
+    CHECK_MSG(same_floats(want, got, count), "%s: %s type %d, %d tokens, %d x %d, rows %d to %d, kind %d", tier->name,
+              few ? "quant_few" : "quant_gemm", type, tokens, rows, cols, begin, end, kind);
+}
+
+static void check_gemm(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, enum kind kind)
+{
+    check_vectors_of(tier, false, type, tokens, rows, cols, kind);
+    check_vectors_of(tier, true, type, tokens, rows, cols, kind);
 }
 
 static void check_products(const struct kernels *tier, enum mat_type type)
