@@ -21,7 +21,7 @@
  * 0.5, 0.6, 0.8, 1.05 and 1.1 times as long, q6 0.6, 0.8, 0.9, 1.2 and 1.2 times, q8 1.2 times or
  * more, but prefetches.
  */
-enum { few_q4 = 12, few_q6 = 8, few_q8 = 4 };
+enum { few_q4 = 12, few_q6 = 8, few_q8 = 16 };
 #define FEW_VECTORS 16 /* accumulators; 8 registers of weights */
 #define FEW_EACH(DO) \
     DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16)

@@ -21,7 +21,7 @@
  * 0.7, 0.9, 1 and 1.1 times as long, q6 0.9, 1.2, 1.3 and 1.6 times, q8 1.2 times or more, but
  * prefetches.
  */
-enum { few_q4 = 24, few_q6 = 8, few_q8 = 4 };
+enum { few_q4 = 24, few_q6 = 8, few_q8 = 16 };
 #define FEW_VECTORS 6 /* 12 accumulators */
 #define FEW_EACH(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 
