@@ -869,6 +869,7 @@ enum rwkv7_bos {
 };
 
 #define RWKV7_LOGPROBS_MAX 100
+#define RWKV7_SPECULATE_AUTO (-1)
 
 struct rwkv7_generator_options {
     size_t struct_size;
@@ -898,6 +899,20 @@ struct rwkv7_generator_options {
      */
     rwkv7_progress *progress;
     void *progress_arg; /* passed to progress */
+    /*
+     * Speculative decoding: guesses up to this many tokens ahead and evaluates them together with the last
+     * drawn one, which costs little more. Each token is drawn as always, from the same logits, so nothing
+     * in the result depends on the guesses (with RWKV7_MATH_EXACT). Guesses are what followed the last
+     * tokens earlier in the text, or come from draft_model. 0: none. At most RWKV7_TRY - 1.
+     * RWKV7_SPECULATE_AUTO: as many as pay, by costs measured while generating; none if none do.
+     * Call rwkv7_generator_sync before you clone, copy or save the session.
+     */
+    int64_t speculate;
+    /*
+     * A smaller model with the same vocabulary that guesses where the text gives no better guess; NULL:
+     * none. RWKV7_ERR_VOCAB: it has another vocabulary size.
+     */
+    const struct rwkv7_model *draft_model;
 };
 
 enum rwkv7_end {
@@ -934,10 +949,10 @@ struct rwkv7_step {
 
 /*
  * A generator that uses `session` and `tokenizer`, which must outlive it. `opt` may be NULL.
- * Between calls, the caller may clone, copy or save the session. A token is evaluated when the next
- * one is asked for, so after a step the session has not read that step's token; see
- * rwkv7_generator_sync. RWKV7_ERR_USAGE: an option is out of range, or a stop string is empty.
- * RWKV7_ERR_VOCAB: the vocabulary does not fit the model.
+ * Between calls, the caller may clone, copy or save the session; with options.speculate, only after
+ * rwkv7_generator_sync. A token is evaluated when the next one is asked for, so after a step the
+ * session has not read that step's token; see rwkv7_generator_sync. RWKV7_ERR_USAGE: an option is
+ * out of range, or a stop string is empty. RWKV7_ERR_VOCAB: the vocabulary does not fit the model.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session,
                                                    const struct rwkv7_tokenizer *tokenizer,
@@ -1010,6 +1025,9 @@ struct rwkv7_generator_stats {
     uint64_t tokens;        /* tokens drawn, without the end of text */
     uint64_t evaluated;     /* of tokens: evaluated */
     double seconds;         /* time to evaluate them */
+    uint64_t steps;         /* evaluations of them; fewer than `evaluated` with speculation */
+    uint64_t drafted;       /* guessed tokens that were evaluated */
+    uint64_t accepted;      /* of drafted: right */
 };
 /* Valid until the next call that takes the generator. */
 RWKV7_API const struct rwkv7_generator_stats *rwkv7_generator_stats(struct rwkv7_generator *g);

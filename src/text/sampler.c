@@ -501,6 +501,15 @@ void sampler_set_random(struct rwkv7_sampler *s, uint64_t state)
     s->random = state;
 }
 
+bool sampler_peek(struct rwkv7_sampler *s, const float *logits, size_t skipped, uint32_t *id)
+{
+    const uint64_t random = s->random;
+    s->random += skipped * SPLITMIX_STEP; /* a draw takes one random number */
+    const enum rwkv7_status status = sampler_draw(s, logits, id, NULL);
+    s->random = random;
+    return status == RWKV7_OK;
+}
+
 /* ---------------------------------------------------------------------------------- saved state */
 
 /*
