@@ -118,6 +118,11 @@ void generator_use_cache(struct rwkv7_generator *g, struct prompt_cache *cache)
     g->cache = cache;
 }
 
+struct speculation *generator_speculation(struct rwkv7_generator *g)
+{
+    return &g->request.speculation;
+}
+
 bool generator_mark_border(struct rwkv7_generator *g)
 {
     if (g->border_count == BORDERS)
