@@ -972,11 +972,11 @@ RWKV7_API enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *
                                                         struct rwkv7_error *err);
 /*
  * Evaluates what the session has not read, draws a token and returns its text. *step is valid until
- * the next call that takes the generator. Allocates nothing after the first steps. Penalties do not
- * count the end of text, and its draw does not advance the random numbers, so a text that is
- * continued repeats it. RWKV7_ERR_USAGE: the prompt is empty, or the text has ended.
- * RWKV7_ERR_NUMERIC as in rwkv7_session_eval and rwkv7_sampler_next. Cancelling is not an error but
- * RWKV7_END_CANCELLED.
+ * the next call that takes the generator. Allocates nothing after the first steps, unless
+ * options.speculate is set. Penalties do not count the end of text, and its draw does not advance
+ * the random numbers, so a text that is continued repeats it. RWKV7_ERR_USAGE: the prompt is empty,
+ * or the text has ended. RWKV7_ERR_NUMERIC as in rwkv7_session_eval and rwkv7_sampler_next.
+ * Cancelling is not an error but RWKV7_END_CANCELLED.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct rwkv7_step **step,
                                                  struct rwkv7_error *err);

@@ -71,22 +71,10 @@ enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct sched
     return status;
 }
 
-/*
- * Leaves the session with the tokens that were drawn, except the last one. Cannot fail: the logits
- * of these tokens were drawn from.
- */
-static void settle(struct scheduled *job)
-{
-    if (job->session)
-        speculation_settle(&job->request.speculation, job->session, NULL);
-}
-
 void scheduler_close(struct scheduler *s)
 {
     if (!s)
         return;
-    for (struct scheduled *job = s->first; job; job = job->next)
-        settle(job);
     rwkv7_batch_close(s->batch);
     mem_free(s->logits);
     mem_free(s->feeds);
@@ -111,6 +99,16 @@ enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, stru
     s->last = job;
     s->count++;
     return RWKV7_OK;
+}
+
+/*
+ * Leaves the session with the tokens that were drawn, except the last one. Cannot fail: the logits
+ * of these tokens were drawn from.
+ */
+static void settle(struct scheduled *job)
+{
+    if (job->session)
+        speculation_settle(&job->request.speculation, job->session, NULL);
 }
 
 static void unlink_job(struct scheduler *s, struct scheduled *job)

@@ -63,7 +63,10 @@ struct scheduler;
 
 enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct scheduler_options *opt,
                                    struct scheduler **out, struct rwkv7_error *err);
-/* Drops unfinished requests; they and their sessions still belong to the caller. */
+/*
+ * Drops unfinished requests; they and their sessions still belong to the caller. To go on with one,
+ * remove it before.
+ */
 void scheduler_close(struct scheduler *s);
 /* Fails with RWKV7_ERR_USAGE if the request has no pending tokens. */
 enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, struct rwkv7_error *err);

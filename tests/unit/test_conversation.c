@@ -44,10 +44,13 @@ static bool may_end;
 
 static enum rwkv7_status open_conversation(struct conversation *c, uint64_t limit, struct rwkv7_error *err)
 {
-    struct conversation_options opt = {
-        .generate = {.stops = stops, .stop_count = stop_count, .ignore_end = !may_end, .progress = progress},
-        .sampling = sampling,
-        .max_tokens = limit};
+    struct conversation_options opt = {.generate = {.stops = stops,
+                                                    .stop_count = stop_count,
+                                                    .ignore_end = !may_end,
+                                                    .progress = progress,
+                                                    .speculate = SPECULATE},
+                                       .sampling = sampling,
+                                       .max_tokens = limit};
     opt.sampling.biases = &bias;
     opt.sampling.bias_count = 1;
     const enum rwkv7_status status = conversation_create(c, model, tokenizer, &opt, err);
@@ -319,7 +322,8 @@ static void test_cache(void)
 {
     char folder[] = "/tmp/rwkv7-cache-XXXXXX", path[] = "/tmp/rwkv7-test-XXXXXX", entry[sizeof folder + 256];
     struct prompt_cache cache = {.folder = folder, .limit = (uint64_t)1 << 30};
-    const struct conversation_options opt = {.generate = {.progress = progress}, .sampling = sampling, .cache = &cache};
+    const struct conversation_options opt = {
+        .generate = {.progress = progress, .speculate = SPECULATE}, .sampling = sampling, .cache = &cache};
     struct rwkv7_session *const text = new_session();
     float shifts[2 * 64];
     char system[101], longer[201]; /* starts with the other text, including two newlines */

@@ -77,7 +77,8 @@ static void check_against_plain(float temperature)
         CHECK(rwkv7_stream_push(p.stream, bytes, length, &text, &length, &stop, NULL) == RWKV7_OK);
         CHECK(step.length == length && memcmp(step.text, text, length) == 0);
         CHECK(step.end == RWKV7_END_NONE && step.stop == -1);
-        CHECK(rwkv7_session_tokens(s) == rwkv7_session_tokens(p.session)); /* the token has not been read yet */
+        if (!SPECULATE) /* the token has not been read yet */
+            CHECK(rwkv7_session_tokens(s) == rwkv7_session_tokens(p.session));
         CHECK(rwkv7_session_eval(p.session, &id, 1, RWKV7_LOGITS_LAST, p.logits, NULL) == RWKV7_OK);
     }
     CHECK(tokens > 5);
@@ -489,7 +490,8 @@ int main(void)
     RUN(test_cancel_within_step);
     RUN(test_logprobs);
     RUN(test_top_of_equals);
-    RUN(test_steps_allocate_nothing);
+    if (!SPECULATE) /* whose buffers grow with the longest draft */
+        RUN(test_steps_allocate_nothing);
     RUN(test_failing_allocations);
     RUN(test_mistakes);
     close_small_model();

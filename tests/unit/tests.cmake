@@ -62,3 +62,9 @@ rwkv7_add_test(test_choices unit/test_choices.c)
 rwkv7_add_test(test_options unit/test_options.c)
 target_sources(test_options PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
 target_link_libraries(test_options PRIVATE rwkv7_editing)
+
+# The same tests with guesses of the next tokens, which must change nothing.
+foreach(name generator generator_state conversation scheduler)
+  rwkv7_add_test(test_${name}_ahead unit/test_${name}.c)
+  target_compile_definitions(test_${name}_ahead PRIVATE SPECULATE=5)
+endforeach()
