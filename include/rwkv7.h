@@ -656,7 +656,7 @@ enum rwkv7_state_order {
 };
 
 /*
- * Starts the session from a trained state (state tuning): the tensors blocks.<i>.att.time_state
+ * Starts the session from a tuned state (state tuning): the tensors blocks.<i>.att.time_state
  * [H][N][N] of all layers, F32, F16 or BF16, in a .pth or safetensors file, which may be a whole
  * checkpoint. The shift vectors become zero and the number of tokens 0. rwkv7_session_reset goes
  * back to zeros, not to this state. After an error the session is unchanged. RWKV7_ERR_USAGE: the

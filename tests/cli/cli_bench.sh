@@ -35,7 +35,7 @@ out_has '^model .*q8 .*q4 '
 out_has '^ +2 +decode +4 .* (0\.[0-9]+|1\.00) +[0-9.]+ +[0-9]+% of '
 run rwkv7 bench --model "$model" --type f16
 exits 2
-err_has "opened as one of $(echo "$weights" | sed 's/|/\\|/g')$"
+err_has "expected one of $(echo "$weights" | sed 's/|/\\|/g') for a checkpoint"
 run rwkv7 bench --model "$model" --ffn-density 0.5
 exits 2
 err_has '--ffn-density needs --shape'
@@ -196,13 +196,13 @@ exits 2
 err_has '^rwkv7: two things to measure: --sizes and --shape 0.1b'
 run rwkv7 bench -t 1,2
 exits 2
-err_has 'one number of threads'
+err_has 'expected one number'
 run rwkv7 bench --context 5
 exits 2
-err_has '--context is for one model'
+err_has '--context needs -m or --shape'
 run rwkv7 bench -n 0
 exits 2
-err_has 'at least 1$'
+err_has 'at least 1 for the table'
 
 run rwkv7 bench --json --csv
 exits 2

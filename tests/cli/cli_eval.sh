@@ -137,7 +137,7 @@ exits 1
 err 'rwkv7: nothing to predict in the input'
 run rwkv7 eval -m "$model" --vocab "$vocab" --against "$models/f32_n16.safetensors" "$data/text.txt"
 exits 3
-err_has 'a vocabulary of 300 tokens cannot be compared with one of 257$'
+err_has 'expected a vocabulary of 257 tokens, as in the other model, found 300$'
 bad() { # bad TASK LINE PATTERN
     printf '\n%s\n' "$2" >bad.jsonl
     run rwkv7 eval -m "$model" --vocab "$vocab" --task "$1" bad.jsonl

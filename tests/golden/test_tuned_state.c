@@ -1,5 +1,5 @@
 /*
- * test_tuned_state.c - sessions that start from a trained state: against the float64 oracle, with
+ * test_tuned_state.c - sessions that start from a tuned state: against the float64 oracle, with
  * the same bits from every file that contains the same state, and with files that must be refused.
  */
 #include <math.h>

@@ -158,7 +158,8 @@ static int open_model(struct engine *e, const struct bench_args *args, float den
     struct rwkv7_shape shape;
     struct rwkv7_error err;
     if (!args->shape && args->model.type >= RWKV7_WEIGHTS_COUNT)
-        return complain_usage(args->common.command, "--type: a checkpoint is opened as one of " WEIGHTS);
+        return complain_usage(args->common.command,
+                              "--type: expected one of " WEIGHTS " for a checkpoint; other types need --shape");
     if (!args->shape)
         return engine_open_model(e, &args->model);
     rwkv7_shape_named(args->shape, &shape); /* cannot fail: the option parser checked the name */

@@ -20,7 +20,8 @@ enum {
 #define PREFILL_SECONDS 0.5
 
 /*
- * Estimates the time of a measurement. One per type, updated with each measurement.
+ * How fast this machine is with one weight type; updated with each measurement. Estimates how long
+ * the next measurement will take.
  *
  * A prefill multiplies by every weight of the layers, and does other work for every channel of
  * every layer (normalization, WKV, activations). Per weight, a wide layer is faster: both parts

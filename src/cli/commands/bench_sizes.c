@@ -326,11 +326,14 @@ static void compute_rest(const struct measuring *m)
 static int check_options(const struct bench_args *args)
 {
     if (args->team.count != 1)
-        return complain_usage(args->common.command, "the table is measured with one number of threads: --threads N");
+        return complain_usage(args->common.command,
+                              "--threads: expected one number for the table of all sizes, found %zu", args->team.count);
     if (args->tokens == 0)
-        return complain_usage(args->common.command, "the table needs --tokens of at least 1");
+        return complain_usage(args->common.command,
+                              "--tokens: expected at least 1 for the table of all sizes, found 0");
     if (args->context > 0)
-        return complain_usage(args->common.command, "--context is for one model: use it with -m or --shape");
+        return complain_usage(args->common.command,
+                              "--context needs -m or --shape: the table of all sizes has no context");
     return DONE;
 }
 

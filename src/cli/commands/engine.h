@@ -17,9 +17,9 @@ struct engine {
 int engine_open_runtime(struct engine *e, const struct machine_args *args);
 int engine_open_model(struct engine *e, const struct model_args *args);
 /*
- * Opens the vocabulary of the arguments, or of the model's file, or near it, and checks it against
- * the model if one is open. engine_try_vocab prints nothing; after a failure, e->tokenizer may be
- * open: it was found but does not fit.
+ * Opens the vocabulary: that of --vocab, else that in the model's file, else one beside it. Checks
+ * it against the model if one is open. engine_try_vocab prints nothing; after a failure,
+ * e->tokenizer may be open: it was found but does not fit.
  */
 int engine_open_vocab(struct engine *e, const struct model_args *args);
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct model_args *args, struct rwkv7_error *err);

@@ -135,9 +135,10 @@ static int open_reference(struct engine *reference, const struct engine *engine,
         return code;
     const int found = rwkv7_model_info(reference->model)->shape.vocab,
               expected = rwkv7_model_info(engine->model)->shape.vocab;
-    return found == expected ? DONE
-                             : complain(REJECTED, "%s: a vocabulary of %d tokens cannot be compared with one of %d",
-                                        args->against, found, expected);
+    return found == expected
+               ? DONE
+               : complain(REJECTED, "%s: expected a vocabulary of %d tokens, as in the other model, found %d",
+                          args->against, expected, found);
 }
 
 static int check_usage(const struct eval_args *args)

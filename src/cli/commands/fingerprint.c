@@ -10,7 +10,7 @@
 #include "cli/io/messages.h"
 #include "cli/options/args.h"
 
-/* FNV-1a: detects mistakes, is not cryptographic. */
+/* FNV-1a: detects mistakes; it is not a cryptographic hash. */
 static uint64_t add_bytes(uint64_t hash, const void *data, size_t n)
 {
     const unsigned char *const bytes = data;

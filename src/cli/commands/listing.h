@@ -1,5 +1,5 @@
 /*
- * listing.h - lists the tensors of a checkpoint for `rwkv7 info`, also if it is not an RWKV model.
+ * listing.h - lists the tensors of a checkpoint for `rwkv7 info`, even if it is not an RWKV model.
  */
 #ifndef CLI_LISTING_H
 #define CLI_LISTING_H

@@ -142,8 +142,8 @@ static int read_prompt(struct generation *g)
 }
 
 /*
- * Called after the JSON is written. Without its text, a state is of no use, and would replace the
- * one to try again from.
+ * Called after the JSON is written. If the text was lost, the state is not saved: it would replace
+ * the one from which the user can try again.
  */
 static int save_state(struct generation *g, int code)
 {

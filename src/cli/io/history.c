@@ -116,7 +116,7 @@ bool history_load(History *h, const char *path)
     HistEvent event;
     struct stat st;
     /*
-     * It would wait for the other end of a FIFO. In a device, as is /dev/null, there are no lines.
+     * Opening a FIFO would block. A device, such as /dev/null, has no lines.
      */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return S_ISCHR(st.st_mode);

@@ -45,7 +45,7 @@ static const struct option *opposite(const struct command *command, const struct
     return NULL;
 }
 
-/* A flag that was set to "no" stands against nothing. */
+/* Whether the option has a value that excludes others; a flag set to "no" excludes none. */
 static bool counts(const struct parse *p, const struct option *o)
 {
     return p->taken[o - option_table] && (o->value.kind != FLAG || *(const bool *)args_value(o, p->args));

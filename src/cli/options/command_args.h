@@ -8,7 +8,7 @@
  * A command may have a group without having all of its options (`convert` has --threads of
  * machine_args, but not --cpu); the other fields stay 0. Which command has which option is in the
  * rows of option_table (table.c), and so are the defaults. How to add an option or a command:
- * docs/ARCHITECTURE.md, "The command line".
+ * docs/ADDING.md.
  */
 #ifndef CLI_COMMAND_ARGS_H
 #define CLI_COMMAND_ARGS_H

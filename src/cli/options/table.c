@@ -218,7 +218,7 @@ const struct option option_table[] = {
     {"no-bos", 0, WRITING | EVAL, FLAG(bos, no_bos), NULL, "do not; the default if token 0 has a text"},
 
     HEADING("State", WRITING | LOGITS),
-    {"state", 0, WRITING | LOGITS, INPUT(tuned, state, "FILE"), NULL, "start from a trained state (time_state)"},
+    {"state", 0, WRITING | LOGITS, INPUT(tuned, state, "FILE"), NULL, "start from a tuned state (time_state)"},
     {"state-order", 0, WRITING | LOGITS, CHOICE(tuned, state_order, "stated|value-key|key-value"), "stated",
      "layout of its matrices; stated: see metadata"},
     {"state-in", 0, TALK, NAME(saved, state_in, "FILE"), NULL, "continue from a saved state"},
