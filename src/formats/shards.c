@@ -57,6 +57,15 @@ static enum rwkv7_status read_map(const char *path, const cJSON *map, struct sha
     return RWKV7_OK;
 }
 
+/* Whether the text begins with an object, after a byte order mark and white space, as json_parse accepts it. */
+static bool begins_object(const struct json_text *text)
+{
+    size_t at = text->size >= 3 && memcmp(text->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < text->size && memchr(" \t\r\n", text->bytes[at], 4))
+        at++;
+    return at < text->size && text->bytes[at] == '{';
+}
+
 enum rwkv7_status shard_map_open(const char *path, struct shard_map *out, struct rwkv7_error *err)
 {
     enum rwkv7_status status;
@@ -68,7 +77,7 @@ enum rwkv7_status shard_map_open(const char *path, struct shard_map *out, struct
     if (text.size > INDEX_MAX_SIZE)
         status = fail(err, RWKV7_ERR_MODEL, "%s: expected an index of at most %u bytes, found %zu",
                       snippet_path(path).text, INDEX_MAX_SIZE, text.size);
-    else if (text.size == 0 || text.bytes[0] != '{')
+    else if (!begins_object(&text))
         status = sniff(text.bytes, text.size, path, err);
     if (status == RWKV7_OK)
         status = json_parse(&text, &out->tree, err);

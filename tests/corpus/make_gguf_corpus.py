@@ -221,6 +221,7 @@ def accepted():
                         [array(f"array {kind}", kind, [content, content]) for kind, content in numbers] +
                         [array("empty", STRING, []), pair("", STRING, "")]))
     ok("tokens", gguf(pairs=[WORLD, array("tokenizer.ggml.tokens", STRING, TOKENS), array("tokenizer.ggml.token_type", I32, KINDS)]))
+    ok("tokens_of_quotes", gguf(pairs=[WORLD, array("tokenizer.ggml.tokens", STRING, ["'" * n for n in range(200, 232)])]))  # each is escaped
     ok("tokens_without_types", gguf(pairs=[array("tokenizer.ggml.tokens", STRING, ["<s>", "a"]), WORLD]))
     ok("tokens_of_others", gguf(pairs=[pair("tokenizer.ggml.model", STRING, "gpt2"), array("tokenizer.ggml.tokens", U8, [1])]))
     ok("not_split", gguf(pairs=[pair("split.count", U16, 1)]))

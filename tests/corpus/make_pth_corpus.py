@@ -344,17 +344,20 @@ def archives_rejected():
     bad("name_twice", archive(files() + files()[1:]), "ZIP entry 'archive/data/0': duplicate name")
     inner = Entry("archive/data/0", DATA)
     outer = Entry("archive/data/1", inner.header(0) + DATA)
-    bad("inside_another", overlapping(files()[0], outer, inner), "'archive/data/0': begins inside another entry")
+    bad("inside_another", overlapping([files()[0]], outer, inner), "'archive/data/0': begins inside another entry")
+    bad("inside_the_first", overlapping([], outer, inner), "'archive/data/0': begins inside another entry")
 
 
-def overlapping(first, outer, inner):
+def overlapping(before, outer, inner):
     """An archive whose directory also lists an entry that lies in the data of another."""
-    image = first.header(0) + first.data
-    first.offset, outer.offset = 0, len(image)
-    image += outer.header(0) + outer.data
+    image = b""
+    for entry in [*before, outer]:
+        entry.offset = len(image)
+        image += entry.header(0) + entry.data
     inner.offset = len(image) - len(outer.data)
-    directory = first.central() + outer.central() + inner.central()
-    return image + directory + b"PK\5\6" + struct.pack("<4H2IH", 0, 0, 3, 3, len(directory), len(image), 0)
+    entries = [*before, outer, inner]
+    directory = b"".join(entry.central() for entry in entries)
+    return image + directory + b"PK\5\6" + struct.pack("<4H2IH", 0, 0, len(entries), len(entries), len(directory), len(image), 0)
 
 
 def pickles_rejected():

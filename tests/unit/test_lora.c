@@ -303,6 +303,9 @@ static void test_peft(void)
         check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0);
     }
 
+    write_config("\xef\xbb\xbf");
+    check_peft(folder, NULL, 0, RWKV7_ERR_MODEL, "adapter_config.json: byte 3: expected '{', found the end", 0, 0);
+
     /* The name that PEFT uses today, alone and beside the older one; and neither. */
     write_config(cases[0].config);
     write_factors(in_folder("adapter_model.safetensors"), "");

@@ -282,10 +282,15 @@ static void test_surrogate_pairs(void)
     check_image(&m, NULL);
 }
 
-static void check_text(const char *path, const char *text, const char *expected)
+static void write_text(const char *path, const char *text)
 {
     FILE *f = fopen(path, "wb");
     CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static void check_text(const char *path, const char *text, const char *expected)
+{
+    write_text(path, text);
     check_case(path, expected);
     remove(path);
 }
@@ -326,8 +331,20 @@ static void test_files(void)
     check_text(path, "1 'a' 1\n", "a vocabulary, not a model");
     check_text(path, "12 \"a\" 1\n", "a vocabulary, not a model");
     check_text(path, "65535 b'\\x00' 1\n", "a vocabulary, not a model");
+    check_text(path,
+               "\xef\xbb\xbf"
+               "1 'a' 1\n",
+               "a vocabulary, not a model");
     check_text(path, "12 apples\n", "found plain text: '12 apples?'");
     check_text(path, "1 b", "found plain text");
+
+    /* Space around an index, and a byte order mark. */
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    write_text(path, "\xef\xbb\xbf ");
+    check_case(folder, "model.safetensors.index.json: expected a checkpoint, found plain text");
+    write_text(path, "\xef\xbb\xbf {\"weight_map\":{\"a\":\"none.safetensors\"}} \t\r\n");
+    check_case(folder, "none.safetensors: No such file");
+    remove(path);
 
     snprintf(path, sizeof path, "%s/pipe", folder);
     CHECK(mkfifo(path, 0600) == 0);
