@@ -220,18 +220,19 @@ static void run_product(const struct chunk *c, const struct chunk_thread *local,
 
 /*
  * Rows per task. Floats take twice as many if there are enough rows, because each task reads all
- * vectors.
+ * vectors; a few vectors of integers, too, because the first tiles of a task are not prefetched.
  */
-static int task_rows(const struct chunk_product *p, const struct pool *pool)
+static int task_rows(const struct chunk *c, const struct chunk_product *p, int tokens, const struct pool *pool)
 {
-    const bool has_enough_rows =
-        p->w->type < MAT_FLOATS && !p->w->by_column && p->w->rows >= 4 * CHUNK_TASK_ROWS * pool_threads(pool);
-    return p->rows ? p->rows : has_enough_rows ? 2 * CHUNK_TASK_ROWS : CHUNK_TASK_ROWS;
+    const struct kernels *k = &c->model->compute->kernels;
+    const bool gains = p->w->type < MAT_FLOATS || tokens - p->first <= k->few_tokens[p->w->type];
+    const bool has_enough_rows = !p->w->by_column && p->w->rows >= 4 * CHUNK_TASK_ROWS * pool_threads(pool);
+    return p->rows ? p->rows : gains && has_enough_rows ? 2 * CHUNK_TASK_ROWS : CHUNK_TASK_ROWS;
 }
 
-static int task_count(const struct chunk_product *p, const struct pool *pool)
+static int task_count(const struct chunk *c, const struct chunk_product *p, int tokens, const struct pool *pool)
 {
-    const int rows = task_rows(p, pool);
+    const int rows = task_rows(c, p, tokens, pool);
     return (p->w->rows + rows - 1) / rows;
 }
 
@@ -240,12 +241,12 @@ void chunk_products(const struct chunk *c, struct pool *pool, int rank, const st
 {
     int total = 0, task, next;
     for (int i = 0; i < count; i++)
-        total += task_count(&products[i], pool);
+        total += task_count(c, &products[i], tokens, pool);
     while (pool_take(pool, total, 1, &task, &next)) {
         const struct chunk_product *p = products; /* the product that the task belongs to */
-        while (task >= task_count(p, pool))
-            task -= task_count(p++, pool);
-        const int rows = task_rows(p, pool), begin = task * rows;
+        while (task >= task_count(c, p, tokens, pool))
+            task -= task_count(c, p++, tokens, pool);
+        const int rows = task_rows(c, p, tokens, pool), begin = task * rows;
         run_product(c, &c->threads[rank], p, tokens, begin, p->w->rows - begin < rows ? p->w->rows : begin + rows);
     }
     pool_barrier(pool);

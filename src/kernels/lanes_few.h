@@ -37,9 +37,10 @@ struct few_block {
     size_t tile_bytes;
     const uint8_t *q, *s;  /* the groups and their sub-block scales */
     const uint16_t *scale; /* [16] */
-    const uint8_t *ahead;  /* what to prefetch: as many bytes of each tile as the block has */
-    int groups;            /* of the block */
-    bool first;            /* the sums start here */
+    const uint8_t *ahead;  /* what to prefetch: `step` bytes of each tile for every 64 that are read */
+    size_t step;
+    int groups; /* of the block */
+    bool first; /* the sums start here */
 };
 
 /* y[tile][FEW_SUMS][16] += the scaled sums of one block. */
@@ -63,16 +64,15 @@ ALWAYS_INLINE void few_copy(struct few_vector *to, const struct quants *x, int c
     }
 }
 
-/* Multiplies one block by all vectors, `most` at a time. */
-ALWAYS_INLINE void few_passes(float (*sums)[QUANT_ROWS], struct few_block block, const struct few_vector *x, int count,
-                              int most, few_fn *const *few)
+/*
+ * Multiplies one block by all vectors, `batch` at a time. Each pass prefetches its part of the next
+ * block, so that the memory is busy all the time.
+ */
+ALWAYS_INLINE void few_passes(float (*sums)[QUANT_ROWS], struct few_block *block, const struct few_vector *x, int count,
+                              int batch, size_t bytes, few_fn *const *few)
 {
-    for (int n = 0, batch; n < count; n += batch) {
-        const int passes = (count - n + most - 1) / most;
-        batch = (count - n + passes - 1) / passes;
-        few[batch](sums[n], &block, x + n);
-        block.ahead = block.q; /* is in the cache */
-    }
+    for (int n = 0; n < count; n += batch, block->ahead += bytes / 64 * block->step)
+        few[count - n < batch ? count - n : batch](sums[n], block, x + n);
 }
 
 /*
@@ -83,10 +83,11 @@ ALWAYS_INLINE struct few_block few_block(const struct mat *w, enum mat_type type
 {
     const size_t at = (size_t)b, blocks = (size_t)quant_blocks(w->cols), tile_bytes = quant_tile_bytes(type, w->cols);
     const size_t block_bytes = GROUPS * quant_group_bytes(type), head_lines = quant_head_bytes(type, w->cols) / 64;
+    const size_t share = (head_lines + blocks - 1) / blocks, end = (at + 1) * share;
     const struct quant_tile first = quant_tile(w, tile);
     const uint8_t *const next = (const uint8_t *)first.scale + FEW_STREAMS * tile_bytes;
     for (size_t t = 0; t < (size_t)tiles; t++)
-        for (size_t line = at * head_lines / blocks; line < (at + 1) * head_lines / blocks; line++)
+        for (size_t line = at * share; line < (end < head_lines ? end : head_lines); line++)
             __builtin_prefetch(next + t * tile_bytes + 64 * line);
     return (struct few_block){
         .tile_bytes = tile_bytes,
@@ -112,6 +113,8 @@ ALWAYS_INLINE void quant_few(float *y, size_t ldy, const struct mat *w, enum mat
         return;
     for (int first = 0, count; first < tokens; first += count) {
         count = tokens - first < FEW_SUMS ? tokens - first : FEW_SUMS;
+        const int passes = (count + FEW_BATCH(type) - 1) / FEW_BATCH(type), batch = (count + passes - 1) / passes;
+        const size_t step = (size_t)((64 + passes - 1) / passes);
         for (int b = 0; b < blocks; b++)
             few_copy(vectors + (size_t)b * (size_t)count, x, w->cols, (size_t)first, b, count, type);
         for (int i = begin / QUANT_ROWS, tiles; i < last; i += tiles) {
@@ -120,9 +123,10 @@ ALWAYS_INLINE void quant_few(float *y, size_t ldy, const struct mat *w, enum mat
             const bool together = tiles == FEW_STREAMS && FEW_STREAMS % FEW_TILES(type) == 0;
             for (int b = 0; b < blocks; b++)
                 for (int t = 0; t < tiles; t += together ? FEW_TILES(type) : 1) {
-                    const struct few_block block = few_block(w, type, i + t, b, together ? FEW_TILES(type) : 1);
-                    few_passes(sums[t], block, vectors + (size_t)b * (size_t)count, count, FEW_BATCH(type),
-                               together ? many : one);
+                    struct few_block block = few_block(w, type, i + t, b, together ? FEW_TILES(type) : 1);
+                    block.step = step;
+                    few_passes(sums[t], &block, vectors + (size_t)b * (size_t)count, count, batch,
+                               (size_t)block.groups * quant_group_bytes(type), together ? many : one);
                 }
             for (int t = 0; t < tiles; t++)
                 for (int n = 0; n < count; n++)

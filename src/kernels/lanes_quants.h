@@ -88,11 +88,13 @@ struct panel {
 
 /*
  * sums[tile][token][16] = the exact sums of `count` > 0 lines of weights at q and vectors at x,
- * which are `cols` bytes apart. totals: the sum of the integers of each vector. If prefetch
- * is set, a constant, as much of each tile is prefetched from `ahead`.
+ * which are `cols` bytes apart. totals: the sum of the integers of each vector. If prefetch is
+ * set, a constant, the line at `ahead` of each tile is prefetched for each line, and `ahead` moves
+ * on by `step` bytes.
  */
 ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, bool prefetch,
-                                  const int8_t *ahead, const int8_t *x, size_t cols, int count, int tiles, int tokens)
+                                  const uint8_t *ahead, size_t step, const int8_t *x, size_t cols, int count, int tiles,
+                                  int tokens)
 {
     n16 acc[QUANT_TILES][QUANT_TOKENS];
     for (int t = 0; t < tiles; t++)
@@ -104,7 +106,7 @@ ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *
         for (int t = 0; t < tiles; t++)
             w[t] = w_load(q + (size_t)t * q_stride + 64 * i);
         for (int t = 0; prefetch && t < tiles; t++)
-            __builtin_prefetch(ahead + (size_t)t * q_stride + 64 * i);
+            __builtin_prefetch(ahead + (size_t)t * q_stride + step * (size_t)i);
         for (int n = 0; n < tokens; n++) {
             const x4 v = x_load(x + (size_t)n * cols + 4 * i);
             for (int t = 0; t < tiles; t++)
@@ -130,7 +132,7 @@ ALWAYS_INLINE void multiply(float *y, const struct panel *p, const struct quants
         float sums[16 * QUANT_TILES * QUANT_TOKENS];
         for (int n = 0; n < tokens; n++)
             totals[n] = block_sum(x->sum + (size_t)n * groups_per_vector + b * GROUPS, groups);
-        multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, false, NULL,
+        multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, false, NULL, 0,
                        x->q + b * QUANT_BLOCK, cols, groups * VECTORS, tiles, tokens);
         for (int t = 0; t < tiles; t++) {
             const v16 rows = v_load_bf16(p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS, QUANT_ROWS);

@@ -84,7 +84,7 @@ ALWAYS_INLINE void NAME(few_block)(float *y, const struct few_block *p, const st
     float sums[16 * QUANT_TILES * QUANT_TOKENS];
     for (int n = 0; n < tokens; n++)
         totals[n] = x[n].start[0];
-    multiply_block(sums, totals, (const int8_t *)p->q, p->tile_bytes, true, (const int8_t *)p->ahead, x->q, FEW_STRIDE,
+    multiply_block(sums, totals, (const int8_t *)p->q, p->tile_bytes, true, p->ahead, p->step, x->q, FEW_STRIDE,
                    p->groups * VECTORS, tiles, tokens);
     for (int t = 0; t < tiles; t++) {
         const v16 rows = v_load_bf16(p->scale + (size_t)t * p->tile_bytes / sizeof *p->scale, QUANT_ROWS);
@@ -100,14 +100,16 @@ ALWAYS_INLINE void NAME(few_block)(float *y, const struct few_block *p, const st
                                    int tokens)
 {
     const size_t group_bytes = quant_group_bytes(TYPE);
+    const uint8_t *ahead = p->ahead;
+    const size_t step = p->step;
     n16 sums[FEW_VECTORS];
     size_t g = 0;
     (void)tiles; /* 1 */
     for (int n = 0; n < tokens; n++)
         sums[n] = n_zero();
     do {
-        for (size_t line = 0; line < group_bytes; line += 64)
-            __builtin_prefetch(p->ahead + g * group_bytes + line);
+        for (size_t line = 0; line < group_bytes; line += 64, ahead += step)
+            __builtin_prefetch(ahead);
         NAME(add_group_of)
         (sums, p->q + g * group_bytes, p->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP, x->start + g, tokens);
     } while (++g < (size_t)p->groups);
