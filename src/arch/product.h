@@ -90,8 +90,8 @@ static inline int product_column_rows(const struct mat *w, int threads)
 
 /*
  * y[t * ldy + i] = W x for all rows of a row-major matrix and several vectors. scratch:
- * product_scratch(cols) floats. Uses one GEMV per vector for few vectors, when widening or
- * unpacking the matrix costs more than reading it again from the cache.
+ * product_scratch(cols) floats. For a few vectors: quant_few, or one GEMV per vector of
+ * floats, when widening the matrix costs more than reading it again from the cache.
  */
 static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
                                 const struct operand *o, int tokens, float *scratch)

@@ -164,7 +164,7 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int total);
 #define SCAN_CHANNELS 64
 /*
  * Default of kernels.few_tokens for tiers without a measurement: AMX, Arm, OpenBLAS. The other
- * tiers define GEMM_FEW and few_q4, few_q6 in their files.
+ * tiers define GEMM_FEW and few_q4, few_q6, few_q8 in their files.
  */
 #define FEW_TOKENS 4
 /*
