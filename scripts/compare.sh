@@ -6,26 +6,34 @@
 # Each MODEL is SHAPE:TYPE:NAME=FILE: our random weights of that shape and type (rwkv7 bench --shape SHAPE --type TYPE)
 # against the peer's FILE, which the table calls NAME. A MODEL of SHAPE:TYPE alone is measured without a peer.
 #
-#   --peer NAME=PROGRAM   the other program. It takes the options of llama-bench (-m FILE -t THREADS -p TOKENS,...
-#                         -n TOKENS -d CONTEXT -r 1 -o csv) and prints its columns n_prompt, n_gen and avg_ts
+#   --peer NAME=PROGRAM   the other program. It takes the options of llama-bench (-m FILE -t THREADS -p TOKENS -n TOKENS
+#                         -d CONTEXT -r REPETITIONS -o jsonl) and prints its members n_prompt, n_gen and samples_ts.
+#                         A script that prepares something for it must end with exec
+#   --peer-options TEXT   more options for it, separated by spaces, to show it at its best: '--mmap 0'
 #   --ours PROGRAM        rwkv7; build/rwkv7 of this tree if not given
 #   --threads N,...       1,2
 #   --prompt N,...        tokens per prefill, 0: none                             64,512
 #   --tokens N            tokens to decode, 0: none                               128
 #   --context N,...       tokens evaluated before decoding                        0
+#   --repetitions N       of each test while both programs are loaded             12
+#   --burst SECONDS       how long one runs while the other stands still          2
 #   --rounds N            of everything                                           3
 #   --density D           ours decodes once more with this part of hidden units not zero
 #   --cpu NAME            our kernels, as in rwkv7 bench --cpu
 #   --log FILE            append the measurements to FILE and print the table of all that it holds; without a MODEL, only
 #                         print it. So a long comparison, or one with several peers, may be made in pieces
 #
-# The speed of a shared machine changes by the minute. So each round runs both programs one right after the other,
-# in alternating order, and the ratio is the median over the rounds of ours / theirs within a round; its least and
-# most stand in brackets. GB/s is what our decoding reads, weights and state; the share is that of the bandwidth measured
-# in the same run, by the same threads. A program or a file that is missing is reported, and ours measured alone.
+# The speed of a shared machine changes within a minute. So both programs stay loaded, and their bursts alternate: one
+# is stopped (SIGSTOP) while the other runs. Each does all repetitions of one test; the few that were stopped in the
+# middle do not matter to the median, as long as a burst has several repetitions; if not, that is reported. The ratio
+# is the median over the rounds of ours / theirs within a round; its least and most stand in brackets. GB/s is what our
+# decoding reads, weights and state; the share is that of the bandwidth measured in the same run, by the same threads.
+# If other programs use the machine meanwhile, that is reported, with how much. A program or a file that is missing is
+# reported, and ours measured alone.
 #
 # Example:
-#   scripts/compare.sh --peer llama.cpp=bin/llama-bench 0.4b:q8:Q8_0=0.4b-Q8_0.gguf 0.4b:bf16:F16=0.4b-F16.gguf
+#   scripts/compare.sh --peer llama.cpp=bin/llama-bench --peer-options '--mmap 0' \
+#       0.4b:q8:Q8_0=0.4b-Q8_0.gguf 0.4b:bf16:F16=0.4b-F16.gguf
 set -eu
 
 usage() {
@@ -45,7 +53,10 @@ threads=1,2
 prompts=64,512
 tokens=128
 contexts=0
+repetitions=12
+burst=2
 rounds=3
+peer_options=
 density=
 cpu=
 log=
@@ -61,10 +72,13 @@ while [ $# -gt 0 ]; do
     case $1 in
     --ours) ours=$2 ;;
     --peer) peer=$2 ;;
+    --peer-options) peer_options=$2 ;;
     --threads) threads=$2 ;;
     --prompt) prompts=$2 ;;
     --tokens) tokens=$2 ;;
     --context) contexts=$2 ;;
+    --repetitions) repetitions=$2 ;;
+    --burst) burst=$2 ;;
     --rounds) rounds=$2 ;;
     --density) density=$2 ;;
     --cpu) cpu=$2 ;;
@@ -76,6 +90,12 @@ done
 [ $# -gt 0 ] || [ -n "$log" ] || die "no model; see --help"
 case $rounds in
 '' | *[!0-9]*) die "--rounds needs a number, not '$rounds'" ;;
+esac
+case $repetitions in
+'' | 0* | *[!0-9]*) die "--repetitions needs a number from 1, not '$repetitions'" ;;
+esac
+case $burst in
+'' | *[!0-9.]* | *.*.* | .) die "--burst needs a number of seconds, not '$burst'" ;;
 esac
 for model; do
     case $model in
@@ -101,7 +121,15 @@ if [ -n "$program" ] && ! command -v "$program" >/dev/null; then
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/compare.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+running=
+end() { # called by the trap
+    for pid in $running; do
+        kill -TERM "$pid" 2>/dev/null || : # a stopped process dies when it continues
+        kill -CONT "$pid" 2>/dev/null || :
+    done
+    rm -rf "$work"
+}
+trap end EXIT
 trap 'exit 1' HUP INT TERM
 log=${log:-$work/log}
 failed=0
@@ -130,45 +158,163 @@ FNR == 1 {
 function get(name) { return field[col[name]] }
 '
 
-# A line of the log: run,shape,type,peer,side,threads,test,tokens,context,density,kernels,tok_s,bytes_s,read_bytes_s
-# What was measured in one round under one number of threads has the same run.
-record() { # record SIDE: from $work/csv
-    awk -v side="$1" -v head="$run,$shape,$type,$against,$1,$thread" -v context="$context" "$csv"'
+# A line of the log: run,shape,type,peer,side,threads,test,tokens,context,density,kernels,tok_s,bytes_s,read_bytes_s,others
+# What was measured in one round under one number of threads has the same run. others: the share of the machine's CPU
+# time that other programs took meanwhile; empty if unknown.
+record() { # record SIDE: from $work/SIDE.out
+    awk -v side="$1" -v head="$run,$shape,$type,$against,$1,$thread" -v context="$context" -v others="$others" "$csv"'
         side == "ours" {
             OFS = ","
             print head, get("test"), get("tokens"), get("context"), get("density"), get("kernels"), get("tok_s"), \
-                get("bytes_s"), get("read_bytes_s")
+                get("bytes_s"), get("read_bytes_s"), others
+        }' "$work/$1.out" >>"$log"
+}
+record_peer() { # the same for JSON lines, with the median of the samples
+    awk -v head="$run,$shape,$type,$against,peer,$thread" -v context="$context" -v others="$others" '
+        function member(name) {
+            if (!match($0, "\"" name "\": *[0-9.eE+-]+"))
+                return ""
+            rest = substr($0, RSTART, RLENGTH)
+            sub(/.*: */, "", rest)
+            return rest
         }
-        side == "peer" {
-            decode = get("n_gen") > 0
-            print head "," (decode ? "decode," get("n_gen") "," context : "prefill," get("n_prompt") ",0") ",,," \
-                get("avg_ts") ",,"
-        }' "$work/csv" >>"$log"
+        match($0, /"samples_ts": *\[[^]]*\]/) {
+            list = substr($0, RSTART, RLENGTH)
+            sub(/^[^[]*\[/, "", list)
+            sub(/\]$/, "", list)
+            n = split(list, x, ",")
+            for (i = 1; i <= n; i++)
+                for (j = i; j > 1 && x[j - 1] + 0 > x[j] + 0; j--) {
+                    y = x[j]; x[j] = x[j - 1]; x[j - 1] = y
+                }
+            rate = (x[int((n + 1) / 2)] + x[int(n / 2) + 1]) / 2
+            decode = member("n_gen") > 0
+            print head "," (decode ? "decode," member("n_gen") "," context : "prefill," member("n_prompt") ",0") ",,," \
+                rate ",,," others
+        }' "$work/peer.out" >>"$log"
 }
 
-attempt() { # attempt SIDE COMMAND...
-    side=$1
+launch() { # launch SIDE COMMAND...: starts a program that stands still until it is continued
+    launched=$1
     shift
-    if "$@" >"$work/csv" 2>"$work/err" </dev/null; then
-        record "$side"
+    rm -f "$work/$launched.pid" "$work/$launched.code"
+    echo "$*" >"$work/$launched.command"
+    (
+        code=0
+        # shellcheck disable=SC2016 # expanded by the inner shell, which becomes the program
+        sh -c 'echo $$ >"$0.new" && mv "$0.new" "$0" && kill -STOP $$ && exec "$@"' "$work/$launched.pid" "$@" \
+            >"$work/$launched.out" 2>"$work/$launched.err" </dev/null || code=$?
+        echo "$code" >"$work/$launched.code"
+    ) &
+    while [ ! -s "$work/$launched.pid" ]; do sleep 0.05; done
+    running="$running $(cat "$work/$launched.pid")"
+}
+
+ended() { # ended SIDE
+    [ -s "$work/$1.code" ]
+}
+
+let_run() { # let_run SIDE: for one burst, or until it ends
+    ended "$1" && return
+    kill -CONT "$(cat "$work/$1.pid")" 2>/dev/null || :
+    awk -v burst="$burst" 'BEGIN { for (i = 0; i < burst; i += 0.1) print i }' | while read -r _ && ! ended "$1"; do
+        sleep 0.1
+    done
+    ended "$1" || kill -STOP "$(cat "$work/$1.pid")" 2>/dev/null || :
+}
+
+# CPU seconds, in ticks: of the machine, idle ones, and of what this script has run.
+machine=${COMPARE_STAT:-/proc/stat} # another file for tests
+clock() { # clock FILE
+    if [ -r "$machine" ]; then
+        grep '^cpu ' "$machine" >"$1" || :
     else
-        printf 'compare.sh: failed: %s\n' "$*" >&2
-        tail -n 3 "$work/err" >&2
-        failed=1
+        : >"$1"
+    fi
+    times >>"$1"
+}
+
+# Sets $others: the share that other programs had of the CPU time since the two clocks.
+count_others() { # count_others BEFORE AFTER
+    others=$(awk -v tick="$(getconf CLK_TCK)" '
+        function seconds(text,    part) {
+            split(text, part, /[ms]/)
+            return 60 * part[1] + part[2]
+        }
+        FNR == 1 { file++ }
+        $1 == "cpu" {
+            known[file] = 1
+            for (i = 2; i <= 9 && i <= NF; i++) {
+                total[file] += $i / tick
+                busy[file] += (i == 5 || i == 6 ? 0 : $i / tick) # not idle, not waiting for a disk
+            }
+        }
+        $1 != "cpu" { own[file] += seconds($1) + seconds($2) }
+        END {
+            all = total[2] - total[1]
+            if (known[1] && known[2] && all > 0)
+                printf "%.3f", ((x = (busy[2] - busy[1] - own[2] + own[1]) / all) > 0 ? x : 0)
+        }' "$1" "$2")
+    if [ -n "$others" ] && [ "$(echo "$others" | awk '{ print ($1 > 0.05) }')" -eq 1 ]; then
+        printf 'compare.sh: other programs used %.0f%% of the CPU time of this machine: do not trust %s\n' \
+            "$(echo "$others" | awk '{ print 100 * $1 }')" "$shape $type, threads $thread, $test_name" >&2
     fi
 }
 
-measure() { # measure SIDE
-    case $1 in
-    ours)
-        attempt ours "$ours" bench --shape "$shape" --type "$type" -t "$thread" -p "$prompt" -n "$tokens" \
-            --context "$context" -r 1 --csv ${density:+--ffn-density "$density"} ${cpu:+--cpu "$cpu"}
-        ;;
-    peer)
-        [ -z "$program" ] || [ ! -f "$file" ] ||
-            attempt peer "$program" -m "$file" -t "$thread" -p "$prompt" -n "$tokens" -d "$context" -r 1 -o csv
-        ;;
-    esac
+finish() { # finish SIDE: records what it printed
+    [ -s "$work/$1.command" ] || return 0
+    if [ "$(cat "$work/$1.code")" -ne 0 ]; then
+        printf 'compare.sh: failed: %s\n' "$(cat "$work/$1.command")" >&2
+        tail -n 3 "$work/$1.err" >&2
+        failed=1
+    elif [ "$1" = ours ]; then
+        record ours
+    else
+        record_peer
+    fi
+}
+
+# The burst must hold several repetitions: they are $tokens_of_test tokens each.
+check_burst() {
+    awk -F, -v run="$run" -v burst="$burst" -v tokens="$tokens_of_test" -v name="$shape $type, $test_name" '
+        $1 == run && $12 > 0 && 3 * tokens / $12 > burst && (!slow || $12 < slow) { slow = $12 }
+        END {
+            if (slow)
+                printf "compare.sh: %s: a repetition takes %.1f s, so bursts of %g s are too short: see --burst, --tokens\n", \
+                    name, tokens / slow, burst
+        }' "$log" >&2
+}
+
+measure_test() { # measure_test PROMPT TOKENS ROUND
+    tokens_of_test=$(($1 + $2))
+    test_name="prefill $1"
+    [ "$2" -eq 0 ] || test_name="decode $2"
+    run=$(date +%s).$$.$3.$1.$2
+    running=
+    : >"$work/peer.command"
+    clock "$work/before"
+    launch ours "$ours" bench --shape "$shape" --type "$type" -t "$thread" -p "$1" -n "$2" --context "$context" \
+        -r "$repetitions" --csv ${density:+--ffn-density "$density"} ${cpu:+--cpu "$cpu"}
+    if [ -n "$program" ] && [ -f "$file" ]; then
+        # shellcheck disable=SC2086 # its options are words
+        launch peer "$program" -m "$file" -t "$thread" -p "$1" -n "$2" -d "$context" -r "$repetitions" -o jsonl \
+            $peer_options
+    else
+        echo 0 >"$work/peer.code"
+    fi
+    first=ours second=peer
+    [ $(($3 % 2)) -eq 1 ] || first=peer second=ours
+    until ended ours && ended peer; do
+        let_run "$first"
+        let_run "$second"
+    done
+    wait
+    running=
+    clock "$work/after"
+    count_others "$work/before" "$work/after"
+    finish ours
+    finish peer
+    check_burst
 }
 
 # Sets what the functions above read.
@@ -186,22 +332,18 @@ measure_model() { # measure_model MODEL ROUND
         ;;
     esac
     for thread in $(echo "$threads" | tr , ' '); do
-        prompt=$prompts
+        context=0
+        for prompt in $(echo "$prompts" | tr , ' '); do
+            [ "$prompt" -eq 0 ] || measure_test "$prompt" 0 "$2"
+        done
         for context in $(echo "$contexts" | tr , ' '); do
-            run=$(date +%s).$$.$2
-            if [ $(($2 % 2)) -eq 1 ]; then
-                measure ours
-                measure peer
-            else
-                measure peer
-                measure ours
-            fi
-            prompt=0 # which does not depend on the context
+            [ "$tokens" -eq 0 ] || measure_test 0 "$tokens" "$2"
         done
     done
 }
 
-[ -s "$log" ] || echo run,shape,type,peer,side,threads,test,tokens,context,density,kernels,tok_s,bytes_s,read_bytes_s >"$log"
+[ -s "$log" ] || echo run,shape,type,peer,side,threads,test,tokens,context,density,kernels,tok_s,bytes_s,read_bytes_s,others \
+    >"$log"
 round=1
 while [ $# -gt 0 ] && [ "$round" -le "$rounds" ]; do
     for model; do
@@ -230,6 +372,10 @@ function ratio_text(list) {
     if (!(list in count))
         return "-"
     return sprintf("%.2f (%.2f-%.2f)", median(list), values[list, 1], values[list, count[list]])
+}
+get("others") + 0 > 0.05 {
+    noisy++
+    most = get("others") > most ? get("others") : most
 }
 {
     key = get("shape") SUBSEP get("type") SUBSEP get("peer") SUBSEP get("threads") SUBSEP get("test") SUBSEP \
@@ -270,5 +416,8 @@ END {
             ratio_text("ratio" SUBSEP row), text("bytes" SUBSEP row, "%.1f", 1e-9), \
             text("share" SUBSEP row, "%.0f%%", 100)
     }
+    if (noisy)
+        printf "\n%d of %d measurements were made while other programs used more than 5%% of the CPU time (up to %.0f%%).\n", \
+            noisy, NR - 1, 100 * most
 }' "$log"
 exit $failed
