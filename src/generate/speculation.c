@@ -40,7 +40,6 @@ enum rwkv7_status speculation_open(struct speculation *s, int64_t mode, const st
 void speculation_close(struct speculation *s)
 {
     draft_text_close(&s->own);
-    *s = (struct speculation){0};
 }
 
 void speculation_lend(struct speculation *s, struct draft_text *text)

@@ -93,7 +93,8 @@ struct rwkv7_sampler;
  */
 enum rwkv7_status speculation_open(struct speculation *s, int64_t mode, const struct rwkv7_model *draft_model,
                                    int vocab, struct rwkv7_error *err);
-void speculation_close(struct speculation *s); /* accepts a zeroed struct; the session must be settled */
+/* The session must be settled. The counts stay readable. Accepts a zeroed struct. */
+void speculation_close(struct speculation *s);
 /* Takes drafts from a text that must outlive it, instead of its own. Call it before anything else. */
 void speculation_lend(struct speculation *s, struct draft_text *text);
 /* Returns where the drafts come from. */

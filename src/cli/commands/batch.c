@@ -44,6 +44,7 @@ struct batch {
     uint64_t prompts, failed;
     uint64_t spaced; /* prompts that end in white space */
     uint64_t prompt_tokens, tokens;
+    uint64_t steps, drafted, accepted; /* see struct rwkv7_generator_stats */
     double began;
 };
 
@@ -76,6 +77,9 @@ static int write_results(struct batch *b)
         b->spaced += (*s)->ends_in_space;
         b->prompt_tokens += sequence_prompt_tokens(*s);
         b->tokens += sequence_tokens(*s);
+        b->steps += (*s)->job.request.speculation.total_steps;
+        b->drafted += (*s)->job.request.speculation.total_drafted;
+        b->accepted += (*s)->job.request.speculation.total_accepted;
         sequence_close(*s);
         *s = NULL;
         b->first++;
@@ -176,6 +180,7 @@ static int check_options(const struct batch *b)
     struct request_options options;
     struct rwkv7_error err;
     request_options_fill(&options, &b->args->request, 0);
+    engine_use_drafts(&b->engine, &options.generate);
     if (scheduled_open(&job, b->start, b->engine.tokenizer, &options.generate, "", 0, &err) != RWKV7_OK)
         return report(&err);
     scheduled_close(&job);
@@ -199,6 +204,8 @@ static int open_all(struct batch *b)
         code = engine_open_model(&b->engine, &b->args->model);
     if (code == DONE)
         code = engine_open_vocab(&b->engine, &b->args->model);
+    if (code == DONE)
+        code = engine_open_drafts(&b->engine, &b->args->request.draft, &b->args->common, b->args->machine.math);
     if (code != DONE)
         return code;
     if (scheduler_create(b->engine.model, &(struct scheduler_options){.slots = parallel}, &b->scheduler, &err) !=
@@ -247,9 +254,14 @@ static void print_summary(const struct batch *b)
     fprintf(stderr, "batch %llu prompt%s", (unsigned long long)b->prompts, plural(b->prompts));
     if (b->results.done > 0)
         fprintf(stderr, " (%llu already done)", (unsigned long long)b->results.done);
-    fprintf(stderr, ", %llu token%s; generated %llu token%s, %.1f tok/s; %.1f s\n",
-            (unsigned long long)b->prompt_tokens, plural(b->prompt_tokens), (unsigned long long)b->tokens,
-            plural(b->tokens), time > 0 ? (double)b->tokens / time : 0, time);
+    fprintf(stderr, ", %llu token%s; generated %llu token%s, %.1f tok/s; %.1f s", (unsigned long long)b->prompt_tokens,
+            plural(b->prompt_tokens), (unsigned long long)b->tokens, plural(b->tokens),
+            time > 0 ? (double)b->tokens / time : 0, time);
+    if (b->drafted > 0)
+        fprintf(stderr, "; %.2f tokens per step of a text, drafted %llu, accepted %llu",
+                (double)(b->steps + b->accepted) / (double)b->steps, (unsigned long long)b->drafted,
+                (unsigned long long)b->accepted);
+    fputc('\n', stderr);
 }
 
 int batch_command(const void *command_args)

@@ -191,7 +191,7 @@ static int bench_team(const struct bench_args *args, int threads, float density,
         code = bench_report_begin(r);
     }
     if (code == DONE)
-        code = measure_all(&b, r);
+        code = args->draft_acceptance > 0 ? bench_drafts(args, engine.model) : measure_all(&b, r);
     free(b.tokens);
     free(b.logits);
     free(b.rates);
@@ -222,6 +222,9 @@ int bench_command(const void *command_args)
     int code = DONE;
     if (args->print.json && args->csv)
         return complain_usage(args->common.command, "--json and --csv exclude each other");
+    if (args->draft_acceptance > 0 && (args->print.json || args->csv || args->plot || args->tokens == 0))
+        return complain_usage(args->common.command,
+                              "--draft-acceptance prints a table of --tokens: leave out --json, --csv and --plot");
     if (args->plot && args->shape)
         return complain_usage(args->common.command, "--plot draws the table of all sizes: leave out --shape");
     if (args->plot && strcmp(args->plot, "-") == 0)

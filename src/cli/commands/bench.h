@@ -44,6 +44,8 @@ int bench_report_end(struct bench_report *r, int code);
 
 /* Median, minimum and maximum of values [count]; sorts them. */
 struct spread bench_spread(double *values, int count);
+/* Measures decoding with guesses (--draft-acceptance); prints the table. Exit codes. */
+int bench_drafts(const struct bench_args *args, const struct rwkv7_model *model);
 /* Fills tokens [count] with ids below `vocab`, spread out and the same in every run. */
 void bench_tokens(uint32_t *tokens, size_t count, int vocab);
 

@@ -525,6 +525,7 @@ static int create_conversation(struct chat *c)
     const struct chat_args *const args = c->args;
     struct rwkv7_error err;
     request_options_fill(&c->options, &args->request, 0);
+    engine_use_drafts(&c->engine, &c->options.generate);
     c->options.generate.progress = show_reading;
     const bool hint = !args->print.quiet && !args->saved.state_in;
     const bool cached = prompt_cache_option(&c->cache, &args->saved, args->machine.math);
@@ -598,6 +599,8 @@ int chat_command(const void *command_args)
         code = engine_open_model(&c.engine, &args->model);
     if (code == DONE)
         code = engine_open_vocab(&c.engine, &args->model);
+    if (code == DONE)
+        code = engine_open_drafts(&c.engine, &args->request.draft, &args->common, args->machine.math);
     if (code == DONE)
         code = begin(&c);
     const bool begun = code == DONE; /* else the state to save is incomplete */

@@ -12,6 +12,8 @@ struct engine {
     struct rwkv7_model *model;
     struct rwkv7_tokenizer *tokenizer;
     char vocab_name[PATH_ROOM]; /* path of the tokenizer, for messages */
+    struct rwkv7_model *draft;  /* of --draft-model, or NULL */
+    int64_t speculate;          /* as in rwkv7_generator_options */
 };
 
 int engine_open_runtime(struct engine *e, const struct machine_args *args);
@@ -23,6 +25,12 @@ int engine_open_model(struct engine *e, const struct model_args *args);
  */
 int engine_open_vocab(struct engine *e, const struct model_args *args);
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct model_args *args, struct rwkv7_error *err);
+/*
+ * Reads --speculate and opens --draft-model, which must have the vocabulary of the model.
+ * engine_use_drafts passes both on.
+ */
+int engine_open_drafts(struct engine *e, const struct draft_args *args, const struct common_args *common, int math);
+void engine_use_drafts(const struct engine *e, struct rwkv7_generator_options *options);
 /* Prints the line of --verbose: model, vocabulary, kernels, threads. */
 void engine_report(const struct engine *e);
 void engine_close(struct engine *e);

@@ -115,6 +115,7 @@ static int prepare(struct generation *g)
     if (code != DONE)
         return code;
     request_options_fill(&options, &args->request, seed->given ? seed->value : random_seed());
+    engine_use_drafts(g->engine, &options.generate);
     options.generate.resumable = args->saved.state_out != NULL;
     options.generate.reseed = seed->given;
     options.generate.progress = prompt_show_progress;
@@ -219,6 +220,8 @@ int run_command(const void *command_args)
         code = engine_open_model(&engine, &args->model);
     if (code == DONE)
         code = engine_open_vocab(&engine, &args->model);
+    if (code == DONE)
+        code = engine_open_drafts(&engine, &args->request.draft, &args->common, args->machine.math);
     if (code == DONE && args->prompt.echo)
         code = inputs_refuse_stdout();
     if (code == DONE && args->saved.state_out)

@@ -55,7 +55,11 @@ void report_summary(const struct generation *g)
         append(&s, ": the model ended the text at once");
     if (g->stats.evaluated > 0 && g->seconds > 0) {
         const double rate = (double)g->stats.evaluated / g->seconds;
-        append(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate);
+        const double steps = (double)g->stats.steps / (double)g->stats.evaluated;
+        append(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate * steps);
+        if (g->stats.drafted > 0)
+            append(&s, "; %.2f tokens per step, drafted %llu, accepted %llu", 1 / steps,
+                   (unsigned long long)g->stats.drafted, (unsigned long long)g->stats.accepted);
     }
     if (rwkv7_memory_peak() > 0)
         append(&s, "; memory %s", scaled_text((double)rwkv7_memory_peak(), "B", memory));
@@ -82,6 +86,10 @@ void report_stats(const struct generation *g)
         fprintf(stderr, "each token  median %.3f ms, p95 %.3f ms, max %.3f ms; reads %s\n",
                 1e3 * spread_quantile(&g->times, 0.5), 1e3 * spread_quantile(&g->times, 0.95), 1e3 * g->times.max,
                 scaled_text(bytes_per_token(g), "B", a));
+    if (g->stats.drafted > 0)
+        fprintf(stderr, "speculation %llu tokens in %llu evaluations; drafted %llu, accepted %llu\n",
+                (unsigned long long)g->stats.evaluated, (unsigned long long)g->stats.steps,
+                (unsigned long long)g->stats.drafted, (unsigned long long)g->stats.accepted);
     if (info->skipped_bytes > 0)
         fprintf(stderr, "ffn.value   %.1f%% read: the nonzero hidden units\n", 100 * g->density);
     fprintf(stderr, "state       %s, after %llu tokens; memory %s\n", scaled_text((double)info->session_bytes, "B", a),
@@ -97,6 +105,9 @@ int report_json(struct generation *g)
     json_add_whole(&t, json, "prompt_tokens", g->stats.prompt_tokens);
     json_add_whole(&t, json, "known_tokens", g->stats.cached_tokens);
     json_add_whole(&t, json, "tokens", g->stats.tokens);
+    json_add_whole(&t, json, "steps", g->stats.steps);
+    json_add_whole(&t, json, "drafted", g->stats.drafted);
+    json_add_whole(&t, json, "accepted", g->stats.accepted);
     if (g->args->request.sampling.temperature > 0)
         json_add_whole(&t, json, "seed", g->stats.seed);
     json_add_micros(&t, json, "prompt_seconds", g->stats.prompt_seconds);

@@ -88,6 +88,7 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
     struct request_options options;
     struct rwkv7_error err;
     request_options_fill(&options, &s->args, s->seed);
+    engine_use_drafts(engine, &options.generate);
     options.generate.max_tokens = limit_option(&s->args);
     s->ends_in_space = stripped < size && !s->args.strip;
     if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, s->args.strip ? stripped : size,

@@ -81,10 +81,17 @@ struct sampling_args {
     struct bias_list biases;
 };
 
+/* How many tokens are guessed and evaluated in advance; see engine_open_drafts. */
+struct draft_args {
+    const char *speculate;   /* "auto", "off" or a number */
+    const char *draft_model; /* NULL: none */
+};
+
 /* How a text is generated; a line of `batch` may override it. */
 struct request_args {
     struct bos_args bos;
     struct sampling_args sampling;
+    struct draft_args draft;
     int tokens; /* limit; -1: none */
     struct text_list stops;
     bool ignore_eos, strip;
@@ -168,9 +175,9 @@ struct bench_args {
     const char *shape;
     struct count_list prompts, team; /* tokens per prefill; numbers of threads */
     int tokens, context, repetitions;
-    float ffn_density;
-    int sizes;  /* enum sizes_choice */
-    int budget; /* seconds */
+    float ffn_density, draft_acceptance; /* draft_acceptance: 0: not measured */
+    int sizes;                           /* enum sizes_choice */
+    int budget;                          /* seconds */
     bool csv;
     const char *plot;
 };

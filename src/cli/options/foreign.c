@@ -45,6 +45,8 @@ static const struct {
     {"--stream --no-stream", "text is always written as it is generated; leave it out"},
     {"--log-disable --silent", "use --quiet"},
     {"--strategy --dtype", "use --type"},
+    {"-md --model-draft --spec-draft-model", "use --draft-model"},
+    {"--draft --draft-max --draft-n --draft-min --draft-p-min --spec-draft-n-max", "use --speculate"},
 };
 
 /* Returns whether the first `n` bytes of `word` are one of `words`. */

@@ -61,16 +61,19 @@ enum {
 static const struct part run_parts[] = {
     PART(run, common), PART(run, model), PART(run, machine), PART(run, prompt),
     PART(run, request), PART_OF(run, request, bos), PART_OF(run, request, sampling),
+    PART_OF(run, request, draft),
     PART(run, tuned), PART(run, saved), PART(run, print), OWN(run), END,
 };
 static const struct part batch_parts[] = {
     PART(batch, common), PART(batch, model), PART(batch, machine), PART(batch, request),
-    PART_OF(batch, request, bos), PART_OF(batch, request, sampling), PART(batch, tuned),
+    PART_OF(batch, request, bos), PART_OF(batch, request, sampling),
+    PART_OF(batch, request, draft), PART(batch, tuned),
     PART(batch, print), OWN(batch), END,
 };
 static const struct part chat_parts[] = {
     PART(chat, common), PART(chat, model), PART(chat, machine), PART(chat, request),
-    PART_OF(chat, request, bos), PART_OF(chat, request, sampling), PART(chat, tuned),
+    PART_OF(chat, request, bos), PART_OF(chat, request, sampling),
+    PART_OF(chat, request, draft), PART(chat, tuned),
     PART(chat, saved), PART(chat, print), OWN(chat), END,
 };
 static const struct part bench_parts[] = {
@@ -103,7 +106,7 @@ static const struct part help_parts[] = {
 };
 static const struct part common_parts[] = {{GROUP_common, 0}, END};
 const struct part request_parts[] = {
-    OWN(request), PART(request, bos), PART(request, sampling), END,
+    OWN(request), PART(request, bos), PART(request, sampling), PART(request, draft), END,
 };
 /* clang-format on */
 
@@ -248,11 +251,17 @@ const struct option option_table[] = {
     {"bias", 0, WRITING, BIASES(sampling, biases, "ID=X,..."), NULL, "add X to the logit of a token"},
     {"seed", 0, WRITING, SEED(sampling, seed, "N"), NULL, "random seed; default: chosen and printed"},
 
+    HEADING("Speed", WRITING),
+    {"speculate", 0, WRITING, NAME(draft, speculate, "auto|off|N"), "auto", "guess up to N tokens ahead; never changes the text"},
+    {"draft-model", 0, WRITING, INPUT(draft, draft_model, "FILE"), NULL, "smaller model with the same vocabulary that guesses"},
+
     HEADING("Measurement", BENCH),
     {"prompt", 'p', BENCH, COUNTS(bench, prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
     {"tokens", 'n', BENCH, WHOLE(bench, tokens, "N", 0, 1 << 24), "64", "tokens to decode; 0: none"},
     {"context", 0, BENCH, WHOLE(bench, context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
     {"ffn-density", 0, BENCH, REAL(bench, ffn_density, "D", 0.01, 1), "1", "also decode with this share of nonzero units"},
+    {"draft-acceptance", 0, BENCH, REAL(bench, draft_acceptance, "A", 0, 1), "0",
+     "decode with guesses that are right with probability A"},
     {"sizes", 0, BENCH, CHOICE(bench, sizes, SIZES_WORDS), "auto", "print the table of published sizes of a version"},
     {"budget", 0, BENCH, WHOLE(bench, budget, "SECONDS", 0, 86400), "45", "time limit of the table; the rest is estimated"},
     {"repetitions", 'r', BENCH, WHOLE(bench, repetitions, "N", 1, 10000), "5", "repetitions of each measurement, after a warm-up"},
