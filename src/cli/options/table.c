@@ -252,8 +252,8 @@ const struct option option_table[] = {
     {"seed", 0, WRITING, SEED(sampling, seed, "N"), NULL, "random seed; default: chosen and printed"},
 
     HEADING("Speed", WRITING),
-    {"speculate", 0, WRITING, NAME(draft, speculate, "auto|off|N"), "auto", "guess up to N tokens ahead; never changes the text"},
-    {"draft-model", 0, WRITING, INPUT(draft, draft_model, "FILE"), NULL, "smaller model with the same vocabulary that guesses"},
+    {"speculate", 0, WRITING, NAME(draft, speculate, "auto|off|N"), "auto", "guess up to N tokens; never changes the text"},
+    {"draft-model", 0, WRITING, INPUT(draft, draft_model, "FILE"), NULL, "a smaller model that guesses them"},
 
     HEADING("Measurement", BENCH),
     {"prompt", 'p', BENCH, COUNTS(bench, prompts, "N,...", 0, 1 << 24), "64,512", "tokens per prefill; 0: none"},
@@ -261,7 +261,7 @@ const struct option option_table[] = {
     {"context", 0, BENCH, WHOLE(bench, context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
     {"ffn-density", 0, BENCH, REAL(bench, ffn_density, "D", 0.01, 1), "1", "also decode with this share of nonzero units"},
     {"draft-acceptance", 0, BENCH, REAL(bench, draft_acceptance, "A", 0, 1), "0",
-     "decode with guesses that are right with probability A"},
+     "decode with guesses of which the share A is right"},
     {"sizes", 0, BENCH, CHOICE(bench, sizes, SIZES_WORDS), "auto", "print the table of published sizes of a version"},
     {"budget", 0, BENCH, WHOLE(bench, budget, "SECONDS", 0, 86400), "45", "time limit of the table; the rest is estimated"},
     {"repetitions", 'r', BENCH, WHOLE(bench, repetitions, "N", 1, 10000), "5", "repetitions of each measurement, after a warm-up"},

@@ -1,0 +1,374 @@
+/*
+ * test_speculation.c - guesses change no byte: the steps, the log probabilities, the state, the
+ * sampler's memory and the saved file are those without guesses, whatever is guessed and however the
+ * text is drawn. Also the lookup, the choice of the number of guesses, and masked tokens.
+ */
+#include <math.h>
+
+#include "engine/engine.h"
+#include "generate/generator.h"
+#include "generator_steps.h"
+
+enum { LENGTH = 60, STEPS = 80 };
+
+/* All that a text gives. */
+struct result {
+    struct rwkv7_step steps[STEPS]; /* without pointers */
+    struct rwkv7_logprob top[STEPS][3];
+    size_t count;
+    struct text text;
+    struct rwkv7_bytes image; /* rwkv7_generator_save_memory */
+    struct rwkv7_generator_stats stats;
+};
+
+/* A source of drafts for a test. */
+enum guesses { RIGHT, WRONG, RANDOM, ZEROES, LAST_IDS, INVALID, SOURCES };
+struct teller {
+    const struct result *truth; /* the text without guesses */
+    const struct result *now;   /* the text so far */
+    enum guesses kind;
+    uint64_t random;
+};
+
+static size_t tell(void *arg, uint32_t *ids, size_t room)
+{
+    struct teller *const t = arg;
+    size_t n = 0;
+    for (; n < room && t->now->count + n < t->truth->count; n++) {
+        const uint32_t right = t->truth->steps[t->now->count + n].id;
+        t->random = t->random * 6364136223846793005u + 1442695040888963407u;
+        ids[n] = t->kind == RIGHT               ? right
+                 : t->kind == WRONG             ? (right + 1) % VOCAB
+                 : t->kind == RANDOM            ? (uint32_t)((t->random >> 33) % VOCAB)
+                 : t->kind == ZEROES            ? 0
+                 : t->kind == INVALID && n == 1 ? 1000000
+                                                : VOCAB - 1;
+    }
+    return n;
+}
+
+static void write_text(const struct rwkv7_generator_options *opt, const struct draft_source *source, struct result *r)
+{
+    struct rwkv7_session *const s = new_session();
+    struct rwkv7_generator *const g = new_generator(s, opt);
+    *r = (struct result){.count = 0};
+    if (source)
+        generator_speculation(g)->source = *source;
+    feed(g, prompt);
+    struct rwkv7_step step;
+    do {
+        step = next(g);
+        add(&r->text, step.text, step.length);
+        if (step.top_count > 0)
+            memcpy(r->top[r->count], step.top, 3 * sizeof *step.top);
+        step.text = NULL;
+        step.top = NULL;
+        r->steps[r->count++] = step;
+    } while (step.end == RWKV7_END_NONE && r->count < STEPS);
+    CHECK(rwkv7_generator_save_memory(g, &r->image, NULL) == RWKV7_OK);
+    r->stats = *rwkv7_generator_stats(g);
+    rwkv7_generator_close(g);
+    CHECK(rwkv7_session_tried(s) == 0);
+    rwkv7_session_close(s);
+}
+
+static bool same_results(const struct result *a, const struct result *b)
+{
+    bool same = a->count == b->count && a->text.size == b->text.size && a->image.size == b->image.size &&
+                memcmp(a->text.at, b->text.at, a->text.size) == 0 &&
+                memcmp(a->image.data, b->image.data, a->image.size) == 0 && memcmp(a->top, b->top, sizeof a->top) == 0;
+    for (size_t i = 0; i < a->count && same; i++)
+        same = a->steps[i].id == b->steps[i].id && a->steps[i].length == b->steps[i].length &&
+               a->steps[i].end == b->steps[i].end && a->steps[i].drawn == b->steps[i].drawn &&
+               a->steps[i].stop == b->steps[i].stop && a->steps[i].logprob == b->steps[i].logprob;
+    return same;
+}
+
+/* Compares all kinds of guesses with none. */
+static void check_options(const struct rwkv7_generator_options *given, const char *name)
+{
+    static const int64_t modes[] = {1, 2, 7, RWKV7_TRY - 1, RWKV7_SPECULATE_AUTO};
+    static struct result truth, got;
+    struct rwkv7_generator_options opt = *given;
+    write_text(&opt, NULL, &truth);
+    CHECK(truth.stats.drafted == 0 && truth.stats.steps == truth.stats.evaluated);
+    for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+        opt.speculate = modes[i];
+        for (int kind = 0; kind <= SOURCES; kind++) { /* the last: lookup */
+            struct teller teller = {&truth, &got, (enum guesses)kind, 1};
+            const struct draft_source source = {tell, &teller};
+            write_text(&opt, kind < SOURCES ? &source : NULL, &got);
+            CHECK_MSG(same_results(&truth, &got), "%s: %d guesses of kind %d: \"%s\", want \"%s\"", name, (int)modes[i],
+                      kind, got.text.at, truth.text.at);
+            CHECK(got.stats.evaluated == truth.stats.evaluated && got.stats.tokens == truth.stats.tokens);
+            CHECK(got.stats.steps + got.stats.accepted == got.stats.evaluated);
+            if (kind == RIGHT && modes[i] > 0 && truth.count > 3)
+                CHECK_MSG(got.stats.accepted + 1 >= got.stats.drafted && got.stats.accepted > 0,
+                          "%s: %d of %d accepted", name, (int)got.stats.accepted, (int)got.stats.drafted);
+            if (kind == WRONG)
+                CHECK(got.stats.accepted == 0 && (modes[i] < 0 || truth.count <= 3 || got.stats.drafted > 0));
+            rwkv7_bytes_clear(&got.image);
+        }
+    }
+    rwkv7_bytes_clear(&truth.image);
+}
+
+static void test_same_bytes(void)
+{
+    static const float temperatures[] = {RWKV7_ZERO, 0.3f, 0.7f, 1, 1.5f};
+    for (size_t i = 0; i < sizeof temperatures / sizeof *temperatures; i++) {
+        struct rwkv7_sampler_options s = sampling;
+        struct rwkv7_generator_options opt = {
+            .sampling = &s, .ignore_end = true, .max_tokens = LENGTH, .logprobs = 3, .resumable = true};
+        s.temperature = temperatures[i];
+        check_options(&opt, "temperature");
+    }
+}
+
+static void test_options(void)
+{
+    static const char *const stops[] = {"e t", "zab", "\n"};
+    static const struct rwkv7_token_bias biases[] = {{3, 2.5f}, {9, -INFINITY}, {0, 1.5f}};
+    struct rwkv7_sampler_options s = sampling;
+    struct rwkv7_generator_options opt = {.sampling = &s, .max_tokens = LENGTH, .resumable = true};
+    s.top_p = 0.6f;
+    check_options(&opt, "top-p, may end");
+    s.top_p = 1;
+    s.top_k = 5;
+    check_options(&opt, "top-k, may end");
+    s.top_k = 0;
+    s.min_p = 0.3f;
+    opt.ignore_end = true;
+    check_options(&opt, "min-p");
+    s.min_p = 0;
+    s.biases = biases;
+    s.bias_count = 3;
+    opt.ignore_end = false;
+    for (s.seed = 1; s.seed < 4; s.seed++)
+        check_options(&opt, "biases, may end");
+    opt.ignore_end = true;
+    opt.stops = stops;
+    opt.stop_count = 3;
+    for (s.seed = 1; s.seed < 4; s.seed++) {
+        opt.resumable = s.seed != 2;
+        check_options(&opt, "stop strings");
+    }
+    opt.stop_count = 0;
+    for (opt.max_tokens = 1; opt.max_tokens < 6; opt.max_tokens++)
+        check_options(&opt, "max_tokens");
+}
+
+/* A draft model; here, another random one, and the model itself, which is always right. */
+static void test_draft_model(void)
+{
+    static struct result truth, got;
+    struct rwkv7_shape shape = rwkv7_model_info(model)->shape;
+    const struct rwkv7_random_options random = {.seed = 77};
+    struct rwkv7_model *other = NULL;
+    struct rwkv7_error err;
+    CHECK(rwkv7_model_random(rt, &shape, &random, &other, NULL) == RWKV7_OK);
+    for (int greedy = 0; greedy < 2; greedy++) {
+        struct rwkv7_sampler_options s = {.temperature = greedy ? RWKV7_ZERO : 1.2f, .top_p = 1, .seed = 5};
+        struct rwkv7_generator_options opt = {
+            .sampling = &s, .ignore_end = true, .max_tokens = LENGTH, .resumable = true};
+        write_text(&opt, NULL, &truth);
+        for (int i = 0; i < 4; i++) {
+            opt.draft_model = i % 2 ? model : other;
+            opt.speculate = i < 2 ? 4 : RWKV7_SPECULATE_AUTO;
+            write_text(&opt, NULL, &got);
+            CHECK_MSG(same_results(&truth, &got), "draft model %d", i);
+            /* It draws with the random numbers of the sampler. */
+            if (i == 1)
+                CHECK_MSG(got.stats.accepted * 10 > got.stats.drafted * 9, "%d of %d accepted", (int)got.stats.accepted,
+                          (int)got.stats.drafted);
+            rwkv7_bytes_clear(&got.image);
+        }
+        rwkv7_bytes_clear(&truth.image);
+    }
+    rwkv7_model_close(other);
+    shape.vocab++;
+    CHECK(rwkv7_model_random(rt, &shape, &random, &other, NULL) == RWKV7_OK);
+    struct rwkv7_generator_options opt = {.speculate = 2, .draft_model = other};
+    struct rwkv7_session *const s = new_session();
+    struct rwkv7_generator *g = NULL;
+    CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, &err) == RWKV7_ERR_VOCAB && !g);
+    CHECK_STR(err.message, "(random): expected a draft model with a vocabulary of 70 tokens, found 71");
+    opt = (struct rwkv7_generator_options){.speculate = RWKV7_TRY};
+    CHECK(rwkv7_generator_create(s, tokenizer, &opt, &g, &err) == RWKV7_ERR_USAGE && !g);
+    CHECK_STR(err.message, "speculate: expected auto, or 0 to 63 tokens, found 64");
+    rwkv7_session_close(s);
+    rwkv7_model_close(other);
+}
+
+/* A NaN behind a wrong guess is not an error; one in the text is, with the same message. */
+static void test_nan(void)
+{
+    static struct result truth, got;
+    struct rwkv7_sampler_options s = sampling;
+    struct rwkv7_generator_options opt = {.sampling = &s, .ignore_end = true, .max_tokens = 30, .resumable = true};
+    write_text(&opt, NULL, &truth);
+    bool used[VOCAB] = {false};
+    for (size_t i = 0; i < truth.count; i++)
+        used[truth.steps[i].id] = true;
+    uint32_t bad = VOCAB - 1; /* the last ids have no text */
+    CHECK(!used[bad]);
+    float *const x = (float *)model->outer.emb.data + (size_t)bad * 64;
+    const float before = *x;
+    *x = NAN;
+    struct teller teller = {&truth, &got, LAST_IDS, 1};
+    const struct draft_source source = {tell, &teller};
+    opt.speculate = 5;
+    write_text(&opt, &source, &got);
+    CHECK(same_results(&truth, &got));
+    CHECK(got.stats.drafted > 0);
+    *x = before;
+    rwkv7_bytes_clear(&got.image);
+
+    bad = truth.steps[20].id; /* drawn, and guessed */
+    float *const y = (float *)model->outer.emb.data + (size_t)bad * 64;
+    const float was = *y;
+    struct rwkv7_error errors[2];
+    size_t counts[2];
+    for (int i = 0; i < 2; i++) {
+        struct rwkv7_session *const session = new_session();
+        teller.kind = RIGHT;
+        opt.speculate = i ? 5 : 0;
+        struct rwkv7_generator *const g = new_generator(session, &opt);
+        generator_speculation(g)->source = source;
+        const struct rwkv7_step *step;
+        uint32_t ids[] = {1, 2, 3};
+        CHECK(rwkv7_generator_feed_tokens(g, ids, 3, NULL) == RWKV7_OK);
+        got.count = 0;
+        *y = was;
+        counts[i] = 0;
+        CHECK(rwkv7_generator_sync(g, NULL) == RWKV7_OK);
+        *y = NAN;
+        while (rwkv7_generator_next(g, &step, &errors[i]) == RWKV7_OK && step->end == RWKV7_END_NONE) {
+            counts[i]++;
+            got.count++;
+        }
+        *y = was;
+        rwkv7_generator_close(g);
+        rwkv7_session_close(session);
+    }
+    CHECK(counts[0] == counts[1]);
+    if (counts[0] < 30)
+        CHECK_STR(errors[1].message, errors[0].message);
+    rwkv7_bytes_clear(&truth.image);
+}
+
+/* ---------------------------------------------------------------------------------------- lookup */
+
+static void test_lookup(void)
+{
+    struct lookup l = {0};
+    uint32_t ids[6];
+    size_t match;
+    static const uint32_t text[] = {7, 1, 2, 3, 4, 5, 9, 2, 3};
+    CHECK(lookup_draft(&l, ids, 6, &match) == 0);
+    lookup_add(&l, text, 9);
+    CHECK(lookup_draft(&l, ids, 6, &match) == 6 && match == 2);
+    static const uint32_t want[] = {4, 5, 9, 2, 3, 4}; /* past its end, the text repeats itself */
+    CHECK(memcmp(ids, want, sizeof want) == 0);
+    static const uint32_t more[] = {8, 7, 1, 2, 3};
+    lookup_add(&l, more, 5); /* 1 2 3 -> 4, although 2 3 -> 8 is newer */
+    CHECK(lookup_draft(&l, ids, 2, &match) == 2 && match == 4 && ids[0] == 4 && ids[1] == 5);
+    for (uint32_t i = 0; i < 5000; i++) { /* the tables grow */
+        const uint32_t id = 100 + i;
+        lookup_add(&l, &id, 1);
+    }
+    CHECK(lookup_draft(&l, ids, 6, &match) == 0);
+    lookup_add(&l, text, 4);
+    CHECK(lookup_draft(&l, ids, 1, &match) == 1 && match == 4 && ids[0] == 100); /* the newest place */
+    lookup_clear(&l);
+}
+
+/* ----------------------------------------------------------------------------------- the number */
+
+/* Returns how many guesses are chosen, with these costs of n tokens, for each of `texts` texts. */
+static size_t chosen(const double *costs, size_t known, double acceptance, size_t texts)
+{
+    struct step_costs c = {.since_plain = 0};
+    struct speculation s[4];
+    struct speculation *all[4];
+    size_t sum = 0;
+    for (size_t n = 1; n <= known; n++)
+        c.seconds[n] = costs[n - 1];
+    for (size_t i = 0; i < texts; i++) {
+        s[i] = (struct speculation){.mode = RWKV7_SPECULATE_AUTO, .kind = DRAFT_LONG, .drafted = 15};
+        s[i].acceptance[DRAFT_LONG] = acceptance;
+        all[i] = &s[i];
+    }
+    speculation_plan(&c, all, texts);
+    for (size_t i = 0; i < texts; i++)
+        sum += s[i].chosen;
+    return sum;
+}
+
+static void test_number(void)
+{
+    static const double flat[] = {1, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.35},
+                        cliff[] = {1, 1.1, 1.2, 1.3, 3.4, 3.5, 3.6, 3.7}, steep[] = {1, 2, 3, 4, 5, 6, 7, 8};
+    CHECK(chosen(flat, 0, 0.9, 1) == 0); /* nothing is known: an evaluation without guesses measures */
+    CHECK(chosen(flat, 1, 0.9, 1) == 1); /* at most twice what was measured */
+    CHECK(chosen(flat, 2, 0.9, 1) == 3);
+    CHECK(chosen(flat, 8, 0.95, 1) > 7);
+    CHECK(chosen(flat, 8, 0.05, 1) == 0);
+    CHECK(chosen(flat, 8, 0.3, 1) > 0 && chosen(flat, 8, 0.3, 1) < 4);
+    CHECK(chosen(cliff, 8, 0.9, 1) == 3);
+    CHECK(chosen(steep, 8, 0.9, 1) == 0);
+    CHECK(chosen(cliff, 8, 0.9, 2) == 2); /* two texts: four tokens in all */
+    CHECK(chosen(cliff, 8, 0.9, 4) == 0);
+
+    struct step_costs c = {.since_plain = 0};
+    step_costs_add(&c, 1, true, 1.0);
+    step_costs_add(&c, 5, false, 3.4);
+    CHECK(c.since_plain == 1 && c.seconds[5] == 3.4);
+    step_costs_add(&c, 5, false, 9); /* a slow one counts little */
+    CHECK(c.seconds[5] < 4.2);
+    for (int i = 0; i < 3000; i++)
+        step_costs_add(&c, 1, true, 1.0);
+    CHECK(c.seconds[5] < 1.3); /* forgotten, so that it is tried again */
+}
+
+/* A mask's forced tokens come first, and are believed. */
+static void test_forced(void)
+{
+    static struct result truth, got;
+    struct rwkv7_sampler_options s = sampling;
+    struct rwkv7_generator_options opt = {.sampling = &s, .ignore_end = true, .max_tokens = 20, .resumable = true};
+    write_text(&opt, NULL, &truth);
+    struct teller right = {&truth, &got, RIGHT, 1}, wrong = {&truth, &got, WRONG, 1};
+    opt.speculate = 3;
+    struct rwkv7_session *const session = new_session();
+    struct rwkv7_generator *const g = new_generator(session, &opt);
+    generator_speculation(g)->forced = (struct draft_source){tell, &right};
+    generator_speculation(g)->source = (struct draft_source){tell, &wrong};
+    feed(g, prompt);
+    got = (struct result){.count = 0};
+    struct rwkv7_step step;
+    do {
+        step = next(g);
+        CHECK(step.id == truth.steps[got.count].id);
+        got.count++;
+    } while (step.end == RWKV7_END_NONE);
+    CHECK(rwkv7_generator_stats(g)->steps == 5); /* of 4 tokens; the last token is not evaluated */
+    rwkv7_generator_close(g);
+    rwkv7_session_close(session);
+    rwkv7_bytes_clear(&truth.image);
+}
+
+int main(void)
+{
+    small_model_threads = 2;
+    open_small_model();
+    RUN(test_same_bytes);
+    RUN(test_options);
+    RUN(test_draft_model);
+    RUN(test_nan);
+    RUN(test_lookup);
+    RUN(test_number);
+    RUN(test_forced);
+    close_small_model();
+    return test_end();
+}
