@@ -299,6 +299,8 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
                                     *const sampler = &g->loaded.piece[SAVED_SAMPLER];
     const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
 
+    if (g->request.matcher)
+        return fail(err, RWKV7_ERR_USAGE, "a loaded text cannot be continued under a grammar; add a prompt");
     if (g->loaded.piece[SAVED_PENDING].size > 0) {
         const enum rwkv7_status status = read_saved(g, err);
         if (status != RWKV7_OK)

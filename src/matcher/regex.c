@@ -466,6 +466,46 @@ void regex_free(struct regex *r)
     mem_free(r);
 }
 
+static bool copy_table(void *to, const void *from, size_t count, size_t size)
+{
+    void *const copy = mem_alloc(count, size);
+    if (copy && count > 0)
+        memcpy(copy, from, count * size);
+    memcpy(to, &copy, sizeof copy);
+    return copy != NULL;
+}
+
+enum rwkv7_status regex_copy(const struct regex *from, struct regex **out, struct rwkv7_error *err)
+{
+    struct regex *const r = *out = mem_alloc(1, sizeof *r);
+    if (!r)
+        return fail_memory(err, "the expressions");
+    r->count = r->room = from->count;
+    r->table_size = from->table_size;
+    r->set_count = r->set_room = from->set_count;
+    r->set_table_size = from->set_table_size;
+    r->member_count = r->member_room = from->member_count;
+    r->any_char = from->any_char;
+    r->any_text = from->any_text;
+    if (!copy_table(&r->nodes, from->nodes, from->count, sizeof *r->nodes) ||
+        !copy_table(&r->table, from->table, from->table_size, sizeof *r->table) ||
+        !copy_table(&r->sets, from->sets, from->set_count, sizeof *r->sets) ||
+        !copy_table(&r->set_table, from->set_table, from->set_table_size, sizeof *r->set_table) ||
+        !copy_table(&r->members, from->members, from->member_count, sizeof *r->members)) {
+        regex_free(r);
+        *out = NULL;
+        return fail_memory(err, "the expressions");
+    }
+    return RWKV7_OK;
+}
+
+size_t regex_bytes(const struct regex *r)
+{
+    return r->room * sizeof *r->nodes + r->table_size * sizeof *r->table + r->set_room * sizeof *r->sets +
+           r->set_table_size * sizeof *r->set_table + r->member_room * sizeof *r->members +
+           r->memo_size * sizeof *r->memo + r->scratch_room * sizeof *r->scratch;
+}
+
 enum rwkv7_status regex_status(const struct regex *r, struct rwkv7_error *err)
 {
     if (r->error.status != RWKV7_OK && err)

@@ -62,6 +62,9 @@ struct regex {
 #define REGEX_MAX_SETS (1u << 17)
 #define REGEX_MAX_MEMO (1u << 19) /* derivatives; the table is emptied when it is full */
 
+/* A copy with the same node numbers, to which other nodes may be added. */
+enum rwkv7_status regex_copy(const struct regex *from, struct regex **out, struct rwkv7_error *err);
+size_t regex_bytes(const struct regex *r); /* of memory */
 /* Records a failure, unless there is one already; returns REGEX_NOTHING. */
 uint32_t regex_fail(struct regex *r, enum rwkv7_status status, const char *message);
 /* The node of a set of bytes. */
