@@ -125,7 +125,6 @@ static uint32_t expand_all(struct automaton *a, uint32_t base, bool accepts)
     return configuration_of_found(a, base, accepts);
 }
 
-/* After a failure, nothing may be left waiting; the automaton is not used again, but is freed. */
 enum rwkv7_status automaton_frontier(struct automaton *a, uint32_t stack, uint32_t *out, struct rwkv7_error *err)
 {
     const uint32_t base = a->found_count;
@@ -264,9 +263,17 @@ uint32_t automaton_start(const struct automaton *a)
     return a->start;
 }
 
-bool automaton_is_full(const struct automaton *a)
+bool automaton_recover(struct automaton *a)
 {
-    return a->full;
+    const bool full = a->full;
+    if (a->error.status == RWKV7_OK)
+        return false;
+    a->error = a->regex->error = (struct rwkv7_error){0};
+    a->full = false;
+    a->found_count = a->regex->scratch_count = 0;
+    for (; a->heap_count > 0; a->heap_count--)
+        a->waiting[a->rule_of_rank[a->heap[a->heap_count - 1]]] = UINT32_MAX;
+    return full;
 }
 
 struct configuration automaton_configuration(const struct automaton *a, uint32_t configuration)

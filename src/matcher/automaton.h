@@ -10,7 +10,7 @@
  *     stack set    entries (place in the grammar, stack set below it), and whether the text may end
  *     frontier     the configuration after a stack set has been popped: the terminals that may begin now
  *
- * All of this is made on demand and limited: about 30 MB. An automaton that is full fails and sets `full`; the
+ * All of this is made on demand and limited: about 30 MB. When an automaton is full, the
  * caller makes a new one and reads the text again (matcher.c). Not safe for several threads.
  */
 #ifndef MATCHER_AUTOMATON_H
@@ -56,8 +56,11 @@ struct automaton;
 enum rwkv7_status automaton_create(const struct grammar *g, struct automaton **out, struct rwkv7_error *err);
 void automaton_free(struct automaton *a); /* NULL: does nothing */
 uint32_t automaton_start(const struct automaton *a);
-/* Whether a failure came from the limits of memory, so that a new automaton may succeed. */
-bool automaton_is_full(const struct automaton *a);
+/*
+ * After a failure, every call fails until this one; then all that was known before is valid. Returns whether
+ * the automaton was full, so that a new one may succeed.
+ */
+bool automaton_recover(struct automaton *a);
 /* *next: the configuration after the byte, AUTOMATON_DEAD if there is none. */
 enum rwkv7_status automaton_step(struct automaton *a, uint32_t configuration, uint8_t byte, uint32_t *next,
                                  struct rwkv7_error *err);

@@ -209,6 +209,10 @@ static void remove_left_recursion(struct grammar *g, uint32_t rule)
     }
     if (!has_tail)
         grammar_add(g, tail, NULL, 0);
+    if (g->rules[rule].first == UINT32_MAX) { /* nothing but A -> A x: matches no text */
+        const uint32_t impossible = grammar_terminal(g, REGEX_NOTHING);
+        grammar_add(g, rule, &impossible, 1);
+    }
 }
 
 enum rwkv7_status grammar_finish(struct grammar *g, struct rwkv7_error *err)

@@ -1,10 +1,9 @@
 /*
  * matcher.c - the public objects: grammars, shared and kept by their text, and matchers.
  *
- * What a grammar computes on demand (automaton, masks) is one `engine` under the grammar's lock. When an
- * engine is full, the grammar gets a new one. A matcher remembers its tokens; when it finds that
- * its engine is not the grammar's any more, it reads them again with the new one. So the memory is
- * limited, and only a text that fills an engine alone fails.
+ * What a grammar computes on demand (automaton, masks) is an `engine`, used under the grammar's lock. A
+ * matcher remembers its tokens. When its engine is full, it reads them again with a new one. So the memory
+ * is limited, and only a text that fills an engine alone fails.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -40,7 +39,8 @@ struct rwkv7_grammar {
 
 struct rwkv7_matcher {
     struct rwkv7_grammar *grammar;
-    struct engine *engine;
+    struct engine *engine;    /* the grammar's, an older one of it, or one of its own; NULL: none yet */
+    unsigned forks;           /* fork_count() when it got the engine */
     uint32_t *ids;            /* [count] tokens since the start */
     uint32_t *configurations; /* [count + 1] before each token, and now */
     size_t count, room;
@@ -368,56 +368,80 @@ static enum rwkv7_status read_token(const struct rwkv7_matcher *m, uint32_t conf
     return status;
 }
 
-/* Puts the matcher on the grammar's engine, and reads its tokens again. The lock is held. */
+/* Reads the matcher's tokens with another engine, and moves to it. Else nothing has changed. The lock is held. */
+static enum rwkv7_status move(struct rwkv7_matcher *m, struct engine *to, struct rwkv7_error *err)
+{
+    struct engine *const from = m->engine;
+    uint32_t *const old = m->configurations, *const fresh = mem_alloc(m->room + 1, sizeof *fresh);
+    if (!fresh)
+        return fail_memory(err, "the matcher");
+    enum rwkv7_status status = RWKV7_OK;
+    m->engine = to;
+    fresh[0] = automaton_start(to->automaton);
+    for (size_t i = 0; i < m->count && status == RWKV7_OK; i++)
+        status = read_token(m, fresh[i], m->ids[i], &fresh[i + 1], err);
+    if (status != RWKV7_OK) {
+        m->engine = from;
+        mem_free(fresh);
+        return status;
+    }
+    to->users++;
+    engine_release(from);
+    m->configurations = fresh;
+    mem_free(old);
+    return RWKV7_OK;
+}
+
+/* A matcher that has no engine of this process gets the grammar's. The lock is held. */
 static enum rwkv7_status attach(struct rwkv7_matcher *m, struct rwkv7_error *err)
 {
     struct rwkv7_grammar *const g = m->grammar;
-    enum rwkv7_status status = RWKV7_OK;
-    if (g->forks != fork_count()) { /* forked: another thread may have been changing it, so it is not even freed */
+    if (g->forks != fork_count()) { /* another thread may have been changing it, so it is not even freed */
         g->engine = NULL;
-        m->engine = NULL;
-        status = renew(g, err);
+        const enum rwkv7_status status = renew(g, err);
         if (status != RWKV7_OK)
             return status;
         g->forks = fork_count();
     }
-    if (m->engine == g->engine)
-        return RWKV7_OK;
-    engine_release(m->engine);
-    m->engine = g->engine;
-    m->engine->users++;
-    m->configurations[0] = automaton_start(m->engine->automaton);
-    for (size_t i = 0; i < m->count && status == RWKV7_OK; i++) {
-        status = read_token(m, m->configurations[i], m->ids[i], &m->configurations[i + 1], err);
-        if (status == RWKV7_OK && m->configurations[i + 1] == AUTOMATON_DEAD)
-            status = fail(err, RWKV7_ERR_USAGE, "the grammar does not allow token %u any more", m->ids[i]);
-    }
-    if (status != RWKV7_OK) { /* nothing of it is valid; the next call tries again */
-        m->engine->users--;
+    if (m->forks != fork_count()) {
         m->engine = NULL;
+        m->forks = fork_count();
     }
-    return status;
+    return m->engine ? RWKV7_OK : move(m, g->engine, err);
 }
 
 /* An operation on a matcher with its engine, under the lock. */
 typedef enum rwkv7_status operation(struct rwkv7_matcher *m, void *arg, struct rwkv7_error *err);
 
-/* Runs it. When the engine is full, tries once again with a new one. */
+/* Moves the matcher to an engine and runs the operation. *full: the engine was full. */
+static enum rwkv7_status run_with(struct rwkv7_matcher *m, struct engine *e, operation *op, void *arg, bool *full,
+                                  struct rwkv7_error *err)
+{
+    enum rwkv7_status status = m->engine == e ? RWKV7_OK : move(m, e, err);
+    if (status == RWKV7_OK)
+        status = op(m, arg, err);
+    *full = automaton_recover(e->automaton);
+    return status;
+}
+
+/*
+ * Runs an operation. If the engine is full, the matcher moves to the grammar's, which is new if it was that one. If
+ * this is full as well, because of other long texts, the matcher gets one of its own.
+ */
 static enum rwkv7_status run(struct rwkv7_matcher *m, operation *op, void *arg, struct rwkv7_error *err)
 {
     struct rwkv7_grammar *const g = m->grammar;
+    struct engine *own = NULL;
+    bool full = false;
     fork_lock_take(&g->lock);
     enum rwkv7_status status = attach(m, err);
     if (status == RWKV7_OK)
-        status = op(m, arg, err);
-    if (status != RWKV7_OK && automaton_status(g->engine->automaton, NULL) != RWKV7_OK) {
-        const bool full = automaton_is_full(g->engine->automaton);
-        struct rwkv7_error again;
-        if (renew(g, &again) == RWKV7_OK && full) { /* a failed engine would fail for all others, too */
-            status = attach(m, err);
-            if (status == RWKV7_OK)
-                status = op(m, arg, err);
-        }
+        status = run_with(m, m->engine, op, arg, &full, err);
+    if (full && (m->engine != g->engine || renew(g, err) == RWKV7_OK))
+        status = run_with(m, g->engine, op, arg, &full, err);
+    if (full && engine_create(g, &own, err) == RWKV7_OK) {
+        status = run_with(m, own, op, arg, &full, err);
+        engine_release(own);
     }
     if (status == RWKV7_OK)
         update(m);
@@ -438,6 +462,7 @@ enum rwkv7_status rwkv7_matcher_create(struct rwkv7_grammar *grammar, struct rwk
     if (!m)
         return fail_memory(err, "the matcher");
     m->grammar = grammar;
+    m->forks = fork_count();
     atomic_fetch_add(&grammar->users, 1);
     m->words = ((size_t)grammar->tree->vocab + 63) / 64;
     m->mask = mem_alloc(m->words, sizeof *m->mask);
@@ -456,7 +481,7 @@ void rwkv7_matcher_close(struct rwkv7_matcher *m)
         return;
     struct rwkv7_grammar *const g = m->grammar;
     fork_lock_take(&g->lock);
-    if (g->forks == fork_count())
+    if (m->forks == fork_count()) /* one of the parent process may be in an inconsistent state */
         engine_release(m->engine);
     fork_lock_give(&g->lock);
     mem_free(m->ids);
@@ -476,12 +501,12 @@ enum rwkv7_status rwkv7_matcher_copy(struct rwkv7_matcher *to, const struct rwkv
     if (!reserve(to, from->count))
         return fail_memory(err, "the matcher");
     fork_lock_take(&to->grammar->lock);
-    if (to->grammar->forks == fork_count()) {
-        if (from->engine)
-            from->engine->users++;
+    if (from->engine && from->forks == fork_count())
+        from->engine->users++;
+    if (to->forks == fork_count())
         engine_release(to->engine);
-    }
     to->engine = from->engine;
+    to->forks = from->forks;
     fork_lock_give(&to->grammar->lock);
     if (from->count > 0)
         memcpy(to->ids, from->ids, from->count * sizeof *to->ids);

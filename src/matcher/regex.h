@@ -25,6 +25,7 @@
 #include "base/status.h"
 
 #define REGEX_MAX_NODES (1u << 19)
+#define REGEX_MAX_TEXT (1u << 16) /* bytes of an expression that is parsed */
 #define REGEX_NO_LIMIT UINT32_MAX /* as the `max` of regex_repeat; the largest finite count is 2^31 - 1 */
 
 /* Nodes with fixed numbers. */

@@ -266,12 +266,25 @@ static bool only_surrogates(const struct ranges *set)
     return set->count > 0;
 }
 
+/* The dot, or the letter of an escape for a set, which is the same node each time; 0: something else. */
+static uint32_t reusable(const struct regex_reader *in)
+{
+    const uint8_t letter = in->at[0] == '\\' && in->end - in->at > 1 ? in->at[1] : 0;
+    return in->at[0] == '.' ? '.' : letter != 0 && letter < 0x80 && strchr("dDwWsS", letter) ? letter : 0;
+}
+
 enum rwkv7_status regex_parse_chars(struct regex_reader *in, struct regex *r, uint32_t *node)
 {
     const uint8_t *const start = in->at;
     struct ranges set = {0};
     bool negate = false, is_set = true;
+    const uint32_t letter = reusable(in);
     uint32_t c;
+    if (letter != 0 && in->known[letter] != 0) {
+        in->at += letter == '.' ? 1 : 2;
+        *node = in->known[letter];
+        return RWKV7_OK;
+    }
     enum rwkv7_status status = regex_next_char(in, &c);
     if (status == RWKV7_OK && c < 0x80 && c != '[' && c != '.' && c != '\\') { /* the usual case, faster */
         *node = regex_byte_range(r, (uint8_t)c, (uint8_t)c);
@@ -289,6 +302,7 @@ enum rwkv7_status regex_parse_chars(struct regex_reader *in, struct regex *r, ui
         status = regex_error(in, start, "surrogates are no characters; write the character, or \\u{H}");
     if (status == RWKV7_OK) {
         *node = regex_chars(r, set.items, set.count, negate);
+        in->known[letter] = letter != 0 ? *node : 0;
         status = regex_status(r, in->err);
     }
     mem_free(set.items);

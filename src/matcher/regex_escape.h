@@ -7,6 +7,7 @@
 struct regex_reader {
     const uint8_t *at, *end, *begin;
     struct rwkv7_error *err;
+    uint32_t known[128]; /* nodes of the dot and of escapes like \\d, by their letter; 0: not used yet */
 };
 
 /* Fails with RWKV7_ERR_USAGE and the position of `where` in characters. */

@@ -330,10 +330,14 @@ enum rwkv7_status regex_parse(struct regex *r, const char *text, size_t size, un
                               struct rwkv7_error *err)
 {
     const uint8_t *const bytes = (const uint8_t *)(size > 0 ? text : "");
-    struct parser p = {.in = {bytes, bytes + size, bytes, err}, .regex = r, .flags = flags};
+    struct parser p = {
+        .in = {.at = bytes, .end = bytes + size, .begin = bytes, .err = err}, .regex = r, .flags = flags};
     struct part all;
     *out = REGEX_NOTHING;
     enum rwkv7_status status = regex_status(r, err);
+    if (status == RWKV7_OK && size > REGEX_MAX_TEXT)
+        status = fail(err, RWKV7_ERR_USAGE, "regular expression: expected at most %u bytes, found %zu", REGEX_MAX_TEXT,
+                      size);
     if (status == RWKV7_OK)
         status = parse_alternatives(&p, 0, &all);
     if (status == RWKV7_OK && p.in.at < p.in.end)
