@@ -453,7 +453,11 @@ struct json_pointer json_pointer_of(const struct json_value *v)
     struct json_pointer p;
     char room[JSON_POINTER_SIZE], *at = room + sizeof room - 1;
     *at = '\0';
-    for (; v->parent; v = v->parent) {
+    for (;; v = v->parent) {
+        while (v->origin)
+            v = v->origin;
+        if (!v->parent)
+            break;
         char *before = write_step(room, at, v);
         if (!before) {
             snprintf(p.text, sizeof p.text, "#...%s", at);

@@ -33,6 +33,7 @@ struct json_value {
     const char *text; /* JSON_STRING: decoded, JSON_NUMBER: as written; [size] */
     size_t size;
     struct json_value **sorted; /* members by key, or NULL for small objects */
+    const struct json_value *origin; /* for a value that is not in the text: the one that messages name */
 };
 
 struct json_values;

@@ -171,6 +171,10 @@ static void build(struct schema *s)
     struct value *v = schema_value(s, &root, 1);
     if (!v)
         return;
+    if (v->count == 0) {
+        schema_refuse(s, root, "no value satisfies this schema");
+        return;
+    }
     const uint32_t start = grammar_rule(s->grammar, "root", 4);
     const uint32_t symbols[] = {grammar_terminal(s->grammar, s->space), schema_symbol(s, v)};
     grammar_add(s->grammar, start, symbols, 2);
@@ -193,10 +197,11 @@ enum rwkv7_status schema_build(const char *text, size_t size, const struct schem
     }
     s.root = json_values_root(s.text);
     s.ref_alone = ref_stands_alone(s.root);
-    s.keywords = mem_alloc(json_values_count(s.text), sizeof(struct keywords *));
+    s.keywords = mem_alloc(json_values_count(s.text) + SCHEMA_MAX_MADE, sizeof *s.keywords);
+    s.negations = mem_alloc(json_values_count(s.text) + SCHEMA_MAX_MADE, sizeof *s.negations);
     s.values = mem_alloc(SCHEMA_TABLE, sizeof(struct value *));
     s.shapes = mem_alloc(SCHEMA_TABLE, sizeof(struct shape *));
-    if (s.keywords && s.values && s.shapes)
+    if (s.keywords && s.negations && s.values && s.shapes)
         build(&s);
     else
         s.status = fail_memory(err, "a JSON Schema");
@@ -208,6 +213,7 @@ enum rwkv7_status schema_build(const char *text, size_t size, const struct schem
         mem_free(b);
     }
     mem_free(s.keywords);
+    mem_free(s.negations);
     mem_free(s.values);
     mem_free(s.shapes);
     json_values_free(s.text);

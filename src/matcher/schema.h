@@ -50,11 +50,15 @@ enum keyword {
     KW_REQUIRED,
     KW_MIN_PROPERTIES,
     KW_MAX_PROPERTIES,
-    /* refused, for the type they apply to */
+    /* put into other words */
     KW_NOT,
     KW_IF,
     KW_THEN,
     KW_ELSE,
+    KW_DEPENDENCIES,
+    KW_DEPENDENT_REQUIRED,
+    KW_DEPENDENT_SCHEMAS,
+    /* refused, for the type they apply to */
     KW_DYNAMIC_REF,
     KW_RECURSIVE_REF,
     KW_UNIQUE_ITEMS,
@@ -62,9 +66,6 @@ enum keyword {
     KW_UNEVALUATED_ITEMS,
     KW_UNEVALUATED_PROPERTIES,
     KW_PROPERTY_NAMES,
-    KW_DEPENDENCIES,
-    KW_DEPENDENT_REQUIRED,
-    KW_DEPENDENT_SCHEMAS,
     KW_COUNT
 };
 
@@ -87,8 +88,14 @@ struct keywords {
     const struct json_value *at[KW_COUNT];
     unsigned types;
     bool plain;       /* says something beside references and choices */
-    int8_t disjoint;  /* `oneOf`: 1 if its branches are disjoint, -1 if that is not known, 0 if not tested */
-    uint32_t overlap[2]; /* the branches that may not be */
+    bool reading;     /* not complete yet */
+    int8_t negatable; /* 1, -1; 0: not tested */
+    bool compared;    /* the branches of `oneOf` */
+    uint64_t *overlaps; /* `oneOf`: for each branch, which others may be satisfied with it; NULL: too many to tell */
+    const struct json_value **implied; /* [implied_count] further schemas: `if` and others in other words */
+    uint32_t implied_count;
+    struct json_value *made, *required; /* of a schema that is not in the text: itself, and a list that grows */
+    const struct json_value *negation_of; /* a schema that stands for the negation of another, until it is expanded */
     uint32_t pattern; /* the expression of `pattern` and `format`; REGEX_NOTHING: not made yet */
     uint32_t *patterns; /* [members of patternProperties] */
 };
@@ -142,10 +149,13 @@ struct schema {
     struct rwkv7_error *err;
     struct memory_block *memory;
     size_t memory_used; /* bytes, all blocks */
+    int reading;        /* nested calls of schema_keywords */
     int expanding;      /* nested calls in schema_value.c */
     uint32_t budget;    /* steps left: bounds the time of hostile schemas */
 
-    struct keywords **keywords; /* [values of the text], by id */
+    struct keywords **keywords; /* [values of the text, then SCHEMA_MAX_MADE], by id */
+    const struct json_value **negations; /* likewise: the schema that stands for the negation */
+    uint32_t made; /* schemas that are not in the text */
     struct schema_base *bases;
     uint32_t base_count;
     struct schema_anchor *anchors;
@@ -163,6 +173,7 @@ struct schema {
 };
 
 #define SCHEMA_TABLE 4096u
+#define SCHEMA_MAX_MADE 8192u
 #define SCHEMA_INDENT 32 /* blanks after a line feed */
 
 /* Records a refusal at a value of the schema; the first one counts. Returns false. */
@@ -180,6 +191,15 @@ bool schema_pattern(struct schema *s, struct keywords *k, uint32_t *out); /* pat
 bool schema_key_pattern(struct schema *s, struct keywords *k, uint32_t index, uint32_t *out);
 bool schema_is_count(const struct json_value *v, uint32_t *out); /* a whole number, as large as possible if >= 2^30 */
 
+/*
+ * schema_negate.c: `not`, `if`, and what depends on keys, in other words (k->implied). A schema can be
+ * negated if its negation can be said with the keywords that are supported.
+ */
+bool schema_imply(struct schema *s, struct keywords *k);
+bool schema_negatable(struct schema *s, const struct json_value *schema, unsigned depth);
+const struct json_value *schema_negation(struct schema *s, const struct json_value *schema);
+bool schema_expand_negation(struct schema *s, struct keywords *k);
+
 /* schema_refs.c */
 bool schema_refs_collect(struct schema *s);
 const struct json_value *schema_refs_find(struct schema *s, const struct json_value *ref);
@@ -187,6 +207,7 @@ const struct json_value *schema_refs_find(struct schema *s, const struct json_va
 /* schema_value.c */
 struct value *schema_value(struct schema *s, const struct json_value **schemas, uint32_t count);
 uint32_t schema_symbol(struct schema *s, struct value *v);
+bool schema_compare_branches(struct schema *s, struct keywords *k); /* of its oneOf */
 bool schema_possible(struct schema *s, struct value *v, unsigned depth); /* false: certainly no value */
 
 /* schema_scalar.c */

@@ -222,6 +222,8 @@ static enum check check_at(struct schema *s, const struct json_value *v, const s
         const struct json_value *target = schema_refs_find(s, k->at[KW_REF]);
         c = target ? check_at(s, v, target, false, depth + 1) : CHECK_REFUSED;
     }
+    for (uint32_t i = 0; i < k->implied_count && c == CHECK_YES; i++)
+        c = check_at(s, v, k->implied[i], false, depth + 1);
     if (c == CHECK_YES && k->at[KW_ALL_OF])
         c = check_branches(s, v, k->at[KW_ALL_OF], k->at[KW_ALL_OF]->count, UINT32_MAX, depth);
     if (c == CHECK_YES && k->at[KW_ANY_OF])

@@ -10,6 +10,7 @@
 #include "matcher/schema_formats.h"
 
 #define COUNT_LIMIT (1u << 30)
+#define MAX_READING 30 /* schemas that are read because another one negates them */
 
 enum form { FORM_ANY, FORM_SCHEMA, FORM_SCHEMAS, FORM_MAP, FORM_NUMBER, FORM_COUNT, FORM_TEXT, FORM_NAMES };
 
@@ -45,10 +46,13 @@ static const struct {
     [KW_REQUIRED] = {"required", FORM_NAMES, TYPE_OBJECT},
     [KW_MIN_PROPERTIES] = {"minProperties", FORM_COUNT, TYPE_OBJECT},
     [KW_MAX_PROPERTIES] = {"maxProperties", FORM_COUNT, TYPE_OBJECT},
-    [KW_NOT] = {"not", FORM_SCHEMA, TYPE_ALL},
-    [KW_IF] = {"if", FORM_SCHEMA, TYPE_ALL},
+    [KW_NOT] = {"not", FORM_SCHEMA, 0},
+    [KW_IF] = {"if", FORM_SCHEMA, 0},
     [KW_THEN] = {"then", FORM_SCHEMA, 0},
     [KW_ELSE] = {"else", FORM_SCHEMA, 0},
+    [KW_DEPENDENCIES] = {"dependencies", FORM_ANY, 0},
+    [KW_DEPENDENT_REQUIRED] = {"dependentRequired", FORM_ANY, 0},
+    [KW_DEPENDENT_SCHEMAS] = {"dependentSchemas", FORM_MAP, 0},
     [KW_DYNAMIC_REF] = {"$dynamicRef", FORM_ANY, TYPE_ALL},
     [KW_RECURSIVE_REF] = {"$recursiveRef", FORM_ANY, TYPE_ALL},
     [KW_UNIQUE_ITEMS] = {"uniqueItems", FORM_ANY, TYPE_ARRAY},
@@ -56,9 +60,6 @@ static const struct {
     [KW_UNEVALUATED_ITEMS] = {"unevaluatedItems", FORM_SCHEMA, TYPE_ARRAY},
     [KW_UNEVALUATED_PROPERTIES] = {"unevaluatedProperties", FORM_SCHEMA, TYPE_OBJECT},
     [KW_PROPERTY_NAMES] = {"propertyNames", FORM_SCHEMA, TYPE_OBJECT},
-    [KW_DEPENDENCIES] = {"dependencies", FORM_ANY, TYPE_OBJECT},
-    [KW_DEPENDENT_REQUIRED] = {"dependentRequired", FORM_ANY, TYPE_OBJECT},
-    [KW_DEPENDENT_SCHEMAS] = {"dependentSchemas", FORM_ANY, TYPE_OBJECT},
 };
 
 static bool is_schema(const struct json_value *v)
@@ -168,10 +169,6 @@ static bool says_nothing(const struct keywords *k, enum keyword kw)
     if (!(keyword_table[kw].types & k->types)) /* its values have another type */
         return true;
     switch (kw) {
-    case KW_NOT:
-        return v->type == JSON_FALSE;
-    case KW_IF:
-        return !k->at[KW_THEN] && !k->at[KW_ELSE];
     case KW_UNIQUE_ITEMS:
         return v->type != JSON_TRUE || (k->at[KW_MAX_ITEMS] && schema_is_count(k->at[KW_MAX_ITEMS], &max) && max <= 1);
     case KW_CONTAINS: {
@@ -182,10 +179,6 @@ static bool says_nothing(const struct keywords *k, enum keyword kw)
     case KW_UNEVALUATED_PROPERTIES:
     case KW_PROPERTY_NAMES:
         return is_empty_schema(v);
-    case KW_DEPENDENCIES:
-    case KW_DEPENDENT_REQUIRED:
-    case KW_DEPENDENT_SCHEMAS:
-        return v->type == JSON_OBJECT && v->count == 0;
     default:
         return false;
     }
@@ -214,8 +207,8 @@ static void replace_unevaluated(struct keywords *k)
 
 static bool refuse_unsupported(struct schema *s, struct keywords *k)
 {
-    for (int kw = KW_NOT; kw < KW_COUNT; kw++) {
-        if (!k->at[kw] || kw == KW_THEN || kw == KW_ELSE)
+    for (int kw = KW_DEPENDENT_SCHEMAS + 1; kw < KW_COUNT; kw++) {
+        if (!k->at[kw])
             continue;
         if (!says_nothing(k, (enum keyword)kw))
             return schema_refuse(s, k->at[kw], "%s is not supported", keyword_table[kw].name);
@@ -251,7 +244,7 @@ static bool read_keywords(struct schema *s, struct keywords *k)
     if (items && !(items->type == JSON_ARRAY ? all_schemas(items) : is_schema(items)))
         return schema_refuse(s, items, "expected a schema, or an array of schemas");
     replace_unevaluated(k);
-    if (!refuse_unsupported(s, k))
+    if (!refuse_unsupported(s, k) || !schema_imply(s, k))
         return false;
     for (int kw = KW_TYPE; kw < KW_NOT; kw++)
         k->plain = k->plain || k->at[kw];
@@ -262,15 +255,22 @@ struct keywords *schema_keywords(struct schema *s, const struct json_value *sche
 {
     struct keywords *k = s->keywords[schema->id];
     if (k)
-        return k;
+        return !k->negation_of || schema_expand_negation(s, k) ? k : NULL;
     if (!schema_spend(s, 1 + schema->count) || !(k = schema_memory(s, 1, sizeof *k)))
         return NULL;
     k->schema = schema;
     k->types = TYPE_ALL;
-    if (!read_keywords(s, k))
+    if (s->reading == MAX_READING) {
+        schema_refuse(s, schema, "not and if are nested too deep");
         return NULL;
+    }
     s->keywords[schema->id] = k;
-    return k;
+    s->reading++;
+    k->reading = true;
+    const bool good = read_keywords(s, k);
+    k->reading = false;
+    s->reading--;
+    return good ? k : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------ patterns */

@@ -133,6 +133,9 @@ static bool absorb_keywords(struct path *p, const struct keywords *k, int cause,
         for (const struct json_value *e = at[KW_ALL_OF]->first; e && !*dead; e = e->next)
             if (!absorb(p, e, cause, dead, depth + 1))
                 return false;
+    for (uint32_t i = 0; i < k->implied_count && !*dead; i++)
+        if (!absorb(p, k->implied[i], cause, dead, depth + 1))
+            return false;
     if (at[KW_ANY_OF] && !*dead && !put_choice(p, at[KW_ANY_OF], cause))
         return false;
     return !at[KW_ONE_OF] || *dead || put_choice(p, at[KW_ONE_OF], cause);
@@ -191,7 +194,21 @@ static bool add_shape(struct path *p)
     return schema_spend(p->s, 1 + v->count / 8);
 }
 
-static bool check_disjoint(struct schema *s, const struct json_value *one_of);
+/* Of `oneOf`: the other branches are not satisfied, where that is not certain already. */
+static bool exclude_others(struct path *p, const struct keywords *one_of, uint32_t index, int cause, bool *dead)
+{
+    uint32_t i = 0;
+    for (const struct json_value *b = one_of->at[KW_ONE_OF]->first; b && one_of->overlaps; b = b->next, i++) {
+        if (!(one_of->overlaps[index] >> i & 1) || !schema_negatable(p->s, b, 0))
+            continue;
+        const struct json_value *negation = schema_negation(p->s, b);
+        if (!negation || !absorb(p, negation, cause, dead, 0))
+            return false;
+        if (*dead)
+            break;
+    }
+    return !schema_failed(p->s);
+}
 
 /* Takes the branches of the choices from `next` on in all combinations. Recursion is bounded by MAX_CHOICES. */
 static bool choose(struct path *p, int next)
@@ -199,13 +216,19 @@ static bool choose(struct path *p, int next)
     if (next == p->choice_count)
         return add_shape(p);
     const struct choice c = p->choices[next];
-    if (c.branches->key_size == 5 && memcmp(c.branches->key, "oneOf", 5) == 0 && !check_disjoint(p->s, c.branches))
-        return false;
+    struct keywords *one_of = NULL;
+    if (c.branches->key_size == 5 && memcmp(c.branches->key, "oneOf", 5) == 0) {
+        one_of = schema_keywords(p->s, c.branches->parent);
+        if (!one_of || !schema_compare_branches(p->s, one_of))
+            return false;
+    }
     const int seen = p->seen_count, choices = p->choice_count, plain = p->plain_count;
     const unsigned types = p->types;
-    for (const struct json_value *branch = c.branches->first; branch; branch = branch->next) {
+    uint32_t index = 0;
+    for (const struct json_value *branch = c.branches->first; branch; branch = branch->next, index++) {
         bool dead = false;
-        if (!absorb(p, branch, c.cause, &dead, 0) || (!dead && !choose(p, next + 1)))
+        if (!absorb(p, branch, c.cause, &dead, 0) ||
+            (one_of && !dead && !exclude_others(p, one_of, index, c.cause, &dead)) || (!dead && !choose(p, next + 1)))
             return false;
         p->seen_count = seen;
         p->choice_count = choices;
@@ -291,34 +314,37 @@ static bool are_disjoint(struct schema *s, const struct json_value *a, const str
 }
 
 /*
- * `oneOf` is treated as anyOf. That is the same if no value satisfies two branches; if this cannot be shown,
- * strict schemas are refused.
+ * `oneOf` is like anyOf if no value satisfies two branches. Where two may be satisfied, each excludes the
+ * other (exclude_others). If a branch cannot be negated either, strict schemas are refused, and others take
+ * oneOf as anyOf.
  */
-static bool check_disjoint(struct schema *s, const struct json_value *one_of)
+bool schema_compare_branches(struct schema *s, struct keywords *k)
 {
-    struct keywords *k = schema_keywords(s, one_of->parent);
+    const struct json_value *one_of = k->at[KW_ONE_OF];
     uint32_t i = 0, j;
-    if (!k)
+    if (k->compared || s->expanding >= MAX_EXPANDING)
+        return true;
+    k->compared = true;
+    if (one_of->count > MAX_COMPARED)
+        return !s->options.strict || schema_refuse(s, one_of, "more than %d branches to tell apart; use anyOf", MAX_COMPARED);
+    uint64_t *overlaps = schema_memory(s, one_of->count, sizeof *overlaps);
+    if (!overlaps)
         return false;
-    if (k->disjoint == 0 && s->expanding < MAX_EXPANDING) {
-        k->disjoint = one_of->count > MAX_COMPARED ? -1 : 1;
-        for (const struct json_value *a = one_of->first; a && k->disjoint > 0; a = a->next, i++) {
-            j = i + 1;
-            for (const struct json_value *b = a->next; b && k->disjoint > 0; b = b->next, j++) {
-                if (!are_disjoint(s, a, b)) {
-                    k->disjoint = -1;
-                    k->overlap[0] = i;
-                    k->overlap[1] = j;
-                }
-                if (!schema_spend(s, 8))
-                    return false;
-            }
+    for (const struct json_value *a = one_of->first; a; a = a->next, i++) {
+        j = i + 1;
+        for (const struct json_value *b = a->next; b; b = b->next, j++) {
+            if (!schema_spend(s, 8))
+                return false;
+            if (are_disjoint(s, a, b))
+                continue;
+            overlaps[i] |= (uint64_t)1 << j;
+            overlaps[j] |= (uint64_t)1 << i;
+            if (s->options.strict && !(schema_negatable(s, a, 0) && schema_negatable(s, b, 0)))
+                return schema_refuse(s, one_of, "branches %u and %u may both be satisfied; use anyOf", i, j);
         }
     }
-    if (k->disjoint >= 0 || !s->options.strict)
-        return !schema_failed(s);
-    return schema_refuse(s, one_of, "branches %u and %u may both be satisfied; use anyOf", k->overlap[0],
-                         k->overlap[1]);
+    k->overlaps = overlaps;
+    return !schema_failed(s);
 }
 
 /* --------------------------------------------------------------------------------------------- symbols */
