@@ -72,7 +72,7 @@ struct gbnf {
 static uint32_t refuse(struct gbnf *p, const char *at, const char *reason)
 {
     size_t line = 1, column = 1;
-    if (p->status != RWKV7_OK)
+    if (p->status != RWKV7_OK || grammar_failed(p->grammar)) /* the first failure counts */
         return NO_NODE;
     for (const char *c = p->text; c < at; c++) {
         column = *c == '\n' ? 1 : column + (((unsigned char)*c & 0xc0) != 0x80);

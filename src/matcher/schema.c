@@ -32,8 +32,7 @@ void *schema_memory(struct schema *s, size_t count, size_t size)
             goto full;
         b = mem_alloc(1, MEM_ALIGN + room);
         if (!b) {
-            if (s->status == RWKV7_OK)
-                s->status = fail_memory(s->err, "a JSON Schema");
+            schema_no_memory(s);
             return NULL;
         }
         b->room = room;
@@ -62,6 +61,13 @@ bool schema_refuse(struct schema *s, const struct json_value *at, const char *fm
     return false;
 }
 
+bool schema_no_memory(struct schema *s)
+{
+    if (s->status == RWKV7_OK)
+        s->status = fail_memory(s->err, "a JSON Schema");
+    return false;
+}
+
 bool schema_failed(const struct schema *s)
 {
     return s->status != RWKV7_OK || grammar_failed(s->grammar);
@@ -86,14 +92,15 @@ static uint32_t literal(struct schema *s, const char *text)
  * A character of a string of which nothing but the length matters, as it stands or as an escape. An
  * escaped surrogate pair is one character; lone surrogates are not written.
  */
-static uint32_t free_character(struct regex *r)
+static uint32_t free_character(struct schema *s)
 {
+    struct regex *r = s->regex;
     static const char escape[] = "\\\\(?:[\"\\\\/bfnrt]|u(?:[0-9A-Ca-cE-Fe-f][0-9A-Fa-f]{3}|[Dd][0-7][0-9A-Fa-f]{2}"
                                  "|[Dd][89ABab][0-9A-Fa-f]{2}\\\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}))";
     const struct regex_range special[] = {{0, 0x1f}, {'"', '"'}, {'\\', '\\'}};
     uint32_t escaped = REGEX_NOTHING;
     if (regex_parse(r, escape, sizeof escape - 1, 0, &escaped, NULL) != RWKV7_OK)
-        escaped = REGEX_NOTHING;
+        schema_no_memory(s);
     return regex_union(r, regex_chars(r, special, 3, true), escaped);
 }
 
@@ -107,7 +114,7 @@ static void make_terminals(struct schema *s)
         const uint32_t line = regex_concat(r, literal(s, "\n"), regex_repeat(r, blank, 0, SCHEMA_INDENT));
         s->space = regex_union(r, REGEX_EMPTY, regex_union(r, literal(s, " "), line));
     }
-    s->free_character = free_character(r);
+    s->free_character = free_character(s);
     s->comma = grammar_terminal(g, regex_concat(r, literal(s, ","), s->space));
     s->open_array = grammar_terminal(g, regex_concat(r, literal(s, "["), s->space));
     s->close_array = grammar_terminal(g, regex_concat(r, s->space, literal(s, "]")));
@@ -206,8 +213,11 @@ enum rwkv7_status schema_build(const char *text, size_t size, const struct schem
     else
         s.status = fail_memory(err, "a JSON Schema");
     status = s.status;
-    if (status == RWKV7_OK)
+    if (status == RWKV7_OK) {
         status = grammar_finish(g, err);
+        if (status == RWKV7_ERR_USAGE)
+            fail_where(err, "JSON Schema, #: ");
+    }
     for (struct memory_block *b = s.memory, *next; b; b = next) {
         next = b->next;
         mem_free(b);

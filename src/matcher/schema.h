@@ -178,6 +178,7 @@ struct schema {
 
 /* Records a refusal at a value of the schema; the first one counts. Returns false. */
 bool schema_refuse(struct schema *s, const struct json_value *at, const char *fmt, ...) RWKV7_PRINTF(3, 4);
+bool schema_no_memory(struct schema *s); /* likewise */
 bool schema_failed(const struct schema *s);
 /* Uses up steps; false and a refusal when they are used up. */
 bool schema_spend(struct schema *s, uint32_t steps);

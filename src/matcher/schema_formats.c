@@ -43,8 +43,7 @@
 #define HIER(U)                                                                                                        \
     "//" AUTHORITY(U) SEGMENTS(U) "|/(?:" PCHAR(U) "+" SEGMENTS(U) ")?"
 #define NO_COLON(U) "(?:[" UNRESERVED(U) "@]|" PERCENT ")"
-#define URI(U) "[A-Za-z][A-Za-z0-9+.\\-]*:(?:" HIER(U) "|" PCHAR(U) "+" SEGMENTS(U) ")" TAIL(U)
-#define REFERENCE(U) "(?:" URI(U) "|(?:" HIER(U) "|" NO_COLON(U) "+" SEGMENTS(U) ")?" TAIL(U) ")"
+#define SCHEME "[A-Za-z][A-Za-z0-9+.\\-]*:"
 #define INTERNATIONAL "\\u00a0-\\ud7ff\\uf900-\\ufdcf\\ufdf0-\\uffef"
 #define POINTER "(?:/(?:[^~/]|~[01])*)*"
 
@@ -57,45 +56,78 @@ static const struct {
     {"duration", DURATION},
     {"email", EMAIL},
     {"idn-email", EMAIL},
-    {"hostname", ""}, /* hostname_regex() */
+    {"hostname", ""}, /* built() */
     {"idn-hostname", ""},
     {"ipv4", IPV4},
     {"ip-address", IPV4}, /* draft 3 */
     {"ipv6", IPV6},
     {"uuid", UUID},
-    {"uri", URI("")},
-    {"uri-reference", REFERENCE("")},
-    {"iri", URI(INTERNATIONAL)},
-    {"iri-reference", REFERENCE(INTERNATIONAL)},
+    {"uri", ""},
+    {"uri-reference", ""},
+    {"iri", ""},
+    {"iri-reference", ""},
     {"json-pointer", POINTER},
     {"relative-json-pointer", "(?:0|[1-9][0-9]{0,8})(?:#|" POINTER ")"},
     {"uri-template", NULL},
     {"regex", NULL},
 };
 
-static uint32_t parsed(struct regex *r, const char *syntax)
+struct builder {
+    struct regex *regex;
+    bool failed; /* out of memory */
+};
+
+static uint32_t parsed(struct builder *b, const char *syntax)
 {
     uint32_t node = REGEX_NOTHING;
-    return regex_parse(r, syntax, strlen(syntax), 0, &node, NULL) == RWKV7_OK ? node : REGEX_NOTHING;
+    if (regex_parse(b->regex, syntax, strlen(syntax), 0, &node, NULL) != RWKV7_OK)
+        b->failed = true;
+    return node;
 }
 
 /* Up to `max` labels of up to `length` characters, separated by dots. */
-static uint32_t labels(struct regex *r, uint32_t max, uint32_t length)
+static uint32_t labels(struct builder *b, uint32_t max, uint32_t length)
 {
-    const uint32_t edge = parsed(r, "[A-Za-z0-9]");
-    const uint32_t inner = regex_repeat(r, parsed(r, "[A-Za-z0-9\\-]"), 0, length - 2);
+    struct regex *r = b->regex;
+    const uint32_t edge = parsed(b, "[A-Za-z0-9]");
+    const uint32_t inner = regex_repeat(r, parsed(b, "[A-Za-z0-9\\-]"), 0, length - 2);
     const uint32_t more = regex_union(r, REGEX_EMPTY, regex_concat(r, inner, edge));
     /* "--" in this place is reserved; "xn--" would need a check of its Punycode */
-    const uint32_t reserved = parsed(r, "..--[\\s\\S]*");
+    const uint32_t reserved = parsed(b, "..--[\\s\\S]*");
     const uint32_t label = regex_and(r, regex_concat(r, edge, more), regex_not(r, reserved));
     const uint32_t dotted = regex_concat(r, regex_literal(r, ".", 1), label);
     return regex_concat(r, label, regex_repeat(r, dotted, 0, max - 1));
 }
 
 /* RFC 1123. A name has at most 253 characters; these two forms have at most 251 and 247. */
-static uint32_t hostname_regex(struct regex *r)
+static uint32_t hostname_regex(struct builder *b)
 {
-    return regex_union(r, labels(r, 4, 62), labels(r, 8, 30));
+    return regex_union(b->regex, labels(b, 4, 62), labels(b, 8, 30));
+}
+
+/* A URI or an IRI; with `reference` a relative one too. */
+static uint32_t uri_regex(struct builder *b, bool international, bool reference)
+{
+    struct regex *r = b->regex;
+    const uint32_t hier = parsed(b, international ? HIER(INTERNATIONAL) : HIER(""));
+    const uint32_t tail = parsed(b, international ? TAIL(INTERNATIONAL) : TAIL(""));
+    const uint32_t first = parsed(b, international ? PCHAR(INTERNATIONAL) : PCHAR(""));
+    const uint32_t no_colon = parsed(b, international ? NO_COLON(INTERNATIONAL) : NO_COLON(""));
+    const uint32_t segments = parsed(b, international ? SEGMENTS(INTERNATIONAL) : SEGMENTS(""));
+    const uint32_t rootless = regex_concat(r, regex_repeat(r, first, 1, REGEX_NO_LIMIT), segments);
+    const uint32_t absolute = regex_concat(r, parsed(b, SCHEME), regex_union(r, hier, rootless));
+    if (!reference)
+        return regex_concat(r, absolute, tail);
+    const uint32_t relative = regex_concat(r, regex_repeat(r, no_colon, 1, REGEX_NO_LIMIT), segments);
+    const uint32_t any[] = {absolute, hier, relative, REGEX_EMPTY};
+    return regex_concat(r, regex_union_of(r, any, 4), tail);
+}
+
+static uint32_t built(struct builder *b, const char *name)
+{
+    if (strstr(name, "hostname"))
+        return hostname_regex(b);
+    return uri_regex(b, name[0] == 'i', strchr(name, '-') != NULL);
 }
 
 enum format_kind format_regex(struct regex *r, const char *name, size_t size, uint32_t *out)
@@ -105,8 +137,9 @@ enum format_kind format_regex(struct regex *r, const char *name, size_t size, ui
             continue;
         if (!formats[i].syntax)
             return FORMAT_UNSUPPORTED;
-        *out = *formats[i].syntax ? parsed(r, formats[i].syntax) : hostname_regex(r);
-        return FORMAT_KNOWN;
+        struct builder b = {.regex = r};
+        *out = *formats[i].syntax ? parsed(&b, formats[i].syntax) : built(&b, formats[i].name);
+        return b.failed ? FORMAT_FAILED : FORMAT_KNOWN;
     }
     return FORMAT_UNKNOWN;
 }

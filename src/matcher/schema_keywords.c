@@ -278,8 +278,11 @@ struct keywords *schema_keywords(struct schema *s, const struct json_value *sche
 static bool parse_pattern(struct schema *s, const struct json_value *at, const char *text, size_t size, uint32_t *out)
 {
     struct rwkv7_error why;
-    if (regex_parse(s->regex, text, size, REGEX_SEARCH, out, &why) == RWKV7_OK)
+    const enum rwkv7_status status = regex_parse(s->regex, text, size, REGEX_SEARCH, out, &why);
+    if (status == RWKV7_OK)
         return schema_spend(s, (uint32_t)size + 1);
+    if (status == RWKV7_ERR_MEMORY)
+        return schema_no_memory(s);
     return schema_refuse(s, at, "%s", why.message);
 }
 
@@ -301,6 +304,8 @@ bool schema_pattern(struct schema *s, struct keywords *k, uint32_t *out)
         const enum format_kind kind = format_regex(s->regex, format->text, format->size, &node);
         if (kind == FORMAT_UNSUPPORTED)
             return schema_refuse(s, format, "this format is not supported");
+        if (kind == FORMAT_FAILED)
+            return schema_no_memory(s);
         if (kind == FORMAT_KNOWN)
             all = regex_and(s->regex, all, node);
     }

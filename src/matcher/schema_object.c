@@ -199,12 +199,15 @@ static bool add_class(struct division *d, uint32_t keys)
 static bool divide(struct division *d, uint32_t keys, uint32_t next)
 {
     struct regex *r = d->s->regex;
-    bool is_void;
+    bool is_void = false;
     if (!schema_spend(d->s, 50))
         return false;
-    if (d->count > 0 && regex_is_void(r, keys, &is_void, NULL) != RWKV7_OK)
+    const enum rwkv7_status status = d->count > 0 ? regex_is_void(r, keys, &is_void, NULL) : RWKV7_OK;
+    if (status == RWKV7_ERR_MEMORY)
+        return schema_no_memory(d->s);
+    if (status != RWKV7_OK)
         return schema_refuse(d->s, d->shape->schemas.at[0], "the patterns of patternProperties are too complex");
-    if (d->count > 0 && is_void)
+    if (is_void)
         return true;
     if (next == d->count)
         return add_class(d, keys);

@@ -180,7 +180,7 @@ bool schema_refs_collect(struct schema *s)
         struct json_value *v = json_values_at(s->text, i);
         v->role = (uint8_t)role_of(v);
         if (v->role == ROLE_SCHEMA && v->type == JSON_OBJECT)
-            named += (json_member(v, "$id") || json_member(v, "id")) + (json_member(v, "$anchor") != NULL);
+            named += 2u * (json_member(v, "$id") || json_member(v, "id") || json_member(v, "$anchor"));
     }
     s->bases = schema_memory(s, named < MAX_BASES ? named : MAX_BASES, sizeof *s->bases);
     s->anchors = schema_memory(s, named, sizeof *s->anchors);
@@ -210,7 +210,7 @@ static size_t decode(const char *from, size_t size, char out[MAX_URI])
     size_t n = 0;
     for (size_t i = 0; i < size; i++) {
         if (from[i] == '%' && i + 2 < size && hex(from[i + 1]) >= 0 && hex(from[i + 2]) >= 0) {
-            out[n++] = (char)(hex(from[i + 1]) * 16 + hex(from[i + 2]));
+            out[n++] = (char)(hex(from[i + 1]) << 4 | hex(from[i + 2]));
             i += 2;
         } else {
             out[n++] = from[i];

@@ -144,6 +144,13 @@ static bool number_of(struct schema *s, const struct shape *shape, uint32_t *out
     }
     if (!number_regex(s->regex, &range, !(shape->types & TYPE_FRACTION), out))
         return schema_refuse(s, bound, "a bound has too many digits");
+    if (!(shape->types & TYPE_INTEGER)) { /* `not` integer: 1.0 and 10e-1 are integers; few digits, so that doubles agree */
+        static const char fraction[] = "-?[0-9]{1,9}\\.[0-9]{0,5}[1-9]";
+        uint32_t node;
+        if (regex_parse(s->regex, fraction, sizeof fraction - 1, 0, &node, NULL) != RWKV7_OK)
+            return schema_no_memory(s);
+        *out = regex_and(s->regex, *out, node);
+    }
     for (uint32_t i = 0; i < shape->schemas.count; i++) {
         const struct json_value *v = schema_keywords(s, shape->schemas.at[i])->at[KW_MULTIPLE_OF];
         if (v && !add_multiple(s, v, out))

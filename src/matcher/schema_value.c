@@ -242,10 +242,8 @@ static bool expand(struct schema *s, struct value *v)
 {
     bool dead = false, good = true;
     struct path *p = mem_alloc(1, sizeof *p);
-    if (!p) {
-        s->status = fail_memory(s->err, "a JSON Schema");
-        return false;
-    }
+    if (!p)
+        return schema_no_memory(s);
     p->s = s;
     p->value = v;
     p->types = TYPE_ALL;

@@ -1,0 +1,8 @@
+rwkv7_add_test(test_schema matcher/test_schema.c)
+rwkv7_add_test(test_gbnf matcher/test_gbnf.c)
+# Answers the scripts: schemas against texts, and random texts of schemas.
+add_executable(schema_tool matcher/schema_tool.c)
+target_link_libraries(schema_tool PRIVATE rwkv7_objects)
+target_include_directories(schema_tool PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_compile_definitions(schema_tool PRIVATE _POSIX_C_SOURCE=200809L)
+target_compile_options(schema_tool PRIVATE ${RWKV7_WARNINGS})
