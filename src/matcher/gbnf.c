@@ -22,10 +22,10 @@
 #include "base/mem.h"
 
 enum {
-    MAX_GROUPS = 64,        /* nested */
-    MAX_RULE_DEPTH = 32,    /* rules in rules that are merged into one expression */
-    MAX_NODES = 1 << 19,    /* of all trees */
-    MAX_REPEAT = 1 << 24,   /* a count */
+    MAX_GROUPS = 64,      /* nested */
+    MAX_RULE_DEPTH = 32,  /* rules in rules that are merged into one expression */
+    MAX_NODES = 1 << 19,  /* of all trees */
+    MAX_REPEAT = 1 << 24, /* a count */
     MAX_CLASS_RANGES = 4096,
 };
 
@@ -38,7 +38,7 @@ struct node {
     uint32_t first, next; /* children, siblings: NO_NODE at the end */
     uint32_t value;       /* KIND_REGEX: expression; KIND_NAME: rule, once it is known; KIND_REPEAT: min */
     uint32_t max;
-    uint32_t at;          /* position in the text, for messages */
+    uint32_t at; /* position in the text, for messages */
 };
 
 enum state { STATE_NEW, STATE_ENTERED, STATE_REGULAR, STATE_RULE };
@@ -105,8 +105,8 @@ static uint32_t new_node(struct gbnf *p, enum kind kind, uint32_t value, const c
         p->nodes = more;
         p->node_room = room;
     }
-    p->nodes[p->node_count] =
-        (struct node){.kind = (uint8_t)kind, .first = NO_NODE, .next = NO_NODE, .value = value, .at = (uint32_t)(at - p->text)};
+    p->nodes[p->node_count] = (struct node){
+        .kind = (uint8_t)kind, .first = NO_NODE, .next = NO_NODE, .value = value, .at = (uint32_t)(at - p->text)};
     return p->node_count++;
 }
 
@@ -685,8 +685,11 @@ enum rwkv7_status gbnf_build(const char *text, size_t size, struct grammar *g, s
         read_rule(&p);
     if (p.status == RWKV7_OK && !grammar_failed(g) && resolve_names(&p))
         write_grammar(&p);
-    if (p.status == RWKV7_OK)
+    if (p.status == RWKV7_OK) {
+        if (grammar_failed(g)) /* grammar_finish reports the failure, not a missing rule */
+            grammar_start(g, grammar_rule(g, "root", 4));
         p.status = grammar_finish(g, err);
+    }
 done:
     mem_free(p.ranges);
     mem_free(p.nodes);

@@ -80,8 +80,8 @@ static bool read_unicode_escape(struct reader *s)
             return expected(s, "a surrogate pair");
         unit = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
     }
-    s->tree->strings_used += (size_t)utf8proc_encode_char((utf8proc_int32_t)unit,
-                                                          (uint8_t *)s->tree->strings + s->tree->strings_used);
+    s->tree->strings_used +=
+        (size_t)utf8proc_encode_char((utf8proc_int32_t)unit, (uint8_t *)s->tree->strings + s->tree->strings_used);
     return true;
 }
 
@@ -313,8 +313,7 @@ static enum rwkv7_status report(const struct reader *s, struct rwkv7_error *err)
     return fail(err, RWKV7_ERR_USAGE, "line %zu, column %zu: expected %s", line, column, s->wanted);
 }
 
-enum rwkv7_status json_values_read(const char *text, size_t size, struct json_values **out,
-                                   struct rwkv7_error *err)
+enum rwkv7_status json_values_read(const char *text, size_t size, struct json_values **out, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
     struct json_values *t = mem_alloc(1, sizeof *t);

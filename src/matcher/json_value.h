@@ -17,7 +17,7 @@
 
 #define JSON_VALUE_MAX_DEPTH 200
 #define JSON_VALUE_MAX_COUNT (1u << 18) /* 30 MB */
-#define JSON_POINTER_SIZE 200 /* bytes of a pointer in a message; longer ones are shortened */
+#define JSON_POINTER_SIZE 200           /* bytes of a pointer in a message; longer ones are shortened */
 
 enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
@@ -32,7 +32,7 @@ struct json_value {
     size_t key_size;
     const char *text; /* JSON_STRING: decoded, JSON_NUMBER: as written; [size] */
     size_t size;
-    struct json_value **sorted; /* members by key, or NULL for small objects */
+    struct json_value **sorted;      /* members by key, or NULL for small objects */
     const struct json_value *origin; /* for a value that is not in the text: the one that messages name */
 };
 
@@ -42,8 +42,7 @@ struct json_values;
  * Parses one value, surrounded by white space. RWKV7_ERR_USAGE: "line 3, column 7: ...".
  * json_values_free frees everything.
  */
-enum rwkv7_status json_values_read(const char *text, size_t size, struct json_values **out,
-                                   struct rwkv7_error *err);
+enum rwkv7_status json_values_read(const char *text, size_t size, struct json_values **out, struct rwkv7_error *err);
 void json_values_free(struct json_values *t); /* NULL: does nothing */
 struct json_value *json_values_root(const struct json_values *t);
 size_t json_values_count(const struct json_values *t); /* ids are below it */

@@ -9,9 +9,9 @@
 
 enum {
     BLOCK_BYTES = 64 << 10,
-    MAX_MEMORY = 64 << 20,  /* bytes of sets and lists */
-    MAX_STEPS = 8 << 20,    /* about a second */
-    MAX_REASON = 400,       /* characters of a message behind the pointer */
+    MAX_MEMORY = 64 << 20, /* bytes of sets and lists */
+    MAX_STEPS = 8 << 20,   /* about a second */
+    MAX_REASON = 400,      /* characters of a message behind the pointer */
 };
 
 struct memory_block {
@@ -172,6 +172,8 @@ static void build(struct schema *s)
         schema_refuse(s, root, "a schema is an object, true or false");
         return;
     }
+    const uint32_t start = grammar_rule(s->grammar, "root", 4);
+    grammar_start(s->grammar, start);
     make_terminals(s);
     if (!schema_refs_collect(s))
         return;
@@ -182,10 +184,8 @@ static void build(struct schema *s)
         schema_refuse(s, root, "no value satisfies this schema");
         return;
     }
-    const uint32_t start = grammar_rule(s->grammar, "root", 4);
     const uint32_t symbols[] = {grammar_terminal(s->grammar, s->space), schema_symbol(s, v)};
     grammar_add(s->grammar, start, symbols, 2);
-    grammar_start(s->grammar, start);
     write_rules(s);
 }
 

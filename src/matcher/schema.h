@@ -87,17 +87,17 @@ struct keywords {
     const struct json_value *schema;
     const struct json_value *at[KW_COUNT];
     unsigned types;
-    bool plain;       /* says something beside references and choices */
-    bool reading;     /* not complete yet */
-    int8_t negatable; /* 1, -1; 0: not tested */
-    bool compared;    /* the branches of `oneOf` */
+    bool plain;         /* says something beside references and choices */
+    bool reading;       /* not complete yet */
+    int8_t negatable;   /* 1, -1; 0: not tested */
+    bool compared;      /* the branches of `oneOf` */
     uint64_t *overlaps; /* `oneOf`: for each branch, which others may be satisfied with it; NULL: too many to tell */
     const struct json_value **implied; /* [implied_count] further schemas: `if` and others in other words */
     uint32_t implied_count;
-    struct json_value *made, *required; /* of a schema that is not in the text: itself, and a list that grows */
+    struct json_value *made, *required;   /* of a schema that is not in the text: itself, and a list that grows */
     const struct json_value *negation_of; /* a schema that stands for the negation of another, until it is expanded */
-    uint32_t pattern; /* the expression of `pattern` and `format`; REGEX_NOTHING: not made yet */
-    uint32_t *patterns; /* [members of patternProperties] */
+    uint32_t pattern;                     /* the expression of `pattern` and `format`; REGEX_NOTHING: not made yet */
+    uint32_t *patterns;                   /* [members of patternProperties] */
 };
 
 struct schema_list {
@@ -120,7 +120,7 @@ struct value {
 struct shape {
     struct schema_list schemas;
     unsigned types;
-    uint32_t scalar; /* expression of the values that are no arrays or objects, or of all that are listed */
+    uint32_t scalar;  /* expression of the values that are no arrays or objects, or of all that are listed */
     bool listed;      /* an enum or const lists all values */
     bool has_rule[2]; /* [array, object] */
     uint32_t rule[2];
@@ -153,9 +153,9 @@ struct schema {
     int expanding;      /* nested calls in schema_value.c */
     uint32_t budget;    /* steps left: bounds the time of hostile schemas */
 
-    struct keywords **keywords; /* [values of the text, then SCHEMA_MAX_MADE], by id */
+    struct keywords **keywords;          /* [values of the text, then SCHEMA_MAX_MADE], by id */
     const struct json_value **negations; /* likewise: the schema that stands for the negation */
-    uint32_t made; /* schemas that are not in the text */
+    uint32_t made;                       /* schemas that are not in the text */
     struct schema_base *bases;
     uint32_t base_count;
     struct schema_anchor *anchors;
@@ -166,8 +166,8 @@ struct schema {
     struct task *first_task, *last_task;
 
     /* terminals */
-    uint32_t space;                                /* expression */
-    uint32_t free_character;                       /* expression: a character of a string or an escape */
+    uint32_t space;                                       /* expression */
+    uint32_t free_character;                              /* expression: a character of a string or an escape */
     uint32_t comma, open_array, close_array, empty_array; /* symbols */
     uint32_t open_object, close_object, empty_object;
 };
@@ -208,12 +208,12 @@ const struct json_value *schema_refs_find(struct schema *s, const struct json_va
 /* schema_value.c */
 struct value *schema_value(struct schema *s, const struct json_value **schemas, uint32_t count);
 uint32_t schema_symbol(struct schema *s, struct value *v);
-bool schema_compare_branches(struct schema *s, struct keywords *k); /* of its oneOf */
+bool schema_compare_branches(struct schema *s, struct keywords *k);      /* of its oneOf */
 bool schema_possible(struct schema *s, struct value *v, unsigned depth); /* false: certainly no value */
 
 /* schema_scalar.c */
 bool schema_scalars(struct schema *s, struct shape *shape);
-uint32_t schema_string(struct schema *s, uint32_t texts);            /* with quotes */
+uint32_t schema_string(struct schema *s, uint32_t texts); /* with quotes */
 
 /* schema_array.c, schema_object.c: write a queued rule, and tell whether one is possible. */
 bool schema_write_array(struct schema *s, struct shape *shape);

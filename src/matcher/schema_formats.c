@@ -6,16 +6,15 @@
 /* RFC 3339; the Gregorian calendar. Year 0 is left out, which some libraries do not accept. */
 #define YEAR "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 #define LEAP_YEAR "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
-#define DATE                                                                                                           \
-    "(?:" YEAR "-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"               \
+#define DATE                                                                                             \
+    "(?:" YEAR "-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)" \
     "|02-(?:0[1-9]|1[0-9]|2[0-8]))|" LEAP_YEAR "-02-29)"
 #define OFFSET "(?:[Zz]|[+\\-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-#define TIME                                                                                                           \
+#define TIME \
     "(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,12})?" OFFSET "|23:59:60(?:\\.[0-9]{1,12})?[Zz])"
 /* RFC 3339, appendix A */
 #define DURATION_TIME "T(?:[0-9]{1,9}H(?:[0-9]{1,9}M(?:[0-9]{1,9}S)?)?|[0-9]{1,9}M(?:[0-9]{1,9}S)?|[0-9]{1,9}S)"
-#define DURATION_DATE                                                                                                  \
-    "(?:[0-9]{1,9}D|[0-9]{1,9}M(?:[0-9]{1,9}D)?|[0-9]{1,9}Y(?:[0-9]{1,9}M(?:[0-9]{1,9}D)?)?)"
+#define DURATION_DATE "(?:[0-9]{1,9}D|[0-9]{1,9}M(?:[0-9]{1,9}D)?|[0-9]{1,9}Y(?:[0-9]{1,9}M(?:[0-9]{1,9}D)?)?)"
 #define DURATION "P(?:" DURATION_DATE "(?:" DURATION_TIME ")?|" DURATION_TIME "|[0-9]{1,9}W)"
 /* RFC 5321 with an unquoted local part of at most 64 characters, and a domain with a dot. */
 #define LABEL "[A-Za-z0-9](?:[A-Za-z0-9\\-]{0,30}[A-Za-z0-9])?"
@@ -26,11 +25,11 @@
 /* RFC 3986, section 3.2.2 */
 #define H16 "[0-9A-Fa-f]{1,4}"
 #define LS32 "(?:" H16 ":" H16 "|" IPV4 ")"
-#define IPV6                                                                                                           \
-    "(?:(?:" H16 ":){6}" LS32 "|::(?:" H16 ":){5}" LS32 "|(?:" H16 ")?::(?:" H16 ":){4}" LS32 "|(?:" H16 "(?::" H16    \
-    "){0,1})?::(?:" H16 ":){3}" LS32 "|(?:" H16 "(?::" H16 "){0,2})?::(?:" H16 ":){2}" LS32 "|(?:" H16 "(?::" H16      \
-    "){0,3})?::" H16 ":" LS32 "|(?:" H16 "(?::" H16 "){0,4})?::" LS32 "|(?:" H16 "(?::" H16 "){0,5})?::" H16 "|(?:" H16 \
-    "(?::" H16 "){0,6})?::)"
+#define IPV6                                                                                                        \
+    "(?:(?:" H16 ":){6}" LS32 "|::(?:" H16 ":){5}" LS32 "|(?:" H16 ")?::(?:" H16 ":){4}" LS32 "|(?:" H16 "(?::" H16 \
+    "){0,1})?::(?:" H16 ":){3}" LS32 "|(?:" H16 "(?::" H16 "){0,2})?::(?:" H16 ":){2}" LS32 "|(?:" H16 "(?::" H16   \
+    "){0,3})?::" H16 ":" LS32 "|(?:" H16 "(?::" H16 "){0,4})?::" LS32 "|(?:" H16 "(?::" H16 "){0,5})?::" H16        \
+    "|(?:" H16 "(?::" H16 "){0,6})?::)"
 #define UUID "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 /* RFC 3986; U is empty, or the further characters of RFC 3987 */
 #define PERCENT "%[0-9A-Fa-f]{2}"
@@ -38,10 +37,10 @@
 #define PCHAR(U) "(?:[" UNRESERVED(U) ":@]|" PERCENT ")"
 #define TAIL(U) "(?:\\?(?:" PCHAR(U) "|[/?])*)?(?:#(?:" PCHAR(U) "|[/?])*)?"
 #define AUTHORITY(U)                                                                                                   \
-    "(?:(?:[" UNRESERVED(U) ":]|" PERCENT ")*@)?(?:\\[" IPV6 "\\]|(?:[" UNRESERVED(U) "]|" PERCENT ")*)(?::[0-9]{0,5})?"
+    "(?:(?:[" UNRESERVED(U) ":]|" PERCENT ")*@)?(?:\\[" IPV6 "\\]|(?:[" UNRESERVED(U) "]|" PERCENT ")*)(?::[0-9]{0,5}" \
+                                                                                                   ")?"
 #define SEGMENTS(U) "(?:/" PCHAR(U) "*)*"
-#define HIER(U)                                                                                                        \
-    "//" AUTHORITY(U) SEGMENTS(U) "|/(?:" PCHAR(U) "+" SEGMENTS(U) ")?"
+#define HIER(U) "//" AUTHORITY(U) SEGMENTS(U) "|/(?:" PCHAR(U) "+" SEGMENTS(U) ")?"
 #define NO_COLON(U) "(?:[" UNRESERVED(U) "@]|" PERCENT ")"
 #define SCHEME "[A-Za-z][A-Za-z0-9+.\\-]*:"
 #define INTERNATIONAL "\\u00a0-\\ud7ff\\uf900-\\ufdcf\\ufdf0-\\uffef"

@@ -5,8 +5,8 @@
 #include "matcher/regex.h"
 
 enum format_kind {
-    FORMAT_UNKNOWN,   /* not a format of the standard: ignored, as the standard says */
-    FORMAT_KNOWN,     /* *out is the expression */
+    FORMAT_UNKNOWN, /* not a format of the standard: ignored, as the standard says */
+    FORMAT_KNOWN,   /* *out is the expression */
     FORMAT_UNSUPPORTED,
     FORMAT_FAILED /* out of memory */
 };

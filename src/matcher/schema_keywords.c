@@ -143,8 +143,9 @@ static bool read_types(struct schema *s, const struct json_value *v, unsigned *t
     *types = 0;
     if (v->type != JSON_ARRAY || v->count == 0) {
         *types = type_bits(v);
-        return *types || schema_refuse(s, v, "not a type: expected string, number, integer, boolean, null, object, "
-                                             "array, or an array of these");
+        return *types || schema_refuse(s, v,
+                                       "not a type: expected string, number, integer, boolean, null, object, "
+                                       "array, or an array of these");
     }
     for (const struct json_value *e = v->first; e; e = e->next) {
         if (type_bits(e) == 0)

@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 enum {
     INTEGER_DIGITS = 19,   /* of an integer part without a bound */
     FRACTION_DIGITS = 17,  /* doubles need no more */
@@ -65,8 +64,8 @@ static uint32_t either_case_e(struct regex *r)
 static uint32_t large_exponent(struct regex *r)
 {
     const uint32_t small = regex_concat(r, optional(r, digit_range(r, '0', '1')), any_digits(r, 1, 2));
-    const uint32_t two = regex_concat(
-        r, text(r, "2"), regex_concat(r, digit_range(r, '0', '8'), digit_range(r, '0', '9')));
+    const uint32_t two =
+        regex_concat(r, text(r, "2"), regex_concat(r, digit_range(r, '0', '8'), digit_range(r, '0', '9')));
     const uint32_t plus = optional(r, text(r, "+"));
     return regex_concat(r, either_case_e(r), regex_concat(r, plus, regex_union(r, small, two)));
 }
@@ -126,8 +125,8 @@ static uint32_t integers_between(struct regex *r, const struct digits *low, cons
     memset(nines.at, '9', (size_t)nines.count);
     uint32_t all = between(r, low->at, nines.at, low->count);
     if (high->count - low->count > 1)
-        all = regex_union(
-            r, all, regex_concat(r, digit_range(r, '1', '9'), any_digits(r, low->count, high->count - 2)));
+        all =
+            regex_union(r, all, regex_concat(r, digit_range(r, '1', '9'), any_digits(r, low->count, high->count - 2)));
     struct digits ten = {.count = high->count, .at = "1"};
     memset(ten.at + 1, '0', (size_t)ten.count - 1);
     return regex_union(r, all, between(r, ten.at, high->at, high->count));
@@ -256,16 +255,14 @@ static uint32_t decimal_magnitudes(struct regex *r, const struct edge *low, cons
     decrement(&last);
     const uint32_t inner =
         regex_concat(r, integers_between(r, &first, &last), optional(r, any_fraction(r, FRACTION_DIGITS)));
-    const uint32_t edges =
-        regex_union(r, with_fraction(r, &low->whole, from), with_fraction(r, &high->whole, to));
+    const uint32_t edges = regex_union(r, with_fraction(r, &low->whole, from), with_fraction(r, &high->whole, to));
     return regex_union(r, inner, edges);
 }
 
 /* Numbers with exponents, where they are certain to be within the bounds. */
 static uint32_t exponent_magnitudes(struct regex *r, const struct edge *low, const struct edge *high, bool bounded)
 {
-    const uint32_t mantissa =
-        regex_concat(r, digit_range(r, '1', '9'), optional(r, any_fraction(r, EXACT_DIGITS - 1)));
+    const uint32_t mantissa = regex_concat(r, digit_range(r, '1', '9'), optional(r, any_fraction(r, EXACT_DIGITS - 1)));
     const bool one = low->whole.count == 1 && low->whole.at[0] == '1' && low->fraction.count == 0 && !low->open;
     uint32_t all = REGEX_NOTHING;
     if (is_zero(&low->whole) && low->fraction.count == 0 && !is_zero(&high->whole))
@@ -346,9 +343,9 @@ static uint32_t written_fraction(struct regex *r, const char *s, int j)
     if (n == 0)
         return j == 0 ? REGEX_EMPTY
                       : optional(r, regex_concat(r, text(r, "."), regex_repeat(r, text(r, "0"), 1, (uint32_t)j)));
-    return regex_concat(r, text(r, "."),
-                        regex_concat(r, regex_literal(r, s, (size_t)n),
-                                     regex_repeat(r, text(r, "0"), 0, (uint32_t)(j - n))));
+    return regex_concat(
+        r, text(r, "."),
+        regex_concat(r, regex_literal(r, s, (size_t)n), regex_repeat(r, text(r, "0"), 0, (uint32_t)(j - n))));
 }
 
 /* Numbers whose digits, with j of them after the point, end with s [k]. */
@@ -368,11 +365,10 @@ static uint32_t ending(struct regex *r, const char *s, int k, int j)
     while (n > 0 && s[n - 1] == '0')
         n--;
     if (n == 0) /* zeros at the end: all of them may be left out */
-        return regex_concat(
-            r, whole,
-            optional(r, regex_concat(r, text(r, "."),
-                                     regex_concat(r, any_digits(r, 0, j - k),
-                                                  regex_repeat(r, text(r, "0"), 0, (uint32_t)k)))));
+        return regex_concat(r, whole,
+                            optional(r, regex_concat(r, text(r, "."),
+                                                     regex_concat(r, any_digits(r, 0, j - k),
+                                                                  regex_repeat(r, text(r, "0"), 0, (uint32_t)k)))));
     const uint32_t last =
         regex_concat(r, regex_literal(r, s, (size_t)n), regex_repeat(r, text(r, "0"), 0, (uint32_t)(k - n)));
     return regex_concat(r, whole, regex_concat(r, text(r, "."), regex_concat(r, any_digits(r, j - k, j - k), last)));

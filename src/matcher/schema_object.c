@@ -28,7 +28,8 @@ struct member {
     struct value *value;
 };
 
-struct class {
+struct class
+{
     uint32_t keys; /* expression */
     struct value *value;
 };
@@ -49,8 +50,7 @@ bool schema_key_schemas(struct schema *s, struct keywords *k, const char *key, s
 {
     const uint32_t before = *count;
     const struct json_value *map = k->at[KW_PATTERN_PROPERTIES];
-    const struct json_value *named =
-        k->at[KW_PROPERTIES] ? json_member_sized(k->at[KW_PROPERTIES], key, size) : NULL;
+    const struct json_value *named = k->at[KW_PROPERTIES] ? json_member_sized(k->at[KW_PROPERTIES], key, size) : NULL;
     if (named)
         found[(*count)++] = named;
     if (map && map->count > SCHEMA_MAX_PATTERNS)
@@ -300,7 +300,7 @@ struct writer {
     uint32_t *states; /* [count + 1][cap + 1]: symbols of rules, or 0 */
     bool *used;
     uint32_t other_first, other; /* one further member, without and with a comma */
-    bool ends; /* some state may end the object */
+    bool ends;                   /* some state may end the object */
 };
 
 /* A key and its colon, after a comma unless it is the first. */
@@ -389,7 +389,8 @@ static void write_end(struct writer *w, uint32_t rule, uint32_t count)
     if (!w->other_first)
         w->other_first = others_symbol(w, true);
     grammar_add(g, rule,
-                (uint32_t[]){w->other_first, grammar_repeat(g, w->other, 0, room == REGEX_NO_LIMIT ? room : room - 1)}, 2);
+                (uint32_t[]){w->other_first, grammar_repeat(g, w->other, 0, room == REGEX_NO_LIMIT ? room : room - 1)},
+                2);
 }
 
 static void write_states(struct writer *w)
@@ -438,7 +439,8 @@ bool schema_write_object(struct schema *s, struct shape *shape)
         w.cap = 1;
     states = (size_t)(o.count + 1) * (w.cap + 1);
     if (states > MAX_STATES)
-        return schema_refuse(s, shape->schemas.at[0], "too many properties, or too large a minProperties or maxProperties");
+        return schema_refuse(s, shape->schemas.at[0],
+                             "too many properties, or too large a minProperties or maxProperties");
     w.states = schema_memory(s, states, sizeof *w.states);
     w.used = schema_memory(s, states, sizeof *w.used);
     if (!w.states || !w.used)

@@ -41,11 +41,24 @@ static bool is_one_of(const char *key, size_t size, const char *const *names)
 
 static enum role role_of(const struct json_value *v)
 {
-    static const char *const maps[] = {"properties",  "patternProperties", "$defs",
-                                       "definitions", "dependentSchemas",  "dependencies", NULL};
-    static const char *const lists[] = {"items", "additionalItems", "prefixItems", "additionalProperties",
-                                        "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "contains",
-                                        "propertyNames", "unevaluatedItems", "unevaluatedProperties", NULL};
+    static const char *const maps[] = {"properties",       "patternProperties", "$defs", "definitions",
+                                       "dependentSchemas", "dependencies",      NULL};
+    static const char *const lists[] = {"items",
+                                        "additionalItems",
+                                        "prefixItems",
+                                        "additionalProperties",
+                                        "allOf",
+                                        "anyOf",
+                                        "oneOf",
+                                        "not",
+                                        "if",
+                                        "then",
+                                        "else",
+                                        "contains",
+                                        "propertyNames",
+                                        "unevaluatedItems",
+                                        "unevaluatedProperties",
+                                        NULL};
     if (!v->parent)
         return ROLE_SCHEMA;
     switch (v->parent->role) {
@@ -72,7 +85,8 @@ static size_t scheme_length(const char *uri, size_t size)
         const char c = uri[i];
         if (c == ':')
             return i ? i + 1 : 0;
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (i && (c == '+' || c == '-' || c == '.' || (c >= '0' && c <= '9')))))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              (i && (c == '+' || c == '-' || c == '.' || (c >= '0' && c <= '9')))))
             return 0;
     }
     return 0;
@@ -201,7 +215,10 @@ bool schema_refs_collect(struct schema *s)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Undoes the percent encoding of a fragment. */
@@ -257,7 +274,7 @@ static const struct json_value *find_anchor(const struct schema *s, uint32_t bas
     while (low < high) {
         const uint32_t mid = low + (high - low) / 2;
         const struct schema_anchor *a = &s->anchors[mid];
-        int c = a->base == base ? compare_texts(a->name->text + a->skip, a->name->size - a->skip, name, size)
+        int c = a->base == base  ? compare_texts(a->name->text + a->skip, a->name->size - a->skip, name, size)
                 : a->base < base ? -1
                                  : 1;
         if (c == 0)

@@ -125,8 +125,9 @@ static bool add_multiple(struct schema *s, const struct json_value *v, uint32_t 
     if (!decimal_read(v->text, v->size, &d) || d.count == 0 || d.negative)
         return schema_refuse(s, v, "multipleOf must be greater than 0");
     if (!multiple_regex(s->regex, &d, &node))
-        return schema_refuse(s, v, "this multipleOf is not supported (supported are numbers of at most 9 digits without "
-                                   "a large prime factor)");
+        return schema_refuse(s, v,
+                             "this multipleOf is not supported (supported are numbers of at most 9 digits without "
+                             "a large prime factor)");
     *number = regex_and(s->regex, *number, node);
     return schema_spend(s, 200);
 }
@@ -144,7 +145,8 @@ static bool number_of(struct schema *s, const struct shape *shape, uint32_t *out
     }
     if (!number_regex(s->regex, &range, !(shape->types & TYPE_FRACTION), out))
         return schema_refuse(s, bound, "a bound has too many digits");
-    if (!(shape->types & TYPE_INTEGER)) { /* `not` integer: 1.0 and 10e-1 are integers; few digits, so that doubles agree */
+    if (!(shape->types &
+          TYPE_INTEGER)) { /* `not` integer: 1.0 and 10e-1 are integers; few digits, so that doubles agree */
         static const char fraction[] = "-?[0-9]{1,9}\\.[0-9]{0,5}[1-9]";
         uint32_t node;
         if (regex_parse(s->regex, fraction, sizeof fraction - 1, 0, &node, NULL) != RWKV7_OK)
@@ -212,8 +214,8 @@ static uint32_t listed_value(struct schema *s, const struct json_value *v)
         if (e != v->first)
             all = joined(s, all, text(s, ","), s->space);
         if (object)
-            all = regex_concat(r, all,
-                               joined(s, schema_string(s, regex_literal(r, e->key, e->key_size)), text(s, ":"), s->space));
+            all = regex_concat(
+                r, all, joined(s, schema_string(s, regex_literal(r, e->key, e->key_size)), text(s, ":"), s->space));
         all = regex_concat(r, all, listed_value(s, e));
     }
     if (v->first)

@@ -324,7 +324,8 @@ bool schema_compare_branches(struct schema *s, struct keywords *k)
         return true;
     k->compared = true;
     if (one_of->count > MAX_COMPARED)
-        return !s->options.strict || schema_refuse(s, one_of, "more than %d branches to tell apart; use anyOf", MAX_COMPARED);
+        return !s->options.strict ||
+               schema_refuse(s, one_of, "more than %d branches to tell apart; use anyOf", MAX_COMPARED);
     uint64_t *overlaps = schema_memory(s, one_of->count, sizeof *overlaps);
     if (!overlaps)
         return false;

@@ -39,7 +39,8 @@ static void build(char kind, const char *text, size_t size)
     grammar = NULL;
     enum rwkv7_status status = grammar_create(&grammar, &err);
     if (status == RWKV7_OK)
-        status = kind == 'G' ? gbnf_build(text, size, grammar, &err) : schema_build(text, size, &options, grammar, &err);
+        status =
+            kind == 'G' ? gbnf_build(text, size, grammar, &err) : schema_build(text, size, &options, grammar, &err);
     if (status == RWKV7_OK)
         status = automaton_create(grammar, &automaton, &err);
     if (status == RWKV7_OK)

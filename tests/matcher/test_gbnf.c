@@ -59,23 +59,25 @@ static void repetitions(void)
 {
     CHECK_TEXTS("root ::= \"ab\"* \"c\"", "c", "ababc", NULL, "abc ", "aabc", "abbc");
     CHECK_TEXTS("root ::= \"a\"+ \"b\"?", "a", "aab", NULL, "", "b", "abb");
-    CHECK_TEXTS("root ::= \"a\"{2} | \"b\"{2,} | \"c\"{1,3} | \"d\"{ 0 , 1 }", "aa", "bb", "bbbbb", "c", "ccc", "d", "", NULL, "a",
-                "aaa", "b", "cccc", "dd");
-    CHECK_TEXTS("root ::= (\"a\" | \"b\" x){2,3}\nx ::= \"(\" x? \")\"", "aa", "ab()", "b(())b()a", NULL, "a", "aaaa", "b(()");
+    CHECK_TEXTS("root ::= \"a\"{2} | \"b\"{2,} | \"c\"{1,3} | \"d\"{ 0 , 1 }", "aa", "bb", "bbbbb", "c", "ccc", "d", "",
+                NULL, "a", "aaa", "b", "cccc", "dd");
+    CHECK_TEXTS("root ::= (\"a\" | \"b\" x){2,3}\nx ::= \"(\" x? \")\"", "aa", "ab()", "b(())b()a", NULL, "a", "aaaa",
+                "b(()");
     CHECK_TEXTS("root ::= \"a\"?{2}", "", "a", "aa", NULL, "aaa");
 }
 
 static void layout(void)
 {
-    CHECK_TEXTS("# a comment\n\nroot ::= # another\n  ( \"a\" # in a group\n  \"b\"\n  |\n \"c\" )\n\nx-1 ::= \"d\"\r\n", "ab", "c", NULL,
-                "d", "abc");
+    CHECK_TEXTS(
+        "# a comment\n\nroot ::= # another\n  ( \"a\" # in a group\n  \"b\"\n  |\n \"c\" )\n\nx-1 ::= \"d\"\r\n", "ab",
+        "c", NULL, "d", "abc");
     CHECK_TEXTS("root::=a|\n b\na::=\"x\"\nb::=\"y\"", "x", "y", NULL, "xy");
 }
 
 static void recursion(void)
 {
-    CHECK_TEXTS("root ::= expr\nexpr ::= term ([-+*/] term)*\nterm ::= [0-9]+ | \"(\" expr \")\"", "1", "1+2*3", "((1)-2)/30", NULL,
-                "", "1+", "(1", "1)");
+    CHECK_TEXTS("root ::= expr\nexpr ::= term ([-+*/] term)*\nterm ::= [0-9]+ | \"(\" expr \")\"", "1", "1+2*3",
+                "((1)-2)/30", NULL, "", "1+", "(1", "1)");
     CHECK_TEXTS("root ::= root \"+\" [0-9] | [0-9]", "1", "1+2+3", NULL, "+", "1+", "12");
     CHECK_TEXTS("root ::= \"(\" root \")\" root | ", "", "()", "(())()", NULL, "(", ")(", "(()");
     CHECK_TEXTS("root ::= ws \"a\" ws\nws ::= [ \\t]*", "a", "  a\t", NULL, "", " ");

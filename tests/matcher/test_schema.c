@@ -40,7 +40,8 @@ static void release(struct compiled *c)
 static void check_values(const struct compiled *c, const char *schema, const cJSON *values, bool valid)
 {
     const cJSON *value;
-    cJSON_ArrayForEach(value, values) {
+    cJSON_ArrayForEach(value, values)
+    {
         for (int indented = 0; indented < 2; indented++) {
             char *text = indented ? cJSON_Print(value) : cJSON_PrintUnformatted(value);
             CHECK(text);
@@ -89,8 +90,7 @@ static void collection(void)
     cJSON *all = cJSON_ParseWithLength(text, size);
     const cJSON *schemas = cJSON_GetObjectItemCaseSensitive(all, "schemas"), *entry;
     CHECK(cJSON_GetArraySize(schemas) > 200);
-    cJSON_ArrayForEach(entry, schemas)
-        check_entry(entry);
+    cJSON_ArrayForEach(entry, schemas) check_entry(entry);
     cJSON_Delete(all);
     free(text);
     if (f)
@@ -177,7 +177,8 @@ static void any_json(void)
     struct rwkv7_error err;
     CHECK(grammar_create(&g, &err) == RWKV7_OK && json_build(NULL, g, &err) == RWKV7_OK);
     CHECK(automaton_create(g, &a, &err) == RWKV7_OK);
-    static const char *const good[] = {"{}", "[]", "{\"a\": [1, {\"b\": null}], \"c\": \"\\u00e9\"}", "[[[[]]], -1.5e3]"};
+    static const char *const good[] = {"{}", "[]", "{\"a\": [1, {\"b\": null}], \"c\": \"\\u00e9\"}",
+                                       "[[[[]]], -1.5e3]"};
     static const char *const bad[] = {"1", "\"a\"", "{\"a\"}", "[1,]", "{\"a\":1,}", "{} ", "[01]", "[tru]"};
     for (size_t i = 0; a && i < sizeof good / sizeof *good; i++)
         CHECK_MSG(accepts(a, good[i], strlen(good[i])), "%s", good[i]);
@@ -190,7 +191,8 @@ static void any_json(void)
 static void messages(void)
 {
     check_refused("{\"a\":", false, "JSON Schema, line 1, column 6: expected a value");
-    check_refused("{\"a\":1,\n\"a\":2}", false, "JSON Schema, line 2, column 7: expected an object without duplicate keys");
+    check_refused("{\"a\":1,\n\"a\":2}", false,
+                  "JSON Schema, line 2, column 7: expected an object without duplicate keys");
     check_refused("{\"properties\":{\"a/b~\":{\"items\":{\"uniqueItems\":true}}}}", false,
                   "JSON Schema, #/properties/a~1b~0/items/uniqueItems: uniqueItems is not supported");
     check_refused("{\"anyOf\":[{},{\"$ref\":\"other.json\"}]}", false,
@@ -251,11 +253,14 @@ static void hostile(void)
     chain("\"d%d\":{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"minLength\":1,\"$ref\":\"#/$defs/d%d\"}]},", 60);
     chain("\"d%d\":{\"oneOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"properties\":{\"b\":{\"$ref\":\"#/$defs/d%d\"}}}]},", 60);
     chain("\"d%d\":{\"not\":{\"$ref\":\"#/$defs/d%d\"}},", 3000);
-    chain("\"d%d\":{\"not\":{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"required\":[\"a\"],\"$ref\":\"#/$defs/d%d\"}]}},", 40);
+    chain("\"d%d\":{\"not\":{\"anyOf\":[{\"$ref\":\"#/$defs/d%d\"},{\"required\":[\"a\"],\"$ref\":\"#/$defs/d%d\"}]}},",
+          40);
     chain("\"d%d\":{\"items\":{\"$ref\":\"#/$defs/d%d\"},\"enum\":[[[[]]]]},", 200);
     /* the schemas of a value: a(x) and b(x), a(x.y) and b(x.y), ... */
-    chain("\"d%d\":{\"allOf\":[{\"properties\":{\"p\":{\"$ref\":\"#/$defs/d%d\"}}},{\"properties\":{\"p\":{\"not\":{\"$ref\":"
-          "\"#/$defs/d%d\"}}}}]},", 60);
+    chain("\"d%d\":{\"allOf\":[{\"properties\":{\"p\":{\"$ref\":\"#/$defs/"
+          "d%d\"}}},{\"properties\":{\"p\":{\"not\":{\"$ref\":"
+          "\"#/$defs/d%d\"}}}}]},",
+          60);
 }
 
 static void many_members(void)
@@ -277,9 +282,10 @@ static void many_members(void)
 /* Each allocation in turn fails. */
 static void out_of_memory(void)
 {
-    static const char schema[] = "{\"type\":\"object\",\"properties\":{\"a\":{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"^a\"},"
-                                 "{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}}]},\"b\":{\"enum\":[1,\"x\"]}},"
-                                 "\"not\":{\"required\":[\"c\"]},\"patternProperties\":{\"^x\":{\"minimum\":3}}}";
+    static const char schema[] =
+        "{\"type\":\"object\",\"properties\":{\"a\":{\"oneOf\":[{\"type\":\"string\",\"pattern\":\"^a\"},"
+        "{\"type\":\"array\",\"items\":{\"$ref\":\"#\"}}]},\"b\":{\"enum\":[1,\"x\"]}},"
+        "\"not\":{\"required\":[\"c\"]},\"patternProperties\":{\"^x\":{\"minimum\":3}}}";
     for (long after = 0; after < 3000; after++) {
         mem_fail_after(after);
         struct compiled c = compile(schema, sizeof schema - 1, false, false);
