@@ -11,7 +11,9 @@ struct engine {
     struct rwkv7_runtime *runtime;
     struct rwkv7_model *model;
     struct rwkv7_tokenizer *tokenizer;
-    char vocab_name[PATH_ROOM]; /* path of the tokenizer, for messages */
+    char vocab_name[PATH_ROOM];    /* path of the tokenizer, for messages */
+    struct rwkv7_grammar *grammar; /* of all answers; NULL: none (constraint.h) */
+    uint64_t grammar_hash;         /* of the file it was read from; 0: none */
 };
 
 int engine_open_runtime(struct engine *e, const struct machine_args *args);

@@ -39,6 +39,7 @@ enum group {
     GROUP_bos,
     GROUP_sampling,
     GROUP_request,
+    GROUP_constraint,
     GROUP_tuned,
     GROUP_saved,
     GROUP_print,
