@@ -39,7 +39,7 @@
  * bytes; what is missing is zero. A struct that is larger than the library knows is accepted if its
  * additional bytes are zero; otherwise the program uses an option that this library lacks, and the
  * call fails with RWKV7_ERR_USAGE. A struct_size of 0 stands for the members of the first version of
- * the struct; those in this header all belong to it.
+ * the struct: all in this header but rwkv7_generator_options.grammar.
  *
  * Structs that the library returns as pointers (rwkv7_model_info, rwkv7_tensor, rwkv7_step,
  * rwkv7_generator_stats) also begin with struct_size and also grow at their end. A program that may run
