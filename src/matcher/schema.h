@@ -119,6 +119,7 @@ struct value {
 
 struct shape {
     struct schema_list schemas;
+    uint32_t *anchors; /* [schemas.count] where a schema counts as written: the $ref that led to it; 0: where it is */
     unsigned types;
     uint32_t scalar;  /* expression of the values that are no arrays or objects, or of all that are listed */
     bool listed;      /* an enum or const lists all values */

@@ -38,7 +38,7 @@
 #define TAIL(U) "(?:\\?(?:" PCHAR(U) "|[/?])*)?(?:#(?:" PCHAR(U) "|[/?])*)?"
 #define AUTHORITY(U)                                                                                                   \
     "(?:(?:[" UNRESERVED(U) ":]|" PERCENT ")*@)?(?:\\[" IPV6 "\\]|(?:[" UNRESERVED(U) "]|" PERCENT ")*)(?::[0-9]{0,5}" \
-                                                                                                   ")?"
+                                                                                      ")?"
 #define SEGMENTS(U) "(?:/" PCHAR(U) "*)*"
 #define HIER(U) "//" AUTHORITY(U) SEGMENTS(U) "|/(?:" PCHAR(U) "+" SEGMENTS(U) ")?"
 #define NO_COLON(U) "(?:[" UNRESERVED(U) "@]|" PERCENT ")"

@@ -1,8 +1,8 @@
 /*
  * schema_object.c - the rule of the objects of a shape.
  *
- * Members are written in this order: those that `properties` names, as written; those that only `required`
- * names; any others. The key of the others is never one that is named. If patternProperties are given, these
+ * Members are written in this order: those that `properties` names, in the order of the text (those behind a
+ * $ref where the $ref is); those that only `required` names; any others. The key of the others is never one that is named. If patternProperties are given, these
  * keys are divided into classes, by the set of patterns that match: each class has a value of its own.
  *
  * A rule stands for a position in this list and the number of members written so far (which is only counted
@@ -23,7 +23,7 @@ enum {
 struct member {
     const char *key;
     size_t size;
-    uint32_t order;
+    uint64_t order;
     bool required;
     struct value *value;
 };
@@ -86,6 +86,7 @@ static int compare_order(const void *a, const void *b)
 static bool collect_keys(struct schema *s, const struct shape *shape, struct object *o)
 {
     static const enum keyword sources[] = {KW_PROPERTIES, KW_REQUIRED};
+    const uint64_t last_part = (uint64_t)1 << 63; /* keys that only `required` names */
     uint32_t total = 0, kept = 0;
     for (uint32_t i = 0; i < shape->schemas.count; i++) {
         const struct keywords *k = schema_keywords(s, shape->schemas.at[i]);
@@ -98,10 +99,12 @@ static bool collect_keys(struct schema *s, const struct shape *shape, struct obj
     for (int j = 0; j < 2; j++) {
         for (uint32_t i = 0; i < shape->schemas.count; i++) {
             const struct json_value *from = schema_keywords(s, shape->schemas.at[i])->at[sources[j]];
+            const uint32_t anchor = shape->anchors[i];
             for (const struct json_value *m = from ? from->first : NULL; m; m = m->next, o->count++)
                 o->members[o->count] = (struct member){.key = j ? m->text : m->key,
                                                        .size = j ? m->size : m->key_size,
-                                                       .order = o->count,
+                                                       .order = j ? last_part | o->count
+                                                                  : (uint64_t)(anchor ? anchor : m->id) << 32 | m->id,
                                                        .required = j == 1};
         }
     }

@@ -27,7 +27,8 @@ enum {
 
 struct seen {
     const struct json_value *schema;
-    int cause; /* index in `seen`, -1 for the schemas of the value itself */
+    int cause;       /* index in `seen`, -1 for the schemas of the value itself */
+    uint32_t anchor; /* id of the first $ref on the way, 0: none */
 };
 
 struct choice {
@@ -41,6 +42,8 @@ struct path {
     struct seen seen[MAX_SEEN];
     struct choice choices[MAX_CHOICES];
     const struct json_value *plain[MAX_SEEN]; /* schemas with keywords of their own */
+    uint32_t anchors[MAX_SEEN];               /* of these */
+    uint32_t ref;                             /* id of the $ref that is being followed, or 0 */
     int seen_count, choice_count, plain_count;
     unsigned types; /* that all of them allow */
     uint32_t room;  /* of value->shapes */
@@ -83,10 +86,24 @@ static bool same_list(const struct schema_list *a, const struct schema_list *b)
     return a->count == b->count && memcmp(a->at, b->at, a->count * sizeof *a->at) == 0;
 }
 
-static struct shape *find_shape(struct schema *s, const struct json_value *const *schemas, uint32_t count)
+/* The anchors of the schemas of a shape, from the path on which it was found first. */
+static bool copy_anchors(const struct path *p, struct shape *h)
 {
+    h->anchors = schema_memory(p->s, h->schemas.count + 1u, sizeof *h->anchors);
+    if (!h->anchors || !schema_spend(p->s, h->schemas.count / 8 * h->schemas.count))
+        return false;
+    for (uint32_t i = 0; i < h->schemas.count; i++)
+        for (int j = p->plain_count - 1; j >= 0; j--)
+            if (p->plain[j] == h->schemas.at[i])
+                h->anchors[i] = p->anchors[j];
+    return true;
+}
+
+static struct shape *find_shape(const struct path *p)
+{
+    struct schema *s = p->s;
     struct schema_list list;
-    if (!make_list(s, schemas, count, &list))
+    if (!make_list(s, p->plain, (uint32_t)p->plain_count, &list))
         return NULL;
     struct shape **bucket = &s->shapes[hash_list(&list)];
     for (struct shape *h = *bucket; h; h = h->next)
@@ -96,7 +113,7 @@ static struct shape *find_shape(struct schema *s, const struct json_value *const
     if (!h)
         return NULL;
     h->schemas = list;
-    if (!schema_scalars(s, h))
+    if (!copy_anchors(p, h) || !schema_scalars(s, h))
         return NULL;
     h->next = *bucket;
     *bucket = h;
@@ -119,14 +136,19 @@ static bool put_choice(struct path *p, const struct json_value *branches, int ca
 static bool absorb_keywords(struct path *p, const struct keywords *k, int cause, bool *dead, unsigned depth)
 {
     const struct json_value *const *at = k->at;
-    if (k->plain)
+    if (k->plain) {
+        p->anchors[p->plain_count] = p->seen[cause].anchor;
         p->plain[p->plain_count++] = k->schema;
+    }
     p->types &= k->types;
     if (p->types == 0)
         *dead = true;
     if (at[KW_REF] && !*dead) {
         const struct json_value *target = schema_refs_find(p->s, at[KW_REF]);
-        if (!target || !absorb(p, target, cause, dead, depth + 1))
+        if (!target)
+            return false;
+        p->ref = at[KW_REF]->id;
+        if (!absorb(p, target, cause, dead, depth + 1))
             return false;
     }
     if (at[KW_ALL_OF])
@@ -144,6 +166,8 @@ static bool absorb_keywords(struct path *p, const struct keywords *k, int cause,
 /* Adds a schema to the path. *dead: no value satisfies all of them. False after a refusal. */
 static bool absorb(struct path *p, const struct json_value *schema, int cause, bool *dead, unsigned depth)
 {
+    const uint32_t outer = cause >= 0 ? p->seen[cause].anchor : 0, anchor = outer ? outer : p->ref;
+    p->ref = 0;
     if (schema->type == JSON_TRUE)
         return true;
     if (schema->type == JSON_FALSE) {
@@ -166,14 +190,14 @@ static bool absorb(struct path *p, const struct json_value *schema, int cause, b
     const struct keywords *k = schema_keywords(p->s, schema);
     if (!k)
         return false;
-    p->seen[p->seen_count++] = (struct seen){schema, cause};
+    p->seen[p->seen_count++] = (struct seen){schema, cause, anchor};
     return absorb_keywords(p, k, p->seen_count - 1, dead, depth);
 }
 
 static bool add_shape(struct path *p)
 {
     struct value *v = p->value;
-    struct shape *h = find_shape(p->s, p->plain, (uint32_t)p->plain_count);
+    struct shape *h = find_shape(p);
     if (!h)
         return false;
     for (uint32_t i = 0; i < v->count; i++)
