@@ -448,9 +448,9 @@ bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *out)
     if (n > 1)
         all = regex_and(r, all, remainder_regex(r, (unsigned)n));
     /* No more digits than a double keeps: a reader that uses doubles agrees. */
-    uint32_t exact = any_digits(r, 1, EXACT_DIGITS - j);
+    uint32_t exact = any_digits(r, 1, EXACT_DIGITS);
     if (j > 0)
-        exact = regex_concat(r, exact, optional(r, any_fraction(r, j)));
+        exact = regex_union(r, exact, regex_concat(r, any_digits(r, 1, EXACT_DIGITS - j), any_fraction(r, j)));
     *out = regex_concat(r, optional(r, text(r, "-")), regex_and(r, all, exact));
     return true;
 }

@@ -6,3 +6,7 @@ target_link_libraries(schema_tool PRIVATE rwkv7_objects)
 target_include_directories(schema_tool PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_compile_definitions(schema_tool PRIVATE _POSIX_C_SOURCE=200809L)
 target_compile_options(schema_tool PRIVATE ${RWKV7_WARNINGS})
+if(NOT CMAKE_CROSSCOMPILING)
+  add_test(NAME schema_judges COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/matcher/ajv_test.sh $<TARGET_FILE:schema_tool>
+                                      ${CMAKE_CURRENT_BINARY_DIR}/judges)
+endif()
