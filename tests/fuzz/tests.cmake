@@ -42,6 +42,7 @@ rwkv7_add_fuzz(fuzz_sampler sampler)
 rwkv7_add_fuzz(fuzz_tokenizer tokenizer)
 rwkv7_add_fuzz(fuzz_tiers tiers)
 rwkv7_add_fuzz(fuzz_conversation conversation)
+rwkv7_add_fuzz(fuzz_schema schema)
 rwkv7_add_fuzz(fuzz_batch_line batch_line)
 # The command line, without main().
 target_sources(fuzz_batch_line PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
