@@ -188,6 +188,7 @@ void part_finder_close(struct part_finder *f)
 {
     drop_parts(f);
     mem_free(f->parts);
+    mem_free(f->near_tokens);
     mem_free(f->path);
     mem_free(f->ids);
     mem_free(f->exits);
@@ -203,8 +204,11 @@ size_t part_finder_bytes(const struct part_finder *f)
     return bytes;
 }
 
-/* Walks over the tree with the DFA from `state`. Returns the number of nodes that it met. */
-static uint32_t walk(struct part_finder *f, uint32_t state)
+/*
+ * Walks over the tree with the DFA from `state`, for tokens and exits of more than `beyond` bytes. Returns the
+ * number of nodes that it met.
+ */
+static uint32_t walk(struct part_finder *f, uint32_t state, unsigned beyond)
 {
     struct automaton *const a = f->automaton;
     const struct vocab_node *const nodes = f->tree->nodes;
@@ -213,6 +217,10 @@ static uint32_t walk(struct part_finder *f, uint32_t state)
     path[0] = state;
     for (uint32_t i = 0; i < f->tree->count; visited++) {
         const struct vocab_node n = nodes[i];
+        if (n.reach <= beyond) {
+            i += n.skip;
+            continue;
+        }
         const struct dfa_state *const from = &a->states[path[n.depth - 1]];
         uint32_t next = a->rows[from->row + a->alphabets[from->alphabet].class_of[n.byte]];
         if (next == ROW_UNKNOWN)
@@ -223,9 +231,9 @@ static uint32_t walk(struct part_finder *f, uint32_t state)
         }
         path[n.depth] = next;
         f->ids[ids] = n.id;
-        ids += n.id != VOCAB_TREE_NONE;
+        ids += n.id != VOCAB_TREE_NONE && n.depth > beyond;
         f->exits[exits] = i;
-        exits += a->states[next].nullable && n.skip > 1;
+        exits += a->states[next].nullable && n.skip > 1 && n.depth > beyond;
         i++;
     }
     f->id_count = ids;
@@ -281,19 +289,94 @@ static bool hold(struct part_finder *f, uint32_t state, struct part *part)
     return true;
 }
 
+static enum rwkv7_status make_part(struct part_finder *f, uint32_t state, struct part **part, struct rwkv7_error *err);
+
+/* The part of another state, or NULL if its walk is short. */
+static enum rwkv7_status part_of_node(struct part_finder *f, uint32_t node, uint32_t alphabet, struct part **part,
+                                      struct rwkv7_error *err)
+{
+    const uint32_t state = state_of_node(f->automaton, node, alphabet);
+    *part = state < f->part_room ? f->parts[state] : NULL;
+    if (automaton_status(f->automaton, NULL) != RWKV7_OK)
+        return automaton_status(f->automaton, err);
+    return *part ? RWKV7_OK : make_part(f, state, part, err);
+}
+
+static bool find_near_tokens(struct part_finder *f)
+{
+    const struct vocab_tree *const tree = f->tree;
+    if (f->near_tokens)
+        return true;
+    f->near_tokens = mem_alloc(f->words, sizeof *f->near_tokens);
+    for (uint32_t i = 0; f->near_tokens && i < tree->count; i++)
+        if (tree->nodes[i].depth <= PART_NEAR)
+            for (uint32_t id = tree->nodes[i].id; id != VOCAB_TREE_NONE; id = tree->same[id])
+                bit_set(f->near_tokens, id);
+    return f->near_tokens != NULL;
+}
+
+/*
+ * An expression like x{0,90}, inside a bounded string, is another one after each character. But tokens of up to
+ * n bytes cannot tell more than n repetitions from any number. So the part of x{0,90} is that of x{0,} as far as
+ * tokens of PART_NEAR bytes go, and only longer tokens are looked at again. *part is NULL if the expression
+ * has no such counts.
+ */
+static enum rwkv7_status part_by_horizon(struct part_finder *f, uint32_t state, struct part **part,
+                                         struct rwkv7_error *err)
+{
+    struct automaton *const a = f->automaton;
+    const struct dfa_state s = a->states[state];
+    const uint32_t far = regex_within(a->regex, s.node, f->tree->depth),
+                   near = regex_within(a->regex, s.node, PART_NEAR);
+    struct part *base;
+    *part = NULL;
+    if (regex_status(a->regex, &a->error) != RWKV7_OK) {
+        a->full = a->error.status == RWKV7_ERR_USAGE;
+        return automaton_status(a, err);
+    }
+    if (near == s.node)
+        return RWKV7_OK;
+    enum rwkv7_status status = part_of_node(f, far != s.node ? far : near, s.alphabet, &base, err);
+    if (status != RWKV7_OK || !base)
+        return status;
+    atomic_fetch_add(&((struct shared_part *)base)->users, 1); /* it may be dropped below */
+    if (far != s.node) {
+        *part = base;
+        return hold(f, state, base) ? RWKV7_OK : fail_memory(err, "the grammar");
+    }
+    walk(f, state, PART_NEAR);
+    status = automaton_status(a, err);
+    if (status == RWKV7_OK && !find_near_tokens(f))
+        status = fail_memory(err, "the grammar");
+    for (uint32_t i = 0; status == RWKV7_OK && i < base->exit_count; i++)
+        if (f->tree->nodes[base->exits[i]].depth <= PART_NEAR)
+            f->exits[f->exit_count++] = base->exits[i];
+    if (status == RWKV7_OK) {
+        *part = part_of_walk(f);
+        for (uint32_t i = 0; *part && i < f->words; i++)
+            (*part)->bits[i] |= base->bits[i] & f->near_tokens[i];
+        if (!*part || !hold(f, state, *part))
+            status = fail_memory(err, "the grammar");
+    }
+    part_release(base);
+    return status;
+}
+
 /* A part of the shelf, if the expression is there; else walks. *part is NULL if the walk was short. */
 static enum rwkv7_status make_part(struct part_finder *f, uint32_t state, struct part **part, struct rwkv7_error *err)
 {
     struct key key;
     key.size = 0;
     key.complete = f->shelf != NULL;
-    *part = NULL;
+    const enum rwkv7_status found = part_by_horizon(f, state, part, err);
+    if (found != RWKV7_OK || *part)
+        return found;
     if (f->shelf)
         key_of(f->automaton->regex, f->automaton->states[state].node, 0, &key);
     if (key.complete)
         *part = shelf_find(f->shelf, key.bytes, key.size);
     if (!*part) {
-        const uint32_t visited = walk(f, state);
+        const uint32_t visited = walk(f, state, 0);
         const enum rwkv7_status status = automaton_status(f->automaton, err);
         if (status != RWKV7_OK || visited < KEEP_FROM)
             return status;

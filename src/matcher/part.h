@@ -17,6 +17,8 @@ struct part {
     uint32_t exit_count;
 };
 
+#define PART_NEAR 16u /* bytes; in the World vocabulary few tokens are longer */
+
 struct part_shelf; /* the parts of one tokenizer; thread-safe */
 
 enum rwkv7_status part_shelf_create(struct part_shelf **out, struct rwkv7_error *err);
@@ -30,6 +32,7 @@ struct part_finder {
     uint32_t words;           /* of a bit set over the tokens */
     struct part **parts;      /* [part_room] of each state: NULL if not known */
     uint32_t part_room, held; /* held: parts that are not NULL */
+    uint64_t *near_tokens;    /* [words]: tokens of at most PART_NEAR bytes; NULL until the first use */
     uint32_t *path;           /* [depth + 1]: DFA states of a walk */
     uint32_t *ids;            /* [nodes]: tokens of a walk */
     uint32_t *exits;          /* [nodes] */

@@ -304,3 +304,37 @@ enum rwkv7_status regex_is_void(struct regex *r, uint32_t a, bool *is_void, stru
     *is_void = status == RWKV7_OK && r->nodes[a].liveness == VOID;
     return status;
 }
+
+/* ------------------------------------------------------------------------------------- horizon */
+
+#define WITHIN_DEPTH 100u
+#define WITHIN_NODES 1000u /* shared parts are met more than once; the rest of a large expression stays as it is */
+
+static uint32_t within(struct regex *r, uint32_t a, uint32_t bytes, unsigned depth, unsigned *left)
+{
+    const struct regex_node n = r->nodes[a];
+    const uint32_t base = r->scratch_count;
+    if (n.boolean || depth == WITHIN_DEPTH || *left == 0)
+        return a;
+    --*left;
+    switch ((enum regex_kind)n.kind) {
+    case NODE_CONCAT:
+        return regex_concat(r, within(r, n.a, bytes, depth + 1, left), within(r, n.b, bytes, depth + 1, left));
+    case NODE_UNION:
+        for (uint32_t i = 0; i < n.b; i++)
+            if (!regex_push(r, within(r, r->members[n.a + i], bytes, depth + 1, left)))
+                return REGEX_NOTHING;
+        return regex_join(r, NODE_UNION, base);
+    case NODE_REPEAT: /* each repetition takes a byte at least; x{0,n} if x may be empty */
+        return regex_repeat(r, within(r, n.a, bytes, depth + 1, left), n.min > bytes ? bytes + 1 : n.min,
+                            n.max > bytes ? REGEX_NO_LIMIT : n.max);
+    default:
+        return a;
+    }
+}
+
+uint32_t regex_within(struct regex *r, uint32_t a, uint32_t bytes)
+{
+    unsigned left = WITHIN_NODES;
+    return within(r, a, bytes, 0, &left);
+}

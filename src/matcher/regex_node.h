@@ -80,6 +80,11 @@ static inline void set_add(struct regex_set *set, uint8_t low, uint8_t high)
 }
 
 /*
+ * An expression that agrees with `a` on texts of up to `bytes` bytes and on their beginnings, with smaller or no
+ * counts: x{0,90} is x{0,} and x{90,90} is x{17,} for 16 bytes. Intersections and complements stay as they are.
+ */
+uint32_t regex_within(struct regex *r, uint32_t a, uint32_t bytes);
+/*
  * A stack of nodes in the arena: push members, then make a union or an intersection of those above
  * `base`, which are removed.
  */

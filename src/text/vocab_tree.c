@@ -32,6 +32,19 @@ static uint32_t *sort(const struct vocab *v, uint32_t *ids, uint32_t *scratch, u
     return ids;
 }
 
+/* Completes the node at the end of the path, of `depth` nodes. */
+static void close_node(struct vocab_tree *t, const uint32_t *path, uint32_t depth)
+{
+    struct vocab_node *const node = &t->nodes[path[depth - 1]];
+    const uint8_t reach = node->depth > UINT8_MAX ? UINT8_MAX : (uint8_t)node->depth;
+    node->skip = t->count - path[depth - 1];
+    node->reach = node->reach > reach ? node->reach : reach;
+    if (depth > 1) {
+        struct vocab_node *const parent = &t->nodes[path[depth - 2]];
+        parent->reach = parent->reach > node->reach ? parent->reach : node->reach;
+    }
+}
+
 /* Adds the tokens in order. `path` are the nodes of the last token. */
 static void add_tokens(const struct vocab *v, struct vocab_tree *t, const uint32_t *ids, uint32_t count, uint32_t *path)
 {
@@ -48,10 +61,8 @@ static void add_tokens(const struct vocab *v, struct vocab_tree *t, const uint32
             t->nodes[path[depth - 1]].id = id;
             continue;
         }
-        while (depth > shared) {
-            depth--;
-            t->nodes[path[depth]].skip = t->count - path[depth];
-        }
+        for (; depth > shared; depth--)
+            close_node(t, path, depth);
         for (; depth < length; depth++) {
             path[depth] = t->count;
             t->nodes[t->count++] =
@@ -61,10 +72,8 @@ static void add_tokens(const struct vocab *v, struct vocab_tree *t, const uint32
         t->depth = depth > t->depth ? depth : t->depth;
         last = bytes;
     }
-    while (depth > 0) {
-        depth--;
-        t->nodes[path[depth]].skip = t->count - path[depth];
-    }
+    for (; depth > 0; depth--)
+        close_node(t, path, depth);
 }
 
 enum rwkv7_status vocab_tree_build(const struct vocab *v, struct vocab_tree *out, struct rwkv7_error *err)

@@ -18,6 +18,7 @@ struct vocab_node {
     uint32_t id;    /* the token that ends here, or VOCAB_TREE_NONE */
     uint16_t depth; /* length of the path to this node, at least 1 */
     uint8_t byte;   /* the last byte of the path */
+    uint8_t reach;  /* depth of the deepest node of this subtree, at most 255 */
 };
 
 struct vocab_tree {

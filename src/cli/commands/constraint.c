@@ -33,6 +33,18 @@ static uint64_t hash_text(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
+/* What the answers depend on: the kind, and the text or the choices. */
+static uint64_t hash_options(const struct rwkv7_grammar_options *o)
+{
+    const unsigned char kind = (unsigned char)o->kind;
+    uint64_t hash = hash_text(0xcbf29ce484222325u, &kind, 1);
+    if (o->text)
+        hash = hash_text(hash, o->text, o->size > 0 ? o->size : strlen(o->text));
+    for (size_t i = 0; i < o->choice_count; i++)
+        hash = hash_text(hash, o->choices[i], strlen(o->choices[i]) + 1);
+    return hash;
+}
+
 /* Reads the whole file, so that its content is part of the fingerprint and not mapped while it is used. */
 static enum rwkv7_status read_text(const char *path, char **text, size_t *size, struct rwkv7_error *err)
 {
@@ -73,8 +85,8 @@ int constraint_open(struct engine *engine, const struct constraint_args *args)
         status = read_text(path, &text, &options.size, &err);
         options.text = text;
     }
-    if (status == RWKV7_OK && path)
-        engine->grammar_hash = hash_text(0, text, options.size);
+    if (status == RWKV7_OK)
+        engine->grammar_hash = hash_options(&options);
     if (status == RWKV7_OK && path && options.size == 0) {
         free(text);
         return complain(FAILED, "%s: the file is empty", path);

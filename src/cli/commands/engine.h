@@ -13,7 +13,7 @@ struct engine {
     struct rwkv7_tokenizer *tokenizer;
     char vocab_name[PATH_ROOM];    /* path of the tokenizer, for messages */
     struct rwkv7_grammar *grammar; /* of all answers; NULL: none (constraint.h) */
-    uint64_t grammar_hash;         /* of the file it was read from; 0: none */
+    uint64_t grammar_hash;         /* of what it was made from */
 };
 
 int engine_open_runtime(struct engine *e, const struct machine_args *args);
