@@ -57,6 +57,7 @@ TESTS = [(re.compile(path), tests.split()) for path, tests in [
     (r"formats/(gguf|ggml)", "test_gguf fuzz_gguf test_convert test_sparse"),
     (r"formats/(pth|pickle|zip|strided)", "test_pth fuzz_pth test_variants test_sparse"),
     (r"formats/lora", "test_lora fuzz_lora"),
+    (r"formats/tensors", "test_safetensors test_gguf test_prefix test_variants fuzz_safetensors"),
     (r"formats/packed", "test_convert test_packing fuzz_safetensors"),
     (r"formats/config", "test_facts test_conventions"),
     (r"formats/(shards|folder|json|reader|snippet)", "test_variants test_safetensors fuzz_shards test_facts fuzz_safetensors"),
@@ -94,7 +95,7 @@ TYPES = {"int", "char", "float", "double", "void", "long", "short", "unsigned", 
 # What frees: without it there is a leak, which the stage `sanitize` of .ci/run sees and no test here.
 FREES = re.compile(r"(\w+_)?(free|close|clear)|va_end|pthread_\w+_destroy")
 # Whose first two arguments may change places.
-COMMUTE = {"mem_alloc", "size_add"}
+COMMUTE = {"mem_alloc", "size_add", "size_mul"}
 KEYWORDS = {"if", "for", "while", "do", "switch", "case", "default", "else", "goto"}
 
 Token = collections.namedtuple("Token", "kind text begin end")

@@ -97,19 +97,14 @@ static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, c
                                 const struct operand *o, int tokens, float *scratch)
 {
     const size_t cols = (size_t)w->cols;
-    if (tokens <= k->few_tokens[w->type])
-        for (size_t t = 0; t < (size_t)tokens; t++, y += ldy) {
-            if (w->type < MAT_FLOATS) {
-                k->gemv[w->type](y, w, o->x + t * cols, 0, w->rows);
-            } else {
-                const struct quants x = quants_from(o->quants, w->cols, t);
-                k->quant_gemv[w->type](y, w, &x, 0, w->rows);
-            }
-        }
-    else if (w->type < MAT_FLOATS)
-        k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, &k->tuning, scratch);
+    const bool few = tokens <= k->few_tokens[w->type];
+    if (w->type >= MAT_FLOATS)
+        (few ? k->quant_few : k->quant_gemm)[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
+    else if (few)
+        for (size_t t = 0; t < (size_t)tokens; t++)
+            k->gemv[w->type](y + t * ldy, w, o->x + t * cols, 0, w->rows);
     else
-        k->quant_gemm[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
+        k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, &k->tuning, scratch);
 }
 
 /* In floats. */

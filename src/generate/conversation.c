@@ -47,6 +47,9 @@ enum rwkv7_status conversation_create(struct conversation *c, struct rwkv7_model
         if (!c->logits || !c->asked_logits)
             status = fail_memory(err, "the logits");
     }
+    if (status == RWKV7_OK && opt->generate.draft_model)
+        status =
+            draft_model_open(&c->drafts.model, opt->generate.draft_model, rwkv7_model_info(model)->shape.vocab, err);
     if (status != RWKV7_OK)
         conversation_free(c);
     return status;
@@ -73,6 +76,7 @@ void conversation_free(struct conversation *c)
 {
     conversation_end_answer(c);
     conversation_log_clear(&c->log);
+    draft_text_close(&c->drafts);
     mem_free(c->logits);
     mem_free(c->asked_logits);
     mem_free(c->base_unread);
@@ -356,11 +360,17 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
     sampling.seed = seed;
     options.sampling = &sampling;
     options.stops = stops;
+    options.draft_model = NULL; /* the drafts have it */
     const enum rwkv7_status status =
         rwkv7_generator_create(c->session, c->tokenizer, &options, &c->answer->generator, err);
     mem_free(stops);
     if (status != RWKV7_OK)
         return status;
+    if (c->drafts_count > c->log.count) /* undone */
+        c->drafts_count = c->log.count;
+    if (options.speculate != 0)
+        lookup_add(&c->drafts.lookup, c->log.tokens + c->drafts_count, c->log.count - c->drafts_count);
+    speculation_lend(generator_speculation(c->answer->generator), &c->drafts);
     generator_set_limit(c->answer->generator, c->options.max_tokens);
     generator_start_with(c->answer->generator, c->logits);
     generator_lend_mark(c->answer->generator, c->mark);
@@ -433,6 +443,7 @@ void conversation_end_answer(struct conversation *c)
     if (!a)
         return;
     c->last.answering = sys_seconds() - a->begin;
+    c->drafts_count = c->log.count; /* the generator has added the answer */
     rwkv7_generator_close(a->generator);
     mem_free(a);
     c->answer = NULL;

@@ -53,6 +53,9 @@ struct conversation {
     uint64_t answers;      /* number of answers, including undone ones */
     struct answer *answer; /* the answer being generated, or NULL */
 
+    struct draft_text drafts; /* all that was read and written, also in undone turns */
+    size_t drafts_count;      /* tokens of the log that it has */
+
     struct {
         uint64_t asked, answered; /* tokens */
         double asking, answering; /* seconds */

@@ -16,6 +16,7 @@
 #include "base/options.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "generate/drawn.h"
 #include "generate/mark.h"
 #include "generate/saved_state.h"
 #include "text/sampler.h"
@@ -27,7 +28,9 @@ struct rwkv7_generator {
     struct request request;
     struct rwkv7_session *session; /* not owned */
     float *logits;                 /* [V] */
+    const float *row;              /* [V] the current logits: those, or in `drawn` */
     bool has_logits;               /* they belong to the last evaluated token */
+    struct drawn drawn;
     enum rwkv7_bos bos;
     bool begun;           /* the prompt has begun; token 0 was added if needed */
     struct reading reads; /* evaluates the prompt; progress and cancellation */
@@ -68,7 +71,7 @@ enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const st
     struct rwkv7_generator_options opt;
     const int vocab = rwkv7_model_info(rwkv7_session_model(session))->shape.vocab;
     *out = NULL;
-    enum rwkv7_status status = OPTIONS_READ(rwkv7_generator_options, &opt, given, progress_arg, err);
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_generator_options, &opt, given, grammar, err);
     if (status == RWKV7_OK)
         status = rwkv7_tokenizer_check(tokenizer, vocab, err);
     if (status != RWKV7_OK)
@@ -85,6 +88,7 @@ enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const st
     status = request_open(&g->request, tokenizer, vocab, &opt, err);
     g->stats.seed = status == RWKV7_OK ? sampler_random(g->request.sampler) : 0;
     g->logits = status == RWKV7_OK ? mem_alloc((size_t)vocab, sizeof *g->logits) : NULL;
+    g->row = g->logits;
     if (status == RWKV7_OK && !g->logits)
         status = fail_memory(err, "the logits");
     if (status == RWKV7_OK && opt.resumable)
@@ -102,7 +106,9 @@ void rwkv7_generator_close(struct rwkv7_generator *g)
         return;
     saved_state_free(&g->loaded);
     mark_close(&g->mark);
+    speculation_settle(&g->request.speculation, g->session, NULL);
     request_clear(&g->request);
+    drawn_clear(&g->drawn);
     mem_free(g->logits);
     mem_free(g);
 }
@@ -110,6 +116,11 @@ void rwkv7_generator_close(struct rwkv7_generator *g)
 void generator_use_cache(struct rwkv7_generator *g, struct prompt_cache *cache)
 {
     g->cache = cache;
+}
+
+struct speculation *generator_speculation(struct rwkv7_generator *g)
+{
+    return &g->request.speculation;
 }
 
 bool generator_mark_border(struct rwkv7_generator *g)
@@ -128,6 +139,7 @@ void generator_set_limit(struct rwkv7_generator *g, uint64_t limit)
 void generator_start_with(struct rwkv7_generator *g, const float *logits)
 {
     memcpy(g->logits, logits, (size_t)g->request.vocab * sizeof *logits);
+    g->row = g->logits;
     g->has_logits = g->begun = true;
 }
 
@@ -151,6 +163,9 @@ const struct rwkv7_generator_stats *rwkv7_generator_stats(struct rwkv7_generator
     g->stats.struct_size = sizeof g->stats;
     g->stats.prompt_tokens = g->reads.done;
     g->stats.tokens = g->request.tokens;
+    g->stats.steps = g->request.speculation.total_steps;
+    g->stats.drafted = g->request.speculation.total_drafted;
+    g->stats.accepted = g->request.speculation.total_accepted;
     return &g->stats;
 }
 
@@ -168,6 +183,7 @@ static enum rwkv7_status read_prompt(struct rwkv7_generator *g, size_t count, fl
     const enum rwkv7_status status = reading_eval(&g->reads, g->session, ids, count, all - count, logits, err);
     request_evaluated(&g->request, (size_t)(g->reads.done - before));
     g->stats.prompt_seconds += sys_seconds() - begin;
+    g->row = g->logits;
     g->has_logits = status == RWKV7_OK && logits;
     return status;
 }
@@ -206,22 +222,25 @@ static enum rwkv7_status read_with_cache(struct rwkv7_generator *g, float *logit
     request_evaluated(&g->request, (size_t)(g->reads.done - before));
     g->stats.prompt_seconds += sys_seconds() - begin;
     g->stats.cached_tokens = cached;
+    g->row = g->logits;
     g->has_logits = status == RWKV7_OK && logits;
     return status;
 }
 
-/* Evaluates the last drawn token. */
-static enum rwkv7_status read_drawn(struct rwkv7_generator *g, struct rwkv7_error *err)
+/* Evaluates the last drawn token, and up to `ahead` guesses of the next ones. */
+static enum rwkv7_status read_drawn(struct rwkv7_generator *g, uint64_t ahead, struct rwkv7_error *err)
 {
+    struct request *const r = &g->request;
     const uint32_t *id;
     bool last;
     const double begin = sys_seconds();
-    request_pending(&g->request, 1, &id, &last);
+    request_pending(r, 1, &id, &last);
     g->has_logits = false;
-    const enum rwkv7_status status = rwkv7_session_eval(g->session, id, 1, RWKV7_LOGITS_LAST, g->logits, err);
+    const enum rwkv7_status status =
+        drawn_eval(&g->drawn, &r->speculation, r->sampler, g->session, *id, ahead, g->logits, &g->row, err);
     if (status != RWKV7_OK)
         return status;
-    request_evaluated(&g->request, 1);
+    request_evaluated(r, 1);
     g->stats.seconds += sys_seconds() - begin;
     g->stats.evaluated++;
     g->has_logits = true;
@@ -242,7 +261,9 @@ static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *er
 static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     struct rwkv7_bytes *const shown = &g->loaded.piece[SAVED_SHOWN];
-    enum rwkv7_status status = begin(g, err);
+    enum rwkv7_status status = speculation_settle(&g->request.speculation, g->session, err);
+    if (status == RWKV7_OK)
+        status = begin(g, err);
     mark_clear(&g->mark);
     g->unmarked = false;
     if (status == RWKV7_OK && shown->size > 0)
@@ -281,13 +302,14 @@ static enum rwkv7_status read_saved(struct rwkv7_generator *g, struct rwkv7_erro
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
         const uint32_t id = saved_token(&g->loaded, i);
         const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, id, &length);
-        status = mark_token(&g->mark, g->session, id, text, length, SIZE_MAX, err);
+        status = mark_token(&g->mark, g->session, 0, id, text, length, SIZE_MAX, err);
     }
     if (status == RWKV7_OK)
         mark_show(&g->mark, g->loaded.piece[SAVED_HELD].size);
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
         const uint32_t id = saved_token(&g->loaded, i);
         status = rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, err);
+        speculation_read(&g->request.speculation, &id, 1);
     }
     return status;
 }
@@ -342,7 +364,8 @@ enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error 
         return RWKV7_OK;
     }
     const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, step->id, &length);
-    return mark_token(&g->mark, g->session, step->id, text, length, held, err);
+    return mark_token(&g->mark, g->session, speculation_passed(&g->request.speculation), step->id, text, length, held,
+                      err);
 }
 
 void generator_unshow(struct rwkv7_generator *g, size_t bytes)
@@ -350,8 +373,11 @@ void generator_unshow(struct rwkv7_generator *g, size_t bytes)
     g->lost = bytes < g->request.step.length ? bytes : g->request.step.length;
 }
 
-/* Evaluates everything that was fed and drawn. logits: those after the last token are needed. */
-static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, struct rwkv7_error *err)
+/*
+ * Evaluates everything that was fed and drawn, and up to `ahead` guesses of what will be drawn.
+ * logits: those after the last token are needed.
+ */
+static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, uint64_t ahead, struct rwkv7_error *err)
 {
     enum rwkv7_status status = begin(g, err);
     if (status == RWKV7_OK)
@@ -362,7 +388,7 @@ static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, struct
         return status;
     const size_t pending = g->request.prompt.end - g->request.prompt.begin;
     if (pending > 0 && g->request.drawn_pending)
-        status = read_drawn(g, err);
+        status = read_drawn(g, ahead, err);
     else if (pending > 0 && g->cache && rwkv7_session_tokens(g->session) == 0)
         status = read_with_cache(g, logits ? g->logits : NULL, err);
     else if (pending > 0)
@@ -414,12 +440,13 @@ enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const u
 enum rwkv7_status rwkv7_generator_sync(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    return read_all(g, true, err);
+    const enum rwkv7_status status = read_all(g, true, 0, err);
+    return status == RWKV7_OK ? speculation_settle(&g->request.speculation, g->session, err) : status;
 }
 
 enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
-    return read_all(g, false, err);
+    return read_all(g, false, 0, err);
 }
 
 /* -------------------------------------------------------------------------------------- writing */
@@ -443,7 +470,7 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     else if (!read_progress(g, g->reads.done, g->reads.done))
         end = RWKV7_END_CANCELLED;
     if (end == RWKV7_END_NONE)
-        status = read_all(g, true, err);
+        status = read_all(g, true, r->limit - r->tokens - 1, err);
     if (status == RWKV7_OK && end == RWKV7_END_NONE && !read_progress(g, g->reads.done, g->reads.done))
         end = RWKV7_END_CANCELLED; /* cancelled during the evaluation */
     if (status == RWKV7_ERR_STOPPED) {
@@ -455,7 +482,9 @@ enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct r
     if (end == RWKV7_END_NONE && r->stop >= 0)
         end = RWKV7_END_STOP; /* the loaded text ended before a stop string */
     if (status == RWKV7_OK)
-        status = end == RWKV7_END_NONE ? request_draw(r, g->logits, err) : request_end(r, end, err);
+        status = end == RWKV7_END_NONE ? request_draw(r, g->row, err) : request_end(r, end, err);
+    if (status == RWKV7_OK && r->end != RWKV7_END_NONE)
+        status = speculation_settle(&g->request.speculation, g->session, err);
     if (status != RWKV7_OK)
         return status;
     g->unmarked = true;
@@ -549,7 +578,8 @@ static enum rwkv7_status save(struct rwkv7_generator *g, const char *path, struc
         const uint8_t *const bytes = rwkv7_stream_held(g->request.stream, &held);
         saved.piece[SAVED_HELD] = (struct rwkv7_bytes){(void *)(uintptr_t)bytes, held};
         if (g->has_logits)
-            saved.piece[SAVED_LOGITS] = (struct rwkv7_bytes){g->logits, (size_t)g->request.vocab * sizeof *g->logits};
+            saved.piece[SAVED_LOGITS] =
+                (struct rwkv7_bytes){(void *)(uintptr_t)g->row, (size_t)g->request.vocab * sizeof *g->row};
     }
     status =
         saved_state_store(&saved, m->count > 0 ? m->before : g->session, g->request.prompt.tokenizer, path, image, err);

@@ -15,6 +15,8 @@ void generator_use_cache(struct rwkv7_generator *g, struct prompt_cache *cache);
  * the cache keeps its state. False: too many marks.
  */
 bool generator_mark_border(struct rwkv7_generator *g);
+/* Returns where its drafts come from, to change that before anything is fed, and its counts. */
+struct speculation *generator_speculation(struct rwkv7_generator *g);
 /* Replaces options.max_tokens; 0: no tokens, UINT64_MAX: no limit. */
 void generator_set_limit(struct rwkv7_generator *g, uint64_t limit);
 /*

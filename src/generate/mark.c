@@ -84,8 +84,8 @@ static void drop(struct mark *m, size_t count)
         m->ends[i] = m->ends[i + count] - bytes;
 }
 
-enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session, uint32_t id, const uint8_t *text,
-                             size_t size, size_t held, struct rwkv7_error *err)
+enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session, size_t tried, uint32_t id,
+                             const uint8_t *text, size_t size, size_t held, struct rwkv7_error *err)
 {
     if (!m->before)
         return RWKV7_OK;
@@ -99,7 +99,7 @@ enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session
     mark_show(m, held);
     if (m->count > 0 && m->hidden <= size) { /* the hidden text begins in this token */
         drop(m, m->count - 1);
-        rwkv7_session_copy(m->before, session);
+        return rwkv7_session_copy_tried(m->before, session, tried, err);
     }
     return RWKV7_OK;
 }

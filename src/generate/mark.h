@@ -38,10 +38,11 @@ void mark_clear(struct mark *m); /* everything is shown, or another text follows
 
 /*
  * mark_token records a drawn token, not yet evaluated, and its text. held: bytes at the end of the
- * text that are not shown now. Does nothing without a session. mark_show: the same without a token.
+ * text that are not shown now. `tried`: tokens of the open try of the session that come before this
+ * one; 0 if no try is open. Does nothing without a session. mark_show: the same without a token.
  */
-enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session, uint32_t id, const uint8_t *text,
-                             size_t size, size_t held, struct rwkv7_error *err);
+enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session, size_t tried, uint32_t id,
+                             const uint8_t *text, size_t size, size_t held, struct rwkv7_error *err);
 void mark_show(struct mark *m, size_t held);
 /*
  * Evaluates the tokens that are shown completely. Afterwards, the shown text ends within tokens[0]

@@ -67,7 +67,9 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
     if (opt->logprobs < 0 || opt->logprobs > RWKV7_LOGPROBS_MAX)
         return fail(err, RWKV7_ERR_USAGE, "log probabilities: expected at least 0 and at most %d tokens, found %d",
                     RWKV7_LOGPROBS_MAX, opt->logprobs);
-    enum rwkv7_status status = rwkv7_stream_create(opt->stops, opt->stop_count, &r->stream, err);
+    enum rwkv7_status status = speculation_open(&r->speculation, opt->speculate, opt->draft_model, vocab, err);
+    if (status == RWKV7_OK)
+        status = rwkv7_stream_create(opt->stops, opt->stop_count, &r->stream, err);
     if (status == RWKV7_OK)
         status = open_sampler(r, opt, err);
     if (status == RWKV7_OK && opt->grammar)
@@ -82,6 +84,7 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
 void request_clear(struct request *r)
 {
     prompt_free(&r->prompt);
+    speculation_close(&r->speculation);
     rwkv7_sampler_close(r->sampler);
     rwkv7_stream_close(r->stream);
     rwkv7_matcher_close(r->matcher);
@@ -146,6 +149,8 @@ size_t request_pending(const struct request *r, size_t limit, const uint32_t **t
 
 void request_evaluated(struct request *r, size_t count)
 {
+    if (!r->drawn_pending)
+        speculation_read(&r->speculation, r->prompt.ids + r->prompt.begin, count);
     prompt_drop(&r->prompt, count);
     r->evaluated += count;
 }

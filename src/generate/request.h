@@ -10,8 +10,9 @@
  * stream, which finds stop strings and complete characters. The driver holds the session. There are
  * two drivers: generator.c has one session and returns after each token; scheduler.c evaluates many
  * requests together. A request does not know its driver, so it can be cancelled within a step,
- * moved, or continued with a copy of its session. With a grammar, request_draw asks the matcher which
- * tokens are allowed, and moves it by the token that was drawn.
+ * moved, or continued with a copy of its session. With a grammar, request_draw asks the matcher
+ * which tokens are allowed, and moves it by the token that was drawn. Drivers may guess what will be
+ * drawn and evaluate it in advance (speculation.h); the request does not notice.
  *
  * One thread drives a request. Other threads may only call request_cancel.
  */
@@ -21,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "generate/prompt.h"
+#include "generate/speculation.h"
 
 struct request {
     struct prompt prompt; /* pending: fed but not evaluated, or the last drawn token */
@@ -32,9 +34,10 @@ struct request {
     struct rwkv7_sampler *sampler;
     struct rwkv7_stream *stream;
     struct rwkv7_matcher *matcher; /* of options.grammar, after the drawn tokens; or NULL */
-    uint64_t tokens; /* drawn, without the end of text */
-    uint64_t limit;  /* of drawn tokens; UINT64_MAX: none */
+    uint64_t tokens;               /* drawn, without the end of text */
+    uint64_t limit;                /* of drawn tokens; UINT64_MAX: none */
     bool resumable;
+    struct speculation speculation;
     int stop;           /* stop string that a continued text already contained, or -1 */
     enum rwkv7_end end; /* not RWKV7_END_NONE: no more steps */
     atomic_bool cancelled;
@@ -68,7 +71,10 @@ enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_by
  * after the last one are needed.
  */
 size_t request_pending(const struct request *r, size_t limit, const uint32_t **tokens, bool *logits);
-/* Reports that the first `count` of them were evaluated. */
+/*
+ * Reports that the first `count` of them were evaluated. Those of the prompt become a part of the
+ * text that drafts come from; the driver adds drawn ones (speculation_take).
+ */
 void request_evaluated(struct request *r, size_t count);
 /* Draws a token from the logits after the last token. r->step has the result. */
 enum rwkv7_status request_draw(struct request *r, const float *logits, struct rwkv7_error *err);

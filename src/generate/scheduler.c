@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/status.h"
+#include "base/sys.h"
 
 struct scheduler {
     struct rwkv7_batch *batch;
@@ -11,9 +12,12 @@ struct scheduler {
     size_t count;
     struct scheduled *event, *last_event;
 
-    float *logits;            /* [slots][V] */
-    struct rwkv7_feed *feeds; /* [slots] of the current step */
-    struct scheduled **fed;   /* [slots] the request of each feed */
+    float *logits; /* [row_room][V]; at least one row for each slot */
+    size_t row_room;
+    struct rwkv7_feed *feeds;   /* [slots] of the current step */
+    struct scheduled **fed;     /* [slots] the request of each feed */
+    struct speculation **texts; /* [slots] of each feed */
+    struct step_costs costs;    /* of steps without prompts, by their tokens */
 };
 
 enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_session *start,
@@ -49,14 +53,15 @@ enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct sched
     if (!s)
         return fail_memory(err, "the scheduler");
     s->vocab = (size_t)rwkv7_model_info(model)->shape.vocab;
-    s->slots = opt->slots;
+    s->slots = s->row_room = opt->slots;
     s->prompt_budget = opt->prompt_budget > 0 ? opt->prompt_budget : RWKV7_CHUNK;
     enum rwkv7_status status = rwkv7_batch_create(model, &s->batch, err);
     if (status == RWKV7_OK) {
         s->logits = size_mul(s->slots, s->vocab, &floats) ? mem_alloc(floats, sizeof *s->logits) : NULL;
         s->feeds = mem_alloc(s->slots, sizeof *s->feeds);
         s->fed = mem_alloc(s->slots, sizeof(struct scheduled *));
-        if (!s->logits || !s->feeds || !s->fed)
+        s->texts = mem_alloc(s->slots, sizeof(struct speculation *));
+        if (!s->logits || !s->feeds || !s->fed || !s->texts)
             status = fail(err, RWKV7_ERR_MEMORY, "out of memory for %zu sequences", s->slots);
     }
     if (status == RWKV7_OK)
@@ -74,6 +79,7 @@ void scheduler_close(struct scheduler *s)
     mem_free(s->logits);
     mem_free(s->feeds);
     mem_free(s->fed);
+    mem_free(s->texts);
     mem_free(s);
 }
 
@@ -95,6 +101,16 @@ enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, stru
     return RWKV7_OK;
 }
 
+/*
+ * Leaves the session with the tokens that were drawn, except the last one. Cannot fail: the logits
+ * of these tokens were drawn from.
+ */
+static void settle(struct scheduled *job)
+{
+    if (job->session)
+        speculation_settle(&job->request.speculation, job->session, NULL);
+}
+
 static void unlink_job(struct scheduler *s, struct scheduled *job)
 {
     struct scheduled *before = NULL, *at = s->first;
@@ -114,6 +130,7 @@ static void unlink_job(struct scheduler *s, struct scheduled *job)
 void scheduler_remove(struct scheduler *s, struct scheduled *job)
 {
     struct scheduled *before = NULL;
+    settle(job);
     unlink_job(s, job);
     for (struct scheduled *at = s->event; at; at = at->next_event) {
         if (at != job) {
@@ -153,6 +170,7 @@ static void tell(struct scheduler *s, struct scheduled *job)
     if (job->err.status == RWKV7_OK && job->request.end == RWKV7_END_NONE)
         return;
     job->finished = true;
+    settle(job);
     unlink_job(s, job);
 }
 
@@ -173,6 +191,40 @@ static void end_cancelled(struct scheduler *s)
     }
 }
 
+/* Draws the next token of a request from its logits. */
+static void draw(struct scheduler *s, struct scheduled *job, const float *logits)
+{
+    request_evaluated(&job->request, 1);
+    job->taken = false;
+    job->err.status = request_draw(&job->request, logits, &job->err);
+    tell(s, job);
+}
+
+/*
+ * Draws a token for each request whose last token was guessed and evaluated in advance. Returns
+ * whether there was one; the others then wait, so that all are evaluated together again.
+ */
+static bool draw_guessed(struct scheduler *s)
+{
+    bool any = false;
+    size_t n = 0;
+    for (struct scheduled *job = s->first, *next; job && n < s->slots; job = next, n++) {
+        struct request *const r = &job->request;
+        const uint32_t *id;
+        bool logits;
+        next = job->next;
+        if (job->taken || !r->drawn_pending)
+            continue;
+        request_pending(r, 1, &id, &logits);
+        const float *const row = speculation_take(&r->speculation, *id);
+        job->taken = !row;
+        if (row)
+            draw(s, job, row);
+        any |= row != NULL;
+    }
+    return any;
+}
+
 /*
  * Decides how many tokens each request gets: one each, and the rest for prompts. Returns the number
  * of feeds.
@@ -186,9 +238,58 @@ static size_t plan(struct scheduler *s)
         *f = (struct rwkv7_feed){.session = job->session};
         f->count = request_pending(&job->request, room + 1, &f->tokens, &f->logits);
         room -= f->count - 1;
+        s->texts[n] = &job->request.speculation;
         s->fed[n++] = job;
     }
     return n;
+}
+
+/* Makes room for the logits of `rows` tokens. */
+static bool reserve_rows(struct scheduler *s, size_t rows)
+{
+    size_t floats;
+    if (rows <= s->row_room)
+        return true;
+    float *const larger = size_mul(rows, s->vocab, &floats) ? mem_alloc(floats, sizeof *larger) : NULL;
+    if (!larger)
+        return false;
+    mem_free(s->logits);
+    s->logits = larger;
+    s->row_room = rows;
+    return true;
+}
+
+/* Adds guesses to the feeds [count] if none of them reads a prompt. Returns whether none does. */
+static bool guess(struct scheduler *s, size_t count)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        settle(s->fed[i]);
+        if (!s->fed[i]->request.drawn_pending)
+            return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct request *const r = &s->fed[i]->request;
+        const uint64_t left = r->limit - r->tokens;
+        speculation_draft(s->texts[i], left < RWKV7_TRY ? (size_t)left : RWKV7_TRY);
+    }
+    speculation_plan(&s->costs, s->texts, count);
+    for (size_t i = 0; i < count; i++) {
+        struct rwkv7_feed *const f = &s->feeds[i];
+        f->count = speculation_fill(s->texts[i], s->fed[i]->request.sampler);
+        f->tentative = f->count > 1;
+        if (f->tentative)
+            f->tokens = s->texts[i]->ids;
+        rows += f->count;
+    }
+    if (rows <= RWKV7_CHUNK && reserve_rows(s, rows))
+        return true;
+    for (size_t i = 0; i < count; i++) { /* too many, or no memory: without guesses */
+        s->feeds[i].count = 1;
+        s->feeds[i].tentative = false;
+        s->texts[i]->chosen = 0;
+    }
+    return true;
 }
 
 /*
@@ -197,13 +298,19 @@ static size_t plan(struct scheduler *s)
  */
 static void advance(struct scheduler *s, struct scheduled *job, const struct rwkv7_feed *f, const float *logits)
 {
+    struct request *const r = &job->request;
     job->err = f->err;
     if (f->err.status == RWKV7_OK) {
-        request_evaluated(&job->request, f->count);
+        if (f->tentative)
+            speculation_opened(&r->speculation, job->session, logits);
+        else
+            r->speculation.total_steps += r->drawn_pending;
+        job->taken = false;
+        request_evaluated(r, f->tentative ? 1 : f->count);
         if (is_cancelled(job))
-            job->err.status = request_end(&job->request, RWKV7_END_CANCELLED, &job->err);
+            job->err.status = request_end(r, RWKV7_END_CANCELLED, &job->err);
         else if (logits)
-            job->err.status = request_draw(&job->request, logits, &job->err);
+            job->err.status = request_draw(r, logits, &job->err);
         else
             return;
     }
@@ -214,17 +321,24 @@ enum rwkv7_status scheduler_step(struct scheduler *s, struct rwkv7_error *err)
 {
     s->event = NULL;
     end_cancelled(s);
+    if (draw_guessed(s))
+        return RWKV7_OK;
+    const double begin = sys_seconds();
     const size_t count = plan(s);
     if (count == 0)
         return RWKV7_OK;
+    const bool without_prompts = guess(s, count);
     const enum rwkv7_status status = rwkv7_batch_eval(s->batch, s->feeds, count, s->logits, err);
     if (status != RWKV7_OK)
         return status;
-    const float *row = s->logits;
+    size_t rows = 0;
     for (size_t i = 0; i < count; i++) {
         const struct rwkv7_feed *const f = &s->feeds[i];
+        const float *const row = s->logits + rows * s->vocab;
+        rows += f->tentative ? f->count : f->logits;
         advance(s, s->fed[i], f, f->logits ? row : NULL);
-        row += f->logits ? s->vocab : 0;
     }
+    if (without_prompts)
+        step_costs_add(&s->costs, rows, rows == count, sys_seconds() - begin);
     return RWKV7_OK;
 }

@@ -13,6 +13,10 @@
  * and never delays them. The text of a request does not depend on its neighbours, its position or
  * the number of slots (with --math exact).
  *
+ * Requests with options.speculate are evaluated together with guesses of their next tokens, as many
+ * as pay for all of them together. Tokens that were guessed right are then drawn in steps without
+ * an evaluation, while the other requests wait.
+ *
  * One thread at a time may use a scheduler; other threads may call request_cancel.
  */
 #ifndef GENERATE_SCHEDULER_H
@@ -22,7 +26,7 @@
 
 /*
  * A text. The caller owns it and must not move it until it is finished. Between steps its session
- * may be copied or cloned. The caller reads the request (step, fed, evaluated, tokens, end) and may
+ * may be copied or cloned, unless it speculates. The caller reads the request (step, fed, evaluated, tokens, end) and may
  * cancel it; the scheduler drives it.
  */
 struct scheduled {
@@ -30,6 +34,7 @@ struct scheduled {
     struct rwkv7_session *session; /* owned */
     void *owner;                   /* for the caller */
     bool finished;                 /* and removed from the scheduler; see request.end or err */
+    bool taken;                    /* used by the scheduler: the drawn token must be evaluated */
     struct rwkv7_error err;        /* RWKV7_OK unless the request failed */
 
     struct scheduled *next, *next_event; /* used by the scheduler */
@@ -58,7 +63,10 @@ struct scheduler;
 
 enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct scheduler_options *opt,
                                    struct scheduler **out, struct rwkv7_error *err);
-/* Drops unfinished requests; they and their sessions still belong to the caller. */
+/*
+ * Drops unfinished requests; they and their sessions still belong to the caller. To go on with one,
+ * remove it before.
+ */
 void scheduler_close(struct scheduler *s);
 /* Fails with RWKV7_ERR_USAGE if the request has no pending tokens. */
 enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, struct rwkv7_error *err);
@@ -66,7 +74,7 @@ enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, stru
 void scheduler_remove(struct scheduler *s, struct scheduled *job);
 size_t scheduler_count(const struct scheduler *s); /* number of unfinished requests */
 /*
- * Runs one evaluation, unless there are no requests. Requests that are cancelled before or during
+ * Runs one evaluation, or draws tokens that were guessed in the last one. Requests that are cancelled before or during
  * it end with RWKV7_END_CANCELLED. A failure (memory) leaves the other requests unchanged. Read the
  * events after a failure, too: they include cancelled requests, and the next step discards them.
  */

@@ -218,5 +218,10 @@ void kernels_init_amx(struct kernels *k)
     k->quant_gemm[MAT_Q8] = quant_gemm_q8;
     k->quant_gemm[MAT_Q4] = quant_gemm_q4;
     k->quant_gemm[MAT_Q6] = quant_gemm_q6;
-    k->few_tokens[MAT_Q4] = k->few_tokens[MAT_Q6] = FEW_TOKENS;
+    /*
+     * An estimate, not measured: a tile of 16 vectors takes as long with fewer, and unpacking to
+     * bytes as long as about 8 vectors of quant_few.
+     */
+    k->few_tokens[MAT_Q8] = FEW_TOKENS;
+    k->few_tokens[MAT_Q4] = k->few_tokens[MAT_Q6] = 2 * FEW_TOKENS;
 }

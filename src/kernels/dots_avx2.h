@@ -12,14 +12,18 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/few.h"
 #include "kernels/sixes_avx2.h"
 
 #define QUANT_STREAMS 2
 #define QUANT_TILES 1 /* 8 accumulators of the 16 registers */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-/* GEMM multiplies packed weights as well: unsigned products cost less than n_dot4 */
+/* quant_few for any number of vectors: unsigned products cost less than n_dot4. */
 #define QUANT_PACKED 1
+enum { few_q8 = 16 };
+#define FEW_VECTORS 4 /* 8 accumulators */
+#define FEW_EACH(DO) DO(1) DO(2) DO(3) DO(4)
 
 typedef struct {
     __m256i l, h, size_l, size_h; /* the weights and |w| */
@@ -54,30 +58,32 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
     return (n16){_mm256_add_epi32(acc.l, _mm256_madd_epi16(l, ones)),
                  _mm256_add_epi32(acc.h, _mm256_madd_epi16(h, ones))};
 }
+static inline int32_t start_q4(int sum)
+{
+    return -8 * sum & 0xffff;
+}
 /*
- * acc[n] += s * (one group of Q4), for vector n at x + n * cols with the sum sum[n * groups]. The
- * sums of a group are made in 16 bits, in two accumulators. The weights are stored as q + 8, so the
+ * acc[n] += s * (one group of Q4), for vector n of few_vector. The sums of a group are made in 16 bits, in two accumulators. The weights are stored as q + 8, so the
  * first accumulator starts at -8 times the sum of x. In the end the first is within 8 * 127 * 32 =
  * 32512 and the second within 15 * 127 * 16 = 30480; on the way they may wrap around. tokens is a
  * constant where inlined.
  */
 static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
-                                                                  const int8_t *x, size_t cols, const int16_t *sum,
-                                                                  size_t groups, int tokens)
+                                                                  const int8_t *x, const int32_t *start, int tokens)
 {
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i order = _mm256_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5,
                                            8, 9, 8, 9, 12, 13, 12, 13);
     __m256i l[QUANT_TOKENS], h[QUANT_TOKENS];
     for (int n = 0; n < tokens; n++)
-        l[n] = h[n] = _mm256_set1_epi32(-8 * sum[(size_t)n * groups] & 0xffff);
+        l[n] = h[n] = _mm256_set1_epi32(start[(size_t)n * FEW_STARTS]);
     for (int i = 0; i < 4; i++) {
         const __m256i *pair = (const __m256i *)(const void *)(q + 64 * i);
         __m256i p = _mm256_load_si256(pair), r = _mm256_load_si256(pair + 1);
         for (int half = 0; half < 2; half++) {
             const __m256i w_l = _mm256_and_si256(p, low), w_h = _mm256_and_si256(r, low);
             for (int n = 0; n < tokens; n++) {
-                const x4 four = x_load(x + (size_t)n * cols + 16 * half + 4 * i);
+                const x4 four = x_load(x + (size_t)n * FEW_STRIDE + 16 * half + 4 * i);
                 l[n] = _mm256_add_epi16(l[n], _mm256_maddubs_epi16(w_l, four));
                 h[n] = _mm256_add_epi16(h[n], _mm256_maddubs_epi16(w_h, four));
             }
@@ -93,8 +99,8 @@ static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, cons
 }
 static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
-    const int16_t one_sum = (int16_t)sum;
-    add_group_of_q4(&acc, q, s, x, 0, &one_sum, 0, 1);
+    const int32_t start = start_q4(sum);
+    add_group_of_q4(&acc, q, s, x, &start, 1);
     return acc;
 }
 
@@ -109,43 +115,48 @@ static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
  * 4 * 63 * 127 = 32004.
  */
 static inline __attribute__((always_inline)) void add_lines_of_q6(n16 *acc, const uint8_t *q, int v, __m256i s_l,
-                                                                  __m256i s_h, const int8_t *x, size_t cols, int tokens)
+                                                                  __m256i s_h, const int8_t *x, int tokens)
 {
     const __m256i l0 = six_line(q, v, 0), h0 = six_line(q, v, 1);
     const __m256i l1 = six_line(q, v + 1, 0), h1 = six_line(q, v + 1, 1);
     for (int n = 0; n < tokens; n++) {
-        const x4 first = x_load(x + (size_t)n * cols + 4 * v), second = x_load(x + (size_t)n * cols + 4 * v + 4);
+        const x4 first = x_load(x + (size_t)n * FEW_STRIDE + 4 * v),
+                 second = x_load(x + (size_t)n * FEW_STRIDE + 4 * v + 4);
         const __m256i l = _mm256_add_epi16(_mm256_maddubs_epi16(l0, first), _mm256_maddubs_epi16(l1, second));
         const __m256i h = _mm256_add_epi16(_mm256_maddubs_epi16(h0, first), _mm256_maddubs_epi16(h1, second));
         acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(l, s_l));
         acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h, s_h));
     }
 }
+/* The 16-bit start value of add_group_of_q6, twice. */
+static inline int32_t start_q6(int sum)
+{
+    return (int32_t)((uint32_t)(-8 * sum & 0xffff) * 0x10001u);
+}
 /*
  * As add_group_of_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) is subtracted as
  * pairs of 16-bit products, twice (2 * s) * (8 * sum); 8 * sum is within 8 * 127 * 32 = 32512.
  */
 static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
-                                                                  const int8_t *x, size_t cols, const int16_t *sum,
-                                                                  size_t groups, int tokens)
+                                                                  const int8_t *x, const int32_t *start, int tokens)
 {
     const n16 words = n_load_s_q6(s);
     const __m256i s_l = _mm256_or_si256(words.l, _mm256_slli_epi32(words.l, 16));
     const __m256i s_h = _mm256_or_si256(words.h, _mm256_slli_epi32(words.h, 16));
     for (int n = 0; n < tokens; n++) {
-        const __m256i zero_term = _mm256_set1_epi16((int16_t)(-8 * sum[(size_t)n * groups]));
+        const __m256i zero_term = _mm256_set1_epi32(start[(size_t)n * FEW_STARTS]);
         acc[n].l = _mm256_add_epi32(acc[n].l, _mm256_madd_epi16(_mm256_add_epi16(s_l, s_l), zero_term));
         acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(_mm256_add_epi16(s_h, s_h), zero_term));
     }
-    add_lines_of_q6(acc, q, 0, s_l, s_h, x, cols, tokens);
-    add_lines_of_q6(acc, q, 2, s_l, s_h, x, cols, tokens);
-    add_lines_of_q6(acc, q, 4, s_l, s_h, x, cols, tokens);
-    add_lines_of_q6(acc, q, 6, s_l, s_h, x, cols, tokens);
+    add_lines_of_q6(acc, q, 0, s_l, s_h, x, tokens);
+    add_lines_of_q6(acc, q, 2, s_l, s_h, x, tokens);
+    add_lines_of_q6(acc, q, 4, s_l, s_h, x, tokens);
+    add_lines_of_q6(acc, q, 6, s_l, s_h, x, tokens);
 }
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
-    const int16_t one_sum = (int16_t)sum;
-    add_group_of_q6(&acc, q, s, x, 0, &one_sum, 0, 1);
+    const int32_t start = start_q6(sum);
+    add_group_of_q6(&acc, q, s, x, &start, 1);
     return acc;
 }
 

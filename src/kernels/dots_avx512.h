@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernels/few.h"
 #include "kernels/sixes_avx512.h"
 
 #define QUANT_STREAMS 4
@@ -19,10 +20,14 @@
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 /*
- * Measured, GEMM compared with one GEMV per vector: q4 takes 1.3 times as long with 16 vectors,
- * slightly longer even with 512; q6 is equal with 5.
+ * quant_few instead of quant_gemm for any number of vectors: 0.6 times as long as with unpacked
+ * bytes with 64 vectors, for q4, and 0.7 times for q6.
  */
-enum { few_q4 = 32, few_q6 = 4 };
+#define QUANT_PACKED 1
+enum { few_q8 = 16 };
+#define FEW_VECTORS 16 /* accumulators; 8 registers of weights */
+#define FEW_EACH(DO) \
+    DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15) DO(16)
 
 typedef struct {
     __m512i size; /* |w| */
@@ -76,6 +81,32 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(l, h), twice));
 }
 
+/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
+static inline int32_t start_q4(int sum)
+{
+    return -8 * sum & 0xffff;
+}
+static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
+                                                                  const int8_t *x, const int32_t *start, int tokens)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    const __m512i scale = _mm512_shuffle_epi8(_mm512_cvtepi8_epi32(_mm_load_si128((const void *)s)),
+                                              _mm512_set4_epi32(0x0d0c0d0c, 0x09080908, 0x05040504, 0x01000100));
+    __m512i w[8];
+    for (int i = 0; i < 4; i++) {
+        const __m512i pair = _mm512_load_si512(q + 64 * i);
+        w[i] = _mm512_and_si512(pair, low);
+        w[4 + i] = _mm512_and_si512(_mm512_srli_epi16(pair, 4), low);
+    }
+    for (int n = 0; n < tokens; n++) {
+        const int8_t *const from = x + (size_t)n * FEW_STRIDE;
+        __m512i sum = _mm512_set1_epi32(start[(size_t)n * FEW_STARTS]);
+        for (int i = 0; i < 8; i++)
+            sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(w[i], x_load(from + 4 * i)));
+        acc[n] = _mm512_add_epi32(acc[n], _mm512_madd_epi16(sum, scale));
+    }
+}
+
 /*
  * Returns 16-bit sums of lines v and v + 1 of a group of Q6, weights as q + 32. Four products fit:
  * 4 * 63 * 127 = 32004.
@@ -102,6 +133,32 @@ static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const in
     acc = _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 2, x), twice));
     acc = _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 4, x), twice));
     return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 6, x), twice));
+}
+
+/* The 16-bit start value of add_group_of_q6, twice. */
+static inline int32_t start_q6(int sum)
+{
+    return (int32_t)((uint32_t)(-8 * sum & 0xffff) * 0x10001u);
+}
+/* As add_group_of_q4, for Q6: see n_add_q6. */
+static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
+                                                                  const int8_t *x, const int32_t *start, int tokens)
+{
+    const __m512i w[8] = {six_line(q, 0), six_line(q, 1), six_line(q, 2), six_line(q, 3),
+                          six_line(q, 4), six_line(q, 5), six_line(q, 6), six_line(q, 7)};
+    const __m512i words = n_load_s_q6(s), scale = _mm512_or_si512(words, _mm512_slli_epi32(words, 16));
+    const __m512i double_scale = _mm512_add_epi16(scale, scale);
+    for (int n = 0; n < tokens; n++) {
+        const int8_t *const from = x + (size_t)n * FEW_STRIDE;
+        n16 sum =
+            _mm512_add_epi32(acc[n], _mm512_madd_epi16(double_scale, _mm512_set1_epi32(start[(size_t)n * FEW_STARTS])));
+        for (int i = 0; i < 8; i += 2) {
+            const __m512i pairs = _mm512_add_epi16(_mm512_maddubs_epi16(w[i], x_load(from + 4 * i)),
+                                                   _mm512_maddubs_epi16(w[i + 1], x_load(from + 4 * i + 4)));
+            sum = _mm512_add_epi32(sum, _mm512_madd_epi16(pairs, scale));
+        }
+        acc[n] = sum;
+    }
 }
 
 #endif

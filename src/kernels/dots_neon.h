@@ -7,13 +7,17 @@
 #ifndef KERNELS_DOTS_H
 #define KERNELS_DOTS_H
 
+#include "kernels/few.h"
 #include "kernels/lanes_neon.h"
 
 #define QUANT_STREAMS 4
 #define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 for weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-enum { few_q4 = FEW_TOKENS, few_q6 = FEW_TOKENS };
+/* A guess: no such machine was measured. */
+enum { few_q4 = 12, few_q6 = 8, few_q8 = 4 };
+#define FEW_VECTORS 4
+#define FEW_EACH(DO) DO(1) DO(2) DO(3) DO(4)
 
 /*
  * Adds the products of 4 rows. Bytes are within -127 .. 127, so two products fit 16 bits: 2 * 127 *
@@ -69,6 +73,26 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
                   vmlaq_s32(acc.q[1], dot_nibbles(q + 16, x, start), scale.q[1]),
                   vmlaq_s32(acc.q[2], dot_nibbles(q + 32, x, start), scale.q[2]),
                   vmlaq_s32(acc.q[3], dot_nibbles(q + 48, x, start), scale.q[3])}};
+}
+
+static inline int32_t start_q4(int sum)
+{
+    return -8 * sum;
+}
+/*
+ * acc[n] += s * (one group of Q4), for vector n of few_vector. tokens is a constant where inlined,
+ * here and in quads_neon.h.
+ */
+static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
+                                                                  const int8_t *x, const int32_t *start, int tokens)
+{
+    const n16 scale = n_load_bytes((const int8_t *)s);
+    for (int i = 0; i < 4; i++)
+        for (int n = 0; n < tokens; n++) {
+            const int32x4_t sum =
+                dot_nibbles(q + 16 * i, x + (size_t)n * FEW_STRIDE, vdupq_n_s32(start[(size_t)n * FEW_STARTS]));
+            acc[n].q[i] = vmlaq_s32(acc[n].q[i], sum, scale.q[i]);
+        }
 }
 
 #include "kernels/sixes_neon.h"

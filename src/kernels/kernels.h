@@ -147,9 +147,10 @@ struct kernels {
 
     quant_gemv_fn *quant_gemv[MAT_TYPES]; /* set for quantized types only */
     quant_gemm_fn *quant_gemm[MAT_TYPES];
+    quant_gemm_fn *quant_few[MAT_TYPES]; /* the same, for a few vectors */
     /*
-     * Up to this many vectors, one gemv (quant_gemv) per vector is as fast as gemm (quant_gemm). At
-     * least 1.
+     * Up to this many vectors, one gemv per vector is as fast as gemm; quant_few is as fast as
+     * quant_gemm. At least 1.
      */
     int few_tokens[MAT_TYPES];
     column_gemv_fn *column_gemv[MAT_FLOATS];
@@ -161,20 +162,25 @@ struct kernels {
      */
     void (*quantize)(int8_t *q, float *scale, int16_t *sum, const float *x, int n);
     /*
-     * Helpers that quantize a matrix. w is [columns][16]: 16 rows interleaved, all finite.
+     * Helpers that quantize a matrix.
+     *
+     * peak returns the largest |x| of n numbers, infinity if there is an infinity or a NaN. n is a
+     * multiple of 16.
+     *
+     * round_row sets q = x * inverse, rounded to nearest, ties to even, then clamped to low ..
+     * high. |x * inverse| must be below 2^22 and n a multiple of 32.
      *
      * fit_rows finds, for each row of a Q4 group of 32 columns, a factor such that factor * q
-     * approximates w with q in -8 .. 7. It tries each element of QUANT_TRIALS: q = w * (trial /
-     * peak), rounded and clamped as in round_rows, where peak is the first element of the largest
+     * approximates w with q in -8 .. 7. w is [32][16]: 16 rows interleaved, all finite. It tries
+     * each element of QUANT_TRIALS: q = w * (trial / peak), rounded and clamped as in round_row,
+     * where peak is the first element of the largest
      * magnitude (q = 0 if |peak| < QUANT_LEAST). wq and qq are the sums of w * q and q * q, in
      * order of the columns. The trial with the largest wq / qq * wq wins; the first one if equal.
      * factor = wq / qq, or 0.
-     *
-     * round_rows sets q [columns][16] = w * inverse, rounded to nearest, ties to even, then clamped
-     * to low .. high. |w * inverse| must be below 2^22 and columns even.
      */
+    float (*peak)(const float *x, int n);
+    void (*round_row)(int8_t *q, const float *x, float inverse, int n, float low, float high);
     void (*fit_rows)(float *factor, const float *w);
-    void (*round_rows)(int8_t *q, const float *w, const float *inverse, int columns, float low, float high);
 
     /*
      * Layer norm: y = fma((x - mean) * (1 / sqrt(var + eps)), weight, bias) with mean = sum16(x) /

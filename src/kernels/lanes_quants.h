@@ -11,8 +11,8 @@
  *     QUANT_STREAMS                  tiles that GEMV processes at a time
  *     QUANT_TILES x QUANT_TOKENS     register tile of GEMM, in tiles of 16 rows by vectors
  *     QUANT_EACH_TOKENS(DO)          DO(1) DO(2) ... DO(QUANT_TOKENS)
- *     QUANT_PACKED                   defined if GEMM multiplies q4 and q6 without unpacking
- *     few_q4, few_q6                 few_tokens of the table, without QUANT_PACKED
+ *     QUANT_PACKED                   defined if GEMM of q4 and q6 is quant_few
+ *     FEW_VECTORS, ...               see lanes_few.h
  *     quad_*, nibbles_*              see quants_columns.h
  *
  * A lane is a row of a tile. The sums of a block are exact integers in any order, so only the
@@ -24,8 +24,8 @@
  *
  * GEMM is limited by arithmetic. It multiplies QUANT_TILES tiles by up to QUANT_TOKENS vectors with
  * the sums of a block in registers. Types below 8 bits are unpacked to bytes, multiplied by s, 64
- * rows at a time, which stay in the L2 cache. With QUANT_PACKED they are multiplied as stored,
- * which is faster where unsigned products cost less than signed ones.
+ * rows at a time, which stay in the L2 cache. With QUANT_PACKED they are unpacked in registers
+ * (lanes_few.h), which is faster where unsigned products cost less than signed ones.
  *
  * lanes_quants_type.h generates the kernels of one type from n_add_TYPE, unpack_tile_TYPE and
  * add_columns_TYPE (quants_columns.h). A type that stores bytes needs only the last.
@@ -88,10 +88,11 @@ struct panel {
 
 /*
  * sums[tile][token][16] = the exact sums of `count` > 0 lines of weights at q and vectors at x,
- * which are `cols` bytes apart. totals: the sum of the integers of each vector.
+ * which are `cols` bytes apart. totals: the sum of the integers of each vector. If prefetch
+ * is set, a constant, as much of each tile is prefetched from `ahead`.
  */
-ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, const int8_t *x,
-                                  size_t cols, int count, int tiles, int tokens)
+ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, bool prefetch,
+                                  const int8_t *ahead, const int8_t *x, size_t cols, int count, int tiles, int tokens)
 {
     n16 acc[QUANT_TILES][QUANT_TOKENS];
     for (int t = 0; t < tiles; t++)
@@ -102,6 +103,8 @@ ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *
         w64 w[QUANT_TILES];
         for (int t = 0; t < tiles; t++)
             w[t] = w_load(q + (size_t)t * q_stride + 64 * i);
+        for (int t = 0; prefetch && t < tiles; t++)
+            __builtin_prefetch(ahead + (size_t)t * q_stride + 64 * i);
         for (int n = 0; n < tokens; n++) {
             const x4 v = x_load(x + (size_t)n * cols + 4 * i);
             for (int t = 0; t < tiles; t++)
@@ -127,8 +130,8 @@ ALWAYS_INLINE void multiply(float *y, const struct panel *p, const struct quants
         float sums[16 * QUANT_TILES * QUANT_TOKENS];
         for (int n = 0; n < tokens; n++)
             totals[n] = block_sum(x->sum + (size_t)n * groups_per_vector + b * GROUPS, groups);
-        multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, x->q + b * QUANT_BLOCK, cols,
-                       groups * VECTORS, tiles, tokens);
+        multiply_block(sums, totals, p->q + b * QUANT_BLOCK * QUANT_ROWS, p->q_stride, false, NULL,
+                       x->q + b * QUANT_BLOCK, cols, groups * VECTORS, tiles, tokens);
         for (int t = 0; t < tiles; t++) {
             const v16 rows = v_load_bf16(p->scale + (size_t)t * p->scale_stride + b * QUANT_ROWS, QUANT_ROWS);
             for (int n = 0; n < tokens; n++) {
@@ -159,29 +162,7 @@ static multiply_fn *const multiply_many[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(N
 
 typedef void unpack_tile_fn(int8_t *to, const struct quant_tile *tile, int cols);
 
-#if defined(QUANT_PACKED)
-typedef void packed_fn(float *y, const struct quant_tile *tile, int cols, const struct quants *x);
-
-/* GEMM with a matrix as stored. packed[n] multiplies one tile by n vectors. */
-static void quant_gemm_packed(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
-                              int end, packed_fn *const *packed)
-{
-    for (int i = begin / QUANT_ROWS; begin < end && i < quant_tiles(end); i++) {
-        const struct quant_tile tile = quant_tile(w, i);
-        for (int n = 0, batch; n < tokens; n += batch) {
-            const size_t first_token = (size_t)n, padded = (size_t)quant_cols(w->cols);
-            const struct quants vectors = {x->q + first_token * padded,
-                                           x->scale + first_token * (size_t)quant_blocks(w->cols),
-                                           x->sum + first_token * (padded / QUANT_GROUP)};
-            float sums[QUANT_TOKENS * 16];
-            batch = tokens - n < QUANT_TOKENS ? tokens - n : QUANT_TOKENS;
-            packed[batch](sums, &tile, w->cols, &vectors);
-            for (int j = 0; j < batch; j++)
-                store_rows(y + (first_token + (size_t)j) * ldy, i, v_load(sums + 16 * j, 16), begin, end);
-        }
-    }
-}
-#else
+#if !defined(QUANT_PACKED)
 /* Unpack a tile to bytes, multiplied by s. */
 static void unpack_tile_q4(int8_t *to, const struct quant_tile *tile, int cols)
 {
@@ -318,17 +299,30 @@ static void fit_rows(float *factor, const float *w)
     v_store(factor, fit, 16);
 }
 
-static void round_rows(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
+static float peak(const float *x, int n)
 {
-    const v16 scale = v_load(inverse, 16), minimum = v_set(low), maximum = v_set(high);
-    for (int i = 0; i < columns * QUANT_ROWS; i += 2 * QUANT_ROWS) {
-        const v16 l = v_round_clamped(v_mul(v_load(w + i, 16), scale), minimum, maximum);
-        const v16 h = v_round_clamped(v_mul(v_load(w + i + QUANT_ROWS, 16), scale), minimum, maximum);
+    v16 largest = v_zero(), bad = v_zero();
+    for (int i = 0; i < n; i += 16) {
+        const v16 v = v_load(x + i, 16);
+        largest = v_max(v_abs(v), largest); /* ignores a NaN */
+        bad = v_fma(v, v_zero(), bad);      /* a NaN or an infinity times 0 is a NaN */
+    }
+    return v_fold(bad) == 0.0f ? v_fold_max(largest) : INFINITY;
+}
+
+static void round_row(int8_t *q, const float *x, float inverse, int n, float low, float high)
+{
+    const v16 scale = v_set(inverse), minimum = v_set(low), maximum = v_set(high);
+    for (int i = 0; i < n; i += 32) {
+        const v16 l = v_round_clamped(v_mul(v_load(x + i, 16), scale), minimum, maximum);
+        const v16 h = v_round_clamped(v_mul(v_load(x + i + 16, 16), scale), minimum, maximum);
         v_store_bytes(q + i, l, h);
     }
 }
 
 #include "kernels/quants_columns.h"
+
+#include "kernels/lanes_few.h"
 
 /* Instantiate the kernels of each type. */
 #define TYPE MAT_Q8
@@ -349,7 +343,8 @@ static void quants_init(struct kernels *k)
     init_q6(k);
     k->quantize = quantize;
     k->fit_rows = fit_rows;
-    k->round_rows = round_rows;
+    k->peak = peak;
+    k->round_row = round_row;
 }
 
 #endif

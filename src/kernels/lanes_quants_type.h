@@ -72,42 +72,88 @@ static void NAME(quant_gemv)(float *y, const struct mat *w, const struct quants 
     }
 }
 
-#if defined(QUANT_PACKED) && !defined(BYTES)
-/* y[token][16] = W x for one tile as stored. */
-ALWAYS_INLINE void NAME(multiply_packed)(float *y, const struct quant_tile *tile, int cols, const struct quants *x,
-                                         int tokens)
+/*
+ * y[tile][vector][16] += the scaled sums of one block of adjacent tiles. tiles and tokens are
+ * constants where inlined.
+ */
+#if defined(BYTES)
+ALWAYS_INLINE void NAME(few_block)(float *y, const struct few_block *p, const struct few_vector *x, int tiles,
+                                   int tokens)
 {
-    const size_t padded = (size_t)quant_cols(cols), blocks = (size_t)quant_blocks(cols),
-                 groups_per_vector = padded / QUANT_GROUP;
-    for (size_t b = 0; b < blocks; b++) {
-        n16 sums[QUANT_TOKENS];
-        for (int n = 0; n < tokens; n++)
-            sums[n] = n_zero();
-        for (size_t g = b * GROUPS; g < b * GROUPS + (size_t)quant_groups_of(cols, (int)b); g++)
-            NAME(add_group_of)
-        (sums, tile->q + g * quant_group_bytes(TYPE), tile->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP, padded,
-         x->sum + g, groups_per_vector, tokens);
+    int totals[QUANT_TOKENS];
+    float sums[16 * QUANT_TILES * QUANT_TOKENS];
+    for (int n = 0; n < tokens; n++)
+        totals[n] = x[n].start[0];
+    multiply_block(sums, totals, (const int8_t *)p->q, p->tile_bytes, true, (const int8_t *)p->ahead, x->q, FEW_STRIDE,
+                   p->groups * VECTORS, tiles, tokens);
+    for (int t = 0; t < tiles; t++) {
+        const v16 rows = v_load_bf16(p->scale + (size_t)t * p->tile_bytes / sizeof *p->scale, QUANT_ROWS);
         for (int n = 0; n < tokens; n++) {
-            float *const to = y + 16 * n;
-            const v16 previous = b == 0 ? v_zero() : v_load(to, 16);
-            v_store(to, add_block(previous, sums[n], tile->scale + b * QUANT_ROWS, x->scale[(size_t)n * blocks + b]),
-                    16);
+            float *const to = y + (t * FEW_SUMS + n) * QUANT_ROWS;
+            const v16 previous = p->first ? v_zero() : v_load(to, 16);
+            v_store(to, v_fma(v_load(sums + 16 * (t * tokens + n), 16), v_mul(rows, v_set(x[n].scale)), previous), 16);
         }
     }
 }
-
-#define DEFINE_PACKED(tokens)                                                                     \
-    static void NAME(multiply_packed_##tokens)(float *y, const struct quant_tile *tile, int cols, \
-                                               const struct quants *x)                            \
-    {                                                                                             \
-        NAME(multiply_packed)(y, tile, cols, x, tokens);                                          \
+#else
+ALWAYS_INLINE void NAME(few_block)(float *y, const struct few_block *p, const struct few_vector *x, int tiles,
+                                   int tokens)
+{
+    const size_t group_bytes = quant_group_bytes(TYPE);
+    n16 sums[FEW_VECTORS];
+    size_t g = 0;
+    (void)tiles; /* 1 */
+    for (int n = 0; n < tokens; n++)
+        sums[n] = n_zero();
+    do {
+        for (size_t line = 0; line < group_bytes; line += 64)
+            __builtin_prefetch(p->ahead + g * group_bytes + line);
+        NAME(add_group_of)
+        (sums, p->q + g * group_bytes, p->s + g * quant_s_bytes(TYPE), x->q + g * QUANT_GROUP, x->start + g, tokens);
+    } while (++g < (size_t)p->groups);
+    for (int n = 0; n < tokens; n++) {
+        float *const to = y + n * QUANT_ROWS;
+        const v16 previous = p->first ? v_zero() : v_load(to, 16);
+        v_store(to, add_block(previous, sums[n], p->scale, x[n].scale), 16);
     }
-QUANT_EACH_TOKENS(DEFINE_PACKED)
-#define NAME_PACKED(tokens) [tokens] = NAME(multiply_packed_##tokens),
-static packed_fn *const NAME(packed)[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_PACKED)};
-#undef DEFINE_PACKED
-#undef NAME_PACKED
+}
 #endif
+
+#define DEFINE_FEW(tokens)                                                                                  \
+    static void NAME(few_one_##tokens)(float *y, const struct few_block *block, const struct few_vector *x) \
+    {                                                                                                       \
+        NAME(few_block)(y, block, x, 1, tokens);                                                            \
+    }
+#define NAME_FEW(tokens) [tokens] = NAME(few_one_##tokens),
+#if defined(BYTES)
+#define DEFINE_FEW_MANY(tokens)                                                                              \
+    DEFINE_FEW(tokens)                                                                                       \
+    static void NAME(few_many_##tokens)(float *y, const struct few_block *block, const struct few_vector *x) \
+    {                                                                                                        \
+        NAME(few_block)(y, block, x, QUANT_TILES, tokens);                                                   \
+    }
+#define NAME_FEW_MANY(tokens) [tokens] = NAME(few_many_##tokens),
+QUANT_EACH_TOKENS(DEFINE_FEW_MANY)
+static few_fn *const NAME(few_one)[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_FEW)};
+static few_fn *const NAME(few_many)[QUANT_TOKENS + 1] = {QUANT_EACH_TOKENS(NAME_FEW_MANY)};
+#undef DEFINE_FEW_MANY
+#undef NAME_FEW_MANY
+#else
+FEW_EACH(DEFINE_FEW)
+static few_fn *const NAME(few_one)[FEW_VECTORS + 1] = {FEW_EACH(NAME_FEW)};
+#endif
+#undef DEFINE_FEW
+#undef NAME_FEW
+
+static void NAME(quant_few)(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
+                            int end, void *scratch)
+{
+#if defined(BYTES)
+    quant_few(y, ldy, w, TYPE, x, tokens, begin, end, scratch, NAME(few_one), NAME(few_many));
+#else
+    quant_few(y, ldy, w, TYPE, x, tokens, begin, end, scratch, NAME(few_one), NAME(few_one));
+#endif
+}
 
 static void NAME(quant_gemm)(float *y, size_t ldy, const struct mat *w, const struct quants *x, int tokens, int begin,
                              int end, void *scratch)
@@ -115,8 +161,7 @@ static void NAME(quant_gemm)(float *y, size_t ldy, const struct mat *w, const st
 #if defined(BYTES)
     quant_gemm(y, ldy, w, TYPE, x, tokens, begin, end, scratch, NULL);
 #elif defined(QUANT_PACKED)
-    (void)scratch;
-    quant_gemm_packed(y, ldy, w, x, tokens, begin, end, NAME(packed));
+    NAME(quant_few)(y, ldy, w, x, tokens, begin, end, scratch);
 #else
     if (tokens == 1)
         NAME(quant_gemv)(y, w, x, begin, end);
@@ -135,10 +180,11 @@ static void NAME(init)(struct kernels *k)
 {
     k->quant_gemv[TYPE] = NAME(quant_gemv);
     k->quant_gemm[TYPE] = NAME(quant_gemm);
-#if defined(BYTES) || defined(QUANT_PACKED)
-    k->few_tokens[TYPE] = 1; /* nothing is unpacked */
-#else
+    k->quant_few[TYPE] = NAME(quant_few);
+#if defined(BYTES) || !defined(QUANT_PACKED)
     k->few_tokens[TYPE] = NAME(few);
+#else
+    k->few_tokens[TYPE] = 1; /* the same function */
 #endif
     k->quant_column_gemv[TYPE] = NAME(quant_column_gemv);
 }

@@ -121,4 +121,37 @@ static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const in
                   vmlaq_s32(acc.q[2], sums.q[2], scale.q[2]), vmlaq_s32(acc.q[3], sums.q[3], scale.q[3])}};
 }
 
+static inline int32_t start_q6(int sum)
+{
+    return -32 * sum;
+}
+/* Adds the products of line v of a group of Q6 to the sums of all vectors. */
+static inline __attribute__((always_inline)) void add_line_of_q6(n16 *sum, const uint8_t *q, int v, const int8_t *x,
+                                                                 int tokens)
+{
+    const w64 w = six_line(q, v);
+    for (int n = 0; n < tokens; n++)
+        sum[n] = n_dot4(sum[n], w, x_load(x + (size_t)n * FEW_STRIDE + 4 * v));
+}
+/* As add_group_of_q4, for Q6. */
+static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
+                                                                  const int8_t *x, const int32_t *start, int tokens)
+{
+    const n16 scale = n_load_s_q6(s);
+    n16 sum[FEW_VECTORS];
+    for (int n = 0; n < tokens; n++)
+        sum[n] = n_set(start[(size_t)n * FEW_STARTS]);
+    add_line_of_q6(sum, q, 0, x, tokens);
+    add_line_of_q6(sum, q, 1, x, tokens);
+    add_line_of_q6(sum, q, 2, x, tokens);
+    add_line_of_q6(sum, q, 3, x, tokens);
+    add_line_of_q6(sum, q, 4, x, tokens);
+    add_line_of_q6(sum, q, 5, x, tokens);
+    add_line_of_q6(sum, q, 6, x, tokens);
+    add_line_of_q6(sum, q, 7, x, tokens);
+    for (int n = 0; n < tokens; n++)
+        for (int i = 0; i < 4; i++)
+            acc[n].q[i] = vmlaq_s32(acc[n].q[i], sum[n].q[i], scale.q[i]);
+}
+
 #endif

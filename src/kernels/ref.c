@@ -236,10 +236,21 @@ static void fit_rows_ref(float *factor, const float *w)
     }
 }
 
-static void round_rows_ref(int8_t *q, const float *w, const float *inverse, int columns, float low, float high)
+static float peak_ref(const float *x, int n)
 {
-    for (int i = 0; i < columns * QUANT_ROWS; i++)
-        q[i] = (int8_t)round_clamped(w[i] * inverse[i % QUANT_ROWS], low, high);
+    float largest = 0.0f;
+    for (int i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            return INFINITY;
+        largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+    }
+    return largest;
+}
+
+static void round_row_ref(int8_t *q, const float *x, float inverse, int n, float low, float high)
+{
+    for (int i = 0; i < n; i++)
+        q[i] = (int8_t)round_clamped(x[i] * inverse, low, high);
 }
 
 /* --------------------------------------------------------------------------------- column-major */
@@ -518,7 +529,7 @@ void kernels_init_ref(struct kernels *k)
         k->few_tokens[type] = 1;
     for (int type = MAT_FLOATS; type < MAT_TYPES; type++) {
         k->quant_gemv[type] = quant_gemv_ref;
-        k->quant_gemm[type] = quant_gemm_ref;
+        k->quant_gemm[type] = k->quant_few[type] = quant_gemm_ref;
         k->quant_column_gemv[type] = quant_column_gemv_ref;
     }
     k->column_gemv[MAT_F32] = column_gemv_f32_ref;
@@ -526,7 +537,8 @@ void kernels_init_ref(struct kernels *k)
     k->column_gemv[MAT_BF16] = column_gemv_bf16_ref;
     k->quantize = quantize_ref;
     k->fit_rows = fit_rows_ref;
-    k->round_rows = round_rows_ref;
+    k->peak = peak_ref;
+    k->round_row = round_row_ref;
     k->layer_norm = layer_norm_ref;
     k->shift = shift_ref;
     k->add = add_ref;

@@ -2,8 +2,7 @@
  * types.c - the functions of the weight types (types.h): packing, unpacking and quantizing.
  *
  * The integers that quantization produces are part of the numeric contract, so quantize_* are
- * defined to the bit. They process the sixteen rows of a tile side by side; the expensive loops are
- * kernels (fit_rows, round_rows).
+ * defined to the bit. The expensive loops are kernels (peak, round_row, fit_rows).
  */
 #include "kernels/types.h"
 
@@ -11,6 +10,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "base/transpose.h"
 
 enum { ROWS = QUANT_ROWS, GROUP = QUANT_GROUP, LINE = 4 * QUANT_ROWS /* bytes */ };
 
@@ -28,16 +28,6 @@ static uint16_t scale_up(float x)
 static uint16_t scale_for(float peak, float target)
 {
     return peak < QUANT_LEAST ? 0 : scale_up(peak / target);
-}
-
-/* peak[r] = the largest magnitude in row r of w [columns][16]. */
-static void find_peaks(float peaks[ROWS], const float (*w)[ROWS], int columns)
-{
-    for (int r = 0; r < ROWS; r++)
-        peaks[r] = 0.0f;
-    for (int c = 0; c < columns; c++)
-        for (int r = 0; r < ROWS; r++)
-            peaks[r] = fabsf(w[c][r]) > peaks[r] ? fabsf(w[c][r]) : peaks[r];
 }
 
 void quant_unpack_s(enum mat_type type, int8_t s[ROWS], const uint8_t *from)
@@ -76,15 +66,14 @@ void pack_rows_q8(uint8_t *section, int part, const int8_t q[ROWS])
 }
 
 /* The scale maps the largest magnitude of a block to 127. */
-void quantize_q8(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
+void quantize_q8(const struct kernels *k, const float *w, size_t stride, int columns, const float peaks[ROWS],
+                 struct quant_block *out)
 {
-    float peaks[ROWS], inverse[ROWS];
-    find_peaks(peaks, w, columns);
-    for (int r = 0; r < ROWS; r++) {
+    for (int r = 0; r < ROWS; r++, w += stride) {
         out->scale[r] = scale_for(peaks[r], 127.0f);
-        inverse[r] = out->scale[r] ? 1.0f / bf16_to_f32(out->scale[r]) : 0.0f;
+        const float inverse = out->scale[r] ? 1.0f / bf16_to_f32(out->scale[r]) : 0.0f;
+        k->round_row(out->q[r], w, inverse, columns, -127.0f, 127.0f);
     }
-    k->round_rows(out->q[0], w[0], inverse, columns, -127.0f, 127.0f);
 }
 
 /* --------------------------------------------------------------------- q4: two weights per byte */
@@ -130,24 +119,29 @@ static float round_clamped(float x, float low, float high)
  * the smallest squared error. The block's scale maps the largest of these factors to s = 15; the
  * other s are rounded. Weights of about 1e36 overflow the sums; the scale is then a NaN.
  */
-void quantize_q4(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
+void quantize_q4(const struct kernels *k, const float *w, size_t stride, int columns, const float peaks[ROWS],
+                 struct quant_block *out)
 {
-    float factor[QUANT_BLOCK / GROUP][ROWS], peaks[ROWS];
-    for (int g = 0; g < columns / GROUP; g++)
-        k->fit_rows(factor[g], w[g * GROUP]);
-    find_peaks(peaks, (const float(*)[ROWS])factor, columns / GROUP);
-    for (int r = 0; r < ROWS; r++)
-        out->scale[r] = peaks[r] < INFINITY ? scale_for(peaks[r], 15.0f) : QUANT_SCALE_NAN;
-    for (int g = 0; g < columns / GROUP; g++) {
-        float inverse[ROWS];
-        for (int r = 0; r < ROWS; r++) {
-            const float unit = bf16_to_f32(out->scale[r]);
-            const bool usable = out->scale[r] != 0 && out->scale[r] != QUANT_SCALE_NAN;
+    float factor[QUANT_BLOCK / GROUP][ROWS], interleaved[GROUP][ROWS];
+    const int groups = columns / GROUP;
+    (void)peaks; /* they do not decide */
+    for (int g = 0; g < groups; g++) {
+        transpose(interleaved, ROWS, w + g * GROUP, stride, ROWS, GROUP, sizeof(float));
+        k->fit_rows(factor[g], interleaved[0]);
+    }
+    for (int r = 0; r < ROWS; r++, w += stride) {
+        float peak = 0.0f;
+        for (int g = 0; g < groups; g++)
+            peak = fabsf(factor[g][r]) > peak ? fabsf(factor[g][r]) : peak;
+        out->scale[r] = peak < INFINITY ? scale_for(peak, 15.0f) : QUANT_SCALE_NAN;
+        const float unit = bf16_to_f32(out->scale[r]);
+        const bool usable = out->scale[r] != 0 && out->scale[r] != QUANT_SCALE_NAN;
+        for (int g = 0; g < groups; g++) {
             const float s = usable ? round_clamped(factor[g][r] / unit, -15.0f, 15.0f) : 0.0f;
             out->s[g][r] = (int8_t)s;
-            inverse[r] = s == 0.0f ? 0.0f : 1.0f / (s * unit);
+            k->round_row(out->q[r] + g * GROUP, w + g * GROUP, s == 0.0f ? 0.0f : 1.0f / (s * unit), GROUP, -8.0f,
+                         7.0f);
         }
-        k->round_rows(out->q[g * GROUP], w[g * GROUP], inverse, GROUP, -8.0f, 7.0f);
     }
 }
 
@@ -200,20 +194,17 @@ void pack_rows_q6(uint8_t *section, int part, const int8_t q[ROWS])
  * The scale maps the largest magnitude of a block to 4 * 31. Each group takes the smallest s for
  * which its largest magnitude is at most 32 before rounding; then q is clamped to -32 .. 31.
  */
-void quantize_q6(const struct kernels *k, const float (*w)[ROWS], int columns, struct quant_block *out)
+void quantize_q6(const struct kernels *k, const float *w, size_t stride, int columns, const float peaks[ROWS],
+                 struct quant_block *out)
 {
-    float peaks[ROWS], inverse[ROWS];
-    find_peaks(peaks, w, columns);
-    for (int r = 0; r < ROWS; r++)
-        out->scale[r] = scale_for(peaks[r], 124.0f);
-    for (int g = 0; g < columns / GROUP; g++) {
-        find_peaks(peaks, w + g * GROUP, GROUP);
-        for (int r = 0; r < ROWS; r++) {
-            const float unit = bf16_to_f32(out->scale[r]);
-            const int s = 1 + (peaks[r] > 32.0f * unit) + (peaks[r] > 64.0f * unit) + (peaks[r] > 96.0f * unit);
-            out->s[g][r] = (int8_t)(out->scale[r] ? s : 1);
-            inverse[r] = out->scale[r] ? 1.0f / ((float)s * unit) : 0.0f;
+    for (int r = 0; r < ROWS; r++, w += stride) {
+        const uint16_t scale = out->scale[r] = scale_for(peaks[r], 124.0f);
+        const float unit = bf16_to_f32(scale);
+        for (int c = 0; c < columns; c += GROUP) {
+            const float peak = k->peak(w + c, GROUP);
+            const int s = 1 + (peak > 32.0f * unit) + (peak > 64.0f * unit) + (peak > 96.0f * unit);
+            out->s[c / GROUP][r] = (int8_t)(scale ? s : 1);
+            k->round_row(out->q[r] + c, w + c, scale ? 1.0f / ((float)s * unit) : 0.0f, GROUP, -32.0f, 31.0f);
         }
-        k->round_rows(out->q[g * GROUP], w[g * GROUP], inverse, GROUP, -32.0f, 31.0f);
     }
 }

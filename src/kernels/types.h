@@ -37,7 +37,7 @@ static inline int quant_group_at(int row, int column)
 struct quant_block {
     uint16_t scale[QUANT_ROWS];                      /* bfloat16 */
     int8_t s[QUANT_BLOCK / QUANT_GROUP][QUANT_ROWS]; /* sub-block scales, if the type has them */
-    int8_t q[QUANT_BLOCK][QUANT_ROWS];
+    int8_t q[QUANT_ROWS][QUANT_BLOCK];
 };
 
 /* A row of the table. The floating-point types have only name and bits. */
@@ -57,20 +57,22 @@ struct weight_type {
     void (*unpack_section)(int8_t q[QUANT_SECTION], const uint8_t *section);
     void (*pack_rows)(uint8_t *section, int part, const int8_t q[QUANT_ROWS]);
     /*
-     * Quantizes one block of 16 rows. w is [columns][16] and finite; columns <= QUANT_BLOCK and a
-     * multiple of QUANT_GROUP. The result is defined to the bit: single float32 operations, sums in
-     * the order of the columns.
+     * Quantizes one block of 16 rows. Row r is w[r * stride] and following, finite, and peaks[r]
+     * its largest magnitude; columns <= QUANT_BLOCK and a multiple of QUANT_GROUP. The result is defined to the bit: single float32
+     * operations, sums in the order of the columns.
      */
-    void (*quantize)(const struct kernels *k, const float (*w)[QUANT_ROWS], int columns, struct quant_block *out);
+    void (*quantize)(const struct kernels *k, const float *w, size_t stride, int columns, const float peaks[QUANT_ROWS],
+                     struct quant_block *out);
 };
 
 /* Declares the functions of each quantized type (types.c): unpack_group_q8 and so on. */
-#define WEIGHT_TYPE_FUNCTIONS(NAME, name, ...)                                     \
-    void unpack_group_##name(quant_group q, const uint8_t *group);                 \
-    void pack_group_##name(uint8_t *group, const quant_group q);                   \
-    void unpack_section_##name(int8_t q[QUANT_SECTION], const uint8_t *section);   \
-    void pack_rows_##name(uint8_t *section, int part, const int8_t q[QUANT_ROWS]); \
-    void quantize_##name(const struct kernels *k, const float(*w)[QUANT_ROWS], int columns, struct quant_block *out);
+#define WEIGHT_TYPE_FUNCTIONS(NAME, name, ...)                                                \
+    void unpack_group_##name(quant_group q, const uint8_t *group);                            \
+    void pack_group_##name(uint8_t *group, const quant_group q);                              \
+    void unpack_section_##name(int8_t q[QUANT_SECTION], const uint8_t *section);              \
+    void pack_rows_##name(uint8_t *section, int part, const int8_t q[QUANT_ROWS]);            \
+    void quantize_##name(const struct kernels *k, const float *w, size_t stride, int columns, \
+                         const float peaks[QUANT_ROWS], struct quant_block *out);
 INTEGER_TYPES(WEIGHT_TYPE_FUNCTIONS)
 #undef WEIGHT_TYPE_FUNCTIONS
 

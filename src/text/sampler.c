@@ -204,19 +204,6 @@ void rwkv7_sampler_close(struct rwkv7_sampler *s)
 
 /* -------------------------------------------------------------------------------------- weights */
 
-/*
- * Computes e^-d for d in [0, FAR] like fmath_exp, but with separate multiplications and additions;
- * relative error below 1e-7. On the oldest CPUs, which lack FMA, a fused operation is a function
- * call. This loop is vectorised everywhere.
- */
-static inline float exp_minus(float d)
-{
-    const float n = d * -FMATH_LOG2E + FMATH_ROUND - FMATH_ROUND;
-    const float r = -d - n * FMATH_LN2_HI - n * FMATH_LN2_LO;
-    const float q = ((((FMATH_C7 * r + FMATH_C6) * r + FMATH_C5) * r + FMATH_C4) * r + FMATH_C3) * r + FMATH_C2;
-    return ((q * r + 1.0f) * r + 1.0f) * fmath_pow2((int32_t)n);
-}
-
 static inline double round_weight(float w)
 {
     return ((double)w + ROUND_WEIGHT) - ROUND_WEIGHT;
@@ -237,7 +224,7 @@ static void weigh_block(const struct rwkv7_sampler *s, size_t block, float scale
     }
     for (int i = 0; i < BLOCK;
          i++) /* a separate loop: otherwise gcc emits branches for the line above instead of vectorising */
-        w[i] = exp_minus(w[i]);
+        w[i] = fmath_exp_minus(w[i]);
 }
 
 /* Returns the sum of the weights of all tokens at temperature 1 / scale. */
@@ -302,7 +289,7 @@ static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t
                 }
             }
         }
-        if (mass >= wanted || n >= limit || (reach[k] <= FAR && exp_minus(reach[k]) < min_weight))
+        if (mass >= wanted || n >= limit || (reach[k] <= FAR && fmath_exp_minus(reach[k]) < min_weight))
             break;
     }
     s->candidate_count = n;
@@ -474,7 +461,7 @@ static uint32_t draw(struct rwkv7_sampler *s)
         for (size_t i = 0; i < s->candidate_count; i++) {
             struct candidate *const c = &s->candidates[i];
             const float d = distance_of(c->key) * s->scale;
-            c->weight = to_units(exp_minus(d < FAR ? d : FAR));
+            c->weight = to_units(fmath_exp_minus(d < FAR ? d : FAR));
             sum += c->weight;
         }
     } else {
@@ -542,6 +529,15 @@ uint64_t sampler_random(const struct rwkv7_sampler *s)
 void sampler_set_random(struct rwkv7_sampler *s, uint64_t state)
 {
     s->random = state;
+}
+
+bool sampler_peek(struct rwkv7_sampler *s, const float *logits, size_t skipped, uint32_t *id)
+{
+    const uint64_t random = s->random;
+    s->random += skipped * SPLITMIX_STEP; /* a draw takes one random number */
+    const enum rwkv7_status status = sampler_draw(s, logits, id, NULL);
+    s->random = random;
+    return status == RWKV7_OK;
 }
 
 /* ---------------------------------------------------------------------------------- saved state */

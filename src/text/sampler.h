@@ -18,5 +18,10 @@ void sampler_count(struct rwkv7_sampler *s, uint32_t id);
 /* The state of the random number generator. Restoring it repeats the same draws. */
 uint64_t sampler_random(const struct rwkv7_sampler *s);
 void sampler_set_random(struct rwkv7_sampler *s, uint64_t state);
+/*
+ * Predicts a draw: of the token after the next `skipped` ones, from these logits, with the same
+ * random number and the penalties of now. Changes nothing. Returns false if the logits are invalid.
+ */
+bool sampler_peek(struct rwkv7_sampler *s, const float *logits, size_t skipped, uint32_t *id);
 
 #endif

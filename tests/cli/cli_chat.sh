@@ -542,11 +542,11 @@ mkdir folder
 given hello
 chat --template folder
 exits 1
-err 'rwkv7: folder: cannot be read: Is a directory'
+err 'rwkv7: cannot read folder: Is a directory'
 given hello
 chat --template .
 exits 1
-err 'rwkv7: .: cannot be read: Is a directory'
+err 'rwkv7: cannot read .: Is a directory'
 
 # A long system prompt is evaluated once (prompt cache).
 long=$(awk 'BEGIN { for (i = 0; i < 200; i++) printf "this is rule %d. ", i }')

@@ -1,8 +1,11 @@
 /*
- * replay.c - runs a fuzz target without a fuzzer, as part of the normal tests: on all files of the
- * given folders and their subfolders, and on two kinds of damaged copies of each: truncated at
- * every length, and with single bytes changed. The damage is seeded, so failures are reproducible;
- * the last lines printed name the input.
+ * replay.c - runs a fuzz target without a fuzzer, as part of the normal tests:
+ *
+ *     fuzz_NAME CORPUS... [-- FOUND...]
+ *
+ * on all files of the given folders and their subfolders, and, for those before `--`, on two kinds
+ * of damaged copies of each: truncated at every length, and with single bytes changed. The damage is
+ * seeded, so failures are reproducible; the last lines printed name the input.
  */
 #include <dirent.h>
 #include <stdbool.h>
@@ -19,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define MUTATIONS 1000 /* per file */
 
 static size_t inputs;
+static bool damage = true;
 
 static uint64_t random_next(uint64_t *state) /* SplitMix64 */
 {
@@ -54,14 +58,14 @@ static bool replay_file(const char *path)
     }
     run(file.data, file.size);
     const size_t step = file.size / CUTS + 1;
-    for (size_t size = 0; size < file.size; size += step)
+    for (size_t size = 0; damage && size < file.size; size += step)
         run(file.data, size);
     uint8_t *changed = malloc(file.size ? file.size : 1);
     if (!changed)
         abort();
     if (file.size)
         memcpy(changed, file.data, file.size);
-    for (int i = 0; i < MUTATIONS && file.size; i++) {
+    for (int i = 0; damage && i < MUTATIONS && file.size; i++) {
         const size_t at = (size_t)(random_next(&state) % file.size);
         /* Half of the new bytes are meaningful in text, half arbitrary. */
         static const char telling[] = "{}[]\",:\\/0189-+.eEux \n\t'b";
@@ -102,7 +106,10 @@ int main(int argc, char **argv)
 {
     bool fine = argc > 1;
     for (int i = 1; i < argc; i++)
-        fine &= replay(argv[i]);
+        if (strcmp(argv[i], "--") == 0)
+            damage = false;
+        else
+            fine &= replay(argv[i]);
     printf("%zu inputs\n", inputs);
     return !fine || inputs == 0;
 }

@@ -120,8 +120,12 @@ static void check_gemv(const struct kernels *tier, enum mat_type type, int rows,
               tier->name, type, rows, cols, begin, end, kind);
 }
 
-/* Fills the scratch memory with NaNs, next to a guard page, and compares with the reference. */
-static void check_gemm(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, enum kind kind)
+/*
+ * quant_gemm, or quant_few if `few` is set. Fills the scratch memory with NaNs, next to a guard
+ * page, and compares with the reference.
+ */
+static void check_vectors_of(const struct kernels *tier, bool few, enum mat_type type, int tokens, int rows, int cols,
+                             enum kind kind)
 {
     const int begin = random_below(rows), end = random_below(2) ? rows : begin + random_below(rows - begin + 1);
     const size_t ldy = (size_t)rows + (size_t)random_below(3), count = (size_t)(tokens - 1) * ldy + (size_t)rows;
@@ -133,9 +137,15 @@ static void check_gemm(const struct kernels *tier, enum mat_type type, int token
     memset(scratch, 0xff, size);
     twins(&want, &got, count);
     ref.quant_gemm[type](want, ldy, &w, &x, tokens, begin, end, NULL);
-    tier->quant_gemm[type](got, ldy, &w, &x, tokens, begin, end, scratch);
-    CHECK_MSG(same_floats(want, got, count), "%s: quant_gemm type %d, %d tokens, %d x %d, rows %d to %d, kind %d",
-              tier->name, type, tokens, rows, cols, begin, end, kind);
+    (few ? tier->quant_few : tier->quant_gemm)[type](got, ldy, &w, &x, tokens, begin, end, scratch);
+    CHECK_MSG(same_floats(want, got, count), "%s: %s type %d, %d tokens, %d x %d, rows %d to %d, kind %d", tier->name,
+              few ? "quant_few" : "quant_gemm", type, tokens, rows, cols, begin, end, kind);
+}
+
+static void check_gemm(const struct kernels *tier, enum mat_type type, int tokens, int rows, int cols, enum kind kind)
+{
+    check_vectors_of(tier, false, type, tokens, rows, cols, kind);
+    check_vectors_of(tier, true, type, tokens, rows, cols, kind);
 }
 
 static void check_products(const struct kernels *tier, enum mat_type type)
@@ -200,13 +210,20 @@ static void check_making(const struct kernels *tier)
         ref.fit_rows(want, w);
         tier->fit_rows(got, w);
         CHECK_MSG(same_floats(want, got, QUANT_ROWS), "%s: fit_rows, round %d", tier->name, round);
-        for (int r = 0; r < QUANT_ROWS; r++)
-            got[r] = want[r] == 0.0f ? 2.0f : 1.0f / want[r];
-        const int columns = 2 * (1 + random_below(COLUMNS / 2));
-        ref.round_rows(q_want, w, got, columns, -8.0f, 7.0f);
-        tier->round_rows(q_got, w, got, columns, -8.0f, 7.0f);
-        CHECK_MSG(memcmp(q_want, q_got, (size_t)columns * QUANT_ROWS) == 0, "%s: round_rows, round %d", tier->name,
-                  round);
+        const float inverse = round % 3 ? (float)(1 + random_below(64)) / 8.0f : 0x1p100f;
+        const int n = 32 * random_below(NUMBERS / 32 + 1), from = round % 3 ? NUMBERS - n : 0;
+        for (int i = 0; i < n && round % 3 == 0; i++)
+            w[from + i] *= 0x1p-100f; /* as large as a scale can make a number */
+        ref.round_row(q_want, w + from, inverse, n, -8.0f, 7.0f);
+        tier->round_row(q_got, w + from, inverse, n, -8.0f, 7.0f);
+        CHECK_MSG(memcmp(q_want, q_got, (size_t)n) == 0, "%s: round_row, round %d", tier->name, round);
+        const int m = 16 * random_below(NUMBERS / 16 + 1);
+        if (m > 0 && round % 4 == 0)
+            w[NUMBERS - 1 - random_below(m)] = random_below(2) ? NAN : -INFINITY;
+        want[0] = ref.peak(w + NUMBERS - m, m);
+        got[0] = tier->peak(w + NUMBERS - m, m);
+        CHECK_MSG(same_floats(want, got, 1), "%s: peak of %d, round %d", tier->name, m, round);
+        CHECK((want[0] == INFINITY) == (m > 0 && round % 4 == 0));
     }
 }
 

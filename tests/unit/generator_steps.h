@@ -21,9 +21,13 @@ static const char prompt[] = "the cab is abc then";
 
 static inline struct rwkv7_generator *new_generator(struct rwkv7_session *s, const struct rwkv7_generator_options *opt)
 {
+    struct rwkv7_generator_options options = RWKV7_OPTIONS(options);
     struct rwkv7_generator *g = NULL;
     struct rwkv7_error err = {.message = ""};
-    CHECK_MSG(rwkv7_generator_create(s, tokenizer, opt, &g, &err) == RWKV7_OK, "%s", err.message);
+    if (opt)
+        options = *opt;
+    options.speculate = options.speculate ? options.speculate : SPECULATE;
+    CHECK_MSG(rwkv7_generator_create(s, tokenizer, &options, &g, &err) == RWKV7_OK, "%s", err.message);
     return g;
 }
 

@@ -13,6 +13,14 @@
 
 enum { VOCAB = 70, WITH_TEXT = 53 /* ids 1 to 52 have text, the others none */ };
 
+/*
+ * Guesses per evaluation (rwkv7_generator_options.speculate). Some tests are compiled a second time
+ * with guesses, which must change nothing.
+ */
+#ifndef SPECULATE
+#define SPECULATE 0
+#endif
+
 static struct rwkv7_runtime *rt;
 static int small_model_threads = 1; /* threads of rt; set before open_small_model */
 static struct rwkv7_model *model;

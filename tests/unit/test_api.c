@@ -45,7 +45,7 @@ static void test_layouts(void)
     ENDS_WITH(rwkv7_model_info, chat_template);
     ENDS_WITH(rwkv7_tensor, bytes);
     ENDS_WITH(rwkv7_step, top_count);
-    ENDS_WITH(rwkv7_generator_stats, seconds);
+    ENDS_WITH(rwkv7_generator_stats, accepted);
     /* These never change. */
     CHECK(sizeof(struct rwkv7_error) == 260 && sizeof(struct rwkv7_shape) == 80 && sizeof(struct rwkv7_bytes) == 16);
     CHECK(sizeof(struct rwkv7_feed) == 288 && sizeof(struct rwkv7_token_bias) == 8);

@@ -44,10 +44,13 @@ static bool may_end;
 
 static enum rwkv7_status open_conversation(struct conversation *c, uint64_t limit, struct rwkv7_error *err)
 {
-    struct conversation_options opt = {
-        .generate = {.stops = stops, .stop_count = stop_count, .ignore_end = !may_end, .progress = progress},
-        .sampling = sampling,
-        .max_tokens = limit};
+    struct conversation_options opt = {.generate = {.stops = stops,
+                                                    .stop_count = stop_count,
+                                                    .ignore_end = !may_end,
+                                                    .progress = progress,
+                                                    .speculate = SPECULATE},
+                                       .sampling = sampling,
+                                       .max_tokens = limit};
     opt.sampling.biases = &bias;
     opt.sampling.bias_count = 1;
     const enum rwkv7_status status = conversation_create(c, model, tokenizer, &opt, err);
@@ -319,7 +322,8 @@ static void test_cache(void)
 {
     char folder[] = "/tmp/rwkv7-cache-XXXXXX", path[] = "/tmp/rwkv7-test-XXXXXX", entry[sizeof folder + 256];
     struct prompt_cache cache = {.folder = folder, .limit = (uint64_t)1 << 30};
-    const struct conversation_options opt = {.generate = {.progress = progress}, .sampling = sampling, .cache = &cache};
+    const struct conversation_options opt = {
+        .generate = {.progress = progress, .speculate = SPECULATE}, .sampling = sampling, .cache = &cache};
     struct rwkv7_session *const text = new_session();
     float shifts[2 * 64];
     char system[101], longer[201]; /* starts with the other text, including two newlines */
@@ -383,6 +387,28 @@ static void test_cache(void)
     rwkv7_session_close(text);
 }
 
+/* Without an end-of-text token and a system prompt, the first message begins at token 0; saving keeps that. */
+static void test_first_token(void)
+{
+    const struct conversation_options opt = {
+        .generate = {.bos = RWKV7_BOS_NEVER, .ignore_end = true}, .sampling = sampling, .max_tokens = 3};
+    char path[] = "/tmp/rwkv7-test-XXXXXX";
+    struct conversation c;
+    enum rwkv7_end end;
+    const int fd = mkstemp(path);
+    CHECK(fd >= 0 && close(fd) == 0);
+    CHECK(conversation_create(&c, model, tokenizer, &opt, NULL) == RWKV7_OK);
+    CHECK(conversation_start(&c, "", NULL) == RWKV7_OK && c.log.count == 0);
+    CHECK(conversation_ask(&c, "is", THINK_OFF, NULL) == RWKV7_OK && answer(&c, 1, NULL, &end, NULL) == RWKV7_OK);
+    const size_t count = c.log.count;
+    CHECK(conversation_save(&c, path, NULL) == RWKV7_OK);
+    CHECK(conversation_load(&c, path, NULL) == RWKV7_OK);
+    CHECK(c.log.turn_count == 1 && c.log.turns[0].begin == 0 && c.log.count == count && is_consistent(&c));
+    CHECK(conversation_undo(&c, NULL) == RWKV7_OK && c.log.count == 0 && rwkv7_session_tokens(c.session) == 0);
+    conversation_free(&c);
+    unlink(path);
+}
+
 static void test_failing_allocations(void)
 {
     char path[] = "/tmp/rwkv7-test-XXXXXX";
@@ -430,6 +456,7 @@ int main(void)
     RUN(test_cancel);
     RUN(test_leaving_an_answer);
     RUN(test_cache);
+    RUN(test_first_token);
     RUN(test_failing_allocations);
     rwkv7_session_close(scratch);
     close_small_model();

@@ -139,12 +139,10 @@ static void test_merge(void)
 
 /* ---------------------------------------------------------------------------------------- alpha */
 
-static void check_alpha(const char *metadata, double alpha, enum rwkv7_status status, const char *message)
+/* Writes the factors as safetensors; metadata: a member of the header, with a comma. */
+static void write_factors(const char *path, const char *metadata)
 {
-    char path[sizeof temporary + 16], header[512], length[8];
-    struct lora *l = NULL;
-    struct rwkv7_error err = {0};
-    snprintf(path, sizeof path, "%s.safetensors", temporary);
+    char header[512], length[8];
     const int n = snprintf(header, sizeof header,
                            "{%s\"blocks.0.att.key.lora_A\":{\"dtype\":\"F32\",\"shape\":[3,7],\"data_offsets\":[0,84]},"
                            "\"blocks.0.att.key.lora_B\":{\"dtype\":\"F32\",\"shape\":[5,3],\"data_offsets\":[84,144]}}",
@@ -159,6 +157,15 @@ static void check_alpha(const char *metadata, double alpha, enum rwkv7_status st
     fwrite(factor_a, 1, sizeof factor_a, f);
     fwrite(factor_b, 1, sizeof factor_b, f);
     fclose(f);
+}
+
+static void check_alpha(const char *metadata, double alpha, enum rwkv7_status status, const char *message)
+{
+    char path[sizeof temporary + 16];
+    struct lora *l = NULL;
+    struct rwkv7_error err = {0};
+    snprintf(path, sizeof path, "%s.safetensors", temporary);
+    write_factors(path, metadata);
     CHECK_MSG(lora_open(path, NULL, alpha, &l, &err) == status, "%s", err.message);
     if (message)
         CHECK_MSG(strstr(err.message, message), "got \"%s\", want \"%s\"", err.message, message);
@@ -295,6 +302,16 @@ static void test_peft(void)
         check_peft(folder, NULL, 0, RWKV7_ERR_USAGE, "does not state the alpha", 0, 0);
         check_peft(folder, NULL, 9, RWKV7_OK, NULL, 3, 0);
     }
+
+    /* The name that PEFT uses today, alone and beside the older one; and neither. */
+    write_config(cases[0].config);
+    write_factors(in_folder("adapter_model.safetensors"), "");
+    check_peft(folder, NULL, 0, RWKV7_OK, NULL, 2, 0);
+    rename(in_folder("adapter_model.bin"), in_folder("other"));
+    check_peft(folder, NULL, 0, RWKV7_OK, NULL, 2, 0);
+    unlink(in_folder("adapter_model.safetensors"));
+    check_peft(folder, NULL, 0, RWKV7_ERR_MODEL, "in this folder, found adapter_config.json, other", 0, 0);
+    rename(in_folder("other"), in_folder("adapter_model.bin"));
 
     /* PEFT's PiSSA: the initial adapter in a second folder. */
     static const char pissa[] = "{\"peft_type\":\"LORA\",\"lora_alpha\":6,\"init_lora_weights\":\"pissa\"}";

@@ -6,7 +6,9 @@
 #include "test.h"
 
 #include <cjson/cJSON.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -270,6 +272,38 @@ static void check_large_header(const char *path, uint64_t length, const char *ex
 
 /* ---------------------------------------------------------------------------- not regular files */
 
+/* The first and the last character outside the BMP, as pairs of escapes. */
+static void test_surrogate_pairs(void)
+{
+    struct image m = image_begin();
+    append_tensor(&m, "\\ud800\\udc00", 0, 1);
+    append_tensor(&m, "\\udbff\\udfff", 1, 2);
+    image_end(&m, 2);
+    check_image(&m, NULL);
+}
+
+static void check_text(const char *path, const char *text, const char *expected)
+{
+    FILE *f = fopen(path, "wb");
+    CHECK(f && fputs(text, f) >= 0 && fclose(f) == 0);
+    check_case(path, expected);
+    remove(path);
+}
+
+/* A folder that cannot be read, here because no more descriptors are allowed. */
+static void test_unreadable_folder(const char *folder)
+{
+    struct rlimit before, none;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    const int next = open("/dev/null", O_RDONLY);
+    CHECK(next >= 0 && close(next) == 0);
+    none.rlim_cur = (rlim_t)next;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    check_case(folder, "Too many open files");
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
 static void test_files(void)
 {
     char folder[] = "/tmp/rwkv7-test-XXXXXX", path[256], longer[256];
@@ -279,6 +313,7 @@ static void test_files(void)
     check_case(path, "missing.safetensors: No such file");
     check_case("", "No such file");
     check_case(folder, "in this folder, found nothing");
+    test_unreadable_folder(folder);
     snprintf(path, sizeof path, "%s/missing.safetensors.index.json", folder);
     check_case(path, "No such file");
 
@@ -286,6 +321,13 @@ static void test_files(void)
     check_large_header(path, 200u << 20,
                        "expected a safetensors header of at most 100000000 bytes, found a length of 209715200");
     check_large_header(path, 90000000, "expected a header that ends with '}' and spaces, found '?'");
+
+    snprintf(path, sizeof path, "%s/text", folder);
+    check_text(path, "1 'a' 1\n", "a vocabulary, not a model");
+    check_text(path, "12 \"a\" 1\n", "a vocabulary, not a model");
+    check_text(path, "65535 b'\\x00' 1\n", "a vocabulary, not a model");
+    check_text(path, "12 apples\n", "found plain text: '12 apples?'");
+    check_text(path, "1 b", "found plain text");
 
     snprintf(path, sizeof path, "%s/pipe", folder);
     CHECK(mkfifo(path, 0600) == 0);
@@ -415,6 +457,7 @@ int main(void)
     RUN(test_dtypes);
     RUN(test_many_tensors);
     RUN(test_refused_fast);
+    RUN(test_surrogate_pairs);
     RUN(test_files);
     RUN(test_long_message);
     RUN(test_out_of_memory);

@@ -39,7 +39,8 @@ static struct rwkv7_generator_options options_of(int i, const struct rwkv7_sampl
                                             .max_tokens = i == 4 ? 0 : (uint64_t)(10 + 5 * i),
                                             .stops = stops,
                                             .stop_count = i % 2 ? 2 : 0,
-                                            .ignore_end = i % 4 != 0};
+                                            .ignore_end = i % 4 != 0,
+                                            .speculate = i % 3 == 1 ? 0 : SPECULATE};
 }
 
 static size_t prompt_of(int i, const uint32_t **ids)
@@ -58,12 +59,13 @@ static size_t random_below(size_t n)
 static void find_expected(int i)
 {
     const struct rwkv7_sampler_options s = sampling_of(i);
-    const struct rwkv7_generator_options opt = options_of(i, &s);
+    struct rwkv7_generator_options opt = options_of(i, &s);
     struct rwkv7_session *const session = new_session();
     struct rwkv7_generator *g = NULL;
     const struct rwkv7_step *step;
     const uint32_t *ids;
     const size_t count = prompt_of(i, &ids);
+    opt.speculate = 0;
     CHECK(rwkv7_generator_create(session, tokenizer, &opt, &g, NULL) == RWKV7_OK);
     CHECK(rwkv7_generator_feed_tokens(g, ids, count, NULL) == RWKV7_OK);
     do {

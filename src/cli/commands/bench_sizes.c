@@ -4,7 +4,8 @@
  * Sizes are measured with random weights within the time of --budget: first the largest of each
  * type for which large_part of the time is enough, then the others, smallest first. The rest is
  * computed: decode speed = memory bandwidth / bytes per token * share of the bandwidth that the
- * largest measured size of the same type reached. Prefill time is proportional to the parameters.
+ * largest measured size of the same type reached. The time of a prefill is that of the same
+ * measured size, times the ratio of what struct pace expects of both.
  */
 #include "cli/commands/bench_sizes.h"
 
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "cli/commands/bench.h"
+#include "cli/commands/bench_measure.h"
 #include "cli/commands/engine.h"
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
@@ -22,60 +24,14 @@
 enum {
     PROBE_LEAST = 64 << 20, /* bytes */
     PROBE_MOST = 1 << 30,
-    PROBE_PART = 20,   /* a probe larger than PROBE_LEAST takes at most 1/20 of the budget */
-    READS_MOST = 1024, /* probes kept for the median */
-    WARM_UP = 4,       /* tokens decoded before the measurement */
-    PREFILL_RUNS = 3,
+    PROBE_PART = 20, /* a probe larger than PROBE_LEAST takes at most 1/20 of the budget */
 };
 
-static const double decode_seconds = 1.0, piece_seconds = 0.2, prefill_seconds = 0.5; /* per cell */
 static const double large_part = 0.6; /* share of the budget for the largest size of each type */
-
-/* Estimates the time of a measurement. One per type, updated with each measurement. */
-struct pace {
-    double making;  /* seconds per parameter to create the weights */
-    double prefill; /* seconds per token and parameter */
-};
-
-struct measuring {
-    struct sizes *sizes;
-    struct rwkv7_runtime *runtime;
-    double begin;      /* seconds() */
-    size_t probe;      /* bytes */
-    double probe_cost; /* seconds, including the time to fill the memory */
-    double reads[READS_MOST];
-    int read_count;
-    struct pace pace[BENCH_TYPES];
-};
-
-/* A model with the session and buffers to evaluate it. */
-struct subject {
-    struct rwkv7_model *model;
-    struct rwkv7_session *session;
-    uint32_t *tokens; /* [prefill + 1] */
-    float *logits;    /* [V] */
-};
 
 static double left(const struct measuring *m)
 {
     return m->sizes->args->budget - (seconds() - m->begin);
-}
-
-static double median(double *values, int count)
-{
-    return bench_spread(values, count).median;
-}
-
-/* The parameters that take part in a prefill: all but the embedding and the head. */
-static double multiplied(const struct cell *c)
-{
-    return c->parameters - 2.0 * c->shape.vocab * c->shape.channels;
-}
-
-static struct rwkv7_random_options random_options(const struct bench_args *args, enum rwkv7_type type)
-{
-    return (struct rwkv7_random_options){
-        .type = type, .sparse = (enum rwkv7_sparse)args->model.sparse, .ffn_density = args->ffn_density, .seed = 1};
 }
 
 /* ---------------------------------------------------------------------------------------- cells */
@@ -100,7 +56,7 @@ static bool is_wanted(int sizes, enum rwkv7_arch arch)
 static int describe(const struct measuring *m, struct cell *c, const char *name, enum rwkv7_type type)
 {
     const struct bench_args *const args = m->sizes->args;
-    const struct rwkv7_random_options options = random_options(args, type), floats = random_options(args, RWKV7_BF16);
+    const struct rwkv7_random_options options = measure_options(args, type), floats = measure_options(args, RWKV7_BF16);
     struct rwkv7_model_info info = RWKV7_OPTIONS(info), made = RWKV7_OPTIONS(made);
     struct rwkv7_error err;
     memset(c, 0, sizeof *c);
@@ -196,108 +152,6 @@ static int choose_probe(struct measuring *m)
     return probe(m, &s->read, &err) == RWKV7_OK ? DONE : report(&err);
 }
 
-static void subject_close(struct subject *u)
-{
-    free(u->tokens);
-    free(u->logits);
-    rwkv7_session_close(u->session);
-    rwkv7_model_close(u->model);
-}
-
-/* Creates a model of random weights. */
-static enum rwkv7_status subject_open(struct subject *u, const struct measuring *m, const struct rwkv7_shape *shape,
-                                      enum rwkv7_type type, struct rwkv7_error *err)
-{
-    const struct rwkv7_random_options options = random_options(m->sizes->args, type);
-    const size_t count = (size_t)m->sizes->prefill + 1;
-    enum rwkv7_status status = rwkv7_model_random(m->runtime, shape, &options, &u->model, err);
-    if (status == RWKV7_OK)
-        status = rwkv7_session_create(u->model, &u->session, err);
-    if (status != RWKV7_OK)
-        return status;
-    u->tokens = malloc(count * sizeof *u->tokens);
-    u->logits = malloc((size_t)shape->vocab * sizeof *u->logits);
-    if (!u->tokens || !u->logits) {
-        snprintf(err->message, sizeof err->message, "out of memory for the measurement");
-        return err->status = RWKV7_ERR_MEMORY;
-    }
-    bench_tokens(u->tokens, count, shape->vocab);
-    return RWKV7_OK;
-}
-
-/* Measures *rate, tokens per second of a prefill: the median of up to PREFILL_RUNS. */
-static int time_prefill(struct subject *u, size_t tokens, double *rate)
-{
-    struct rwkv7_error err;
-    double rates[PREFILL_RUNS], total = 0;
-    int runs = 0;
-    const size_t warm_up = tokens < WARM_UP ? tokens : WARM_UP;
-    if (rwkv7_session_eval(u->session, u->tokens, warm_up, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
-        return report(&err);
-    while (runs < PREFILL_RUNS && total < prefill_seconds && !interrupted) {
-        rwkv7_session_reset(u->session);
-        const double begin = seconds();
-        if (rwkv7_session_eval(u->session, u->tokens, tokens, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
-            return report(&err);
-        const double took = seconds() - begin;
-        total += took;
-        rates[runs++] = (double)tokens / took;
-    }
-    if (runs > 0)
-        *rate = median(rates, runs);
-    return DONE;
-}
-
-/*
- * Measures *rate, tokens per second of decoding: the median of --repetitions pieces, or of as many
- * as decode_seconds allows.
- */
-static int time_decode(struct subject *u, const struct bench_args *args, double *rate)
-{
-    struct rwkv7_error err;
-    double *const rates = malloc((size_t)args->repetitions * sizeof *rates), total = 0;
-    int pieces = 0, code = DONE;
-    if (!rates)
-        return complain(FAILED, "out of memory for the measurement");
-    rwkv7_session_reset(u->session);
-    for (int piece = -1; piece < args->repetitions && total < decode_seconds && !interrupted; piece++) {
-        const int limit = piece < 0 ? WARM_UP : args->tokens;
-        const double begin = seconds();
-        double took = 0;
-        int n = 0;
-        while (n < limit && took < piece_seconds && code == DONE) {
-            if (rwkv7_session_eval(u->session, u->tokens, 1, RWKV7_LOGITS_LAST, u->logits, &err) != RWKV7_OK)
-                code = report(&err);
-            took = seconds() - begin;
-            n++;
-        }
-        if (code != DONE)
-            break;
-        if (piece < 0)
-            continue;
-        total += took;
-        rates[pieces++] = n / took;
-    }
-    if (pieces > 0)
-        *rate = median(rates, pieces);
-    free(rates);
-    return code;
-}
-
-/* Takes over the times of the last measurement. prefill = 0: not measured. */
-static void learn(struct pace *pace, double making, double prefill)
-{
-    pace->making = making;
-    if (prefill > 0)
-        pace->prefill = prefill;
-}
-
-/* Returns the exit code. RWKV7_ERR_MEMORY only skips this size, not the command. */
-static int outcome(enum rwkv7_status status, const struct rwkv7_error *err)
-{
-    return status == RWKV7_OK || status == RWKV7_ERR_MEMORY ? DONE : report(err);
-}
-
 /* Measures a cell. Without enough memory, or after ^C, the cell is left unchanged. */
 static int measure_cell(struct measuring *m, size_t row, size_t type)
 {
@@ -314,24 +168,24 @@ static int measure_cell(struct measuring *m, size_t row, size_t type)
     progress_text(text);
     const double begin = seconds();
     enum rwkv7_status status = subject_open(&u, m, &c->shape, c->type, &err);
-    int code = outcome(status, &err);
+    int code = measure_outcome(status, &err);
     const double making = seconds() - begin;
     if (status == RWKV7_OK && !interrupted) {
         if (s->prefill > 0)
-            code = time_prefill(&u, (size_t)s->prefill, &prefill);
+            code = subject_prefill(&u, (size_t)s->prefill, &prefill);
         if (code == DONE && !interrupted)
-            code = outcome(status = probe(m, &before, &err), &err);
+            code = measure_outcome(status = probe(m, &before, &err), &err);
         if (code == DONE && status == RWKV7_OK && !interrupted)
-            code = time_decode(&u, s->args, &decode);
+            code = subject_decode(&u, s->args, &decode);
         if (code == DONE && status == RWKV7_OK && !interrupted)
-            code = outcome(status = probe(m, &after, &err), &err);
+            code = measure_outcome(status = probe(m, &after, &err), &err);
         if (code == DONE && status == RWKV7_OK && !interrupted) {
             c->measured = true;
             c->decode = decode;
             c->prefill = prefill;
             c->share = decode * c->bytes / ((before + after) / 2);
             s->measured_count++;
-            learn(&m->pace[type], making / c->parameters, prefill > 0 ? 1 / (prefill * multiplied(c)) : 0);
+            pace_correct(&m->pace[type], c, making, prefill);
         }
     }
     subject_close(&u);
@@ -343,45 +197,14 @@ static double expected(const struct measuring *m, const struct cell *c, size_t t
 {
     const struct sizes *const s = m->sizes;
     const double token = s->read > 0 ? c->bytes / s->read : 0;
-    const double once = (double)s->prefill * m->pace[type].prefill * multiplied(c);
-    const double prefill = once < prefill_seconds ? once + prefill_seconds : once;
-    const double decode = decode_seconds + (WARM_UP + 1) * token;
+    const double prefill = pace_measuring(&m->pace[type], c, s->prefill);
+    const double decode = DECODE_SECONDS + (WARM_UP + 1) * token;
     return m->pace[type].making * c->parameters + (s->prefill > 0 ? prefill : 0) + decode + 2 * m->probe_cost;
 }
 
 static bool has_room(const struct measuring *m, const struct cell *c)
 {
     return c->fits && c->making < 0.9 * m->sizes->machine.available;
-}
-
-/* Measures the pace of each type with a small model of two layers. */
-static int learn_paces(struct measuring *m)
-{
-    struct sizes *const s = m->sizes;
-    int code = DONE;
-    for (size_t t = 0; t < s->type_count && code == DONE && !interrupted; t++) {
-        struct cell c = s->cells[t];
-        struct subject u = {0};
-        struct rwkv7_model_info info = RWKV7_OPTIONS(info);
-        struct rwkv7_error err;
-        double prefill = 0;
-        const struct rwkv7_random_options options = random_options(s->args, c.type);
-        c.shape.layers = 2;
-        c.shape.vocab = 1024;
-        if (rwkv7_model_random_info(m->runtime, &c.shape, &options, &info, &err) != RWKV7_OK)
-            return report(&err);
-        c.parameters = (double)info.parameters;
-        progress_text("measuring the speed of this machine");
-        const double begin = seconds();
-        const enum rwkv7_status status = subject_open(&u, m, &c.shape, c.type, &err);
-        const double making = seconds() - begin;
-        code = outcome(status, &err);
-        if (status == RWKV7_OK && s->prefill > 0)
-            code = time_prefill(&u, (size_t)(s->prefill < 64 ? s->prefill : 64), &prefill);
-        learn(&m->pace[t], making / c.parameters, prefill > 0 ? 1 / (prefill * multiplied(&c)) : 0);
-        subject_close(&u);
-    }
-    return code;
 }
 
 /*
@@ -439,7 +262,7 @@ static int measure_cells(struct measuring *m)
     size_t row = 0, type = 0;
     if (!tried)
         return complain(FAILED, "out of memory for the table");
-    int code = learn_paces(m);
+    int code = pace_learn_all(m);
     /* Seconds for the largest sizes. */
     const double large = left(m) - (1 - large_part) * s->args->budget;
     for (size_t t = 0; t < s->type_count && code == DONE && !interrupted; t++) {
@@ -480,10 +303,12 @@ static const struct cell *reference(const struct sizes *s, const struct cell *c)
     return best;
 }
 
-static void compute_rest(struct sizes *s)
+static void compute_rest(const struct measuring *m)
 {
+    struct sizes *const s = m->sizes;
     for (size_t i = 0; i < s->row_count * s->type_count; i++) {
         struct cell *const c = &s->cells[i];
+        const struct pace *const pace = &m->pace[i % s->type_count];
         if (c->measured || !c->fits || s->read <= 0)
             continue;
         c->from = reference(s, c);
@@ -491,8 +316,8 @@ static void compute_rest(struct sizes *s)
         if (c->share > 1) /* the small model ran from the caches; a larger one does not */
             c->share = 1;
         c->decode = c->share * s->read / c->bytes;
-        if (c->from)
-            c->prefill = c->from->prefill * multiplied(c->from) / multiplied(c);
+        if (c->from && c->from->prefill > 0)
+            c->prefill = c->from->prefill * pace_prefill(pace, c->from) / pace_prefill(pace, c);
     }
 }
 
@@ -520,7 +345,7 @@ static int measure(struct measuring *m)
         code = measure_cells(m);
     const struct cpu_time after = cpu_time_now();
     s->others = cpu_time_others(&before, &after);
-    s->read = m->read_count > 0 ? median(m->reads, m->read_count) : 0;
+    s->read = m->read_count > 0 ? bench_spread(m->reads, m->read_count).median : 0;
     progress_clear();
     return code;
 }
@@ -569,7 +394,7 @@ int bench_sizes(const struct bench_args *args)
     }
     interrupt_catch();
     code = measure(m);
-    compute_rest(&s);
+    compute_rest(m);
     if (code == DONE)
         code = show(&s, plot);
 done:

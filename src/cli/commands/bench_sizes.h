@@ -2,8 +2,8 @@
  * bench_sizes.h - the table of `rwkv7 bench` without a model: every published size in every weight
  * type on this machine.
  *
- * bench_sizes.c measures, bench_sizes_report.c prints, bench_plot.c draws, bench_advice.c gives
- * advice, bench_machine.c describes the machine.
+ * bench_sizes.c measures (with bench_measure.h), bench_sizes_report.c prints, bench_plot.c draws,
+ * bench_advice.c gives advice, bench_machine.c describes the machine.
  */
 #ifndef CLI_BENCH_SIZES_H
 #define CLI_BENCH_SIZES_H

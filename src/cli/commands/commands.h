@@ -1,8 +1,8 @@
 /*
  * commands.h - the functions of the commands; see options/table.c.
  *
- * Each takes the struct of its arguments, such as struct run_args for run_command (command_args.h), and
- * returns an exit code.
+ * Each takes the struct of its arguments, such as struct run_args for run_command (command_args.h),
+ * and returns an exit code.
  */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H

@@ -51,7 +51,8 @@ int pull_command(const void *command_args)
     if (!args->list && !published_is(what))
         return complain_usage(args->common.command, "pull needs one of %s, not '%s'", published_names, what);
     find_script(script);
-    if (stat(script, &st) == 0 && S_ISDIR(st.st_mode)) /* which some shells take for an empty script */
+    /* Some shells take a folder for an empty script. */
+    if (stat(script, &st) == 0 && S_ISDIR(st.st_mode))
         return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(EISDIR));
     if (access(script, R_OK) != 0)
         return complain(FAILED, "cannot read %s: %s; it is installed with the program", script, strerror(errno));

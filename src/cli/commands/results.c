@@ -41,7 +41,9 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
     const bool is_fifo = stat(name, &st) == 0 && S_ISFIFO(st.st_mode);
     if (is_fifo && !create) /* opening may block, and signals are not caught yet */
         return DONE;
-    /* Write-only unless resuming: with a FIFO open for reading too, EPIPE would never be reported. */
+    /*
+     * Write-only unless resuming: with a FIFO open for reading too, EPIPE would never be reported.
+     */
     const int flags = (resume ? O_RDWR : O_WRONLY) | O_CLOEXEC;
     r->fd = is_fifo ? fifo_open(name, flags) : open(name, flags | (create ? O_CREAT : 0), 0666);
     if (r->fd < 0 && errno == ENOENT && !create)

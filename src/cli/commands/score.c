@@ -5,12 +5,21 @@
 
 double divergence(const struct distribution *p, const struct distribution *q)
 {
-    double sum = 0;
+    /*
+     * The sums of both are computed again, in double: the divergence of almost equal distributions is
+     * far smaller than the error of log_sum.
+     */
+    const double best_p = (double)p->logits[p->best], best_q = (double)q->logits[q->best];
+    double sum = 0, sum_p = 0, sum_q = 0;
     for (uint32_t i = 0; i < p->count; i++) {
-        const double log_p = log_probability(p, i);
-        sum += exp(log_p) * (log_p - log_probability(q, i));
+        const double above_p = (double)p->logits[i] - best_p, above_q = (double)q->logits[i] - best_q;
+        const double weight = exp(above_p);
+        sum += weight * (above_p - above_q);
+        sum_p += weight;
+        sum_q += exp(above_q);
     }
-    return sum > 0 ? sum : 0;
+    const double result = sum / sum_p - log(sum_p) + log(sum_q);
+    return result > 0 ? result : 0;
 }
 
 void spread_add(struct spread_of *s, double x)

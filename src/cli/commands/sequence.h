@@ -19,7 +19,8 @@ struct sequence {
     bool ends_in_space;       /* the prompt ends in white space and --strip is off */
     const char *reason;       /* why the text ended: "stop", "end", "length"; NULL: it failed */
     char error[256];          /* why it failed */
-    bool no_memory;           /* it failed for lack of memory: write no result and end the command */
+    /* it failed for lack of memory: write no result and end the command */
+    bool no_memory;
     uint64_t seed;
     struct scheduled job;
     struct json_tree logprobs; /* an array, if asked for */

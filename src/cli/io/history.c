@@ -115,7 +115,9 @@ bool history_load(History *h, const char *path)
 {
     HistEvent event;
     struct stat st;
-    /* It would wait for the other end of a FIFO. In a device, as is /dev/null, there are no lines. */
+    /*
+     * It would wait for the other end of a FIFO. In a device, as is /dev/null, there are no lines.
+     */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         return S_ISCHR(st.st_mode);
     const int loaded = history(h, &event, H_LOAD, path);

@@ -190,8 +190,8 @@ static int take_operand(const char *word, struct common_args *args)
 }
 
 /*
- * Returns the text of an option of the command line; NULL: it was not given there, or the command has
- * no such option, or its value is not a text.
+ * Returns the text of an option of the command line; NULL: it was not given there, or the command
+ * has no such option, or its value is not a text.
  */
 static const char *given_text(const struct parse *p, const char *name)
 {
@@ -322,7 +322,8 @@ static void free_value(const struct option *o, void *args)
         free(list->at);
         *list = (struct count_list){0};
     } else if (o->value.kind == BANS || o->value.kind == BIASES) {
-        struct bias_list *const list = field; /* of both kinds: it is emptied, so as not to be freed twice */
+        /* of both kinds: it is emptied, so as not to be freed twice */
+        struct bias_list *const list = field;
         free(list->at);
         *list = (struct bias_list){0};
     }

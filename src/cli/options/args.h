@@ -27,8 +27,8 @@
 #define FLOATS "|f32|f16|bf16"
 
 /*
- * The structs that options are stored in: GROUP_model is struct model_args of command_args.h, and so
- * on.
+ * The structs that options are stored in: GROUP_model is struct model_args of command_args.h, and
+ * so on.
  */
 enum group {
     GROUP_none,
@@ -102,13 +102,14 @@ struct option {
 
 struct command {
     const char *name;
-    unsigned bit;                 /* in struct option.commands */
-    const char *synopsis;         /* what follows the options */
-    int operands;                 /* maximum number of operands; -1: any */
-    int inputs;                   /* how many of them are input files, not models; -1: all */
-    const char *brief;            /* one line */
-    const char *about;            /* a paragraph */
-    const char *operand_as;       /* the option that the operand may stand for: "model"; NULL: none */
+    unsigned bit;         /* in struct option.commands */
+    const char *synopsis; /* what follows the options */
+    int operands;         /* maximum number of operands; -1: any */
+    int inputs;           /* how many of them are input files, not models; -1: all */
+    const char *brief;    /* one line */
+    const char *about;    /* a paragraph */
+    /* the option that the operand may stand for: "model"; NULL: none */
+    const char *operand_as;
     size_t size;                  /* of its struct, such as struct run_args */
     const struct part *parts;     /* the groups in that struct */
     int (*run)(const void *args); /* args: that struct */
@@ -122,9 +123,9 @@ extern const struct command command_table[]; /* ends with a row without a name *
 const char *option_words(const struct option *o);
 
 /*
- * Returns the field that holds the value of an option, in a struct with these parts; NULL if none of
- * the parts has the option. args_field is for the struct of a command, which starts with
- * struct common_args; the option is one of that command.
+ * Returns the field that holds the value of an option, in a struct with these parts; NULL if none
+ * of the parts has the option. args_field is for the struct of a command, which starts with struct
+ * common_args; the option is one of that command.
  */
 void *option_field(const struct option *o, const struct part *parts, void *base);
 void *args_field(const struct option *o, void *args);

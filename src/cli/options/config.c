@@ -2,9 +2,9 @@
  * config.c - reads the user's config file: lines "option = value" with the long names of table.c. A
  * line applies to all commands that have the option, or, after a line "[command]", to that command.
  *
- * A line for all commands applies to a command only if the option accepts the same values there as in
- * the first row of its name. For example, "tokens = 100" does not apply to `logits`, whose --tokens
- * are token ids.
+ * A line for all commands applies to a command only if the option accepts the same values there as
+ * in the first row of its name. For example, "tokens = 100" does not apply to `logits`, whose
+ * --tokens are token ids.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -48,7 +48,9 @@ int value_set(const struct parse *p, const struct option *o, const char *text, c
 /* Returns the list with room for one more entry; NULL if memory is short. */
 void *list_grow(void *list, size_t count, size_t size);
 int complain_memory(void);
-/* Makes an allocated string owned by the arguments. If memory is short, frees it and returns NULL. */
+/*
+ * Makes an allocated string owned by the arguments. If memory is short, frees it and returns NULL.
+ */
 char *args_own(struct common_args *common, char *text);
 
 /* Reports an unknown option of a command; spelling: "--NAME". Returns MISUSED. */

@@ -32,7 +32,8 @@ struct request_options {
 void request_options_fill(struct request_options *options, const struct request_args *args, uint64_t seed);
 
 /*
- * Fills *cache from the options and --math; its warnings are printed. Returns false if no cache is requested.
+ * Fills *cache from the options and --math; its warnings are printed. Returns false if no cache is
+ * requested.
  */
 bool prompt_cache_option(struct prompt_cache *cache, const struct saved_args *args, int math);
 

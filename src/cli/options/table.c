@@ -49,8 +49,8 @@ enum {
 /* clang-format on */
 
 /*
- * The groups that each command's struct consists of, and their offsets there. A command's own options
- * are fields of the struct itself: offset 0.
+ * The groups that each command's struct consists of, and their offsets there. A command's own
+ * options are fields of the struct itself: offset 0.
  */
 /* clang-format off */
 #define PART(command, group) {GROUP_##group, offsetof(struct command##_args, group)}

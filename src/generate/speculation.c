@@ -1,0 +1,277 @@
+/* speculation.c - chooses what is guessed, and how many guesses are evaluated; see speculation.h. */
+#include "generate/speculation.h"
+
+#include "base/mem.h"
+#include "base/status.h"
+
+/* Most tokens of one text that `auto` evaluates at once. More rarely pay: a guess far ahead is rarely reached. */
+#define AUTO_TOKENS 16
+#define WORTH 1.03          /* times as fast as without a draft, or it is left out */
+#define LEARNING (1.0 / 16) /* weight of the newest guess in the acceptance of its kind */
+/* The cost of one more token, in costs of the first, is assumed to be this small until it is measured. */
+#define OPTIMISM 0.06
+#define FORGETTING 0.002 /* of measured costs toward that, per evaluation without a draft: they are tried again */
+#define PLAIN_EVERY 64   /* evaluations: then one without a draft, to know what it costs now */
+
+enum { MODEL_MISSES = 8, MODEL_PAUSE = 32, MODEL_PAUSE_MOST = 4096 }; /* tokens */
+
+/* What is assumed before any guess of a kind was compared. */
+static const double first_acceptance[DRAFT_KINDS] = {0.25, 0.45, 0.7, 0.6, 0.7, 1.0};
+
+void draft_text_close(struct draft_text *t)
+{
+    lookup_clear(&t->lookup);
+    draft_model_close(&t->model);
+    *t = (struct draft_text){0};
+}
+
+enum rwkv7_status speculation_open(struct speculation *s, int64_t mode, const struct rwkv7_model *draft_model,
+                                   int vocab, struct rwkv7_error *err)
+{
+    *s = (struct speculation){.mode = mode, .vocab = (size_t)vocab};
+    for (int i = 0; i < DRAFT_KINDS; i++)
+        s->acceptance[i] = first_acceptance[i];
+    if (mode < RWKV7_SPECULATE_AUTO || mode >= RWKV7_TRY)
+        return fail(err, RWKV7_ERR_USAGE, "speculate: expected auto, or 0 to %d tokens, found %lld", RWKV7_TRY - 1,
+                    (long long)mode);
+    return draft_model ? draft_model_open(&s->own.model, draft_model, vocab, err) : RWKV7_OK;
+}
+
+void speculation_close(struct speculation *s)
+{
+    draft_text_close(&s->own);
+    *s = (struct speculation){0};
+}
+
+void speculation_lend(struct speculation *s, struct draft_text *text)
+{
+    s->lent = text;
+}
+
+struct draft_text *speculation_text(struct speculation *s)
+{
+    return s->lent ? s->lent : &s->own;
+}
+
+void speculation_read(struct speculation *s, const uint32_t *ids, size_t count)
+{
+    if (s->mode != 0)
+        lookup_add(&speculation_text(s)->lookup, ids, count);
+}
+
+/* ------------------------------------------------------------------------------------ acceptance */
+
+/* Compares the draft with the token that was drawn. */
+static void compare(struct speculation *s, uint32_t id)
+{
+    if (s->passed == 0 || s->passed > s->drafted)
+        return;
+    const bool is_right = s->ids[s->passed] == id;
+    if (s->kind != DRAFT_FORCED)
+        s->acceptance[s->kind] += ((is_right ? 1.0 : 0.0) - s->acceptance[s->kind]) * LEARNING;
+    if (s->kind == DRAFT_MODEL && s->passed == 1)
+        s->model_misses = is_right ? 0 : s->model_misses + 1;
+    if (is_right && s->kind == DRAFT_MODEL)
+        s->model_paused = 0;
+    s->passed = is_right ? s->passed + 1 : 0;
+}
+
+const float *speculation_take(struct speculation *s, uint32_t id)
+{
+    speculation_read(s, &id, 1);
+    compare(s, id);
+    s->last = id;
+    if (!s->open || s->at == s->tried || s->ids[s->at] != id)
+        return NULL;
+    s->total_accepted++;
+    return s->rows + s->at++ * s->vocab;
+}
+
+/* Uses the draft model no more for a while, which gets longer each time. */
+static void pause_model(struct speculation *s)
+{
+    s->model_paused = s->model_paused == 0                 ? MODEL_PAUSE
+                      : s->model_paused < MODEL_PAUSE_MOST ? 2 * s->model_paused
+                                                           : MODEL_PAUSE_MOST;
+    s->model_pause = s->model_paused;
+    s->model_misses = 0;
+    s->acceptance[DRAFT_MODEL] = first_acceptance[DRAFT_MODEL];
+}
+
+/* ---------------------------------------------------------------------------------------- drafts */
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whether the draft model takes part in this draft. */
+static bool model_is_ready(struct speculation *s)
+{
+    if (!speculation_text(s)->model.session)
+        return false;
+    if (s->mode < 0 && s->model_misses >= MODEL_MISSES)
+        pause_model(s);
+    return s->model_pause == 0 || --s->model_pause == 0;
+}
+
+static bool from_source(struct speculation *s, const struct draft_source *source, enum draft_kind kind, size_t room)
+{
+    if (!source->draft)
+        return false;
+    s->kind = kind;
+    s->drafted = source->draft(source->arg, s->ids + 1, room);
+    return s->drafted > 0;
+}
+
+void speculation_draft(struct speculation *s, size_t room)
+{
+    size_t match;
+    s->drafted = s->chosen = s->passed = 0;
+    s->ids[0] = s->last;
+    const size_t most = s->mode > 0 ? (size_t)s->mode : s->mode < 0 ? AUTO_TOKENS - 1 : 0;
+    room = room > 0 ? smaller(room - 1, most) : 0;
+    if (room == 0 || from_source(s, &s->forced, DRAFT_FORCED, room))
+        return;
+    if (s->source.draft) {
+        from_source(s, &s->source, DRAFT_SOURCE, room);
+        return;
+    }
+    const bool has_model = model_is_ready(s);
+    size_t count = lookup_draft(&speculation_text(s)->lookup, s->ids + 1, room, &match);
+    s->kind = match < 3 ? DRAFT_SHORT : match < 6 ? DRAFT_MEDIUM : DRAFT_LONG;
+    if (s->mode < 0) /* a short match rarely goes on for long */
+        count = smaller(count, match + 2);
+    if (has_model && (count == 0 || s->acceptance[s->kind] < s->acceptance[DRAFT_MODEL])) {
+        s->kind = DRAFT_MODEL; /* it is asked in speculation_fill */
+        count = room;
+    }
+    s->drafted = count;
+}
+
+size_t speculation_fill(struct speculation *s, struct rwkv7_sampler *sampler)
+{
+    struct draft_text *const text = speculation_text(s);
+    if (s->kind == DRAFT_MODEL && s->drafted > 0) {
+        if (s->chosen == 0 && s->mode < 0)
+            pause_model(s);
+        s->chosen =
+            draft_model_draft(&text->model, text->lookup.tokens, text->lookup.count, sampler, s->ids + 1, s->chosen);
+        s->drafted = s->chosen;
+    }
+    for (size_t i = 1; i <= s->chosen; i++) /* sources are not trusted */
+        if (s->ids[i] >= s->vocab)
+            s->chosen = i - 1;
+    s->passed = s->drafted > 0;
+    return 1 + s->chosen;
+}
+
+/* ----------------------------------------------------------------------------------------- costs */
+
+void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seconds)
+{
+    c->since_plain = plain ? 0 : c->since_plain + 1;
+    if (tokens < 1 || tokens > COSTS_MOST)
+        return;
+    double *const known = &c->seconds[tokens];
+    /* Other programs make single evaluations slower, never faster. */
+    *known = *known == 0 || seconds < *known ? seconds : *known + (seconds - *known) / 8;
+    for (size_t n = tokens + 1; plain && n <= COSTS_MOST; n++) {
+        const double hoped = *known * (1 + OPTIMISM * (double)(n - tokens));
+        if (c->seconds[n] > hoped)
+            c->seconds[n] += (hoped - c->seconds[n]) * FORGETTING;
+    }
+}
+
+/*
+ * Returns the seconds for evaluating n tokens: measured, between measured ones, or beyond them.
+ * Returns 0 if unknown, or more than twice the most that was measured.
+ */
+static double cost_of(const struct step_costs *c, size_t n)
+{
+    size_t below = n, above = n;
+    if (n > COSTS_MOST)
+        return 0;
+    while (below > 0 && c->seconds[below] == 0)
+        below--;
+    while (above <= COSTS_MOST && c->seconds[above] == 0)
+        above++;
+    if (below == 0)
+        return 0;
+    if (above <= COSTS_MOST)
+        return above == below ? c->seconds[n]
+                              : c->seconds[below] + (c->seconds[above] - c->seconds[below]) * (double)(n - below) /
+                                                        (double)(above - below);
+    return n > 2 * below ? 0 : c->seconds[below] * (1 + OPTIMISM * (double)(n - below));
+}
+
+/* Returns the text whose next guess is the most probable to be reached and right; NULL: none. */
+static struct speculation *best_text(struct speculation *const *texts, size_t count)
+{
+    struct speculation *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        struct speculation *const s = texts[i];
+        if (s->mode < 0 && s->chosen < s->drafted &&
+            (!best || s->reached * s->acceptance[s->kind] > best->reached * best->acceptance[best->kind]))
+            best = s;
+    }
+    return best;
+}
+
+void speculation_plan(struct step_costs *c, struct speculation *const *texts, size_t count)
+{
+    struct speculation *picks[COSTS_MOST]; /* the text of each further guess, in order */
+    size_t picked = 0, kept = 0, total = 0;
+    double expected = (double)count, drafting = 0;
+    for (size_t i = 0; i < count; i++) {
+        texts[i]->chosen = texts[i]->mode > 0 ? texts[i]->drafted : 0;
+        texts[i]->reached = 1;
+        total += 1 + texts[i]->chosen;
+    }
+    const double plain = cost_of(c, total);
+    if (plain == 0 || c->since_plain >= PLAIN_EVERY)
+        return;
+    double best = WORTH * expected / plain;
+    for (struct speculation *s; picked < COSTS_MOST && (s = best_text(texts, count));) {
+        const double seconds = cost_of(c, total + picked + 1);
+        if (seconds == 0)
+            break;
+        s->reached *= s->acceptance[s->kind];
+        s->chosen++;
+        picks[picked++] = s;
+        expected += s->reached;
+        if (s->kind == DRAFT_MODEL)
+            drafting += speculation_text(s)->model.seconds;
+        if (expected / (seconds + drafting) > best) {
+            best = expected / (seconds + drafting);
+            kept = picked;
+        }
+    }
+    while (picked > kept)
+        picks[--picked]->chosen--;
+}
+
+/* ----------------------------------------------------------------------------------------- tries */
+
+void speculation_opened(struct speculation *s, const struct rwkv7_session *session, const float *rows)
+{
+    s->open = true;
+    s->tried = rwkv7_session_tried(session);
+    s->at = 1;
+    s->rows = rows;
+    s->total_drafted += s->chosen;
+    s->total_steps++;
+}
+
+size_t speculation_passed(const struct speculation *s)
+{
+    return s->open ? s->at : 0;
+}
+
+enum rwkv7_status speculation_settle(struct speculation *s, struct rwkv7_session *session, struct rwkv7_error *err)
+{
+    if (!s->open)
+        return RWKV7_OK;
+    s->open = false;
+    return rwkv7_session_tried(session) > 0 ? rwkv7_session_keep(session, s->at, err) : RWKV7_OK;
+}
