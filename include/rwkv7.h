@@ -11,6 +11,8 @@
  *   tokenizer  converts between bytes and token ids; immutable, may be shared
  *   stream     turns the bytes of tokens into valid UTF-8 and finds stop strings
  *   sampler    chooses the next token id from logits
+ *   grammar    a set of texts: JSON of a schema, a regular expression, a list of choices; may be shared
+ *   matcher    a position in a text of a grammar: which tokens may come next
  *   generator  continues a text token by token; combines a session, a tokenizer, a sampler and a
  *              stream
  *
@@ -46,9 +48,9 @@
  * All other structs keep their size for ever. Values of enums are never reused or renumbered.
  *
  * Threads. Objects may be used from any thread, one thread at a time for each session, batch,
- * stream, sampler and generator. Runtimes, models and tokenizers may be used by several threads at
- * once; evaluations on one runtime take turns. There is no state of the process, with the exception
- * of RWKV7_MATH_BLAS.
+ * stream, sampler, matcher and generator. Runtimes, models, tokenizers and grammars may be used by
+ * several threads at once; evaluations on one runtime take turns, and so do matchers of one
+ * grammar. There is no state of the process, with the exception of RWKV7_MATH_BLAS.
  *
  * Callbacks. Each is called during the call it was given for, on the thread that made that call. It
  * must return normally: no longjmp, no C++ exception. It must not close what the call uses, and
@@ -836,6 +838,14 @@ RWKV7_API void rwkv7_sampler_close(struct rwkv7_sampler *s);
 RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
                                                struct rwkv7_error *err);
 /*
+ * The same with only the tokens of `mask`, one bit for each of the first `bits` ids, as
+ * rwkv7_matcher_mask returns it; others are banned before everything else. The random number is drawn even
+ * if one token is left. RWKV7_ERR_NUMERIC: no token is left.
+ */
+RWKV7_API enum rwkv7_status rwkv7_sampler_next_masked(struct rwkv7_sampler *s, const float *logits,
+                                                      const uint64_t *mask, size_t bits, uint32_t *id,
+                                                      struct rwkv7_error *err);
+/*
  * Saves the position in the random numbers and the counts. A sampler with the same options and
  * vocabulary that loads them continues identically. *image is set; the caller clears it.
  */
@@ -844,6 +854,99 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_save_memory(const struct rwkv7_sampler
 /* RWKV7_ERR_STATE: `image` [size] is not of such a sampler; this sampler has no counts then. */
 RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, const void *image, size_t size,
                                                       struct rwkv7_error *err);
+
+/* -------------------------------------------------------------------------- grammar and matcher */
+
+/*
+ * A grammar is a set of texts. A matcher reads a text token by token and knows which tokens may come next:
+ * exactly those after which the text can still become one of the grammar.
+ *
+ *     struct rwkv7_grammar_options options = RWKV7_OPTIONS(options);
+ *     options.kind = RWKV7_GRAMMAR_REGEX;
+ *     options.text = "(yes|no), because [a-z ]{1,80}";
+ *     rwkv7_grammar_create(&options, tokenizer, &grammar, &err);
+ *     rwkv7_matcher_create(grammar, &matcher, &err);
+ *     while (...) {
+ *         rwkv7_matcher_mask(matcher, &mask, &allowed, &err);
+ *         rwkv7_sampler_next_masked(sampler, logits, mask, rwkv7_tokenizer_size(tokenizer), &id, &err);
+ *         if (id == RWKV7_END_OF_TEXT)
+ *             break;
+ *         rwkv7_matcher_advance(matcher, id, &err);
+ *         ...
+ *     }
+ *
+ * A generator does the same with rwkv7_generator_options.grammar. docs/CONSTRAINED.md describes the forms.
+ */
+struct rwkv7_grammar;
+struct rwkv7_matcher;
+
+enum rwkv7_grammar_kind {
+    RWKV7_GRAMMAR_JSON = 0,    /* any JSON object or array; `text` is not used */
+    RWKV7_GRAMMAR_SCHEMA = 1,  /* JSON of the JSON Schema in `text` */
+    RWKV7_GRAMMAR_GBNF = 2,    /* the grammar in `text`, in the notation of llama.cpp */
+    RWKV7_GRAMMAR_REGEX = 3,   /* all texts that the regular expression in `text` matches as a whole */
+    RWKV7_GRAMMAR_CHOICES = 4, /* one of `choices` */
+};
+
+#define RWKV7_NO_MASK_CACHE SIZE_MAX
+
+struct rwkv7_grammar_options {
+    size_t struct_size;
+    enum rwkv7_grammar_kind kind;
+    bool strict;                /* schemas: additionalProperties is false unless the schema says otherwise */
+    bool compact;               /* JSON: no white space between its parts */
+    const char *text;           /* [size] */
+    size_t size;                /* 0: up to the NUL that ends `text` */
+    const char *const *choices; /* [choice_count] */
+    size_t choice_count;
+    size_t mask_bytes; /* memory for masks that are kept; 0: 32 MiB; RWKV7_NO_MASK_CACHE: none are kept */
+};
+
+/*
+ * Compiles a grammar for the tokens of `tokenizer`, which must outlive it. The tokenizer keeps some of the
+ * grammars that were used last, so creating the same one again is quick. RWKV7_ERR_USAGE: the text
+ * is invalid or uses what is not supported; the message has the position (a character, a line, a
+ * JSON pointer).
+ */
+RWKV7_API enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *opt,
+                                                 const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
+                                                 struct rwkv7_error *err);
+RWKV7_API void rwkv7_grammar_close(struct rwkv7_grammar *g);
+
+/*
+ * A matcher at the start of a text. It keeps the grammar; the program may close its own first. In
+ * all calls below, RWKV7_ERR_USAGE also says that the grammar is too ambiguous or too large for this text: no
+ * call ever returns a wrong mask. After an error, the matcher is where it was.
+ */
+RWKV7_API enum rwkv7_status rwkv7_matcher_create(struct rwkv7_grammar *grammar, struct rwkv7_matcher **out,
+                                                 struct rwkv7_error *err);
+RWKV7_API void rwkv7_matcher_close(struct rwkv7_matcher *m);
+/* `to` gets the position of `from`, a matcher of the same grammar (else RWKV7_ERR_USAGE). */
+RWKV7_API enum rwkv7_status rwkv7_matcher_copy(struct rwkv7_matcher *to, const struct rwkv7_matcher *from,
+                                               struct rwkv7_error *err);
+RWKV7_API void rwkv7_matcher_reset(struct rwkv7_matcher *m); /* to the start */
+/* Adds a token. RWKV7_ERR_USAGE: it is not allowed here. The end of text is allowed where a text may end. */
+RWKV7_API enum rwkv7_status rwkv7_matcher_advance(struct rwkv7_matcher *m, uint32_t id, struct rwkv7_error *err);
+/* Removes the last `count` tokens, or all if there are fewer. */
+RWKV7_API void rwkv7_matcher_undo(struct rwkv7_matcher *m, size_t count);
+/* The number of tokens since the start, without the end of text. */
+RWKV7_API size_t rwkv7_matcher_tokens(const struct rwkv7_matcher *m);
+/* Whether the text may end here. */
+RWKV7_API bool rwkv7_matcher_is_accepting(const struct rwkv7_matcher *m);
+/*
+ * The tokens that may come next: bit i % 64 of (*mask)[i / 64] is that of token i, for all ids below
+ * rwkv7_tokenizer_size. RWKV7_END_OF_TEXT is included if the text may end and the vocabulary has an end of
+ * text. *allowed is the number of other tokens; 0: the text is complete. The mask is valid until the
+ * next call with this matcher.
+ */
+RWKV7_API enum rwkv7_status rwkv7_matcher_mask(struct rwkv7_matcher *m, const uint64_t **mask, size_t *allowed,
+                                               struct rwkv7_error *err);
+/*
+ * The tokens that must follow, because each is the only one allowed: *count of them in ids [room]. The
+ * matcher does not move.
+ */
+RWKV7_API enum rwkv7_status rwkv7_matcher_forced(struct rwkv7_matcher *m, uint32_t *ids, size_t room, size_t *count,
+                                                 struct rwkv7_error *err);
 
 /* ------------------------------------------------------------------------------------ generator */
 
@@ -913,6 +1016,12 @@ struct rwkv7_generator_options {
      * none. RWKV7_ERR_VOCAB: it has another vocabulary size.
      */
     const struct rwkv7_model *draft_model;
+    /*
+     * Every text is one of this grammar, from the first token that is drawn; NULL: any text. Stop strings and
+     * max_tokens may end it earlier. When the text is complete, it ends with RWKV7_END_TOKEN. Must be one of
+     * the same tokenizer, and is kept. A loaded text cannot be continued under a grammar, only a prompt.
+     */
+    struct rwkv7_grammar *grammar;
 };
 
 enum rwkv7_end {

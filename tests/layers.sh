@@ -20,7 +20,8 @@ text    rwkv7|base/|text/
 weights rwkv7|base/|formats/|kernels/|text/|weights/
 arch    rwkv7|base/|formats/|kernels/|weights/|arch/
 engine  rwkv7|base/|formats/|kernels/|text/|weights/|arch/|engine/|build_config
-generate rwkv7|base/|text/|generate/
+matcher rwkv7|base/|text/|matcher/
+generate rwkv7|base/|text/|matcher/|generate/
 cli          rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/commands rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/options  rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
@@ -28,7 +29,7 @@ cli/io       rwkv7|base/|generate/|cli/|cli/io/|cli/options/|published_models
 END
 
 # The runtime belongs to the engine; the layers below it see only struct compute.
-if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/text/* src/weights/* src/arch/*; then
+if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/text/* src/matcher/* src/weights/* src/arch/*; then
     echo 'the runtime is named below src/engine'
     failed=1
 fi
@@ -39,7 +40,7 @@ if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text
     failed=1
 fi
 
-for folder in base formats kernels text weights arch engine generate; do
+for folder in base formats kernels text matcher weights arch engine generate; do
     for file in src/"$folder"/*.[ch]; do
         if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|(^|[^a-z_/])(stderr|stdout)[^a-z_]' "$file"; then
             echo "$file: only src/cli may print or end the process"

@@ -71,7 +71,7 @@ enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session, const st
     struct rwkv7_generator_options opt;
     const int vocab = rwkv7_model_info(rwkv7_session_model(session))->shape.vocab;
     *out = NULL;
-    enum rwkv7_status status = OPTIONS_READ(rwkv7_generator_options, &opt, given, draft_model, err);
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_generator_options, &opt, given, grammar, err);
     if (status == RWKV7_OK)
         status = rwkv7_tokenizer_check(tokenizer, vocab, err);
     if (status != RWKV7_OK)
@@ -321,6 +321,8 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
                                     *const sampler = &g->loaded.piece[SAVED_SAMPLER];
     const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
 
+    if (g->request.matcher)
+        return fail(err, RWKV7_ERR_USAGE, "a loaded text cannot be continued under a grammar; add a prompt");
     if (g->loaded.piece[SAVED_PENDING].size > 0) {
         const enum rwkv7_status status = read_saved(g, err);
         if (status != RWKV7_OK)

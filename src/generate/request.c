@@ -72,6 +72,8 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
         status = rwkv7_stream_create(opt->stops, opt->stop_count, &r->stream, err);
     if (status == RWKV7_OK)
         status = open_sampler(r, opt, err);
+    if (status == RWKV7_OK && opt->grammar)
+        status = rwkv7_matcher_create(opt->grammar, &r->matcher, err);
     if (status == RWKV7_OK)
         status = open_buffers(r, opt, err);
     if (status != RWKV7_OK)
@@ -85,10 +87,12 @@ void request_clear(struct request *r)
     speculation_close(&r->speculation);
     rwkv7_sampler_close(r->sampler);
     rwkv7_stream_close(r->stream);
+    rwkv7_matcher_close(r->matcher);
     mem_free(r->top);
     mem_free(r->text);
     r->sampler = NULL;
     r->stream = NULL;
+    r->matcher = NULL;
     r->top = NULL;
     r->text = NULL;
 }
@@ -240,12 +244,40 @@ static enum rwkv7_status take_token(struct request *r, uint32_t id, struct rwkv7
     return status == RWKV7_OK && end != RWKV7_END_NONE ? finish(r, end, err) : status;
 }
 
+/*
+ * Draws a token that the grammar allows. When nothing but the end is allowed, the end is drawn, even if
+ * it is banned or the vocabulary has none.
+ */
+static enum rwkv7_status draw_token(const struct request *r, const float *logits, uint32_t *id, bool *end,
+                                    struct rwkv7_error *err)
+{
+    const uint64_t *mask;
+    size_t allowed;
+    enum rwkv7_status status;
+    *end = false;
+    if (r->matcher) {
+        status = rwkv7_matcher_mask(r->matcher, &mask, &allowed, err);
+        if (status != RWKV7_OK)
+            return status;
+        *end = allowed == 0;
+        *id = RWKV7_END_OF_TEXT;
+        if (*end)
+            return RWKV7_OK;
+        status = sampler_draw_masked(r->sampler, logits, mask, rwkv7_tokenizer_size(r->prompt.tokenizer), id, err);
+    } else {
+        status = sampler_draw(r->sampler, logits, id, err);
+    }
+    *end = *id == RWKV7_END_OF_TEXT && rwkv7_tokenizer_has_end_of_text(r->prompt.tokenizer);
+    return status;
+}
+
 enum rwkv7_status request_draw(struct request *r, const float *logits, struct rwkv7_error *err)
 {
     const uint64_t random = sampler_random(r->sampler);
     uint32_t id;
+    bool end;
     begin_step(r);
-    enum rwkv7_status status = sampler_draw(r->sampler, logits, &id, err);
+    enum rwkv7_status status = draw_token(r, logits, &id, &end, err);
     if (status != RWKV7_OK)
         return status;
     r->step.drawn = true;
@@ -256,12 +288,15 @@ enum rwkv7_status request_draw(struct request *r, const float *logits, struct rw
         r->step.top = r->top;
         r->step.top_count = distribution_top(&d, r->top_room, r->top);
     }
-    if (id == RWKV7_END_OF_TEXT && rwkv7_tokenizer_has_end_of_text(r->prompt.tokenizer)) {
+    if (end) {
         sampler_set_random(r->sampler, random);
         status = finish(r, RWKV7_END_TOKEN, err);
     } else {
+        if (r->matcher)
+            status = rwkv7_matcher_advance(r->matcher, id, err);
         sampler_count(r->sampler, id);
-        status = take_token(r, id, err);
+        if (status == RWKV7_OK)
+            status = take_token(r, id, err);
     }
     r->text_size = 0;
     return status;

@@ -10,9 +10,9 @@
  * stream, which finds stop strings and complete characters. The driver holds the session. There are
  * two drivers: generator.c has one session and returns after each token; scheduler.c evaluates many
  * requests together. A request does not know its driver, so it can be cancelled within a step,
- * moved, or continued with a copy of its session. A grammar would change only request_draw.
- * Drivers may guess what will be drawn and evaluate it in advance (speculation.h); the request does
- * not notice.
+ * moved, or continued with a copy of its session. With a grammar, request_draw asks the matcher
+ * which tokens are allowed, and moves it by the token that was drawn. Drivers may guess what will be
+ * drawn and evaluate it in advance (speculation.h); the request does not notice.
  *
  * One thread drives a request. Other threads may only call request_cancel.
  */
@@ -33,8 +33,9 @@ struct request {
     int vocab;
     struct rwkv7_sampler *sampler;
     struct rwkv7_stream *stream;
-    uint64_t tokens; /* drawn, without the end of text */
-    uint64_t limit;  /* of drawn tokens; UINT64_MAX: none */
+    struct rwkv7_matcher *matcher; /* of options.grammar, after the drawn tokens; or NULL */
+    uint64_t tokens;               /* drawn, without the end of text */
+    uint64_t limit;                /* of drawn tokens; UINT64_MAX: none */
     bool resumable;
     struct speculation speculation;
     int stop;           /* stop string that a continued text already contained, or -1 */

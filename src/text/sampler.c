@@ -338,13 +338,31 @@ static size_t shortest(struct candidate *c, size_t n, uint64_t wanted, size_t li
 
 /* ---------------------------------------------------------------------------------------- steps */
 
-/* Applies bias and penalties; finds the best logit of each block and of all. */
-static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, struct rwkv7_error *err)
+/* Bans the tokens whose bits are not set. An addition, so that NaN stays NaN. */
+static void apply_mask(struct rwkv7_sampler *s, const uint64_t *mask, size_t bits)
+{
+    for (size_t b = 0; b < s->blocks; b++) {
+        float *const x = s->logits + b * BLOCK;
+        uint64_t word = b * BLOCK < bits ? mask[b] : 0;
+        if (bits - b * BLOCK < BLOCK && b * BLOCK < bits)
+            word &= (UINT64_C(1) << (bits - b * BLOCK)) - 1;
+        if (word == UINT64_MAX)
+            continue;
+        for (int i = 0; i < BLOCK; i++)
+            x[i] += word >> i & 1 ? 0.0f : -INFINITY;
+    }
+}
+
+/* Applies the mask, bias and penalties; finds the best logit of each block and of all. */
+static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, const uint64_t *mask, size_t bits,
+                                 struct rwkv7_error *err)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
     bool broken = false;
 
     memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
+    if (mask)
+        apply_mask(s, mask, bits);
     for (size_t i = 0; i < o->bias_count; i++)
         s->logits[o->biases[i].id] += o->biases[i].bias;
     for (size_t i = 0; i < s->textless_count; i++)
@@ -472,23 +490,35 @@ void sampler_count(struct rwkv7_sampler *s, uint32_t id)
         s->counts[id] += 1.0f;
 }
 
-enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uint32_t *id, struct rwkv7_error *err)
+enum rwkv7_status sampler_draw_masked(struct rwkv7_sampler *s, const float *logits, const uint64_t *mask, size_t bits,
+                                      uint32_t *id, struct rwkv7_error *err)
 {
-    const enum rwkv7_status status = prepare(s, logits, err);
+    const enum rwkv7_status status = prepare(s, logits, mask, bits, err);
     if (status != RWKV7_OK)
         return status;
     *id = s->options.temperature == 0.0f ? nearest(s) : draw(s);
     return RWKV7_OK;
 }
 
-enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
-                                     struct rwkv7_error *err)
+enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uint32_t *id, struct rwkv7_error *err)
+{
+    return sampler_draw_masked(s, logits, NULL, 0, id, err);
+}
+
+enum rwkv7_status rwkv7_sampler_next_masked(struct rwkv7_sampler *s, const float *logits, const uint64_t *mask,
+                                            size_t bits, uint32_t *id, struct rwkv7_error *err)
 {
     DEFAULT_FLOAT_ENV;
-    const enum rwkv7_status status = sampler_draw(s, logits, id, err);
+    const enum rwkv7_status status = sampler_draw_masked(s, logits, mask, bits, id, err);
     if (status == RWKV7_OK)
         sampler_count(s, *id);
     return status;
+}
+
+enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const float *logits, uint32_t *id,
+                                     struct rwkv7_error *err)
+{
+    return rwkv7_sampler_next_masked(s, logits, NULL, 0, id, err);
 }
 
 uint64_t sampler_random(const struct rwkv7_sampler *s)

@@ -10,6 +10,9 @@
 
 /* Draws a token and advances the random number generator; does not change the penalties. */
 enum rwkv7_status sampler_draw(struct rwkv7_sampler *s, const float *logits, uint32_t *id, struct rwkv7_error *err);
+/* The same with only the tokens whose bits in mask [bits] are set. mask may be NULL: all. */
+enum rwkv7_status sampler_draw_masked(struct rwkv7_sampler *s, const float *logits, const uint64_t *mask, size_t bits,
+                                      uint32_t *id, struct rwkv7_error *err);
 /* Updates the penalties: decays all counts, then increments the count of this token. */
 void sampler_count(struct rwkv7_sampler *s, uint32_t id);
 /* The state of the random number generator. Restoring it repeats the same draws. */

@@ -6,6 +6,7 @@
  * takes the longest token that is a prefix of the remaining text. It looks ahead at most as far as
  * the longest token, so the time is linear for every input.
  */
+#include "text/tokenizer.h"
 #include "base/mem.h"
 #include "base/sys.h"
 #include "text/bpe.h"
@@ -24,6 +25,14 @@ struct rwkv7_tokenizer {
     struct vocab vocab;
     struct trie_cell *trie; /* for World; else NULL */
     struct bpe *bpe;        /* for byte-level BPE; else NULL */
+    struct lazy *lazy;
+};
+
+/* What is made on first use, although a tokenizer does not change for its users. */
+struct lazy {
+    struct fork_lock lock; /* of the tree */
+    struct vocab_tree tree;
+    struct tokenizer_cache cache;
 };
 
 enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out, struct rwkv7_error *err)
@@ -53,6 +62,13 @@ enum rwkv7_status rwkv7_tokenizer_open_memory(const char *text, size_t size, con
     struct rwkv7_tokenizer *t = mem_alloc(1, sizeof *t);
     if (!t)
         return fail_memory(err, "the tokenizer");
+    t->lazy = mem_alloc(1, sizeof *t->lazy);
+    if (!t->lazy) {
+        mem_free(t);
+        return fail_memory(err, "the tokenizer");
+    }
+    fork_lock_init(&t->lazy->lock);
+    fork_lock_init(&t->lazy->cache.lock);
     enum rwkv7_status status;
     if (tokenizer_json_is(text, size)) {
         struct bpe_rules rules;
@@ -76,10 +92,33 @@ void rwkv7_tokenizer_close(struct rwkv7_tokenizer *t)
 {
     if (!t)
         return;
+    if (t->lazy->cache.free)
+        t->lazy->cache.free(t->lazy->cache.data);
+    vocab_tree_free(&t->lazy->tree);
+    fork_lock_destroy(&t->lazy->cache.lock);
+    fork_lock_destroy(&t->lazy->lock);
+    mem_free(t->lazy);
     vocab_free(&t->vocab);
     mem_free(t->trie);
     bpe_free(t->bpe);
     mem_free(t);
+}
+
+enum rwkv7_status tokenizer_tree(const struct rwkv7_tokenizer *t, const struct vocab_tree **out,
+                                 struct rwkv7_error *err)
+{
+    enum rwkv7_status status = RWKV7_OK;
+    fork_lock_take(&t->lazy->lock);
+    if (!t->lazy->tree.nodes)
+        status = vocab_tree_build(&t->vocab, &t->lazy->tree, err);
+    fork_lock_give(&t->lazy->lock);
+    *out = &t->lazy->tree;
+    return status;
+}
+
+struct tokenizer_cache *tokenizer_cache(const struct rwkv7_tokenizer *t)
+{
+    return &t->lazy->cache;
 }
 
 uint32_t rwkv7_tokenizer_size(const struct rwkv7_tokenizer *t)

@@ -40,7 +40,8 @@ static void test_layouts(void)
     ENDS_WITH(rwkv7_random_options, seed);
     ENDS_WITH(rwkv7_convert_options, note_arg);
     ENDS_WITH(rwkv7_sampler_options, bias_count);
-    ENDS_WITH(rwkv7_generator_options, draft_model);
+    ENDS_WITH(rwkv7_generator_options, grammar);
+    ENDS_WITH(rwkv7_grammar_options, mask_bytes);
     ENDS_WITH(rwkv7_model_info, chat_template);
     ENDS_WITH(rwkv7_tensor, bytes);
     ENDS_WITH(rwkv7_step, top_count);

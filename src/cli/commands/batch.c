@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/constraint.h"
 #include "cli/commands/engine.h"
 #include "cli/commands/results.h"
 #include "cli/commands/sequence.h"
@@ -195,6 +196,8 @@ static int open_all(struct batch *b)
     struct stat st;
     int code = tuned_check(&b->args->common, &b->args->tuned, NULL);
     if (code == DONE)
+        code = constraint_check(&b->args->common, &b->args->constraint);
+    if (code == DONE)
         code = line_input_open(&b->in, b->args->common.operand ? b->args->common.operand : "-");
     if (code == DONE)
         code = open_output(b, false);
@@ -206,6 +209,8 @@ static int open_all(struct batch *b)
         code = engine_open_vocab(&b->engine, &b->args->model);
     if (code == DONE)
         code = engine_open_drafts(&b->engine, &b->args->request.draft, &b->args->common, b->args->machine.math);
+    if (code == DONE)
+        code = constraint_open(&b->engine, &b->args->constraint);
     if (code != DONE)
         return code;
     if (scheduler_create(b->engine.model, &(struct scheduler_options){.slots = parallel}, &b->scheduler, &err) !=

@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/constraint.h"
 #include "cli/commands/engine.h"
 #include "cli/commands/state_files.h"
 #include "cli/commands/tuned.h"
@@ -527,6 +528,7 @@ static int create_conversation(struct chat *c)
     request_options_fill(&c->options, &args->request, 0);
     engine_use_drafts(&c->engine, &c->options.generate);
     c->options.generate.progress = show_reading;
+    c->options.generate.grammar = c->engine.grammar;
     const bool hint = !args->print.quiet && !args->saved.state_in;
     const bool cached = prompt_cache_option(&c->cache, &args->saved, args->machine.math);
     const struct conversation_options options = {.generate = c->options.generate,
@@ -592,6 +594,8 @@ int chat_command(const void *command_args)
         progress_disable();
     int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
+        code = constraint_check(&args->common, &args->constraint);
+    if (code == DONE)
         code = inputs_refuse_stdout(); /* answers appended to the input would never end */
     if (code == DONE)
         code = engine_open_runtime(&c.engine, &args->machine);
@@ -601,6 +605,8 @@ int chat_command(const void *command_args)
         code = engine_open_vocab(&c.engine, &args->model);
     if (code == DONE)
         code = engine_open_drafts(&c.engine, &args->request.draft, &args->common, args->machine.math);
+    if (code == DONE)
+        code = constraint_open(&c.engine, &args->constraint);
     if (code == DONE)
         code = begin(&c);
     const bool begun = code == DONE; /* else the state to save is incomplete */

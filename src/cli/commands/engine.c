@@ -188,6 +188,7 @@ void engine_report(const struct engine *e)
 
 void engine_close(struct engine *e)
 {
+    rwkv7_grammar_close(e->grammar);
     rwkv7_tokenizer_close(e->tokenizer);
     rwkv7_model_close(e->draft);
     rwkv7_model_close(e->model);

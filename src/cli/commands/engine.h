@@ -11,9 +11,11 @@ struct engine {
     struct rwkv7_runtime *runtime;
     struct rwkv7_model *model;
     struct rwkv7_tokenizer *tokenizer;
-    char vocab_name[PATH_ROOM]; /* path of the tokenizer, for messages */
-    struct rwkv7_model *draft;  /* of --draft-model, or NULL */
-    int64_t speculate;          /* as in rwkv7_generator_options */
+    char vocab_name[PATH_ROOM];    /* path of the tokenizer, for messages */
+    struct rwkv7_model *draft;     /* of --draft-model, or NULL */
+    int64_t speculate;             /* as in rwkv7_generator_options */
+    struct rwkv7_grammar *grammar; /* of all answers; NULL: none (constraint.h) */
+    uint64_t grammar_hash;         /* of what it was made from */
 };
 
 int engine_open_runtime(struct engine *e, const struct machine_args *args);

@@ -27,12 +27,13 @@ static uint64_t add_text(uint64_t hash, const char *text)
 }
 
 /*
- * Options of batch that do not change an answer, or whose file's content is hashed instead. All
+ * Options of batch that do not change an answer, or whose content is hashed instead. All
  * other options are hashed, so that a new option is included by default.
  */
 static const char *const without_effect[] = {
-    "help",        "version",  "no-config", "model",  "vocab",   "type",  "sparse",    "mlock",       "cpu", "state",
-    "state-order", "parallel", "output",    "resume", "threads", "quiet", "speculate", "draft-model", NULL};
+    "help",        "version", "no-config", "model",   "vocab", "type",      "sparse",      "mlock",  "cpu",      "state",
+    "state-order", "parallel", "output",   "resume",  "threads", "quiet",   "speculate",   "draft-model", "schema",
+    "any-json",    "grammar", "regex",     "choice",  NULL};
 
 static bool has_effect(const struct option *o, const struct command *command)
 {
@@ -132,6 +133,8 @@ int fingerprint_of_run(const struct batch_args *args, const struct engine *engin
     for (const struct option *o = option_table; o->help; o++)
         if (has_effect(o, args->common.command))
             hash = add_option(hash, args, o);
+    if (engine->grammar)
+        hash = add_bytes(hash, &engine->grammar_hash, sizeof engine->grammar_hash);
     const int code = args->tuned.state ? add_state(&hash, engine, start) : DONE;
     *run = hash;
     return code;

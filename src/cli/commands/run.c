@@ -6,6 +6,7 @@
 
 #include "base/json_tree.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/constraint.h"
 #include "cli/commands/engine.h"
 #include "cli/commands/logprobs.h"
 #include "cli/commands/run.h"
@@ -116,6 +117,7 @@ static int prepare(struct generation *g)
         return code;
     request_options_fill(&options, &args->request, seed->given ? seed->value : random_seed());
     engine_use_drafts(g->engine, &options.generate);
+    options.generate.grammar = g->engine->grammar;
     options.generate.resumable = args->saved.state_out != NULL;
     options.generate.reseed = seed->given;
     options.generate.progress = prompt_show_progress;
@@ -215,6 +217,8 @@ int run_command(const void *command_args)
         progress_disable();
     int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
+        code = constraint_check(&args->common, &args->constraint);
+    if (code == DONE)
         code = engine_open_runtime(&engine, &args->machine);
     if (code == DONE)
         code = engine_open_model(&engine, &args->model);
@@ -222,6 +226,8 @@ int run_command(const void *command_args)
         code = engine_open_vocab(&engine, &args->model);
     if (code == DONE)
         code = engine_open_drafts(&engine, &args->request.draft, &args->common, args->machine.math);
+    if (code == DONE)
+        code = constraint_open(&engine, &args->constraint);
     if (code == DONE && args->prompt.echo)
         code = inputs_refuse_stdout();
     if (code == DONE && args->saved.state_out)

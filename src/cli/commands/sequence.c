@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/json_tree.h"
+#include "cli/commands/constraint.h"
 #include "cli/commands/engine.h"
 #include "cli/commands/json_line.h"
 #include "cli/commands/logprobs.h"
@@ -16,7 +17,8 @@
 #include "cli/io/terminal.h"
 #include "cli/options/request_options.h"
 
-static const char *const request_members[] = {"id", "prompt", NULL};
+static const char *const request_members[] = {"id",      "prompt", "any_json", "schema",
+                                              "grammar", "regex",  "choices",  NULL};
 
 /* Frees the session at once: the result may wait long for those before it. */
 static void release(struct sequence *s)
@@ -82,7 +84,7 @@ static bool append(struct sequence *s, const char *text, size_t length)
 }
 
 static void prepare(struct sequence *s, const struct engine *engine, const struct rwkv7_session *start,
-                    const char *prompt)
+                    struct rwkv7_grammar *grammar, const char *prompt)
 {
     const size_t size = strlen(prompt), stripped = prompt_stripped_size(prompt, size);
     struct request_options options;
@@ -90,6 +92,7 @@ static void prepare(struct sequence *s, const struct engine *engine, const struc
     request_options_fill(&options, &s->args, s->seed);
     engine_use_drafts(engine, &options.generate);
     options.generate.max_tokens = limit_option(&s->args);
+    options.generate.grammar = grammar;
     s->ends_in_space = stripped < size && !s->args.strip;
     if (scheduled_open(&s->job, start, engine->tokenizer, &options.generate, prompt, s->args.strip ? stripped : size,
                        &err) != RWKV7_OK)
@@ -115,8 +118,14 @@ static void parse(struct sequence *s, const struct engine *engine, const struct 
     s->own_stops = s->args.stops.at != stops;
     if (s->args.sampling.seed.given)
         s->seed = s->args.sampling.seed.value;
+    struct rwkv7_grammar *own = NULL; /* the request keeps it */
+    struct rwkv7_error err;
+    bool found = false;
+    if (!s->finished && constraint_of_line(s->json, engine, &own, &found, &err) != RWKV7_OK)
+        refuse_for(s, &err);
     if (!s->finished)
-        prepare(s, engine, start, prompt->valuestring);
+        prepare(s, engine, start, found ? own : engine->grammar, prompt->valuestring);
+    rwkv7_grammar_close(own);
 }
 
 struct sequence *sequence_start(const struct request_args *args, const struct engine *engine,

@@ -40,6 +40,7 @@ enum group {
     GROUP_sampling,
     GROUP_request,
     GROUP_draft,
+    GROUP_constraint,
     GROUP_tuned,
     GROUP_saved,
     GROUP_print,

@@ -98,6 +98,14 @@ struct request_args {
     int logprobs; /* 0: none */
 };
 
+/* What answers must obey; at most one (constraint.h). */
+struct constraint_args {
+    bool any_json;
+    const char *schema, *grammar; /* paths */
+    const char *regex;
+    struct text_list choices;
+};
+
 /* A trained initial state. */
 struct tuned_args {
     const char *state;
@@ -131,6 +139,7 @@ struct run_args {
     struct machine_args machine;
     struct prompt_args prompt;
     struct request_args request;
+    struct constraint_args constraint;
     struct tuned_args tuned;
     struct saved_args saved;
     struct print_args print;
@@ -142,6 +151,7 @@ struct batch_args {
     struct model_args model;
     struct machine_args machine;
     struct request_args request; /* of lines that do not override it */
+    struct constraint_args constraint;
     struct tuned_args tuned;
     struct print_args print;
     int parallel;
@@ -155,6 +165,7 @@ struct chat_args {
     struct model_args model;
     struct machine_args machine;
     struct request_args request; /* of each answer */
+    struct constraint_args constraint;
     struct tuned_args tuned;
     struct saved_args saved;
     struct print_args print;

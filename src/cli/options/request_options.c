@@ -53,7 +53,8 @@ void request_options_fill(struct request_options *options, const struct request_
                                                        .seed = seed,
                                                        .biases = sampling->biases.at,
                                                        .bias_count = sampling->biases.count};
-    options->generate = (struct rwkv7_generator_options){.sampling = &options->sampling,
+    options->generate = (struct rwkv7_generator_options){.struct_size = sizeof options->generate,
+                                                         .sampling = &options->sampling,
                                                          .stops = args->stops.at,
                                                          .stop_count = args->stops.count,
                                                          .logprobs = args->logprobs,

@@ -61,19 +61,19 @@ enum {
 static const struct part run_parts[] = {
     PART(run, common), PART(run, model), PART(run, machine), PART(run, prompt),
     PART(run, request), PART_OF(run, request, bos), PART_OF(run, request, sampling),
-    PART_OF(run, request, draft),
-    PART(run, tuned), PART(run, saved), PART(run, print), OWN(run), END,
+    PART_OF(run, request, draft), PART(run, constraint), PART(run, tuned), PART(run, saved),
+    PART(run, print), OWN(run), END,
 };
 static const struct part batch_parts[] = {
     PART(batch, common), PART(batch, model), PART(batch, machine), PART(batch, request),
     PART_OF(batch, request, bos), PART_OF(batch, request, sampling),
-    PART_OF(batch, request, draft), PART(batch, tuned),
+    PART_OF(batch, request, draft), PART(batch, constraint), PART(batch, tuned),
     PART(batch, print), OWN(batch), END,
 };
 static const struct part chat_parts[] = {
     PART(chat, common), PART(chat, model), PART(chat, machine), PART(chat, request),
     PART_OF(chat, request, bos), PART_OF(chat, request, sampling),
-    PART_OF(chat, request, draft), PART(chat, tuned),
+    PART_OF(chat, request, draft), PART(chat, constraint), PART(chat, tuned),
     PART(chat, saved), PART(chat, print), OWN(chat), END,
 };
 static const struct part bench_parts[] = {
@@ -235,6 +235,13 @@ const struct option option_table[] = {
     {"tokens", 'n', CHAT, WHOLE(request, tokens, "N", -1, INT32_MAX), "4096", "at most N tokens per answer; -1: no limit"},
     {"stop", 0, WRITING, TEXTS(request, stops, "STRING"), NULL, "end before STRING (\\n is a newline); repeatable"},
     {"ignore-eos", 0, WRITE, FLAG(request, ignore_eos), NULL, "never draw the end-of-text token"},
+
+    HEADING("Constraints", WRITING),
+    {"schema", 0, WRITING, INPUT(constraint, schema, "FILE"), NULL, "only JSON of the JSON Schema in FILE"},
+    {"any-json", 0, WRITING, FLAG(constraint, any_json), NULL, "only a JSON object or array"},
+    {"grammar", 0, WRITING, INPUT(constraint, grammar, "FILE"), NULL, "only texts of the grammar in FILE (GBNF)"},
+    {"regex", 0, WRITING, TEXT(constraint, regex, "REGEX"), NULL, "only texts that match REGEX as a whole"},
+    {"choice", 0, WRITING, TEXTS(constraint, choices, "STRING"), NULL, "only one of these strings; repeatable"},
 
     HEADING("Sampling", WRITING),
     {"temp", 0, WRITING, REAL(sampling, temperature, "T", 0, 100), "1", "temperature; 0: always the most likely token"},

@@ -1,0 +1,91 @@
+/* automaton_store.h - the tables of an automaton, for automaton*.c. */
+#ifndef MATCHER_AUTOMATON_STORE_H
+#define MATCHER_AUTOMATON_STORE_H
+
+#include "matcher/automaton.h"
+
+#define PLACE_REPEAT 0x80000000u
+
+/* The bytes of a terminal, in classes that it does not tell apart. */
+struct alphabet {
+    uint32_t count;
+    uint8_t class_of[256], byte_of[256];
+};
+
+/* A table of numbers by hash: number + 1, 0 if free. */
+struct index_table {
+    uint32_t *slots;
+    uint32_t size;
+};
+
+struct step_memo {
+    uint32_t configuration, byte, next;
+};
+
+struct union_memo {
+    uint32_t a, b, result;
+};
+
+struct automaton {
+    const struct grammar *grammar;
+    struct regex *regex; /* a copy, to which derivatives are added */
+    struct rwkv7_error error;
+    bool full;
+
+    struct dfa_state *states;
+    uint32_t state_count, state_room;
+    struct index_table state_table;
+    uint32_t *rows; /* states; ROW_UNKNOWN */
+    uint32_t row_count, row_room;
+    struct alphabet *alphabets;
+    uint32_t alphabet_count, alphabet_room;
+
+    struct stack_set *stacks;
+    uint32_t stack_count, stack_room;
+    struct stack_entry *entries;
+    uint32_t entry_count, entry_room;
+    struct index_table stack_table;
+
+    struct configuration *configurations;
+    uint32_t configuration_count, configuration_room;
+    struct thread *threads;
+    uint32_t thread_count, thread_room;
+    struct index_table configuration_table;
+
+    struct step_memo *steps; /* configuration AUTOMATON_DEAD: free */
+    uint32_t step_size, step_used;
+    struct union_memo *unions; /* a and b 0: free */
+    uint32_t union_size, union_used;
+
+    /* Work of one frontier. */
+    uint32_t search;   /* its number */
+    uint32_t *waiting; /* [rules]: stack set of a rule that is to be expanded, or UINT32_MAX */
+    uint32_t *heap;    /* [rules]: their ranks, the lowest first */
+    uint32_t heap_count;
+    uint32_t *rule_of_rank; /* [rules] */
+    uint32_t *popped;       /* stack sets to pop */
+    uint32_t popped_count, popped_room;
+    struct thread *found; /* threads, in any order */
+    uint32_t found_count, found_room;
+
+    uint32_t start;
+};
+
+#define ROW_UNKNOWN UINT32_MAX
+
+/* Records a failure, unless there is one; returns its status. */
+enum rwkv7_status automaton_fail(struct automaton *a, enum rwkv7_status status, const char *message);
+/* As regex_reserve; beyond the limit, the automaton is full. */
+bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size);
+
+/* The stack set with one entry on top of `below`; `below` itself if nothing of the place is left. */
+uint32_t stack_push(struct automaton *a, uint32_t place, uint32_t done, uint32_t below);
+uint32_t stack_union(struct automaton *a, uint32_t x, uint32_t y);
+uint32_t stack_bottom(struct automaton *a); /* the empty stack only */
+/* The configuration of the threads found[base ..), which are removed. */
+uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts);
+bool push_found(struct automaton *a, uint32_t state, uint32_t stack);
+/* The DFA state of a node; its alphabet if it is new, UINT32_MAX: one of its own. */
+uint32_t state_of_node(struct automaton *a, uint32_t node, uint32_t alphabet);
+
+#endif

@@ -1,0 +1,239 @@
+/* schema.c - builds a grammar from a JSON Schema: see schema.h. */
+#include "matcher/schema.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum {
+    BLOCK_BYTES = 64 << 10,
+    MAX_MEMORY = 64 << 20, /* bytes of sets and lists */
+    MAX_STEPS = 8 << 20,   /* about a second */
+    MAX_REASON = 400,      /* characters of a message behind the pointer */
+};
+
+struct memory_block {
+    struct memory_block *next;
+    size_t used, room;
+};
+
+void *schema_memory(struct schema *s, size_t count, size_t size)
+{
+    size_t bytes, room;
+    struct memory_block *b = s->memory;
+    if (!size_mul(count, size, &bytes) || bytes > MAX_MEMORY)
+        goto full;
+    bytes = (bytes + 15) / 16 * 16;
+    if (!b || b->room - b->used < bytes) {
+        room = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+        if (s->memory_used + room > MAX_MEMORY)
+            goto full;
+        b = mem_alloc(1, MEM_ALIGN + room);
+        if (!b) {
+            schema_no_memory(s);
+            return NULL;
+        }
+        b->room = room;
+        b->next = s->memory;
+        s->memory = b;
+        s->memory_used += room;
+    }
+    b->used += bytes;
+    return (char *)b + MEM_ALIGN + b->used - bytes;
+full:
+    schema_refuse(s, s->root, "the schema is too large");
+    return NULL;
+}
+
+bool schema_refuse(struct schema *s, const struct json_value *at, const char *fmt, ...)
+{
+    char reason[MAX_REASON];
+    va_list args;
+    if (s->status != RWKV7_OK)
+        return false;
+    va_start(args, fmt);
+    if (vsnprintf(reason, sizeof reason, fmt, args) < 0)
+        reason[0] = '\0';
+    va_end(args);
+    s->status = fail(s->err, RWKV7_ERR_USAGE, "JSON Schema, %s: %s", json_pointer_of(at).text, reason);
+    return false;
+}
+
+bool schema_no_memory(struct schema *s)
+{
+    if (s->status == RWKV7_OK)
+        s->status = fail_memory(s->err, "a JSON Schema");
+    return false;
+}
+
+bool schema_failed(const struct schema *s)
+{
+    return s->status != RWKV7_OK || grammar_failed(s->grammar);
+}
+
+bool schema_spend(struct schema *s, uint32_t steps)
+{
+    if (s->budget < steps)
+        return schema_refuse(s, s->root, "the schema is too complex");
+    s->budget -= steps;
+    return !schema_failed(s);
+}
+
+/* -------------------------------------------------------------------------------------- terminals */
+
+static uint32_t literal(struct schema *s, const char *text)
+{
+    return regex_literal(s->regex, text, strlen(text));
+}
+
+/*
+ * A character of a string of which nothing but the length matters, as it stands or as an escape. An
+ * escaped surrogate pair is one character; lone surrogates are not written.
+ */
+static uint32_t free_character(struct schema *s)
+{
+    struct regex *r = s->regex;
+    static const char escape[] = "\\\\(?:[\"\\\\/bfnrt]|u(?:[0-9A-Ca-cE-Fe-f][0-9A-Fa-f]{3}|[Dd][0-7][0-9A-Fa-f]{2}"
+                                 "|[Dd][89ABab][0-9A-Fa-f]{2}\\\\u[Dd][C-Fc-f][0-9A-Fa-f]{2}))";
+    const struct regex_range special[] = {{0, 0x1f}, {'"', '"'}, {'\\', '\\'}};
+    uint32_t escaped = REGEX_NOTHING;
+    if (regex_parse(r, escape, sizeof escape - 1, 0, &escaped, NULL) != RWKV7_OK)
+        schema_no_memory(s);
+    return regex_union(r, regex_chars(r, special, 3, true), escaped);
+}
+
+static void make_terminals(struct schema *s)
+{
+    struct regex *r = s->regex;
+    struct grammar *g = s->grammar;
+    s->space = REGEX_EMPTY;
+    if (!s->options.compact) {
+        const uint32_t blank = regex_union(r, literal(s, " "), literal(s, "\t"));
+        const uint32_t line = regex_concat(r, literal(s, "\n"), regex_repeat(r, blank, 0, SCHEMA_INDENT));
+        s->space = regex_union(r, REGEX_EMPTY, regex_union(r, literal(s, " "), line));
+    }
+    s->free_character = free_character(s);
+    s->comma = grammar_terminal(g, regex_concat(r, literal(s, ","), s->space));
+    s->open_array = grammar_terminal(g, regex_concat(r, literal(s, "["), s->space));
+    s->close_array = grammar_terminal(g, regex_concat(r, s->space, literal(s, "]")));
+    s->empty_array = grammar_terminal(g, regex_concat(r, literal(s, "["), regex_concat(r, s->space, literal(s, "]"))));
+    s->open_object = grammar_terminal(g, regex_concat(r, literal(s, "{"), s->space));
+    s->close_object = grammar_terminal(g, regex_concat(r, s->space, literal(s, "}")));
+    s->empty_object = grammar_terminal(g, regex_concat(r, literal(s, "{"), regex_concat(r, s->space, literal(s, "}"))));
+}
+
+/* -------------------------------------------------------------------------------------------- tasks */
+
+void schema_queue(struct schema *s, struct shape *shape, bool object)
+{
+    struct task *t = schema_memory(s, 1, sizeof *t);
+    if (!t)
+        return;
+    *t = (struct task){.shape = shape, .object = object};
+    if (s->last_task)
+        s->last_task->next = t;
+    else
+        s->first_task = t;
+    s->last_task = t;
+}
+
+static void write_rules(struct schema *s)
+{
+    for (struct task *t = s->first_task; t && !schema_failed(s); t = t->next) {
+        if (t->object)
+            schema_write_object(s, t->shape);
+        else
+            schema_write_array(s, t->shape);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------- entry */
+
+/* $schema of drafts 3 to 7: keywords next to a $ref are ignored. */
+static bool ref_stands_alone(const struct json_value *root)
+{
+    const struct json_value *uri = json_member(root, "$schema");
+    static const char *const drafts[] = {"draft-03/", "draft-04/", "draft-06/", "draft-07/"};
+    if (!uri || uri->type != JSON_STRING)
+        return false;
+    for (size_t i = 0; i < sizeof drafts / sizeof *drafts; i++)
+        for (size_t at = 0; at + strlen(drafts[i]) <= uri->size; at++)
+            if (memcmp(uri->text + at, drafts[i], strlen(drafts[i])) == 0)
+                return true;
+    return false;
+}
+
+static void build(struct schema *s)
+{
+    const struct json_value *root = s->root;
+    if (root->type != JSON_OBJECT && root->type != JSON_TRUE && root->type != JSON_FALSE) {
+        schema_refuse(s, root, "a schema is an object, true or false");
+        return;
+    }
+    const uint32_t start = grammar_rule(s->grammar, "root", 4);
+    grammar_start(s->grammar, start);
+    make_terminals(s);
+    if (!schema_refs_collect(s))
+        return;
+    struct value *v = schema_value(s, &root, 1);
+    if (!v)
+        return;
+    if (v->count == 0) {
+        schema_refuse(s, root, "no value satisfies this schema");
+        return;
+    }
+    const uint32_t symbols[] = {grammar_terminal(s->grammar, s->space), schema_symbol(s, v)};
+    grammar_add(s->grammar, start, symbols, 2);
+    write_rules(s);
+}
+
+enum rwkv7_status schema_build(const char *text, size_t size, const struct schema_options *options, struct grammar *g,
+                               struct rwkv7_error *err)
+{
+    struct schema s = {.grammar = g, .regex = grammar_regex(g), .err = err, .budget = MAX_STEPS};
+    if (options)
+        s.options = *options;
+    if (size > GRAMMAR_MAX_TEXT)
+        return fail(err, RWKV7_ERR_USAGE, "JSON Schema: %zu bytes; the limit is %u", size, GRAMMAR_MAX_TEXT);
+    enum rwkv7_status status = json_values_read(text, size, &s.text, err);
+    if (status != RWKV7_OK) {
+        fail_where(err, "JSON Schema, ");
+        return status;
+    }
+    s.root = json_values_root(s.text);
+    s.ref_alone = ref_stands_alone(s.root);
+    s.keywords = mem_alloc(json_values_count(s.text) + SCHEMA_MAX_MADE, sizeof *s.keywords);
+    s.negations = mem_alloc(json_values_count(s.text) + SCHEMA_MAX_MADE, sizeof *s.negations);
+    s.values = mem_alloc(SCHEMA_TABLE, sizeof(struct value *));
+    s.shapes = mem_alloc(SCHEMA_TABLE, sizeof(struct shape *));
+    if (s.keywords && s.negations && s.values && s.shapes)
+        build(&s);
+    else
+        s.status = fail_memory(err, "a JSON Schema");
+    status = s.status;
+    if (status == RWKV7_OK) {
+        status = grammar_finish(g, err);
+        if (status == RWKV7_ERR_USAGE)
+            fail_where(err, "JSON Schema, #: ");
+    }
+    for (struct memory_block *b = s.memory, *next; b; b = next) {
+        next = b->next;
+        mem_free(b);
+    }
+    mem_free(s.keywords);
+    mem_free(s.negations);
+    mem_free(s.values);
+    mem_free(s.shapes);
+    json_values_free(s.text);
+    return status;
+}
+
+enum rwkv7_status json_build(const struct schema_options *options, struct grammar *g, struct rwkv7_error *err)
+{
+    static const char schema[] = "{\"type\":[\"object\",\"array\"]}";
+    struct schema_options o = options ? *options : (struct schema_options){0};
+    o.strict = false; /* any members */
+    return schema_build(schema, sizeof schema - 1, &o, g, err);
+}

@@ -1,0 +1,459 @@
+/*
+ * schema_object.c - the rule of the objects of a shape.
+ *
+ * Members are written in this order: those that `properties` names, in the order of the text (those behind a
+ * $ref where the $ref is); those that only `required` names; any others. The key of the others is never one that is named. If patternProperties are given, these
+ * keys are divided into classes, by the set of patterns that match: each class has a value of its own.
+ *
+ * A rule stands for a position in this list and the number of members written so far (which is only counted
+ * as far as minProperties and maxProperties need it; 0 is always told from more, because of the comma).
+ */
+#include "matcher/schema.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_ALL_PATTERNS = 32, /* different patterns of one shape */
+    MAX_CLASSES = 64,
+    MAX_STATES = 60000, /* positions times counts */
+    MAX_INLINE = 32,    /* required members in one alternative */
+};
+
+struct member {
+    const char *key;
+    size_t size;
+    uint64_t order;
+    bool required;
+    struct value *value;
+};
+
+struct class
+{
+    uint32_t keys; /* expression */
+    struct value *value;
+};
+
+struct object {
+    struct member *members; /* [count] */
+    uint32_t count, min, max;
+    uint32_t required_count;
+    struct class classes[MAX_CLASSES];
+    uint32_t class_count;
+    const struct json_value *min_at; /* for messages */
+};
+
+/* ---------------------------------------------------------------------------------------- named keys */
+
+bool schema_key_schemas(struct schema *s, struct keywords *k, const char *key, size_t size,
+                        const struct json_value **found, uint32_t *count)
+{
+    const uint32_t before = *count;
+    const struct json_value *map = k->at[KW_PATTERN_PROPERTIES];
+    const struct json_value *named = k->at[KW_PROPERTIES] ? json_member_sized(k->at[KW_PROPERTIES], key, size) : NULL;
+    if (named)
+        found[(*count)++] = named;
+    if (map && map->count > SCHEMA_MAX_PATTERNS)
+        return schema_refuse(s, map, "more than %d patterns", SCHEMA_MAX_PATTERNS);
+    uint32_t i = 0, node;
+    for (const struct json_value *m = map ? map->first : NULL; m; m = m->next, i++) {
+        if (!schema_key_pattern(s, k, i, &node) || !schema_spend(s, (uint32_t)size + 1))
+            return false;
+        if (regex_matches(s->regex, node, key, size))
+            found[(*count)++] = m;
+    }
+    if (*count == before && k->at[KW_ADDITIONAL_PROPERTIES])
+        found[(*count)++] = k->at[KW_ADDITIONAL_PROPERTIES];
+    return true;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    const int c = memcmp(x->key, y->key, x->size < y->size ? x->size : y->size);
+    if (c || x->size != y->size)
+        return c ? c : x->size < y->size ? -1 : 1;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+static int compare_order(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    return (x->order > y->order) - (x->order < y->order);
+}
+
+/* Fills o->members, without values. */
+static bool collect_keys(struct schema *s, const struct shape *shape, struct object *o)
+{
+    static const enum keyword sources[] = {KW_PROPERTIES, KW_REQUIRED};
+    const uint64_t last_part = (uint64_t)1 << 63; /* keys that only `required` names */
+    uint32_t total = 0, kept = 0;
+    for (uint32_t i = 0; i < shape->schemas.count; i++) {
+        const struct keywords *k = schema_keywords(s, shape->schemas.at[i]);
+        for (int j = 0; j < 2; j++)
+            total += k->at[sources[j]] ? k->at[sources[j]]->count : 0;
+    }
+    o->members = schema_memory(s, total + 1u, sizeof *o->members);
+    if (!o->members)
+        return false;
+    for (int j = 0; j < 2; j++) {
+        for (uint32_t i = 0; i < shape->schemas.count; i++) {
+            const struct json_value *from = schema_keywords(s, shape->schemas.at[i])->at[sources[j]];
+            const uint32_t anchor = shape->anchors[i];
+            for (const struct json_value *m = from ? from->first : NULL; m; m = m->next, o->count++)
+                o->members[o->count] = (struct member){.key = j ? m->text : m->key,
+                                                       .size = j ? m->size : m->key_size,
+                                                       .order = j ? last_part | o->count
+                                                                  : (uint64_t)(anchor ? anchor : m->id) << 32 | m->id,
+                                                       .required = j == 1};
+        }
+    }
+    qsort(o->members, o->count, sizeof *o->members, compare_keys);
+    for (uint32_t i = 0; i < o->count; i++) {
+        struct member *m = &o->members[i], *last = kept ? &o->members[kept - 1] : NULL;
+        if (last && last->size == m->size && memcmp(last->key, m->key, m->size) == 0)
+            last->required = last->required || m->required;
+        else
+            o->members[kept++] = *m;
+    }
+    o->count = kept;
+    qsort(o->members, o->count, sizeof *o->members, compare_order);
+    return true;
+}
+
+static bool collect_values(struct schema *s, const struct shape *shape, struct object *o)
+{
+    const size_t room = (size_t)shape->schemas.count * (SCHEMA_MAX_PATTERNS + 2) + 1;
+    const struct json_value **found = schema_memory(s, room, sizeof *found);
+    if (!found)
+        return false;
+    for (uint32_t j = 0; j < o->count; j++) {
+        struct member *m = &o->members[j];
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < shape->schemas.count; i++)
+            if (!schema_key_schemas(s, schema_keywords(s, shape->schemas.at[i]), m->key, m->size, found, &n))
+                return false;
+        if (!(m->value = schema_value(s, found, n)))
+            return false;
+        o->required_count += m->required;
+    }
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------- other keys */
+
+struct pattern {
+    uint32_t node;
+    bool chosen;
+};
+
+struct division {
+    struct schema *s;
+    const struct shape *shape;
+    struct object *o;
+    struct pattern patterns[MAX_ALL_PATTERNS];
+    uint32_t count;
+    const struct json_value **found;
+    bool closed; /* strict: no keys without a pattern */
+};
+
+static bool is_chosen(const struct division *d, uint32_t node)
+{
+    for (uint32_t i = 0; i < d->count; i++)
+        if (d->patterns[i].node == node)
+            return d->patterns[i].chosen;
+    return false;
+}
+
+/* The value of the keys that match exactly the chosen patterns. */
+static bool add_class(struct division *d, uint32_t keys)
+{
+    uint32_t n = 0, node;
+    bool any_pattern = false;
+    for (uint32_t i = 0; i < d->shape->schemas.count; i++) {
+        struct keywords *k = schema_keywords(d->s, d->shape->schemas.at[i]);
+        const struct json_value *map = k->at[KW_PATTERN_PROPERTIES];
+        const uint32_t before = n;
+        uint32_t index = 0;
+        for (const struct json_value *m = map ? map->first : NULL; m; m = m->next, index++) {
+            if (!schema_key_pattern(d->s, k, index, &node))
+                return false;
+            if (is_chosen(d, node))
+                d->found[n++] = m;
+        }
+        any_pattern = any_pattern || n > before;
+        if (n == before && k->at[KW_ADDITIONAL_PROPERTIES])
+            d->found[n++] = k->at[KW_ADDITIONAL_PROPERTIES];
+    }
+    if (d->closed && !any_pattern)
+        return true;
+    struct value *v = schema_value(d->s, d->found, n);
+    if (!v)
+        return false;
+    if (v->count == 0)
+        return true;
+    if (d->o->class_count == MAX_CLASSES)
+        return schema_refuse(d->s, d->shape->schemas.at[0], "the patterns of patternProperties overlap too much");
+    d->o->classes[d->o->class_count++] = (struct class){keys, v};
+    return true;
+}
+
+/* Divides `keys` by the patterns from `next` on. Recursion is bounded by MAX_ALL_PATTERNS. */
+static bool divide(struct division *d, uint32_t keys, uint32_t next)
+{
+    struct regex *r = d->s->regex;
+    bool is_void = false;
+    if (!schema_spend(d->s, 50))
+        return false;
+    const enum rwkv7_status status = d->count > 0 ? regex_is_void(r, keys, &is_void, NULL) : RWKV7_OK;
+    if (status == RWKV7_ERR_MEMORY)
+        return schema_no_memory(d->s);
+    if (status != RWKV7_OK)
+        return schema_refuse(d->s, d->shape->schemas.at[0], "the patterns of patternProperties are too complex");
+    if (is_void)
+        return true;
+    if (next == d->count)
+        return add_class(d, keys);
+    d->patterns[next].chosen = true;
+    if (!divide(d, regex_and(r, keys, d->patterns[next].node), next + 1))
+        return false;
+    d->patterns[next].chosen = false;
+    return divide(d, regex_and(r, keys, regex_not_text(r, d->patterns[next].node)), next + 1);
+}
+
+static bool list_patterns(struct division *d, bool *explicit_additional, bool *named)
+{
+    uint32_t node;
+    for (uint32_t i = 0; i < d->shape->schemas.count; i++) {
+        struct keywords *k = schema_keywords(d->s, d->shape->schemas.at[i]);
+        const struct json_value *map = k->at[KW_PATTERN_PROPERTIES];
+        *explicit_additional = *explicit_additional || k->at[KW_ADDITIONAL_PROPERTIES];
+        *named = *named || k->at[KW_PROPERTIES];
+        if (map && map->count > SCHEMA_MAX_PATTERNS)
+            return schema_refuse(d->s, map, "more than %d patterns", SCHEMA_MAX_PATTERNS);
+        for (uint32_t j = 0; map && j < map->count; j++) {
+            bool known = false;
+            if (!schema_key_pattern(d->s, k, j, &node))
+                return false;
+            for (uint32_t p = 0; p < d->count; p++)
+                known = known || d->patterns[p].node == node;
+            if (known)
+                continue;
+            if (d->count == MAX_ALL_PATTERNS)
+                return schema_refuse(d->s, map, "more than %d patterns for one object", MAX_ALL_PATTERNS);
+            d->patterns[d->count++].node = node;
+        }
+    }
+    return true;
+}
+
+static bool collect_classes(struct schema *s, const struct shape *shape, struct object *o)
+{
+    struct division d = {.s = s, .shape = shape, .o = o};
+    bool explicit_additional = false, named = false;
+    uint32_t keys = regex_any_text(s->regex);
+
+    if (!list_patterns(&d, &explicit_additional, &named))
+        return false;
+    d.closed = s->options.strict && named && !explicit_additional;
+    d.found = schema_memory(s, (size_t)shape->schemas.count * (SCHEMA_MAX_PATTERNS + 2) + 1, sizeof *d.found);
+    struct regex_text *texts = schema_memory(s, o->count + 1u, sizeof *texts);
+    if (!d.found || !texts)
+        return false;
+    for (uint32_t i = 0; i < o->count; i++)
+        texts[i] = (struct regex_text){o->members[i].key, o->members[i].size};
+    if (o->count > 0)
+        keys = regex_not_text(s->regex, regex_literals(s->regex, texts, o->count));
+    return divide(&d, keys, 0);
+}
+
+static bool collect(struct schema *s, const struct shape *shape, struct object *o)
+{
+    uint32_t n;
+    *o = (struct object){.max = REGEX_NO_LIMIT};
+    for (uint32_t i = 0; i < shape->schemas.count; i++) {
+        const struct keywords *k = schema_keywords(s, shape->schemas.at[i]);
+        if (k->at[KW_MIN_PROPERTIES] && schema_is_count(k->at[KW_MIN_PROPERTIES], &n) && n > o->min) {
+            o->min = n;
+            o->min_at = k->at[KW_MIN_PROPERTIES];
+        }
+        if (k->at[KW_MAX_PROPERTIES] && schema_is_count(k->at[KW_MAX_PROPERTIES], &n) && n < o->max)
+            o->max = n;
+    }
+    return collect_keys(s, shape, o) && collect_values(s, shape, o) && collect_classes(s, shape, o);
+}
+
+bool schema_object_possible(struct schema *s, struct shape *shape, unsigned depth)
+{
+    struct object o;
+    if (!collect(s, shape, &o) || o.required_count > o.max || o.min > o.max)
+        return false;
+    for (uint32_t i = 0; i < o.count; i++)
+        if (o.members[i].required && !schema_possible(s, o.members[i].value, depth))
+            return false;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------- the rule */
+
+struct writer {
+    struct schema *s;
+    struct object *o;
+    uint32_t cap;     /* counts are 0 to cap */
+    uint32_t *states; /* [count + 1][cap + 1]: symbols of rules, or 0 */
+    bool *used;
+    uint32_t other_first, other; /* one further member, without and with a comma */
+    bool ends;                   /* some state may end the object */
+};
+
+/* A key and its colon, after a comma unless it is the first. */
+static uint32_t key_symbol(struct schema *s, uint32_t key, bool first)
+{
+    struct regex *r = s->regex;
+    uint32_t node = regex_concat(r, regex_literal(r, ":", 1), s->space);
+    if (key == regex_any_text(r)) { /* nothing about it matters: any escapes */
+        const uint32_t quote = regex_literal(r, "\"", 1), any = regex_repeat(r, s->free_character, 0, REGEX_NO_LIMIT);
+        node = regex_concat(r, quote, regex_concat(r, any, regex_concat(r, quote, node)));
+    } else {
+        node = regex_concat(r, schema_string(s, key), node);
+    }
+    if (!first)
+        node = regex_concat(r, regex_concat(r, regex_literal(r, ",", 1), s->space), node);
+    return grammar_terminal(s->grammar, node);
+}
+
+static uint32_t others_symbol(struct writer *w, bool first)
+{
+    struct schema *s = w->s;
+    const uint32_t rule = grammar_rule(s->grammar, "member", 6);
+    for (uint32_t i = 0; i < w->o->class_count && !schema_failed(s); i++) {
+        const struct class *c = &w->o->classes[i];
+        const uint32_t key = key_symbol(s, c->keys, first);
+        grammar_add(s->grammar, rule, (uint32_t[]){key, schema_symbol(s, c->value)}, 2);
+    }
+    return rule;
+}
+
+static uint32_t state(struct writer *w, uint32_t at, uint32_t count)
+{
+    const size_t i = (size_t)at * (w->cap + 1) + count;
+    if (!w->used[i]) {
+        w->used[i] = true;
+        w->states[i] = grammar_rule(w->s->grammar, "members", 7);
+    }
+    return w->states[i];
+}
+
+static uint32_t one_more(const struct writer *w, uint32_t count)
+{
+    return count < w->cap ? count + 1 : count;
+}
+
+/* Adds to `rule` what begins with member `at`; the required ones after it are written at once. */
+static void write_member(struct writer *w, uint32_t rule, uint32_t at, uint32_t count)
+{
+    struct schema *s = w->s;
+    uint32_t symbols[2 * MAX_INLINE + 1], n = 0;
+    do {
+        const struct member *m = &w->o->members[at];
+        if (w->o->max != REGEX_NO_LIMIT && count >= w->o->max)
+            return;
+        symbols[n++] = key_symbol(s, regex_literal(s->regex, m->key, m->size), count == 0);
+        symbols[n++] = schema_symbol(s, m->value);
+        count = one_more(w, count);
+        at++;
+    } while (at < w->o->count && w->o->members[at].required && n < 2 * MAX_INLINE);
+    symbols[n++] = state(w, at, count);
+    grammar_add(s->grammar, rule, symbols, n);
+}
+
+/* All named members are written or left out; `count` members so far. */
+static void write_end(struct writer *w, uint32_t rule, uint32_t count)
+{
+    struct grammar *g = w->s->grammar;
+    const struct object *o = w->o;
+    const uint32_t missing = o->min > count ? o->min - count : 0; /* exact: see cap */
+    const uint32_t room = o->max == REGEX_NO_LIMIT ? o->max : o->max - count;
+
+    if (missing == 0)
+        w->ends = true;
+    if (missing == 0 && count > 0 && (o->class_count == 0 || room == 0))
+        grammar_add(g, rule, NULL, 0);
+    /* Two further members may have the same key, so they count as one. */
+    if (missing > 1 || o->class_count == 0 || room == 0)
+        return;
+    w->ends = true;
+    if (!w->other)
+        w->other = others_symbol(w, false);
+    if (count > 0) {
+        grammar_add(g, rule, (uint32_t[]){grammar_repeat(g, w->other, missing, room)}, 1);
+        return;
+    }
+    if (!w->other_first)
+        w->other_first = others_symbol(w, true);
+    grammar_add(g, rule,
+                (uint32_t[]){w->other_first, grammar_repeat(g, w->other, 0, room == REGEX_NO_LIMIT ? room : room - 1)},
+                2);
+}
+
+static void write_states(struct writer *w)
+{
+    struct grammar *g = w->s->grammar;
+    const struct object *o = w->o;
+    for (uint32_t at = 0; at <= o->count; at++) {
+        for (uint32_t count = 0; count <= w->cap && !schema_failed(w->s); count++) {
+            if (!w->used[(size_t)at * (w->cap + 1) + count])
+                continue;
+            const uint32_t rule = state(w, at, count);
+            grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1); /* so that it has one */
+            if (at == o->count) {
+                write_end(w, rule, count);
+                continue;
+            }
+            if (o->members[at].value->count > 0)
+                write_member(w, rule, at, count);
+            if (!o->members[at].required)
+                grammar_add(g, rule, (uint32_t[]){state(w, at + 1, count)}, 1);
+        }
+    }
+}
+
+bool schema_write_object(struct schema *s, struct shape *shape)
+{
+    struct grammar *g = s->grammar;
+    const uint32_t rule = shape->rule[1];
+    struct object o;
+    struct writer w = {.s = s, .o = &o};
+    size_t states;
+
+    if (!collect(s, shape, &o))
+        return false;
+    grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1);
+    if (o.min > o.max || o.required_count > o.max)
+        return !schema_failed(s);
+    if (o.min <= o.required_count)
+        o.min = 0;
+    if (o.class_count == 0 && o.max >= o.count)
+        o.max = REGEX_NO_LIMIT;
+    w.cap = o.max != REGEX_NO_LIMIT ? o.max : o.min;
+    if (w.cap > o.count) /* more named members there are not; others are counted by a repetition */
+        w.cap = o.count;
+    if (w.cap == 0)
+        w.cap = 1;
+    states = (size_t)(o.count + 1) * (w.cap + 1);
+    if (states > MAX_STATES)
+        return schema_refuse(s, shape->schemas.at[0],
+                             "too many properties, or too large a minProperties or maxProperties");
+    w.states = schema_memory(s, states, sizeof *w.states);
+    w.used = schema_memory(s, states, sizeof *w.used);
+    if (!w.states || !w.used)
+        return false;
+    if (o.min == 0 && o.required_count == 0)
+        grammar_add(g, rule, &s->empty_object, 1);
+    if (o.max > 0)
+        grammar_add(g, rule, (uint32_t[]){s->open_object, state(&w, 0, 0), s->close_object}, 3);
+    write_states(&w);
+    if (!w.ends && o.min > 1 && o.min_at)
+        return schema_refuse(s, o.min_at, "minProperties over 1 is not supported for keys that are not named");
+    return !schema_failed(s);
+}

@@ -1,0 +1,64 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
+# Constraints of run, batch and chat: texts obey them, and errors come before any token, in one line.
+
+model=$models/bf16_n64.safetensors
+vocab=$tests/bytes.vocab.txt
+constrained() {
+    run rwkv7 run -q --seed 4 -n 60 --model "$model" --vocab "$vocab" "$@" </dev/null
+}
+constrained --regex 'ab?c{2}' hello
+ok 'a text of the expression' grep -Eqx 'ab?cc' "$work/out"
+constrained --choice only hello
+text only
+constrained --choice one --choice other hello
+ok 'a choice' grep -Eqx 'one|other' "$work/out"
+printf 'root ::= "[" item ("," item)* "]"\nitem ::= [0-9] | "x"\n' >list.gbnf
+constrained --grammar list.gbnf -n 400 --bias 94=2 hello
+ok 'a text of the grammar' grep -Eqx '\[[0-9x](,[0-9x])*\]' "$work/out"
+printf '{"type":"object","properties":{"n":{"enum":[7]},"s":{"type":"string","maxLength":4,"pattern":"^[a-z]*$"}},"required":["n","s"],"additionalProperties":false}' >fixed.json
+constrained --schema fixed.json hello
+ok 'JSON of the schema' python3 -c 'import json,sys; v=json.load(open(sys.argv[1])); assert v["n"] == 7 and len(v["s"]) <= 4, v' "$work/out"
+constrained --any-json --bias 94=3,126=3 -n 4000 hello
+ok 'JSON' python3 -c 'import json,sys; json.load(open(sys.argv[1]))' "$work/out"
+
+# The same text every time, with stop strings, log probabilities and in a batch.
+constrained --regex '[a-z]{20}' hello
+cp "$work/out" letters
+constrained --regex '[a-z]{20}' --logprobs 2 --json hello
+out_has "\"text\":\"$(cat letters)\",\"finish\":\"end\""
+printf '{"prompt":"hello","regex":"[a-z]{20}","seed":4}\n{"prompt":"hello","seed":4,"tokens":3}\n{"prompt":"hello","choices":["yes","yes indeed"],"seed":1}\n{"prompt":"hello","schema":{"const":[1]},"seed":1}\n' >lines
+run rwkv7 batch -q --model "$model" --vocab "$vocab" lines
+exits 0
+out_has "\"text\":\"$(cat letters)\",\"finish\":\"end\""
+out_has '"line":3,.*"text":"yes( indeed)?","finish":"end"'
+out_has '"line":4,.*"text":"[^"]*\[[^"]*1[^"]*\]","finish":"end"'
+printf '{"prompt":"hello","seed":4}\n{"prompt":"hello","seed":4,"any_json":false,"tokens":3}\n' >lines
+run rwkv7 batch -q --regex '[a-z]{20}' --model "$model" --vocab "$vocab" lines
+exits 0
+out_has "\"line\":1,\"text\":\"$(cat letters)\""
+out_has '"line":2,.*"finish":"length","prompt_tokens":[0-9]+,"tokens":3'
+
+# Errors.
+constrained --regex 'a(b' hello
+exits 2
+err 'rwkv7: regular expression, character 2: this group is not closed'
+constrained --choice a --regex b hello
+exits 2
+err_has '^rwkv7: --regex and --choice exclude each other$'
+printf '{"type":"object","properties":{"a":{"$ref":"#/nowhere"}}}' >bad.json
+constrained --schema bad.json hello
+exits 2
+err_has '^rwkv7: bad.json: '
+constrained --schema missing.json hello
+exits 1
+err_has '^rwkv7: missing.json: '
+: >empty
+constrained --schema empty hello
+exits 1
+err 'rwkv7: empty: the file is empty'
+printf '{"prompt":"a","regex":"(","id":1}\n{"prompt":"a","regex":"a","choices":["b"]}\n{"prompt":"a","choices":"b"}\n' >lines
+run rwkv7 batch -q --model "$model" --vocab "$vocab" lines
+exits 1
+out_has '"line":1,"id":1,"error":"regular expression, character 1: this group is not closed"'
+out_has "\"line\":2,\"error\":\"'regex' and 'choices' exclude each other\""
+out_has "\"line\":3,\"error\":\"'choices': expected an array of strings\""
