@@ -30,10 +30,10 @@ static uint64_t add_text(uint64_t hash, const char *text)
  * Options of batch that do not change an answer, or whose content is hashed instead. All
  * other options are hashed, so that a new option is included by default.
  */
-static const char *const without_effect[] = {
-    "help",        "version", "no-config", "model",   "vocab", "type",      "sparse",      "mlock",  "cpu",      "state",
-    "state-order", "parallel", "output",   "resume",  "threads", "quiet",   "speculate",   "draft-model", "schema",
-    "any-json",    "grammar", "regex",     "choice",  NULL};
+static const char *const without_effect[] = {"help",   "version",  "no-config", "model", "vocab",       "type",
+                                             "sparse", "mlock",    "cpu",       "state", "state-order", "parallel",
+                                             "output", "resume",   "threads",   "quiet", "speculate",   "draft-model",
+                                             "schema", "any-json", "grammar",   "regex", "choice",      NULL};
 
 static bool has_effect(const struct option *o, const struct command *command)
 {
