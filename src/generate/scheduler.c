@@ -7,7 +7,8 @@
 
 struct scheduler {
     struct rwkv7_batch *batch;
-    size_t vocab, slots, prompt_budget;
+    size_t vocab, slots, prompt_budget, busy_budget;
+    bool fair;
     struct scheduled *first, *last; /* unfinished requests, in order of arrival */
     size_t count;
     struct scheduled *event, *last_event;
@@ -35,6 +36,22 @@ enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_sessi
     return status;
 }
 
+enum rwkv7_status scheduled_open_tokens(struct scheduled *job, struct rwkv7_session *session,
+                                        const struct rwkv7_tokenizer *tokenizer,
+                                        const struct rwkv7_generator_options *opt, const uint32_t *ids, size_t count,
+                                        struct rwkv7_error *err)
+{
+    const int vocab = rwkv7_model_info(rwkv7_session_model(session))->shape.vocab;
+    enum rwkv7_status status;
+    *job = (struct scheduled){0};
+    if ((status = request_open(&job->request, tokenizer, vocab, opt, err)) ||
+        (status = request_feed_tokens(&job->request, ids, count, err)))
+        scheduled_close(job);
+    else
+        job->session = session;
+    return status;
+}
+
 void scheduled_close(struct scheduled *job)
 {
     rwkv7_session_close(job->session);
@@ -55,6 +72,8 @@ enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct sched
     s->vocab = (size_t)rwkv7_model_info(model)->shape.vocab;
     s->slots = s->row_room = opt->slots;
     s->prompt_budget = opt->prompt_budget > 0 ? opt->prompt_budget : RWKV7_CHUNK;
+    s->busy_budget = opt->busy_budget > 0 ? opt->busy_budget : s->prompt_budget;
+    s->fair = opt->fair;
     enum rwkv7_status status = rwkv7_batch_create(model, &s->batch, err);
     if (status == RWKV7_OK) {
         s->logits = size_mul(s->slots, s->vocab, &floats) ? mem_alloc(floats, sizeof *s->logits) : NULL;
@@ -196,6 +215,7 @@ static void draw(struct scheduler *s, struct scheduled *job, const float *logits
 {
     request_evaluated(&job->request, 1);
     job->taken = false;
+    job->noticed = false;
     job->err.status = request_draw(&job->request, logits, &job->err);
     tell(s, job);
 }
@@ -208,11 +228,14 @@ static bool draw_guessed(struct scheduler *s)
 {
     bool any = false;
     size_t n = 0;
-    for (struct scheduled *job = s->first, *next; job && n < s->slots; job = next, n++) {
+    for (struct scheduled *job = s->first, *next; job && n < s->slots; job = next) {
         struct request *const r = &job->request;
         const uint32_t *id;
         bool logits;
         next = job->next;
+        if (job->paused)
+            continue;
+        n++;
         if (job->taken || !r->drawn_pending)
             continue;
         request_pending(r, 1, &id, &logits);
@@ -225,23 +248,62 @@ static bool draw_guessed(struct scheduler *s)
     return any;
 }
 
+/* Number of pending tokens that may be evaluated before the caller wants to be told. */
+static size_t wanted(const struct scheduled *job)
+{
+    const uint32_t *ids;
+    bool logits;
+    const size_t count = request_pending(&job->request, SIZE_MAX, &ids, &logits);
+    const uint64_t done = job->request.evaluated;
+    return job->notice_at > done && job->notice_at - done < count ? (size_t)(job->notice_at - done) : count;
+}
+
+/*
+ * Chooses the requests of the step. *prompts: how many have more than one pending token. Returns
+ * their number.
+ */
+static size_t choose(struct scheduler *s, size_t *prompts, bool *writing)
+{
+    size_t n = 0;
+    *prompts = 0;
+    *writing = false;
+    for (struct scheduled *job = s->first; job && n < s->slots; job = job->next) {
+        if (job->paused)
+            continue;
+        *prompts += wanted(job) > 1;
+        *writing = *writing || job->request.drawn_pending;
+        s->fed[n++] = job;
+    }
+    return n;
+}
+
 /*
  * Decides how many tokens each request gets: one each, and the rest for prompts. Returns the number
  * of feeds.
  */
 static size_t plan(struct scheduler *s)
 {
-    const size_t active = s->count < s->slots ? s->count : s->slots, limit = RWKV7_CHUNK - active;
-    size_t room = s->prompt_budget < limit ? s->prompt_budget : limit, n = 0;
-    for (struct scheduled *job = s->first; n < active; job = job->next) {
-        struct rwkv7_feed *const f = &s->feeds[n];
+    size_t prompts;
+    bool writing;
+    const size_t active = choose(s, &prompts, &writing), limit = RWKV7_CHUNK - active;
+    const size_t budget = writing ? s->busy_budget : s->prompt_budget;
+    size_t room = budget < limit ? budget : limit;
+    for (size_t i = 0; i < active; i++) {
+        struct scheduled *const job = s->fed[i];
+        struct rwkv7_feed *const f = &s->feeds[i];
+        const size_t most = wanted(job);
+        size_t more = 0; /* than one token */
+        if (most > 1) {
+            const size_t part = s->fair ? room / prompts : room;
+            more = most - 1 < part ? most - 1 : part;
+            prompts--;
+        }
         *f = (struct rwkv7_feed){.session = job->session};
-        f->count = request_pending(&job->request, room + 1, &f->tokens, &f->logits);
-        room -= f->count - 1;
-        s->texts[n] = &job->request.speculation;
-        s->fed[n++] = job;
+        f->count = request_pending(&job->request, more + 1, &f->tokens, &f->logits);
+        room -= more;
+        s->texts[i] = &job->request.speculation;
     }
-    return n;
+    return active;
 }
 
 /* Makes room for the logits of `rows` tokens. */
@@ -300,6 +362,7 @@ static void advance(struct scheduler *s, struct scheduled *job, const struct rwk
 {
     struct request *const r = &job->request;
     job->err = f->err;
+    job->noticed = false;
     if (f->err.status == RWKV7_OK) {
         if (f->tentative)
             speculation_opened(&r->speculation, job->session, logits);
@@ -311,6 +374,8 @@ static void advance(struct scheduler *s, struct scheduled *job, const struct rwk
             job->err.status = request_end(r, RWKV7_END_CANCELLED, &job->err);
         else if (logits)
             job->err.status = request_draw(r, logits, &job->err);
+        else if (r->evaluated == job->notice_at)
+            job->noticed = true;
         else
             return;
     }

@@ -9,9 +9,10 @@
  *
  * Requests are served in order of arrival: the first `slots` unfinished ones are in the step, the
  * others wait. A request that generates gets one token per step. The remaining room goes to
- * prompts, the oldest first; a long prompt is evaluated in pieces next to the tokens of the others
- * and never delays them. The text of a request does not depend on its neighbours, its position or
- * the number of slots (with --math exact).
+ * prompts, the oldest first or in equal parts; a long prompt is evaluated in pieces next to the
+ * tokens of the others and never delays them. Requests enter and leave between any two steps. The
+ * text of a request does not depend on its neighbours, its position or the number of slots (with
+ * --math exact).
  *
  * Requests with options.speculate are evaluated together with guesses of their next tokens, as many
  * as pay for all of them together. Tokens that were guessed right are then drawn in steps without
@@ -33,6 +34,9 @@ struct scheduled {
     struct request request;        /* with a complete prompt (request_end_prompt) */
     struct rwkv7_session *session; /* owned */
     void *owner;                   /* for the caller */
+    bool paused;                   /* set by the caller: keeps its place, but is in no step */
+    uint64_t notice_at;            /* set by the caller, less than the prompt: see `noticed`; 0: never */
+    bool noticed;                  /* this event: exactly notice_at tokens have been evaluated, nothing was drawn */
     bool finished;                 /* and removed from the scheduler; see request.end or err */
     bool taken;                    /* used by the scheduler: the drawn token must be evaluated */
     struct rwkv7_error err;        /* RWKV7_OK unless the request failed */
@@ -43,6 +47,8 @@ struct scheduled {
 struct scheduler_options {
     size_t slots;         /* maximum requests in one step, 1 to RWKV7_CHUNK */
     size_t prompt_budget; /* maximum prompt tokens in a step; 0: what RWKV7_CHUNK allows */
+    size_t busy_budget;   /* the same while a request generates; 0: prompt_budget */
+    bool fair;            /* prompts share the budget equally, instead of the oldest first */
 };
 
 /*
@@ -53,6 +59,14 @@ struct scheduler_options {
 enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_session *start,
                                  const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_generator_options *opt,
                                  const void *prompt, size_t size, struct rwkv7_error *err);
+/*
+ * The same with a session of its own, which the job owns afterwards (on success), and with token
+ * ids [count], to which nothing is added.
+ */
+enum rwkv7_status scheduled_open_tokens(struct scheduled *job, struct rwkv7_session *session,
+                                        const struct rwkv7_tokenizer *tokenizer,
+                                        const struct rwkv7_generator_options *opt, const uint32_t *ids, size_t count,
+                                        struct rwkv7_error *err);
 /*
  * Frees what it holds; counts and the end stay readable. Not while it is in a scheduler. Accepts a
  * zeroed struct.

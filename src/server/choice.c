@@ -1,0 +1,291 @@
+/*
+ * choice.c - one text of a job, in the worker: the prompt with its cache and its scores, then the
+ * generated text.
+ *
+ * The first choice of a prompt reads it, up to the last token. If there are more choices, a copy
+ * of that state waits for them in the prompt; each then evaluates the last token itself.
+ */
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+#include "generate/logprobs.h"
+#include "generate/prompt_cache.h"
+#include "server/worker_parts.h"
+
+static enum choice_start fail_choice(struct worker *w, struct choice *c, const struct rwkv7_error *err)
+{
+    struct api_error e = {0};
+    error_library(&e, err);
+    worker_fail_job(w, c->job, &e);
+    return CHOICE_JOB_ENDED;
+}
+
+static enum choice_start lack_memory(struct worker *w, struct choice *c)
+{
+    const struct rwkv7_error err = {RWKV7_ERR_MEMORY, "out of memory for the answer"};
+    return fail_choice(w, c, &err);
+}
+
+/* ----------------------------------------------------------------------------------------- text */
+
+/* Passes new text to the protocol. */
+static void send_piece(struct choice *c)
+{
+    struct job *const job = c->job;
+    if (!job->generation.stream)
+        return;
+    if (!c->begun)
+        job->protocol->begin(job, c);
+    c->begun = true;
+    if (c->text.size > 0 || c->thought.size > 0)
+        job->protocol->piece(job, c);
+}
+
+static enum choice_start end_choice(struct worker *w, struct choice *c, enum rwkv7_end end)
+{
+    struct job *const job = c->job;
+    c->end = end;
+    if (job->chat)
+        splitter_end(&c->splitter, &c->thought, &c->text);
+    if (c->text.failed || c->thought.failed || c->scores.failed)
+        return lack_memory(w, c);
+    send_piece(c);
+    if (job->generation.stream)
+        job->protocol->end(job, c);
+    worker_drop_choice(w, c);
+    if (++job->ended < job->choice_count)
+        return CHOICE_STARTED;
+    worker_finish_job(w, job);
+    return CHOICE_JOB_ENDED;
+}
+
+static void take_step(struct worker *w, struct choice *c)
+{
+    const struct rwkv7_step *const step = &c->run.request.step;
+    struct job *const job = c->job;
+    if (!job->first_token)
+        metrics_time(&w->server->metrics, METRIC_FIRST_TOKEN, sys_seconds() - job->arrived);
+    job->first_token = true;
+    metrics_count(&w->server->metrics, METRIC_GENERATED_TOKENS, c->run.request.tokens - c->tokens);
+    c->tokens = c->run.request.tokens;
+    if (job->generation.top >= 0 && step->drawn) {
+        const struct score score = {step->logprob, step->id, true};
+        scores_add(&c->scores, score, step->top, step->top_count < c->scores.width ? step->top_count : c->scores.width);
+    }
+    if (job->chat)
+        splitter_add(&c->splitter, step->text, step->length, &c->thought, &c->text);
+    else
+        text_add(&c->text, step->text, step->length);
+    if (step->end != RWKV7_END_NONE)
+        end_choice(w, c, step->end);
+    else if (c->text.failed || c->thought.failed || c->scores.failed)
+        lack_memory(w, c);
+    else
+        send_piece(c);
+}
+
+/* -------------------------------------------------------------------------------------- reading */
+
+/* Opens the text on a session that has evaluated the first `done` tokens of the prompt. Owns the session. */
+static enum choice_start run_choice(struct worker *w, struct choice *c, struct rwkv7_session *session, size_t done)
+{
+    const struct job *const job = c->job;
+    const struct job_prompt *const p = c->prompt;
+    struct rwkv7_sampler_options sampling;
+    const struct rwkv7_generator_options options = generation_options(&job->generation, c->number, &sampling);
+    struct rwkv7_error err;
+    if (scheduled_open_tokens(&c->run, session, w->server->options->tokenizer, &options, p->ids + done, p->count - done,
+                              &err) != RWKV7_OK) {
+        rwkv7_session_close(session);
+        return fail_choice(w, c, &err);
+    }
+    c->run.owner = c;
+    if (scheduler_add(w->scheduler, &c->run, &err) != RWKV7_OK)
+        return fail_choice(w, c, &err);
+    if (c->phase == CHOICE_WAITING)
+        w->active[w->active_count++] = c;
+    c->phase = CHOICE_RUNNING;
+    return CHOICE_STARTED;
+}
+
+/* The next place at which the scheduler tells about a prompt; `done` tokens of it came from the cache. */
+static void next_notice(struct choice *c)
+{
+    const size_t done = c->prompt->cached;
+    c->run.notice_at = 0;
+    for (size_t i = c->place_count; i-- > 0;)
+        if (c->places[i] - done > c->run.request.evaluated)
+            c->run.notice_at = c->places[i] - done;
+}
+
+/* Plans where copies of the state are made: for the cache, and for the other choices. */
+static void plan_notices(const struct worker *w, struct choice *c)
+{
+    const struct job_prompt *const p = c->prompt;
+    const bool more = c->job->generation.choices > 1, cached = w->server->options->cache > 0;
+    if (c->job->generation.cache && cached)
+        c->place_count = prompt_cache_plan(p->cached, p->count, NULL, 0, c->places, CHOICE_PLACES - 1);
+    if (more && (c->place_count == 0 || c->places[c->place_count - 1] != p->count - 1))
+        c->places[c->place_count++] = p->count - 1;
+    next_notice(c);
+}
+
+static enum choice_start lend_state(struct worker *w, struct choice *c)
+{
+    struct job_prompt *const p = c->prompt;
+    struct rwkv7_error err;
+    if (rwkv7_session_clone(c->run.session, &p->session, &err) != RWKV7_OK)
+        return fail_choice(w, c, &err);
+    p->ready = true;
+    return CHOICE_STARTED;
+}
+
+static void take_notice(struct worker *w, struct choice *c)
+{
+    const struct job_prompt *const p = c->prompt;
+    const size_t done = p->cached + (size_t)c->run.request.evaluated;
+    if (c->job->generation.cache)
+        prefix_cache_keep(w->cache, c->run.session, p->ids, done);
+    next_notice(c);
+    if (done == p->count - 1 && c->job->generation.choices > 1)
+        lend_state(w, c);
+}
+
+void worker_take_event(struct worker *w, struct choice *c)
+{
+    if (c->run.err.status != RWKV7_OK)
+        fail_choice(w, c, &c->run.err);
+    else if (c->run.noticed)
+        take_notice(w, c);
+    else
+        take_step(w, c);
+}
+
+/* ------------------------------------------------------------------------------------- starting */
+
+static enum choice_start begin_prompt(struct worker *w, struct choice *c)
+{
+    struct job_prompt *const p = c->prompt;
+    struct rwkv7_session *session;
+    struct rwkv7_error err;
+    p->begun = true;
+    metrics_count(&w->server->metrics, METRIC_PROMPT_TOKENS, p->count);
+    if (rwkv7_session_clone(w->server->options->start, &session, &err) != RWKV7_OK)
+        return fail_choice(w, c, &err);
+    if (p->scored) {
+        const struct score first = {.id = p->ids[p->hidden < p->count ? p->hidden : 0]};
+        if (p->hidden < p->count)
+            scores_add(&p->scores, first, NULL, 0);
+        p->session = session;
+        c->phase = CHOICE_SCORING;
+        w->active[w->active_count++] = c;
+        return CHOICE_STARTED;
+    }
+    if (c->job->generation.cache)
+        p->cached = prefix_cache_find(w->cache, session, p->ids, p->count - 1);
+    metrics_count(&w->server->metrics, METRIC_CACHED_TOKENS, p->cached);
+    const enum choice_start started = run_choice(w, c, session, p->cached);
+    if (started != CHOICE_STARTED)
+        return started;
+    plan_notices(w, c);
+    return p->cached == p->count - 1 && c->job->generation.choices > 1 ? lend_state(w, c) : CHOICE_STARTED;
+}
+
+/* Starts on a copy of the state before the last token; the last choice takes the state itself. */
+static enum choice_start begin_from_state(struct worker *w, struct choice *c)
+{
+    struct job_prompt *const p = c->prompt;
+    struct rwkv7_session *session = p->session;
+    struct rwkv7_error err;
+    if (c->number + 1 == c->job->generation.choices) {
+        p->session = NULL;
+    } else if (rwkv7_session_clone(p->session, &session, &err) != RWKV7_OK) {
+        return fail_choice(w, c, &err);
+    }
+    return run_choice(w, c, session, p->count - 1);
+}
+
+enum choice_start worker_start_choice(struct worker *w, struct choice *c)
+{
+    struct job *const job = c->job;
+    struct job_prompt *const p = c->prompt;
+    if (p->begun && !p->ready && !(job->generation.max_tokens == 0 && !p->scored))
+        return CHOICE_MUST_WAIT;
+    if (!job->started)
+        metrics_time(&w->server->metrics, METRIC_QUEUE, sys_seconds() - job->arrived);
+    job->started = true;
+    if (job->chat && job->prefilled) {
+        c->splitter = (struct splitter){.part = SPLITTER_ANSWER, .any = true};
+    } else if (job->chat) {
+        const char *opening = chat_template_opening(job->thinking);
+        for (; *opening; opening++)
+            splitter_add(&c->splitter, opening, 1, &c->thought, &c->text);
+    }
+    if (job->generation.max_tokens == 0 && (p->ready || !p->scored))
+        return end_choice(w, c, RWKV7_END_LENGTH);
+    return p->ready ? begin_from_state(w, c) : begin_prompt(w, c);
+}
+
+/* -------------------------------------------------------------------------------------- scoring */
+
+static void score_rows(const struct worker *w, struct choice *c, size_t count)
+{
+    struct job_prompt *const p = c->prompt;
+    struct rwkv7_logprob top[GENERATION_TOP];
+    for (size_t i = 0; i < count; i++) {
+        const size_t next = p->evaluated + i + 1;
+        const struct distribution d = distribution_of(w->rows + i * w->vocab, (int)w->vocab);
+        const struct score score = {log_probability(&d, p->ids[next]), p->ids[next], true};
+        if (next > p->hidden)
+            scores_add(&p->scores, score, top, distribution_top(&d, p->scores.width, top));
+    }
+    p->evaluated += count;
+}
+
+/* Evaluates the next tokens of a prompt; after the last but one, the choice goes on. */
+static void score_piece(struct worker *w, struct choice *c)
+{
+    struct job_prompt *const p = c->prompt;
+    const size_t left = p->count - 1 - p->evaluated, count = left < WORKER_PIECE ? left : WORKER_PIECE;
+    struct rwkv7_error err;
+    size_t floats;
+    if (!w->rows && size_mul(w->vocab, WORKER_PIECE, &floats))
+        w->rows = mem_alloc(floats, sizeof *w->rows);
+    if (!w->rows) {
+        lack_memory(w, c);
+        return;
+    }
+    if (count > 0 &&
+        rwkv7_session_eval(p->session, p->ids + p->evaluated, count, RWKV7_LOGITS_ALL, w->rows, &err) != RWKV7_OK) {
+        fail_choice(w, c, &err);
+        return;
+    }
+    score_rows(w, c, count);
+    metrics_count(&w->server->metrics, METRIC_STEPS, 1);
+    metrics_count(&w->server->metrics, METRIC_STEP_TOKENS, count);
+    if (p->scores.failed) {
+        lack_memory(w, c);
+        return;
+    }
+    if (p->evaluated < p->count - 1)
+        return;
+    p->ready = true;
+    if (c->job->generation.max_tokens == 0)
+        end_choice(w, c, RWKV7_END_LENGTH);
+    else
+        begin_from_state(w, c);
+}
+
+bool worker_score_piece(struct worker *w)
+{
+    for (size_t i = 0; i < w->active_count; i++) {
+        struct choice *const c = w->active[(w->score_turn + i) % w->active_count];
+        if (c->phase != CHOICE_SCORING)
+            continue;
+        w->score_turn++;
+        score_piece(w, c);
+        return true;
+    }
+    return false;
+}

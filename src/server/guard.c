@@ -1,0 +1,96 @@
+/* guard.c - see guard.h. */
+#include "server/guard.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Compares in a time that depends on the length of `given` only. */
+static bool equal_keys(const char *key, const char *given)
+{
+    const size_t n = strlen(given), length = strlen(key);
+    unsigned char difference = n != length;
+    for (size_t i = 0; i < n; i++)
+        difference |= (unsigned char)(given[i] ^ key[length > 0 ? i % length : 0]);
+    return difference == 0;
+}
+
+static bool known_key(const struct server_options *o, const char *given)
+{
+    bool known = false;
+    for (size_t i = 0; i < o->key_count; i++) /* all of them, so that the time does not tell which */
+        known |= equal_keys(o->keys[i], given);
+    return known;
+}
+
+bool guard_key(const struct server_options *o, const char *authorization, const char *x_api_key)
+{
+    if (o->key_count == 0)
+        return true;
+    if (x_api_key && known_key(o, x_api_key))
+        return true;
+    return authorization && strncasecmp(authorization, "Bearer ", 7) == 0 && known_key(o, authorization + 7);
+}
+
+/* Whether HOST or HOST:PORT names the host. */
+static bool is_host(const char *text, const char *host)
+{
+    const size_t n = strlen(host);
+    if (strncasecmp(text, host, n) != 0)
+        return false;
+    if (text[n] == '\0')
+        return true;
+    return text[n] == ':' && text[n + 1] && strspn(text + n + 1, "0123456789") == strlen(text + n + 1);
+}
+
+static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
+#define LOOPBACK (sizeof loopback / sizeof *loopback)
+
+static bool is_loopback(const char *host)
+{
+    bool local = strcmp(host, "::1") == 0;
+    for (size_t i = 0; i < LOOPBACK; i++)
+        local = local || is_host(host, loopback[i]);
+    return local;
+}
+
+/* Whether the list "A,B,..." contains the origin. */
+static bool listed(const char *list, const char *origin)
+{
+    const size_t size = strlen(origin);
+    while (*list) {
+        const size_t n = strcspn(list, ",");
+        if ((n == size && strncasecmp(list, origin, n) == 0) || (n == 1 && *list == '*'))
+            return true;
+        list += n + (list[n] == ',');
+    }
+    return false;
+}
+
+bool guard_origin(const struct server_options *o, const char *origin)
+{
+    static const char *const apps[] = {"app://", "file://", "tauri://", "vscode-webview://"};
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < sizeof apps / sizeof *apps; i++)
+        if (strncmp(origin, apps[i], strlen(apps[i])) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(origin, schemes[i], strlen(schemes[i])) == 0 && is_loopback(origin + strlen(schemes[i])))
+            return true;
+    return o->cors && listed(o->cors, origin);
+}
+
+bool guard_host(const struct server_options *o, const char *host)
+{
+    const size_t n = strlen(o->host);
+    const bool local = is_loopback(o->host) || strncmp(o->host, "127.", 4) == 0;
+    if ((n > 5 && strcmp(o->host + n - 5, ".sock") == 0) || !local)
+        return true;
+    return host && (is_loopback(host) || is_host(host, o->host));
+}
+
+bool guard_request_id(const char *text)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const size_t n = strlen(text);
+    return n > 0 && n <= 64 && strspn(text, safe) == n;
+}

@@ -1,0 +1,522 @@
+/*
+ * http.c - see http.h.
+ *
+ * libmicrohttpd calls `handle` several times for a request: with the head, with pieces of the body,
+ * and at its end; and once more after a suspended connection was resumed. A job that streams is read
+ * by `read_stream`. Connections are suspended in these two functions only, under the lock of the
+ * job, and resumed by the worker through job.wake.
+ *
+ * What the library accepts and this file refuses: two Content-Length, Content-Length with
+ * Transfer-Encoding, other encodings than chunked, two Host. A line that ends in a single newline,
+ * and a header that continues on the next line, are accepted; no proxy that is in use sends them.
+ */
+#include "server/http.h"
+
+#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "base/sys.h"
+#include "server/guard.h"
+#include "server/peers.h"
+#include "server/routes.h"
+#include "server/worker.h"
+
+enum {
+    HEAD_BYTES = 32 << 10,  /* memory of a connection, for the head of a request */
+    WRITE_SECONDS = 60,     /* without progress in writing */
+    STREAM_BLOCK = 8 << 10, /* bytes read from a job at a time */
+    BODIES = 4,             /* times max_body: memory of all bodies that are being received */
+};
+
+struct http {
+    struct server *server;
+    struct MHD_Daemon *daemon;
+    struct peers peers;
+    int fd; /* of the listener, after http_quiesce */
+    atomic_size_t answers;
+    size_t body_bytes; /* of all requests being received; HTTP thread only */
+};
+
+/* A request, from its first line to the last byte of its answer. */
+struct exchange {
+    struct http *http;
+    struct peer *peer;
+    const struct route *route;
+    unsigned endpoint;
+    const char *name; /* of the route */
+    char path[96], method[8], id[65];
+    char *origin; /* that may read the answer; NULL: none */
+    bool headed, get;
+    struct text body;
+    struct api_error error; /* found before the body was complete */
+    struct job *job;
+    int status; /* of the answer; 0: none yet */
+    double began;
+};
+
+/* --------------------------------------------------------------------------------------- answers */
+
+static void add_header(struct MHD_Response *r, const char *name, const char *value)
+{
+    MHD_add_response_header(r, name, value); /* fails when out of memory; the answer is still right */
+}
+
+static void add_common_headers(struct exchange *x, struct MHD_Response *r)
+{
+    add_header(r, "X-Request-Id", x->id);
+    if (x->origin) {
+        add_header(r, "Access-Control-Allow-Origin", x->origin);
+        add_header(r, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+        add_header(r, "Vary", "Origin");
+    }
+    if (atomic_load(&x->http->server->draining))
+        add_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
+static enum MHD_Result queue(struct exchange *x, struct MHD_Connection *c, int status, struct MHD_Response *r)
+{
+    if (!r)
+        return MHD_NO;
+    add_common_headers(x, r);
+    x->status = status;
+    const enum MHD_Result result = MHD_queue_response(c, (unsigned)status, r);
+    MHD_destroy_response(r);
+    return result;
+}
+
+/* Answers with a text, which is freed. NULL: out of memory, so the connection is closed. */
+static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int status, const char *type, char *body)
+{
+    if (!body)
+        return MHD_NO;
+    struct MHD_Response *const r = MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
+    if (!r) {
+        cJSON_free(body);
+        return MHD_NO;
+    }
+    add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type ? type : "application/json");
+    if (status == 429 || status == 503)
+        add_header(r, "Retry-After", "1");
+    if (status == 401)
+        add_header(r, "WWW-Authenticate", "Bearer");
+    if (status == 405)
+        add_header(r, "Allow", x->route->post ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
+    if (x->error.status == status && status != 404 && status != 405)
+        add_header(r, MHD_HTTP_HEADER_CONNECTION, "close"); /* the body may not have been read */
+    return queue(x, c, status, r);
+}
+
+static enum MHD_Result answer_error(struct exchange *x, struct MHD_Connection *c, const struct api_error *e)
+{
+    return answer(x, c, e->status, NULL, error_body(e));
+}
+
+/* For a page of another origin, before its real request. */
+static enum MHD_Result answer_preflight(struct exchange *x, struct MHD_Connection *c)
+{
+    static char nothing[] = "";
+    struct MHD_Response *const r = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
+    const char *const headers = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Access-Control-Request-Headers");
+    if (r) {
+        add_header(r, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+        if (headers)
+            add_header(r, "Access-Control-Allow-Headers", headers);
+        add_header(r, "Access-Control-Max-Age", "600");
+    }
+    return queue(x, c, MHD_HTTP_NO_CONTENT, r);
+}
+
+/* ------------------------------------------------------------------------------------------ jobs */
+
+static void resume(void *connection)
+{
+    MHD_resume_connection(connection);
+}
+
+/* Gives MHD the next bytes of a stream, or suspends the connection until there are some. */
+static ssize_t read_stream(void *arg, uint64_t position, char *to, size_t room)
+{
+    struct exchange *const x = arg;
+    struct job *const job = x->job;
+    ssize_t result = 0;
+    bool nudge = false;
+    (void)position;
+    pthread_mutex_lock(&job->lock);
+    const size_t waiting = job->out.size - job->out_begin;
+    if (job->gone || (waiting == 0 && job->done && job->out.failed)) {
+        result = MHD_CONTENT_READER_END_WITH_ERROR;
+    } else if (waiting > 0) {
+        const size_t n = waiting < room ? waiting : room;
+        memcpy(to, job->out.bytes + job->out_begin, n);
+        job->out_begin += n;
+        result = (ssize_t)n;
+        nudge = job->stalled && waiting - n < JOB_OUTPUT / 4;
+        job->stalled = job->stalled && !nudge;
+    } else if (job->done) {
+        result = MHD_CONTENT_READER_END_OF_STREAM;
+    } else {
+        job->sleeping = true;
+        MHD_suspend_connection(job->connection);
+    }
+    pthread_mutex_unlock(&job->lock);
+    if (nudge)
+        worker_nudge(x->http->server->worker);
+    return result;
+}
+
+static enum MHD_Result answer_stream(struct exchange *x, struct MHD_Connection *c)
+{
+    struct MHD_Response *const r =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, x, NULL);
+    if (!r)
+        return MHD_NO;
+    add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    add_header(r, "Cache-Control", "no-cache");
+    add_header(r, "X-Accel-Buffering", "no");
+    return queue(x, c, MHD_HTTP_OK, r);
+}
+
+/* Answers a job that does not stream, or suspends the connection until it has ended. */
+static enum MHD_Result answer_job(struct exchange *x, struct MHD_Connection *c)
+{
+    struct job *const job = x->job;
+    pthread_mutex_lock(&job->lock);
+    const bool done = job->done, gone = job->gone;
+    const int status = job->status;
+    char *const body = job->body;
+    if (done) {
+        job->body = NULL;
+    } else {
+        job->sleeping = true;
+        MHD_suspend_connection(c);
+    }
+    pthread_mutex_unlock(&job->lock);
+    if (!done)
+        return MHD_YES;
+    if (gone) {
+        cJSON_free(body);
+        return MHD_NO;
+    }
+    return answer(x, c, status, NULL, body);
+}
+
+static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, struct job *job)
+{
+    const union MHD_ConnectionInfo *const info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct api_error e = {0};
+    job->connection = c;
+    job->wake = resume;
+    job->fd = info ? info->connect_fd : -1;
+    if (!worker_submit(x->http->server->worker, job, &e)) {
+        job_release(job);
+        return answer_error(x, c, &e);
+    }
+    x->job = job;
+    return job->generation.stream ? answer_stream(x, c) : answer_job(x, c);
+}
+
+/* ---------------------------------------------------------------------------------------- heads */
+
+/* Headers that must not occur twice, or together. */
+struct head {
+    int lengths, encodings, hosts;
+    bool chunked;
+};
+
+static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct head *const h = arg;
+    (void)kind;
+    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
+        h->lengths++;
+    if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
+        h->hosts++;
+    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
+        h->encodings++;
+        h->chunked = value && strcasecmp(value, "chunked") == 0;
+    }
+    return MHD_YES;
+}
+
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
+static bool check_framing(struct MHD_Connection *c, struct api_error *e)
+{
+    struct head h = {0};
+    MHD_get_connection_values(c, MHD_HEADER_KIND, count_header, &h);
+    if (h.lengths > 1 || h.encodings > 1 || (h.lengths > 0 && h.encodings > 0))
+        return error_request(e, NULL, "expected one Content-Length or one Transfer-Encoding");
+    if (h.encodings > 0 && !h.chunked)
+        return error_request(e, NULL, "expected the Transfer-Encoding chunked");
+    return h.hosts <= 1 || error_request(e, NULL, "expected one Host");
+}
+
+static bool too_large(const struct http *h, struct api_error *e)
+{
+    return error_other(e, 413, NULL, "expected a body of at most %llu bytes",
+                       (unsigned long long)h->server->options->max_body);
+}
+
+static bool check_length(const struct http *h, struct MHD_Connection *c, struct api_error *e)
+{
+    const char *const text = header(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    uint64_t length = 0;
+    for (const char *at = text; at && *at >= '0' && *at <= '9'; at++) {
+        length = 10 * length + (uint64_t)(*at - '0');
+        if (length > h->server->options->max_body)
+            return too_large(h, e);
+    }
+    return true;
+}
+
+/* Reads the origin of a page. False: it may not use the server. */
+static bool check_origin(struct exchange *x, struct MHD_Connection *c, struct api_error *e)
+{
+    const char *const origin = header(c, MHD_HTTP_HEADER_ORIGIN);
+    if (!origin)
+        return true;
+    if (!guard_origin(x->http->server->options, origin))
+        return error_other(e, 403, "origin_not_allowed", "pages of this origin may not use the server (--cors)");
+    x->origin = mem_string(origin, strlen(origin));
+    return x->origin || error_other(e, 500, NULL, "out of memory for the request");
+}
+
+static bool check_head(struct exchange *x, struct MHD_Connection *c, bool options, struct api_error *e)
+{
+    struct server *const s = x->http->server;
+    if (!check_framing(c, e) || !check_length(x->http, c, e))
+        return false;
+    if (!guard_host(s->options, header(c, MHD_HTTP_HEADER_HOST)))
+        return error_other(e, 403, "host_not_allowed", "the Host is not this server");
+    if (!check_origin(x, c, e) || options)
+        return e->status == 0;
+    if (!(x->route && x->route->public) &&
+        !guard_key(s->options, header(c, MHD_HTTP_HEADER_AUTHORIZATION), header(c, "X-Api-Key")))
+        return error_other(e, 401, "invalid_api_key", "Incorrect API key");
+    if (!x->route)
+        return error_other(e, 404, NULL, "there is no endpoint of this path");
+    if (x->get == x->route->post)
+        return error_other(e, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
+    if (atomic_load(&s->draining) && !x->route->public)
+        return error_other(e, 503, "shutting_down", "the server is shutting down");
+    return true;
+}
+
+static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, const char *path, const char *method)
+{
+    const bool options = strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0;
+    const char *const id = header(c, "X-Request-Id");
+    x->headed = true;
+    x->get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    snprintf(x->path, sizeof x->path, "%s", path);
+    snprintf(x->method, sizeof x->method, "%s", method);
+    x->route = route_find(path, &x->endpoint, &x->name);
+    if (x->name)
+        x->name = x->path + (x->name - path); /* a longer name is truncated, and unknown */
+    if (x->name && strlen(path) >= sizeof x->path)
+        x->name = "";
+    if (id && guard_request_id(id))
+        snprintf(x->id, sizeof x->id, "%s", id);
+    else
+        server_new_id(x->http->server, x->id);
+    if (!x->get && !options && !(x->route && strcmp(method, MHD_HTTP_METHOD_POST) == 0)) {
+        if (x->route)
+            error_other(&x->error, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
+    }
+    if (!check_head(x, c, options, &x->error))
+        return answer_error(x, c, &x->error);
+    return MHD_YES;
+}
+
+/* ---------------------------------------------------------------------------------------- bodies */
+
+static void take_body(struct exchange *x, const char *data, size_t size)
+{
+    struct http *const h = x->http;
+    const uint64_t most = h->server->options->max_body;
+    if (x->error.status)
+        return;
+    if (size > most - x->body.size)
+        too_large(h, &x->error);
+    else if (h->body_bytes + size > BODIES * most)
+        error_other(&x->error, 429, "queue_full", "too many requests are being received; try again later");
+    else
+        text_add(&x->body, data, size);
+    if (x->body.failed)
+        error_other(&x->error, 500, NULL, "out of memory for the request");
+    if (x->error.status) {
+        h->body_bytes -= x->body.size;
+        text_free(&x->body);
+    } else {
+        h->body_bytes += size;
+    }
+}
+
+static enum MHD_Result dispatch(struct exchange *x, struct MHD_Connection *c)
+{
+    struct reply reply = {0};
+    const struct call call = {x->http->server, x->name, x->body.bytes ? x->body.bytes : "", x->body.size};
+    x->route->handle(&call, &reply);
+    x->http->body_bytes -= x->body.size;
+    text_free(&x->body);
+    if (reply.error.status)
+        return answer_error(x, c, &reply.error);
+    if (reply.job)
+        return start_job(x, c, reply.job);
+    return answer(x, c, MHD_HTTP_OK, reply.type, reply.body);
+}
+
+/* ------------------------------------------------------------------------------------- callbacks */
+
+static struct peer *peer_of(struct MHD_Connection *c)
+{
+    const union MHD_ConnectionInfo *const info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* The first line of a request has arrived. */
+static void *begin_exchange(void *arg, const char *uri, struct MHD_Connection *c)
+{
+    struct http *const h = arg;
+    struct exchange *const x = mem_alloc(1, sizeof *x);
+    (void)uri;
+    if (!x)
+        return NULL;
+    x->http = h;
+    x->peer = peer_of(c);
+    x->began = sys_seconds();
+    atomic_fetch_add(&h->answers, 1);
+    peers_expect(&h->peers, x->peer, PEER_SECONDS);
+    return x;
+}
+
+static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *path, const char *method,
+                              const char *version, const char *data, size_t *size, void **context)
+{
+    struct exchange *const x = *context;
+    (void)arg;
+    (void)version;
+    if (!x)
+        return MHD_NO; /* out of memory */
+    if (!x->headed)
+        return take_head(x, c, path, method);
+    if (*size > 0) {
+        take_body(x, data, *size);
+        *size = 0;
+        return MHD_YES;
+    }
+    if (x->job)
+        return answer_job(x, c);
+    peers_expect(&x->http->peers, x->peer, 0);
+    if (x->error.status)
+        return answer_error(x, c, &x->error);
+    if (strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0)
+        return answer_preflight(x, c);
+    return dispatch(x, c);
+}
+
+/* The answer was sent, or the connection was closed. */
+static void end_exchange(void *arg, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode code)
+{
+    struct exchange *const x = *context;
+    struct http *const h = arg;
+    (void)c;
+    if (!x)
+        return;
+    const int status = code == MHD_REQUEST_TERMINATED_COMPLETED_OK ? x->status : 499;
+    if (x->job) {
+        pthread_mutex_lock(&x->job->lock);
+        x->job->gone = true;
+        x->job->fd = -1;
+        const bool unfinished = !x->job->done;
+        pthread_mutex_unlock(&x->job->lock);
+        if (unfinished)
+            worker_nudge(h->server->worker);
+        job_release(x->job);
+    }
+    metrics_request(&h->server->metrics, x->endpoint, status);
+    if (h->server->options->log && x->headed) {
+        char line[256];
+        snprintf(line, sizeof line, "%s %s %d %.1f ms %s", x->method, x->path, status, 1e3 * (sys_seconds() - x->began),
+                 x->id);
+        h->server->options->log(h->server->options->arg, line);
+    }
+    h->body_bytes -= x->body.size;
+    peers_expect(&h->peers, x->peer, PEER_IDLE_SECONDS + PEER_SECONDS);
+    text_free(&x->body);
+    mem_free(x->origin);
+    mem_free(x);
+    *context = NULL;
+    atomic_fetch_sub(&h->answers, 1);
+}
+
+static void note_connection(void *arg, struct MHD_Connection *c, void **context,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    struct http *const h = arg;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *const info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *context = info ? peers_add(&h->peers, info->connect_fd) : NULL;
+        metrics_add(&h->server->metrics, METRIC_CONNECTIONS, 1);
+    } else {
+        if (*context)
+            peers_remove(&h->peers, *context);
+        *context = NULL;
+        metrics_add(&h->server->metrics, METRIC_CONNECTIONS, -1);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- interface */
+
+enum rwkv7_status http_start(struct server *s, const struct listener *l, struct http **out, struct rwkv7_error *err)
+{
+    struct http *const h = mem_alloc(1, sizeof *h);
+    if (!h)
+        return fail_memory(err, "the server");
+    h->server = s;
+    h->fd = -1;
+    peers_init(&h->peers);
+    h->daemon = MHD_start_daemon(
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, handle, h,
+        MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WRITE_SECONDS,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES, MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, h,
+        MHD_OPTION_NOTIFY_COMPLETED, end_exchange, h, MHD_OPTION_NOTIFY_CONNECTION, note_connection, h, MHD_OPTION_END);
+    if (!h->daemon) {
+        peers_free(&h->peers);
+        mem_free(h);
+        return fail(err, RWKV7_ERR_IO, "cannot serve %s: libmicrohttpd did not start", l->address);
+    }
+    *out = h;
+    return RWKV7_OK;
+}
+
+void http_quiesce(struct http *h)
+{
+    h->fd = MHD_quiesce_daemon(h->daemon);
+}
+
+void http_sweep(struct http *h)
+{
+    peers_sweep(&h->peers);
+}
+
+size_t http_answers(struct http *h)
+{
+    return atomic_load(&h->answers);
+}
+
+void http_stop(struct http *h)
+{
+    MHD_stop_daemon(h->daemon);
+    listen_close(h->fd);
+    peers_free(&h->peers);
+    mem_free(h);
+}

@@ -1,0 +1,226 @@
+/* job.c - see job.h. */
+#define _GNU_SOURCE /* POLLRDHUP */
+#include "server/job.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/sys.h"
+
+struct job *job_create(struct server *s, const struct protocol *protocol)
+{
+    struct job *const job = mem_alloc(1, sizeof *job);
+    char digits[ID_DIGITS + 1];
+    if (!job)
+        return NULL;
+    server_new_id(s, digits);
+    job->server = s;
+    job->protocol = protocol;
+    snprintf(job->id, sizeof job->id, "%s%s", protocol->id_prefix, digits);
+    job->created = (int64_t)time(NULL);
+    job->arrived = sys_seconds();
+    job->last_write = job->arrived;
+    job->references = 1;
+    job->fd = -1;
+    pthread_mutex_init(&job->lock, NULL);
+    return job;
+}
+
+static void free_prompt(struct job_prompt *p)
+{
+    mem_free(p->ids);
+    text_free(&p->echo);
+    scores_free(&p->scores);
+    rwkv7_session_close(p->session);
+}
+
+static void free_choice(struct choice *c)
+{
+    scheduled_close(&c->run);
+    text_free(&c->text);
+    text_free(&c->thought);
+    scores_free(&c->scores);
+}
+
+void job_release(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    const int left = --job->references;
+    pthread_mutex_unlock(&job->lock);
+    if (left > 0)
+        return;
+    for (size_t i = 0; i < job->choice_count; i++)
+        free_choice(&job->choices[i]);
+    for (size_t i = 0; i < job->prompt_count; i++)
+        free_prompt(&job->prompts[i]);
+    mem_free(job->choices);
+    mem_free(job->prompts);
+    generation_free(&job->generation);
+    text_free(&job->out);
+    cJSON_free(job->body);
+    pthread_mutex_destroy(&job->lock);
+    mem_free(job);
+}
+
+bool job_add_choices(struct job *job)
+{
+    const size_t each = job->generation.choices;
+    const int top = job->generation.top;
+    job->choices = mem_alloc(job->prompt_count, each * sizeof *job->choices);
+    if (!job->choices)
+        return false;
+    job->choice_count = job->prompt_count * each;
+    for (size_t i = 0; i < job->choice_count; i++) {
+        struct choice *const c = &job->choices[i];
+        c->job = job;
+        c->prompt = &job->prompts[i / each];
+        c->index = i;
+        c->number = i % each;
+        c->scores.width = top > 0 ? (size_t)top : 0;
+    }
+    for (size_t i = 0; i < job->prompt_count; i++) {
+        job->prompts[i].scores.width = top > 0 ? (size_t)top : 0;
+        job->prompts[i].scored = job->echo && top >= 0;
+        job->prompt_tokens += job->prompts[i].count;
+    }
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------- worker */
+
+/* Under the lock: the connection goes on. */
+static void wake(struct job *job)
+{
+    if (!job->sleeping)
+        return;
+    job->sleeping = false;
+    job->wake(job->connection);
+}
+
+void job_write(struct job *job, const char *bytes, size_t size)
+{
+    pthread_mutex_lock(&job->lock);
+    if (job->out_begin > 0 && job->out_begin == job->out.size)
+        job->out_begin = job->out.size = 0;
+    text_add(&job->out, bytes, size);
+    wake(job);
+    pthread_mutex_unlock(&job->lock);
+    job->last_write = sys_seconds();
+}
+
+void job_event(struct job *job, char *text)
+{
+    struct text line = {0};
+    if (text) {
+        text_add_string(&line, "data: ");
+        text_add_string(&line, text);
+        text_add_string(&line, "\n\n");
+    }
+    if (!text || line.failed) {
+        pthread_mutex_lock(&job->lock);
+        job->out.failed = true;
+        pthread_mutex_unlock(&job->lock);
+    } else {
+        job_write(job, line.bytes, line.size);
+    }
+    text_free(&line);
+    cJSON_free(text);
+}
+
+bool job_is_full(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    job->stalled = job->out.size - job->out_begin > JOB_OUTPUT * 3 / 4;
+    const bool full = job->stalled;
+    pthread_mutex_unlock(&job->lock);
+    return full;
+}
+
+bool job_lacks_memory(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    const bool failed = job->out.failed;
+    pthread_mutex_unlock(&job->lock);
+    return failed;
+}
+
+/*
+ * A suspended connection does not notice that its client left, so the worker looks. The lock keeps
+ * the HTTP thread from closing the descriptor meanwhile.
+ */
+bool job_is_gone(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    if (!job->gone && job->fd >= 0) {
+#ifdef POLLRDHUP
+        struct pollfd p = {.fd = job->fd, .events = POLLRDHUP};
+#else
+        struct pollfd p = {.fd = job->fd};
+#endif
+        job->gone = poll(&p, 1, 0) > 0;
+    }
+    const bool gone = job->gone;
+    pthread_mutex_unlock(&job->lock);
+    return gone;
+}
+
+void job_end(struct job *job, int status, char *body)
+{
+    pthread_mutex_lock(&job->lock);
+    job->failed = job->generation.stream && (status != 200 || job->out.failed);
+    job->done = true;
+    job->status = status;
+    job->body = body;
+    wake(job);
+    pthread_mutex_unlock(&job->lock);
+}
+
+void job_fail(struct job *job, const struct api_error *e)
+{
+    if (job->generation.stream) {
+        job_event(job, error_event(e));
+        job_end(job, e->status, NULL);
+    } else {
+        job_end(job, e->status, error_body(e));
+    }
+}
+
+/* ------------------------------------------------------------------------------------ protocols */
+
+cJSON *job_head(struct json_tree *t, const struct job *job, const char *object)
+{
+    cJSON *const root = json_tree_object(t);
+    json_add_string(t, root, "id", job->id);
+    json_add_string(t, root, "object", object);
+    json_add_number(t, root, "created", (double)job->created);
+    json_add_string(t, root, "model", job->server->name);
+    json_add_string(t, root, "system_fingerprint", job->server->fingerprint);
+    return root;
+}
+
+void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job)
+{
+    uint64_t tokens = 0, cached = 0;
+    for (size_t i = 0; i < job->choice_count; i++)
+        tokens += job->choices[i].tokens;
+    for (size_t i = 0; i < job->prompt_count; i++)
+        cached += job->prompts[i].cached;
+    cJSON *const usage = json_add_object(t, to, "usage");
+    json_add_number(t, usage, "prompt_tokens", (double)job->prompt_tokens);
+    json_add_number(t, usage, "completion_tokens", (double)tokens);
+    json_add_number(t, usage, "total_tokens", (double)(job->prompt_tokens + tokens));
+    json_add_number(t, json_add_object(t, usage, "prompt_tokens_details"), "cached_tokens", (double)cached);
+}
+
+void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job)
+{
+    json_add_whole(t, to, "seed", job->generation.seed);
+}
+
+const char *job_finish_reason(const struct choice *c)
+{
+    return c->end == RWKV7_END_LENGTH ? "length" : "stop";
+}

@@ -1,0 +1,37 @@
+/* routes.c - see routes.h. */
+#include "server/routes.h"
+
+#include <string.h>
+
+static const struct route routes[] = {
+    {"/completions", true, false, completions_handler}, {"/chat/completions", true, false, chat_handler},
+    {"/models", false, false, models_handler},          {"/models/", false, false, model_handler},
+    {"/health", false, true, health_handler},           {"/tokenize", true, false, tokenize_handler},
+    {"/detokenize", true, false, detokenize_handler},   {"/tokenizer_info", false, false, tokenizer_info_handler},
+    {"/metrics", false, false, metrics_handler},
+};
+#define COUNT (sizeof routes / sizeof *routes)
+_Static_assert(COUNT < METRIC_ENDPOINTS, "metrics count every endpoint, and unknown paths as the last one");
+
+const struct route *route_find(const char *path, unsigned *index, const char **name)
+{
+    if (strncmp(path, "/v1/", 4) == 0)
+        path += 3;
+    *name = NULL;
+    for (*index = 0; *index < COUNT; ++*index) {
+        const struct route *const r = &routes[*index];
+        const size_t n = strlen(r->path);
+        if (r->path[n - 1] == '/' ? strncmp(path, r->path, n) == 0 && path[n] : strcmp(path, r->path) == 0) {
+            if (r->path[n - 1] == '/')
+                *name = path + n;
+            return r;
+        }
+    }
+    *index = METRIC_ENDPOINTS - 1;
+    return NULL;
+}
+
+const char *route_path(unsigned index)
+{
+    return index < COUNT ? routes[index].path : index == METRIC_ENDPOINTS - 1 ? "other" : NULL;
+}

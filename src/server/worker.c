@@ -1,0 +1,339 @@
+/* worker.c - see worker.h. Choices are started and ended in choice.c. */
+#include "server/worker.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/status.h"
+#include "base/sys.h"
+#include "server/worker_parts.h"
+
+enum { PING_SECONDS = 15 };
+
+/* ------------------------------------------------------------------------------ jobs and choices */
+
+static void remove_active(struct worker *w, const struct choice *c)
+{
+    for (size_t i = 0; i < w->active_count; i++)
+        if (w->active[i] == c) {
+            w->active[i] = w->active[--w->active_count];
+            return;
+        }
+}
+
+void worker_drop_choice(struct worker *w, struct choice *c)
+{
+    if (c->phase == CHOICE_RUNNING)
+        scheduler_remove(w->scheduler, &c->run);
+    scheduled_close(&c->run);
+    if (c->phase == CHOICE_RUNNING || c->phase == CHOICE_SCORING)
+        remove_active(w, c);
+    c->phase = CHOICE_ENDED;
+}
+
+/* Takes a job, whose answer is complete, out of the list, and gives its reference back. */
+static void forget_job(struct worker *w, struct job *job)
+{
+    struct job **at = &w->jobs;
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    for (size_t i = 0; i < job->choice_count; i++)
+        if (job->choices[i].phase != CHOICE_ENDED)
+            worker_drop_choice(w, &job->choices[i]);
+    pthread_mutex_lock(&w->lock);
+    w->count--;
+    w->tokens -= job->prompt_tokens;
+    pthread_mutex_unlock(&w->lock);
+    metrics_time(&w->server->metrics, METRIC_REQUEST, sys_seconds() - job->arrived);
+    job_release(job);
+}
+
+void worker_fail_job(struct worker *w, struct job *job, const struct api_error *e)
+{
+    job_fail(job, e);
+    forget_job(w, job);
+}
+
+void worker_finish_job(struct worker *w, struct job *job)
+{
+    if (job->generation.stream) {
+        job->protocol->finish(job);
+        job_end(job, job_lacks_memory(job) ? 500 : 200, NULL);
+        forget_job(w, job);
+        return;
+    }
+    struct api_error e = {0};
+    char *const body = job->protocol->body(job);
+    if (body) {
+        job_end(job, 200, body);
+        forget_job(w, job);
+    } else {
+        error_other(&e, 500, NULL, "out of memory for the answer");
+        worker_fail_job(w, job, &e);
+    }
+}
+
+/* Frees what the clients that left have used. */
+static void drop_gone(struct worker *w)
+{
+    for (struct job *job = w->jobs, *next; job; job = next) {
+        next = job->next;
+        if (!job_is_gone(job))
+            continue;
+        metrics_count(&w->server->metrics, METRIC_CANCELLED, 1);
+        job_end(job, 499, NULL);
+        forget_job(w, job);
+    }
+}
+
+static void end_all(struct worker *w)
+{
+    struct api_error e = {0};
+    error_other(&e, 503, "shutting_down", "the server is shutting down");
+    while (w->jobs)
+        worker_fail_job(w, w->jobs, &e);
+}
+
+/* Starts choices of the oldest jobs while slots are free. */
+static void start_choices(struct worker *w)
+{
+    for (struct job *job = w->jobs, *next; job; job = next) {
+        next = job->next;
+        while (job->next_choice < job->choice_count) {
+            size_t running = 0;
+            for (size_t i = 0; i < w->active_count; i++)
+                running += !w->active[i]->run.paused;
+            if (running >= w->slots || w->active_count >= w->active_room)
+                return;
+            const enum choice_start started = worker_start_choice(w, &job->choices[job->next_choice]);
+            if (started == CHOICE_JOB_ENDED || started == CHOICE_MUST_WAIT)
+                break;
+            job->next_choice++;
+        }
+    }
+}
+
+/* -------------------------------------------------------------------------------------- the loop */
+
+/* Texts whose client does not read pause. Returns whether any other is running. */
+static bool pause_texts(struct worker *w)
+{
+    bool any = false;
+    for (size_t i = 0; i < w->active_count; i++) {
+        struct choice *const c = w->active[i];
+        c->run.paused = c->phase == CHOICE_RUNNING && c->job->generation.stream && job_is_full(c->job);
+        any = any || (c->phase == CHOICE_RUNNING && !c->run.paused);
+    }
+    return any;
+}
+
+static uint64_t evaluated(const struct worker *w)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < w->active_count; i++)
+        sum += w->active[i]->run.request.evaluated;
+    return sum;
+}
+
+/* There is a running choice. */
+static struct job *newest_running(const struct worker *w)
+{
+    struct job *newest = NULL;
+    for (size_t i = 0; i < w->active_count; i++)
+        if (w->active[i]->phase == CHOICE_RUNNING && (!newest || w->active[i]->job->arrived > newest->arrived))
+            newest = w->active[i]->job;
+    return newest;
+}
+
+static void step(struct worker *w)
+{
+    struct rwkv7_error err;
+    struct scheduled *run;
+    const double begin = sys_seconds();
+    const uint64_t before = evaluated(w);
+    if (scheduler_step(w->scheduler, &err) != RWKV7_OK) {
+        /* Nothing was evaluated. The newest job gives its memory to the others. */
+        struct api_error e = {0};
+        error_library(&e, &err);
+        worker_fail_job(w, newest_running(w), &e);
+        return;
+    }
+    metrics_time(&w->server->metrics, METRIC_TOKEN, sys_seconds() - begin);
+    metrics_count(&w->server->metrics, METRIC_STEPS, 1);
+    metrics_count(&w->server->metrics, METRIC_STEP_TOKENS, evaluated(w) - before);
+    while ((run = scheduler_event(w->scheduler)))
+        worker_take_event(w, run->owner);
+}
+
+static void keep_connections_alive(struct worker *w)
+{
+    const double now = sys_seconds();
+    for (struct job *job = w->jobs; job; job = job->next)
+        if (job->generation.stream && now - job->last_write > PING_SECONDS && !job_is_full(job))
+            job_write(job, ": ping\n\n", 8);
+}
+
+/* Streams that lost an event for lack of memory end with an error. */
+static void end_broken(struct worker *w)
+{
+    struct api_error e = {0};
+    error_other(&e, 500, NULL, "out of memory for the answer");
+    for (struct job *job = w->jobs, *next; job; job = next) {
+        next = job->next;
+        if (job_lacks_memory(job))
+            worker_fail_job(w, job, &e);
+    }
+}
+
+/* Moves new jobs to the end of the list. Waits if there is nothing to do. False: the end. */
+static bool take_jobs(struct worker *w, bool idle)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->stop && !w->incoming && !w->nudged && !w->aborted && idle) {
+        struct timespec until;
+        if (!w->jobs) {
+            pthread_cond_wait(&w->changed, &w->lock);
+            continue;
+        }
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec++;
+        if (pthread_cond_timedwait(&w->changed, &w->lock, &until) == ETIMEDOUT)
+            break;
+    }
+    w->nudged = false;
+    struct job **at = &w->jobs;
+    while (*at)
+        at = &(*at)->next;
+    *at = w->incoming;
+    w->incoming = w->last_incoming = NULL;
+    const bool aborted = w->aborted, stop = w->stop;
+    w->aborted = false;
+    pthread_mutex_unlock(&w->lock);
+    if (aborted)
+        end_all(w);
+    return !stop;
+}
+
+static void *run_worker(void *arg)
+{
+    struct worker *const w = arg;
+    bool idle = true;
+    while (take_jobs(w, idle)) {
+        drop_gone(w);
+        pause_texts(w);
+        start_choices(w);
+        const bool running = pause_texts(w);
+        if (running)
+            step(w);
+        idle = !worker_score_piece(w) && !running;
+        keep_connections_alive(w);
+        end_broken(w);
+        metrics_set(&w->server->metrics, METRIC_RUNNING, (double)w->active_count);
+        metrics_set(&w->server->metrics, METRIC_STATE_BYTES, (double)prefix_cache_bytes(w->cache));
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------- other threads */
+
+static void free_worker(struct worker *w)
+{
+    scheduler_close(w->scheduler);
+    prefix_cache_close(w->cache);
+    mem_free(w->active);
+    mem_free(w->rows);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    mem_free(w);
+}
+
+enum rwkv7_status worker_start(struct server *s, struct worker **out, struct rwkv7_error *err)
+{
+    const struct server_options *const o = s->options;
+    struct worker *const w = mem_alloc(1, sizeof *w);
+    if (!w)
+        return fail_memory(err, "the worker");
+    const struct scheduler_options scheduling = {.slots = o->parallel, .busy_budget = WORKER_PIECE, .fair = true};
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    w->server = s;
+    w->slots = o->parallel;
+    w->vocab = (size_t)rwkv7_model_info(o->model)->shape.vocab;
+    w->active_room = 2 * o->parallel; /* as many again may be paused */
+    w->active = mem_alloc(w->active_room, sizeof(struct choice *));
+    w->cache = prefix_cache_create(o->cache);
+    enum rwkv7_status status = scheduler_create(o->model, &scheduling, &w->scheduler, err);
+    if (status == RWKV7_OK && (!w->active || !w->cache))
+        status = fail_memory(err, "the worker");
+    if (status == RWKV7_OK && pthread_create(&w->thread, NULL, run_worker, w) != 0)
+        status = fail(err, RWKV7_ERR_MEMORY, "cannot start a thread");
+    if (status == RWKV7_OK)
+        *out = w;
+    else
+        free_worker(w);
+    return status;
+}
+
+bool worker_submit(struct worker *w, struct job *job, struct api_error *e)
+{
+    const struct server_options *const o = w->server->options;
+    bool fits = false;
+    pthread_mutex_lock(&w->lock);
+    if (w->closed) {
+        error_other(e, 503, "shutting_down", "the server is shutting down");
+    } else if (w->count >= o->parallel + o->queue || w->tokens + job->prompt_tokens > 4 * o->max_prompt) {
+        error_other(e, 429, "queue_full", "too many requests are waiting; try again later");
+    } else {
+        fits = true;
+        pthread_mutex_lock(&job->lock);
+        job->references++;
+        pthread_mutex_unlock(&job->lock);
+        if (w->last_incoming)
+            w->last_incoming->next = job;
+        else
+            w->incoming = job;
+        w->last_incoming = job;
+        w->count++;
+        w->tokens += job->prompt_tokens;
+        pthread_cond_signal(&w->changed);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return fits;
+}
+
+void worker_nudge(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->nudged = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+size_t worker_jobs(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    const size_t count = w->count;
+    pthread_mutex_unlock(&w->lock);
+    return count;
+}
+
+void worker_abort(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->aborted = true;
+    w->closed = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void worker_stop(struct worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->stop = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    free_worker(w);
+}

@@ -1,0 +1,47 @@
+/* worker_parts.h - the worker, as worker.c and choice.c see it. */
+#ifndef SERVER_WORKER_PARTS_H
+#define SERVER_WORKER_PARTS_H
+
+#include "server/prefix_cache.h"
+#include "server/worker.h"
+
+struct worker {
+    struct server *server;
+    pthread_t thread;
+
+    pthread_mutex_t lock; /* protects this part */
+    pthread_cond_t changed;
+    struct job *incoming, *last_incoming;
+    size_t count;    /* unfinished jobs */
+    uint64_t tokens; /* of their prompts */
+    bool nudged, aborted, closed, stop;
+
+    /* of the thread */
+    struct scheduler *scheduler;
+    struct job *jobs;       /* unfinished, in order of arrival */
+    struct choice **active; /* [active_count] being scored or in the scheduler */
+    size_t active_count, active_room, slots, vocab;
+    struct prefix_cache *cache;
+    float *rows; /* [WORKER_PIECE][V] logits of a scored piece; allocated by the first one */
+    size_t score_turn;
+};
+
+enum choice_start {
+    CHOICE_STARTED,
+    CHOICE_MUST_WAIT, /* another choice is reading its prompt */
+    CHOICE_JOB_ENDED
+};
+
+/* In worker.c. The job is freed by both, unless the HTTP thread holds it. */
+void worker_drop_choice(struct worker *w, struct choice *c);
+void worker_fail_job(struct worker *w, struct job *job, const struct api_error *e);
+void worker_finish_job(struct worker *w, struct job *job);
+
+/* In choice.c. */
+enum choice_start worker_start_choice(struct worker *w, struct choice *c);
+/* Takes the result of a step. */
+void worker_take_event(struct worker *w, struct choice *c);
+/* Scores a piece of one prompt; false: there is none to score. */
+bool worker_score_piece(struct worker *w);
+
+#endif
