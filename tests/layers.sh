@@ -22,8 +22,9 @@ arch    rwkv7|base/|formats/|kernels/|weights/|arch/
 engine  rwkv7|base/|formats/|kernels/|text/|weights/|arch/|engine/|build_config
 matcher rwkv7|base/|text/|matcher/
 generate rwkv7|base/|text/|matcher/|generate/
+server   rwkv7|base/|generate/|server/
 cli          rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
-cli/commands rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
+cli/commands rwkv7|base/|generate/|server/|cli/|cli/commands/|cli/io/|cli/options/
 cli/options  rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/io       rwkv7|base/|generate/|cli/|cli/io/|cli/options/|published_models
 END
@@ -35,12 +36,12 @@ if grep -nE 'struct rwkv7_runtime' src/base/* src/formats/* src/kernels/* src/te
 fi
 
 # A request is driven by the generator or the scheduler, not by the program.
-if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text|pending|evaluated|draw|end) *\(' -r src/cli; then
-    echo 'src/cli drives a request: that belongs to src/generate'
+if grep -nE 'request_(open|clear|begin|feed|feed_tokens|end_prompt|continue_text|pending|evaluated|draw|end) *\(' -r src/cli src/server; then
+    echo 'src/cli or src/server drives a request: that belongs to src/generate'
     failed=1
 fi
 
-for folder in base formats kernels text matcher weights arch engine generate; do
+for folder in base formats kernels text matcher weights arch engine generate server; do
     for file in src/"$folder"/*.[ch]; do
         if grep -nE '(^|[^a-z_])(printf|puts|putchar|perror|exit|_exit|abort) *\(|(^|[^a-z_/])(stderr|stdout)[^a-z_]' "$file"; then
             echo "$file: only src/cli may print or end the process"

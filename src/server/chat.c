@@ -229,7 +229,7 @@ static bool read_role(const cJSON *message, const char *param, enum role *role, 
 static bool read_message(struct transcript *t, const cJSON *message, int index, struct api_error *e)
 {
     char param[48];
-    enum role role;
+    enum role role = ROLE_USER;
     struct text content = {0};
     snprintf(param, sizeof param, "messages[%d]", index);
     if (!read_role(message, param, &role, e))

@@ -50,7 +50,8 @@ struct exchange {
     const char *name; /* of the route */
     char path[96], method[8], id[65];
     char *origin; /* that may read the answer; NULL: none */
-    bool headed, get;
+    bool headed, get, has_body;
+    bool has_nul; /* in the path, after decoding */
     struct text body;
     struct api_error error; /* found before the body was complete */
     struct job *job;
@@ -105,8 +106,8 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int 
         add_header(r, "WWW-Authenticate", "Bearer");
     if (status == 405)
         add_header(r, "Allow", x->route->post ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
-    if (x->error.status == status && status != 404 && status != 405)
-        add_header(r, MHD_HTTP_HEADER_CONNECTION, "close"); /* the body may not have been read */
+    if (x->error.status && x->has_body)
+        add_header(r, MHD_HTTP_HEADER_CONNECTION, "close"); /* the body was not read */
     return queue(x, c, status, r);
 }
 
@@ -247,10 +248,11 @@ static const char *header(struct MHD_Connection *c, const char *name)
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
 }
 
-static bool check_framing(struct MHD_Connection *c, struct api_error *e)
+static bool check_framing(struct exchange *x, struct MHD_Connection *c, struct api_error *e)
 {
     struct head h = {0};
     MHD_get_connection_values(c, MHD_HEADER_KIND, count_header, &h);
+    x->has_body = h.lengths > 0 || h.encodings > 0;
     if (h.lengths > 1 || h.encodings > 1 || (h.lengths > 0 && h.encodings > 0))
         return error_request(e, NULL, "expected one Content-Length or one Transfer-Encoding");
     if (h.encodings > 0 && !h.chunked)
@@ -291,7 +293,7 @@ static bool check_origin(struct exchange *x, struct MHD_Connection *c, struct ap
 static bool check_head(struct exchange *x, struct MHD_Connection *c, bool options, struct api_error *e)
 {
     struct server *const s = x->http->server;
-    if (!check_framing(c, e) || !check_length(x->http, c, e))
+    if (!check_framing(x, c, e) || !check_length(x->http, c, e))
         return false;
     if (!guard_host(s->options, header(c, MHD_HTTP_HEADER_HOST)))
         return error_other(e, 403, "host_not_allowed", "the Host is not this server");
@@ -317,7 +319,7 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
     x->get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     snprintf(x->path, sizeof x->path, "%s", path);
     snprintf(x->method, sizeof x->method, "%s", method);
-    x->route = route_find(path, &x->endpoint, &x->name);
+    x->route = route_find(x->has_nul ? "" : path, &x->endpoint, &x->name);
     if (x->name)
         x->name = x->path + (x->name - path); /* a longer name is truncated, and unknown */
     if (x->name && strlen(path) >= sizeof x->path)
@@ -330,8 +332,8 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
         if (x->route)
             error_other(&x->error, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
     }
-    if (!check_head(x, c, options, &x->error))
-        return answer_error(x, c, &x->error);
+    if (!check_head(x, c, options, &x->error) && x->has_body)
+        return answer_error(x, c, &x->error); /* at once: the body is not wanted */
     return MHD_YES;
 }
 
@@ -386,9 +388,9 @@ static void *begin_exchange(void *arg, const char *uri, struct MHD_Connection *c
 {
     struct http *const h = arg;
     struct exchange *const x = mem_alloc(1, sizeof *x);
-    (void)uri;
     if (!x)
         return NULL;
+    x->has_nul = strstr(uri, "%00") != NULL;
     x->http = h;
     x->peer = peer_of(c);
     x->began = sys_seconds();

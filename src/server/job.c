@@ -103,8 +103,11 @@ static void wake(struct job *job)
 void job_write(struct job *job, const char *bytes, size_t size)
 {
     pthread_mutex_lock(&job->lock);
-    if (job->out_begin > 0 && job->out_begin == job->out.size)
-        job->out_begin = job->out.size = 0;
+    if (job->out_begin >= JOB_OUTPUT / 2) { /* what was sent makes room */
+        job->out.size -= job->out_begin;
+        memmove(job->out.bytes, job->out.bytes + job->out_begin, job->out.size);
+        job->out_begin = 0;
+    }
     text_add(&job->out, bytes, size);
     wake(job);
     pthread_mutex_unlock(&job->lock);
@@ -137,6 +140,14 @@ bool job_is_full(struct job *job)
     const bool full = job->stalled;
     pthread_mutex_unlock(&job->lock);
     return full;
+}
+
+bool job_is_empty(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    const bool empty = job->out.size == job->out_begin;
+    pthread_mutex_unlock(&job->lock);
+    return empty;
 }
 
 bool job_lacks_memory(struct job *job)

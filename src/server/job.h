@@ -118,8 +118,9 @@ bool job_add_choices(struct job *job);
 /* Appends "data: TEXT\n\n". Takes the text, from json_tree_text; NULL ends the job. */
 void job_event(struct job *job, char *text);
 void job_write(struct job *job, const char *bytes, size_t size);
-/* Number of bytes that the client has not read. Sets `stalled` if they are too many. */
+/* Whether the client has too many bytes to read. If so, the worker is nudged when it has read most. */
 bool job_is_full(struct job *job);
+bool job_is_empty(struct job *job); /* Whether it has read all. */
 /* Whether a stream lost an event for lack of memory. */
 bool job_lacks_memory(struct job *job);
 /* Whether the client left; looks at the connection. */

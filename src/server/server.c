@@ -56,7 +56,8 @@ static enum rwkv7_status find_end_text(struct server *s, struct rwkv7_error *err
 /* The same fingerprint and the same seed give the same text. */
 static enum rwkv7_status find_fingerprint(struct server *s, struct rwkv7_error *err)
 {
-    static const char *const math[] = {[RWKV7_MATH_EXACT] = "exact", [RWKV7_MATH_FAST] = "fast", [RWKV7_MATH_BLAS] = "blas"};
+    static const char *const math[] = {
+        [RWKV7_MATH_EXACT] = "exact", [RWKV7_MATH_FAST] = "fast", [RWKV7_MATH_BLAS] = "blas"};
     struct rwkv7_fingerprint f;
     const enum rwkv7_status status = rwkv7_model_fingerprint(s->options->model, &f, err);
     size_t used = (size_t)snprintf(s->fingerprint, sizeof s->fingerprint, "fp_%s_", math[s->options->math]);

@@ -171,7 +171,7 @@ static void keep_connections_alive(struct worker *w)
 {
     const double now = sys_seconds();
     for (struct job *job = w->jobs; job; job = job->next)
-        if (job->generation.stream && now - job->last_write > PING_SECONDS && !job_is_full(job))
+        if (job->generation.stream && now - job->last_write > PING_SECONDS && job_is_empty(job))
             job_write(job, ": ping\n\n", 8);
 }
 

@@ -10,6 +10,7 @@
 #include "cli/commands/constraint.h"
 #include "cli/commands/engine.h"
 #include "cli/commands/state_files.h"
+#include "cli/commands/template.h"
 #include "cli/commands/tuned.h"
 #include "cli/io/face.h"
 #include "cli/io/input.h"
@@ -19,7 +20,6 @@
 #include "cli/io/output.h"
 #include "cli/io/signals.h"
 #include "cli/io/target.h"
-#include "cli/io/template_file.h"
 #include "cli/io/terminal.h"
 #include "cli/options/args.h"
 #include "cli/options/request_options.h"
@@ -236,10 +236,10 @@ static int system_command(struct chat *c, const char *operand)
 
 static int set_thinking(struct chat *c, enum thinking thinking)
 {
-    if (thinking != THINK_OFF && !c->template->thinks)
-        return complain(MISUSED, "the template '%s' does not support thinking; use --template g1", c->template->name);
-    c->thinking = thinking;
-    return DONE;
+    const int code = template_check_thinking(c->template, thinking);
+    if (code == DONE)
+        c->thinking = thinking;
+    return code;
 }
 
 static int think_command(struct chat *c, const char *operand)
@@ -459,64 +459,16 @@ static int converse(struct chat *c)
     return c->terminal ? DONE : c->failure;
 }
 
-/* Whether `text` contains `words` without the white space around them. */
-static bool has_words(const char *text, const char *words)
-{
-    char trimmed[128];
-    size_t n = strlen(words);
-    const size_t first = strspn(words, " \n");
-    while (n > first && strchr(" \n", words[n - 1]))
-        n--;
-    return n - first < sizeof trimmed &&
-           snprintf(trimmed, sizeof trimmed, "%.*s", (int)(n - first), words + first) > 0 && strstr(text, trimmed);
-}
-
-/*
- * Rejects a checkpoint whose own chat template contradicts the chosen one. llama.cpp stores a name
- * for RWKV's template. Hugging Face stores a Jinja program, which is not executed: it must contain
- * the role names of the user and of the model.
- */
-static int check_template(const struct chat *c)
-{
-    const struct rwkv7_model_info *const info = rwkv7_model_info(c->engine.model);
-    const char *const stated = info->chat_template;
-    if (!stated || strcmp(stated, "rwkv-world") == 0 ||
-        (has_words(stated, c->template->user) && has_words(stated, c->template->answer)))
-        return DONE;
-    return complain(REJECTED,
-                    "%s: chat template: expected the role names of '%s', found '%.60s'; choose one with --template",
-                    info->path, c->template->name, stated);
-}
-
-/* Chooses the template: that of --template, a name or a file, else the model's. */
 static int choose_template(struct chat *c)
 {
-    const char *const name = c->args->template, *why = "--template";
-    c->template = name ? chat_template_named(name) : chat_template_choose(c->engine.model, &why);
-    if (!c->template) {
-        if (!path_exists(name)) {
-            char names[128] = "";
-            for (size_t i = 0; chat_template_at(i); i++)
-                snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 0 ? ", " : "",
-                         chat_template_at(i)->name);
-            return complain_usage(c->args->common.command, "--template needs one of %s, or a file, not '%s'", names,
-                                  name);
-        }
-        const int code = template_file_read(name, &c->file_template);
-        if (code != DONE)
-            return code;
-        c->template = &c->file_template;
-    }
-    const int code = name ? DONE : check_template(c);
-    if (code != DONE)
-        return code;
-    if (c->args->print.verbose) {
+    const char *why;
+    const int code =
+        template_choose(&c->args->common, &c->args->template, c->engine.model, &c->file_template, &c->template, &why);
+    if (code == DONE && c->args->print.verbose) {
         engine_report(&c->engine);
-        fprintf(stderr, "template ");
-        print_plain(stderr, c->template->name);
-        fprintf(stderr, " (by %s)\n", why);
+        template_report(c->template, why);
     }
-    return DONE;
+    return code;
 }
 
 enum { WORLD_IDS = 65530 }; /* a built-in model with a smaller vocabulary is not a chat model */
@@ -563,7 +515,7 @@ static int begin(struct chat *c)
     catch_interrupts(c);
     int code = choose_template(c);
     if (code == DONE)
-        code = set_thinking(c, (enum thinking)args->thinking);
+        code = set_thinking(c, (enum thinking)args->template.thinking);
     if (code == DONE)
         code = open_lines(c);
     if (code == DONE && args->saved.state_out)

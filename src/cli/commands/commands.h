@@ -10,6 +10,7 @@
 int run_command(const void *command_args);
 int batch_command(const void *command_args);
 int chat_command(const void *command_args);
+int serve_command(const void *args);
 int bench_command(const void *command_args);
 int convert_command(const void *command_args);
 int eval_command(const void *command_args);

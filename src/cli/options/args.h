@@ -45,10 +45,12 @@ enum group {
     GROUP_saved,
     GROUP_print,
     GROUP_prompt,
+    GROUP_template,
     /* one per command that has options of its own */
     GROUP_run,
     GROUP_batch,
     GROUP_chat,
+    GROUP_serve,
     GROUP_bench,
     GROUP_info,
     GROUP_tokenize,
@@ -117,7 +119,7 @@ struct command {
 };
 
 extern const struct option option_table[];   /* ends with a row without help */
-#define OPTIONS_ROOM 128                     /* maximum number of its rows */
+#define OPTIONS_ROOM 160                     /* maximum number of its rows */
 extern const struct command command_table[]; /* ends with a row without a name */
 
 /* Returns the words that an option accepts, such as "exact|blas"; NULL: it accepts other text. */

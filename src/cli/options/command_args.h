@@ -131,6 +131,12 @@ struct prompt_args {
     bool no_stdin, echo;
 };
 
+/* How a conversation becomes a prompt. */
+struct template_args {
+    const char *template; /* a name or a file; NULL: the model's */
+    int thinking;         /* enum thinking */
+};
+
 /* ------------------------------------------------------------------------------------- commands */
 
 struct run_args {
@@ -159,7 +165,6 @@ struct batch_args {
     bool resume;
 };
 
-/* The values of --think and --thoughts are enum thinking and enum thoughts. */
 struct chat_args {
     struct common_args common;
     struct model_args model;
@@ -169,9 +174,26 @@ struct chat_args {
     struct tuned_args tuned;
     struct saved_args saved;
     struct print_args print;
-    const char *system, *template, *history;
+    struct template_args template;
+    const char *system, *history;
     bool no_history;
-    int thinking, thoughts;
+    int thoughts; /* enum thoughts */
+};
+
+struct serve_args {
+    struct common_args common;
+    struct model_args model;
+    struct machine_args machine;
+    struct bos_args bos;
+    struct tuned_args tuned;
+    struct print_args print;
+    struct template_args template;
+    const char *host, *key_file, *cors, *name;
+    struct text_list keys;
+    int port, parallel, queue, max_connections, grace;
+    int max_body, cache; /* MB */
+    int max_prompt, max_tokens;
+    bool no_metrics, strict_model;
 };
 
 /* The values of --sizes, in the order of SIZES_WORDS. */

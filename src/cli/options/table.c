@@ -18,13 +18,15 @@ enum {
     CONVERT = 512,
     COMPLETIONS = 1024,
     VERSION = 2048,
-    PULL = 4096
+    PULL = 4096,
+    SERVE = 8192
 };
 #define WRITE (RUN | BATCH)
 #define TALK (RUN | CHAT)
 #define WRITING (WRITE | CHAT)
-#define ANY_MODEL (WRITING | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
-#define ENGINE (WRITING | BENCH | LOGITS | EVAL)
+#define ANSWERING (WRITING | SERVE)
+#define ANY_MODEL (ANSWERING | BENCH | INFO | TOKENIZE | LOGITS | EVAL)
+#define ENGINE (ANSWERING | BENCH | LOGITS | EVAL)
 /* Where the value of an option is stored: the field of struct GROUP_args. */
 #define AT(group, field) GROUP_##group, offsetof(struct group##_args, field)
 
@@ -74,7 +76,11 @@ static const struct part chat_parts[] = {
     PART(chat, common), PART(chat, model), PART(chat, machine), PART(chat, request),
     PART_OF(chat, request, bos), PART_OF(chat, request, sampling),
     PART_OF(chat, request, draft), PART(chat, constraint), PART(chat, tuned),
-    PART(chat, saved), PART(chat, print), OWN(chat), END,
+    PART(chat, saved), PART(chat, print), PART(chat, template), OWN(chat), END,
+};
+static const struct part serve_parts[] = {
+    PART(serve, common), PART(serve, model), PART(serve, machine), PART(serve, bos),
+    PART(serve, tuned), PART(serve, print), PART(serve, template), OWN(serve), END,
 };
 static const struct part bench_parts[] = {
     PART(bench, common), PART(bench, model), PART(bench, machine), PART(bench, print), OWN(bench),
@@ -125,6 +131,11 @@ const struct command command_table[] = {
      "Chats with a model that was trained for it. Every line of standard input is a\n"
      "message or a command; /help lists the commands.",
      "model", sizeof(struct chat_args), chat_parts, chat_command},
+    {"serve", SERVE, "[MODEL]", 1, 0, "answer requests over HTTP",
+     "Serves a model over HTTP, on this computer only unless --host says otherwise.\n"
+     "Clients of OpenAI's API work with http://127.0.0.1:8080/v1. Many requests are\n"
+     "answered at once, and an answer does not depend on the others.",
+     "model", sizeof(struct serve_args), serve_parts, serve_command},
     {"bench", BENCH, "", 0, 0, "measure speed",
      "Measures the speed of reading prompts (prefill) and of generating (decode), and\n"
      "compares decoding with the memory bandwidth of this machine. Without -m and\n"
@@ -181,16 +192,16 @@ const struct option option_table[] = {
     HEADING("Model", ANY_MODEL | CONVERT),
     {"model", 'm', ANY_MODEL, INPUT_ENV(model, model, "FILE", "RWKV7_MODEL"), NULL,
      "file, folder or pulled SIZE; default: RWKV7_MODEL"},
-    {"vocab", 0, WRITING | INFO | TOKENIZE | EVAL, INPUT(model, vocab, "FILE"), NULL,
+    {"vocab", 0, ANSWERING | INFO | TOKENIZE | EVAL, INPUT(model, vocab, "FILE"), NULL,
      "vocabulary; default: searched beside the model"},
     {"shape", 0, BENCH, SHAPE(bench, shape, "NAME"), NULL, "random weights of a published shape"},
-    {"type", 0, WRITING | LOGITS | EVAL, CHOICE(model, type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
+    {"type", 0, ANSWERING | LOGITS | EVAL, CHOICE(model, type, WEIGHTS), "stored", "qN: quantize the weights to N bits"},
     {"type", 0, BENCH, CHOICE(model, type, WEIGHTS FLOATS), "stored", "f32, f16, bf16: with --shape only"},
-    {"sparse", 0, WRITING | LOGITS | BENCH | EVAL, CHOICE(model, sparse, "auto|on|off"), "auto",
+    {"sparse", 0, ANSWERING | LOGITS | BENCH | EVAL, CHOICE(model, sparse, "auto|on|off"), "auto",
      "skip weights that would be multiplied by zero"},
-    {"rate-scale", 0, WRITING | LOGITS | EVAL | INFO | CONVERT, REAL(model, rate_scale, "X", 0, 2), "0",
+    {"rate-scale", 0, ANSWERING | LOGITS | EVAL | INFO | CONVERT, REAL(model, rate_scale, "X", 0, 2), "0",
      "factor of the in-context learning rate; 0: auto"},
-    {"mlock", 0, WRITING | LOGITS | EVAL, FLAG(model, lock), NULL, "lock the weights in memory, never paged out"},
+    {"mlock", 0, ANSWERING | LOGITS | EVAL, FLAG(model, lock), NULL, "lock the weights in memory, never paged out"},
 
     HEADING("Conversion", CONVERT),
     {"type", 0, CONVERT, CHOICE(model, type, WEIGHTS FLOATS), "stored", "type of the matrices; qN: quantize to N bits"},
@@ -203,26 +214,26 @@ const struct option option_table[] = {
     {"against", 0, EVAL, INPUT(eval, against, "MODEL"), NULL, "also print KL divergence and agreement with MODEL"},
     {"task", 0, EVAL, CHOICE(eval, task, "text|lambada|choices"), "text", "lambada, choices: FILEs hold JSON lines"},
 
-    HEADING("Conversation", CHAT),
+    HEADING("Conversation", CHAT | SERVE),
     {"system", 0, CHAT, TEXT(chat, system, "TEXT"), NULL, "system prompt, read before the first message"},
-    {"template", 0, CHAT, INPUT(chat, template, "FILE"), NULL, "chat template: g1, world, raven, instruction, FILE"},
-    {"think", 0, CHAT, CHOICE(chat, thinking, THINKING_WORDS), "off", "think before answering; empty, fake: do not"},
+    {"template", 0, CHAT | SERVE, INPUT(template, template, "FILE"), NULL, "chat template: g1, world, raven, instruction, FILE"},
+    {"think", 0, CHAT | SERVE, CHOICE(template, thinking, THINKING_WORDS), "off", "think before answering; empty, fake: do not"},
     {"thoughts", 0, CHAT, CHOICE(chat, thoughts, "show|hide"), "show", "show or hide the thoughts"},
     {"history", 0, CHAT, TEXT(chat, history, "FILE"), NULL, "save typed lines in FILE; '': do not save them"},
     {"no-history", 0, CHAT, FLAG(chat, no_history), NULL, "do not save typed lines"},
 
-    HEADING("Prompt", WRITE | EVAL),
+    HEADING("Prompt", WRITE | SERVE | EVAL),
     {"prompt", 'p', RUN, TEXT(prompt, prompt, "TEXT"), NULL, "the prompt, the same as PROMPT"},
     {"prompt-file", 'f', RUN, INPUT(prompt, prompt_file, "FILE"), NULL, "read the prompt from a file"},
     {"no-stdin", 'N', RUN, FLAG(prompt, no_stdin), NULL, "do not read standard input as the first part"},
     {"strip", 0, WRITE, FLAG(request, strip), NULL, "remove white space at the end of the prompt"},
     {"echo", 0, RUN, FLAG(prompt, echo), NULL, "print the prompt before the text"},
-    {"bos", 0, WRITING | EVAL, FLAG(bos, bos), NULL, "start with token 0, the document separator"},
-    {"no-bos", 0, WRITING | EVAL, FLAG(bos, no_bos), NULL, "do not; the default if token 0 has a text"},
+    {"bos", 0, ANSWERING | EVAL, FLAG(bos, bos), NULL, "start with token 0, the document separator"},
+    {"no-bos", 0, ANSWERING | EVAL, FLAG(bos, no_bos), NULL, "do not; the default if token 0 has a text"},
 
-    HEADING("State", WRITING | LOGITS),
-    {"state", 0, WRITING | LOGITS, INPUT(tuned, state, "FILE"), NULL, "start from a tuned state (time_state)"},
-    {"state-order", 0, WRITING | LOGITS, CHOICE(tuned, state_order, "stated|value-key|key-value"), "stated",
+    HEADING("State", ANSWERING | LOGITS),
+    {"state", 0, ANSWERING | LOGITS, INPUT(tuned, state, "FILE"), NULL, "start from a tuned state (time_state)"},
+    {"state-order", 0, ANSWERING | LOGITS, CHOICE(tuned, state_order, "stated|value-key|key-value"), "stated",
      "layout of its matrices; stated: see metadata"},
     {"state-in", 0, TALK, NAME(saved, state_in, "FILE"), NULL, "continue from a saved state"},
     {"state-out", 0, TALK, NAME(saved, state_out, "FILE"), NULL, "save the state at the end"},
@@ -288,15 +299,34 @@ const struct option option_table[] = {
     {"output", 'o', BATCH, NAME(batch, output, "FILE"), NULL, "write the results to FILE; -: standard output"},
     {"resume", 0, BATCH, FLAG(batch, resume), NULL, "continue after the results in FILE"},
 
+    HEADING("Server", SERVE),
+    {"host", 0, SERVE, NAME(serve, host, "ADDRESS"), "127.0.0.1", "listen on ADDRESS, or on a UNIX socket FILE.sock"},
+    {"port", 0, SERVE, WHOLE(serve, port, "N", 0, 65535), "8080", "TCP port; 0: any, which is printed"},
+    {"api-key", 0, SERVE, TEXTS(serve, keys, "KEY"), NULL, "refuse requests without this key; repeatable"},
+    {"api-key-file", 0, SERVE, INPUT(serve, key_file, "FILE"), NULL, "the same with the lines of FILE"},
+    {"cors", 0, SERVE, TEXT(serve, cors, "ORIGIN,..."), NULL, "web pages that may use the server; *: all"},
+    {"parallel", 0, SERVE, WHOLE(serve, parallel, "N", 1, RWKV7_CHUNK), "8", "number of texts generated at once"},
+    {"queue", 0, SERVE, WHOLE(serve, queue, "N", 0, 100000), "64", "number of requests that may wait"},
+    {"max-connections", 0, SERVE, WHOLE(serve, max_connections, "N", 1, 60000), "256", "number of open connections"},
+    {"max-body", 0, SERVE, WHOLE(serve, max_body, "MB", 1, 1024), "16", "maximum size of a request"},
+    {"max-prompt", 0, SERVE, WHOLE(serve, max_prompt, "N", 1, 1 << 24), "1048576", "maximum tokens in the prompts of a request"},
+    {"max-tokens", 0, SERVE, WHOLE(serve, max_tokens, "N", 1, 1 << 24), "4096", "maximum tokens in an answer"},
+    {"cache-size", 0, SERVE, WHOLE(serve, cache, "MB", 0, 1 << 20), "256", "memory for states of prompts; 0: keep none"},
+    {"grace", 0, SERVE, WHOLE(serve, grace, "SECONDS", 0, 86400), "30", "time to finish answers after a signal"},
+    {"no-metrics", 0, SERVE, FLAG(serve, no_metrics), NULL, "do not serve /metrics"},
+    {"name", 0, SERVE, NAME(serve, name, "NAME"), NULL, "name of the model in answers; default: its file"},
+    {"strict-model", 0, SERVE, FLAG(serve, strict_model), NULL, "refuse requests for a model of another name"},
+
     HEADING("Machine", ENGINE | CONVERT),
-    {"threads", 't', WRITING | LOGITS | EVAL | CONVERT, WHOLE(machine, threads, "N", 0, 1024), "0", "number of threads; 0: one per physical core"},
+    {"threads", 't', ANSWERING | LOGITS | EVAL | CONVERT, WHOLE(machine, threads, "N", 0, 1024), "0", "number of threads; 0: one per physical core"},
     {"threads", 't', BENCH, COUNTS(bench, team, "N,...", 0, 1024), "0", "numbers of threads; 0: one per physical core"},
     {"cpu", 0, ENGINE, ENV(machine, cpu, "TIER", "RWKV7_CPU"), NULL, "highest instruction set; default: RWKV7_CPU"},
     {"math", 0, ENGINE, CHOICE(machine, math, "exact|fast|blas"), "exact", "exact: the same bits on every machine"},
 
-    HEADING("Output", WRITING | BENCH | INFO | EVAL | CONVERT),
-    {"quiet", 'q', WRITING | EVAL | CONVERT, FLAG(print, quiet), NULL, "no progress, no summary"},
+    HEADING("Output", ANSWERING | BENCH | INFO | EVAL | CONVERT),
+    {"quiet", 'q', ANSWERING | EVAL | CONVERT, FLAG(print, quiet), NULL, "no progress, no summary"},
     {"verbose", 'v', TALK, FLAG(print, verbose), NULL, "also print the model, vocabulary and kernels"},
+    {"verbose", 'v', SERVE, FLAG(print, verbose), NULL, "also print the model and a line for each request"},
     {"stats", 0, RUN, FLAG(run, stats), NULL, "print detailed timings"},
     {"json", 0, BENCH | INFO | EVAL, FLAG(print, json), NULL, "print JSON"},
     {"json", 0, RUN, FLAG(print, json), NULL, "print the text and its details as JSON at the end"},

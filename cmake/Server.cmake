@@ -1,0 +1,29 @@
+# rwkv7 serve: the files of src/server become a part of the program if libmicrohttpd is there. Without it the command explains that.
+option(RWKV7_SERVER "Build rwkv7 serve with libmicrohttpd, if it is there" ON)
+set(RWKV7_HAS_SERVER OFF)
+if(RWKV7_SERVER)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(libmicrohttpd_PC QUIET libmicrohttpd)
+  endif()
+  find_path(libmicrohttpd_INCLUDE_DIR microhttpd.h
+            HINTS ${libmicrohttpd_PC_INCLUDEDIR} ${libmicrohttpd_PC_INCLUDE_DIRS} ${brew_prefixes} PATH_SUFFIXES include)
+  find_library(libmicrohttpd_LIBRARY NAMES microhttpd
+               HINTS ${libmicrohttpd_PC_LIBRARY_DIRS} ${brew_prefixes} PATH_SUFFIXES lib)
+  mark_as_advanced(libmicrohttpd_INCLUDE_DIR libmicrohttpd_LIBRARY)
+  if(libmicrohttpd_INCLUDE_DIR AND libmicrohttpd_LIBRARY)
+    set(RWKV7_HAS_SERVER ON)
+  else()
+    message(STATUS "No libmicrohttpd: rwkv7 will have no server")
+  endif()
+endif()
+
+if(RWKV7_HAS_SERVER)
+  set(server_files chat choice completions errors fields generation guard http info job json_body listen metrics peers prefix_cache routes
+    scores server splitter state text tokens worker)
+  list(TRANSFORM server_files PREPEND src/server/)
+  list(TRANSFORM server_files APPEND .c)
+  target_sources(rwkv7_cli PRIVATE ${server_files})
+  target_compile_definitions(rwkv7_cli PRIVATE HAVE_MICROHTTPD)
+  target_include_directories(rwkv7_cli SYSTEM PRIVATE "${libmicrohttpd_INCLUDE_DIR}")
+  target_link_libraries(rwkv7_cli PRIVATE "${libmicrohttpd_LIBRARY}")
+endif()

@@ -1,0 +1,183 @@
+"""server.py - starts `rwkv7 serve` for a test and talks to it over raw sockets.
+
+A test is a Python program: it takes the command that starts rwkv7 as its arguments and calls
+main() with its cases, functions that take a Server. Nothing here depends on how fast the machine
+is; limits of time only end what hangs.
+"""
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+
+PATIENCE = 300  # seconds
+
+
+class Answer:
+    """An HTTP answer: status, headers with lower-case names, body without chunks."""
+
+    def __init__(self, status, headers, body, whole=True):
+        self.status, self.headers, self.body, self.whole = status, headers, body, whole
+
+    def json(self):
+        return json.loads(self.body)
+
+    def events(self):
+        """The data of a stream of events, without [DONE]; checks the form of every line."""
+        found = []
+        for block in self.body.decode().split("\n\n"):
+            if block in ("", ": ping"):
+                continue
+            assert block.startswith("data: ") and "\n" not in block, block
+            found.append(block[6:])
+        if found and found[-1] == "[DONE]":
+            found.pop()
+        return [json.loads(one) for one in found]
+
+
+def is_whole(data):
+    """Whether the bytes are a complete answer; None: they only end with the connection."""
+    head, mark, body = data.partition(b"\r\n\r\n")
+    if not mark:
+        return False
+    lower = head.lower()
+    if lower.startswith(b"http/1.1 100"):
+        return is_whole(body)
+    if b"\r\ntransfer-encoding: chunked" in lower:
+        return body.endswith(b"0\r\n\r\n")
+    for line in lower.split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return len(body) >= int(line[15:])
+    return b" 204 " in lower.split(b"\r\n")[0] + b" " or None
+
+
+def parse(data):
+    head, _, body = data.partition(b"\r\n\r\n")
+    if head.lower().startswith(b"http/1.1 100"):
+        return parse(body)
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        headers[name.lower()] = value.strip()
+    whole = is_whole(data)
+    if headers.get("transfer-encoding") == "chunked":
+        pieces, at = [], 0
+        while (end := body.find(b"\r\n", at)) > at and (count := int(body[at:end], 16)) > 0:
+            pieces.append(body[end + 2:end + 2 + count])
+            at = end + 4 + count
+        body = b"".join(pieces)
+    return Answer(int(lines[0].split()[1]), headers, body, whole)
+
+
+class Server:
+    def __init__(self, command, options=(), host="127.0.0.1"):
+        self.log = tempfile.TemporaryFile("w+")
+        environment = dict(os.environ, XDG_CONFIG_HOME=os.path.join(tempfile.gettempdir(), "no such folder"))
+        environment.pop("RWKV7_MODEL", None)
+        self.address = host
+        self.process = subprocess.Popen([*command, "serve", "--host", host, "--port", "0", *options], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+        self.messages = []
+        for line in self.process.stderr:
+            self.messages.append(line.rstrip("\n"))
+            if " at http://" in line or " at unix:" in line:
+                break
+        else:
+            raise AssertionError(f"the server did not start: {self.messages}")
+        self.url = line.split(" at ")[1].strip()
+        self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else None
+        # what it writes later must not fill the pipe
+        self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=self.log)
+
+    def connect(self):
+        if self.port is None:
+            s = socket.socket(socket.AF_UNIX)
+            s.settimeout(PATIENCE)
+            s.connect(self.address)
+            return s
+        return socket.create_connection((self.address, self.port), timeout=PATIENCE)
+
+    def raw(self, data, s=None):
+        """Sends bytes; returns the answer, or None if the connection is closed without one."""
+        own = s is None
+        s = s or self.connect()
+        got = b""
+        try:
+            s.sendall(data)
+            while not is_whole(got):
+                more = s.recv(65536)
+                if not more:
+                    break
+                got += more
+        except ConnectionError:
+            pass
+        finally:
+            if own:
+                s.close()
+        return parse(got) if b"\r\n\r\n" in got else None
+
+    def request(self, method, path, body=None, headers=None, s=None):
+        head = {"Host": f"127.0.0.1:{self.port or 80}", **(headers or {})}
+        if body is not None:
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
+            head.setdefault("Content-Length", str(len(body)))
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items() if value is not None)]
+        return self.raw("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""), s)
+
+    def get(self, path, **more):
+        return self.request("GET", path, **more)
+
+    def post(self, path, body, **more):
+        return self.request("POST", path, body, **more)
+
+    def metric(self, name):
+        for line in self.get("/metrics").body.decode().split("\n"):
+            if line.startswith(f"rwkv7_{name} "):
+                return float(line.split()[1])
+        raise AssertionError(f"no metric {name}")
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        code = self.process.wait(PATIENCE)
+        self.reader.wait(PATIENCE)
+        self.log.seek(0)
+        self.messages += self.log.read().splitlines()
+        return code
+
+
+@contextlib.contextmanager
+def serving(command, *options, host="127.0.0.1"):
+    server = Server(command, options, host)
+    try:
+        yield server
+        code = server.stop()
+        assert code == 0, f"exit code {code}: {server.messages}"
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+            server.process.wait()
+    noise = [line for line in server.messages if "Sanitizer" in line or "runtime error" in line]
+    assert not noise, "\n".join(server.messages)
+
+
+def main(cases):
+    """Runs the cases, functions that take the command, in their order."""
+    command = sys.argv[1:]
+    failed = 0
+    for case in cases:
+        try:
+            case(command)
+        except BaseException as error:  # pylint: disable=broad-except
+            failed += 1
+            traceback.print_exc()
+            print(f"FAIL {case.__name__}: {error}", flush=True)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            print(f"ok   {case.__name__}", flush=True)
+    sys.exit(1 if failed else 0)
