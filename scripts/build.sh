@@ -76,11 +76,11 @@ install() {
 if ! cmake --preset release >"$log" 2>&1 </dev/null; then
     want=
     if command -v apt-get >/dev/null; then
-        want=$(lacking "dpkg -L" gcc libc6-dev make cmake pkg-config libcjson-dev libutf8proc-dev libedit-dev)
+        want=$(lacking "dpkg -L" gcc libc6-dev make cmake pkg-config libcjson-dev libutf8proc-dev libedit-dev libmicrohttpd-dev)
         who=root
         install="apt-get update; DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends"
     elif command -v dnf >/dev/null; then
-        want=$(lacking "rpm -q" gcc make cmake pkgconf-pkg-config cjson-devel utf8proc-devel libedit-devel)
+        want=$(lacking "rpm -q" gcc make cmake pkgconf-pkg-config cjson-devel utf8proc-devel libedit-devel libmicrohttpd-devel)
         who=root
         install="dnf install -y"
     elif command -v brew >/dev/null; then
@@ -91,7 +91,7 @@ if ! cmake --preset release >"$log" 2>&1 </dev/null; then
     if [ -z "$want" ]; then # the reason is another one
         cat "$log"
         command -v cmake >/dev/null ||
-            echo "Please install CMake, a C compiler, make, pkg-config, cJSON and utf8proc; libedit is optional."
+            echo "Please install CMake, a C compiler, make, pkg-config, cJSON and utf8proc; libedit and libmicrohttpd are optional."
         exit 1
     fi
     install "$who" "$install ${want% }"
