@@ -1,0 +1,12 @@
+# The server, through sockets; real clients of its API, which the test installs, if there is a network.
+if(NOT RWKV7_HAS_SERVER)
+  add_test(NAME server COMMAND ${CMAKE_COMMAND} -E echo "SKIP: built without libmicrohttpd")
+elseif(NOT RWKV7_PYTHON3)
+  add_test(NAME server COMMAND ${CMAKE_COMMAND} -E echo "SKIP: no python3")
+elseif(CMAKE_CROSSCOMPILING_EMULATOR)
+  add_test(NAME server COMMAND ${CMAKE_COMMAND} -E echo "SKIP: minutes in an emulator, and the same on every CPU")
+else()
+  foreach(cases http api clients)
+    add_test(NAME server_${cases} COMMAND ${RWKV7_PYTHON3} -B ${CMAKE_CURRENT_SOURCE_DIR}/server/test_${cases}.py $<TARGET_FILE:rwkv7_cli>)
+  endforeach()
+endif()
