@@ -1,6 +1,7 @@
 # rwkv7 serve: the files of src/server become a part of the program if libmicrohttpd is there. Without it the command explains that.
 option(RWKV7_SERVER "Build rwkv7 serve with libmicrohttpd, if it is there" ON)
 set(RWKV7_HAS_SERVER OFF)
+add_library(rwkv7_http INTERFACE) # what links the objects of the program needs it
 if(RWKV7_SERVER)
   if(PkgConfig_FOUND)
     pkg_check_modules(libmicrohttpd_PC QUIET libmicrohttpd)
@@ -23,7 +24,7 @@ if(RWKV7_HAS_SERVER)
   list(TRANSFORM server_files PREPEND src/server/)
   list(TRANSFORM server_files APPEND .c)
   target_sources(rwkv7_cli PRIVATE ${server_files})
-  target_compile_definitions(rwkv7_cli PRIVATE HAVE_MICROHTTPD)
-  target_include_directories(rwkv7_cli SYSTEM PRIVATE "${libmicrohttpd_INCLUDE_DIR}")
-  target_link_libraries(rwkv7_cli PRIVATE "${libmicrohttpd_LIBRARY}")
+  target_compile_definitions(rwkv7_http INTERFACE HAVE_MICROHTTPD)
+  target_include_directories(rwkv7_http SYSTEM INTERFACE "${libmicrohttpd_INCLUDE_DIR}")
+  target_link_libraries(rwkv7_http INTERFACE "${libmicrohttpd_LIBRARY}")
 endif()

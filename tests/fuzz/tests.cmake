@@ -53,10 +53,10 @@ rwkv7_add_fuzz(fuzz_schema schema)
 rwkv7_add_fuzz(fuzz_batch_line batch_line)
 # The command line, without main().
 target_sources(fuzz_batch_line PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
-target_link_libraries(fuzz_batch_line PRIVATE rwkv7_editing)
+target_link_libraries(fuzz_batch_line PRIVATE rwkv7_editing rwkv7_http)
 # The endpoints, without libmicrohttpd's part.
 if(RWKV7_HAS_SERVER)
   rwkv7_add_fuzz(fuzz_server_request server_request)
   target_sources(fuzz_server_request PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
-  target_link_libraries(fuzz_server_request PRIVATE rwkv7_editing "${libmicrohttpd_LIBRARY}")
+  target_link_libraries(fuzz_server_request PRIVATE rwkv7_editing rwkv7_http)
 endif()

@@ -64,7 +64,7 @@ rwkv7_add_test(test_choices unit/test_choices.c)
 # The parser of the command line is part of the program, not of the library.
 rwkv7_add_test(test_options unit/test_options.c)
 target_sources(test_options PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
-target_link_libraries(test_options PRIVATE rwkv7_editing)
+target_link_libraries(test_options PRIVATE rwkv7_editing rwkv7_http)
 
 # The same tests with guesses of the next tokens, which must change nothing.
 foreach(name generator generator_state conversation scheduler)

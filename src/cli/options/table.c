@@ -300,7 +300,7 @@ const struct option option_table[] = {
     {"resume", 0, BATCH, FLAG(batch, resume), NULL, "continue after the results in FILE"},
 
     HEADING("Server", SERVE),
-    {"host", 0, SERVE, NAME(serve, host, "ADDRESS"), "127.0.0.1", "listen on ADDRESS, or on a UNIX socket FILE.sock"},
+    {"host", 0, SERVE, NAME(serve, host, "ADDRESS"), "127.0.0.1", "listen here; a FILE.sock: a UNIX socket"},
     {"port", 0, SERVE, WHOLE(serve, port, "N", 0, 65535), "8080", "TCP port; 0: any, which is printed"},
     {"api-key", 0, SERVE, TEXTS(serve, keys, "KEY"), NULL, "refuse requests without this key; repeatable"},
     {"api-key-file", 0, SERVE, INPUT(serve, key_file, "FILE"), NULL, "the same with the lines of FILE"},
