@@ -57,7 +57,7 @@ says() {
     grep -Fq -e "$1" "$work/err" || fail "$last does not say: $1"
 }
 
-command='apt-get update; DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libc6-dev make cmake pkg-config libcjson-dev libutf8proc-dev libedit-dev'
+command='apt-get update; DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libc6-dev make cmake pkg-config libcjson-dev libutf8proc-dev libedit-dev libmicrohttpd-dev'
 
 attempt 0 scripts/run.sh -h
 grep -q 'scripts/run.sh "PROMPT"' "$work/out" || fail 'no help'
