@@ -8,11 +8,22 @@ exits 0
 silent
 out_has '^model +.*bf16_fla'
 out_has '^kernels +[a-z0-9]+, exact math; [0-9.]+ KB read per token$'
+out_has '^weights +in the mapped file; ffn.value by row$'
 for threads in 1 2; do
     out_has "^ +$threads +prefill +8 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$"
     out_has "^ +$threads +prefill +16 "
     out_has "^ +$threads +decode +4 .*[0-9]% of [0-9.]+ \([0-9.]+\)$"
 done
+
+# Where the weights are: of a converted file, of one that is quantized while loading.
+run rwkv7 convert --type q8 "$model" "$work/q8.st"
+exits 0
+run rwkv7 bench --model "$work/q8.st" -p 0 -n 2 -r 1 -t 1
+exits 0
+out_has '^weights +in the mapped file; ffn.value by column$'
+run rwkv7 bench --model "$model" --type q8 --sparse off -p 0 -n 2 -r 1 -t 1
+exits 0
+out_has '^weights +in memory; ffn.value by row$'
 
 run rwkv7 bench --model "$model" -p 0 -n 4 -r 1 -t 1 --csv
 exits 0

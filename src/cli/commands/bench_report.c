@@ -27,6 +27,14 @@ static double read_rate(const struct measurement *m)
 
 /* ---------------------------------------------------------------------------------------- table */
 
+/* Where the weights are and how ffn.value is stored: the speed of decoding depends on both. */
+static void print_layout(const struct bench_report *r)
+{
+    const bool copied = 2 * r->info->copied_bytes > r->info->weight_bytes;
+    printf("weights  %s; ffn.value by %s%s\n", copied ? "in memory" : "in the mapped file",
+           r->info->skipped_bytes > 0 ? "column" : "row", r->args->ffn_density < 1 ? " at density 1" : "");
+}
+
 static void table_begin(const struct bench_report *r)
 {
     char types[TYPES_ROOM], step[16];
@@ -35,6 +43,7 @@ static void table_begin(const struct bench_report *r)
     printf("%s: %s\n", r->args->shape ? ", random weights" : "", types_text(r->info, types));
     printf("kernels  %s, %s math; %s read per token\n", r->cpu, math_name(r),
            scaled_text((double)r->info->step_bytes, "B", step));
+    print_layout(r);
     printf("runs     %d of each: median, least, most; decoding after %d tokens\n\n", r->args->repetitions,
            r->args->context);
     printf("threads  test            tok/s    least     most  ms/tok  density    GB/s  share of read GB/s (most)\n");
