@@ -12,7 +12,7 @@ story --temp 0 -n 16 --json hello
 exits 0
 silent
 ok 'one line' [ "$(wc -l <"$work/out")" -eq 1 ]
-out_has "^\{\"text\":\"$(cat plain)\",\"finish\":\"length\",\"prompt_tokens\":[0-9]+,\"known_tokens\":0,\"tokens\":16,\"prompt_seconds\":[0-9.e-]+,\"seconds\":[0-9.e-]+\}$"
+out_has "^\{\"text\":\"$(cat plain)\",\"finish\":\"length\",\"prompt_tokens\":[0-9]+,\"known_tokens\":0,\"tokens\":16,\"steps\":[0-9]+,\"drafted\":[0-9]+,\"accepted\":[0-9]+,\"prompt_seconds\":[0-9.e-]+,\"seconds\":[0-9.e-]+\}$"
 story --json --seed 18446744073709551615 -n 1 hello
 out_has '"seed":18446744073709551615,'
 stop=$(cut -c 8-13 plain)

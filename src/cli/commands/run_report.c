@@ -38,6 +38,9 @@ static void append(struct summary *s, const char *fmt, ...)
     s->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
 }
 
+/* Guesses below this number have hardly changed the speed, and are told by --stats only. */
+enum { WORTH_SAYING = 16 };
+
 void report_summary(const struct generation *g)
 {
     const bool dim = terminal_colours();
@@ -57,7 +60,7 @@ void report_summary(const struct generation *g)
         const double rate = (double)g->stats.evaluated / g->seconds;
         const double steps = (double)g->stats.steps / (double)g->stats.evaluated;
         append(&s, ", %.1f tok/s, %.1f GB/s", rate, 1e-9 * bytes_per_token(g) * rate * steps);
-        if (g->stats.drafted > 0)
+        if (g->stats.drafted >= WORTH_SAYING)
             append(&s, "; %.2f tokens per step, drafted %llu, accepted %llu", 1 / steps,
                    (unsigned long long)g->stats.drafted, (unsigned long long)g->stats.accepted);
     }
