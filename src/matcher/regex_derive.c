@@ -233,6 +233,7 @@ uint32_t regex_classes(struct regex *r, uint32_t node, uint8_t *class_of)
 
 enum { UNKNOWN, LIVE, VOID };
 #define VOID_SEARCH 20000u /* nodes */
+#define VOID_GROWTH 50000u /* nodes that one search may add: they are what takes time */
 
 /* A node of the search, and the one from which it was reached. */
 struct found {
@@ -246,6 +247,7 @@ struct found {
 static enum rwkv7_status search(struct regex *r, uint32_t node, const uint8_t *bytes, uint32_t byte_count,
                                 struct found *queue, uint8_t *seen, uint32_t seen_room, struct rwkv7_error *err)
 {
+    const uint32_t before = r->count;
     uint32_t count = 1, at = 0;
     queue[0] = (struct found){node, UINT32_MAX};
     seen[node / 8] |= (uint8_t)(1u << (node % 8));
@@ -264,7 +266,7 @@ static enum rwkv7_status search(struct regex *r, uint32_t node, const uint8_t *b
                 return regex_status(r, err);
             if (d == REGEX_NOTHING || (seen[d / 8] >> (d % 8) & 1))
                 continue;
-            if (count == VOID_SEARCH || d >= seen_room)
+            if (count == VOID_SEARCH || d >= seen_room || r->count - before > VOID_GROWTH)
                 return fail(err, RWKV7_ERR_USAGE, "an intersection or complement is too complex: more than %u states",
                             VOID_SEARCH);
             seen[d / 8] |= (uint8_t)(1u << (d % 8));
