@@ -11,7 +11,7 @@
  *   tokenizer  converts between bytes and token ids; immutable, may be shared
  *   stream     turns the bytes of tokens into valid UTF-8 and finds stop strings
  *   sampler    chooses the next token id from logits
- *   grammar    a set of texts: JSON of a schema, a regular expression, a list of choices; may be shared
+ *   grammar    a set of texts: JSON of a schema, a regular expression, a list of choices
  *   matcher    a position in a text of a grammar: which tokens may come next
  *   generator  continues a text token by token; combines a session, a tokenizer, a sampler and a
  *              stream
@@ -839,8 +839,8 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const fl
                                                struct rwkv7_error *err);
 /*
  * The same with only the tokens of `mask`, one bit for each of the first `bits` ids, as
- * rwkv7_matcher_mask returns it; others are banned before everything else. The random number is drawn even
- * if one token is left. RWKV7_ERR_NUMERIC: no token is left.
+ * rwkv7_matcher_mask returns it; others are banned before everything else. The random number is
+ * drawn even if one token is left. RWKV7_ERR_NUMERIC: no token is left.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_next_masked(struct rwkv7_sampler *s, const float *logits,
                                                       const uint64_t *mask, size_t bits, uint32_t *id,
@@ -858,8 +858,8 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, c
 /* -------------------------------------------------------------------------- grammar and matcher */
 
 /*
- * A grammar is a set of texts. A matcher reads a text token by token and knows which tokens may come next:
- * exactly those after which the text can still become one of the grammar.
+ * A grammar is a set of texts. A matcher reads a text token by token and knows which tokens may
+ * come next: exactly those after which the text can still become one of the grammar.
  *
  *     struct rwkv7_grammar_options options = RWKV7_OPTIONS(options);
  *     options.kind = RWKV7_GRAMMAR_REGEX;
@@ -875,7 +875,8 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, c
  *         ...
  *     }
  *
- * A generator does the same with rwkv7_generator_options.grammar. docs/CONSTRAINED.md describes the forms.
+ * A generator does the same with rwkv7_generator_options.grammar. docs/CONSTRAINED.md describes the
+ * forms.
  */
 struct rwkv7_grammar;
 struct rwkv7_matcher;
@@ -903,10 +904,10 @@ struct rwkv7_grammar_options {
 };
 
 /*
- * Compiles a grammar for the tokens of `tokenizer`, which must outlive it. The tokenizer keeps some of the
- * grammars that were used last, so creating the same one again is quick. RWKV7_ERR_USAGE: the text
- * is invalid or uses what is not supported; the message has the position (a character, a line, a
- * JSON pointer).
+ * Compiles a grammar for the tokens of `tokenizer`, which must outlive it. The tokenizer keeps some
+ * of the grammars that were used last, so creating the same one again is quick. RWKV7_ERR_USAGE:
+ * the text is invalid or uses what is not supported; the message has the position (a character, a
+ * line, a JSON pointer).
  */
 RWKV7_API enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *opt,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
@@ -915,8 +916,8 @@ RWKV7_API void rwkv7_grammar_close(struct rwkv7_grammar *g);
 
 /*
  * A matcher at the start of a text. It keeps the grammar; the program may close its own first. In
- * all calls below, RWKV7_ERR_USAGE also says that the grammar is too ambiguous or too large for this text: no
- * call ever returns a wrong mask. After an error, the matcher is where it was.
+ * all calls below, RWKV7_ERR_USAGE also says that the grammar is too ambiguous or too large for
+ * this text: no call ever returns a wrong mask. After an error, the matcher is where it was.
  */
 RWKV7_API enum rwkv7_status rwkv7_matcher_create(struct rwkv7_grammar *grammar, struct rwkv7_matcher **out,
                                                  struct rwkv7_error *err);
@@ -934,16 +935,16 @@ RWKV7_API size_t rwkv7_matcher_tokens(const struct rwkv7_matcher *m);
 /* Whether the text may end here. */
 RWKV7_API bool rwkv7_matcher_is_accepting(const struct rwkv7_matcher *m);
 /*
- * The tokens that may come next: bit i % 64 of (*mask)[i / 64] is that of token i, for all ids below
- * rwkv7_tokenizer_size. RWKV7_END_OF_TEXT is included if the text may end and the vocabulary has an end of
- * text. *allowed is the number of other tokens; 0: the text is complete. The mask is valid until the
- * next call with this matcher.
+ * The tokens that may come next: bit i % 64 of (*mask)[i / 64] is that of token i, for all ids
+ * below rwkv7_tokenizer_size. RWKV7_END_OF_TEXT is included if the text may end and the vocabulary
+ * has an end of text. *allowed is the number of other tokens; 0: the text is complete. The mask is
+ * valid until the next call with this matcher.
  */
 RWKV7_API enum rwkv7_status rwkv7_matcher_mask(struct rwkv7_matcher *m, const uint64_t **mask, size_t *allowed,
                                                struct rwkv7_error *err);
 /*
- * The tokens that must follow, because each is the only one allowed: *count of them in ids [room]. The
- * matcher does not move.
+ * The tokens that must follow, because each is the only one allowed: *count of them in ids [room].
+ * The matcher does not move.
  */
 RWKV7_API enum rwkv7_status rwkv7_matcher_forced(struct rwkv7_matcher *m, uint32_t *ids, size_t room, size_t *count,
                                                  struct rwkv7_error *err);
@@ -1003,23 +1004,24 @@ struct rwkv7_generator_options {
     rwkv7_progress *progress;
     void *progress_arg; /* passed to progress */
     /*
-     * Speculative decoding: guesses up to this many tokens ahead and evaluates them together with the last
-     * drawn one, which costs little more. Each token is drawn as always, from the same logits, so nothing
-     * in the result depends on the guesses (with RWKV7_MATH_EXACT). Guesses are what followed the last
-     * tokens earlier in the text, or come from draft_model. 0: none. At most RWKV7_TRY - 1.
-     * RWKV7_SPECULATE_AUTO: as many as pay, by costs measured while generating; none if none do.
-     * Call rwkv7_generator_sync before you clone, copy or save the session.
+     * Speculative decoding: guesses up to this many tokens ahead and evaluates them together with
+     * the last drawn one, which costs little more. Each token is drawn as always, from the same
+     * logits, so nothing in the result depends on the guesses (with RWKV7_MATH_EXACT). Guesses are
+     * what followed the last tokens earlier in the text, or come from draft_model. 0: none. At most
+     * RWKV7_TRY - 1. RWKV7_SPECULATE_AUTO: as many as pay, by costs measured while generating; none
+     * if none do. Call rwkv7_generator_sync before you clone, copy or save the session.
      */
     int64_t speculate;
     /*
-     * A smaller model with the same vocabulary that guesses where the text gives no better guess; NULL:
-     * none. RWKV7_ERR_VOCAB: it has another vocabulary size.
+     * A smaller model with the same vocabulary that guesses where the text gives no better guess;
+     * NULL: none. RWKV7_ERR_VOCAB: it has another vocabulary size.
      */
     const struct rwkv7_model *draft_model;
     /*
-     * Every text is one of this grammar, from the first token that is drawn; NULL: any text. Stop strings and
-     * max_tokens may end it earlier. When the text is complete, it ends with RWKV7_END_TOKEN. Must be one of
-     * the same tokenizer, and is kept. A loaded text cannot be continued under a grammar, only a prompt.
+     * Every text is one of this grammar, from the first token that is drawn; NULL: any text. Stop
+     * strings and max_tokens may end it earlier. When the text is complete, it ends with
+     * RWKV7_END_TOKEN. Must be one of the same tokenizer, and is kept. A loaded text cannot be
+     * continued under a grammar, only a prompt.
      */
     struct rwkv7_grammar *grammar;
 };
