@@ -333,6 +333,50 @@ static void test_world_masks(void)
     rwkv7_tokenizer_close(t);
 }
 
+/* Tokens that leave a terminal and go on in the next: a mask has those that can be added, with several terminals. */
+static void test_leaving(void)
+{
+    static const char *const grammars[] = {
+        "root ::= list\nlist ::= \"[\" (item (\",\" item)*)? \"]\"\nitem ::= list | [0-9]+ | \"\\\"\" [a-c]* \"\\\"\"",
+        "root ::= \"a\"+ \"bc\"? \" \"* root2\nroot2 ::= \"12\" \" \" | \"b\" \" a\" root2 |",
+    };
+    struct rwkv7_tokenizer *const t = open_small();
+    for (size_t i = 0; i < sizeof grammars / sizeof grammars[0]; i++) {
+        struct rwkv7_grammar_options o = RWKV7_OPTIONS(o);
+        struct rwkv7_grammar *g = NULL;
+        struct rwkv7_error err = {0};
+        o.kind = RWKV7_GRAMMAR_GBNF;
+        o.text = grammars[i];
+        CHECK_MSG(rwkv7_grammar_create(&o, t, &g, &err) == RWKV7_OK, "%s", err.message);
+        if (!g)
+            continue;
+        struct rwkv7_matcher *const m = open_matcher(g);
+        for (int step = 0; step < 400; step++) {
+            const uint64_t *mask;
+            size_t allowed, found = 0;
+            const size_t tokens = rwkv7_matcher_tokens(m);
+            uint32_t chosen = 0;
+            CHECK(rwkv7_matcher_mask(m, &mask, &allowed, NULL) == RWKV7_OK);
+            const uint64_t bits = mask[0];
+            for (uint32_t id = 1; id < rwkv7_tokenizer_size(t); id++) {
+                const bool added = rwkv7_matcher_advance(m, id, NULL) == RWKV7_OK;
+                CHECK_MSG(added == (bits >> id & 1), "grammar %zu, token %u", i, id);
+                if (added && random_below((uint32_t)++found) == 0)
+                    chosen = id;
+                rwkv7_matcher_undo(m, rwkv7_matcher_tokens(m) - tokens);
+            }
+            CHECK(found == allowed);
+            if (found == 0 || tokens > 20)
+                rwkv7_matcher_reset(m);
+            else
+                CHECK(rwkv7_matcher_advance(m, chosen, NULL) == RWKV7_OK);
+        }
+        rwkv7_matcher_close(m);
+        rwkv7_grammar_close(g);
+    }
+    rwkv7_tokenizer_close(t);
+}
+
 /* -------------------------------------------------------------------------------------- matchers */
 
 static void test_matcher(void)
@@ -495,6 +539,7 @@ int main(void)
     RUN(test_grammar_errors);
     RUN(test_small_masks);
     RUN(test_world_masks);
+    RUN(test_leaving);
     RUN(test_matcher);
     RUN(test_choices);
     RUN(test_full);
