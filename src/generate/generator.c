@@ -272,26 +272,6 @@ static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_e
     return status;
 }
 
-static uint32_t saved_token(const struct saved_state *saved, size_t i)
-{
-    uint32_t id;
-    memcpy(&id, (const char *)saved->piece[SAVED_PENDING].data + i * sizeof id, sizeof id);
-    return id;
-}
-
-/* Returns whether the tokens after the saved state have the text that the file states. */
-static bool check_saved(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer)
-{
-    const size_t size = saved->piece[SAVED_PENDING].size;
-    size_t bytes = 0, length;
-    for (size_t i = 0; i < size / sizeof(uint32_t); i++) {
-        rwkv7_tokenizer_bytes(tokenizer, saved_token(saved, i), &length);
-        bytes += length;
-    }
-    return size == 0 ||
-           (size % sizeof(uint32_t) == 0 && bytes == saved->piece[SAVED_SHOWN].size + saved->piece[SAVED_HELD].size);
-}
-
 /* Evaluates the tokens after the loaded state and makes them a mark again. */
 static enum rwkv7_status read_saved(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
@@ -300,14 +280,14 @@ static enum rwkv7_status read_saved(struct rwkv7_generator *g, struct rwkv7_erro
     size_t length;
 
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const uint32_t id = saved_token(&g->loaded, i);
+        const uint32_t id = saved_state_token(&g->loaded, i);
         const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, id, &length);
         status = mark_token(&g->mark, g->session, 0, id, text, length, SIZE_MAX, err);
     }
     if (status == RWKV7_OK)
         mark_show(&g->mark, g->loaded.piece[SAVED_HELD].size);
     for (size_t i = 0; i < count && status == RWKV7_OK; i++) {
-        const uint32_t id = saved_token(&g->loaded, i);
+        const uint32_t id = saved_state_token(&g->loaded, i);
         status = rwkv7_session_eval(g->session, &id, 1, RWKV7_LOGITS_LAST, g->logits, err);
         speculation_read(&g->request.speculation, &id, 1);
     }
@@ -522,7 +502,7 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)
         status = saved_state_load(&saved, spare, g->request.prompt.tokenizer, path, image, err);
-    if (status == RWKV7_OK && !check_saved(&saved, g->request.prompt.tokenizer))
+    if (status == RWKV7_OK && !saved_state_is_consistent(&saved, g->request.prompt.tokenizer))
         status =
             fail(err, RWKV7_ERR_STATE,
                  "%s: the tokens after the state do not match its text: it was saved with another vocabulary", name);

@@ -128,3 +128,22 @@ void saved_state_free(struct saved_state *saved)
     rwkv7_bytes_clear(&saved->all);
     *saved = (struct saved_state){0};
 }
+
+uint32_t saved_state_token(const struct saved_state *saved, size_t i)
+{
+    uint32_t id;
+    memcpy(&id, (const char *)saved->piece[SAVED_PENDING].data + i * sizeof id, sizeof id);
+    return id;
+}
+
+bool saved_state_is_consistent(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer)
+{
+    const size_t size = saved->piece[SAVED_PENDING].size;
+    size_t bytes = 0, length;
+    for (size_t i = 0; i < size / sizeof(uint32_t); i++) {
+        rwkv7_tokenizer_bytes(tokenizer, saved_state_token(saved, i), &length);
+        bytes += length;
+    }
+    return size == 0 ||
+           (size % sizeof(uint32_t) == 0 && bytes == saved->piece[SAVED_SHOWN].size + saved->piece[SAVED_HELD].size);
+}

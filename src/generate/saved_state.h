@@ -47,4 +47,9 @@ enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_sessi
 #define IN_MEMORY "a state in memory" /* used in messages instead of a path */
 void saved_state_free(struct saved_state *saved);
 
+/* Token `i` of SAVED_PENDING. */
+uint32_t saved_state_token(const struct saved_state *saved, size_t i);
+/* Returns whether the tokens after the saved state have the text that the file states. */
+bool saved_state_is_consistent(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer);
+
 #endif

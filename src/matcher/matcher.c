@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "matcher/mask.h"
+#include "matcher/source.h"
 
 #define KEPT 16u               /* grammars per tokenizer */
 #define KEPT_BYTES (64u << 20) /* of these together */
@@ -197,60 +197,6 @@ static void keep(struct kept *k, struct rwkv7_grammar *g)
     }
 }
 
-static enum rwkv7_status build(const struct rwkv7_grammar_options *o, struct grammar *g, struct rwkv7_error *err)
-{
-    const struct schema_options json = {.strict = o->strict, .compact = o->compact};
-    switch (o->kind) {
-    case RWKV7_GRAMMAR_JSON:
-        return json_build(&json, g, err);
-    case RWKV7_GRAMMAR_SCHEMA:
-        return schema_build(o->text, o->size, &json, g, err);
-    case RWKV7_GRAMMAR_GBNF:
-        return gbnf_build(o->text, o->size, g, err);
-    case RWKV7_GRAMMAR_REGEX:
-        return regex_build(o->text, o->size, g, err);
-    case RWKV7_GRAMMAR_CHOICES:
-        break;
-    }
-    struct regex_text *const choices = mem_alloc(o->choice_count, sizeof *choices);
-    if (!choices)
-        return fail_memory(err, "the choices");
-    for (size_t i = 0; i < o->choice_count; i++)
-        choices[i] = (struct regex_text){o->choices[i], strlen(o->choices[i])};
-    const enum rwkv7_status status = choices_build(choices, o->choice_count, g, err);
-    mem_free(choices);
-    return status;
-}
-
-/* All that a grammar is made from, in one string. */
-static enum rwkv7_status make_key(const struct rwkv7_grammar_options *o, char **key, size_t *size,
-                                  struct rwkv7_error *err)
-{
-    const bool choices = o->kind == RWKV7_GRAMMAR_CHOICES;
-    const uint64_t head[3] = {(uint64_t)o->kind, (uint64_t)o->strict | (uint64_t)o->compact << 1, o->mask_bytes};
-    bool valid = true;
-    *size = sizeof head;
-    for (size_t i = 0; choices && i < o->choice_count && valid; i++)
-        valid = size_add(*size, strlen(o->choices[i]) + 1, size) && *size <= GRAMMAR_MAX_TEXT;
-    if (!choices && o->text)
-        valid = o->size <= GRAMMAR_MAX_TEXT && size_add(*size, o->size, size);
-    if (!valid)
-        return fail(err, RWKV7_ERR_USAGE, "the grammar is too large: more than %u bytes", GRAMMAR_MAX_TEXT);
-    char *at = *key = mem_alloc(*size, 1);
-    if (!at)
-        return fail_memory(err, "the grammar");
-    memcpy(at, head, sizeof head);
-    at += sizeof head;
-    for (size_t i = 0; choices && i < o->choice_count; i++) {
-        const size_t length = strlen(o->choices[i]) + 1;
-        memcpy(at, o->choices[i], length);
-        at += length;
-    }
-    if (!choices && o->text && o->size > 0)
-        memcpy(at, o->text, o->size);
-    return RWKV7_OK;
-}
-
 static enum rwkv7_status compile(const struct rwkv7_grammar_options *o, struct rwkv7_grammar *g,
                                  struct rwkv7_error *err)
 {
@@ -258,21 +204,8 @@ static enum rwkv7_status compile(const struct rwkv7_grammar_options *o, struct r
     if (status == RWKV7_OK)
         status = grammar_create(&g->grammar, err);
     if (status == RWKV7_OK)
-        status = build(o, g->grammar, err);
+        status = source_build(o, g->grammar, err);
     return status == RWKV7_OK ? engine_create(g, &g->engine, err) : status;
-}
-
-static enum rwkv7_status check(struct rwkv7_grammar_options *o, struct rwkv7_error *err)
-{
-    if ((unsigned)o->kind > RWKV7_GRAMMAR_CHOICES)
-        return fail(err, RWKV7_ERR_USAGE, "grammar: unknown kind %d", (int)o->kind);
-    if (o->kind != RWKV7_GRAMMAR_JSON && o->kind != RWKV7_GRAMMAR_CHOICES && !o->text)
-        return fail(err, RWKV7_ERR_USAGE, "grammar: its text is missing");
-    if (o->kind == RWKV7_GRAMMAR_JSON || o->kind == RWKV7_GRAMMAR_CHOICES)
-        o->text = NULL;
-    if (o->text && o->size == 0)
-        o->size = strlen(o->text);
-    return RWKV7_OK;
 }
 
 enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given,
@@ -288,9 +221,9 @@ enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given
     *out = NULL;
     enum rwkv7_status status = OPTIONS_READ(rwkv7_grammar_options, &o, given, mask_bytes, err);
     if (status == RWKV7_OK)
-        status = check(&o, err);
+        status = source_check(&o, err);
     if (status == RWKV7_OK)
-        status = make_key(&o, &key, &size, err);
+        status = source_key(&o, &key, &size, err);
     if (status != RWKV7_OK)
         return status;
     fork_lock_take(&cache->lock);

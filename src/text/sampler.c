@@ -25,7 +25,7 @@
 #include "base/options.h"
 #include "base/splitmix.h"
 #include "base/status.h"
-#include "text/sampler.h"
+#include "text/sampler_state.h"
 
 #define MAX_VOCAB (1 << 20)
 #define ONE 0x1p32 /* weight of the best token; the sum of all weights is at most 2^52, exact in a double too */
@@ -33,37 +33,6 @@
 #define FAR 24.0f             /* weights of tokens at this distance or farther are 0: e^-24 < 2^-33 */
 #define BLOCK 64              /* logits; a block is skipped if its best logit is too far away */
 #define LANES 8               /* logits processed alike, so that compilers vectorise */
-
-struct candidate {
-    uint64_t key; /* bits of the distance (never negative), then the id: sorts like the order of tokens */
-    uint64_t weight;
-};
-
-struct rwkv7_sampler {
-    struct rwkv7_sampler_options options;
-    struct rwkv7_token_bias *biases; /* copy of options.biases */
-    uint64_t random;                 /* state of the random number generator */
-    int vocab;
-    float scale; /* 1 / temperature */
-
-    size_t blocks;
-    float *logits;     /* [blocks][BLOCK]: with bias and penalties; padded with -infinity */
-    float *block_best; /* [blocks]: best logit of each block */
-    float best;
-
-    struct candidate *candidates; /* [vocab] */
-    size_t candidate_count;
-
-    float *counts;  /* [vocab]: decayed counts of occurrences */
-    uint32_t *seen; /* [vocab]: tokens drawn so far */
-    size_t seen_count;
-    uint8_t *flags; /* [vocab] */
-
-    uint32_t *textless; /* [textless_count]: ids without text, which are never drawn */
-    size_t textless_count;
-};
-
-enum { SEEN = 1, UNCOUNTED = 2 }; /* SEEN: drawn before; UNCOUNTED: exempt from the frequency penalty */
 
 /* An option as the program gave it: 0 is the default, RWKV7_ZERO is 0. */
 static float value_of(float given, float by_default)
@@ -538,81 +507,4 @@ bool sampler_peek(struct rwkv7_sampler *s, const float *logits, size_t skipped, 
     const enum rwkv7_status status = sampler_draw(s, logits, id, NULL);
     s->random = random;
     return status == RWKV7_OK;
-}
-
-/* ---------------------------------------------------------------------------------- saved state */
-
-/*
- * Layout of the saved state: this header, then one record per seen token, in the order of their
- * first draws. Older programs saved only `random` and the records, so their images can be truncated
- * without being noticed; they are still read.
- */
-struct memory_header {
-    char magic[8];
-    uint64_t count;  /* of records */
-    uint64_t random; /* state of the random number generator */
-};
-struct memory {
-    uint32_t id;
-    float count;
-};
-static const char memory_magic[8] = "RWKV7SM";
-
-enum rwkv7_status rwkv7_sampler_save_memory(const struct rwkv7_sampler *s, struct rwkv7_bytes *image,
-                                            struct rwkv7_error *err)
-{
-    struct memory_header header = {.count = s->seen_count, .random = s->random};
-    const size_t size = sizeof header + s->seen_count * sizeof(struct memory);
-    char *const data = mem_alloc(size, 1);
-    *image = (struct rwkv7_bytes){data, size};
-    if (!data) {
-        image->size = 0;
-        return fail_memory(err, "the state of the sampler");
-    }
-    memcpy(header.magic, memory_magic, sizeof memory_magic);
-    memcpy(data, &header, sizeof header);
-    for (size_t i = 0; i < s->seen_count; i++) {
-        const struct memory m = {s->seen[i], s->counts[s->seen[i]]};
-        memcpy(data + sizeof header + i * sizeof m, &m, sizeof m);
-    }
-    return RWKV7_OK;
-}
-
-static void forget(struct rwkv7_sampler *s)
-{
-    for (size_t i = 0; i < s->seen_count; i++) {
-        s->counts[s->seen[i]] = 0.0f;
-        s->flags[s->seen[i]] &= (uint8_t)~SEEN;
-    }
-    s->seen_count = 0;
-}
-
-enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, const void *image, size_t size,
-                                            struct rwkv7_error *err)
-{
-    DEFAULT_FLOAT_ENV;
-    const char *const data = image;
-    struct memory_header header;
-    const bool is_older = size >= sizeof header.random && memcmp(data, memory_magic, sizeof memory_magic) != 0;
-    const size_t begin = is_older ? sizeof header.random : sizeof header;
-    forget(s);
-    if (size < begin || (size - begin) % sizeof(struct memory) != 0)
-        goto broken;
-    memcpy(is_older ? (void *)&header.random : &header, data, begin);
-    if (!is_older && header.count != (size - begin) / sizeof(struct memory))
-        goto broken;
-    s->random = header.random;
-    for (size_t at = begin; at < size; at += sizeof(struct memory)) {
-        struct memory m;
-        memcpy(&m, data + at, sizeof m);
-        if (m.id >= (uint32_t)s->vocab || (s->flags[m.id] & SEEN) || !(m.count >= 0.0f && m.count <= FLT_MAX))
-            goto broken;
-        s->flags[m.id] |= SEEN;
-        s->counts[m.id] = m.count;
-        s->seen[s->seen_count++] = m.id;
-    }
-    return RWKV7_OK;
-broken:
-    forget(s);
-    return fail(err, RWKV7_ERR_STATE, "the data are not the saved state of a sampler with this vocabulary");
 }
