@@ -43,8 +43,7 @@ enum rwkv7_status source_build(const struct rwkv7_grammar_options *o, struct gra
     return status;
 }
 
-enum rwkv7_status source_key(const struct rwkv7_grammar_options *o, char **key, size_t *size,
-                                  struct rwkv7_error *err)
+enum rwkv7_status source_key(const struct rwkv7_grammar_options *o, char **key, size_t *size, struct rwkv7_error *err)
 {
     const bool choices = o->kind == RWKV7_GRAMMAR_CHOICES;
     const uint64_t head[3] = {(uint64_t)o->kind, (uint64_t)o->strict | (uint64_t)o->compact << 1, o->mask_bytes};
