@@ -272,6 +272,82 @@ static void test_budget(void)
 }
 
 /* After the buffers are allocated. */
+/*
+ * What a server needs: a paused request is in no step and holds no slot, a notice comes after exactly so
+ * many tokens, prompts share the budget, and the texts stay the same.
+ */
+static void test_serving(void)
+{
+    const struct scheduler_options opt = {.slots = 2, .busy_budget = 8, .fair = true};
+    struct scheduler *s = NULL;
+    uint64_t notices[JOBS] = {0};
+    CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_OK);
+    for (int i = 0; i < JOBS; i++) {
+        open_job(i);
+        jobs[i].scheduled.notice_at = i % 2 ? jobs[i].scheduled.request.fed / 2 : 0;
+        start(s, i);
+    }
+    for (int steps = 0; scheduler_count(s) > 0; steps++) {
+        struct scheduled *event;
+        uint64_t before[JOBS];
+        for (int i = 0; i < JOBS; i++) {
+            before[i] = jobs[i].scheduled.request.evaluated;
+            jobs[i].scheduled.paused = random_below(3) == 0 && scheduler_count(s) > 1;
+        }
+        CHECK(scheduler_step(s, NULL) == RWKV7_OK);
+        while ((event = scheduler_event(s))) {
+            struct job *const job = event->owner;
+            const int i = (int)(job - jobs);
+            CHECK(event->err.status == RWKV7_OK && !event->paused);
+            if (event->noticed) {
+                CHECK(notices[i] == 0 && event->request.evaluated == event->notice_at && event->request.tokens == 0);
+                notices[i]++;
+            } else {
+                add(&job->text, event->request.step.text, event->request.step.length);
+            }
+        }
+        int served = 0;
+        for (int i = 0; i < JOBS; i++) {
+            const bool moved = jobs[i].scheduled.request.evaluated > before[i];
+            CHECK(!moved || !jobs[i].scheduled.paused);
+            served += moved;
+        }
+        CHECK(served <= 2 && steps < 100000);
+    }
+    for (int i = 0; i < JOBS; i++) {
+        CHECK(notices[i] == (i % 2 ? 1u : 0u));
+        check_text(i);
+        close_job(i);
+    }
+    scheduler_close(s);
+}
+
+/* Two long prompts share the budget; beside a text that is written, both get busy_budget together. */
+static void test_fair_prompts(void)
+{
+    const struct scheduler_options opt = {.slots = 3, .prompt_budget = 100, .busy_budget = 8, .fair = true};
+    struct scheduler *s = NULL;
+    CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_OK);
+    for (int i = 1; i <= 5; i += 4) { /* the long ones */
+        open_job(i);
+        start(s, i);
+    }
+    step(s);
+    CHECK(jobs[1].scheduled.request.evaluated == 51 && jobs[5].scheduled.request.evaluated == 51);
+    open_job(8);
+    start(s, 8);
+    while (!jobs[8].scheduled.request.drawn_pending)
+        step(s);
+    const uint64_t first = jobs[1].scheduled.request.evaluated, second = jobs[5].scheduled.request.evaluated;
+    step(s);
+    CHECK(jobs[1].scheduled.request.evaluated == first + 5 && jobs[5].scheduled.request.evaluated == second + 5);
+    for (int i = 1; i <= 8; i += i < 5 ? 4 : 3) {
+        scheduler_remove(s, &jobs[i].scheduled);
+        close_job(i);
+    }
+    scheduler_close(s);
+}
+
 static void test_steps_allocate_nothing(void)
 {
     struct scheduler *const s = new_scheduler(3, 0);
@@ -399,6 +475,8 @@ int main(void)
     RUN(test_leaving);
     RUN(test_failing);
     RUN(test_budget);
+    RUN(test_serving);
+    RUN(test_fair_prompts);
     RUN(test_steps_allocate_nothing);
     RUN(test_failing_allocations);
     RUN(test_texts);
