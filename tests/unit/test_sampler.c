@@ -496,61 +496,6 @@ static void refuses(struct rwkv7_sampler_options opt, const char *fragment)
     CHECK_MSG(strstr(err.message, fragment) != NULL, "%s", err.message);
 }
 
-/* A sampler that restores the state of another draws the same tokens; the counts matter here. */
-static void test_memory(void)
-{
-    struct rwkv7_sampler_options opt = defaults();
-    float logits[20];
-    opt.seed = 5;
-    opt.presence_penalty = 0.5f;
-    opt.frequency_penalty = 0.7f;
-    for (int i = 0; i < 20; i++)
-        logits[i] = (float)(i % 7) * 0.3f;
-    for (int after = 0; after < 60; after += 20) {
-        struct rwkv7_sampler *const a = sampler(&opt, 20, NULL), *const b = sampler(&opt, 20, NULL);
-        struct rwkv7_bytes note = {0};
-        struct rwkv7_error err = {0};
-        for (int i = 0; i < after; i++)
-            next(a, logits);
-        next(b, logits); /* discarded by the restore */
-        CHECK(rwkv7_sampler_save_memory(a, &note, &err) == RWKV7_OK);
-        CHECK_MSG(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_OK, "%s", err.message);
-        for (int i = 0; i < 100; i++)
-            CHECK(next(a, logits) == next(b, logits));
-
-        for (size_t size = 0; size < note.size; size++)
-            CHECK_MSG(rwkv7_sampler_load_memory(b, note.data, size, &err) == RWKV7_ERR_STATE, "%zu bytes", size);
-        if (after > 0) {
-            memset((char *)note.data + note.size - 8, 0xff, 8); /* an id that does not exist, a count that is NaN */
-            CHECK(rwkv7_sampler_load_memory(b, note.data, note.size, &err) == RWKV7_ERR_STATE);
-        }
-        rwkv7_bytes_clear(&note);
-        rwkv7_sampler_close(a);
-        rwkv7_sampler_close(b);
-    }
-}
-
-/* States of older programs: the generator, then id and count of each token, without a header. */
-static void test_older_memory(void)
-{
-    const struct {
-        uint64_t random;
-        struct {
-            uint32_t id;
-            float count;
-        } seen[2];
-    } image = {77, {{3, 1.5f}, {0, 0.25f}}};
-    struct rwkv7_sampler_options opt = defaults();
-    opt.presence_penalty = 0.5f;
-    struct rwkv7_sampler *const s = sampler(&opt, 20, NULL);
-    struct rwkv7_bytes note = {0};
-    CHECK(rwkv7_sampler_load_memory(s, &image, sizeof image, NULL) == RWKV7_OK);
-    CHECK(rwkv7_sampler_save_memory(s, &note, NULL) == RWKV7_OK && note.size > sizeof image);
-    CHECK(note.data && memcmp((char *)note.data + note.size - sizeof image, &image, sizeof image) == 0);
-    rwkv7_bytes_clear(&note);
-    rwkv7_sampler_close(s);
-}
-
 static void test_errors(void)
 {
     struct rwkv7_sampler_options opt = defaults();
@@ -610,8 +555,6 @@ int main(void)
     RUN(test_zeros);
     RUN(test_seeds);
     RUN(test_reproducible);
-    RUN(test_memory);
-    RUN(test_older_memory);
     RUN(test_textless);
     RUN(test_errors);
     return test_end();
