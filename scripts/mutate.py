@@ -64,7 +64,7 @@ TESTS = [(re.compile(path), tests.split()) for path, tests in [
     (r"formats/", "test_safetensors test_prefix test_variants test_conventions fuzz_safetensors"),
     (r"text/(bpe|tokenizer_json)", "fuzz_tokenizer_json test_bpe"),
     (r"text/stream", "test_stream fuzz_stream test_generator"),
-    (r"text/sampler", "test_sampler fuzz_sampler test_limits test_generator"),
+    (r"text/sampler", "test_sampler test_sampler_memory fuzz_sampler test_limits test_generator"),
     (r"text/", "test_tokenizer test_vocab fuzz_tokenizer fuzz_vocab"),
 ]]
 
