@@ -88,6 +88,17 @@ bool guard_host(const struct server_options *o, const char *host)
     return host && (is_loopback(host) || is_host(host, o->host));
 }
 
+bool guard_header(const char *name, const char *value)
+{
+    static const char word[] = "!#$%&'*+-.^_`|~abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    if (!*name || name[strspn(name, word)])
+        return false;
+    for (; value && *value; value++)
+        if (((unsigned char)*value < 0x20 && *value != '\t') || *value == 0x7f)
+            return false;
+    return true;
+}
+
 bool guard_request_id(const char *text)
 {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";

@@ -26,6 +26,12 @@ bool guard_origin(const struct server_options *o, const char *origin);
  */
 bool guard_host(const struct server_options *o, const char *host);
 
+/*
+ * Whether a header is well-formed: the name is one word, as RFC 9110 has it, and the value, which
+ * may be NULL, has no control character but the tab.
+ */
+bool guard_header(const char *name, const char *value);
+
 /* Whether the text is a safe X-Request-Id: 1 to 64 letters, digits and "-_.". */
 bool guard_request_id(const char *text);
 

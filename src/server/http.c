@@ -7,8 +7,10 @@
  * job, and resumed by the worker through job.wake.
  *
  * What the library accepts and this file refuses: two Content-Length, Content-Length with
- * Transfer-Encoding, other encodings than chunked, two Host. A line that ends in a single newline,
- * and a header that continues on the next line, are accepted; no proxy that is in use sends them.
+ * Transfer-Encoding, other encodings than chunked, two Host, names such as "Content-Length " and
+ * control characters in values: a proxy may read such a head in another way, and then end the
+ * request elsewhere. A line that ends in a single newline, and a header that continues on the next
+ * line, are accepted; no proxy that is in use sends them.
  */
 #include "server/http.h"
 
@@ -226,12 +228,14 @@ static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, s
 struct head {
     int lengths, encodings, hosts;
     bool chunked;
+    bool malformed; /* a name or a value with characters that do not belong there */
 };
 
 static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct head *const h = arg;
     (void)kind;
+    h->malformed = h->malformed || !guard_header(name, value);
     if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
         h->lengths++;
     if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
@@ -252,7 +256,9 @@ static bool check_framing(struct exchange *x, struct MHD_Connection *c, struct a
 {
     struct head h = {0};
     MHD_get_connection_values(c, MHD_HEADER_KIND, count_header, &h);
-    x->has_body = h.lengths > 0 || h.encodings > 0;
+    x->has_body = h.lengths > 0 || h.encodings > 0 || h.malformed; /* then, what follows is no request */
+    if (h.malformed)
+        return error_request(e, NULL, "expected a header as 'Name: value', without control characters");
     if (h.lengths > 1 || h.encodings > 1 || (h.lengths > 0 && h.encodings > 0))
         return error_request(e, NULL, "expected one Content-Length or one Transfer-Encoding");
     if (h.encodings > 0 && !h.chunked)
@@ -485,8 +491,9 @@ enum rwkv7_status http_start(struct server *s, const struct listener *l, struct 
     h->server = s;
     h->fd = -1;
     peers_init(&h->peers);
+    /* poll: with epoll, libmicrohttpd 0.9.75 misses the end of a connection that comes with its last bytes */
     h->daemon = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, handle, h,
+        MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, handle, h,
         MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)s->options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)WRITE_SECONDS,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES, MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, h,

@@ -73,6 +73,15 @@ def framing(command):
         refused(head + b"Transfer-Encoding: identity\r\n\r\n" + body, 400)
         refused(head + b"Host: localhost\r\n" + length + b"\r\n" + body, 400)
         refused(b"POST /v1/completions HTTP/1.1\r\n" + length + b"\r\n" + body, 400)
+        # a proxy may read these as the length of the body: the rest must not become a request
+        for name in (b"Content-Length :", b"Content-Length\t:", b"Content Length:", b"X: a\rContent-Length:"):
+            hidden = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            with s.connect() as c:
+                c.sendall(head + name + b" %d\r\n\r\n" % len(hidden) + hidden)
+                got = b""
+                while more := c.recv(65536):
+                    got += more
+                assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1") == 1, (name, got)
         for bad in (b"-1", b"+5", b"5 5", b"0x10", b"abc", b"99999999999999999999"):
             refused(head + b"Content-Length: " + bad + b"\r\n\r\n" + body, 400, 413, None)
         refused(head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, None)
@@ -226,6 +235,24 @@ def clients_that_leave(command):
         assert s.metric("generated_tokens_total") < 8 * 4096
 
 
+def places_of_clients_that_left(command):
+    """A connection that the client has closed makes room at once, not after the time-out of its phase."""
+    with serving(command) as s:
+        data = b'{"prompt":"a","max_tokens":4096,"ignore_eos":true,"stream":true}'
+        request = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+        for cut in (20, len(request) - 5, len(request)):
+            for _ in range(20):
+                with s.connect() as c:
+                    c.sendall(request[:cut])
+                    if cut == len(request):
+                        assert c.recv(12) == b"HTTP/1.1 200"
+            wait_idle(s)
+            for _ in range(2000):
+                if s.metric("connections") == 1:
+                    break
+            assert s.metric("connections") == 1, (cut, s.metric("connections"))
+
+
 def clients_that_do_not_read(command):
     """They pause, give up their slots, and get the whole text when they read again."""
     with serving(command, "--parallel", "2") as s:
@@ -342,4 +369,4 @@ def addresses(command):
 
 
 if __name__ == "__main__":
-    main([paths, framing, bodies, keys, origins, queue, clients_that_leave, clients_that_do_not_read, many_connections, the_end, addresses])
+    main([paths, framing, bodies, keys, origins, queue, clients_that_leave, places_of_clients_that_left, clients_that_do_not_read, many_connections, the_end, addresses])
