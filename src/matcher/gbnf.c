@@ -53,7 +53,8 @@ static struct rule *find_rule(const struct gbnf *p, const char *name, size_t siz
 
 static bool resolve_names(struct gbnf *p)
 {
-    qsort(p->rules, p->rule_count, sizeof *p->rules, compare_rules);
+    if (p->rule_count > 1) /* a grammar without rules has no array */
+        qsort(p->rules, p->rule_count, sizeof *p->rules, compare_rules);
     for (uint32_t i = 1; i < p->rule_count; i++) {
         const struct rule *a = &p->rules[i - 1], *b = &p->rules[i];
         if (compare_names(a->name, a->size, b->name, b->size) == 0)
