@@ -54,8 +54,11 @@ static enum rwkv7_status read_text(const char *path, char **text, size_t *size, 
         return status;
     *size = map.size;
     *text = malloc(map.size + 1);
-    if (*text && map.size > 0)
-        memcpy(*text, map.data, map.size);
+    if (*text) {
+        if (map.size > 0)
+            memcpy(*text, map.data, map.size);
+        (*text)[map.size] = '\0'; /* an empty text is measured, before it is refused */
+    }
     file_map_close(&map);
     if (*text)
         return RWKV7_OK;
