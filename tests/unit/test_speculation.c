@@ -1,12 +1,14 @@
 /*
  * test_speculation.c - guesses change no byte: the steps, the log probabilities, the state, the
  * sampler's memory and the saved file are those without guesses, whatever is guessed and however the
- * text is drawn. Also the lookup, the choice of the number of guesses, and masked tokens.
+ * text is drawn, with and without a grammar, from the generator and from the scheduler. Also the
+ * lookup, the choice of the number of guesses, and forced tokens.
  */
 #include <math.h>
 
 #include "engine/engine.h"
 #include "generate/generator.h"
+#include "generate/scheduler.h"
 #include "generator_steps.h"
 
 enum { LENGTH = 60, STEPS = 80 };
@@ -106,7 +108,8 @@ static void check_options(const struct rwkv7_generator_options *given, const cha
                 CHECK_MSG(got.stats.accepted + 1 >= got.stats.drafted && got.stats.accepted > 0,
                           "%s: %d of %d accepted", name, (int)got.stats.accepted, (int)got.stats.drafted);
             if (kind == WRONG)
-                CHECK(got.stats.accepted == 0 && (modes[i] < 0 || truth.count <= 3 || got.stats.drafted > 0));
+                CHECK((got.stats.accepted == 0 || opt.grammar) && /* its forced tokens are right */
+                      (modes[i] < 0 || truth.count <= 3 || got.stats.drafted > 0));
             rwkv7_bytes_clear(&got.image);
         }
     }
@@ -358,6 +361,127 @@ static void test_forced(void)
     rwkv7_bytes_clear(&truth.image);
 }
 
+/* -------------------------------------------------------------------------------------- grammars */
+
+/* Forced runs, branches, loops, a text that only ends at the limit, and one that is over at once. */
+static const char *const words[] = {"zyx", "the cab is abc", "then"};
+static const struct rwkv7_grammar_options forms[] = {
+    {.kind = RWKV7_GRAMMAR_REGEX, .text = "(zyx (the|cab) q[a-e]{2}\\. ){4}"},
+    {.kind = RWKV7_GRAMMAR_GBNF, .text = "root ::= \"<\" (item \": \")+ \">/zz\"\nitem ::= \"S\" [a-f] item | \"U\""},
+    {.kind = RWKV7_GRAMMAR_REGEX, .text = "[a-z ]*"},
+    {.kind = RWKV7_GRAMMAR_SCHEMA, .text = "{\"enum\": [true, false, null]}"},
+    {.kind = RWKV7_GRAMMAR_CHOICES, .choices = words, .choice_count = 3}};
+enum { FORMS = sizeof forms / sizeof *forms };
+
+static struct rwkv7_grammar *grammar_of(size_t i)
+{
+    struct rwkv7_grammar *g = NULL;
+    struct rwkv7_error err = {.message = ""};
+    CHECK_MSG(rwkv7_grammar_create(&forms[i], tokenizer, &g, &err) == RWKV7_OK, "%s", err.message);
+    return g;
+}
+
+static void test_grammars(void)
+{
+    static const float temperatures[] = {RWKV7_ZERO, 0.7f, 1.5f};
+    static const char *const stops[] = {"e t", "q", ": S"};
+    for (size_t i = 0; i < FORMS; i++) {
+        struct rwkv7_sampler_options s = sampling;
+        struct rwkv7_generator_options opt = {
+            .sampling = &s, .max_tokens = LENGTH, .logprobs = 3, .resumable = true, .grammar = grammar_of(i)};
+        for (size_t k = 0; k < sizeof temperatures / sizeof *temperatures; k++) {
+            s.temperature = temperatures[k];
+            check_options(&opt, "grammar");
+        }
+        opt.logprobs = 0;
+        opt.ignore_end = true;
+        s.presence_penalty = s.frequency_penalty = 0;
+        s.top_k = 3;
+        check_options(&opt, "grammar, top-k, no penalties");
+        opt.stops = stops;
+        opt.stop_count = 3;
+        for (s.seed = 1; s.seed < 4; s.seed++) {
+            opt.resumable = s.seed != 2;
+            check_options(&opt, "grammar, stop strings");
+        }
+        rwkv7_grammar_close(opt.grammar);
+    }
+}
+
+/* A text of a generator, and of the scheduler. */
+struct pair {
+    struct rwkv7_sampler_options sampling;
+    struct rwkv7_generator_options opt;
+    struct rwkv7_session *session;
+    struct text want, got;
+    struct scheduled job;
+};
+
+/* Writes all texts together; each has its guesses, and the last two have no grammar. */
+static void check_together(struct pair *pairs, size_t count, int64_t speculate)
+{
+    const struct scheduler_options opt = {.slots = 4};
+    struct scheduler *s = NULL;
+    struct scheduled *event;
+    struct rwkv7_session *const fresh = new_session();
+    CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_OK);
+    for (size_t i = 0; i < count; i++) {
+        struct pair *const p = &pairs[i];
+        struct rwkv7_generator_options guessing = p->opt;
+        guessing.speculate = speculate;
+        p->got = (struct text){.size = 0};
+        CHECK(scheduled_open(&p->job, fresh, tokenizer, &guessing, prompt, strlen(prompt), NULL) == RWKV7_OK);
+        p->job.owner = p;
+        CHECK(scheduler_add(s, &p->job, NULL) == RWKV7_OK);
+    }
+    while (scheduler_count(s) > 0 && scheduler_step(s, NULL) == RWKV7_OK)
+        while ((event = scheduler_event(s))) {
+            CHECK_MSG(event->err.status == RWKV7_OK, "%s", event->err.message);
+            add(&((struct pair *)event->owner)->got, event->request.step.text, event->request.step.length);
+        }
+    CHECK(scheduler_count(s) == 0);
+    for (size_t i = 0; i < count; i++) {
+        struct pair *const p = &pairs[i];
+        CHECK_MSG(p->got.size == p->want.size && memcmp(p->got.at, p->want.at, p->want.size) == 0,
+                  "text %d, %d guesses: \"%s\", want \"%s\"", (int)i, (int)speculate, p->got.at, p->want.at);
+        CHECK(same_state(p->job.session, p->session));
+        if (speculate > 0 && i == 0)
+            CHECK(p->job.request.speculation.total_accepted > 0);
+        scheduled_close(&p->job);
+    }
+    scheduler_close(s);
+    rwkv7_session_close(fresh);
+}
+
+static void test_grammars_together(void)
+{
+    enum { PAIRS = FORMS + 2 };
+    static struct pair pairs[PAIRS];
+    for (size_t i = 0; i < PAIRS; i++) {
+        struct pair *const p = &pairs[i];
+        p->sampling = sampling;
+        p->sampling.temperature = i % 2 ? 1.2f : RWKV7_ZERO;
+        p->sampling.seed = 3 + i;
+        p->opt = (struct rwkv7_generator_options){.sampling = &p->sampling,
+                                                  .max_tokens = LENGTH,
+                                                  .resumable = i % 3 == 0,
+                                                  .ignore_end = i >= FORMS,
+                                                  .grammar = i < FORMS ? grammar_of(i) : NULL};
+        p->session = new_session();
+        struct rwkv7_generator *const g = new_generator(p->session, &p->opt);
+        feed(g, prompt);
+        write_all(g, &p->want, STEPS);
+        rwkv7_generator_close(g);
+    }
+    for (int64_t speculate = RWKV7_SPECULATE_AUTO; speculate < 9; speculate += 2)
+        check_together(pairs, PAIRS, speculate);
+    for (size_t i = 0; i < PAIRS; i++) {
+        rwkv7_session_close(pairs[i].session);
+        if (pairs[i].opt.grammar)
+            rwkv7_grammar_close(pairs[i].opt.grammar);
+    }
+}
+
 int main(void)
 {
     small_model_threads = 2;
@@ -369,6 +493,8 @@ int main(void)
     RUN(test_lookup);
     RUN(test_number);
     RUN(test_forced);
+    RUN(test_grammars);
+    RUN(test_grammars_together);
     close_small_model();
     return test_end();
 }
