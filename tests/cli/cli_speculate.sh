@@ -42,6 +42,33 @@ for how in off auto 5; do
 done
 ok 'a batch has results' grep -q '"text"' batch-off-1
 
+# Under a schema, an expression and choices, with penalties and stop strings, and in batches.
+vocab=$tests/bytes.vocab.txt
+printf '{"type":"object","properties":{"number":{"enum":[7]},"s":{"type":"string","maxLength":4,"pattern":"^[a-z]*$"},"list":{"type":"array","items":{"type":"boolean"},"minItems":3,"maxItems":6}},"required":["number","s","list"],"additionalProperties":false}' >form.json
+constraint() {
+    for temp in 0 0.7; do
+        texts bf16_n64 --temp "$temp" --speculate off "$@" >want
+        ok "$*, temperature $temp: a text" grep -q '"text":".' want
+        for how in auto 1 5 63; do
+            texts bf16_n64 --temp "$temp" --speculate "$how" "$@" >got
+            ok "$*, temperature $temp, $how" cmp -s want got
+        done
+    done
+}
+constraint --schema form.json
+constraint --schema form.json --presence 0.4 --frequency 0.3 --stop 'false'
+constraint --regex '(number [0-9]{2}, ){4}end'
+constraint --choice 'one of these' --choice 'or that'
+for how in off auto 5; do
+    for parallel in 1 3; do
+        printf '{"prompt":"helo","temp":0,"schema":%s}\n{"prompt":"mu mu","seed":1,"tokens":40}\n{"prompt":"ha","seed":2,"regex":"(ab?c ){9}","stop":["bc ac"]}\n{"prompt":"ha","seed":3,"choices":["yes","yes indeed"]}\n' "$(cat form.json)" |
+            rwkv7 batch --model "$models/bf16_n64.safetensors" --vocab "$vocab" --speculate "$how" --parallel "$parallel" 2>/dev/null |
+            sed 's/,"prompt_seconds".*//' >"forms-$how-$parallel"
+        ok "batch with constraints, $how, $parallel" cmp -s forms-off-1 "forms-$how-$parallel"
+    done
+done
+ok 'all lines of the batch have texts' test "$(grep -c '"text"' forms-off-1)" = 4
+
 run rwkv7 run --speculate 64 x
 exits 2
 err_has '^rwkv7: --speculate: expected auto, off or a number from 0 to 63, found .64.$'
