@@ -54,6 +54,14 @@ static enum rwkv7_status open_buffers(struct request *r, const struct rwkv7_gene
     return r->top && r->text ? RWKV7_OK : fail_memory(err, "the text");
 }
 
+/* A draft_fn. It guesses nothing where the matcher fails; if that matters, the mask of the draw fails too. */
+static size_t forced_tokens(void *arg, uint32_t *ids, size_t room)
+{
+    size_t count;
+    (void)rwkv7_matcher_forced(arg, ids, room, &count, NULL);
+    return count;
+}
+
 enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *tokenizer, int vocab,
                                const struct rwkv7_generator_options *opt, struct rwkv7_error *err)
 {
@@ -74,6 +82,8 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
         status = open_sampler(r, opt, err);
     if (status == RWKV7_OK && opt->grammar)
         status = rwkv7_matcher_create(opt->grammar, &r->matcher, err);
+    if (r->matcher)
+        r->speculation.forced = (struct draft_source){forced_tokens, r->matcher};
     if (status == RWKV7_OK)
         status = open_buffers(r, opt, err);
     if (status != RWKV7_OK)

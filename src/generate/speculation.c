@@ -1,6 +1,8 @@
 /* speculation.c - chooses what is guessed, and how many guesses are evaluated; see speculation.h. */
 #include "generate/speculation.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/status.h"
 
@@ -16,7 +18,7 @@
 enum { MODEL_MISSES = 8, MODEL_PAUSE = 32, MODEL_PAUSE_MOST = 4096 }; /* tokens */
 
 /* What is assumed before any guess of a kind was compared. */
-static const double first_acceptance[DRAFT_KINDS] = {0.25, 0.45, 0.7, 0.6, 0.7, 1.0};
+static const double first_acceptance[DRAFT_KINDS] = {0.25, 0.45, 0.7, 0.6, 0.7};
 
 void draft_text_close(struct draft_text *t)
 {
@@ -66,7 +68,7 @@ static void compare(struct speculation *s, uint32_t id)
     if (s->passed == 0 || s->passed > s->drafted)
         return;
     const bool is_right = s->ids[s->passed] == id;
-    if (s->kind != DRAFT_FORCED)
+    if (s->passed > s->certain)
         s->acceptance[s->kind] += ((is_right ? 1.0 : 0.0) - s->acceptance[s->kind]) * LEARNING;
     if (s->kind == DRAFT_MODEL && s->passed == 1)
         s->model_misses = is_right ? 0 : s->model_misses + 1;
@@ -114,38 +116,47 @@ static bool model_is_ready(struct speculation *s)
     return s->model_pause == 0 || --s->model_pause == 0;
 }
 
-static bool from_source(struct speculation *s, const struct draft_source *source, enum draft_kind kind, size_t room)
+static size_t from_source(const struct draft_source *source, uint32_t *ids, size_t room)
 {
-    if (!source->draft)
-        return false;
-    s->kind = kind;
-    s->drafted = source->draft(source->arg, s->ids + 1, room);
-    return s->drafted > 0;
+    return source->draft ? source->draft(source->arg, ids, room) : 0;
+}
+
+static size_t from_lookup(struct speculation *s, size_t room)
+{
+    size_t match;
+    const size_t count = lookup_draft(&speculation_text(s)->lookup, s->ids + 1, room, &match);
+    s->kind = match < 3 ? DRAFT_SHORT : match < 6 ? DRAFT_MEDIUM : DRAFT_LONG;
+    return s->mode < 0 ? smaller(count, match + 2) : count; /* a short match rarely goes on for long */
 }
 
 void speculation_draft(struct speculation *s, size_t room)
 {
-    size_t match;
-    s->drafted = s->chosen = s->passed = 0;
+    uint32_t forced[RWKV7_TRY];
+    s->drafted = s->chosen = s->passed = s->certain = 0;
     s->ids[0] = s->last;
     const size_t most = s->mode > 0 ? (size_t)s->mode : s->mode < 0 ? AUTO_TOKENS - 1 : 0;
     room = room > 0 ? smaller(room - 1, most) : 0;
-    if (room == 0 || from_source(s, &s->forced, DRAFT_FORCED, room))
+    if (room == 0)
         return;
+    s->certain = from_source(&s->forced, forced, room);
     if (s->source.draft) {
-        from_source(s, &s->source, DRAFT_SOURCE, room);
+        s->kind = DRAFT_SOURCE;
+        s->drafted = from_source(&s->source, s->ids + 1, room);
+    } else {
+        s->drafted = from_lookup(s, room);
+    }
+    if (s->certain > 0) { /* other guesses are of use if they go on after these */
+        if (s->drafted <= s->certain || memcmp(s->ids + 1, forced, s->certain * sizeof *forced) != 0) {
+            memcpy(s->ids + 1, forced, s->certain * sizeof *forced);
+            s->drafted = s->certain;
+        }
         return;
     }
-    const bool has_model = model_is_ready(s);
-    size_t count = lookup_draft(&speculation_text(s)->lookup, s->ids + 1, room, &match);
-    s->kind = match < 3 ? DRAFT_SHORT : match < 6 ? DRAFT_MEDIUM : DRAFT_LONG;
-    if (s->mode < 0) /* a short match rarely goes on for long */
-        count = smaller(count, match + 2);
-    if (has_model && (count == 0 || s->acceptance[s->kind] < s->acceptance[DRAFT_MODEL])) {
+    if (!s->source.draft && model_is_ready(s) &&
+        (s->drafted == 0 || s->acceptance[s->kind] < s->acceptance[DRAFT_MODEL])) {
         s->kind = DRAFT_MODEL; /* it is asked in speculation_fill */
-        count = room;
+        s->drafted = room;
     }
-    s->drafted = count;
 }
 
 size_t speculation_fill(struct speculation *s, struct rwkv7_sampler *sampler)
@@ -204,14 +215,19 @@ static double cost_of(const struct step_costs *c, size_t n)
     return n > 2 * below ? 0 : c->seconds[below] * (1 + OPTIMISM * (double)(n - below));
 }
 
+/* Returns the probability that the next guess is right if the chosen ones before it are. */
+static double chance(const struct speculation *s)
+{
+    return s->chosen < s->certain ? 1 : s->acceptance[s->kind];
+}
+
 /* Returns the text whose next guess is the most probable to be reached and right; NULL: none. */
 static struct speculation *best_text(struct speculation *const *texts, size_t count)
 {
     struct speculation *best = NULL;
     for (size_t i = 0; i < count; i++) {
         struct speculation *const s = texts[i];
-        if (s->mode < 0 && s->chosen < s->drafted &&
-            (!best || s->reached * s->acceptance[s->kind] > best->reached * best->acceptance[best->kind]))
+        if (s->mode < 0 && s->chosen < s->drafted && (!best || s->reached * chance(s) > best->reached * chance(best)))
             best = s;
     }
     return best;
@@ -235,7 +251,7 @@ void speculation_plan(struct step_costs *c, struct speculation *const *texts, si
         const double seconds = cost_of(c, total + picked + 1);
         if (seconds == 0)
             break;
-        s->reached *= s->acceptance[s->kind];
+        s->reached *= chance(s);
         s->chosen++;
         picks[picked++] = s;
         expected += s->reached;

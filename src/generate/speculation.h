@@ -58,19 +58,19 @@ enum draft_kind {
     DRAFT_LONG,   /* of 6 and more */
     DRAFT_MODEL,
     DRAFT_SOURCE,
-    DRAFT_FORCED, /* always right */
     DRAFT_KINDS
 };
 
 struct speculation {
     int64_t mode;                 /* as in rwkv7_generator_options.speculate */
     struct draft_text own, *lent; /* where drafts come from; lent: not NULL if it is used instead */
-    struct draft_source forced;   /* tokens that a mask leaves no choice for; before all others */
+    struct draft_source forced;   /* tokens that a grammar leaves no choice for: always right */
     struct draft_source source;   /* replaces lookup and draft model; for tests and benchmarks */
 
     uint32_t last;           /* the drawn token */
     uint32_t ids[RWKV7_TRY]; /* [1 + drafted]: the drawn token, the draft */
     size_t drafted, chosen;  /* chosen: of the draft, to evaluate */
+    size_t certain;          /* of the draft, its first ones: forced */
     size_t passed;           /* of ids, drawn: for the acceptance */
     bool open;               /* a try of the session is open */
     size_t tried, at;        /* tokens of the try that can be kept; of them in the text */

@@ -49,6 +49,13 @@ static size_t tell(void *arg, uint32_t *ids, size_t room)
     return n;
 }
 
+/* A source without guesses: those that are left are forced ones. */
+static size_t tell_nothing(void *arg, uint32_t *ids, size_t room)
+{
+    (void)arg, (void)ids, (void)room;
+    return 0;
+}
+
 static void write_text(const struct rwkv7_generator_options *opt, const struct draft_source *source, struct result *r)
 {
     struct rwkv7_session *const s = new_session();
@@ -289,7 +296,7 @@ static void test_lookup(void)
 /* ----------------------------------------------------------------------------------- the number */
 
 /* Returns how many guesses are chosen, with these costs of n tokens, for each of `texts` texts. */
-static size_t chosen(const double *costs, size_t known, double acceptance, size_t texts)
+static size_t chosen_of(const double *costs, size_t known, double acceptance, size_t texts, size_t certain)
 {
     struct step_costs c = {.since_plain = 0};
     struct speculation s[4];
@@ -298,7 +305,8 @@ static size_t chosen(const double *costs, size_t known, double acceptance, size_
     for (size_t n = 1; n <= known; n++)
         c.seconds[n] = costs[n - 1];
     for (size_t i = 0; i < texts; i++) {
-        s[i] = (struct speculation){.mode = RWKV7_SPECULATE_AUTO, .kind = DRAFT_LONG, .drafted = 15};
+        s[i] =
+            (struct speculation){.mode = RWKV7_SPECULATE_AUTO, .kind = DRAFT_LONG, .drafted = 15, .certain = certain};
         s[i].acceptance[DRAFT_LONG] = acceptance;
         all[i] = &s[i];
     }
@@ -306,6 +314,11 @@ static size_t chosen(const double *costs, size_t known, double acceptance, size_
     for (size_t i = 0; i < texts; i++)
         sum += s[i].chosen;
     return sum;
+}
+
+static size_t chosen(const double *costs, size_t known, double acceptance, size_t texts)
+{
+    return chosen_of(costs, known, acceptance, texts, 0);
 }
 
 static void test_number(void)
@@ -322,6 +335,7 @@ static void test_number(void)
     CHECK(chosen(steep, 8, 0.9, 1) == 0);
     CHECK(chosen(cliff, 8, 0.9, 2) == 2); /* two texts: four tokens in all */
     CHECK(chosen(cliff, 8, 0.9, 4) == 0);
+    CHECK(chosen_of(flat, 8, 0.01, 1, 3) == 3 && chosen_of(steep, 8, 0.01, 1, 3) == 0); /* forced tokens */
 
     struct step_costs c = {.since_plain = 0};
     step_costs_add(&c, 1, true, 1.0);
@@ -381,6 +395,31 @@ static struct rwkv7_grammar *grammar_of(size_t i)
     return g;
 }
 
+/* Forced tokens are guessed, and all right; guesses that go on after them are taken, wrong ones are not. */
+static void test_forced_by_grammar(void)
+{
+    static struct result truth, got;
+    struct rwkv7_sampler_options s = sampling;
+    struct rwkv7_generator_options opt = {.sampling = &s, .resumable = true, .grammar = grammar_of(0)};
+    write_text(&opt, NULL, &truth);
+    struct teller right = {&truth, &got, RIGHT, 1}, wrong = {&truth, &got, WRONG, 1};
+    const struct draft_source sources[] = {{tell_nothing, NULL}, {tell, &right}, {tell, &wrong}};
+    struct rwkv7_generator_stats stats[3];
+    opt.speculate = 9;
+    for (int i = 0; i < 3; i++) {
+        write_text(&opt, &sources[i], &got);
+        CHECK(same_results(&truth, &got));
+        stats[i] = got.stats;
+        rwkv7_bytes_clear(&got.image);
+    }
+    CHECK_MSG(stats[0].accepted >= 12 && stats[0].accepted == stats[0].drafted, "%d of %d accepted",
+              (int)stats[0].accepted, (int)stats[0].drafted);
+    CHECK(stats[1].steps < stats[0].steps);
+    CHECK(stats[2].steps == stats[0].steps && stats[2].drafted > stats[0].drafted);
+    rwkv7_bytes_clear(&truth.image);
+    rwkv7_grammar_close(opt.grammar);
+}
+
 static void test_grammars(void)
 {
     static const float temperatures[] = {RWKV7_ZERO, 0.7f, 1.5f};
@@ -417,7 +456,7 @@ struct pair {
     struct scheduled job;
 };
 
-/* Writes all texts together; each has its guesses, and the last two have no grammar. */
+/* Writes all texts together; the first has no guesses but forced tokens, the last two have no grammar. */
 static void check_together(struct pair *pairs, size_t count, int64_t speculate)
 {
     const struct scheduler_options opt = {.slots = 4};
@@ -432,6 +471,8 @@ static void check_together(struct pair *pairs, size_t count, int64_t speculate)
         p->got = (struct text){.size = 0};
         CHECK(scheduled_open(&p->job, fresh, tokenizer, &guessing, prompt, strlen(prompt), NULL) == RWKV7_OK);
         p->job.owner = p;
+        if (i == 0)
+            p->job.request.speculation.source.draft = tell_nothing;
         CHECK(scheduler_add(s, &p->job, NULL) == RWKV7_OK);
     }
     while (scheduler_count(s) > 0 && scheduler_step(s, NULL) == RWKV7_OK)
@@ -445,8 +486,11 @@ static void check_together(struct pair *pairs, size_t count, int64_t speculate)
         CHECK_MSG(p->got.size == p->want.size && memcmp(p->got.at, p->want.at, p->want.size) == 0,
                   "text %d, %d guesses: \"%s\", want \"%s\"", (int)i, (int)speculate, p->got.at, p->want.at);
         CHECK(same_state(p->job.session, p->session));
-        if (speculate > 0 && i == 0)
-            CHECK(p->job.request.speculation.total_accepted > 0);
+        if (speculate > 0 && i == 0) /* forced tokens say nothing about other guesses */
+            CHECK(p->job.request.speculation.total_accepted >= 8 &&
+                  p->job.request.speculation.total_accepted == p->job.request.speculation.total_drafted &&
+                  p->job.request.speculation.acceptance[DRAFT_SOURCE] ==
+                      pairs[1].job.request.speculation.acceptance[DRAFT_SOURCE]);
         scheduled_close(&p->job);
     }
     scheduler_close(s);
@@ -493,6 +537,7 @@ int main(void)
     RUN(test_lookup);
     RUN(test_number);
     RUN(test_forced);
+    RUN(test_forced_by_grammar);
     RUN(test_grammars);
     RUN(test_grammars_together);
     close_small_model();
