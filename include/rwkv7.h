@@ -1007,9 +1007,10 @@ struct rwkv7_generator_options {
      * Speculative decoding: guesses up to this many tokens ahead and evaluates them together with
      * the last drawn one, which costs little more. Each token is drawn as always, from the same
      * logits, so nothing in the result depends on the guesses (with RWKV7_MATH_EXACT). Guesses are
-     * what followed the last tokens earlier in the text, or come from draft_model. 0: none. At most
-     * RWKV7_TRY - 1. RWKV7_SPECULATE_AUTO: as many as pay, by costs measured while generating; none
-     * if none do. Call rwkv7_generator_sync before you clone, copy or save the session.
+     * what followed the last tokens earlier in the text, what the grammar leaves no choice for, or
+     * come from draft_model. 0: none. At most RWKV7_TRY - 1. RWKV7_SPECULATE_AUTO: as many as pay,
+     * by costs measured while generating; none if none do. Call rwkv7_generator_sync before you
+     * clone, copy or save the session.
      */
     int64_t speculate;
     /*
