@@ -19,7 +19,7 @@ if(RWKV7_SERVER)
 endif()
 
 if(RWKV7_HAS_SERVER)
-  set(server_files chat choice completions errors fields generation guard http info job json_body listen metrics peers prefix_cache routes
+  set(server_files chat choice completions constraint errors fields generation guard http info job json_body listen metrics peers prefix_cache routes
     scores server splitter state text tokens worker)
   list(TRANSFORM server_files PREPEND src/server/)
   list(TRANSFORM server_files APPEND .c)

@@ -268,6 +268,17 @@ static bool read_messages(struct transcript *t, const struct fields *f, bool *pr
 
 /* -------------------------------------------------------------------------------------- requests */
 
+/*
+ * A constraint holds from the first token, so it leaves no place for thoughts: an error if the
+ * request asks for some, and the option of the server does not apply.
+ */
+static void forgo_thoughts(struct job *job, const char *param, bool given, struct api_error *e)
+{
+    if (given && job->thinking != THINK_OFF && job->thinking != THINK_EMPTY)
+        error_request(e, param, "%s: a constrained text has no thoughts before it", param);
+    job->thinking = THINK_OFF;
+}
+
 static void read_thinking(struct job *job, const struct fields *f)
 {
     static const struct {
@@ -300,6 +311,8 @@ static void read_thinking(struct job *job, const struct fields *f)
         job->thinking = efforts[i].thinking;
     if (!job->server->options->template->thinks)
         job->thinking = THINK_OFF;
+    if (job->generation.grammar)
+        forgo_thoughts(job, effort ? "reasoning_effort" : "enable_thinking", effort || enable, f->error);
 }
 
 static bool read_scores(struct generation *g, const struct fields *f)

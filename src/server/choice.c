@@ -46,7 +46,7 @@ static enum choice_start end_choice(struct worker *w, struct choice *c, enum rwk
 {
     struct job *const job = c->job;
     c->end = end;
-    if (job->chat)
+    if (job_splits(job))
         splitter_end(&c->splitter, &c->thought, &c->text);
     if (c->text.failed || c->thought.failed || c->scores.failed)
         return lack_memory(w, c);
@@ -73,7 +73,7 @@ static void take_step(struct worker *w, struct choice *c)
         const struct score score = {step->logprob, step->id, true};
         scores_add(&c->scores, score, step->top, step->top_count < c->scores.width ? step->top_count : c->scores.width);
     }
-    if (job->chat)
+    if (job_splits(job))
         splitter_add(&c->splitter, step->text, step->length, &c->thought, &c->text);
     else
         text_add(&c->text, step->text, step->length);
@@ -215,9 +215,9 @@ enum choice_start worker_start_choice(struct worker *w, struct choice *c)
     if (!job->started)
         metrics_time(&w->server->metrics, METRIC_QUEUE, sys_seconds() - job->arrived);
     job->started = true;
-    if (job->chat && job->prefilled) {
+    if (job_splits(job) && job->prefilled) {
         c->splitter = (struct splitter){.part = SPLITTER_ANSWER, .any = true};
-    } else if (job->chat) {
+    } else if (job_splits(job)) {
         const char *opening = chat_template_opening(job->thinking);
         for (; *opening; opening++)
             splitter_add(&c->splitter, opening, 1, &c->thought, &c->text);

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "server/constraint.h"
 
 /*
  * Fields that would change the answer and are not supported: refusing them is better than an answer
- * that ignores them. `neutral`: a value that changes nothing. Constrained output belongs here until
- * it is available.
+ * that ignores them. `neutral`: a value that changes nothing.
  */
 static const struct {
     const char *name, *neutral; /* JSON text, or NULL */
@@ -20,16 +20,6 @@ static const struct {
     {"functions", "[]"},
     {"tool_choice", "\"none\""},
     {"function_call", "\"none\""},
-    {"response_format", "{\"type\":\"text\"}"},
-    {"grammar", "\"\""},
-    {"json_schema", NULL},
-    {"regex", NULL},
-    {"choices", NULL},
-    {"structured_outputs", NULL},
-    {"guided_json", NULL},
-    {"guided_regex", NULL},
-    {"guided_choice", NULL},
-    {"guided_grammar", NULL},
     {"suffix", "\"\""},
     {"stop_token_ids", "[]"},
     {"bad_words", "[]"},
@@ -206,6 +196,7 @@ bool generation_read(struct generation *g, const struct server *s, const struct 
         field_bool(&inner, "include_usage", &g->include_usage);
     read_stops(g, f);
     read_biases(g, s, f);
+    constraint_read(f, s->options->tokenizer, &g->grammar);
     return f->error->status == 0;
 }
 
@@ -214,6 +205,7 @@ void generation_free(struct generation *g)
     for (size_t i = 0; i < g->stop_count; i++)
         mem_free(g->stops[i]);
     mem_free(g->biases);
+    rwkv7_grammar_close(g->grammar);
     *g = (struct generation){0};
 }
 
@@ -229,5 +221,6 @@ struct rwkv7_generator_options generation_options(const struct generation *g, si
                                             .logprobs = g->top < 0   ? 0
                                                         : g->top > 0 ? g->top
                                                                      : 1,
-                                            .ignore_end = g->ignore_end};
+                                            .ignore_end = g->ignore_end,
+                                            .grammar = g->grammar};
 }

@@ -19,7 +19,8 @@ struct generation {
     size_t choices; /* per prompt */
     uint64_t max_tokens;
     bool ignore_end;
-    int top; /* report log probabilities, with this many of the most probable tokens; -1: none */
+    struct rwkv7_grammar *grammar; /* of all texts; NULL: they are not constrained */
+    int top;                       /* report log probabilities, with this many of the most probable tokens; -1: none */
     bool stream, include_usage, cache;
 };
 

@@ -89,6 +89,11 @@ bool job_add_choices(struct job *job)
     return true;
 }
 
+bool job_splits(const struct job *job)
+{
+    return job->chat && !job->generation.grammar;
+}
+
 /* --------------------------------------------------------------------------------------- worker */
 
 /* Under the lock: the connection goes on. */

@@ -76,7 +76,7 @@ struct job {
     int64_t created; /* seconds since 1970 */
     double arrived;  /* sys_seconds() */
     struct generation generation;
-    bool chat; /* texts go through the splitter */
+    bool chat; /* texts go through the splitter, unless they are constrained */
     enum thinking thinking;
     bool prefilled; /* the answer continues a text of the client */
     bool echo;
@@ -112,6 +112,8 @@ struct job *job_create(struct server *s, const struct protocol *protocol);
 void job_release(struct job *job);
 /* Makes the choices, when prompts and generation are complete; false: out of memory. */
 bool job_add_choices(struct job *job);
+/* Whether thoughts are separated from the texts. A constrained text is sent as it is. */
+bool job_splits(const struct job *job);
 
 /* ------------------------------------------------------------------------- called by the worker */
 

@@ -3,8 +3,10 @@ import json
 import math
 import os
 import random
+import re
 import struct
 import subprocess
+import tempfile
 import threading
 
 from server import main, serving
@@ -204,9 +206,14 @@ def fields(command):
             "logit_bias": ([], {"x": 1}, {"-1": 1}, {"800": 1}, {"1": 101}, {"1": "a"}, {" 1": 1}, {"1x": 1}, {"": 1}),
             "logprobs": (-1, 21, True), "echo": (1,), "prompt": (None, 5, {}, [{}], [1, "a"], [[1], "a", 5], [-1], [800], [[1.5]], "a" * 5000,
                                                                 [["a"]]),
-            "stream_options": (5,), "best_of": (2,), "suffix": ("x",), "tools": ([{}],), "response_format": ({"type": "json_object"},),
-            "grammar": ("root",), "stop_token_ids": ([5],), "min_tokens": (1,), "repetition_penalty": (1.1,), "session": ("a",),
-            "guided_json": ({},), "structured_outputs": ({},), "model": (5,),
+            "stream_options": (5,), "best_of": (2,), "suffix": ("x",), "tools": ([{}],),
+            "response_format": (5, {}, {"type": "xml"}, {"type": 1}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": {}},
+                                {"type": "json_schema", "json_schema": {"schema": False}},
+                                {"type": "json_schema", "json_schema": {"schema": {"uniqueItems": True}}}),
+            "json_schema": ({"type": "word"}, 5, [], "{"), "grammar": ("root", 5, {}), "regex": ("(", "a(?<!b)", 5, ["a"]), "choices": ([], "a", ["a", 5], {}),
+            "stop_token_ids": ([5],), "min_tokens": (1,), "repetition_penalty": (1.1,), "session": ("a",),
+            "guided_json": ({"$ref": "#/no"}, "{", ""), "guided_regex": ("[",), "guided_choice": ([],), "guided_grammar": ("x",), "guided_json_object": (1,),
+            "structured_outputs": (5, {"structural_tag": "x"}, {"regex": "["}, {"regex": "a", "choice": ["a"]}, {"json": False}), "model": (5,),
         }
         for name, values in wrong.items():
             for value in values:
@@ -215,7 +222,9 @@ def fields(command):
         right = {
             "temperature": (0, 2, None), "top_p": (0, 1), "top_k": (-1, 0, 5), "min_p": (0, 1), "seed": (0, -1, 2**53), "n": (1, None),
             "logit_bias": ({}, {"5": -100, "6": 100, "007": 1}), "logprobs": (0, 20, None), "best_of": (1,), "suffix": (None, ""), "tools": (None, []),
-            "response_format": ({"type": "text"}, None), "model": ("gpt-4", None), "user": ("x",), "metadata": ({"a": [1]},), "stop_token_ids": ([],),
+            "response_format": ({"type": "text"}, {"type": "text", "strict": True}, {"type": "json_object"}, None), "regex": ("a*", "", None), "grammar": ("", "root ::= \"a\""),
+            "choices": (["a"], None), "guided_json": ({}, True, {"type": "object"}, '{"type": "object"}'), "guided_json_object": (True, False),
+            "structured_outputs": ({}, None, {"choice": ["a"], "regex": None, "disable_fallback": False}, {"json": {}}, {"json_object": True}), "model": ("gpt-4", None), "user": ("x",), "metadata": ({"a": [1]},), "stop_token_ids": ([],),
             "repetition_penalty": (1, 1.0), "stream_options": (None, {}), "unknown_field": ({"a": 1},),
         }
         for name, values in right.items():
@@ -277,6 +286,80 @@ def chats(command):
         assert len(ids) > 5
 
 
+FIELDS = {"type": "object", "properties": {"who": {"type": "string", "pattern": "^[A-Z][a-z]+$", "maxLength": 9},
+                                           "old": {"type": "integer", "minimum": 3, "maximum": 99},
+                                           "seen": {"type": "array", "items": {"enum": ["red", "green"]}, "maxItems": 2}},
+          "required": ["who", "old", "seen"], "additionalProperties": False}
+LIST = 'root ::= item{2}\nitem ::= "- " [a-z]{1,5} "\\n"'
+
+
+def check_fields(answer):
+    found = json.loads(answer)
+    assert list(found) == ["who", "old", "seen"] and re.fullmatch("[A-Z][a-z]{1,8}", found["who"]) and 3 <= found["old"] <= 99, found
+    assert isinstance(found["old"], int) and len(found["seen"]) <= 2 and set(found["seen"]) <= {"red", "green"}, found
+
+
+def check_object(answer):
+    assert isinstance(json.loads(answer), dict), answer
+
+
+FORMS = (
+    (check_fields, [{"response_format": {"type": "json_schema", "json_schema": {"name": "f", "schema": FIELDS, "strict": True}}},
+                    {"response_format": {"type": "json_object", "schema": FIELDS}}, {"json_schema": FIELDS}, {"guided_json": FIELDS},
+                    {"guided_json": json.dumps(FIELDS)}, {"structured_outputs": {"json": FIELDS}}]),
+    (check_object, [{"response_format": {"type": "json_object"}}, {"structured_outputs": {"json_object": True}}, {"guided_json_object": True}]),
+    (lambda x: re.fullmatch("(- [a-z]{1,5}\n){2}", x).group(), [{"grammar": LIST}, {"guided_grammar": LIST}, {"structured_outputs": {"grammar": LIST}}]),
+    (lambda x: re.fullmatch(r" (yes|no), [a-z ]{1,20}\.", x).group(), [{name: r" (yes|no), [a-z ]{1,20}\."} for name in ("regex", "guided_regex")]),
+    (["red", "green", " blue\n"].index, [{name: ["red", "green", " blue\n"]} for name in ("choices", "guided_choice")]))
+
+
+def constraints(command):
+    """A constrained text that ends by itself is valid, is that of `rwkv7 run`, and the same in every form of the request."""
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(json.dumps(FIELDS))
+        file.flush()
+        want = rwkv7(command, "run", "--temp", "1.2", "--top-p", "1", "--seed", "4", "-n", "80", "-N", "--schema", file.name, STORY).decode()
+    with serving(command, "--think", "on") as s:
+        def ask(path, body):
+            answer = s.post(path, body)
+            assert answer.status == 200, (body, answer.body)
+            choices = answer.json()["choices"]
+            events = s.post(path, {**body, "stream": True}).events()
+            for choice in choices:
+                name = "delta" if "chat" in path else "text"
+                pieces = [e["choices"][0][name] for e in events if e["choices"][0]["index"] == choice["index"]]
+                own = choice["message"]["content"] if "chat" in path else choice["text"]
+                assert "".join(p.get("content", "") if "chat" in path else p for p in pieces) == own, (own, pieces)
+                yield own, choice["finish_reason"]
+
+        ended = {}
+        for kind, (check, bodies) in enumerate(FORMS):
+            for path, prompt in (("/v1/completions", {"prompt": [STORY, "JSON:"]}), ("/v1/chat/completions", {
+                    "messages": [{"role": "user", "content": "Hi"}]}), ("/v1/chat/completions", {
+                        "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "The"}]})):
+                settings = {"seed": 4, "temperature": 1.2, "max_tokens": 80, "n": 4, **prompt}
+                answers = [list(ask(path, {**settings, **body})) for body in bodies]
+                assert all(a == answers[0] for a in answers), (bodies, answers)
+                for text_of, reason in answers[0]:
+                    if reason == "stop":
+                        check(text_of)
+                        ended[kind] = ended.get(kind, 0) + 1
+                if path == "/v1/completions" and kind == 0:
+                    assert answers[0][0][0] == want, (answers[0][0], want)
+        assert set(ended) == set(range(len(FORMS))), ended
+        for body, param in (({"regex": "a", "choices": ["a"]}, "choices"), ({"response_format": {"type": "json_object"}, "grammar": LIST}, "grammar"),
+                            ({"guided_json": {}, "structured_outputs": {"json": {}}}, "structured_outputs"),
+                            ({"regex": "a", "reasoning_effort": "low"}, "reasoning_effort"),
+                            ({"regex": "a", "chat_template_kwargs": {"enable_thinking": True}}, "enable_thinking"),
+                            ({"guided_json": {"properties": {"tags": {"uniqueItems": True}}}}, "guided_json")):
+            error = s.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], **body}).json()["error"]
+            assert error["param"] == param and param in error["message"], error
+        assert "#/properties/tags/uniqueItems" in error["message"], error
+        for effort in ("none", None):
+            answer = s.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "regex": "a", "reasoning_effort": effort})
+            assert answer.json()["choices"][0]["message"]["content"] == "a", answer.body
+
+
 def make_request(rng, ids):
     """A request of any kind, with a seed."""
     prompt = rng.choice([STORY, "List: broom: crow, Emma: candle.\nQ: Emma\nA:", "Sort: d a c b.\nQ: row\nA:", ""]) + rng.choice(
@@ -288,6 +371,8 @@ def make_request(rng, ids):
         body["stop"] = ["\n", " the"]
     if rng.random() < 0.3:
         body["frequency_penalty"] = 0.5
+    if rng.random() < 0.4:
+        body.update(rng.choice(rng.choice(FORMS)[1]))
     if rng.random() < 0.3:
         return "/v1/chat/completions", {**body, "messages": [{"role": "user", "content": prompt}]}
     body["prompt"] = rng.choice([prompt, [prompt, STORY], [ids[:rng.randrange(1, len(ids))]]])
@@ -358,5 +443,5 @@ def metrics(command):
 
 if __name__ == "__main__":
     chosen = os.environ.get("CASES")
-    cases = [text, streams, scores, tokens, stops, fields, chats, same_bytes, metrics]
+    cases = [text, streams, scores, tokens, stops, fields, chats, constraints, same_bytes, metrics]
     main([c for c in cases if not chosen or c.__name__ in chosen.split(",")])
