@@ -20,6 +20,7 @@
 
 #include "matcher/grammar.h"
 #include "matcher/json_value.h"
+#include "matcher/schema_numbers.h"
 
 /* Keywords that matter. The order is that of `keyword_names`. */
 enum keyword {
@@ -169,6 +170,7 @@ struct schema {
     /* terminals */
     uint32_t space;                                       /* expression */
     uint32_t free_character;                              /* expression: a character of a string or an escape */
+    uint32_t remainders[MULTIPLE_MAX_REMAINDERS];         /* expressions: of multiple_regex */
     uint32_t comma, open_array, close_array, empty_array; /* symbols */
     uint32_t open_object, close_object, empty_object;
 };

@@ -10,7 +10,7 @@ enum {
     NUMBER_DIGITS = 80,    /* room for the digits of an integer part */
     MAX_BOUND_DIGITS = 64, /* before or after the decimal point of a bound */
     MAX_SUFFIXES = 2000,
-    MAX_PRIME_PART = 100,
+    MAX_PRIME_PART = MULTIPLE_MAX_REMAINDERS - 1,
 };
 
 struct digits {
@@ -424,7 +424,7 @@ static bool suffix_regex(struct regex *r, unsigned long long unit, int k, int j,
     return true;
 }
 
-bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *out)
+bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *remainders, uint32_t *out)
 {
     const int j = m->count > m->point ? m->count - m->point : 0; /* digits after the point */
     const int zeros = m->point > m->count ? m->point - m->count : 0;
@@ -445,8 +445,10 @@ bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *out)
     const int k = (twos > fives ? twos : fives) + zeros;
     if (n > MAX_PRIME_PART || k > EXACT_DIGITS || !suffix_regex(r, unit, k, j, &all))
         return false;
+    if (n > 1 && !remainders[n])
+        remainders[n] = remainder_regex(r, (unsigned)n);
     if (n > 1)
-        all = regex_and(r, all, remainder_regex(r, (unsigned)n));
+        all = regex_and(r, all, remainders[n]);
     /* No more digits than a double keeps: a reader that uses doubles agrees. */
     uint32_t exact = any_digits(r, 1, EXACT_DIGITS);
     if (j > 0)

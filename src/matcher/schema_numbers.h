@@ -19,7 +19,11 @@ struct number_range {
 
 /* The integers or all numbers of a range; REGEX_NOTHING if there are none. False: a bound has too many digits. */
 bool number_regex(struct regex *r, const struct number_range *range, bool integers, uint32_t *out);
-/* The multiples of m, to be intersected with number_regex. False: not supported for this m. */
-bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *out);
+#define MULTIPLE_MAX_REMAINDERS 101u
+/*
+ * The multiples of m, to be intersected with number_regex. False: not supported for this m. Keeps the
+ * expensive part in remainders [MULTIPLE_MAX_REMAINDERS], which begins with zeros, for later calls.
+ */
+bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *remainders, uint32_t *out);
 
 #endif

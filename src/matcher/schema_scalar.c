@@ -124,7 +124,7 @@ static bool add_multiple(struct schema *s, const struct json_value *v, uint32_t 
     uint32_t node;
     if (!decimal_read(v->text, v->size, &d) || d.count == 0 || d.negative)
         return schema_refuse(s, v, "multipleOf must be greater than 0");
-    if (!multiple_regex(s->regex, &d, &node))
+    if (!multiple_regex(s->regex, &d, s->remainders, &node))
         return schema_refuse(s, v,
                              "this multipleOf is not supported (supported are numbers of at most 9 digits without "
                              "a large prime factor)");
