@@ -407,20 +407,21 @@ static uint32_t remainder_regex(struct regex *r, unsigned p)
 /* Numbers whose digits, j of them after the point, end with k digits that are a multiple of `unit`. */
 static bool suffix_regex(struct regex *r, unsigned long long unit, int k, int j, uint32_t *out)
 {
+    uint32_t ways[MAX_SUFFIXES];
     unsigned long long all = 1;
-    uint32_t result = REGEX_NOTHING;
+    size_t n = 0;
     for (int i = 0; i < k; i++)
         all *= 10;
-    if (all / unit > MAX_SUFFIXES)
+    if ((all + unit - 1) / unit > MAX_SUFFIXES)
         return false;
     for (unsigned long long value = 0; value < all; value += unit) {
         char s[20];
         unsigned long long v = value;
         for (int i = k - 1; i >= 0; i--, v /= 10)
             s[i] = (char)('0' + v % 10);
-        result = regex_union(r, result, ending(r, s, k, j));
+        ways[n++] = ending(r, s, k, j);
     }
-    *out = result;
+    *out = regex_union_of(r, ways, n);
     return true;
 }
 
