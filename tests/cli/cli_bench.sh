@@ -205,6 +205,15 @@ err_has '^rwkv7: --plot draws the table of all sizes: leave out --shape'
 run rwkv7 bench --shape 0.1b --sizes all
 exits 2
 err_has '^rwkv7: two things to measure: --sizes and --shape 0.1b'
+run rwkv7 bench --draft-acceptance 0.8
+exits 2
+err_has '^rwkv7: --draft-acceptance measures one model: use -m or --shape'
+run rwkv7 bench --model "$model" --draft-acceptance 0.8 --tokens 0
+exits 2
+err_has '^rwkv7: --draft-acceptance decodes --tokens N, found 0'
+run rwkv7 bench --model "$model" --draft-acceptance 0.8 --csv
+exits 2
+err_has '^rwkv7: --draft-acceptance prints a table: leave out --json and --csv'
 run rwkv7 bench -t 1,2
 exits 2
 err_has 'expected one number'

@@ -222,9 +222,13 @@ int bench_command(const void *command_args)
     int code = DONE;
     if (args->print.json && args->csv)
         return complain_usage(args->common.command, "--json and --csv exclude each other");
-    if (args->draft_acceptance > 0 && (args->print.json || args->csv || args->plot || args->tokens == 0))
+    if (args->draft_acceptance > 0 && (args->print.json || args->csv))
+        return complain_usage(args->common.command, "--draft-acceptance prints a table: leave out --json and --csv");
+    if (args->draft_acceptance > 0 && is_table(args))
         return complain_usage(args->common.command,
-                              "--draft-acceptance prints a table of --tokens: leave out --json, --csv and --plot");
+                              "--draft-acceptance measures one model: use -m or --shape, without --sizes and --plot");
+    if (args->draft_acceptance > 0 && args->tokens == 0)
+        return complain_usage(args->common.command, "--draft-acceptance decodes --tokens N, found 0");
     if (args->plot && args->shape)
         return complain_usage(args->common.command, "--plot draws the table of all sizes: leave out --shape");
     if (args->plot && strcmp(args->plot, "-") == 0)
