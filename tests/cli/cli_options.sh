@@ -190,6 +190,9 @@ exits 0
 run rwkv7 run --stop 'a\qb'
 exits 2
 err_has '^rwkv7: --stop needs text'
+run rwkv7 run --stop '' a
+exits 2
+err_has '^rwkv7: --stop needs a text that is not empty'
 run rwkv7 bench --prompt 64,
 exits 2
 err_has '^rwkv7: --prompt needs whole numbers from 0 to 16777216 with commas between'

@@ -200,6 +200,8 @@ static int complain_value(const struct command *command, const struct option *o,
         return complain_at(command, place, "--%s needs a whole number from 0 to %llu, not '%s'", name,
                            (unsigned long long)UINT64_MAX, text);
     case TEXTS:
+        if (*text == '\0')
+            return complain_at(command, place, "--%s needs a text that is not empty", name);
         return complain_at(command, place, "--%s needs text with the escapes \\n \\t \\r \\\\ \\xHH only, not '%s'",
                            name, text);
     case BANS:
