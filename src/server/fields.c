@@ -41,8 +41,13 @@ bool json_whole(const cJSON *value, int64_t least, int64_t most, int64_t *out)
 void field_whole(const struct fields *f, const char *name, int64_t least, int64_t most, int64_t *out)
 {
     const cJSON *const value = field_of(f, name);
-    if (value && !json_whole(value, least, most, out))
-        error_request(f->error, name, "%s: expected a whole number from %" PRId64 " to %" PRId64, name, least, most);
+    if (!value || json_whole(value, least, most, out))
+        return;
+    if (!cJSON_IsNumber(value))
+        error_request(f->error, name, "%s: expected a whole number", name);
+    else
+        error_request(f->error, name, "%s: expected a whole number from %" PRId64 " to %" PRId64 ", found %.17g", name,
+                      least, most, value->valuedouble);
 }
 
 void field_bool(const struct fields *f, const char *name, bool *out)

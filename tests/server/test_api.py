@@ -232,6 +232,8 @@ def fields(command):
                 answer = s.post("/v1/completions", {"prompt": "a", "max_tokens": 2, name: value})
                 assert answer.status == 200, (name, value, answer.body)
         assert s.post("/v1/completions", {"prompt": "a", "max_tokens": 0}).json()["error"]["param"] == "max_tokens"
+        message = s.post("/v1/completions", {"prompt": "a", "max_tokens": 50000}).json()["error"]["message"]
+        assert message.startswith("max_tokens: expected a whole number from 0 to ") and message.endswith(", found 50000"), message
         assert s.post("/v1/completions", {"prompt": "a", "temperature": 0, "top_p": 0}).status == 200
         user = [{"role": "user", "content": "a"}]
         for body, param in (
