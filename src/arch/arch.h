@@ -203,7 +203,7 @@ struct replay {
 /* Floats of the records of `count` tokens. */
 static inline size_t replay_floats(const struct rwkv7_model *model, size_t count)
 {
-    return (size_t)model->shape.layers * count * (size_t)(RECORD_INPUT + model->arch->forward->inputs) *
+    return (size_t)model->shape.layers * count * (RECORD_INPUT + (size_t)model->arch->forward->inputs) *
            (size_t)model->shape.channels;
 }
 
@@ -211,7 +211,7 @@ static inline size_t replay_floats(const struct rwkv7_model *model, size_t count
 static inline float *replay_at(const struct rwkv7_model *model, const struct replay *r, int layer, int token,
                                int number, int channel)
 {
-    const size_t vectors = (size_t)(RECORD_INPUT + model->arch->forward->inputs);
+    const size_t vectors = RECORD_INPUT + (size_t)model->arch->forward->inputs;
     const size_t record = (size_t)layer * (size_t)r->count + (size_t)token;
     return r->records + (record * vectors + (size_t)number) * (size_t)model->shape.channels + channel;
 }

@@ -57,11 +57,16 @@ static enum rwkv7_status read_map(const char *path, const cJSON *map, struct sha
     return RWKV7_OK;
 }
 
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Whether the text begins with an object, after a byte order mark and white space, as json_parse accepts it. */
 static bool begins_object(const struct json_text *text)
 {
     size_t at = text->size >= 3 && memcmp(text->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    while (at < text->size && memchr(" \t\r\n", text->bytes[at], 4))
+    while (at < text->size && is_space(text->bytes[at]))
         at++;
     return at < text->size && text->bytes[at] == '{';
 }

@@ -19,7 +19,7 @@ void lookup_clear(struct lookup *l)
 /* Returns the entry for the `length` tokens before `end`, which must exist. */
 static uint32_t *place_of(const struct lookup *l, int table, size_t end)
 {
-    const size_t length = (size_t)(LOOKUP_SHORT + table);
+    const size_t length = LOOKUP_SHORT + (size_t)table;
     uint64_t hash = length;
     for (size_t i = end - length; i < end; i++)
         hash = splitmix_hash(hash + SPLITMIX_STEP + l->tokens[i]);
@@ -30,7 +30,7 @@ static uint32_t *place_of(const struct lookup *l, int table, size_t end)
 static void enter(struct lookup *l, size_t place)
 {
     for (int i = 0; i < LOOKUP_TABLES; i++)
-        if (place >= (size_t)(LOOKUP_SHORT + i))
+        if (place >= LOOKUP_SHORT + (size_t)i)
             *place_of(l, i, place) = (uint32_t)place;
 }
 
@@ -84,7 +84,7 @@ size_t lookup_draft(const struct lookup *l, uint32_t *ids, size_t room, size_t *
 {
     *match = 0;
     for (int i = LOOKUP_TABLES; i-- > 0;) {
-        const size_t length = (size_t)(LOOKUP_SHORT + i);
+        const size_t length = LOOKUP_SHORT + (size_t)i;
         const size_t place = l->count >= length ? *place_of(l, i, l->count) : 0;
         if (place == 0 || (*match = agreement(l, place)) < length)
             continue;

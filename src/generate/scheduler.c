@@ -293,7 +293,7 @@ static size_t plan(struct scheduler *s)
         struct rwkv7_feed *const f = &s->feeds[i];
         const size_t most = wanted(job);
         size_t more = 0; /* than one token */
-        if (most > 1) {
+        if (most > 1 && prompts > 0) {
             const size_t part = s->fair ? room / prompts : room;
             more = most - 1 < part ? most - 1 : part;
             prompts--;

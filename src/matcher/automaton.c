@@ -125,12 +125,13 @@ static uint32_t expand_all(struct automaton *a, uint32_t base, bool accepts)
     return configuration_of_found(a, base, accepts);
 }
 
-enum rwkv7_status automaton_frontier(struct automaton *a, uint32_t stack, uint32_t *out, struct rwkv7_error *err)
+enum rwkv7_status automaton_frontier(struct automaton *a, uint32_t stack, uint32_t *configuration,
+                                     struct rwkv7_error *err)
 {
     const uint32_t base = a->found_count;
     bool accepts = false;
-    *out = a->stacks[stack].frontier;
-    if (*out != UINT32_MAX)
+    *configuration = a->stacks[stack].frontier;
+    if (*configuration != UINT32_MAX)
         return RWKV7_OK;
     a->search++;
     a->popped_count = 0;
@@ -141,9 +142,9 @@ enum rwkv7_status automaton_frontier(struct automaton *a, uint32_t stack, uint32
         for (uint32_t k = 0; k < s.count; k++)
             resume(a, a->entries[s.first + k]);
     }
-    *out = expand_all(a, base, accepts);
+    *configuration = expand_all(a, base, accepts);
     if (a->error.status == RWKV7_OK)
-        a->stacks[stack].frontier = *out;
+        a->stacks[stack].frontier = *configuration;
     return automaton_status(a, err);
 }
 

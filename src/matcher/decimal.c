@@ -98,8 +98,8 @@ bool decimal_is_multiple(const struct decimal *a, const struct decimal *b, bool 
         return false;
     for (int i = 0; i < b->count; i++)
         divisor = divisor * 10 + (unsigned long long)(b->digits[i] - '0');
-    if (a->count == 0)
-        return true;
+    if (a->count == 0 || divisor == 0)
+        return a->count == 0;
     if (unit_a < unit_b) /* the last digit of a is not 0, so a has a digit below the unit of b */
         return false;
     for (int i = 0; i < a->count; i++)

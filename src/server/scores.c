@@ -207,18 +207,18 @@ static void add_chat_token(struct text *out, const struct server *server, uint32
     text_add_string(out, "]");
 }
 
-void scores_chat(const struct server *server, const struct scores *s, struct json_tree *t, cJSON *to)
+void scores_chat(const struct server *server, const struct scores *text, struct json_tree *t, cJSON *to)
 {
     C_NUMBERS;
     struct text out = {0};
     cJSON *const object = json_add_object(t, to, "logprobs");
     text_add_string(&out, "[");
-    for (size_t i = 0; i < s->count; i++) {
-        const struct rwkv7_logprob *const top = s->top + i * s->width;
+    for (size_t i = 0; i < text->count; i++) {
+        const struct rwkv7_logprob *const top = text->top + i * text->width;
         text_add_string(&out, i ? "," : "");
-        add_chat_token(&out, server, s->at[i].id, s->at[i].logprob);
+        add_chat_token(&out, server, text->at[i].id, text->at[i].logprob);
         text_add_string(&out, ",\"top_logprobs\":[");
-        for (size_t j = 0; j < s->width && !isnan(top[j].logprob); j++) {
+        for (size_t j = 0; j < text->width && !isnan(top[j].logprob); j++) {
             text_add_string(&out, j ? "," : "");
             add_chat_token(&out, server, top[j].id, top[j].logprob);
             text_add_string(&out, "}");
