@@ -360,6 +360,8 @@ def constraints(command):
         for effort in ("none", None):
             answer = s.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}], "regex": "a", "reasoning_effort": effort})
             assert answer.json()["choices"][0]["message"]["content"] == "a", answer.body
+            without = s.post("/v1/completions", {"prompt": "User: Hi\n\nAssistant:", "max_tokens": 1}).json()["usage"]["prompt_tokens"]
+            assert answer.json()["usage"]["prompt_tokens"] == without, answer.body  # nothing begins a thought
 
 
 def make_request(rng, ids):
