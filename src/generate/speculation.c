@@ -8,8 +8,9 @@
 
 /* Most tokens of one text that `auto` evaluates at once. More rarely pay: a guess far ahead is rarely reached. */
 #define AUTO_TOKENS 16
-#define WORTH 1.03          /* times as fast as without a draft, or it is left out */
-#define LEARNING (1.0 / 16) /* weight of the newest guess in the acceptance of its kind */
+#define WORTH 1.03     /* times as fast as without a draft, or it is left out */
+#define LEARNING 16    /* the acceptance of a kind is an average over about this many guesses */
+#define FIRST_WEIGHT 4 /* what is assumed at first counts as this many */
 /* The cost of one more token, in costs of the first, is assumed to be this small until it is measured. */
 #define OPTIMISM 0.06
 #define FORGETTING 0.002 /* of measured costs toward that, per evaluation without a draft: they are tried again */
@@ -31,8 +32,10 @@ enum rwkv7_status speculation_open(struct speculation *s, int64_t mode, const st
                                    int vocab, struct rwkv7_error *err)
 {
     *s = (struct speculation){.mode = mode, .vocab = (size_t)vocab};
-    for (int i = 0; i < DRAFT_KINDS; i++)
+    for (int i = 0; i < DRAFT_KINDS; i++) {
         s->acceptance[i] = first_acceptance[i];
+        s->weight[i] = FIRST_WEIGHT;
+    }
     if (mode < RWKV7_SPECULATE_AUTO || mode >= RWKV7_TRY)
         return fail(err, RWKV7_ERR_USAGE, "speculate: expected auto, or 0 to %d tokens, found %lld", RWKV7_TRY - 1,
                     (long long)mode);
@@ -68,8 +71,11 @@ static void compare(struct speculation *s, uint32_t id)
     if (s->passed == 0 || s->passed > s->drafted)
         return;
     const bool is_right = s->ids[s->passed] == id;
-    if (s->passed > s->certain)
-        s->acceptance[s->kind] += ((is_right ? 1.0 : 0.0) - s->acceptance[s->kind]) * LEARNING;
+    if (s->passed > s->certain) {
+        int *const weight = &s->weight[s->kind];
+        *weight += *weight < LEARNING;
+        s->acceptance[s->kind] += ((is_right ? 1.0 : 0.0) - s->acceptance[s->kind]) / *weight;
+    }
     if (s->kind == DRAFT_MODEL && s->passed == 1)
         s->model_misses = is_right ? 0 : s->model_misses + 1;
     if (is_right && s->kind == DRAFT_MODEL)

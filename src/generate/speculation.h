@@ -79,6 +79,7 @@ struct speculation {
 
     enum draft_kind kind;
     double acceptance[DRAFT_KINDS]; /* probability that the next guess is right */
+    int weight[DRAFT_KINDS];        /* guesses that it was learned from */
     double reached;                 /* of the last chosen guess: probability that it is reached and right */
     int model_misses, model_pause, model_paused; /* tokens */
 
