@@ -15,8 +15,8 @@
 #endif
 
 /*
- * False if there was no memory for the locale "C"; C_NUMBERS then has no effect. A runtime that is
- * created and a tokenizer that is opened check this first and fail, since they read numbers.
+ * Returns false if there was no memory for the locale "C"; then C_NUMBERS has no effect. Creating a
+ * runtime and opening a tokenizer.json check this first, because wrong numbers would be read.
  */
 bool c_numbers_work(void);
 

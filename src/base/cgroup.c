@@ -1,11 +1,15 @@
 /*
  * cgroup.c - reads the CPU and memory limits that Linux control groups set for this process.
  *
- * A container or a systemd unit may be limited to 1.5 CPUs on a machine with 64. The limit is in a
- * file of the group's folder: in version 2 `cpu.max` ("quota period", in microseconds), in version
- * 1 `cpu.cfs_quota_us` and `cpu.cfs_period_us`. Memory: `memory.max` in version 2,
- * `memory.limit_in_bytes` in version 1. Groups are nested and all their limits apply, so every folder
- * from the group of the process up to the mount point is read.
+ * A container or a systemd unit may be limited to 1.5 CPUs on a machine with 64. The limits are in
+ * files of the group's folder:
+ *
+ *              version 2                                    version 1
+ *     CPU      cpu.max: "quota period", in microseconds     cpu.cfs_quota_us, cpu.cfs_period_us
+ *     memory   memory.max                                   memory.limit_in_bytes
+ *
+ * Groups are nested, and the limits of all of them apply. So every folder from the group of the
+ * process up to the mount point is read. Two files give the paths of these folders:
  *
  *     /proc/self/cgroup      "0::/a/b" (version 2) or "3:cpu,cpuacct:/a/b" (version 1):
  *                            the group as a path in its hierarchy
@@ -94,7 +98,7 @@ static int smaller_limit(int a, int b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* Returns the number behind `key` in memory.stat, at least 0. */
+/* Returns the number after `key` in memory.stat; 0 if there is none. */
 static uint64_t read_stat(const char *folder, const char *key)
 {
     char path[PATH + 64], line[128];
@@ -111,8 +115,8 @@ static uint64_t read_stat(const char *folder, const char *key)
 }
 
 /*
- * Reduces the limits to those of one folder. Cached file pages count as used in the group's files,
- * but can be reclaimed, so they are subtracted.
+ * Reduces *m to the limits of one folder. The kernel counts cached file pages as used memory. They
+ * can be reclaimed, so they are subtracted.
  */
 static void folder_memory(const char *folder, bool unified, struct memory_limit *m)
 {
@@ -208,8 +212,8 @@ static const char *group_below(const char *group, const char *part)
 }
 
 /*
- * Calls `visit` for the folder of the group in one hierarchy, and for those of all groups around it
- * up to the mount point.
+ * Calls `visit` for the group's folder in one hierarchy and for its parent folders up to the mount
+ * point.
  */
 static void visit_groups(const char *root, bool unified, const char *controller,
                          void visit(const char *folder, bool unified, void *arg), void *arg)

@@ -175,8 +175,8 @@ static size_t parse_size(const char *text)
 }
 
 /*
- * Reads the caches of one CPU. A shared cache counts as the share of one core. *l1_index is the
- * number of the first-level cache's folder.
+ * Reads the caches of one CPU. Of a shared cache, the share of one core is counted. *l1_index
+ * is the number of the first-level cache's folder; -1 if there is none.
  */
 static void read_cpu_caches(const char *root, int cpu, const struct cpu_set *allowed, cache_sizes sizes, int *l1_index)
 {
@@ -210,8 +210,8 @@ static void read_cpu_caches(const char *root, int cpu, const struct cpu_set *all
 }
 
 /*
- * Reads all caches of a CPU only if its first-level cache differs from that of the CPU before, that
- * is, if it is a core of another kind.
+ * Keeps the smallest sizes over all allowed CPUs. A CPU whose first-level cache is as large as the
+ * previous CPU's is assumed to be of the same kind, and its other caches are not read.
  */
 static void read_system_caches(const char *root, const struct cpu_set *allowed, cache_sizes sizes)
 {
@@ -233,7 +233,7 @@ static void read_system_caches(const char *root, const struct cpu_set *allowed, 
 #if defined(__x86_64__)
 /*
  * Reads the caches of the current core with CPUID leaf 4 (AMD: 0x8000001d), one cache per subleaf.
- * Used if the system files give no answer.
+ * Used if the files of the system do not contain the sizes.
  */
 static void ask_cpu(cache_sizes sizes)
 {

@@ -31,8 +31,8 @@ int cpu_set_count(const struct cpu_set *set);
 void cpu_set_add_list(struct cpu_set *set, const char *list);
 
 /*
- * Adds the CPUs that a thread may run on (affinity, cpuset); returns false if the system does not
- * tell.
+ * Adds the CPUs that a thread may run on (affinity, cpuset). Returns false if the system does not
+ * report them.
  */
 bool cpus_add_allowed(struct cpu_set *set, pthread_t thread);
 
@@ -45,8 +45,8 @@ void cpus_read(struct cpus *out);
 void cpus_read_at(struct cpus *out, const char *root, const struct cpu_set *allowed);
 
 /*
- * Returns the default number of threads: the cores, or the limit of the control groups, rounded, if
- * it is smaller.
+ * Returns the default number of threads: the number of cores, or the CPU limit of the control
+ * groups if it is smaller (rounded, at least 1).
  */
 int cpus_threads(const struct cpus *cpus);
 /* Returns how many threads can run concurrently without being throttled. */
@@ -62,14 +62,16 @@ struct memory_limit {
     uint64_t total, available; /* bytes */
 };
 /*
- * Reduces both to what the control groups that contain this process allow (cgroup.c): `total` to the
- * smallest limit, `available` to the smallest rest of a limit. `root` as above.
+ * Applies the memory limits of the control groups that contain this process (cgroup.c). Reduces
+ * `total` to the smallest limit and `available` to the smallest unused part of a limit. `root` as
+ * above.
  */
 void cgroup_limit_memory(const char *root, struct memory_limit *m);
 
 /*
  * Cache sizes in bytes per core. The size of a shared cache is divided by the number of allowed
- * cores that share it. If cores differ, each level is the smallest. l3 is 0 if there is none.
+ * cores that share it. If cores differ, each size is the smallest of its level. l3 is 0 if there is
+ * none.
  */
 struct caches {
     size_t l1, l2, l3; /* l1: data cache */

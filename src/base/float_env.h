@@ -3,8 +3,8 @@
  * denormals, exception masks.
  *
  * Results are defined for round-to-nearest with denormals (kernels/kernels.h). A program that uses
- * the library may have changed this for its threads. So the library computes in the default
- * environment and then restores the caller's, including its exception flags:
+ * the library may have changed the environment of its threads. So the library computes in the
+ * default environment and then restores the caller's, including its exception flags:
  *
  *     Public functions that compute with floats, or parse or print them, begin with DEFAULT_FLOAT_ENV.
  *     pool_run does the same; helper threads set it once when they start (pool.c).
@@ -19,8 +19,9 @@
 #if defined(__x86_64__)
 
 /*
- * SSE is used for computing. glibc's strtod and printf take the rounding mode from the x87 control
- * word. Computations with long double set flags in the x87 status word.
+ * mxcsr controls SSE, which computes float and double. The x87 words are saved because glibc's
+ * strtod and printf use the rounding mode of the control word, and because computations with long
+ * double set flags in the status word.
  */
 struct float_env {
     uint32_t mxcsr;
@@ -53,7 +54,7 @@ static inline void float_env_set(const struct float_env *env)
     }
     __asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(env->mxcsr), "m"(env->x87) : "memory");
 }
-/* Leaves the x87 flags: nothing reads them before float_env_set restores those of the caller. */
+/* Does not clear the x87 flags: nothing reads them before float_env_set restores the caller's. */
 static inline void float_env_set_default(void)
 {
     const struct float_env env = {FLOAT_ENV_MXCSR, FLOAT_ENV_X87, 0};

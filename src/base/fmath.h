@@ -5,11 +5,15 @@
  * The last bits of libm's results differ between systems. So these functions use only operations
  * that IEEE 754 defines exactly. SIMD kernels perform the same operations in each lane.
  *
- * fmath_exp: x is clamped to [-104, 89]. n = round(x / ln 2), by adding 1.5 * 2^23. r = x - n ln 2
- * in two fused steps (Cody and Waite), |r| <= 0.3466. A minimax polynomial 1 + r + r^2 P(r) of
- * degree 7 (coefficients of Cephes expf). Scaling by 2^n is two multiplications by powers of two,
- * so that denormal results are rounded only once. tests/unit/test_fmath.c measures and bounds the
- * largest errors.
+ * fmath_exp:
+ *
+ *     1. clamp x to [-104, 89]
+ *     2. n = round(x / ln 2), by adding 1.5 * 2^23
+ *     3. r = x - n ln 2 in two fused steps (Cody and Waite); |r| <= 0.3466
+ *     4. e^r by a minimax polynomial 1 + r + r^2 P(r) of degree 7 (coefficients of Cephes expf)
+ *     5. multiply by 2^n as two powers of two, so that a denormal result is rounded only once
+ *
+ * tests/unit/test_fmath.c measures and bounds the largest errors.
  */
 #ifndef BASE_FMATH_H
 #define BASE_FMATH_H
@@ -66,8 +70,8 @@ static inline float fmath_exp(float x)
 
 /*
  * Computes e^-d for d in [0, 87] like fmath_exp, but with separate multiplications and additions;
- * relative error below 1e-7. On the oldest CPUs, which lack FMA, a fused operation is a function
- * call. Compilers vectorise a loop over this function on every CPU, and the bits are the same.
+ * relative error below 1e-7. On CPUs without FMA a fused operation is a function call, which cannot
+ * be vectorised. A loop over this function can, on every CPU, and the bits are the same.
  */
 static inline float fmath_exp_minus(float d)
 {

@@ -3,7 +3,10 @@
 
 static atomic_uint forks;
 
-/* Held while a lock is reinitialized, and across fork(), so that it is free in the child. */
+/*
+ * Held while a lock is reinitialized. The forking thread also holds it across fork(), so that the
+ * child can unlock it.
+ */
 static pthread_mutex_t renewing = PTHREAD_MUTEX_INITIALIZER;
 
 static void before_fork(void)
@@ -49,7 +52,7 @@ void fork_lock_destroy(struct fork_lock *lock)
 
 void fork_lock_take(struct fork_lock *lock)
 {
-    pthread_once(&watched, watch_forks); /* a static lock may be the first one */
+    pthread_once(&watched, watch_forks); /* a static lock was not created by fork_lock_init */
     if (atomic_load_explicit(&lock->forks, memory_order_acquire) != fork_count()) {
         pthread_mutex_lock(&renewing);
         if (lock->forks != fork_count()) {

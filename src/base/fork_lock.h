@@ -4,8 +4,8 @@
  *
  * fork() copies only the calling thread, so a mutex held by another thread is never released in the
  * child. The first thread of the child that takes a fork_lock reinitializes it. The protected data
- * may be in an inconsistent state then. So they must be data that can be recreated, such as threads
- * or scratch memory; their owner compares fork_count() to detect this.
+ * may then be in an inconsistent state. So they must be data that can be recreated, such as threads
+ * or scratch memory. Their owner compares fork_count() to detect a fork.
  */
 #ifndef BASE_FORK_LOCK_H
 #define BASE_FORK_LOCK_H

@@ -1,11 +1,12 @@
 /*
  * hash.c - see hash.h.
  *
- * XXH3 has eight 64-bit lanes. Each stripe of 64 bytes adds to each lane the product of the two
- * halves of its eight bytes, after mixing them with eight bytes of a constant called the secret.
- * The next stripe uses the secret from 8 bytes further on. After 16 stripes the secret is used up
- * and the lanes are scrambled. At the end, the last 64 bytes of the input are processed once more
- * with an unaligned part of the secret, and the lanes are folded to 128 bits.
+ * XXH3 has eight 64-bit lanes. The input is processed in stripes of 64 bytes, 8 for each lane.
+ * These eight bytes are added to the neighbouring lane unchanged. They are also XORed with eight
+ * bytes of a constant called the secret, and the product of the two 32-bit halves of the result is
+ * added to the lane itself. The next stripe starts 8 bytes later in the secret. After 16 stripes
+ * the secret is used up and the lanes are scrambled. At the end, the last 64 bytes of the input are
+ * processed once more with an unaligned part of the secret, and the lanes are folded to 128 bits.
  */
 #include "base/hash.h"
 

@@ -1,8 +1,8 @@
 /*
  * inputs.c - see inputs.h. The list is short: a model has at most a few dozen files.
  *
- * A child of fork() may find the list while another thread of the parent was changing it. The list
- * is singly linked, and one assignment adds or removes an entry, so it is always consistent.
+ * fork() may happen while another thread changes the list. So the list is singly linked, and a
+ * single assignment adds or removes an entry: the child always has a consistent list.
  */
 #include "base/inputs.h"
 

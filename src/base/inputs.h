@@ -3,8 +3,8 @@
  *
  * A file is an input while it is mapped (file_map_open to file_map_close), so the weights of an
  * open model cannot be overwritten under any name. A program that runs one command calls
- * inputs_keep() first: then a mapped file stays an input until the program ends, for example a
- * vocabulary that was parsed and closed. Inputs that are not mapped are added by the program
+ * inputs_keep() first. Then a file that was mapped once, such as a vocabulary that was parsed and
+ * closed, stays an input until the program ends. The program itself adds inputs that are not mapped
  * (src/cli/io/inputs.c).
  *
  * out_file_open rejects inputs; code that opens an output otherwise calls input_refuse. Files are
@@ -31,8 +31,8 @@ struct input_file;
  */
 enum rwkv7_status input_add(const struct stat *st, const char *name, struct input_file **out, struct rwkv7_error *err);
 /*
- * As input_add, for a file that will be mapped. RWKV7_ERR_USAGE: it is an output, see
- * inputs_output.
+ * As input_add, for a file that will be mapped. Returns RWKV7_ERR_USAGE if standard output or
+ * standard error goes to the file (inputs_output).
  */
 enum rwkv7_status input_map(const struct stat *st, const char *name, struct input_file **out, struct rwkv7_error *err);
 /* Removes an input, unless it was added more than once. Accepts NULL. */
@@ -52,7 +52,7 @@ enum rwkv7_status input_refuse(const struct stat *st, const char *path, struct r
  * the program ends; at most 2 files.
  */
 void inputs_output(const struct stat *st);
-/* Returns RWKV7_ERR_USAGE if the file must not be replaced, because of inputs_output. */
+/* Returns RWKV7_ERR_USAGE if standard output or standard error goes to the file (inputs_output). */
 enum rwkv7_status input_refuse_output(const struct stat *st, const char *path, struct rwkv7_error *err);
 
 #endif

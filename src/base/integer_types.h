@@ -9,8 +9,8 @@
 
 /*
  * X(NAME, name, bits, s_bits, s_low, s_high): bits of a number, bits of a sub-block scale (0: the
- * type has none, and s is 1), and the valid range of sub-block scales. In the order of the integer
- * types in rwkv7.h, which model.h asserts. New types go at the end.
+ * type has none, and s is 1), and the valid range of sub-block scales. The order is that of the
+ * integer types in rwkv7.h; weights/model.h asserts this. New types go at the end.
  */
 #define INTEGER_TYPES(X)     \
     X(Q8, q8, 8, 0, 1, 1)    \

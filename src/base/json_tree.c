@@ -24,8 +24,8 @@ cJSON *json_tree_array(struct json_tree *t)
 }
 
 /*
- * Adds an item and returns it; NULL, and the tree is marked as failed, if either step ran out of
- * memory.
+ * Adds an item and returns it. If the item could not be created (NULL) or added, marks the tree as
+ * failed and returns NULL.
  */
 static cJSON *add(struct json_tree *t, cJSON *to, const char *name, cJSON *item)
 {

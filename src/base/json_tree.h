@@ -44,8 +44,8 @@ void json_tree_free(struct json_tree *t);
 /*
  * Calls cJSON_ParseWithLengthOpts, which returns NULL both for invalid JSON and when out of memory.
  * *no_memory tells which. This works only if the program called json_watch_memory() before its
- * first use of cJSON. It changes cJSON's allocator for the whole process, so src/cli calls it and
- * the library must not.
+ * first use of cJSON. json_watch_memory changes cJSON's allocator for the whole process, so src/cli
+ * calls it and the library must not.
  */
 cJSON *json_tree_parse(const char *text, size_t size, const char **end, bool *no_memory);
 void json_watch_memory(void);

@@ -8,7 +8,7 @@
 
 enum rwkv7_status note(struct notes *notes, struct rwkv7_error *err, const char *fmt, ...)
 {
-    struct rwkv7_error text; /* used for its size and its sanitizing of text */
+    struct rwkv7_error text; /* limits the length; vfail makes the text safe for a terminal */
     va_list args;
     if (!notes)
         return RWKV7_OK;

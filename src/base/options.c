@@ -6,7 +6,7 @@
 
 #include "base/status.h"
 
-enum { SIZE_MOST = 4096 }; /* bytes; larger ones are memory that nobody has initialized */
+enum { SIZE_MOST = 4096 }; /* bytes; a larger struct_size is assumed to be uninitialized memory */
 
 enum rwkv7_status options_read(void *to, size_t size, size_t first, const void *from, const char *name,
                                struct rwkv7_error *err)

@@ -1,4 +1,7 @@
-/* options.h - reads the structs of options of the public header, which programs of other versions may have filled. */
+/*
+ * options.h - reads the option structs of the public header. The program that filled them may have
+ * been compiled with an older or newer header.
+ */
 #ifndef BASE_OPTIONS_H
 #define BASE_OPTIONS_H
 
@@ -10,10 +13,12 @@
 #define SIZE_THROUGH(type, last) (offsetof(type, last) + sizeof(((type *)0)->last))
 
 /*
- * Copies the options `from`, which begin with struct_size, to `to` [size]. Members that `from` lacks
- * become zero; so do all if it is NULL. `first` is the size of the first version of the struct; a
- * struct_size of 0 stands for it. RWKV7_ERR_USAGE, with `name` in the message: struct_size is less
- * than `first`, or a newer program has set a member that this library does not have.
+ * Copies the options `from`, which begin with struct_size, to `to` [size]. Members that `from` does
+ * not have become zero; if `from` is NULL, all do. `first` is the size of the first version of the
+ * struct; a struct_size of 0 means `first`.
+ *
+ * Returns RWKV7_ERR_USAGE if struct_size is less than `first` or implausibly large, or if a newer
+ * program has set a member that this library does not have. `name` appears in the message.
  */
 enum rwkv7_status options_read(void *to, size_t size, size_t first, const void *from, const char *name,
                                struct rwkv7_error *err);

@@ -48,8 +48,8 @@ enum { NAME_ROOM = 32 };      /* bytes for the name of a temporary file */
 
 /*
  * Gives the temporary file an unused name: links the nameless file open as `fd`, or, if fd is -1,
- * creates a file. mkstemp is not used: it creates a private file, and the umask can only be read by
- * changing it for all threads.
+ * creates a file. mkstemp is not used, because its files are private. To give them normal
+ * permissions, the umask would be needed, which can be read only by changing it for all threads.
  */
 static int name_temporary(struct out_file *out, int fd, mode_t mode)
 {
@@ -94,7 +94,7 @@ static int create_temporary(struct out_file *out, mode_t mode)
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && !(st.st_mode & S_IWOTH))
         return fd;
-    if (fd >= 0) /* older kernels ignore the umask here on some file systems */
+    if (fd >= 0) /* on some file systems, older kernels ignore the umask for O_TMPFILE */
         close(fd);
 #endif
     return name_temporary(out, -1, mode);
@@ -129,8 +129,8 @@ static enum rwkv7_status refuse_input(const char *path, struct rwkv7_error *err)
 }
 
 /*
- * mode: permissions of a new file, limited by the umask. keep: the permissions that a replaced file
- * passes on.
+ * mode: permissions of a new file, limited by the umask. keep: mask of the permissions that are
+ * taken over from a replaced file.
  */
 static int open_any(struct out_file *out, mode_t mode, mode_t keep)
 {
@@ -233,8 +233,9 @@ enum rwkv7_status out_file_write(struct out_file *out, const void *data, size_t 
 }
 
 /*
- * Syncs the folder, so that the new name survives a power cut. A folder that cannot be opened, or a
- * file system that cannot sync folders, is not an error: the file is complete and has its name.
+ * Syncs the folder, so that the new name survives a power failure. A folder that cannot be opened,
+ * or a file system that cannot sync folders, is not an error: the file is complete and has its
+ * name.
  */
 static enum rwkv7_status sync_folder(const struct out_file *out, struct rwkv7_error *err)
 {
@@ -281,11 +282,11 @@ void out_file_abort(struct out_file *out)
         unlink(out->temporary);
     mem_free(out->temporary);
     mem_free(out->path);
-    free(out->target); /* of realpath */
+    free(out->target); /* allocated by realpath */
     *out = (struct out_file){0};
 }
 
-/* --------------------------------------------------------------------------- for other programs */
+/* ----------------------------------------------------------------------------- public interface */
 
 struct rwkv7_output {
     struct out_file file;

@@ -1,13 +1,16 @@
 /*
  * out_file.h - writes a file that appears under its name only when it is complete.
  *
- * The file is written in the same folder, without a name, so that nothing is left if the process is
- * killed; where the system or the file system cannot do that, as rwkv7-XXXXXXXX.tmp. It is synced
- * and renamed, and the folder is synced. An existing file is replaced and its permissions are kept;
- * if the name is a symbolic link, the link stays and its target is replaced. What cannot be
- * replaced is written directly: a FIFO, a terminal, another device, and an open descriptor under a
- * name (/dev/stdout, /dev/stderr, /dev/fd/N), whatever it refers to. rwkv7_output in rwkv7.h is the
- * public form.
+ * The file is written in the same folder, without a name (O_TMPFILE): nothing is left if the
+ * process is killed. If the system or the file system does not support that, it is written as
+ * rwkv7-XXXXXXXX.tmp. Then it is synced and renamed, and the folder is synced.
+ *
+ * An existing file is replaced and its permissions are kept. If the name is a symbolic link, the
+ * link stays and its target is replaced. What cannot be replaced is written directly: a FIFO, a
+ * terminal, another device, and an open descriptor that is given by name (/dev/stdout, /dev/stderr,
+ * /dev/fd/N), whatever it refers to.
+ *
+ * rwkv7_output in rwkv7.h is the public interface.
  */
 #ifndef BASE_OUT_FILE_H
 #define BASE_OUT_FILE_H

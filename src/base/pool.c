@@ -8,9 +8,14 @@
  * is lost.
  *
  * If there are more threads than CPUs, a spinning thread keeps the thread that it waits for from
- * running. Then the first stage yields the CPU between polls. Measured with a model of 190 M
- * parameters in 4 bits on 1 CPU, CPU seconds for the same tokens, minimum of 4 runs: 1 thread 5.9;
- * 2 threads: yielding 5.9, sleeping at once 6.7, spinning 7.5.
+ * running. Then the first stage yields the CPU between polls. CPU seconds for the same tokens:
+ *
+ *     1 thread                        5.9
+ *     2 threads, yielding             5.9
+ *     2 threads, sleeping at once     6.7
+ *     2 threads, spinning             7.5
+ *
+ * Measured on 1 CPU with a model of 190 M parameters in 4 bits, minimum of 4 runs.
  */
 #include "base/pool.h"
 
@@ -172,9 +177,9 @@ static enum rwkv7_status start_all(struct pool *pool, struct rwkv7_error *err)
 }
 
 /*
- * Starts the helpers with all signals blocked, so that the program's own threads handle them. Not
- * blocked are signals that an instruction of the helper itself can raise, such as SIGBUS when a
- * mapped file was truncated: if blocked, they would kill the process without calling the program's
+ * Starts the helpers with signals blocked, so that the program's own threads handle them. Signals
+ * that an instruction of the helper itself can raise, such as SIGBUS when a mapped file was
+ * truncated, stay unblocked: if blocked, they would kill the process without calling the program's
  * handler.
  */
 static enum rwkv7_status start_helpers(struct pool *pool, struct rwkv7_error *err)
@@ -216,9 +221,9 @@ static void reset(struct pool *pool)
 
 /*
  * Called for the first job after fork(), with the job lock held. fork() copies only the calling
- * thread, so the child starts its own helpers; if it cannot, it works alone, with the same results.
- * The events that helpers of the parent used are reset, and a job that another thread of the parent
- * had started is dropped.
+ * thread, so the child starts its own helpers. If it cannot, the calling thread works alone, with
+ * the same results. The events that helpers of the parent used are reset. A job that another thread
+ * of the parent had started is dropped.
  */
 static void start_again(struct pool *pool)
 {

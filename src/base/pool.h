@@ -2,9 +2,8 @@
  * pool.h - a team of threads that runs one function together and synchronizes at barriers.
  *
  * A token needs about five barriers per layer, a few microseconds apart, so waiting threads spin
- * for a while before they sleep. The work of a phase is taken dynamically in chunks instead of
- * being divided statically: a core that is slower or busy takes fewer chunks. Results never depend
- * on which thread computes a chunk.
+ * for a while before they sleep. Threads take the work of a phase in chunks, so that a core that is
+ * slower or busy does less of it. Results never depend on which thread computes a chunk.
  */
 #ifndef BASE_POOL_H
 #define BASE_POOL_H

@@ -22,7 +22,10 @@ enum rwkv7_status vfail(struct rwkv7_error *err, enum rwkv7_status status, const
 /* Inserts text before the existing message, such as "FILE: ". */
 void fail_where(struct rwkv7_error *err, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
-/* fail() for an error of the operating system: RWKV7_ERR_IO, or RWKV7_ERR_STOPPED for EINTR. Appends ": " and the text of errno. */
+/*
+ * fail() for an error of the operating system. Appends ": " and the text of errno. Returns
+ * RWKV7_ERR_IO, or RWKV7_ERR_STOPPED for EINTR.
+ */
 enum rwkv7_status fail_errno(struct rwkv7_error *err, const char *fmt, ...) RWKV7_PRINTF(2, 3);
 
 /* Returns RWKV7_ERR_MEMORY; the message is "out of memory for " and `what`. */

@@ -27,8 +27,8 @@ struct file_map {
  */
 enum rwkv7_status file_map_open(const char *path, struct file_map *out, struct rwkv7_error *err);
 /*
- * The same for a state file, which is copied immediately: other processes may replace it at any
- * time, by renaming.
+ * The same for a state file, without registering it as an input: the caller copies the contents
+ * immediately, so this or another process may replace the file (by renaming) at any time.
  */
 enum rwkv7_status file_map_open_replaceable(const char *path, struct file_map *out, struct rwkv7_error *err);
 void file_map_close(struct file_map *map);

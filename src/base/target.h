@@ -9,8 +9,8 @@
 #include <float.h>
 
 /*
- * Every sum has one defined order and every operation follows IEEE 754. These options would allow
- * deviations; some compilers define macros for them.
+ * Every sum has one defined order and every operation follows IEEE 754. Options such as -ffast-math
+ * would allow deviations. Some compilers define macros for them, which are checked here.
  */
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ > 0) || \
     defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)

@@ -1,6 +1,6 @@
 /*
  * transpose.h - transposes matrices with elements of 2 or 4 bytes, in square tiles that keep the
- * rows read and the rows written in the first-level cache. The only implementation in the program.
+ * rows read and the rows written in the first-level cache. All transposes of the program use it.
  */
 #ifndef BASE_TRANSPOSE_H
 #define BASE_TRANSPOSE_H
