@@ -44,8 +44,8 @@ static enum rwkv7_status read_json(const char *path, cJSON **out, struct rwkv7_e
 }
 
 /*
- * Returns "chat_template" of tokenizer_config.json: a string, or an array of named templates, of
- * which "default" is taken. NULL if there is none.
+ * Returns "chat_template" of tokenizer_config.json; NULL if there is none. It is a string, or an
+ * array of named templates; then the one named "default" is returned.
  */
 static const char *template_of(const cJSON *root)
 {
@@ -60,7 +60,7 @@ static const char *template_of(const cJSON *root)
     return NULL;
 }
 
-/* Newer folders keep the chat template in a file of its own, which has precedence. */
+/* Reads the chat template. A separate file, which newer folders have, takes precedence. */
 static enum rwkv7_status read_template(struct tensor_index *index, const char *file, struct rwkv7_error *err)
 {
     char *path = NULL;

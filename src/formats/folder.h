@@ -19,8 +19,8 @@
  * 7. the only *.pth
  * 8. the only *.gguf
  *
- * The caller frees *path with mem_free. If there is no candidate, or several at one step, the
- * status is RWKV7_ERR_MODEL and the message lists the files.
+ * The caller frees *path with mem_free. If there is no candidate, or several of the same
+ * precedence, returns RWKV7_ERR_MODEL with a message that lists the files.
  */
 enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv7_error *err);
 
@@ -31,8 +31,8 @@ enum rwkv7_status folder_checkpoint(const char *folder, char **path, struct rwkv
 char *folder_join(const char *folder, size_t length, const char *name);
 
 /*
- * Whether `path` ends with `end` and has something before it: true for "model.st" and ".st", false
- * for ".st" and ".st".
+ * Whether `path` ends with `end` and has something before it. For `end` ".st": true for "model.st",
+ * false for ".st".
  */
 bool path_ends_with(const char *path, const char *end);
 

@@ -1,7 +1,9 @@
 /*
- * ggml_blocks.c - see ggml_blocks.h. Loading a large file spends its time here, so the loops run
- * over 16 or 32 numbers that share their scales and have no branches: compilers make vector
- * instructions of them. `restrict` tells that the output is not the input, which is made of bytes.
+ * ggml_blocks.c - see ggml_blocks.h.
+ *
+ * Loading a large file spends most of its time here, so compilers must be able to vectorise the
+ * loops: each runs over 16 or 32 numbers with the same scales, without branches. `restrict` is
+ * needed because a pointer to bytes, such as the input, may alias the output.
  */
 #include "formats/ggml_blocks.h"
 
@@ -24,7 +26,7 @@ static int nibble(uint8_t byte, int high)
 
 /* ----------------------------------------- blocks of 32: the second half is in the high nibbles */
 
-/* Layout: d | q 16 bytes */
+/* Layout: d | q 16 bytes, stored with an offset of 8 */
 static void q4_0(const uint8_t *restrict b, float *restrict out)
 {
     const float d = half_at(b);
@@ -44,13 +46,16 @@ static void q4_1(const uint8_t *restrict b, float *restrict out)
         out[16 + i] = d * (float)nibble(b[4 + i], 1) + m;
 }
 
-/* Joins the five bits of number i of the lower or upper half: bit 4 is bit i of its 16 bits. */
+/*
+ * Returns the five bits of number i of the lower (0) or upper (1) half. The low four are a nibble
+ * of q; bit 4 is bit i of the 16 bits for this half.
+ */
 static int five_bits(const uint8_t *bits, int half, int i)
 {
     return nibble(bits[4 + i], half) | (little16(bits + 2 * half) >> i & 1) << 4;
 }
 
-/* Layout: d | bits 4 bytes | q 16 bytes */
+/* Layout: d | bits 4 bytes | q 16 bytes; q is stored with an offset of 16 */
 static void q5_0(const uint8_t *restrict b, float *restrict out)
 {
     const float d = half_at(b);
@@ -102,8 +107,12 @@ static int pair_of_bits(const uint8_t *q, int g, int i)
 }
 
 /*
- * Layout: 16 bytes, one for each 16 numbers, s in the low nibble and t in the high one | q 64 bytes
- * | d | m
+ * Layout:
+ *
+ *     16 bytes   one for each 16 numbers: s in the low nibble, t in the high nibble
+ *     64 bytes   q, see pair_of_bits
+ *      2 bytes   d
+ *      2 bytes   m
  */
 static void q2_k(const uint8_t *restrict b, float *restrict out)
 {
@@ -120,12 +129,13 @@ static void q2_k(const uint8_t *restrict b, float *restrict out)
  *
  *     32 bytes   high bits: bit g of byte k belongs to number k of group g of 32
  *     64 bytes   q, see pair_of_bits
- *     12 bytes   s of each 16 numbers, 6 bits: the low four bits of s 0-7 are the low nibbles of
- *                bytes 0-7, those of s 8-15 the high nibbles; the high two bits of s 4 j + k are
- *                bits 2 j and 2 j + 1 of byte 8 + k
+ *     12 bytes   s of each 16 numbers, 6 bits each
+ *                low four bits of s 0-7: low nibbles of bytes 0-7
+ *                low four bits of s 8-15: high nibbles of bytes 0-7
+ *                high two bits of s 4 j + k: bits 2 j and 2 j + 1 of byte 8 + k
  *      2 bytes   d
  *
- * s is stored with an offset of 32. A number whose high bit is 0 is reduced by 4.
+ * s is stored with an offset of 32. If the high bit of a number is 0, 4 is subtracted from q.
  */
 static void q3_k(const uint8_t *restrict b, float *restrict out)
 {
@@ -183,9 +193,10 @@ static void scale_and_offset(const uint8_t *p, int group, float *s, float *t)
 }
 
 /*
- * The common part of Q4_K and Q5_K. Layout: d | m | 12 bytes, see scale_and_offset | `high` | q,
- * where 32 bytes hold groups 2 p and 2 p + 1 in their low and high nibbles. `high` [32] is NULL for
- * Q4_K; bit g of byte i is bit 4 of number i of group g.
+ * The common part of Q4_K and Q5_K. Layout: d | m | 12 bytes, see scale_and_offset | `high` | q
+ *
+ * Each 32 bytes of q hold group 2 p in their low nibbles and group 2 p + 1 in their high nibbles.
+ * Bit g of byte i of `high` [32] is bit 4 of number i of group g; Q4_K has no such bits (NULL).
  */
 static void scaled_groups(const uint8_t *b, const uint8_t *high, const uint8_t *q, float *restrict out)
 {
@@ -222,7 +233,8 @@ static void q5_k(const uint8_t *restrict b, float *restrict out)
  *       2 bytes   d
  *
  * Each half of 128 numbers has four quarters k of 32. Quarters 0 and 2 share 32 bytes of low
- * nibbles, 1 and 3 the next 32; all four share 32 bytes of high bits.
+ * nibbles, 1 and 3 the next 32; all four share 32 bytes of high bits. q is stored with an offset of
+ * 32.
  */
 static void q6_k(const uint8_t *restrict b, float *restrict out)
 {

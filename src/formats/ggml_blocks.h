@@ -1,8 +1,8 @@
 /*
  * ggml_blocks.h - converts the quantized types of ggml, as stored in GGUF files, to float32.
  *
- * A row is a sequence of blocks of 32 or 256 numbers. A number is d q, d s q, d q + m or d s q - m
- * t, where
+ * A row is a sequence of blocks of 32 or 256 numbers. A number is d * q, d * s * q, d * q + m or
+ * d * s * q - m * t, where
  *
  *     d, m   float16, one per block
  *     s, t   integers, one per group of 16 or 32 numbers

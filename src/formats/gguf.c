@@ -44,7 +44,7 @@ static const uint8_t value_size[VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8,
 
 /* Tensor types, indexed by their number in the file. */
 static const struct {
-    const char *name; /* NULL: a retired number */
+    const char *name; /* NULL: ggml no longer uses this number */
     bool known;
     enum dtype type;
 } tensor_types[] = {
@@ -435,8 +435,8 @@ static enum rwkv7_status place_tensors(struct reader *r)
 static enum rwkv7_status read_counts(struct reader *r, uint64_t *tensors, uint64_t *pairs)
 {
     /*
-     * Smallest possible sizes: a pair with an empty key and a value of one byte, and a tensor
-     * without name and axes.
+     * Smallest possible sizes: of a pair with an empty key and a value of one byte, and of a
+     * description of a tensor without name and axes.
      */
     const size_t min_pair = 8 + 4 + 1, min_tensor = 8 + 4 + 4 + 8;
     struct span magic = {0};

@@ -10,11 +10,11 @@
  *     description   name, axes (innermost first; reversed here), type, offset in the data
  *
  * The data section starts at the next multiple of general.alignment (default 32). The tensors
- * follow each other, each on such a multiple.
+ * follow each other without gaps other than the padding to such a multiple.
  *
- * Metadata become text: numbers in decimal, arrays as "[65536 strings]". The token list of an RWKV
- * model becomes a vocabulary (gguf_vocab.h). Files that llama.cpp rejects are rejected, and so are
- * some that it would misread.
+ * Metadata are converted to text: numbers in decimal, arrays as "[65536 strings]". The token list
+ * of an RWKV model is converted to a vocabulary (gguf_vocab.h). The reader rejects every file that
+ * llama.cpp rejects, and some that it would misread.
  */
 #ifndef FORMATS_GGUF_H
 #define FORMATS_GGUF_H

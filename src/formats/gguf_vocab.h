@@ -4,8 +4,8 @@
  *
  * llama.cpp's converter stores each token as the text that Python's repr gives for its bytes,
  * without the b and the quotes: printable ASCII as it is, \\ \t \n \r, \xNN, and \' only in a token
- * that contains both kinds of quotes. Id 0 has no text and is stored as "<s>". Ids past the end of
- * the vocabulary are stored as "[PAD65535]". token_type tells these from text.
+ * that contains both kinds of quotes. Two kinds of ids are not text: id 0, stored as "<s>", and ids
+ * past the end of the vocabulary, stored as "[PAD65535]". token_type distinguishes them from text.
  */
 #ifndef FORMATS_GGUF_VOCAB_H
 #define FORMATS_GGUF_VOCAB_H

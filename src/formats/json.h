@@ -2,9 +2,9 @@
  * json.h - strict JSON: the whole text is validated here before cJSON parses it.
  *
  * cJSON accepts much that is not JSON (trailing garbage, 01, raw control characters, invalid
- * UTF-8), truncates strings at \u0000 and keeps duplicate keys. So it gets only text that conforms
- * to RFC 8259, and its result is checked for duplicate keys. The nesting depth and the number of
- * values are limited before cJSON allocates.
+ * UTF-8), truncates strings at \u0000 and keeps duplicate keys. So cJSON is called only for text
+ * that conforms to RFC 8259 and has no \u0000, and its result is checked for duplicate keys. The
+ * nesting depth and the number of values are limited before cJSON allocates memory.
  */
 #ifndef FORMATS_JSON_H
 #define FORMATS_JSON_H
@@ -17,7 +17,7 @@
 
 #define JSON_MAX_DEPTH 32u
 /*
- * A cJSON node takes about 100 bytes, so the limit is 200 MB; a tensor with two axes needs 8
+ * Limits the memory to 200 MB: a cJSON node takes about 100 bytes. A tensor with two axes needs 8
  * values.
  */
 #define JSON_MAX_VALUES (2u << 20)

@@ -112,8 +112,8 @@ static const struct tensor *find_factor(const struct tensor_index *index, const 
 }
 
 /*
- * Finds A or B before training. A separate file may use the same names for them as for the trained
- * factors.
+ * Finds factor A or B as it was before training. A separate file may use the names of the trained
+ * factors for them.
  */
 static const struct tensor *find_init(const struct lora *l, const struct tensor *base, enum factor trained,
                                       const struct tensor **other)

@@ -14,10 +14,10 @@
  * with another shape, is an error. Only tensors that are empty or hold integers are skipped, with a
  * note.
  *
- * PiSSA starts from the largest singular vectors of W and subtracts them from W. So the factors
- * before training, A0 and B0, are needed: the result is W + s (B A - B0 A0). RWKV-PEFT stores them
- * as X.init_lora_A and X.init_lora_B in a separate file, with s = 1. PEFT stores them as a second
- * adapter.
+ * PiSSA initializes the factors, A0 and B0, from the largest singular vectors of W and trains from
+ * W - s B0 A0. So A0 and B0 are needed as well: the result is W + s (B A - B0 A0). RWKV-PEFT stores
+ * them as X.init_lora_A and X.init_lora_B in a separate file, with s = 1. PEFT stores them as a
+ * second adapter.
  *
  * Rows are merged while a checkpoint is converted, so only one A and one B are in memory:
  *
@@ -38,8 +38,8 @@ struct lora;
 
 /*
  * path: a file or a PEFT folder. init: the file with the factors before training, or NULL. alpha: 0
- * means the one in the files. RWKV7_ERR_USAGE if alpha or `init` is missing; RWKV7_ERR_MODEL if it
- * is not a LoRA file.
+ * takes the value in the files. Returns RWKV7_ERR_USAGE if alpha or `init` is needed but missing,
+ * and RWKV7_ERR_MODEL if `path` is not a LoRA adapter.
  */
 enum rwkv7_status lora_open(const char *path, const char *init, double alpha, struct lora **out,
                             struct rwkv7_error *err);

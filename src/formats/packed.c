@@ -45,8 +45,8 @@ void packed_describe(char *out, size_t room, enum dtype type, uint64_t rows, uin
 }
 
 /*
- * Reverses packed_describe: accepts only text that it writes. Does not compare the size with the
- * tensor's bytes: weights/bind.c does, which knows the layouts.
+ * Parses a text that packed_describe wrote; rejects all others. weights/sources.c, which knows the
+ * layouts, compares the size with the tensor's bytes.
  */
 static bool parse(const char *text, struct tensor *t)
 {

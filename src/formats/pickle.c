@@ -349,7 +349,8 @@ static enum rwkv7_status do_reduce(struct machine *m, const struct step *s)
 }
 
 /*
- * Appends n values to the list below them on the stack. What a call's result is given is dropped.
+ * Appends n values to the list below them on the stack: only its count grows, the values are not
+ * kept. Values that are appended to the result of a call are dropped.
  */
 static enum rwkv7_status do_append(struct machine *m, const struct step *s, const pickle_ref *items, size_t n)
 {
@@ -408,7 +409,7 @@ static enum rwkv7_status do_reference(struct machine *m, const struct step *s)
     return RWKV7_OK;
 }
 
-/* Memo entries must be numbered 0, 1, 2, ... as Python does. */
+/* Memo entries must be numbered 0, 1, 2, ... as Python numbers them. */
 static enum rwkv7_status do_put(struct machine *m, const struct step *s, uint32_t index)
 {
     if (!pop(m, 1))

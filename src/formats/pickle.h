@@ -3,14 +3,14 @@
  * executed.
  *
  * A pickle is a program for a stack machine. Most of its opcodes push a constant or collect values
- * from the stack into a tuple or a dictionary. The dangerous ones import a Python function by name
- * (a "global") and call it. Here a call is just another kind of value: the name of the function and
- * its arguments, which the caller may recognise.
+ * from the stack into a tuple or a dictionary. The dangerous opcodes import a Python function by
+ * name (a "global") and call it. This reader does neither: a call becomes a value that holds the
+ * name of the function and its arguments, and the caller may recognise it.
  *
- * Globals in a given list are identified by their index. Globals of modules that hold plain data
- * (pickle_names.c) become placeholders that keep only the name. All other globals are rejected by
- * name. Only the opcodes that protocol 2 needs for tuples, lists, dictionaries, strings, numbers,
- * booleans and calls are allowed; the others are rejected by name.
+ * The caller gives a list of known globals; these are identified by their index. Globals of modules
+ * that hold plain data (pickle_names.c) become placeholders that keep only the name. Only the
+ * opcodes that protocol 2 needs for tuples, lists, dictionaries, strings, numbers, booleans and
+ * calls are allowed. Other globals and opcodes are rejected, with a message that names them.
  *
  * Each opcode makes at most one value, and values refer to each other by index. So the number of
  * opcodes bounds the memory, however values are shared, and there is no recursion.

@@ -10,8 +10,8 @@
 /*
  * Modules, with their submodules, that training programs put into a checkpoint beside the weights:
  * hyperparameters, random generators, paths, dates. Of "__builtin__" only the types of plain data
- * are allowed. A file that names anything else (os.system) may be malicious or comes from an
- * unknown program, and is rejected.
+ * are allowed. A file that names anything else, such as os.system, is rejected: it may be
+ * malicious, or an unknown program wrote it.
  */
 static const char *const data_modules[] = {
     "__main__",          "_codecs",        "accelerate",   "argparse",  "collections", "datetime",

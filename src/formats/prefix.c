@@ -19,7 +19,7 @@ static const char *next_word(const char *name)
 static bool remove_wrappers(char *name)
 {
     static const char *const wrappers[] = {"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
-    char *to = name; /* end of the result; each byte moves once, as a name may be as long as the file */
+    char *to = name; /* end of the result; each byte moves only once: a name may be very long */
     const char *word = name;
     while (word) {
         const char *next = next_word(word);

@@ -11,11 +11,12 @@
 #include "formats/tensors.h"
 
 /*
- * Removes the prefix that the tensors of all layers share, whatever its words. Tensors outside the
- * layers lose as many of these words as their names start with: "head.weight" beside
- * "model.blocks.0...." stays as it is. If the layers have different prefixes, no prefix is removed.
- * The names of wrappers of single modules (_orig_mod and the others in prefix.c) are removed at any
- * position. index->prefix tells what was removed.
+ * Removes the prefix that the tensors of all layers share, whatever its words. If the layers have
+ * different prefixes, no prefix is removed. If there are no layers, PEFT's prefix
+ * "base_model.model." is removed if all tensors have it. From a tensor outside the layers, the
+ * words of the prefix that its name starts with are removed: "head.weight" beside
+ * "model.blocks.0...." stays as it is. The names of wrappers of single modules (_orig_mod and the
+ * others in prefix.c) are removed at any position. index->prefix is the prefix that was removed.
  *
  * RWKV7_ERR_MODEL if two tensors end up with the same name. Called once by tensors.c, for a
  * complete and sorted index that owns the memory of its names.

@@ -293,8 +293,8 @@ static enum rwkv7_status read_tensor(const struct checkpoint *c, pickle_ref ref,
 }
 
 /*
- * Copies the tensors that are not row-major into memory of their own. Views may share a storage, so
- * the total is limited to the size of the file.
+ * Copies the tensors that are not row-major into memory of their own. Many views may share a small
+ * storage, so the copies could be much larger than the file. Their total is limited to its size.
  */
 static enum rwkv7_status copy_tensors(struct checkpoint *c)
 {
@@ -356,7 +356,10 @@ static bool is_tensor(const struct checkpoint *c, const struct pickle_value *v)
            memcmp(called->string, rebuild, sizeof rebuild - 1) == 0;
 }
 
-/* Collects all dictionaries that string keys lead to, outer ones first. */
+/*
+ * Collects the outermost dictionary and those inside it under string keys, down to MAX_DEPTH, outer
+ * ones first.
+ */
 static enum rwkv7_status find_places(struct checkpoint *c)
 {
     const struct pickle_pair *const pairs = c->pickle.pairs;
@@ -423,9 +426,9 @@ static struct snippet place_name(const struct checkpoint *c, size_t place)
 }
 
 /*
- * Chooses the dictionary with the weights. Candidates have more than half of the largest number of
- * tensors in one dictionary, because an average of the weights may be beside them. Among candidates
- * the name decides, see usual_names.
+ * Chooses the dictionary with the weights. A checkpoint may also contain an average of the weights,
+ * so the number of tensors alone does not decide. All dictionaries with more than half of the
+ * largest number are candidates; the name decides among them, see usual_names.
  */
 static enum rwkv7_status choose_place(const struct checkpoint *c, size_t *out)
 {

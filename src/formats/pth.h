@@ -9,11 +9,11 @@
  *     torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, requires_grad, hooks)
  *
  * where storage is the persistent id ('storage', torch.BFloat16Storage, 'K', device, numbers). The
- * call is recognised without Python. The few functions that are recognised are listed in pth.c.
+ * call is recognised, never executed. pth.c lists the few functions that are recognised.
  *
- * Row-major tensors are used in the image, and several may share a storage. Other tensors, such as
- * transposed views, are copied. Values that are not tensors are skipped with a note. The weights
- * may be in a dictionary inside the outermost one.
+ * Row-major tensors are used in place, in the image; several may share a storage. Other tensors,
+ * such as transposed views, are copied. Values that are not tensors are skipped with a note. The
+ * weights may be in a dictionary inside the outermost one.
  */
 #ifndef FORMATS_PTH_H
 #define FORMATS_PTH_H

@@ -2,8 +2,8 @@
  * reader.h - the interface between tensors.c and the reader of each file format, and error helpers
  * for the readers.
  *
- * A reader turns the image of a whole file into named tensors whose data point into the image, or
- * rejects it with a message.
+ * A reader is given the image of a whole file: its bytes, mapped or in memory. It returns named
+ * tensors whose data point into the image, or rejects the image with a message.
  */
 #ifndef FORMATS_READER_H
 #define FORMATS_READER_H

@@ -19,8 +19,8 @@ static int compare_places(const void *a, const void *b)
 }
 
 /*
- * Accepts only a file name without a folder, so that a downloaded index cannot name any other file
- * of the machine.
+ * Whether a name is a file name without a folder. Others are rejected, so that a downloaded index
+ * cannot make the program read a file outside its folder.
  */
 static bool is_plain_name(const char *name)
 {
@@ -62,7 +62,7 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Whether the text begins with an object, after a byte order mark and white space, as json_parse accepts it. */
+/* Whether the text begins with '{', after an optional byte order mark and white space. */
 static bool begins_object(const struct json_text *text)
 {
     size_t at = text->size >= 3 && memcmp(text->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;

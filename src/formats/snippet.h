@@ -1,5 +1,5 @@
 /*
- * snippet.h - makes names from files safe for a one-line message.
+ * snippet.h - shortens and sanitizes names from files for a one-line message.
  *
  * A tensor name may be a megabyte long or contain escape sequences. A snippet is short, valid
  * UTF-8, and contains nothing that a terminal interprets.

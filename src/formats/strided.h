@@ -8,9 +8,9 @@
 #include "formats/tensors.h"
 
 /*
- * Copies a tensor into row-major order; it has at least one axis. t->data is its first element and
- * t->bytes the size of the copy. Element [i][j]... is i strides[0] + j strides[1] + ... elements
- * after the first. The caller guarantees that all elements are inside the storage.
+ * Copies a tensor with at least one axis into row-major order. t->data points to its first element;
+ * t->bytes is the size of the copy. Element [i][j]... is i * strides[0] + j * strides[1] + ...
+ * elements after the first. The caller guarantees that all elements are inside the storage.
  */
 void strided_copy(uint8_t *to, const struct tensor *t, const uint64_t *strides);
 

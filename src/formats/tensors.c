@@ -204,8 +204,8 @@ static bool adopt(struct tensor_index *index, char *string)
 }
 
 /*
- * Formats with a magic number. safetensors has none and comes last; its reader identifies unknown
- * files.
+ * File formats by magic number. safetensors has none, so it comes last and also gets unknown files;
+ * its reader identifies them.
  */
 static const struct format {
     const char *container, *magic;
@@ -373,7 +373,7 @@ static enum rwkv7_status read_shards(struct tensor_index *index, const char *pat
 /*
  * Merges the shards into one index. No tensor can occur twice: the weight_map has unique names and
  * check_shard has compared the shards with it. Every shard repeats the metadata of the checkpoint,
- * so those of the first are taken.
+ * so those of the first shard are used.
  */
 static enum rwkv7_status merge_shards(struct tensor_index *index, const struct shard_map *map,
                                       struct tensor_list *shards, struct rwkv7_error *err)

@@ -70,7 +70,10 @@ struct tensor {
     enum dtype type;
     int rank;                        /* 0 for a scalar */
     uint64_t shape[TENSOR_MAX_RANK]; /* outermost first */
-    /* Little-endian, row-major, any alignment; a row is the last axis. In the mapped file, or in a copy owned by the index. */
+    /*
+     * Little-endian, row-major, any alignment; a row is the last axis. In the mapped file, or in a
+     * copy owned by the index.
+     */
     const uint8_t *data;
     uint64_t bytes;
     const char *file; /* path of the file that contains it, owned by the index */
@@ -126,8 +129,8 @@ const char *tensors_metadata(const struct tensor_index *index, const char *key);
 
 bool dtype_is_integer(enum dtype type); /* true for BOOL, too; false for packed and ggml types */
 /*
- * Whether a model cannot compute with the tensor: it is empty or holds integers. Counters and empty
- * buffers of training programs are of this kind.
+ * Whether the tensor is empty or holds integers, so that it cannot be a weight. Training programs
+ * store such tensors as counters and empty buffers.
  */
 bool tensor_is_incidental(const struct tensor *t);
 /* Whether tensor_row supports the type: F32, F16, BF16, F64, and the block types of ggml. */

@@ -58,8 +58,8 @@ static bool find_end(const struct file_image *in, size_t *out)
 }
 
 /*
- * Whether a field of the end record has the mark, or the value of the 64-bit field that replaces
- * it.
+ * Whether a field of the end record agrees with its 64-bit counterpart: it has the same value, or
+ * the mark that refers to it.
  */
 static bool agree(uint64_t narrow, uint64_t mark, uint64_t wide)
 {
@@ -201,7 +201,7 @@ static enum rwkv7_status read_local(const struct file_image *in, const struct di
     return RWKV7_OK;
 }
 
-/* Reads the entry of the directory at offset `begin` of its copy; *used is its size. */
+/* Reads the entry at offset `begin` of the copied directory; *used is the size of the entry. */
 static enum rwkv7_status read_entry(const struct file_image *in, const struct directory *d, const char *copy,
                                     size_t begin, struct zip_entry *e, size_t *used)
 {
