@@ -1,7 +1,11 @@
 /*
  * bind.c - brings the weights of a checkpoint (sources.c) into the form that the engine uses.
- * Matrices stay in the mapped file. Copied are only vectors (converted to float32), low-rank
- * factors that are stored transposed, and data that are not aligned to their element size.
+ * Matrices stay in the mapped file. These weights are copied:
+ *
+ *     vectors that are not float32 in the file, or that are transformed
+ *     low-rank factors that are stored transposed
+ *     matrices that are only some columns of their tensor
+ *     data that are not aligned to their element size
  */
 #include <math.h>
 #include <string.h>
@@ -11,7 +15,7 @@
 #include "base/transpose.h"
 #include "weights/weights.h"
 
-/* A low-rank factor to be transposed. All factors are transposed together, by all threads. */
+/* A low-rank factor to be transposed. After all weights are bound, the threads share this work. */
 struct transposition {
     const uint8_t *from; /* [cols][rows]; from_stride is the distance between rows in elements */
     size_t from_stride;
@@ -38,8 +42,8 @@ static bool is_aligned(const void *p, enum mat_type type)
 }
 
 /*
- * Makes `count` numbers at `data` available as float32: in place if they are, else converted into
- * memory of the model.
+ * Makes `count` numbers at `data` available as float32: in place if they are aligned float32, else
+ * converted into memory of the model.
  */
 static enum rwkv7_status widen_vector(struct binding *b, const uint8_t *data, enum mat_type type, size_t count,
                                       const float **out)
@@ -164,10 +168,10 @@ void weight_transform(const struct rwkv7_shape *shape, const struct weight_spec 
 }
 
 /*
- * Checks that a vector is finite. Vectors are small and are read for the first token anyway.
- * finite.c checks low-rank factors. Large matrices are not checked: a NaN ends the first evaluation
- * with an error, and so does an infinity, unless a bounded function hides the result
- * (docs/FORMATS.md).
+ * Checks that a vector is finite. Vectors are small, and the first token reads them anyway.
+ * finite.c checks low-rank factors. Large matrices are not checked, because a NaN ends the first
+ * evaluation with an error. So does an infinity, unless it passes through a bounded function such
+ * as sigmoid (docs/FORMATS.md).
  */
 static enum rwkv7_status check_vector(const struct binding *b, const struct weight_source *source, const float *x)
 {

@@ -1,6 +1,7 @@
 /*
- * columns.c - stores sparse matrices (ffn.value) of float models by column, so that decoding skips
- * weights that would be multiplied by zero. See enum rwkv7_sparse.
+ * columns.c - stores the matrices of float models that are multiplied by sparse vectors (ffn.value)
+ * by column, so that decoding skips weights that would be multiplied by zero. See enum
+ * rwkv7_sparse.
  */
 #include <limits.h>
 #include <stdatomic.h>
@@ -50,7 +51,7 @@ static void store_worker(void *arg, struct pool *pool, int rank)
         int first = job->bad_layer;
         transpose((char *)task->made.data + row * size, all, source, cols, rows, cols, size);
         if (!floats_are_finite(source, from->type,
-                               rows * cols)) /* decoding skips columns, so it could miss them later */
+                               rows * cols)) /* decoding skips columns, so it may never read a NaN */
             while (task->layer < first && !atomic_compare_exchange_weak(&job->bad_layer, &first, task->layer))
                 ;
         model_release(job->model, source, bytes);

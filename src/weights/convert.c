@@ -2,9 +2,11 @@
  * convert.c - converts a checkpoint of any format to one safetensors file, tensor by tensor.
  *
  * Only the slice being written is in memory: some rows of a matrix, or a whole matrix if it is
- * stored by column. Names are BlinkDL's, low-rank factors have the .st orientation (as they are
- * applied), vectors are float32, and integers are in the layouts of kernels/quants.h. So a model
- * can use such a file directly from its mapping. Quantization uses the same functions as loading
+ * stored by column.
+ *
+ * The output has the form that a model uses, so it can be used directly from its mapping: BlinkDL's
+ * names, low-rank factors in the .st orientation (as they are applied), float32 vectors, and
+ * integers in the layouts of kernels/quants.h. Quantization uses the same functions as loading
  * (quantize_form, quantize_tile), so the logits are the same, bit for bit.
  */
 #include <math.h>
@@ -41,7 +43,7 @@ struct slice {
     const struct kernels *kernels;
     const struct lora_merge *merge; /* source of the rows, with the LoRA merged */
     const float *stored;            /* the whole matrix as stored, [cols][rows], if it must be transposed; else NULL */
-    float **rows;                   /* [threads] -> [16][columns of the widest matrix] */
+    float **rows;                   /* [threads] -> [17][columns of the widest matrix], see read_rows */
     int first, count;               /* rows */
     uint8_t *to;                    /* output: the bytes of these rows, or of the whole matrix */
     _Atomic(bool) bad;              /* a number is not finite or exceeds the range of the type */
@@ -187,7 +189,7 @@ static void add_pair(struct conversion *c, const char *key, const char *value)
     c->pairs[c->pair_count++] = (struct tensor_pair){key, value};
 }
 
-/* Adds a number to the metadata, unless it has its usual value. */
+/* Adds a number to the metadata, unless it has its default value. */
 static void add_number(struct conversion *c, const char *key, float value, float usual, char text[32])
 {
     C_NUMBERS;
@@ -209,8 +211,8 @@ static bool is_utf8(const char *text)
 }
 
 /*
- * Whether metadata of the input are copied. Not copied are those that are written anew and those
- * that describe only the old file.
+ * Whether an entry of the input's metadata is copied. Entries that are written anew, that describe
+ * only the old file, that repeat a key, or that are not UTF-8 are left out.
  */
 static bool is_carried(const struct conversion *c, size_t number)
 {
@@ -324,8 +326,8 @@ static void read_stored(const struct lora_merge *merge, const struct weight_sour
 }
 
 /*
- * Reads rows of a weight as it is applied; rows [17][columns of the widest matrix], of which the
- * last is scratch for read_stored.
+ * Reads rows of a weight in the orientation in which it is applied. rows [17][columns of the widest
+ * matrix]: at most 16 rows, and one row of scratch for read_stored.
  */
 static void read_rows(const struct slice *p, int first, int count, float *rows)
 {

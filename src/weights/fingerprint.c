@@ -2,14 +2,14 @@
  * fingerprint.c - computes a hash of everything that determines a model's results. State files
  * carry it, because a state is meaningless for other weights.
  *
- * The hash is a tree of two levels. So threads can share the work, and the value does not depend on
- * their number:
+ * The hash is a tree of two levels, so that threads can share the work and the value does not
+ * depend on their number:
  *
- *     slab    64 rows of a matrix, row by row: floats as float32 (add_floats), integers as the bytes of
- *             their tiles (kernels/quants.h). Column-major matrices are transposed first. A vector is
- *             one slab of float32.
- *     model   a text with everything that is not a weight (architecture, sizes, epsilons, ...); for each
- *             weight a text with name, form and size, then the hashes of its slabs.
+ *     slab    64 rows of a matrix, row by row: floats as float32 (add_floats), integers as the
+ *             bytes of their tiles (kernels/quants.h). Column-major matrices are transposed first.
+ *             A vector is one slab of float32.
+ *     model   a text with everything that is not a weight (architecture, sizes, epsilons, ...);
+ *             then for each weight a text with name, form and size, and the hashes of its slabs.
  *
  * The hash depends only on the numbers, not on the file format, the names in the file, or the
  * layout in memory.
@@ -50,8 +50,8 @@ void identity_free(struct identity *identity)
 /* One weight of the model. */
 struct part {
     struct weight weight;
-    const struct mat *mat; /* a matrix, or */
-    const float *vector;   /* a vector [floats] */
+    const struct mat *mat; /* NULL for a vector */
+    const float *vector;   /* [floats]; NULL for a matrix */
     size_t floats;
     int first, slabs; /* first: index of its first slab among all slabs */
 };
@@ -61,15 +61,16 @@ struct job {
     struct part *parts;
     int count, slabs;
     struct hash_value *hashes; /* [slabs] */
-    void **memory;             /* [threads]: scratch for a slab that is transposed or converted */
+    void **memory;             /* [threads]: scratch for transposing or converting a slab */
     size_t room;               /* bytes of scratch per thread */
 };
 
 /* ---------------------------------------------------------------------------------------- slabs */
 
 /*
- * Hashes floats as float32: first the upper halves of all (which are the stored bits of bfloat16),
- * then the hash of the lower halves, unless all of these are zero.
+ * Hashes floats as float32, so that the hash does not depend on the stored type. First come the
+ * upper 16 bits of all floats, which are the stored bits of bfloat16. Then comes a hash of the
+ * lower 16 bits, unless all of them are zero.
  */
 static void add_floats(struct hash *h, const struct kernels *k, enum mat_type type, const void *data, size_t count)
 {
@@ -120,7 +121,7 @@ static const uint8_t *stored_rows(const struct mat *m, int first, int count, siz
     return data + (size_t)(first / QUANT_ROWS) * tile;
 }
 
-/* Hashes one slab of a matrix. memory: the thread's scratch of struct job. */
+/* Hashes one slab of a matrix. memory: scratch of the calling thread. */
 static void hash_rows(struct hash *h, const struct job *job, const struct part *part, int first, void *memory)
 {
     const struct kernels *const k = &job->model->compute->kernels;

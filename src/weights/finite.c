@@ -1,7 +1,8 @@
 /*
  * finite.c - checks, when a model is opened, that its low-rank factors are finite; bind.c checks
- * the vectors. The outputs of these factors pass through tanh or sigmoid, which turn an infinity
- * into an ordinary number, so no evaluation would notice. They are one thirtieth of the weights.
+ * the vectors. No evaluation would notice an infinity in these factors, because their outputs pass
+ * through tanh or sigmoid, which turn it into an ordinary number. The check is cheap: the factors
+ * are one thirtieth of the weights.
  */
 #include <limits.h>
 #include <stdatomic.h>
@@ -34,8 +35,8 @@ bool floats_are_finite(const void *data, enum mat_type type, size_t count)
 }
 
 /*
- * A factor to check: its numbers, or the scales of its tiles. If a tensor contains several factors,
- * the first stands for all.
+ * A factor to check: its numbers, or the scales of its tiles. A tensor that contains several
+ * factors is checked once, as a whole.
  */
 struct task {
     const struct tensor *tensor;

@@ -62,7 +62,10 @@ bool model_maps(const struct rwkv7_model *model, const void *data)
 
 void model_release(const struct rwkv7_model *model, const void *data, size_t size)
 {
-    /* Random models have all weights in blocks. An image in memory belongs to the caller. */
+    /*
+     * Only blocks of the model and mapped files may be released; an image in memory belongs to the
+     * caller. Random models, which have no index, have all weights in blocks.
+     */
     if (!model->index || model_maps(model, data))
         file_map_release(data, size);
 }
@@ -157,7 +160,7 @@ void model_count(struct rwkv7_model *model)
     struct rwkv7_model_info *info = &model->info;
     struct weight w = WEIGHT_BEFORE_FIRST;
     uint64_t unread = 0;
-    /* The embedding and the head are one matrix. Not after the head was quantized. */
+    /* Whether the embedding and the head share one matrix; not if the head was quantized. */
     const bool is_tied = model->outer.emb.data && model->outer.head.data == model->outer.emb.data;
     info->shape = model->shape;
     info->rate_scale = model->rate_scale;

@@ -41,9 +41,9 @@ struct outer {
 };
 
 /*
- * The type of a matrix that is in the file in ggml's quantized blocks (formats/ggml_blocks.h);
- * `data` is its struct tensor. The embedding keeps this type, because only rows are read. No
- * product supports it: model_pack quantizes the other matrices.
+ * The type of a matrix that is stored in ggml's quantized blocks (formats/ggml_blocks.h); `data` is
+ * its struct tensor. No matrix product supports this type, so model_pack quantizes such matrices.
+ * Only the embedding keeps the type, because only single rows of it are read.
  */
 #define MAT_GGML MAT_TYPES
 
@@ -54,11 +54,11 @@ struct block {
 };
 
 /*
- * Requirements of products with the weights of a model, over all matrices. Known after packing;
- * arch/chunk.h sizes the workspace by it.
+ * What matrix products with any of the model's weights require. Known after packing. arch/chunk.h
+ * sizes the workspace by it.
  */
 struct product_needs {
-    bool floats, integers; /* whether any matrix has floats or integers, and so which form of the vectors is needed */
+    bool floats, integers; /* the vectors are needed as floats, as integers */
     size_t scratch;        /* floats of scratch for one product */
     size_t rows;           /* bytes to transpose COLUMN_ROWS rows of a column-major matrix */
 };
@@ -87,7 +87,7 @@ struct rwkv7_model {
     struct identity *identity;
 };
 
-/* Larger sizes are a damaged file, not a model. Products of two sizes fit easily in 64 bits. */
+/* A file with a larger axis is damaged. The product of two axes is far below 2^64. */
 #define MAX_AXIS (1 << 24)
 #define MAX_LAYERS 4096
 

@@ -73,7 +73,8 @@ const char *names_describe(const struct recognized *as)
 }
 
 /*
- * Returns alternative `number` of the name of a weight; false after the last one. part may be NULL.
+ * Writes alternative `number` of the name of a weight; returns false after the last one. part may
+ * be NULL.
  */
 static bool name_alternative(char out[NAME_ROOM], const struct weight_table *table, enum naming naming,
                              const struct weight_spec *spec, int layer, int number, struct weight_part *part)
@@ -120,7 +121,7 @@ const struct tensor *weight_tensor(const struct tensor_index *index, const struc
     return t;
 }
 
-/* Whether `name` is a name of one of `count` rows of a table. */
+/* Whether one of `count` rows of a table has this name. */
 static bool rows_name(const struct weight_table *table, const struct weight_spec *rows, size_t count, int layer,
                       const char *name)
 {

@@ -2,8 +2,8 @@
  * quantize.c - quantizes matrices of floats or of ggml's blocks to the layouts of kernels/quants.h
  * during loading.
  *
- * The integers depend only on the weights and the type (kernels/types.c), which handles sixteen
- * rows of a block at a time. They do not depend on the number of threads or the order of the work.
+ * kernels/types.c quantizes sixteen rows of a block at a time. The integers depend only on the
+ * weights and the type, not on the number of threads or the order of the work.
  */
 #include <limits.h>
 #include <math.h>
@@ -62,8 +62,8 @@ static void store_columns(const struct mat *to, int tile, int block, const struc
 }
 
 /*
- * w [16][BLOCK] = the block at `rows`, padded with zeroes. Numbers that are not finite become 0; bad[r]
- * tells whether row r has any.
+ * w [16][BLOCK] = the block at `rows`, padded with zeroes. Numbers that are not finite become 0;
+ * bad[r] tells whether row r has any.
  */
 static void copy_block(float (*w)[BLOCK], bool bad[ROWS], const float *rows, int cols, int columns, int count)
 {
@@ -91,7 +91,7 @@ static bool find_peaks(const struct kernels *k, float peaks[ROWS], const float *
 
 /*
  * rows: floats [16][cols] of the tile; only `count` rows exist. The memory of `to` must be zeroed.
- * A complete block of finite numbers, as almost all are, is quantized where it is.
+ * Almost all blocks are complete and finite; these are quantized without a copy.
  */
 void quantize_tile(const struct kernels *k, const struct mat *to, int tile, const float *rows, int count)
 {
@@ -117,7 +117,7 @@ void quantize_tile(const struct kernels *k, const struct mat *to, int tile, cons
     }
 }
 
-/* --- all matrices of a model, tiles divided among all threads --- */
+/* --- all matrices of a model; the threads share the tiles --- */
 
 struct task {
     struct mat *mat; /* the original; replaced after all threads have finished */
@@ -137,7 +137,10 @@ struct job {
     _Atomic(bool) cancelled; /* by the progress callback */
 };
 
-/* Quantizes tiles [begin, end) of a matrix and releases what was read. rows [16][cols]: scratch memory. */
+/*
+ * Quantizes tiles [begin, end) of a matrix and releases the pages that were read. rows [16][cols]:
+ * scratch.
+ */
 static void quantize_tiles(struct job *job, const struct task *task, int begin, int end, float *rows)
 {
     const struct kernels *k = &job->model->compute->kernels;
@@ -259,8 +262,8 @@ done:
 }
 
 /*
- * Returns the integer type that a file was quantized to; MAT_TYPES if none. Some matrices are
- * MAT_FINE in every such file.
+ * Returns the integer type that a file was quantized to; MAT_TYPES if none. Every such file has
+ * matrices of MAT_FINE, so any other integer type takes precedence.
  */
 static enum mat_type stored_integers(const struct rwkv7_model_info *info)
 {

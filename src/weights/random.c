@@ -56,9 +56,9 @@ struct fill {
 };
 
 /*
- * Returns the offset added to the numbers of a row of ffn.key. With a bias of 1 in the preceding
- * norm, it shifts the sum by 8 standard deviations: up for the fraction `density` of the rows, down
- * for the others. This sets how many channels are zero after ReLU.
+ * Returns the offset added to the numbers of a row of ffn.key. It sets how many channels are zero
+ * after ReLU. With a bias of 1 in the preceding norm, it shifts the output of the row by 8 standard
+ * deviations: up for the fraction `density` of the rows, down for the others.
  */
 static float row_offset(const struct fill *f, size_t row)
 {
@@ -195,8 +195,8 @@ void weights_random_outline(struct rwkv7_model *model, enum rwkv7_type type, con
 }
 
 /*
- * Pages are backed only when they are written. Without this check, a model that is too large would
- * be stopped by the OOM killer.
+ * Pages are backed only when they are written. Without this check, the OOM killer would end the
+ * process while it fills a model that is too large.
  */
 enum rwkv7_status weights_random_fit(const struct weight_table *table, const struct rwkv7_shape *s,
                                      enum rwkv7_type type, struct rwkv7_error *err)

@@ -59,8 +59,9 @@ static bool fits_vector(const struct weight_source *source, enum dtype type)
 }
 
 /*
- * Whether a matrix may have this type. Integers cannot be transposed; only rows of floats and of
- * ggml's blocks can be read singly.
+ * Whether a matrix may have this type. Quantized matrices must not be stored transposed, because
+ * they cannot be transposed. A table must have floats or ggml's blocks, whose rows can be read
+ * singly. Only sparse matrices may be stored by column.
  */
 static bool fits_matrix(const struct weight_source *source, enum dtype type)
 {
@@ -111,8 +112,8 @@ static uint64_t tensor_elements(const struct tensor *t)
 }
 
 /*
- * Finds a vector. It may be divided into axes in any way, such as MLX's [H][N], as long as the
- * number of elements is right. [N][H] would be another order and is rejected.
+ * Finds a vector. Its shape does not matter, as long as the number of elements is right: MLX stores
+ * some as [H][N]. Only [N][H] is rejected, if H and N differ, because the order would be another.
  */
 static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, struct weight_part part,
                                      struct weight_source *out)
@@ -140,9 +141,9 @@ static enum rwkv7_status find_vector(struct search *s, const struct tensor *t, s
 }
 
 /*
- * Whether a low-rank factor is stored transposed. Recognition has determined this for the naming
- * scheme. Each matrix of x070a shows it by its shape; a square one has its author's orientation,
- * unless this program wrote the file.
+ * Whether a low-rank factor is stored transposed. For WEIGHT_FACTOR, recognition has determined
+ * this for the whole file. For WEIGHT_ORIENTED (x070a), the shape of the matrix shows it; a square
+ * matrix is assumed to be transposed, as the author stores it, unless this program wrote the file.
  */
 static bool stored_transposed(const struct search *s, const struct tensor *t, const struct weight_source *source)
 {
@@ -229,8 +230,8 @@ static enum rwkv7_status find_one(struct search *s, struct weight_source *out, b
 
 /*
  * Rejects tensors that belong to no weight, because ignoring them silently could give wrong
- * results. Exceptions: layer 0's value gate, a tuned state, and tensors that are empty or hold
- * integers.
+ * results. Exceptions: weights that layer 0 does not use (NOT_FIRST), a tuned state, and tensors
+ * that are empty or hold integers.
  */
 static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
 {
@@ -259,7 +260,7 @@ static enum rwkv7_status refuse_extra(const struct search *s, size_t *ignored)
                                    incidentals == 1 ? ":" : ", the first is", snippet_name(incidental->name).text);
 }
 
-/* Adds notes about assumptions. */
+/* Adds notes about assumptions and about rounded vectors. */
 static enum rwkv7_status note_all(const struct search *s, bool no_ln0)
 {
     const struct snippet path = snippet_path(s->path);
@@ -283,8 +284,8 @@ static bool is_ln0(const struct weight *w)
 
 /*
  * Whether the norm of the embedding (ln0) is missing completely. This is valid for configurations
- * of fla with norm_first = false and for files where it was folded into the embedding. Only a part
- * of it is an error.
+ * of fla with norm_first = false and for files where it was folded into the embedding. If only its
+ * weight or only its bias is missing, that is an error.
  */
 static bool lacks_ln0(const struct search *s)
 {

@@ -33,15 +33,15 @@ static inline bool kind_is_vector(enum weight_kind kind)
 
 enum weight_place {
     EVERYWHERE,
-    NOT_FIRST,  /* in all layers but 0, where a file may contain it unused */
+    NOT_FIRST,  /* in all layers but 0; a file may contain it in layer 0, unused */
     IF_PRESENT, /* optional; recognition ensures that required weights exist */
 };
 
 enum naming { NAMING_BLINKDL, NAMING_FLA, NAMING_HF, NAMING_GGUF, NAMINGS };
 
 /*
- * One weight. The axes are letters: V C F N as in model.h; w a v g m for the ranks; e and E for the
- * side of x070a's matrices and its square; h for the number of heads; H for a vector of C numbers
+ * One weight. The axes are letters: V C F N as in model.h; w a v g m for the ranks; e for the side
+ * of x070a's matrices and E for its square; h for the number of heads; H for a vector of C numbers
  * that files store as [H][N].
  */
 struct weight_spec {
@@ -122,8 +122,9 @@ struct recognized {
     float rate_scale;       /* as in struct rwkv7_model */
 };
 /*
- * Sets the scale of the in-context learning rate that the user asked for; 0 keeps that of the
- * checkpoint. With more than 2 the state could grow without bounds.
+ * choose_rate_scale sets the scale of the in-context learning rate to `wanted`, which the user
+ * asked for; 0 keeps that of the checkpoint. A scale above 2 is an error: the state could grow
+ * without bounds.
  */
 #define RATE_SCALE_MAX 2.0f
 enum rwkv7_status choose_rate_scale(struct recognized *as, const char *path, float wanted, struct rwkv7_error *err);
@@ -141,12 +142,13 @@ typedef enum rwkv7_status recognize_fn(const struct tensor_index *index, const c
 
 #define NAME_ROOM 160
 /*
- * Builds the full name of a weight; of several alternatives, the first that is a whole tensor.
- * Returns false if it has no name in this scheme. layer < 0: outside the layers.
+ * Builds the full name of a weight. Of several alternatives, takes the first that is a whole
+ * tensor; if none is, the first. Returns false if it has no name in this scheme. layer < 0: outside
+ * the layers.
  */
 bool weight_name(char out[NAME_ROOM], const struct weight_table *table, enum naming naming,
                  const struct weight_spec *spec, int layer);
-/* The part of a tensor that a weight is; {0, 1} is the whole tensor. */
+/* Part `number` of `count` equal parts of a tensor; {0, 1} is the whole tensor. */
 struct weight_part {
     int number, count;
 };
