@@ -1,7 +1,10 @@
 /*
- * bpe.c - see bpe.h. A word is a linked list of tokens. A heap holds the possible merges of
- * neighbours, lowest rank first; entries whose tokens have changed are dropped when popped. Each
- * merge adds at most two pairs, so a word of n bytes takes O(n log n) time in the worst case.
+ * bpe.c - see bpe.h.
+ *
+ * A word is a linked list of tokens. A heap holds the possible merges of neighbours, lowest rank
+ * first. An entry becomes stale when one of its tokens is merged with another; stale entries are
+ * dropped when they are popped. Each merge adds at most two pairs, so a word of n bytes takes
+ * O(n log n) time in the worst case.
  */
 #include "text/bpe.h"
 
@@ -51,8 +54,8 @@ static uint32_t find_rank(const struct bpe *b, uint32_t left, uint32_t right)
 }
 
 /*
- * Returns the token that merging turns the whole word into; NONE if the table does not contain the
- * word.
+ * Looks up the whole word in the table of words. Returns its token; NONE if the word is not there
+ * and must be merged.
  */
 static uint32_t find_word(const struct bpe *b, const struct vocab *v, const uint8_t *word, uint32_t size)
 {
@@ -91,8 +94,8 @@ static uint64_t heap_pop(uint64_t *heap, uint32_t *count)
 }
 
 /*
- * Pushes the merge of the tokens that begin at `left` and `right`, if there is one, onto the heap
- * as rank and offset.
+ * Pushes the merge of the tokens that begin at `left` and `right` onto the heap, as rank and
+ * offset. Does nothing if they cannot be merged.
  */
 static void offer(const struct bpe *b, const struct bpe_scratch *s, uint32_t *count, uint32_t left, uint32_t right)
 {
@@ -205,7 +208,7 @@ enum rwkv7_status bpe_build(const struct vocab *v, struct bpe_rules *rules, cons
             i++;
         b->pairs[i & b->pair_mask] = (struct bpe_pair){key, rank};
     }
-    /* Only tokens that merging produces from their own bytes: a merge list may have others. */
+    /* Adds only tokens that merging gives for their own bytes; a vocabulary may have others. */
     for (uint32_t id = 0; id < v->size; id++) {
         const uint8_t *const bytes = v->bytes + v->start[id];
         const uint32_t size = v->start[id + 1] - v->start[id];

@@ -1,10 +1,10 @@
 /*
  * bpe.h - byte-level BPE: the tables of a merge list, and the encoding of one word.
  *
- * The bytes of a word start as single-byte tokens. As long as neighbours can be merged, those of
- * the lowest rank (of equals, the leftmost) are merged into one token. No merge crosses a token
- * boundary of the result. So the text after such a boundary has the same ids when it is encoded
- * alone, and a text can be split there.
+ * A word starts as single-byte tokens, one per byte. As long as any neighbours can be merged, the
+ * pair of the lowest rank (of equals, the leftmost) becomes one token. No merge crosses a token
+ * boundary of the result. So a text can be split there: the part after the boundary has the same
+ * ids when it is encoded alone.
  */
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H

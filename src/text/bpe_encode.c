@@ -3,16 +3,18 @@
  * merges (docs/FORMATS.md).
  *
  * A call processes the text in windows. A window is normalised into a buffer that records, for each
- * character, its offset in the original text. Words are found in the buffer. Ids are committed,
- * that is, become part of the result, after each word whose end is certain and at other positions
- * where encoding can resume without the preceding text. The next window begins after the last
- * commit. So no state is kept between calls, and the ids do not depend on how the text is divided
- * into calls.
+ * character, its offset in the original text. Words are found in the buffer.
+ *
+ * Ids are committed, that is, become part of the result, where encoding can resume without the
+ * preceding text: after each word whose end is certain, and at some positions inside a word. The
+ * next window begins after the last commit. So no state is kept between calls, and the ids do not
+ * depend on how the text is divided into calls.
  *
  * Memory and time are bounded for hostile input. A word that fills a window of WINDOW bytes is
- * split at a token boundary, MARGIN bytes before the end of the window; only a vocabulary made for
- * it has merges that reach that far back. A character with more than MAX_CLUSTER bytes of combining
- * marks is normalised in parts.
+ * split at a token boundary at least MARGIN bytes before the end of the window. This can change the
+ * ids only if the bytes after the window affect merges more than MARGIN bytes back, which needs a
+ * vocabulary made for the purpose. A character with more than MAX_CLUSTER bytes of combining marks
+ * is normalised in parts.
  */
 #include <string.h>
 
@@ -30,7 +32,10 @@ enum kind { LETTER, NUMBER, SPACE, OTHER };
 
 struct window {
     uint8_t text[ROOM + 4]; /* normalised */
-    /* Offset of each character in the original text, relative to the window; NO_ORIGIN for its other bytes. */
+    /*
+     * At the first byte of a character with its combining marks: the offset in the original text,
+     * relative to the window. At the other bytes: NO_ORIGIN.
+     */
     uint32_t origin[ROOM + 1];
     uint32_t size;
     bool complete; /* the window ends at the end of the text or before a special token, so its last word is complete */
@@ -83,8 +88,8 @@ static enum kind kind_of(utf8proc_int32_t c)
 }
 
 /*
- * Whether normalisation may combine the character with the preceding one. True for all that do and
- * for some that do not.
+ * Whether normalisation may combine the character with the preceding one. May be true for a
+ * character that does not combine, but is never false for one that does.
  */
 static bool joins(utf8proc_int32_t c)
 {
@@ -297,8 +302,8 @@ static uint32_t word_end(const struct encoder *e, uint32_t at, bool *sure)
         return end;
     }
     /*
-     * White space. Its last character belongs to the next word, unless a run of spaces or the end
-     * follows.
+     * A run of white space. If it has several characters and a word follows, it ends before its
+     * last character, with which the next word begins. It also ends before a run of spaces.
      */
     for (end = last = at; end < w->size && kind_at(w, end, &next) == SPACE; end = next) {
         if (runs && w->text[end] == ' ' && end + 1 < w->size && w->text[end + 1] == ' ')
@@ -343,8 +348,8 @@ static void write_word(struct encoder *e, uint32_t at, uint32_t end, uint32_t li
     const uint32_t n = bpe_word(e->bpe, e->vocab, w->text + at, end - at, &e->scratch);
     const struct bpe_token *const tokens = e->scratch.out;
     /*
-     * Commit inside a word only if the word does not fit. Never inside a contraction, whose rest
-     * could be parsed as another word.
+     * Commits inside a word only if the word does not fit, and never inside a contraction, whose
+     * rest could be parsed as another word.
      */
     const bool must_fit = (limit == end && n <= e->room - e->count) || contraction_at(w, at) > 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -439,8 +444,8 @@ enum rwkv7_status bpe_encode(const struct bpe *b, const struct vocab *v, const u
         encode_window(&e, limit == WINDOW);
         if (e.reached == 0 && !e.no_room && e.window->full && limit == WINDOW) {
             /*
-             * No token boundary coincides with a character boundary: continue as if the text ended
-             * here.
+             * The window is full, but nothing could be committed, because no token boundary is at a
+             * character boundary. Encode the window as if the text ended here.
              */
             e.window->complete = true;
             e.count = e.committed;

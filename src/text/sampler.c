@@ -1,9 +1,15 @@
 /*
  * sampler.c - chooses the next token from the logits, with the same result on every machine.
  *
- * The steps follow the author's reference: bias and penalties; probabilities at temperature 1;
- * top-p, then top-k, then min-p, all on these probabilities; temperature as p^(1/T); draw. Other
- * programs apply the temperature first, so that a high temperature also widens top-p. Here the two
+ * The steps follow the author's reference:
+ *
+ *     1. add biases and subtract penalties
+ *     2. compute the probabilities at temperature 1
+ *     3. apply top-p, then top-k, then min-p, all to these probabilities
+ *     4. apply the temperature T to the probabilities that remain, as p^(1/T)
+ *     5. draw a token
+ *
+ * Other programs apply the temperature first, so a high temperature also widens top-p. Here the two
  * are independent.
  *
  * Only the distance d = (best logit - logit) of a token matters. Its weight is e^-d, or e^(-d/T) at
@@ -32,9 +38,9 @@
 #define ROUND_WEIGHT 0x1.8p20 /* adding it rounds a double below 2^19 to a multiple of 1 / ONE */
 #define FAR 24.0f             /* weights of tokens at this distance or farther are 0: e^-24 < 2^-33 */
 #define BLOCK 64              /* logits; a block is skipped if its best logit is too far away */
-#define LANES 8               /* logits processed alike, so that compilers vectorise */
+#define LANES 8               /* logits processed together, so that compilers vectorise */
 
-/* An option as the program gave it: 0 is the default, RWKV7_ZERO is 0. */
+/* Returns the value of an option: 0 stands for the default, RWKV7_ZERO for 0. */
 static float value_of(float given, float by_default)
 {
     return given == 0.0f ? by_default : given == RWKV7_ZERO ? 0.0f : given;
@@ -84,7 +90,10 @@ static enum rwkv7_status check_options(const struct rwkv7_sampler_options *o, in
     return RWKV7_OK;
 }
 
-/* The end-of-text token has no text either, but may be drawn. */
+/*
+ * Whether a token is never drawn because it has no text. End-of-text has none either, but may be
+ * drawn.
+ */
 static bool is_textless(const struct rwkv7_tokenizer *t, uint32_t id)
 {
     size_t n;
@@ -93,9 +102,9 @@ static bool is_textless(const struct rwkv7_tokenizer *t, uint32_t id)
 }
 
 /*
- * Tokens whose text is a substring of this are exempt from the frequency penalty, as in the
- * author's reference: one space, one tab, both, single digits, and rising runs of digits. The World
- * vocabulary has 22 such tokens. Longer runs of spaces are penalized.
+ * Whether a token is exempt from the frequency penalty, as in the author's reference: its text is a
+ * substring of `exempt`, such as one space, one tab, a digit, or a rising run of digits ("123").
+ * The World vocabulary has 22 such tokens. Longer runs of spaces are penalized.
  */
 static bool is_exempt(const struct rwkv7_tokenizer *t, uint32_t id)
 {
@@ -232,9 +241,10 @@ static float distance_of(uint64_t key)
 }
 
 /*
- * Gathers all tokens up to some distance as candidates. The distance grows until their weights
- * reach `wanted`, or their number reaches `limit`, or single weights fall below `min_weight`, or
- * all tokens are included. Banned tokens are at infinite distance and are never gathered.
+ * Gathers all tokens up to some distance as candidates. The distance grows until one of these
+ * holds: the weights add up to `wanted`, there are `limit` candidates, tokens farther away would
+ * weigh less than `min_weight`, or all tokens are included. Banned tokens are at infinite distance
+ * and are never gathered.
  */
 static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t limit, float min_weight)
 {
@@ -307,7 +317,7 @@ static size_t shortest(struct candidate *c, size_t n, uint64_t wanted, size_t li
 
 /* ---------------------------------------------------------------------------------------- steps */
 
-/* Bans the tokens whose bits are not set. An addition, so that NaN stays NaN. */
+/* Bans the tokens whose bits are not set, by adding -infinity: a NaN stays NaN and is detected. */
 static void apply_mask(struct rwkv7_sampler *s, const uint64_t *mask, size_t bits)
 {
     for (size_t b = 0; b < s->blocks; b++) {
@@ -416,8 +426,8 @@ static void keep(struct rwkv7_sampler *s)
 }
 
 /*
- * Draws a candidate: u is uniform in [0, 1), and the result is the first token, in order, where the
- * running sum of the weights exceeds u times their total.
+ * Draws a token: the first one, in order, at which the running sum of the weights exceeds u times
+ * their total, where u is uniform in [0, 1).
  */
 static uint32_t draw(struct rwkv7_sampler *s)
 {

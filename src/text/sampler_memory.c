@@ -1,4 +1,7 @@
-/* sampler_memory.c - saves a sampler's penalties and random numbers to memory, and loads them. */
+/*
+ * sampler_memory.c - saves the penalties and the random number generator of a sampler to memory,
+ * and loads them.
+ */
 #include <float.h>
 #include <string.h>
 
@@ -9,8 +12,8 @@
 
 /*
  * Layout of the saved state: this header, then one record per seen token, in the order of their
- * first draws. Older programs saved only `random` and the records, so their images can be truncated
- * without being noticed; they are still read.
+ * first draws. Older programs saved only `random` and the records. Their images are still read, but
+ * a truncated one cannot be detected.
  */
 struct memory_header {
     char magic[8];

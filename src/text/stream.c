@@ -2,9 +2,9 @@
  * stream.c - converts the bytes of tokens to valid UTF-8, up to a stop string.
  *
  * Stop strings are searched for byte by byte (Knuth-Morris-Pratt), so token and call boundaries do
- * not matter. The text ends at the stop string that completes first; if several complete at the
- * same byte, at the longest. Two things are held back: the longest suffix of the input that is a
- * prefix of a stop string, and an incomplete character.
+ * not matter. The text ends before the stop string that is complete first; if several end at the
+ * same byte, before the longest. Two things are held back: the longest suffix of the input that is
+ * a prefix of a stop string, and an incomplete character.
  *
  * Invalid UTF-8 becomes U+FFFD, one for each maximal subpart or single byte, as Unicode recommends
  * (chapter 3, "U+FFFD Substitution of Maximal Subparts").

@@ -5,8 +5,8 @@
 #include "rwkv7.h"
 
 /*
- * Reserves memory for pushes of up to `size` bytes, so that they do not allocate. *room is the most
- * bytes that one push and the end can output.
+ * Reserves memory for pushes of up to `size` bytes, so that they do not allocate. *room is the
+ * maximum number of bytes that one push and the end together can output.
  */
 enum rwkv7_status stream_reserve(struct rwkv7_stream *s, size_t size, size_t *room, struct rwkv7_error *err);
 /*

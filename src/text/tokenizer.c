@@ -1,6 +1,6 @@
 /*
- * tokenizer.c - the tokenizer of one of two kinds of vocabulary: World (this file) or byte-level
- * BPE (bpe.h). The first bytes of the file select the kind. Both decode ids with a table.
+ * tokenizer.c - the tokenizer, for two kinds of vocabulary: World (this file) and byte-level BPE
+ * (bpe.h). The first bytes of the vocabulary file select the kind. Both decode ids with a table.
  *
  * World encodes by greedy longest match, without regard to characters or words: at each position it
  * takes the longest token that is a prefix of the remaining text. It looks ahead at most as far as
@@ -15,9 +15,9 @@
 #include "text/vocab.h"
 
 /*
- * Models may have up to this many more rows than the vocabulary has ids: rows are rounded up to
- * multiples of up to 1024, and fine-tuning adds some. A larger difference means that the vocabulary
- * belongs to another model.
+ * A model may have up to this many more rows than the vocabulary has ids: training programs round
+ * the rows up to a multiple of up to 1024, and fine-tuning adds some. A larger difference means
+ * that the vocabulary belongs to another model.
  */
 #define PADDING 1024
 
@@ -28,7 +28,7 @@ struct rwkv7_tokenizer {
     struct lazy *lazy;
 };
 
-/* What is made on first use, although a tokenizer does not change for its users. */
+/* Data built on first use, under a lock, because threads share the tokenizer as a constant. */
 struct lazy {
     struct fork_lock lock; /* of the tree */
     struct vocab_tree tree;

@@ -1,6 +1,8 @@
 /*
- * tokenizer.h - what other layers keep beside a tokenizer. A tokenizer is immutable for its users and shared by
- * threads; these parts are made on first use, under a lock, and live as long as the tokenizer.
+ * tokenizer.h - data that other layers derive from a tokenizer: a tree of its tokens, and a cache.
+ *
+ * Threads share a tokenizer, which is immutable for its users. So these data are built on first
+ * use, under a lock, and freed when the tokenizer is closed.
  */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
@@ -8,11 +10,11 @@
 #include "base/fork_lock.h"
 #include "text/vocab_tree.h"
 
-/* The tokens as a tree; the first call builds it, in some 20 ms. */
+/* Returns the tokens as a tree. The first call builds it, in about 20 ms. */
 enum rwkv7_status tokenizer_tree(const struct rwkv7_tokenizer *t, const struct vocab_tree **out,
                                  struct rwkv7_error *err);
 
-/* For src/matcher: data of its own, protected by the lock. It sets both members together. */
+/* Data of src/matcher, protected by the lock. src/matcher sets `data` and `free` together. */
 struct tokenizer_cache {
     struct fork_lock lock;
     void *data;

@@ -3,6 +3,8 @@
  * differ in a few fields. A tokenizer that differs slightly gives slightly wrong ids, and the model
  * then produces nonsense without an error. So each relevant field must have the value of GPT-NeoX.
  *
+ * Tokens are written in byte letters: 256 characters that GPT-2 defined to stand for the bytes.
+ *
  * cJSON accepts some texts that are not JSON and truncates strings at \u0000. Here this is
  * harmless: a string is used only if it consists of byte letters, is a merge that gives a token of
  * the vocabulary, or equals an expected text.

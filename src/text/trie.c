@@ -7,10 +7,10 @@
  * range.
  *
  * A double array has two rules. The children of a node must be placed in empty cells. No two nodes
- * may have the same base: a label names the byte but not the parent, so one node would take the
- * children of the other for its own. The search for a free base continues where the last one ended,
- * so all searches together take linear time. Nodes with one child have a separate search, which
- * fills the gaps.
+ * may have the same base: a cell's label is the byte, not the parent, so a lookup would find the
+ * children of one node below the other. The search for a free base continues where the last one
+ * ended, so all searches together take linear time. Nodes with one child have a separate search,
+ * which fills the gaps.
  */
 #include "text/trie.h"
 
@@ -125,7 +125,7 @@ static void sort_range(struct builder *b, const struct range *r, struct children
     out->begin[count] = r->end;
 }
 
-/* Returns the first empty cell at or after i. Compresses the path for the next search. */
+/* Returns the first empty cell at or after i. Shortens the chain of skips for the next search. */
 static uint32_t next_empty(struct builder *b, uint32_t i)
 {
     while (b->slots[i].skip) {
@@ -223,8 +223,8 @@ enum rwkv7_status trie_build(const struct vocab *v, const char *name, struct tri
         goto done;
 
     /*
-     * Cell 0 is the root. Cells below 256 stay empty, so that base 0, the base of all leaves, leads
-     * nowhere.
+     * Cell 0 is the root. Cells 1 to 255 stay empty. All leaves have base 0, so they have no
+     * children there.
      */
     for (uint32_t i = 0; i < 256; i++)
         b.slots[i].skip = 256 - i;

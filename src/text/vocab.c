@@ -7,8 +7,8 @@
  * literal: '\xa0' stands for the two bytes C2 A0. LENGTH, the number of bytes of the token, detects
  * such misreadings.
  *
- * Lines end with LF or CR LF, and a byte order mark may come first: editors and Git on Windows
- * produce both, and the file in the author's repository has CR LF.
+ * Lines end with LF or CR LF, as in the file of the author's repository. A byte order mark may come
+ * first. Editors and Git on Windows produce both.
  *
  * Otherwise the reader is strict. A vocabulary that differs slightly gives slightly wrong ids, and
  * the model then produces nonsense without an error.

@@ -1,4 +1,7 @@
-/* vocab_tree.c - see vocab_tree.h. The tokens are sorted; each adds the nodes that it does not share with the one before. */
+/*
+ * vocab_tree.c - see vocab_tree.h. The tokens are sorted by their bytes. Each one adds only the
+ * nodes that it does not share with the previous token.
+ */
 #include "text/vocab_tree.h"
 
 #include <string.h>
@@ -12,7 +15,7 @@ static int compare(const struct vocab *v, uint32_t a, uint32_t b)
     return order != 0 ? order : x != y ? (x < y ? -1 : 1) : a < b ? -1 : 1;
 }
 
-/* Merge sort, because qsort has no argument for the vocabulary. Returns where the result is. */
+/* Merge sort, because qsort cannot pass `v` to compare(). Returns the sorted one of both arrays. */
 static uint32_t *sort(const struct vocab *v, uint32_t *ids, uint32_t *scratch, uint32_t count)
 {
     for (uint32_t width = 1; width < count; width *= 2) {
@@ -32,7 +35,7 @@ static uint32_t *sort(const struct vocab *v, uint32_t *ids, uint32_t *scratch, u
     return ids;
 }
 
-/* Completes the node at the end of the path, of `depth` nodes. */
+/* Completes the last node of a path of `depth` nodes, when its subtree is complete. */
 static void close_node(struct vocab_tree *t, const uint32_t *path, uint32_t depth)
 {
     struct vocab_node *const node = &t->nodes[path[depth - 1]];
@@ -45,7 +48,7 @@ static void close_node(struct vocab_tree *t, const uint32_t *path, uint32_t dept
     }
 }
 
-/* Adds the tokens in order. `path` are the nodes of the last token. */
+/* Adds the tokens, which are sorted. path: scratch for the nodes of the previous token. */
 static void add_tokens(const struct vocab *v, struct vocab_tree *t, const uint32_t *ids, uint32_t count, uint32_t *path)
 {
     uint32_t depth = 0; /* of the path */
@@ -84,7 +87,7 @@ enum rwkv7_status vocab_tree_build(const struct vocab *v, struct vocab_tree *out
     uint32_t *const scratch = mem_alloc(v->size, sizeof *scratch);
     uint32_t *const path = mem_alloc(VOCAB_MAX_TOKEN, sizeof *path);
     enum rwkv7_status status = RWKV7_OK;
-    t.nodes = mem_alloc(v->start[v->size], sizeof *t.nodes); /* one for each byte, if no bytes were shared */
+    t.nodes = mem_alloc(v->start[v->size], sizeof *t.nodes); /* at most one node per byte */
     t.same = mem_alloc(v->size, sizeof *t.same);
     if (!ids || !scratch || !path || !t.nodes || !t.same) {
         status = fail_memory(err, "the tree of the vocabulary");

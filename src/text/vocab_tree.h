@@ -1,10 +1,10 @@
 /*
- * vocab_tree.h - the tokens of a vocabulary as a tree over their bytes, for walks over all tokens.
+ * vocab_tree.h - the tokens of a vocabulary as a tree over their bytes, for finding all tokens that
+ * a grammar allows. (trie.h finds the longest token of a text.)
  *
- * The nodes are in depth-first order and each knows the size of its subtree. So a walk is a loop over an
- * array: it goes to the next node, or skips the subtree when no token below can match. trie.h is
- * for finding one token; this is for finding all tokens that a grammar allows. The World vocabulary has
- * 116,078 nodes of 12 bytes.
+ * The nodes are in depth-first order, and each has the size of its subtree. So a walk is a loop
+ * over an array: it goes to the next node, or skips the subtree if no token in it can match. The
+ * World vocabulary has 116,078 nodes of 12 bytes.
  */
 #ifndef TEXT_VOCAB_TREE_H
 #define TEXT_VOCAB_TREE_H
@@ -18,7 +18,7 @@ struct vocab_node {
     uint32_t id;    /* the token that ends here, or VOCAB_TREE_NONE */
     uint16_t depth; /* length of the path to this node, at least 1 */
     uint8_t byte;   /* the last byte of the path */
-    uint8_t reach;  /* depth of the deepest node of this subtree, at most 255 */
+    uint8_t reach;  /* depth of the deepest node of this subtree; 255 if deeper */
 };
 
 struct vocab_tree {
