@@ -118,7 +118,7 @@ static inline __attribute__((always_inline)) void multiply_group(float *y, size_
 /* Unpack a tile to bytes, already multiplied by s. */
 static void unpack_q4(int8_t *out, const struct quant_tile *tile, int groups)
 {
-    /* Prefetched as a second stream */
+    /* Prefetches the next tile while this one is unpacked. */
     const size_t tile_bytes = (size_t)groups * quant_group_bytes(MAT_Q4);
     for (int g = 0; g < groups; g++, out += QUANT_ROWS * QUANT_GROUP) {
         const uint8_t *start = tile->q + (size_t)g * quant_group_bytes(MAT_Q4);
@@ -219,8 +219,8 @@ void kernels_init_amx(struct kernels *k)
     k->quant_gemm[MAT_Q4] = quant_gemm_q4;
     k->quant_gemm[MAT_Q6] = quant_gemm_q6;
     /*
-     * An estimate, not measured: a tile of 16 vectors takes as long with fewer, and unpacking to
-     * bytes as long as about 8 vectors of quant_few.
+     * Estimates, not measured: a tile takes the same time for 1 vector as for 16, and unpacking to
+     * bytes takes as long as about 8 vectors of quant_few.
      */
     k->few_tokens[MAT_Q8] = FEW_TOKENS;
     k->few_tokens[MAT_Q4] = k->few_tokens[MAT_Q6] = 2 * FEW_TOKENS;

@@ -32,7 +32,7 @@ static int steps_of(int cols)
 /* out [16 pairs][16 rows] = in [16 rows][16 pairs] */
 static void transpose(uint16_t *out, const __m512i in[16])
 {
-    /* Four[4 g + i]: pairs i, i + 4, i + 8, i + 12 of rows 4 g .. 4 g + 3 */
+    /* quads[4 g + i] holds pairs i, i + 4, i + 8, i + 12 of rows 4 g .. 4 g + 3 */
     __m512i pairs[16], quads[16];
     for (int r = 0; r < 16; r += 2) {
         pairs[r] = _mm512_unpacklo_epi32(in[r], in[r + 1]);

@@ -2,7 +2,7 @@
  * amx_tiles.h - how the AMX kernels use the eight tile registers.
  *
  * A product is [vectors][rows] = [vectors][columns] x [columns][rows], in 2 x 2 tiles. Registers 0
- * to 3 are the sums (0 and 1 of the first 16 vectors), 4 and 5 the vectors, 6 and 7 the rows; a
+ * to 3 hold the sums (0 and 1 for the first 16 vectors), 4 and 5 the vectors, 6 and 7 the rows. A
  * line of a row tile holds several columns of 16 rows.
  */
 #ifndef KERNELS_AMX_TILES_H

@@ -1,6 +1,7 @@
 /*
  * columns.c - column-major matrices: lists the non-zero columns of a vector for sparse GEMV, and
- * transposes to row-major for GEMM. Taken together, the vectors of a GEMM need every column.
+ * transposes to row-major for GEMM. GEMM is dense: with many vectors, almost every column is active
+ * for one of them.
  */
 #include <string.h>
 
@@ -74,8 +75,8 @@ static void transpose_group_q8(uint8_t *to, size_t next, int tiles, const uint8_
 }
 
 /*
- * Interleaves 4-bit columns; 16 bytes of a column hold two tiles. `low` becomes the low halves of
- * the bytes of the tiles at `to` and `to + next`, `high` the high halves.
+ * Interleaves 4-bit columns; 16 bytes of a column hold two tiles. The columns `low` fill the low
+ * halves of the bytes of the tiles at `to` and `to + next`, the columns `high` the high halves.
  */
 static void interleave_halves(uint8_t *to, size_t next, int tiles, const uint8_t *const low[4],
                               const uint8_t *const high[4])
@@ -107,15 +108,15 @@ static void transpose_group_q4(uint8_t *to, size_t next, int tiles, const uint8_
 }
 
 /*
- * The lower 4 bits are stored as in q4. Of the upper 2 bits, a byte of a column holds four rows; a
- * byte of a tile holds four lines (quants.h).
+ * The lower 4 bits are stored as in q4. The upper 2 bits are arranged differently: a byte of a
+ * column holds those of four rows, a byte of a tile those of four lines (quants.h).
  */
 static void transpose_group_q6(uint8_t *to, size_t next, int tiles, const uint8_t *const columns[QUANT_GROUP])
 {
     transpose_group_q4(to, next, tiles, columns);
     for (int tile = 0; tile < tiles; tile++, to += next)
         for (int half = 0; half < 2; half++) {
-            /* [line][column] and [row / 4][column]; one byte per row modulo 4 */
+            /* in [line][column], out [row / 4][column]; one byte per row modulo 4 */
             uint32_t in[4][4], out[4][4];
             uint8_t rows[4][QUANT_ROWS];
             for (int v = 0; v < 4; v++)
@@ -147,7 +148,7 @@ void transpose_group_any(enum mat_type type, uint8_t *to, size_t next, int tiles
     }
 }
 
-/* Types with a transposition of their own; the others use transpose_group_any. */
+/* The fast functions, one per type. A type without one uses transpose_group_any. */
 static transpose_group_fn *const transpose_groups[MAT_TYPES] = {
     [MAT_Q8] = transpose_group_q8, [MAT_Q4] = transpose_group_q4, [MAT_Q6] = transpose_group_q6};
 

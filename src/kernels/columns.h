@@ -8,8 +8,8 @@
 #include "kernels/quants.h"
 
 /*
- * Returns the column to prefetch while the list entry `at` is used: COLUMNS_AHEAD entries later, at
- * most entry last - 1.
+ * Returns the column to prefetch while list entry `entry` is used: the one COLUMNS_AHEAD entries
+ * later, at most that of entry end - 1.
  */
 static inline size_t column_ahead(const struct active *a, int entry, int end)
 {

@@ -1,6 +1,6 @@
 /*
- * compute.h - the kernels and the threads, as one object. The runtime (src/engine) owns it; weights
- * and architectures borrow it.
+ * compute.h - the kernel table and the thread pool in one struct. The runtime (src/engine) owns it;
+ * models keep a pointer to it.
  */
 #ifndef KERNELS_COMPUTE_H
 #define KERNELS_COMPUTE_H

@@ -59,8 +59,8 @@ unsigned cpu_features(void)
 #elif defined(__aarch64__)
 
 /*
- * User programs on aarch64 cannot read the CPU's feature registers portably, so ask the operating
- * system.
+ * On aarch64, programs cannot read the CPU's feature registers on every system, so the operating
+ * system is asked.
  */
 #if defined(__linux__)
 #include <sys/auxv.h>

@@ -19,7 +19,7 @@
 #define QUANT_TILES 1 /* 8 accumulators of the 16 registers */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-/* quant_few for any number of vectors: unsigned products cost less than n_dot4. */
+/* Uses quant_few for any number of vectors: unsigned products cost less than n_dot4. */
 #define QUANT_PACKED 1
 /* Measured with a model of 1.5b: 0.74 times as long as quant_gemm with 8 vectors, 0.92 with 32. */
 enum { few_q8 = 32 };
@@ -64,10 +64,12 @@ static inline int32_t start_q4(int sum)
     return -8 * sum & 0xffff;
 }
 /*
- * acc[n] += s * (one group of Q4), for vector n of few_vector. The sums of a group are made in 16 bits, in two accumulators. The weights are stored as q + 8, so the
- * first accumulator starts at -8 times the sum of x. In the end the first is within 8 * 127 * 32 =
- * 32512 and the second within 15 * 127 * 16 = 30480; on the way they may wrap around. tokens is a
- * constant where inlined.
+ * acc[n] += s * (one group of Q4), for vector n of few_vector. tokens is a constant where inlined.
+ *
+ * The weights are stored as q + 8, so each sum starts at -8 times the sum of x. Each row has two
+ * 16-bit sums: columns 0 and 1 of every four, from that start value, and columns 2 and 3, from 0.
+ * At the end, the first is within 8 * 127 * 32 = 32512 and the second within 15 * 127 * 16 = 30480;
+ * until then they may wrap around.
  */
 static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, const int32_t *start, int tokens)
@@ -129,14 +131,15 @@ static inline __attribute__((always_inline)) void add_lines_of_q6(n16 *acc, cons
         acc[n].h = _mm256_add_epi32(acc[n].h, _mm256_madd_epi16(h, s_h));
     }
 }
-/* The 16-bit start value of add_group_of_q6, twice. */
+/* Start value for add_group_of_q6: -8 * sum in both 16-bit halves. */
 static inline int32_t start_q6(int sum)
 {
     return (int32_t)((uint32_t)(-8 * sum & 0xffff) * 0x10001u);
 }
 /*
- * As add_group_of_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) is subtracted as
- * pairs of 16-bit products, twice (2 * s) * (8 * sum); 8 * sum is within 8 * 127 * 32 = 32512.
+ * As add_group_of_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) does not fit 16-bit
+ * operands, so it is subtracted as the sum of two products (2 * s) * (8 * sum of x). 8 * sum is
+ * within 8 * 127 * 32 = 32512.
  */
 static inline __attribute__((always_inline)) void add_group_of_q6(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, const int32_t *start, int tokens)

@@ -20,11 +20,11 @@
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 /*
- * quant_few instead of quant_gemm for any number of vectors: 0.6 times as long as with unpacked
- * bytes with 64 vectors, for q4, and 0.7 times for q6.
+ * Uses quant_few in place of quant_gemm for any number of vectors. Measured with 64 vectors: it
+ * takes 0.6 times (q4) and 0.7 times (q6) as long as unpacking to bytes first.
  */
 #define QUANT_PACKED 1
-/* As on AVX2, whose arithmetic this is. */
+/* Taken from AVX2, which uses the same arithmetic. */
 enum { few_q8 = 32 };
 #define FEW_VECTORS 8 /* accumulators; 8 registers of weights */
 #define FEW_EACH(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8)
@@ -61,10 +61,10 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
     return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
 }
 /*
- * Returns acc + s * (one group of Q4). The sums of a group are made in 16 bits, in two
- * accumulators. The weights are stored as q + 8, so the first starts at -8 times the sum of x. In
- * the end the first is within 8 * 127 * 32 = 32512 and the second within 15 * 127 * 16 = 30480; on
- * the way they may wrap around.
+ * Returns acc + s * (one group of Q4). The weights are stored as q + 8, so the sum of a row starts
+ * at -8 times the sum of x. Each row has two 16-bit sums: columns 0 and 1 of every four, from that
+ * start value, and columns 2 and 3, from 0. At the end, the first is within 8 * 127 * 32 = 32512
+ * and the second within 15 * 127 * 16 = 30480; until then they may wrap around.
  */
 static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
@@ -81,11 +81,11 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_add_epi16(l, h), twice));
 }
 
-/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
 static inline int32_t start_q4(int sum)
 {
     return -8 * sum & 0xffff;
 }
+/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
 static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, const int32_t *start, int tokens)
 {
@@ -121,8 +121,9 @@ static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
     return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(w.q, x), _mm512_set1_epi16(1)));
 }
 /*
- * As n_add_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) is subtracted as pairs of
- * 16-bit products, twice (2 * s) * (8 * sum); 8 * sum is within 8 * 127 * 32 = 32512.
+ * As n_add_q4, for Q6 with weights stored as q + 32. 32 * s * (sum of x) does not fit 16-bit
+ * operands, so it is subtracted as the sum of two products (2 * s) * (8 * sum of x). 8 * sum is
+ * within 8 * 127 * 32 = 32512.
  */
 static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const int8_t *x, int sum)
 {
@@ -135,7 +136,7 @@ static inline n16 n_add_q6(n16 acc, const uint8_t *q, const uint8_t *s, const in
     return _mm512_add_epi32(acc, _mm512_madd_epi16(pairs_q6(q, 6, x), twice));
 }
 
-/* The 16-bit start value of add_group_of_q6, twice. */
+/* Start value for add_group_of_q6: -8 * sum in both 16-bit halves. */
 static inline int32_t start_q6(int sum)
 {
     return (int32_t)((uint32_t)(-8 * sum & 0xffff) * 0x10001u);

@@ -17,9 +17,9 @@
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 /*
- * Measured with models of 1.5b, quant_few compared with quant_gemm for 8, 16, 24 and 32 vectors (or
- * GEMV per vector, for less than 5): q4 takes 0.67, 0.79, 0.93 and 0.98 times as long, q6 0.68, 0.84,
- * 0.98 and 1.06 times, q8 0.8, 0.7, 0.8 and 0.9 times.
+ * Measured with models of 1.5b: time of quant_few relative to quant_gemm (or to one GEMV per
+ * vector, below 5 vectors) for 8, 16, 24 and 32 vectors: q4 0.67, 0.79, 0.93, 0.98; q6 0.68, 0.84,
+ * 0.98, 1.06; q8 0.8, 0.7, 0.8, 0.9.
  */
 enum { few_q4 = 32, few_q6 = 24, few_q8 = 32 };
 #define FEW_VECTORS 8 /* accumulators; 8 registers of weights */
@@ -42,7 +42,10 @@ static inline x4 x_load(const int8_t *p)
     memcpy(&four, p, sizeof four);
     return _mm512_set1_epi32(four);
 }
-/* Start value that cancels the 128 added to the weights. sum: of the vector, |sum| < 2^15. */
+/*
+ * Start value that cancels the 128 added to the weights. sum: of the vector's integers, |sum| <
+ * 2^15.
+ */
 static inline n16 n_start(int sum)
 {
     return n_set(-128 * sum);
@@ -70,8 +73,9 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
 }
 
 /*
- * Returns start plus the products of 8 lines of weights and one vector. Two chains: the hardware
- * looks at too few instructions ahead to overlap enough single chains.
+ * Returns start plus the products of 8 lines of weights and one vector. Two chains of dependent
+ * instructions per vector: with one, the hardware looks ahead too few instructions to overlap the
+ * vectors.
  */
 static inline n16 dot_lines(const __m512i w[8], const int8_t *x, const int32_t *start)
 {
@@ -86,11 +90,11 @@ static inline n16 dot_lines(const __m512i w[8], const int8_t *x, const int32_t *
     h = _mm512_dpbusd_epi32(h, w[7], x_load(x + 28));
     return _mm512_add_epi32(l, h);
 }
-/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
 static inline int32_t start_q4(int sum)
 {
     return -8 * sum;
 }
+/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
 static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, const int32_t *start, int tokens)
 {

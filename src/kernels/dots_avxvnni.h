@@ -17,9 +17,9 @@
 #define QUANT_TOKENS 6
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
 /*
- * Measured with models of 1.5b, quant_few compared with quant_gemm for 8, 16, 24 and 32 vectors: q4
- * takes 0.58, 0.75, 0.76 and 0.88 times as long, q8 0.6, 0.8, 1.16 and 1.05 times. q6 was measured in
- * the cache only, without the gain of prefetching: 0.9 times with 8, 1.2 with 16.
+ * Measured with models of 1.5b: time of quant_few relative to quant_gemm for 8, 16, 24 and 32
+ * vectors: q4 0.58, 0.75, 0.76, 0.88; q8 0.6, 0.8, 1.16, 1.05. q6 was measured only with weights in
+ * the cache, where prefetching gains nothing: 0.9 with 8 vectors, 1.2 with 16.
  */
 enum { few_q4 = 32, few_q6 = 16, few_q8 = 20 };
 #define FEW_VECTORS 6 /* 12 accumulators */
@@ -44,7 +44,7 @@ static inline x4 x_load(const int8_t *p)
     memcpy(&four, p, sizeof four);
     return _mm256_set1_epi32(four);
 }
-/* Start value that cancels the 128 added to the weights. sum: of the vector. */
+/* Start value that cancels the 128 added to the weights. sum: of the vector's integers. */
 static inline n16 n_start(int sum)
 {
     return n_set(-128 * sum);
@@ -77,11 +77,11 @@ static inline n16 n_add_q4(n16 acc, const uint8_t *q, const uint8_t *s, const in
                  _mm256_dpwssd_avx_epi32(acc.h, h, _mm256_and_si256(s_h, mask))};
 }
 
-/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
 static inline int32_t start_q4(int sum)
 {
     return -8 * sum;
 }
+/* acc[n] += s * (one group of Q4), for vector n of few_vector. */
 static inline __attribute__((always_inline)) void add_group_of_q4(n16 *acc, const uint8_t *q, const uint8_t *s,
                                                                   const int8_t *x, const int32_t *start, int tokens)
 {
@@ -111,7 +111,10 @@ static inline n16 n_dot_sixes(n16 acc, struct sixes w, x4 x)
 {
     return (n16){_mm256_dpbusd_avx_epi32(acc.l, w.l, x), _mm256_dpbusd_avx_epi32(acc.h, w.h, x)};
 }
-/* Adds line v of a group of Q6, weights as q + 32. */
+/*
+ * Adds the products of line v of a group of Q6, with weights as q + 32, to *l (rows 0 to 7) and *h
+ * (rows 8 to 15).
+ */
 static inline __attribute__((always_inline)) void add_line_q6(__m256i *l, __m256i *h, const uint8_t *q, int v,
                                                               const int8_t *x)
 {

@@ -12,7 +12,7 @@
 #define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 for vectors, the rest for weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-/* A guess: no such machine was measured. */
+/* Estimates, not measured. */
 enum { few_q4 = 12, few_q6 = 8, few_q8 = 4 };
 #define FEW_VECTORS 4
 #define FEW_EACH(DO) DO(1) DO(2) DO(3) DO(4)
@@ -24,8 +24,8 @@ static inline n16 n_dot4(n16 acc, w64 w, x4 x)
 }
 
 /*
- * Adds 4 rows of a group of Q4, weights as q + 8: the 16 columns in the low halves times l, the 16
- * in the high halves times h.
+ * Adds the products of 4 rows of a group of Q4, with weights as q + 8. l: the elements for the 16
+ * columns in the low halves of bytes. h: those for the high halves.
  */
 static inline int32x4_t dot_nibbles(const uint8_t *q, int8x16_t l, int8x16_t h, int32x4_t sum)
 {
@@ -59,7 +59,7 @@ static inline int32_t start_q4(int sum)
 {
     return -8 * sum;
 }
-/* Adds four lines of 4 rows and one vector, weights as q + 8. */
+/* Adds the products of four lines of 4 rows and one vector, with weights as q + 8. */
 static inline int32x4_t dot_four(int32x4_t sum, const uint8x16_t w[4], int8x16_t x)
 {
     sum = vdotq_laneq_s32(sum, vreinterpretq_s8_u8(w[0]), x, 0);

@@ -14,14 +14,14 @@
 #define QUANT_TILES 1 /* 16 accumulators of the 32 registers, 4 for weights */
 #define QUANT_TOKENS 4
 #define QUANT_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4)
-/* A guess: no such machine was measured. */
+/* Estimates, not measured. */
 enum { few_q4 = 12, few_q6 = 8, few_q8 = 4 };
 #define FEW_VECTORS 4
 #define FEW_EACH(DO) DO(1) DO(2) DO(3) DO(4)
 
 /*
- * Adds the products of 4 rows. Bytes are within -127 .. 127, so two products fit 16 bits: 2 * 127 *
- * 127 = 32258.
+ * Adds the products of 4 rows. Two products fit 16 bits, even with a weight of -128 from a file: 2
+ * * 128 * 127 = 32512.
  */
 static inline int32x4_t dot_rows(int32x4_t acc, int8x16_t w, x4 x)
 {

@@ -1,4 +1,4 @@
-/* few.h - the copy of vectors that lanes_few.h multiplies by; shared with dots_*.h. */
+/* few.h - struct few_vector, the copies of vectors that lanes_few.h and dots_*.h multiply by. */
 #ifndef KERNELS_FEW_H
 #define KERNELS_FEW_H
 
@@ -8,12 +8,12 @@
 #include "kernels/types.h"
 
 /*
- * One block of one vector. Copies of all vectors are adjacent, so that they lie in different sets
- * of the L1 cache; the vectors themselves, a power of two apart, often do not.
+ * One block of one vector. The copies are adjacent, so they use different sets of the L1 cache. The
+ * originals are often a power of two apart, so they would compete for the same sets.
  */
 struct few_vector {
     alignas(64) int8_t q[QUANT_BLOCK];
-    int32_t start[QUANT_BLOCK / QUANT_GROUP]; /* what the sum of a group starts with (start_q4, start_q6) */
+    int32_t start[QUANT_BLOCK / QUANT_GROUP]; /* sums of groups start here (start_q4, _q6) */
     float scale;
 };
 

@@ -4,8 +4,8 @@
  * only on request. Each thread of the pool makes its own calls for its own rows; OpenBLAS itself
  * must not start threads.
  *
- * kernels_use_blas loads the library at run time. If the program were linked with it, every start
- * would load it, start a thread per core, and hang if the limit on the address space (ulimit -v) is
+ * kernels_use_blas loads the library at run time. A program linked with it would load it and start
+ * a thread per core at every start, and would hang if the limit on the address space (ulimit -v) is
  * too low.
  */
 #include <dlfcn.h>
@@ -32,16 +32,16 @@ static const char *const library_names[] = {
 };
 
 /*
- * Address space that OpenBLAS needs: one buffer per calling thread and one when it is loaded (the
- * size of builds for desktops and servers, up to 0.3.30), and its code and data. If it cannot
- * allocate a buffer it retries forever.
+ * Address space that OpenBLAS needs: its code and data, one buffer when it is loaded, and one
+ * buffer per calling thread. The buffer size is that of builds for desktops and servers, up to
+ * 0.3.30. If OpenBLAS cannot allocate a buffer, it retries forever.
  */
 #define BUFFER_BYTES (((size_t)128 << 20) + 4096)
 #define LIBRARY_BYTES ((size_t)64 << 20)
 
 /*
- * From cblas.h, which need not be installed. In libraries of these names, enums and blasint are
- * int.
+ * Copied from cblas.h, which may not be installed. In libraries of these names, enums and blasint
+ * are int.
  */
 #define CBLAS_ROW_MAJOR 101
 #define CBLAS_NO_TRANS 111
@@ -58,7 +58,7 @@ static const struct kernels *widening(void)
 {
     static _Thread_local struct kernels k;
     if (!k.name)
-        kernels_init(&k, "ref"); /* the reference tier widens exactly, as all tiers do */
+        kernels_init(&k, "ref"); /* any tier will do, as widening is exact */
     return &k;
 }
 
@@ -83,7 +83,7 @@ static void gemm_blas(float *y, size_t ldy, const struct mat *w, const float *x,
     }
 }
 
-/* The answer is cached once it is true, because OpenBLAS keeps its buffers. */
+/* Only the answer true is cached: OpenBLAS keeps the buffers that it has allocated. */
 bool kernels_blas_fits(int threads)
 {
     static _Atomic(bool) fits;

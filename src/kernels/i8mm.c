@@ -190,7 +190,7 @@ void kernels_init_i8mm(struct kernels *k)
     k->quant_gemm[MAT_Q8] = quant_gemm_q8;
     k->quant_gemm[MAT_Q4] = quant_gemm_q4;
     k->quant_gemm[MAT_Q6] = quant_gemm_q6;
-    /* Not measured: products of 8 vectors and 8 rows, and unpacking costs as much as for AMX. */
+    /* Estimates, not measured: the same values as for AMX, since unpacking costs about the same. */
     k->few_tokens[MAT_Q8] = FEW_TOKENS;
     k->few_tokens[MAT_Q4] = k->few_tokens[MAT_Q6] = 2 * FEW_TOKENS;
 }

@@ -10,8 +10,8 @@
 #include "kernels/quants.h"
 
 /*
- * The tiers from narrow to wide. kernels_init skips those that the CPU lacks; each builds on the
- * ones before it.
+ * The tiers, from slowest to fastest. kernels_init skips those that the CPU lacks. Each replaces
+ * some kernels of the ones before it.
  */
 static const struct {
     const char *name;

@@ -98,7 +98,7 @@ size_t quant_scratch(int cols);
 /*
  * The non-zero elements of a vector, as 16 ascending lists of column numbers. List l is
  * column[first[l]] to column[first[l + 1] - 1]. For floats, list l holds the columns that are l
- * modulo 16, which are those of lane l of dot16. For quantized vectors, list 0 holds all columns.
+ * modulo 16, which are those of lane l of dot16. For quantized vectors, list 0 holds all of them.
  */
 struct active {
     int32_t *column; /* [cols] */
@@ -171,12 +171,11 @@ struct kernels {
      * high. |x * inverse| must be below 2^22 and n a multiple of 32.
      *
      * fit_rows finds, for each row of a Q4 group of 32 columns, a factor such that factor * q
-     * approximates w with q in -8 .. 7. w is [32][16]: 16 rows interleaved, all finite. It tries
-     * each element of QUANT_TRIALS: q = w * (trial / peak), rounded and clamped as in round_row,
-     * where peak is the first element of the largest
-     * magnitude (q = 0 if |peak| < QUANT_LEAST). wq and qq are the sums of w * q and q * q, in
-     * order of the columns. The trial with the largest wq / qq * wq wins; the first one if equal.
-     * factor = wq / qq, or 0.
+     * approximates w with q in -8 .. 7. w is [32][16]: 16 rows interleaved, all finite. peak is the
+     * first element of a row that has the largest magnitude. Each element of QUANT_TRIALS is tried:
+     * q = w * (trial / peak), rounded and clamped as in round_row (q = 0 if |peak| < QUANT_LEAST).
+     * wq and qq are the sums of w * q and q * q, in the order of the columns. The trial with the
+     * largest wq / qq * wq wins, the first of equals. Then factor = wq / qq, or 0 if qq is 0.
      */
     float (*peak)(const float *x, int n);
     void (*round_row)(int8_t *q, const float *x, float inverse, int n, float low, float high);
@@ -276,12 +275,12 @@ struct kernels {
 #define WKV_MAX_N 1024
 
 /*
- * kernels_init fills the table for the tier `cpu` (NULL or "": the widest of this machine) and
+ * kernels_init fills the table for the tier `cpu` (NULL or "": the fastest of this machine) and
  * derives the tuning from the caches. Call tuning_derive(&k->tuning, ...) afterwards to assume
  * other caches. Returns false if this machine has no such tier.
  *
- * kernels_supported returns the name of the index-th tier of this machine, narrowest first; NULL
- * past the end.
+ * kernels_supported returns the name of the index-th tier of this machine, slowest first; NULL past
+ * the end.
  */
 bool kernels_init(struct kernels *k, const char *cpu);
 const char *kernels_supported(int index);
@@ -302,8 +301,8 @@ void kernels_init_dotprod(struct kernels *k);
 void kernels_init_i8mm(struct kernels *k);
 
 /*
- * For gemm, which widens panels of rows into its scratch memory. Returns how many rows of `cols`
- * columns make a panel of about `floats` floats (tuning.gemm_panel, at most GEMM_PANEL_FLOATS): a
+ * gemm widens panels of rows into its scratch memory. Returns how many rows of `cols` columns make
+ * a panel of about `floats` floats (tuning.gemm_panel, at most GEMM_PANEL_FLOATS). The result is a
  * multiple of GEMM_ROW_STEP, at most GEMM_MAX_PANEL. The scratch memory after the panel holds the
  * 16 lanes of its rows for GEMM_MAX_TOKENS vectors.
  */
@@ -317,13 +316,13 @@ int gemm_panel_rows(int cols, int floats);
 enum rwkv7_status kernels_use_blas(struct kernels *k, struct rwkv7_error *err);
 /*
  * Returns whether the address space has room for the buffers of OpenBLAS for `threads` threads.
- * engine/prefill.c asks before each chunk: without room, OpenBLAS would retry forever.
+ * engine/prefill.c calls this before each chunk: without room, OpenBLAS would retry forever.
  */
 bool kernels_blas_fits(int threads);
 /*
- * Replaces gemm of bfloat16 by AMX, where this tier has it. Its sums have their own order and its
- * vectors keep 16 bits: results differ from gemv by about 1e-5, relative. Calls for 256 rows are
- * fastest. Returns false, with k unchanged, if the tier has no such unit.
+ * Replaces gemm of bfloat16 by AMX. The hardware sums in its own order, and vectors are rounded to
+ * at least 16 bits, so the relative difference from gemv is about 1e-5. Calls for 256 rows are
+ * fastest. Returns false, with k unchanged, if the tier has no AMX.
  */
 bool kernels_use_fast(struct kernels *k);
 

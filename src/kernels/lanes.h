@@ -9,8 +9,8 @@
  *     n16, n_*            a vector of 16 int32 lanes, for lanes_quants.h
  *
  * All functions are static, so each including file gets its own copy in its own instructions, and
- * lanes_init puts them into the table. The lanes are those of the contract in kernels.h, so the
- * bits are right by construction. kernels.h and ref.c define what each kernel computes.
+ * lanes_init puts them into the table. The lanes are those of the numeric contract (kernels.h), so
+ * every tier gives the same bits. kernels.h and ref.c define what each kernel computes.
  */
 #include <math.h>
 #include <string.h>
@@ -234,7 +234,7 @@ static void key(float *kk, float *b, float *k, const float *a, const float *k_k,
 }
 
 /*
- * wkv for `count` vectors of value channels from channel `at`. Only the last vector may be partial
+ * wkv for `count` vectors of value channels, from `channel` on. Only the last vector may be partial
  * (m lanes). count and m are constants where inlined.
  */
 ALWAYS_INLINE void wkv_block(float *y, float *S, const struct head_in *in, int n, int channel, int count, int m)

@@ -10,8 +10,8 @@
 #define GEMM_ROWS 4 /* register tile of 4 x 3, one register per accumulator */
 #define GEMM_TOKENS 3
 /*
- * Measured, GEMM compared with one GEMV per vector: 1.1 to 1.5 times as long with 8 vectors, equal
- * with 16.
+ * Measured, relative to one GEMV per vector: GEMM takes 1.1 to 1.5 times as long with 8 vectors,
+ * and the same time with 16.
  */
 #define GEMM_FEW 12
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3)
@@ -170,7 +170,7 @@ static inline float v_fold_max(v16 x)
     const __m128 pairs = _mm_max_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_max_ss(pairs, _mm_movehdup_ps(pairs)));
 }
-/* Folds the lanes 8, 4, 2, 1, as the contract says. */
+/* Folds the lanes by 8, 4, 2 and 1, the order of the numeric contract (kernels.h). */
 static inline float v_fold(v16 x)
 {
     const __m256 eight = _mm256_add_ps(x.l, x.h);

@@ -9,8 +9,8 @@
 #define GEMM_ROWS 4 /* register tile of 4 x 6, one register per accumulator */
 #define GEMM_TOKENS 6
 /*
- * Measured, GEMM compared with one GEMV per vector: 1.3 to 1.6 times as long with 3 vectors,
- * slightly less with 5.
+ * Measured, relative to one GEMV per vector: GEMM takes 1.3 to 1.6 times as long with 3 vectors,
+ * and slightly less time with 5.
  */
 #define GEMM_FEW 4
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
@@ -140,7 +140,7 @@ static inline float v_fold_max(v16 x)
 {
     return _mm512_reduce_max_ps(x);
 }
-/* Folds the lanes 8, 4, 2, 1, as the contract says. */
+/* Folds the lanes by 8, 4, 2 and 1, the order of the numeric contract (kernels.h). */
 static inline float v_fold(v16 x)
 {
     const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
@@ -149,8 +149,8 @@ static inline float v_fold(v16 x)
     return _mm_cvtss_f32(_mm_add_ss(pairs, _mm_movehdup_ps(pairs)));
 }
 /*
- * y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. Halves of two rows share a register,
- * then quarters of four.
+ * y[r] = v_fold(acc[r]) for GEMV_ROWS accumulators at once. First the halves of two rows share a
+ * register, then the quarters of four rows.
  */
 static inline void v_fold_rows(float *y, const v16 *acc)
 {

@@ -4,18 +4,18 @@
  *
  *     FEW_VECTORS                    vectors that one pass over a block of a tile multiplies
  *     FEW_EACH(DO)                   DO(1) DO(2) ... DO(FEW_VECTORS)
- *     few_q4, few_q6, few_q8         few_tokens of the table
- *     start_q4, start_q6             the 32 bits that the sum of a group starts with, for a vector
- *                                    whose integers have the given sum over the group
+ *     few_q4, few_q6, few_q8         values of few_tokens in the kernel table
+ *     start_q4, start_q6             return the start value of a group's sum, 32 bits. Argument:
+ *                                    the sum of the vector's integers over the group
  *     add_group_of_q4, _q6           add the products of one group and up to FEW_VECTORS vectors
  *
  * Types that store bytes use the register tile of GEMM, QUANT_TILES x QUANT_TOKENS.
  *
- * One vector is limited by memory, many vectors by arithmetic; a few are close to both limits, so
- * neither may wait for the other. Each weight is therefore read from memory once, in the order in
- * which GEMV reads it: FEW_STREAMS tiles side by side, but a whole block of a tile at a time, so
- * that its sums stay in registers. While a block is multiplied, the next block of the same tile is
- * prefetched. Weights are unpacked in registers, once for FEW_VECTORS vectors, and never stored;
+ * A product with one vector is limited by memory, with many vectors by arithmetic. With a few it is
+ * close to both limits, so reading and arithmetic must overlap. Each weight is read from memory
+ * once. As in GEMV, FEW_STREAMS tiles are read side by side, but a whole block of a tile at a time,
+ * so that its sums stay in registers. While a block is multiplied, the next block of the same tile
+ * is prefetched. Weights are unpacked in registers, once for FEW_VECTORS vectors, and never stored;
  * the passes for further vectors find the block in the L1 cache.
  */
 #ifndef KERNELS_LANES_FEW_H
@@ -37,7 +37,7 @@ struct few_block {
     size_t tile_bytes;
     const uint8_t *q, *s;  /* the groups and their sub-block scales */
     const uint16_t *scale; /* [16] */
-    const uint8_t *ahead;  /* what to prefetch: `step` bytes of each tile for every 64 that are read */
+    const uint8_t *ahead;  /* to prefetch: `step` bytes of each tile per 64 bytes read */
     size_t step;
     int groups; /* of the block */
     bool first; /* the sums start here */
@@ -76,8 +76,8 @@ ALWAYS_INLINE void few_passes(float (*sums)[QUANT_ROWS], struct few_block *block
 }
 
 /*
- * Returns block b of `tiles` tiles. Prefetches its share of the heads of the tiles FEW_STREAMS
- * further on: scales and sub-block scales.
+ * Returns block b of `tiles` tiles. Also prefetches scales and sub-block scales: the part for one
+ * block of those of the tiles FEW_STREAMS further on.
  */
 ALWAYS_INLINE struct few_block few_block(const struct mat *w, enum mat_type type, int tile, int b, int tiles)
 {

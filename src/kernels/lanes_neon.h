@@ -163,7 +163,7 @@ static inline float v_fold_max(v16 x)
 {
     return vmaxvq_f32(vmaxq_f32(vmaxq_f32(x.q[0], x.q[1]), vmaxq_f32(x.q[2], x.q[3])));
 }
-/* Folds the lanes 8, 4, 2, 1, as the contract says. */
+/* Folds the lanes by 8, 4, 2 and 1, the order of the numeric contract (kernels.h). */
 static inline float v_fold(v16 x)
 {
     const float32x4_t four = vaddq_f32(vaddq_f32(x.q[0], x.q[2]), vaddq_f32(x.q[1], x.q[3]));

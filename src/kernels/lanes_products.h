@@ -6,7 +6,7 @@
  *     GEMV_AHEAD                    prefetch distance of each row, in bytes
  *     GEMM_ROWS x GEMM_TOKENS       register tile of GEMM
  *     GEMM_EACH_TOKENS(DO)          DO(1) DO(2) ... DO(GEMM_TOKENS)
- *     GEMM_FEW                      few_tokens of the table
+ *     GEMM_FEW                      value of few_tokens in the kernel table
  *
  * GEMV is limited by memory bandwidth, which is highest when several long streams are read at once.
  * The rows of a call are divided into GEMV_ROWS equal parts, and one row of each part is processed
@@ -139,16 +139,16 @@ GEMM_EACH_TOKENS(DEFINE_TILE)
 #define NAME_TILE(tokens) [tokens] = gemm_tile_##tokens,
 static gemm_tile_fn *const gemm_tiles[GEMM_TOKENS + 1] = {GEMM_EACH_TOKENS(NAME_TILE)};
 
-/* Memory to prefetch while the arithmetic leaves time. */
+/* Memory to prefetch in the meantime: GEMM is limited by arithmetic. */
 struct prefetch {
     const char *position, *end;
 };
 
 /*
  * Multiplies a panel by at most GEMM_TOKENS vectors, in blocks of `block` vectors of columns. y:
- * the first row of the first token. tile_sums: memory for the sums of all tiles. The first `tokens`
- * tiles of a block prefetch x_next, the vectors of the next call; the other tiles prefetch the next
- * panel.
+ * where the result of the first row and the first vector goes. tile_sums: memory for the sums of
+ * all tiles. The first `tokens` tiles of a block prefetch x_next, the vectors of the next call; the
+ * other tiles prefetch the next panel.
  */
 static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, const float *x, size_t ldx,
                        int tokens, int block, const float *x_next, struct prefetch *next_panel, float *tile_sums)

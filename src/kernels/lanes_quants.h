@@ -88,9 +88,9 @@ struct panel {
 
 /*
  * sums[tile][token][16] = the exact sums of `count` > 0 lines of weights at q and vectors at x,
- * which are `cols` bytes apart. totals: the sum of the integers of each vector. If prefetch is
- * set, a constant, the line at `ahead` of each tile is prefetched for each line, and `ahead` moves
- * on by `step` bytes.
+ * which are `cols` bytes apart. totals: the sum of the integers of each vector. If prefetch (a
+ * constant) is true, each line that is multiplied prefetches the cache line at `ahead` in each
+ * tile, and `ahead` advances by `step` bytes.
  */
 ALWAYS_INLINE void multiply_block(float *sums, const int *totals, const int8_t *q, size_t q_stride, bool prefetch,
                                   const uint8_t *ahead, size_t step, const int8_t *x, size_t cols, int count, int tiles,

@@ -1,6 +1,6 @@
 /*
  * lanes_quants_type.h - template of the kernels of one quantized type. lanes_quants.h includes it
- * once per type. Parameters, undefined again at the end:
+ * once per type. Parameters, which this file undefines at its end:
  *
  *     TYPE       the type: MAT_Q8, ...
  *     NAME(f)    the name of its function f: f_q8, ...

@@ -2,7 +2,7 @@
  * quads_avx2.h - four columns of 64 rows times four vector elements in ymm registers, for
  * quants_columns.h.
  *
- * AVX2 interleaves bytes within 128-bit halves. Sums are made in the resulting order of rows;
+ * AVX2 interleaves bytes within 128-bit halves. Sums are therefore in another order of rows;
  * quad_order restores the order once per group.
  */
 #ifndef KERNELS_QUADS_H
@@ -61,8 +61,8 @@ static inline void quad_order(n16 sums[4])
 }
 
 /*
- * 16-bit sums of Q4. A group fits (8 * 127 * 32 = 32512); on the way they may wrap around. The two
- * 128-bit halves of sum[i] hold 8 rows each, from rows 8 i and 32 + 8 i.
+ * 16-bit sums of Q4. The sum of a group fits (8 * 127 * 32 = 32512); until then it may wrap around.
+ * The two 128-bit halves of sum[i] hold 8 rows each: those from 8 i and from 32 + 8 i on.
  */
 struct nibbles {
     __m256i sum[4];

@@ -2,7 +2,7 @@
  * quads_avx512.h - four columns of 64 rows times four vector elements in zmm registers, for
  * quants_columns.h.
  *
- * AVX-512 interleaves bytes within 128-bit parts. Sums are made in the resulting order of rows;
+ * AVX-512 interleaves bytes within 128-bit parts. Sums are therefore in another order of rows;
  * quad_order restores the order once per group.
  */
 #ifndef KERNELS_QUADS_H
@@ -55,9 +55,9 @@ static inline void quad_order(n16 sums[4])
 }
 
 /*
- * 16-bit sums of Q4. A group fits (8 * 127 * 32 = 32512); on the way they may wrap around. The
- * lower 256 bits hold the sums of the first two columns, the upper 256 bits those of the other two.
- * The two 128-bit parts of each hold 8 rows, from rows 8 i and 32 + 8 i.
+ * 16-bit sums of Q4. The sum of a group fits (8 * 127 * 32 = 32512); until then it may wrap around.
+ * The lower 256 bits hold the sums of the first two columns, the upper 256 bits those of the other
+ * two. Each half of sum[i] has two 128-bit parts of 8 rows: those from 8 i and from 32 + 8 i on.
  */
 struct nibbles {
     __m512i sum[4];

@@ -4,7 +4,7 @@
  *
  *     quad_load_q8, quad_load_q6     load 64 rows of four columns, for n_dot4 and n_dot_sixes
  *     quad_order                     restores the order of rows in the sums
- *     nibbles_start, _add, _end      the same for q4, in 16-bit sums
+ *     nibbles_start, _add, _end      multiply, sum and restore the order of rows for q4, in 16 bits
  *
  * Four active columns of a group are multiplied at a time, 64 rows of each. The sums of a group
  * stay in registers. Those of a block are integers below 2^24, exact as floats, and stay in the L1
@@ -28,7 +28,10 @@ struct quad {
  */
 typedef void add_columns_fn(float *totals, const struct quad *quads, int count, const uint8_t *s, int sum, int rows);
 
-/* Prefetches 64 rows of the next columns, at byte `at`. */
+/*
+ * Prefetches a cache line of each of the next four columns, `offset` bytes from its first row of
+ * the strip.
+ */
 ALWAYS_INLINE void prefetch_quad(const struct quad *quad, size_t offset)
 {
     for (int c = 0; c < 4; c++)

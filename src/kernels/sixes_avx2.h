@@ -40,7 +40,7 @@ static inline n16 n_load_s_q6(const uint8_t *s)
 
 /*
  * Returns s * (q - zero) in bytes. q is unsigned; each 16-bit element of s holds s; each byte of
- * `back` holds s * zero.
+ * zero_s holds s * zero.
  */
 static inline __m256i scale_bytes(__m256i q, __m256i s, __m256i zero_s)
 {

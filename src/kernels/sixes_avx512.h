@@ -41,7 +41,7 @@ static inline __m512i twice(__m512i s)
 
 /*
  * Returns s * (q - zero) in bytes. q is unsigned; each 16-bit element of s holds s; each byte of
- * `back` holds s * zero.
+ * zero_s holds s * zero.
  */
 static inline __m512i scale_bytes(__m512i q, __m512i s, __m512i zero_s)
 {

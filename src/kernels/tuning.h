@@ -23,8 +23,8 @@ struct tuning {
     size_t l1;
     /*
      * Floats of a panel of widened rows in gemm (gemm_panel_rows). The panel stays in the L2 cache
-     * while all vectors are multiplied by it. 3/8 of that cache, since it holds results and vectors
-     * as well; at most GEMM_PANEL_FLOATS.
+     * while all vectors are multiplied by it. The panel has 3/8 of that cache, which also holds
+     * results and vectors, and at most GEMM_PANEL_FLOATS floats.
      */
     int gemm_panel;
     /*
@@ -48,10 +48,10 @@ struct tuning {
 void tuning_derive(struct tuning *out, const struct caches *caches);
 
 /*
- * Returns how many of `total` vectors of 16 columns make one block of gemm (lanes_products.h). The
- * working set of a block is `lines` cache lines for each of them: one per vector of the register
- * tile, which must stay in the L1 cache while all rows of a panel are multiplied, and one per row
- * of the tile.
+ * Returns how many of `total` vectors of 16 columns make one block of gemm (lanes_products.h). For
+ * each vector of columns, the working set has `lines` cache lines: one per token and one per row of
+ * the register tile. The lines of the tokens must stay in the L1 cache while all rows of a panel
+ * are multiplied.
  *
  * Accumulators are stored between two blocks, so blocks are of equal length and as long as the
  * cache allows. Measured on a Xeon with 48 KB of L1 (model 207, AVX-512, tiles of 4 x 6), by
@@ -163,8 +163,8 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int total);
  */
 #define SCAN_CHANNELS 64
 /*
- * Default of kernels.few_tokens for tiers without a measurement: AMX, Arm, OpenBLAS. The other
- * tiers define GEMM_FEW and few_q4, few_q6, few_q8 in their files.
+ * kernels.few_tokens where nothing was measured: AMX, i8mm, floats on Arm, OpenBLAS. Elsewhere the
+ * files of the tiers define GEMM_FEW (floats) and few_q4, few_q6, few_q8.
  */
 #define FEW_TOKENS 4
 /*

@@ -124,7 +124,7 @@ void quantize_q4(const struct kernels *k, const float *w, size_t stride, int col
 {
     float factor[QUANT_BLOCK / GROUP][ROWS], interleaved[GROUP][ROWS];
     const int groups = columns / GROUP;
-    (void)peaks; /* they do not decide */
+    (void)peaks; /* not used: fit_rows finds the scales */
     for (int g = 0; g < groups; g++) {
         transpose(interleaved, ROWS, w + g * GROUP, stride, ROWS, GROUP, sizeof(float));
         k->fit_rows(factor[g], interleaved[0]);

@@ -57,9 +57,10 @@ struct weight_type {
     void (*unpack_section)(int8_t q[QUANT_SECTION], const uint8_t *section);
     void (*pack_rows)(uint8_t *section, int part, const int8_t q[QUANT_ROWS]);
     /*
-     * Quantizes one block of 16 rows. Row r is w[r * stride] and following, finite, and peaks[r]
-     * its largest magnitude; columns <= QUANT_BLOCK and a multiple of QUANT_GROUP. The result is defined to the bit: single float32
-     * operations, sums in the order of the columns.
+     * Quantizes one block of 16 rows. Row r begins at w[r * stride], and peaks[r] is its largest
+     * magnitude; all elements are finite. columns is a multiple of QUANT_GROUP, at most
+     * QUANT_BLOCK. The result is defined to the bit: single float32 operations, sums in the order
+     * of the columns.
      */
     void (*quantize)(const struct kernels *k, const float *w, size_t stride, int columns, const float peaks[QUANT_ROWS],
                      struct quant_block *out);
