@@ -15,8 +15,8 @@
 #include "formats/packed.h"
 
 /*
- * Recognition asks their `claims` in this order. The last one is the default: if no architecture
- * claims a checkpoint, its error messages name the missing tensor.
+ * Recognition calls their `claims` in this order. The last one is the default: if no architecture
+ * claims a checkpoint, the error messages of the default name the missing tensor.
  */
 static const struct arch *const archs[] = {&arch_x040, &arch_x050,  &arch_x051, &arch_x052,
                                            &arch_x060, &arch_x070a, &arch_x070};
@@ -223,7 +223,10 @@ static enum rwkv7_status read_number(const struct candidate *c, const char *key,
     return fail(err, RWKV7_ERR_MODEL, "%s: metadata '%s': expected %s, found %.40s", c->path, key, expected, text);
 }
 
-/* Reads the numbers that no shape shows. Files without metadata keep the defaults. */
+/*
+ * Reads the numbers that do not follow from shapes: the epsilons and rate_scale. Files without
+ * metadata keep the defaults.
+ */
 static enum rwkv7_status read_numbers(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
     static const char epsilon[] = "a number between 0 and 1";

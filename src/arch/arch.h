@@ -28,7 +28,7 @@ struct state_tensor {
     bool is_transposed; /* [H][N key][N value] in memory; in files and the API [H][value][key] */
 };
 
-/* A checkpoint that is being recognized. */
+/* A checkpoint whose architecture is being recognized. */
 struct candidate {
     const struct tensor_index *index;
     const char *path;
@@ -49,13 +49,13 @@ struct forward {
     void *(*cut_chunk)(struct scratch *s, const struct rwkv7_model *model, int tokens, int threads);
     void (*chunk)(struct chunk *chunk, struct pool *pool, int rank, int layer);
     /*
-     * Runs the recurrence of channels [begin, end) of a layer, which are one head or SCAN_CHANNELS
-     * channels, over the first `count` recorded tokens: the arithmetic of `chunk`, and only what
-     * changes the state.
+     * Updates the state of channels [begin, end) of a layer, one head or at most SCAN_CHANNELS
+     * channels, with the first `count` recorded tokens. Uses the arithmetic of `chunk`, without its
+     * outputs.
      */
     void (*replay)(const struct rwkv7_model *model, float *state, const struct replay *replay, int layer, int begin,
                    int end, int count);
-    int inputs; /* of the recurrence that a record holds, [C] each; at most RECORD_INPUTS */
+    int inputs; /* number of inputs of the recurrence in a record; at most RECORD_INPUTS */
 };
 
 /* A published model size. */
@@ -84,7 +84,7 @@ struct arch {
      */
     enum rwkv7_status (*measure)(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
     /*
-     * Returns whether the architecture can have this shape: its heads, ranks and DeepEmbed side.
+     * Returns whether the architecture allows the heads, ranks and DeepEmbed side of this shape.
      * The caller has checked the limits of each size.
      */
     bool (*is_possible)(const struct rwkv7_shape *shape);
@@ -170,7 +170,7 @@ static inline bool heads_fit(const struct rwkv7_shape *s)
 }
 
 /*
- * Returns the factor for the output matrices of a layer, which undoes the scaling of rescale_every.
+ * Returns the factor that undoes the scaling of a layer's output matrices (model->rescale_every).
  */
 static inline float layer_scale(const struct rwkv7_model *model, int layer)
 {
@@ -180,7 +180,7 @@ static inline float layer_scale(const struct rwkv7_model *model, int layer)
     return scale;
 }
 
-/* For architectures whose state table is matrix_state. */
+/* Returns the state of a layer, for architectures whose state table is matrix_state. */
 static inline struct layer_state layer_state(const struct rwkv7_model *model, float *state, int layer)
 {
     const size_t channels = (size_t)model->shape.channels, matrix = channels * (size_t)model->shape.head_size;
@@ -189,10 +189,10 @@ static inline struct layer_state layer_state(const struct rwkv7_model *model, fl
 }
 
 /*
- * What a tentative evaluation leaves behind (rwkv7_session_try): it only reads the state, and
- * records what each token would do to it. A record is one token and layer, in vectors of C floats:
- * LN1(x) and LN2(x), which the token shifts store, and the inputs of the recurrence. It takes less
- * memory than the matrices of the state, by N / 7 in RWKV-7.
+ * The records of a tentative evaluation (rwkv7_session_try), which only reads the state and records
+ * what each token would do to it. There is one record for each token and layer. It consists of
+ * vectors of C floats: LN1(x) and LN2(x), which the token shifts store, and the inputs of the
+ * recurrence. In RWKV-7 a record is N / 7 times smaller than the matrices of a layer's state.
  */
 enum { RECORD_ATT, RECORD_FFN, RECORD_INPUT, RECORD_INPUTS = 5 };
 struct replay {
@@ -223,7 +223,7 @@ static inline float *replay_at(const struct rwkv7_model *model, const struct rep
  * RWKV7_ERR_MODEL and the key if a setting is not supported (config.c).
  */
 enum rwkv7_status config_obey(const struct candidate *c, struct recognized *out, struct rwkv7_error *err);
-/* Returns the row of a table by BlinkDL's name. The row must exist. */
+/* Returns the row of a weight table that has this name in BlinkDL's naming. The row must exist. */
 const struct weight_spec *find_weight(const struct weight_table *table, const char *blinkdl, int layer);
 /*
  * Reads the two axes of a tensor of the table. Fails with RWKV7_ERR_MODEL and its name if it is
@@ -250,18 +250,19 @@ enum rwkv7_status check_heads(const struct candidate *c, const char *name, const
 enum rwkv7_status measure_rank(const struct candidate *c, struct recognized *out, bool *is_known, const char *factor,
                                int layer, int *rank, struct rwkv7_error *err);
 /*
- * Returns whether low-rank factors are known to be stored as [out][in], because of the program that
- * wrote the file. Their shapes are then not examined.
+ * Returns whether the program that wrote the file is known to store low-rank factors as [out][in].
+ * Their shapes are then not examined.
  */
 bool factors_known(const struct candidate *c);
 /*
- * Fails with RWKV7_ERR_MODEL: all low-rank factors are square, so nothing shows whether they are
- * transposed.
+ * Fails with RWKV7_ERR_MODEL. Called if all low-rank factors are square, so that their shapes
+ * cannot show whether they are transposed.
  */
 enum rwkv7_status fail_orientation(const struct candidate *c, const struct rwkv7_shape *shape, struct rwkv7_error *err);
 /*
- * Returns a tensor of the time mix of layer 0 under the names of RWKV-4 and RWKV-5, by BlinkDL or
- * by the older Hugging Face folders. NULL if there is none, or for other namings.
+ * Returns the tensor of layer 0's time mix whose name ends with `end`, in BlinkDL's naming or that
+ * of the older Hugging Face folders. NULL if there is none, or for other namings. For RWKV-4 and
+ * RWKV-5.
  */
 const struct tensor *time_mix_tensor(const struct candidate *c, const char *end);
 /*

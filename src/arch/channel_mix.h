@@ -20,7 +20,7 @@ struct channel_mix {
     struct mat key, receptance, value; /* [F][C], [C][C], [C][F] */
 };
 
-/* Buffers of a step: private to a thread, then shared. */
+/* Buffers of a step. The first struct is private to a thread, the second is shared by all. */
 struct channel_mix_local {
     float *mix[2];          /* [C] */
     struct quants mix_q[2]; /* mix, quantized */

@@ -30,7 +30,7 @@ struct product_needs product_needs(const struct rwkv7_model *model)
         const struct mat *m = weight_mat(model, &w);
         needs.floats |= m->type < MAT_FLOATS;
         needs.integers |= m->type >= MAT_FLOATS;
-        /* Panels of wide matrices have fewer rows, so the widest does not always need most. */
+        /* The widest matrix does not always need the most memory: its panels have fewer rows. */
         needs.scratch = larger(needs.scratch, product_scratch(m->cols));
         if (m->by_column)
             needs.rows = larger(needs.rows, rows_of_columns_bytes(m, COLUMN_ROWS));
@@ -162,7 +162,7 @@ void chunk_remember(const struct chunk *c, int rank, int layer, const struct shi
     }
 }
 
-/* ------------------------------------------------------------------------------------ recurrence */
+/* ----------------------------------------------------------------------------------- recurrence */
 
 float *chunk_state(const struct piece *p, float *state, size_t floats, float *copy)
 {
@@ -189,7 +189,7 @@ void chunk_replay_wkv6(const struct rwkv7_model *model, float *state, const stru
 {
     const int n = end - begin;
     float *const S = layer_state(model, state, layer).wkv + (size_t)begin * (size_t)n;
-    float y[WKV_MAX_N]; /* not needed; any r and bonus will do */
+    float y[WKV_MAX_N]; /* not used, so r and bonus may have any values */
     for (int t = 0; t < count; t++) {
         const float *const w = replay_at(model, replay, layer, t, RECORD_INPUT, begin);
         const struct head_in in = {.r = w,
@@ -219,8 +219,9 @@ static void run_product(const struct chunk *c, const struct chunk_thread *local,
 }
 
 /*
- * Rows per task. Floats take twice as many if there are enough rows, because each task reads all
- * vectors; a few vectors of integers, too, because the first tiles of a task are not prefetched.
+ * Returns the rows per task. If the matrix has enough rows, a task has twice as many in two cases:
+ * floats, because each task reads all vectors; and few quantized vectors, because the first tiles
+ * of a task are not prefetched.
  */
 static int task_rows(const struct chunk *c, const struct chunk_product *p, int tokens, const struct pool *pool)
 {
@@ -349,8 +350,8 @@ void chunk_add_output(const struct chunk *c, struct pool *pool, int rank, const 
 
 /*
  * Returns whether a sparse product per token is cheaper than transposing the matrix to rows for one
- * GEMM (tuning_sparse_readings). Lists the active columns of every token, so all threads decide
- * alike.
+ * GEMM (tuning_sparse_readings). Every thread counts the active columns of all tokens, so all come
+ * to the same answer.
  */
 static bool columns_pay(struct chunk_thread *local, const struct chunk_product *p, int tokens)
 {

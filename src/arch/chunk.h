@@ -11,10 +11,10 @@
  * each has its own token shifts and its own state. Adding a session to a chunk therefore costs
  * little.
  *
- * Activations are [T][C], one row per token, and do not fit a cache. Whatever one thread can
- * produce and consume within its cache is never stored as such an array: norms are computed again
- * instead of stored, shifted mixes are stored quantized where the product takes them so, and
- * results of products are added to the residual stream, or quantized, at once.
+ * Activations are [T][C], one row per token, and do not fit a cache. Results that one thread can
+ * produce and consume within its cache are therefore not stored as such an array. Norms are
+ * computed again, shifted mixes are stored quantized if the matrix is quantized, and the results of
+ * products are at once added to the residual stream or quantized.
  *
  * As in a step, a layer is a sequence of phases with barriers. Within a phase, threads take tasks:
  * rows of matrices, tokens or heads.
@@ -27,7 +27,7 @@
 
 _Static_assert(CHUNK_TASK_ROWS <= COLUMN_ROWS, "one call for a task");
 
-/* T vectors, one after the other, in the forms that the types of the matrices need. */
+/* T vectors, one after the other, as floats, quantized, or both, as the matrices need them. */
 struct vectors {
     int cols;
     float *x;             /* [T][cols]; NULL if no matrix is floating-point */
@@ -51,7 +51,7 @@ void vectors_quantize(const struct kernels *k, const struct vectors *v, enum mat
 /* Tokens of one session within a chunk. */
 struct piece {
     float *state;           /* of the session */
-    struct replay *replay;  /* NULL: the state is updated; else it is only read, and this is filled */
+    struct replay *replay;  /* NULL: updates the state; else only reads it and fills this */
     const uint32_t *tokens; /* [count], at least one */
     int count;
     enum rwkv7_logits which;
@@ -67,7 +67,7 @@ struct chunk_thread {
     struct active active;  /* active columns of one token */
     float *part;           /* results of products, consumed at once: tuning.part_floats or C */
     float *u, *before, *m; /* [C] LN(x) of a token, of the previous token; one mix */
-    float *state;          /* for chunk_state: one head, or RWKV-4's state of SCAN_CHANNELS channels */
+    float *state;          /* for chunk_state: a head, or SCAN_CHANNELS channels of RWKV-4 */
 };
 
 struct chunk {
@@ -87,18 +87,22 @@ struct chunk {
 };
 
 /*
- * Returns the first tokens whose time mix and channel mix are needed in a layer. In the last layer
- * of a single piece without all logits that updates its state, only two results matter: the state, which needs the time
- * mix of the last token, and the output of the last token, whose channel mix also needs the token
- * before it.
+ * Returns the first token whose time mix is needed in a layer, and the first whose channel mix is
+ * needed. Both are 0, with one exception: the last layer of a chunk with one piece that updates its
+ * state and wants at most one row of logits. There only the state and the output after the last
+ * token matter. That needs the channel mix of the last token and the time mix of the last two,
+ * because the channel mix shifts by one token.
  */
 void chunk_needed(const struct chunk *c, int layer, int *time_mix, int *channel_mix);
 /*
- * Returns the tokens per task. Few, so that all threads get tasks; not one, because each task
- * computes the norm of the token before it again.
+ * Returns the tokens per task. Few, so that all threads get tasks. More than one if possible,
+ * because each task first recomputes the norm of the token before its own.
  */
 int chunk_token_task(const struct chunk *c, const struct pool *pool);
-/* Records in chunk->bad if the residual stream of a token is not finite after a layer. */
+/*
+ * Sets chunk->bad of a token to `layer` if its residual stream is not finite and no earlier layer
+ * is recorded.
+ */
 void chunk_check(const struct chunk *c, int layer, int token);
 
 /* --------------------------------------------------------------------------------- token shifts */
@@ -121,7 +125,7 @@ void chunk_shift(const struct chunk *c, struct pool *pool, int rank, int layer, 
 
 /*
  * Stores u of the last token of each piece in its state, or u of every token in its records. Call
- * it after a barrier, when no thread reads the old u any more.
+ * it after a barrier: until then, other threads may read the old u.
  */
 void chunk_remember(const struct chunk *c, int rank, int layer, const struct shifts *s);
 /* Computes u of one token. */
@@ -129,14 +133,14 @@ void chunk_normalize(const struct chunk *c, const struct shifts *s, int token, f
 /* Stores a mix m [C] of one token in `to`, as floats, quantized, or both. */
 void chunk_store_mix(const struct chunk *c, const struct vectors *to, int token, const float *m);
 
-/* ------------------------------------------------------------------------------------ recurrence */
+/* ----------------------------------------------------------------------------------- recurrence */
 
 /*
  * Returns the memory in which a recurrence updates `floats` floats of the state of a piece: the
  * state itself, or a private copy at `copy` if the piece is tentative.
  */
 float *chunk_state(const struct piece *p, float *state, size_t floats, float *copy);
-/* The same for the matrix of a head, for architectures whose state table is matrix_state. */
+/* chunk_state for the matrix of a head, in architectures whose state table is matrix_state. */
 float *chunk_head_state(const struct chunk *c, int rank, const struct piece *p, int layer, int head);
 /*
  * Records the inputs of the recurrence of `n` channels of a token, from `channel` on. Does nothing
@@ -152,8 +156,8 @@ void chunk_replay_wkv6(const struct rwkv7_model *model, float *state, const stru
 
 struct chunk_product;
 /*
- * Consumes results of a product while they are in the cache: of `tokens` vectors from `token` on,
- * with rows [begin, end). y is [tokens][ldy]; its first column is row `begin`.
+ * Consumes results of a product while they are in the cache: those of `tokens` vectors from `token`
+ * on, for rows [begin, end) of the matrix. y is [tokens][ldy]; its first column is row `begin`.
  */
 typedef void chunk_finish(const struct chunk *c, const struct chunk_product *p, float *y, size_t ldy, int token,
                           int tokens, int begin, int end);
@@ -178,8 +182,8 @@ void chunk_products(const struct chunk *c, struct pool *pool, int rank, const st
 chunk_finish chunk_finish_residual;
 /*
  * Returns the first product of a low-rank pair. `finish` activates its results, which become the
- * vectors z for the second factor `next`. A task has all rows, so `finish` gets y [tokens][rows]
- * without gaps. It must end with chunk_finish_low, or be that function.
+ * vectors z for the second factor `next`. A task computes all rows, so `finish` gets y
+ * [tokens][rows] without gaps. `finish` must be chunk_finish_low, or call it at its end.
  */
 struct chunk_product chunk_low_product(const struct mat *w, const struct vectors *x, struct vectors *z,
                                        const struct mat *next, chunk_finish *finish, int first);
@@ -203,8 +207,8 @@ chunk_finish chunk_finish_sigmoid;
 struct chunk_product chunk_hidden_product(const struct mat *key, const struct vectors *x, int first,
                                           struct vectors *hidden, const struct mat *value);
 /*
- * x += W v, as chunk_finish_residual. For few tokens and a sparse matrix, reads only the columns
- * that some token needs.
+ * x += W v, as chunk_finish_residual. For few tokens and a column-major matrix, reads only the
+ * active columns of each token if that is faster.
  */
 void chunk_add_sparse(const struct chunk *c, struct pool *pool, int rank, const struct chunk_product *p);
 

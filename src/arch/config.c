@@ -1,6 +1,6 @@
 /*
- * config.c - reads the config.json next to a checkpoint. Settings are applied, or refused by name
- * if the model would compute something else.
+ * config.c - reads the config.json next to a checkpoint. Supported settings are applied. Any other
+ * setting that changes the results is refused by name.
  *
  * Three programs write such files: fla (norm_eps, head_dim, hidden_act, norm_first), the older
  * Transformers classes for RWKV-4 to RWKV-6 (layer_norm_epsilon, head_size_divisor), and the
@@ -42,8 +42,8 @@ static enum rwkv7_status disagree(const struct config *f, const char *key, const
 }
 
 /*
- * Compares sizes with those of the tensors. A size of 0 means that the architecture does not have
- * it.
+ * Compares the sizes in the file with those of the tensors. Sizes that the architecture does not
+ * have are 0.
  */
 static enum rwkv7_status check_sizes(const struct config *f)
 {
@@ -66,7 +66,7 @@ static enum rwkv7_status check_sizes(const struct config *f)
     return RWKV7_OK;
 }
 
-/* Checks the architecture: "rwkv7", or "rwkv" for any version. */
+/* Checks the architecture that a key names: "rwkv7" for example, or "rwkv" for any version. */
 static enum rwkv7_status check_version(const struct config *f, const char *key)
 {
     const cJSON *const value = value_of(f, key);
@@ -106,8 +106,9 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     if (other != eps)
         return disagree(f, "layer_norm_epsilon", "the value of 'norm_eps'");
     /*
-     * The older classes use this epsilon in some norms and 1e-5 in others; fla's RWKV-6 uses it in
-     * the heads as well. Only 1e-5 is unambiguous.
+     * Before RWKV-7, programs disagree about the norms that use this epsilon: the older classes use
+     * it in some and 1e-5 in the others, and fla's RWKV-6 uses it in the heads as well. Only 1e-5
+     * is unambiguous.
      */
     if (!is_x070 && eps != f->out->ln_eps)
         return disagree(f, key, "1e-05 (versions before RWKV-7)");
@@ -117,8 +118,8 @@ static enum rwkv7_status read_epsilons(const struct config *f)
     if ((status = read_epsilon(f, "group_norm_epsilon", &f->out->head_eps)) != RWKV7_OK)
         return status;
     /*
-     * The output of a head is divided by it before a norm with epsilon 1e-5. Scaling the epsilon by
-     * its square has the same effect.
+     * The models divide the output of a head by head_size_divisor before a norm with epsilon 1e-5.
+     * Multiplying the epsilon by the square of the divisor has the same effect.
      */
     const cJSON *const divisor = value_of(f, "head_size_divisor");
     if (!divisor || (cJSON_IsNumber(divisor) && divisor->valuedouble == 8))

@@ -1,6 +1,6 @@
 /*
- * product.h - the vectors that matrices are multiplied by, in the form that the type of the matrix
- * needs: float32, and 8-bit integers for quantized matrices (kernels/quants.h).
+ * product.h - the vectors that matrices are multiplied by: float32, or 8-bit integers if the matrix
+ * is quantized (kernels/quants.h).
  */
 #ifndef ARCH_PRODUCT_H
 #define ARCH_PRODUCT_H
@@ -25,8 +25,8 @@ static inline struct quants cut_quants(struct scratch *s, int cols, size_t token
 }
 
 /*
- * Returns the type to pass to operand_quantize if two matrices take the same vector: the quantized
- * one, if any.
+ * Returns the type to pass to operand_quantize for a vector that both matrices are multiplied by: a
+ * quantized type, if one of them has it.
  */
 static inline enum mat_type operand_type(const struct mat *a, const struct mat *b)
 {
@@ -81,7 +81,10 @@ static inline void product_columns(const struct kernels *k, float *y, const stru
         k->quant_column_gemv[w->type](y, w, &o->quants, active, begin, end);
 }
 
-/* Rows per task of a sparse product, so that each thread gets one part of every column. */
+/*
+ * Rows per task of a sparse product: one task per thread, which reads one part of every active
+ * column.
+ */
 static inline int product_column_rows(const struct mat *w, int threads)
 {
     const int sections = (w->rows + QUANT_SECTION - 1) / QUANT_SECTION;
@@ -90,8 +93,8 @@ static inline int product_column_rows(const struct mat *w, int threads)
 
 /*
  * y[t * ldy + i] = W x for all rows of a row-major matrix and several vectors. scratch:
- * product_scratch(cols) floats. For a few vectors: quant_few, or one GEMV per vector of
- * floats, when widening the matrix costs more than reading it again from the cache.
+ * product_scratch(cols) floats. For few vectors, uses quant_few, or with floats one GEMV per
+ * vector: reading the matrix again from the cache then costs less than widening it.
  */
 static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, const struct mat *w,
                                 const struct operand *o, int tokens, float *scratch)
@@ -107,7 +110,7 @@ static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, c
         k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, &k->tuning, scratch);
 }
 
-/* In floats. */
+/* Floats of scratch memory for product_gemm with matrices of `cols` columns. */
 static inline size_t product_scratch(int cols)
 {
     const size_t floats = gemm_scratch(cols), bytes = quant_scratch(cols);

@@ -2,9 +2,9 @@
  * rwkv4.c - RWKV-4 ("Dove"): weights, recognition, and the forward pass for one token and for
  * several.
  *
- * The only version without heads. The state is a running weighted mean per channel: numerator aa
- * exp(pp), denominator bb exp(pp), exponent pp, which starts far below any key. With u = LN1(x),
- * and att_prev = u of the previous token:
+ * RWKV-4 is the only version without heads. The state is a running weighted mean per channel:
+ * numerator aa exp(pp), denominator bb exp(pp), exponent pp, which starts far below any key. With u
+ * = LN1(x), and att_prev = u of the previous token:
  *
  *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r; files store mix_c
  *     r = sig(R x_r)    k = K x_k    v = V x_v
@@ -91,8 +91,8 @@ static const struct weight_table weights = {
 enum { ATT_PREV, AA, BB, PP, FFN_PREV, STATES };
 
 /*
- * Every initial pp below all keys gives the same results. This one is so low that a decay does not
- * change it in float32.
+ * Any initial pp gives the same results if it is below all keys. This one is so low that
+ * subtracting a decay does not change it in float32.
  */
 static const struct state_tensor state[STATES] = {
     [ATT_PREV] = {"att_prev", 'C', 0, 0.0f, false},

@@ -2,11 +2,11 @@
  * rwkv5.c - RWKV-5 ("Eagle"): weights, recognition, and the forward pass for one token and for
  * several.
  *
- * Version 5.2, and its previews 5.1 and 5.0, which are rare. 5.2 has a decay and a bonus per
- * channel. 5.1 and 5.0 have one of each per head, copied N times when loaded; 5.0 has no gate.
- * Namings: BlinkDL (.pth; .st files call the bonus time_first), and for 5.2 the Hugging Face
- * folders of that time, whose names begin with "rwkv.". With u = LN1(x), and att_prev = u of the
- * previous token:
+ * Supports version 5.2 and the rare earlier versions 5.1 and 5.0. 5.2 has a decay and a bonus per
+ * channel. 5.1 and 5.0 have one of each per head, which is copied to its N channels when loaded.
+ * 5.0 has no gate. Namings: BlinkDL (.pth; .st files call the bonus time_first), and for 5.2 the
+ * Hugging Face folders of that time, whose names begin with "rwkv.". With u = LN1(x), and att_prev
+ * = u of the previous token:
  *
  *     x_c = u + (att_prev - u) (1 - mix_c)              c = k v r g; files store mix_c
  *     r = R x_r    k = K x_k    v = V x_v    g = silu(G x_g)        5.0: g = 1
@@ -91,7 +91,7 @@ enum {
     PER_HEAD_WEIGHTS = 3,
     GATE_WEIGHTS = 2,
     PER_CHANNEL_WEIGHTS = 2
-}; /* number of rows in the first and the last two parts */
+}; /* number of rows: first part, last but one, last */
 
 static const struct weight_spec outer_weights[] = {
     OUTER("emb.weight", "rwkv.embeddings.weight", TABLE, 'V', 'C', emb),
@@ -247,7 +247,7 @@ struct work {
     struct local *local; /* [threads] */
 };
 
-/* The gate of 5.0 is 1 everywhere. */
+/* Version 5.0 has no gate; its heads are multiplied by ones. */
 static void fill_ones(float *x, size_t count)
 {
     for (size_t i = 0; i < count; i++)

@@ -1,8 +1,8 @@
 /*
  * rwkv6.c - RWKV-6 (x060, "Finch"): weights, recognition, forward passes for one token and several.
  *
- * As RWKV-5.2, but the token-shift weights and the decay depend on the token. With u = LN1(x),
- * att_prev = u of the previous token, and five branches c = w k v r g:
+ * RWKV-6 is RWKV-5.2 with token-shift weights and a decay that depend on the token. With u =
+ * LN1(x), att_prev = u of the previous token, and five branches c = w k v r g:
  *
  *     z_c = tanh(W1_c (u + (att_prev - u) maa_x))       low-rank, Rm elements
  *     m_c = maa_c + W2_c z_c
@@ -16,10 +16,11 @@
  * channel_mix.h computes the channel mix. Namings:
  *  * BlinkDL (.pth; .st files call maa mix and the bonus time_first)
  *  * the Hugging Face folders of that time
- *  * fla, whose branches are in the order r w k v g. fla gives the norm of the heads an epsilon of
- *    1e-5, but its files are converted models that were trained with the usual one
- *  * llama.cpp. Its files may hold O and Vf of layer i divided by 2^(i / n); the results are
- *    multiplied by it, which is exact
+ *  * fla, whose branches are in the order r w k v g. fla sets the epsilon of the head norm to
+ *    1e-5, but its files are converted from models that were trained with the usual one, which is
+ *    used here
+ *  * llama.cpp. Its files may hold O and Vf of layer i divided by 2^(i / n), a power of two;
+ *    multiplying the results by it is exact
  */
 #include <stdlib.h>
 #include <string.h>
@@ -197,7 +198,10 @@ static const struct published published[] = {
     PUBLISHED("14b", 61, 4096, 14336, 64, 128),
 };
 
-/* Finishes a head: norm, gate, and the scale of the layer. out may be y. */
+/*
+ * Computes the output of a head: norm, gate silu(g), and the scale of the layer. Overwrites g. out
+ * may be y.
+ */
 static void finish_head(const struct rwkv7_model *model, const struct layer *l, const struct head_in *in, float *out,
                         const float *y, float *g, const float *no_bonus, int channel, float scale)
 {
@@ -217,7 +221,7 @@ struct local {
     float *m;                      /* [C] token-shift weights of a branch */
     float *mix[BRANCHES];          /* [C] */
     struct quants mix_q[BRANCHES]; /* mix, quantized */
-    float *z;                      /* [BRANCHES][Rm], then [Rd]: low, activated */
+    float *z;                      /* [BRANCHES][Rm], then [Rd]: tanh of work.low */
     struct quants z_q[BRANCHES + 1];
     float *y; /* [N] of one head */
 };
@@ -327,8 +331,7 @@ static void make_mixes(const struct step *step, struct pool *pool, int rank, con
 }
 
 /*
- * Runs one head, from r, k, v, g and the activated first factor of the decay to its gated output,
- * which overwrites r.
+ * Runs one head, from r, k, v, g to its gated output, which overwrites r. decay: tanh(D1 x_w).
  */
 static void run_head(const struct step *step, const struct local *local, int layer, int head,
                      const struct operand *decay)
@@ -408,10 +411,10 @@ struct chunk_local {
 
 /* Buffers shared by all threads. */
 struct chunk_work {
-    float *r, *k, *v, *g;         /* [T][C]; heads overwrite r, channel_mix.h g */
+    float *r, *k, *v, *g;         /* [T][C]; heads overwrite r, the channel mix g */
     struct vectors z[BRANCHES];   /* of Rm elements */
     struct vectors z_decay;       /* of Rd elements */
-    struct vectors mix[BRANCHES]; /* of C elements; the first one holds the mix with maa_x before */
+    struct vectors mix[BRANCHES]; /* of C elements; mix[0] first holds the mix with maa_x */
     struct vectors out;           /* the gated heads in r, whose quantized form reuses a mix */
     struct vectors hidden;        /* of F elements; overlaps mixes of the time mix */
     float *no_bonus;              /* [N] zeroes */

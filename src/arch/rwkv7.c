@@ -1,6 +1,6 @@
 /*
- * rwkv7.c - RWKV-7 (x070): its weights under each of their names, and the recognition of a
- * checkpoint.
+ * rwkv7.c - RWKV-7 (x070): the table of its weights with their names in each naming, and the
+ * recognition of a checkpoint.
  *
  * Four namings: BlinkDL (the author), fla (flash-linear-attention, Hugging Face folders), an older
  * Hugging Face export, and llama.cpp (GGUF). x070a exists under BlinkDL's names only. The forward
@@ -114,7 +114,7 @@ static enum rwkv7_status measure_ranks(const struct candidate *c, struct recogni
 
 enum { USUAL_HEAD = 64 }; /* of every published RWKV-7 */
 
-/* What a config.json says; 0: nothing. */
+/* Returns the head size that the config.json states; 0 if it states none. */
 static long configured_head_size(const struct candidate *c)
 {
     static const char *const keys[] = {"head_dim", "head_size"};
@@ -127,9 +127,9 @@ static long configured_head_size(const struct candidate *c)
 }
 
 /*
- * H and N are the axes of r_k, without axes of length 1. In GGUF files and in checkpoints converted
- * by the author's Python package, r_k is one vector; then N comes from the metadata or config.json,
- * or has its usual value.
+ * H and N are the axes of r_k that are longer than 1. GGUF files and checkpoints converted by the
+ * author's Python package store r_k as one vector. N is then taken from the metadata or
+ * config.json, or is 64.
  */
 static enum rwkv7_status measure_heads(const struct candidate *c, struct recognized *out, struct rwkv7_error *err)
 {
@@ -181,7 +181,7 @@ static enum rwkv7_status measure(const struct candidate *c, struct recognized *o
     if ((status = measure_common(c, out->weights, &out->shape, err)) || (status = measure_heads(c, out, err)) ||
         (status = check_heads(c, "r_k", &out->shape, err)))
         return status;
-    if (c->naming == NAMING_FLA) /* the default for N = 64 only */
+    if (c->naming == NAMING_FLA) /* fla multiplies it by N; others always use N = 64 */
         out->head_eps = LN_EPS * (float)out->shape.head_size;
     return measure_ranks(c, out, err);
 }

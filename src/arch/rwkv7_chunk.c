@@ -1,8 +1,8 @@
 /*
  * rwkv7_chunk.c - RWKV-7 for several tokens; see chunk.h. The equations are in rwkv7_step.c.
  *
- * The second factors of the low-rank products are applied head by head, for a few tokens just
- * before the recurrence of these tokens.
+ * The second low-rank factors are applied head by head: for a few tokens at a time, just before the
+ * recurrence of these tokens, while the results are in the cache.
  */
 #include <string.h>
 
@@ -224,7 +224,7 @@ static void time_mix(const struct chunk *c, struct pool *pool, int rank, int lay
         {.w = &l->receptance, .x = &mix[MIX_R], .y = work->r, .first = first},
         {.w = &l->key, .x = &mix[MIX_K], .y = work->k},
         {.w = &l->value, .x = &mix[MIX_V], .y = v},
-        /* last, because layer 0 has none: */
+        /* last, because layer 0 has no v1: */
         chunk_low_product(&l->v1, &mix[MIX_V], &low[LOW_V], &l->v2, chunk_finish_low, 0),
     };
     chunk_products(c, pool, rank, products, layer == 0 ? 6 : 7, c->count);
@@ -290,7 +290,10 @@ static void channel_mix(const struct chunk *c, struct pool *pool, int rank, int 
     chunk_add_sparse(c, pool, rank, &value);
 }
 
-/* Keeps the embeddings for all layers of x070a: before layer 0, x holds them. */
+/*
+ * Copies the embeddings, which all layers of x070a need. Called before layer 0, while x still holds
+ * them.
+ */
 static void keep_embeddings(const struct chunk *c, struct pool *pool)
 {
     const struct work *work = c->work;

@@ -1,14 +1,14 @@
 /*
- * rwkv7_deep.h - DeepEmbed, the gate of the hidden units in x070a: each token has its own matrix in
- * every layer.
+ * rwkv7_deep.h - DeepEmbed of x070a: a gate of the hidden units, computed with a matrix that each
+ * token has in every layer.
  *
  *     row  = s_emb[token] + s_emb_x e        e = ln0(emb[token])
  *     gate = s2 G^T s1 u + s0                G = row as an E x E matrix, row-major; u = LN_ln2(x)
  *     hidden = relu(Kf m)^2 gate             m: the shifted mix of u
  *
  * rwkv7_step.c and rwkv7_chunk.c compute the products with s_emb_x, s1 and s2; this file computes
- * what is between them. s_emb is the largest tensor of such a model; only the rows of the current
- * tokens are read from the file.
+ * G^T and the sums between them. s_emb is the largest tensor of such a model. The file is mapped,
+ * so only the rows of the current tokens are read.
  */
 #ifndef ARCH_RWKV7_DEEP_H
 #define ARCH_RWKV7_DEEP_H

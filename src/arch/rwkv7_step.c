@@ -136,8 +136,8 @@ static void run_head(const struct step *step, const struct local *local, int lay
 }
 
 /*
- * Computes hidden of x070a. mix: of the channel mix. Reads u, before the token shift, from
- * step_thread.u.
+ * Computes hidden of x070a. mix: the shifted mix of the channel mix. Reads u, which is not shifted,
+ * from step_thread.u.
  */
 static void run_deep(const struct step *step, struct pool *pool, int rank, int layer, const struct operand *mix)
 {
@@ -201,7 +201,7 @@ static void time_mix(struct step *step, struct pool *pool, int rank, int layer)
     const struct step_product products[] = {
         {work->r, &l->receptance, &mixes[0]}, {work->k, &l->key, &mixes[2]}, {work->v, &l->value, &mixes[3]},
         {low_w, &l->w1, &mixes[1]},           {low_a, &l->a1, &mixes[4]},    {low_g, &l->g1, &mixes[5]},
-        {low_v, &l->v1, &mixes[3]}, /* last, because layer 0 has none */
+        {low_v, &l->v1, &mixes[3]}, /* last, because layer 0 has no v1 */
     };
     step_products(step, pool, rank, products, layer == 0 ? 6 : 7);
     pool_barrier(pool);

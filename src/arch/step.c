@@ -73,7 +73,7 @@ void step_add_sparse(struct step *step, struct pool *pool, int rank, const struc
         step->columns += (uint64_t)w->cols;
         step->columns_read += (uint64_t)local->active.first[16];
     }
-    /* Each thread takes one part of every column, so that the parts are long. */
+    /* Each thread takes one part of every column: long parts use the memory bandwidth better. */
     while (pool_share(pool, rank, w->rows, product_column_rows(w, pool_threads(pool)), &begin, &end)) {
         product_columns(k, step->y, w, &o, &local->active, begin, end);
         add_rows(step, gate, begin, end);

@@ -39,7 +39,10 @@ struct step {
     uint64_t columns, columns_read; /* of sparse matrices */
 };
 
-/* y = W x, one of the products of a phase. The rows of all products are shared out together. */
+/*
+ * y = W x, one of the products of a phase. The threads divide the rows of all products of a phase
+ * as one range.
+ */
 struct step_product {
     float *y;
     const struct mat *w;
@@ -53,7 +56,10 @@ void step_products(const struct step *step, struct pool *pool, int rank, const s
  * processes at a time.
  */
 int step_chunk_rows(int rows, const struct pool *pool);
-/* The part of [0, total) of one thread. Unlike pool_share, it is always the same part. */
+/*
+ * Returns the part of [0, total) that belongs to a thread. Unlike with pool_share, a thread always
+ * gets the same part.
+ */
 void step_share(int total, int rank, const struct pool *pool, int *begin, int *end);
 
 /* x += W v, or x += gate * W v if gate [C] is not NULL. All threads pass the same v. */

@@ -1,7 +1,7 @@
 /*
- * unsupported.c - names checkpoints that people try but that are not supported: experimental RWKV
- * versions, relatives of RWKV, transformers, quantized files of other programs, adapters. They are
- * recognized by their tensors.
+ * unsupported.c - recognizes unsupported checkpoints by their tensors, so that the message can name
+ * what they are: experimental RWKV versions, models derived from RWKV, transformers, quantized
+ * files of other programs, adapters.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +35,8 @@ static const struct tensor *find_beside(const struct tensor_index *index, const 
 
 /*
  * Returns the number of bits per weight of an MLX model, or 0 if unknown. MLX packs several weights
- * into each U32. The matrices of a time mix are square, so their packed shape shows the number.
+ * into each U32. The matrices of a time mix are square before packing, so the ratio of their packed
+ * axes gives the number.
  */
 static int mlx_bits(const struct tensor_index *index)
 {
@@ -48,7 +49,7 @@ static int mlx_bits(const struct tensor_index *index)
     return 0;
 }
 
-/* Refuses quantized files of other programs and names the way out: the original checkpoint. */
+/* Refuses quantized files of other programs; the message says to use the original checkpoint. */
 static enum rwkv7_status refuse_quantized(const struct tensor_index *index, const char *path, struct rwkv7_error *err)
 {
     for (size_t i = 0; i < index->count; i++) {
@@ -88,7 +89,10 @@ static bool is_adapter(const struct tensor_index *index)
     return factors > 0 && factors == matrices;
 }
 
-/* Other models, by parts of their tensor names. The first row whose parts all occur is reported. */
+/*
+ * Other models, recognized by parts of their tensor names. The first row whose parts (part, and
+ * also if given) all occur is reported.
+ */
 static const struct {
     const char *part, *also; /* also: part of another name, or NULL */
     const char *what;
