@@ -1,8 +1,9 @@
 /*
  * build_info.c - the text of --version: version, build options, and the versions of the libraries.
  *
- * Libraries are asked at run time, because newer ones may be loaded than were compiled against.
- * OpenBLAS is not loaded for this; gemm_blas.c explains why.
+ * The versions are queried at run time, because the loaded libraries may be newer than those that
+ * this file was compiled with. OpenBLAS is not loaded only to ask for its version; gemm_blas.c
+ * explains why.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>

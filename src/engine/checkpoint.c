@@ -1,6 +1,6 @@
 /*
- * checkpoint.c - describes the contents of a checkpoint for `info`, whether or not it can be opened
- * as a model.
+ * checkpoint.c - rwkv7_checkpoint: lists the tensors of a file, whether or not it can be opened as
+ * a model.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /*
- * engine.h - the runtime, sessions, the drivers of the forward passes, and their shared scratch
- * memory.
+ * engine.h - the runtime with its scratch memory, sessions, and the drivers of the forward passes.
  */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
@@ -39,32 +38,33 @@ struct rwkv7_session {
     void *progress_arg;
 
     struct replay replay; /* of the open try; its count is 0 if none is open */
-    size_t replay_room;   /* floats at replay.records */
-    int tried;            /* tokens of the try before the first NaN or infinity; all, if there is none */
-    int bad_layer;        /* of that NaN or infinity, L: the logits */
+    size_t replay_room;   /* capacity of replay.records, in floats */
+    int tried;            /* tokens of the try before the first NaN or infinity, or all */
+    int bad_layer;        /* of that NaN or infinity; L: the logits */
 };
 
 /* Sets a state to its initial values, those of the start of a document. */
 void state_reset(const struct rwkv7_model *model, float *state);
 
 /*
- * Makes the scratch memory large enough for every call below. Called when a model is opened. The
- * memory belongs to the runtime, because its evaluations take turns.
+ * Makes the scratch memory large enough for all evaluations of this model. Called when a model is
+ * opened. The models of a runtime share the memory, because evaluations take turns.
  */
 enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_model *model, struct rwkv7_error *err);
 /* Returns the scratch bytes that evaluations of this model need at most. */
 size_t scratch_bytes(const struct rwkv7_model *model);
 
 /*
- * Evaluates one token (step.c). logits: [V] or NULL. Fails with RWKV7_ERR_NUMERIC and the name of
- * the layer if its output, or the logits, have a NaN or an infinity.
+ * Evaluates one token (step.c). logits: [V] or NULL. Fails with RWKV7_ERR_NUMERIC if the output of
+ * a layer or the logits have a NaN or an infinity; the message names the layer.
  */
 enum rwkv7_status step_token(struct rwkv7_session *s, uint32_t token, float *logits, struct rwkv7_error *err);
 size_t step_scratch(const struct rwkv7_model *model);
 
 /*
- * Evaluates at most RWKV7_CHUNK tokens of different sessions of one model (prefill.c). logits: the
- * wanted rows of all pieces, one after the other. Numeric failures are reported in the pieces.
+ * Evaluates at most RWKV7_CHUNK tokens of one or more sessions of a model (prefill.c). logits: the
+ * wanted rows of all pieces, one after the other. A NaN or infinity is no failure of the call: it
+ * is reported in its piece (bad_layer).
  */
 enum rwkv7_status prefill_pieces(const struct rwkv7_model *model, struct piece *pieces, int piece_count, float *logits,
                                  struct rwkv7_error *err);
@@ -88,11 +88,13 @@ enum rwkv7_status check_no_try(const struct rwkv7_session *s, const char *what, 
 enum rwkv7_status check_ids(const struct rwkv7_model *model, const uint32_t *tokens, size_t count,
                             struct rwkv7_error *err);
 /*
- * Returns the threads for evaluating `count` tokens: all, or one if the barriers would cost more.
+ * Returns the pool for evaluating `count` tokens: all threads, or one if the barriers between
+ * several would cost more than they save.
  */
 struct pool *pool_for(const struct rwkv7_model *model, size_t count);
 /*
- * Returns RWKV7_ERR_NUMERIC for layer `layer` (L: the logits) at token `position` of the session.
+ * Returns RWKV7_ERR_NUMERIC, with a message that names `layer` (L: the logits) and the token at
+ * `position` of the session.
  */
 enum rwkv7_status fail_numeric(const struct rwkv7_model *model, int layer, uint64_t position, struct rwkv7_error *err);
 

@@ -38,7 +38,7 @@ bool rwkv7_shape_named(const char *name, struct rwkv7_shape *out)
     return true;
 }
 
-/* Returns the information about a model whose weights have their sizes. */
+/* Fills model->info from the sizes of the weights, whose data may not be loaded yet. */
 static void count(struct rwkv7_model *model)
 {
     struct rwkv7_model_info *info = &model->info;
@@ -51,7 +51,9 @@ static void count(struct rwkv7_model *model)
     model_count(model);
 }
 
-/* Finishes opening a model whose weights are loaded: it can be evaluated afterwards. */
+/*
+ * Finishes opening a model whose weights are loaded: fills model->info and reserves scratch memory.
+ */
 static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
 {
     count(model);
@@ -153,7 +155,7 @@ enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, const void *
     return status == RWKV7_OK ? open_index(rt, index, name, &opt, out, err) : status;
 }
 
-/* Passes a remark of a conversion to the log and to the caller. */
+/* Receivers of the remarks of a conversion: the log, and the callback of the caller. */
 struct listeners {
     const struct rwkv7_runtime *rt;
     void (*note)(void *arg, const char *text);
@@ -198,7 +200,10 @@ enum rwkv7_status rwkv7_tokenizer_open_model(const char *path, struct rwkv7_toke
 
 /* -------------------------------------------------------------------------------- random models */
 
-/* The limits are those of files. */
+/*
+ * Returns the architecture that can have this shape, or NULL. The limits of the sizes are the same
+ * as for files.
+ */
 static const struct arch *possible_arch(const struct rwkv7_shape *s)
 {
     const int axes[] = {s->vocab, s->channels, s->ffn};
@@ -215,8 +220,7 @@ static const struct arch *possible_arch(const struct rwkv7_shape *s)
 
 /*
  * Creates a random model without weights. *filling and *packing receive how to fill and pack them.
- * On failure there is nothing to free.
- * The caller closes *out.
+ * The caller closes *out; on failure there is nothing to close.
  */
 static enum rwkv7_status begin_random(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                       const struct rwkv7_random_options *given, struct rwkv7_model **out,
@@ -304,7 +308,7 @@ enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct
     model->info.path = NULL; /* points into the model */
     room = room < sizeof *out ? room : sizeof *out;
     memcpy(out, &model->info, room);
-    out->struct_size = room; /* members that only a newer caller knows are not set: RWKV7_HAS */
+    out->struct_size = room; /* tells the caller which members are set: RWKV7_HAS */
     rwkv7_model_close(model);
     return RWKV7_OK;
 }

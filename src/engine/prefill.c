@@ -131,7 +131,10 @@ static void list_tokens(struct chunk *c)
         }
 }
 
-/* Stores the first NaN or infinity of each piece in it, as steps would report it. */
+/*
+ * Stores in each piece the position of its first NaN or infinity: the one that single steps would
+ * report.
+ */
 static void report_bad(const struct chunk *c)
 {
     const size_t vocab = (size_t)c->model->shape.vocab;

@@ -1,4 +1,4 @@
-/* runtime.c - the machine as the engine sees it: a kernel table and a team of threads. */
+/* runtime.c - the runtime: a kernel table, a thread pool and the scratch memory of evaluations. */
 #include <stdarg.h>
 #include <string.h>
 
@@ -10,7 +10,10 @@
 #include "base/sys.h"
 #include "engine/engine.h"
 
-/* Starts the threads. An explicit number must be possible; the default is halved until it is. */
+/*
+ * Starts the threads. An explicit number fails if it is not possible; the default number is halved
+ * until the threads can be started.
+ */
 static enum rwkv7_status start_threads(int threads, struct pool **out, struct rwkv7_error *err)
 {
     struct cpus cpus;
@@ -24,7 +27,7 @@ static enum rwkv7_status start_threads(int threads, struct pool **out, struct rw
 
 void runtime_log(const struct rwkv7_runtime *rt, enum rwkv7_log_level level, const char *fmt, ...)
 {
-    struct rwkv7_error text; /* used as a formatted buffer */
+    struct rwkv7_error text; /* only its message is used, as a buffer */
     va_list args;
     if (!rt->log)
         return;
@@ -116,7 +119,7 @@ enum rwkv7_status scratch_reserve(struct rwkv7_runtime *rt, const struct rwkv7_m
         if (larger) {
             void *const before = rt->scratch;
             const size_t size_before = rt->scratch_size;
-            rt->scratch = larger; /* always valid, as another thread may fork */
+            rt->scratch = larger; /* before the old memory is freed: a thread may fork */
             rt->scratch_size = size;
             sys_pages_free(before, size_before);
         } else {

@@ -109,8 +109,8 @@ static void copy_tensor(const struct rwkv7_model *model, const struct state_tens
 }
 
 /*
- * The public API has three arrays: the first tensor, those in the middle, and the last. NULL skips
- * one.
+ * The three arrays of the public API: the first state tensor of every layer, the tensors in the
+ * middle, and the last. A NULL array is skipped.
  */
 static void copy_state(const struct rwkv7_session *s, float *const arrays[3], bool to_session)
 {

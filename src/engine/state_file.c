@@ -1,6 +1,6 @@
 /*
- * state_file.c - saves and loads a session: the complete context in a few megabytes, whatever its
- * length.
+ * state_file.c - saves and loads a session. The state stands for the complete text before it: a few
+ * megabytes, whatever the length of the text.
  *
  * Layout, little-endian:
  *     the header below
@@ -8,7 +8,8 @@
  *     the note of the program that wrote it, padded with zeroes to a multiple of 8 bytes
  *     the checksum of everything before it
  *
- * The header contains the fingerprint of the model, because a state is valid for its weights only.
+ * The header contains the fingerprint of the model, because a state is valid only with the weights
+ * that computed it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,8 +21,8 @@
 #include "engine/engine.h"
 
 /*
- * Since version 3 the fingerprint covers all weights. Earlier ones covered a few numbers per matrix
- * and are not accepted.
+ * Since version 3, the fingerprint covers all weights. Files of earlier versions are rejected,
+ * because their fingerprints covered only a few numbers per matrix.
  */
 #define STATE_VERSION 3u
 #define IN_MEMORY "a state in memory" /* in place of a path */
@@ -41,8 +42,8 @@ _Static_assert(sizeof(struct state_header) == 56,
 static const char magic[8] = "RWKV7ST";
 
 /*
- * Two running sums over 32-bit words, as in Fletcher's checksum: they depend on positions and are
- * as fast as memory.
+ * Two running sums over 32-bit words, as in Fletcher's checksum. It detects swapped words and runs
+ * at memory bandwidth.
  */
 static uint64_t checksum(const void *data, size_t n)
 {
@@ -79,8 +80,8 @@ void rwkv7_bytes_clear(struct rwkv7_bytes *note)
 }
 
 /*
- * Writes the state file of a session to memory: *image [*size], to be freed with mem_free. name:
- * used in messages.
+ * Writes the state file of a session to memory: *out [*out_size], which the caller frees with
+ * mem_free. name: used in messages.
  */
 static enum rwkv7_status make_image(const struct rwkv7_session *s, const struct rwkv7_bytes *note, const char *name,
                                     char **out, size_t *out_size, struct rwkv7_error *err)
@@ -150,8 +151,8 @@ enum rwkv7_status rwkv7_session_save_memory(const struct rwkv7_session *s, const
 }
 
 /*
- * Replaces the state by that of data [data_size]. The data may change during the call, so only a
- * copy of it is checked and used.
+ * Replaces the state by that of data [data_size]. The data may change during the call (a mapped
+ * file), so the function copies it first and reads only the copy.
  */
 static enum rwkv7_status load_image(struct rwkv7_session *s, const char *name, const void *data, size_t data_size,
                                     struct rwkv7_bytes *note, struct rwkv7_error *err)

@@ -3,10 +3,10 @@
  *
  * A try runs the forward pass for several tokens (prefill.c) without writing the state: the
  * recurrences work on private copies, and the architecture records what each token would do to the
- * state (struct replay). Keeping the first tokens then repeats only the recurrence, from the same
- * inputs, with the same kernels and in the same order, so the state has the same bits as if only
- * these tokens had been evaluated. That needs one pass over the state and no weights. Nothing has
- * to be undone, so cancelling a try is free.
+ * state (struct replay). Keeping the first tokens then repeats only the recurrence: from the same
+ * inputs, with the same kernels, in the same order. The state has therefore the same bits as if
+ * only these tokens had been evaluated. Keeping reads the state once and no weight matrices.
+ * Cancelling a try is free, because nothing has to be undone.
  */
 #include <string.h>
 
@@ -25,7 +25,7 @@ enum rwkv7_status check_no_try(const struct rwkv7_session *s, const char *what, 
 
 enum rwkv7_status try_reserve(struct rwkv7_session *s, size_t count, struct rwkv7_error *err)
 {
-    const size_t floats = replay_floats(s->model, count); /* of at most RWKV7_TRY tokens: no overflow */
+    const size_t floats = replay_floats(s->model, count); /* no overflow: count <= RWKV7_TRY */
     if (floats <= s->replay_room)
         return RWKV7_OK;
     float *const larger = mem_alloc(floats, sizeof *larger);
@@ -83,9 +83,9 @@ size_t rwkv7_session_tried(const struct rwkv7_session *s)
     return s->replay.count > 0 ? (size_t)s->tried : 0;
 }
 
-/* ---------------------------------------------------------------------------------------- keeping */
+/* -------------------------------------------------------------------------------------- keeping */
 
-/* A state that takes the first tokens of a record. */
+/* A state, and the number of recorded tokens to apply to it. */
 struct keeping {
     const struct rwkv7_model *model;
     float *state;
@@ -93,7 +93,10 @@ struct keeping {
     int count;
 };
 
-/* One task is the recurrence of a head, or of SCAN_CHANNELS channels, in one layer. */
+/*
+ * Applies the records to the state. A task is the recurrence of one head, or of SCAN_CHANNELS
+ * channels, in one layer.
+ */
 static void keep_worker(void *arg, struct pool *pool, int rank)
 {
     const struct keeping *k = arg;

@@ -1,5 +1,6 @@
 /*
- * tuned_state.c - loads a tuned state: state tuning trains the initial state and keeps the weights.
+ * tuned_state.c - loads a tuned state. State tuning trains the initial state and leaves the weights
+ * unchanged.
  *
  * The file has one tensor per layer, `blocks.<i>.att.time_state` [H][N][N], with the WKV matrices;
  * the token-shift vectors stay 0. Two orders of the axes are in use: [value][key] by RWKV-PEFT,
@@ -40,8 +41,8 @@ static enum rwkv7_status find_order(const struct tensor_index *index, const char
 }
 
 /*
- * Checks that there is one state of the right shape per layer, and no tensor that is neither a
- * state nor a weight.
+ * Checks that each layer has one state of the right shape, and that every other tensor is one that
+ * a checkpoint may have.
  */
 static enum rwkv7_status check_tensors(const struct tensor_index *index, const struct rwkv7_model *model,
                                        const char *path, struct rwkv7_error *err)
@@ -77,7 +78,9 @@ static enum rwkv7_status check_tensors(const struct tensor_index *index, const s
                 snippet_path(path).text, shape->layers, found);
 }
 
-/* Converts a tensor to the order of memory, [H][N key][N value]. matrix: scratch for one head. */
+/*
+ * Converts a tensor to the layout of the state, [H][N key][N value]. matrix: scratch for one head.
+ */
 static void fill_layer(float *wkv, const struct tensor *t, const struct rwkv7_shape *shape,
                        enum rwkv7_state_order order, float *matrix)
 {
