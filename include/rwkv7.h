@@ -36,21 +36,22 @@
  *                                           .weights = RWKV7_WEIGHTS_Q8};
  *
  * Later versions add members at the end and never change the others. The library reads struct_size
- * bytes; what is missing is zero. A struct that is larger than the library knows is accepted if its
- * additional bytes are zero; otherwise the program uses an option that this library lacks, and the
- * call fails with RWKV7_ERR_USAGE. A struct_size of 0 stands for the members of the first version
- * of the struct; those in this header all belong to it.
+ * bytes; missing members count as zero. A larger struct, from a newer header, is accepted if all
+ * bytes that this library does not know are zero. Otherwise the program uses an option that this
+ * library lacks, and the call fails with RWKV7_ERR_USAGE. A struct_size of 0 means the first
+ * version of the struct, which has all members of this header.
  *
  * Structs that the library returns as pointers (rwkv7_model_info, rwkv7_tensor, rwkv7_step,
  * rwkv7_generator_stats) also begin with struct_size and also grow at their end. A program that may
- * run with an older library asks RWKV7_HAS(pointer, member) before it reads a later member.
+ * run with an older library must check RWKV7_HAS(pointer, member) before it reads a member that was
+ * added later.
  *
- * All other structs keep their size for ever. Values of enums are never reused or renumbered.
+ * All other structs never change their size. Values of enums are never reused or renumbered.
  *
- * Threads. Objects may be used from any thread, one thread at a time for each session, batch,
- * stream, sampler, matcher and generator. Runtimes, models, tokenizers and grammars may be used by
+ * Threads. Any thread may use any object. A session, batch, stream, sampler, matcher or generator
+ * must be used by one thread at a time. A runtime, model, tokenizer or grammar may be used by
  * several threads at once; evaluations on one runtime take turns, and so do matchers of one
- * grammar. There is no state of the process, with the exception of RWKV7_MATH_BLAS.
+ * grammar. The library changes no process-wide state, except with RWKV7_MATH_BLAS.
  *
  * Callbacks. Each is called during the call it was given for, on the thread that made that call. It
  * must return normally: no longjmp, no C++ exception. It must not close what the call uses, and
@@ -71,17 +72,15 @@
  * library computes in the default environment and restores the caller's. No signal handlers are
  * installed.
  *
- * Exactness. The same model and tokens give the same bits on every CPU, with any number of threads,
- * however the tokens are divided among calls, as long as the runtime's math is RWKV7_MATH_EXACT
- * (the default).
+ * Exactness. With RWKV7_MATH_EXACT, the default, the same model and tokens give the same bits: on
+ * every CPU, with any number of threads, and however the tokens are divided among calls.
  *
- * Token ids. A model may have more rows than its vocabulary has texts: padding, and gaps between
- * the ids. Generators never choose such an id, and neither do samplers that know the tokenizer. A
- * program that chooses ids from logits without either must exclude them itself, and so must one
- * that chooses them from the logits of a batch.
+ * Token ids. Some ids of a model have no text: padding after the vocabulary, and gaps in it.
+ * Generators never choose such an id, and neither do samplers that were created with the tokenizer.
+ * A program that chooses ids from logits in another way must exclude them itself.
  *
  * Files. No function overwrites a file that is mapped at that time, such as the weights of an open
- * model, under any name: RWKV7_ERR_USAGE.
+ * model, even if the path is a link to it. It fails with RWKV7_ERR_USAGE.
  */
 #ifndef RWKV7_H
 #define RWKV7_H
@@ -158,7 +157,7 @@ RWKV7_API const char *rwkv7_version(void); /* "0.1.0" */
 RWKV7_API int rwkv7_version_number(void);  /* RWKV7_VERSION_NUMBER of the library */
 
 /*
- * Facts about the build and the libraries in use, for --version: line `index` = 0, 1, ...; NULL
+ * Line `index`, from 0, of the facts about the build and the libraries in use, for --version. NULL
  * past the end. The text is valid until the next call on this thread.
  */
 RWKV7_API const char *rwkv7_build_info(int index);
@@ -182,15 +181,16 @@ typedef bool rwkv7_progress(void *arg, uint64_t done, uint64_t total);
 /* --------------------------------------------------------------------------------------- memory */
 
 /*
- * Bytes on the heap. The library fills the struct where a comment says so; the caller then clears
- * it.
+ * A block of heap memory. If the library fills the struct, the caller frees it with
+ * rwkv7_bytes_clear.
  */
 struct rwkv7_bytes {
     void *data; /* [size] */
     size_t size;
 };
 /*
- * Frees data that the library has allocated, and zeroes the struct. Zeroed structs may be cleared.
+ * Frees data that the library has allocated, and zeroes the struct. Clearing a zeroed struct does
+ * nothing.
  */
 RWKV7_API void rwkv7_bytes_clear(struct rwkv7_bytes *bytes);
 
@@ -209,10 +209,9 @@ enum rwkv7_math {
     /*
      * Uses OpenBLAS for products with many tokens; logits agree to a tolerance only.
      * RWKV7_ERR_USAGE if OpenBLAS is not installed. The first runtime with this value affects the
-     * whole process: it loads the library permanently, with OPENBLAS_NUM_THREADS=1 in the
-     * environment while loading, and sets OpenBLAS to one thread for all its users. No other thread
-     * may use the environment meanwhile. If the program has loaded OpenBLAS itself, the environment
-     * is not touched.
+     * whole process: it loads OpenBLAS permanently and sets it to one thread for all its users.
+     * While loading, it sets OPENBLAS_NUM_THREADS=1 in the environment, which no other thread may
+     * use meanwhile. If the program has already loaded OpenBLAS, the environment is not touched.
      */
     RWKV7_MATH_BLAS = 2,
 };
@@ -227,7 +226,7 @@ struct rwkv7_runtime;
 
 struct rwkv7_runtime_options {
     size_t struct_size;
-    /* the best kernels to use, a name of rwkv7_runtime_cpus; NULL or "": no limit */
+    /* the fastest kernels that may be used, a name of rwkv7_runtime_cpus; NULL or "": no limit */
     const char *cpu;
     int threads;          /* 0: one for each physical core that this process may use */
     enum rwkv7_math math; /* 0: RWKV7_MATH_EXACT */
@@ -243,7 +242,7 @@ struct rwkv7_runtime_options {
 /*
  * Starts the threads. `opt` may be NULL. RWKV7_ERR_USAGE: the CPU does not have these kernels, the
  * number of threads is invalid, or the math is not available. RWKV7_ERR_MEMORY: the threads could
- * not be started; without a given number, fewer threads are tried first.
+ * not be started; if options.threads is 0, fewer threads are tried first.
  */
 RWKV7_API enum rwkv7_status rwkv7_runtime_create(const struct rwkv7_runtime_options *opt, struct rwkv7_runtime **out,
                                                  struct rwkv7_error *err);
@@ -269,8 +268,9 @@ RWKV7_API enum rwkv7_status rwkv7_runtime_bandwidth(struct rwkv7_runtime *rt, si
 
 /*
  * Types of stored numbers. Q8, Q6 and Q4 are integers of 8, 6 and 4 bits with scales: 8.06, 6.13
- * and 4.31 bits per weight. GGML stands for the blocks of a GGUF file, which are kept for the
- * embedding only. RWKV7_TYPES is the number of types in this header and grows with later versions.
+ * and 4.31 bits per weight. GGML stands for the quantized blocks of a GGUF file, which are kept for
+ * the embedding only. RWKV7_TYPES is the number of types in this header and grows with later
+ * versions.
  */
 enum rwkv7_type { RWKV7_F32, RWKV7_F16, RWKV7_BF16, RWKV7_Q8, RWKV7_Q4, RWKV7_Q6, RWKV7_GGML, RWKV7_TYPES };
 #define RWKV7_TYPES_ROOM 32 /* RWKV7_TYPES never exceeds this */
@@ -325,7 +325,7 @@ struct rwkv7_model_info {
     uint64_t weight_bytes; /* bytes of weights: mapped and copied */
     /* of weight_bytes: copied, because transposed, converted or misaligned */
     uint64_t copied_bytes;
-    /* bytes of weights and state that evaluating one token reads, with logits */
+    /* bytes of weights and state that are read to evaluate one token and its logits */
     uint64_t step_bytes;
     uint64_t skipped_bytes; /* of step_bytes: read only in part, see rwkv7_session_density */
     uint64_t session_bytes; /* bytes of one session's state */
@@ -338,24 +338,26 @@ struct rwkv7_model_info {
     bool tuned_state;
     /* number of metadata pairs, see rwkv7_model_metadata */
     size_t metadata;
-    /* that the file or tokenizer_config.json states; NULL: none */
+    /* from the file or tokenizer_config.json; NULL: none */
     const char *chat_template;
 };
 
 /*
- * How the matrices are held. With Q4 and Q6, the head and the low-rank factors take 8 bits. STORED
- * keeps floats as they are; integers of a GGUF file become Q8.
+ * The type of the matrices in memory. With Q4 and Q6, the head and the low-rank factors have 8
+ * bits. STORED keeps the floats of a file as they are; quantized matrices of a GGUF file become Q8.
  */
 enum rwkv7_weights { RWKV7_WEIGHTS_STORED, RWKV7_WEIGHTS_Q8, RWKV7_WEIGHTS_Q4, RWKV7_WEIGHTS_Q6, RWKV7_WEIGHTS_COUNT };
 
 /*
- * The squared ReLU of a trained model leaves most hidden units at zero. If ffn.value is stored by
- * column, single tokens need not read the columns of those units. The results are the same.
+ * The squared ReLU of a trained model leaves most hidden units at zero. If ffn.value is
+ * column-major, the evaluation of a single token skips the columns of those units. The results are
+ * the same.
  */
 enum rwkv7_sparse {
-    RWKV7_SPARSE_AUTO, /* by column if the weights are quantized while loading */
-    RWKV7_SPARSE_ON,   /* by column; copies a quarter of the weights while loading */
-    RWKV7_SPARSE_OFF   /* by row; quantized matrices of a file of rwkv7_convert keep their layout */
+    RWKV7_SPARSE_AUTO, /* column-major if the weights are quantized while loading */
+    RWKV7_SPARSE_ON,   /* column-major; copies a quarter of the weights while loading */
+    /* row-major; quantized matrices in a file of rwkv7_convert keep their layout */
+    RWKV7_SPARSE_OFF
 };
 
 struct rwkv7_model_options {
@@ -372,8 +374,8 @@ struct rwkv7_model_options {
     /* lock all weights in memory (mlock); RWKV7_ERR_MEMORY if the system does not allow it */
     bool lock;
     /*
-     * May be NULL. Called while weights are transposed or quantized, in bytes of weights; several
-     * times, from 0, if there are several passes. The runtime is locked: the callback must not
+     * May be NULL. Called while weights are transposed or quantized, in bytes of weights. If there
+     * are several passes, each counts from 0. The runtime is locked: the callback must not
      * evaluate, open or convert with it.
      */
     rwkv7_progress *progress;
@@ -382,9 +384,10 @@ struct rwkv7_model_options {
 
 /*
  * Opens a checkpoint: a .safetensors, .st, .pth or .gguf file, the index.json of shards, or a
- * folder that holds one of these. The file is mapped: weights stay where they are unless their type
- * or alignment requires a copy. It must not change while the model is open. `opt` may be NULL.
- * RWKV7_ERR_IO, RWKV7_ERR_MODEL, RWKV7_ERR_USAGE (options), RWKV7_ERR_STOPPED (nothing is open).
+ * folder that holds one of these. The file is mapped and must not change while the model is open.
+ * Weights are used in place unless their type, layout or alignment requires a copy. `opt` may be
+ * NULL. RWKV7_ERR_IO, RWKV7_ERR_MODEL, RWKV7_ERR_USAGE (options), RWKV7_ERR_STOPPED (nothing is
+ * open).
  */
 RWKV7_API enum rwkv7_status rwkv7_model_open(struct rwkv7_runtime *rt, const char *path,
                                              const struct rwkv7_model_options *opt, struct rwkv7_model **out,
@@ -401,10 +404,10 @@ RWKV7_API enum rwkv7_status rwkv7_model_open_memory(struct rwkv7_runtime *rt, co
 struct rwkv7_random_options {
     size_t struct_size;
     enum rwkv7_type type;     /* of the matrices; 0: RWKV7_F32 */
-    enum rwkv7_sparse sparse; /* AUTO: by column if ffn_density makes that faster */
+    enum rwkv7_sparse sparse; /* AUTO: column-major if ffn_density makes that faster */
     /*
-     * part of the hidden units of the channel mix that are never zero, the others always are; 0:
-     * random
+     * fraction of the hidden units of the channel mix that are never zero; the others are always
+     * zero. 0: random
      */
     float ffn_density;
     uint64_t seed;
@@ -418,15 +421,16 @@ RWKV7_API enum rwkv7_status rwkv7_model_random(struct rwkv7_runtime *rt, const s
                                                const struct rwkv7_random_options *opt, struct rwkv7_model **out,
                                                struct rwkv7_error *err);
 /*
- * Fills *out with the info that rwkv7_model_random would give, without making the model. It tells
- * what a published size needs and reads, even if it does not fit into memory. Members that
- * describe a file are NULL or 0. out->struct_size says how much may be written: begin with
- * RWKV7_OPTIONS(info). RWKV7_ERR_USAGE: it is too small, or the shape or an option is invalid.
+ * Fills *out with the info that rwkv7_model_random would give, without making the model. Use it to
+ * learn how much memory a published size needs and reads, even if it does not fit into this
+ * machine. Members that describe a file are NULL or 0. out->struct_size says how much may be
+ * written: begin with RWKV7_OPTIONS(info). RWKV7_ERR_USAGE: it is too small, or the shape or an
+ * option is invalid.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_random_info(struct rwkv7_runtime *rt, const struct rwkv7_shape *shape,
                                                     const struct rwkv7_random_options *opt,
                                                     struct rwkv7_model_info *out, struct rwkv7_error *err);
-/* After the sessions and batches that use it. */
+/* Close the sessions and batches of the model first. */
 RWKV7_API void rwkv7_model_close(struct rwkv7_model *model);
 /* Valid as long as the model. */
 RWKV7_API const struct rwkv7_model_info *rwkv7_model_info(const struct rwkv7_model *model);
@@ -441,7 +445,7 @@ struct rwkv7_fingerprint {
  * the float32 numbers they stand for; quantized weights differ from their originals.
  *
  * The first call reads all weights with all threads, which takes about as long as evaluating three
- * tokens; later calls return the value that is kept. Saving and loading a state call this function.
+ * tokens; later calls return the stored value. Saving and loading a state call this function.
  */
 RWKV7_API enum rwkv7_status rwkv7_model_fingerprint(const struct rwkv7_model *model, struct rwkv7_fingerprint *out,
                                                     struct rwkv7_error *err);
@@ -480,13 +484,14 @@ struct rwkv7_convert_options {
 
 /*
  * Converts any checkpoint that rwkv7_model_open reads into one safetensors file. It works slice by
- * slice, so memory does not grow with the model. `to` appears when it is complete; after an error
- * or cancelling it is as before. Vectors become float32. The embedding keeps its type if the
- * matrices are quantized. The logits are those of rwkv7_model_open with the same type. Quantized
- * weights are used in place, so such a file opens instantly. `opt` may be NULL. RWKV7_ERR_USAGE: no
- * such type, `to` is one of the files that are read, or the checkpoint is already quantized to
- * another type. RWKV7_ERR_MODEL: the checkpoint or the LoRA file was rejected. RWKV7_ERR_VOCAB: the
- * vocabulary was rejected or does not fit. RWKV7_ERR_STOPPED: cancelled.
+ * slice, so memory does not grow with the model. `to` is created or replaced only when the result
+ * is complete; after an error or cancelling it is unchanged. Vectors become float32. The embedding
+ * keeps its type if the matrices are quantized. The logits are those of rwkv7_model_open with the
+ * same type. A file with quantized weights opens instantly, because they are used in place. `opt`
+ * may be NULL. RWKV7_ERR_USAGE: no such type, `to` is one of the files that are read, or the
+ * checkpoint is already quantized to another type. RWKV7_ERR_MODEL: the checkpoint or the LoRA file
+ * was rejected. RWKV7_ERR_VOCAB: the vocabulary was rejected or does not fit. RWKV7_ERR_STOPPED:
+ * cancelled.
  */
 RWKV7_API enum rwkv7_status rwkv7_convert(struct rwkv7_runtime *rt, const char *from, const char *to,
                                           const struct rwkv7_convert_options *opt, struct rwkv7_error *err);
@@ -529,7 +534,7 @@ RWKV7_API const struct rwkv7_tensor *rwkv7_checkpoint_tensor(const struct rwkv7_
 
 struct rwkv7_session;
 
-/* A session at the start of a document: the initial state. It refers to the model. */
+/* A session at the start of a document, with the initial state. The model must outlive it. */
 RWKV7_API enum rwkv7_status rwkv7_session_create(const struct rwkv7_model *model, struct rwkv7_session **out,
                                                  struct rwkv7_error *err);
 RWKV7_API void rwkv7_session_close(struct rwkv7_session *s);
@@ -540,16 +545,16 @@ RWKV7_API enum rwkv7_status rwkv7_session_clone(const struct rwkv7_session *s, s
 /* Copies the state. Both sessions must belong to the same model. */
 RWKV7_API void rwkv7_session_copy(struct rwkv7_session *dst, const struct rwkv7_session *src);
 RWKV7_API const struct rwkv7_model *rwkv7_session_model(const struct rwkv7_session *s);
-/* number evaluated since the start */
+/* number of tokens evaluated since the start of the document */
 RWKV7_API uint64_t rwkv7_session_tokens(const struct rwkv7_session *s);
 /*
- * The part of ffn.value, 0 to 1, that single tokens have read since the last call of this function;
- * 1 if there were none. See enum rwkv7_sparse.
+ * The fraction of ffn.value, 0 to 1, that single tokens have read since the last call of this
+ * function; 1 if there were no single tokens. See enum rwkv7_sparse.
  */
 RWKV7_API double rwkv7_session_density(struct rwkv7_session *s);
 /*
- * Sets the progress callback of rwkv7_session_eval: called before each chunk of RWKV7_CHUNK tokens,
- * in tokens of that call. NULL: none.
+ * Sets the progress callback of rwkv7_session_eval. It is called before each chunk of RWKV7_CHUNK
+ * tokens and counts the tokens of the call. NULL: none.
  */
 RWKV7_API void rwkv7_session_set_progress(struct rwkv7_session *s, rwkv7_progress *progress, void *progress_arg);
 
@@ -561,13 +566,14 @@ enum rwkv7_logits {
 };
 
 /*
- * Evaluates tokens [count], ids below V, and updates the state. Many tokens in one call are much
- * faster than one by one, and in exact math give the same bits. They are evaluated in chunks of at
- * most RWKV7_CHUNK, and each weight is read once per chunk. `logits` may be NULL with
- * RWKV7_LOGITS_NONE. A count of 0 is allowed, except with RWKV7_LOGITS_LAST. RWKV7_ERR_USAGE: an id
- * is out of range; nothing has changed. RWKV7_ERR_STOPPED: cancelled; the state is the one after
- * rwkv7_session_tokens tokens. RWKV7_ERR_NUMERIC: a NaN or an infinity; the message names the layer
- * and the position. The state is then unspecified; reset, copy and load make it valid again.
+ * Evaluates tokens [count], ids below V, and updates the state. One call with many tokens is much
+ * faster than many calls with one, and with RWKV7_MATH_EXACT gives the same bits. The tokens are
+ * evaluated in chunks of at most RWKV7_CHUNK; each weight is read once per chunk. `logits` may be
+ * NULL with RWKV7_LOGITS_NONE. A count of 0 is allowed, except with RWKV7_LOGITS_LAST.
+ * RWKV7_ERR_USAGE: an id is out of range; nothing has changed. RWKV7_ERR_STOPPED: cancelled; the
+ * state is the one after rwkv7_session_tokens tokens. RWKV7_ERR_NUMERIC: a NaN or an infinity; the
+ * message names the layer and the position. The state is then unspecified; reset, copy and load
+ * make it valid again.
  */
 #define RWKV7_CHUNK 512
 RWKV7_API enum rwkv7_status rwkv7_session_eval(struct rwkv7_session *s, const uint32_t *tokens, size_t count,
@@ -624,7 +630,7 @@ struct rwkv7_feed {
     struct rwkv7_session *session; /* each session only once per call */
     const uint32_t *tokens;        /* [count], ids below V */
     size_t count;                  /* at least 1 */
-    /* compute those after the last token; if tentative, after every token */
+    /* compute the logits after the last token, or after every token if tentative */
     bool logits;
     /* as rwkv7_session_try: opens a try, which rwkv7_session_keep closes */
     bool tentative;
@@ -696,8 +702,8 @@ struct rwkv7_tokenizer;
 
 /*
  * Reads a vocabulary: the World format, one `ID LITERAL LENGTH` per line, or the tokenizer.json of
- * GPT-NeoX-20B (byte-level BPE), which RWKV-4 and the Pile models use. The content decides which.
- * RWKV7_ERR_IO, RWKV7_ERR_VOCAB.
+ * GPT-NeoX-20B (byte-level BPE), which RWKV-4 and the Pile models use. The format is detected from
+ * the content. RWKV7_ERR_IO, RWKV7_ERR_VOCAB.
  */
 RWKV7_API enum rwkv7_status rwkv7_tokenizer_open(const char *path, struct rwkv7_tokenizer **out,
                                                  struct rwkv7_error *err);
@@ -751,8 +757,8 @@ RWKV7_API enum rwkv7_status rwkv7_tokenizer_check(const struct rwkv7_tokenizer *
 
 /*
  * Bytes of tokens in, valid UTF-8 out. An incomplete character is held back until it is complete,
- * or becomes U+FFFD if it is invalid. So is every ending that may be the beginning of a stop
- * string, also across tokens.
+ * or becomes U+FFFD if it is invalid. An ending that may be the beginning of a stop string is held
+ * back, too, even across tokens.
  */
 struct rwkv7_stream;
 /* stops: [stop_count] NUL-terminated strings, copied. RWKV7_ERR_USAGE: one is empty. */
@@ -762,8 +768,8 @@ RWKV7_API void rwkv7_stream_close(struct rwkv7_stream *s);
 /*
  * Adds `bytes` [size]. *text [*length] is the new text to show, not NUL-terminated, valid until the
  * next call. *stop is the index of the stop string that was found, or -1. The text ends before it,
- * and later calls add nothing. The first stop string to be complete wins, the longest of those that
- * end at the same byte.
+ * and later calls add nothing. The stop string that is complete first is reported; of those that
+ * end at the same byte, the longest.
  */
 RWKV7_API enum rwkv7_status rwkv7_stream_push(struct rwkv7_stream *s, const uint8_t *bytes, size_t size,
                                               const char **text, size_t *length, int *stop, struct rwkv7_error *err);
@@ -784,8 +790,8 @@ struct rwkv7_token_bias {
 };
 
 /*
- * In temperature, top_p and penalty_decay, whose defaults are not zero: the value zero itself. A
- * zero in the struct is the default.
+ * Stands for the value 0 in temperature, top_p and penalty_decay. A 0 in these members means their
+ * default, which is not 0.
  */
 #define RWKV7_ZERO (-1.0f)
 
@@ -803,7 +809,7 @@ struct rwkv7_sampler_options {
      */
     float top_p;
     int top_k; /* keep this many tokens; 0: all */
-    /* drop tokens with less than min_p times the best probability, 0 to 1 */
+    /* drop tokens with less than min_p times the highest probability, 0 to 1 */
     float min_p;
     float presence_penalty;  /* subtracted from the logit of each token that was drawn before */
     float frequency_penalty; /* the same, times the decayed count of the token */
@@ -821,9 +827,9 @@ struct rwkv7_sampler_options {
 struct rwkv7_sampler;
 /*
  * A sampler for logits [vocab]. `opt` and `tokenizer` may be NULL. With a tokenizer, ids without
- * text are never drawn, except the end of text, unless any_id is set; and tokens whose text is a
- * substring of " \t0123456789" are exempt from the frequency penalty, as in the reference
- * implementation. The sampler does not keep the tokenizer. RWKV7_ERR_USAGE: an option is out of
+ * text, except the end of text, are never drawn unless any_id is set. Tokens whose text is a
+ * substring of " \t0123456789" are then exempt from the frequency penalty, as in the reference
+ * implementation. The tokenizer may be closed afterwards. RWKV7_ERR_USAGE: an option is out of
  * range.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *opt, int vocab,
@@ -840,18 +846,21 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_next(struct rwkv7_sampler *s, const fl
 /*
  * The same with only the tokens of `mask`, one bit for each of the first `bits` ids, as
  * rwkv7_matcher_mask returns it; others are banned before everything else. The random number is
- * drawn even if one token is left. RWKV7_ERR_NUMERIC: no token is left.
+ * drawn even if only one token is left. RWKV7_ERR_NUMERIC: no token is left.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_next_masked(struct rwkv7_sampler *s, const float *logits,
                                                       const uint64_t *mask, size_t bits, uint32_t *id,
                                                       struct rwkv7_error *err);
 /*
- * Saves the position in the random numbers and the counts. A sampler with the same options and
- * vocabulary that loads them continues identically. *image is set; the caller clears it.
+ * Saves the counts and the position in the random numbers. A sampler with the same options and
+ * vocabulary that loads them draws the same tokens. *image is set; the caller clears it.
  */
 RWKV7_API enum rwkv7_status rwkv7_sampler_save_memory(const struct rwkv7_sampler *s, struct rwkv7_bytes *image,
                                                       struct rwkv7_error *err);
-/* RWKV7_ERR_STATE: `image` [size] is not of such a sampler; this sampler has no counts then. */
+/*
+ * RWKV7_ERR_STATE: `image` [size] was not saved by such a sampler; the counts of this one are then
+ * cleared.
+ */
 RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, const void *image, size_t size,
                                                       struct rwkv7_error *err);
 
@@ -859,7 +868,7 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, c
 
 /*
  * A grammar is a set of texts. A matcher reads a text token by token and knows which tokens may
- * come next: exactly those after which the text can still become one of the grammar.
+ * come next: exactly those after which the text can still be completed to a text of the grammar.
  *
  *     struct rwkv7_grammar_options options = RWKV7_OPTIONS(options);
  *     options.kind = RWKV7_GRAMMAR_REGEX;
@@ -868,7 +877,8 @@ RWKV7_API enum rwkv7_status rwkv7_sampler_load_memory(struct rwkv7_sampler *s, c
  *     rwkv7_matcher_create(grammar, &matcher, &err);
  *     while (...) {
  *         rwkv7_matcher_mask(matcher, &mask, &allowed, &err);
- *         rwkv7_sampler_next_masked(sampler, logits, mask, rwkv7_tokenizer_size(tokenizer), &id, &err);
+ *         rwkv7_sampler_next_masked(sampler, logits, mask, rwkv7_tokenizer_size(tokenizer), &id,
+ *                                   &err);
  *         if (id == RWKV7_END_OF_TEXT)
  *             break;
  *         rwkv7_matcher_advance(matcher, id, &err);
@@ -885,7 +895,7 @@ enum rwkv7_grammar_kind {
     RWKV7_GRAMMAR_JSON = 0,    /* any JSON object or array; `text` is not used */
     RWKV7_GRAMMAR_SCHEMA = 1,  /* JSON of the JSON Schema in `text` */
     RWKV7_GRAMMAR_GBNF = 2,    /* the grammar in `text`, in the notation of llama.cpp */
-    RWKV7_GRAMMAR_REGEX = 3,   /* all texts that the regular expression in `text` matches as a whole */
+    RWKV7_GRAMMAR_REGEX = 3,   /* texts that the regular expression in `text` matches as a whole */
     RWKV7_GRAMMAR_CHOICES = 4, /* one of `choices` */
 };
 
@@ -894,20 +904,22 @@ enum rwkv7_grammar_kind {
 struct rwkv7_grammar_options {
     size_t struct_size;
     enum rwkv7_grammar_kind kind;
-    bool strict;                /* schemas: additionalProperties is false unless the schema says otherwise */
+    /* schemas: additionalProperties is false unless the schema says otherwise */
+    bool strict;
     bool compact;               /* JSON: no white space between its parts */
     const char *text;           /* [size] */
     size_t size;                /* 0: up to the NUL that ends `text` */
     const char *const *choices; /* [choice_count] */
     size_t choice_count;
-    size_t mask_bytes; /* memory for masks that are kept; 0: 32 MiB; RWKV7_NO_MASK_CACHE: none are kept */
+    /* memory for cached masks; 0: 32 MiB; RWKV7_NO_MASK_CACHE: no cache */
+    size_t mask_bytes;
 };
 
 /*
- * Compiles a grammar for the tokens of `tokenizer`, which must outlive it. The tokenizer keeps some
- * of the grammars that were used last, so creating the same one again is quick. RWKV7_ERR_USAGE:
- * the text is invalid or uses what is not supported; the message has the position (a character, a
- * line, a JSON pointer).
+ * Compiles a grammar for the tokens of `tokenizer`, which must outlive it. The tokenizer caches
+ * recently used grammars, so creating the same one again is quick. RWKV7_ERR_USAGE: the text is
+ * invalid or uses what is not supported; the message has the position (a character, a line, a JSON
+ * pointer).
  */
 RWKV7_API enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *opt,
                                                  const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
@@ -916,17 +928,24 @@ RWKV7_API void rwkv7_grammar_close(struct rwkv7_grammar *g);
 
 /*
  * A matcher at the start of a text. It keeps the grammar; the program may close its own first. In
- * all calls below, RWKV7_ERR_USAGE also says that the grammar is too ambiguous or too large for
- * this text: no call ever returns a wrong mask. After an error, the matcher is where it was.
+ * all calls below, RWKV7_ERR_USAGE may also mean that the grammar is too ambiguous or too large for
+ * this text; a call fails rather than return a wrong mask. After an error, the matcher has not
+ * moved.
  */
 RWKV7_API enum rwkv7_status rwkv7_matcher_create(struct rwkv7_grammar *grammar, struct rwkv7_matcher **out,
                                                  struct rwkv7_error *err);
 RWKV7_API void rwkv7_matcher_close(struct rwkv7_matcher *m);
-/* `to` gets the position of `from`, a matcher of the same grammar (else RWKV7_ERR_USAGE). */
+/*
+ * `to` gets the position of `from`, a matcher of the same grammar. RWKV7_ERR_USAGE: of another
+ * grammar.
+ */
 RWKV7_API enum rwkv7_status rwkv7_matcher_copy(struct rwkv7_matcher *to, const struct rwkv7_matcher *from,
                                                struct rwkv7_error *err);
 RWKV7_API void rwkv7_matcher_reset(struct rwkv7_matcher *m); /* to the start */
-/* Adds a token. RWKV7_ERR_USAGE: it is not allowed here. The end of text is allowed where a text may end. */
+/*
+ * Adds a token. The end of text is allowed where the text may end. RWKV7_ERR_USAGE: the token is
+ * not allowed here.
+ */
 RWKV7_API enum rwkv7_status rwkv7_matcher_advance(struct rwkv7_matcher *m, uint32_t id, struct rwkv7_error *err);
 /* Removes the last `count` tokens, or all if there are fewer. */
 RWKV7_API void rwkv7_matcher_undo(struct rwkv7_matcher *m, size_t count);
@@ -935,16 +954,16 @@ RWKV7_API size_t rwkv7_matcher_tokens(const struct rwkv7_matcher *m);
 /* Whether the text may end here. */
 RWKV7_API bool rwkv7_matcher_is_accepting(const struct rwkv7_matcher *m);
 /*
- * The tokens that may come next: bit i % 64 of (*mask)[i / 64] is that of token i, for all ids
- * below rwkv7_tokenizer_size. RWKV7_END_OF_TEXT is included if the text may end and the vocabulary
- * has an end of text. *allowed is the number of other tokens; 0: the text is complete. The mask is
- * valid until the next call with this matcher.
+ * Computes which tokens may come next: bit i % 64 of (*mask)[i / 64] is set if token i may, for all
+ * ids below rwkv7_tokenizer_size. RWKV7_END_OF_TEXT is included if the text may end and the
+ * vocabulary has an end of text. *allowed is the number of other tokens; 0: the text is complete.
+ * The mask is valid until the next call with this matcher.
  */
 RWKV7_API enum rwkv7_status rwkv7_matcher_mask(struct rwkv7_matcher *m, const uint64_t **mask, size_t *allowed,
                                                struct rwkv7_error *err);
 /*
- * The tokens that must follow, because each is the only one allowed: *count of them in ids [room].
- * The matcher does not move.
+ * Writes to ids [room] the tokens that must follow, because each is the only one allowed; *count is
+ * their number. The matcher does not move.
  */
 RWKV7_API enum rwkv7_status rwkv7_matcher_forced(struct rwkv7_matcher *m, uint32_t *ids, size_t room, size_t *count,
                                                  struct rwkv7_error *err);
@@ -987,9 +1006,9 @@ struct rwkv7_generator_options {
     enum rwkv7_bos bos; /* 0: RWKV7_BOS_AUTO */
     bool ignore_end;    /* never draw the end of text */
     /*
-     * The text will be saved and continued. What the stream holds back at the end (the beginning of
-     * a stop string, an incomplete character) stays in the generator for rwkv7_generator_save
-     * instead of becoming text. Takes the memory of one more state.
+     * Set this if the text will be saved and continued. What the stream holds back at the end (the
+     * beginning of a stop string, an incomplete character) then stays in the generator for
+     * rwkv7_generator_save instead of becoming text. Needs memory for one more state.
      */
     bool resumable;
     /*
@@ -998,19 +1017,19 @@ struct rwkv7_generator_options {
      */
     bool reseed;
     /*
-     * May be NULL. In tokens of the prompt, before each step and each RWKV7_CHUNK tokens of the
-     * prompt.
+     * Called before each step and before each RWKV7_CHUNK tokens of the prompt, in tokens of the
+     * prompt. May be NULL.
      */
     rwkv7_progress *progress;
     void *progress_arg; /* passed to progress */
     /*
      * Speculative decoding: guesses up to this many tokens ahead and evaluates them together with
      * the last drawn one, which costs little more. Each token is drawn as always, from the same
-     * logits, so nothing in the result depends on the guesses (with RWKV7_MATH_EXACT). Guesses are
-     * what followed the last tokens earlier in the text, what the grammar leaves no choice for, or
-     * come from draft_model. 0: none. At most RWKV7_TRY - 1. RWKV7_SPECULATE_AUTO: as many as pay,
-     * by costs measured while generating; none if none do. Call rwkv7_generator_sync before you
-     * clone, copy or save the session.
+     * logits, so nothing in the result depends on the guesses (with RWKV7_MATH_EXACT). Guesses come
+     * from the text (what followed the same tokens earlier), from the grammar (where it allows only
+     * one token) and from draft_model. 0: none. At most RWKV7_TRY - 1. RWKV7_SPECULATE_AUTO:
+     * chooses the number by costs measured while generating; none if guessing does not pay. Call
+     * rwkv7_generator_sync before you clone, copy or save the session.
      */
     int64_t speculate;
     /*
@@ -1019,10 +1038,11 @@ struct rwkv7_generator_options {
      */
     const struct rwkv7_model *draft_model;
     /*
-     * Every text is one of this grammar, from the first token that is drawn; NULL: any text. Stop
-     * strings and max_tokens may end it earlier. When the text is complete, it ends with
-     * RWKV7_END_TOKEN. Must be one of the same tokenizer, and is kept. A loaded text cannot be
-     * continued under a grammar, only a prompt.
+     * Constrains the text to this grammar, from the first token that is drawn; NULL: any text. A
+     * complete text ends with RWKV7_END_TOKEN. Stop strings and max_tokens may end it earlier. The
+     * grammar must be compiled for the same tokenizer; the generator keeps it, so the program may
+     * close its own. After rwkv7_generator_load, a grammar needs a prompt: it cannot continue the
+     * loaded text.
      */
     struct rwkv7_grammar *grammar;
 };
@@ -1054,7 +1074,7 @@ struct rwkv7_step {
     bool drawn;
     int stop;       /* index of the stop string that was found, or -1 */
     double logprob; /* of the token; only if options.logprobs > 0 */
-    /* [top_count] most probable tokens, in falling order, the lower id first */
+    /* [top_count] tokens, the most probable first; of equals, the lower id first */
     const struct rwkv7_logprob *top;
     size_t top_count;
 };
@@ -1062,9 +1082,9 @@ struct rwkv7_step {
 /*
  * A generator that uses `session` and `tokenizer`, which must outlive it. `opt` may be NULL.
  * Between calls, the caller may clone, copy or save the session; with options.speculate, only after
- * rwkv7_generator_sync. A token is evaluated when the next one is asked for, so after a step the
- * session has not read that step's token; see rwkv7_generator_sync. RWKV7_ERR_USAGE: an option is
- * out of range, or a stop string is empty. RWKV7_ERR_VOCAB: the vocabulary does not fit the model.
+ * rwkv7_generator_sync. The token of a step is evaluated by the next call, so after a step the
+ * session has not read it yet; see rwkv7_generator_sync. RWKV7_ERR_USAGE: an option is out of
+ * range, or a stop string is empty. RWKV7_ERR_VOCAB: the vocabulary does not fit the model.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session,
                                                    const struct rwkv7_tokenizer *tokenizer,
@@ -1072,10 +1092,10 @@ RWKV7_API enum rwkv7_status rwkv7_generator_create(struct rwkv7_session *session
                                                    struct rwkv7_generator **out, struct rwkv7_error *err);
 RWKV7_API void rwkv7_generator_close(struct rwkv7_generator *g);
 /*
- * Adds `text` [size] to the prompt, in pieces of any size; the tokens are those of the whole. All
- * but the end is evaluated, chunk by chunk, so memory does not grow with the prompt.
- * RWKV7_ERR_STOPPED: cancelled; the session has read a part of the prompt. RWKV7_ERR_VOCAB,
- * RWKV7_ERR_NUMERIC.
+ * Adds `text` [size] to the prompt. A prompt may be divided among calls anywhere; its tokens are
+ * those of the whole text. All but its end is evaluated at once, in chunks, so memory does not grow
+ * with the prompt. RWKV7_ERR_STOPPED: cancelled; the session has read a part of the prompt.
+ * RWKV7_ERR_VOCAB, RWKV7_ERR_NUMERIC.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, const void *text, size_t size,
                                                  struct rwkv7_error *err);
@@ -1083,12 +1103,12 @@ RWKV7_API enum rwkv7_status rwkv7_generator_feed(struct rwkv7_generator *g, cons
 RWKV7_API enum rwkv7_status rwkv7_generator_feed_tokens(struct rwkv7_generator *g, const uint32_t *ids, size_t count,
                                                         struct rwkv7_error *err);
 /*
- * Evaluates what the session has not read, draws a token and returns its text. *step is valid until
- * the next call that takes the generator. Allocates nothing after the first steps, unless
- * options.speculate is set. Penalties do not count the end of text, and its draw does not advance
- * the random numbers, so a text that is continued repeats it. RWKV7_ERR_USAGE: the prompt is empty,
- * or the text has ended. RWKV7_ERR_NUMERIC as in rwkv7_session_eval and rwkv7_sampler_next.
- * Cancelling is not an error but RWKV7_END_CANCELLED.
+ * Evaluates the tokens that the session has not read, draws one token and returns its text. *step
+ * is valid until the next call that takes the generator. Allocates nothing after the first steps,
+ * unless options.speculate is set. The end of text does not count for penalties. Drawing it does
+ * not advance the random numbers, so a text that is continued draws it again. RWKV7_ERR_USAGE: the
+ * prompt is empty, or the text has ended. RWKV7_ERR_NUMERIC as in rwkv7_session_eval and
+ * rwkv7_sampler_next. Cancelling is not an error: the step ends with RWKV7_END_CANCELLED.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_next(struct rwkv7_generator *g, const struct rwkv7_step **step,
                                                  struct rwkv7_error *err);
@@ -1109,19 +1129,19 @@ RWKV7_API void rwkv7_generator_cancel(struct rwkv7_generator *g);
  * caller clears it. Errors as for rwkv7_session_save and rwkv7_generator_sync.
  *
  * If options.resumable is set, the saved state is the one after exactly the text that was shown.
- * The stop string that ended it, or the bytes held back, are kept beside it: without a prompt the
- * text continues with them, and with a prompt they are dropped. The session itself has read all
+ * The stop string that ended it, or the bytes held back, are saved with it. After loading, the text
+ * continues with them; if a prompt is fed first, they are dropped. The session itself has read all
  * tokens that were drawn.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_save(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
 RWKV7_API enum rwkv7_status rwkv7_generator_save_memory(struct rwkv7_generator *g, struct rwkv7_bytes *image,
                                                         struct rwkv7_error *err);
 /*
- * Loads what was saved, before anything is fed. With the same options and without a prompt, the
- * text continues as if it had not been interrupted. A prompt is read after the saved state, and the
- * sampler then starts anew. States of rwkv7_session_save may be loaded too. RWKV7_ERR_STATE: see
- * rwkv7_session_load; neither the generator nor its session has changed. RWKV7_ERR_USAGE: something
- * was fed before.
+ * Loads what rwkv7_generator_save has saved. Call it before anything is fed. With the same options
+ * and without a prompt, the text continues as if it had not been interrupted. If a prompt is fed,
+ * it is read after the saved state, and the sampler starts as in a new generator. States of
+ * rwkv7_session_save may be loaded too. RWKV7_ERR_STATE: see rwkv7_session_load; neither the
+ * generator nor its session has changed. RWKV7_ERR_USAGE: something was fed before.
  */
 RWKV7_API enum rwkv7_status rwkv7_generator_load(struct rwkv7_generator *g, const char *path, struct rwkv7_error *err);
 RWKV7_API enum rwkv7_status rwkv7_generator_load_memory(struct rwkv7_generator *g, const void *image, size_t size,
@@ -1129,7 +1149,7 @@ RWKV7_API enum rwkv7_status rwkv7_generator_load_memory(struct rwkv7_generator *
 
 struct rwkv7_generator_stats {
     size_t struct_size;
-    /* reproduces the text: that of the options, or the saved random numbers */
+    /* reproduces the text: the seed of the options, or the saved position in the random numbers */
     uint64_t seed;
     uint64_t prompt_tokens; /* tokens of the prompt that were evaluated */
     uint64_t cached_tokens; /* of prompt_tokens: found in a prompt cache */
@@ -1137,9 +1157,9 @@ struct rwkv7_generator_stats {
     uint64_t tokens;        /* tokens drawn, without the end of text */
     uint64_t evaluated;     /* of tokens: evaluated */
     double seconds;         /* time to evaluate them */
-    uint64_t steps;         /* evaluations of them; fewer than `evaluated` with speculation */
+    uint64_t steps;         /* forward passes for them; fewer than `evaluated` with speculation */
     uint64_t drafted;       /* guessed tokens that were evaluated */
-    uint64_t accepted;      /* of drafted: right */
+    uint64_t accepted;      /* of drafted: equal to the drawn token */
 };
 /* Valid until the next call that takes the generator. */
 RWKV7_API const struct rwkv7_generator_stats *rwkv7_generator_stats(struct rwkv7_generator *g);
@@ -1162,7 +1182,7 @@ RWKV7_API enum rwkv7_status rwkv7_output_write(struct rwkv7_output *o, const voi
                                                struct rwkv7_error *err);
 /* Completes the file. Only rwkv7_output_close may follow. */
 RWKV7_API enum rwkv7_status rwkv7_output_commit(struct rwkv7_output *o, struct rwkv7_error *err);
-/* Without a commit before it, nothing has been written. */
+/* Without a commit, the file under that name stays as it was. */
 RWKV7_API void rwkv7_output_close(struct rwkv7_output *o);
 
 /*
