@@ -198,10 +198,7 @@ static const struct published published[] = {
     PUBLISHED("14b", 61, 4096, 14336, 64, 128),
 };
 
-/*
- * Computes the output of a head: norm, gate silu(g), and the scale of the layer. Overwrites g. out
- * may be y.
- */
+/* Finishes a head: norm, gate silu(g), and the scale of the layer. Overwrites g. out may be y. */
 static void finish_head(const struct rwkv7_model *model, const struct layer *l, const struct head_in *in, float *out,
                         const float *y, float *g, const float *no_bonus, int channel, float scale)
 {
