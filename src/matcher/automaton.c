@@ -1,10 +1,11 @@
 /*
- * automaton.c - frontiers and steps; see automaton.h.
+ * automaton.c - computes frontiers and steps; see automaton.h.
  *
- * A frontier is found in two phases. First everything that may be empty is popped: a list of stack
- * sets, each once. Then the rules that may begin are expanded in the order of their ranks, callers first, so
- * that each rule is expanded once, with the union of the stack sets of its callers. Without the order, a
- * rule that is called from n places of a rule that is called from n places would be expanded n * n times.
+ * A frontier is computed in two phases. The first phase pops stack sets, and goes on below every
+ * entry that may match the empty text. Each stack set is popped once. The second phase expands the
+ * rules that may begin. It takes them in the order of their ranks, callers before the rules they
+ * call, so that each rule is expanded once, with the union of the stack sets of its callers. In
+ * another order, two levels of n calls each would expand the inner rule n * n times.
  */
 #include "matcher/automaton_store.h"
 
@@ -25,7 +26,10 @@ enum rwkv7_status automaton_status(const struct automaton *a, struct rwkv7_error
 
 /* ------------------------------------------------------------------------------------ expansion */
 
-/* Adds a stack set to those with which a rule is to be expanded. */
+/*
+ * Queues a rule for expansion, followed by `stack`. A queued rule keeps the union of its stack
+ * sets.
+ */
 static void expand_later(struct automaton *a, uint32_t rule, uint32_t stack)
 {
     const struct grammar_rule *const rules = a->grammar->rules;
@@ -40,7 +44,7 @@ static void expand_later(struct automaton *a, uint32_t rule, uint32_t stack)
     a->heap[at] = rules[rule].rank;
 }
 
-/* Takes the rule of the lowest rank. */
+/* Removes the queued rule of the lowest rank and returns it. */
 static uint32_t next_rule(struct automaton *a)
 {
     const uint32_t lowest = a->heap[0], last = a->heap[--a->heap_count];
@@ -56,7 +60,7 @@ static uint32_t next_rule(struct automaton *a)
     return a->rule_of_rank[lowest];
 }
 
-/* A symbol may begin here; `stack` is what follows it. */
+/* Begins a symbol: a terminal becomes a thread, a rule is queued. `stack`: what follows it. */
 static void begin_symbol(struct automaton *a, uint32_t symbol, uint32_t stack)
 {
     if (!is_terminal(symbol)) {
@@ -68,7 +72,10 @@ static void begin_symbol(struct automaton *a, uint32_t symbol, uint32_t stack)
     }
 }
 
-/* All symbols from a place that may begin. Returns whether all of them may be empty. */
+/*
+ * Begins the symbols from `place` on, up to the first that cannot be empty. Returns whether all may
+ * be empty.
+ */
 static bool begin_symbols(struct automaton *a, uint32_t place, uint32_t below)
 {
     const struct grammar *const g = a->grammar;
@@ -89,7 +96,7 @@ static void expand(struct automaton *a, uint32_t rule)
     if (r->is_repeat)
         begin_symbol(a, r->symbol, stack_push(a, rule | PLACE_REPEAT, 1, stack));
     for (uint32_t i = r->first; i != UINT32_MAX; i = g->alternatives[i].next)
-        if (!g->alternatives[i].dropped) /* that all may be empty is known to the callers */
+        if (!g->alternatives[i].dropped) /* result unused: callers check `nullable` */
             begin_symbols(a, g->alternatives[i].first, stack);
 }
 
@@ -102,7 +109,9 @@ static void pop_later(struct automaton *a, uint32_t stack)
         a->popped[a->popped_count++] = stack;
 }
 
-/* Continues at one entry that has been popped. */
+/*
+ * Continues after a popped entry: begins its symbols, and pops what is below if they may be empty.
+ */
 static void resume(struct automaton *a, struct stack_entry entry)
 {
     const struct grammar *const g = a->grammar;
@@ -148,7 +157,7 @@ enum rwkv7_status automaton_frontier(struct automaton *a, uint32_t stack, uint32
     return automaton_status(a, err);
 }
 
-/* ----------------------------------------------------------------------------------------- steps */
+/* ---------------------------------------------------------------------------------------- steps */
 
 uint32_t automaton_next_state(struct automaton *a, uint32_t state, uint8_t byte)
 {
@@ -211,7 +220,10 @@ static bool grow_steps(struct automaton *a)
     return true;
 }
 
-/* One thread: it goes on within its terminal, or the terminal ends and what follows it may begin. */
+/*
+ * Steps one thread: adds its next DFA state and, if its terminal may end there, the frontier of its
+ * stack. *accepts: set if the text may end. Returns false after a failure.
+ */
 static bool step_thread(struct automaton *a, struct thread t, uint8_t byte, bool *accepts)
 {
     const uint32_t state = automaton_next_state(a, t.state, byte);
@@ -257,7 +269,7 @@ enum rwkv7_status automaton_step(struct automaton *a, uint32_t configuration, ui
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------- questions */
+/* -------------------------------------------------------------------------------------- queries */
 
 uint32_t automaton_start(const struct automaton *a)
 {
@@ -324,7 +336,7 @@ enum rwkv7_status automaton_create(const struct grammar *g, struct automaton **o
         status = automaton_status(a, err);
     if (status == RWKV7_OK) {
         a->states[a->state_count++] = (struct dfa_state){.node = REGEX_NOTHING}; /* AUTOMATON_DEAD */
-        configuration_of_found(a, 0, false);                                     /* and the dead configuration */
+        configuration_of_found(a, 0, false);                                     /* likewise */
         memset(a->waiting, 0xff, g->rule_count * sizeof *a->waiting);
         for (uint32_t i = 0; i < g->rule_count; i++)
             if (g->rules[i].reachable)

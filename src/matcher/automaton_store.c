@@ -1,4 +1,7 @@
-/* automaton_store.c - the hash-consed tables of an automaton: DFA states, stack sets, configurations. */
+/*
+ * automaton_store.c - the hash-consed tables of an automaton: DFA states, stack sets,
+ * configurations.
+ */
 #include "matcher/automaton_store.h"
 
 #include <stdlib.h>
@@ -112,7 +115,7 @@ uint32_t state_of_node(struct automaton *a, uint32_t node, uint32_t alphabet)
     for (; a->state_table.slots[at]; at = (at + 1) & (a->state_table.size - 1))
         if (a->states[a->state_table.slots[at] - 1].node == node)
             return a->state_table.slots[at] - 1;
-    /* A complement may have become impossible: such a state is dead. */
+    /* After intersections and complements, a node may match nothing: its state is dead. */
     if (regex_is_void(a->regex, node, &is_void, &a->error) != RWKV7_OK)
         return AUTOMATON_DEAD;
     if (is_void)
@@ -148,7 +151,7 @@ static uint32_t hash_stack(const struct automaton *a, uint32_t i)
     return hash_entries(a->entries + s->first, s->count, s->may_end);
 }
 
-/* The stack set of the last `count` entries, which have been written behind entry_count. */
+/* Returns the stack set of the `count` entries that the caller has written after entry_count. */
 static uint32_t find_stack(struct automaton *a, uint32_t count, bool may_end)
 {
     const struct stack_entry *const entries = a->entries + a->entry_count;
@@ -187,7 +190,7 @@ uint32_t stack_push(struct automaton *a, uint32_t place, uint32_t done, uint32_t
     const struct grammar *const g = a->grammar;
     if (place & PLACE_REPEAT) {
         const struct grammar_rule *const r = &g->rules[place & ~PLACE_REPEAT];
-        if (done == r->max) /* nothing is left to repeat */
+        if (done == r->max) /* no repetition is left */
             return below;
         done = r->max == REGEX_NO_LIMIT && done > r->min ? r->min : done;
     } else if (g->symbols[place] == SYMBOL_END) {
@@ -240,7 +243,10 @@ static bool grow_unions(struct automaton *a)
 
 static uint32_t union_at_depth(struct automaton *a, uint32_t x, uint32_t y, unsigned depth);
 
-/* Merges two sorted lists of entries; those of the same place are joined below. */
+/*
+ * Returns the union of two stack sets: merges their sorted entries. Equal entries become one, with
+ * the union of what is below them.
+ */
 static uint32_t merge(struct automaton *a, uint32_t x, uint32_t y, unsigned depth)
 {
     const struct stack_set sx = a->stacks[x], sy = a->stacks[y];

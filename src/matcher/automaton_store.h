@@ -1,4 +1,4 @@
-/* automaton_store.h - the tables of an automaton, for automaton*.c. */
+/* automaton_store.h - the tables of an automaton as data, for src/matcher only. */
 #ifndef MATCHER_AUTOMATON_STORE_H
 #define MATCHER_AUTOMATON_STORE_H
 
@@ -6,13 +6,13 @@
 
 #define PLACE_REPEAT 0x80000000u
 
-/* The bytes of a terminal, in classes that it does not tell apart. */
+/* The byte classes of a terminal: it treats all bytes of a class alike. */
 struct alphabet {
     uint32_t count;
     uint8_t class_of[256], byte_of[256];
 };
 
-/* A table of numbers by hash: number + 1, 0 if free. */
+/* A hash table of indices. A slot holds an index + 1, or 0 if free. */
 struct index_table {
     uint32_t *slots;
     uint32_t size;
@@ -52,15 +52,15 @@ struct automaton {
     uint32_t thread_count, thread_room;
     struct index_table configuration_table;
 
-    struct step_memo *steps; /* configuration AUTOMATON_DEAD: free */
+    struct step_memo *steps; /* an entry with configuration AUTOMATON_DEAD is free */
     uint32_t step_size, step_used;
-    struct union_memo *unions; /* a and b 0: free */
+    struct union_memo *unions; /* an entry with a and b 0 is free */
     uint32_t union_size, union_used;
 
-    /* Work of one frontier. */
+    /* Scratch for the computation of one frontier. */
     uint32_t search;   /* its number */
-    uint32_t *waiting; /* [rules]: stack set of a rule that is to be expanded, or UINT32_MAX */
-    uint32_t *heap;    /* [rules]: their ranks, the lowest first */
+    uint32_t *waiting; /* [rules]: stack set of a queued rule, or UINT32_MAX */
+    uint32_t *heap;    /* [rules]: min-heap of the ranks of queued rules */
     uint32_t heap_count;
     uint32_t *rule_of_rank; /* [rules] */
     uint32_t *popped;       /* stack sets to pop */
@@ -73,19 +73,22 @@ struct automaton {
 
 #define ROW_UNKNOWN UINT32_MAX
 
-/* Records a failure, unless there is one; returns its status. */
+/* Records a failure unless one is recorded already; returns the status of the recorded one. */
 enum rwkv7_status automaton_fail(struct automaton *a, enum rwkv7_status status, const char *message);
-/* As regex_reserve; beyond the limit, the automaton is full. */
+/* Like regex_reserve; above the limit it fails, and the automaton counts as full. */
 bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size);
 
-/* The stack set with one entry on top of `below`; `below` itself if nothing of the place is left. */
+/*
+ * Returns the stack set with one entry on top of `below`, or `below` itself if `place` is at its
+ * end.
+ */
 uint32_t stack_push(struct automaton *a, uint32_t place, uint32_t done, uint32_t below);
 uint32_t stack_union(struct automaton *a, uint32_t x, uint32_t y);
-uint32_t stack_bottom(struct automaton *a); /* the empty stack only */
-/* The configuration of the threads found[base ..), which are removed. */
+uint32_t stack_bottom(struct automaton *a); /* contains only the empty stack */
+/* Returns the configuration of the threads found[base ..), and removes them from `found`. */
 uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts);
 bool push_found(struct automaton *a, uint32_t state, uint32_t stack);
-/* The DFA state of a node; its alphabet if it is new, UINT32_MAX: one of its own. */
+/* Returns the DFA state of a node. A new state uses `alphabet`; UINT32_MAX: computes its own. */
 uint32_t state_of_node(struct automaton *a, uint32_t node, uint32_t alphabet);
 
 #endif

@@ -10,7 +10,7 @@ bool decimal_read(const char *text, size_t size, struct decimal *out)
     const char *at = text, *end = text + size;
     struct decimal d = {0};
     bool fraction = false;
-    int zeros = 0; /* zeros that count only if a digit follows */
+    int zeros = 0; /* pending zeros, stored only if another digit follows */
 
     if (at < end && *at == '-') {
         d.negative = true;
@@ -91,7 +91,7 @@ struct decimal decimal_negated(struct decimal d)
 bool decimal_is_multiple(const struct decimal *a, const struct decimal *b, bool *known)
 {
     unsigned long long divisor = 0, rest = 0;
-    const int unit_a = a->point - a->count, unit_b = b->point - b->count; /* exponent of the last digit */
+    const int unit_a = a->point - a->count, unit_b = b->point - b->count; /* of the last digits */
 
     *known = b->count <= 16 && unit_a - unit_b <= 2 * MAX_EXPONENT;
     if (!*known)

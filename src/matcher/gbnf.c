@@ -1,15 +1,16 @@
 /*
- * gbnf.c - grammars in the notation of llama.cpp (GBNF), to struct grammar.
+ * gbnf.c - converts grammars in llama.cpp's notation (GBNF) to struct grammar.
  *
  *     rule     name ::= sequence | sequence ...    until the end of the line, outside of parentheses
  *     element  "text"  [class]  [^class]  .  name  (group), each with * + ? {m} {m,} {m,n}
  *     escapes  \n \r \t \\ \" \[ \] \- \^ \xHH \uHHHH \UHHHHHHHH
  *     comment  # to the end of the line
  *
- * A line may also end after ::= and |. The text is one of rule `root`.
+ * A rule may continue on the next line after ::= and |. The start rule is `root`.
  *
- * Two steps: the text becomes a tree for each rule; then the trees become a grammar, in which everything
- * that is regular is one expression: a group, a repetition, and also a rule that is not recursive.
+ * There are two steps. The parser (gbnf_parse.c) makes a tree of each rule. This file converts the
+ * trees to a grammar. Everything regular becomes one expression: groups, repetitions, and rules
+ * that are not recursive.
  */
 #include "matcher/gbnf.h"
 
@@ -18,9 +19,9 @@
 
 #include "base/mem.h"
 
-#define MAX_RULE_DEPTH 32 /* rules in rules that are merged into one expression */
+#define MAX_RULE_DEPTH 32 /* nested rules that are merged into one expression */
 
-/* ---------------------------------------------------------------------------------------------- names */
+/* ---------------------------------------------------------------------------------------- names */
 
 static int compare_names(const char *a, size_t a_size, const char *b, size_t b_size)
 {
@@ -74,11 +75,11 @@ static bool resolve_names(struct gbnf *p)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------ regular rules */
+/* -------------------------------------------------------------------------------- regular rules */
 
 static bool is_regular(struct gbnf *p, uint32_t node, unsigned depth);
 
-/* Something that was written: an expression, or a symbol. */
+/* A converted node: an expression, or a symbol of the grammar. */
 struct part {
     bool regular;
     uint32_t value;
@@ -86,7 +87,10 @@ struct part {
 
 static struct part write_node(struct gbnf *p, uint32_t node, struct rule *as);
 
-/* A rule is regular if it leads to no rule that is being tested, and so is not recursive. */
+/*
+ * Returns whether a rule is regular: none of the rules it refers to is still being tested, so it is
+ * not recursive.
+ */
 static bool is_regular_rule(struct gbnf *p, struct rule *rule, unsigned depth)
 {
     if (rule->state == STATE_NEW) {
@@ -94,7 +98,7 @@ static bool is_regular_rule(struct gbnf *p, struct rule *rule, unsigned depth)
             return false;
         rule->state = STATE_ENTERED;
         rule->state = is_regular(p, rule->tree, depth + 1) ? STATE_REGULAR : STATE_RULE;
-        if (rule->state == STATE_REGULAR) /* those that it names have been written */
+        if (rule->state == STATE_REGULAR) /* the rules it names are converted already */
             rule->regex = write_node(p, rule->tree, NULL).value;
     }
     return rule->state == STATE_REGULAR;
@@ -112,7 +116,7 @@ static bool is_regular(struct gbnf *p, uint32_t node, unsigned depth)
     return true;
 }
 
-/* -------------------------------------------------------------------------------------------- grammar */
+/* -------------------------------------------------------------------------------------- grammar */
 
 static uint32_t symbol_of(struct gbnf *p, struct part part)
 {
@@ -145,7 +149,10 @@ static struct part write_name(struct gbnf *p, struct rule *rule)
     return regular(rule->regex);
 }
 
-/* Adds to symbols[] what follows; neighbours that are regular become one terminal. */
+/*
+ * Converts a sequence; adjacent regular elements become one terminal. rule: gets the sequence as an
+ * alternative, UINT32_MAX: none.
+ */
 static struct part write_sequence(struct gbnf *p, const struct node *n, uint32_t rule)
 {
     uint32_t count = 0, room = 1, pending = REGEX_EMPTY;
@@ -184,7 +191,7 @@ static struct part write_sequence(struct gbnf *p, const struct node *n, uint32_t
     return result;
 }
 
-/* The alternatives of `as`, or of a rule without name. */
+/* Converts alternatives: those of the rule `as`, or of an unnamed group if it is NULL. */
 static struct part write_choice(struct gbnf *p, const struct node *n, struct rule *as)
 {
     uint32_t expression = REGEX_NOTHING, rule = as ? rule_symbol(p, as) : UINT32_MAX;

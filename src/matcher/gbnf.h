@@ -1,6 +1,6 @@
 /*
- * gbnf.h - the trees of a grammar in the notation of llama.cpp: gbnf_parse.c reads them, gbnf.c writes the
- * grammar.
+ * gbnf.h - the trees of a grammar in the notation of llama.cpp: gbnf_parse.c makes them, gbnf.c
+ * converts them to a grammar.
  */
 #ifndef MATCHER_GBNF_H
 #define MATCHER_GBNF_H
@@ -14,7 +14,7 @@ enum kind { KIND_REGEX, KIND_NAME, KIND_SEQUENCE, KIND_CHOICE, KIND_REPEAT };
 struct node {
     uint8_t kind;
     uint32_t first, next; /* children, siblings: NO_NODE at the end */
-    uint32_t value;       /* KIND_REGEX: expression; KIND_NAME: rule, once it is known; KIND_REPEAT: min */
+    uint32_t value;       /* expression, rule (if resolved) or minimum, by kind */
     uint32_t max;
     uint32_t at; /* position in the text, for messages */
 };
@@ -37,7 +37,7 @@ struct gbnf {
     struct node *nodes;
     struct rule *rules;
     uint32_t node_count, node_room, rule_count, rule_room;
-    struct regex_range *ranges; /* of the class that is being read */
+    struct regex_range *ranges; /* of the class that is being parsed */
     uint32_t range_count;
     unsigned groups;
     enum rwkv7_status status;
@@ -47,7 +47,7 @@ struct gbnf {
 /* Records a failure with the line and column of a position. Returns NO_NODE. */
 uint32_t gbnf_refuse(struct gbnf *p, const char *at, const char *reason);
 uint32_t gbnf_refuse_name(struct gbnf *p, const char *at, const char *reason, const char *name, size_t size);
-/* Reads a name at p->at, which moves behind it; 0 if there is none. */
+/* Parses a name at p->at and moves p->at past it. Returns its length, 0 if there is none. */
 size_t gbnf_read_name(struct gbnf *p, const char **name);
 /* Reads all rules into p->rules. False after a failure. */
 bool gbnf_parse(struct gbnf *p);

@@ -10,17 +10,17 @@
 
 enum {
     MAX_GROUPS = 64,      /* nested */
-    MAX_NODES = 1 << 19,  /* of all trees */
-    MAX_REPEAT = 1 << 24, /* a count */
+    MAX_NODES = 1 << 19,  /* in all trees together */
+    MAX_REPEAT = 1 << 24, /* largest count of a repetition */
     MAX_CLASS_RANGES = 4096,
 };
 
-/* -------------------------------------------------------------------------------------------- messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 uint32_t gbnf_refuse(struct gbnf *p, const char *at, const char *reason)
 {
     size_t line = 1, column = 1;
-    if (p->status != RWKV7_OK || grammar_failed(p->grammar)) /* the first failure counts */
+    if (p->status != RWKV7_OK || grammar_failed(p->grammar)) /* keep the first failure */
         return NO_NODE;
     for (const char *c = p->text; c < at; c++) {
         column = *c == '\n' ? 1 : column + (((unsigned char)*c & 0xc0) != 0x80);
@@ -37,7 +37,7 @@ uint32_t gbnf_refuse_name(struct gbnf *p, const char *at, const char *reason, co
     return gbnf_refuse(p, at, text);
 }
 
-/* ---------------------------------------------------------------------------------------------- trees */
+/* ---------------------------------------------------------------------------------------- trees */
 
 static uint32_t new_node(struct gbnf *p, enum kind kind, uint32_t value, const char *at)
 {
@@ -115,7 +115,7 @@ static bool read_hex(struct gbnf *p, int digits, uint32_t *code)
     return false;
 }
 
-/* One character of a text or a class, as it stands or as an escape. */
+/* Parses one character of a text or a class; it may be an escape. */
 static bool read_character(struct gbnf *p, uint32_t *code)
 {
     static const char from[] = "nrt\\\"[]-^", to[] = "\n\r\t\\\"[]-^";
@@ -159,7 +159,7 @@ static uint32_t read_literal(struct gbnf *p)
         closing += *closing == '\\' && closing + 1 < p->end ? 2 : 1;
     if (closing >= p->end)
         return gbnf_refuse(p, first, "this text has no closing quote");
-    uint8_t *bytes = mem_alloc((size_t)(closing - p->at) * 4 + 4, 1); /* at most 4 bytes for a character */
+    uint8_t *bytes = mem_alloc((size_t)(closing - p->at) * 4 + 4, 1); /* UTF-8 */
     size_t n = 0;
     uint32_t node = NO_NODE, code;
     if (!bytes) {
@@ -208,7 +208,7 @@ static uint32_t read_class(struct gbnf *p)
 
 static uint32_t read_choice(struct gbnf *p, bool in_group);
 
-/* Returns NO_NODE without a failure if no element begins here. */
+/* Parses one element. Returns NO_NODE, without an error, if none begins here. */
 static uint32_t read_element(struct gbnf *p)
 {
     const char *first = p->at, *name;
@@ -257,7 +257,7 @@ static bool read_count(struct gbnf *p, uint32_t *count)
     return p->at > first;
 }
 
-/* {m}, {m,} or {m,n}, after the brace. */
+/* Parses the rest of {m}, {m,} or {m,n} after the opening brace. */
 static bool read_bounds(struct gbnf *p, uint32_t *min, uint32_t *max)
 {
     const char *first = p->at;
@@ -286,7 +286,7 @@ static bool read_bounds(struct gbnf *p, uint32_t *min, uint32_t *max)
     return p->status == RWKV7_OK;
 }
 
-/* The repetitions after an element. */
+/* Parses the repetition operators after an element. */
 static uint32_t read_repetitions(struct gbnf *p, uint32_t node, bool in_group)
 {
     unsigned repetitions = 0;

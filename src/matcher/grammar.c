@@ -49,7 +49,7 @@ enum rwkv7_status grammar_create(struct grammar **out, struct rwkv7_error *err)
     g->start = UINT32_MAX;
     enum rwkv7_status status = regex_create(&g->regex, err);
     if (status == RWKV7_OK) {
-        grammar_rule(g, "", 0); /* rule 0 is what calls return after a failure */
+        grammar_rule(g, "", 0); /* rule 0: returned by calls after a failure */
         status = g->error.status != RWKV7_OK ? fail_memory(err, "the grammar") : RWKV7_OK;
     }
     if (status != RWKV7_OK) {
@@ -93,7 +93,7 @@ static uint32_t new_rule(struct grammar *g, const struct grammar_rule *rule)
 uint32_t grammar_rule(struct grammar *g, const char *name, size_t length)
 {
     const struct grammar_rule rule = {.name = g->name_size,
-                                      .name_length = length < 64 ? (uint32_t)length : 64, /* enough for a message */
+                                      .name_length = length < 64 ? (uint32_t)length : 64, /* truncated */
                                       .first = UINT32_MAX,
                                       .last = UINT32_MAX};
     if (!reserve(g, (void **)&g->names, &g->name_room, g->name_size + rule.name_length, MAX_NAMES, 1))
@@ -171,8 +171,8 @@ enum rwkv7_status grammar_rule_error(const struct grammar *g, uint32_t rule, con
 }
 
 /*
- * A -> A x | A y | b becomes A -> b T*, T -> x | y. So A is not the first symbol of its alternatives
- * any more. A -> A adds nothing and is dropped.
+ * A -> A x | A y | b becomes A -> b T*, T -> x | y. No alternative of A then begins with A. An
+ * alternative A -> A adds nothing and is dropped.
  */
 static void remove_left_recursion(struct grammar *g, uint32_t rule)
 {
@@ -190,7 +190,7 @@ static void remove_left_recursion(struct grammar *g, uint32_t rule)
     bool has_tail = false;
     for (uint32_t i = old.first; i != UINT32_MAX && !grammar_failed(g); i = g->alternatives[i].next) {
         const struct grammar_alternative alternative = g->alternatives[i];
-        /* The symbols may move when one is added, so they are copied first. */
+        /* Copy first: adding a symbol may reallocate `symbols`. */
         uint32_t *const copy = mem_alloc((size_t)alternative.count + 1, sizeof *copy);
         if (!copy) {
             record(g, RWKV7_ERR_MEMORY, NULL);
@@ -209,7 +209,7 @@ static void remove_left_recursion(struct grammar *g, uint32_t rule)
     }
     if (!has_tail)
         grammar_add(g, tail, NULL, 0);
-    if (g->rules[rule].first == UINT32_MAX) { /* nothing but A -> A x: matches no text */
+    if (g->rules[rule].first == UINT32_MAX) { /* only A -> A x: matches no text */
         const uint32_t impossible = grammar_terminal(g, REGEX_NOTHING);
         grammar_add(g, rule, &impossible, 1);
     }

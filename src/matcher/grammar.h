@@ -9,14 +9,14 @@
  *     grammar_start(g, list);
  *     return grammar_finish(g, err);
  *
- * The language is that of the grammar over bytes: there is no lexer and no preference. Wherever two
- * readings of a text are possible, both are followed. So ambiguity costs time but is never wrong;
- * readings that share no beginning are the cheapest (a value starts with another byte than white
- * space, a number is followed by a byte that cannot continue it).
+ * The language is that of the grammar over bytes: there is no lexer, and no priority among
+ * alternatives. All parses of an ambiguous text are followed, so ambiguity costs time but never
+ * excludes a text. It costs least if the next byte tells the alternatives apart: a value does not
+ * start with white space, and a number is followed by a byte that cannot continue it.
  *
  * As in regex.h, a failure is recorded and reported once, by grammar_finish. Symbols (rules and
- * terminals) are numbers. Rules may be used before they have alternatives. Fewer and longer terminals
- * are faster: what is regular belongs in one expression.
+ * terminals) are numbers. Rules may be used before they have alternatives. Few long terminals are
+ * faster than many short ones, so write everything regular as one expression.
  */
 #ifndef MATCHER_GRAMMAR_H
 #define MATCHER_GRAMMAR_H
@@ -31,37 +31,41 @@ struct grammar;
 
 enum rwkv7_status grammar_create(struct grammar **out, struct rwkv7_error *err);
 void grammar_free(struct grammar *g);           /* NULL: does nothing */
-struct regex *grammar_regex(struct grammar *g); /* the arena of its terminals */
-/* Whether a call has failed: long loops of a front end should stop then. */
+struct regex *grammar_regex(struct grammar *g); /* the arena of its terminals' expressions */
+/* Returns whether a call has failed; long loops of a front end should then stop. */
 bool grammar_failed(const struct grammar *g);
 
 /*
- * A new rule without alternatives, as a symbol. The name [length] is for messages and is copied; names
- * need not differ. After a failure, these functions return some symbol.
+ * Adds a rule without alternatives and returns its symbol. The name [length] is used in messages;
+ * it is copied and need not be unique. After a failure, these functions return an arbitrary symbol.
  */
 uint32_t grammar_rule(struct grammar *g, const char *name, size_t length);
-/* The symbol of a terminal: a node of grammar_regex(g). It may match the empty text. */
+/* Returns the symbol of a terminal: a node of grammar_regex(g), which may match the empty text. */
 uint32_t grammar_terminal(struct grammar *g, uint32_t node);
 /* Adds an alternative to a rule: these symbols in sequence. count 0: the empty text. */
 void grammar_add(struct grammar *g, uint32_t rule, const uint32_t *symbols, size_t count);
-/* min to max times a symbol, as a symbol. Counted, not copied. max may be REGEX_NO_LIMIT. */
+/*
+ * Returns a symbol for min to max repetitions of a symbol. They are counted, not copied. max may be
+ * REGEX_NO_LIMIT.
+ */
 uint32_t grammar_repeat(struct grammar *g, uint32_t symbol, uint32_t min, uint32_t max);
-void grammar_start(struct grammar *g, uint32_t rule); /* every text is one of this rule */
+void grammar_start(struct grammar *g, uint32_t rule); /* sets the start rule */
 
 /*
- * Completes the grammar: removes direct left recursion and rules that are never used. A repetition
- * without limit of something that may be empty is allowed. An alternative that can never match a text (it
- * needs REGEX_NOTHING, or a rule without end) is dropped. Front ends call this last. RWKV7_ERR_MEMORY, or
- * RWKV7_ERR_USAGE with the name of a rule: a rule that is used has no alternatives; a rule is
- * left-recursive through other rules; the start rule matches no text.
+ * Completes the grammar: removes direct left recursion and rules that are never used. Unlimited
+ * repetitions of a symbol that may be empty are allowed. Alternatives that can never match a text
+ * (they contain REGEX_NOTHING, or a rule that never ends) are dropped. Front ends call this last.
+ * Fails with RWKV7_ERR_MEMORY, or with RWKV7_ERR_USAGE and the name of a rule if a rule that is
+ * used has no alternatives, if a rule is left-recursive through other rules, or if the start rule
+ * matches no text.
  */
 enum rwkv7_status grammar_finish(struct grammar *g, struct rwkv7_error *err);
 
-/* --------------------------------------------------------------------------------------- front ends */
+/* ----------------------------------------------------------------------------------- front ends */
 
 /*
- * Each fills a new grammar, ends with grammar_finish and returns its result. RWKV7_ERR_USAGE with a
- * position (GBNF: line and column; JSON Schema: JSON pointer).
+ * Each front end fills a new grammar and returns the result of grammar_finish. RWKV7_ERR_USAGE
+ * comes with a position (GBNF: line and column; JSON Schema: JSON pointer).
  */
 enum rwkv7_status regex_build(const char *text, size_t size, struct grammar *g, struct rwkv7_error *err);
 enum rwkv7_status choices_build(const struct regex_text *choices, size_t count, struct grammar *g,
@@ -69,7 +73,7 @@ enum rwkv7_status choices_build(const struct regex_text *choices, size_t count, 
 enum rwkv7_status gbnf_build(const char *text, size_t size, struct grammar *g, struct rwkv7_error *err);
 
 struct schema_options {
-    bool strict;  /* additionalProperties is false if not given; `oneOf` must be provably disjoint */
+    bool strict;  /* additionalProperties defaults to false; `oneOf` must be provably disjoint */
     bool compact; /* no white space between the tokens of JSON */
 };
 /* options may be NULL. */

@@ -1,6 +1,7 @@
 /*
- * grammar_check.c - the analyses of a complete grammar: which rules are used, can match, may be empty,
- * and in which order they begin each other. Linear time in the size of the grammar, without recursion.
+ * grammar_check.c - analyses of a complete grammar: which rules are reachable, productive and
+ * nullable, and their order by left corners (the rules that a rule may begin with). All take linear
+ * time and use no recursion.
  */
 #include "matcher/grammar_rules.h"
 
@@ -8,7 +9,10 @@
 
 #include "base/mem.h"
 
-/* The places where each rule occurs: uses[start[rule] .. start[rule + 1]) are alternatives or repetitions. */
+/*
+ * The places where each rule occurs: uses[start[rule] .. start[rule + 1]) are alternatives or
+ * repetitions.
+ */
 struct uses {
     uint32_t *start;  /* [rules + 1] */
     uint32_t *places; /* alternative, or REPETITION | rule */
@@ -29,7 +33,7 @@ static void uses_free(struct uses *u)
     mem_free(u->queue);
 }
 
-/* Calls for each occurrence of a rule: first counts, then fills. */
+/* Visits each occurrence of a rule: counts them if !fill, else stores them in `places`. */
 static void count_or_fill(const struct grammar *g, struct uses *u, bool fill)
 {
     for (uint32_t rule = 0; rule < g->rule_count; rule++) {
@@ -73,10 +77,10 @@ static enum rwkv7_status uses_find(const struct grammar *g, struct uses *u, stru
     return RWKV7_OK;
 }
 
-/* A property of rules that follows from that of the symbols of one alternative. */
+/* A property that a rule has if all symbols of one of its alternatives have it. */
 struct property {
     bool (*of_terminal)(struct grammar *g, uint32_t node, struct rwkv7_error *err);
-    bool of_empty_repeat; /* also of a repetition that may be empty */
+    bool of_empty_repeat; /* a repetition with min 0 has it */
     bool *(*flag)(struct grammar_rule *r);
 };
 
@@ -113,7 +117,7 @@ static void set_flag(struct grammar *g, struct uses *u, const struct property *p
     }
 }
 
-/* Finds all rules with the property: the least fixed point. */
+/* Sets the flag of all rules with the property: the least fixed point. */
 static void propagate(struct grammar *g, struct uses *u, const struct property *p, struct rwkv7_error *err)
 {
     u->queue_count = 0;
@@ -168,7 +172,9 @@ static enum rwkv7_status mark_reachable(struct grammar *g, struct uses *u, struc
     return RWKV7_OK;
 }
 
-/* Drops the alternatives with a symbol that matches no text, and repetitions of one. */
+/*
+ * Drops alternatives that contain a symbol which matches no text, and repetitions of such a symbol.
+ */
 static void drop_impossible(struct grammar *g)
 {
     for (uint32_t rule = 0; rule < g->rule_count; rule++) {
@@ -210,17 +216,17 @@ enum rwkv7_status grammar_check_rules(struct grammar *g, struct rwkv7_error *err
     return status;
 }
 
-/* ---------------------------------------------------------------------------------- left corners */
+/* --------------------------------------------------------------------------------- left corners */
 
 /* A walk over the rules that a rule may begin with, depth first. */
 struct visit {
     uint32_t rule;
-    uint32_t alternative; /* the next to look at; UINT32_MAX: none */
-    uint32_t symbol;      /* the next symbol of it to look at; UINT32_MAX: its first */
-    bool entered;         /* of a repetition */
+    uint32_t alternative; /* the next to visit; UINT32_MAX: none */
+    uint32_t symbol;      /* its next symbol to visit; UINT32_MAX: the first one */
+    bool entered;         /* a repetition: its symbol was visited */
 };
 
-/* The next rule that the visited one may begin with; UINT32_MAX: there are no more. */
+/* Returns the next rule that the visited rule may begin with; UINT32_MAX: no more. */
 static uint32_t next_corner(const struct grammar *g, struct visit *v)
 {
     const struct grammar_rule *const r = &g->rules[v->rule];
@@ -270,7 +276,7 @@ enum rwkv7_status grammar_rank_rules(struct grammar *g, struct rwkv7_error *err)
                 state[next] = OPEN;
                 stack[depth++] = (struct visit){next, g->rules[next].first, UINT32_MAX, false};
             } else if (state[next] == OPEN) {
-                uint32_t named = next; /* a rule of the cycle that has a name */
+                uint32_t named = next; /* a named rule of the cycle, for the message */
                 for (uint32_t i = depth; i > 0 && g->rules[named].name_length == 0 && stack[i - 1].rule != next; i--)
                     named = stack[i - 1].rule;
                 status = grammar_rule_error(

@@ -1,10 +1,10 @@
-/* grammar_rules.h - a grammar as data, for grammar*.c and automaton*.c. */
+/* grammar_rules.h - a grammar as data, for grammar*.c and automaton*.c only. */
 #ifndef MATCHER_GRAMMAR_RULES_H
 #define MATCHER_GRAMMAR_RULES_H
 
 #include "matcher/grammar.h"
 
-/* A symbol is a rule's index, a terminal's node with this bit, or the end of an alternative. */
+/* A symbol is the index of a rule, a terminal's node with this bit set, or SYMBOL_END. */
 #define SYMBOL_TERMINAL 0x80000000u
 #define SYMBOL_END UINT32_MAX
 
@@ -26,11 +26,11 @@ struct grammar_alternative {
 
 struct grammar_rule {
     uint32_t name, name_length; /* in `names` */
-    uint32_t first, last;       /* alternatives; UINT32_MAX: none */
-    bool is_repeat;             /* no alternatives, but `min` to `max` times `symbol` */
+    uint32_t first, last;       /* first and last alternative; UINT32_MAX: none */
+    bool is_repeat;             /* `min` to `max` times `symbol`, instead of alternatives */
     bool reachable, productive, nullable;
     uint32_t symbol, min, max;
-    uint32_t rank; /* callers of a rule that it may begin have a lower rank */
+    uint32_t rank; /* lower than the ranks of all rules that it may begin with */
 };
 
 struct grammar {
@@ -47,7 +47,7 @@ struct grammar {
     uint32_t start; /* a rule; UINT32_MAX: not set */
 };
 
-/* Whether a symbol may be the empty text. */
+/* Returns whether a symbol may match the empty text. */
 static inline bool symbol_nullable(const struct grammar *g, uint32_t symbol)
 {
     return is_terminal(symbol) ? regex_nullable(g->regex, terminal_node(symbol)) : g->rules[symbol].nullable;
@@ -55,7 +55,7 @@ static inline bool symbol_nullable(const struct grammar *g, uint32_t symbol)
 
 /* Fails with `text`, where "%s" stands for the rule's name. */
 enum rwkv7_status grammar_rule_error(const struct grammar *g, uint32_t rule, const char *text, struct rwkv7_error *err);
-/* The analyses of grammar_finish, in this order. */
+/* The analyses of grammar_finish. Call them in this order. */
 enum rwkv7_status grammar_check_rules(struct grammar *g, struct rwkv7_error *err);
 enum rwkv7_status grammar_rank_rules(struct grammar *g, struct rwkv7_error *err);
 

@@ -14,7 +14,7 @@
 struct json_values {
     struct json_value *values; /* [room] in the order of the text */
     struct json_value **sorted;
-    char *strings; /* [size] decoded keys and strings, and numbers: never longer than the text */
+    char *strings; /* [size] decoded strings and numbers; never longer than the text */
     size_t count, room, sorted_used, strings_used;
 };
 
@@ -46,7 +46,7 @@ static void put(struct reader *s, char c)
     s->tree->strings[s->tree->strings_used++] = c;
 }
 
-/* ----------------------------------------------------------------------------- strings and numbers */
+/* -------------------------------------------------------------------------- strings and numbers */
 
 static bool read_hex4(struct reader *s, uint32_t *unit)
 {
@@ -321,13 +321,15 @@ enum rwkv7_status json_values_read(const char *text, size_t size, struct json_va
     *out = NULL;
     if (!t)
         return fail_memory(err, "a JSON text");
-    /* Each value but the first comes after one of these characters. */
+    /*
+     * An upper bound of the number of values: each but the first follows one of these characters.
+     */
     t->room = 1;
     for (size_t i = 0; i < size && t->room < JSON_VALUE_MAX_COUNT; i++)
         t->room += text[i] == ',' || text[i] == '[' || text[i] == '{';
     t->values = mem_alloc(t->room, sizeof *t->values);
     t->sorted = mem_alloc(t->room, sizeof *t->sorted);
-    t->strings = mem_alloc(size + 4, 1); /* an escape is longer than its character */
+    t->strings = mem_alloc(size + 4, 1); /* escapes shrink, so this is enough */
     struct reader s = {.tree = t, .begin = (const uint8_t *)text};
     s.at = s.begin;
     s.end = s.begin + size;
@@ -375,7 +377,7 @@ struct json_value *json_values_at(const struct json_values *t, size_t id)
     return &t->values[id];
 }
 
-/* ---------------------------------------------------------------------------------------- questions */
+/* -------------------------------------------------------------------------------------- queries */
 
 struct json_value *json_member_sized(const struct json_value *v, const char *key, size_t size)
 {
@@ -419,7 +421,10 @@ bool json_is_text(const struct json_value *v, const char *text)
     return v->type == JSON_STRING && v->size == strlen(text) && memcmp(v->text, text, v->size) == 0;
 }
 
-/* Writes one step of a pointer before `at`: "/" and the escaped key or the index. Returns the new beginning. */
+/*
+ * Prepends one step of a JSON pointer to `at`: "/" and the escaped key or the index. Returns the
+ * new start.
+ */
 static char *write_step(char *begin, char *at, const struct json_value *v)
 {
     char number[24];

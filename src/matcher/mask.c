@@ -6,26 +6,26 @@
 #include "base/mem.h"
 
 #define NO_SLOT UINT32_MAX
-#define MAX_WORK (1u << 24) /* nodes for one mask: some 100 ms */
+#define MAX_WORK (1u << 24) /* nodes visited for one mask; takes about 100 ms */
 
 struct slot {
     uint64_t *bits; /* NULL until the first use */
     uint32_t configuration;
     uint32_t allowed, only;
-    uint32_t newer, older; /* slots; a list by time of use */
+    uint32_t newer, older; /* slots; links of the LRU list */
 };
 
 struct mask_store {
     struct part_finder finder;
     bool has_end;
-    struct slot *slots; /* [slot_room]: a cache, and one slot at least */
+    struct slot *slots; /* [slot_room]: the cache; it has at least one slot */
     uint32_t slot_count, slot_room;
     uint32_t newest, oldest;
     uint32_t *slot_of; /* [configuration_room]: slot + 1, or 0 */
     uint32_t configuration_room;
     bool keep;
     uint32_t *path; /* [depth + 1]: configurations of a walk */
-    uint64_t work;  /* nodes of the walk for this mask */
+    uint64_t work;  /* nodes visited for this mask so far */
 };
 
 enum rwkv7_status mask_store_create(struct automaton *a, const struct vocab_tree *tree, struct part_shelf *shelf,
@@ -87,7 +87,10 @@ static void link_newest(struct mask_store *s, uint32_t i)
     s->newest = i;
 }
 
-/* An empty slot for a configuration: a new one, or the one used longest ago. NO_SLOT: out of memory. */
+/*
+ * Returns a cleared slot for a configuration: a new one, or the least recently used. NO_SLOT: out
+ * of memory.
+ */
 static uint32_t take_slot(struct mask_store *s, uint32_t configuration)
 {
     if (configuration >= s->configuration_room) {
@@ -119,8 +122,8 @@ static uint32_t take_slot(struct mask_store *s, uint32_t configuration)
 /* ---------------------------------------------------------------------------------------- masks */
 
 /*
- * Adds the tokens below a node that the automaton can read from `configuration`, which is where it is
- * after the node's bytes. known: the steps from `configuration`, UINT32_MAX if not known yet.
+ * Adds the tokens below a tree node that the automaton can read. `configuration`: the automaton
+ * after the node's bytes. known: the steps from there, UINT32_MAX where unknown.
  */
 static enum rwkv7_status walk_below(struct mask_store *s, uint32_t node, uint32_t configuration, uint32_t *known,
                                     uint64_t *bits, struct rwkv7_error *err)
@@ -206,7 +209,7 @@ enum rwkv7_status mask_find(struct mask_store *s, uint32_t configuration, struct
         s->work = 0;
         for (uint32_t k = 0; k < c.count && status == RWKV7_OK; k++)
             status = add_thread(s, automaton_thread(s->finder.automaton, c.first + k), s->slots[i].bits, err);
-        if (status != RWKV7_OK) { /* incomplete: never found again */
+        if (status != RWKV7_OK) { /* the mask is incomplete, so later calls must not find it */
             s->slot_of[configuration] = 0;
             return status;
         }

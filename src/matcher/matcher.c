@@ -1,9 +1,10 @@
 /*
- * matcher.c - the public objects: grammars, shared and kept by their text, and matchers.
+ * matcher.c - the public objects: matchers, and grammars, which are shared and cached by their
+ * text.
  *
- * What a grammar computes on demand (automaton, masks) is an `engine`, used under the grammar's lock. A
- * matcher remembers its tokens. When its engine is full, it reads them again with a new one. So the memory
- * is limited, and only a text that fills an engine alone fails.
+ * An `engine` holds what a grammar computes on demand (automaton, masks); it is used under the
+ * grammar's lock. A matcher keeps all its tokens. When its engine is full, it replays them in a new
+ * one. So memory is limited, and a text fails only if it fills an engine by itself.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "matcher/mask.h"
 #include "matcher/source.h"
 
-#define KEPT 16u               /* grammars per tokenizer */
+#define KEPT 16u               /* cached grammars per tokenizer */
 #define KEPT_BYTES (64u << 20) /* of these together */
 #define MAX_TOKENS (1u << 28)  /* of a text */
 
@@ -24,14 +25,14 @@ struct engine {
 };
 
 struct rwkv7_grammar {
-    atomic_uint users; /* handles of the program, matchers, and the tokenizer's list */
+    atomic_uint users; /* references: of the caller, of matchers, and of the tokenizer's cache */
     struct grammar *grammar;
     const struct rwkv7_tokenizer *tokenizer;
     const struct vocab_tree *tree;
     struct part_shelf *shelf; /* the tokenizer's */
     size_t mask_bytes;
     struct fork_lock lock; /* of the engine */
-    unsigned forks;        /* a child that was forked while the lock was held makes a new engine */
+    unsigned forks;        /* fork_count() of the engine: after a fork, a new engine is made */
     struct engine *engine;
     char *key; /* [key_size] kind, flags and text */
     size_t key_size;
@@ -39,10 +40,10 @@ struct rwkv7_grammar {
 
 struct rwkv7_matcher {
     struct rwkv7_grammar *grammar;
-    struct engine *engine;    /* the grammar's, an older one of it, or one of its own; NULL: none yet */
+    struct engine *engine;    /* the grammar's current or older one, or its own; NULL: none */
     unsigned forks;           /* fork_count() when it got the engine */
     uint32_t *ids;            /* [count] tokens since the start */
-    uint32_t *configurations; /* [count + 1] before each token, and now */
+    uint32_t *configurations; /* [count + 1] before each token, and the current one */
     size_t count, room;
     bool accepting;
     uint64_t *mask; /* [words] */
@@ -83,7 +84,7 @@ static void engine_release(struct engine *e)
         engine_free(e);
 }
 
-/* Gives the grammar a new engine. The lock is held. */
+/* Gives the grammar a new engine. The caller holds the lock. */
 static enum rwkv7_status renew(struct rwkv7_grammar *g, struct rwkv7_error *err)
 {
     struct engine *fresh;
@@ -113,10 +114,10 @@ void rwkv7_grammar_close(struct rwkv7_grammar *g)
     grammar_release(g);
 }
 
-/* What a tokenizer keeps for grammars. */
+/* The grammar cache of a tokenizer. */
 struct kept {
     struct part_shelf *shelf;
-    struct rwkv7_grammar *grammars[KEPT]; /* the last used first; NULL: none */
+    struct rwkv7_grammar *grammars[KEPT]; /* most recently used first; NULL: none */
 };
 
 static void kept_free(void *data)
@@ -128,7 +129,7 @@ static void kept_free(void *data)
     mem_free(k);
 }
 
-/* The tokenizer's data, under its lock; made by the first caller. */
+/* Returns the tokenizer's grammar cache; the first call creates it. The caller holds the lock. */
 static enum rwkv7_status kept_open(struct tokenizer_cache *cache, struct kept **out, struct rwkv7_error *err)
 {
     *out = cache->data;
@@ -178,7 +179,7 @@ static size_t grammar_bytes(struct rwkv7_grammar *g)
     return bytes;
 }
 
-/* Adds a grammar at the front; those behind it that are too many or too large are no longer kept. */
+/* Adds a grammar at the front; evicts grammars from the end beyond KEPT and KEPT_BYTES. */
 static void keep(struct kept *k, struct rwkv7_grammar *g)
 {
     size_t bytes = 0;
@@ -252,7 +253,7 @@ enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given
         grammar_release(g);
         goto end;
     }
-    fork_lock_take(&cache->lock); /* another thread may have added the same: both are kept for a while */
+    fork_lock_take(&cache->lock); /* duplicates of other threads are harmless */
     keep(kept, g);
     fork_lock_give(&cache->lock);
     *out = g;
@@ -301,7 +302,10 @@ static enum rwkv7_status read_token(const struct rwkv7_matcher *m, uint32_t conf
     return status;
 }
 
-/* Reads the matcher's tokens with another engine, and moves to it. Else nothing has changed. The lock is held. */
+/*
+ * Moves the matcher to another engine: replays its tokens there. On failure nothing is changed. The
+ * caller holds the lock.
+ */
 static enum rwkv7_status move(struct rwkv7_matcher *m, struct engine *to, struct rwkv7_error *err)
 {
     struct engine *const from = m->engine;
@@ -325,11 +329,14 @@ static enum rwkv7_status move(struct rwkv7_matcher *m, struct engine *to, struct
     return RWKV7_OK;
 }
 
-/* A matcher that has no engine of this process gets the grammar's. The lock is held. */
+/*
+ * Gives a matcher without an engine of this process the grammar's engine. The caller holds the
+ * lock.
+ */
 static enum rwkv7_status attach(struct rwkv7_matcher *m, struct rwkv7_error *err)
 {
     struct rwkv7_grammar *const g = m->grammar;
-    if (g->forks != fork_count()) { /* another thread may have been changing it, so it is not even freed */
+    if (g->forks != fork_count()) { /* may be inconsistent after a fork: leak it */
         g->engine = NULL;
         const enum rwkv7_status status = renew(g, err);
         if (status != RWKV7_OK)
@@ -358,8 +365,9 @@ static enum rwkv7_status run_with(struct rwkv7_matcher *m, struct engine *e, ope
 }
 
 /*
- * Runs an operation. If the engine is full, the matcher moves to the grammar's, which is new if it was that one. If
- * this is full as well, because of other long texts, the matcher gets one of its own.
+ * Runs an operation. If the matcher's engine is full, the matcher moves to the grammar's engine; if
+ * that is the full one, the grammar gets a new one first. If other long texts fill this one too,
+ * the matcher gets an engine of its own.
  */
 static enum rwkv7_status run(struct rwkv7_matcher *m, operation *op, void *arg, struct rwkv7_error *err)
 {
@@ -414,7 +422,7 @@ void rwkv7_matcher_close(struct rwkv7_matcher *m)
         return;
     struct rwkv7_grammar *const g = m->grammar;
     fork_lock_take(&g->lock);
-    if (m->forks == fork_count()) /* one of the parent process may be in an inconsistent state */
+    if (m->forks == fork_count()) /* an engine of the parent process may be inconsistent */
         engine_release(m->engine);
     fork_lock_give(&g->lock);
     mem_free(m->ids);
@@ -452,7 +460,7 @@ enum rwkv7_status rwkv7_matcher_copy(struct rwkv7_matcher *to, const struct rwkv
 void rwkv7_matcher_undo(struct rwkv7_matcher *m, size_t count)
 {
     m->count -= count < m->count ? count : m->count;
-    (void)run(m, do_nothing, NULL, NULL); /* it was there before; a failure shows in the next call */
+    (void)run(m, do_nothing, NULL, NULL); /* a failure shows in the next call */
 }
 
 void rwkv7_matcher_reset(struct rwkv7_matcher *m)

@@ -8,11 +8,11 @@
 #include "matcher/regex_node.h"
 
 #define KEEP_FROM 4096u  /* nodes of a walk; shorter walks are repeated */
-#define HELD 256u        /* parts per automaton, 8 KB each with the World vocabulary */
-#define SHELF_PARTS 128u /* parts per tokenizer */
+#define HELD 256u        /* cached parts per automaton; 8 KB each for the World vocabulary */
+#define SHELF_PARTS 128u /* cached parts per tokenizer */
 #define KEY_ROOM 8192u   /* bytes of an expression in serial form; longer ones are not shared */
 
-/* A part with its users: automata, and the shelf. */
+/* A reference-counted part; automata and the shelf hold references. */
 struct shared_part {
     struct part part; /* first */
     atomic_uint users;
@@ -39,7 +39,7 @@ struct shelved {
 
 struct part_shelf {
     struct fork_lock lock;
-    unsigned forks; /* a child that was forked while the lock was held leaves the contents alone */
+    unsigned forks; /* fork_count(); a forked child does not touch the parent's contents */
     struct shelved items[SHELF_PARTS];
     uint64_t time;
 };
@@ -83,7 +83,7 @@ static struct part *shelf_find(struct part_shelf *shelf, const uint8_t *key, siz
     return found;
 }
 
-/* Adds a part in place of the one that was used longest ago. Without memory it is not added. */
+/* Adds a part and evicts the least recently used one. Does nothing if out of memory. */
 static void shelf_add(struct part_shelf *shelf, const uint8_t *key, size_t size, struct part *part)
 {
     uint8_t *const copy = mem_alloc(size, 1);
@@ -106,7 +106,7 @@ static void shelf_add(struct part_shelf *shelf, const uint8_t *key, size_t size,
     fork_lock_give(&shelf->lock);
 }
 
-/* ----------------------------------------------------------------------------------- serial form */
+/* ---------------------------------------------------------------------------------- serial form */
 
 struct key {
     uint8_t bytes[KEY_ROOM];
@@ -124,7 +124,7 @@ static void key_add(struct key *k, const void *data, size_t size)
     k->size += size;
 }
 
-/* Writes an expression as a tree: equal bytes are equal expressions, whatever the arena. */
+/* Serializes an expression as a tree. Equal expressions of different arenas have equal bytes. */
 static void key_of(const struct regex *r, uint32_t node, unsigned depth, struct key *k)
 {
     const struct regex_node *n = &r->nodes[node];
@@ -205,8 +205,8 @@ size_t part_finder_bytes(const struct part_finder *f)
 }
 
 /*
- * Walks over the tree with the DFA from `state`, for tokens and exits of more than `beyond` bytes. Returns the
- * number of nodes that it met.
+ * Walks the vocabulary tree with the DFA from `state`. Collects the tokens and exits longer than
+ * `beyond` bytes. Returns the number of nodes visited.
  */
 static uint32_t walk(struct part_finder *f, uint32_t state, unsigned beyond)
 {
@@ -250,7 +250,7 @@ static void add_ids(const struct part_finder *f, uint64_t *bits)
             bit_set(bits, id);
 }
 
-/* Makes a part of the last walk. */
+/* Creates a part from the last walk. */
 static struct part *part_of_walk(const struct part_finder *f)
 {
     struct shared_part *const s = mem_alloc(1, sizeof *s);
@@ -269,7 +269,7 @@ static struct part *part_of_walk(const struct part_finder *f)
     return &s->part;
 }
 
-/* Keeps a part for the state; takes over the caller's use of it. */
+/* Caches a part for the state; takes over the caller's reference. */
 static bool hold(struct part_finder *f, uint32_t state, struct part *part)
 {
     if (f->held == HELD)
@@ -291,7 +291,7 @@ static bool hold(struct part_finder *f, uint32_t state, struct part *part)
 
 static enum rwkv7_status make_part(struct part_finder *f, uint32_t state, struct part **part, struct rwkv7_error *err);
 
-/* The part of another state, or NULL if its walk is short. */
+/* Finds the part of another state; NULL if its walk is short. */
 static enum rwkv7_status part_of_node(struct part_finder *f, uint32_t node, uint32_t alphabet, struct part **part,
                                       struct rwkv7_error *err)
 {
@@ -316,10 +316,10 @@ static bool find_near_tokens(struct part_finder *f)
 }
 
 /*
- * An expression like x{0,90}, inside a bounded string, is another one after each character. But tokens of up to
- * n bytes cannot tell more than n repetitions from any number. So the part of x{0,90} is that of x{0,} as far as
- * tokens of PART_NEAR bytes go, and only longer tokens are looked at again. *part is NULL if the expression
- * has no such counts.
+ * Avoids a full walk for counted repetitions. In a bounded string, each character changes the
+ * expression: x{0,90} becomes x{0,89}. But a token of n bytes cannot tell more than n repetitions
+ * from an unlimited number. So for tokens of up to PART_NEAR bytes, x{0,90} has the part of x{0,};
+ * only longer tokens are checked again. *part is NULL if the expression has no such counts.
  */
 static enum rwkv7_status part_by_horizon(struct part_finder *f, uint32_t state, struct part **part,
                                          struct rwkv7_error *err)
@@ -339,7 +339,7 @@ static enum rwkv7_status part_by_horizon(struct part_finder *f, uint32_t state, 
     enum rwkv7_status status = part_of_node(f, far != s.node ? far : near, s.alphabet, &base, err);
     if (status != RWKV7_OK || !base)
         return status;
-    atomic_fetch_add(&((struct shared_part *)base)->users, 1); /* it may be dropped below */
+    atomic_fetch_add(&((struct shared_part *)base)->users, 1); /* hold() may drop it below */
     if (far != s.node) {
         *part = base;
         return hold(f, state, base) ? RWKV7_OK : fail_memory(err, "the grammar");
@@ -362,7 +362,10 @@ static enum rwkv7_status part_by_horizon(struct part_finder *f, uint32_t state, 
     return status;
 }
 
-/* A part of the shelf, if the expression is there; else walks. *part is NULL if the walk was short. */
+/*
+ * Takes the part from the shelf if the expression is there, else walks. *part is NULL if the walk
+ * was short.
+ */
 static enum rwkv7_status make_part(struct part_finder *f, uint32_t state, struct part **part, struct rwkv7_error *err)
 {
     struct key key;

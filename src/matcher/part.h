@@ -1,9 +1,10 @@
 /*
- * part.h - the tokens that stay inside one terminal, from one of its DFA states.
+ * part.h - a part is the set of tokens that stay inside one terminal, from one of its DFA states.
  *
- * They do not depend on the stack or on the grammar, only on the expression that is left to match. Where they
- * are many (inside a string: nearly all tokens), they are kept: per automaton by state, and per tokenizer by
- * expression, so that the second grammar with a JSON string finds them ready.
+ * A part depends only on the rest of the expression, not on the stack or the grammar. Parts that
+ * take long to compute are cached, such as the inside of a string, where nearly all tokens are
+ * allowed. Each automaton caches them by state. Each tokenizer has a shelf, a cache by expression,
+ * so that a second grammar with JSON strings finds their parts.
  */
 #ifndef MATCHER_PART_H
 #define MATCHER_PART_H
@@ -12,12 +13,12 @@
 #include "text/tokenizer.h"
 
 struct part {
-    uint64_t *bits;  /* [words]: tokens that the DFA reads without dying */
-    uint32_t *exits; /* [exit_count]: nodes of the tree with children, at which the DFA accepts */
+    uint64_t *bits;  /* [words]: tokens that the DFA can read completely */
+    uint32_t *exits; /* [exit_count]: inner nodes of the tree at which the DFA accepts */
     uint32_t exit_count;
 };
 
-#define PART_NEAR 16u /* bytes; in the World vocabulary few tokens are longer */
+#define PART_NEAR 16u /* bytes; few tokens of the World vocabulary are longer */
 
 struct part_shelf; /* the parts of one tokenizer; thread-safe */
 
@@ -29,10 +30,10 @@ struct part_finder {
     struct automaton *automaton;
     const struct vocab_tree *tree;
     struct part_shelf *shelf; /* may be NULL */
-    uint32_t words;           /* of a bit set over the tokens */
+    uint32_t words;           /* 64-bit words of a set of tokens */
     struct part **parts;      /* [part_room] of each state: NULL if not known */
     uint32_t part_room, held; /* held: parts that are not NULL */
-    uint64_t *near_tokens;    /* [words]: tokens of at most PART_NEAR bytes; NULL until the first use */
+    uint64_t *near_tokens;    /* [words]: tokens of up to PART_NEAR bytes; NULL: unused */
     uint32_t *path;           /* [depth + 1]: DFA states of a walk */
     uint32_t *ids;            /* [nodes]: tokens of a walk */
     uint32_t *exits;          /* [nodes] */
@@ -43,9 +44,7 @@ struct part_finder {
 enum rwkv7_status part_finder_open(struct part_finder *f, struct automaton *a, const struct vocab_tree *tree,
                                    struct part_shelf *shelf, struct rwkv7_error *err);
 void part_finder_close(struct part_finder *f); /* harmless on a zeroed struct */
-/*
- * Adds the tokens of a state to `bits`. *exits [*count]: valid until the next call.
- */
+/* Adds the tokens of a state to `bits`. *exits [*count] are valid until the next call. */
 enum rwkv7_status part_find(struct part_finder *f, uint32_t state, uint64_t *bits, const uint32_t **exits,
                             uint32_t *count, struct rwkv7_error *err);
 size_t part_finder_bytes(const struct part_finder *f);

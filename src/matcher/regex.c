@@ -1,10 +1,10 @@
 /*
- * regex.c - the arena of expressions: hash-consing and the simplifications that make equal
- * expressions equal numbers.
+ * regex.c - the arena of expressions: hash-consing, and the simplifications that give equal
+ * expressions the same number.
  *
- * The simplifications are those that keep the number of derivatives finite (unions as sets) and a few
- * that keep it small: adjacent repetitions of the same expression become one with added counters,
- * and the sets of a union become one set.
+ * Treating unions as sets keeps the number of derivatives finite. Other simplifications keep it
+ * small: adjacent repetitions of one expression are merged by adding their counters, and the byte
+ * sets of a union become one set.
  */
 #include "matcher/regex_node.h"
 
@@ -101,7 +101,7 @@ static bool grow_nodes(struct regex *r)
     return true;
 }
 
-/* The number of a node with these contents, of which nullable, boolean and depth are computed. */
+/* Returns the node with these contents, after computing nullable, boolean and depth. */
 static uint32_t find_node(struct regex *r, struct regex_node n)
 {
     uint32_t depth = 0;
@@ -240,7 +240,7 @@ static bool flatten(struct regex *r, enum regex_kind kind, uint32_t base)
     return true;
 }
 
-/* Makes one set of the sets among the members, and puts its node in place of the first. */
+/* Merges the byte sets among the members into one node, which replaces the first of them. */
 static bool join_sets(struct regex *r, enum regex_kind kind, uint32_t base)
 {
     struct regex_set joined = {0};
@@ -265,7 +265,9 @@ static bool join_sets(struct regex *r, enum regex_kind kind, uint32_t base)
     return r->error.status == RWKV7_OK;
 }
 
-/* Removes duplicates and neutral members; returns the result if it is decided, else UINT32_MAX. */
+/*
+ * Removes duplicates and neutral members. Returns the result if that decides it, else UINT32_MAX.
+ */
 static uint32_t simplify(struct regex *r, enum regex_kind kind, uint32_t base)
 {
     const uint32_t absorbing = kind == NODE_UNION ? REGEX_ANYTHING : REGEX_NOTHING;
@@ -289,7 +291,7 @@ static uint32_t simplify(struct regex *r, enum regex_kind kind, uint32_t base)
     r->scratch_count = kept;
     if (has_empty && kind == NODE_AND)
         return others_nullable ? REGEX_EMPTY : REGEX_NOTHING;
-    if (has_empty && others_nullable) { /* REGEX_EMPTY has the lowest number of those left */
+    if (has_empty && others_nullable) { /* REGEX_EMPTY sorts first */
         memmove(r->scratch + base, r->scratch + base + 1, (kept - base - 1) * sizeof *r->scratch);
         r->scratch_count--;
     }
@@ -354,7 +356,7 @@ uint32_t regex_not_text(struct regex *r, uint32_t a)
     return regex_and(r, regex_not(r, a), regex_any_text(r));
 }
 
-/* A node as a repetition: what is repeated, and how often. */
+/* Returns what a node repeats, and sets how often; a node that is no repetition is x{1,1}. */
 static uint32_t repetition(const struct regex *r, uint32_t a, uint32_t *min, uint32_t *max)
 {
     const struct regex_node *const n = &r->nodes[a];
@@ -363,7 +365,7 @@ static uint32_t repetition(const struct regex *r, uint32_t a, uint32_t *min, uin
     return n->kind == NODE_REPEAT ? n->a : a;
 }
 
-/* Concatenates an `a` that is no concatenation. */
+/* Concatenates two nodes; `a` is not a concatenation. */
 static uint32_t concat_one(struct regex *r, uint32_t a, uint32_t b)
 {
     if (a == REGEX_NOTHING || b == REGEX_NOTHING)
@@ -443,7 +445,7 @@ enum rwkv7_status regex_create(struct regex **out, struct rwkv7_error *err)
     const uint32_t nothing = find_node(r, (struct regex_node){.kind = NODE_NOTHING});
     const uint32_t empty = find_node(r, (struct regex_node){.kind = NODE_EMPTY});
     const uint32_t anything = find_node(r, (struct regex_node){.kind = NODE_ANYTHING});
-    (void)nothing, (void)empty, (void)anything; /* REGEX_NOTHING, REGEX_EMPTY, REGEX_ANYTHING: the first three */
+    (void)nothing, (void)empty, (void)anything; /* nodes 0 to 2: REGEX_NOTHING, ... */
     const enum rwkv7_status status = regex_status(r, err);
     if (status != RWKV7_OK) {
         regex_free(r);

@@ -1,10 +1,9 @@
 /*
- * regex_chars.c - expressions for characters and literal texts, and the form of an expression inside a JSON
- * string.
+ * regex_chars.c - expressions for characters and literal texts, and for texts inside a JSON string.
  *
- * A set of code points becomes a tree over the bytes of their UTF-8 form: the characters of one
- * length are numbers of 6-bit digits after a leading digit, so a range is cut at the borders of digits.
- * Leading bytes with the same continuation share it.
+ * A set of code points becomes a tree over their UTF-8 bytes. All characters of one UTF-8 length
+ * are numbers with a leading digit and then 6-bit digits, so a range is split where a digit
+ * changes. Leading bytes with equal continuations share one node.
  */
 #include "matcher/regex_node.h"
 
@@ -39,7 +38,10 @@ static int compare_texts(const void *a, const void *b)
     return order != 0 ? order : x->size < y->size ? -1 : x->size > y->size;
 }
 
-/* The sorted texts, all of which share their first `depth` bytes. Recurses once per branch of a text. */
+/*
+ * Returns the tree of sorted texts that share their first `depth` bytes. Recurses once per branch
+ * of a text.
+ */
 static uint32_t literal_tree(struct regex *r, const struct regex_text *texts, size_t count, size_t depth)
 {
     const struct regex_text *const first = &texts[0], *const last = &texts[count - 1];
@@ -84,7 +86,7 @@ uint32_t regex_literals(struct regex *r, const struct regex_text *texts, size_t 
 
 /* ----------------------------------------------------------------------------------- characters */
 
-/* A leading byte of UTF-8 for characters of `digits` further bytes; their code points. */
+/* The code points and the leading byte of each UTF-8 length, by the number of further bytes. */
 static const struct {
     uint32_t low, high;
     uint8_t lead;
@@ -96,8 +98,9 @@ static uint32_t any_digits(struct regex *r, unsigned digits)
 }
 
 /*
- * The code points `low` to `high` that are in the ranges (sorted, disjoint), as one byte and `digits`
- * more. lead: what is added to the first digit. At most four calls within each other.
+ * Returns the code points in [low, high] that are in the sorted, disjoint ranges, encoded as one
+ * byte and `digits` more. lead: added to the first digit to get its byte. Recursion depth: at most
+ * 4.
  */
 static uint32_t digit_tree(struct regex *r, const struct regex_range *ranges, size_t count, uint32_t low, uint32_t high,
                            unsigned digits, uint8_t lead)
@@ -145,7 +148,7 @@ static int compare_ranges(const void *a, const void *b)
     return x->low < y->low ? -1 : x->low > y->low;
 }
 
-/* Sorts and joins; returns the new number. */
+/* Sorts the ranges and merges those that overlap or touch; returns their new number. */
 static size_t join_ranges(struct regex_range *ranges, size_t count)
 {
     size_t kept = 0;
@@ -162,7 +165,7 @@ static size_t join_ranges(struct regex_range *ranges, size_t count)
     return kept;
 }
 
-/* The gaps between sorted, disjoint ranges; `out` has room for one more than there are. Returns their number. */
+/* Stores the gaps between sorted, disjoint ranges; returns their number, at most count + 1. */
 static size_t complement(const struct regex_range *ranges, size_t count, struct regex_range *out)
 {
     uint32_t next = 0;
@@ -186,7 +189,10 @@ uint32_t regex_chars(struct regex *r, const struct regex_range *ranges, size_t c
     struct regex_range *const other = sorted + room;
     if (count > 0)
         memcpy(sorted, ranges, count * sizeof *sorted);
-    /* Surrogates are in no class: excluded from the complement before it is made, or from the result. */
+    /*
+     * No class contains surrogates: they are added before the complement is taken, or removed from
+     * the result.
+     */
     size_t n = count;
     if (negate) {
         sorted[n++] = (struct regex_range){0xd800, 0xdfff};
@@ -222,7 +228,7 @@ uint32_t regex_any_text(struct regex *r)
 
 /* --------------------------------------------------------------------------------------- quoted */
 
-/* A byte that a JSON string cannot hold as it is. */
+/* Returns the escapes of a byte that a JSON string must escape. */
 static uint32_t quoted_byte(struct regex *r, uint8_t byte)
 {
     static const char controls[] = "\b\f\n\r\t", letters[] = "bfnrt";
@@ -262,8 +268,9 @@ struct quoting {
 };
 
 /*
- * One node whose parts are done. Quoting maps each byte to texts of which none begins another, and different
- * bytes to different ones, so it may be applied to the parts; a complement is one within the quoted texts.
+ * Quotes one node whose operands are quoted already. Quoting maps each byte to a prefix-free set of
+ * texts, disjoint from those of other bytes, so it can be applied to the operands one by one. A
+ * complement is taken within the set of all quoted texts.
  */
 static uint32_t quoted_node(struct quoting *q, uint32_t node)
 {
@@ -294,7 +301,7 @@ static uint32_t quoted_node(struct quoting *q, uint32_t node)
     return REGEX_NOTHING;
 }
 
-/* Pushes the parts of a node that are not done. Returns whether there are none. */
+/* Pushes the operands of a node that are not quoted yet. Returns whether there are none. */
 static bool push_parts(struct quoting *q, uint32_t node)
 {
     struct regex *const r = q->regex;
@@ -337,7 +344,7 @@ uint32_t regex_quoted(struct regex *r, uint32_t a)
     const uint32_t byte = regex_set(r, &all);
     q.anything = regex_repeat(r, byte != REGEX_NOTHING ? quoted_set(r, r->nodes[byte].a) : byte, 0, REGEX_NO_LIMIT);
     regex_push(r, a);
-    while (r->scratch_count > base && r->error.status == RWKV7_OK) { /* parts before wholes, without recursion */
+    while (r->scratch_count > base && r->error.status == RWKV7_OK) { /* operands first, without recursion */
         const uint32_t node = r->scratch[r->scratch_count - 1];
         if (q.done[node]) {
             r->scratch_count--;

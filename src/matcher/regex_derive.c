@@ -1,13 +1,12 @@
 /*
- * regex_derive.c - derivatives of expressions (Brzozowski), and the questions that are answered with
- * them.
+ * regex_derive.c - derivatives of expressions (Brzozowski), and what is computed with them.
  *
  *     d(x y)     = d(x) y | d(y) if x may be empty        d(x | y) = d(x) | d(y), and so & and not
  *     d(x{m,n})  = d(x) x{m-1,n-1}
  *
- * The last line also holds if x may be empty, because then m is 0. Results are memoized in the arena.
- * Memoization bounds the time: without it, an expression that contains another one several times at each
- * level would take exponential time.
+ * The last line also holds if x may be empty, because then m is 0. Results are memoized in the
+ * arena. Without memoization, an expression that contains the same subexpression several times at
+ * each level would take exponential time.
  */
 #include "matcher/regex_node.h"
 
@@ -25,7 +24,7 @@ static uint32_t memo_hash(uint32_t node, uint32_t byte)
     return h ^ h >> 13;
 }
 
-/* The entry of a derivative, or the free entry where it belongs. */
+/* Returns the entry of a derivative, or the free entry where it belongs. */
 static struct regex_memo *memo_find(const struct regex *r, uint32_t node, uint32_t byte)
 {
     uint32_t at = memo_hash(node, byte) & (r->memo_size - 1);
@@ -62,7 +61,7 @@ static bool memo_grow(struct regex *r)
 
 static uint32_t derive(struct regex *r, uint32_t a, uint8_t byte);
 
-/* Follows a sequence x y z while its beginning may be empty. */
+/* Derives a sequence x y z: the union over its items, up to the first that cannot be empty. */
 static uint32_t derive_concat(struct regex *r, uint32_t a, uint8_t byte)
 {
     const uint32_t base = r->scratch_count;
@@ -138,7 +137,7 @@ static uint32_t derive(struct regex *r, uint32_t a, uint8_t byte)
     default:
         break;
     }
-    if (r->error.status != RWKV7_OK || !memo_grow(r)) /* the entry of before may have moved */
+    if (r->error.status != RWKV7_OK || !memo_grow(r)) /* look up again: the table may have grown */
         return REGEX_NOTHING;
     struct regex_memo *const entry = memo_find(r, a, byte);
     r->memo_used += entry->node == 0;
@@ -161,7 +160,7 @@ bool regex_matches(struct regex *r, uint32_t a, const void *text, size_t size)
 
 /* -------------------------------------------------------------------------------------- classes */
 
-/* Splits the classes by a set. Returns their new number. */
+/* Splits each class into bytes inside and outside of a set. Returns the new number of classes. */
 static uint32_t split(const struct regex_set *set, uint8_t *class_of, uint32_t count)
 {
     uint32_t renamed[256], outside[256];
@@ -172,7 +171,7 @@ static uint32_t split(const struct regex_set *set, uint8_t *class_of, uint32_t c
             outside[class_of[byte]] = 1;
     for (unsigned byte = 0; byte < 256; byte++) {
         const uint8_t old = class_of[byte];
-        if (!set_has(set, (uint8_t)byte) || !outside[old]) /* a class that is wholly inside keeps its number */
+        if (!set_has(set, (uint8_t)byte) || !outside[old]) /* entirely inside: unchanged */
             continue;
         if (renamed[old] == UINT32_MAX)
             renamed[old] = count++;
@@ -233,7 +232,7 @@ uint32_t regex_classes(struct regex *r, uint32_t node, uint8_t *class_of)
 
 enum { UNKNOWN, LIVE, VOID };
 #define VOID_SEARCH 20000u /* nodes */
-#define VOID_GROWTH 50000u /* nodes that one search may add: they are what takes time */
+#define VOID_GROWTH 50000u /* nodes that one search may create; these take most of the time */
 
 /* A node of the search, and the one from which it was reached. */
 struct found {
@@ -241,8 +240,8 @@ struct found {
 };
 
 /*
- * Searches the derivatives of `node` breadth first for one that is known to match a text: a nullable
- * one, or one without intersections and complements. Marks what it learns.
+ * Searches the derivatives of `node` breadth first for one that certainly matches a text: one that
+ * is nullable, or that contains no intersection or complement. Stores the result in `liveness`.
  */
 static enum rwkv7_status search(struct regex *r, uint32_t node, const uint8_t *bytes, uint32_t byte_count,
                                 struct found *queue, uint8_t *seen, uint32_t seen_room, struct rwkv7_error *err)
@@ -310,7 +309,7 @@ enum rwkv7_status regex_is_void(struct regex *r, uint32_t a, bool *is_void, stru
 /* ------------------------------------------------------------------------------------- horizon */
 
 #define WITHIN_DEPTH 100u
-#define WITHIN_NODES 1000u /* shared parts are met more than once; the rest of a large expression stays as it is */
+#define WITHIN_NODES 1000u /* visits; a shared node counts each time. The rest stays unchanged */
 
 static uint32_t within(struct regex *r, uint32_t a, uint32_t bytes, unsigned depth, unsigned *left)
 {
@@ -327,7 +326,7 @@ static uint32_t within(struct regex *r, uint32_t a, uint32_t bytes, unsigned dep
             if (!regex_push(r, within(r, r->members[n.a + i], bytes, depth + 1, left)))
                 return REGEX_NOTHING;
         return regex_join(r, NODE_UNION, base);
-    case NODE_REPEAT: /* each repetition takes a byte at least; x{0,n} if x may be empty */
+    case NODE_REPEAT: /* each repetition takes at least one byte; min is 0 if x may be empty */
         return regex_repeat(r, within(r, n.a, bytes, depth + 1, left), n.min > bytes ? bytes + 1 : n.min,
                             n.max > bytes ? REGEX_NO_LIMIT : n.max);
     default:

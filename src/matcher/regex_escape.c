@@ -1,6 +1,6 @@
 /*
- * regex_escape.c - characters, escapes and classes of regular expressions, as in ECMAScript. A class becomes a
- * list of ranges of code points.
+ * regex_escape.c - parses characters, escapes and classes of regular expressions as in ECMAScript.
+ * A class becomes a list of code point ranges.
  */
 #include "matcher/regex_escape.h"
 
@@ -114,7 +114,7 @@ static bool read_hex(struct regex_reader *in, unsigned count, uint32_t *out)
     return true;
 }
 
-/* \u behind its 'u': four digits, a pair of surrogates, or digits in braces. */
+/* Parses \u after its 'u': four digits, a surrogate pair, or digits in braces. */
 static enum rwkv7_status read_unicode(struct regex_reader *in, const uint8_t *start, uint32_t *c)
 {
     uint32_t low;
@@ -142,7 +142,10 @@ static enum rwkv7_status read_unicode(struct regex_reader *in, const uint8_t *st
     return RWKV7_OK;
 }
 
-/* An escape that is one character; `start` is its backslash, `c` the character behind it, which has been read. */
+/*
+ * Parses an escape for a single character. `start`: its backslash; *c: the character after it,
+ * already read.
+ */
 static enum rwkv7_status read_escape(struct regex_reader *in, const uint8_t *start, bool in_class, uint32_t *c)
 {
     static const char from[] = "tnrvf", to[] = "\t\n\r\v\f";
@@ -180,8 +183,8 @@ static enum rwkv7_status read_escape(struct regex_reader *in, const uint8_t *sta
 }
 
 /*
- * One character, or an escape for a set of them, which is added to `set`. *is_set tells which. The
- * first character has been read.
+ * Parses one character, or an escape for a set, which is added to `set`; *is_set tells which. The
+ * first character has been read already.
  */
 static enum rwkv7_status read_member(struct regex_reader *in, const uint8_t *start, bool in_class, struct ranges *set,
                                      uint32_t *c, bool *is_set)
@@ -211,7 +214,7 @@ static enum rwkv7_status read_member(struct regex_reader *in, const uint8_t *sta
     }
 }
 
-/* One member of a class, or a range of two. */
+/* Parses one member of a class, or a range such as a-z. */
 static enum rwkv7_status read_class_range(struct regex_reader *in, struct ranges *set)
 {
     const uint8_t *const start = in->at;
@@ -224,7 +227,7 @@ static enum rwkv7_status read_class_range(struct regex_reader *in, struct ranges
         return status;
     if (in->end - in->at < 2 || in->at[0] != '-' || in->at[1] == ']')
         return low_is_set ? RWKV7_OK : add_range(in, set, low, low);
-    if (low_is_set) /* in [\w-.] the hyphen is a member */
+    if (low_is_set) /* the hyphen of [\w-.] is a literal */
         return RWKV7_OK;
     in->at++;
     const uint8_t *const second = in->at;
@@ -233,7 +236,7 @@ static enum rwkv7_status read_class_range(struct regex_reader *in, struct ranges
         status = read_member(in, second, true, set, &high, &high_is_set);
     if (status != RWKV7_OK)
         return status;
-    if (high_is_set) { /* and in [a-\d], too */
+    if (high_is_set) { /* so is that of [a-\d] */
         status = add_range(in, set, '-', '-');
         return status == RWKV7_OK ? add_range(in, set, low, low) : status;
     }
@@ -257,7 +260,7 @@ static enum rwkv7_status read_class(struct regex_reader *in, const uint8_t *star
     return RWKV7_OK;
 }
 
-/* A surrogate is no character, so a class of them would match nothing. */
+/* Returns whether a class contains only surrogates; it would match nothing. */
 static bool only_surrogates(const struct ranges *set)
 {
     for (size_t i = 0; i < set->count; i++)
@@ -266,7 +269,10 @@ static bool only_surrogates(const struct ranges *set)
     return set->count > 0;
 }
 
-/* The dot, or the letter of an escape for a set, which is the same node each time; 0: something else. */
+/*
+ * Returns the index in `known` of a dot or a set escape such as \d, whose node can be reused; 0:
+ * neither.
+ */
 static uint32_t reusable(const struct regex_reader *in)
 {
     const uint8_t letter = in->at[0] == '\\' && in->end - in->at > 1 ? in->at[1] : 0;
@@ -286,7 +292,7 @@ enum rwkv7_status regex_parse_chars(struct regex_reader *in, struct regex *r, ui
         return RWKV7_OK;
     }
     enum rwkv7_status status = regex_next_char(in, &c);
-    if (status == RWKV7_OK && c < 0x80 && c != '[' && c != '.' && c != '\\') { /* the usual case, faster */
+    if (status == RWKV7_OK && c < 0x80 && c != '[' && c != '.' && c != '\\') { /* fast path for plain ASCII */
         *node = regex_byte_range(r, (uint8_t)c, (uint8_t)c);
         return RWKV7_OK;
     }

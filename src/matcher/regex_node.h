@@ -10,7 +10,7 @@ enum regex_kind {
     NODE_ANYTHING,
     NODE_SET,    /* one byte of the set `a` */
     NODE_CONCAT, /* a, then b; a is no concatenation */
-    NODE_UNION,  /* one of the members: a is the index of the first, b their number; sorted */
+    NODE_UNION,  /* one of the sorted members: a is the index of the first, b their number */
     NODE_AND,    /* all of the members, in the same form */
     NODE_NOT,    /* not a */
     NODE_REPEAT, /* min to max times a */
@@ -19,9 +19,9 @@ enum regex_kind {
 struct regex_node {
     uint8_t kind; /* enum regex_kind */
     bool nullable;
-    bool boolean;     /* contains an intersection or a complement, so that it may match nothing without being NOTHING */
+    bool boolean;     /* contains an intersection or complement: may match nothing */
     uint8_t liveness; /* for boolean nodes: 0 unknown, 1 matches some text, 2 matches none */
-    uint16_t depth;   /* calls of a derivative within each other, at most REGEX_MAX_DEPTH */
+    uint16_t depth;   /* recursion depth of a derivative, at most REGEX_MAX_DEPTH */
     uint32_t a, b, min, max;
 };
 
@@ -32,9 +32,9 @@ struct regex_set {
     uint64_t bits[4];
 };
 
-/* A derivative that is known. */
+/* A memoized derivative. */
 struct regex_memo {
-    uint32_t node; /* 0: the entry is free; the derivative of REGEX_NOTHING is never looked up */
+    uint32_t node; /* 0: a free entry; the derivative of REGEX_NOTHING is never looked up */
     uint32_t byte;
     uint32_t result;
 };
@@ -53,16 +53,19 @@ struct regex {
     uint32_t member_count, member_room;
     struct regex_memo *memo;
     uint32_t memo_size, memo_used;
-    uint32_t *scratch; /* a stack of nodes, for calls that collect members */
+    uint32_t *scratch; /* a stack of nodes, see regex_push */
     uint32_t scratch_count, scratch_room;
     uint32_t any_char, any_text; /* 0 until the first use */
 };
 
 #define REGEX_MAX_MEMBERS (1u << 22)
 #define REGEX_MAX_SETS (1u << 17)
-#define REGEX_MAX_MEMO (1u << 19) /* derivatives; the table is emptied when it is full */
+#define REGEX_MAX_MEMO (1u << 19) /* derivatives; a full table is cleared */
 
-/* A copy with the same node numbers, to which other nodes may be added. */
+/*
+ * Copies an arena. The nodes keep their numbers; adding nodes to the copy does not affect the
+ * original.
+ */
 enum rwkv7_status regex_copy(const struct regex *from, struct regex **out, struct rwkv7_error *err);
 size_t regex_bytes(const struct regex *r); /* of memory */
 /* Records a failure, unless there is one already; returns REGEX_NOTHING. */
@@ -80,20 +83,21 @@ static inline void set_add(struct regex_set *set, uint8_t low, uint8_t high)
 }
 
 /*
- * An expression that agrees with `a` on texts of up to `bytes` bytes and on their beginnings, with smaller or no
- * counts: x{0,90} is x{0,} and x{90,90} is x{17,} for 16 bytes. Intersections and complements stay as they are.
+ * Returns an expression with smaller or no counts that agrees with `a` on texts of up to `bytes`
+ * bytes and on prefixes of that length. For 16 bytes, x{0,90} becomes x{0,} and x{90,90} becomes
+ * x{17,}. Intersections and complements stay unchanged.
  */
 uint32_t regex_within(struct regex *r, uint32_t a, uint32_t bytes);
 /*
- * A stack of nodes in the arena: push members, then make a union or an intersection of those above
- * `base`, which are removed.
+ * A stack of nodes in the arena. Push the members, then regex_join makes a union or an intersection
+ * of those above `base` and pops them.
  */
 bool regex_push(struct regex *r, uint32_t node);
 uint32_t regex_join(struct regex *r, enum regex_kind kind, uint32_t base);
 
 /*
- * Divides the bytes into classes that no set below `node` tells apart: class_of[256], numbered from 0.
- * Returns their number; 0 after a failure.
+ * Divides the 256 bytes into classes whose bytes all expressions below `node` treat alike:
+ * class_of[256], numbered from 0. Returns the number of classes; 0 after a failure.
  */
 uint32_t regex_classes(struct regex *r, uint32_t node, uint8_t *class_of);
 

@@ -1,10 +1,11 @@
 /*
  * regex_parse.c - the parser of regular expressions; see regex_parse in regex.h.
  *
- * Anchors are no bytes, so each part of an expression is kept as four expressions: what it matches
- * anywhere, only at the start of the text, only at the end, and only as the whole text. ^ is the empty text that
- * needs the start. In a sequence, what needs the start may only have the empty text before it.
- * regex_parse puts "any text" where a match need not begin or end the text.
+ * Anchors match no bytes, so each part of the pattern becomes four expressions: what it matches
+ * anywhere, only at the start of the text, only at its end, and only as the whole text. ^ is the
+ * empty text, only at the start. In a sequence, an expression that needs the start can follow only
+ * the empty text. For a search, regex_parse adds "any text" where a match need not start or end the
+ * text.
  *
  * A lookahead (?=B) at the outermost level is an intersection: what follows must also begin with B.
  */
@@ -15,15 +16,15 @@
 #include "base/mem.h"
 #include "matcher/regex_escape.h"
 
-#define MAX_GROUPS 250       /* within each other */
-#define MAX_PARTS (1u << 20) /* items that are waiting for the end of their sequence */
+#define MAX_GROUPS 250       /* nested */
+#define MAX_PARTS (1u << 20) /* items of unfinished sequences */
 
 enum { ANYWHERE = 0, AT_END = 1, AT_START = 2, WHOLE = 3 };
 
 /* A part of the expression. */
 struct part {
-    uint32_t node[4];  /* what it matches: bit 0: only at the end of the text; bit 1: only at the start */
-    uint8_t lookahead; /* '=' or '!': not a part, but a condition on all that follows */
+    uint32_t node[4];  /* bit 0: only at the end of the text; bit 1: only at the start */
+    uint8_t lookahead; /* '=' or '!': a condition on all that follows; 0: none */
 };
 
 struct parser {
@@ -50,9 +51,9 @@ static enum rwkv7_status push(struct parser *p, const struct part *part)
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------- sequences */
+/* ------------------------------------------------------------------------------------ sequences */
 
-/* `a` before `b`. */
+/* Returns `a` followed by `b`. */
 static struct part sequence_of(struct regex *r, const struct part *a, const struct part *b)
 {
     struct part out = impossible;
@@ -75,7 +76,10 @@ static struct part sequence_of(struct regex *r, const struct part *a, const stru
     return out;
 }
 
-/* All texts up to the end of the whole text that begin with the part. */
+/*
+ * Returns the part and all that may follow it, up to the end of the text. open: any text may
+ * follow.
+ */
 static uint32_t up_to_the_end(const struct parser *p, const struct part *part, unsigned start, bool open)
 {
     const uint32_t inner = part->node[start | ANYWHERE];
@@ -83,7 +87,7 @@ static uint32_t up_to_the_end(const struct parser *p, const struct part *part, u
     return regex_union(p->regex, followed, part->node[start | AT_END]);
 }
 
-/* The condition `look` on `rest`, which is followed by the end of the expression. */
+/* Applies the lookahead `look` to `rest`, which extends to the end of the expression. */
 static struct part look_ahead(const struct parser *p, const struct part *look, const struct part *rest)
 {
     struct regex *const r = p->regex;
@@ -96,7 +100,7 @@ static struct part look_ahead(const struct parser *p, const struct part *look, c
     return out;
 }
 
-/* Joins the parts above `base` to one sequence. */
+/* Combines the parts above `base` into a sequence. */
 static struct part join_sequence(struct parser *p, uint32_t base)
 {
     struct part out = {.node = {REGEX_EMPTY}};
@@ -107,7 +111,7 @@ static struct part join_sequence(struct parser *p, uint32_t base)
     return out;
 }
 
-/* Joins the parts above `base` to alternatives of each other. */
+/* Combines the parts above `base` as alternatives. */
 static struct part join_alternatives(struct parser *p, uint32_t base)
 {
     struct part out = impossible;
@@ -124,7 +128,7 @@ static struct part join_alternatives(struct parser *p, uint32_t base)
     return out;
 }
 
-/* ------------------------------------------------------------------------------------------ items */
+/* ---------------------------------------------------------------------------------------- items */
 
 static enum rwkv7_status parse_alternatives(struct parser *p, unsigned groups, struct part *out);
 
@@ -137,7 +141,7 @@ static bool skip_word(struct regex_reader *in, const char *word)
     return true;
 }
 
-/* The name of a group, up to its '>'. */
+/* Skips the name of a group, up to its '>'. */
 static enum rwkv7_status skip_name(struct regex_reader *in)
 {
     uint32_t c = 0;
@@ -219,7 +223,7 @@ static bool read_count(struct regex_reader *in, uint32_t *out)
     return in->at > start;
 }
 
-/* Reads a quantifier, if there is one. A brace that does not begin one is an ordinary character. */
+/* Parses a quantifier, if there is one. A brace that starts no quantifier is a literal. */
 static bool read_quantifier(struct regex_reader *in, uint32_t *min, uint32_t *max)
 {
     const uint8_t *const start = in->at;
@@ -240,7 +244,7 @@ static bool read_quantifier(struct regex_reader *in, uint32_t *min, uint32_t *ma
             if (!read_count(in, max))
                 *max = REGEX_NO_LIMIT;
             else if (*max == UINT32_MAX)
-                *max = REGEX_MAX_COUNT + 1u; /* too large; not "no limit" */
+                *max = REGEX_MAX_COUNT + 1u; /* reported as too large; distinct from "no limit" */
         }
         valid = valid && in->at < in->end && *in->at == '}';
         if (!valid) {
@@ -252,12 +256,12 @@ static bool read_quantifier(struct regex_reader *in, uint32_t *min, uint32_t *ma
         in->at = start;
         return false;
     }
-    if (in->at < in->end && *in->at == '?') /* lazy: the same texts */
+    if (in->at < in->end && *in->at == '?') /* lazy quantifiers match the same texts */
         in->at++;
     return true;
 }
 
-/* An item and the quantifier behind it. */
+/* Parses an item and its quantifier. */
 static enum rwkv7_status parse_repeated(struct parser *p, unsigned groups, struct part *out)
 {
     struct regex_reader *const in = &p->in;
@@ -289,7 +293,7 @@ static enum rwkv7_status parse_repeated(struct parser *p, unsigned groups, struc
     return RWKV7_OK;
 }
 
-/* A sequence, up to '|', ')' or the end. */
+/* Parses a sequence, up to '|', ')' or the end. */
 static enum rwkv7_status parse_sequence(struct parser *p, unsigned groups, struct part *out)
 {
     const uint32_t base = p->count;

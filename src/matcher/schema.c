@@ -11,7 +11,7 @@ enum {
     BLOCK_BYTES = 64 << 10,
     MAX_MEMORY = 64 << 20, /* bytes of sets and lists */
     MAX_STEPS = 8 << 20,   /* about a second */
-    MAX_REASON = 400,      /* characters of a message behind the pointer */
+    MAX_REASON = 400,      /* characters of a message after the pointer */
 };
 
 struct memory_block {
@@ -81,7 +81,7 @@ bool schema_spend(struct schema *s, uint32_t steps)
     return !schema_failed(s);
 }
 
-/* -------------------------------------------------------------------------------------- terminals */
+/* ------------------------------------------------------------------------------------ terminals */
 
 static uint32_t literal(struct schema *s, const char *text)
 {
@@ -89,8 +89,8 @@ static uint32_t literal(struct schema *s, const char *text)
 }
 
 /*
- * A character of a string of which nothing but the length matters, as it stands or as an escape. An
- * escaped surrogate pair is one character; lone surrogates are not written.
+ * Returns one character of a string whose content is not constrained, unescaped or escaped. An
+ * escaped surrogate pair is one character; lone surrogates are excluded.
  */
 static uint32_t free_character(struct schema *s)
 {
@@ -124,7 +124,7 @@ static void make_terminals(struct schema *s)
     s->empty_object = grammar_terminal(g, regex_concat(r, literal(s, "{"), regex_concat(r, s->space, literal(s, "}"))));
 }
 
-/* -------------------------------------------------------------------------------------------- tasks */
+/* ---------------------------------------------------------------------------------------- tasks */
 
 void schema_queue(struct schema *s, struct shape *shape, bool object)
 {
@@ -149,9 +149,9 @@ static void write_rules(struct schema *s)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- entry */
+/* ---------------------------------------------------------------------------------------- entry */
 
-/* $schema of drafts 3 to 7: keywords next to a $ref are ignored. */
+/* Returns whether $schema names draft 3 to 7, which ignore the keywords next to a $ref. */
 static bool ref_stands_alone(const struct json_value *root)
 {
     const struct json_value *uri = json_member(root, "$schema");
@@ -234,6 +234,6 @@ enum rwkv7_status json_build(const struct schema_options *options, struct gramma
 {
     static const char schema[] = "{\"type\":[\"object\",\"array\"]}";
     struct schema_options o = options ? *options : (struct schema_options){0};
-    o.strict = false; /* any members */
+    o.strict = false; /* allows any members */
     return schema_build(schema, sizeof schema - 1, &o, g, err);
 }

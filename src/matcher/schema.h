@@ -1,19 +1,19 @@
 /*
  * schema.h - JSON Schema to grammar: what the files schema_*.c share.
  *
- * How it works. A value must often satisfy several schemas at once: those of $ref, of allOf, of a branch of
- * anyOf, those that `properties` and `patternProperties` of several schemas give for one key. So the unit
- * is a set of schemas that all apply to one value:
+ * How it works. A value must often satisfy several schemas at once: those of $ref, of allOf, of a
+ * branch of anyOf, and those for one key in the `properties` and `patternProperties` of several
+ * schemas. So schemas are handled in sets; all schemas of a set apply to the same value:
  *
- *     struct value     a set of schemas; what they say about references and choices is not resolved yet
- *     struct shape     one way to satisfy a value: a set of schemas of which only the other keywords
- *                      count. A value is the union of its shapes (schema_value.c)
+ *     struct value     a set of schemas whose references and choices are not resolved yet
+ *     struct shape     one way to satisfy a value: a set of schemas with references and choices
+ *                      resolved. A value is the union of its shapes (schema_value.c)
  *
- * Equal sets are one struct, so recursive schemas end. A shape is a regular expression for its scalars
- * (schema_scalar.c) and a rule each for arrays and objects, which are written when they are needed
- * (schema_array.c, schema_object.c). Rules to be written are queued, not nested.
+ * Equal sets share one struct, so the conversion of a recursive schema ends. A shape has a regular
+ * expression for its scalars (schema_scalar.c), a rule for arrays and a rule for objects. The rules
+ * are written only if used (schema_array.c, schema_object.c), from a queue instead of by recursion.
  *
- * Everything that cannot be guaranteed is refused, with the JSON pointer of the keyword.
+ * Keywords that cannot be guaranteed are refused, with their JSON pointer.
  */
 #ifndef MATCHER_SCHEMA_H
 #define MATCHER_SCHEMA_H
@@ -22,7 +22,7 @@
 #include "matcher/json_value.h"
 #include "matcher/schema_numbers.h"
 
-/* Keywords that matter. The order is that of `keyword_names`. */
+/* Keywords that affect the result, in the order of keyword_table. */
 enum keyword {
     KW_REF,
     KW_ALL_OF,
@@ -51,7 +51,7 @@ enum keyword {
     KW_REQUIRED,
     KW_MIN_PROPERTIES,
     KW_MAX_PROPERTIES,
-    /* put into other words */
+    /* rewritten with other keywords (schema_negate.c) */
     KW_NOT,
     KW_IF,
     KW_THEN,
@@ -59,7 +59,7 @@ enum keyword {
     KW_DEPENDENCIES,
     KW_DEPENDENT_REQUIRED,
     KW_DEPENDENT_SCHEMAS,
-    /* refused, for the type they apply to */
+    /* refused if the types they apply to are allowed */
     KW_DYNAMIC_REF,
     KW_RECURSIVE_REF,
     KW_UNIQUE_ITEMS,
@@ -70,7 +70,7 @@ enum keyword {
     KW_COUNT
 };
 
-/* Types, as bits. A number is an integer or has a fraction or an exponent. */
+/* Types, as bits. TYPE_FRACTION: numbers that are no integers. */
 enum {
     TYPE_NULL = 1,
     TYPE_BOOLEAN = 2,
@@ -83,21 +83,21 @@ enum {
     TYPE_ALL = 127
 };
 
-/* The keywords of one schema, checked for the form of their values; made once. */
+/* The keywords of one schema, with values of valid form; created once per schema. */
 struct keywords {
     const struct json_value *schema;
     const struct json_value *at[KW_COUNT];
     unsigned types;
-    bool plain;         /* says something beside references and choices */
-    bool reading;       /* not complete yet */
-    int8_t negatable;   /* 1, -1; 0: not tested */
-    bool compared;      /* the branches of `oneOf` */
-    uint64_t *overlaps; /* `oneOf`: for each branch, which others may be satisfied with it; NULL: too many to tell */
-    const struct json_value **implied; /* [implied_count] further schemas: `if` and others in other words */
+    bool plain;                        /* has keywords other than references and choices */
+    bool reading;                      /* still being read */
+    int8_t negatable;                  /* 1, -1; 0: not tested */
+    bool compared;                     /* the branches of `oneOf` have been compared */
+    uint64_t *overlaps;                /* `oneOf`: bit j of [i]: i and j may overlap; or NULL */
+    const struct json_value **implied; /* [implied_count] rewritten `if`, `not`, ... */
     uint32_t implied_count;
-    struct json_value *made, *required;   /* of a schema that is not in the text: itself, and a list that grows */
-    const struct json_value *negation_of; /* a schema that stands for the negation of another, until it is expanded */
-    uint32_t pattern;                     /* the expression of `pattern` and `format`; REGEX_NOTHING: not made yet */
+    struct json_value *made, *required;   /* of a made-up schema: itself, and its `required` */
+    const struct json_value *negation_of; /* stands for the negation of that schema */
+    uint32_t pattern;                     /* expression of `pattern` and `format`; 0: unset */
     uint32_t *patterns;                   /* [members of patternProperties] */
 };
 
@@ -120,9 +120,9 @@ struct value {
 
 struct shape {
     struct schema_list schemas;
-    uint32_t *anchors; /* [schemas.count] where a schema counts as written: the $ref that led to it; 0: where it is */
+    uint32_t *anchors; /* [schemas.count] $ref that sets the place of its keys; 0: none */
     unsigned types;
-    uint32_t scalar;  /* expression of the values that are no arrays or objects, or of all that are listed */
+    uint32_t scalar;  /* expression of its scalars, or of all values if they are listed */
     bool listed;      /* an enum or const lists all values */
     bool has_rule[2]; /* [array, object] */
     uint32_t rule[2];
@@ -133,7 +133,7 @@ struct schema_base;
 struct schema_anchor;
 struct memory_block;
 
-/* A rule to be written: the array or the object of a shape. */
+/* A rule that must still be written: the arrays or the objects of a shape. */
 struct task {
     struct shape *shape;
     bool object;
@@ -153,11 +153,11 @@ struct schema {
     size_t memory_used; /* bytes, all blocks */
     int reading;        /* nested calls of schema_keywords */
     int expanding;      /* nested calls in schema_value.c */
-    uint32_t budget;    /* steps left: bounds the time of hostile schemas */
+    uint32_t budget;    /* steps left; bounds the time for hostile schemas */
 
     struct keywords **keywords;          /* [values of the text, then SCHEMA_MAX_MADE], by id */
-    const struct json_value **negations; /* likewise: the schema that stands for the negation */
-    uint32_t made;                       /* schemas that are not in the text */
+    const struct json_value **negations; /* by id: the schema that is the negation */
+    uint32_t made;                       /* number of made-up schemas */
     struct schema_base *bases;
     uint32_t base_count;
     struct schema_anchor *anchors;
@@ -169,7 +169,7 @@ struct schema {
 
     /* terminals */
     uint32_t space;                                       /* expression */
-    uint32_t free_character;                              /* expression: a character of a string or an escape */
+    uint32_t free_character;                              /* expression: see free_character() */
     uint32_t remainders[MULTIPLE_MAX_REMAINDERS];         /* expressions: of multiple_regex */
     uint32_t comma, open_array, close_array, empty_array; /* symbols */
     uint32_t open_object, close_object, empty_object;
@@ -177,27 +177,29 @@ struct schema {
 
 #define SCHEMA_TABLE 4096u
 #define SCHEMA_MAX_MADE 8192u
-#define SCHEMA_INDENT 32 /* blanks after a line feed */
+#define SCHEMA_INDENT 32 /* maximum number of spaces after a line feed */
 
-/* Records a refusal at a value of the schema; the first one counts. Returns false. */
+/* Records an error at a value of the schema unless one is recorded already. Returns false. */
 bool schema_refuse(struct schema *s, const struct json_value *at, const char *fmt, ...) RWKV7_PRINTF(3, 4);
 bool schema_no_memory(struct schema *s); /* likewise */
 bool schema_failed(const struct schema *s);
-/* Uses up steps; false and a refusal when they are used up. */
+/* Subtracts steps from the budget; false, after recording an error, if it is exhausted. */
 bool schema_spend(struct schema *s, uint32_t steps);
-/* Zeroed memory that lives as long as `s`; NULL and a recorded failure when out of memory. */
+/*
+ * Allocates zeroed memory that is freed with `s`. NULL, after recording an error, if out of memory.
+ */
 void *schema_memory(struct schema *s, size_t count, size_t size);
 void schema_queue(struct schema *s, struct shape *shape, bool object);
 
 /* schema_keywords.c: NULL after a refusal. `schema` is an object. */
 struct keywords *schema_keywords(struct schema *s, const struct json_value *schema);
-bool schema_pattern(struct schema *s, struct keywords *k, uint32_t *out); /* pattern and format as one expression */
+bool schema_pattern(struct schema *s, struct keywords *k, uint32_t *out); /* pattern and format */
 bool schema_key_pattern(struct schema *s, struct keywords *k, uint32_t index, uint32_t *out);
-bool schema_is_count(const struct json_value *v, uint32_t *out); /* a whole number, as large as possible if >= 2^30 */
+bool schema_is_count(const struct json_value *v, uint32_t *out); /* parses a nonnegative integer */
 
 /*
- * schema_negate.c: `not`, `if`, and what depends on keys, in other words (k->implied). A schema can be
- * negated if its negation can be said with the keywords that are supported.
+ * schema_negate.c: rewrites `not`, `if` and the dependent.. keywords with other keywords
+ * (k->implied). A schema is negatable if its negation can be written with the supported keywords.
  */
 bool schema_imply(struct schema *s, struct keywords *k);
 bool schema_negatable(struct schema *s, const struct json_value *schema, unsigned depth);
@@ -212,24 +214,30 @@ const struct json_value *schema_refs_find(struct schema *s, const struct json_va
 struct value *schema_value(struct schema *s, const struct json_value **schemas, uint32_t count);
 uint32_t schema_symbol(struct schema *s, struct value *v);
 bool schema_compare_branches(struct schema *s, struct keywords *k);      /* of its oneOf */
-bool schema_possible(struct schema *s, struct value *v, unsigned depth); /* false: certainly no value */
+bool schema_possible(struct schema *s, struct value *v, unsigned depth); /* false: surely not */
 
 /* schema_scalar.c */
 bool schema_scalars(struct schema *s, struct shape *shape);
 uint32_t schema_string(struct schema *s, uint32_t texts); /* with quotes */
 
-/* schema_array.c, schema_object.c: write a queued rule, and tell whether one is possible. */
+/*
+ * schema_array.c, schema_object.c: write a queued rule; the *_possible functions tell whether any
+ * value is possible.
+ */
 bool schema_write_array(struct schema *s, struct shape *shape);
 bool schema_write_object(struct schema *s, struct shape *shape);
 bool schema_array_possible(struct schema *s, struct shape *shape, unsigned depth);
 bool schema_object_possible(struct schema *s, struct shape *shape, unsigned depth);
 
-/* Elements: the schemas of the first ones (an array, or NULL), and of the others (NULL: any). */
+/*
+ * Array elements: the schemas of the first ones (an array, or NULL), and that of the rest (NULL:
+ * any).
+ */
 const struct json_value *schema_prefix(const struct keywords *k);
 const struct json_value *schema_rest(const struct keywords *k);
 /*
- * The schemas that `k` gives for the value of a key: found[*count], to which at most SCHEMA_MAX_PATTERNS + 1
- * are added. False after a refusal.
+ * Appends the schemas that `k` applies to the value of a key to found[*count], at most
+ * SCHEMA_MAX_PATTERNS + 1. False after an error.
  */
 #define SCHEMA_MAX_PATTERNS 32 /* patternProperties of one schema */
 bool schema_key_schemas(struct schema *s, struct keywords *k, const char *key, size_t size,

@@ -22,7 +22,7 @@ const struct json_value *schema_rest(const struct keywords *k)
     return items && !k->at[KW_PREFIX_ITEMS] ? k->at[KW_ADDITIONAL_ITEMS] : NULL;
 }
 
-/* The value of element `index`, or of those after all prefixes if index is UINT32_MAX. */
+/* Returns the value of element `index`; UINT32_MAX: of the elements after all prefixes. */
 static struct value *element(struct schema *s, const struct shape *shape, uint32_t index)
 {
     const struct json_value **all = schema_memory(s, shape->schemas.count + 1u, sizeof *all);
@@ -91,7 +91,7 @@ bool schema_array_possible(struct schema *s, struct shape *shape, unsigned depth
     return a.min <= a.prefix_count || schema_possible(s, a.rest, depth);
 }
 
-/* What follows i elements: an alternative each for the end and for one more. */
+/* Returns what may follow i elements: the end, or one more element. */
 static uint32_t following(struct schema *s, const struct array *a, uint32_t after)
 {
     struct grammar *g = s->grammar;

@@ -1,4 +1,7 @@
-/* schema_check.c - whether a value of an enum or const satisfies the other schemas that apply to it. */
+/*
+ * schema_check.c - whether a value of an enum or const satisfies the other schemas that apply to
+ * it.
+ */
 #include "matcher/schema.h"
 
 #include <string.h>
@@ -61,7 +64,7 @@ static enum check check_number(struct schema *s, const struct json_value *v, con
     struct decimal x, bound;
     static const struct {
         enum keyword inclusive, exclusive;
-        int wrong; /* the comparison that is out of bounds */
+        int wrong; /* the result of comparing that violates the bound */
     } sides[] = {{KW_MINIMUM, KW_EXCLUSIVE_MINIMUM, -1}, {KW_MAXIMUM, KW_EXCLUSIVE_MAXIMUM, 1}};
 
     if (!decimal_read(v->text, v->size, &x)) {
@@ -171,7 +174,7 @@ static enum check check_plain(struct schema *s, const struct json_value *v, stru
         return CHECK_NO;
     if (k->at[KW_ENUM]) {
         const struct json_value *e = k->at[KW_ENUM]->first;
-        if (v->parent == k->at[KW_ENUM]) /* one of its own values */
+        if (v->parent == k->at[KW_ENUM]) /* v is an element of this very enum */
             e = v;
         else if (!schema_spend(s, k->at[KW_ENUM]->count))
             return CHECK_REFUSED;

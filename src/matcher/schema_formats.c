@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* RFC 3339; the Gregorian calendar. Year 0 is left out, which some libraries do not accept. */
+/* RFC 3339; the Gregorian calendar. Year 0 is excluded, because some libraries reject it. */
 #define YEAR "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 #define LEAP_YEAR "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 #define DATE                                                                                             \
@@ -91,14 +91,17 @@ static uint32_t labels(struct builder *b, uint32_t max, uint32_t length)
     const uint32_t edge = parsed(b, "[A-Za-z0-9]");
     const uint32_t inner = regex_repeat(r, parsed(b, "[A-Za-z0-9\\-]"), 0, length - 2);
     const uint32_t more = regex_union(r, REGEX_EMPTY, regex_concat(r, inner, edge));
-    /* "--" in this place is reserved; "xn--" would need a check of its Punycode */
+    /*
+     * "--" as characters 3 and 4 is reserved. This also excludes "xn--", whose Punycode cannot be
+     * checked here.
+     */
     const uint32_t reserved = parsed(b, "..--[\\s\\S]*");
     const uint32_t label = regex_and(r, regex_concat(r, edge, more), regex_not(r, reserved));
     const uint32_t dotted = regex_concat(r, regex_literal(r, ".", 1), label);
     return regex_concat(r, label, regex_repeat(r, dotted, 0, max - 1));
 }
 
-/* RFC 1123. A name has at most 253 characters; these two forms have at most 251 and 247. */
+/* RFC 1123. A name may have 253 characters; the two forms below have at most 251 and 247. */
 static uint32_t hostname_regex(struct builder *b)
 {
     return regex_union(b->regex, labels(b, 4, 62), labels(b, 8, 30));

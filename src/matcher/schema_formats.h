@@ -12,9 +12,10 @@ enum format_kind {
 };
 
 /*
- * The strings of a format, unquoted. A value that is written is one that strict and lenient validators
- * accept, so some rare forms are missing: quoted local parts and address literals in email addresses,
- * leap seconds except 23:59:60Z, internationalized names, URIs with nothing after the scheme.
+ * Sets *out to the unquoted strings of a format. Only strings that strict and lenient validators
+ * both accept are included, so some rare forms are missing: quoted local parts and address literals
+ * in email addresses, leap seconds except 23:59:60Z, internationalized names, URIs with nothing
+ * after the scheme.
  */
 enum format_kind format_regex(struct regex *r, const char *name, size_t size, uint32_t *out);
 

@@ -1,6 +1,6 @@
 /*
- * schema_keywords.c - reads the keywords of one schema, checks the form of their values, and refuses those
- * that cannot be guaranteed.
+ * schema_keywords.c - reads the keywords of one schema, checks the form of their values, and
+ * refuses those that cannot be guaranteed.
  */
 #include "matcher/schema.h"
 
@@ -10,14 +10,14 @@
 #include "matcher/schema_formats.h"
 
 #define COUNT_LIMIT (1u << 30)
-#define MAX_READING 30 /* schemas that are read because another one negates them */
+#define MAX_READING 30 /* nested schemas that are read because one negates the next */
 
 enum form { FORM_ANY, FORM_SCHEMA, FORM_SCHEMAS, FORM_MAP, FORM_NUMBER, FORM_COUNT, FORM_TEXT, FORM_NAMES };
 
 static const struct {
     const char *name;
     enum form form;
-    unsigned types; /* whose values the keyword is about; 0: says nothing by itself */
+    unsigned types; /* types that the keyword constrains; 0: none by itself */
 } keyword_table[KW_COUNT] = {
     [KW_REF] = {"$ref", FORM_ANY, 0},
     [KW_ALL_OF] = {"allOf", FORM_SCHEMAS, 0},
@@ -123,7 +123,7 @@ static bool check_form(struct schema *s, enum keyword kw, const struct json_valu
     return true;
 }
 
-/* -------------------------------------------------------------------------------------------- type */
+/* ----------------------------------------------------------------------------------------- type */
 
 static unsigned type_bits(const struct json_value *v)
 {
@@ -155,19 +155,19 @@ static bool read_types(struct schema *s, const struct json_value *v, unsigned *t
     return true;
 }
 
-/* ------------------------------------------------------------------------------- refused keywords */
+/* ----------------------------------------------------------------------------- refused keywords */
 
 static bool is_empty_schema(const struct json_value *v)
 {
     return v->type == JSON_TRUE || (v->type == JSON_OBJECT && v->count == 0);
 }
 
-/* Whether a keyword that is not supported says nothing here. */
+/* Returns whether an unsupported keyword has no effect here. */
 static bool says_nothing(const struct keywords *k, enum keyword kw)
 {
     const struct json_value *v = k->at[kw];
     uint32_t max;
-    if (!(keyword_table[kw].types & k->types)) /* its values have another type */
+    if (!(keyword_table[kw].types & k->types)) /* it constrains other types only */
         return true;
     switch (kw) {
     case KW_UNIQUE_ITEMS:
@@ -185,7 +185,7 @@ static bool says_nothing(const struct keywords *k, enum keyword kw)
     }
 }
 
-/* Without other schemas for the same value, `unevaluated..` is `additional..`. */
+/* If no other schema applies to the value, `unevaluated..` means the same as `additional..`. */
 static void replace_unevaluated(struct keywords *k)
 {
     if (k->at[KW_REF] || k->at[KW_ALL_OF] || k->at[KW_ANY_OF] || k->at[KW_ONE_OF] || k->at[KW_IF] || k->at[KW_NOT] ||
@@ -218,7 +218,7 @@ static bool refuse_unsupported(struct schema *s, struct keywords *k)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ reading */
+/* -------------------------------------------------------------------------------------- reading */
 
 static bool read_keywords(struct schema *s, struct keywords *k)
 {
@@ -274,7 +274,7 @@ struct keywords *schema_keywords(struct schema *s, const struct json_value *sche
     return good ? k : NULL;
 }
 
-/* ------------------------------------------------------------------------------------------ patterns */
+/* ------------------------------------------------------------------------------------- patterns */
 
 static bool parse_pattern(struct schema *s, const struct json_value *at, const char *text, size_t size, uint32_t *out)
 {

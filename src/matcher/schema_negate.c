@@ -1,17 +1,17 @@
 /*
- * schema_negate.c - says `not`, `if` and the dependencies of keys in other words.
+ * schema_negate.c - rewrites `not`, `if` and dependencies of keys with other keywords.
  *
  *     not: S                  the negation of S
  *     if: A, then: B, else: C anyOf: [A and B, not A and C]
  *     dependentRequired       for each key: anyOf: [without the key, with the key and the others]
  *     dependentSchemas        for each key: anyOf: [without the key, with the key and S]
  *
- * The negation of a schema is an anyOf with a branch for each keyword: not {required: [a]} is a value of
- * another type, or an object without a. Some keywords have no such negation (items, multipleOf, format):
- * schemas with them cannot be negated.
+ * The negation of a schema is an anyOf with a branch for each keyword: not {required: [a]} is a
+ * value of another type, or an object without a. Some keywords have no such negation (items,
+ * multipleOf, format), so schemas that use them are not negatable.
  *
- * The schemas that are made here are not in the text. They have keywords but no JSON, and messages name the
- * schema they were made for.
+ * The schemas created here have keywords but no JSON text. Messages name the schema that they were
+ * created for.
  */
 #include "matcher/schema.h"
 
@@ -23,7 +23,7 @@
 
 enum { MAX_NEGATION_DEPTH = 60, MAX_EXCLUDED_NUMBERS = 20 };
 
-/* ------------------------------------------------------------------------------------- making schemas */
+/* ------------------------------------------------------------------------------- making schemas */
 
 static struct json_value *make_value(struct schema *s, enum json_type type, const struct json_value *origin)
 {
@@ -51,7 +51,7 @@ static void append(struct json_value *list, struct json_value *v, const char *ke
     list->count++;
 }
 
-/* A schema of these types. NULL after a failure. */
+/* Creates a schema that allows these types. NULL after a failure. */
 static struct keywords *make(struct schema *s, const struct json_value *origin, unsigned types)
 {
     if (s->made == SCHEMA_MAX_MADE) {
@@ -70,7 +70,7 @@ static struct keywords *make(struct schema *s, const struct json_value *origin, 
     return k;
 }
 
-/* An array or an object as the value of a keyword. */
+/* Creates an empty array or object as the value of a keyword. */
 static struct json_value *make_list(struct schema *s, struct keywords *k, enum keyword kw, enum json_type type)
 {
     struct json_value *list = make_value(s, type, k->made);
@@ -78,7 +78,7 @@ static struct json_value *make_list(struct schema *s, struct keywords *k, enum k
     return list;
 }
 
-/* A branch of an anyOf that is being made. */
+/* Adds a branch to an anyOf under construction. */
 static struct keywords *branch(struct schema *s, struct json_value *any_of, unsigned types)
 {
     struct keywords *k = make(s, any_of->origin, types);
@@ -87,7 +87,10 @@ static struct keywords *branch(struct schema *s, struct json_value *any_of, unsi
     return k;
 }
 
-/* `k` also means `schema`, if there is one. */
+/*
+ * Adds a schema to those that `k` implies. False: out of memory, or `schema` is NULL after a
+ * failure.
+ */
 static bool imply(struct schema *s, struct keywords *k, const struct json_value *schema)
 {
     const struct json_value **more = schema ? schema_memory(s, k->implied_count + 1u, sizeof *more) : NULL;
@@ -127,7 +130,7 @@ static bool require(struct schema *s, struct keywords *k, const char *key, size_
     return true;
 }
 
-/* properties: {key: schema}, or {key: false} if `schema` is NULL. */
+/* Sets properties to {key: schema}, or to {key: false} if `schema` is NULL. */
 static bool set_property(struct schema *s, struct keywords *k, const char *key, size_t size,
                          const struct json_value *schema)
 {
@@ -148,7 +151,7 @@ static bool set_property(struct schema *s, struct keywords *k, const char *key, 
     return true;
 }
 
-/* --------------------------------------------------------------------------- what can be negated */
+/* -------------------------------------------------------------------------- what can be negated */
 
 static bool is_plain_value(const struct json_value *v)
 {
@@ -183,7 +186,7 @@ static bool all_negatable(struct schema *s, const struct json_value *list, unsig
     return true;
 }
 
-/* Whether each keyword of the schema itself has a negation. */
+/* Returns whether all keywords of the schema itself have a negation. */
 static bool keywords_negatable(const struct keywords *k)
 {
     return !k->at[KW_ONE_OF] && !k->at[KW_MULTIPLE_OF] && !k->at[KW_FORMAT] && !says_something(k->at[KW_ITEMS]) &&
@@ -207,8 +210,8 @@ static bool parts_negatable(struct schema *s, const struct keywords *k, unsigned
 }
 
 /*
- * A schema that is being tested counts as negatable, so recursive schemas can be negated; should this prove
- * wrong, schema_expand_negation refuses.
+ * A schema that is being tested counts as negatable, so recursive schemas can be negated; should
+ * this prove wrong, schema_expand_negation refuses.
  */
 bool schema_negatable(struct schema *s, const struct json_value *schema, unsigned depth)
 {
@@ -227,7 +230,7 @@ bool schema_negatable(struct schema *s, const struct json_value *schema, unsigne
     return k->negatable > 0;
 }
 
-/* --------------------------------------------------------------------------------------- negations */
+/* ------------------------------------------------------------------------------------ negations */
 
 const struct json_value *schema_negation(struct schema *s, const struct json_value *schema)
 {
@@ -246,7 +249,7 @@ const struct json_value *schema_negation(struct schema *s, const struct json_val
     return s->negations[schema->id];
 }
 
-/* A branch that is the negation of `schema`. */
+/* Adds a branch that is the negation of `schema`. */
 static bool negated_branch(struct schema *s, struct json_value *any_of, const struct json_value *schema)
 {
     struct keywords *k = branch(s, any_of, TYPE_ALL);
@@ -265,7 +268,10 @@ static int compare_numbers(const void *a, const void *b)
     return decimal_compare(&p, &q);
 }
 
-/* Values that are not listed: of other types, and of the types that are listed those between. */
+/*
+ * Adds branches for all values that are not listed: those of other types, and the other values of
+ * the listed types.
+ */
 static bool negate_values(struct schema *s, struct json_value *any_of, const struct json_value *first, bool alone)
 {
     const struct json_value *numbers[MAX_EXCLUDED_NUMBERS];
@@ -337,7 +343,7 @@ static bool negate_bound(struct schema *s, struct json_value *any_of, const stru
     return true;
 }
 
-/* Lengths and counts. */
+/* Negates a pair of limits such as minLength and maxLength. */
 static bool negate_count(struct schema *s, struct json_value *any_of, const struct keywords *of, enum keyword min,
                          enum keyword max, unsigned type)
 {
@@ -377,7 +383,7 @@ static bool negate_members(struct schema *s, struct json_value *any_of, const st
     return true;
 }
 
-/* The schemas that `of` refers to or contains for the same value. */
+/* Negates the references and choices of `of`. */
 static bool negate_applicators(struct schema *s, struct json_value *any_of, const struct keywords *of)
 {
     if (of->at[KW_REF]) {
@@ -435,7 +441,7 @@ bool schema_expand_negation(struct schema *s, struct keywords *k)
            negate_members(s, any_of, of) && negate_applicators(s, any_of, of);
 }
 
-/* --------------------------------------------------------------------------------- in other words */
+/* ------------------------------------------------------------------------------- in other words */
 
 static bool imply_not(struct schema *s, struct keywords *k)
 {
@@ -468,7 +474,10 @@ static bool is_schema(const struct json_value *v)
     return v->type == JSON_OBJECT || v->type == JSON_TRUE || v->type == JSON_FALSE;
 }
 
-/* `m`: a key, and the keys (an array of strings) or the schema that it demands. */
+/*
+ * Rewrites one dependency `m`: a key, and the keys (an array of strings) or the schema that it
+ * requires.
+ */
 static bool imply_dependency(struct schema *s, struct keywords *k, const struct json_value *m)
 {
     struct keywords *choice = make(s, m, TYPE_ALL);

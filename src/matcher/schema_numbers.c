@@ -6,7 +6,7 @@
 enum {
     INTEGER_DIGITS = 19,   /* of an integer part without a bound */
     FRACTION_DIGITS = 17,  /* doubles need no more */
-    EXACT_DIGITS = 15,     /* decimals of so many digits are distinct as doubles, and keep their order */
+    EXACT_DIGITS = 15,     /* decimals with so many digits are distinct doubles in the same order */
     NUMBER_DIGITS = 80,    /* room for the digits of an integer part */
     MAX_BOUND_DIGITS = 64, /* before or after the decimal point of a bound */
     MAX_SUFFIXES = 2000,
@@ -18,13 +18,13 @@ struct digits {
     char at[NUMBER_DIGITS];
 };
 
-/* A bound of a magnitude: the digits before and after the point. */
+/* A bound of the absolute value: the digits before and after the point. */
 struct edge {
     struct digits whole, fraction;
     bool open;
 };
 
-/* ------------------------------------------------------------------------------------- small pieces */
+/* --------------------------------------------------------------------------------- small pieces */
 
 static uint32_t digit_range(struct regex *r, int low, int high)
 {
@@ -46,7 +46,7 @@ static uint32_t text(struct regex *r, const char *s)
     return regex_literal(r, s, strlen(s));
 }
 
-/* "." and digits, up to max. */
+/* Returns "." and 1 to max digits. */
 static uint32_t any_fraction(struct regex *r, int max)
 {
     return regex_concat(r, text(r, "."), any_digits(r, 1, max));
@@ -58,8 +58,8 @@ static uint32_t either_case_e(struct regex *r)
 }
 
 /*
- * e0 to e289, with or without a plus: 19 digits and this exponent are below the largest double, so no
- * reader gets an infinity.
+ * Returns e0 to e289, with an optional plus. With 19 digits, these stay below the largest double,
+ * so no reader gets an infinity.
  */
 static uint32_t large_exponent(struct regex *r)
 {
@@ -78,7 +78,7 @@ static uint32_t small_exponent(struct regex *r)
     return regex_concat(r, either_case_e(r), regex_concat(r, text(r, "-"), regex_union(r, one, two)));
 }
 
-/* ---------------------------------------------------------------------------------- integer ranges */
+/* ------------------------------------------------------------------------------- integer ranges */
 
 /* The digit strings of length n that are at least s. */
 static uint32_t at_least(struct regex *r, const char *s, int n)
@@ -114,7 +114,7 @@ static int compare_digits(const struct digits *a, const struct digits *b)
     return a->count != b->count ? a->count - b->count : memcmp(a->at, b->at, (size_t)a->count);
 }
 
-/* Integers without sign from low to high; nothing if low is greater. */
+/* Returns unsigned integers from low to high; REGEX_NOTHING if low > high. */
 static uint32_t integers_between(struct regex *r, const struct digits *low, const struct digits *high)
 {
     struct digits nines = {.count = low->count};
@@ -161,7 +161,7 @@ static bool is_zero(const struct digits *d)
     return d->count == 1 && d->at[0] == '0';
 }
 
-/* ------------------------------------------------------------------------------------- magnitudes */
+/* ----------------------------------------------------------------------------------- magnitudes */
 
 static bool make_edge(const struct decimal *d, bool open, struct edge *e)
 {
@@ -184,7 +184,7 @@ static struct edge edge_of_zero(bool open)
     return (struct edge){.whole = {.count = 1, .at = "0"}, .open = open};
 }
 
-/* Without an upper bound: as many nines as are written at most. */
+/* The upper edge without a bound: as many nines as digits are allowed. */
 static struct edge edge_without_bound(const struct edge *low)
 {
     struct edge e = {.whole.count = low->whole.count < INTEGER_DIGITS ? INTEGER_DIGITS : low->whole.count + 1};
@@ -205,7 +205,10 @@ static uint32_t integer_magnitudes(struct regex *r, const struct edge *low, cons
     return integers_between(r, &first, &last);
 }
 
-/* Digit strings D with 0.D >= 0.f, or > if open; f has no trailing zero. D may be empty. */
+/*
+ * Returns the digit strings D with 0.D >= 0.f (open: 0.D > 0.f). f has no trailing zero; D may be
+ * empty.
+ */
 static uint32_t fraction_from(struct regex *r, const char *f, int n, bool open)
 {
     const uint32_t any = regex_repeat(r, digit_range(r, '0', '9'), 0, REGEX_NO_LIMIT);
@@ -219,7 +222,7 @@ static uint32_t fraction_from(struct regex *r, const char *f, int n, bool open)
                        regex_concat(r, digit_range(r, f[0] + 1, '9'), any));
 }
 
-/* Digit strings D with 0.D <= 0.f, or < if open. */
+/* Returns the digit strings D with 0.D <= 0.f (open: 0.D < 0.f). */
 static uint32_t fraction_to(struct regex *r, const char *f, int n, bool open)
 {
     const uint32_t any = regex_repeat(r, digit_range(r, '0', '9'), 0, REGEX_NO_LIMIT);
@@ -230,7 +233,10 @@ static uint32_t fraction_to(struct regex *r, const char *f, int n, bool open)
     return regex_union(r, REGEX_EMPTY, regex_union(r, same, less));
 }
 
-/* An integer part and a set of digit strings after it; no point if the string is empty. */
+/*
+ * Returns an integer part followed by a point and one of the digit strings; without a point if that
+ * is empty.
+ */
 static uint32_t with_fraction(struct regex *r, const struct digits *whole, uint32_t fractions)
 {
     const int max = whole->count < EXACT_DIGITS ? EXACT_DIGITS - whole->count : 1;
@@ -259,7 +265,7 @@ static uint32_t decimal_magnitudes(struct regex *r, const struct edge *low, cons
     return regex_union(r, inner, edges);
 }
 
-/* Numbers with exponents, where they are certain to be within the bounds. */
+/* Numbers with exponents, if they are certainly within the bounds. */
 static uint32_t exponent_magnitudes(struct regex *r, const struct edge *low, const struct edge *high, bool bounded)
 {
     const uint32_t mantissa = regex_concat(r, digit_range(r, '1', '9'), optional(r, any_fraction(r, EXACT_DIGITS - 1)));
@@ -332,9 +338,9 @@ bool number_regex(struct regex *r, const struct number_range *range, bool intege
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- multiples */
+/* ------------------------------------------------------------------------------------ multiples */
 
-/* Digits, then their point and fraction: j digits s after the point, trailing zeros may be left out. */
+/* Returns the spellings of a fraction: a point and the j digits s, trailing zeros optional. */
 static uint32_t written_fraction(struct regex *r, const char *s, int j)
 {
     int n = j;
@@ -348,10 +354,10 @@ static uint32_t written_fraction(struct regex *r, const char *s, int j)
         regex_concat(r, regex_literal(r, s, (size_t)n), regex_repeat(r, text(r, "0"), 0, (uint32_t)(j - n))));
 }
 
-/* Numbers whose digits, with j of them after the point, end with s [k]. */
+/* Numbers with j digits after the point whose last k digits are s. */
 static uint32_t ending(struct regex *r, const char *s, int k, int j)
 {
-    if (k > j) { /* the first k - j digits of s end the integer part, which may be shorter if they begin with zeros */
+    if (k > j) { /* s begins in the integer part, whose leading zeros are dropped */
         const int n = k - j;
         int zeros = 0;
         while (zeros < n - 1 && s[zeros] == '0')
@@ -364,7 +370,7 @@ static uint32_t ending(struct regex *r, const char *s, int k, int j)
     int n = k;
     while (n > 0 && s[n - 1] == '0')
         n--;
-    if (n == 0) /* zeros at the end: all of them may be left out */
+    if (n == 0) /* the fraction is zero and may be omitted */
         return regex_concat(r, whole,
                             optional(r, regex_concat(r, text(r, "."),
                                                      regex_concat(r, any_digits(r, 0, j - k),
@@ -375,13 +381,13 @@ static uint32_t ending(struct regex *r, const char *s, int k, int j)
 }
 
 /*
- * Digit strings, with or without a point, whose number is a multiple of p: Horner's rule, for each
- * remainder and number of digits that may follow. p has no common factor with 10, so zeros at the end of a
- * fraction change nothing.
+ * Digit strings whose value without the point is a multiple of p. A DFA by Horner's rule: its
+ * states are the remainder and the number of digits that may follow. p is coprime to 10, so the
+ * position of the point and trailing zeros do not matter.
  */
 static uint32_t remainder_regex(struct regex *r, unsigned p)
 {
-    uint32_t rest[2][2][MAX_PRIME_PART + 1]; /* [now, one digit less][before, after the point][remainder] */
+    uint32_t rest[2][2][MAX_PRIME_PART + 1]; /* [step parity][after the point][remainder] */
     for (unsigned rem = 0; rem < p; rem++)
         rest[0][0][rem] = rest[0][1][rem] = rem == 0 ? REGEX_EMPTY : REGEX_NOTHING;
     int now = 0;
@@ -404,7 +410,7 @@ static uint32_t remainder_regex(struct regex *r, unsigned p)
     return rest[now][0][0];
 }
 
-/* Numbers whose digits, j of them after the point, end with k digits that are a multiple of `unit`. */
+/* Numbers with j digits after the point whose last k digits are a multiple of `unit`. */
 static bool suffix_regex(struct regex *r, unsigned long long unit, int k, int j, uint32_t *out)
 {
     uint32_t ways[MAX_SUFFIXES];
@@ -450,7 +456,7 @@ bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *remainde
         remainders[n] = remainder_regex(r, (unsigned)n);
     if (n > 1)
         all = regex_and(r, all, remainders[n]);
-    /* No more digits than a double keeps: a reader that uses doubles agrees. */
+    /* At most the digits that a double preserves, so that readers that use doubles agree. */
     uint32_t exact = any_digits(r, 1, EXACT_DIGITS);
     if (j > 0)
         exact = regex_union(r, exact, regex_concat(r, any_digits(r, 1, EXACT_DIGITS - j), any_fraction(r, j)));

@@ -1,9 +1,9 @@
 /*
- * schema_numbers.h - numbers of JSON within bounds, as regular expressions over their digits.
+ * schema_numbers.h - JSON numbers within bounds, as regular expressions over their digits.
  *
- * Numbers are written in a bounded number of characters, so that a model cannot write digits for ever,
- * and so that a reader that uses doubles agrees about bounds: where a bound excludes itself, no more
- * digits are written than a double distinguishes.
+ * The length of numbers is limited, so that a model cannot write digits for ever. At an exclusive
+ * bound, numbers have only as many digits as doubles can distinguish, so that readers that use
+ * doubles agree about the bound.
  */
 #ifndef MATCHER_SCHEMA_NUMBERS_H
 #define MATCHER_SCHEMA_NUMBERS_H
@@ -17,12 +17,16 @@ struct number_range {
     struct decimal low, high;
 };
 
-/* The integers or all numbers of a range; REGEX_NOTHING if there are none. False: a bound has too many digits. */
+/*
+ * Sets *out to the integers or to all numbers of a range; REGEX_NOTHING if there are none. False: a
+ * bound has too many digits.
+ */
 bool number_regex(struct regex *r, const struct number_range *range, bool integers, uint32_t *out);
 #define MULTIPLE_MAX_REMAINDERS 101u
 /*
- * The multiples of m, to be intersected with number_regex. False: not supported for this m. Keeps the
- * expensive part in remainders [MULTIPLE_MAX_REMAINDERS], which begins with zeros, for later calls.
+ * Sets *out to the multiples of m, to be intersected with number_regex. False: this m is not
+ * supported. Caches the expensive part in remainders [MULTIPLE_MAX_REMAINDERS], zeroed before the
+ * first call.
  */
 bool multiple_regex(struct regex *r, const struct decimal *m, uint32_t *remainders, uint32_t *out);
 

@@ -1,12 +1,14 @@
 /*
  * schema_object.c - the rule of the objects of a shape.
  *
- * Members are written in this order: those that `properties` names, in the order of the text (those behind a
- * $ref where the $ref is); those that only `required` names; any others. The key of the others is never one that is named. If patternProperties are given, these
- * keys are divided into classes, by the set of patterns that match: each class has a value of its own.
+ * Members come in this order: those in `properties`, in the order of the schema text (those of a
+ * referenced schema at the position of its $ref); those only in `required`; any others. Keys of the
+ * others differ from all named keys. patternProperties divide them into classes by the set of
+ * patterns that match; each class has its own value.
  *
- * A rule stands for a position in this list and the number of members written so far (which is only counted
- * as far as minProperties and maxProperties need it; 0 is always told from more, because of the comma).
+ * Each rule is a state: a position in this list, and the number of members so far. The count
+ * saturates where minProperties and maxProperties no longer need it. It always distinguishes 0 from
+ * more, because of the comma.
  */
 #include "matcher/schema.h"
 
@@ -43,7 +45,7 @@ struct object {
     const struct json_value *min_at; /* for messages */
 };
 
-/* ---------------------------------------------------------------------------------------- named keys */
+/* ----------------------------------------------------------------------------------- named keys */
 
 bool schema_key_schemas(struct schema *s, struct keywords *k, const char *key, size_t size,
                         const struct json_value **found, uint32_t *count)
@@ -82,11 +84,11 @@ static int compare_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-/* Fills o->members, without values. */
+/* Fills o->members except for the values. */
 static bool collect_keys(struct schema *s, const struct shape *shape, struct object *o)
 {
     static const enum keyword sources[] = {KW_PROPERTIES, KW_REQUIRED};
-    const uint64_t last_part = (uint64_t)1 << 63; /* keys that only `required` names */
+    const uint64_t last_part = (uint64_t)1 << 63; /* sorts keys that are only in `required` last */
     uint32_t total = 0, kept = 0;
     for (uint32_t i = 0; i < shape->schemas.count; i++) {
         const struct keywords *k = schema_keywords(s, shape->schemas.at[i]);
@@ -140,7 +142,7 @@ static bool collect_values(struct schema *s, const struct shape *shape, struct o
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------- other keys */
+/* ----------------------------------------------------------------------------------- other keys */
 
 struct pattern {
     uint32_t node;
@@ -165,7 +167,7 @@ static bool is_chosen(const struct division *d, uint32_t node)
     return false;
 }
 
-/* The value of the keys that match exactly the chosen patterns. */
+/* Adds the class of the keys that match exactly the chosen patterns. */
 static bool add_class(struct division *d, uint32_t keys)
 {
     uint32_t n = 0, node;
@@ -198,7 +200,10 @@ static bool add_class(struct division *d, uint32_t keys)
     return true;
 }
 
-/* Divides `keys` by the patterns from `next` on. Recursion is bounded by MAX_ALL_PATTERNS. */
+/*
+ * Divides `keys` into classes by the patterns from `next` on. Recursion is bounded by
+ * MAX_ALL_PATTERNS.
+ */
 static bool divide(struct division *d, uint32_t keys, uint32_t next)
 {
     struct regex *r = d->s->regex;
@@ -294,7 +299,7 @@ bool schema_object_possible(struct schema *s, struct shape *shape, unsigned dept
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------- the rule */
+/* ------------------------------------------------------------------------------------- the rule */
 
 struct writer {
     struct schema *s;
@@ -302,7 +307,7 @@ struct writer {
     uint32_t cap;     /* counts are 0 to cap */
     uint32_t *states; /* [count + 1][cap + 1]: symbols of rules, or 0 */
     bool *used;
-    uint32_t other_first, other; /* one further member, without and with a comma */
+    uint32_t other_first, other; /* one of the other members, without and with a comma */
     bool ends;                   /* some state may end the object */
 };
 
@@ -311,7 +316,7 @@ static uint32_t key_symbol(struct schema *s, uint32_t key, bool first)
 {
     struct regex *r = s->regex;
     uint32_t node = regex_concat(r, regex_literal(r, ":", 1), s->space);
-    if (key == regex_any_text(r)) { /* nothing about it matters: any escapes */
+    if (key == regex_any_text(r)) { /* any key: allow all escapes */
         const uint32_t quote = regex_literal(r, "\"", 1), any = regex_repeat(r, s->free_character, 0, REGEX_NO_LIMIT);
         node = regex_concat(r, quote, regex_concat(r, any, regex_concat(r, quote, node)));
     } else {
@@ -349,7 +354,10 @@ static uint32_t one_more(const struct writer *w, uint32_t count)
     return count < w->cap ? count + 1 : count;
 }
 
-/* Adds to `rule` what begins with member `at`; the required ones after it are written at once. */
+/*
+ * Adds an alternative that starts with member `at` and includes the required members right after
+ * it.
+ */
 static void write_member(struct writer *w, uint32_t rule, uint32_t at, uint32_t count)
 {
     struct schema *s = w->s;
@@ -367,7 +375,7 @@ static void write_member(struct writer *w, uint32_t rule, uint32_t at, uint32_t 
     grammar_add(s->grammar, rule, symbols, n);
 }
 
-/* All named members are written or left out; `count` members so far. */
+/* Adds the alternatives after the last named member, with `count` members so far. */
 static void write_end(struct writer *w, uint32_t rule, uint32_t count)
 {
     struct grammar *g = w->s->grammar;
@@ -379,7 +387,7 @@ static void write_end(struct writer *w, uint32_t rule, uint32_t count)
         w->ends = true;
     if (missing == 0 && count > 0 && (o->class_count == 0 || room == 0))
         grammar_add(g, rule, NULL, 0);
-    /* Two further members may have the same key, so they count as one. */
+    /* Two other members may have equal keys, so at most one counts towards minProperties. */
     if (missing > 1 || o->class_count == 0 || room == 0)
         return;
     w->ends = true;
@@ -405,7 +413,7 @@ static void write_states(struct writer *w)
             if (!w->used[(size_t)at * (w->cap + 1) + count])
                 continue;
             const uint32_t rule = state(w, at, count);
-            grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1); /* so that it has one */
+            grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1); /* a rule needs one */
             if (at == o->count) {
                 write_end(w, rule, count);
                 continue;
@@ -436,7 +444,7 @@ bool schema_write_object(struct schema *s, struct shape *shape)
     if (o.class_count == 0 && o.max >= o.count)
         o.max = REGEX_NO_LIMIT;
     w.cap = o.max != REGEX_NO_LIMIT ? o.max : o.min;
-    if (w.cap > o.count) /* more named members there are not; others are counted by a repetition */
+    if (w.cap > o.count) /* count named members only; a repetition counts the others */
         w.cap = o.count;
     if (w.cap == 0)
         w.cap = 1;

@@ -1,8 +1,8 @@
 /*
- * schema_refs.c - where a $ref leads to, inside one text: JSON pointers, $anchor, and the $id of parts.
+ * schema_refs.c - resolves $ref within one text: JSON pointers, $anchor, and the $id of subschemas.
  *
- * A $ref is relative to the nearest $id above it. The $ids and anchors of the whole text are collected
- * first. Nothing is fetched.
+ * A $ref is relative to the nearest $id above it. The $ids and anchors of the whole text are
+ * collected first. Nothing is fetched.
  */
 #include "matcher/schema.h"
 
@@ -15,12 +15,12 @@
 enum role {
     ROLE_SCHEMA,
     ROLE_MAP,    /* its members are schemas */
-    ROLE_LIST,   /* its elements are schemas, or it is one */
-    ROLE_UNKNOWN /* data, or the value of an unknown keyword: no $id counts in it */
+    ROLE_LIST,   /* its elements are schemas, or it is itself one */
+    ROLE_UNKNOWN /* data, or the value of an unknown keyword: an $id in it has no meaning */
 };
 
 struct schema_base {
-    const char *uri; /* [size], absolute if the text says so */
+    const char *uri; /* [size], possibly relative */
     size_t size;
     const struct json_value *at;
 };
@@ -129,7 +129,7 @@ static size_t fragment_at(const char *uri, size_t size)
     return mark ? (size_t)(mark - uri) : size;
 }
 
-/* Adds the base of a schema with an $id. */
+/* Adds the base URI of a schema with an $id. */
 static bool add_base(struct schema *s, struct json_value *schema, const struct json_value *id)
 {
     char uri[MAX_URI];
@@ -211,7 +211,7 @@ bool schema_refs_collect(struct schema *s)
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------ finding */
+/* -------------------------------------------------------------------------------------- finding */
 
 static int hex(char c)
 {

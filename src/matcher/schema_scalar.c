@@ -1,10 +1,10 @@
 /*
- * schema_scalar.c - what a shape says about null, booleans, numbers, strings and the values of an enum: one
+ * schema_scalar.c - the null, booleans, numbers, strings and listed values of a shape as one
  * regular expression.
  *
- * Strings: a pattern, a format and excluded keys are expressions over the characters of the string. Each
- * character then has one way to be written (regex_quoted), so a complement or an intersection cannot be got
- * around with an escape. Only where nothing but the length counts, all escapes of JSON are allowed.
+ * Strings: patterns, formats and excluded keys are expressions over the unescaped characters.
+ * Characters then have only the spellings of regex_quoted, so an escape cannot bypass a complement
+ * or an intersection. All JSON escapes are allowed only if nothing but the length is constrained.
  */
 #include "matcher/schema.h"
 
@@ -27,7 +27,7 @@ uint32_t schema_string(struct schema *s, uint32_t texts)
     return joined(s, text(s, "\""), regex_quoted(s->regex, texts), text(s, "\""));
 }
 
-/* --------------------------------------------------------------------------------------------- strings */
+/* -------------------------------------------------------------------------------------- strings */
 
 static bool string_regex(struct schema *s, const struct shape *shape, uint32_t *out)
 {
@@ -62,7 +62,7 @@ static bool string_regex(struct schema *s, const struct shape *shape, uint32_t *
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------- numbers */
+/* -------------------------------------------------------------------------------------- numbers */
 
 static void raise_low(struct number_range *range, const struct json_value *v, bool open)
 {
@@ -94,7 +94,7 @@ static void reduce_high(struct number_range *range, const struct json_value *v, 
     range->has_high = true;
 }
 
-/* Of draft 4, exclusiveMinimum is true or false and belongs to minimum. */
+/* In draft 4, exclusiveMinimum is a boolean that modifies minimum. */
 static bool add_bounds(struct schema *s, const struct keywords *k, struct number_range *range)
 {
     const struct json_value *const *at = k->at;
@@ -146,7 +146,7 @@ static bool number_of(struct schema *s, const struct shape *shape, uint32_t *out
     if (!number_regex(s->regex, &range, !(shape->types & TYPE_FRACTION), out))
         return schema_refuse(s, bound, "a bound has too many digits");
     if (!(shape->types &
-          TYPE_INTEGER)) { /* `not` integer: 1.0 and 10e-1 are integers; few digits, so that doubles agree */
+          TYPE_INTEGER)) { /* exclude integers such as 1.0 and 10e-1; few digits, so that doubles are exact */
         static const char fraction[] = "-?[0-9]{1,9}\\.[0-9]{0,5}[1-9]";
         uint32_t node;
         if (regex_parse(s->regex, fraction, sizeof fraction - 1, 0, &node, NULL) != RWKV7_OK)
@@ -161,9 +161,12 @@ static bool number_of(struct schema *s, const struct shape *shape, uint32_t *out
     return true;
 }
 
-/* ------------------------------------------------------------------------------------- listed values */
+/* -------------------------------------------------------------------------------- listed values */
 
-/* A number as it is written in the schema and, if that is not long, without an exponent or a fraction of zeros. */
+/*
+ * Returns the spellings of a number: that of the schema and, if short, the one without exponent and
+ * zero fraction.
+ */
 static uint32_t listed_number(struct schema *s, const struct json_value *v)
 {
     uint32_t node = regex_literal(s->regex, v->text, v->size);
@@ -188,7 +191,10 @@ static uint32_t listed_number(struct schema *s, const struct json_value *v)
     return regex_union(s->regex, node, regex_literal(s->regex, plain, n));
 }
 
-/* Exactly this value; the members of objects in the order of the schema. Recursion is bounded by the reader. */
+/*
+ * Returns exactly this value; object members keep the order of the schema. Recursion is bounded by
+ * the JSON parser.
+ */
 static uint32_t listed_value(struct schema *s, const struct json_value *v)
 {
     struct regex *r = s->regex;
@@ -223,7 +229,10 @@ static uint32_t listed_value(struct schema *s, const struct json_value *v)
     return regex_concat(r, all, text(s, object ? "}" : "]"));
 }
 
-/* The values of an enum or const that satisfy all schemas of the shape. Strings are quoted together. */
+/*
+ * The values of an enum or const that satisfy all schemas of the shape. Strings are quoted
+ * together.
+ */
 static bool listed_values(struct schema *s, struct shape *shape, const struct json_value *first, bool alone)
 {
     const uint32_t count = alone ? 1 : first->parent->count;
@@ -252,7 +261,7 @@ static bool listed_values(struct schema *s, struct shape *shape, const struct js
     return !schema_failed(s);
 }
 
-/* ------------------------------------------------------------------------------------------- all of them */
+/* ---------------------------------------------------------------------------------- all of them */
 
 bool schema_scalars(struct schema *s, struct shape *shape)
 {

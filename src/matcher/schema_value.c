@@ -1,12 +1,12 @@
 /*
  * schema_value.c - resolves references and choices: from the schemas of a value to its shapes.
  *
- * A walk collects the schemas that apply: it follows $ref and allOf at once and puts anyOf and oneOf
- * aside; then it takes each combination of branches in turn. `path.seen` lists the schemas of the present
- * combination, each with the one that led to it.
+ * A walk collects the schemas that apply. It follows $ref and allOf immediately and defers anyOf
+ * and oneOf. Then it tries every combination of their branches. `path.seen` lists the schemas of
+ * the current combination, each with the schema that led to it.
  *
- * A schema that leads to itself without any part of the value between the two (a: {$ref: a}) adds no way to
- * satisfy it, so that combination is dropped.
+ * A schema may refer to itself for the same value (a: {$ref: a}). This adds no way to satisfy it,
+ * so that combination is dropped.
  */
 #include "matcher/schema.h"
 
@@ -16,7 +16,7 @@
 #include "base/mem.h"
 
 enum {
-    MAX_EXPANDING = 40, /* values that are expanded one within another, to compare branches of oneOf */
+    MAX_EXPANDING = 40, /* nested expansions of values, to compare branches of oneOf */
     MAX_SEEN = 600,     /* schemas for one value */
     MAX_CHOICES = 100,  /* anyOf and oneOf for one value */
     MAX_SHAPES = 2000,  /* combinations for one value */
@@ -28,7 +28,7 @@ enum {
 struct seen {
     const struct json_value *schema;
     int cause;       /* index in `seen`, -1 for the schemas of the value itself */
-    uint32_t anchor; /* id of the first $ref on the way, 0: none */
+    uint32_t anchor; /* id of the first $ref on the way to it; 0: none */
 };
 
 struct choice {
@@ -45,11 +45,11 @@ struct path {
     uint32_t anchors[MAX_SEEN];               /* of these */
     uint32_t ref;                             /* id of the $ref that is being followed, or 0 */
     int seen_count, choice_count, plain_count;
-    unsigned types; /* that all of them allow */
+    unsigned types; /* types that all of them allow */
     uint32_t room;  /* of value->shapes */
 };
 
-/* ------------------------------------------------------------------------------------ sets of schemas */
+/* ------------------------------------------------------------------------------ sets of schemas */
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -86,7 +86,7 @@ static bool same_list(const struct schema_list *a, const struct schema_list *b)
     return a->count == b->count && memcmp(a->at, b->at, a->count * sizeof *a->at) == 0;
 }
 
-/* The anchors of the schemas of a shape, from the path on which it was found first. */
+/* Copies the anchors of a shape's schemas from the path that found the shape first. */
 static bool copy_anchors(const struct path *p, struct shape *h)
 {
     h->anchors = schema_memory(p->s, h->schemas.count + 1u, sizeof *h->anchors);
@@ -120,7 +120,7 @@ static struct shape *find_shape(const struct path *p)
     return h;
 }
 
-/* -------------------------------------------------------------------------------------------- the walk */
+/* ------------------------------------------------------------------------------------- the walk */
 
 static bool absorb(struct path *p, const struct json_value *schema, int cause, bool *dead, unsigned depth);
 
@@ -132,7 +132,7 @@ static bool put_choice(struct path *p, const struct json_value *branches, int ca
     return true;
 }
 
-/* An object; it is new on this path. */
+/* Adds a schema object that is not on the path yet. */
 static bool absorb_keywords(struct path *p, const struct keywords *k, int cause, bool *dead, unsigned depth)
 {
     const struct json_value *const *at = k->at;
@@ -218,7 +218,10 @@ static bool add_shape(struct path *p)
     return schema_spend(p->s, 1 + v->count / 8);
 }
 
-/* Of `oneOf`: the other branches are not satisfied, where that is not certain already. */
+/*
+ * For branch `index` of `oneOf`: adds the negation of each branch that may be satisfied together
+ * with it.
+ */
 static bool exclude_others(struct path *p, const struct keywords *one_of, uint32_t index, int cause, bool *dead)
 {
     uint32_t i = 0;
@@ -234,7 +237,10 @@ static bool exclude_others(struct path *p, const struct keywords *one_of, uint32
     return !schema_failed(p->s);
 }
 
-/* Takes the branches of the choices from `next` on in all combinations. Recursion is bounded by MAX_CHOICES. */
+/*
+ * Tries all combinations of branches of the choices from `next` on. Recursion is bounded by
+ * MAX_CHOICES.
+ */
 static bool choose(struct path *p, int next)
 {
     if (next == p->choice_count)
@@ -306,7 +312,7 @@ struct value *schema_value(struct schema *s, const struct json_value **schemas, 
     return v;
 }
 
-/* ---------------------------------------------------------------------------------------- questions */
+/* -------------------------------------------------------------------------------------- queries */
 
 bool schema_possible(struct schema *s, struct value *v, unsigned depth)
 {
@@ -327,7 +333,7 @@ bool schema_possible(struct schema *s, struct value *v, unsigned depth)
     return false;
 }
 
-/* No value satisfies both schemas, as far as is seen without looking deep. */
+/* Returns whether a shallow check proves that no value satisfies both schemas. */
 static bool are_disjoint(struct schema *s, const struct json_value *a, const struct json_value *b)
 {
     const struct json_value *both[] = {a, b};
@@ -336,9 +342,9 @@ static bool are_disjoint(struct schema *s, const struct json_value *a, const str
 }
 
 /*
- * `oneOf` is like anyOf if no value satisfies two branches. Where two may be satisfied, each excludes the
- * other (exclude_others). If a branch cannot be negated either, strict schemas are refused, and others take
- * oneOf as anyOf.
+ * `oneOf` equals anyOf if no value satisfies two branches. If two branches overlap, each must
+ * exclude the other (exclude_others), which needs their negations. If one is not negatable, strict
+ * mode refuses the schema; otherwise this overlap is ignored.
  */
 bool schema_compare_branches(struct schema *s, struct keywords *k)
 {
@@ -370,7 +376,7 @@ bool schema_compare_branches(struct schema *s, struct keywords *k)
     return !schema_failed(s);
 }
 
-/* --------------------------------------------------------------------------------------------- symbols */
+/* -------------------------------------------------------------------------------------- symbols */
 
 uint32_t schema_symbol(struct schema *s, struct value *v)
 {

@@ -1,4 +1,4 @@
-/* source.c - the text that a grammar is made from; see source.h. */
+/* source.c - see source.h. */
 #include <string.h>
 
 #include "base/mem.h"
