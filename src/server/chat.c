@@ -6,7 +6,7 @@
 #include "server/handlers.h"
 #include "server/json_body.h"
 
-/* --------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static void add_scores(struct json_tree *t, cJSON *one, const struct choice *c)
 {
@@ -16,7 +16,7 @@ static void add_scores(struct json_tree *t, cJSON *one, const struct choice *c)
         scores_chat(c->job->server, &c->scores, t, one);
 }
 
-/* Begins an event; returns the object "delta". */
+/* Starts a stream event and returns its object "delta". */
 static cJSON *begin_event(struct json_tree *t, cJSON **one, const struct choice *c)
 {
     cJSON *const root = job_head(t, c->job, "chat.completion.chunk");
@@ -108,16 +108,16 @@ static char *body(struct job *job)
 static const struct protocol chat = {
     .id_prefix = "chatcmpl-", .begin = begin, .piece = piece, .end = end, .finish = finish, .body = body};
 
-/* -------------------------------------------------------------------------------------- messages */
+/* ------------------------------------------------------------------------------------- messages */
 
 enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
 
-/* The conversation as text, made message by message. */
+/* The prompt of a conversation, built message by message. */
 struct transcript {
     const struct chat_template *template;
     enum thinking thinking; /* of the last turn */
     struct text text;
-    struct text user;   /* messages of the turn that no answer follows yet */
+    struct text user;   /* user messages since the last answer */
     bool any_user;      /* there is such a message, perhaps an empty one */
     struct text system; /* messages before the first turn */
     bool any_turn;
@@ -131,7 +131,7 @@ static void add_owned(struct transcript *t, char *text)
     mem_free(text);
 }
 
-/* Writes the system prompt, when the first turn follows. */
+/* Adds the system prompt. Called when the first turn begins. */
 static void add_system(struct transcript *t)
 {
     text_add(&t->system, "", 1);
@@ -141,7 +141,7 @@ static void add_system(struct transcript *t)
     text_free(&t->system);
 }
 
-/* Writes the turn of the user, up to the beginning of the answer. */
+/* Adds the user's turn and the opening of the answer. */
 static void add_turn(struct transcript *t, enum thinking thinking)
 {
     if (!t->any_turn)
@@ -160,7 +160,7 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* An answer is one space and the text without white space around it, as the model writes it. */
+/* Adds an answer in the form that the model writes: one space, then the trimmed text. */
 static void add_answer(struct transcript *t, const char *content, size_t size)
 {
     add_turn(t, THINK_OFF);
@@ -187,7 +187,7 @@ static void add_message(struct transcript *t, enum role role, const struct text 
     t->any_user = t->any_user || to == &t->user;
 }
 
-/* A string, null, or a list of parts {"type":"text","text":".."}. */
+/* Reads message content: a string, null, or a list of parts {"type":"text","text":".."}. */
 static bool read_content(const cJSON *content, const char *param, struct text *out, struct api_error *e)
 {
     if (!content || cJSON_IsNull(content))
@@ -246,7 +246,10 @@ static bool read_message(struct transcript *t, const cJSON *message, int index, 
     return fine;
 }
 
-/* Makes the prompt of the whole conversation. *prefilled: the last message begins the answer. */
+/*
+ * Builds the prompt of the whole conversation. *prefilled: the last message is the start of the
+ * answer.
+ */
 static bool read_messages(struct transcript *t, const struct fields *f, bool *prefilled)
 {
     const cJSON *const messages = field_of(f, "messages");
@@ -266,11 +269,11 @@ static bool read_messages(struct transcript *t, const struct fields *f, bool *pr
     return true;
 }
 
-/* -------------------------------------------------------------------------------------- requests */
+/* ------------------------------------------------------------------------------------- requests */
 
 /*
- * A constraint holds from the first token, so it leaves no place for thoughts: an error if the
- * request asks for some, and the option of the server does not apply.
+ * A constraint applies from the first token, so a constrained answer has no thoughts. It is an
+ * error if the request asks for them; the server's default is ignored.
  */
 static void forgo_thoughts(struct job *job, const char *param, bool given, struct api_error *e)
 {

@@ -1,9 +1,9 @@
 /*
- * choice.c - one text of a job, in the worker: the prompt with its cache and its scores, then the
- * generated text.
+ * choice.c - the worker's part for one choice (one text of a job): evaluates and scores its prompt,
+ * then generates.
  *
- * The first choice of a prompt reads it, up to the last token. If there are more choices, a copy
- * of that state waits for them in the prompt; each then evaluates the last token itself.
+ * The first choice of a prompt evaluates it. If there are more choices, a copy of the state before
+ * the last token is kept for them in struct job_prompt, and each evaluates the last token itself.
  */
 #include <math.h>
 
@@ -87,7 +87,10 @@ static void take_step(struct worker *w, struct choice *c)
 
 /* -------------------------------------------------------------------------------------- reading */
 
-/* Opens the text on a session that has evaluated the first `done` tokens of the prompt. Owns the session. */
+/*
+ * Opens the text on a session that has evaluated the first `done` tokens of the prompt. Takes
+ * ownership of the session.
+ */
 static enum choice_start run_choice(struct worker *w, struct choice *c, struct rwkv7_session *session, size_t done)
 {
     const struct job *const job = c->job;
@@ -109,7 +112,7 @@ static enum choice_start run_choice(struct worker *w, struct choice *c, struct r
     return CHOICE_STARTED;
 }
 
-/* The next place at which the scheduler tells about a prompt; `done` tokens of it came from the cache. */
+/* Sets the next position of the prompt at which the scheduler reports an event (take_notice). */
 static void next_notice(struct choice *c)
 {
     const size_t done = c->prompt->cached;
@@ -119,7 +122,7 @@ static void next_notice(struct choice *c)
             c->run.notice_at = c->places[i] - done;
 }
 
-/* Plans where copies of the state are made: for the cache, and for the other choices. */
+/* Plans at which prompt positions the state is copied: for the cache, and for the other choices. */
 static void plan_notices(const struct worker *w, struct choice *c)
 {
     const struct job_prompt *const p = c->prompt;
@@ -192,7 +195,10 @@ static enum choice_start begin_prompt(struct worker *w, struct choice *c)
     return p->cached == p->count - 1 && c->job->generation.choices > 1 ? lend_state(w, c) : CHOICE_STARTED;
 }
 
-/* Starts on a copy of the state before the last token; the last choice takes the state itself. */
+/*
+ * Starts on a copy of the shared state before the last token. The last choice takes the state
+ * itself.
+ */
 static enum choice_start begin_from_state(struct worker *w, struct choice *c)
 {
     struct job_prompt *const p = c->prompt;
@@ -243,7 +249,10 @@ static void score_rows(const struct worker *w, struct choice *c, size_t count)
     p->evaluated += count;
 }
 
-/* Evaluates the next tokens of a prompt; after the last but one, the choice goes on. */
+/*
+ * Scores the next tokens of a prompt. When only the last token is left, the choice starts to
+ * generate.
+ */
 static void score_piece(struct worker *w, struct choice *c)
 {
     struct job_prompt *const p = c->prompt;

@@ -7,7 +7,7 @@
 
 enum { DEFAULT_TOKENS = 16, PROMPTS = 256, SCORES = 1 << 21 };
 
-/* --------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static cJSON *add_choice(struct json_tree *t, cJSON *choices, const struct choice *c, const char *text, size_t size)
 {
@@ -35,7 +35,7 @@ static void send(struct job *job, struct choice *c, const struct text *text, boo
     job_event(job, json_tree_text(&t, false));
 }
 
-/* The prompt comes first if it is echoed. Its scores come without those of the answer. */
+/* Sends the echoed prompt, if any, with its scores. The scores of the answer come later. */
 static void begin(struct job *job, struct choice *c)
 {
     struct scores waiting = c->scores;
@@ -96,9 +96,9 @@ static char *body(struct job *job)
 static const struct protocol completions = {
     .id_prefix = "cmpl-", .begin = begin, .piece = piece, .end = end, .finish = finish, .body = body};
 
-/* --------------------------------------------------------------------------------------- prompts */
+/* -------------------------------------------------------------------------------------- prompts */
 
-/* The text of tokens, as it is shown: invalid UTF-8 becomes U+FFFD. */
+/* Sets the echoed text of the prompt's tokens; invalid UTF-8 becomes U+FFFD. */
 static bool show_tokens(const struct server *s, struct job_prompt *p, struct api_error *e)
 {
     struct rwkv7_stream *stream = NULL;
@@ -121,7 +121,7 @@ static bool show_tokens(const struct server *s, struct job_prompt *p, struct api
     return status == RWKV7_OK || error_library(e, &err);
 }
 
-/* Adds token 0 in front, which is evaluated but not reported. */
+/* Prepends token 0, which is evaluated but not reported. */
 static bool add_hidden(struct job_prompt *p)
 {
     uint32_t *const ids = mem_alloc(p->count + 1, sizeof *ids);
@@ -172,7 +172,10 @@ static bool read_tokens(struct job *job, struct job_prompt *p, const cJSON *list
     return !job->echo || show_tokens(s, p, e);
 }
 
-/* "text", ["text", ...], [1, ...], [[1, ...], ...]: returns the first element, and their number. */
+/*
+ * Reads "prompt": "text", ["text", ...], [1, ...] or [[1, ...], ...]. Returns the first element;
+ * *count: their number.
+ */
 static const cJSON *prompt_list(const struct fields *f, size_t *count)
 {
     const cJSON *const value = field_of(f, "prompt");

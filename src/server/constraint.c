@@ -10,7 +10,7 @@ struct form {
     enum rwkv7_grammar_kind kind;
 };
 
-/* Names of llama.cpp and of vLLM. */
+/* Field names of llama.cpp and vLLM. */
 static const struct form forms[] = {
     {"json_schema", RWKV7_GRAMMAR_SCHEMA},    {"grammar", RWKV7_GRAMMAR_GBNF},
     {"regex", RWKV7_GRAMMAR_REGEX},           {"choices", RWKV7_GRAMMAR_CHOICES},
@@ -27,13 +27,13 @@ static const struct form structured[] = {
 
 /* The constraint of a request, before it is compiled. */
 struct constraint {
-    const char *field; /* of the request; NULL: there is none */
+    const char *field; /* field of the request; NULL: no constraint */
     struct rwkv7_grammar_options options;
     char *schema;         /* of options, for cJSON_free */
     const char **choices; /* of options */
 };
 
-/* False: the request has another constraint. */
+/* Starts the constraint of a field. False: the request already has one. */
 static bool begin(struct constraint *c, const char *field, enum rwkv7_grammar_kind kind, struct api_error *e)
 {
     if (c->field)
@@ -62,7 +62,7 @@ static void take_choices(struct constraint *c, const cJSON *list, struct api_err
             error_request(e, field, "%s: expected a list of strings", field);
 }
 
-/* A schema is JSON, or a string with its text. */
+/* Accepts a schema as a JSON value, or as a string that contains it. */
 static void take_schema(struct constraint *c, const cJSON *schema, struct api_error *e)
 {
     if (cJSON_IsString(schema)) {
@@ -74,7 +74,10 @@ static void take_schema(struct constraint *c, const cJSON *schema, struct api_er
         error_other(e, 500, NULL, "out of memory for the schema");
 }
 
-/* An empty string, or false for any JSON, is no constraint. */
+/*
+ * Reads the value of a constraint field. An empty string, and false for the kind "any JSON", mean
+ * no constraint.
+ */
 static void take_value(struct constraint *c, const char *field, enum rwkv7_grammar_kind kind, const cJSON *value,
                        struct api_error *e)
 {
@@ -94,7 +97,10 @@ static void take_value(struct constraint *c, const char *field, enum rwkv7_gramm
         c->options.text = value->valuestring;
 }
 
-/* {"type":"json_schema","json_schema":{"schema":{..},"strict":true}}; llama.cpp: {"type":"json_object","schema":{..}} */
+/*
+ * {"type":"json_schema","json_schema":{"schema":{..},"strict":true}}; llama.cpp:
+ * {"type":"json_object","schema":{..}}
+ */
 static void take_response_format(struct constraint *c, const struct fields *f)
 {
     static const char field[] = "response_format";
@@ -148,7 +154,7 @@ static void compile(const struct constraint *c, const struct rwkv7_tokenizer *to
 {
     struct rwkv7_grammar_options options = c->options;
     struct rwkv7_error err;
-    if (options.kind == RWKV7_GRAMMAR_JSON) { /* to these clients JSON is an object */
+    if (options.kind == RWKV7_GRAMMAR_JSON) { /* OpenAI: JSON mode means an object */
         options.kind = RWKV7_GRAMMAR_SCHEMA;
         options.text = "{\"type\":\"object\"}";
     }

@@ -6,9 +6,9 @@
 #include "server/fields.h"
 
 /*
- * Compiles the constraint of the request into *out, which the caller closes; NULL: it has none, or
- * see f->error (400 with the name of the field). Called by the HTTP thread, so that no text waits
- * for a compilation; it is the last and the longest part of reading a request.
+ * Compiles the constraint of the request into *out, which the caller closes. NULL: there is none,
+ * or an error (f->error, 400 with the field name). Runs on the HTTP thread, so that compiling does
+ * not delay running texts. It takes longer than the rest of reading a request, so it comes last.
  */
 void constraint_read(const struct fields *f, const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out);
 

@@ -19,7 +19,7 @@ static void fill(struct api_error *e, int status, const char *code, const char *
     e->type = type_of(status);
     e->code = code;
     vsnprintf(e->message, sizeof e->message, fmt, list);
-    rwkv7_text_plain(e->message); /* it may quote the request, truncated inside a character */
+    rwkv7_text_plain(e->message); /* may quote the request, truncated within a character */
 }
 
 bool error_request(struct api_error *e, const char *param, const char *fmt, ...)

@@ -1,6 +1,6 @@
 /*
- * fields.h - reads members of a request. A member that is absent or null leaves the value as it
- * is. The first wrong one is kept in *error, with its name; later calls do nothing.
+ * fields.h - reads members of a request. If a member is absent or null, *out is unchanged. The
+ * first invalid member sets *error; later calls then do nothing.
  */
 #ifndef SERVER_FIELDS_H
 #define SERVER_FIELDS_H
@@ -21,9 +21,9 @@ const cJSON *field_of(const struct fields *f, const char *name);
 void field_number(const struct fields *f, const char *name, double least, double most, double *out);
 void field_whole(const struct fields *f, const char *name, int64_t least, int64_t most, int64_t *out);
 void field_bool(const struct fields *f, const char *name, bool *out);
-/* The string lives as long as the object. */
+/* *out points into the object. */
 void field_string(const struct fields *f, const char *name, const char **out);
-/* Reads a whole number within [least, most]; false: it is something else. */
+/* Reads an integer within [least, most]. Returns false for any other value. */
 bool json_whole(const cJSON *value, int64_t least, int64_t most, int64_t *out);
 
 #endif

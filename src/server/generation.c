@@ -10,8 +10,8 @@
 #include "server/constraint.h"
 
 /*
- * Fields that would change the answer and are not supported: refusing them is better than an answer
- * that ignores them. `neutral`: a value that changes nothing.
+ * Unsupported fields that would change the answer. They are refused, because an answer that ignores
+ * them would be wrong. `neutral`: a value that has no effect and is accepted.
  */
 static const struct {
     const char *name, *neutral; /* JSON text, or NULL */
@@ -84,7 +84,7 @@ static void read_stops(struct generation *g, const struct fields *f)
             error_request(f->error, "stop", "stop: expected at most %d strings", GENERATION_STOPS);
         else if (strlen(one->valuestring) > 1024)
             error_request(f->error, "stop", "stop: expected at most 1024 bytes in a string");
-        else if (*one->valuestring) /* an empty string stops nothing */
+        else if (*one->valuestring) /* ignore empty strings */
             generation_add_stop(g, one->valuestring, f->error);
     }
 }
@@ -122,7 +122,10 @@ static void read_biases(struct generation *g, const struct server *s, const stru
     }
 }
 
-/* In the options of the sampler, 0 is the default and RWKV7_ZERO is 0. */
+/*
+ * Converts a given number for the sampler options, where 0 means the default and RWKV7_ZERO means
+ * 0.
+ */
 static float given_number(double x)
 {
     return (float)x == 0.0f ? RWKV7_ZERO : (float)x;
@@ -171,7 +174,7 @@ bool generation_read(struct generation *g, const struct server *s, const struct 
     char digits[ID_DIGITS + 1];
     *g = (struct generation){.top = -1, .cache = true};
     server_new_id((struct server *)s, digits);
-    g->seed = strtoull(digits, NULL, 16) & 0xffffffff; /* easy to type again */
+    g->seed = strtoull(digits, NULL, 16) & 0xffffffff; /* 32 bits: short enough to type */
     field_string(f, "model", &model);
     if (s->options->strict_model && strcmp(model, s->name) != 0) {
         error_other(f->error, 404, "model_not_found", "the model '%.100s' does not exist; there is '%.100s'", model,

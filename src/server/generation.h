@@ -1,5 +1,5 @@
 /*
- * generation.h - the fields that all requests for generated text share: sampling, limits, stop
+ * generation.h - the fields common to all requests for generated text: sampling, limits, stop
  * strings.
  */
 #ifndef SERVER_GENERATION_H
@@ -13,27 +13,29 @@ enum { GENERATION_STOPS = 16, GENERATION_CHOICES = 16, GENERATION_TOP = 20 };
 struct generation {
     struct rwkv7_sampler_options sampling;
     struct rwkv7_token_bias *biases; /* of sampling */
-    uint64_t seed;                   /* of the first choice; the next ones count up */
+    uint64_t seed;                   /* of the first choice; each further one adds 1 */
     char *stops[GENERATION_STOPS + 4];
     size_t stop_count;
     size_t choices; /* per prompt */
     uint64_t max_tokens;
     bool ignore_end;
     struct rwkv7_grammar *grammar; /* of all texts; NULL: they are not constrained */
-    int top;                       /* report log probabilities, with this many of the most probable tokens; -1: none */
+    int top;                       /* number of top log probabilities to report; -1: report none */
     bool stream, include_usage, cache;
 };
 
 /*
- * Reads the fields. default_tokens: of max_tokens. The members `top` and, for chats, the stop
- * strings of the template are set by the caller. Frees nothing on failure: call generation_free.
+ * Reads the fields. default_tokens: the default of max_tokens. The caller sets `top` and adds the
+ * stop strings of a chat template. Call generation_free after a failure, too.
  */
 bool generation_read(struct generation *g, const struct server *s, const struct fields *f, int64_t default_tokens);
 /* Adds a stop string; false: out of memory. */
 bool generation_add_stop(struct generation *g, const char *text, struct api_error *e);
 void generation_free(struct generation *g);
 
-/* Options of the generator for choice `index` of a prompt; they point into *g and *sampling. */
+/*
+ * Returns the generator options for choice `index` of a prompt; they point into *g and *sampling.
+ */
 struct rwkv7_generator_options generation_options(const struct generation *g, size_t index,
                                                   struct rwkv7_sampler_options *sampling);
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Compares in a time that depends on the length of `given` only. */
+/* Compares in a time that depends only on the length of `given`. */
 static bool equal_keys(const char *key, const char *given)
 {
     const size_t n = strlen(given), length = strlen(key);
@@ -17,7 +17,7 @@ static bool equal_keys(const char *key, const char *given)
 static bool known_key(const struct server_options *o, const char *given)
 {
     bool known = false;
-    for (size_t i = 0; i < o->key_count; i++) /* all of them, so that the time does not tell which */
+    for (size_t i = 0; i < o->key_count; i++) /* no early exit: constant time */
         known |= equal_keys(o->keys[i], given);
     return known;
 }
@@ -31,7 +31,7 @@ bool guard_key(const struct server_options *o, const char *authorization, const 
     return authorization && strncasecmp(authorization, "Bearer ", 7) == 0 && known_key(o, authorization + 7);
 }
 
-/* Whether HOST or HOST:PORT names the host. */
+/* Returns whether `text` is HOST or HOST:PORT for this host. */
 static bool is_host(const char *text, const char *host)
 {
     const size_t n = strlen(host);
@@ -53,7 +53,7 @@ static bool is_loopback(const char *host)
     return local;
 }
 
-/* Whether the list "A,B,..." contains the origin. */
+/* Returns whether the list "A,B,..." contains the origin. */
 static bool listed(const char *list, const char *origin)
 {
     const size_t size = strlen(origin);

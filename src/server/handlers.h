@@ -1,6 +1,6 @@
 /*
- * handlers.h - what the endpoints get and give. They run on the HTTP thread and do not wait: an
- * answer that takes time is a job.
+ * handlers.h - the interface of the endpoint handlers. Handlers run on the HTTP thread and must not
+ * block: an answer that takes time is a job.
  */
 #ifndef SERVER_HANDLERS_H
 #define SERVER_HANDLERS_H
@@ -9,17 +9,17 @@
 
 struct call {
     struct server *server;
-    const char *name; /* the rest of the path, such as the model of /v1/models/NAME; NULL: none */
+    const char *name; /* the last part of the path, as in /v1/models/NAME; NULL: none */
     const char *body; /* [size] */
     size_t size;
 };
 
 /* Zeroed: status 200, JSON, empty. */
 struct reply {
-    struct api_error error; /* if its status is set, this is the answer */
+    struct api_error error; /* the answer, if its status is set */
     const char *type;       /* NULL: application/json */
-    char *body;             /* for cJSON_free; NULL: none, or out of memory unless there is a job */
-    struct job *job;        /* the answer comes from it; the reference belongs to the caller */
+    char *body;             /* for cJSON_free. NULL: out of memory, unless there is a job */
+    struct job *job;        /* will produce the answer; the caller owns the reference */
 };
 
 typedef void handler(const struct call *call, struct reply *reply);

@@ -1,16 +1,16 @@
 /*
  * http.c - see http.h.
  *
- * libmicrohttpd calls `handle` several times for a request: with the head, with pieces of the body,
- * and at its end; and once more after a suspended connection was resumed. A job that streams is read
- * by `read_stream`. Connections are suspended in these two functions only, under the lock of the
- * job, and resumed by the worker through job.wake.
+ * libmicrohttpd calls `handle` several times per request: with the head, with each piece of the
+ * body, at its end, and again when a suspended connection is resumed. `read_stream` sends the
+ * output of a streaming job. Only these two functions suspend connections, under the lock of the
+ * job; the worker resumes them through job.wake.
  *
- * What the library accepts and this file refuses: two Content-Length, Content-Length with
- * Transfer-Encoding, other encodings than chunked, two Host, names such as "Content-Length " and
- * control characters in values: a proxy may read such a head in another way, and then end the
- * request elsewhere. A line that ends in a single newline, and a header that continues on the next
- * line, are accepted; no proxy that is in use sends them.
+ * This file refuses some heads that the library accepts, against request smuggling: a proxy might
+ * find another end of such a request. These are two Content-Length or Host headers, Content-Length
+ * with Transfer-Encoding, encodings other than chunked, names such as "Content-Length " and control
+ * characters in values. Lines that end with a bare newline, and headers continued on the next line,
+ * are accepted, because current proxies do not send them.
  */
 #include "server/http.h"
 
@@ -28,19 +28,19 @@
 #include "server/worker.h"
 
 enum {
-    HEAD_BYTES = 32 << 10,  /* memory of a connection, for the head of a request */
-    WRITE_SECONDS = 60,     /* without progress in writing */
+    HEAD_BYTES = 32 << 10,  /* memory per connection, for the head of a request */
+    WRITE_SECONDS = 60,     /* timeout of writing without progress */
     STREAM_BLOCK = 8 << 10, /* bytes read from a job at a time */
-    BODIES = 4,             /* times max_body: memory of all bodies that are being received */
+    BODIES = 4,             /* all bodies being received may take this times max_body */
 };
 
 struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     struct peers peers;
-    int fd; /* of the listener, after http_quiesce */
+    int fd; /* the listener's, after http_quiesce */
     atomic_size_t answers;
-    size_t body_bytes; /* of all requests being received; HTTP thread only */
+    size_t body_bytes; /* of all requests being received; used by the HTTP thread only */
 };
 
 /* A request, from its first line to the last byte of its answer. */
@@ -51,21 +51,21 @@ struct exchange {
     unsigned endpoint;
     const char *name; /* of the route */
     char path[96], method[8], id[65];
-    char *origin; /* that may read the answer; NULL: none */
+    char *origin; /* CORS origin that may read the answer; NULL: none */
     bool headed, get, has_body;
     bool has_nul; /* in the path, after decoding */
     struct text body;
-    struct api_error error; /* found before the body was complete */
+    struct api_error error; /* an error found before the body was complete */
     struct job *job;
-    int status; /* of the answer; 0: none yet */
+    int status; /* HTTP status of the answer; 0: none yet */
     double began;
 };
 
-/* --------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------- answers */
 
 static void add_header(struct MHD_Response *r, const char *name, const char *value)
 {
-    MHD_add_response_header(r, name, value); /* fails when out of memory; the answer is still right */
+    MHD_add_response_header(r, name, value); /* optional: ignore a lack of memory */
 }
 
 static void add_common_headers(struct exchange *x, struct MHD_Response *r)
@@ -91,7 +91,7 @@ static enum MHD_Result queue(struct exchange *x, struct MHD_Connection *c, int s
     return result;
 }
 
-/* Answers with a text, which is freed. NULL: out of memory, so the connection is closed. */
+/* Answers with `body` and frees it. NULL: out of memory, the connection is closed. */
 static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int status, const char *type, char *body)
 {
     if (!body)
@@ -118,7 +118,7 @@ static enum MHD_Result answer_error(struct exchange *x, struct MHD_Connection *c
     return answer(x, c, e->status, NULL, error_body(e));
 }
 
-/* For a page of another origin, before its real request. */
+/* Answers a CORS preflight request (OPTIONS). */
 static enum MHD_Result answer_preflight(struct exchange *x, struct MHD_Connection *c)
 {
     static char nothing[] = "";
@@ -133,14 +133,17 @@ static enum MHD_Result answer_preflight(struct exchange *x, struct MHD_Connectio
     return queue(x, c, MHD_HTTP_NO_CONTENT, r);
 }
 
-/* ------------------------------------------------------------------------------------------ jobs */
+/* ----------------------------------------------------------------------------------------- jobs */
 
 static void resume(void *connection)
 {
     MHD_resume_connection(connection);
 }
 
-/* Gives MHD the next bytes of a stream, or suspends the connection until there are some. */
+/*
+ * Callback of libmicrohttpd: returns the next bytes of a stream, or suspends the connection until
+ * there are some.
+ */
 static ssize_t read_stream(void *arg, uint64_t position, char *to, size_t room)
 {
     struct exchange *const x = arg;
@@ -224,11 +227,11 @@ static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, s
 
 /* ---------------------------------------------------------------------------------------- heads */
 
-/* Headers that must not occur twice, or together. */
+/* Counts the headers that must not occur twice or together. */
 struct head {
     int lengths, encodings, hosts;
     bool chunked;
-    bool malformed; /* a name or a value with characters that do not belong there */
+    bool malformed; /* a name or value contains an invalid character */
 };
 
 static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
@@ -256,7 +259,7 @@ static bool check_framing(struct exchange *x, struct MHD_Connection *c, struct a
 {
     struct head h = {0};
     MHD_get_connection_values(c, MHD_HEADER_KIND, count_header, &h);
-    x->has_body = h.lengths > 0 || h.encodings > 0 || h.malformed; /* then, what follows is no request */
+    x->has_body = h.lengths > 0 || h.encodings > 0 || h.malformed; /* one may follow */
     if (h.malformed)
         return error_request(e, NULL, "expected a header as 'Name: value', without control characters");
     if (h.lengths > 1 || h.encodings > 1 || (h.lengths > 0 && h.encodings > 0))
@@ -284,7 +287,7 @@ static bool check_length(const struct http *h, struct MHD_Connection *c, struct 
     return true;
 }
 
-/* Reads the origin of a page. False: it may not use the server. */
+/* Checks the Origin header. False: pages of this origin may not use the server. */
 static bool check_origin(struct exchange *x, struct MHD_Connection *c, struct api_error *e)
 {
     const char *const origin = header(c, MHD_HTTP_HEADER_ORIGIN);
@@ -339,11 +342,11 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
             error_other(&x->error, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
     }
     if (!check_head(x, c, options, &x->error) && x->has_body)
-        return answer_error(x, c, &x->error); /* at once: the body is not wanted */
+        return answer_error(x, c, &x->error); /* answer now: do not receive the body */
     return MHD_YES;
 }
 
-/* ---------------------------------------------------------------------------------------- bodies */
+/* --------------------------------------------------------------------------------------- bodies */
 
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
@@ -381,7 +384,7 @@ static enum MHD_Result dispatch(struct exchange *x, struct MHD_Connection *c)
     return answer(x, c, MHD_HTTP_OK, reply.type, reply.body);
 }
 
-/* ------------------------------------------------------------------------------------- callbacks */
+/* ------------------------------------------------------------------------------------ callbacks */
 
 static struct peer *peer_of(struct MHD_Connection *c)
 {
@@ -481,7 +484,7 @@ static void note_connection(void *arg, struct MHD_Connection *c, void **context,
     }
 }
 
-/* ------------------------------------------------------------------------------------- interface */
+/* ------------------------------------------------------------------------------------ interface */
 
 enum rwkv7_status http_start(struct server *s, const struct listener *l, struct http **out, struct rwkv7_error *err)
 {
@@ -491,7 +494,10 @@ enum rwkv7_status http_start(struct server *s, const struct listener *l, struct 
     h->server = s;
     h->fd = -1;
     peers_init(&h->peers);
-    /* poll: with epoll, libmicrohttpd 0.9.75 misses the end of a connection that comes with its last bytes */
+    /*
+     * poll: with epoll, libmicrohttpd 0.9.75 misses a close that arrives together with the last
+     * bytes
+     */
     h->daemon = MHD_start_daemon(
         MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL, NULL, handle, h,
         MHD_OPTION_LISTEN_SOCKET, l->fd, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_CONNECTION_LIMIT,

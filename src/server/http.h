@@ -1,4 +1,6 @@
-/* http.h - the HTTP side of the server, on libmicrohttpd. Only http.c and peers.c know the library. */
+/*
+ * http.h - the HTTP side of the server, on libmicrohttpd. Only http.c and peers.c know the library.
+ */
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H
 
@@ -7,14 +9,17 @@
 
 struct http;
 
-/* Starts a thread that serves connections of the listener, whose descriptor it closes at the end. */
+/*
+ * Starts a thread that serves the listener's connections. It closes the listener's descriptor when
+ * it ends.
+ */
 enum rwkv7_status http_start(struct server *s, const struct listener *l, struct http **out, struct rwkv7_error *err);
-/* Accepts no more connections. */
+/* Stops accepting connections. */
 void http_quiesce(struct http *h);
-/* Closes connections that take too long to send a request. Call it about once a second. */
+/* Closes connections that are too slow to send a request. Call it about once a second. */
 void http_sweep(struct http *h);
-size_t http_answers(struct http *h); /* being sent: requests that have not ended */
-/* Ends the thread and closes all connections. No job may be unfinished. */
+size_t http_answers(struct http *h); /* requests whose answer is not completely sent */
+/* Ends the thread and closes all connections. All jobs must be finished. */
 void http_stop(struct http *h);
 
 #endif

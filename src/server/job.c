@@ -96,7 +96,7 @@ bool job_splits(const struct job *job)
 
 /* --------------------------------------------------------------------------------------- worker */
 
-/* Under the lock: the connection goes on. */
+/* Resumes the connection if it is suspended. The caller holds the lock. */
 static void wake(struct job *job)
 {
     if (!job->sleeping)
@@ -108,7 +108,7 @@ static void wake(struct job *job)
 void job_write(struct job *job, const char *bytes, size_t size)
 {
     pthread_mutex_lock(&job->lock);
-    if (job->out_begin >= JOB_OUTPUT / 2) { /* what was sent makes room */
+    if (job->out_begin >= JOB_OUTPUT / 2) { /* discard what was sent */
         job->out.size -= job->out_begin;
         memmove(job->out.bytes, job->out.bytes + job->out_begin, job->out.size);
         job->out_begin = 0;
@@ -164,8 +164,8 @@ bool job_lacks_memory(struct job *job)
 }
 
 /*
- * A suspended connection does not notice that its client left, so the worker looks. The lock keeps
- * the HTTP thread from closing the descriptor meanwhile.
+ * libmicrohttpd does not notice when the client of a suspended connection disconnects, so the
+ * worker polls the socket. The lock keeps the HTTP thread from closing the descriptor meanwhile.
  */
 bool job_is_gone(struct job *job)
 {

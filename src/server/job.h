@@ -1,10 +1,10 @@
 /*
  * job.h - one request for generated text, from its JSON to the last byte of its answer.
  *
- * The HTTP thread creates a job, the worker generates its texts, and the protocol that it came
- * through (completions.c, chat.c) writes the answer. Both threads hold a reference. The members
- * under "shared" are protected by `lock`; all others belong to the HTTP thread until the job is
- * submitted and to the worker afterwards.
+ * The HTTP thread creates a job, the worker generates its texts, and its protocol (completions.c or
+ * chat.c) writes the answer. Both threads hold a reference. `lock` protects the members under
+ * "shared". All others belong to the HTTP thread until the job is submitted, and to the worker
+ * afterwards.
  */
 #ifndef SERVER_JOB_H
 #define SERVER_JOB_H
@@ -20,29 +20,29 @@ struct job;
 struct choice;
 
 /*
- * How a protocol writes its answer. All are called by the worker. The stream functions write events
- * with job_event; `body` returns the whole answer of a request that does not stream.
+ * How an endpoint writes its answer. The worker calls all functions. For a stream, the functions
+ * write events with job_event; otherwise, `body` returns the whole answer.
  */
 struct protocol {
     const char *id_prefix;
     void (*begin)(struct job *job, struct choice *c); /* before the first piece of a choice */
-    void (*piece)(struct job *job, struct choice *c); /* new text or scores: sends and clears them */
-    void (*end)(struct job *job, struct choice *c);   /* c->end says why */
+    void (*piece)(struct job *job, struct choice *c); /* sends and clears new text and scores */
+    void (*end)(struct job *job, struct choice *c);   /* reason: c->end */
     void (*finish)(struct job *job);                  /* after all choices */
     char *(*body)(struct job *job);                   /* for cJSON_free; NULL: out of memory */
 };
 
-/* A prompt, which is read once for all its choices. */
+/* A prompt. It is evaluated once for all its choices. */
 struct job_prompt {
     uint32_t *ids; /* [count] to evaluate */
     size_t count;
-    size_t hidden;                 /* of them, the first: added by the server and not shown */
-    struct text echo;              /* the text before the answer, if asked for */
-    bool begun;                    /* a choice reads it */
+    size_t hidden;                 /* how many of the first ids the server added; not shown */
+    struct text echo;              /* the prompt's text, if requested before the answer */
+    bool begun;                    /* a choice is evaluating it */
     bool ready;                    /* `session` has evaluated all but the last token */
-    bool scored;                   /* log probabilities of its tokens are asked for */
+    bool scored;                   /* the client wants log probabilities of its tokens */
     struct rwkv7_session *session; /* for its other choices, and while it is scored */
-    size_t evaluated;              /* tokens of it that were scored */
+    size_t evaluated;              /* number of its tokens that were scored */
     struct scores scores;
     size_t cached; /* tokens that were in the cache */
 };
@@ -53,21 +53,21 @@ enum choice_phase { CHOICE_WAITING, CHOICE_SCORING, CHOICE_RUNNING, CHOICE_ENDED
 struct choice {
     struct job *job;
     struct job_prompt *prompt;
-    size_t index, number; /* in the answer; among the choices of its prompt */
+    size_t index, number; /* index in the answer; number among the choices of its prompt */
     enum choice_phase phase;
     struct scheduled run;
-    size_t places[CHOICE_PLACES]; /* [place_count] after so many tokens of the prompt its state is cached */
+    size_t places[CHOICE_PLACES]; /* [place_count] copy the state after so many tokens */
     size_t place_count;
     struct splitter splitter;
-    struct text text, thought; /* not sent yet */
-    struct scores scores;      /* of the text not sent yet */
+    struct text text, thought; /* not passed to the protocol yet */
+    struct scores scores;      /* of that text */
     size_t offset;             /* characters before the next token, for text_offset */
     enum rwkv7_end end;
     uint64_t tokens; /* drawn */
     bool begun;      /* protocol->begin was called */
 };
 
-#define JOB_OUTPUT 65536 /* bytes of a stream that wait for the client, before its texts pause */
+#define JOB_OUTPUT 65536 /* buffer for unsent bytes; texts of a stream pause at 3/4 */
 
 struct job {
     struct server *server;
@@ -76,17 +76,17 @@ struct job {
     int64_t created; /* seconds since 1970 */
     double arrived;  /* sys_seconds() */
     struct generation generation;
-    bool chat; /* texts go through the splitter, unless they are constrained */
+    bool chat; /* separate thoughts from texts, see job_splits */
     enum thinking thinking;
-    bool prefilled; /* the answer continues a text of the client */
+    bool prefilled; /* the answer continues a text given by the client */
     bool echo;
     struct job_prompt *prompts; /* [prompt_count] */
     size_t prompt_count;
     struct choice *choices; /* [choice_count], by prompt */
     size_t choice_count, next_choice, ended;
     uint64_t prompt_tokens; /* of all prompts */
-    bool started;           /* its first choice was */
-    bool first_token;       /* was drawn */
+    bool started;           /* its first choice was started */
+    bool first_token;       /* its first token was drawn */
     double last_write;      /* sys_seconds() */
     struct job *next;       /* in a list of the worker */
 
@@ -95,11 +95,11 @@ struct job {
     int references;
     struct text out; /* from out_begin on: events of a stream, not yet sent */
     size_t out_begin;
-    bool done;     /* nothing will be added */
-    bool failed;   /* a stream that ends without its last event */
-    int status;    /* HTTP status, once done, of an answer that is no stream */
-    char *body;    /* for cJSON_free; belongs to whoever takes it */
-    bool gone;     /* the client left */
+    bool done;     /* no more output will follow */
+    bool failed;   /* the stream ends early, without its last event */
+    int status;    /* HTTP status of an answer that is no stream; valid if `done` */
+    char *body;    /* for cJSON_free; the taker owns it */
+    bool gone;     /* the client has disconnected */
     bool stalled;  /* the worker waits for the client to read */
     bool sleeping; /* the connection is suspended */
     void (*wake)(void *connection);
@@ -107,34 +107,44 @@ struct job {
     int fd; /* of the connection; -1: closed */
 };
 
-/* NULL: out of memory. With one reference. */
+/* Creates a job with one reference. NULL: out of memory. */
 struct job *job_create(struct server *s, const struct protocol *protocol);
 void job_release(struct job *job);
-/* Makes the choices, when prompts and generation are complete; false: out of memory. */
+/* Creates the choices; `prompts` and `generation` must be complete. False: out of memory. */
 bool job_add_choices(struct job *job);
-/* Whether thoughts are separated from the texts. A constrained text is sent as it is. */
+/*
+ * Returns whether the splitter separates thoughts from texts. Constrained texts are sent unchanged.
+ */
 bool job_splits(const struct job *job);
 
 /* ------------------------------------------------------------------------- called by the worker */
 
-/* Appends "data: TEXT\n\n". Takes the text, from json_tree_text; NULL ends the job. */
+/*
+ * Appends the event "data: TEXT\n\n". Takes ownership of the text (from json_tree_text); NULL: out
+ * of memory, the stream fails.
+ */
 void job_event(struct job *job, char *text);
 void job_write(struct job *job, const char *bytes, size_t size);
-/* Whether the client has too many bytes to read. If so, the worker is nudged when it has read most. */
+/*
+ * Returns whether too much output is unsent. If so, the worker is nudged once the client has read
+ * most of it.
+ */
 bool job_is_full(struct job *job);
-bool job_is_empty(struct job *job); /* Whether it has read all. */
-/* Whether a stream lost an event for lack of memory. */
+bool job_is_empty(struct job *job); /* all output was sent */
+/* Returns whether a stream lost an event because memory ran out. */
 bool job_lacks_memory(struct job *job);
-/* Whether the client left; looks at the connection. */
+/* Returns whether the client has disconnected; polls the socket. */
 bool job_is_gone(struct job *job);
-/* Ends a stream, or sets the answer. Takes the body. */
+/* Ends a stream, or sets the answer. Takes ownership of the body. */
 void job_end(struct job *job, int status, char *body);
-/* Ends the job with an error: an event in a stream, else an answer. */
+/* Ends the job with an error: as an event of a stream, else as the answer. */
 void job_fail(struct job *job, const struct api_error *e);
 
 /* ------------------------------------------------------------------------------- for protocols */
 
-/* "id", "object", "created", "model" and "system_fingerprint" of an answer. */
+/*
+ * Creates the object of an answer with "id", "object", "created", "model" and "system_fingerprint".
+ */
 cJSON *job_head(struct json_tree *t, const struct job *job, const char *object);
 void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job);
 void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job);

@@ -77,7 +77,7 @@ static bool scan_number(struct scanner *s)
     return fine || wrong(s, "expected a JSON number");
 }
 
-/* Four hexadecimal digits; -1 if they are not. */
+/* Reads four hexadecimal digits; returns -1 if they are invalid. */
 static int scan_hex(struct scanner *s)
 {
     int value = 0;
@@ -93,7 +93,10 @@ static int scan_hex(struct scanner *s)
     return value;
 }
 
-/* After the backslash. Surrogates must come in pairs, and U+0000 would end a string of C. */
+/*
+ * Scans an escape after its backslash. Surrogates must be paired. U+0000 is refused: it would end a
+ * C string.
+ */
 static bool scan_escape(struct scanner *s)
 {
     const int c = peek(s);
@@ -141,7 +144,7 @@ static bool scan_string(struct scanner *s)
 
 static bool scan_value(struct scanner *s);
 
-/* An array or an object, from its bracket on. */
+/* Scans an array or an object from its opening bracket. */
 static bool scan_members(struct scanner *s, char close)
 {
     s->at++;
@@ -201,7 +204,7 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Checks the members of one object. */
+/* Checks one object for duplicate keys. */
 static bool check_object(const cJSON *object, struct api_error *e)
 {
     size_t count = 0, i = 0;
@@ -223,7 +226,7 @@ static bool check_object(const cJSON *object, struct api_error *e)
     return i == count;
 }
 
-/* The depth is limited by the scanner. */
+/* Recursion is bounded: the scanner limits the depth. */
 static bool check_duplicates(const cJSON *value, struct api_error *e)
 {
     if (cJSON_IsObject(value) && !check_object(value, e))
@@ -250,7 +253,7 @@ cJSON *json_body_parse(const char *text, size_t size, struct api_error *e)
         return NULL;
     }
     cJSON *const tree = json_tree_parse(text, size, &end, &no_memory);
-    if (!tree) /* the text is valid, so nothing else can be missing */
+    if (!tree) /* the text is valid, so memory is the only cause */
         error_other(e, 500, NULL, "out of memory for the request");
     else if (!cJSON_IsObject(tree))
         error_request(e, NULL, "expected a JSON object");

@@ -1,9 +1,9 @@
 /*
- * json_body.h - the JSON of a request, which nobody has checked.
+ * json_body.h - parses the JSON of a request, which is untrusted.
  *
- * cJSON accepts much that is not JSON, truncates strings at U+0000 and keeps duplicate members. So
- * the whole text is checked against RFC 8259 first: valid UTF-8, no NUL in strings, limited depth
- * and number of values. Duplicate members are refused afterwards.
+ * cJSON accepts invalid JSON, truncates strings at U+0000 and keeps duplicate members. So the text
+ * is first checked against RFC 8259; U+0000 in strings, deep nesting and too many values are
+ * refused. Then cJSON parses it, and duplicate members are refused.
  */
 #ifndef SERVER_JSON_BODY_H
 #define SERVER_JSON_BODY_H
@@ -14,12 +14,15 @@
 #include "server/errors.h"
 
 #define JSON_BODY_DEPTH 64
-/* A value takes about 80 bytes in memory. As many as a prompt may have tokens, and some more. */
+/*
+ * Maximum number of values: the most tokens of a prompt, and some more. A value takes about 80
+ * bytes of memory.
+ */
 #define JSON_BODY_VALUES ((1u << 20) + (1u << 16))
 
 /*
- * Parses one object; the caller frees it with cJSON_Delete. NULL: see *e (400, or 500 when out of
- * memory). `text` [size] needs no NUL.
+ * Parses one object, to be freed with cJSON_Delete. `text` [size] need not end with a NUL. NULL:
+ * see *e (400; 500 if out of memory).
  */
 cJSON *json_body_parse(const char *text, size_t size, struct api_error *e);
 

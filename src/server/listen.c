@@ -24,9 +24,9 @@ static int new_socket(int family)
     return fd;
 }
 
-/* ---------------------------------------------------------------------------------- UNIX sockets */
+/* --------------------------------------------------------------------------------- UNIX sockets */
 
-/* Whether a socket of that path was left behind by a server that is gone. */
+/* Returns whether the socket at this path belongs to no running server. */
 static bool is_stale(const struct sockaddr_un *name)
 {
     struct stat st;
@@ -60,9 +60,9 @@ static enum rwkv7_status open_unix(const char *path, struct listener *l, struct 
     return RWKV7_OK;
 }
 
-/* ------------------------------------------------------------------------------------------- TCP */
+/* ------------------------------------------------------------------------------------------ TCP */
 
-/* The address with the port that the system chose. */
+/* Formats the bound address with the actual port. */
 static void print_address(struct listener *l)
 {
     struct sockaddr_storage name;

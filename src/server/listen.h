@@ -9,13 +9,13 @@
 struct listener {
     int fd;
     char address[ADDRESS_ROOM]; /* "http://127.0.0.1:8080", or "unix:PATH" */
-    const char *path;           /* of a UNIX socket, to be removed; NULL: none */
+    const char *path;           /* of a UNIX socket, to be removed at the end; NULL: none */
 };
 
 /*
- * Binds the socket. host: an address or a name; the path of a UNIX socket if it ends in ".sock". Such
- * a socket belongs to this user only; one that nobody listens on any more is replaced. port 0: any.
- * RWKV7_ERR_IO, RWKV7_ERR_USAGE.
+ * Opens and binds the socket. host: an address or a name, or the path of a UNIX socket if it ends
+ * in ".sock". Only this user can connect to a UNIX socket; a stale one is replaced. port 0: any
+ * free port. Fails with RWKV7_ERR_IO or RWKV7_ERR_USAGE.
  */
 enum rwkv7_status listen_open(const char *host, int port, struct listener *l, struct rwkv7_error *err);
 /* Removes the path. The descriptor stays open. */

@@ -134,7 +134,7 @@ static void print_requests(const struct metrics *m, const char *const *endpoints
                       statuses[j], m->requests[i][j]);
 }
 
-/* A label value: quotes, backslashes and control characters would end it. */
+/* Prints a label value without quotes, backslashes and control characters. */
 static void print_label(struct text *out, const char *value)
 {
     for (; *value; value++)

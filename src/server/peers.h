@@ -1,7 +1,7 @@
 /*
- * peers.h - the open connections, and until when each must have sent a whole request.
- * libmicrohttpd only knows a time without any byte, and a client that sends one byte now and then
- * would keep its connection for ever.
+ * peers.h - the open connections and their deadlines for sending a complete request. libmicrohttpd
+ * only has a timeout between bytes, so a client that sends a byte now and then could keep its
+ * connection for ever (slowloris).
  */
 #ifndef SERVER_PEERS_H
 #define SERVER_PEERS_H
@@ -26,9 +26,9 @@ void peers_free(struct peers *p);
 /* NULL: out of memory. */
 struct peer *peers_add(struct peers *p, int fd);
 void peers_remove(struct peers *p, struct peer *peer);
-/* The request must be complete in so many seconds; 0: it is. Accepts NULL. */
+/* Sets the deadline of a peer to `seconds` from now; 0: the request is complete. Accepts NULL. */
 void peers_expect(struct peers *p, struct peer *peer, double seconds);
-/* Shuts down the connections that are late; the HTTP thread then closes them. */
+/* Shuts down the sockets of connections past their deadline; the HTTP thread then closes them. */
 void peers_sweep(struct peers *p);
 
 #endif

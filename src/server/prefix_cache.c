@@ -10,7 +10,7 @@ struct entry {
     size_t count;
     struct rwkv7_session *state;
     uint64_t bytes;
-    struct entry *next; /* the one that was used before this one */
+    struct entry *next; /* the next less recently used entry */
 };
 
 struct prefix_cache {
@@ -45,7 +45,7 @@ void prefix_cache_close(struct prefix_cache *c)
     mem_free(c);
 }
 
-/* Moves the entry that *link points to, to the front. */
+/* Moves the entry *link to the front of the list. */
 static struct entry *use(struct prefix_cache *c, struct entry **link)
 {
     struct entry *const e = *link;
@@ -55,7 +55,7 @@ static struct entry *use(struct prefix_cache *c, struct entry **link)
     return e;
 }
 
-/* Returns the link to the longest entry that is a prefix of ids [count]; NULL: none. */
+/* Returns the link to the longest entry whose ids are a prefix of ids [count]; NULL: none. */
 static struct entry **longest(struct prefix_cache *c, const uint32_t *ids, size_t count)
 {
     struct entry **best = NULL;

@@ -5,18 +5,18 @@
 #include "server/handlers.h"
 
 struct route {
-    const char *path; /* without the prefix /v1, which is optional; "NAME/" takes a name after it */
-    bool post;        /* else GET, and HEAD */
+    const char *path; /* without the optional prefix /v1; if it ends in "/", a name follows */
+    bool post;        /* else GET and HEAD */
     bool public;      /* needs no key */
     handler *handle;
 };
 
 /*
- * Finds the endpoint of a path. *index: its number, for metrics. *name: what follows a path that
- * takes a name. NULL: unknown.
+ * Returns the endpoint of a path, NULL if unknown. *index: its index, for metrics. *name: the name
+ * that follows the path, if it takes one.
  */
 const struct route *route_find(const char *path, unsigned *index, const char **name);
-/* The path of endpoint `index`, as metrics call it; NULL: there is none. */
+/* Returns the path of endpoint `index`, as shown in metrics; NULL: no such endpoint. */
 const char *route_path(unsigned index);
 
 #endif

@@ -31,7 +31,7 @@ void scores_add(struct scores *s, struct score score, const struct rwkv7_logprob
         s->room = room;
     }
     s->at[s->count] = score;
-    for (size_t i = 0; i < s->width; i++) /* a small vocabulary has fewer: logprob of NaN is not shown */
+    for (size_t i = 0; i < s->width; i++) /* pad with NaN, which is not shown */
         s->top[s->count * s->width + i] = i < top_count ? top[i] : (struct rwkv7_logprob){0, (double)NAN};
     s->count++;
 }
@@ -64,8 +64,8 @@ static bool is_utf8(const char *text, size_t size)
 }
 
 /*
- * The text of a token as a JSON string. A part of a character becomes "bytes:\xe4\xbd", as in
- * OpenAI's API; as U+FFFD, different tokens would be the same member of an object.
+ * Appends the text of a token as a JSON string. An incomplete character becomes "bytes:\xe4\xbd",
+ * as in OpenAI's API. With U+FFFD instead, different tokens would have equal keys.
  */
 static void add_token(struct text *out, const char *text, size_t size)
 {
@@ -104,11 +104,11 @@ static bool is_continuation(char c)
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* The four arrays of a completion. */
+/* The four arrays of "logprobs" in a completion. */
 struct arrays {
     const struct server *server;
     struct text tokens, logprobs, top, offsets;
-    size_t characters; /* before the next token */
+    size_t characters; /* number of characters before the next token */
     size_t count;
 };
 
@@ -155,7 +155,7 @@ static void add_scores(struct arrays *a, const struct scores *s)
             else
                 text_add_string(&a->top, "null");
         }
-        /* a token may begin inside of a character */
+        /* a token may start within a character */
         back = size > 0 && is_continuation(text[0]) && a->characters > 0;
         snprintf(digits, sizeof digits, "%s%zu", comma, a->characters - back);
         text_add_string(&a->offsets, digits);
@@ -166,7 +166,7 @@ static void add_scores(struct arrays *a, const struct scores *s)
 
 static void finish_array(struct json_tree *t, cJSON *to, const char *name, struct text *array)
 {
-    text_add(array, "]", 2); /* with its NUL */
+    text_add(array, "]", 2); /* includes the NUL */
     json_add_item(t, to, name, array->failed ? NULL : cJSON_CreateRaw(array->bytes));
     text_free(array);
 }

@@ -17,7 +17,7 @@
 
 enum { TICK_MS = 100, SEND_SECONDS = 2 };
 
-/* The name of the model in answers: that of its file, without folders and the extension. */
+/* Sets the model name for answers; by default the file name without folder and extension. */
 static void name_model(struct server *s)
 {
     const char *name = s->options->name;
@@ -34,8 +34,8 @@ static void name_model(struct server *s)
 }
 
 /*
- * How token 0 is written. GPT-NeoX has a token of that text; the World vocabularies have none, and
- * use this name.
+ * Sets the text that stands for token 0. GPT-NeoX has a token with this text. The World
+ * vocabularies have none, so the text names token 0 there.
  */
 static enum rwkv7_status find_end_text(struct server *s, struct rwkv7_error *err)
 {
@@ -53,7 +53,7 @@ static enum rwkv7_status find_end_text(struct server *s, struct rwkv7_error *err
     return RWKV7_OK;
 }
 
-/* The same fingerprint and the same seed give the same text. */
+/* Sets the fingerprint. Equal fingerprints and equal seeds give equal texts. */
 static enum rwkv7_status find_fingerprint(struct server *s, struct rwkv7_error *err)
 {
     static const char *const math[] = {
@@ -79,7 +79,7 @@ static enum rwkv7_status prepare(struct server *s, struct rwkv7_error *err)
     if (random)
         fclose(random);
     atomic_store(&s->ids, seed);
-    server_new_id(s, digits); /* the seed itself is not shown */
+    server_new_id(s, digits); /* hides the seed of the ids */
     name_model(s);
     enum rwkv7_status status = find_end_text(s, err);
     if (status == RWKV7_OK)
@@ -114,12 +114,12 @@ static void serve(struct server *s, struct http *h)
     http_quiesce(h);
     drain(s, h, o->grace);
     worker_abort(s->worker);
-    drain(s, h, SEND_SECONDS); /* the last events */
+    drain(s, h, SEND_SECONDS); /* time to send the last events */
     while (worker_jobs(s->worker) > 0)
-        pause_ms(1); /* no connection may be suspended when the library ends */
+        pause_ms(1); /* libmicrohttpd must not stop with suspended connections */
 }
 
-/* Signals are for the caller's thread, which waits. */
+/* Blocks signals, so that only the caller's waiting thread gets them. */
 static void block_signals(sigset_t *before)
 {
     sigset_t all;

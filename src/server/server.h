@@ -8,9 +8,9 @@
  *       the connection is suspended                      the connection is resumed
  *       sends the job's output  <------------------
  *
- * A job (job.h) is one request for generated text. Both threads hold it; its lock protects what they
- * share. The caller's thread waits for a signal to stop, and closes connections that are too slow
- * to send their request.
+ * A job (job.h) is one request for generated text. Both threads hold a reference; its lock protects
+ * what they share. The caller's thread waits until it should stop; meanwhile it closes connections
+ * that are too slow to send their request.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
@@ -28,38 +28,38 @@ struct server_options {
 
     const char *const *keys; /* [key_count] accepted API keys; none: no authentication */
     size_t key_count;
-    const char *cors; /* allowed origins, "ORIGIN,..." or "*", besides those of this machine; NULL: none */
+    const char *cors; /* more allowed origins: "ORIGIN,..." or "*"; NULL: none */
 
-    size_t parallel;        /* texts in one step */
-    size_t queue;           /* requests that wait */
+    size_t parallel;        /* maximum texts per step */
+    size_t queue;           /* maximum waiting requests */
     int max_connections;    /* open at once */
     uint64_t max_body;      /* bytes of a request */
-    uint64_t max_prompt;    /* tokens of all prompts of a request */
-    uint64_t max_tokens;    /* generated per text: the limit, and the default of chats */
-    uint64_t cache;         /* bytes of states after prompts; 0: none */
-    int grace;              /* seconds that running requests may take after a signal */
+    uint64_t max_prompt;    /* tokens in all prompts of a request */
+    uint64_t max_tokens;    /* limit of generated tokens per text; also the default for chats */
+    uint64_t cache;         /* bytes of cached prompt states; 0: no cache */
+    int grace;              /* seconds to finish running requests at the end */
     bool metrics;           /* serve /metrics */
-    bool strict_model;      /* refuse other values of "model" than the name of the model */
-    enum rwkv7_bos bos;     /* for prompts that are text */
-    enum thinking thinking; /* of chats that do not say */
-    const char *name;       /* of the model, in answers; NULL: the name of its file */
+    bool strict_model;      /* refuse requests whose "model" is not this model's name */
+    enum rwkv7_bos bos;     /* for text prompts */
+    enum thinking thinking; /* default of chats */
+    const char *name;       /* model name in answers; NULL: from the file name */
 
     const struct chat_template *template;
     struct rwkv7_runtime *runtime;
     enum rwkv7_math math; /* of the runtime */
     struct rwkv7_model *model;
     const struct rwkv7_tokenizer *tokenizer;
-    const struct rwkv7_session *start; /* every text begins with a copy of it */
+    const struct rwkv7_session *start; /* every text starts from a copy */
 
     bool (*should_stop)(void *arg);                /* polled about ten times a second */
     void (*ready)(void *arg, const char *address); /* called once: "http://127.0.0.1:8080" */
-    void (*log)(void *arg, const char *line);      /* called for each request, from any thread; may be NULL */
+    void (*log)(void *arg, const char *line);      /* for each request, from any thread; or NULL */
     void *arg;
 };
 
 /*
- * Serves until should_stop returns true, then lets running requests end, for at most `grace`
- * seconds. RWKV7_ERR_IO: the address cannot be used. RWKV7_ERR_USAGE: an option.
+ * Serves until should_stop returns true, then waits at most `grace` seconds for running requests.
+ * RWKV7_ERR_IO: cannot listen on the address. RWKV7_ERR_USAGE: an invalid option.
  */
 enum rwkv7_status server_run(const struct server_options *options, struct rwkv7_error *err);
 

@@ -27,7 +27,7 @@ static struct text *target(const struct splitter *s, struct text *thought, struc
     return s->part == SPLITTER_THOUGHT ? thought : answer;
 }
 
-/* The bytes that matched the beginning of a tag are text. */
+/* Handles the bytes of a partly matched tag as text. */
 static void give_up(struct splitter *s, struct text *thought, struct text *answer)
 {
     const char *const tag = tags[s->part];

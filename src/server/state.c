@@ -33,7 +33,7 @@ enum rwkv7_status server_encode(const struct server *s, const char *text, size_t
     const size_t skipped = named ? end_size : 0;
     static const uint32_t token = RWKV7_END_OF_TEXT;
     struct prompt prompt = {.tokenizer = s->options->tokenizer};
-    enum rwkv7_status status = prompt_reserve(&prompt, 1, err); /* not NULL without tokens */
+    enum rwkv7_status status = prompt_reserve(&prompt, 1, err); /* *ids must not be NULL */
     if (status == RWKV7_OK)
         status = prompt_add_tokens(&prompt, &token, named || start == ENCODE_AFTER_END, err);
     if (status == RWKV7_OK)
@@ -41,7 +41,7 @@ enum rwkv7_status server_encode(const struct server *s, const char *text, size_t
     if (status == RWKV7_OK)
         status = prompt_end_text(&prompt, err);
     if (status == RWKV7_OK) {
-        *ids = prompt.ids; /* nothing was dropped, so it begins with the first one */
+        *ids = prompt.ids; /* no tokens were dropped, so begin is 0 */
         *count = prompt.end;
         prompt.ids = NULL;
     }

@@ -1,4 +1,4 @@
-/* state.h - what all requests of one server share. */
+/* state.h - the state that all requests of a server share. */
 #ifndef SERVER_STATE_H
 #define SERVER_STATE_H
 
@@ -15,31 +15,31 @@ struct server {
     const struct server_options *options;
     char name[SERVER_NAME_ROOM]; /* of the model */
     char fingerprint[40];        /* of the model and the math */
-    const char *end_text;        /* how token 0 is written; NULL: it has a text of its own */
+    const char *end_text;        /* stands for token 0; NULL: token 0 has a text of its own */
     int64_t started;             /* seconds since 1970 */
     struct worker *worker;
     struct metrics metrics;
     atomic_bool draining;      /* no new requests */
-    atomic_uint_least64_t ids; /* state of the generator of ids */
+    atomic_uint_least64_t ids; /* state of the id generator */
 };
 
 #define ID_DIGITS 16
-/* Writes 16 hexadecimal digits that no other call has written. */
+/* Writes a unique id: 16 hexadecimal digits. */
 void server_new_id(struct server *s, char digits[ID_DIGITS + 1]);
 
 /*
- * The bytes of a token as a client sees them: those of the vocabulary, or for token 0 end_text.
+ * Returns the bytes of a token that clients see: those of the vocabulary, or end_text for token 0.
  */
 const char *server_token_text(const struct server *s, uint32_t id, size_t *size);
 
 enum encode_start {
-    ENCODE_TEXT,     /* only text */
-    ENCODE_NAMED,    /* a text that begins with end_text begins with token 0 */
-    ENCODE_AFTER_END /* token 0 comes first */
+    ENCODE_TEXT,     /* the text only */
+    ENCODE_NAMED,    /* end_text at the start becomes token 0 */
+    ENCODE_AFTER_END /* token 0, then the text */
 };
 /*
- * Encodes a text. *ids [*count] is allocated by mem_alloc, and set on success only. RWKV7_ERR_VOCAB:
- * a byte has no token.
+ * Tokenizes a text. *ids [*count] is allocated by mem_alloc and set only on success.
+ * RWKV7_ERR_VOCAB: a byte has no token.
  */
 enum rwkv7_status server_encode(const struct server *s, const char *text, size_t size, enum encode_start start,
                                 uint32_t **ids, size_t *count, struct rwkv7_error *err);

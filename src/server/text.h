@@ -1,4 +1,7 @@
-/* text.h - a growing text, and the JSON strings that cJSON cannot hold. */
+/*
+ * text.h - a growing byte buffer, and JSON strings that may contain U+0000, which cJSON cannot
+ * hold.
+ */
 #ifndef SERVER_TEXT_H
 #define SERVER_TEXT_H
 
@@ -8,8 +11,8 @@
 #include "base/json_tree.h"
 
 /*
- * Bytes [size], not NUL-terminated. A failed allocation sets `failed`; what follows is dropped, so
- * that callers check only once. A zeroed struct is empty.
+ * Bytes [size], not NUL-terminated. A failed allocation sets `failed` and later additions do
+ * nothing, so callers need to check only once. A zeroed struct is empty.
  */
 struct text {
     char *bytes;
@@ -20,11 +23,11 @@ struct text {
 void text_add(struct text *t, const void *bytes, size_t size);
 void text_add_string(struct text *t, const char *string);
 void text_free(struct text *t);
-/* Appends a JSON string with its quotes. The bytes are valid UTF-8 and may contain U+0000. */
+/* Appends a JSON string with its quotes. The bytes must be valid UTF-8 and may contain U+0000. */
 void text_add_json(struct text *t, const char *bytes, size_t size);
 /* Adds a string member or element; unlike json_add_string, it may contain U+0000. */
 void json_add_text(struct json_tree *t, cJSON *to, const char *name, const char *bytes, size_t size);
-/* Adds a number that has nine significant digits, as log probabilities have everywhere. */
+/* Adds a log probability with nine significant digits, as everywhere in the program. */
 void json_add_logprob(struct json_tree *t, cJSON *to, const char *name, double x);
 
 #endif

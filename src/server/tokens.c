@@ -8,7 +8,7 @@
 #include "server/handlers.h"
 #include "server/json_body.h"
 
-enum { MAX_LENGTH = 1048576 }; /* reported as max_model_len: a state has no limit */
+enum { MAX_LENGTH = 1048576 }; /* reported as max_model_len; the model itself has no limit */
 
 void tokenize_handler(const struct call *call, struct reply *reply)
 {
@@ -54,7 +54,7 @@ void tokenize_handler(const struct call *call, struct reply *reply)
     cJSON_Delete(json);
 }
 
-/* Appends the text of the ids; false: see *e. */
+/* Appends the text of the ids. Returns false after an error (*e). */
 static bool decode(const struct call *call, const cJSON *list, struct text *out, struct api_error *e)
 {
     const int64_t vocab = rwkv7_model_info(call->server->options->model)->shape.vocab;
@@ -112,7 +112,7 @@ void tokenizer_info_handler(const struct call *call, struct reply *reply)
     const char *const end = call->server->end_text;
     json_add_string(&t, root, "tokenizer_class", "rwkv7");
     json_add_item(&t, root, "eos_token", end ? cJSON_CreateString(end) : cJSON_CreateNull());
-    json_add_item(&t, root, "bos_token", cJSON_CreateNull()); /* clients take id 0 for "no id" */
+    json_add_item(&t, root, "bos_token", cJSON_CreateNull()); /* clients treat 0 as no id */
     json_add_item(&t, root, "pad_token", cJSON_CreateNull());
     json_add_item(&t, root, "chat_template", cJSON_CreateNull());
     reply->body = json_tree_text(&t, false);

@@ -11,7 +11,7 @@
 
 enum { PING_SECONDS = 15 };
 
-/* ------------------------------------------------------------------------------ jobs and choices */
+/* ----------------------------------------------------------------------------- jobs and choices */
 
 static void remove_active(struct worker *w, const struct choice *c)
 {
@@ -32,7 +32,7 @@ void worker_drop_choice(struct worker *w, struct choice *c)
     c->phase = CHOICE_ENDED;
 }
 
-/* Takes a job, whose answer is complete, out of the list, and gives its reference back. */
+/* Removes a finished job from the list and releases the worker's reference. */
 static void forget_job(struct worker *w, struct job *job)
 {
     struct job **at = &w->jobs;
@@ -75,7 +75,7 @@ void worker_finish_job(struct worker *w, struct job *job)
     }
 }
 
-/* Frees what the clients that left have used. */
+/* Ends and frees the jobs of clients that have disconnected. */
 static void drop_gone(struct worker *w)
 {
     for (struct job *job = w->jobs, *next; job; job = next) {
@@ -115,9 +115,9 @@ static void start_choices(struct worker *w)
     }
 }
 
-/* -------------------------------------------------------------------------------------- the loop */
+/* ------------------------------------------------------------------------------------- the loop */
 
-/* Texts whose client does not read pause. Returns whether any other is running. */
+/* Pauses the texts of clients that do not read. Returns whether any text is running. */
 static bool pause_texts(struct worker *w)
 {
     bool any = false;
@@ -137,7 +137,7 @@ static uint64_t evaluated(const struct worker *w)
     return sum;
 }
 
-/* There is a running choice. */
+/* Returns the newest job with a running choice. There must be one. */
 static struct job *newest_running(const struct worker *w)
 {
     struct job *newest = NULL;
@@ -154,7 +154,7 @@ static void step(struct worker *w)
     const double begin = sys_seconds();
     const uint64_t before = evaluated(w);
     if (scheduler_step(w->scheduler, &err) != RWKV7_OK) {
-        /* Nothing was evaluated. The newest job gives its memory to the others. */
+        /* Nothing was evaluated. Fail the newest job to free memory for the others. */
         struct api_error e = {0};
         error_library(&e, &err);
         worker_fail_job(w, newest_running(w), &e);
@@ -175,7 +175,7 @@ static void keep_connections_alive(struct worker *w)
             job_write(job, ": ping\n\n", 8);
 }
 
-/* Streams that lost an event for lack of memory end with an error. */
+/* Ends streams that lost an event because memory ran out, with an error. */
 static void end_broken(struct worker *w)
 {
     struct api_error e = {0};
@@ -187,7 +187,7 @@ static void end_broken(struct worker *w)
     }
 }
 
-/* Moves new jobs to the end of the list. Waits if there is nothing to do. False: the end. */
+/* Appends newly submitted jobs to the list. Waits if idle. Returns false if the thread must end. */
 static bool take_jobs(struct worker *w, bool idle)
 {
     pthread_mutex_lock(&w->lock);
@@ -261,7 +261,7 @@ enum rwkv7_status worker_start(struct server *s, struct worker **out, struct rwk
     w->server = s;
     w->slots = o->parallel;
     w->vocab = (size_t)rwkv7_model_info(o->model)->shape.vocab;
-    w->active_room = 2 * o->parallel; /* as many again may be paused */
+    w->active_room = 2 * o->parallel; /* running texts, and as many paused ones */
     w->active = mem_alloc(w->active_room, sizeof(struct choice *));
     w->cache = prefix_cache_create(o->cache);
     enum rwkv7_status status = scheduler_create(o->model, &scheduling, &w->scheduler, err);

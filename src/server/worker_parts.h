@@ -1,4 +1,4 @@
-/* worker_parts.h - the worker, as worker.c and choice.c see it. */
+/* worker_parts.h - internals of the worker, for worker.c and choice.c only. */
 #ifndef SERVER_WORKER_PARTS_H
 #define SERVER_WORKER_PARTS_H
 
@@ -9,20 +9,20 @@ struct worker {
     struct server *server;
     pthread_t thread;
 
-    pthread_mutex_t lock; /* protects this part */
+    pthread_mutex_t lock; /* protects the members up to `stop` */
     pthread_cond_t changed;
     struct job *incoming, *last_incoming;
     size_t count;    /* unfinished jobs */
-    uint64_t tokens; /* of their prompts */
+    uint64_t tokens; /* in their prompts */
     bool nudged, aborted, closed, stop;
 
-    /* of the thread */
+    /* used by the worker thread only */
     struct scheduler *scheduler;
     struct job *jobs;       /* unfinished, in order of arrival */
-    struct choice **active; /* [active_count] being scored or in the scheduler */
+    struct choice **active; /* [active_count] choices being scored or in the scheduler */
     size_t active_count, active_room, slots, vocab;
     struct prefix_cache *cache;
-    float *rows; /* [WORKER_PIECE][V] logits of a scored piece; allocated by the first one */
+    float *rows; /* [WORKER_PIECE][V] logits of a scored piece; allocated on first use */
     size_t score_turn;
 };
 
@@ -32,16 +32,16 @@ enum choice_start {
     CHOICE_JOB_ENDED
 };
 
-/* In worker.c. The job is freed by both, unless the HTTP thread holds it. */
+/* In worker.c. Both free the job unless the HTTP thread still holds a reference. */
 void worker_drop_choice(struct worker *w, struct choice *c);
 void worker_fail_job(struct worker *w, struct job *job, const struct api_error *e);
 void worker_finish_job(struct worker *w, struct job *job);
 
 /* In choice.c. */
 enum choice_start worker_start_choice(struct worker *w, struct choice *c);
-/* Takes the result of a step. */
+/* Handles the result of a step for one choice. */
 void worker_take_event(struct worker *w, struct choice *c);
-/* Scores a piece of one prompt; false: there is none to score. */
+/* Scores a piece of one prompt. False: no prompt needs it. */
 bool worker_score_piece(struct worker *w);
 
 #endif
