@@ -1,6 +1,6 @@
 /*
- * chat_template.c - the built-in chat templates, the choice for a model, and the text they produce;
- * see chat_template.h.
+ * chat_template.c - the built-in chat templates, how one is chosen for a model, and the text they
+ * produce; see chat_template.h.
  */
 #include "generate/chat_template.h"
 
@@ -28,7 +28,10 @@ static const struct chat_template templates[] = {
      .answer = "\n\nAssistant:",
      .between = "\n\n",
      .stops = {"\n\n", "\nUser:"}},
-    /* Raven, in two forms. It has no prefix for a system prompt, which is put first as it is. */
+    /*
+     * Raven, in two forms. It has no prefix for a system prompt, so the prompt is put first
+     * unchanged.
+     */
     {.name = "raven",
      .system = {"", "\n\n"},
      .user = "Bob: ",
@@ -62,8 +65,8 @@ const struct chat_template *chat_template_named(const char *name)
 /* ------------------------------------------------------------------------------------- choosing */
 
 /*
- * Returns whether a name contains a word, ignoring case, with no letter or digit before it: "-g1d-"
- * contains "g1".
+ * Returns whether a name contains a word, ignoring case. The word may not follow a letter or digit,
+ * but may be a prefix: "-g1d-" contains "g1".
  */
 static bool has_word(const char *name, const char *word)
 {
@@ -113,7 +116,7 @@ const struct chat_template *chat_template_choose(const struct rwkv7_model *model
 
 /* ----------------------------------------------------------------------------------------- text */
 
-/* Not isspace(), which accepts bytes of UTF-8 characters in some locales. */
+/* Used instead of isspace(), which in some locales accepts bytes of UTF-8 characters. */
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');

@@ -1,6 +1,6 @@
 /*
- * chat_template.h - chat templates: the text around a conversation that a model was trained with,
- * for example
+ * chat_template.h - chat templates: the format of conversations that a model was trained with, for
+ * example
  *
  *     System: ...
  *
@@ -10,8 +10,8 @@
  *
  * There is one template per family of chat models; users can add files (chat_template_file.c). An
  * empty line separates turns, so messages must not contain one: runs of newlines are reduced to
- * one. Models that think do so between <think> and </think>; the prompt leaves the last character
- * of the opening tag to the model.
+ * one. Reasoning models think between <think> and </think>; the prompt ends before the last
+ * character of the opening tag, which the model generates.
  */
 #ifndef GENERATE_CHAT_TEMPLATE_H
 #define GENERATE_CHAT_TEMPLATE_H
@@ -20,7 +20,7 @@
 
 #include "rwkv7.h"
 
-/* How an answer begins. Same order as THINKING_WORDS. */
+/* The reasoning at the start of an answer. Same order as THINKING_WORDS. */
 enum thinking { THINK_OFF, THINK_ON, THINK_SHORT, THINK_NORMAL, THINK_LONG, THINK_EMPTY, THINK_FAKE };
 #define THINKING_WORDS "off|on|short|normal|long|empty|fake"
 
@@ -31,9 +31,9 @@ struct chat_template {
     const char *system[2];             /* text before and after the system prompt */
     const char *user, *answer;         /* text before a message, and before an answer */
     const char *between;               /* text after an answer, before the next turn */
-    const char *stops[TEMPLATE_STOPS]; /* end of an answer; may be NULL */
+    const char *stops[TEMPLATE_STOPS]; /* strings that end an answer; may be NULL */
     bool thinks;                       /* the models support thinking */
-    char *memory;                      /* of a file: holds the strings; NULL: built in */
+    char *memory;                      /* allocated strings of a template file; NULL: built in */
 };
 
 /* Returns the built-in template of that name, or NULL. */
@@ -41,15 +41,15 @@ const struct chat_template *chat_template_named(const char *name);
 /* Returns built-in template `index`, NULL past the end. The first is the default. */
 const struct chat_template *chat_template_at(size_t index);
 /*
- * Returns the template that a model was trained with, judged by its version, vocabulary and name.
- * *why: which of these decided, for messages.
+ * Returns the template that a model was trained with, guessed from its version, vocabulary and
+ * name. *why: the one that decided, for messages.
  */
 const struct chat_template *chat_template_choose(const struct rwkv7_model *model, const char **why);
 enum { CHAT_TEMPLATE_MOST = 1 << 16 }; /* bytes of a template file */
 /*
  * Makes a template of the text [size] of a file. Fails with RWKV7_ERR_USAGE and the reason if it is
- * not valid. The path, for messages, must outlive it; the text may change. Free it with
- * chat_template_free, which ignores built-in and zeroed templates.
+ * not valid. The path is used in messages and must outlive the template; the text is copied. Free
+ * it with chat_template_free, which ignores built-in and zeroed templates.
  */
 enum rwkv7_status chat_template_parse(const char *path, const char *text, size_t size, struct chat_template *out,
                                       struct rwkv7_error *err);

@@ -8,11 +8,11 @@
  *
  *     Assistant: {answer}
  *
- * The part up to the first empty line after {system} is used at the beginning only, and only if
- * there is a system prompt. Without {system}, a system prompt is put first, as a paragraph of its own.
+ * The part up to the first empty line after {system} is used once, at the start, and only if there
+ * is a system prompt. If {system} is missing, a system prompt becomes a paragraph at the start.
  * Spaces before {answer} are not part of the prompt, because the model writes them itself. The text
- * after {answer}, without the last line end of the file, goes between an answer and the next turn;
- * if it is empty, which is usual, an empty line does.
+ * after {answer}, without the last line end of the file, separates an answer from the next turn. It
+ * is usually missing; then an empty line is used.
  */
 #include <ctype.h>
 #include <string.h>
@@ -113,8 +113,8 @@ static enum rwkv7_status parse(const char *path, struct chat_template *t, size_t
             return fail(err, RWKV7_ERR_USAGE, "%s: expected an empty line between {system} and the turn with {user}",
                         path);
         /*
-         * Texts are separated by NULs. The part after {system} moves by one byte to make room for
-         * one.
+         * Texts are separated by NULs. Move the part after {system} by one byte to make room for a
+         * NUL.
          */
         const size_t n = (size_t)(line + 2 - after);
         memmove(after - 1, after, n);

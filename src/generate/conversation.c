@@ -11,8 +11,8 @@
 #include "base/sys.h"
 
 enum {
-    STEP = 64,             /* tokens evaluated at a time; cancelling is possible in between */
-    SNAPSHOTS = 256 << 20, /* bytes for the states before turns */
+    STEP = 64,             /* tokens evaluated between checks for cancellation */
+    SNAPSHOTS = 256 << 20, /* maximum bytes of the states before turns */
 };
 
 static enum rwkv7_status no_memory(struct rwkv7_error *err)
@@ -129,9 +129,9 @@ static enum rwkv7_status evaluate(struct conversation *c, struct rwkv7_session *
 }
 
 /*
- * Appends text to `unread`, and its tokens to the log, without evaluating them: all tokens if
- * `final`, else those that no later text can change. The tokens do not depend on how the text is
- * divided. text may be NULL if its allocation failed.
+ * Tokenizes text and appends the tokens to the log without evaluating them: all tokens if `final`,
+ * else only those that no later text can change. The rest of the text stays in `unread`. So tokens
+ * do not depend on how the text is divided. text: NULL if its allocation failed.
  */
 static enum rwkv7_status add_text(struct conversation *c, const char *text, bool final, struct rwkv7_error *err)
 {
@@ -163,8 +163,8 @@ bool conversation_is_from_start(const struct conversation *c)
 }
 
 /*
- * Evaluates the start of a conversation, with the help of the prompt cache. The cache finds states
- * by their tokens, so it is not used if something precedes them.
+ * Evaluates the start of a conversation, using the prompt cache. The cache finds states by all
+ * their tokens, so it is not used if the base is not the start of a document.
  */
 static enum rwkv7_status read_start(struct conversation *c, struct rwkv7_error *err)
 {
@@ -321,11 +321,11 @@ enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking t
 struct answer {
     struct rwkv7_generator *generator;
     double begin;     /* start time in seconds */
-    bool has_pending; /* the last drawn token is not evaluated, nor in the log */
+    bool has_pending; /* `pending` is drawn, but neither evaluated nor in the log */
     uint32_t pending;
 };
 
-/* Returns the stop strings: those of the options, and the start of the user's next turn. */
+/* Returns the stop strings of the options, and the start of the user's next turn. */
 static const char **stop_strings(const struct conversation *c, size_t *count)
 {
     const struct chat_template *const t = c->options.template;
@@ -360,7 +360,7 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
     sampling.seed = seed;
     options.sampling = &sampling;
     options.stops = stops;
-    options.draft_model = NULL; /* the drafts have it */
+    options.draft_model = NULL; /* `drafts` holds it already */
     const enum rwkv7_status status =
         rwkv7_generator_create(c->session, c->tokenizer, &options, &c->answer->generator, err);
     mem_free(stops);
@@ -391,7 +391,7 @@ static enum rwkv7_status log_pending(struct conversation *c, struct rwkv7_error 
     return RWKV7_OK;
 }
 
-/* Ends the text: the session evaluates what was shown and nothing else. */
+/* Ends the text: sets the session to the state after the shown text. */
 static enum rwkv7_status end_text(struct conversation *c, struct rwkv7_error *err)
 {
     struct answer *const a = c->answer;

@@ -33,7 +33,7 @@ static char *to_json(const struct conversation_log *log)
 enum rwkv7_status conversation_save(const struct conversation *c, const char *path, struct rwkv7_error *err)
 {
     struct saved_state saved = {0};
-    /* Tokens that do not start at the start of a document do not lead to this state. */
+    /* Only from the start of a document do the tokens determine the state. */
     const bool has_tokens = conversation_is_from_start(c);
     char *const text = has_tokens ? to_json(&c->log) : NULL;
     if (has_tokens && !text)
@@ -94,8 +94,8 @@ static bool from_json(struct conversation_log *log, const cJSON *json, uint64_t 
 }
 
 /*
- * Replaces the conversation by `log`, whose state is in c->mark. turns: it was saved with its
- * turns. base_unread: the text after a state without turns; takes ownership.
+ * Replaces the conversation with `log`; its state is in c->mark. turns: the file contained turns.
+ * base_unread: the text after a state without turns; takes ownership.
  */
 static void replace(struct conversation *c, const struct conversation_log *log, bool turns, char *base_unread)
 {

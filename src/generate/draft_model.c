@@ -32,17 +32,17 @@ void draft_model_close(struct draft_model *d)
     *d = (struct draft_model){0};
 }
 
-/* Evaluates what is new in the text. */
+/* Evaluates the tokens added to the text since the last call. */
 static bool follow(struct draft_model *d, const uint32_t *text, size_t size)
 {
-    if (d->read >= size) { /* another text */
+    if (d->read >= size) { /* a different text */
         rwkv7_session_reset(d->session);
         d->read = 0;
     }
     const enum rwkv7_status status =
         rwkv7_session_eval(d->session, text + d->read, size - d->read, RWKV7_LOGITS_LAST, d->logits, NULL);
     d->read = size;
-    if (status != RWKV7_OK) /* the state is unspecified */
+    if (status != RWKV7_OK) /* the state is undefined */
         rwkv7_session_reset(d->session);
     return status == RWKV7_OK;
 }
@@ -51,7 +51,7 @@ size_t draft_model_draft(struct draft_model *d, const uint32_t *text, size_t siz
                          uint32_t *ids, size_t room)
 {
     const double begin = sys_seconds();
-    const bool is_first = size - d->read > RWKV7_TRY; /* reads a prompt: not a typical draft */
+    const bool is_first = size - d->read > RWKV7_TRY; /* includes a prompt: atypical time */
     size_t count = 0;
     if (room == 0 || size == 0 || !follow(d, text, size))
         return 0;

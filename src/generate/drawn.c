@@ -24,8 +24,8 @@ static bool reserve(struct drawn *d, size_t count, size_t vocab)
 }
 
 /*
- * Tries the drawn token and the draft, `count` tokens. False: not done, for want of memory; the
- * text then continues without a draft.
+ * Opens a try with the drawn token and the draft, `count` tokens. False: out of memory; the text
+ * continues without a draft.
  */
 static bool try_draft(struct drawn *d, struct speculation *s, struct rwkv7_session *session, size_t count,
                       enum rwkv7_status *status, struct rwkv7_error *err)
@@ -54,7 +54,7 @@ enum rwkv7_status drawn_eval(struct drawn *d, struct speculation *s, struct rwkv
     speculation_plan(costs, &s, 1);
     const double drafting = sys_seconds();
     size_t count = speculation_fill(s, sampler);
-    begin += sys_seconds() - drafting; /* costs are those of the evaluation */
+    begin += sys_seconds() - drafting; /* measure the evaluation only */
     if (try_draft(d, s, session, count, &status, err)) {
         *row = d->rows;
     } else {

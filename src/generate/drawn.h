@@ -1,4 +1,7 @@
-/* drawn.h - evaluates the drawn tokens of one text, several at once where guesses pay. */
+/*
+ * drawn.h - evaluates the drawn tokens of one text, together with guesses of the next ones if that
+ * is faster.
+ */
 #ifndef GENERATE_DRAWN_H
 #define GENERATE_DRAWN_H
 
@@ -12,8 +15,8 @@ struct drawn {
 void drawn_clear(struct drawn *d);
 /*
  * Evaluates the drawn token `id`, unless it was guessed and evaluated before, and up to `ahead`
- * guesses after it. *row: the logits [V] after `id`, in `logits` [V] or `d`, valid until the next
- * call. The session may have an open try then: see speculation_settle.
+ * guesses after it. *row: the logits [V] after `id`, stored in `logits` [V] or `d`, valid until the
+ * next call. Afterwards the session may have an open try, see speculation_settle.
  */
 enum rwkv7_status drawn_eval(struct drawn *d, struct speculation *s, struct rwkv7_sampler *sampler,
                              struct rwkv7_session *session, uint32_t id, uint64_t ahead, float *logits,

@@ -3,9 +3,9 @@
  * draws from the logits. rwkv7.h documents the API, request.h the state machine, scheduler.h the
  * driver of many requests.
  *
- * A token is evaluated when the next one is requested, not when it is drawn. Its text can therefore
- * be shown while the model evaluates it, and the last token of a text is evaluated only if the
- * state after it is needed (rwkv7_generator_sync).
+ * A token is evaluated when the next one is requested, not when it is drawn. So its text is
+ * available before it is evaluated, and the last token of a text is evaluated only if the state
+ * after it is needed (rwkv7_generator_sync).
  */
 #include "generate/generator.h"
 
@@ -28,7 +28,7 @@ struct rwkv7_generator {
     struct request request;
     struct rwkv7_session *session; /* not owned */
     float *logits;                 /* [V] */
-    const float *row;              /* [V] the current logits: those, or in `drawn` */
+    const float *row;              /* [V] the current logits, in `logits` or `drawn` */
     bool has_logits;               /* they belong to the last evaluated token */
     struct drawn drawn;
     enum rwkv7_bos bos;
@@ -43,8 +43,8 @@ struct rwkv7_generator {
     uint64_t borders[BORDERS];  /* values of `bytes` */
     size_t border_count;
 
-    struct mark mark; /* without a session unless the text is resumable or a session was lent */
-    bool unmarked;    /* the last step is not in `mark` yet, see generator_shown */
+    struct mark mark; /* has a session only if the text is resumable or a session was lent */
+    bool unmarked;    /* `mark` does not include the last step yet, see generator_shown */
     size_t lost;      /* bytes at the end of the last step's text that did not reach the reader */
     struct saved_state loaded;
     bool was_loaded, reseed;
@@ -188,7 +188,10 @@ static enum rwkv7_status read_prompt(struct rwkv7_generator *g, size_t count, fl
     return status;
 }
 
-/* Returns how many of the tokens, which are all that were fed, end at or before each border. */
+/*
+ * Stores for each border how many tokens end at or before it, and returns the number of borders.
+ * ids [count]: all tokens fed.
+ */
 static size_t find_marks(const struct rwkv7_generator *g, const uint32_t *ids, size_t count, size_t marks[BORDERS])
 {
     size_t at = 0, n = 0, length;
@@ -205,7 +208,7 @@ static size_t find_marks(const struct rwkv7_generator *g, const uint32_t *ids, s
     return n;
 }
 
-/* Evaluates the whole prompt, with the help of the cache. */
+/* Evaluates the whole prompt, using the cache. */
 static enum rwkv7_status read_with_cache(struct rwkv7_generator *g, float *logits, struct rwkv7_error *err)
 {
     const uint32_t *ids;
@@ -256,7 +259,8 @@ static enum rwkv7_status begin(struct rwkv7_generator *g, struct rwkv7_error *er
 }
 
 /*
- * Starts a prompt after a loaded text: it continues what was shown; what was not shown is dropped.
+ * Starts a prompt after a loaded text. It continues the shown text; text that was not shown is
+ * dropped.
  */
 static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
@@ -272,7 +276,7 @@ static enum rwkv7_status begin_feeding(struct rwkv7_generator *g, struct rwkv7_e
     return status;
 }
 
-/* Evaluates the tokens after the loaded state and makes them a mark again. */
+/* Evaluates the tokens saved after the loaded state and restores the mark from them. */
 static enum rwkv7_status read_saved(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     const size_t count = g->loaded.piece[SAVED_PENDING].size / sizeof(uint32_t);
@@ -327,7 +331,7 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
 }
 
 /*
- * Updates the mark with the last step, whose text counts as shown except the bytes of
+ * Adds the last step to the mark. Its text counts as shown, except for the bytes given to
  * generator_unshow. The session has not evaluated the drawn token yet.
  */
 enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error *err)
@@ -354,8 +358,8 @@ void generator_unshow(struct rwkv7_generator *g, size_t bytes)
 }
 
 /*
- * Evaluates everything that was fed and drawn, and up to `ahead` guesses of what will be drawn.
- * logits: those after the last token are needed.
+ * Evaluates all tokens fed and drawn, and up to `ahead` guesses of the next ones. logits: whether
+ * the logits after the last token are needed.
  */
 static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, uint64_t ahead, struct rwkv7_error *err)
 {
@@ -380,7 +384,10 @@ static enum rwkv7_status read_all(struct rwkv7_generator *g, bool logits, uint64
     return status;
 }
 
-/* Evaluates the pending tokens but the last, which needs logits and may not be the last yet. */
+/*
+ * Evaluates all pending tokens except the last: more may follow, and only the final one needs
+ * logits.
+ */
 static enum rwkv7_status drain(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
     enum rwkv7_status status = RWKV7_OK;
@@ -497,7 +504,7 @@ static enum rwkv7_status load(struct rwkv7_generator *g, const char *path, const
     const char *const name = path ? path : IN_MEMORY;
     if (g->begun)
         return fail(err, RWKV7_ERR_USAGE, "%s: a state must be loaded before the prompt is fed", name);
-    struct rwkv7_session *spare = NULL; /* keeps g's session if the file is invalid */
+    struct rwkv7_session *spare = NULL; /* g's session must not change if the file is invalid */
     struct saved_state saved = {0};
     enum rwkv7_status status = rwkv7_session_clone(g->session, &spare, err);
     if (status == RWKV7_OK)

@@ -1,9 +1,10 @@
 /*
  * logprobs.c - log probabilities from logits; see logprobs.h.
  *
- * All logits are read in blocks, in 16 lanes: loops without branches that compilers vectorise. Exponentials are those
- * of base/fmath.h, and every sum has one order, so the results are the same on every CPU. Within a block the sum is
- * float32, at most 16 additions to a lane; blocks are added in double.
+ * All logits are read in blocks, in 16 lanes: loops without branches that compilers vectorise.
+ * Exponentials are those of base/fmath.h, and every sum has one order, so the results are the same
+ * on every CPU. Within a block the sum is float32, at most 16 additions to a lane; blocks are added
+ * in double.
  */
 #include "generate/logprobs.h"
 
@@ -12,9 +13,12 @@
 #include "base/fmath.h"
 
 enum { LANES = 16, BLOCK = 16 * LANES };
-#define FAR 80.0f /* farther below the best logit, e^-80 is used: nothing in a sum of at least 1 */
+#define FAR 80.0f /* maximum distance from the best logit: e^-80 is lost in a sum >= 1 */
 
-/* Returns the largest of BLOCK logits. With fewer lanes gcc unrolls the inner loop instead of vectorising it. */
+/*
+ * Returns the largest of BLOCK logits. With fewer lanes gcc unrolls the inner loop instead of
+ * vectorising it.
+ */
 static float block_best(const float *x)
 {
     enum { WIDE = 64 };
@@ -61,7 +65,7 @@ static float block_sum(const float *x, float best)
         const float d = best - x[i];
         w[i] = d < FAR ? d : FAR;
     }
-    for (int i = 0; i < BLOCK; i++) /* a separate loop: otherwise gcc emits branches for the line above */
+    for (int i = 0; i < BLOCK; i++) /* its own loop: in that above, gcc would emit branches */
         w[i] = fmath_exp_minus(w[i]);
     for (int i = 0; i < BLOCK; i += LANES)
         for (int lane = 0; lane < LANES; lane++)

@@ -26,7 +26,7 @@ static uint32_t *place_of(const struct lookup *l, int table, size_t end)
     return &l->places[table][hash & (2 * l->room - 1)];
 }
 
-/* Enters the sequences before `place`. */
+/* Adds the sequences that end before `place` to the tables. */
 static void enter(struct lookup *l, size_t place)
 {
     for (int i = 0; i < LOOKUP_TABLES; i++)
@@ -88,7 +88,7 @@ size_t lookup_draft(const struct lookup *l, uint32_t *ids, size_t room, size_t *
         const size_t place = l->count >= length ? *place_of(l, i, l->count) : 0;
         if (place == 0 || (*match = agreement(l, place)) < length)
             continue;
-        for (size_t j = 0; j < room; j++) /* past the end of the text, it repeats itself */
+        for (size_t j = 0; j < room; j++) /* past its end, the text is assumed to repeat */
             ids[j] = place + j < l->count ? l->tokens[place + j] : ids[place + j - l->count];
         return room;
     }

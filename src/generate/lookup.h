@@ -1,10 +1,10 @@
 /*
- * lookup.h - drafts by lookup: finds the last place where the text had the same tokens as now, and
- * proposes the tokens that followed there. Text that repeats its prompt (editing, extraction, code)
- * has many such places.
+ * lookup.h - drafts by lookup: finds the last earlier occurrence of the final tokens of the text,
+ * and proposes the tokens that followed it. Texts that repeat their prompt (editing, extraction,
+ * code) have many such occurrences.
  *
- * Two hash tables have the place after each sequence of 3 and of 2 tokens; a newer place replaces
- * an older one. A zeroed struct is an empty lookup.
+ * Two hash tables map each sequence of 3 and of 2 tokens to the position after it; newer positions
+ * replace older ones. A zeroed struct is an empty lookup.
  */
 #ifndef GENERATE_LOOKUP_H
 #define GENERATE_LOOKUP_H
@@ -18,19 +18,19 @@ enum { LOOKUP_SHORT = 2, LOOKUP_TABLES = 2 }; /* sequences of 2 and 3 tokens */
 struct lookup {
     uint32_t *tokens; /* [count] the text */
     size_t count, room;
-    uint32_t *places[LOOKUP_TABLES]; /* [2 * room] by hash: where the token after the sequence is; 0: none */
+    uint32_t *places[LOOKUP_TABLES]; /* [2 * room] by hash: position after the sequence; 0: none */
 };
 
 void lookup_clear(struct lookup *l); /* frees its memory */
 /*
- * Adds tokens [count] at the end of the text. Without memory, or past LOOKUP_MOST tokens, it
- * forgets the text so far: drafts are only guesses.
+ * Appends tokens [count] to the text. If memory is short, or beyond LOOKUP_MOST tokens, it drops
+ * the text so far; that only loses guesses.
  */
 #define LOOKUP_MOST ((size_t)1 << 22)
 void lookup_add(struct lookup *l, const uint32_t *ids, size_t count);
 /*
- * Proposes the next tokens: writes `room` ids and returns their number, or 0. *match: the number of
- * tokens at the end of the text that agree with those before the place, at most LOOKUP_MATCH.
+ * Proposes the next tokens: writes `room` ids and returns their number, or 0. *match: how many
+ * tokens before the found place equal those at the end of the text, at most LOOKUP_MATCH.
  */
 #define LOOKUP_MATCH 32
 size_t lookup_draft(const struct lookup *l, uint32_t *ids, size_t room, size_t *match);

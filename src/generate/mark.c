@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-enum { TOKENS = 64, BYTES = 1024 }; /* initial capacities; few texts hold back more */
+enum { TOKENS = 64, BYTES = 1024 }; /* initial capacities; more is rarely held back */
 
 enum rwkv7_status mark_open(struct mark *m, const struct rwkv7_session *like, struct rwkv7_error *err)
 {
@@ -106,7 +106,7 @@ enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session
 
 enum rwkv7_status mark_settle(struct mark *m, struct rwkv7_error *err)
 {
-    while (m->count > 0 && m->ends[0] <= m->size - m->hidden) { /* one by one, for the same bits */
+    while (m->count > 0 && m->ends[0] <= m->size - m->hidden) { /* one by one: exact bits */
         const enum rwkv7_status status = rwkv7_session_eval(m->before, m->tokens, 1, RWKV7_LOGITS_NONE, NULL, err);
         if (status != RWKV7_OK)
             return status;

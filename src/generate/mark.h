@@ -1,9 +1,10 @@
 /*
  * mark.h - the state at the end of the shown text.
  *
- * Text is shown up to the point where a stop string, or an incomplete character, may have begun.
- * The session keeps evaluating, so if the text ends there, it has evaluated more than was shown. A
- * mark is the state before the token in which the hidden part begins, and the tokens since then:
+ * Text is held back from the point where a stop string or an incomplete character may begin, while
+ * the session goes on evaluating. If the text ends there, the session has evaluated more than was
+ * shown. A mark is the state before the token in which the hidden part begins, and the tokens since
+ * then:
  *
  *     tokens     ... | state `before` | tokens[0] | tokens[1] | ... | last drawn
  *     text                            |  shown   <--------- hidden ---------->
@@ -34,12 +35,13 @@ struct mark {
 enum rwkv7_status mark_open(struct mark *m, const struct rwkv7_session *like, struct rwkv7_error *err);
 void mark_lend(struct mark *m, struct rwkv7_session *session, bool trim);
 void mark_close(struct mark *m); /* accepts a zeroed struct */
-void mark_clear(struct mark *m); /* everything is shown, or another text follows */
+void mark_clear(struct mark *m); /* clears it: everything is shown, or a new text starts */
 
 /*
- * mark_token records a drawn token, not yet evaluated, and its text. held: bytes at the end of the
- * text that are not shown now. `tried`: tokens of the open try of the session that come before this
- * one; 0 if no try is open. Does nothing without a session. mark_show: the same without a token.
+ * mark_token records a drawn token, not yet evaluated, and its text. held: number of bytes at the
+ * end of the text that are hidden now. tried: number of tokens of the session's open try before
+ * this one; 0: no open try. Does nothing without a session. mark_show: the same without a new
+ * token.
  */
 enum rwkv7_status mark_token(struct mark *m, const struct rwkv7_session *session, size_t tried, uint32_t id,
                              const uint8_t *text, size_t size, size_t held, struct rwkv7_error *err);

@@ -45,7 +45,10 @@ enum rwkv7_status prompt_reserve(struct prompt *p, size_t count, struct rwkv7_er
     return RWKV7_OK;
 }
 
-/* Tokenizes the text: all of it if `final`, else as far as later text cannot change it. */
+/*
+ * Tokenizes the text: all of it if `final`, else only the part whose tokens no later text can
+ * change.
+ */
 static enum rwkv7_status encode(struct prompt *p, bool final, struct rwkv7_error *err)
 {
     size_t used = 0, count, covered;

@@ -1,9 +1,9 @@
 /*
- * prompt.h - the tokens of a request that are not evaluated yet. Text is added in pieces of any
- * size; tokens come out.
+ * prompt.h - the pending tokens of a request: fed but not evaluated yet. It tokenizes text that is
+ * added in pieces of any size.
  *
- * The tokens do not depend on the pieces: the end of a piece waits until the following bytes are
- * known.
+ * The tokens do not depend on how the text is divided: the end of a piece is tokenized only when
+ * the following bytes are known.
  */
 #ifndef GENERATE_PROMPT_H
 #define GENERATE_PROMPT_H
@@ -19,8 +19,8 @@ struct prompt {
 };
 
 /*
- * Returns whether token 0 comes first. All code that starts a prompt uses this rule. at_start: the
- * session has evaluated nothing.
+ * Returns whether a prompt starts with token 0. Everything that starts a prompt uses this function.
+ * at_start: the session has evaluated nothing.
  */
 bool prompt_begins_with_bos(const struct rwkv7_tokenizer *tokenizer, enum rwkv7_bos bos, bool at_start);
 

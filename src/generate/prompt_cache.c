@@ -20,8 +20,8 @@ enum {
     NAME_ROOM = 64,
     PATH_ROOM = 4096,
     PLAN_ROOM = 64,   /* maximum number of entries that one prompt creates */
-    GAP = 64,         /* tokens: evaluating fewer again is cheaper than one more entry */
-    GRID = 256,       /* tokens: the smallest of the doubling distances */
+    GAP = 64,         /* minimum tokens between entries: fewer are cheaper to evaluate again */
+    GRID = 256,       /* tokens: the first of the doubling distances */
     ABANDONED = 3600, /* seconds after which an unfinished entry counts as abandoned */
 };
 
@@ -38,8 +38,8 @@ struct entries {
 };
 
 /*
- * Refuses a folder that others can write to: they could store another state under the name of a
- * prompt.
+ * Refuses a folder that other users can write to: they could store a forged state under a prompt's
+ * name.
  */
 static enum rwkv7_status refuse_shared(const struct prompt_cache *c, const struct stat *st, struct rwkv7_error *err)
 {
@@ -96,8 +96,8 @@ static void path_of(const struct prompt_cache *c, const char *name, char path[PA
 }
 
 /*
- * Returns whether this is the temporary file of a writer that was killed; rwkv7_session_save() uses
- * such names.
+ * Returns whether the name is that of a temporary file of rwkv7_session_save(), left behind by a
+ * killed writer.
  */
 static bool unfinished(const char *name)
 {
@@ -193,7 +193,7 @@ static bool take(const struct prompt_cache *c, const struct entry *e, struct rwk
         rwkv7_session_reset(s);
         return false;
     }
-    utimensat(AT_FDCWD, path, NULL, 0); /* records the use */
+    utimensat(AT_FDCWD, path, NULL, 0); /* marks the entry as recently used */
     return true;
 }
 
@@ -229,7 +229,7 @@ void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session 
         hash = hash_token(hash, ids[i]);
     snprintf(name, sizeof name, "%016" PRIx64 "-%zu.state", hash, count);
     path_of(c, name, path);
-    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* a FIFO blocks */
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode)) { /* opening a FIFO would block */
         warn(c, "prompt cache: %s: not a regular file; state not saved", path);
         return;
     }
@@ -257,7 +257,7 @@ void prompt_cache_trim(const struct prompt_cache *c)
     mem_free(list.at);
 }
 
-/* Adds a place to the plan unless it is out of bounds or close to another one. */
+/* Adds a position to the plan unless it is out of bounds or too close to another one. */
 static void consider(size_t place, size_t found, size_t *plan, size_t *n, size_t room)
 {
     if (place < found + GAP || *n == room)

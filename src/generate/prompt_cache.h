@@ -4,8 +4,8 @@
  *
  * An entry is a state file. Its name is a hash of the model, the math option and the token ids, and
  * their number. The file also contains the ids, so a hash collision is noticed. There are no locks:
- * entries appear completely (by rename), equal names mean equal contents, and an entry that another
- * process removes is just not found.
+ * entries appear completely (by rename), entries of one name have equal contents, and an entry
+ * removed by another process counts as absent.
  */
 #ifndef GENERATE_PROMPT_CACHE_H
 #define GENERATE_PROMPT_CACHE_H
@@ -13,7 +13,7 @@
 #include "generate/reading.h"
 
 struct prompt_cache {
-    /* The user of the cache sets: */
+    /* Set by the caller: */
     const char *folder;
     uint64_t limit;       /* bytes of all entries */
     enum rwkv7_math math; /* of the runtime; states depend on it */
@@ -24,7 +24,7 @@ struct prompt_cache {
     void (*warn)(void *arg, const char *message);
     void *warn_arg;
 
-    uint64_t start; /* prompt_cache_open sets: the hash of model and math, without tokens */
+    uint64_t start; /* set by prompt_cache_open: the hash of model and math, without tokens */
 };
 
 /*
@@ -51,17 +51,17 @@ void prompt_cache_keep(const struct prompt_cache *c, const struct rwkv7_session 
 void prompt_cache_trim(const struct prompt_cache *c);
 
 /*
- * Plans after how many of `count` tokens to store the state, in ascending order, above `found` and
- * below `count`: at the marks, which separate parts that other prompts may share; near the end,
- * where prompts start to differ; and at doubling distances before the end. Returns the number of
- * places, at most `room`.
+ * Plans at which token counts of a prompt to store the state, in ascending order, between `found`
+ * and `count`: at the marks (ends of parts that other prompts may share), near the end (where
+ * prompts start to differ), and at doubling distances before the end. Returns the number of
+ * entries, at most `room`.
  */
 size_t prompt_cache_plan(size_t found, size_t count, const size_t *marks, size_t mark_count, size_t *plan, size_t room);
 
 /*
- * Evaluates a prompt with an open cache: starts from the longest known prefix, evaluates the rest
- * and stores the planned states. The session must be at the start of a document. *cached: length of
- * the known prefix. logits, `how` and the result are as for reading_eval.
+ * Evaluates a prompt with an open cache: loads the longest known prefix, evaluates the rest and
+ * stores the planned states. The session must be at the start of a document. *cached: length of the
+ * known prefix. logits, `how` and the result are as for reading_eval.
  */
 enum rwkv7_status prompt_cache_read(const struct prompt_cache *c, struct reading *how, struct rwkv7_session *s,
                                     const uint32_t *ids, size_t count, const size_t *marks, size_t mark_count,

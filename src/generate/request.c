@@ -36,8 +36,8 @@ static enum rwkv7_status open_sampler(struct request *r, const struct rwkv7_gene
 }
 
 /*
- * Allocates what steps need, so that they allocate nothing: room for the text of the longest token
- * and for the top log probabilities.
+ * Allocates the buffers of all steps in advance: the text of the longest token and the top log
+ * probabilities.
  */
 static enum rwkv7_status open_buffers(struct request *r, const struct rwkv7_generator_options *opt,
                                       struct rwkv7_error *err)
@@ -54,7 +54,10 @@ static enum rwkv7_status open_buffers(struct request *r, const struct rwkv7_gene
     return r->top && r->text ? RWKV7_OK : fail_memory(err, "the text");
 }
 
-/* A draft_fn. It guesses nothing where the matcher fails; if that matters, the mask of the draw fails too. */
+/*
+ * A draft_fn. If the matcher fails, it returns no guess; the error then shows when a token is
+ * drawn.
+ */
 static size_t forced_tokens(void *arg, uint32_t *ids, size_t room)
 {
     size_t count;
@@ -109,7 +112,7 @@ void request_clear(struct request *r)
 
 /* --------------------------------------------------------------------------------------- prompt */
 
-/* Counts tokens added to the prompt, which had `before` tokens. */
+/* Updates `fed` after tokens were added to a prompt that had `before` tokens. */
 static void count_fed(struct request *r, size_t before)
 {
     const size_t count = r->prompt.end - r->prompt.begin;
@@ -168,8 +171,8 @@ void request_evaluated(struct request *r, size_t count)
 /* ----------------------------------------------------------------------------------------- text */
 
 /*
- * Adds text to the step, as a pointer into the stream; copies it if there is text before it or more
- * may follow.
+ * Adds text to the step. Stores a pointer into the stream; copies the text only if the step has
+ * other text or may get more.
  */
 static enum rwkv7_status add_text(struct request *r, const char *text, size_t length, bool more,
                                   struct rwkv7_error *err)
@@ -197,14 +200,14 @@ static enum rwkv7_status add_text(struct request *r, const char *text, size_t le
     return RWKV7_OK;
 }
 
-/* Begins the next step with the text that was carried over. */
+/* Begins the next step with the text left over from the last one. */
 static void begin_step(struct request *r)
 {
     r->step =
         (struct rwkv7_step){.struct_size = sizeof r->step, .text = r->text, .length = r->text_size, .stop = r->stop};
 }
 
-/* Ends the text with what the stream still holds back. On failure, the text has not ended. */
+/* Ends the text and adds what the stream held back. After a failure, the text has not ended. */
 static enum rwkv7_status finish(struct request *r, enum rwkv7_end why, struct rwkv7_error *err)
 {
     if (!r->resumable) {
@@ -226,7 +229,7 @@ enum rwkv7_status request_continue_text(struct request *r, const struct rwkv7_by
     size_t length;
     const enum rwkv7_status status =
         rwkv7_stream_push(r->stream, held->data, held->size, &text, &length, &r->stop, err);
-    /* Not empty only if the stop strings have changed. */
+    /* Is empty unless the stop strings have changed. */
     return status == RWKV7_OK ? add_text(r, text, length, true, err) : status;
 }
 
@@ -255,8 +258,8 @@ static enum rwkv7_status take_token(struct request *r, uint32_t id, struct rwkv7
 }
 
 /*
- * Draws a token that the grammar allows. When nothing but the end is allowed, the end is drawn, even if
- * it is banned or the vocabulary has none.
+ * Draws a token that the grammar allows. If it allows only the end of the text, the text ends, even
+ * if the end-of-text token is banned or missing in the vocabulary.
  */
 static enum rwkv7_status draw_token(const struct request *r, const float *logits, uint32_t *id, bool *end,
                                     struct rwkv7_error *err)

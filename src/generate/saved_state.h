@@ -1,11 +1,11 @@
 /*
- * saved_state.h - what a state file contains besides the state, to continue a text exactly where it
- * stopped: several pieces, each possibly empty.
+ * saved_state.h - the pieces that a state file contains besides the state, to continue a text
+ * exactly where it stopped. Each may be empty.
  *
  * The state is the one after the last token that was shown completely. If the text ended before a
  * stop string or within a character, the tokens drawn since then are saved, too. To continue the
- * text, evaluate them, and show SAVED_HELD first. To continue with a prompt, evaluate SAVED_SHOWN
- * before it and ignore the rest.
+ * text, show SAVED_HELD and evaluate SAVED_PENDING. To continue with a prompt, evaluate SAVED_SHOWN
+ * before it and ignore the other two.
  *
  *     text    ... tokens of the state | SAVED_SHOWN  SAVED_HELD |
  *                                     |     SAVED_PENDING       |
@@ -21,8 +21,8 @@ enum saved_piece {
     SAVED_HELD,         /* bytes that were generated but not shown */
     SAVED_CONVERSATION, /* the turns, see conversation_file.c */
     SAVED_PENDING,      /* uint32_t[]: tokens after the state */
-    SAVED_SHOWN,        /* text after the state whose tokens may still change */
-    SAVED_VOCABULARY,   /* a hash of the text of every token; made by saved_state_store */
+    SAVED_SHOWN,        /* text after the state, not tokenized yet */
+    SAVED_VOCABULARY,   /* a hash of the text of every token; computed by saved_state_store */
     SAVED_PIECES
 };
 
@@ -37,9 +37,9 @@ enum rwkv7_status saved_state_store(const struct saved_state *saved, const struc
                                     struct rwkv7_bytes *image, struct rwkv7_error *err);
 /*
  * Loads from the file at `path`, or, if that is NULL, from *image. A file of another program has no
- * pieces, which is not an error. A state saved with another vocabulary than that of `tokenizer` is
- * rejected: its tokens would have other texts. On failure there is nothing to free, but the session
- * may already hold the state of the file, so pass a spare one.
+ * pieces; that is not an error. A state saved with a vocabulary other than `tokenizer` is rejected,
+ * because its ids would mean other texts. On failure there is nothing to free, but the session may
+ * have been overwritten, so pass a spare one.
  */
 enum rwkv7_status saved_state_load(struct saved_state *saved, struct rwkv7_session *session,
                                    const struct rwkv7_tokenizer *tokenizer, const char *path,
@@ -49,7 +49,7 @@ void saved_state_free(struct saved_state *saved);
 
 /* Token `i` of SAVED_PENDING. */
 uint32_t saved_state_token(const struct saved_state *saved, size_t i);
-/* Returns whether the tokens after the saved state have the text that the file states. */
+/* Returns whether the saved tokens decode to the saved text. */
 bool saved_state_is_consistent(const struct saved_state *saved, const struct rwkv7_tokenizer *tokenizer);
 
 #endif

@@ -121,8 +121,8 @@ enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, stru
 }
 
 /*
- * Leaves the session with the tokens that were drawn, except the last one. Cannot fail: the logits
- * of these tokens were drawn from.
+ * Sets the session to the state after all drawn tokens except the last. Cannot fail: these tokens
+ * have been evaluated.
  */
 static void settle(struct scheduled *job)
 {
@@ -222,7 +222,7 @@ static void draw(struct scheduler *s, struct scheduled *job, const float *logits
 
 /*
  * Draws a token for each request whose last token was guessed and evaluated in advance. Returns
- * whether there was one; the others then wait, so that all are evaluated together again.
+ * whether there was one. The other requests then wait, so that the next evaluation includes all.
  */
 static bool draw_guessed(struct scheduler *s)
 {
@@ -248,7 +248,7 @@ static bool draw_guessed(struct scheduler *s)
     return any;
 }
 
-/* Number of pending tokens that may be evaluated before the caller wants to be told. */
+/* Returns how many pending tokens may be evaluated before notice_at. */
 static size_t wanted(const struct scheduled *job)
 {
     const uint32_t *ids;
@@ -259,8 +259,8 @@ static size_t wanted(const struct scheduled *job)
 }
 
 /*
- * Chooses the requests of the step. *prompts: how many have more than one pending token. Returns
- * their number.
+ * Chooses the requests of the step and returns their number. *prompts: how many of them have more
+ * than one pending token. *writing: whether one of them generates.
  */
 static size_t choose(struct scheduler *s, size_t *prompts, bool *writing)
 {
@@ -278,8 +278,8 @@ static size_t choose(struct scheduler *s, size_t *prompts, bool *writing)
 }
 
 /*
- * Decides how many tokens each request gets: one each, and the rest for prompts. Returns the number
- * of feeds.
+ * Decides how many tokens each request gets: one, and the remaining room goes to prompts. Returns
+ * the number of feeds.
  */
 static size_t plan(struct scheduler *s)
 {
@@ -292,7 +292,7 @@ static size_t plan(struct scheduler *s)
         struct scheduled *const job = s->fed[i];
         struct rwkv7_feed *const f = &s->feeds[i];
         const size_t most = wanted(job);
-        size_t more = 0; /* than one token */
+        size_t more = 0; /* tokens besides the first */
         if (most > 1 && prompts > 0) {
             const size_t part = s->fair ? room / prompts : room;
             more = most - 1 < part ? most - 1 : part;
@@ -321,7 +321,9 @@ static bool reserve_rows(struct scheduler *s, size_t rows)
     return true;
 }
 
-/* Adds guesses to the feeds [count] if none of them reads a prompt. Returns whether none does. */
+/*
+ * Adds guesses to the feeds [count] if none of them evaluates a prompt. Returns whether that is so.
+ */
 static bool guess(struct scheduler *s, size_t count)
 {
     size_t rows = 0;
@@ -346,7 +348,7 @@ static bool guess(struct scheduler *s, size_t count)
     }
     if (rows <= RWKV7_CHUNK && reserve_rows(s, rows))
         return true;
-    for (size_t i = 0; i < count; i++) { /* too many, or no memory: without guesses */
+    for (size_t i = 0; i < count; i++) { /* too many rows or no memory: drop the guesses */
         s->feeds[i].count = 1;
         s->feeds[i].tentative = false;
         s->texts[i]->chosen = 0;

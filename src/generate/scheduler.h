@@ -1,6 +1,6 @@
 /*
- * scheduler.h - many requests at once: each step evaluates them together and reads each weight
- * once.
+ * scheduler.h - generates many texts at once: each step evaluates them together and reads each
+ * weight once.
  *
  *            scheduled_open(...)         a text: options, prompt, its own session
  *     loop:  scheduler_add(...)          any number, at any time
@@ -8,15 +8,15 @@
  *            while (scheduler_event())   its results: text, an end, an error
  *
  * Requests are served in order of arrival: the first `slots` unfinished ones are in the step, the
- * others wait. A request that generates gets one token per step. The remaining room goes to
- * prompts, the oldest first or in equal parts; a long prompt is evaluated in pieces next to the
- * tokens of the others and never delays them. Requests enter and leave between any two steps. The
- * text of a request does not depend on its neighbours, its position or the number of slots (with
- * --math exact).
+ * others wait. A generating request gets one token per step. The remaining room goes to prompts,
+ * the oldest first or in equal parts. A long prompt is evaluated in pieces, so generating requests
+ * still get a token in every step. Requests can be added and removed between any two steps. With
+ * --math exact, the text of a request does not depend on the other requests, its position or the
+ * number of slots.
  *
- * Requests with options.speculate are evaluated together with guesses of their next tokens, as many
- * as pay for all of them together. Tokens that were guessed right are then drawn in steps without
- * an evaluation, while the other requests wait.
+ * For requests with options.speculate, guesses of their next tokens are evaluated as well, as many
+ * as raise the total throughput. Correctly guessed tokens are then drawn in steps without an
+ * evaluation, while the other requests wait.
  *
  * One thread at a time may use a scheduler; other threads may call request_cancel.
  */
@@ -26,18 +26,18 @@
 #include "generate/request.h"
 
 /*
- * A text. The caller owns it and must not move it until it is finished. Between steps its session
- * may be copied or cloned, unless it speculates. The caller reads the request (step, fed, evaluated, tokens, end) and may
- * cancel it; the scheduler drives it.
+ * A text in the scheduler. The caller owns it and must not move it until it is finished. The
+ * scheduler drives the request; the caller may read its members (step, fed, evaluated, tokens, end)
+ * and cancel it. Between steps the caller may copy or clone its session, unless it speculates.
  */
 struct scheduled {
     struct request request;        /* with a complete prompt (request_end_prompt) */
     struct rwkv7_session *session; /* owned */
     void *owner;                   /* for the caller */
-    bool paused;                   /* set by the caller: keeps its place, but is in no step */
-    uint64_t notice_at;            /* set by the caller, less than the prompt: see `noticed`; 0: never */
-    bool noticed;                  /* this event: exactly notice_at tokens have been evaluated, nothing was drawn */
-    bool finished;                 /* and removed from the scheduler; see request.end or err */
+    bool paused;                   /* set by the caller: skipped, but keeps its place */
+    uint64_t notice_at;            /* set by the caller, below the prompt's length; 0: never */
+    bool noticed;                  /* the event: notice_at tokens are evaluated, none drawn */
+    bool finished;                 /* removed from the scheduler; see request.end or err */
     bool taken;                    /* used by the scheduler: the drawn token must be evaluated */
     struct rwkv7_error err;        /* RWKV7_OK unless the request failed */
 
@@ -46,29 +46,29 @@ struct scheduled {
 
 struct scheduler_options {
     size_t slots;         /* maximum requests in one step, 1 to RWKV7_CHUNK */
-    size_t prompt_budget; /* maximum prompt tokens in a step; 0: what RWKV7_CHUNK allows */
+    size_t prompt_budget; /* maximum prompt tokens in a step; 0: limited by RWKV7_CHUNK only */
     size_t busy_budget;   /* the same while a request generates; 0: prompt_budget */
-    bool fair;            /* prompts share the budget equally, instead of the oldest first */
+    bool fair;            /* prompts share the budget equally; else the oldest first */
 };
 
 /*
- * Opens a text for the scheduler. Its session starts as a copy of `start`; prompt [size] follows
- * token 0 where the generator would add it (opt->bos). The tokenizer must outlive it. Errors as for
+ * Opens a text for the scheduler. Its session starts as a copy of `start`; then the prompt [size],
+ * after token 0 if opt->bos requires it. The tokenizer must outlive it. Errors as for
  * rwkv7_generator_create; on failure there is nothing to free.
  */
 enum rwkv7_status scheduled_open(struct scheduled *job, const struct rwkv7_session *start,
                                  const struct rwkv7_tokenizer *tokenizer, const struct rwkv7_generator_options *opt,
                                  const void *prompt, size_t size, struct rwkv7_error *err);
 /*
- * The same with a session of its own, which the job owns afterwards (on success), and with token
- * ids [count], to which nothing is added.
+ * The same for a given session, which the job owns after success, and for token ids [count], used
+ * as they are.
  */
 enum rwkv7_status scheduled_open_tokens(struct scheduled *job, struct rwkv7_session *session,
                                         const struct rwkv7_tokenizer *tokenizer,
                                         const struct rwkv7_generator_options *opt, const uint32_t *ids, size_t count,
                                         struct rwkv7_error *err);
 /*
- * Frees what it holds; counts and the end stay readable. Not while it is in a scheduler. Accepts a
+ * Frees what it holds; counts and the end stay readable. Must not be in a scheduler. Accepts a
  * zeroed struct.
  */
 void scheduled_close(struct scheduled *job);
@@ -78,8 +78,8 @@ struct scheduler;
 enum rwkv7_status scheduler_create(struct rwkv7_model *model, const struct scheduler_options *opt,
                                    struct scheduler **out, struct rwkv7_error *err);
 /*
- * Drops unfinished requests; they and their sessions still belong to the caller. To go on with one,
- * remove it before.
+ * Drops unfinished requests; the caller still owns them and their sessions. To continue a request
+ * elsewhere, remove it first.
  */
 void scheduler_close(struct scheduler *s);
 /* Fails with RWKV7_ERR_USAGE if the request has no pending tokens. */
@@ -88,9 +88,10 @@ enum rwkv7_status scheduler_add(struct scheduler *s, struct scheduled *job, stru
 void scheduler_remove(struct scheduler *s, struct scheduled *job);
 size_t scheduler_count(const struct scheduler *s); /* number of unfinished requests */
 /*
- * Runs one evaluation, or draws tokens that were guessed in the last one. Requests that are cancelled before or during
- * it end with RWKV7_END_CANCELLED. A failure (memory) leaves the other requests unchanged. Read the
- * events after a failure, too: they include cancelled requests, and the next step discards them.
+ * Runs one evaluation, or draws tokens that were guessed in the last one. Requests that are
+ * cancelled before or during it end with RWKV7_END_CANCELLED. After a failure (out of memory), the
+ * other requests are unchanged. Read the events then, too: they include cancelled requests, and the
+ * next step discards them.
  */
 enum rwkv7_status scheduler_step(struct scheduler *s, struct rwkv7_error *err);
 /*

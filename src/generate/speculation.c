@@ -1,4 +1,4 @@
-/* speculation.c - chooses what is guessed, and how many guesses are evaluated; see speculation.h. */
+/* speculation.c - chooses the drafts and how many guesses to evaluate; see speculation.h. */
 #include "generate/speculation.h"
 
 #include <string.h>
@@ -6,19 +6,25 @@
 #include "base/mem.h"
 #include "base/status.h"
 
-/* Most tokens of one text that `auto` evaluates at once. More rarely pay: a guess far ahead is rarely reached. */
+/*
+ * Maximum tokens of one text that `auto` evaluates at once. More rarely help: guesses far ahead are
+ * rarely reached.
+ */
 #define AUTO_TOKENS 16
-#define WORTH 1.03     /* times as fast as without a draft, or it is left out */
-#define LEARNING 16    /* the acceptance of a kind is an average over about this many guesses */
-#define FIRST_WEIGHT 4 /* what is assumed at first counts as this many */
-/* The cost of one more token, in costs of the first, is assumed to be this small until it is measured. */
+#define WORTH 1.03     /* minimum speedup for which a draft is used */
+#define LEARNING 16    /* the acceptance rate of a kind averages about this many guesses */
+#define FIRST_WEIGHT 4 /* the initial acceptance rate counts as this many guesses */
+/*
+ * Until measured, each further token is assumed to cost this fraction of the first. The value is
+ * low, so that drafts are tried. A plain evaluation is one without a draft.
+ */
 #define OPTIMISM 0.06
-#define FORGETTING 0.002 /* of measured costs toward that, per evaluation without a draft: they are tried again */
-#define PLAIN_EVERY 64   /* evaluations: then one without a draft, to know what it costs now */
+#define FORGETTING 0.002 /* decay of costs toward it per plain evaluation: retries drafts */
+#define PLAIN_EVERY 64   /* evaluations between plain ones, which measure the cost */
 
 enum { MODEL_MISSES = 8, MODEL_PAUSE = 32, MODEL_PAUSE_MOST = 4096 }; /* tokens */
 
-/* What is assumed before any guess of a kind was compared. */
+/* Initial acceptance rates, in the order of enum draft_kind. */
 static const double first_acceptance[DRAFT_KINDS] = {0.25, 0.45, 0.7, 0.6, 0.7};
 
 void draft_text_close(struct draft_text *t)
@@ -63,9 +69,9 @@ void speculation_read(struct speculation *s, const uint32_t *ids, size_t count)
         lookup_add(&speculation_text(s)->lookup, ids, count);
 }
 
-/* ------------------------------------------------------------------------------------ acceptance */
+/* ----------------------------------------------------------------------------------- acceptance */
 
-/* Compares the draft with the token that was drawn. */
+/* Updates the acceptance rate: compares the draft with the drawn token. */
 static void compare(struct speculation *s, uint32_t id)
 {
     if (s->passed == 0 || s->passed > s->drafted)
@@ -94,7 +100,7 @@ const float *speculation_take(struct speculation *s, uint32_t id)
     return s->rows + s->at++ * s->vocab;
 }
 
-/* Uses the draft model no more for a while, which gets longer each time. */
+/* Disables the draft model for a number of drafts, which doubles each time. */
 static void pause_model(struct speculation *s)
 {
     s->model_paused = s->model_paused == 0                 ? MODEL_PAUSE
@@ -105,14 +111,14 @@ static void pause_model(struct speculation *s)
     s->acceptance[DRAFT_MODEL] = first_acceptance[DRAFT_MODEL];
 }
 
-/* ---------------------------------------------------------------------------------------- drafts */
+/* --------------------------------------------------------------------------------------- drafts */
 
 static size_t smaller(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* Whether the draft model takes part in this draft. */
+/* Returns whether this draft may use the draft model. */
 static bool model_is_ready(struct speculation *s)
 {
     if (!speculation_text(s)->model.session)
@@ -132,7 +138,7 @@ static size_t from_lookup(struct speculation *s, size_t room)
     size_t match;
     const size_t count = lookup_draft(&speculation_text(s)->lookup, s->ids + 1, room, &match);
     s->kind = match < 3 ? DRAFT_SHORT : match < 6 ? DRAFT_MEDIUM : DRAFT_LONG;
-    return s->mode < 0 ? smaller(count, match + 2) : count; /* a short match rarely goes on for long */
+    return s->mode < 0 ? smaller(count, match + 2) : count; /* short matches predict little */
 }
 
 void speculation_draft(struct speculation *s, size_t room)
@@ -151,7 +157,7 @@ void speculation_draft(struct speculation *s, size_t room)
     } else {
         s->drafted = from_lookup(s, room);
     }
-    if (s->certain > 0) { /* other guesses are of use if they go on after these */
+    if (s->certain > 0) { /* keep other guesses only if they begin with the forced ones */
         if (s->drafted <= s->certain || memcmp(s->ids + 1, forced, s->certain * sizeof *forced) != 0) {
             memcpy(s->ids + 1, forced, s->certain * sizeof *forced);
             s->drafted = s->certain;
@@ -160,7 +166,7 @@ void speculation_draft(struct speculation *s, size_t room)
     }
     if (!s->source.draft && model_is_ready(s) &&
         (s->drafted == 0 || s->acceptance[s->kind] < s->acceptance[DRAFT_MODEL])) {
-        s->kind = DRAFT_MODEL; /* it is asked in speculation_fill */
+        s->kind = DRAFT_MODEL; /* it drafts in speculation_fill */
         s->drafted = room;
     }
 }
@@ -175,14 +181,14 @@ size_t speculation_fill(struct speculation *s, struct rwkv7_sampler *sampler)
             draft_model_draft(&text->model, text->lookup.tokens, text->lookup.count, sampler, s->ids + 1, s->chosen);
         s->drafted = s->chosen;
     }
-    for (size_t i = 1; i <= s->chosen; i++) /* sources are not trusted */
+    for (size_t i = 1; i <= s->chosen; i++) /* truncate at an invalid id */
         if (s->ids[i] >= s->vocab)
             s->chosen = i - 1;
     s->passed = s->drafted > 0;
     return 1 + s->chosen;
 }
 
-/* ----------------------------------------------------------------------------------------- costs */
+/* ---------------------------------------------------------------------------------------- costs */
 
 void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seconds)
 {
@@ -190,7 +196,10 @@ void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seco
     if (tokens < 1 || tokens > COSTS_MOST)
         return;
     double *const known = &c->seconds[tokens];
-    /* Other programs make single evaluations slower, never faster. */
+    /*
+     * A lower time counts at once, a higher one gradually: other programs can only slow an
+     * evaluation down.
+     */
     *known = *known == 0 || seconds < *known ? seconds : *known + (seconds - *known) / 8;
     for (size_t n = tokens + 1; plain && n <= COSTS_MOST; n++) {
         const double hoped = *known * (1 + OPTIMISM * (double)(n - tokens));
@@ -200,8 +209,8 @@ void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seco
 }
 
 /*
- * Returns the seconds for evaluating n tokens: measured, between measured ones, or beyond them.
- * Returns 0 if unknown, or more than twice the most that was measured.
+ * Returns the seconds for evaluating n tokens: measured, interpolated or extrapolated. Returns 0 if
+ * unknown, or if n is more than twice the largest measured number.
  */
 static double cost_of(const struct step_costs *c, size_t n)
 {
@@ -221,13 +230,15 @@ static double cost_of(const struct step_costs *c, size_t n)
     return n > 2 * below ? 0 : c->seconds[below] * (1 + OPTIMISM * (double)(n - below));
 }
 
-/* Returns the probability that the next guess is right if the chosen ones before it are. */
+/*
+ * Returns the probability that the next guess is right, given that the chosen ones before it are.
+ */
 static double chance(const struct speculation *s)
 {
     return s->chosen < s->certain ? 1 : s->acceptance[s->kind];
 }
 
-/* Returns the text whose next guess is the most probable to be reached and right; NULL: none. */
+/* Returns the text whose next guess is most likely to be accepted; NULL: no more guesses. */
 static struct speculation *best_text(struct speculation *const *texts, size_t count)
 {
     struct speculation *best = NULL;
@@ -241,7 +252,7 @@ static struct speculation *best_text(struct speculation *const *texts, size_t co
 
 void speculation_plan(struct step_costs *c, struct speculation *const *texts, size_t count)
 {
-    struct speculation *picks[COSTS_MOST]; /* the text of each further guess, in order */
+    struct speculation *picks[COSTS_MOST]; /* the text of each added guess, in order */
     size_t picked = 0, kept = 0, total = 0;
     double expected = (double)count, drafting = 0;
     for (size_t i = 0; i < count; i++) {
@@ -272,7 +283,7 @@ void speculation_plan(struct step_costs *c, struct speculation *const *texts, si
         picks[--picked]->chosen--;
 }
 
-/* ----------------------------------------------------------------------------------------- tries */
+/* ---------------------------------------------------------------------------------------- tries */
 
 void speculation_opened(struct speculation *s, const struct rwkv7_session *session, const float *rows)
 {

@@ -1,10 +1,11 @@
 /*
- * speculation.h - several tokens per evaluation, without changing a byte of the text.
+ * speculation.h - speculative decoding: several tokens per evaluation, without changing a byte of
+ * the text.
  *
  * The next tokens are guessed (the draft) and evaluated together with the last drawn one, as a try
- * of the session. Then the request draws its tokens as always, one by one and in the same order,
- * each from the true logits: while the drawn token is the guessed one, the logits after it are there
- * already. The draft only decides which positions are evaluated together.
+ * of the session. Then the request draws its tokens as always, one by one, each from the true
+ * logits. As long as the drawn token is the guessed one, the logits after it are already available.
+ * So a draft affects only which positions are evaluated together.
  *
  *     drawn x;  draft d1 d2 d3;  try [x d1 d2 d3]  ->  logits after x, d1, d2, d3
  *     draw from the logits after x:  d1, as guessed;  after d1: d2;  after d2: y, another one
@@ -16,9 +17,9 @@
  *     speculation_draft, speculation_plan, speculation_fill, then the try: speculation_opened
  *     speculation_settle                 when the state must be that of the text: keeps what was drawn
  *
- * Lengths are chosen by costs that are measured while generating, and by how often guesses of this
- * kind were right lately. Guesses that are not evaluated are compared with the text as well, so
- * nothing is spent to find out.
+ * The length of a draft depends on costs measured while generating, and on the recent acceptance
+ * rate of its kind of guess. Guesses that are not evaluated are also compared with the text, so
+ * measuring the acceptance rate costs nothing.
  */
 #ifndef GENERATE_SPECULATION_H
 #define GENERATE_SPECULATION_H
@@ -26,7 +27,9 @@
 #include "generate/draft_model.h"
 #include "generate/lookup.h"
 
-/* Seconds for evaluating n tokens at once, 0: unknown. Zeroed: nothing is known. */
+/*
+ * Measured costs: seconds for evaluating n tokens at once; 0: unknown. A zeroed struct knows none.
+ */
 enum { COSTS_MOST = RWKV7_TRY };
 struct step_costs {
     double seconds[COSTS_MOST + 1];
@@ -35,13 +38,13 @@ struct step_costs {
 void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seconds);
 
 /*
- * Where drafts come from: one text, such as a conversation with all its answers. Zeroed: an empty
- * text without a draft model.
+ * The source of drafts: one text, such as a conversation with all its answers, and a draft model. A
+ * zeroed struct is an empty text without a draft model.
  */
 struct draft_text {
     struct lookup lookup;
-    struct draft_model model; /* if its session is not NULL */
-    struct step_costs costs;  /* of the driver with one text */
+    struct draft_model model; /* used if its session is not NULL */
+    struct step_costs costs;  /* for a driver with one text */
 };
 void draft_text_close(struct draft_text *t);
 
@@ -54,8 +57,8 @@ struct draft_source {
 
 enum draft_kind {
     DRAFT_SHORT,  /* by lookup, after a match of 2 tokens */
-    DRAFT_MEDIUM, /* of 3 to 5 */
-    DRAFT_LONG,   /* of 6 and more */
+    DRAFT_MEDIUM, /* after a match of 3 to 5 */
+    DRAFT_LONG,   /* after a longer match */
     DRAFT_MODEL,
     DRAFT_SOURCE,
     DRAFT_KINDS
@@ -63,42 +66,42 @@ enum draft_kind {
 
 struct speculation {
     int64_t mode;                 /* as in rwkv7_generator_options.speculate */
-    struct draft_text own, *lent; /* where drafts come from; lent: not NULL if it is used instead */
-    struct draft_source forced;   /* tokens that a grammar leaves no choice for: always right */
+    struct draft_text own, *lent; /* sources of drafts; lent: used instead of `own` unless NULL */
+    struct draft_source forced;   /* the only tokens that a grammar allows: always right */
     struct draft_source source;   /* replaces lookup and draft model; for tests and benchmarks */
 
     uint32_t last;           /* the drawn token */
     uint32_t ids[RWKV7_TRY]; /* [1 + drafted]: the drawn token, the draft */
-    size_t drafted, chosen;  /* chosen: of the draft, to evaluate */
-    size_t certain;          /* of the draft, its first ones: forced */
-    size_t passed;           /* of ids, drawn: for the acceptance */
+    size_t drafted, chosen;  /* length of the draft; how much of it to evaluate */
+    size_t certain;          /* number of forced tokens at the start of the draft */
+    size_t passed;           /* index in ids of the next guess to compare; 0: none */
     bool open;               /* a try of the session is open */
-    size_t tried, at;        /* tokens of the try that can be kept; of them in the text */
-    const float *rows;       /* [tried][vocab] logits, of the driver */
+    size_t tried, at;        /* tokens that can be kept; how many of them are in the text */
+    const float *rows;       /* [tried][vocab] logits, owned by the driver */
     size_t vocab;
 
     enum draft_kind kind;
-    double acceptance[DRAFT_KINDS]; /* probability that the next guess is right */
-    int weight[DRAFT_KINDS];        /* guesses that it was learned from */
-    double reached;                 /* of the last chosen guess: probability that it is reached and right */
+    double acceptance[DRAFT_KINDS];              /* probability that the next guess is right */
+    int weight[DRAFT_KINDS];                     /* number of guesses that it averages */
+    double reached;                              /* probability that all chosen guesses are right */
     int model_misses, model_pause, model_paused; /* tokens */
 
-    uint64_t total_drafted, total_accepted, total_steps; /* tokens evaluated as a draft, kept; evaluations */
+    uint64_t total_drafted, total_accepted, total_steps; /* guesses evaluated; accepted; tries */
 };
 
 struct rwkv7_sampler;
 
 /*
- * Opens it for one text. draft_model: NULL: none. RWKV7_ERR_USAGE: `mode` is out of range.
+ * Opens it for one text. draft_model: may be NULL. RWKV7_ERR_USAGE: `mode` is out of range.
  * RWKV7_ERR_VOCAB: the draft model has another vocabulary size.
  */
 enum rwkv7_status speculation_open(struct speculation *s, int64_t mode, const struct rwkv7_model *draft_model,
                                    int vocab, struct rwkv7_error *err);
 /* The session must be settled. The counts stay readable. Accepts a zeroed struct. */
 void speculation_close(struct speculation *s);
-/* Takes drafts from a text that must outlive it, instead of its own. Call it before anything else. */
+/* Takes drafts from a given text, which must outlive it, instead of its own. Call it first. */
 void speculation_lend(struct speculation *s, struct draft_text *text);
-/* Returns where the drafts come from. */
+/* Returns the source of drafts. */
 struct draft_text *speculation_text(struct speculation *s);
 /* Adds tokens of a prompt to the text. */
 void speculation_read(struct speculation *s, const uint32_t *ids, size_t count);
@@ -108,19 +111,25 @@ void speculation_read(struct speculation *s, const uint32_t *ids, size_t count);
  * evaluated; NULL: it must be evaluated.
  */
 const float *speculation_take(struct speculation *s, uint32_t id);
-/* Prepares the draft after the drawn token; at most `room` tokens will be evaluated, including it. */
+/*
+ * Prepares the draft after the drawn token. At most `room` tokens, including that one, will be
+ * evaluated.
+ */
 void speculation_draft(struct speculation *s, size_t room);
 /* Chooses the lengths of the drafts of texts [count] that are evaluated together. */
 void speculation_plan(struct step_costs *c, struct speculation *const *texts, size_t count);
-/* Writes the draft to s->ids, if it is not there yet. Returns the number of tokens to try, 1: none. */
+/*
+ * Completes s->ids: a draft model drafts now. Returns the number of tokens to evaluate; 1: no
+ * guesses.
+ */
 size_t speculation_fill(struct speculation *s, struct rwkv7_sampler *sampler);
-/* Reports the evaluation: rows [n][vocab] for the n tokens to try. */
+/* Reports the evaluation of the try: rows [n][vocab] are its logits. */
 void speculation_opened(struct speculation *s, const struct rwkv7_session *session, const float *rows);
-/* Returns the tokens of the open try that are in the text and evaluated; 0 if none is open. */
+/* Returns how many tokens of the open try are in the text; 0: no open try. */
 size_t speculation_passed(const struct speculation *s);
 /*
- * Ends the try: the session has then evaluated the tokens of the text up to the last one taken.
- * Does nothing if none is open.
+ * Ends the open try, if any: sets the session to the state after the try's tokens that are in the
+ * text.
  */
 enum rwkv7_status speculation_settle(struct speculation *s, struct rwkv7_session *session, struct rwkv7_error *err);
 
