@@ -60,9 +60,10 @@ static void fill_standard_streams(void)
 }
 
 /*
- * STACK_NEEDED: the program's maximum, a quarter of it for the tiles of quantization, with a
- * reserve for the system's libraries. STACK_USUAL: the usual limit. If the limit (ulimit -s) is
- * less than needed, it is raised if possible; otherwise the program would crash without a message.
+ * STACK_NEEDED: the most stack that the program uses (a quarter is for the tiles of quantization),
+ * plus a reserve for system libraries. STACK_USUAL: the usual limit. A limit (ulimit -s) below
+ * STACK_NEEDED is raised to STACK_USUAL if possible, because the program would otherwise crash
+ * without a message.
  */
 #define STACK_NEEDED ((rlim_t)256 << 10)
 #define STACK_USUAL ((rlim_t)8 << 20)

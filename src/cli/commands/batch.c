@@ -1,10 +1,10 @@
 /*
  * batch.c - `rwkv7 batch`: reads prompts as JSON lines, writes results in the same order.
  *
- * Reads and writes for the scheduler, which decodes several sequences together and so reads each
- * weight once per step for all of them. A finished sequence makes room for the next line. Results
- * wait in a window for those before them. Memory is bounded for an input of any length: nothing
- * more is read while the window is full or the output blocks.
+ * The scheduler decodes several sequences together, so each weight is read once per step for all of
+ * them; this file does its input and output. When a sequence finishes, the next line starts.
+ * Finished results wait in a window until all earlier ones are written. Memory is bounded for an
+ * input of any length: reading stops while the window is full or the output blocks.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * bench.c - `rwkv7 bench`: the throughput of a model on this machine, and its share of the limit.
  *
  * Decoding reads every weight once per token, so memory bandwidth limits it. The bandwidth varies
- * with the load of other programs and guests of the machine. It is therefore measured between the
- * repetitions of the decode, with the same threads.
+ * with the load of other programs and virtual machines. So it is measured between the repetitions
+ * of the decode, with the same threads.
  */
 #include "cli/commands/bench.h"
 
@@ -203,8 +203,8 @@ static int bench_team(const struct bench_args *args, int threads, float density,
 }
 
 /*
- * Whether to print the table of all sizes (bench_sizes.c): if its options are given, or there is no
- * model. A model in RWKV7_MODEL is ignored if an option of the table is given.
+ * Returns whether to print the table of all sizes (bench_sizes.c): if one of its options is given,
+ * or if there is no model. A model in RWKV7_MODEL is ignored if an option of the table is given.
  */
 static bool is_table(const struct bench_args *args)
 {

@@ -1,11 +1,11 @@
 /*
- * bench_drafts.c - `rwkv7 bench --draft-acceptance A`: decoding with guesses, of which each is right
- * with probability A.
+ * bench_drafts.c - `rwkv7 bench --draft-acceptance A`: decoding with guesses, of which each is
+ * right with probability A.
  *
- * Drafts are arbitrary tokens. The next token of the text is then the guessed one with probability
- * A, and another one otherwise, so everything but the choice of guesses is measured: evaluations of
- * several tokens, keeping a part of them, and the policy of --speculate auto. Each repetition
- * measures every number of guesses, so that a slower minute affects all of them.
+ * Drafts are arbitrary tokens. The next token of the text is the guessed one with probability A,
+ * else another one. So everything except choosing guesses is measured: evaluating several tokens,
+ * keeping some of them, and the policy of --speculate auto. Each repetition measures every number
+ * of guesses, so that a temporary slowdown affects all of them alike.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /*
- * bench_measure.h - what bench_sizes.c measures with: models of random weights (bench_subject.c),
- * and the pace of the machine (bench_pace.c), from which the time of a measurement is estimated and
- * speeds that are not measured are computed.
+ * bench_measure.h - the tools of bench_sizes.c: models of random weights (bench_subject.c), and the
+ * pace of the machine (bench_pace.c), which predicts how long a measurement takes and gives the
+ * speeds that are not measured.
  */
 #ifndef CLI_BENCH_MEASURE_H
 #define CLI_BENCH_MEASURE_H
@@ -24,8 +24,8 @@ enum {
  * the next measurement will take.
  *
  * A prefill multiplies by every weight of the layers, and does other work for every channel of
- * every layer (normalization, WKV, activations). Per weight, a wide layer is faster: both parts
- * count.
+ * every layer (normalization, WKV, activations). A wide layer has fewer channels per weight, so
+ * both times are needed.
  */
 struct pace {
     double making;  /* seconds per parameter to create the weights */

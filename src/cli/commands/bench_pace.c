@@ -9,7 +9,10 @@ enum { LAYERS_PREFILL = 512 }; /* maximum number of tokens to measure two layers
 /* Share of the budget for two layers of a wide size, of all types together. */
 static const double wide_part = 0.15;
 
-/* The parameters that take part in a prefill: all but the embedding and the head. */
+/*
+ * Returns the number of parameters that a prefill multiplies by: all but the embedding and the
+ * head.
+ */
 static double multiplied(const struct cell *c)
 {
     return c->parameters - 2.0 * c->shape.vocab * c->shape.channels;

@@ -224,7 +224,7 @@ static size_t largest(const struct measuring *m, size_t type, double time)
     return best;
 }
 
-/* Whether no cell of this type has been measured. */
+/* Returns whether no cell of this type has been measured. */
 static bool is_unknown(const struct sizes *s, size_t type)
 {
     for (size_t row = 0; row < s->row_count; row++)

@@ -32,7 +32,9 @@ struct machine {
 
 void machine_read(struct machine *m);
 struct cpu_time cpu_time_now(void);
-/* Average number of CPUs used by others between two times; negative: unknown. */
+/*
+ * Returns the average number of CPUs used by other programs between two times; negative: unknown.
+ */
 double cpu_time_others(const struct cpu_time *begin, const struct cpu_time *end);
 
 /* ---------------------------------------------------------------------------------------- table */
@@ -80,7 +82,7 @@ static inline const struct cell *sizes_cell(const struct sizes *s, size_t row, s
 /* Runs the command; returns an exit code. */
 int bench_sizes(const struct bench_args *args);
 
-/* What would be faster, one line each. */
+/* Advice on what would be faster, one line each. */
 enum { ADVICE_MOST = 10, ADVICE_ROOM = 200 };
 struct advice {
     char lines[ADVICE_MOST][ADVICE_ROOM];

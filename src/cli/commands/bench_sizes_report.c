@@ -30,7 +30,7 @@ static int family_length(const struct cell *c)
     return (int)strcspn(c->architecture, " ");
 }
 
-/* Whether a new RWKV version starts at this row; the text puts a heading there. */
+/* Returns whether a new RWKV version starts at this row; the text table puts a heading there. */
 static bool is_first_of_version(const struct sizes *s, size_t row)
 {
     if (row == 0)

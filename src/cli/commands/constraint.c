@@ -33,7 +33,7 @@ static uint64_t hash_text(uint64_t hash, const void *data, size_t size)
     return hash;
 }
 
-/* What the answers depend on: the kind, and the text or the choices. */
+/* Hashes everything in the options that affects answers: the kind, and the text or the choices. */
 static uint64_t hash_options(const struct rwkv7_grammar_options *o)
 {
     const unsigned char kind = (unsigned char)o->kind;
@@ -45,7 +45,9 @@ static uint64_t hash_options(const struct rwkv7_grammar_options *o)
     return hash;
 }
 
-/* Reads the whole file, so that its content is part of the fingerprint and not mapped while it is used. */
+/*
+ * Reads the whole file: its content is hashed into the fingerprint, and must not change meanwhile.
+ */
 static enum rwkv7_status read_text(const char *path, char **text, size_t *size, struct rwkv7_error *err)
 {
     struct file_map map;
@@ -57,7 +59,7 @@ static enum rwkv7_status read_text(const char *path, char **text, size_t *size, 
     if (*text) {
         if (map.size > 0)
             memcpy(*text, map.data, map.size);
-        (*text)[map.size] = '\0'; /* an empty text is measured, before it is refused */
+        (*text)[map.size] = '\0'; /* strlen() of an empty text must work */
     }
     file_map_close(&map);
     if (*text)
@@ -114,7 +116,7 @@ static enum rwkv7_status refuse(struct rwkv7_error *err, const char *message)
     return RWKV7_ERR_USAGE;
 }
 
-/* Takes an array of strings; *list is freed by the caller. */
+/* Reads an array of strings. The caller frees *list. */
 static enum rwkv7_status take_choices(const cJSON *value, struct rwkv7_grammar_options *options, const char ***list,
                                       struct rwkv7_error *err)
 {
@@ -136,7 +138,7 @@ static enum rwkv7_status take_choices(const cJSON *value, struct rwkv7_grammar_o
     return RWKV7_OK;
 }
 
-/* Fills the options from one member. *text, if it was allocated, is freed by the caller. */
+/* Fills the options from one member. The caller frees *text, which may be NULL. */
 static enum rwkv7_status take_member(const cJSON *value, struct rwkv7_grammar_options *options, char **text,
                                      const char ***list, struct rwkv7_error *err)
 {
@@ -145,7 +147,7 @@ static enum rwkv7_status take_member(const cJSON *value, struct rwkv7_grammar_op
         options->kind = RWKV7_GRAMMAR_CHOICES;
         return take_choices(value, options, list, err);
     }
-    if (strcmp(name, "schema") == 0 && !cJSON_IsString(value)) { /* the schema itself; a string is its text */
+    if (strcmp(name, "schema") == 0 && !cJSON_IsString(value)) { /* not yet text */
         options->kind = RWKV7_GRAMMAR_SCHEMA;
         options->text = *text = cJSON_PrintUnformatted(value);
         if (*text)

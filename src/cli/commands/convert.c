@@ -1,6 +1,6 @@
 /*
- * convert.c - `rwkv7 convert`: writes a checkpoint as one file with its vocabulary, may quantize
- * it.
+ * convert.c - `rwkv7 convert`: writes a checkpoint and its vocabulary to one file, quantized if
+ * requested.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,8 +61,7 @@ static int note_no_vocabulary(void)
 
 /*
  * Finds the vocabulary: that of --vocab, else the checkpoint's own, else one beside the checkpoint,
- * else the built-in one. `in`: the
- * checkpoint, as the model.
+ * else the built-in one. in: the checkpoint.
  */
 static int find_vocabulary(const struct model_args *in, struct vocabulary *v)
 {

@@ -98,7 +98,7 @@ enum rwkv7_status engine_try_vocab(struct engine *e, const struct model_args *ar
             err->status = status;
             snprintf(err->message, sizeof err->message, "%.120s: %.130s", e->vocab_name, why.message);
         }
-    } else if (status == RWKV7_OK && foreign) { /* no model is open to check it against */
+    } else if (status == RWKV7_OK && foreign) { /* without a model, the fit cannot be checked */
         status = vocab_missing(model, err);
     }
     return status;
@@ -111,12 +111,12 @@ int engine_open_vocab(struct engine *e, const struct model_args *args)
     return status == RWKV7_OK ? DONE : report(&err);
 }
 
-/* ---------------------------------------------------------------------------------------- drafts */
+/* --------------------------------------------------------------------------------------- drafts */
 
 static int read_speculate(struct engine *e, const struct draft_args *args, const struct common_args *common, int math)
 {
     long long number;
-    /* Only exact arithmetic gives one token and several the same bits. */
+    /* Only with exact arithmetic do one token and several at once give the same bits. */
     e->speculate = math == RWKV7_MATH_EXACT ? RWKV7_SPECULATE_AUTO : 0;
     if (strcmp(args->speculate, "auto") == 0)
         return DONE;
@@ -131,7 +131,9 @@ static int read_speculate(struct engine *e, const struct draft_args *args, const
     return DONE;
 }
 
-/* Compares the vocabulary in the file of the draft model, if there is one, with that of the model. */
+/*
+ * Compares the vocabulary in the file of the draft model, if there is one, with that of the model.
+ */
 static int compare_vocabulary(const struct engine *e, const char *path)
 {
     struct rwkv7_tokenizer *own = NULL;

@@ -14,8 +14,8 @@ struct engine {
     char vocab_name[PATH_ROOM];    /* path of the tokenizer, for messages */
     struct rwkv7_model *draft;     /* of --draft-model, or NULL */
     int64_t speculate;             /* as in rwkv7_generator_options */
-    struct rwkv7_grammar *grammar; /* of all answers; NULL: none (constraint.h) */
-    uint64_t grammar_hash;         /* of what it was made from */
+    struct rwkv7_grammar *grammar; /* constraint of all answers; NULL: none (constraint.h) */
+    uint64_t grammar_hash;         /* hash of its source */
 };
 
 int engine_open_runtime(struct engine *e, const struct machine_args *args);
@@ -28,8 +28,8 @@ int engine_open_model(struct engine *e, const struct model_args *args);
 int engine_open_vocab(struct engine *e, const struct model_args *args);
 enum rwkv7_status engine_try_vocab(struct engine *e, const struct model_args *args, struct rwkv7_error *err);
 /*
- * Reads --speculate and opens --draft-model, which must have the vocabulary of the model.
- * engine_use_drafts passes both on.
+ * engine_open_drafts reads --speculate and opens --draft-model, which must have the model's
+ * vocabulary. engine_use_drafts copies both to the options of a generator.
  */
 int engine_open_drafts(struct engine *e, const struct draft_args *args, const struct common_args *common, int math);
 void engine_use_drafts(const struct engine *e, struct rwkv7_generator_options *options);

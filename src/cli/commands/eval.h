@@ -36,7 +36,7 @@ struct evaluation {
     uint64_t examples, right, right_normalized;
 };
 
-/* Each evaluates one file and adds to the sums. Exit codes; INTERRUPTED after ^C. */
+/* Each evaluates one file and adds to the sums. Returns an exit code; INTERRUPTED after ^C. */
 int eval_text(struct evaluation *e, const char *path);
 int eval_lambada(struct evaluation *e, const char *path);
 int eval_choices(struct evaluation *e, const char *path);

@@ -15,7 +15,7 @@ enum {
 
 /*
  * Sets *run to a hash of what all lines share: model, vocabulary, initial state (`start`), and the
- * options that may change an answer. The seed is included only if --seed is given. Returns an exit
+ * options that may change an answer. The seed is included only if set by --seed. Returns an exit
  * code.
  */
 int fingerprint_of_run(const struct batch_args *args, const struct engine *engine, const struct rwkv7_session *start,

@@ -9,7 +9,7 @@
 
 #include "base/json_tree.h"
 
-/* Number of bytes at the start that are valid UTF-8. */
+/* Returns the number of bytes at the start that are valid UTF-8. */
 static size_t utf8_length(const char *text, size_t size)
 {
     size_t at = 0;
@@ -24,7 +24,7 @@ static size_t utf8_length(const char *text, size_t size)
     return at;
 }
 
-/* Whether the line contains a NUL, raw or escaped, which would end a string early. */
+/* Returns whether the line contains a NUL, raw or escaped, which would end a string early. */
 static bool has_nul(const char *line, size_t length)
 {
     if (memchr(line, '\0', length))

@@ -15,9 +15,9 @@
  * what could be parsed, perhaps NULL. Free the result with cJSON_Delete.
  */
 cJSON *json_line_parse(const char *line, size_t length, const char *verbatim, char why[256]);
-/* The error when out of memory, which is not an error of the line. */
+/* The value of `why` if out of memory; the line itself may be valid. */
 #define JSON_LINE_NO_MEMORY "out of memory for the line"
-/* Whether the object has several members of this name; then `why` [256] is the error. */
+/* Returns whether the object has several members of this name; if so, `why` [256] is the error. */
 bool json_line_duplicate(const cJSON *object, const char *name, char why[256]);
 
 #endif

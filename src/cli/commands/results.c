@@ -22,8 +22,8 @@
 #define RESULT_MOST (16 * LINE_MOST) /* bytes of a result line; log probabilities make them long */
 
 /*
- * Locks the file, so that two programs cannot mix their lines in it. The lock ends when any
- * descriptor of the file is closed in this process.
+ * Locks the file, so that two programs cannot mix their lines. Returns whether another program
+ * holds the lock. Closing any descriptor of the file in this process releases it.
  */
 static bool locked_by_another(int fd)
 {
@@ -59,14 +59,14 @@ int results_open(struct results *r, const char *name, bool resume, bool create)
         return complain(FAILED, "%s: cannot be resumed: not a regular file", name);
     if (r->regular && locked_by_another(r->fd))
         return complain(FAILED, "%s: locked by another program that is writing to it", name);
-    if (fstat(r->fd, &st) != 0) /* again: another program may have written before the lock */
+    if (fstat(r->fd, &st) != 0) /* stat again: another program may have written before the lock */
         return complain(FAILED, "cannot write to %s: %s", name, strerror(errno));
     if (r->regular && st.st_size > 0 && !resume)
         return complain(FAILED, "%s: not empty; use --resume to continue it", name);
     return DONE;
 }
 
-/* What is read from a line of the file. */
+/* A parsed line of the file. */
 struct result {
     double line; /* NaN: not a result */
     bool failed; /* an error instead of a text */
@@ -161,8 +161,8 @@ static size_t find_member(const char *at, size_t from)
 }
 
 /*
- * Whether the text is the start of a result for an input line after `last`. Only such a rest is
- * truncated; text of another program is not.
+ * Returns whether the text is the start of a result for an input line after `last`. Only such text
+ * may be truncated; text of other programs is kept.
  */
 static bool begins_result(const char *text, uint64_t last)
 {
@@ -204,9 +204,9 @@ static bool begins_result(const char *text, uint64_t last)
 }
 
 /*
- * Whether a last line that is not JSON is the partially written last result: its first bytes, then
- * NULs where a power failure came after the file had grown and before its data reached the disk.
- * NULs alone count only after another result.
+ * Returns whether a last line that is not JSON is a partially written result: its first bytes, then
+ * perhaps NULs. NULs appear if a power failure came after the file had grown but before its data
+ * reached the disk. NULs alone count only after another result.
  */
 static bool is_torn(const struct results *r, const char *text, size_t length, uint64_t last)
 {

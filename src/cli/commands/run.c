@@ -62,8 +62,8 @@ static void update_stats(struct generation *g)
 }
 
 /*
- * Whether all output reached its reader. If not, the generator is set back before the lost bytes,
- * so that a saved state ends with the text that was read.
+ * Returns whether all output reached its reader. If not, marks the lost bytes as not shown, so that
+ * a saved state ends with the text that was read.
  */
 static bool all_was_written(struct generation *g)
 {

@@ -22,7 +22,7 @@ struct generation {
     size_t length, room;
     struct json_tree logprobs; /* --logprobs: an array */
 
-    double began, loaded;   /* times of the program start and of the loaded model */
+    double began, loaded;   /* times when the program started and the model was loaded */
     const char *finish;     /* why the text ended: "stop", "end", "length", "interrupted" */
     double seconds;         /* of the generation, from the first draw to the last */
     double first;           /* time of the first draw */

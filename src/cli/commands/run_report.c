@@ -21,7 +21,7 @@ static double bytes_per_token(const struct generation *g)
     return (double)info->step_bytes - (1 - g->density) * (double)info->skipped_bytes;
 }
 
-/* A line built in a buffer. Longer text is truncated; real numbers never need that much. */
+/* A line built in a buffer. It truncates longer text; realistic numbers fit. */
 struct summary {
     char text[512];
     size_t used;
@@ -38,7 +38,7 @@ static void append(struct summary *s, const char *fmt, ...)
     s->used += n < 0 ? 0 : (size_t)n < room ? (size_t)n : room;
 }
 
-/* Guesses below this number have hardly changed the speed, and are told by --stats only. */
+/* Fewer guesses hardly change the speed; only --stats reports them. */
 enum { WORTH_SAYING = 16 };
 
 void report_summary(const struct generation *g)

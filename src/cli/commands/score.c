@@ -6,8 +6,8 @@
 double divergence(const struct distribution *p, const struct distribution *q)
 {
     /*
-     * The sums of both are computed again, in double: the divergence of almost equal distributions is
-     * far smaller than the error of log_sum.
+     * Recompute both sums in double: the divergence of almost equal distributions is far smaller
+     * than the error of log_sum.
      */
     const double best_p = (double)p->logits[p->best], best_q = (double)q->logits[q->best];
     double sum = 0, sum_p = 0, sum_q = 0;

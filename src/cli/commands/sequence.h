@@ -19,11 +19,11 @@ struct sequence {
     bool ends_in_space;       /* the prompt ends in white space and --strip is off */
     const char *reason;       /* why the text ended: "stop", "end", "length"; NULL: it failed */
     char error[256];          /* why it failed */
-    /* it failed for lack of memory: write no result and end the command */
+    /* out of memory: write no result and end the command */
     bool no_memory;
     uint64_t seed;
     struct scheduled job;
-    struct json_tree logprobs; /* an array, if asked for */
+    struct json_tree logprobs; /* an array, if requested */
     char *text;                /* [length] */
     size_t length, room;
     double begin, prompt_end, end; /* seconds */
@@ -42,7 +42,7 @@ struct sequence *sequence_start(const struct request_args *args, const struct en
                                 uint64_t seed);
 /* Call it for each scheduler event of this job: takes the text, the end or the error. */
 void sequence_take(struct sequence *s, const struct engine *engine);
-/* Number of prompt tokens evaluated; number of tokens drawn. */
+/* Return the number of evaluated prompt tokens, and the number of drawn tokens. */
 uint64_t sequence_prompt_tokens(const struct sequence *s);
 uint64_t sequence_tokens(const struct sequence *s);
 /*

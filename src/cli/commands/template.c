@@ -8,7 +8,7 @@
 #include "cli/io/messages.h"
 #include "cli/io/template_file.h"
 
-/* Whether `text` contains `words` without the white space around them. */
+/* Returns whether `text` contains `words` after trimming `words`. */
 static bool has_words(const char *text, const char *words)
 {
     char trimmed[128];

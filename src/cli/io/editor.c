@@ -48,8 +48,8 @@ struct editor {
     char **lines;             /* [line_count] typed lines, for the history */
     size_t line_count, line_room;
     mbstate_t shift;
-    struct termios keys; /* the terminal's settings before editing, with the keys that send signals */
-    bool quoted;         /* the last key was ^V, which makes the next one text */
+    struct termios keys; /* terminal settings before editing; its signal keys */
+    bool quoted;         /* the last key was ^V: insert the next one literally */
     int columns;         /* width of the terminal when the line was drawn */
     bool too_long;       /* pasted text exceeded the limit */
 };
@@ -243,7 +243,7 @@ static int read_character(EditLine *edit, wchar_t *out)
             continue;
         const bool broken_off = !mbsinit(&e->shift);
         size_t length = mbrtowc(out, &byte, 1, &e->shift);
-        if (length == (size_t)-1 && broken_off) { /* the character is truncated: decode this byte alone */
+        if (length == (size_t)-1 && broken_off) { /* a truncated character came before */
             memset(&e->shift, 0, sizeof e->shift);
             length = mbrtowc(out, &byte, 1, &e->shift);
         }
@@ -430,8 +430,8 @@ int editor_open(struct editor **out, const struct line_options *options)
     el_set(e->edit, EL_PROMPT, current_prompt);
     el_set(e->edit, EL_EDITOR, "emacs");
     /*
-     * ^C, ^Z and ^S in pasted text are text. The terminal cannot know, so it passes them on while a line
-     * is edited; those that are typed are handled in read_byte().
+     * ^C, ^Z and ^S in pasted text are text. The terminal cannot know, so it passes them on while a
+     * line is edited; those that are typed are handled in read_byte().
      */
     el_set(e->edit, EL_SETTY, "-d", "-isig", "-ixon", NULL);
     el_set(e->edit, EL_HIST, history, e->history);

@@ -21,7 +21,7 @@
 
 enum {
     LINES = 1000,      /* maximum number of saved lines */
-    LOCK_TRIES = 1000, /* 10 ms apart: then the history is written without a lock */
+    LOCK_TRIES = 1000, /* 10 ms apart; afterwards the history is written without a lock */
 };
 
 /* Creates a folder and its missing parents, starting after byte `from` of the path. */

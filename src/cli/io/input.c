@@ -34,8 +34,9 @@ void input_text(struct input *in, const char *name, const char *text)
 }
 
 /*
- * A FIFO opens at once, also before it has a writer: io_read waits for that, and for an interruption too. open() would be interrupted only
- * by a signal that comes after it has begun to wait. Other systems than Linux report such a FIFO as one at its end.
+ * Opens a FIFO without waiting for a writer. io_read waits for the writer instead, because its wait
+ * has no race with signals: open() misses a signal that arrives just before it blocks. Systems
+ * other than Linux report a FIFO without a writer as at its end.
  */
 static int open_to_read(const char *path)
 {

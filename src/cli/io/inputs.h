@@ -24,7 +24,8 @@ int inputs_add_file(const char *path);
 /* Registers an open file; for input_open. */
 int inputs_add_open(int fd, const char *name);
 /*
- * Rejects standard output if it is an input: reading a file while appending to it would never end.
+ * Rejects standard output if it is an input: a command that reads a file and appends to it would
+ * never end.
  */
 int inputs_refuse_stdout(void);
 

@@ -13,7 +13,7 @@ struct line_input {
     size_t most;  /* maximum bytes of a line */
     char *buffer; /* [room] bytes read but not yet returned */
     size_t room, begin, end;
-    size_t looked;   /* bytes after begin that contain no newline */
+    size_t looked;   /* bytes after `begin` already searched for a newline */
     bool closed;     /* end of file was reached */
     bool passing;    /* skipping the rest of a line that is too long */
     uint64_t number; /* number of the line returned last, from 1 */

@@ -156,8 +156,8 @@ void out_end_line(void)
 }
 
 /*
- * Returns whether standard output and standard error are shown in the same place: a common log, or
- * a terminal at the end of a pipe.
+ * Returns whether standard output and standard error go to the same place: a common log, or a
+ * terminal at the end of a pipe.
  */
 static bool share_a_place(void)
 {

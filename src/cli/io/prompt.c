@@ -32,7 +32,7 @@ struct feed {
     struct prompt_progress *progress;
     struct input sources[SOURCES];
     int count, now;
-    bool implicit; /* standard input is read first although not named, and others follow */
+    bool implicit; /* standard input is read first although not named, before other sources */
     uint64_t implicit_bytes;
     bool ends_in_space; /* the text so far ends in white space */
     char *held;         /* [held_size] --strip: trailing white space, fed only if text follows */
@@ -94,7 +94,7 @@ static int open_sources(struct feed *f)
 }
 
 /*
- * Warns users of loops such as `while read line; do rwkv7 run "$line"; done <file`, whose first
+ * Warns in shell loops such as `while read line; do rwkv7 run "$line"; done <file`, whose first
  * prompt consumes all lines.
  */
 static void end_source(const struct feed *f)
@@ -107,7 +107,7 @@ static void end_source(const struct feed *f)
 }
 
 /*
- * Reads the next bytes of the sources, at most `room`; none at the end of the last one, and if
+ * Reads the next bytes of the sources, at most `room`. *got is 0 at the end of the last one, or if
  * interrupted.
  */
 static int read_next(struct feed *f, char *to, size_t room, size_t *got)

@@ -23,9 +23,8 @@ size_t prompt_stripped_size(const char *text, size_t size);
 
 /*
  * Reads standard input, the prompt file and the prompt as one text and feeds it to the generator,
- * which evaluates it. strip: without the white space at its end. logits: those after the last
- * token are needed. If interrupted, returns DONE
- * early, without a message.
+ * which evaluates it. strip: removes trailing white space. logits: whether the logits after the
+ * last token are needed. If interrupted, returns DONE early, without a message.
  */
 int prompt_feed(const struct prompt_args *args, bool strip, struct rwkv7_generator *generator,
                 struct prompt_progress *progress, bool logits);

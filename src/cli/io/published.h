@@ -13,8 +13,8 @@ bool published_is(const char *name);
 
 /*
  * Replaces short names of models in *args, the struct of a command, by the paths of their
- * downloaded files. An existing file of that name takes precedence. Called before the arguments are
- * used. Returns DONE, or prints a message if the model is not downloaded.
+ * downloaded files. An existing file of that name takes precedence. Call it before the arguments
+ * are used. Returns an exit code; prints a message if a model is not downloaded.
  */
 int published_locate(void *args);
 

@@ -16,7 +16,7 @@
 int fifo_open(const char *path, int flags)
 {
     static const struct timespec pause = {.tv_nsec = 50000000};
-    const sig_atomic_t before = interrupted; /* the output that is written after an interruption waits, too */
+    const sig_atomic_t before = interrupted; /* output after ^C may wait, too */
     int fd;
     interrupted = 0;
     while ((fd = open(path, flags | O_NONBLOCK)) < 0 && errno == ENXIO && !interrupted)
@@ -28,7 +28,7 @@ int fifo_open(const char *path, int flags)
     return fd;
 }
 
-/* Whether the path is a name of an open descriptor. */
+/* Returns whether the path names an open descriptor. */
 static bool is_descriptor(const char *path)
 {
     return strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/dev/std", 8) == 0 || strncmp(path, "/proc/", 6) == 0;

@@ -1,22 +1,22 @@
 /*
  * target.h - the path of an output that may be a FIFO.
  *
- * The library opens outputs by name, and opening a FIFO waits for a reader. A signal that comes just
- * before would be lost: open() is interrupted only by one that comes after it has begun to wait. So
- * a FIFO is opened here, and the library gets a name of its descriptor.
+ * The library opens outputs by name, and opening a FIFO blocks until it has a reader. open() would
+ * miss a signal that arrives just before it blocks. So a FIFO is opened here, and the library gets
+ * the name of its descriptor.
  */
 #ifndef CLI_TARGET_H
 #define CLI_TARGET_H
 
 struct target {
-    const char *path; /* to write to */
-    int fd;           /* of a FIFO; -1: it is not one */
+    const char *path; /* the path to write to */
+    int fd;           /* descriptor of the FIFO; -1: not a FIFO */
     char name[32];
 };
 
 /*
- * Opens a FIFO for writing, with these flags, when it has a reader. Returns -1, with errno, also
- * after an interruption while waiting (`interrupted`).
+ * Waits for a reader and opens a FIFO for writing with these flags. Returns -1 and sets errno on
+ * failure, also if interrupted (`interrupted`).
  */
 int fifo_open(const char *path, int flags);
 /* Returns an exit code: INTERRUPTED after an interruption while waiting for a reader. */

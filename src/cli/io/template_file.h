@@ -5,8 +5,8 @@
 #include "generate/chat_template.h"
 
 /*
- * The file may be a FIFO: it is waited for as every input is. Returns an exit code, INTERRUPTED after
- * an interruption. Free the template with chat_template_free; the path must outlive it.
+ * Reads a template from a file, which may be a FIFO. Returns an exit code; INTERRUPTED if
+ * interrupted. Free the template with chat_template_free; the path must outlive it.
  */
 int template_file_read(const char *path, struct chat_template *out);
 

@@ -24,8 +24,8 @@ const struct option *option_find(const struct command *command, const char *name
 }
 
 /*
- * Options that exclude each other. Commands reject both, except for the first pair: the later one
- * counts.
+ * Pairs of options that exclude each other. Giving both is an error, except for the first pair:
+ * there, the later one counts.
  */
 static const char *const pairs[][2] = {
     {"bos", "no-bos"},         {"model", "shape"},        {"model", "sizes"},
@@ -45,7 +45,7 @@ static const struct option *opposite(const struct command *command, const struct
     return NULL;
 }
 
-/* Whether the option has a value that excludes others; a flag set to "no" excludes none. */
+/* Returns whether the option has a value that excludes others; a flag set to "no" does not. */
 static bool counts(const struct parse *p, const struct option *o)
 {
     return p->taken[o - option_table] && (o->value.kind != FLAG || *(const bool *)args_value(o, p->args));
@@ -210,7 +210,7 @@ static void store_operand(const struct parse *p)
     p->taken[o - option_table] = true;
 }
 
-/* Of bench: a model and the table of all sizes exclude each other. */
+/* Returns whether an option of bench's table of all sizes is given; a model excludes these. */
 static bool is_table_given(const struct parse *p)
 {
     const struct option *const sizes = option_find(p->common->command, "sizes", strlen("sizes"));
@@ -322,7 +322,7 @@ static void free_value(const struct option *o, void *args)
         free(list->at);
         *list = (struct count_list){0};
     } else if (o->value.kind == BANS || o->value.kind == BIASES) {
-        /* of both kinds: it is emptied, so as not to be freed twice */
+        /* shared by BANS and BIASES: emptied against a double free */
         struct bias_list *const list = field;
         free(list->at);
         *list = (struct bias_list){0};

@@ -27,8 +27,7 @@
 #define FLOATS "|f32|f16|bf16"
 
 /*
- * The structs that options are stored in: GROUP_model is struct model_args of command_args.h, and
- * so on.
+ * The structs that store options: GROUP_model means struct model_args of command_args.h, and so on.
  */
 enum group {
     GROUP_none,
@@ -105,7 +104,7 @@ struct option {
 
 struct command {
     const char *name;
-    unsigned bit;         /* in struct option.commands */
+    unsigned bit;         /* its bit in struct option.commands */
     const char *synopsis; /* what follows the options */
     int operands;         /* maximum number of operands; -1: any */
     int inputs;           /* how many of them are input files, not models; -1: all */

@@ -1,5 +1,5 @@
 /*
- * command_args.h - what the command line can tell each command.
+ * command_args.h - the arguments of each command, as structs.
  *
  * Every command gets a struct of its own, such as struct run_args. It consists of
  *   - struct common_args, always the first member;
@@ -98,7 +98,7 @@ struct request_args {
     int logprobs; /* 0: none */
 };
 
-/* What answers must obey; at most one (constraint.h). */
+/* Constraints on answers; at most one is given (constraint.h). */
 struct constraint_args {
     bool any_json;
     const char *schema, *grammar; /* paths */

@@ -19,7 +19,7 @@
 #include "cli/options/args.h"
 #include "cli/options/parse.h"
 
-#define MOST_BYTES 65536 /* of the file, which is written by hand */
+#define MOST_BYTES 65536 /* maximum size; the file is written by hand */
 #define LINE_ROOM 4096
 
 /* Returns whether an option is allowed on the command line only. */
