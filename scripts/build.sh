@@ -1,10 +1,11 @@
 #!/bin/sh
-# Builds into build/ for run.sh and test.sh: quietly when all is well; offers to install packages when they are what is missing.
+# Builds into build/ for run.sh and test.sh. Prints nothing on success. If packages are missing, it
+# offers to install them.
 #
 #   scripts/build.sh [TARGET]     a CMake target; default: everything
 #
-# Packages are named before they are installed. On a terminal the user is asked first, unless CI=true.
-# All output goes to stderr, for run.sh keeps stdout for the text of the model.
+# It names the packages, and on a terminal asks before it installs them, unless CI=true. All output
+# goes to stderr, because run.sh writes the generated text to stdout.
 set -eu
 case ${1:-} in
 -h | --help)
@@ -30,12 +31,13 @@ rm build/.writable
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# Runs a command; what it prints is shown only when it fails.
+# Runs a command and shows its output only if it fails.
 quietly() {
     "$@" >"$log" 2>&1 </dev/null || { cat "$log"; return 1; }
 }
 
-# Prints those PACKAGEs that QUERY, a question to the package manager, does not find: lacking QUERY PACKAGE...
+# lacking QUERY PACKAGE...: prints the packages for which the command QUERY of the package manager
+# fails.
 lacking() {
     query=$1
     shift
@@ -44,7 +46,7 @@ lacking() {
     done
 }
 
-# install WHO COMMAND: as root or as the user, after a word about it
+# install WHO COMMAND: runs COMMAND as root or as the user, after a message
 install() {
     who=$1
     command=$2
@@ -64,7 +66,7 @@ install() {
         *) exit 1 ;;
         esac
     fi
-    # Standard input stays: sudo may ask for a password.
+    # Standard input is kept, because sudo may ask for a password.
     sh -c "$command" >"$log" 2>&1 && return
     cat "$log"
     if grep -qiE 'resolv|unreachable|connect|failed to fetch|unable to fetch|cannot download|timed out' "$log"; then
@@ -88,7 +90,7 @@ if ! cmake --preset release >"$log" 2>&1 </dev/null; then
         who=user
         install="brew install"
     fi
-    if [ -z "$want" ]; then # the reason is another one
+    if [ -z "$want" ]; then # not a missing package
         cat "$log"
         command -v cmake >/dev/null ||
             echo "Please install CMake, a C compiler, make, pkg-config, cJSON and utf8proc; libedit and libmicrohttpd are optional."

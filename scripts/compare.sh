@@ -6,10 +6,11 @@
 # Each MODEL is SHAPE:TYPE:NAME=FILE: our random weights of that shape and type (rwkv7 bench --shape SHAPE --type TYPE)
 # against the peer's FILE, which the table calls NAME. A MODEL of SHAPE:TYPE alone is measured without a peer.
 #
-#   --peer NAME=PROGRAM   the other program. It takes the options of llama-bench (-m FILE -t THREADS -p TOKENS -n TOKENS
-#                         -d CONTEXT -r REPETITIONS -o jsonl) and prints its members n_prompt, n_gen and samples_ts.
-#                         A script that prepares something for it must end with exec
-#   --peer-options TEXT   more options for it, separated by spaces, to show it at its best: '--mmap 0'
+#   --peer NAME=PROGRAM   the other program. It must accept the options of llama-bench (-m FILE
+#                         -t THREADS -p TOKENS -n TOKENS -d CONTEXT -r REPETITIONS -o jsonl) and
+#                         print JSON lines with n_prompt, n_gen and samples_ts. A wrapper script
+#                         must end with exec
+#   --peer-options TEXT   more options for the peer, separated by spaces, such as '--mmap 0'
 #   --ours PROGRAM        rwkv7; build/rwkv7 of this tree if not given
 #   --threads N,...       1,2
 #   --prompt N,...        tokens per prefill, 0: none                             64,512
@@ -17,19 +18,21 @@
 #   --context N,...       tokens evaluated before decoding                        0
 #   --repetitions N       of each test while both programs are loaded             12
 #   --burst SECONDS       how long one runs while the other stands still          2
-#   --rounds N            of everything                                           3
-#   --density D           ours decodes once more with this part of hidden units not zero
+#   --rounds N            repeat the whole comparison N times                     3
+#   --density D           also decode with this fraction of hidden units not zero (ours only)
 #   --cpu NAME            our kernels, as in rwkv7 bench --cpu
-#   --log FILE            append the measurements to FILE and print the table of all that it holds; without a MODEL, only
-#                         print it. So a long comparison, or one with several peers, may be made in pieces
+#   --log FILE            append the measurements to FILE and print a table of all measurements in
+#                         it; without a MODEL, only print the table. A long comparison can thus be
+#                         made in parts
 #
-# The speed of a shared machine changes within a minute. So both programs stay loaded, and their bursts alternate: one
-# is stopped (SIGSTOP) while the other runs. Each does all repetitions of one test; the few that were stopped in the
-# middle do not matter to the median, as long as a burst has several repetitions; if not, that is reported. The ratio
-# is the median over the rounds of ours / theirs within a round; its least and most stand in brackets. GB/s is what our
-# decoding reads, weights and state; the share is that of the bandwidth measured in the same run, by the same threads.
-# If other programs use the machine meanwhile, that is reported, with how much. A program or a file that is missing is
-# reported, and ours measured alone.
+# The speed of a shared machine changes within a minute. Both programs therefore stay loaded and run
+# in alternating bursts: one is stopped (SIGSTOP) while the other runs. Each does all repetitions of
+# a test. The median hides the few repetitions that were stopped in the middle; the script warns if
+# a burst is too short for that. The ratio is ours / theirs within a round: median over the rounds,
+# with minimum and maximum in brackets. GB/s is what our decoding reads (weights and state) per
+# second; the share relates it to the bandwidth measured in the same run by the same threads. CPU
+# time used by other programs is reported. If the peer or a file is missing, that is reported, and
+# only rwkv7 is measured.
 #
 # Example:
 #   scripts/compare.sh --peer llama.cpp=bin/llama-bench --peer-options '--mmap 0' \
@@ -46,7 +49,7 @@ die() {
 }
 
 ours=$(dirname "$0")/../build/rwkv7
-XDG_CONFIG_HOME=/dev/null # without the options that the user always wants
+XDG_CONFIG_HOME=/dev/null # without the config file of the user
 export XDG_CONFIG_HOME
 peer=
 threads=1,2
@@ -159,8 +162,8 @@ function get(name) { return field[col[name]] }
 '
 
 # A line of the log: run,shape,type,peer,side,threads,test,tokens,context,density,kernels,tok_s,bytes_s,read_bytes_s,others
-# What was measured in one round under one number of threads has the same run. others: the share of the machine's CPU
-# time that other programs took meanwhile; empty if unknown.
+# run is the same for all measurements of one round and number of threads. others is the share of
+# the CPU time that other programs used; empty if unknown.
 record() { # record SIDE: from $work/SIDE.out
     awk -v side="$1" -v head="$run,$shape,$type,$against,$1,$thread" -v context="$context" -v others="$others" "$csv"'
         side == "ours" {
@@ -169,7 +172,7 @@ record() { # record SIDE: from $work/SIDE.out
                 get("bytes_s"), get("read_bytes_s"), others
         }' "$work/$1.out" >>"$log"
 }
-record_peer() { # the same for JSON lines, with the median of the samples
+record_peer() { # the same for the JSON lines of the peer; takes the median of the samples
     awk -v head="$run,$shape,$type,$against,peer,$thread" -v context="$context" -v others="$others" '
         function member(name) {
             if (!match($0, "\"" name "\": *[0-9.eE+-]+"))
@@ -194,14 +197,14 @@ record_peer() { # the same for JSON lines, with the median of the samples
         }' "$work/peer.out" >>"$log"
 }
 
-launch() { # launch SIDE COMMAND...: starts a program that stands still until it is continued
+launch() { # launch SIDE COMMAND...: starts a program in the stopped state
     launched=$1
     shift
     rm -f "$work/$launched.pid" "$work/$launched.code"
     echo "$*" >"$work/$launched.command"
     (
         code=0
-        # shellcheck disable=SC2016 # expanded by the inner shell, which becomes the program
+        # shellcheck disable=SC2016 # expanded by the inner shell, which then runs exec
         sh -c 'echo $$ >"$0.new" && mv "$0.new" "$0" && kill -STOP $$ && exec "$@"' "$work/$launched.pid" "$@" \
             >"$work/$launched.out" 2>"$work/$launched.err" </dev/null || code=$?
         echo "$code" >"$work/$launched.code"
@@ -223,7 +226,7 @@ let_run() { # let_run SIDE: for one burst, or until it ends
     ended "$1" || kill -STOP "$(cat "$work/$1.pid")" 2>/dev/null || :
 }
 
-# CPU seconds, in ticks: of the machine, idle ones, and of what this script has run.
+# CPU time in ticks: of the machine, idle, and of the children of this script.
 machine=${COMPARE_STAT:-/proc/stat} # another file for tests
 clock() { # clock FILE
     if [ -r "$machine" ]; then
@@ -234,7 +237,7 @@ clock() { # clock FILE
     times >>"$1"
 }
 
-# Sets $others: the share that other programs had of the CPU time since the two clocks.
+# Sets $others: the share of the CPU time between two clocks that other programs used.
 count_others() { # count_others BEFORE AFTER
     others=$(awk -v tick="$(getconf CLK_TCK)" '
         function seconds(text,    part) {
@@ -246,7 +249,7 @@ count_others() { # count_others BEFORE AFTER
             known[file] = 1
             for (i = 2; i <= 9 && i <= NF; i++) {
                 total[file] += $i / tick
-                busy[file] += (i == 5 || i == 6 ? 0 : $i / tick) # not idle, not waiting for a disk
+                busy[file] += (i == 5 || i == 6 ? 0 : $i / tick) # except idle and iowait
             }
         }
         $1 != "cpu" { own[file] += seconds($1) + seconds($2) }
@@ -296,7 +299,7 @@ measure_test() { # measure_test PROMPT TOKENS ROUND
     launch ours "$ours" bench --shape "$shape" --type "$type" -t "$thread" -p "$1" -n "$2" --context "$context" \
         -r "$repetitions" --csv ${density:+--ffn-density "$density"} ${cpu:+--cpu "$cpu"}
     if [ -n "$program" ] && [ -f "$file" ]; then
-        # shellcheck disable=SC2086 # its options are words
+        # shellcheck disable=SC2086 # several words
         launch peer "$program" -m "$file" -t "$thread" -p "$1" -n "$2" -d "$context" -r "$repetitions" -o jsonl \
             $peer_options
     else
@@ -317,7 +320,7 @@ measure_test() { # measure_test PROMPT TOKENS ROUND
     check_burst
 }
 
-# Sets what the functions above read.
+# Sets the variables that the functions above read.
 measure_model() { # measure_model MODEL ROUND
     shape=${1%%:*}
     type=${1#*:}

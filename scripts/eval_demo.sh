@@ -1,13 +1,14 @@
 #!/bin/sh
-# Measures what the model that ships can do, through the program itself: a Markdown table of the share of right answers per
-# task, at the trained size and at 2, 4 and 16 times that.
+# Runs the program to measure the accuracy of the model that ships. Prints a Markdown table: right
+# answers per task, at the trained size and at 2, 4 and 16 times that size.
 #
 #   scripts/eval_demo.sh [--count N] [--prompts FILE] [OPTION...]
 #
-# N: prompts per cell (200). FILE: prompts of scripts/train/make_eval.py, instead of new ones, which need python3.
-# OPTIONs are those of `rwkv7 run`, such as -m MODEL. The program is $RWKV7, else build/rwkv7, built where needed.
+# N: prompts per cell (200). FILE: prompts of scripts/train/make_eval.py; without FILE, new prompts
+# are made, which needs python3. OPTIONs are those of `rwkv7 run`, such as -m MODEL. The program is
+# $RWKV7 or, if that is not set, build/rwkv7, which is built if needed.
 #
-# An answer is right when greedy generation gives exactly its text and then ends.
+# An answer is right if greedy generation gives exactly its text and then ends.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 count=200
@@ -34,7 +35,7 @@ if [ -z "${RWKV7:-}" ]; then
 fi
 
 while IFS="$(printf '\t')" read -r task times size prompt answer; do
-    # Longer than any answer: what has not ended by then is wrong.
+    # Longer than any answer; a text that has not ended by then is wrong.
     given=$(printf '%b' "$prompt" | "$RWKV7" run --no-config --quiet --temp 0 -n 1200 "$@")
     [ "$given" = "$answer" ] && right=1 || right=0
     echo "$task $times $size $right"

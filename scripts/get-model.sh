@@ -11,10 +11,10 @@
 #   --vocab-base URL   of the vocabulary; default: RWKV7_VOCAB_BASE, or its repository on GitHub
 #   --with PROGRAM     curl or wget; default: the first that is installed
 #
-# The same command resumes an interrupted download. The checksum is the one that the server states for the file (its Git LFS
-# pointer, or FILE.sha256 beside it). If it states none, a message says so, and only the size is checked, by curl or wget. The
-# checksum of the vocabulary is known. A file appears under its name only when it is complete, and the path of the model is the
-# only standard output.
+# The same command resumes an interrupted download. The expected checksum comes from the
+# server (the Git LFS pointer of the file, or FILE.sha256). Without one, a message says so, and only
+# the size is checked, by curl or wget. The checksum of the vocabulary is fixed. A file gets its
+# name when it is complete. Only the path of the model is written to standard output.
 set -eu
 
 # name, repository, file, parameters in millions
@@ -98,7 +98,7 @@ curl | wget) ;;
 *) die 2 "--with: expected curl or wget, found '$program'" ;;
 esac
 if [ -z "$folder" ]; then
-    case ${XDG_DATA_HOME:-} in # the XDG specification: anything but an absolute path is to be ignored
+    case ${XDG_DATA_HOME:-} in # the XDG specification says to ignore relative paths
     /*) folder=$XDG_DATA_HOME/rwkv7 ;;
     *)
         [ -n "${HOME:-}" ] || die 1 'neither XDG_DATA_HOME nor HOME says where to: set one of them, or give --dir'

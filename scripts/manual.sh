@@ -1,6 +1,7 @@
 #!/bin/sh
-# Prints docs/rwkv7.1 with its options part made anew: the entries from the program's table of options, the paragraphs from
-# src/cli/options/manual.mdoc. A test compares the result with the page that is committed.
+# Prints docs/rwkv7.1 with a new options part: the entries from the program's table of options, the
+# paragraphs from src/cli/options/manual.mdoc. A test compares the result with the page that is
+# committed.
 #
 #   scripts/manual.sh build/rwkv7 >new && mv new docs/rwkv7.1
 #

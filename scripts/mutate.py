@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Mutation test: breaks the program in one place at a time and sees whether a test notices.
+"""Mutation tests: changes the program in one place at a time and checks whether a test fails.
 
     scripts/mutate.py                                   100 mutants, seed 1, of FOLDERS below
     scripts/mutate.py --seed 7 --count 40 src/text src/kernels/types.c
@@ -7,16 +7,17 @@
     scripts/mutate.py --only src/text/trie.c:84:17 src/text/trie.c
                                                         all mutants of that place
 
-Works in a copy of the tree (--work, kept between runs; else a temporary folder), never in the tree itself, one mutant after the other.
-A mutant is one changed operator, constant, condition, statement or pair of arguments. It is
+Works in a copy of the tree, one mutant after the other: in the folder --work, which is kept between
+runs, or in a temporary folder. A mutant is one changed operator, constant, condition, statement or
+pair of arguments. It is
 
-    invalid     when it does not compile,
-    same code   when the compiler makes the same objects of it: it is equivalent,
-    killed      when a test of its file fails (TESTS below), or runs into the time limit,
-    survived    when none does; with --confirm the other tests have tried too.
+    invalid     if it does not compile
+    same code   if its objects are equal to the original's: it is equivalent
+    killed      if a test of its file (TESTS below) fails or exceeds the time limit
+    survived    if no test fails; with --confirm, the other tests run, too
 
-The same seed, count, paths and sources give the same mutants. Needs Python, cmake and ninja; uses ccache if it is there.
-docs/TESTING.md says what has survived, and why.
+The same seed, count, paths and sources give the same mutants. Needs Python, cmake and ninja; uses
+ccache if it is installed. docs/TESTING.md lists the mutants that survived, and why.
 """
 import argparse
 import collections
@@ -32,7 +33,8 @@ import tempfile
 import time
 
 FOLDERS = [f"src/{name}" for name in ("kernels", "weights", "arch", "engine", "generate", "formats", "text")]
-# The fast tests that know a file best, the likeliest first, of the first expression that fits: they are built and run one after the other.
+# Path pattern and the fast tests of the files it matches, the most likely to fail first. The first
+# match counts; the tests are built and run one after the other.
 TESTS = [(re.compile(path), tests.split()) for path, tests in [
     (r"kernels/(cpu|kernels|tuning)", "test_cpu test_tuning test_choices test_kernels test_quants"),
     (r"kernels/types", "test_quantize test_quants test_packing test_convert"),
@@ -73,10 +75,11 @@ def tests_of(path):
     return next(tests for pattern, tests in TESTS if pattern.search(path))
 
 
-ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer ways to the same bits
-TEST_LIMIT = 90  # seconds for one test; a loop without an end is noticed by this
+ENVIRONMENT = {"RWKV7_TEST_BRIEF": "1"}  # fewer combinations in test_golden and test_try
+TEST_LIMIT = 90  # seconds for one test; finds endless loops
 MEMORY_LIMIT = 6 << 30  # bytes of a test program, for loops that allocate
-# What no mutant changes: the tests of scripts, of the tree and of faults, which take long.
+# Tests that --confirm omits: no mutant affects them (scripts, source rules), or they take long
+# (faults).
 UNCONCERNED = r"^(faults.*|layers|target|build_script|compare|get_model|train|cli_demo|cli_completions)$"
 
 TOKEN = re.compile(r"""
@@ -88,13 +91,14 @@ TOKEN = re.compile(r"""
 OPERATORS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "==", "&&": "||", "||": "&&", "+": "-", "-": "+",
              "*": "/", "/": "*", "%": "*", "<<": ">>", ">>": "<<", "&": "|", "|": "&", "+=": "-=", "-=": "+=", "*=": "/=",
              "|=": "&=", "&=": "|=", "++": "--", "--": "++"}
-UNARY = {"+", "-", "*", "&"}  # are binary only behind an operand
+UNARY = {"+", "-", "*", "&"}  # binary only after an operand
 TYPES = {"int", "char", "float", "double", "void", "long", "short", "unsigned", "bool", "size_t", "uint8_t", "uint16_t", "uint32_t",
          "uint64_t", "int8_t", "int16_t", "int32_t", "int64_t", "const", "static", "struct", "enum", "return", "sizeof", "FILE"}
 
-# What frees: without it there is a leak, which the stage `sanitize` of .ci/run sees and no test here.
+# Functions that free. Without the call there is a leak, which only the stage `sanitize` of .ci/run
+# detects.
 FREES = re.compile(r"(\w+_)?(free|close|clear)|va_end|pthread_\w+_destroy")
-# Whose first two arguments may change places.
+# Functions whose first two arguments can be swapped without effect.
 COMMUTE = {"mem_alloc", "size_add", "size_mul"}
 KEYWORDS = {"if", "for", "while", "do", "switch", "case", "default", "else", "goto"}
 
@@ -131,7 +135,7 @@ def arguments(tokens, i, end):
 
 
 def is_cast(tokens, i):
-    """`(type)name`: what stands before the name at i is no `if (...)`."""
+    """Whether the parenthesis before the name at i is a cast, `(type)name`, not an `if (...)`."""
     if tokens[i - 1].text != ")":
         return False
     depth, j = 0, i - 1
@@ -145,14 +149,14 @@ def is_cast(tokens, i):
 
 
 def changes(text):
-    """All (begin, end, new text, what)."""
+    """All mutants: (begin, end, new text, description)."""
     tokens, braces, brackets = tokens_of(text), 0, 0
     for i, t in enumerate(tokens):
         before = tokens[i - 1] if i > 0 else Token("", "", 0, 0)
         braces += (t.text == "{") - (t.text == "}")
         brackets += (t.text == "(") - (t.text == ")")
         if braces == 0:
-            continue  # nothing but declarations
+            continue  # declarations only
         if t.kind == "operator" and t.text in OPERATORS:
             operand = before.kind in ("name", "number") and before.text not in TYPES or before.text in (")", "]")
             if t.text not in UNARY or (operand and not (t.text in "*&" and tokens[i + 1].text in (")", "const", ","))):
@@ -221,7 +225,7 @@ class Copy:
         if os.path.isdir(shared) and not os.path.lexists(os.path.join(work, "shared")):
             os.symlink(os.path.realpath(shared), os.path.join(work, "shared"))
         options = ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"] if shutil.which("ccache") else []
-        # -O1: the files of the kernels take most of the time of a build, and the bits are the same.
+        # -O1, because the kernel files take most of the build time; the results have the same bits.
         made = self.run(["cmake", "-S", self.root, "-B", self.build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Mutant",
                          "-DCMAKE_C_FLAGS_MUTANT=-O1 -DNDEBUG", f"-DRWKV7_TEST_LIMIT={TEST_LIMIT}", *options])
         if made.returncode != 0:
@@ -241,7 +245,7 @@ class Copy:
         return self.run(["cmake", "--build", self.build, "-j", str(jobs), "--target", *targets])
 
     def test(self, tests):
-        """The first one of them (or of all) that fails, or None."""
+        """Returns the first of these tests (or of all) that fails, or None."""
         which = ["-R", "^(" + "|".join(tests) + ")$"] if tests else ["-E", UNCONCERNED]
         done = self.run(["ctest", "--test-dir", self.build, "--stop-on-failure", *which],
                         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT)))
@@ -257,7 +261,7 @@ class Copy:
                 for line in listed.splitlines() if line.startswith("    ")}
 
     def objects(self):
-        """One number for all objects of the library."""
+        """A hash of all objects of the library."""
         total = hashlib.sha256()
         for folder, _, names in sorted(os.walk(os.path.join(self.build, "CMakeFiles", "rwkv7_objects.dir"))):
             for name in sorted(n for n in names if n.endswith(".o")):
@@ -278,7 +282,7 @@ def describe(copy, m):
 
 
 def try_mutant(copy, m, original, jobs, confirm):
-    """(what became of it, by what)"""
+    """Returns the outcome of a mutant and the test that killed it."""
     tests = tests_of(m.path)
     path = os.path.join(copy.root, m.path)
     with open(path, encoding="utf-8") as file:
@@ -286,7 +290,7 @@ def try_mutant(copy, m, original, jobs, confirm):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text[:m.begin] + m.new + text[m.end:])
     try:
-        # The program of the first test brings the objects of all; each of the others takes one linking.
+        # Building the first test compiles all objects; each further test only links.
         for at, test in enumerate(tests):
             if copy.make(jobs, targets_of([test])).returncode != 0:
                 return "invalid", ""
@@ -355,7 +359,7 @@ def run(copy, paths, args):
     made = copy.make(args.jobs, ["rwkv7_objects"])
     if made.returncode != 0:
         sys.exit(made.stdout)
-    chosen = choose(copy.root, paths, args, copy.compiled())  # not those of other instruction sets
+    chosen = choose(copy.root, paths, args, copy.compiled())  # omits files of other architectures
     tests = sorted({t for m in chosen for t in tests_of(m.path)})
     made = copy.make(args.jobs, ["all"] if args.confirm else targets_of(tests))
     if made.returncode != 0:

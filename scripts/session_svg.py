@@ -2,7 +2,7 @@
 """Draws docs/session.svg, the terminal session at the top of README.md, from a real run.
 
     scripts/session_svg.py [PROGRAM] > docs/session.svg     PROGRAM: build/rwkv7 if not given
-    scripts/session_svg.py --check [PROGRAM]                is docs/session.svg that picture?
+    scripts/session_svg.py --check [PROGRAM]                fails if docs/session.svg differs
 
 The commands below run in a temporary folder with a copy of models/. Their output is the same on
 every machine, so the picture is too. The test docs_session runs the check. Long lines are wrapped at
@@ -87,7 +87,7 @@ def draw(session):
         y = BAR + MARGIN + 8 + ROW * number
         indent = len(text) - len(text.lstrip(" "))
         x = round(MARGIN + indent * CHARACTER, 1)
-        line = escape(text[indent:].replace(" ", "\u00a0"))  # which no viewer collapses
+        line = escape(text[indent:].replace(" ", "\u00a0"))  # viewers do not collapse these spaces
         if kind == "c" and text.startswith("$ "):
             line = '<tspan class="p">$</tspan>' + line[1:]
         out.append(f'<g style="animation-delay:{appears:.2f}s"><text class="{kind}" x="{x:g}" y="{y}">{line}</text></g>')

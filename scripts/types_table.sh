@@ -1,10 +1,12 @@
 #!/bin/sh
-# Measures what smaller weights cost: a Markdown table of a model in float32, bf16 and all types of integers, each compared with the first.
+# Measures what quantization costs: a Markdown table that compares a model in bf16 and all quantized
+# types with its float32 form.
 #
 #   scripts/types_table.sh [MODEL [TEXT...]]
 #
-# Without MODEL it is the one that ships, and the texts are 500 held-out stories (scripts/train/make_texts.py, python3), with 500
-# questions for the last column. The program is $RWKV7, else build/rwkv7, built where needed.
+# Without MODEL: the model that ships, with 500 held-out stories (scripts/train/make_texts.py,
+# python3), and 500 questions for the last column. The program is $RWKV7, else build/rwkv7, built
+# where needed.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 model=${1:-$root/models/rwkv7-demo.safetensors}

@@ -2,9 +2,9 @@
 
     python3 check_engine.py MODEL.safetensors VOCAB.txt [--rwkv7 ../../build/rwkv7] [--stories 100]
 
-Held-out documents of every task are tokenized and evaluated by both in float32. Prints the largest difference over all places
-and the whole vocabulary, and of the stories the perplexity of their text, questions left out; fails where tokens differ or
-logits by more than 2e-3.
+Held-out documents of every task are tokenized and evaluated by both in float32. Prints the largest
+difference over all positions and tokens, and the perplexity of the stories without their questions.
+Fails if tokens differ, or logits by more than 2e-3.
 """
 import argparse
 import io
@@ -45,14 +45,14 @@ def torch_logits(model, tokens):
 
 
 def encode(args, tokenizer, text):
-    """Token 0 and the text's tokens, on which both must agree; None if they do not."""
+    """Token 0 and the tokens of the text; None if the two tokenizers disagree."""
     theirs = program(args, "tokenize", ["--vocab", args.vocab], text.encode()).split()
     ours = tokenizer.encode(text)
     return [0] + ours if ours == [int(token) for token in theirs] else None
 
 
 def surprise(logits, tokens):
-    """Sum of -log p over tokens[1:] and the end after them, natural."""
+    """Sum of -ln p over tokens[1:] and the end of text after them."""
     logits = logits.astype(np.float64)
     logits -= logits.max(-1, keepdims=True)
     chosen = logits[np.arange(len(tokens)), tokens[1:] + [0]]

@@ -2,7 +2,7 @@
 
     python3 check_export.py MODEL.safetensors VOCAB.txt [--tokens 200]
 
-Prints the largest difference over all places and the whole vocabulary; fails above 2e-3.
+Prints the largest difference over all positions and tokens; fails above 2e-3.
 """
 import argparse
 import os

@@ -1,8 +1,9 @@
 """A training document: text whose parts carry loss weights, and labels that are not in the text.
 
-Text alone teaches a recurrent model little about a state that is asked for only once, at the end. So a generator may
-`mark` any place with the answer that would be right there; the label replaces the next token as the target of that place.
-A hint is for the first layer: what its output should tell at a place, while the last layer learns the text as ever.
+Text alone teaches a recurrent model little about a state that is used only once, at the end. A
+generator may therefore `mark` any position with the answer that would be right there; this label
+replaces the next token as the target of that position. A hint is a target for the output of the
+first layer only; the last layer still learns the text.
 """
 import re
 
@@ -21,7 +22,7 @@ class Document:
         self.hints = {}         # the same -> text whose first token the first layer should know there
 
     def add(self, text, weight=0.0):
-        """Append text whose tokens are learnt with this weight. A <word> in it is not text, but a hint for the word before."""
+        """Append text with this loss weight. A <word> in it is a hint for the word before it."""
         for n, part in enumerate(HINT.split(text)):
             if n % 2:
                 self.hints[self.size] = " " + part
@@ -31,11 +32,11 @@ class Document:
                 self.spans.append((self.size, weight))
 
     def mark(self, label, weight):
-        """After all text so far the right next token is the first token of `label` (or END)."""
+        """Set the target after the text so far: the first token of `label`, or END."""
         self.labels[self.size] = (label, weight)
 
     def ask(self, question, answer, about=None):
-        """A question line and its answer line; after an answer the text always ends. about: a hint where the answer begins."""
+        """Append a question and its answer, then the end. about: a hint for the answer."""
         self.add("\nQ: %s\nA:" % question + ("<%s>" % about if about else ""))
         self.add(" " + answer, ANSWER)
         self.mark(END, ANSWER)

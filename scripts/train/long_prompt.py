@@ -1,11 +1,11 @@
-"""Feed one prompt of a million tokens through a pipe into `rwkv7 run`, and watch its speed and memory.
+"""Pipe a prompt of a million tokens into `rwkv7 run` and measure its speed and memory.
 
     python3 long_prompt.py [--tokens 1000000] [--rwkv7 ../../build/rwkv7] [OPTION...]
 
-OPTIONs are those of `rwkv7 run`. The prompt is stories. Prints a line for every tenth: tokens so far, tokens per second in that
-tenth, resident memory of the program (from /proc, so on Linux only), and last what the program itself says. What a line counts has
-been written; the program lags by a constant amount, as much as the pipe and its own buffer hold, which is filled before the clock
-starts.
+OPTIONs are those of `rwkv7 run`. The prompt consists of stories. Prints a line for every tenth:
+tokens so far, tokens per second in that tenth, resident memory of the program (from /proc, on Linux
+only); then the summary of the program. Tokens are counted when they are written. The program lags
+by what the pipe and its buffer hold, a constant amount that is written before the clock starts.
 """
 import argparse
 import random

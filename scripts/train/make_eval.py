@@ -4,8 +4,8 @@
 
 Fields between tabs: task, times (the size as a multiple of the nominal one), size, prompt (ends with "A:"), answer (begins with a
 space). A newline in a prompt is written \\n, so that a shell's printf %b restores it. An answer is right when greedy generation
-yields exactly this text and then the end of the document (token 0). Training never sees these: its random seeds start with
-another string.
+yields exactly this text and then the end of the document (token 0). Training never uses these
+documents, because its random seeds begin with another string.
 """
 import argparse
 import random

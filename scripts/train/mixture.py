@@ -1,10 +1,10 @@
 """The training mixture: which task, how large; and packing documents into rows.
 
 A row is a pure function of (seed, step, index, levels): its random numbers come from random.Random("seed/step/index"). So a
-training can stop and go on anywhere and see the same data. Held-out data uses other seed strings.
+training can be resumed anywhere with the same data. Held-out data uses other seed strings.
 
-The curriculum: every task has a level between 0 and 1, the largest size in use as a part of the largest size at all. A level
-rises whenever nearly all answers of its task were right.
+The curriculum: every task has a level between 0 and 1, the largest size in use divided by the
+largest size of the task. A level rises when nearly all answers of its task were right.
 """
 import random
 
@@ -37,7 +37,7 @@ def raise_levels(levels, accuracy, enough):
 
 
 def _size(rng, longest, level):
-    """A size up to `level` of the longest: one of four the largest allowed, two in its upper half, one any."""
+    """A random size up to `level` times the largest: 1/4 the limit, 1/2 its upper half, 1/4 any."""
     limit = max(2, round(longest * level))
     return rng.choice((limit, rng.randint(limit // 2, limit), rng.randint(limit // 2, limit), rng.randint(1, limit)))
 
@@ -91,8 +91,9 @@ def encode(tokenizer, doc):
 def row(tokenizer, rng, length, levels, shares):
     """One packed row: inputs, targets, weights, hints [length], reset [length / CHUNK], task number of each place.
 
-    Documents start at multiples of CHUNK. One that does not fit gives way to another, after three such to smaller ones; six end the
-    row. The state is cleared at most starts; some documents meet what the one before left.
+    Documents start at multiples of CHUNK. A document that does not fit is replaced by another,
+    after three attempts by a smaller one; six failures end the row. The state is cleared at most
+    starts; other documents continue from the state of the previous one.
     """
     names, parts = list(shares), list(shares.values())
     inputs, targets, hints = np.zeros(length, np.int16), np.zeros(length, np.int16), np.full(length, NO_HINT, np.int16)

@@ -172,7 +172,7 @@ class Rwkv7(nn.Module):
         return F.linear(self.ln_out(x), self.head.weight)
 
     def losses(self, x, targets):
-        """Cross entropy of every place, and whether the arg max is the target. x: [places, C]."""
+        """Cross entropy per position, and whether the arg max is the target. x: [positions, C]."""
         logits = self.logits(x)
         return F.cross_entropy(logits, targets, reduction="none"), logits.detach().argmax(-1) == targets
 

@@ -1,8 +1,9 @@
 """Short English stories from a grammar over a small simulated world, and questions about them.
 
-The world knows where everybody and everything is; a sentence either changes it or colours it, so a reader (or a model)
-that does not track the world sooner or later contradicts it. People move, take, drop, give and look for things; an animal
-follows its owner. A word in <angle brackets> is a hint (document.py): what belongs together with the word before it.
+The world records where everybody and everything is. A sentence changes it or describes it, so a
+model that does not track the world will contradict it sooner or later. People move, take, drop,
+give and look for things; an animal follows its owner. A word in <angle brackets> is a hint
+(document.py): what belongs together with the word before it.
 """
 from document import END, TEXT, Document
 from lexicon import ANIMALS, COLOURS, OBJECTS, PEOPLE, PLACES
@@ -79,7 +80,7 @@ class World:
 
 
 def _scene(world):
-    """Opening sentences that put everybody and everything on the stage."""
+    """Opening sentences that introduce everybody and everything."""
     rng = world.rng
     out = []
     for n, name in enumerate(world.people):
@@ -174,8 +175,8 @@ def _questions(world):
 def story(rng, events, questions=4, crowded=False):
     """A story of this many events with its questions. A story without any is plain text; others begin with a label.
 
-    crowded: more things and places than usual, and only asked where things are. After the last sentence stands the end of the
-    document.
+    crowded: more things and places than usual, and questions only about places. The document ends
+    after the last sentence.
     """
     people = rng.randint(2, 3) if events <= 16 else rng.randint(2, 4)
     things, places = (rng.randint(2, 6), rng.randint(3, 6)) if crowded else (rng.randint(1, 3), rng.randint(3, 4))

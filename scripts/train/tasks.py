@@ -39,7 +39,8 @@ def recall(rng, pairs, filler=None, numbers=False):
 def cups(rng, swaps, count=None):
     """Three to five cups, a ball under one, swaps of two cups; where is the ball?
 
-    Its place is asked of the state two tokens late: swapping takes a state that changes by rank one per token several of them.
+    The label comes two tokens late, because a swap takes several tokens: the state changes by rank
+    one per token.
     """
     doc = Document()
     count = count or rng.choice((3, 4, 5, 5))
@@ -61,7 +62,8 @@ def permutations(rng, factors, moves=None):
     """Products in S5. Each factor p turns the row into row[p1] row[p2] .. row[p5]; what is the row after all?
 
     moves: how many items a factor may move (2: swaps only; 5: any permutation). The dashes give the model a second token per
-    item: in one token a state of this kind copies an item at half its size at most (README.md, "Two tokens per item").
+    item, because within one token the state can copy an item at half its size at most (README.md,
+    "Two tokens per item").
     """
     doc = Document()
     row = [1, 2, 3, 4, 5]

@@ -2,9 +2,9 @@
 
     python3 train.py --out FOLDER --vocab demo.vocab.txt --steps 20000 [options]
 
-FOLDER receives checkpoint.pt (model, optimiser, step, curriculum), log.jsonl (one object per report) and curve.png. Started
-again with the same FOLDER it goes on from the last checkpoint. The data of a step depends only on the seed, the step and the
-curriculum's levels, which are part of the checkpoint.
+FOLDER receives checkpoint.pt (model, optimiser, step, curriculum), log.jsonl (one object per
+report) and curve.png. With the same FOLDER it resumes from the last checkpoint. The data of a step
+depends only on the seed, the step and the curriculum's levels, which are part of the checkpoint.
 """
 import argparse
 import json
@@ -26,7 +26,7 @@ import mixture
 import vocab
 from model import Rwkv7
 
-HINT = 0.5      # weight of what the first layer should know
+HINT = 0.5      # loss weight of the hints
 BIG = ("receptance.weight", "key.weight", "value.weight", "output.weight", "emb.weight", "head.weight")
 
 
@@ -81,7 +81,7 @@ def make_optimizer(model, args):
 
 
 def what_is_left(step, args):
-    """Steps, or with --until seconds, to the end; the same in all processes."""
+    """What is left: steps or, with --until, seconds; the same in all processes."""
     if args.steps:
         return args.steps - step
     left = torch.tensor([args.until - time.time()], dtype=torch.float64)
@@ -91,13 +91,13 @@ def what_is_left(step, args):
 
 
 def rate_at(step, left, args):
-    """Linear warm-up, then constant, then a straight line down over the cooldown."""
+    """Learning rate: linear warm-up, constant, linear cooldown."""
     rate = args.rate * min(1.0, (step + 1) / args.warmup)
     return args.final_rate + (rate - args.final_rate) * min(1.0, left / args.cooldown)
 
 
 class Tally:
-    """Loss, per task how many answer tokens were right, and how many hints, since the last report; summed over the processes."""
+    """Loss, right answer tokens and hints since the last report, summed over all processes."""
 
     def __init__(self):
         self.sums, self.steps = torch.zeros(3, len(mixture.TASKS)), 0
@@ -118,7 +118,7 @@ class Tally:
 
 
 def save(path, model, optimizer, step, tokens, levels, args):
-    """Write the checkpoint so that an interruption leaves either the old or the new one."""
+    """Write the checkpoint atomically: an interruption leaves the old or the new one."""
     torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "tokens": tokens,
                 "levels": levels, "size": model.size, "options": vars(args)}, path + ".part")
     os.replace(path + ".part", path)

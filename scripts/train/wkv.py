@@ -50,7 +50,7 @@ class _Wkv(torch.autograd.Function):
 
 
 def wkv(reset, r, w, k, v, kk, b):
-    """The recurrence with an exact gradient; see the head of this file."""
+    """The recurrence with an exact gradient; see the docstring of this file."""
     return _Wkv.apply(reset, r, w, k, v, kk, b)
 
 

@@ -2,8 +2,9 @@
  *
  * Per head, with b = kk∘a:   q = S kk;   S <- S diag(w) - q b^T + v k^T;   y = S r.
  * Every array is [B, T, H, N], T a multiple of CHUNK. `reset` is [B, T/CHUNK]: nonzero clears S before that chunk.
- * The forward pass keeps S at the end of every chunk; the backward pass replays one chunk at a time from there, so nothing
- * is ever inverted. The two sums over rows and the updates run along j, which is contiguous: the compiler vectorises them.
+ * The forward pass keeps S at the end of every chunk. The backward pass recomputes one chunk at a
+ * time from there, so no step has to be inverted. The two sums over rows and the updates run along
+ * j, which is contiguous: the compiler vectorises them.
  */
 #include <stdint.h>
 #include <stdlib.h>
