@@ -1,4 +1,5 @@
-# Run by cpack before it writes the packages: copyright, changelog and compressed manual pages, as Debian wants them.
+# cpack runs this before it writes the packages: adds copyright and changelog and compresses manual
+# pages, as Debian requires.
 if(NOT CPACK_GENERATOR STREQUAL DEB)
   return()
 endif()

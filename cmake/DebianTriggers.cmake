@@ -1,5 +1,5 @@
-# Run by cpack after it has written the packages. cpack gives a package with a shared library scripts that call ldconfig; Debian wants a
-# trigger instead.
+# cpack runs this after it has written the packages. For a shared library cpack adds scripts that
+# call ldconfig; Debian requires a trigger instead.
 if(NOT CPACK_GENERATOR STREQUAL DEB)
   return()
 endif()

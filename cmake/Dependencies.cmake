@@ -1,6 +1,7 @@
 # The libraries that the program needs, as the system installs them: cJSON (cjson/cJSON.h) and utf8proc (utf8proc.h).
-# pkg-config is asked first, as it knows a user's own prefixes; then the places where Debian, Fedora and Homebrew put them.
-# Everything that is missing is reported in one message, with the command that installs it.
+# pkg-config is asked first, because it knows prefixes set by the user, then the folders of Debian,
+# Fedora and Homebrew are searched. One message reports all missing libraries with the command that
+# installs them.
 find_package(PkgConfig QUIET)
 
 set(brew_prefixes "") # Homebrew keeps OpenBLAS out of its common folders
@@ -49,7 +50,7 @@ if(RWKV7_MISSING)
     "or name their prefixes in CMAKE_PREFIX_PATH.")
 endif()
 
-# libedit, for the program only: without it, `rwkv7 chat` reads plain lines.
+# libedit is used by the program only; without it, `rwkv7 chat` has no line editing.
 option(RWKV7_LIBEDIT "Edit lines in rwkv7 chat with libedit, if it is there" ON)
 add_library(rwkv7_editing INTERFACE)
 if(RWKV7_LIBEDIT)
@@ -68,7 +69,8 @@ if(RWKV7_LIBEDIT)
   endif()
 endif()
 
-# OpenBLAS is opened at run time, and only for --math blas (src/kernels/gemm_blas.c). What is here now is only told by --version.
+# OpenBLAS is opened at run time, only for --math blas (src/kernels/gemm_blas.c). What is found here
+# is only shown by --version.
 set(RWKV7_OPENBLAS "not found at build time")
 if(PkgConfig_FOUND)
   pkg_check_modules(OpenBLAS_PC QUIET openblas)

@@ -1,7 +1,8 @@
-# What is compiled in besides code: a model, a vocabulary, the version and the facts of the build.
+# Compiles in a model, a vocabulary, the version and facts about the build.
 #
-# The two files go in through the assembler's .incbin: a C array of some megabytes costs a compiler minutes and gigabytes,
-# and `ld -r -b binary` gives neither alignment nor Mach-O. A file that is not given becomes an empty region.
+# The two files are included with the assembler's .incbin: a C array of some megabytes takes a
+# compiler minutes and gigabytes, and `ld -r -b binary` supports neither alignment nor Mach-O. A
+# missing file becomes an empty region.
 set(demo_model "${PROJECT_SOURCE_DIR}/models/rwkv7-demo.safetensors")
 set(demo_vocab "${PROJECT_SOURCE_DIR}/models/rwkv7-demo.vocab.txt")
 set(demo_default OFF)

@@ -1,5 +1,6 @@
-# cmake --install: the program with its man page, completions and the models that ship; the library with its header, rwkv7.pc and
-# rwkv7Config.cmake. cpack: the same as packages, one for each component.
+# `cmake --install` installs the program, its man page, completions and the model that ships, and
+# the library with its header, rwkv7.pc and rwkv7Config.cmake. cpack makes a package of each
+# component.
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME program)
 install(TARGETS rwkv7_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 install(FILES docs/rwkv7.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1")
@@ -19,7 +20,7 @@ configure_file(cmake/rwkv7Config.cmake.in rwkv7Config.cmake COPYONLY)
 install(FILES "${PROJECT_BINARY_DIR}/rwkv7Config.cmake" "${PROJECT_BINARY_DIR}/rwkv7ConfigVersion.cmake"
         DESTINATION "${config_folder}" COMPONENT development)
 
-# Completions for shells, which the program itself writes.
+# Completions for shells; the program generates them.
 foreach(entry "bash:rwkv7:bash-completion/completions" "zsh:_rwkv7:zsh/site-functions" "fish:rwkv7.fish:fish/vendor_completions.d")
   string(REPLACE ":" ";" entry "${entry}")
   list(GET entry 0 shell)

@@ -1,9 +1,11 @@
-# One file per instruction set, compiled with its own flags. Nothing else gets them from here: the program starts on any CPU of its
-# architecture and looks (src/kernels/cpu.c) before it calls into one of these files. Who puts -march=... into CFLAGS gets a program
-# for those CPUs, with the same bits.
+# One file per instruction set, compiled with its own flags; no other file gets these flags. The
+# program therefore starts on any CPU of its architecture and detects features (src/kernels/cpu.c)
+# before it calls into one of these files. With -march=... in CFLAGS, it needs such a CPU; the
+# results stay the same.
 #
-# gcc, when it leaves SSA form, likes to give all accumulators of a product one variable and then copies them through memory: four
-# times the instructions in the innermost loops (gcc 12, products of integers).
+# When gcc leaves SSA form, it may merge all accumulators of a product into one variable and copy
+# them through memory, which takes four times the instructions in the innermost loops (gcc 12,
+# integer products).
 set(kernel "")
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   set(kernel -fno-tree-coalesce-vars)

@@ -1,9 +1,12 @@
-# The library: librwkv7.so and librwkv7.a, both of the objects of the program, both exporting the functions of rwkv7.h and nothing else.
+# The library: librwkv7.so and librwkv7.a, made of the objects of the program. Both export only the
+# functions of rwkv7.h.
 #
-# rwkv7::rwkv7 is the static one, or the shared one with -DBUILD_SHARED_LIBS=ON; rwkv7::static and rwkv7::shared are always there.
+# rwkv7::rwkv7 is the static one, or the shared one with -DBUILD_SHARED_LIBS=ON; rwkv7::static and
+# rwkv7::shared always exist.
 option(BUILD_SHARED_LIBS "Let rwkv7::rwkv7 mean the shared library" OFF)
 
-# What a program must link besides the static library: names here for an installed tree, files in this build.
+# What a program must link with the static library: names for an installed tree, files for this
+# build.
 set(RWKV7_LINK_FLAGS "")
 foreach(file ${RWKV7_LIBRARY_FILES})
   get_filename_component(folder "${file}" DIRECTORY)
@@ -24,8 +27,9 @@ target_link_libraries(rwkv7_shared PRIVATE rwkv7_dependencies Threads::Threads m
 set_target_properties(rwkv7_shared PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${RWKV7_SOVERSION}
                       PUBLIC_HEADER include/rwkv7.h)
 
-# In an archive of the objects, every function that another file of the library calls would be a global name (fail, zip_open) that collides
-# with the program's. So the objects are linked into one, and the names that are hidden in the shared library become local.
+# In an archive of all objects, internal functions (fail, zip_open) would be global names, which
+# could collide with names of the program that links it. The objects are therefore linked into one,
+# and names hidden in the shared library become local.
 if(CMAKE_OBJCOPY AND NOT APPLE)
   set(RWKV7_LOCAL_NAMES ON)
   set(single "${PROJECT_BINARY_DIR}/rwkv7_single.o")

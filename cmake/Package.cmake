@@ -1,5 +1,6 @@
-# `cpack` in a build folder makes packages: on Debian rwkv7 (the program), librwkv7-N (the shared library) and librwkv7-dev, elsewhere a
-# .tar.gz of each. Configure with `cmake --preset package`, so that the files lie where the system looks.
+# `cpack` in a build folder makes packages: on Debian rwkv7 (the program), librwkv7-N (the shared
+# library) and librwkv7-dev, elsewhere a .tar.gz of each. Configure with `cmake --preset package`,
+# which sets the paths of the system.
 set(CPACK_PACKAGE_VENDOR "the rwkv7 project")
 set(RWKV7_PACKAGE_CONTACT "rwkv7 project <rwkv7@localhost>" CACHE STRING "Who publishes the packages: NAME <ADDRESS>")
 set(CPACK_PACKAGE_CONTACT "${RWKV7_PACKAGE_CONTACT}")
@@ -16,7 +17,7 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_SOURCE rwkv7)
-# The summary is that of the project for all three.
+# All three packages have the summary of the project.
 set(about "RWKV is a family of language models that need the same memory for a text\nof any length. This project runs them on a CPU.")
 
 set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME rwkv7)
@@ -38,7 +39,8 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
     "${about}\n\nThis package contains the header, the static library and files for\npkg-config and CMake.")
 
-# What Debian wants in every package, put there when the files lie ready; and what cpack does differently, mended afterwards.
+# Before packing: files that Debian requires in every package. After packing: corrections of what
+# cpack wrote.
 set(CPACK_RWKV7_PACKAGES program:rwkv7 library:librwkv7-${RWKV7_SOVERSION} development:librwkv7-dev)
 set(CPACK_RWKV7_SOURCE "${PROJECT_SOURCE_DIR}")
 set(CPACK_PRE_BUILD_SCRIPTS "${PROJECT_SOURCE_DIR}/cmake/DebianFiles.cmake")

@@ -1,7 +1,8 @@
-# rwkv7 serve: the files of src/server become a part of the program if libmicrohttpd is there. Without it the command explains that.
+# rwkv7 serve: src/server is compiled in if libmicrohttpd is found. Without it the command prints an
+# error that says so.
 option(RWKV7_SERVER "Build rwkv7 serve with libmicrohttpd, if it is there" ON)
 set(RWKV7_HAS_SERVER OFF)
-add_library(rwkv7_http INTERFACE) # what links the objects of the program needs it
+add_library(rwkv7_http INTERFACE) # needed by everything that links the objects of the program
 if(RWKV7_SERVER)
   if(PkgConfig_FOUND)
     pkg_check_modules(libmicrohttpd_PC QUIET libmicrohttpd)

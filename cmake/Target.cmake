@@ -1,7 +1,9 @@
-# Refuses what cannot give the text that every other build gives, before anything is compiled. src/base/target.h refuses the same
-# where a compiler tells of it; most of these options leave no trace in its macros.
+# Rejects machines and compiler flags with which the generated text could differ from other builds,
+# before anything is compiled. src/base/target.h rejects those that set a macro of the compiler;
+# most of these flags set none.
 #
-# This is also a script (cmake -D CMAKE_C_FLAGS=... -P Target.cmake), as which tests/build/target_test.sh tries it.
+# Also runs as a script (cmake -D CMAKE_C_FLAGS=... -P Target.cmake); tests/target_test.sh tests it
+# in this way.
 if(CMAKE_C_BYTE_ORDER STREQUAL "BIG_ENDIAN")
   message(FATAL_ERROR "Big-endian machines are not supported: weights are used as they lie in their files, which are little-endian.")
 endif()
@@ -14,7 +16,8 @@ foreach(config ${CMAKE_BUILD_TYPE} ${CMAKE_CONFIGURATION_TYPES})
   string(TOUPPER "${config}" config)
   string(APPEND target_flags " ${CMAKE_C_FLAGS_${config}} ${CMAKE_EXE_LINKER_FLAGS_${config}} ${CMAKE_SHARED_LINKER_FLAGS_${config}}")
 endforeach()
-# Options of gcc and clang that let it change the order or the precision of operations, or flush small numbers to zero (also when linking).
+# Flags of gcc and clang that allow another order or precision of operations, or that flush
+# denormals to zero (also when linking).
 string(REGEX MATCHALL
        "-(Ofast|ffast-math|funsafe-math-optimizations|fassociative-math|freciprocal-math|ffinite-math-only|fno-signed-zeros|fapprox-func|fno-honor-(nans|infinities)|fsingle-precision-constant|ffp-model=(fast|aggressive)|ffp-eval-method=[a-z]+|fdenormal-fp-math[-a-z0-9]*=[-a-z,]+|mfpmath=[^ ]*387|mdaz-ftz)( |$)"
        target_refused "${target_flags} ")
@@ -25,7 +28,7 @@ if(target_refused)
     "written for each instruction set.")
 endif()
 
-# These change no bit (contraction is off), only where the program runs.
+# These flags change no result (contraction is off), only on which CPUs the program runs.
 string(REGEX MATCH "-m(arch|cpu)=[^ ]+|-mavx[^ ]*|-mfma" target_isa "${target_flags}")
 if(target_isa)
   message(STATUS "Compiled with ${target_isa}: the program needs a CPU that has that. Without it, it runs on every CPU of its architecture, "

@@ -1,4 +1,5 @@
-# As aarch64-linux-gnu.cmake, with clang, which takes the linker and the start-up files of the gcc that is named there.
+# Like aarch64-linux-gnu.cmake but with clang, which uses the linker and start-up files of the gcc
+# named there.
 if(NOT CMAKE_C_COMPILER)
   set(CMAKE_C_COMPILER clang)
 endif()

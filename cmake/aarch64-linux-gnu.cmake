@@ -1,4 +1,5 @@
-# Cross compilation for 64-bit Arm Linux; programs run under qemu-user, so that ctest works as at home.
+# Cross compilation for 64-bit Arm Linux; programs run under qemu-user, so that ctest works as in a
+# native build.
 #
 # RWKV7_SYSROOT (a variable or in the environment) is a folder with an aarch64 system that has cJSON and utf8proc;
 # .ci/aarch64-sysroot.sh makes one on Debian. Without it the compiler's own folders are searched.
