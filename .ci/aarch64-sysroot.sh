@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Unpacks the C library, the two libraries of this project and OpenBLAS for aarch64 into a folder of their own, from the Debian
-# (or Ubuntu) mirrors that this system already uses. Nothing is installed and apt's own lists are left alone: a private
-# state folder makes apt believe in an empty arm64 machine, and dpkg unpacks what that machine would need.
+# Unpacks the C library, cJSON, utf8proc and OpenBLAS for aarch64 into FOLDER, from the Debian or
+# Ubuntu mirrors of this system. Nothing is installed, and apt's own lists do not change: apt gets a
+# private state folder of an empty arm64 machine, and dpkg unpacks the packages that it selects.
 #
 #   .ci/aarch64-sysroot.sh FOLDER     then: cmake --preset aarch64 with RWKV7_SYSROOT=FOLDER in the environment
 set -euo pipefail
@@ -27,9 +27,9 @@ apt install --yes --no-install-recommends --download-only \
 for package in "$state"/cache/archives/*.deb; do
     dpkg -x "$package" "$sysroot"
 done
-# The link that the package makes when it is really installed (update-alternatives).
+# This link is normally made by update-alternatives when the package is installed.
 ln -sfn openblas-pthread/libopenblas.so.0 "$sysroot/usr/lib/aarch64-linux-gnu/"
-if [ ! -e "$sysroot/lib/ld-linux-aarch64.so.1" ]; then # releases whose packages hold only /usr/lib
+if [ ! -e "$sysroot/lib/ld-linux-aarch64.so.1" ]; then # packages with only /usr/lib
     ln -sfn usr/lib "$sysroot/lib"
 fi
 touch "$sysroot/.complete"
