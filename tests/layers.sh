@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 failed=0
 
-# folder, and the prefixes of the project headers that its files may include
+# A folder, and the prefixes of the project headers that its files may include.
 while read -r layer allowed; do
     for file in src/"$layer"/*.[ch]; do
         if grep -nE '^ *# *include *"' "$file" | grep -vE "\"($allowed)[a-z0-9_]*\.h\""; then

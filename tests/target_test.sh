@@ -1,5 +1,6 @@
 #!/bin/sh
-# What cmake/Target.cmake and src/base/target.h refuse, and what they must let pass.
+# Checks which compiler flags and machines cmake/Target.cmake and src/base/target.h reject, and
+# which they accept.
 #
 #   target_test.sh CMAKE COMPILER
 set -u
@@ -11,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 failures=0
 
-# refused SENTENCE COMMAND...: COMMAND must fail and say SENTENCE, however its lines are broken.
+# refused SENTENCE COMMAND...: COMMAND must fail and print SENTENCE; line breaks do not count.
 refused() {
     sentence=$1
     shift
@@ -49,7 +50,8 @@ refused '32-bit systems are not supported' check -DCMAKE_SIZEOF_VOID_P=4
 passes check -DCMAKE_C_FLAGS='-O3 -march=native -fno-fast-math -ffp-model=precise -flto' -DCMAKE_SIZEOF_VOID_P=8 \
     -DCMAKE_C_BYTE_ORDER=LITTLE_ENDIAN
 
-# The whole configuration, as a user would start it: with the flags that the environment asks for, and for other machines.
+# A complete configuration, as a user runs it: with flags from the environment, and for other
+# machines.
 configure() {
     rm -rf "$work/build"
     CFLAGS=${CFLAGS_WANTED:-} "$cmake" -S "$root" -B "$work/build" "$@"
@@ -57,7 +59,7 @@ configure() {
 CFLAGS_WANTED=-ffast-math
 refused 'must not have -ffast-math' configure "-DCMAKE_C_COMPILER=$compiler"
 CFLAGS_WANTED=
-if command -v clang >/dev/null; then # which needs nothing of another machine to compile for it
+if command -v clang >/dev/null; then # clang can compile for other machines without their headers
     for target in 's390x-linux-gnu Big-endian machines' 'i686-linux-gnu 32-bit systems'; do
         refused "${target#* } are not supported" configure -DCMAKE_C_COMPILER=clang -DCMAKE_SYSTEM_NAME=Linux \
             "-DCMAKE_C_COMPILER_TARGET=${target%% *}" -DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY
@@ -66,7 +68,7 @@ else
     echo 'SKIP: configuring for other machines: no clang'
 fi
 
-# The compiler tells of the same, wherever the flags came from.
+# The compiler reports the same errors, wherever the flags come from.
 compile() {
     "$compiler" -std=c11 "-I$root/src" "-I$root/include" "$@" -fsyntax-only "$root/src/text/sampler.c"
 }

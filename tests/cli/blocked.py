@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
-"""A signal while the program waits for who reads its output, or for its input: it ends as the signal asks, and keeps the state.
+"""Sends signals to a program that is blocked: its reader does not read, or its input does not come.
 
-    blocked.py PROGRAM MODEL VOCABULARY BYTES     in an empty folder; BYTES is a vocabulary of one token a byte
+The program must end with exit code 130 and save its state.
+
+    blocked.py PROGRAM MODEL VOCABULARY BYTES
+
+Runs in an empty folder. BYTES is a vocabulary with one token per byte.
 """
 import array
 import fcntl
@@ -23,7 +27,7 @@ def waiting(fd):
 
 
 def await_full(fd, process):
-    """Until the pipe holds something and, for a while, no more: the program waits for its reader."""
+    """Waits until the pipe has data and its size stays the same: the program is blocked."""
     before, since, begin = 0, time.time(), time.time()
     while time.time() - begin < PATIENCE and process.poll() is None:
         now = waiting(fd)
@@ -35,7 +39,7 @@ def await_full(fd, process):
 
 
 def fill(fd):
-    """Writes to a pipe until it takes no byte more."""
+    """Writes to a pipe until it is full."""
     os.set_blocking(fd, False)
     try:
         while os.write(fd, b"x"):
@@ -74,7 +78,8 @@ def main():
         os.remove("kept")
         os.close(read)
 
-    # The same when messages have a reader that does not read: they are not waited for, but what was promised is kept.
+    # The same when nobody reads standard error: the program does not wait to write its messages,
+    # and still saves the state.
     with open("lines", "w") as lines:
         lines.write('{"prompt":"hello","tokens":200}\n' * 1000)
     batch = [program, "batch", "--ignore-eos", *options, "lines"]

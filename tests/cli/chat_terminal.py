@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""rwkv7 chat at a terminal of its own: prompt, editing, history, dimmed text, ^C.
+"""rwkv7 chat on a pseudo-terminal: prompt, editing, history, dimmed text, ^C.
 
-    chat_terminal.py EDITING COMMAND...     a command that writes only letters and never ends an answer by itself;
-                                            EDITING is "none" when it was built without libedit
+    chat_terminal.py EDITING COMMAND...
+
+COMMAND writes only letters and never ends an answer by itself. EDITING is "none" if the program was
+built without libedit.
 """
 import fcntl
 import os
@@ -20,7 +22,7 @@ PATIENCE = 120  # seconds; emulators are slow
 
 
 class Terminal:
-    edited = False  # the program edits lines, so it takes keys as they are typed once it has prompted for them
+    edited = False  # True: the program edits lines, so it reads single keys after the prompt
 
     def __init__(self, command, ignored=None):
         self.text = b""
@@ -37,13 +39,13 @@ class Terminal:
             return False
         try:
             data = os.read(self.fd, 65536)
-        except OSError:  # how Linux says that the other end is closed
+        except OSError:  # Linux: the other end is closed
             data = b""
         self.text += data
         return bool(data)
 
     def expect(self, pattern, what):
-        """Reads until the pattern is there and forgets what it has matched. Returns the match."""
+        """Reads up to the pattern and drops the text up to its end. Returns the match."""
         deadline = time.time() + PATIENCE
         while time.time() < deadline:
             match = re.search(pattern, self.text, re.S)
@@ -55,7 +57,7 @@ class Terminal:
         sys.exit(f"FAILED: {what}: expected {pattern!r}, got {self.text[-400:]!r}")
 
     def prompt(self, what="the prompt"):
-        """Reads until the prompt is the last thing, and stays so. Returns what was before it."""
+        """Reads until the output ends with the prompt and stays so. Returns the text before it."""
         deadline = time.time() + PATIENCE
         while time.time() < deadline:
             quiet = not self.read(0.3)
@@ -88,7 +90,7 @@ def check(condition, what):
 
 
 def history(command):
-    for keys in (b"/system first\r", b"\x1b[A" * 3 + b"\r"):  # the second time by three lines up
+    for keys in (b"/system first\r", b"\x1b[A" * 3 + b"\r"):  # then three lines up
         typist = Terminal(command + ["--history", "lines"])
         typist.prompt()
         typist.send(keys)
@@ -102,7 +104,7 @@ def history(command):
         check(mode == 0o600, "a history is private, also in the place of one that was not")
         os.chmod("lines", 0o644)
 
-    # Another output in its place, also where there is no history yet.
+    # An output cannot replace the history, even if no history exists yet.
     for lines in ("lines", "fresh"):
         greedy = Terminal(command + ["--history", lines, "--state-out", lines])
         greedy.expect(rb"refusing to overwrite an input file, read as " + lines.encode(), "a history is an input")
@@ -121,7 +123,7 @@ def history(command):
     waiting = Terminal(command + ["--history", "fifo"])
     waiting.expect(rb"fifo: not a history", "a FIFO is refused")
     check(waiting.end("a FIFO for a history") == 1, "with exit code 1")
-    # A device holds no lines; and a terminal without escape sequences gets none.
+    # A device as history stores no lines; a dumb terminal gets no escape sequences.
     plain = Terminal(["env", "TERM=dumb"] + command + ["--history", "/dev/null"])
     seen = plain.prompt()
     plain.send(b"/system first\r")
@@ -135,7 +137,10 @@ PASTE = b"\x1b[200~%s\x1b[201~"
 
 
 def job_control(command, told):
-    """For a child: runs the command as a shell would, in a group of its own. Says what becomes of it, and continues it when it is stopped."""
+    """Runs in a child: starts the command in its own process group, as a shell does.
+
+    When the command stops, writes a line to `told` and continues it.
+    """
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     child = os.fork()
     if child == 0:
@@ -154,7 +159,7 @@ def job_control(command, told):
 
 
 def editor(command):
-    """Pasted text, Tab, windows that change, ^Z, the usual history."""
+    """Pasted text, Tab, window sizes that change, ^Z, the default history."""
     typist = Terminal(command)
     typist.expect(rb"\x1b\[\?2004h", "pasted text is to be marked")
     typist.prompt()
@@ -182,12 +187,12 @@ def editor(command):
     typist.send(b"/system \x16\x03F\r")  # ^V quotes the next key
     typist.expect(rb"started over", "a quoted ^C")
     typist.prompt()
-    typist.send(PASTE % b"a\xff\x00b")  # what is no character is left out
+    typist.send(PASTE % b"a\xff\x00b")  # invalid bytes are dropped
     typist.expect(rb"ab", "pasted bytes")
     typist.send(b"\x03")
     typist.prompt()
 
-    typist.send(b"/syst\xe2\x82em broken off \xe2\x82\r")  # half a character takes no key with it
+    typist.send(b"/syst\xe2\x82em broken off \xe2\x82\r")  # incomplete characters
     typist.expect(rb"started over", "a line that ends in half a character")
     typist.prompt()
     typist.send(b"/system\r")
@@ -254,7 +259,7 @@ def editor(command):
         check(secret.end("/bye") == 0, "/bye ends")
         check(open(lines, "rb").read() == before, f"{option} keeps no line")
 
-    # Two at once, one of which ends first: the lines of both stay.
+    # Two programs share the file; one ends first. The lines of both are kept.
     first, second = Terminal(command), Terminal(command)
     for who, word in ((first, b"/system mine"), (second, b"/system yours")):
         who.prompt()
@@ -267,7 +272,8 @@ def editor(command):
     kept = open(lines, "rb").read()
     check(b"mine" in kept and b"yours" in kept, "lines of two programs")
 
-    # Another one that ends at once holds the lock, and then replaces the file: this one waits and adds to the new file.
+    # Another program holds the lock and replaces the file. This one waits, then adds its lines to
+    # the new file.
     late = Terminal(command)
     late.prompt()
     late.send(b"/system late\r")
@@ -283,7 +289,7 @@ def editor(command):
     kept = open(lines, "rb").read()
     check(b"early" in kept and b"late" in kept, "lines of two programs that end at once")
 
-    # Of somebody else, or spoilt: it goes on without.
+    # A history that belongs to somebody else or is damaged: chat continues without one.
     os.chmod(state, 0o770)
     open_to_all = Terminal(command)
     open_to_all.expect(rb"other users may write", "a folder that others may write to")
@@ -300,7 +306,7 @@ def editor(command):
     check(forgetful.end("/quit") == 0 and open(lines, "rb").read() == b"no history\n", "it is left as it is")
     os.remove(lines)
 
-    # ^Z, in a group that a shell would have made.
+    # ^Z, in a process group like that of a shell.
     read, write = os.pipe()
     os.set_inheritable(write, True)
     script = "import sys; sys.path.insert(0, sys.argv[1]); import chat_terminal as t; t.job_control(sys.argv[3:], int(sys.argv[2]))"
@@ -332,7 +338,7 @@ def main():
     endless.prompt()
     endless.send(b"hello\r")
     endless.expect(rb"hello.*?[a-z]{30}", "an answer that streams")
-    endless.send(b"\x03")  # the terminal makes SIGINT of it
+    endless.send(b"\x03")  # the terminal turns it into SIGINT
     endless.expect(rb"stopped", "^C stops the answer, and the program goes on")
     endless.prompt()
     endless.send(b"again\r")
@@ -360,7 +366,7 @@ def main():
         endless.send(b"/system\r")
         endless.expect("2m\u00e4\u20ac\x1b".encode(), "characters of several bytes")
         endless.prompt()
-        endless.send(b"\0")  # also what the kernel makes of a ^D that was typed during an answer
+        endless.send(b"\0")  # the kernel turns a ^D that was typed during an answer into a NUL
     endless.send(b"\x04")
     check(endless.end("^D") == 0, "^D ends with exit code 0")
 
@@ -375,7 +381,7 @@ def main():
     thinker.send(b"/quit\r")
     check(thinker.end("/quit") == 0, "/quit ends with exit code 0")
 
-    small = Terminal(command[:2])  # no model named: the one that ships, if it was compiled in
+    small = Terminal(command[:2])  # without -m: the built-in model, if there is one
     if small.expect(rb"/help explains|no model", "the greeting").group() == b"/help explains":
         small.expect(rb"not a chat model", "what the small model cannot do")
         small.prompt()
@@ -404,7 +410,7 @@ def main():
         check(os.path.exists(kept), f"{how}: the conversation is kept")
         os.remove(kept)
 
-    # How long reading takes is not known: ^C may come too late, and finds the prompt.
+    # Reading may finish before ^C arrives; then ^C meets the prompt.
     hasty = Terminal(command + ["-t", "1", "--system", "rule " * 20000, "--state-out", kept])
     begun = hasty.expect(rb"reading|/help explains", "a long beginning").group() != b"reading"
     if not begun:

@@ -37,7 +37,7 @@ mkdir "$work/bin" "$work/home" "$work/config" "$work/dir"
 } >"$work/bin/rwkv7"
 chmod +x "$work/bin/rwkv7"
 emulated=$(($# > 1))
-for program; do :; done # the last word of COMMAND
+for program; do :; done # sets $program to the last word of COMMAND
 ! grep -Eq "__(asan|tsan)_init" "$program"
 sanitized=$?
 PATH=$work/bin:$PATH

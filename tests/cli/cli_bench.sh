@@ -58,7 +58,7 @@ run rwkv7 bench --shape 13B
 exits 2
 err_has '^rwkv7: --shape needs one of 0.1b\|.*, not .13B'
 
-# Without a model: the table of all published sizes. A budget of 0 measures nothing but the memory.
+# Without a model: the table of all published sizes. A budget of 0 measures only the memory.
 run rwkv7 bench --budget 0
 exits 0
 silent

@@ -2,7 +2,8 @@
 # rwkv7 chat, piped: one message per line. With one token per byte, and answers of small letters
 # only, a conversation has the same tokens as its text, so that `run` gives the expected answer.
 
-# Names without spaces, since lists of arguments are taken apart below; wherever the checkout is.
+# File names without spaces, even if the path of the checkout has some: argument lists are split
+# below.
 ln -s "$models/bf16_n64.safetensors" model.safetensors
 ln -s "$tests/bytes.vocab.txt" vocab.txt
 model=model.safetensors
@@ -258,7 +259,7 @@ thinking --think normal --thoughts hide
 out 'the <b>
  answer '
 thinking --think normal -n 2 --thoughts hide
-out_has '^> well... </think>$' # the second one is after the thought: not a tag
+out_has '^> well... </think>$' # a second </think> after the thought is text, not a tag
 sed "s|^200 .*|200 '><b>\\\\n' 5|" "$vocab" >thoughts.txt
 thinking --think empty
 out '<b>'
@@ -661,7 +662,7 @@ given '/load left'
 chat
 exits 0
 
-# A folder that states another chat template, and one that states RWKV's.
+# A folder with another chat template, and one with RWKV's.
 mkdir hf
 cp "$model" hf/model.safetensors
 printf '{"chat_template": "{%% for m in messages %%}<|im_start|>"}' >hf/tokenizer_config.json

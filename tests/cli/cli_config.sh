@@ -42,10 +42,10 @@ run rwkv7 info "$models/f32_n16.safetensors"
 exits 0
 run rwkv7 info -m "$models/f32_n16.safetensors"
 exits 0
-run rwkv7 bench --shape 0.1b -n 0 --prompt 0 --cpu ref # a shape on the command line overrides a model in the file
+run rwkv7 bench --shape 0.1b -n 0 --prompt 0 --cpu ref # a shape overrides a model in the file
 exits 0
 
-# Flags that exclude each other: the one that wins clears the other.
+# Exclusive flags: the one with precedence clears the other.
 config bos
 run rwkv7 run -q -n 4 --temp 0 --no-bos 'Once upon'
 exits 0
@@ -54,7 +54,7 @@ config bos '[run]' no-bos
 run rwkv7 run -q -n 4 --temp 0 'Once upon'
 text "$(text_of run -n 4 --temp 0 --no-bos 'Once upon')"
 
-# So do other options of which only one can count: one on the command line stands against those of the file.
+# The same for other exclusive options: one on the command line overrides those of the file.
 config 'csv' 'echo' 'prompt-cache = cache' 'no-history' 'count' '[bench]' 'plot = plot.svg' 'sizes = all' '[chat]' 'system = Hello'
 run rwkv7 run -q --temp 0 -n 2 --state-out kept 'Once upon'
 exits 0
@@ -73,7 +73,7 @@ exits 0
 given '/stats'
 run rwkv7 chat --state-in kept
 exits 0
-run rwkv7 bench --json=no -m "$models/f32_n16.safetensors" -n 1 -p 0 -r 1 --cpu ref # a flag that is off stands against nothing
+run rwkv7 bench --json=no -m "$models/f32_n16.safetensors" -n 1 -p 0 -r 1 --cpu ref # an off flag overrides nothing
 exits 0
 out_has '^model,types,'
 config '[bench]' json csv

@@ -177,13 +177,13 @@ for option in --no-stdin -N; do
     text d
     silent
 done
-run rwkv7 run $with -q -n 0 --echo d # there is none
+run rwkv7 run $with -q -n 0 --echo d # no standard input
 silent
 given 'abc'
 run rwkv7 run $with -q -n 0 --echo
 silent
 given 'abc'
-run rwkv7 run $with -q -n 0 --echo -f - d # it is named
+run rwkv7 run $with -q -n 0 --echo -f - d # named with -f -
 text abcd
 silent
 printf '%s\n' one two three >lines

@@ -222,14 +222,14 @@ run rwkv7 tokenize --count --lines
 exits 2
 err_has 'exclude each other'
 
-# Options that do not change answers are not part of batch fingerprints, which older results
-# contain.
+# Options that do not change answers are not part of batch fingerprints, so older results stay
+# valid.
 given '{"prompt":"ab"}'
 run rwkv7 batch -q -m "$models/f32_n16.safetensors" --vocab "$tests/bytes.vocab.txt" -n 1 --seed 1
 exits 0
 out_has '"fingerprint":"6fafaa612016cdbc-d0a9b3906e793392"'
 
-# The prompt as an option, as in other programs.
+# -p gives the prompt, as in other programs.
 run rwkv7 run -q -n 3 --temp 0 'Once upon'
 cp "$work/out" expected
 for prompt in -p --prompt; do
@@ -292,7 +292,7 @@ Try 'rwkv7 help ${command%% *}'."
     err "rwkv7: '$model' is a model, not a command; use rwkv7 run -m or rwkv7 chat
 Try 'rwkv7 help'."
 done
-# Other files are prompts by their name, and a model may be one by --prompt.
+# The name of any other file is a prompt; with --prompt even the name of a model is.
 printf 'PK\3\4 and so on, but not a model' >text.zip
 printf '\10\0\0\0\0\0\0\0text, not JSON' >text.st
 printf '\377\377\377\377\0\0\0\0{' >short.st
@@ -303,7 +303,7 @@ done
 run rwkv7 run -q -n 0 -p tiny.st
 exits 0
 
-# A word of the command line cannot send codes to the terminal.
+# Escape codes in an argument do not reach the terminal through messages.
 run rwkv7 "$(printf 'a\033[31mb')"
 exits 2
 err_has "unknown command 'a\?\[31mb'"

@@ -1,7 +1,8 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # read by cli.sh, which sets and uses these names
 # Full disks, closed pipes, ^C, long prompts, terminals.
 
-# Names without spaces, since lists of arguments are taken apart below; wherever the checkout is.
+# File names without spaces, even if the path of the checkout has some: argument lists are split
+# below.
 ln -s "$models/bf16_n64.safetensors" model.safetensors
 ln -s "$tests/syllables.vocab.txt" vocab.txt
 model=model.safetensors
@@ -32,7 +33,7 @@ exits 0
 silent
 ok 'one byte' sized "$work/out" 1
 
-# The summary starts a new line if it follows the text in one log, not in two files.
+# The summary starts on a new line if text and summary go to the same file.
 last='rwkv7 run >log 2>&1'
 rwkv7 run --temp 0 -n 3 --model "$model" --vocab "$vocab" hello </dev/null >log 2>&1
 code=$?
@@ -102,7 +103,7 @@ else
     limited 100 run -q -n 1 --math blas --model "$model" --vocab "$vocab" hello
     exits 1
     err 'rwkv7: out of memory for OpenBLAS: the address space of this process is limited'
-    if has_blas; then # its buffers: one for each thread
+    if has_blas; then # OpenBLAS allocates a buffer per thread
         limited 300 run -q -n 1 -t 2 --math blas --model "$model" --vocab "$vocab" 'hello, hello, hello'
         exits 1
         err 'rwkv7: out of memory for the buffers of OpenBLAS'
@@ -145,7 +146,7 @@ fi
 
 # A signal that ends the program leaves no partial array.
 yes '1 2 3 4 5 6 7 8' | head -n 10000 >ids
-writing() { # the file has a name, or is one of those that have none
+writing() { # the output has a temporary name or, on Linux, none
     [ "$(echo rwkv7-*.tmp)" != 'rwkv7-*.tmp' ] || [ -n "$(find "/proc/$(cat pid)/fd" -lname '*(deleted)' 2>/dev/null)" ]
 }
 for signal in INT TERM HUP KILL; do
@@ -156,7 +157,7 @@ for signal in INT TERM HUP KILL; do
     run sh -c 'echo $$ >pid; exec rwkv7 logits "$@"' sh --model "$model" --tokens @ids --step -o array.npy
     [ $signal = KILL ] && exits 137 || exits 130
     ok "no file after SIG$signal" [ ! -e array.npy ]
-    if [ $signal != KILL ] || [ "$(uname)" = Linux ]; then # elsewhere it must have a name, which stays
+    if [ $signal != KILL ] || [ "$(uname)" = Linux ]; then # elsewhere the temporary name remains
         ok "no temporary file after SIG$signal" [ "$(echo rwkv7-*.tmp)" = 'rwkv7-*.tmp' ]
     fi
     wait
@@ -196,7 +197,7 @@ if script --version 2>/dev/null | grep -q util-linux; then
     ok 'nothing was shown' [ -n "$(head -n 1 "$work/out")" ]
     on_terminal "rwkv7 run -q --temp 0 -n 3 --model $model --vocab $vocab hello | cat >text"
     text ''
-    # Standard input stays open until the program reports that it is waiting.
+    # Standard input stays open until the program reports that it is waiting for input.
     cat >waits <<EOF
 { tries=0; until grep -q '[s]tandard input' shown || [ \$tries -eq 1200 ]; do sleep 0.1; tries=\$((tries + 1)); done; } |
     rwkv7 run --temp 0 -n 3 --model $model --vocab $vocab hello

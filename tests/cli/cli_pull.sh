@@ -45,7 +45,7 @@ if [ -L /proc/self/exe ] && [ "$emulated" -eq 0 ]; then
     run env -u RWKV7_PULL tree/build/rwkv7 pull 0.1b
     exits 0
     out 'source tree 0.1b'
-    rm tree/build/CMakeCache.txt # then it is no build folder
+    rm tree/build/CMakeCache.txt # now it is not a build folder
     run env -u RWKV7_PULL tree/build/rwkv7 pull 0.1b
     ok 'not from a folder that is no build folder' [ "$(cat "$work/out")" != 'source tree 0.1b' ]
 else
@@ -89,7 +89,7 @@ if [ -n "$python" ] && command -v curl >/dev/null && command -v sha256sum >/dev/
     name=$(awk '$1 == "0.1b" { print $3 }' "$tests/../../scripts/models.txt")
     cp "$models/f32_n16.safetensors" "$served/$name"
     (cd "$served" && sha256sum "$name" >"$name.sha256")
-    cp "$tests/bytes.vocab.txt" "$folder/rwkv_vocab_v20230424.txt" # which is not looked at once it is there
+    cp "$tests/bytes.vocab.txt" "$folder/rwkv_vocab_v20230424.txt" # an existing file is not checked
     "$python" "$tests/range_server.py" "$work/served" >"$work/port" 2>/dev/null &
     server=$!
     await [ -s "$work/port" ]
@@ -108,7 +108,7 @@ if [ -n "$python" ] && command -v curl >/dev/null && command -v sha256sum >/dev/
     run env RWKV7_MODEL=0.1b rwkv7 info
     exits 0
     out_has "$name"
-    # It is an input under its own name.
+    # A model with a short name is an input, too.
     run rwkv7 convert "$models/f32_n16.safetensors" "$folder/$name" --vocab "$tests/bytes.vocab.txt"
     exits 0
     run rwkv7 convert 0.1b "$folder/$name"

@@ -47,7 +47,7 @@ story --temp 0 -n 16 -f --help
 text "$greedy"
 story -n 1 -- -n
 exits 3
-err_has 'no token for byte 0x2d' # it was read as text; the vocabulary has no '-'
+err_has 'no token for byte 0x2d' # read as text; the vocabulary has no '-'
 story -f missing.txt
 exits 1
 err 'rwkv7: cannot read missing.txt: No such file or directory'

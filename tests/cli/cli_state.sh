@@ -164,7 +164,7 @@ refused() { # refused FILE PATTERN
 story -n 3 --state-out state hello
 head -c 1000 state >torn
 refused torn 'the file is damaged'
-for byte in X Y; do # the text is another each time, so the byte may be one of them already
+for byte in X Y; do # two values, because the byte may already be one of them
     {
         head -c 9000 state
         printf %s "$byte"
@@ -182,7 +182,7 @@ else
     skip 'no model is built in'
 fi
 run rwkv7 run -q --model "${model%.safetensors}_st.safetensors" --vocab "$vocab" --state-in state -n 3 hello
-exits 0 # the same weights, stored another way
+exits 0 # the same weights in another file
 story -n 3 --type q8 --state-in state hello
 exits 3
 err_has 'other weights'

@@ -8,10 +8,10 @@ compare=$1
 work=$(mktemp -d "${TMPDIR:-/tmp}/rwkv7-compare.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0
-stat=/dev/null # how busy the machine is: unknown
+stat=/dev/null # no CPU times: the load of the machine is unknown
 
-# Ours: 10, 20, 60 tokens per second in the first, second, third round, reading at 8 GB/s of 10. The peer: 5, the median
-# of its repetitions.
+# Stubs. Ours: 10, 20 and 60 tokens per second in rounds 1, 2 and 3, reading 8 of 10 GB/s. The peer:
+# 5, the median of its repetitions.
 cat >"$work/ours" <<'END'
 #!/bin/sh
 echo "ours $*" >>"$0.calls"
@@ -40,8 +40,8 @@ case "$*" in
 esac
 echo "{\"cpu_info\": \"a, b\", $counts, \"avg_ts\": 70, \"samples_ts\": [ 4, 300, 5, 1e0, 5.0 ]}"
 END
-# Two programs that end only if their bursts alternate: ours waits for a file of the peer, which the peer makes when it
-# has seen that ours stands still.
+# Two programs that end only if their bursts alternate: ours waits for a file that the peer writes
+# when it has seen that ours is stopped.
 cat >"$work/waiting" <<'END'
 #!/bin/sh
 rm -f "${0%waiting}seen"
@@ -112,7 +112,7 @@ run --peer "them=$work/broken" --rounds 1 --threads 1 0.1b:q8:Q8="$work/file"
 ok 'a failing peer is' [ "$code" -eq 1 ]
 ok 'with its words' grep -q 'no such model' "$work/err"
 
-# The bursts alternate, whoever begins.
+# The bursts alternate, whichever program begins.
 for rounds in 1 2; do
     rm -f "$work/seen" "$work/waiting.pid"
     run --ours "$work/waiting" --peer "them=$work/watching" --threads 1 --rounds "$rounds" --prompt 0 --tokens 16 \
@@ -121,8 +121,9 @@ for rounds in 1 2; do
     ok 'and both are measured' grep -q '| them Q8 | 1 | decode 16' "$work/out"
 done
 
-# A machine that is busy: 1000 ticks pass while ours runs, some of them busy; ours takes almost none.
-busy() { # busy TICKS: how many are busy
+# A busy machine: 1000 ticks pass while ours runs, TICKS of them busy; ours uses almost none of
+# them.
+busy() { # busy TICKS
     echo 'cpu  100 0 0 100 0 0 0 0 0 0' >"$work/stat"
     echo "cpu  $((100 + $1)) 0 0 $((1100 - $1)) 0 0 0 0 0 0" >"$work/stat.next"
     stat=$work/stat

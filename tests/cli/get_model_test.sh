@@ -65,7 +65,7 @@ check() { # check WHAT COMMAND...
         sed 's/^/    /' "$work/out" "$work/err"
     fi
 }
-get() { # get MODE ARGUMENT...: with that behaviour of the server
+get() { # get MODE ARGUMENT...: runs the script; MODE is the behaviour of the server
     mode=$1
     shift
     RWKV7_MODEL_BASE=$url/$mode "$script" --with "$program" "$@" >"$work/out" 2>"$work/err"
@@ -74,13 +74,13 @@ get() { # get MODE ARGUMENT...: with that behaviour of the server
 says() {
     grep -q -e "$1" "$work/err"
 }
-here() { # here NAME: the file has arrived, and nothing else of it is left
+here() { # here NAME: the file is complete and no partial file remains
     cmp -s "$repository/resolve/main/$1" "$folder/$1" && [ ! -e "$folder/$1.part" ]
 }
 gone() {
     [ ! -e "$folder/$1" ] && [ ! -e "$folder/$1.part" ]
 }
-half() { # half NAME: as a download leaves it that was interrupted
+half() { # half NAME: writes the partial file of an interrupted download
     head -c 150000 "$repository/resolve/main/$1" >"$folder/$1.part"
 }
 
@@ -148,7 +148,7 @@ cases() {
     check 'no checksum' here unknown.pth
     check 'is said' says 'states no checksum; only the size was checked'
 
-    # The vocabulary, which must be the one that is known, and the user's data folder.
+    # The vocabulary, whose checksum is fixed, and the user's data folder.
     echo "1 'a' 1" >"$served/rwkv_vocab_v20230424.txt"
     get good --vocab-base "$url/good" 0.1b
     check 'another vocabulary' [ $code -eq 1 ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Regenerate what `rwkv7 eval` must find, by the float64 oracle of tests/golden:  make_eval_expected.py
+"""Writes the numbers that `rwkv7 eval` must print, computed by the float64 oracle of tests/golden.
 
 Writes into eval/ beside this file: text.txt, lambada.jsonl and choices.jsonl, drawn from the syllables vocabulary, and
 expected.tsv with the numbers. The model is bf16_n64 of tests/golden/data; the other one, to compare with, is the same file with
@@ -62,7 +62,7 @@ def main():
     expected = {}
 
     def continuation(context, target):
-        """log p of each token of the target, and whether it is the likeliest."""
+        """log p of each token of the target, and whether each is the most likely one."""
         source, wanted = [0] + encode(ids, context), encode(ids, target)
         logits, _ = model.run(source + wanted)
         rows = log_softmax(logits[len(source) - 1:-1])
@@ -85,7 +85,7 @@ def main():
     expected["text.top_1_agreement"] = (p.argmax(axis=1) == q.argmax(axis=1)).mean()
 
     def likely_line():
-        """A line whose last word, " " and one more token, the model would say itself; such contexts must be searched for."""
+        """Searches for a line whose last word, " " and one token, the model predicts."""
         while True:
             tokens = encode(ids, words(rng, pieces, 40))
             best = model.run([0] + tokens)[0].argmax(axis=1)

@@ -13,14 +13,14 @@ words = sys.argv[1:]
 both = words[0] == "-e"
 terminal, end = pty.openpty()
 settings = termios.tcgetattr(end)
-settings[1] &= ~termios.OPOST  # newlines stay what they are
+settings[1] &= ~termios.OPOST  # newlines stay unchanged
 termios.tcsetattr(end, termios.TCSANOW, settings)
 process = subprocess.Popen(words[both:], stdout=end, stderr=end if both else None)
 os.close(end)
 while True:
     try:
         data = os.read(terminal, 65536)
-    except OSError:  # how Linux says that the other end is closed
+    except OSError:  # Linux: the other end is closed
         break
     if not data:
         break

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """A web server on loopback for get_model_test.sh:  range_server.py FOLDER
 
-Prints its port. Sends the files of FOLDER and parts of them (Range). The first directory of a path is how it behaves:
+Prints its port. Sends files of FOLDER and parts of them (Range). The first directory of a path
+selects its behaviour:
 
-    /good/...      as it should
-    /broken/...    closes the connection in the middle of a file, the first time that it is asked for that
-    /whole/...     knows no Range
+    /good/...      correct
+    /broken/...    closes the connection in the middle of a file, at its first request only
+    /whole/...     ignores Range
 """
 import functools
 import http.server

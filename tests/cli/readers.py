@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Readers that are slow, stop or go away, and FIFOs that nobody has opened at the other end: a state that is kept ends where the text
-ended that was written, all that can be written arrives, and an interruption ends the program.
+"""Readers of the output that are slow, stop or go away, and FIFOs without a reader.
 
-    readers.py PROGRAM MODEL VOCABULARY BYTES     in an empty folder; BYTES is a vocabulary of one token a byte
+A saved state ends where the written text ends, no output is lost while somebody reads it, and an
+interrupt ends the program.
+
+    readers.py PROGRAM MODEL VOCABULARY BYTES
+
+Runs in an empty folder. BYTES is a vocabulary with one token per byte.
 """
 import fcntl
 import json
@@ -14,11 +18,11 @@ import time
 
 from blocked import PATIENCE, await_full, check, ends, fill, waiting
 
-F_SETPIPE_SZ = 1031  # of Linux
+F_SETPIPE_SZ = 1031  # Linux only
 
 
 def small_pipe():
-    """4 KiB where that can be had; such a pipe takes one write and is full."""
+    """Returns a pipe; on Linux it has 4 KiB, so one write fills it."""
     read, write = os.pipe()
     if sys.platform == "linux":
         fcntl.fcntl(write, F_SETPIPE_SZ, 4096)
@@ -38,7 +42,10 @@ def output(command, data=b""):
 
 
 def await_state(process, *states):
-    """Until the process is in one of the states of /proc, for a while, and takes no time of a CPU; without a /proc, for a while."""
+    """Waits until the process stays in one of these states of /proc and uses no CPU time.
+
+    Without /proc it waits for 0.7 seconds.
+    """
     before, since, begin = None, time.time(), time.time()
     while time.time() - begin < PATIENCE and process.poll() is None:
         now = b"" if sys.platform != "linux" else open(f"/proc/{process.pid}/stat", "rb").read().rsplit(b")", 1)[1]
@@ -50,7 +57,7 @@ def await_state(process, *states):
 
 
 def stop_reading(process, read):
-    """The reader goes away while the program cannot write. Returns how many bytes it has written that were not read."""
+    """Closes the reading end while the program is stopped. Returns the number of unread bytes."""
     process.send_signal(signal.SIGSTOP)
     await_state(process, "T")
     count = waiting(read)
@@ -60,10 +67,13 @@ def stop_reading(process, read):
 
 
 def run_keeps(run, draw):
-    """draw: options of the first run. The state that is kept, and the text that was written, are those of one longer run."""
+    """The saved state continues the written text like one longer run.
+
+    draw: sampling options of the first run.
+    """
     whole = output([*run, *draw, "-n", "400", "hello"])
     for number in (signal.SIGINT, signal.SIGTERM, None):
-        for first in (0, 1, 100):  # bytes that are read before
+        for first in (0, 1, 100):  # bytes read before the interruption
             read, write = small_pipe()
             process = subprocess.Popen([*run, *draw, "-n", "-1", "--state-out", "kept", "hello"], stdin=subprocess.DEVNULL, stdout=write,
                                        stderr=subprocess.PIPE)
@@ -89,7 +99,7 @@ def run_keeps(run, draw):
 
 
 def chat_keeps(chat):
-    """An answer whose reader stops or goes away is one that is as long as what was written."""
+    """If the reader stops or goes away, the saved answer has the length of what was written."""
     for number in (signal.SIGTERM, None):
         read, write = small_pipe()
         process = subprocess.Popen([*chat, "-n", "4000", "--state-out", "talk"], stdin=subprocess.PIPE, stdout=write)
@@ -114,7 +124,7 @@ def chat_keeps(chat):
 
 
 def json_or_no_state(run):
-    """The state is kept after the JSON, and only if that was written."""
+    """The state is saved after the JSON, and only if the JSON was written."""
     with open("kept", "wb") as old:
         old.write(b"old")
     command = [*run, "-n", "3", "--json", "--state-out", "kept", "hello"]
@@ -146,7 +156,7 @@ def json_or_no_state(run):
 
 
 def slow_reader(command, expected):
-    """Standard output is a pipe that does not block: all of it arrives."""
+    """All output arrives, although standard output is a non-blocking pipe."""
     read, write = small_pipe()
     os.set_blocking(write, False)
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=write, stderr=subprocess.PIPE)
@@ -159,7 +169,7 @@ def slow_reader(command, expected):
 
 
 def same(a, b):
-    """But for durations in the results of batch."""
+    """Compares without the durations in the results of batch."""
     if not a.startswith(b"{"):
         return a == b
     lists = [[{k: v for k, v in json.loads(line).items() if not k.endswith("seconds")} for line in text.splitlines()] for text in (a, b)]
@@ -178,7 +188,7 @@ def interrupted(command, what, data=None):
 
 
 def fifos(program, options, run, batch):
-    """A FIFO that nobody has opened at the other end is waited for, until an interruption."""
+    """The program waits until a FIFO has a reader; an interrupt ends the wait."""
     for name in ("pipe", "late"):
         os.mkfifo(name)
     interrupted([*run, "-n", "3", "-f", "pipe"], "the prompt is a FIFO without a writer")
@@ -200,7 +210,7 @@ def fifos(program, options, run, batch):
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
             ends(process, f"{command[1]}, and a signal before a FIFO is opened")
 
-    # One who comes later is waited for.
+    # A reader that comes later gets everything.
     process = subprocess.Popen([*run, "--temp", "0", "-n", "9", "-f", "late"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     await_state(process, "S")
     with open("late", "wb") as late:
@@ -218,7 +228,7 @@ def fifos(program, options, run, batch):
     check(process.returncode == 0 and same(got, output([*batch, "two"])), f"results that are read late: {got!r}")
 
 
-    # A state, too, and it is the same as in a file.
+    # The same for a state, which equals the one in a file.
     subprocess.run([*run, "--seed", "1", "-n", "3", "--state-out", "state", "hello"], stdout=subprocess.DEVNULL, check=True)
     process = subprocess.Popen([*run, "--seed", "1", "-n", "3", "--state-out", "late", "hello"], stdout=subprocess.DEVNULL)
     with open("late", "rb") as late:
@@ -229,7 +239,7 @@ def fifos(program, options, run, batch):
 
 
 def resume(batch):
-    """An interruption while the lines are compared with the results: what was not compared stays."""
+    """An interrupt while --resume compares lines with results leaves the file unchanged."""
     with open("results", "wb") as results:
         results.write(output([*batch, "two"]))
     with open("results", "rb") as results:

@@ -13,7 +13,7 @@ if(CMAKE_SYSTEM_NAME STREQUAL Linux AND NOT CMAKE_CROSSCOMPILING)
   set_tests_properties(cli_batch PROPERTIES ENVIRONMENT LAST_WRITER=$<TARGET_FILE:last_writer>)
   set_tests_properties(cli_pipes PROPERTIES ENVIRONMENT EARLY_SIGNAL=$<TARGET_FILE:early_signal>)
 endif()
-set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long ones first
+set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long tests; start them first
 
 # The program of examples/, which uses nothing but the public header.
 add_executable(example ${PROJECT_SOURCE_DIR}/examples/story.c)
@@ -22,10 +22,10 @@ target_link_libraries(example PRIVATE rwkv7::rwkv7)
 add_test(NAME example COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/example_test.sh
                               ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:example>)
 
-# Building on systems that lack something.
+# scripts/build.sh on systems without some tools.
 add_test(NAME build_script COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/build_test.sh ${PROJECT_SOURCE_DIR}/scripts)
 
-# The comparison with other programs, against stubs.
+# scripts/compare.sh, with stubs for both programs.
 add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
                               ${PROJECT_SOURCE_DIR}/scripts/compare.sh)
 
@@ -33,5 +33,5 @@ add_test(NAME compare COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/compare_test.sh
 add_test(NAME get_model COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/get_model_test.sh
                                 ${PROJECT_SOURCE_DIR}/scripts/get-model.sh)
 
-# What trained the model that ships.
+# The trainer of the model that ships.
 add_test(NAME train COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/train_test.sh ${PROJECT_SOURCE_DIR}/scripts/train)

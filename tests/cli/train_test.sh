@@ -1,5 +1,5 @@
 #!/bin/sh
-# The trainer's own tests, where Debian's python3-torch or its like is installed.
+# The tests of scripts/train; needs PyTorch, such as Debian's python3-torch.
 #
 #   train_test.sh FOLDER
 set -eu

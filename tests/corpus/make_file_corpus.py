@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/corpus/{state,tuned,lora,shards}: inputs of the fuzz targets of these names, which describe their form.
+"""Writes tests/corpus/{state,tuned,lora,shards}: inputs for the fuzz targets of these
+names, whose sources define the format.
 
-Run it after a change here and commit what it writes:
+After a change, run it and commit what it writes:
 
     python3 tests/corpus/make_file_corpus.py
 """
@@ -46,7 +47,7 @@ def checksum(data):
 
 
 def state(note=b"", layers=1, version=3, stated=None):
-    """Of a model of one layer, 4 channels and 2 heads."""
+    """A state file for a model of one layer, 4 channels and 2 heads."""
     data = struct.pack("<8s4IQ16sQ", b"RWKV7ST", version, layers, 4, 2, 17, b"", len(note) if stated is None else stated)
     data += floats(4 * (2 + 2)) + note + bytes(-len(note) % 8)
     return data + struct.pack("<Q", checksum(data))

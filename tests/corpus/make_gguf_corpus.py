@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tests/corpus/gguf: small GGUF files, most of them broken, and cases.tsv, which says what to expect.
+"""Writes tests/corpus/gguf: small GGUF files, most of them invalid, and cases.tsv with the
+expected results.
 
 A line of cases.tsv is FILE<TAB>EXPECTED: "ok", or a part of the message that refuses the file. ok_blocks.gguf holds, for every
-type in blocks of integers, a tensor of random bits, and beside it, as NAME.floats, the float32 numbers that it must be read as:
-they are computed here from the definition of the type, in float64, where no operation rounds. Needs NumPy. Run it after a
-change here and commit what it writes:
+type of quantized blocks, a tensor NAME of random bits and a tensor NAME.floats with the expected
+float32 numbers. These are computed here from the definition of the type, in float64, where no
+operation rounds. Needs NumPy. After a change, run it and commit what it writes:
 
     python3 tests/corpus/make_gguf_corpus.py
 """
@@ -86,7 +87,7 @@ def half(blocks, at):
 
 
 def nibbles(q):
-    """[...][n] bytes: the low halves, then the high ones: [...][2 n]."""
+    """[...][n] bytes -> [...][2 n] numbers: all low halves, then all high halves."""
     return np.concatenate([q & 15, q >> 4], -1).astype(np.float64)
 
 
@@ -95,7 +96,7 @@ def fifth_bits(b):
 
 
 def scales_and_offsets(p):
-    """The eight scales and offsets of 6 bits in 12 bytes."""
+    """12 bytes -> eight 6-bit scales and eight 6-bit offsets."""
     low, high, tops = p[:, 0:4], p[:, 4:8], p[:, 8:12]
     s = np.concatenate([low & 63, (tops & 15) | (low >> 6) << 4], 1)
     t = np.concatenate([high & 63, tops >> 4 | (high >> 6) << 4], 1)
@@ -109,7 +110,7 @@ def in_groups(b, q):
 
 
 def pairs_of_groups(q):
-    """128 bytes: groups 0 and 1 in the halves of the first 32, and so on: [blocks][8][32]."""
+    """128 bytes -> [blocks][8][32]: halves of bytes 0 to 31 are groups 0 and 1, and so on."""
     return nibbles(q.reshape(-1, 4, 32)).reshape(-1, 8, 32)
 
 
@@ -134,7 +135,7 @@ def in_sixteens(s, q):
 
 
 def pairs_of_bits(q):
-    """64 bytes: of each half, four quarters of 32 numbers in the same bytes, the first in the lowest bits: [blocks][256]."""
+    """64 bytes -> [blocks][256]: 32 bytes hold 128 2-bit numbers, the first 32 in the low bits."""
     shifts = np.array([0, 2, 4, 6], np.uint8).reshape(1, 1, 4, 1)
     return (q.reshape(-1, 2, 1, 32) >> shifts & 3).reshape(-1, 256).astype(np.float64)
 
@@ -228,7 +229,7 @@ def accepted():
 
 
 def model():
-    """A whole model: as many tokens as there are bytes and one more, two layers of two heads, each matrix in another type."""
+    """A complete model: 257 tokens, two layers of two heads, every matrix in a different type."""
     random = np.random.default_rng(8)
     channels, wide, rank, tokens = 32, 64, 8, 257
     tensors = []

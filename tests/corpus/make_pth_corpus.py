@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes tests/corpus/pth: small PyTorch checkpoints, most of them broken, and cases.tsv, which says what to expect.
+"""Writes tests/corpus/pth: small PyTorch checkpoints, most of them invalid, and cases.tsv with the
+expected results.
 
-A line of cases.tsv is FILE<TAB>EXPECTED: "ok", or a part of the message that refuses the file. No torch is needed: the
-archives and pickles are put together here byte by byte, ok_torch.pth in exactly the form that torch.save gives them.
-Run it after a change here and commit what it writes:
+A line of cases.tsv is FILE<TAB>EXPECTED: "ok", or a part of the message that refuses the file.
+torch is not needed: archives and pickles are built here byte by byte, ok_torch.pth exactly as
+torch.save writes it. After a change, run it and commit what it writes:
 
     python3 tests/corpus/make_pth_corpus.py
 """
@@ -25,16 +26,16 @@ def case(name, contents, expected):
 # --------------------------------------------------------------------------------------------------------- archives
 
 class Entry:
-    """An entry and everything that its two headers say, which may be wrong."""
+    """An entry of a ZIP archive with the fields of its two headers, which may be wrong."""
 
     def __init__(self, name, data, **other):
         self.name, self.data = name if isinstance(name, bytes) else name.encode(), data
         self.flags, self.method, self.align = 0, 0, 1
         self.packed = self.size = len(data)         # in the central directory
         self.offset = None                          # of the header; None: where it is
-        self.local = {}                             # what the local header says otherwise
+        self.local = {}                             # fields of the local header that differ
         self.extra = self.local_extra = b""
-        self.descriptor = b""                       # behind the data
+        self.descriptor = b""                       # after the data
         self.__dict__.update(other)
 
     def header(self, at):
@@ -197,7 +198,8 @@ def accepted():
     ok("memo_written_twice", checkpoint(PROTO + EMPTY_DICT + b"q\0" + text("x") + b"q\0" + tensor() + SETITEM + STOP))
     ok("memo_of_itself", checkpoint(PROTO + EMPTY_DICT + b"q\0" + text("x") + tensor(hooks=b"h\0") + SETITEM + STOP))
 
-    # What torch.save of an OrderedDict with attributes gives: memo numbers everywhere, strings and functions only once.
+    # As torch.save writes an OrderedDict with attributes: everything is memoized, so strings and
+    # functions occur only once.
     pickle = (PROTO + ORDERED + b"q\0" + EMPTY_TUPLE + REDUCE + b"q\1" + MARK + text("emb") + b"q\2" + REBUILD + b"q\3" + MARK + MARK
               + text("storage") + b"q\4ctorch\nBFloat16Storage\nq\5" + text("0") + b"q\6" + text("cpu") + b"q\7" + number(4)
               + b"tq\x08" + PERSID + number(0) + row(number(2), number(2)) + b"q\x09" + row(number(2), number(1)) + b"q\x0a" + FALSE
@@ -213,7 +215,7 @@ def accepted():
 
 
 def more_than_tensors():
-    """What training programs save beside the weights. The notes are checked in test_pth.c."""
+    """Data that trainers save beside the weights. test_pth.c checks the notes about them."""
     def ok(name, *pairs, data=DATA, start=EMPTY_DICT):
         case(f"more_{name}.pth", checkpoint(state_dict(*pairs, start=start), data), "ok")
 
@@ -422,7 +424,7 @@ def pickles_rejected():
     value("memo_huge", b"\x4e" + b"r\xff\xff\xff\xff", "expected memo entry 0 or lower, found 4294967295")
     value("memo_unknown", b"h\0", "memo entry 0 does not exist; there are 0")
     value("memo_unknown_huge", b"j\xff\xff\xff\xff", "memo entry 4294967295 does not exist; there are 0")
-    bomb = EMPTY_TUPLE + b"".join(b"q%c" % i + b"h%c" % i + b"\x86" for i in range(100))  # 2^100 tuples, if one went through them
+    bomb = EMPTY_TUPLE + b"".join(b"q%c" % i + b"h%c" % i + b"\x86" for i in range(100))  # 2^100 if expanded
     value("memo_bomb", bomb, found + "(a tuple)")
     bomb = [("d0", EMPTY_DICT + b"q\0")] + [(f"d{i}", EMPTY_DICT + b"q%c" % i + b"".join(
         text(key) + b"h%c" % (i - 1) + SETITEM for key in "ab")) for i in range(1, 100)]

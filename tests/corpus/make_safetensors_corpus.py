@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Writes tests/corpus/safetensors: small checkpoints, most of them broken, and cases.tsv, which says what to expect.
+"""Writes tests/corpus/safetensors: small checkpoints, most of them invalid, and cases.tsv with the
+expected results.
 
 A line of cases.tsv is FILE<TAB>EXPECTED: "ok", or a part of the message that refuses the file. A FILE may be a folder.
-Run it after a change here and commit what it writes:
+After a change, run it and commit what it writes:
 
     python3 tests/corpus/make_safetensors_corpus.py
 """
@@ -223,7 +224,7 @@ def layout_rejected():
 
 
 def messages():
-    """Names are cut, and what could control a terminal is not shown."""
+    """Long names are truncated, and control characters are not shown."""
     case("name_long.safetensors", image(entry_text(name='"' + "n" * 5000 + '"', shape="[5]"), FOUR),
          f"tensor '{'n' * 64}...': data_offsets [0, 4] hold 4 bytes, but shape [5] of U8 needs 5")
     case("name_escape_sequence.safetensors", image(entry_text(name=r'"\u001b[31m\u009b1m\u202e!"', shape="[5]"), FOUR),

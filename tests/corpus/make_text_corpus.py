@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes tests/corpus/{stream,sampler,tokenizer,conversation,batch_line}: inputs of the fuzz targets of these names, which describe their form.
+"""Writes tests/corpus/{stream,sampler,tokenizer,conversation,batch_line}: inputs for the fuzz
+targets of these names, whose sources define the format.
 
-Run it after a change here and commit what it writes:
+After a change, run it and commit what it writes:
 
     python3 tests/corpus/make_text_corpus.py
 """
@@ -22,7 +23,7 @@ def folder(name, files):
 
 
 def listed(words, shift, most):
-    """The number of words, and each behind its length as the target reads it."""
+    """The number of words, then each word after its length, as the target reads them."""
     return bytes([len(words)]) + b"".join(bytes([(len(w) - shift) % most]) + w for w in (w.encode() for w in words))
 
 

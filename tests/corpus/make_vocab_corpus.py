@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/corpus/vocab: small vocabularies, most of them wrong, and cases.tsv, which says what to expect.
+"""Writes tests/corpus/vocab: small vocabularies, most of them invalid, and cases.tsv with the
+expected results.
 
 A line of cases.tsv is FILE<TAB>EXPECTED: the tokens as "ok ID=HEX ID=HEX ...", or the message that refuses the file, which
 is opened under the name V. Run it after a change here and commit what it writes:

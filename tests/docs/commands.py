@@ -72,7 +72,7 @@ def converse(script, folder, environment):
                     return
                 try:
                     piece = os.read(terminal, 65536)
-                except OSError:  # how Linux says that the other end is closed
+                except OSError:  # Linux: the other end is closed
                     piece = b""
                 if not piece:
                     return

@@ -1,19 +1,24 @@
 #!/usr/bin/env python3
-"""Fault loops over every command, in the manner of SQLite's tests.
+"""Fault injection into every command, like SQLite's tests.
 
-    faults.py HOOK PROGRAM [CASE... | I/N]      all cases; or those that are named; or every N-th one, from the I-th
+    faults.py HOOK PROGRAM [CASE... | I/N]
 
-For each case, kind of call and way to fail, the n-th call fails for n = 1, 2, ... until a run has none left to fail. HOOK (hook.c) does
-that, for calls of all libraries. After every run:
+Runs all cases, the named ones, or every N-th one from the I-th.
 
-  * exit code 0 means that outputs are those of a run without fault; what may fail (prompt cache, history) says so on stderr;
-  * any other run ends by itself with exit code 1 and one line on stderr;
-  * inputs are untouched; outputs are absent, old or new, never something else; no other file is there.
+For each case, kind of call and way to fail, the n-th call fails: n = 1, 2, ... until a run makes
+fewer than n calls. HOOK (hook.c) injects the faults, into calls of all libraries. After every run:
 
-Then the process is killed at the n-th call of what writes, or in the middle of the n-th write: outputs as above, and the same command
-run again, without fault, gives what it should. Nothing depends on time: the n-th call is the same one in every run.
+  * with exit code 0, outputs equal those of a run without faults; optional outputs (prompt cache,
+    history) may be missing if stderr says so;
+  * otherwise, the exit code is 1 and stderr has one line;
+  * inputs are unchanged; outputs are absent, old or new; there is no other file.
 
-Where there are many calls, some are left out so that all takes about a minute; RWKV7_FAULTS=all tries each one (about half an hour).
+Then the process is killed at the n-th call that writes, or in the middle of the n-th write. Outputs
+must be as above, and the same command without a fault must then succeed. Nothing depends on time:
+the n-th call is the same in every run.
+
+If there are many calls, only some are tried, so that everything takes about a minute.
+RWKV7_FAULTS=all tries every call (about an hour).
 """
 import os
 import pty
@@ -29,10 +34,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TESTS = os.path.dirname(HERE)
 KINDS = ["alloc", "thread", "read", "write", "open", "sync", "rename", "link", "map", "truncate", "status"]  # as in hook.c
 EVERYTHING = os.environ.get("RWKV7_FAULTS") == "all"
-PATIENCE = 120  # seconds for one run, which takes a hundredth of one: what takes longer hangs
+PATIENCE = 120  # seconds per run; a run takes about 0.01 s, so a longer one hangs
 
 EIO, EINTR, ENOMEM, EAGAIN, EMFILE, ENOSPC = "5", "4", "12", "11", "24", "28"
-# How calls of each kind fail (see hook.c), and how many places are tried at most.
+# Kind of call, how it fails (see hook.c), and the largest number of calls that are tried.
 FAULTS = [
     ("alloc", ENOMEM, 50), ("alloc", "+" + ENOMEM, 20), ("thread", EAGAIN, 4),
     ("read", EIO, 12), ("read", EINTR, 6), ("read", "short", 8),
@@ -46,14 +51,19 @@ KILLS = [("write", "kill", 6), ("write", "tear", 8), ("open", "kill", 8), ("sync
 
 
 class Case:
-    """A command in a folder of its own, beside a folder with its inputs.
+    """A command that runs in its own folder, beside a folder with its inputs.
 
-    before: files that are there when it starts. outputs: names of files that it makes, each whole or not at all. log: a file that
-    it adds lines to. optional: files and folders that it may fail to write if it says so. again: options of the run after a kill that
-    completes the log.
-    loads: the command that opens the file at its end; another output of a command that failed must pass it. goes_on: it does after a
-    failure, so that there may be several messages. config: the user's config file is read. frail: no allocation fails, which
-    libedit and ncurses do not survive: they crash, end the process, or forget what the return key means.
+    before      files that exist when it starts
+    outputs     names of files that it writes, each complete or not at all
+    log         a file that it appends lines to
+    optional    files and folders that it may fail to write, with a message
+    again       options of the run after a kill, which completes the log
+    loads       a command that opens the file named last; an output that is neither old nor new must
+                pass it
+    goes_on     the command continues after a failure, so there may be several messages
+    config      the user's config file is read
+    frail       allocations do not fail, because libedit and ncurses do not survive that:
+                they crash, end the process, or forget the binding of the return key
     """
 
     def __init__(self, name, args, stdin=b"", before=None, outputs=(), log=None, optional=(), again=(), terminal=None,
@@ -71,7 +81,7 @@ class Run:
 
 
 def neutral(data):
-    """Without what may differ: durations, and the threads that could be had, on which no result depends."""
+    """Replaces what may differ between runs: durations, and the number of threads that started."""
     data = re.sub(rb"(threads: |MB with )\d+", rb"\1N", data)
     data = re.sub(rb'(buffers of up to |"work_bytes":\s*)[0-9.]+( [KMG]B)?', rb"\1N\2", data)
     return re.sub(rb'("(?:prompt_)?seconds":\s*)[0-9.e+-]+', rb"\1T", data)
@@ -143,12 +153,12 @@ class Bench:
             sys.stdout.flush()
 
     def check_files(self, case, fault, run, good, killed):
-        """What a run with a fault has left."""
+        """Checks the files after a run with a fault."""
         for name, data in run.files.items():
             if data in (case.before.get(name), good.files.get(name)):
                 continue
             if killed and re.fullmatch(r"(.*/)?rwkv7-[0-9a-f]{8}\.tmp", name):
-                continue  # between its last name and its first one, or a system without nameless files
+                continue  # a temporary name, just before the rename
             if case.loads and name in case.outputs and self.loads(case, name):
                 continue
             if name == case.log and name in good.files and self.is_part(data, good.files[name], killed):
@@ -163,7 +173,7 @@ class Bench:
 
     @staticmethod
     def is_part(data, whole, torn):
-        """Lines of the log, from its first one; the last one may be torn."""
+        """Whether data are the first lines of the log; the last one may be incomplete."""
         lines, expected = data.split(b"\n"), whole.split(b"\n")
         full = lines[:-1] == expected[:len(lines) - 1]
         return full and (lines[-1] == b"" or expected[len(lines) - 1].startswith(lines[-1].split(b'"prompt_seconds')[0]))
@@ -178,7 +188,7 @@ class Bench:
             if run.out != good.out:
                 self.complain(case, fault, run, f"exit code 0 and another output: {run.out[:200]!r}")
         elif case.frail and run.code == 130 and fault.startswith("read:"):
-            pass  # a terminal that cannot be read has hung up
+            pass  # a terminal that cannot be read counts as hung up
         elif run.code != 1:
             self.complain(case, fault, run, "exit code 1 expected")
         elif not self.is_message(case, run.err, good.err):
@@ -187,15 +197,15 @@ class Bench:
     @staticmethod
     def is_message(case, text, notes):
         lines = text.split(b"\n")
-        said = [line for line in lines[:-1] if line not in notes.split(b"\n")]  # of the run without fault
+        said = [line for line in lines[:-1] if line not in notes.split(b"\n")]  # new messages
         said = [line for line in said if not (case.optional and line.startswith(b"rwkv7: prompt cache: "))]
-        if case.frail:  # ncurses speaks for itself
+        if case.frail:  # ncurses prints messages of its own
             said = [line for line in said if line.startswith(b"rwkv7: ")]
         whole = lines[-1] == b"" and all(line.startswith(b"rwkv7: ") for line in said)
         return whole and (len(said) == 1 or (case.goes_on and said != []))
 
     def places(self, count, limit):
-        """1 .. count, or as many of them as are tried; then one more, which nothing reaches."""
+        """Returns 1 .. count or a sample of it, then a number that no call reaches."""
         if EVERYTHING or count <= limit:
             return list(range(1, count + 2))
         return sorted({1 + i * (count - 1) // (limit - 1) for i in range(limit)}) + [count + 1]
@@ -247,7 +257,7 @@ class Bench:
         return found
 
     def make(self, args, stdin=b""):
-        """A file for other cases, without faults. Returns those that appear."""
+        """Makes files for other cases, without faults. Returns the names of the new files."""
         self.start({})
         run = self.run(Case("preparation", args, stdin))
         if run.code != 0:
@@ -278,7 +288,7 @@ WRITE = MODEL + ["-q", "-n", "6", "--seed", "7"]
 
 
 def prepare(bench):
-    """The inputs of all cases."""
+    """Makes the inputs of all cases."""
     model = os.path.join(TESTS, "golden/data/bf16_fla.safetensors")
     vocab = b"".join(b"%d %s 1\n" % (i + 1, repr(c.decode()).encode()) for i, c in enumerate(LETTERS))
     files = {"vocab.txt": vocab, "prompt.txt": b"a file\n", "ids.txt": b"1,2,3\n", "text.txt": b"ab ba " * 30,
@@ -300,7 +310,7 @@ def prepare(bench):
 
 def cases(bench):
     old = b"an old file\n"
-    long = " abc" * 40  # more tokens than the least distance between states that a cache keeps
+    long = " abc" * 40  # more tokens than the smallest distance between two cached states
     keep = ["run"] + WRITE + ["--prompt-cache", "cache", long]
     cached = bench.make(keep)
     some = bench.make(["batch"] + WRITE + ["-o", "results", "IN/prompts.jsonl"])

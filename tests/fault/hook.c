@@ -1,5 +1,6 @@
 /*
- * hook.c - a preloaded library (LD_PRELOAD) that makes one call of a program fail, or kills it there. faults.py uses it.
+ * hook.c - a preloaded library (LD_PRELOAD) that makes one call of a program fail, or kills the
+ * program there. faults.py uses it.
  *
  *   RWKV7_FAULT=KIND:N:HOW      the N-th call of the kind, counted from 1
  *   RWKV7_FAULT_COUNTS=FILE     shared mapping, uint32 [KINDS + 1]: the number of calls of each kind, then 1 once the fault
@@ -119,7 +120,7 @@ static void on_call(int signal_number, siginfo_t *info, void *state)
     long a[6];
     for (int i = 0; i < 6; i++)
         a[i] = (long)ARGUMENT(context, i);
-    const bool spared = kind == WRITE && a[0] == STDERR_FILENO; /* where the message goes that faults.py wants to see */
+    const bool spared = kind == WRITE && a[0] == STDERR_FILENO; /* faults.py reads it */
     const bool due = !spared && is_due(kind), moves = kind == READ || kind == WRITE;
     if (due && how == FAIL) {
         RESULT(context) = -error;
@@ -163,10 +164,10 @@ static void trap(enum kind kind)
     const struct sock_fprog program = {n, filter};
     if (sigaction(SIGSYS, &action, NULL) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        _exit(77); /* which faults.py takes for: it cannot be done here */
+        _exit(77); /* faults.py skips the test: not possible on this system */
 }
 
-/* A trapped call kills a thread that has blocked SIGSYS: nobody gets to. */
+/* Never blocks SIGSYS, because a trapped call would kill a thread that has blocked it. */
 EXPORT int pthread_sigmask(int what, const sigset_t *set, sigset_t *before)
 {
     static int (*next)(int, const sigset_t *, sigset_t *);
@@ -188,7 +189,7 @@ extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 
-/* true: no memory. */
+/* Whether this allocation must fail. */
 static bool lacks_memory(void)
 {
     if (!is_due(ALLOC))

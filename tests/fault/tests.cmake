@@ -1,4 +1,4 @@
-# Calls that fail, in every command: see faults.py. In parts, so that they share the cores.
+# Fault injection into every command: see faults.py. Several tests, so that they run in parallel.
 include(CheckSymbolExists)
 check_symbol_exists(__GLIBC__ features.h RWKV7_HAS_GLIBC)
 find_program(RWKV7_PYTHON3 python3)

@@ -1,6 +1,7 @@
 /*
  * fuzz_matcher.c - any bytes as a grammar of every kind, followed by a zero and by the choice of tokens: each mask has
- * exactly the tokens that can be added, with masks that are kept and without, and going back returns to the same mask.
+ * exactly the tokens that can be added, with and without cached masks, and going back gives the
+ * same mask.
  */
 #include "fuzz.h"
 
@@ -26,7 +27,7 @@ static struct rwkv7_matcher *matcher_of(struct rwkv7_grammar_options *o, size_t 
     return m;
 }
 
-/* Whether the token is in the mask if and only if it can be added. False: a limit was met. */
+/* The token must be in the mask if and only if it can be added. False: a limit was reached. */
 static bool check(struct rwkv7_matcher *m, uint64_t mask)
 {
     struct rwkv7_error err = {0};

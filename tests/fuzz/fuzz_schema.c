@@ -7,7 +7,7 @@
 #include "matcher/automaton.h"
 #include "matcher/grammar.h"
 
-/* Follows the first byte that goes on, for a while; there is one unless the text may end. */
+/* Appends an allowed byte, up to a limit. Where no byte is allowed, the text must be complete. */
 static void walk(struct automaton *a)
 {
     struct rwkv7_error err;
@@ -17,7 +17,7 @@ static void walk(struct automaton *a)
         for (unsigned b = 0; b < 256 && !found; b++) {
             const uint8_t byte = (uint8_t)(b * 37 + (unsigned)i); /* all bytes, in another order each time */
             if (automaton_step(a, at, byte, &next, &err) != RWKV7_OK)
-                return; /* too many threads or states, with a message */
+                return; /* too many readings or states, with a message */
             found = next != AUTOMATON_DEAD;
         }
         REQUIRE(found || automaton_configuration(a, at).accepts);
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct automaton *a = NULL;
     const bool gbnf = size > 0 && data[0] == 'G';
     const struct schema_options options = {.strict = size % 2, .compact = size % 3 == 0};
-    char *text = malloc(size + 1); /* so that the sanitizer sees reads behind the end */
+    char *text = malloc(size + 1); /* on the heap, so that a sanitizer detects reads past the end */
     REQUIRE(text);
     memcpy(text, data, size);
     REQUIRE(grammar_create(&g, &err) == RWKV7_OK);

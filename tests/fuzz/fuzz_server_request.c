@@ -41,7 +41,7 @@ static void open_model(void)
     metrics_init(&server.metrics);
 }
 
-/* The generator accepts what the request was turned into. */
+/* The generator accepts the options of the job. */
 static void check_job(const struct job *job)
 {
     const uint32_t vocab = (uint32_t)rwkv7_model_info(options.model)->shape.vocab;
@@ -114,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     open_model();
     const size_t which = data[0] % (count + 1);
-    char *const rest = malloc(size); /* with a NUL, and exactly as long as it must be */
+    char *const rest = malloc(size); /* with a NUL, in memory of exactly this size */
     REQUIRE(rest);
     memcpy(rest, data + 1, size - 1);
     rest[size - 1] = '\0';

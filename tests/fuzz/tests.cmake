@@ -1,4 +1,5 @@
-# Fuzz targets. Ordinarily each is linked with replay.c and runs over its corpus as a test. As fuzzers, with clang:
+# Fuzz targets. Normally each is linked with replay.c and runs over its corpus as a test. As
+# fuzzers, with clang:
 #   cmake -B build-fuzz -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DRWKV7_FUZZ=ON -DRWKV7_SANITIZE=ON
 #   cmake --build build-fuzz --target fuzz_safetensors && mkdir found
 #   export ASAN_OPTIONS=allocator_may_return_null=1:malloc_context_size=2:quarantine_size_mb=8 # short stacks and a small quarantine
@@ -21,7 +22,7 @@ function(rwkv7_add_fuzz name corpus)
   else()
     target_sources(${name} PRIVATE fuzz/replay.c)
     string(REPLACE "fuzz_" "" target ${name})
-    set(found ${CMAKE_CURRENT_SOURCE_DIR}/corpus/found/${target}) # by fuzzers; libFuzzer named them
+    set(found ${CMAKE_CURRENT_SOURCE_DIR}/corpus/found/${target}) # inputs that fuzzers found
     if(EXISTS ${found})
       list(PREPEND found --)
     else()
@@ -36,7 +37,7 @@ rwkv7_add_fuzz(fuzz_vocab vocab)
 rwkv7_add_fuzz(fuzz_pth pth)
 rwkv7_add_fuzz(fuzz_gguf gguf)
 rwkv7_add_fuzz(fuzz_model model)
-# These read files by name: the input becomes one, or several, in a folder of their own.
+# These targets read files by name, so the input is written to files in a temporary folder.
 rwkv7_add_fuzz(fuzz_state state)
 rwkv7_add_fuzz(fuzz_tuned tuned)
 rwkv7_add_fuzz(fuzz_lora lora)
@@ -54,7 +55,7 @@ rwkv7_add_fuzz(fuzz_batch_line batch_line)
 # The command line, without main().
 target_sources(fuzz_batch_line PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")
 target_link_libraries(fuzz_batch_line PRIVATE rwkv7_editing rwkv7_http)
-# The endpoints, without libmicrohttpd's part.
+# The endpoints, without the files that use libmicrohttpd.
 if(RWKV7_HAS_SERVER)
   rwkv7_add_fuzz(fuzz_server_request server_request)
   target_sources(fuzz_server_request PRIVATE "$<FILTER:$<TARGET_OBJECTS:rwkv7_cli>,EXCLUDE,/main\\.c>")

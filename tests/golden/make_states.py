@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Regenerate the tuned state of this folder and what the float64 oracle makes of it:  make_states.py data
+"""Writes a tuned state and the results of the float64 oracle for it:  make_states.py data
 
-    f32_n16.state.safetensors      a state of f32_n16.safetensors to begin with, [value][key], stated so in the metadata
-    f32_n16.state_st.safetensors   the same as converters write it: float16, [key][value], nothing stated
-    f32_n16.state_expected.safetensors   token ids, logits at every position, and the state after them
+    f32_n16.state.safetensors      initial state for f32_n16, [value][key], stated in the metadata
+    f32_n16.state_st.safetensors   the same as converters write it: float16, [key][value]
+    f32_n16.state_expected.safetensors   token ids, logits at every position, final state
 
 Its numbers are the same in float32, float16 and bfloat16.
 """

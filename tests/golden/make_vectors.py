@@ -19,8 +19,9 @@ import make_random_model  # noqa: E402
 from rwkv456_reference import Rwkv456  # noqa: E402
 from rwkv7_reference import Rwkv7, read_safetensors, write_safetensors  # noqa: E402
 
-# name, generator arguments. Between them: every type, both naming families and the older fused one, head sizes 16 to 128,
-# hidden widths and ranks that are not multiples of anything, a vocabulary of prime size, unused v tensors in layer 0, x070a.
+# Name and generator arguments. Together they cover every type, both naming schemes and the older
+# fused one, head sizes 16 to 128, irregular FFN sizes and ranks, a vocabulary of prime size, unused v
+# tensors in layer 0, and x070a.
 MODELS = [
     ("f32_n32", "--layers 2 --embd 96 --head-size 32 --vocab 61 --ffn 203 --rank-w 7 --rank-a 9 --rank-v 5 "
                 "--rank-g 11 --dtype f32 --seed 801 --layer0-v"),

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Float64 oracle for RWKV-4, RWKV-5 (5.0, 5.1, 5.2) and RWKV-6.
 
-The same idea as rwkv7_reference.py: one token at a time, every weight widened to
-float64 once, no fused shortcuts, numpy only (torch is imported only to read .pth).
+Works like rwkv7_reference.py: one token at a time, every weight widened to float64
+once, no fused operations, numpy only (torch is imported only to read .pth).
 
     rwkv456_reference.py MODEL --info
     rwkv456_reference.py MODEL --tokens 1,2,3 --out logits.npy --state-out state.safetensors

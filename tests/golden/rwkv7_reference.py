@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Float64 oracle for the RWKV-7 (x070) language model.
 
-Written for clarity and numeric trust, not for speed: one token at a time, every
-weight widened to float64 once, no fused shortcuts.  Depends on numpy only;
+Written to be clear and numerically reliable, not fast: one token at a time, every
+weight widened to float64 once, no fused operations.  Depends on numpy only;
 torch is imported solely when a .pth checkpoint is read.
 
     rwkv7_reference.py MODEL --tokens 1,2,3 --out logits.npy
@@ -14,7 +14,7 @@ MODEL is a .safetensors file (F64, F32, F16 or BF16 tensors) or a .pth file, wit
 either BlinkDL tensor names ("blocks.0.att.x_r") or flash-linear-attention names
 ("model.layers.0.attn.x_r").
 
-Conventions : a matrix called "<name>.weight" is stored
+Conventions: a matrix called "<name>.weight" is stored
 [out, in] and applied as W @ x; the low-rank factors are stored [in, out] and
 applied as x @ F.  The recurrent matrix of a head is S[i, j] with i running over
 value channels and j over key channels.
@@ -281,7 +281,7 @@ class Rwkv7:
         y = np.empty((H, N))
         for h in range(H):
             S = st.wkv[i, h]
-            removed = S @ kk[h]                      # what the state answers to the unit key
+            removed = S @ kk[h]                      # the value stored under the unit key
             S = S * decay[h][None, :] - np.outer(removed, kk[h] * a[h]) + np.outer(v[h], k[h])
             st.wkv[i, h] = S
             y[h] = S @ r[h]

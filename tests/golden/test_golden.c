@@ -369,7 +369,7 @@ static void test_orientation(void)
     rwkv7_runtime_close(rt);
 }
 
-/* A state in the middle of a text, carried on by every way of copying it. */
+/* A state in the middle of a text continues in the same way after every kind of copy. */
 static void test_sessions(void)
 {
     struct rwkv7_runtime *rt = runtime(2, NULL, RWKV7_MATH_EXACT);
@@ -423,8 +423,8 @@ static void test_sessions(void)
 }
 
 /*
- * A trained model: saturated decays, sharp gates, and a task with a known answer. It is not in this
- * repository, because another project made it.
+ * A trained model: saturated decays, sharp gates, and a task with a known answer. It comes from
+ * another project, so it is not in this repository.
  */
 static void test_trained(void)
 {

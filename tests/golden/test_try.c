@@ -1,8 +1,8 @@
 /*
- * test_try.c - tentative evaluation. Whatever is tried and kept, the logits, the state and the number
- * of tokens have the bits of a session that only evaluated the kept tokens, one by one: for every
- * architecture, weight type, CPU tier, number of threads, and in batches. A NaN behind the kept
- * tokens is no error. An open try refuses other calls.
+ * test_try.c - tentative evaluation. After any try, the logits, the state and the number of tokens
+ * are those of a session that evaluated only the kept tokens, one by one, bit for bit: for every
+ * architecture, weight type, CPU tier, number of threads, and in batches. A NaN after the kept
+ * tokens is no error. Other calls are refused during a try.
  */
 #include <limits.h>
 #include <math.h>

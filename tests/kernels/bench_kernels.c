@@ -202,7 +202,7 @@ static double run_wkv6(struct bench *b)
 
 /* ---------------------------------------------------------------------------------------- table */
 
-/* Stands for each quantized type in turn. */
+/* In `cases`: a row that is repeated for each quantized type. */
 #define INTEGERS MAT_TYPES
 
 static const struct bench_case cases[] = {
@@ -366,7 +366,7 @@ int bench_kernels(const char *slot, int threads)
     memset(b.x, 0x3c, (size_t)MAX_TOKENS * MAX_COLS * sizeof(float));
     for (int i = 0; i < VECTORS; i++)
         for (int j = 0; j < MAX_COLS; j++)
-            b.vectors[i][j] = i == 3 ? 1.0f : 0.05f; /* repeated calls make no denormals of them */
+            b.vectors[i][j] = i == 3 ? 1.0f : 0.05f; /* avoids denormals */
 
     printf("%d thread%s for products and read_memory, medians of %d rounds\n%-42s", threads, threads > 1 ? "s" : "",
            ROUNDS, "");

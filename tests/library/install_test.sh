@@ -1,6 +1,6 @@
 #!/bin/sh
-# install_test.sh BUILD CMAKE CC DATA: a program against the installed library, found by pkg-config and by find_package, static and shared.
-# The program is the one of docs/LIBRARY.md.
+# install_test.sh BUILD CMAKE CC DATA: builds the program of docs/LIBRARY.md with the installed
+# library, found by pkg-config and by find_package, static and shared.
 set -eu
 build=$1 cmake=$2 cc=$3 data=$4
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,7 +10,7 @@ prefix=$folder/moved
 model=$data/golden/data/bf16_n64.safetensors vocab=$data/cli/syllables.vocab.txt
 
 "$cmake" --install "$build" --prefix "$folder/installed" >/dev/null
-mv "$folder/installed" "$prefix" # nothing in it may know where it was
+mv "$folder/installed" "$prefix" # the installed files must not depend on their first path
 set -- "$prefix"/lib*/pkgconfig "$prefix"/lib*/*/pkgconfig
 for pkgconfig; do [ -d "$pkgconfig" ] && break; done
 lib=$(dirname "$pkgconfig")
@@ -29,7 +29,7 @@ foreach(kind rwkv7 shared static)
 endforeach()
 EOF
 
-# check PROGRAM: it writes text, the same as the others
+# check PROGRAM: it writes the same text as the other builds
 check() {
     text=$("$1" "$model" "$vocab" hello)
     [ ${#text} -gt 10 ] || { echo "$1: hardly any text: '$text'"; exit 1; }

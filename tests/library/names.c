@@ -1,4 +1,4 @@
-/* names.c - a program whose own functions have names that the library uses inside, and do other things. */
+/* names.c - a program with functions that are named like internal functions of the library. */
 #include <rwkv7.h>
 #include <string.h>
 

@@ -10,7 +10,7 @@ else()
   message(STATUS "SKIP: library_names and library_own_names, for want of nm or objcopy")
 endif()
 
-# A C++ compiler is needed for nothing else, so the language is not enabled.
+# Only this test needs a C++ compiler, so the language is not enabled.
 find_program(RWKV7_CXX NAMES g++ clang++)
 mark_as_advanced(RWKV7_CXX)
 if(RWKV7_CXX)

@@ -1,5 +1,6 @@
-// Random schemas, random texts of each, and ajv as the judge: everything that the grammar lets through must
-// be valid. Usage: node ajv.mjs TOOL FOLDER [COUNT [SEED]], where FOLDER holds ajv and ajv-formats.
+// Random schemas and random texts of each, validated by ajv: every text that the grammar accepts
+// must be valid. Usage: node ajv.mjs TOOL FOLDER [COUNT [SEED]], where FOLDER holds ajv and
+// ajv-formats.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { createRequire } from 'node:module';
@@ -20,7 +21,7 @@ const sometimes = (n) => random(n) === 0;
 const patterns = ['^[a-z]+$', 'b', '^a|z$', '^\\d{2,4}$', '^[^"\\\\]*$', '^(foo|bar)+', '^(?!x).*$', '^.{0,3}$', '\\s', '^\\w+@\\w+$'];
 const formats = ['date', 'time', 'date-time', 'duration', 'email', 'hostname', 'ipv4', 'ipv6', 'uuid', 'uri', 'uri-reference', 'json-pointer'];
 const keys = ['a', 'b', 'c', 'ab', 'x_1', 'x_2', 'é', 'k"q', ''];
-const demanded = keys.slice(0, -1); // ajv takes the absence of '' for its presence
+const demanded = keys.slice(0, -1); // ajv treats a missing key '' as present
 
 function scalarValue() {
     return pick([null, true, false, 0, 1, -3, 2.5, 1e3, 'a', 'ab', 'x"y', 'é\n', '']);
@@ -96,7 +97,7 @@ for (let seed = Number(firstSeed); seed < Number(firstSeed) + Number(count); see
     let validate;
     try {
         validate = ajv.compile(s);
-    } catch (e) { // a $ref that leads to itself
+    } catch (e) { // a $ref to itself
         continue;
     }
     const text = JSON.stringify(s);
@@ -124,7 +125,7 @@ for (let seed = Number(firstSeed); seed < Number(firstSeed) + Number(count); see
         let good;
         try {
             good = validate(value);
-        } catch (e) { // a $ref cycle, which ajv follows for ever
+        } catch (e) { // a cycle of $refs, which ajv follows endlessly
             continue;
         }
         if (!good) {

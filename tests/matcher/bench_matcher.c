@@ -2,8 +2,8 @@
  * bench_matcher.c - prints how long schemas take to compile and masks to compute, in the columns of MaskBench.
  * Not a test. Usage: bench_matcher VOCABULARY SCHEMAS.json, of tests/matcher/schemas.json's form.
  *
- * For each schema, random texts of up to 100 tokens are drawn from the masks. Times are of the processor, so that
- * other programs do not count.
+ * For each schema, random texts of up to 100 tokens are drawn from the masks. Times are CPU times,
+ * so that other programs do not count.
  */
 #include <cjson/cJSON.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ static void print(const char *what, double *times, size_t count)
                times[count - 1]);
 }
 
-/* A random token of the mask; the end of text if it is drawn or nothing else is allowed. */
+/* Returns a random token of the mask; the end of text if that is drawn or the only one. */
 static uint32_t draw(const uint64_t *mask, uint32_t vocab, uint64_t *random)
 {
     uint32_t id = (uint32_t)(splitmix_next(random) % vocab);

@@ -1,12 +1,14 @@
 /*
- * schema_tool.c - JSON Schemas and GBNF grammars against texts, for the scripts of this folder. Reads
- * commands from stdin, a line and so many bytes each, and answers with a line:
+ * schema_tool.c - tests texts against JSON Schemas and GBNF grammars, for the scripts of this
+ * folder. A command on stdin is a line, followed by SIZE bytes. The answer is one line:
  *
- *     S SIZE   a JSON Schema, T SIZE: in strict mode, G SIZE: a grammar      O, or E and the message
- *     I SIZE   a text                   A: accepted, R and a position: rejected, F and a message: failed
- *     W SEED   (no bytes) a random text: the text as it is, on one line, or F and a message
+ *     S SIZE   compile a JSON Schema          O: done; E and a message: refused
+ *     T SIZE   the same in strict mode
+ *     G SIZE   compile a GBNF grammar
+ *     I SIZE   match a text                   A: accepted; R and a position: rejected; F: failed
+ *     W SEED   write a random text (no bytes) the text; F and a message: failed
  *
- * Numbers after the letter of an answer are microseconds.
+ * A number after the letter of an answer is a time in microseconds.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -67,7 +69,7 @@ static void run(const char *text, size_t size)
         printf("R %.0f %zu\n", micros, i);
 }
 
-/* How likely a byte is chosen: those that close something more often as the text grows. */
+/* The weight of a byte. Bytes that close something get more weight as the text grows. */
 static unsigned weight(int byte, size_t length)
 {
     const bool closes = byte == '"' || byte == '}' || byte == ']';
@@ -117,7 +119,7 @@ static void walk(uint64_t seed)
         printf("F 0 too long\n");
         return;
     }
-    for (size_t i = 0; i < size; i++) /* white space between tokens only: strings have it escaped */
+    for (size_t i = 0; i < size; i++) /* these occur only between tokens; strings escape them */
         putchar(text[i] == '\n' ? ' ' : text[i]);
     putchar('\n');
 }

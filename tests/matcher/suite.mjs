@@ -1,6 +1,6 @@
-// The official JSON-Schema-Test-Suite: what is invalid must be rejected; what is valid must be accepted, its
-// members in some order, unless the schema is refused. Usage: node suite.mjs TOOL FOLDER, where FOLDER is a
-// copy of the suite (with tests/draft7 in it).
+// The official JSON-Schema-Test-Suite. Unless a schema is refused, its invalid values must be
+// rejected, and its valid values accepted with their members in at least one order. Usage: node
+// suite.mjs TOOL FOLDER, where FOLDER is a copy of the suite (with tests/draft7 in it).
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { readdirSync, readFileSync, existsSync } from 'node:fs';
@@ -10,7 +10,7 @@ const [tool, folder] = process.argv.slice(2);
 const drafts = { draft4: 'http://json-schema.org/draft-04/schema#', draft6: 'http://json-schema.org/draft-06/schema#',
     draft7: 'http://json-schema.org/draft-07/schema#', 'draft2019-09': null, 'draft2020-12': null };
 
-// What is known to differ, and why.
+// Known differences and their reasons.
 const known = [
     [/optional\/format\/(idn-|iri|hostname|email|uri|time|date-time|duration|ipv6)/, 'rare forms of a format are not written'],
     [/optional\/(bignum|float-overflow)/, 'numbers have a bounded length'],
@@ -30,7 +30,7 @@ function permutations(list) {
     return list.flatMap((x, i) => permutations([...list.slice(0, i), ...list.slice(i + 1)]).map((rest) => [x, ...rest]));
 }
 
-// The spellings of a value: the members of its objects in all orders, at most 200.
+// JSON texts of a value, with the members of its objects in all orders; at most 200.
 function spellings(v) {
     if (v === null || typeof v !== 'object') return [JSON.stringify(v)];
     const names = Array.isArray(v) ? null : Object.keys(v);

@@ -1,4 +1,4 @@
-/* test_gbnf.c - grammars in the notation of llama.cpp: what they accept, and the messages for those that are wrong. */
+/* test_gbnf.c - GBNF grammars: the texts that they accept, and messages for invalid grammars. */
 #include <stdlib.h>
 
 #include "accepts.h"
@@ -15,7 +15,7 @@ static enum rwkv7_status build(const char *text, size_t size, struct grammar **g
     return status == RWKV7_OK ? automaton_create(*g, a, err) : status;
 }
 
-/* Texts after the grammar: good ones, NULL, bad ones, NULL. */
+/* After the grammar: texts that it accepts, NULL, texts that it rejects, NULL. */
 static void check(const char *grammar, const char *const *texts)
 {
     struct grammar *g;
@@ -139,7 +139,7 @@ static void hostile(void)
     hostile_text("[a-z] | ", "\"a\"", "", 500000);
     hostile_text("\"a\" |\n", "", "", 500000);
     hostile_text("x ", "\nx ::= \"b\" root?", "", 50000);
-    char *text = malloc(4 << 20), *at = text; /* rules in rules */
+    char *text = malloc(4 << 20), *at = text; /* a chain of 100,000 rules */
     struct grammar *g;
     struct automaton *a;
     struct rwkv7_error err = {0};

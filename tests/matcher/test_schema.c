@@ -45,7 +45,7 @@ static void check_values(const struct compiled *c, const char *schema, const cJS
         for (int indented = 0; indented < 2; indented++) {
             char *text = indented ? cJSON_Print(value) : cJSON_PrintUnformatted(value);
             CHECK(text);
-            /* cJSON puts a tab after each colon, which no usual printer does */
+            /* cJSON prints a tab after each colon, unlike other printers */
             for (char *p = text; indented && p && *p; p++)
                 if (*p == '\t' && p > text && p[-1] == ':')
                     *p = ' ';
@@ -134,19 +134,19 @@ static void white_space(void)
 
 static void escapes(void)
 {
-    /* every escape where nothing but the length counts */
+    /* every escape is allowed if only the length of the string is limited */
     check("{\"type\":\"string\",\"maxLength\":3}", false, false, "\"\\u0041\\/\\ud83d\\ude00\"", true);
     check("{\"type\":\"string\",\"maxLength\":2}", false, false, "\"\\u0041\\/\\ud83d\\ude00\"", false);
     check("{\"type\":\"string\"}", false, false, "\"\\ud83d\"", false); /* a lone surrogate */
     check("{\"type\":\"string\"}", false, false, "\"\\q\"", false);
     check("{\"type\":\"string\"}", false, false, "\"\n\"", false);
     check("{\"type\":\"string\"}", false, false, "\"\xff\"", false);
-    /* one spelling where the characters count, so that an exclusion cannot be got around */
+    /* one spelling if the characters matter; otherwise an escape would bypass a pattern */
     check("{\"type\":\"string\",\"pattern\":\"^[^a]*$\"}", false, false, "\"\\u0061\"", false);
     check("{\"type\":\"string\",\"pattern\":\"^[^a]*$\"}", false, false, "\"\\n\\\"\\u001f\"", true);
     check("{\"properties\":{\"a\":false}}", false, false, "{\"\\u0061\":1}", false);
     check("{\"properties\":{\"a\":{\"type\":\"null\"}}}", false, false, "{\"a\":null,\"\\u0061\":1}", false);
-    check("{\"properties\":{\"a\":{}}}", false, false, "{\"a\":1,\"a\":2}", false); /* never the same key again */
+    check("{\"properties\":{\"a\":{}}}", false, false, "{\"a\":1,\"a\":2}", false); /* duplicate key */
     check("{\"const\":\"\\u0000\"}", false, false, "\"\\u0000\"", true);
     /* numbers */
     check("{\"type\":\"integer\",\"minimum\":9007199254740993}", false, false, "9007199254740993", true);

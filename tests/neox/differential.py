@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The tokenizer of this program against the library `tokenizers` (0.23.3 when this was written), on random texts.
+"""Compares the tokenizer with the library `tokenizers` (tested with 0.23.3), on random texts.
 
     differential.py PROGRAM TOKENIZER.json [TEXTS]
 
-Exits with 77, and says so, where the library is not installed.
+Exits with code 77 and a message if the library is not installed.
 """
 import random
 import subprocess

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes small.json, a tokenizer like that of GPT-NeoX with 400 merges learned from README.md, and cases.jsonl with the reference's ids.
+"""Writes small.json, a tokenizer like GPT-NeoX's with 400 merges learned from TEXT, and cases.jsonl
+with the ids of the reference.
 
-    make_small.py TEXT    (any text; the files that are committed were made from README.md of their day)
+    make_small.py TEXT    (any text; the committed files were made from an early README.md)
 """
 import collections
 import json
@@ -42,7 +43,7 @@ def train(text, count):
 
 
 def write_tokenizer(text):
-    # The accents and Chinese give merges that end inside characters, the letters long tokens.
+    # Accents and Chinese give merges that end inside characters; the letters give long tokens.
     vocab, merges = train(text + " aaaaaaaaaaaaaaaa" * 9 + " éèéèêé" * 9 + " 中文中文字" * 9 + " 'll 're \n\n\n\n" * 9, 400)
     flags = {"single_word": False, "lstrip": False, "rstrip": False}
     added = [{"id": i, "content": s, "special": True, "normalized": False, **flags}

@@ -55,7 +55,7 @@ def split(text):
             at = body
             while at < n and kinds[at] == k:
                 at += 1
-        else:                                        # white space: leave the last one to what follows
+        else:                                        # white space: the last one is for the next word
             while at < n and kinds[at] == "s":
                 at += 1
             if at < n and at - start > 1:

@@ -2,7 +2,7 @@
 
 A test is a Python program: it takes the command that starts rwkv7 as its arguments and calls
 main() with its cases, functions that take a Server. Nothing here depends on how fast the machine
-is; limits of time only end what hangs.
+is; time limits only end a program that hangs.
 """
 import contextlib
 import json
@@ -27,7 +27,7 @@ class Answer:
         return json.loads(self.body)
 
     def events(self):
-        """The data of a stream of events, without [DONE]; checks the form of every line."""
+        """The data of the server-sent events, without [DONE]; checks the form of every line."""
         found = []
         for block in self.body.decode().split("\n\n"):
             if block in ("", ": ping"):
@@ -40,7 +40,7 @@ class Answer:
 
 
 def is_whole(data):
-    """Whether the bytes are a complete answer; None: they only end with the connection."""
+    """Whether the bytes are a complete answer; None: the answer ends when the connection closes."""
     head, mark, body = data.partition(b"\r\n\r\n")
     if not mark:
         return False
@@ -91,7 +91,7 @@ class Server:
             raise AssertionError(f"the server did not start: {self.messages}")
         self.url = line.split(" at ")[1].strip()
         self.port = int(self.url.rsplit(":", 1)[1]) if self.url.startswith("http") else None
-        # what it writes later must not fill the pipe
+        # later output of the server must not fill the pipe
         self.reader = subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=self.log)
 
     def connect(self):

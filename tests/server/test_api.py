@@ -1,4 +1,4 @@
-"""test_api.py - what the endpoints answer, against `rwkv7 run`, `logits` and `eval`; and the same bytes under any load."""
+"""test_api.py - compares the endpoints with `rwkv7 run`, `logits` and `eval`, under any load."""
 import json
 import math
 import os
@@ -38,7 +38,7 @@ def logits(command, ids):
 
 
 def text(command):
-    """The same text as `rwkv7 run`, in every form of the prompt."""
+    """The text equals that of `rwkv7 run` for every form of the prompt."""
     want = rwkv7(command, "run", "--temp", "0.9", "--top-p", "0.8", "--seed", "7", "-n", "24", STORY).decode().removesuffix("\n")
     with serving(command) as s:
         def ask(prompt, **more):
@@ -115,7 +115,7 @@ def streams(command):
 
 
 def scores(command):
-    """The arrays that lm-evaluation-harness reads, and their values."""
+    """Checks the arrays of log probabilities that lm-evaluation-harness reads."""
     with serving(command) as s:
         for ids in ([0, 458, 476], [458], [0] + s.post("/tokenize", {"prompt": STORY * 12}).json()["tokens"], [0xe4 + 1, 0xbd + 1, 5]):
             body = {"prompt": [ids], "temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
@@ -151,7 +151,7 @@ def scores(command):
             alone = s.post("/v1/completions", {**body, "prompt": prompt}).json()["choices"][0]
             assert {**alone, "index": choice["index"]} == choice
         assert together[2]["logprobs"]["token_logprobs"][:-1] == together[0]["logprobs"]["token_logprobs"][:128]
-        # the end of the text is an entry too
+        # the end of the text has an entry, too
         ends = s.post("/v1/completions", {**body, "prompt": [85, 105, 300], "logit_bias": {"0": 100}}).json()["choices"][0]
         assert ends["finish_reason"] == "stop" and ends["logprobs"]["tokens"][-1] == EOS and len(ends["logprobs"]["tokens"]) == 4
         # parts of characters: by their bytes, and offsets in characters
@@ -197,7 +197,7 @@ def stops(command):
 
 
 def fields(command):
-    """Wrong values get 400 with the name of the field; values of every kind that is allowed do not."""
+    """Invalid values get status 400 with the name of the field; all valid kinds are accepted."""
     with serving(command, "--max-tokens", "100", "--max-prompt", "1000") as s:
         wrong = {
             "temperature": (-1, 1001, "1", True, []), "top_p": (-0.1, 1.1, "x"), "top_k": (-2, 1.5, 1e10), "min_p": (2,),
@@ -254,7 +254,7 @@ def fields(command):
 
 
 def chats(command):
-    """A chat is the completion of the text that the template makes."""
+    """An answer of a chat is the completion of the text that the template produces."""
     with serving(command, "--cache-size", "0") as s:
         def same(prompt, **body):
             settings = {"seed": 3, "max_tokens": 30, "temperature": 0.7}
@@ -316,7 +316,10 @@ FORMS = (
 
 
 def constraints(command):
-    """A constrained text that ends by itself is valid, is that of `rwkv7 run`, and the same in every form of the request."""
+    """A constrained text that is not truncated is valid and equals that of `rwkv7 run`.
+
+    It is the same for every form of the request.
+    """
     with tempfile.NamedTemporaryFile("w") as file:
         file.write(json.dumps(FIELDS))
         file.flush()
@@ -365,7 +368,7 @@ def constraints(command):
 
 
 def make_request(rng, ids):
-    """A request of any kind, with a seed."""
+    """Returns a random request with a seed."""
     prompt = rng.choice([STORY, "List: broom: crow, Emma: candle.\nQ: Emma\nA:", "Sort: d a c b.\nQ: row\nA:", ""]) + rng.choice(
         ["", " The cat", " x" * rng.randrange(200)])
     body = {"seed": rng.randrange(1000), "max_tokens": rng.choice([1, 5, 30, 80]), "temperature": rng.choice([0, 0.7, 1.3])}
@@ -395,7 +398,10 @@ def comparable(answer):
 
 
 def same_bytes(command):
-    """100 requests in random order, 1, 8 and 64 at once, with clients that leave between them, with the cache and without."""
+    """100 requests in random order give the same bytes with 1, 8 and 64 at once.
+
+    Other clients leave meanwhile; with and without the cache.
+    """
     rng = random.Random(5)
     with serving(command, "--parallel", "8", "--queue", "1000") as cached, serving(command, "--parallel", "3", "--queue", "1000",
                                                                                   "--cache-size", "0") as plain:
@@ -416,7 +422,7 @@ def same_bytes(command):
                         index = order.pop()
                         leaves, whole = rng.random() < 0.3, rng.random() < 0.5
                     path, body = requests[index]
-                    if leaves:  # another client asks for something long, and goes
+                    if leaves:  # another client requests a long text and disconnects
                         data = json.dumps({"prompt": STORY, "max_tokens": 4000, "ignore_eos": True, "stream": whole}).encode()
                         with s.connect() as c:
                             c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data)

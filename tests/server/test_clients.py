@@ -1,7 +1,8 @@
-"""test_clients.py - real clients against the server: openai from PyPI, which the test installs, and lm-evaluation-harness.
+"""test_clients.py - real clients against the server: the package openai and lm-evaluation-harness.
 
-Installing them takes minutes and half a gigabyte, so they run with RWKV7_TEST_CLIENTS=all, which needs a network, or with a Python that has them
-in RWKV7_CLIENTS_PYTHON. Otherwise the test says that they are skipped.
+Installing them takes minutes and half a gigabyte. They therefore run only with
+RWKV7_TEST_CLIENTS=all, which needs a network, or if RWKV7_CLIENTS_PYTHON names a Python that has
+them. Otherwise the test says that they are skipped.
 """
 import json
 import os
@@ -60,7 +61,7 @@ def run(*command, **more):
 
 
 def python_with(package, folder):
-    """A Python that has the package; None: it could not be installed."""
+    """Returns a Python that has the package; None if it could not be installed."""
     if run(sys.executable, "-m", "venv", folder).returncode != 0:
         return None
     python = os.path.join(folder, "bin", "python")
@@ -109,7 +110,7 @@ def eval_choices(command, folder):
 
 
 def harness_arithmetic(command):
-    """What the harness computes from the answers gives the scores of `rwkv7 eval`."""
+    """lm-evaluation-harness gives the scores of `rwkv7 eval`."""
     with tempfile.TemporaryDirectory() as folder, serving(command) as s:
         want = eval_choices(command, folder)
         right = 0

@@ -1,4 +1,4 @@
-"""test_http.py - framing, hostile requests, keys, origins, limits, slow and vanished clients, the end."""
+"""test_http.py - framing, hostile requests, keys, origins, limits, slow clients, shutdown."""
 import json
 import os
 import signal
@@ -102,7 +102,7 @@ def framing(command):
             for byte in head + length + b"\r\n" + body[:-1]:
                 c.sendall(bytes([byte]))
             assert s.raw(body[-1:], c).status == 200
-        # half a request, then nothing
+        # an incomplete request, then silence
         for cut in (10, len(head), len(head + length) + 10):
             with s.connect() as c:
                 c.sendall((head + length + b"\r\n" + body)[:cut])
@@ -142,7 +142,7 @@ def keys(command):
                          {"Authorization": "Bearer first "}, {"Authorization": "Bearer firstfirst"}, {"X-Api-Key": ""}, {"X-Api-Key": "f"},
                          {"Authorization": "Basic first"}):
                 answer = s.get("/v1/models", headers=head)
-                # trailing white space is no part of a header's value
+                # trailing white space is not part of a header's value
                 if head.get("Authorization") == "Bearer first ":
                     assert answer.status in (200, 401)
                     continue
@@ -180,13 +180,13 @@ def origins(command):
 
 
 def queue(command):
-    """One text at once, one waiting: the others get 429, and every answer is right."""
+    """With one slot and one place in the queue, other requests get 429; every answer is right."""
     with serving(command, "--parallel", "1", "--queue", "1") as s:
         want = s.post("/v1/completions", TEXT).json()["choices"]
         first = s.connect()
         data = b'{"prompt":"a","max_tokens":4000,"ignore_eos":true,"stream":true}'
         first.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data)
-        assert first.recv(12) == b"HTTP/1.1 200"  # and then this client does not read
+        assert first.recv(12) == b"HTTP/1.1 200"  # from here on this client does not read
         while s.metric("sessions_running") < 1:
             pass
         statuses = []
@@ -236,7 +236,7 @@ def clients_that_leave(command):
 
 
 def places_of_clients_that_left(command):
-    """A connection that the client has closed makes room at once, not after the time-out of its phase."""
+    """A connection that its client closes frees its place at once, not after a time-out."""
     with serving(command) as s:
         data = b'{"prompt":"a","max_tokens":4096,"ignore_eos":true,"stream":true}'
         request = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data
@@ -254,7 +254,7 @@ def places_of_clients_that_left(command):
 
 
 def clients_that_do_not_read(command):
-    """They pause, give up their slots, and get the whole text when they read again."""
+    """Slow clients pause, free their slots, and get the complete text when they read again."""
     with serving(command, "--parallel", "2") as s:
         want = s.post("/v1/completions", TEXT).json()["choices"]
         body = {"prompt": "Once", "max_tokens": 3000, "ignore_eos": True, "seed": 3, "stream": True, "logprobs": 20}
@@ -270,7 +270,7 @@ def clients_that_do_not_read(command):
             slow.append(c)
         for _ in range(20):
             assert s.post("/v1/completions", TEXT).json()["choices"] == want
-        # both slots are free for others, although three texts are not finished
+        # both slots are free, although three texts are unfinished
         texts = {}
 
         def read(c):
@@ -301,7 +301,7 @@ def many_connections(command):
 
 
 def the_end(command):
-    """SIGTERM: what runs goes on, new requests get 503, and the exit code is 0."""
+    """After SIGTERM, running requests continue, new ones get 503, and the exit code is 0."""
     with serving(command) as s:
         kept = s.connect()
         assert s.get("/health", s=kept).status == 200
@@ -322,7 +322,7 @@ def the_end(command):
                 got += more
             assert b"data: [DONE]" in got, got[-500:]
         assert s.process.wait(PATIENCE) == 0
-    # without patience: an error as the last event, and as an answer
+    # --grace is over: the stream ends with an error event, the plain request with an error
     with serving(command, "--grace", "0", "--max-tokens", "1000000") as s:
         stream, whole = s.connect(), s.connect()
         for c, more in ((stream, b',"stream":true'), (whole, b"")):

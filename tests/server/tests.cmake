@@ -1,4 +1,4 @@
-# The server, through sockets; real clients of its API, which the test installs, if there is a network.
+# The server, tested over sockets, also with real clients of its API (see test_clients.py).
 if(NOT RWKV7_HAS_SERVER)
   add_test(NAME server COMMAND ${CMAKE_COMMAND} -E echo "SKIP: built without libmicrohttpd")
 elseif(NOT RWKV7_PYTHON3)

@@ -1,4 +1,7 @@
-/* test_api.c - what the public header promises to programs of other versions: versions, names, sizes of structs. */
+/*
+ * test_api.c - what the public header promises to programs built for another version: version
+ * numbers, names, sizes of structs.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -31,7 +34,10 @@ static void test_status_names(void)
 
 /* ---------------------------------------------------------------------------------------------------------- options */
 
-/* Members are added at the end of a struct, so no struct may end with padding: older programs leave garbage in it. */
+/*
+ * Members are added at the end of a struct, so no struct may end with padding, in which older
+ * programs leave garbage.
+ */
 static void test_layouts(void)
 {
 #define ENDS_WITH(type, last) CHECK(SIZE_THROUGH(struct type, last) == sizeof(struct type))
@@ -53,7 +59,7 @@ static void test_layouts(void)
     CHECK(RWKV7_TYPES <= RWKV7_TYPES_ROOM);
 }
 
-/* Versions of one struct of options: the library knows the third. */
+/* Three versions of one struct of options; the library knows the third. */
 struct first {
     size_t struct_size;
     int64_t a;
@@ -148,7 +154,7 @@ static void test_every_options(void)
     CHECK(rwkv7_model_random(rt, &later, NULL, &m, &err) == RWKV7_ERR_USAGE && !m);
 }
 
-/* A value that no enum has, such as one of a later version, is refused; it indexes no table. */
+/* An unknown enum value, such as one of a later version, is refused and never used as an index. */
 static void test_enums(void)
 {
     static const char path[] = TEST_DIR "/golden/data/bf16_n64.safetensors";

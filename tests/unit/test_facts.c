@@ -1,7 +1,7 @@
 /*
- * Facts that tensors do not show: config.json in the folder, the scale of the in-context learning
- * rate, and numbers in metadata, in every locale. Each fact is applied, or the model is rejected
- * with its name.
+ * test_facts.c - properties of a model that its tensors do not show: config.json, the scale of the
+ * in-context learning rate, and numbers in metadata, in every locale. Each is applied, or the model
+ * is rejected with a message that names it.
  */
 #include <float.h>
 #include <locale.h>
@@ -74,7 +74,7 @@ static void test_byte_order_mark(void)
     remove_config();
 }
 
-/* A flat r_k has the head size of config.json, where the file itself does not say it. */
+/* A flat r_k takes the head size of config.json, unless the file states one. */
 static void test_flat_r_k(void)
 {
     variant_open(&v, GOLDEN("f32_n32"));
@@ -154,8 +154,8 @@ static void test_refused(void)
 }
 
 /*
- * Tied head and embedding: without a head the configuration must not deny it; with an equal head it
- * may state it.
+ * Tied head and embedding. Without a head, config.json must not state false; with an equal head, it
+ * may state true.
  */
 static void test_tied(void)
 {
@@ -357,7 +357,7 @@ static void count_note(void *arg, const char *text)
     *(int *)arg += strstr(text, "no head found") || strstr(text, "of type F64 are rounded");
 }
 
-/* Conversion tells all notes on what it has read. */
+/* A conversion reports all notes about its inputs. */
 static void test_notes_of_conversion(void)
 {
     int notes = 0;

@@ -1,7 +1,7 @@
 /*
- * Fingerprints change with any number of any weight and with everything else that affects results.
- * They do not depend on file formats, on types that hold the same numbers, on threads or on CPU
- * tiers.
+ * test_fingerprint.c - fingerprints change with any number of any weight and with everything else
+ * that affects results. They do not depend on file formats, on types that hold the same numbers, on
+ * threads or on CPU tiers.
  */
 #include "fingerprint.h"
 

@@ -84,7 +84,7 @@ static void test_keep(void)
 
 static atomic_bool ended;
 
-/* Changes the list without pause, so that nearly every fork finds it locked. */
+/* Changes the list in a loop, so that the list is locked during nearly every fork(). */
 static void *change_list(void *arg)
 {
     (void)arg;
@@ -102,7 +102,7 @@ static void *change_list(void *arg)
     return NULL;
 }
 
-/* The list in a child: files of the parent are inputs still, and others can be added and removed. */
+/* In a child: the parent's files are still inputs, and files can be added and removed. */
 static bool child_uses_list(void)
 {
     struct rwkv7_error err;
@@ -117,10 +117,10 @@ static bool child_uses_list(void)
     return works && input_refuse(&st, "out", &err) == RWKV7_OK;
 }
 
-/* A child of fork() can use the list, whatever other threads of its parent did with it. */
+/* A child of fork() can use the list even if another thread of the parent had locked it. */
 static void test_fork(void)
 {
-    enum { CHILDREN = 100, PATIENCE = 60 }; /* seconds; a child that waits for a lock waits for ever */
+    enum { CHILDREN = 100, PATIENCE = 60 }; /* seconds, for a child that hangs */
     struct stat st = {.st_mode = S_IFREG, .st_dev = 2, .st_ino = 1};
     struct input_file *file;
     pthread_t thread;

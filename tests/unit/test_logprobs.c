@@ -1,6 +1,6 @@
 /*
- * test_logprobs.c - log probabilities, the best tokens and the KL divergence, against definitions that read one logit
- * after the other: all lengths around a block, flat and steep distributions, equal logits everywhere.
+ * test_logprobs.c - log probabilities, the best tokens and the KL divergence, against naive loops
+ * over the logits: all lengths around a block, flat and steep distributions, equal logits.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 enum { MOST = 65536 + 77, MOST_TOP = 40 };
 static float logits[MOST], others[MOST];
 
-/* kind 0: all different; 1: many are equal; 2: steep, and far below the best; 3: -infinity among them */
+/* kind 0: all different; 1: many equal; 2: steep, most far below the best; 3: some are -infinity */
 static void fill(float *x, int count, int kind, uint64_t seed)
 {
     for (int i = 0; i < count; i++) {
@@ -47,7 +47,7 @@ static bool before(const float *x, uint32_t a, uint32_t b)
     return x[a] > x[b] || (x[a] == x[b] && a < b);
 }
 
-/* Every token of `top` follows the one before it, and exactly n tokens are not behind the last one. */
+/* Checks that `top` is sorted and has the n best tokens. */
 static void check_top(const struct distribution *d, size_t room)
 {
     struct rwkv7_logprob top[MOST_TOP];

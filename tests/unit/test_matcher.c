@@ -1,8 +1,9 @@
 /*
  * test_matcher.c - grammars, masks and matchers.
  *
- * The automaton is checked against what is known of some languages (balanced brackets, palindromes). A
- * mask is checked against every token of the vocabulary, each read byte by byte with an automaton of its own.
+ * The automaton is checked with languages whose words are easy to recognize (balanced brackets,
+ * palindromes). A mask is checked against every token of the vocabulary, each read byte by byte by
+ * a separate automaton.
  */
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ static void brackets(struct grammar *g)
     grammar_start(g, s);
 }
 
-/* s -> s "(" s ")" | "": the same, left-recursive and ambiguous below */
+/* s -> s "(" s ")" | "": the same language, left-recursive; ambiguous below */
 static void left_brackets(struct grammar *g)
 {
     const uint32_t s = grammar_rule(g, "s", 1), open = literal(g, "("), close = literal(g, ")");
@@ -62,7 +63,7 @@ static bool is_balanced(const char *text)
     return depth == 0;
 }
 
-/* s -> "(" s "(" | ")" s ")" | "(" | ")" | "": no automaton with one stack is deterministic for it */
+/* Palindromes, s -> "(" s "(" | ")" s ")" | "(" | ")" | "": not a deterministic language */
 static void palindromes(struct grammar *g)
 {
     const uint32_t s = grammar_rule(g, "s", 1), a = literal(g, "("), b = literal(g, ")");
@@ -94,7 +95,7 @@ static void repetitions(struct grammar *g)
     grammar_start(g, s);
 }
 
-static bool is_repetition(const char *text) /* of 2 to 6 x, all of which are sums of 2 and 3 */
+static bool is_repetition(const char *text) /* 2 to 6 times x, all sums of 2s and 3s */
 {
     int count = 0;
     size_t i = 0;
@@ -106,7 +107,7 @@ static bool is_repetition(const char *text) /* of 2 to 6 x, all of which are sum
     return text[i] == '\0' && count >= 2 && count <= 6;
 }
 
-/* s -> t "("*, t -> ( ")" t )?, with terminals and rules that may be empty at every place */
+/* s -> t "("*, t -> ( ")" t )?: every terminal and rule may be empty */
 static void empties(struct grammar *g)
 {
     const uint32_t s = grammar_rule(g, "s", 1), t = grammar_rule(g, "t", 1), nothing = grammar_rule(g, "nothing", 7);
@@ -232,7 +233,7 @@ static struct rwkv7_matcher *open_matcher(struct rwkv7_grammar *g)
     return m;
 }
 
-/* Whether a text of tokens is the beginning of one that the expression matches; *whole: is one. */
+/* Whether the text is a prefix of a match of the expression; *whole: whether it is a match. */
 struct oracle {
     struct regex *regex;
     uint32_t node;
@@ -245,7 +246,7 @@ static uint32_t read_bytes(struct oracle *o, uint32_t node, const uint8_t *bytes
     return node;
 }
 
-/* Compares the mask with every token, read by the expression alone. Returns the number of allowed tokens. */
+/* Checks the mask of every token with the expression. Returns the number of allowed tokens. */
 static size_t check_mask(const struct rwkv7_tokenizer *t, struct rwkv7_matcher *m, struct oracle *o, uint32_t node)
 {
     const uint64_t *mask;
@@ -264,7 +265,7 @@ static size_t check_mask(const struct rwkv7_tokenizer *t, struct rwkv7_matcher *
     return allowed;
 }
 
-/* Draws random texts and checks each mask, with and without masks that are kept. */
+/* Draws random texts and checks each mask, with and without cached masks. */
 static void walk(const struct rwkv7_tokenizer *t, const char *pattern, int texts, int tokens)
 {
     struct oracle o = {0};
@@ -312,7 +313,7 @@ static void test_small_masks(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* The same with all tokens of the World vocabulary, on samples. */
+/* The same for a sample of texts with the World vocabulary. */
 static void test_world_masks(void)
 {
     static const char path[] = SHARED_DIR "/vectors/rwkv_vocab_v20230424.txt";
@@ -333,7 +334,7 @@ static void test_world_masks(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* Tokens that leave a terminal and go on in the next: a mask has those that can be added, with several terminals. */
+/* Tokens that cross the boundary between two terminals, for grammars of several terminals. */
 static void test_leaving(void)
 {
     static const char *const grammars[] = {
@@ -388,7 +389,7 @@ static void test_matcher(void)
     struct rwkv7_error err = {0};
     uint32_t ids[4];
     size_t count;
-    CHECK(g == same); /* kept by its text */
+    CHECK(g == same); /* cached by its text */
     rwkv7_grammar_close(g);
     rwkv7_grammar_close(same);
     CHECK(rwkv7_matcher_advance(m, 2, &err) == RWKV7_ERR_USAGE);
@@ -448,7 +449,7 @@ static void test_choices(void)
     o.kind = RWKV7_GRAMMAR_REGEX;
     CHECK(rwkv7_grammar_create(&o, t, &g, &err) == RWKV7_ERR_USAGE);
     CHECK_STR(err.message, "grammar: its text is missing");
-    /* more grammars than are kept */
+    /* more grammars than the cache holds */
     for (int i = 0; i < 40; i++) {
         char text[16];
         snprintf(text, sizeof text, "a{%d}", i % 25 + 1);
@@ -457,7 +458,7 @@ static void test_choices(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* Texts that need more states than an automaton may have: it is replaced, and matchers read their tokens again. */
+/* An automaton that exceeds its limit of states is replaced; matchers read their tokens again. */
 static void test_full(void)
 {
     struct rwkv7_tokenizer *const t = open_small();
@@ -477,7 +478,7 @@ static void test_full(void)
     CHECK(rwkv7_matcher_advance(m, 1, NULL) == RWKV7_OK && rwkv7_matcher_advance(m, 1, NULL) == RWKV7_ERR_USAGE);
     CHECK(rwkv7_matcher_advance(n, 3, NULL) == RWKV7_OK && rwkv7_matcher_advance(n, 3, NULL) == RWKV7_ERR_USAGE);
     struct rwkv7_error err = {0};
-    for (int i = 0; i < 80000; i++) { /* alone too long */
+    for (int i = 0; i < 80000; i++) { /* exceeds the limit with one text */
         if (rwkv7_matcher_advance(long_one, 2, &err) != RWKV7_OK)
             break;
         reached++;
@@ -485,7 +486,7 @@ static void test_full(void)
     CHECK_MSG(reached > 60000 && reached < 66000, "%zu", reached);
     CHECK_STR(err.message, "the grammar needs too many states for this text");
     CHECK(rwkv7_matcher_tokens(long_one) == reached);
-    CHECK(rwkv7_matcher_mask(m, &mask, &allowed, NULL) == RWKV7_OK && allowed == 2); /* others go on: b, bc */
+    CHECK(rwkv7_matcher_mask(m, &mask, &allowed, NULL) == RWKV7_OK && allowed == 2); /* b, bc */
     rwkv7_matcher_close(m);
     rwkv7_matcher_close(n);
     rwkv7_matcher_close(long_one);
@@ -493,7 +494,7 @@ static void test_full(void)
     rwkv7_tokenizer_close(t);
 }
 
-/* Each allocation fails once: an error, no leak, and the next try works. */
+/* Each allocation fails once: that gives an error and no leak, and the next attempt succeeds. */
 static void test_memory(void)
 {
     struct rwkv7_tokenizer *const t = open_small();
@@ -506,7 +507,7 @@ static void test_memory(void)
         const uint64_t *mask;
         size_t allowed;
         char text[64];
-        snprintf(text, sizeof text, "a[bc]{0,%ld}(, \"[a-c]*\")?", after + 1); /* not one that is kept */
+        snprintf(text, sizeof text, "a[bc]{0,%ld}(, \"[a-c]*\")?", after + 1); /* not cached */
         o.kind = RWKV7_GRAMMAR_REGEX;
         o.text = text;
         err.status = RWKV7_OK;

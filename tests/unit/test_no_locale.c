@@ -1,6 +1,7 @@
 /*
- * test_no_locale.c - without memory for the locale "C", numbers would be read and written as the program's locale does: nothing opens. This
- * program has a newlocale of its own, since that of glibc needs no memory for "C".
+ * test_no_locale.c - creating a runtime or a tokenizer fails if the locale "C" cannot be created,
+ * because numbers would otherwise be read and written in the program's locale. The test replaces
+ * newlocale(), since glibc's needs no memory for "C" and never fails.
  */
 #include <locale.h>
 #if defined(__APPLE__)

@@ -36,7 +36,7 @@ static size_t field_size(enum kind kind)
     return 0;
 }
 
-/* The fields of a command's options: where the first one has its bytes, a second one must not. */
+/* The fields of a command's options must not overlap. */
 static void check_command(const struct command *command, char *args, const struct option **owners)
 {
     ((struct common_args *)(void *)args)->command = command;
@@ -53,7 +53,7 @@ static void check_command(const struct command *command, char *args, const struc
         CHECK_MSG(at + size <= command->size, "%s --%s", command->name, o->name);
         for (size_t i = at; i < at + size && i < command->size; i++) {
             const struct option *const owner = owners[i];
-            /* --ban and --bias add to one list */
+            /* --ban and --bias append to the same list */
             CHECK_MSG(!owner || (owner->value.kind == BANS && o->value.kind == BIASES), "%s --%s is stored in --%s",
                       command->name, o->name, owner ? owner->name : "");
             owners[i] = o;
@@ -74,7 +74,7 @@ static void test_fields(void)
     }
 }
 
-/* An option that the operand may stand for is one of the command, and its value is a text. */
+/* An option whose value may be given as the operand belongs to the command and takes a string. */
 static void test_operands(void)
 {
     for (const struct command *c = command_table; c->name; c++) {

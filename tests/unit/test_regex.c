@@ -1,6 +1,6 @@
 /*
- * test_regex.c - expressions: the parser against regexec() on random expressions, a table for what regexec()
- * does not have, quoting, and hostile expressions.
+ * test_regex.c - regular expressions: the parser against regexec() on random expressions, a table
+ * for what regexec() does not have, quoting, and hostile expressions.
  */
 #include <regex.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ static void test_errors(void)
     }
 }
 
-/* Appends a random expression over a and b, of the kind that regexec() also has. */
+/* Appends a random expression over a and b, in the syntax that regexec() shares. */
 static void random_pattern(char *out, int depth)
 {
     static const char *const atoms[] = {"a", "b", ".", "[ab]", "[^a]", "ab"};
@@ -212,7 +212,7 @@ static void test_quoted(void)
     regex_free(r);
 }
 
-/* Each must be accepted or refused with a message, soon; nothing is timed, but ctest has a limit. */
+/* Each must be accepted or refused with a message. ctest's time limit finds an endless one. */
 static void test_hostile(void)
 {
     enum { SIZE = 1 << 16 };

@@ -271,10 +271,9 @@ static void test_budget(void)
     scheduler_close(s);
 }
 
-/* After the buffers are allocated. */
 /*
- * What a server needs: a paused request is in no step and holds no slot, a notice comes after exactly so
- * many tokens, prompts share the budget, and the texts stay the same.
+ * What a server needs: a paused request takes part in no step and holds no slot; a notice comes
+ * after exactly the requested number of tokens; prompts share the budget. The texts do not change.
  */
 static void test_serving(void)
 {
@@ -322,13 +321,13 @@ static void test_serving(void)
     scheduler_close(s);
 }
 
-/* Two long prompts share the budget; beside a text that is written, both get busy_budget together. */
+/* Two long prompts share the budget. While a text is generated, they share busy_budget. */
 static void test_fair_prompts(void)
 {
     const struct scheduler_options opt = {.slots = 3, .prompt_budget = 100, .busy_budget = 8, .fair = true};
     struct scheduler *s = NULL;
     CHECK(scheduler_create(model, &opt, &s, NULL) == RWKV7_OK);
-    for (int i = 1; i <= 5; i += 4) { /* the long ones */
+    for (int i = 1; i <= 5; i += 4) { /* the two long prompts */
         open_job(i);
         start(s, i);
     }
@@ -348,6 +347,7 @@ static void test_fair_prompts(void)
     scheduler_close(s);
 }
 
+/* Once the buffers are allocated, steps allocate no memory. */
 static void test_steps_allocate_nothing(void)
 {
     struct scheduler *const s = new_scheduler(3, 0);
@@ -387,7 +387,7 @@ static void test_failing_allocations(void)
         mem_fail_after(-1);
         CHECK(status == RWKV7_OK || status == RWKV7_ERR_MEMORY);
         failures += status != RWKV7_OK;
-        while (s && scheduler_count(s) > 0) /* nothing was lost */
+        while (s && scheduler_count(s) > 0) /* no request was lost */
             step(s);
         if (s)
             check_text(1);

@@ -1,8 +1,8 @@
 /*
- * test_speculation.c - guesses change no byte: the steps, the log probabilities, the state, the
- * sampler's memory and the saved file are those without guesses, whatever is guessed and however the
- * text is drawn, with and without a grammar, from the generator and from the scheduler. Also the
- * lookup, the choice of the number of guesses, and forced tokens.
+ * test_speculation.c - guesses change no byte. Steps, log probabilities, state, sampler and saved
+ * file equal those without guesses: for right and wrong guesses, all sampler options, with and
+ * without a grammar, from the generator and from the scheduler. Also tests the lookup, the choice
+ * of the number of guesses, and forced tokens.
  */
 #include <math.h>
 
@@ -13,7 +13,7 @@
 
 enum { LENGTH = 60, STEPS = 80 };
 
-/* All that a text gives. */
+/* Everything that generating a text returns. */
 struct result {
     struct rwkv7_step steps[STEPS]; /* without pointers */
     struct rwkv7_logprob top[STEPS][3];
@@ -23,7 +23,7 @@ struct result {
     struct rwkv7_generator_stats stats;
 };
 
-/* A source of drafts for a test. */
+/* A source of guesses that a test controls. */
 enum guesses { RIGHT, WRONG, RANDOM, ZEROES, LAST_IDS, INVALID, SOURCES };
 struct teller {
     const struct result *truth; /* the text without guesses */
@@ -49,7 +49,7 @@ static size_t tell(void *arg, uint32_t *ids, size_t room)
     return n;
 }
 
-/* A source without guesses: those that are left are forced ones. */
+/* A source without guesses, so that all guesses are forced tokens. */
 static size_t tell_nothing(void *arg, uint32_t *ids, size_t room)
 {
     (void)arg, (void)ids, (void)room;
@@ -93,7 +93,7 @@ static bool same_results(const struct result *a, const struct result *b)
     return same;
 }
 
-/* Compares all kinds of guesses with none. */
+/* Compares the text without guesses with that of every source and number of guesses. */
 static void check_options(const struct rwkv7_generator_options *given, const char *name)
 {
     static const int64_t modes[] = {1, 2, 7, RWKV7_TRY - 1, RWKV7_SPECULATE_AUTO};
@@ -103,7 +103,7 @@ static void check_options(const struct rwkv7_generator_options *given, const cha
     CHECK(truth.stats.drafted == 0 && truth.stats.steps == truth.stats.evaluated);
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
         opt.speculate = modes[i];
-        for (int kind = 0; kind <= SOURCES; kind++) { /* the last: lookup */
+        for (int kind = 0; kind <= SOURCES; kind++) { /* the last one is the lookup */
             struct teller teller = {&truth, &got, (enum guesses)kind, 1};
             const struct draft_source source = {tell, &teller};
             write_text(&opt, kind < SOURCES ? &source : NULL, &got);
@@ -115,7 +115,7 @@ static void check_options(const struct rwkv7_generator_options *given, const cha
                 CHECK_MSG(got.stats.accepted + 1 >= got.stats.drafted && got.stats.accepted > 0,
                           "%s: %d of %d accepted", name, (int)got.stats.accepted, (int)got.stats.drafted);
             if (kind == WRONG)
-                CHECK((got.stats.accepted == 0 || opt.grammar) && /* its forced tokens are right */
+                CHECK((got.stats.accepted == 0 || opt.grammar) && /* forced: always right */
                       (modes[i] < 0 || truth.count <= 3 || got.stats.drafted > 0));
             rwkv7_bytes_clear(&got.image);
         }
@@ -168,7 +168,7 @@ static void test_options(void)
         check_options(&opt, "max_tokens");
 }
 
-/* A draft model; here, another random one, and the model itself, which is always right. */
+/* Draft models: another random model, and the model itself, which is always right. */
 static void test_draft_model(void)
 {
     static struct result truth, got;
@@ -187,7 +187,7 @@ static void test_draft_model(void)
             opt.speculate = i < 2 ? 4 : RWKV7_SPECULATE_AUTO;
             write_text(&opt, NULL, &got);
             CHECK_MSG(same_results(&truth, &got), "draft model %d", i);
-            /* It draws with the random numbers of the sampler. */
+            /* The draft model draws with the random numbers of the sampler. */
             if (i == 1)
                 CHECK_MSG(got.stats.accepted * 10 > got.stats.drafted * 9, "%d of %d accepted", (int)got.stats.accepted,
                           (int)got.stats.drafted);
@@ -210,7 +210,7 @@ static void test_draft_model(void)
     rwkv7_model_close(other);
 }
 
-/* A NaN behind a wrong guess is not an error; one in the text is, with the same message. */
+/* A NaN after a wrong guess is no error. A NaN in the text is one, with the usual message. */
 static void test_nan(void)
 {
     static struct result truth, got;
@@ -278,10 +278,10 @@ static void test_lookup(void)
     CHECK(lookup_draft(&l, ids, 6, &match) == 0);
     lookup_add(&l, text, 9);
     CHECK(lookup_draft(&l, ids, 6, &match) == 6 && match == 2);
-    static const uint32_t want[] = {4, 5, 9, 2, 3, 4}; /* past its end, the text repeats itself */
+    static const uint32_t want[] = {4, 5, 9, 2, 3, 4}; /* past its end, the text repeats */
     CHECK(memcmp(ids, want, sizeof want) == 0);
     static const uint32_t more[] = {8, 7, 1, 2, 3};
-    lookup_add(&l, more, 5); /* 1 2 3 -> 4, although 2 3 -> 8 is newer */
+    lookup_add(&l, more, 5); /* the longer match 1 2 3 -> 4 is preferred to the newer 2 3 -> 8 */
     CHECK(lookup_draft(&l, ids, 2, &match) == 2 && match == 4 && ids[0] == 4 && ids[1] == 5);
     for (uint32_t i = 0; i < 5000; i++) { /* the tables grow */
         const uint32_t id = 100 + i;
@@ -289,13 +289,13 @@ static void test_lookup(void)
     }
     CHECK(lookup_draft(&l, ids, 6, &match) == 0);
     lookup_add(&l, text, 4);
-    CHECK(lookup_draft(&l, ids, 1, &match) == 1 && match == 4 && ids[0] == 100); /* the newest place */
+    CHECK(lookup_draft(&l, ids, 1, &match) == 1 && match == 4 && ids[0] == 100); /* newest match */
     lookup_clear(&l);
 }
 
 /* ----------------------------------------------------------------------------------- the number */
 
-/* Returns how many guesses are chosen, with these costs of n tokens, for each of `texts` texts. */
+/* Returns the chosen number of guesses per text, for `texts` texts and these costs of n tokens. */
 static size_t chosen_of(const double *costs, size_t known, double acceptance, size_t texts, size_t certain)
 {
     struct step_costs c = {.since_plain = 0};
@@ -325,8 +325,8 @@ static void test_number(void)
 {
     static const double flat[] = {1, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.35},
                         cliff[] = {1, 1.1, 1.2, 1.3, 3.4, 3.5, 3.6, 3.7}, steep[] = {1, 2, 3, 4, 5, 6, 7, 8};
-    CHECK(chosen(flat, 0, 0.9, 1) == 0); /* nothing is known: an evaluation without guesses measures */
-    CHECK(chosen(flat, 1, 0.9, 1) == 1); /* at most twice what was measured */
+    CHECK(chosen(flat, 0, 0.9, 1) == 0); /* not measured: first without guesses */
+    CHECK(chosen(flat, 1, 0.9, 1) == 1); /* at most twice the largest measured number of tokens */
     CHECK(chosen(flat, 2, 0.9, 1) == 3);
     CHECK(chosen(flat, 8, 0.95, 1) > 7);
     CHECK(chosen(flat, 8, 0.05, 1) == 0);
@@ -341,14 +341,14 @@ static void test_number(void)
     step_costs_add(&c, 1, true, 1.0);
     step_costs_add(&c, 5, false, 3.4);
     CHECK(c.since_plain == 1 && c.seconds[5] == 3.4);
-    step_costs_add(&c, 5, false, 9); /* a slow one counts little */
+    step_costs_add(&c, 5, false, 9); /* a slow outlier has little weight */
     CHECK(c.seconds[5] < 4.2);
     for (int i = 0; i < 3000; i++)
         step_costs_add(&c, 1, true, 1.0);
-    CHECK(c.seconds[5] < 1.3); /* forgotten, so that it is tried again */
+    CHECK(c.seconds[5] < 1.3); /* decays, so that this number is tried again */
 }
 
-/* A mask's forced tokens come first, and are believed. */
+/* Forced tokens of a mask come first and count as certain. */
 static void test_forced(void)
 {
     static struct result truth, got;
@@ -377,7 +377,7 @@ static void test_forced(void)
 
 /* -------------------------------------------------------------------------------------- grammars */
 
-/* Forced runs, branches, loops, a text that only ends at the limit, and one that is over at once. */
+/* Forced runs, branches, loops, a text that ends only at the limit, and an empty text. */
 static const char *const words[] = {"zyx", "the cab is abc", "then"};
 static const struct rwkv7_grammar_options forms[] = {
     {.kind = RWKV7_GRAMMAR_REGEX, .text = "(zyx (the|cab) q[a-e]{2}\\. ){4}"},
@@ -395,7 +395,7 @@ static struct rwkv7_grammar *grammar_of(size_t i)
     return g;
 }
 
-/* Forced tokens are guessed, and all right; guesses that go on after them are taken, wrong ones are not. */
+/* Forced tokens are always right guesses. A longer guess that begins with them replaces them. */
 static void test_forced_by_grammar(void)
 {
     static struct result truth, got;
@@ -456,7 +456,7 @@ struct pair {
     struct scheduled job;
 };
 
-/* Writes all texts together; the first has no guesses but forced tokens, the last two have no grammar. */
+/* Generates all texts together. The first has only forced guesses, the last two have no grammar. */
 static void check_together(struct pair *pairs, size_t count, int64_t speculate)
 {
     const struct scheduler_options opt = {.slots = 4};
@@ -486,7 +486,7 @@ static void check_together(struct pair *pairs, size_t count, int64_t speculate)
         CHECK_MSG(p->got.size == p->want.size && memcmp(p->got.at, p->want.at, p->want.size) == 0,
                   "text %d, %d guesses: \"%s\", want \"%s\"", (int)i, (int)speculate, p->got.at, p->want.at);
         CHECK(same_state(p->job.session, p->session));
-        if (speculate > 0 && i == 0) /* forced tokens say nothing about other guesses */
+        if (speculate > 0 && i == 0) /* forced tokens do not count */
             CHECK(p->job.request.speculation.total_accepted >= 8 &&
                   p->job.request.speculation.total_accepted == p->job.request.speculation.total_drafted &&
                   p->job.request.speculation.acceptance[DRAFT_SOURCE] ==

@@ -31,7 +31,7 @@ static void reshape(struct tensor *t, int rank, uint64_t a, uint64_t b, uint64_t
     t->shape[2] = c;
 }
 
-/* The same numbers in other axes: [heads, size] of MLX, and what squeezing and unsqueezing leave. */
+/* The same numbers with other axes: [heads, size] as in MLX, and axes of 1 added or removed. */
 static void test_vector_shapes(void)
 {
     for (int form = 0; form < 4; form++) {
@@ -66,7 +66,7 @@ static void test_vector_shapes(void)
     variant_write(&v, file);
     check_refused(file, "tensor 'model.layers.1.attn.x_x': expected shape [6,64], found [2,6,32]");
     variant_close(&v);
-    /* Two heads: axes of 2 are not like those of 1. */
+    /* Two heads: unlike axes of 1, axes of 2 cannot be ignored. */
     variant_open(&v, GOLDEN("bf16_fla"));
     for (size_t i = 0; i < v.count; i++)
         if (strstr(v.tensors[i].name, "r_k"))
@@ -120,7 +120,7 @@ static void check_tied(const char *golden, const char *embedding, const char *he
     const struct rwkv7_model_info *tied = rwkv7_model_info(a), *untied = rwkv7_model_info(b);
     const uint64_t numbers = (uint64_t)untied->shape.vocab * (uint64_t)untied->shape.channels;
     CHECK(tied->parameters + numbers == untied->parameters && tied->weight_bytes < untied->weight_bytes);
-    /* One row of an embedding is read, all of one that is the head, too. */
+    /* An embedding is read by single rows, but completely if it is also the head. */
     const uint64_t row = variant_find(&v, embedding)->bytes / (uint64_t)untied->shape.vocab;
     CHECK(tied->step_bytes == tied->weight_bytes + tied->session_bytes);
     CHECK(untied->step_bytes ==
@@ -128,7 +128,7 @@ static void check_tied(const char *golden, const char *embedding, const char *he
     rwkv7_model_close(a);
     rwkv7_model_close(b);
 
-    /* Quantized and converted: a head of its own. */
+    /* After quantization and conversion the head is a separate tensor. */
     const struct rwkv7_model_options q8 = {.weights = RWKV7_WEIGHTS_Q8};
     const struct rwkv7_convert_options to_q8 = {.type = "q8"};
     float logits[3][MOST] = {{0}};
@@ -204,7 +204,7 @@ static void test_tied_head(void)
     unlink(in_folder("own.st"));
 }
 
-/* ln0 folded into the embedding: the same numbers but for their rounding. */
+/* ln0 folded into the embedding: the same numbers, except for rounding. */
 static void test_folded_ln0(void)
 {
     enum { VOCAB = 61, CHANNELS = 96 };
@@ -422,7 +422,7 @@ static void test_named(void)
         variant_close(&v);
     }
 
-    /* An adapter is nothing but factors; a model of another kind may have names like theirs. */
+    /* An adapter has only LoRA factors; another kind of model may contain tensors of such names. */
     const struct tensor *from;
     variant_open(&v, GOLDEN("f32_n32"));
     from = variant_find(&v, "blocks.0.att.w1");
@@ -442,7 +442,7 @@ static void test_named(void)
     variant_close(&v);
 }
 
-/* Relatives and experiments, each by tensors that it has, among those of the model it comes from. */
+/* Unsupported variants of RWKV, each recognized by the tensors that it adds to its base model. */
 static void test_unsupported(void)
 {
     static const struct {
@@ -487,7 +487,7 @@ static void test_unsupported(void)
         variant_close(&v);
     }
 
-    /* What the metadata of GGUF files say. */
+    /* Architectures named in the metadata of GGUF files. */
     static const char *const said[][3] = {
         {GOLDEN("x060_bf16"), "rwkv6qwen2", "QRWKV6, a Qwen model with the RWKV-6 time mix, which is not supported"},
         {GOLDEN("f32_n32"), "arwkv7", "ARWKV, a Qwen model with the RWKV-7 time mix, which is not supported"},
@@ -530,13 +530,13 @@ static void test_rescaled(void)
         prints[i] = fingerprint_of(model);
         rwkv7_model_close(model);
     }
-    /* Of two layers, only n = 1 changes the second. */
+    /* In a model of two layers, n changes a layer only if it is 1: the second one. */
     CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) == 0 && memcmp(logits[0], logits[2], sizeof logits[0]) == 0);
     CHECK(memcmp(logits[0], logits[3], sizeof logits[0]) != 0);
     CHECK(is_same_print(&prints[0], &prints[1]) && !is_same_print(&prints[0], &prints[3]));
 }
 
-/* GGUF keys begin with the architecture that the file says it is of. */
+/* GGUF keys begin with the name of the architecture that the file states. */
 static void test_metadata_of_architecture(void)
 {
     static const char *const wrong[][3] = {
@@ -560,7 +560,7 @@ static void test_metadata_of_architecture(void)
     }
     CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) != 0);
 
-    /* A converted file does not say so any more, but has the number. */
+    /* A converted file lacks the GGUF key but keeps the number. */
     const struct rwkv7_convert_options stored = {0};
     const char *converted = in_folder("converted.safetensors");
     CHECK(rwkv7_convert(rt, file, converted, &stored, NULL) == RWKV7_OK);

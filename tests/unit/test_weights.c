@@ -25,7 +25,7 @@ static struct rwkv7_runtime *rt;
 
 /* One change to the tensors of a file; fields that are NULL or 0 do nothing. */
 struct change {
-    const char *drop; /* leave this tensor out */
+    const char *drop; /* omit this tensor */
     const char *rename_from, *rename_to;
     const char *extra;           /* add a float of this name */
     const char *reshape, *shape; /* this tensor gets another shape (same number of elements) */
@@ -79,7 +79,7 @@ static struct image write_image(const char *path, const struct change *c)
         at += (size_t)t->bytes;
     }
     header[h - 1] = '}';
-    /* The header's length decides the alignment of the data. */
+    /* The length of the header determines the alignment of the data. */
     while ((8 + h) % 64 != (size_t)c->shift)
         header[h++] = ' ';
     struct image image = {malloc(8 + h + at), 8 + h + at};
@@ -163,7 +163,7 @@ static void test_other_families(void)
     REFUSED("between RWKV-6 and RWKV-7", .extra = "blocks.0.att.time_maa_x");
     REFUSED("does not belong to an RWKV-7", .extra = "blocks.0.att.time_mix_k");
     REFUSED("a transformer", .extra = "model.layers.0.self_attn.q_proj.weight");
-    /* A whole model with such a name among others is no adapter. */
+    /* A complete model that also has a tensor of such a name is not an adapter. */
     REFUSED("tensor 'blocks.0.att.key.lora_A' does not belong", .extra = "blocks.0.att.key.lora_A");
 }
 
@@ -256,7 +256,7 @@ static void test_arguments(void)
     CHECK(rwkv7_runtime_bandwidth(rt, 0, &rate, &err) == RWKV7_ERR_USAGE);
 }
 
-/* Every allocation fails once; nothing may leak (the sanitizer looks) and a later try succeeds. */
+/* Every allocation fails once. Nothing may leak (checked by a sanitizer), and a retry succeeds. */
 static void test_out_of_memory(void)
 {
     static const uint32_t tokens[] = {1, 2, 3};
@@ -319,7 +319,7 @@ static void test_random_model(void)
             high = x[i] > high ? x[i] : high;
         }
         CHECK(high - low > 0.5f && high < 100 && low > -100);
-        for (int i = 0; i < shape.channels; i++) { /* the range goes by the name */
+        for (int i = 0; i < shape.channels; i++) { /* the range for this name */
             const float number = rwkv7_layers(a)[1].k_a[i];
             CHECK(number >= 0.6f && number <= 1.3f);
         }
@@ -442,7 +442,7 @@ static void test_random_info(void)
     struct rwkv7_error err = {0};
     CHECK(rwkv7_model_random_info(rt, &(struct rwkv7_shape){0}, &(struct rwkv7_random_options){0}, &info, &err) ==
           RWKV7_ERR_USAGE);
-    /* No memory is needed, so it may be larger than any machine's. */
+    /* This needs no memory, so the model may be larger than any machine. */
     struct rwkv7_shape large;
     CHECK(rwkv7_shape_named("rwkv6-14b", &large));
     large.layers = MAX_LAYERS;
@@ -464,7 +464,7 @@ static void test_random_versions(void)
         struct rwkv7_session *s = NULL;
         struct rwkv7_error err = {0};
         CHECK(rwkv7_shape_named(names[i], &shape));
-        shape.layers = 2; /* and as many tokens as a test has time for */
+        shape.layers = 2; /* small, so that the test is fast */
         shape.vocab = 100;
         const size_t fields[] = {offsetof(struct rwkv7_shape, heads),  offsetof(struct rwkv7_shape, head_size),
                                  offsetof(struct rwkv7_shape, rank_w), offsetof(struct rwkv7_shape, rank_a),
@@ -491,7 +491,7 @@ static void test_random_versions(void)
     }
 }
 
-/* A state belongs to its model; torn, damaged and foreign files are refused with the reason. */
+/* A state belongs to its model. Truncated, damaged and other files are rejected with the reason. */
 static void refuse_state(struct rwkv7_session *s, const char *path, const void *bytes, size_t n, const char *fragment)
 {
     struct rwkv7_error err = {0};
@@ -547,7 +547,7 @@ static void test_state_files(void)
     CHECK(rwkv7_session_load(s, path, NULL, &err) == RWKV7_OK && rwkv7_session_tokens(s) == 3);
     CHECK(rwkv7_session_save(s, "/no/such/folder/state", NULL, &err) == RWKV7_ERR_IO);
 
-    /* One bit that differs is noticed wherever it is, and what is refused changes nothing. */
+    /* A changed bit anywhere is detected, and a rejected state changes nothing. */
     for (size_t at = 0; at < n; at += 61) {
         bytes[at] ^= (unsigned char)(1u << at % 8);
         rwkv7_session_reset(s);
@@ -557,7 +557,7 @@ static void test_state_files(void)
     }
     CHECK(rwkv7_session_eval(s, tokens, 3, RWKV7_LOGITS_NONE, NULL, NULL) == RWKV7_OK);
 
-    /* A note of any size comes back as it was. */
+    /* A note of any size is restored unchanged. */
     for (size_t size = 0; size < 20; size++) {
         struct rwkv7_bytes note = {(char *)(uintptr_t) "nineteen characters", size}, back;
         CHECK(rwkv7_session_save(s, path, &note, &err) == RWKV7_OK);
