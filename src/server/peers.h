@@ -8,7 +8,8 @@
 
 #include <pthread.h>
 
-enum { PEER_SECONDS = 30, PEER_IDLE_SECONDS = 60 };
+#define PEER_SECONDS 30
+#define PEER_IDLE_SECONDS 60
 
 struct peer {
     int fd;

@@ -9,7 +9,7 @@
 #include "base/sys.h"
 #include "server/worker_parts.h"
 
-enum { PING_SECONDS = 15 };
+#define PING_SECONDS 15
 
 /* ----------------------------------------------------------------------------- jobs and choices */
 
