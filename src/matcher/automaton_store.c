@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "matcher/regex_node.h"
+#include "matcher/table.h"
 
 #define MAX_ROWS (1u << 22) /* entries of 4 bytes */
 #define MAX_STACKS (1u << 18)
@@ -31,30 +32,14 @@ enum rwkv7_status automaton_fail(struct automaton *a, enum rwkv7_status status, 
 
 bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size)
 {
-    if (wanted <= *room)
-        return true;
-    if (wanted > limit) {
+    const enum table_status status = table_reserve(table, room, wanted, limit, size);
+    if (status == TABLE_LIMIT) {
         automaton_fail(a, RWKV7_ERR_USAGE, "the grammar needs too many states for this text");
         a->full = true;
-        return false;
     }
-    uint32_t more = *room > limit / 2 ? limit : *room * 2;
-    more = more < wanted ? wanted : more;
-    more = more < 64 ? 64 : more;
-    void *const grown = mem_grow(*table, *room, more, size);
-    if (!grown) {
+    if (status == TABLE_MEMORY)
         automaton_fail(a, RWKV7_ERR_MEMORY, NULL);
-        return false;
-    }
-    *table = grown;
-    *room = more;
-    return true;
-}
-
-static uint32_t mix(uint32_t h, uint32_t x)
-{
-    h = (h ^ x) * 0x9e3779b1u;
-    return h ^ h >> 15;
+    return status == TABLE_OK;
 }
 
 /* Doubles a table that is half full. `hash` gives the hash of a number. */
@@ -85,7 +70,7 @@ static bool table_grow(struct automaton *a, struct index_table *t, uint32_t coun
 
 static uint32_t hash_state(const struct automaton *a, uint32_t i)
 {
-    return mix(3, a->states[i].node);
+    return table_mix(3, a->states[i].node);
 }
 
 static bool new_alphabet(struct automaton *a, uint32_t node, uint32_t *alphabet)
@@ -111,7 +96,7 @@ uint32_t state_of_node(struct automaton *a, uint32_t node, uint32_t alphabet)
     if (node == REGEX_NOTHING || a->error.status != RWKV7_OK ||
         !table_grow(a, &a->state_table, a->state_count, hash_state))
         return AUTOMATON_DEAD;
-    uint32_t at = mix(3, node) & (a->state_table.size - 1);
+    uint32_t at = table_mix(3, node) & (a->state_table.size - 1);
     for (; a->state_table.slots[at]; at = (at + 1) & (a->state_table.size - 1))
         if (a->states[a->state_table.slots[at] - 1].node == node)
             return a->state_table.slots[at] - 1;
@@ -139,9 +124,9 @@ uint32_t state_of_node(struct automaton *a, uint32_t node, uint32_t alphabet)
 
 static uint32_t hash_entries(const struct stack_entry *entries, uint32_t count, bool may_end)
 {
-    uint32_t h = mix(7, may_end);
+    uint32_t h = table_mix(7, may_end);
     for (uint32_t i = 0; i < count; i++)
-        h = mix(mix(mix(h, entries[i].place), entries[i].done), entries[i].below);
+        h = table_mix(table_mix(table_mix(h, entries[i].place), entries[i].done), entries[i].below);
     return h;
 }
 
@@ -211,7 +196,7 @@ static int compare_entries(const struct stack_entry *x, const struct stack_entry
 
 static struct union_memo *find_union(const struct automaton *a, uint32_t x, uint32_t y)
 {
-    uint32_t at = mix(mix(11, x), y) & (a->union_size - 1);
+    uint32_t at = table_mix(table_mix(11, x), y) & (a->union_size - 1);
     while ((a->unions[at].a || a->unions[at].b) && (a->unions[at].a != x || a->unions[at].b != y))
         at = (at + 1) & (a->union_size - 1);
     return &a->unions[at];
@@ -312,9 +297,9 @@ uint32_t stack_union(struct automaton *a, uint32_t x, uint32_t y)
 
 static uint32_t hash_threads(const struct thread *threads, uint32_t count, bool accepts)
 {
-    uint32_t h = mix(13, accepts);
+    uint32_t h = table_mix(13, accepts);
     for (uint32_t i = 0; i < count; i++)
-        h = mix(mix(h, threads[i].state), threads[i].stack);
+        h = table_mix(table_mix(h, threads[i].state), threads[i].stack);
     return h;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "matcher/table.h"
 
 static const char too_large[] = "the expressions are too large: more than 524288 nodes";
 
@@ -29,42 +30,25 @@ uint32_t regex_fail(struct regex *r, enum rwkv7_status status, const char *messa
 bool regex_reserve(struct regex *r, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size,
                    const char *what)
 {
-    if (wanted <= *room)
-        return true;
-    if (wanted > limit) {
+    const enum table_status status = table_reserve(table, room, wanted, limit, size);
+    if (status == TABLE_LIMIT)
         regex_fail(r, RWKV7_ERR_USAGE, too_large);
-        return false;
-    }
-    uint32_t more = *room > limit / 2 ? limit : *room * 2;
-    more = more < wanted ? wanted : more;
-    more = more < 64 ? 64 : more;
-    void *const grown = mem_grow(*table, *room, more, size);
-    if (!grown) {
+    if (status == TABLE_MEMORY)
         regex_fail(r, RWKV7_ERR_MEMORY, what);
-        return false;
-    }
-    *table = grown;
-    *room = more;
-    return true;
+    return status == TABLE_OK;
 }
 
 /* --------------------------------------------------------------------------------- hash-consing */
 
-static uint32_t mix(uint32_t h, uint32_t x)
-{
-    h = (h ^ x) * 0x9e3779b1u;
-    return h ^ h >> 15;
-}
-
 static uint32_t hash_node(const struct regex *r, const struct regex_node *n)
 {
-    uint32_t h = mix(17, n->kind);
+    uint32_t h = table_mix(17, n->kind);
     if (n->kind == NODE_UNION || n->kind == NODE_AND) {
         for (uint32_t i = 0; i < n->b; i++)
-            h = mix(h, r->members[n->a + i]);
+            h = table_mix(h, r->members[n->a + i]);
         return h;
     }
-    return mix(mix(mix(mix(h, n->a), n->b), n->min), n->max);
+    return table_mix(table_mix(table_mix(table_mix(h, n->a), n->b), n->min), n->max);
 }
 
 static bool same_node(const struct regex *r, const struct regex_node *x, const struct regex_node *y)
@@ -161,7 +145,7 @@ static uint32_t hash_set(const struct regex_set *s)
 {
     uint32_t h = 1;
     for (int i = 0; i < 4; i++)
-        h = mix(mix(h, (uint32_t)s->bits[i]), (uint32_t)(s->bits[i] >> 32));
+        h = table_mix(table_mix(h, (uint32_t)s->bits[i]), (uint32_t)(s->bits[i] >> 32));
     return h;
 }
 
