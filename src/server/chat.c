@@ -72,15 +72,7 @@ static void end(struct job *job, struct choice *c)
 
 static void finish(struct job *job)
 {
-    static const char done[] = "data: [DONE]\n\n";
-    if (job->generation.include_usage) {
-        struct json_tree t;
-        cJSON *const root = job_head(&t, job, "chat.completion.chunk");
-        json_add_array(&t, root, "choices");
-        job_add_usage(&t, root, job);
-        job_event(job, json_tree_text(&t, false));
-    }
-    job_write(job, done, sizeof done - 1);
+    job_finish_stream(job, "chat.completion.chunk");
 }
 
 static char *body(struct job *job)

@@ -240,3 +240,16 @@ const char *job_finish_reason(const struct choice *c)
 {
     return c->end == RWKV7_END_LENGTH ? "length" : "stop";
 }
+
+void job_finish_stream(struct job *job, const char *object)
+{
+    static const char done[] = "data: [DONE]\n\n";
+    if (job->generation.include_usage) {
+        struct json_tree t;
+        cJSON *const root = job_head(&t, job, object);
+        json_add_array(&t, root, "choices");
+        job_add_usage(&t, root, job);
+        job_event(job, json_tree_text(&t, false));
+    }
+    job_write(job, done, sizeof done - 1);
+}

@@ -149,5 +149,10 @@ cJSON *job_head(struct json_tree *t, const struct job *job, const char *object);
 void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job);
 void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job);
 const char *job_finish_reason(const struct choice *c);
+/*
+ * Ends the events of a stream in the way of OpenAI: usage in an event of its own, if requested, with
+ * this "object"; then [DONE].
+ */
+void job_finish_stream(struct job *job, const char *object);
 
 #endif
