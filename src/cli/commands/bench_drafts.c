@@ -1,6 +1,6 @@
 /*
- * bench_drafts.c - `rwkv7 bench --draft-acceptance A`: decoding with guesses, of which each is
- * right with probability A.
+ * bench_drafts.c - `rwkv7 bench --draft-acceptance A`: measures decoding with guesses that are right
+ * with probability A.
  *
  * Drafts are arbitrary tokens. The next token of the text is the guessed one with probability A,
  * else another one. So everything except choosing guesses is measured: evaluating several tokens,

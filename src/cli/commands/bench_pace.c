@@ -80,8 +80,8 @@ static int measure_layers(const struct measuring *m, size_t row, size_t type, st
 }
 
 /*
- * Finds the widest size of the same RWKV version as row 0, two layers of which take little of the
- * budget.
+ * Finds the widest size of the RWKV version of row 0 that is cheap to measure: two of its layers
+ * take little of the budget.
  */
 static size_t wide_row(const struct measuring *m, size_t type)
 {

@@ -279,7 +279,7 @@ const struct option option_table[] = {
     {"context", 0, BENCH, WHOLE(bench, context, "N", 0, 1 << 24), "0", "tokens evaluated before decoding"},
     {"ffn-density", 0, BENCH, REAL(bench, ffn_density, "D", 0.01, 1), "1", "also decode with this share of nonzero units"},
     {"draft-acceptance", 0, BENCH, REAL(bench, draft_acceptance, "A", 0, 1), "0",
-     "decode with guesses of which the share A is right"},
+     "simulate guesses that are right with probability A"},
     {"sizes", 0, BENCH, CHOICE(bench, sizes, SIZES_WORDS), "auto", "print the table of published sizes of a version"},
     {"budget", 0, BENCH, WHOLE(bench, budget, "SECONDS", 0, 86400), "45", "time limit of the table; the rest is estimated"},
     {"repetitions", 'r', BENCH, WHOLE(bench, repetitions, "N", 1, 10000), "5", "repetitions of each measurement, after a warm-up"},
