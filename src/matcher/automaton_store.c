@@ -327,8 +327,8 @@ static int compare_threads(const void *a, const void *b)
 
 uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts)
 {
-    struct thread *const found = a->found + base;
     const uint32_t total = a->found_count - base;
+    struct thread *const found = total > 0 ? a->found + base : NULL;
     uint32_t count = 0;
     a->found_count = base;
     if (total > 1)
