@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 #include "server/handlers.h"
-#include "server/json_body.h"
 
 enum { DEFAULT_TOKENS = 16, PROMPTS = 256, SCORES = 1 << 21 };
 
@@ -241,14 +240,5 @@ static bool read_request(struct job *job, const struct fields *f)
 
 void completions_handler(const struct call *call, struct reply *reply)
 {
-    cJSON *const json = json_body_parse(call->body, call->size, &reply->error);
-    struct job *const job = json ? job_create(call->server, &completions) : NULL;
-    const struct fields f = {json, &reply->error};
-    if (json && !job)
-        error_other(&reply->error, 500, NULL, "out of memory for the request");
-    else if (job && read_request(job, &f))
-        reply->job = job;
-    else if (job)
-        job_release(job);
-    cJSON_Delete(json);
+    handle_job(call, &completions, read_request, reply);
 }

@@ -1,0 +1,177 @@
+/* chat_prompt.c - see chat_prompt.h. */
+#include "server/chat_prompt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+
+/* The prompt of a conversation, built message by message. */
+struct transcript {
+    const struct chat_template *template;
+    enum thinking thinking; /* of the last turn */
+    struct text text;
+    struct text user;   /* user messages since the last answer */
+    bool any_user;      /* there is such a message, perhaps an empty one */
+    struct text system; /* messages before the first turn */
+    bool any_turn;
+};
+
+static void add_owned(struct transcript *t, char *text)
+{
+    if (text)
+        text_add_string(&t->text, text);
+    t->text.failed = t->text.failed || !text;
+    mem_free(text);
+}
+
+/* Adds the system prompt. Called when the first turn begins. */
+static void add_system(struct transcript *t)
+{
+    text_add(&t->system, "", 1);
+    if (!t->system.failed && t->system.size > 1)
+        add_owned(t, chat_template_system(t->template, t->system.bytes));
+    t->text.failed = t->text.failed || t->system.failed;
+    text_free(&t->system);
+}
+
+/* Adds the user's turn and the opening of the answer. */
+static void add_turn(struct transcript *t, enum thinking thinking)
+{
+    if (!t->any_turn)
+        add_system(t);
+    text_add(&t->user, "", 1);
+    if (!t->user.failed)
+        add_owned(t, chat_template_turn(t->template, t->user.bytes, !t->any_turn, thinking));
+    t->text.failed = t->text.failed || t->user.failed;
+    text_free(&t->user);
+    t->any_turn = true;
+    t->any_user = false;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Adds an answer in the form that the model writes: one space, then the trimmed text. */
+static void add_answer(struct transcript *t, const char *content, size_t size)
+{
+    add_turn(t, THINK_OFF);
+    while (size > 0 && is_space(*content)) {
+        content++;
+        size--;
+    }
+    while (size > 0 && is_space(content[size - 1]))
+        size--;
+    text_add(&t->text, " ", size > 0);
+    text_add(&t->text, content, size);
+}
+
+static void add_message(struct transcript *t, enum role role, const struct text *content)
+{
+    struct text *const to = role == ROLE_SYSTEM && !t->any_turn && !t->any_user ? &t->system : &t->user;
+    if (role == ROLE_ASSISTANT) {
+        add_answer(t, content->bytes, content->size);
+        return;
+    }
+    if (to->size > 0)
+        text_add(to, "\n", 1);
+    text_add(to, content->bytes, content->size);
+    t->any_user = t->any_user || to == &t->user;
+}
+
+/* Reads message content: a string, null, or a list of parts {"type":"text","text":".."}. */
+static bool read_content(const cJSON *content, const char *param, struct text *out, struct api_error *e)
+{
+    if (!content || cJSON_IsNull(content))
+        return true;
+    if (cJSON_IsString(content)) {
+        text_add_string(out, content->valuestring);
+        return true;
+    }
+    if (!cJSON_IsArray(content))
+        return error_request(e, param, "%s: expected a string or a list of parts", param);
+    for (const cJSON *part = content->child; part; part = part->next) {
+        const cJSON *const type = cJSON_GetObjectItemCaseSensitive(part, "type");
+        const cJSON *const text = cJSON_GetObjectItemCaseSensitive(part, "text");
+        if (!cJSON_IsString(type) || strcmp(type->valuestring, "text") != 0 || !cJSON_IsString(text))
+            return error_request(e, param, "%s: expected parts of the type 'text', found '%.60s'", param,
+                                 cJSON_IsString(type) ? type->valuestring : "something else");
+        text_add_string(out, text->valuestring);
+    }
+    return true;
+}
+
+static bool read_role(const cJSON *message, const char *param, enum role *role, struct api_error *e)
+{
+    static const struct {
+        const char *name;
+        enum role role;
+    } roles[] = {
+        {"system", ROLE_SYSTEM}, {"developer", ROLE_SYSTEM}, {"user", ROLE_USER}, {"assistant", ROLE_ASSISTANT}};
+    const cJSON *const name = cJSON_GetObjectItemCaseSensitive(message, "role");
+    for (size_t i = 0; cJSON_IsString(name) && i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(name->valuestring, roles[i].name) == 0) {
+            *role = roles[i].role;
+            return true;
+        }
+    return error_request(e, param, "%s: expected the role system, developer, user or assistant, found '%.60s'", param,
+                         cJSON_IsString(name) ? name->valuestring : "something else");
+}
+
+static bool read_message(struct transcript *t, const cJSON *message, int index, struct api_error *e)
+{
+    char param[48];
+    enum role role = ROLE_USER;
+    struct text content = {0};
+    snprintf(param, sizeof param, "messages[%d]", index);
+    if (!read_role(message, param, &role, e))
+        return false;
+    const cJSON *const calls = cJSON_GetObjectItemCaseSensitive(message, "tool_calls");
+    if (calls && !cJSON_IsNull(calls) && cJSON_GetArraySize(calls) > 0)
+        return error_request(e, param, "%s: tool_calls is not supported", param);
+    const bool fine = read_content(cJSON_GetObjectItemCaseSensitive(message, "content"), param, &content, e);
+    if (fine) {
+        t->text.failed = t->text.failed || content.failed;
+        add_message(t, role, &content);
+    }
+    text_free(&content);
+    return fine;
+}
+
+/*
+ * Builds the prompt of the whole conversation. *prefilled: the last message is the start of the
+ * answer.
+ */
+static bool read_messages(struct transcript *t, const struct fields *f, bool *prefilled)
+{
+    const cJSON *const messages = field_of(f, "messages");
+    int index = 0;
+    if (!cJSON_IsArray(messages) || !messages->child)
+        return error_request(f->error, "messages", "messages: expected a list of messages");
+    for (const cJSON *one = messages->child; one; one = one->next)
+        if (!read_message(t, one, index++, f->error))
+            return false;
+    *prefilled = t->any_turn && !t->any_user;
+    if (!*prefilled && !t->any_user)
+        return error_request(f->error, "messages", "messages: expected a message of the user");
+    if (!*prefilled)
+        add_turn(t, t->thinking);
+    if (t->text.failed || t->user.failed)
+        return error_other(f->error, 500, NULL, "out of memory for the prompt");
+    return true;
+}
+
+bool chat_prompt_read(const struct chat_template *template, enum thinking thinking, const struct fields *f,
+                      struct chat_prompt *out)
+{
+    struct transcript t = {.template = template, .thinking = thinking};
+    const bool fine = read_messages(&t, f, &out->prefilled);
+    out->text = t.text; /* the caller frees it, on failure too */
+    text_free(&t.user);
+    text_free(&t.system);
+    return fine;
+}

@@ -1,0 +1,21 @@
+/* chat_prompt.h - the prompt of a conversation: its messages in the form of the chat template. */
+#ifndef SERVER_CHAT_PROMPT_H
+#define SERVER_CHAT_PROMPT_H
+
+#include "generate/chat_template.h"
+#include "server/fields.h"
+#include "server/text.h"
+
+struct chat_prompt {
+    struct text text; /* up to the start of the answer */
+    bool prefilled;   /* the last message is the start of the answer */
+};
+
+/*
+ * Reads the field "messages". thinking: of the answer. False: see f->error. The caller frees
+ * out->text, after a failure too.
+ */
+bool chat_prompt_read(const struct chat_template *template, enum thinking thinking, const struct fields *f,
+                      struct chat_prompt *out);
+
+#endif

@@ -1,0 +1,109 @@
+/* chat_request.c - see chat_request.h. */
+#include "server/chat_request.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/chat_prompt.h"
+
+/*
+ * A constraint applies from the first token, so a constrained answer has no thoughts. It is an
+ * error if the request asks for them; the server's default is ignored.
+ */
+static void forgo_thoughts(struct job *job, const char *param, bool given, struct api_error *e)
+{
+    if (given && job->thinking != THINK_OFF && job->thinking != THINK_EMPTY)
+        error_request(e, param, "%s: a constrained text has no thoughts before it", param);
+    job->thinking = THINK_OFF;
+}
+
+static void read_thinking(struct job *job, const struct fields *f)
+{
+    static const struct {
+        const char *name;
+        enum thinking thinking;
+    } efforts[] = {{"none", THINK_EMPTY},
+                   {"minimal", THINK_EMPTY},
+                   {"low", THINK_SHORT},
+                   {"medium", THINK_NORMAL},
+                   {"high", THINK_LONG}};
+    const char *effort = NULL;
+    bool enable = false;
+    const cJSON *const kwargs = field_of(f, "chat_template_kwargs");
+    const struct fields inner = {kwargs, f->error};
+    job->thinking = job->server->options->thinking;
+    field_string(f, "reasoning_effort", &effort);
+    if (kwargs && !cJSON_IsObject(kwargs))
+        error_request(f->error, "chat_template_kwargs", "chat_template_kwargs: expected an object");
+    else if (kwargs && field_of(&inner, "enable_thinking")) {
+        field_bool(&inner, "enable_thinking", &enable);
+        job->thinking = enable ? THINK_ON : THINK_EMPTY;
+    }
+    size_t i = 0;
+    while (effort && i < sizeof efforts / sizeof *efforts && strcmp(effort, efforts[i].name) != 0)
+        i++;
+    if (effort && i == sizeof efforts / sizeof *efforts)
+        error_request(f->error, "reasoning_effort",
+                      "reasoning_effort: expected none, minimal, low, medium or high, found '%.60s'", effort);
+    else if (effort)
+        job->thinking = efforts[i].thinking;
+    if (!job->server->options->template->thinks)
+        job->thinking = THINK_OFF;
+    if (job->generation.grammar)
+        forgo_thoughts(job, effort ? "reasoning_effort" : "enable_thinking", effort || enable, f->error);
+}
+
+static bool read_scores(struct generation *g, const struct fields *f)
+{
+    bool wanted = false;
+    int64_t top = 0;
+    field_bool(f, "logprobs", &wanted);
+    field_whole(f, "top_logprobs", 0, GENERATION_TOP, &top);
+    if (top > 0 && !wanted)
+        error_request(f->error, "top_logprobs", "top_logprobs: needs logprobs");
+    g->top = wanted ? (int)top : -1;
+    return f->error->status == 0;
+}
+
+static bool read_prompt(struct job *job, const struct fields *f)
+{
+    const struct server_options *const o = job->server->options;
+    const bool begins = prompt_begins_with_bos(o->tokenizer, o->bos, rwkv7_session_tokens(o->start) == 0);
+    struct chat_prompt prompt = {0};
+    struct rwkv7_error err;
+    bool fine = chat_prompt_read(o->template, job->thinking, f, &prompt);
+    job->prefilled = prompt.prefilled;
+    job->prompts = fine ? mem_alloc(1, sizeof *job->prompts) : NULL;
+    if (fine && !job->prompts)
+        fine = error_other(f->error, 500, NULL, "out of memory for the prompt");
+    if (fine) {
+        struct job_prompt *const p = &job->prompts[0];
+        job->prompt_count = 1;
+        if (server_encode(job->server, prompt.text.bytes, prompt.text.size, begins ? ENCODE_AFTER_END : ENCODE_TEXT,
+                          &p->ids, &p->count, &err) != RWKV7_OK)
+            fine = error_library(f->error, &err);
+        else if (p->count > o->max_prompt)
+            fine = error_request(f->error, "messages", "messages: expected at most %llu tokens",
+                                 (unsigned long long)o->max_prompt);
+    }
+    text_free(&prompt.text);
+    return fine;
+}
+
+bool chat_read(struct job *job, const struct fields *f)
+{
+    struct generation *const g = &job->generation;
+    const struct chat_template *const template = job->server->options->template;
+    job->chat = true;
+    if (!generation_read(g, job->server, f, (int64_t)job->server->options->max_tokens) || !read_scores(g, f))
+        return false;
+    if (g->max_tokens == 0)
+        return error_request(f->error, "max_tokens", "max_tokens: expected at least 1");
+    for (size_t i = 0; i < TEMPLATE_STOPS; i++)
+        if (template->stops[i] && !generation_add_stop(g, template->stops[i], f->error))
+            return false;
+    read_thinking(job, f);
+    if (f->error->status || !read_prompt(job, f))
+        return false;
+    return job_add_choices(job) || error_other(f->error, 500, NULL, "out of memory for the answer");
+}

@@ -1,0 +1,16 @@
+/*
+ * chat_request.h - reads the fields of a chat request into a job. Every protocol with conversations
+ * uses it, so equal messages and options give equal texts in all of them.
+ */
+#ifndef SERVER_CHAT_REQUEST_H
+#define SERVER_CHAT_REQUEST_H
+
+#include "server/job.h"
+
+/*
+ * Reads a request in the form of /v1/chat/completions: prompt, options and choices of the job.
+ * False: see f->error.
+ */
+bool chat_read(struct job *job, const struct fields *f);
+
+#endif
