@@ -94,6 +94,23 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
     return status;
 }
 
+/* A grammar is about bytes, so any tokens of the text will do. */
+enum rwkv7_status request_follow(struct request *r, const char *text, size_t size, struct rwkv7_error *err)
+{
+    size_t room, count = 0, covered;
+    if (!r->matcher || size == 0)
+        return RWKV7_OK;
+    uint32_t *const ids = size_mul(size, 3, &room) ? mem_alloc(room, sizeof *ids) : NULL; /* as BPE needs */
+    if (!ids)
+        return fail_memory(err, "the text");
+    enum rwkv7_status status =
+        rwkv7_tokenizer_encode(r->prompt.tokenizer, text, size, true, ids, room, &count, &covered, err);
+    for (size_t i = 0; i < count && status == RWKV7_OK; i++)
+        status = rwkv7_matcher_advance(r->matcher, ids[i], err);
+    mem_free(ids);
+    return status;
+}
+
 void request_clear(struct request *r)
 {
     prompt_free(&r->prompt);

@@ -54,6 +54,12 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
                                const struct rwkv7_generator_options *opt, struct rwkv7_error *err);
 void request_clear(struct request *r); /* accepts a zeroed struct */
 
+/*
+ * Reports that the text of the grammar begins with this one [size], which is at the end of the
+ * prompt. Does nothing without a grammar. RWKV7_ERR_USAGE: the grammar does not allow it.
+ */
+enum rwkv7_status request_follow(struct request *r, const char *text, size_t size, struct rwkv7_error *err);
+
 /* Begins the prompt, with token 0 if needed. at_start: the session has evaluated nothing. */
 enum rwkv7_status request_begin(struct request *r, enum rwkv7_bos bos, bool at_start, struct rwkv7_error *err);
 /* Add to the prompt. request_end_prompt: its text is complete. */

@@ -73,10 +73,17 @@ enum rwkv7_status choices_build(const struct regex_text *choices, size_t count, 
 enum rwkv7_status gbnf_build(const char *text, size_t size, struct grammar *g, struct rwkv7_error *err);
 
 struct schema_options {
-    bool strict;  /* additionalProperties defaults to false; `oneOf` must be provably disjoint */
-    bool compact; /* no white space between the tokens of JSON */
+    bool strict;    /* additionalProperties defaults to false; `oneOf` must be provably disjoint */
+    bool compact;   /* no white space between the tokens of JSON */
+    bool one_line;  /* at most a space there */
+    uint32_t steps; /* limit of the work; 0: the default, about a second */
 };
-/* options may be NULL. */
+/*
+ * Adds the values of a schema to a grammar and returns their symbol. They neither begin nor end
+ * with white space. options may be NULL, here and below.
+ */
+enum rwkv7_status schema_add(const char *text, size_t size, const struct schema_options *options, struct grammar *g,
+                             uint32_t *symbol, struct rwkv7_error *err);
 enum rwkv7_status schema_build(const char *text, size_t size, const struct schema_options *options, struct grammar *g,
                                struct rwkv7_error *err);
 /* Any JSON text whose outermost value is an object or an array. */

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/options.h"
+#include "matcher/calls.h"
 #include "matcher/mask.h"
 #include "matcher/source.h"
 
@@ -198,33 +199,37 @@ static void keep(struct kept *k, struct rwkv7_grammar *g)
     }
 }
 
-static enum rwkv7_status compile(const struct rwkv7_grammar_options *o, struct rwkv7_grammar *g,
-                                 struct rwkv7_error *err)
+/* What a grammar is made of: options, checked by source_check, or calls. */
+struct origin {
+    struct rwkv7_grammar_options options;
+    const struct call_grammar *calls; /* NULL: options */
+    size_t *refused;                  /* as for calls_build */
+};
+
+static enum rwkv7_status compile(const struct origin *o, struct rwkv7_grammar *g, struct rwkv7_error *err)
 {
     enum rwkv7_status status = tokenizer_tree(g->tokenizer, &g->tree, err);
     if (status == RWKV7_OK)
         status = grammar_create(&g->grammar, err);
     if (status == RWKV7_OK)
-        status = source_build(o, g->grammar, err);
+        status =
+            o->calls ? calls_build(o->calls, g->grammar, o->refused, err) : source_build(&o->options, g->grammar, err);
     return status == RWKV7_OK ? engine_create(g, &g->engine, err) : status;
 }
 
-enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given,
-                                       const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
-                                       struct rwkv7_error *err)
+/* Finds a grammar in the cache, or compiles it. */
+static enum rwkv7_status open_grammar(const struct origin *o, const struct rwkv7_tokenizer *tokenizer,
+                                      struct rwkv7_grammar **out, struct rwkv7_error *err)
 {
     struct tokenizer_cache *const cache = tokenizer_cache(tokenizer);
-    struct rwkv7_grammar_options o;
+    const size_t bytes = o->options.mask_bytes;
     struct rwkv7_grammar *g = NULL;
     struct kept *kept;
     char *key = NULL;
     size_t size;
     *out = NULL;
-    enum rwkv7_status status = OPTIONS_READ(rwkv7_grammar_options, &o, given, mask_bytes, err);
-    if (status == RWKV7_OK)
-        status = source_check(&o, err);
-    if (status == RWKV7_OK)
-        status = source_key(&o, &key, &size, err);
+    enum rwkv7_status status =
+        o->calls ? calls_key(o->calls, &key, &size, err) : source_key(&o->options, &key, &size, err);
     if (status != RWKV7_OK)
         return status;
     fork_lock_take(&cache->lock);
@@ -244,11 +249,11 @@ enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given
     g->forks = fork_count();
     g->tokenizer = tokenizer;
     g->shelf = kept->shelf;
-    g->mask_bytes = o.mask_bytes == 0 ? MASK_BYTES_DEFAULT : o.mask_bytes == RWKV7_NO_MASK_CACHE ? 0 : o.mask_bytes;
+    g->mask_bytes = bytes == 0 ? MASK_BYTES_DEFAULT : bytes == RWKV7_NO_MASK_CACHE ? 0 : bytes;
     g->key = key;
     g->key_size = size;
     key = NULL;
-    status = compile(&o, g, err);
+    status = compile(o, g, err);
     if (status != RWKV7_OK) {
         grammar_release(g);
         goto end;
@@ -260,6 +265,26 @@ enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given
 end:
     mem_free(key);
     return status;
+}
+
+enum rwkv7_status rwkv7_grammar_create(const struct rwkv7_grammar_options *given,
+                                       const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
+                                       struct rwkv7_error *err)
+{
+    struct origin o = {0};
+    *out = NULL;
+    enum rwkv7_status status = OPTIONS_READ(rwkv7_grammar_options, &o.options, given, mask_bytes, err);
+    if (status == RWKV7_OK)
+        status = source_check(&o.options, err);
+    return status == RWKV7_OK ? open_grammar(&o, tokenizer, out, err) : status;
+}
+
+enum rwkv7_status grammar_of_calls(const struct call_grammar *c, const struct rwkv7_tokenizer *tokenizer,
+                                   struct rwkv7_grammar **out, size_t *refused, struct rwkv7_error *err)
+{
+    const struct origin o = {.calls = c, .refused = refused};
+    *refused = SIZE_MAX;
+    return open_grammar(&o, tokenizer, out, err);
 }
 
 /* -------------------------------------------------------------------------------------- matcher */

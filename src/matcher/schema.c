@@ -104,16 +104,23 @@ static uint32_t free_character(struct schema *s)
     return regex_union(r, regex_chars(r, special, 3, true), escaped);
 }
 
+/* Returns the white space between tokens of JSON, an expression. */
+static uint32_t white_space(struct regex *r, const struct schema_options *o)
+{
+    if (o->compact)
+        return REGEX_EMPTY;
+    const uint32_t space = regex_union(r, REGEX_EMPTY, regex_literal(r, " ", 1));
+    if (o->one_line)
+        return space;
+    const uint32_t blank = regex_union(r, regex_literal(r, " ", 1), regex_literal(r, "\t", 1));
+    return regex_union(r, space, regex_concat(r, regex_literal(r, "\n", 1), regex_repeat(r, blank, 0, SCHEMA_INDENT)));
+}
+
 static void make_terminals(struct schema *s)
 {
     struct regex *r = s->regex;
     struct grammar *g = s->grammar;
-    s->space = REGEX_EMPTY;
-    if (!s->options.compact) {
-        const uint32_t blank = regex_union(r, literal(s, " "), literal(s, "\t"));
-        const uint32_t line = regex_concat(r, literal(s, "\n"), regex_repeat(r, blank, 0, SCHEMA_INDENT));
-        s->space = regex_union(r, REGEX_EMPTY, regex_union(r, literal(s, " "), line));
-    }
+    s->space = white_space(r, &s->options);
     s->free_character = free_character(s);
     s->comma = grammar_terminal(g, regex_concat(r, literal(s, ","), s->space));
     s->open_array = grammar_terminal(g, regex_concat(r, literal(s, "["), s->space));
@@ -165,15 +172,13 @@ static bool ref_stands_alone(const struct json_value *root)
     return false;
 }
 
-static void build(struct schema *s)
+static void build(struct schema *s, uint32_t *symbol)
 {
     const struct json_value *root = s->root;
     if (root->type != JSON_OBJECT && root->type != JSON_TRUE && root->type != JSON_FALSE) {
         schema_refuse(s, root, "a schema is an object, true or false");
         return;
     }
-    const uint32_t start = grammar_rule(s->grammar, "root", 4);
-    grammar_start(s->grammar, start);
     make_terminals(s);
     if (!schema_refs_collect(s))
         return;
@@ -184,17 +189,19 @@ static void build(struct schema *s)
         schema_refuse(s, root, "no value satisfies this schema");
         return;
     }
-    const uint32_t symbols[] = {grammar_terminal(s->grammar, s->space), schema_symbol(s, v)};
-    grammar_add(s->grammar, start, symbols, 2);
+    *symbol = schema_symbol(s, v);
     write_rules(s);
 }
 
-enum rwkv7_status schema_build(const char *text, size_t size, const struct schema_options *options, struct grammar *g,
-                               struct rwkv7_error *err)
+enum rwkv7_status schema_add(const char *text, size_t size, const struct schema_options *options, struct grammar *g,
+                             uint32_t *symbol, struct rwkv7_error *err)
 {
     struct schema s = {.grammar = g, .regex = grammar_regex(g), .err = err, .budget = MAX_STEPS};
+    *symbol = 0;
     if (options)
         s.options = *options;
+    if (s.options.steps > 0)
+        s.budget = s.options.steps;
     if (size > GRAMMAR_MAX_TEXT)
         return fail(err, RWKV7_ERR_USAGE, "JSON Schema: %zu bytes; the limit is %u", size, GRAMMAR_MAX_TEXT);
     enum rwkv7_status status = json_values_read(text, size, &s.text, err);
@@ -209,15 +216,9 @@ enum rwkv7_status schema_build(const char *text, size_t size, const struct schem
     s.values = mem_alloc(SCHEMA_TABLE, sizeof(struct value *));
     s.shapes = mem_alloc(SCHEMA_TABLE, sizeof(struct shape *));
     if (s.keywords && s.negations && s.values && s.shapes)
-        build(&s);
+        build(&s, symbol);
     else
         s.status = fail_memory(err, "a JSON Schema");
-    status = s.status;
-    if (status == RWKV7_OK) {
-        status = grammar_finish(g, err);
-        if (status == RWKV7_ERR_USAGE)
-            fail_where(err, "JSON Schema, #: ");
-    }
     for (struct memory_block *b = s.memory, *next; b; b = next) {
         next = b->next;
         mem_free(b);
@@ -227,6 +228,24 @@ enum rwkv7_status schema_build(const char *text, size_t size, const struct schem
     mem_free(s.values);
     mem_free(s.shapes);
     json_values_free(s.text);
+    return s.status;
+}
+
+enum rwkv7_status schema_build(const char *text, size_t size, const struct schema_options *options, struct grammar *g,
+                               struct rwkv7_error *err)
+{
+    static const struct schema_options defaults = {0};
+    const uint32_t start = grammar_rule(g, "root", 4);
+    const uint32_t space = grammar_terminal(g, white_space(grammar_regex(g), options ? options : &defaults));
+    uint32_t value;
+    enum rwkv7_status status = schema_add(text, size, options, g, &value, err);
+    if (status != RWKV7_OK)
+        return status;
+    grammar_add(g, start, (uint32_t[]){space, value}, 2);
+    grammar_start(g, start);
+    status = grammar_finish(g, err);
+    if (status == RWKV7_ERR_USAGE)
+        fail_where(err, "JSON Schema, #: ");
     return status;
 }
 
