@@ -26,7 +26,7 @@ static void end_event(struct json_tree *t, cJSON *one, const struct choice *c, b
     else
         json_add_item(t, one, "logprobs", cJSON_CreateNull());
     json_add_item(t, one, "finish_reason", reason ? cJSON_CreateString(reason) : cJSON_CreateNull());
-    job_event(c->job, json_tree_text(t, false));
+    job_event(c->job, NULL, json_tree_text(t, false));
 }
 
 static void begin(struct job *job, struct choice *c)
@@ -91,8 +91,15 @@ static char *body(struct job *job)
     return json_tree_text(&t, false);
 }
 
-static const struct protocol chat = {
-    .id_prefix = "chatcmpl-", .begin = begin, .piece = piece, .end = end, .finish = finish, .body = body};
+static const struct protocol chat = {.id_prefix = "chatcmpl-",
+                                     .stream_type = JOB_EVENTS,
+                                     .ping = JOB_PING,
+                                     .begin = begin,
+                                     .piece = piece,
+                                     .end = end,
+                                     .finish = finish,
+                                     .fail = job_fail_stream,
+                                     .body = body};
 
 void chat_handler(const struct call *call, struct reply *reply)
 {

@@ -64,11 +64,14 @@ static void take_step(struct worker *w, struct choice *c)
 {
     const struct rwkv7_step *const step = &c->run.request.step;
     struct job *const job = c->job;
-    if (!job->first_token)
-        metrics_time(&w->server->metrics, METRIC_FIRST_TOKEN, sys_seconds() - job->arrived);
-    job->first_token = true;
-    metrics_count(&w->server->metrics, METRIC_GENERATED_TOKENS, c->run.request.tokens - c->tokens);
-    c->tokens = c->run.request.tokens;
+    if (job->first_token == 0) {
+        job->first_token = sys_seconds();
+        metrics_time(&w->server->metrics, METRIC_FIRST_TOKEN, job->first_token - job->arrived);
+    }
+    const uint64_t drawn = c->run.request.tokens - c->tokens;
+    metrics_count(&w->server->metrics, METRIC_GENERATED_TOKENS, drawn);
+    c->tokens += drawn;
+    c->stop = step->stop;
     if (job->generation.top >= 0 && step->drawn) {
         const struct score score = {step->logprob, step->id, true};
         scores_add(&c->scores, score, step->top, step->top_count < c->scores.width ? step->top_count : c->scores.width);
@@ -77,6 +80,8 @@ static void take_step(struct worker *w, struct choice *c)
         splitter_add(&c->splitter, step->text, step->length, &c->thought, &c->text);
     else
         text_add(&c->text, step->text, step->length);
+    if (c->splitter.part == SPLITTER_THOUGHT)
+        c->thought_tokens += drawn;
     if (step->end != RWKV7_END_NONE)
         end_choice(w, c, step->end);
     else if (c->text.failed || c->thought.failed || c->scores.failed)
@@ -218,9 +223,10 @@ enum choice_start worker_start_choice(struct worker *w, struct choice *c)
     struct job_prompt *const p = c->prompt;
     if (p->begun && !p->ready && !(job->generation.max_tokens == 0 && !p->scored))
         return CHOICE_MUST_WAIT;
-    if (!job->started)
-        metrics_time(&w->server->metrics, METRIC_QUEUE, sys_seconds() - job->arrived);
-    job->started = true;
+    if (job->started == 0) {
+        job->started = sys_seconds();
+        metrics_time(&w->server->metrics, METRIC_QUEUE, job->started - job->arrived);
+    }
     if (job_splits(job) && job->prefilled) {
         c->splitter = (struct splitter){.part = SPLITTER_ANSWER, .any = true};
     } else if (job_splits(job)) {

@@ -31,7 +31,7 @@ static void send(struct job *job, struct choice *c, const struct text *text, boo
     cJSON *const one = add_choice(&t, json_add_array(&t, root, "choices"), c, text->bytes, text->size);
     add_scores(&t, one, c, with_prompt);
     json_add_item(&t, one, "finish_reason", reason ? cJSON_CreateString(reason) : cJSON_CreateNull());
-    job_event(job, json_tree_text(&t, false));
+    job_event(job, NULL, json_tree_text(&t, false));
 }
 
 /* Sends the echoed prompt, if any, with its scores. The scores of the answer come later. */
@@ -84,8 +84,15 @@ static char *body(struct job *job)
     return json_tree_text(&t, false);
 }
 
-static const struct protocol completions = {
-    .id_prefix = "cmpl-", .begin = begin, .piece = piece, .end = end, .finish = finish, .body = body};
+static const struct protocol completions = {.id_prefix = "cmpl-",
+                                            .stream_type = JOB_EVENTS,
+                                            .ping = JOB_PING,
+                                            .begin = begin,
+                                            .piece = piece,
+                                            .end = end,
+                                            .finish = finish,
+                                            .fail = job_fail_stream,
+                                            .body = body};
 
 /* -------------------------------------------------------------------------------------- prompts */
 

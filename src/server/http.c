@@ -50,6 +50,7 @@ struct exchange {
     const struct route *route;
     unsigned endpoint;
     const char *name; /* of the route */
+    enum error_form errors;
     char path[96], method[8], id[65];
     char *origin; /* CORS origin that may read the answer; NULL: none */
     bool headed, get, has_body;
@@ -71,6 +72,8 @@ static void add_header(struct MHD_Response *r, const char *name, const char *val
 static void add_common_headers(struct exchange *x, struct MHD_Response *r)
 {
     add_header(r, "X-Request-Id", x->id);
+    if (x->errors == ERRORS_ANTHROPIC)
+        add_header(r, "Request-Id", x->id);
     if (x->origin) {
         add_header(r, "Access-Control-Allow-Origin", x->origin);
         add_header(r, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
@@ -115,7 +118,7 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int 
 
 static enum MHD_Result answer_error(struct exchange *x, struct MHD_Connection *c, const struct api_error *e)
 {
-    return answer(x, c, e->status, NULL, error_body(e));
+    return answer(x, c, e->status, NULL, error_body(e, x->errors, x->id));
 }
 
 /* Answers a CORS preflight request (OPTIONS). */
@@ -180,7 +183,7 @@ static enum MHD_Result answer_stream(struct exchange *x, struct MHD_Connection *
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, x, NULL);
     if (!r)
         return MHD_NO;
-    add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, "text/event-stream");
+    add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, x->job->protocol->stream_type);
     add_header(r, "Cache-Control", "no-cache");
     add_header(r, "X-Accel-Buffering", "no");
     return queue(x, c, MHD_HTTP_OK, r);
@@ -192,7 +195,7 @@ static enum MHD_Result answer_job(struct exchange *x, struct MHD_Connection *c)
     struct job *const job = x->job;
     pthread_mutex_lock(&job->lock);
     const bool done = job->done, gone = job->gone;
-    const int status = job->status;
+    const struct api_error error = job->error;
     char *const body = job->body;
     if (done) {
         job->body = NULL;
@@ -207,7 +210,7 @@ static enum MHD_Result answer_job(struct exchange *x, struct MHD_Connection *c)
         cJSON_free(body);
         return MHD_NO;
     }
-    return answer(x, c, status, NULL, body);
+    return error.status ? answer_error(x, c, &error) : answer(x, c, MHD_HTTP_OK, NULL, body);
 }
 
 static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, struct job *job)
@@ -328,6 +331,7 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
     x->get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     snprintf(x->path, sizeof x->path, "%s", path);
     snprintf(x->method, sizeof x->method, "%s", method);
+    x->errors = route_errors(path);
     x->route = route_find(x->has_nul ? "" : path, &x->endpoint, &x->name);
     if (x->name)
         x->name = x->path + (x->name - path); /* a longer name is truncated, and unknown */

@@ -79,6 +79,7 @@ bool job_add_choices(struct job *job)
         c->prompt = &job->prompts[i / each];
         c->index = i;
         c->number = i % each;
+        c->stop = -1;
         c->scores.width = top > 0 ? (size_t)top : 0;
     }
     for (size_t i = 0; i < job->prompt_count; i++) {
@@ -119,22 +120,36 @@ void job_write(struct job *job, const char *bytes, size_t size)
     job->last_write = sys_seconds();
 }
 
-void job_event(struct job *job, char *text)
+/* Appends an event. A part is NULL if memory was short. */
+static void write_event(struct job *job, const char *const *parts, size_t count)
 {
-    struct text line = {0};
-    if (text) {
-        text_add_string(&line, "data: ");
-        text_add_string(&line, text);
-        text_add_string(&line, "\n\n");
-    }
-    if (!text || line.failed) {
+    struct text all = {0};
+    for (size_t i = 0; i < count; i++)
+        if (parts[i])
+            text_add_string(&all, parts[i]);
+        else
+            all.failed = true;
+    if (all.failed) {
         pthread_mutex_lock(&job->lock);
         job->out.failed = true;
         pthread_mutex_unlock(&job->lock);
     } else {
-        job_write(job, line.bytes, line.size);
+        job_write(job, all.bytes, all.size);
     }
-    text_free(&line);
+    text_free(&all);
+}
+
+void job_event(struct job *job, const char *type, char *text)
+{
+    const char *const parts[] = {type ? "event: " : "", type ? type : "", type ? "\n" : "", "data: ", text, "\n\n"};
+    write_event(job, parts, sizeof parts / sizeof *parts);
+    cJSON_free(text);
+}
+
+void job_line(struct job *job, char *text)
+{
+    const char *const parts[] = {text, "\n"};
+    write_event(job, parts, sizeof parts / sizeof *parts);
     cJSON_free(text);
 }
 
@@ -183,12 +198,10 @@ bool job_is_gone(struct job *job)
     return gone;
 }
 
-void job_end(struct job *job, int status, char *body)
+void job_end(struct job *job, char *body)
 {
     pthread_mutex_lock(&job->lock);
-    job->failed = job->generation.stream && (status != 200 || job->out.failed);
     job->done = true;
-    job->status = status;
     job->body = body;
     wake(job);
     pthread_mutex_unlock(&job->lock);
@@ -196,12 +209,12 @@ void job_end(struct job *job, int status, char *body)
 
 void job_fail(struct job *job, const struct api_error *e)
 {
-    if (job->generation.stream) {
-        job_event(job, error_event(e));
-        job_end(job, e->status, NULL);
-    } else {
-        job_end(job, e->status, error_body(e));
-    }
+    if (job->generation.stream)
+        job->protocol->fail(job, e);
+    pthread_mutex_lock(&job->lock);
+    job->error = *e;
+    pthread_mutex_unlock(&job->lock);
+    job_end(job, NULL);
 }
 
 /* ------------------------------------------------------------------------------------ protocols */
@@ -217,18 +230,25 @@ cJSON *job_head(struct json_tree *t, const struct job *job, const char *object)
     return root;
 }
 
-void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job)
+uint64_t job_cached_tokens(const struct job *job)
 {
-    uint64_t tokens = 0, cached = 0;
-    for (size_t i = 0; i < job->choice_count; i++)
-        tokens += job->choices[i].tokens;
+    uint64_t cached = 0;
     for (size_t i = 0; i < job->prompt_count; i++)
         cached += job->prompts[i].cached;
+    return cached;
+}
+
+void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job)
+{
+    uint64_t tokens = 0;
+    for (size_t i = 0; i < job->choice_count; i++)
+        tokens += job->choices[i].tokens;
     cJSON *const usage = json_add_object(t, to, "usage");
     json_add_number(t, usage, "prompt_tokens", (double)job->prompt_tokens);
     json_add_number(t, usage, "completion_tokens", (double)tokens);
     json_add_number(t, usage, "total_tokens", (double)(job->prompt_tokens + tokens));
-    json_add_number(t, json_add_object(t, usage, "prompt_tokens_details"), "cached_tokens", (double)cached);
+    json_add_number(t, json_add_object(t, usage, "prompt_tokens_details"), "cached_tokens",
+                    (double)job_cached_tokens(job));
 }
 
 void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job)
@@ -249,7 +269,14 @@ void job_finish_stream(struct job *job, const char *object)
         cJSON *const root = job_head(&t, job, object);
         json_add_array(&t, root, "choices");
         job_add_usage(&t, root, job);
-        job_event(job, json_tree_text(&t, false));
+        job_event(job, NULL, json_tree_text(&t, false));
     }
     job_write(job, done, sizeof done - 1);
+}
+
+void job_fail_stream(struct job *job, const struct api_error *e)
+{
+    struct json_tree t;
+    json_add_number(&t, error_add(&t, json_tree_object(&t), e), "code", e->status);
+    job_event(job, NULL, json_tree_text(&t, false));
 }

@@ -21,15 +21,18 @@ struct choice;
 
 /*
  * How an endpoint writes its answer. The worker calls all functions. For a stream, the functions
- * write events with job_event; otherwise, `body` returns the whole answer.
+ * write events with job_event or job_line; otherwise, `body` returns the whole answer.
  */
 struct protocol {
     const char *id_prefix;
-    void (*begin)(struct job *job, struct choice *c); /* before the first piece of a choice */
-    void (*piece)(struct job *job, struct choice *c); /* sends and clears new text and scores */
-    void (*end)(struct job *job, struct choice *c);   /* reason: c->end */
-    void (*finish)(struct job *job);                  /* after all choices */
-    char *(*body)(struct job *job);                   /* for cJSON_free; NULL: out of memory */
+    const char *stream_type;                                  /* content type of a stream */
+    const char *ping;                                         /* sent while a stream is silent; NULL: nothing */
+    void (*begin)(struct job *job, struct choice *c);         /* before the first piece of a choice */
+    void (*piece)(struct job *job, struct choice *c);         /* sends and clears new text and scores */
+    void (*end)(struct job *job, struct choice *c);           /* reason: c->end */
+    void (*finish)(struct job *job);                          /* after all choices */
+    void (*fail)(struct job *job, const struct api_error *e); /* ends a stream instead of `finish` */
+    char *(*body)(struct job *job);                           /* for cJSON_free; NULL: out of memory */
 };
 
 /* A prompt. It is evaluated once for all its choices. */
@@ -63,8 +66,10 @@ struct choice {
     struct scores scores;      /* of that text */
     size_t offset;             /* characters before the next token, for text_offset */
     enum rwkv7_end end;
-    uint64_t tokens; /* drawn */
-    bool begun;      /* protocol->begin was called */
+    int stop;                /* index of the stop string that ended it, or -1 */
+    uint64_t tokens;         /* drawn */
+    uint64_t thought_tokens; /* of these, in thoughts */
+    bool begun;              /* protocol->begin was called */
 };
 
 #define JOB_OUTPUT 65536 /* buffer for unsent bytes; texts of a stream pause at 3/4 */
@@ -85,23 +90,22 @@ struct job {
     struct choice *choices; /* [choice_count], by prompt */
     size_t choice_count, next_choice, ended;
     uint64_t prompt_tokens; /* of all prompts */
-    bool started;           /* its first choice was started */
-    bool first_token;       /* its first token was drawn */
-    double last_write;      /* sys_seconds() */
-    struct job *next;       /* in a list of the worker */
+    double started;         /* sys_seconds() when its first choice was started; 0: it was not */
+    double first_token;     /* when its first token was drawn */
+    double last_write;
+    struct job *next; /* in a list of the worker */
 
     /* shared */
     pthread_mutex_t lock;
     int references;
     struct text out; /* from out_begin on: events of a stream, not yet sent */
     size_t out_begin;
-    bool done;     /* no more output will follow */
-    bool failed;   /* the stream ends early, without its last event */
-    int status;    /* HTTP status of an answer that is no stream; valid if `done` */
-    char *body;    /* for cJSON_free; the taker owns it */
-    bool gone;     /* the client has disconnected */
-    bool stalled;  /* the worker waits for the client to read */
-    bool sleeping; /* the connection is suspended */
+    bool done;              /* no more output will follow */
+    struct api_error error; /* the answer, if its status is set; valid if `done` */
+    char *body;             /* else the answer, unless it is a stream; for cJSON_free; the taker owns it */
+    bool gone;              /* the client has disconnected */
+    bool stalled;           /* the worker waits for the client to read */
+    bool sleeping;          /* the connection is suspended */
     void (*wake)(void *connection);
     void *connection;
     int fd; /* of the connection; -1: closed */
@@ -120,10 +124,11 @@ bool job_splits(const struct job *job);
 /* ------------------------------------------------------------------------- called by the worker */
 
 /*
- * Appends the event "data: TEXT\n\n". Takes ownership of the text (from json_tree_text); NULL: out
- * of memory, the stream fails.
+ * Appends the event "data: TEXT\n\n", after a line "event: TYPE\n" if there is a type. Takes
+ * ownership of the text (from json_tree_text); NULL: out of memory, the stream fails.
  */
-void job_event(struct job *job, char *text);
+void job_event(struct job *job, const char *type, char *text);
+void job_line(struct job *job, char *text); /* the same for "TEXT\n" */
 void job_write(struct job *job, const char *bytes, size_t size);
 /*
  * Returns whether too much output is unsent. If so, the worker is nudged once the client has read
@@ -135,9 +140,9 @@ bool job_is_empty(struct job *job); /* all output was sent */
 bool job_lacks_memory(struct job *job);
 /* Returns whether the client has disconnected; polls the socket. */
 bool job_is_gone(struct job *job);
-/* Ends a stream, or sets the answer. Takes ownership of the body. */
-void job_end(struct job *job, int status, char *body);
-/* Ends the job with an error: as an event of a stream, else as the answer. */
+/* Ends the job. body: the answer, unless it is a stream; takes ownership. */
+void job_end(struct job *job, char *body);
+/* Ends the job with an error: in the stream, else as the answer. */
 void job_fail(struct job *job, const struct api_error *e);
 
 /* ------------------------------------------------------------------------------- for protocols */
@@ -149,10 +154,14 @@ cJSON *job_head(struct json_tree *t, const struct job *job, const char *object);
 void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job);
 void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job);
 const char *job_finish_reason(const struct choice *c);
+uint64_t job_cached_tokens(const struct job *job); /* tokens of its prompts that were in the cache */
 /*
- * Ends the events of a stream in the way of OpenAI: usage in an event of its own, if requested, with
- * this "object"; then [DONE].
+ * End the events of a stream in the way of OpenAI's older endpoints: usage in an event of its own,
+ * if requested, with this "object", then [DONE]; or an error.
  */
 void job_finish_stream(struct job *job, const char *object);
+void job_fail_stream(struct job *job, const struct api_error *e);
+#define JOB_EVENTS "text/event-stream"
+#define JOB_PING ": ping\n\n" /* a comment, which clients ignore */
 
 #endif

@@ -31,6 +31,22 @@ const struct route *route_find(const char *path, unsigned *index, const char **n
     return NULL;
 }
 
+enum error_form route_errors(const char *path)
+{
+    static const struct {
+        const char *path;
+        enum error_form form;
+    } forms[] = {{"/messages", ERRORS_ANTHROPIC}, {"/api", ERRORS_OLLAMA}};
+    if (strncmp(path, "/v1/", 4) == 0)
+        path += 3;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        const size_t n = strlen(forms[i].path);
+        if (strncmp(path, forms[i].path, n) == 0 && (!path[n] || path[n] == '/'))
+            return forms[i].form;
+    }
+    return ERRORS_OPENAI;
+}
+
 const char *route_path(unsigned index)
 {
     return index < COUNT ? routes[index].path : index == METRIC_ENDPOINTS - 1 ? "other" : NULL;

@@ -16,6 +16,8 @@ struct route {
  * that follows the path, if it takes one.
  */
 const struct route *route_find(const char *path, unsigned *index, const char **name);
+/* Returns the form of errors for a path, also for an unknown one: that of its protocol. */
+enum error_form route_errors(const char *path);
 /* Returns the path of endpoint `index`, as shown in metrics; NULL: no such endpoint. */
 const char *route_path(unsigned index);
 

@@ -2,6 +2,7 @@
 #include "server/worker.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -60,14 +61,14 @@ void worker_finish_job(struct worker *w, struct job *job)
 {
     if (job->generation.stream) {
         job->protocol->finish(job);
-        job_end(job, job_lacks_memory(job) ? 500 : 200, NULL);
+        job_end(job, NULL);
         forget_job(w, job);
         return;
     }
     struct api_error e = {0};
     char *const body = job->protocol->body(job);
     if (body) {
-        job_end(job, 200, body);
+        job_end(job, body);
         forget_job(w, job);
     } else {
         error_other(&e, 500, NULL, "out of memory for the answer");
@@ -83,7 +84,7 @@ static void drop_gone(struct worker *w)
         if (!job_is_gone(job))
             continue;
         metrics_count(&w->server->metrics, METRIC_CANCELLED, 1);
-        job_end(job, 499, NULL);
+        job_end(job, NULL);
         forget_job(w, job);
     }
 }
@@ -171,8 +172,8 @@ static void keep_connections_alive(struct worker *w)
 {
     const double now = sys_seconds();
     for (struct job *job = w->jobs; job; job = job->next)
-        if (job->generation.stream && now - job->last_write > PING_SECONDS && job_is_empty(job))
-            job_write(job, ": ping\n\n", 8);
+        if (job->generation.stream && job->protocol->ping && now - job->last_write > PING_SECONDS && job_is_empty(job))
+            job_write(job, job->protocol->ping, strlen(job->protocol->ping));
 }
 
 /* Ends streams that lost an event because memory ran out, with an error. */

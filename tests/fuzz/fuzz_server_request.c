@@ -63,11 +63,13 @@ static void check_job(const struct job *job)
 static void check_error(const struct api_error *e)
 {
     REQUIRE(e->status >= 400 && e->status < 500 && e->message[0]);
-    char *const body = error_body(e);
-    cJSON *const json = cJSON_Parse(body);
-    REQUIRE(json);
-    cJSON_Delete(json);
-    cJSON_free(body);
+    for (int form = ERRORS_OPENAI; form <= ERRORS_OLLAMA; form++) {
+        char *const body = error_body(e, (enum error_form)form, "id");
+        cJSON *const json = cJSON_Parse(body);
+        REQUIRE(json);
+        cJSON_Delete(json);
+        cJSON_free(body);
+    }
 }
 
 static void send_body(handler *handle, const char *body, size_t size)
