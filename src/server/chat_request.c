@@ -90,20 +90,21 @@ static bool read_prompt(struct job *job, const struct fields *f)
     return fine;
 }
 
-bool chat_read(struct job *job, const struct fields *f)
+bool chat_read(struct job *job, cJSON *request, struct api_error *e)
 {
+    const struct fields f = {request, e};
     struct generation *const g = &job->generation;
     const struct chat_template *const template = job->server->options->template;
     job->chat = true;
-    if (!generation_read(g, job->server, f, (int64_t)job->server->options->max_tokens) || !read_scores(g, f))
+    if (!generation_read(g, job->server, &f, (int64_t)job->server->options->max_tokens) || !read_scores(g, &f))
         return false;
     if (g->max_tokens == 0)
-        return error_request(f->error, "max_tokens", "max_tokens: expected at least 1");
+        return error_request(e, "max_tokens", "max_tokens: expected at least 1");
     for (size_t i = 0; i < TEMPLATE_STOPS; i++)
-        if (template->stops[i] && !generation_add_stop(g, template->stops[i], f->error))
+        if (template->stops[i] && !generation_add_stop(g, template->stops[i], e))
             return false;
-    read_thinking(job, f);
-    if (f->error->status || !read_prompt(job, f))
+    read_thinking(job, &f);
+    if (e->status || !read_prompt(job, &f))
         return false;
-    return job_add_choices(job) || error_other(f->error, 500, NULL, "out of memory for the answer");
+    return job_add_choices(job) || error_other(e, 500, NULL, "out of memory for the answer");
 }

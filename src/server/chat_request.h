@@ -9,8 +9,8 @@
 
 /*
  * Reads a request in the form of /v1/chat/completions: prompt, options and choices of the job.
- * False: see f->error.
+ * False: see *e.
  */
-bool chat_read(struct job *job, const struct fields *f);
+bool chat_read(struct job *job, cJSON *request, struct api_error *e);
 
 #endif

@@ -224,24 +224,24 @@ static bool read_prompts(struct job *job, const struct fields *f)
     return true;
 }
 
-static bool read_request(struct job *job, const struct fields *f)
+static bool read_request(struct job *job, cJSON *request, struct api_error *e)
 {
+    const struct fields f = {request, e};
     struct generation *const g = &job->generation;
     int64_t top = -1;
-    if (!generation_read(g, job->server, f, DEFAULT_TOKENS))
+    if (!generation_read(g, job->server, &f, DEFAULT_TOKENS))
         return false;
-    field_bool(f, "echo", &job->echo);
-    field_whole(f, "logprobs", 0, GENERATION_TOP, &top);
+    field_bool(&f, "echo", &job->echo);
+    field_whole(&f, "logprobs", 0, GENERATION_TOP, &top);
     g->top = (int)top;
     if (g->max_tokens == 0 && !job->echo)
-        error_request(f->error, "max_tokens", "max_tokens: 0 is allowed with echo only");
-    if (f->error->status || !read_prompts(job, f))
+        error_request(e, "max_tokens", "max_tokens: 0 is allowed with echo only");
+    if (e->status || !read_prompts(job, &f))
         return false;
     if (!job_add_choices(job))
-        return error_other(f->error, 500, NULL, "out of memory for the answer");
+        return error_other(e, 500, NULL, "out of memory for the answer");
     if (job->echo && top >= 0 && job->prompt_tokens * g->choices * (uint64_t)(top + 1) > SCORES)
-        return error_request(f->error, "logprobs", "logprobs: expected at most %d log probabilities of prompts",
-                             SCORES);
+        return error_request(e, "logprobs", "logprobs: expected at most %d log probabilities of prompts", SCORES);
     return true;
 }
 

@@ -87,6 +87,7 @@ static void read_stops(struct generation *g, const struct fields *f)
         else if (*one->valuestring) /* ignore empty strings */
             generation_add_stop(g, one->valuestring, f->error);
     }
+    g->client_stops = g->stop_count;
 }
 
 static void read_biases(struct generation *g, const struct server *s, const struct fields *f)

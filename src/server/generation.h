@@ -16,7 +16,8 @@ struct generation {
     uint64_t seed;                   /* of the first choice; each further one adds 1 */
     char *stops[GENERATION_STOPS + 4];
     size_t stop_count;
-    size_t choices; /* per prompt */
+    size_t client_stops; /* how many of them, the first ones, are the client's */
+    size_t choices;      /* per prompt */
     uint64_t max_tokens;
     bool ignore_end;
     struct rwkv7_grammar *grammar; /* of all texts; NULL: they are not constrained */

@@ -7,10 +7,9 @@ void handle_job(const struct call *call, const struct protocol *protocol, job_re
 {
     cJSON *const json = json_body_parse(call->body, call->size, &reply->error);
     struct job *const job = json ? job_create(call->server, protocol) : NULL;
-    const struct fields f = {json, &reply->error};
     if (json && !job)
         error_other(&reply->error, 500, NULL, "out of memory for the request");
-    else if (job && read(job, &f))
+    else if (job && read(job, json, &reply->error))
         reply->job = job;
     else if (job)
         job_release(job);

@@ -24,12 +24,13 @@ struct reply {
 
 typedef void handler(const struct call *call, struct reply *reply);
 
-/* Reads the fields of a request into a new job. False: see f->error. */
-typedef bool job_reader(struct job *job, const struct fields *f);
+/* Reads a request into a new job. It may change the request. False: see *e. */
+typedef bool job_reader(struct job *job, cJSON *request, struct api_error *e);
 /* The handler of every request for generated text: parses the body and creates the job. */
 void handle_job(const struct call *call, const struct protocol *protocol, job_reader *read, struct reply *reply);
 
 handler completions_handler, chat_handler;
+handler messages_handler, count_tokens_handler;
 handler tokenize_handler, detokenize_handler, tokenizer_info_handler;
 handler health_handler, models_handler, model_handler, metrics_handler;
 

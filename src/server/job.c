@@ -42,6 +42,8 @@ static void free_choice(struct choice *c)
     scheduled_close(&c->run);
     text_free(&c->text);
     text_free(&c->thought);
+    text_free(&c->blocks.text);
+    text_free(&c->blocks.thought);
     scores_free(&c->scores);
 }
 
@@ -144,6 +146,15 @@ void job_event(struct job *job, const char *type, char *text)
     const char *const parts[] = {type ? "event: " : "", type ? type : "", type ? "\n" : "", "data: ", text, "\n\n"};
     write_event(job, parts, sizeof parts / sizeof *parts);
     cJSON_free(text);
+}
+
+void job_typed_event(struct job *job, struct json_tree *event)
+{
+    char type[64] = "";
+    const cJSON *const item = cJSON_GetObjectItemCaseSensitive(event->root, "type");
+    if (cJSON_IsString(item))
+        snprintf(type, sizeof type, "%s", item->valuestring);
+    job_event(job, type, json_tree_text(event, false));
 }
 
 void job_line(struct job *job, char *text)

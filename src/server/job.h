@@ -53,6 +53,18 @@ struct job_prompt {
 enum { CHOICE_PLACES = 8 };
 enum choice_phase { CHOICE_WAITING, CHOICE_SCORING, CHOICE_RUNNING, CHOICE_ENDED };
 
+/*
+ * The state of a stream whose text is divided into numbered blocks (messages.c, responses.c). Other
+ * protocols do not use it.
+ */
+enum block { BLOCK_NONE, BLOCK_THOUGHT, BLOCK_TEXT };
+struct blocks {
+    enum block open;
+    int index;                 /* of the open block, or of the next one */
+    int events;                /* number of events sent */
+    struct text text, thought; /* all that was sent */
+};
+
 struct choice {
     struct job *job;
     struct job_prompt *prompt;
@@ -70,6 +82,7 @@ struct choice {
     uint64_t tokens;         /* drawn */
     uint64_t thought_tokens; /* of these, in thoughts */
     bool begun;              /* protocol->begin was called */
+    struct blocks blocks;
 };
 
 #define JOB_OUTPUT 65536 /* buffer for unsent bytes; texts of a stream pause at 3/4 */
@@ -128,7 +141,9 @@ bool job_splits(const struct job *job);
  * ownership of the text (from json_tree_text); NULL: out of memory, the stream fails.
  */
 void job_event(struct job *job, const char *type, char *text);
-void job_line(struct job *job, char *text); /* the same for "TEXT\n" */
+/* Appends an event whose type is also the member "type" of its object. Ends the tree. */
+void job_typed_event(struct job *job, struct json_tree *event);
+void job_line(struct job *job, char *text); /* as job_event, but "TEXT\n" */
 void job_write(struct job *job, const char *bytes, size_t size);
 /*
  * Returns whether too much output is unsent. If so, the worker is nudged once the client has read

@@ -4,11 +4,17 @@
 #include <string.h>
 
 static const struct route routes[] = {
-    {"/completions", true, false, completions_handler}, {"/chat/completions", true, false, chat_handler},
-    {"/models", false, false, models_handler},          {"/models/", false, false, model_handler},
-    {"/health", false, true, health_handler},           {"/tokenize", true, false, tokenize_handler},
-    {"/detokenize", true, false, detokenize_handler},   {"/tokenizer_info", false, false, tokenizer_info_handler},
+    {"/completions", true, false, completions_handler},
+    {"/chat/completions", true, false, chat_handler},
+    {"/models", false, false, models_handler},
+    {"/models/", false, false, model_handler},
+    {"/health", false, true, health_handler},
+    {"/tokenize", true, false, tokenize_handler},
+    {"/detokenize", true, false, detokenize_handler},
+    {"/tokenizer_info", false, false, tokenizer_info_handler},
     {"/metrics", false, false, metrics_handler},
+    {"/messages", true, false, messages_handler},
+    {"/messages/count_tokens", true, false, count_tokens_handler},
 };
 #define COUNT (sizeof routes / sizeof *routes)
 _Static_assert(COUNT < METRIC_ENDPOINTS, "metrics count every endpoint, and unknown paths as the last one");

@@ -38,6 +38,23 @@ class Answer:
             found.pop()
         return [json.loads(one) for one in found]
 
+    def typed_events(self):
+        """The data of events that have a type; the type is also a member of the data."""
+        found = []
+        for block in self.body.decode().split("\n\n"):
+            if block in ("", ": ping"):
+                continue
+            name, data = block.split("\n")
+            assert name.startswith("event: ") and data.startswith("data: "), block
+            found.append(json.loads(data[6:]))
+            assert found[-1]["type"] == name[7:], block
+        return found
+
+    def lines(self):
+        """The values of lines of JSON."""
+        assert self.body.endswith(b"\n"), self.body[-100:]
+        return [json.loads(line) for line in self.body.decode().split("\n")[:-1]]
+
 
 def is_whole(data):
     """Whether the bytes are a complete answer; None: the answer ends when the connection closes."""
@@ -163,6 +180,34 @@ def serving(command, *options, host="127.0.0.1"):
             server.process.wait()
     noise = [line for line in server.messages if "Sanitizer" in line or "runtime error" in line]
     assert not noise, "\n".join(server.messages)
+
+
+VOCAB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "models", "rwkv7-demo.vocab.txt")
+THOUGHT_TOKENS = {796: ">hm ", 797: " so\n", 798: "\n</think>\n\nyes", 799: " or no"}
+
+
+@contextlib.contextmanager
+def thinking(command, *options):
+    """A server whose model thinks: some tokens have the texts of THOUGHT_TOKENS.
+
+    Also yields a chat in which it writes a thought and then a text, in pieces, with high effort.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        with open(VOCAB, encoding="utf-8") as own:
+            lines = [line for line in own.read().splitlines() if int(line.split()[0]) not in THOUGHT_TOKENS]
+        file.write("\n".join(lines + [f"{i} {text!r} {len(text)}" for i, text in THOUGHT_TOKENS.items()]) + "\n")
+        file.flush()
+        with serving(command, "--vocab", file.name, *options) as s:
+            for seed in range(200):
+                settings = {"seed": seed, "temperature": 4, "max_tokens": 9, "logit_bias": {str(i): 100 for i in THOUGHT_TOKENS},
+                            "messages": [{"role": "user", "content": "Hi"}]}
+                message = s.post("/v1/chat/completions", {**settings, "reasoning_effort": "high"})
+                message = message.json()["choices"][0]["message"]
+                if len(message.get("reasoning_content", "")) > 6 and len(message["content"]) > 6:
+                    break
+            else:
+                raise AssertionError("no seed gives a thought")
+            yield s, settings
 
 
 def main(cases):

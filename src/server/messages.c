@@ -1,0 +1,192 @@
+/*
+ * messages.c - POST /v1/messages and /v1/messages/count_tokens: Anthropic's Messages API.
+ *
+ * An answer is a list of blocks: thoughts, if any, then the text. A stream announces each block,
+ * sends its pieces and closes it.
+ */
+#include "server/handlers.h"
+#include "server/messages_request.h"
+
+static const char *stop_reason(const struct choice *c)
+{
+    const struct generation *const g = &c->job->generation;
+    if (c->end == RWKV7_END_LENGTH)
+        return "max_tokens";
+    return c->stop >= 0 && (size_t)c->stop < g->client_stops ? "stop_sequence" : "end_turn";
+}
+
+static void add_stop(struct json_tree *t, cJSON *to, const struct choice *c)
+{
+    const struct generation *const g = &c->job->generation;
+    const bool found = c->end != RWKV7_END_LENGTH && c->stop >= 0 && (size_t)c->stop < g->client_stops;
+    json_add_string(t, to, "stop_reason", stop_reason(c));
+    json_add_item(t, to, "stop_sequence", found ? cJSON_CreateString(g->stops[c->stop]) : cJSON_CreateNull());
+}
+
+/* In this protocol, cached tokens are not among the input tokens. */
+static void add_usage(struct json_tree *t, cJSON *to, const struct job *job)
+{
+    const uint64_t cached = job_cached_tokens(job);
+    cJSON *const usage = json_add_object(t, to, "usage");
+    json_add_number(t, usage, "input_tokens", (double)(job->prompt_tokens - cached));
+    json_add_number(t, usage, "cache_creation_input_tokens", 0);
+    json_add_number(t, usage, "cache_read_input_tokens", (double)cached);
+    json_add_number(t, usage, "output_tokens", (double)job->choices[0].tokens);
+}
+
+/* Adds the members of a message that precede its content, and returns the list of its content. */
+static cJSON *add_head(struct json_tree *t, cJSON *to, const struct job *job)
+{
+    json_add_string(t, to, "id", job->id);
+    json_add_string(t, to, "type", "message");
+    json_add_string(t, to, "role", "assistant");
+    json_add_string(t, to, "model", job->server->name);
+    return json_add_array(t, to, "content");
+}
+
+static void add_block(struct json_tree *t, cJSON *content, const char *name, enum block kind, const struct text *text)
+{
+    const bool thought = kind == BLOCK_THOUGHT;
+    cJSON *const block = json_add_object(t, content, name);
+    json_add_string(t, block, "type", thought ? "thinking" : "text");
+    json_add_text(t, block, thought ? "thinking" : "text", text->bytes, text->size);
+    if (thought)
+        json_add_string(t, block, "signature", "");
+}
+
+static char *body(struct job *job)
+{
+    struct json_tree t;
+    const struct choice *const c = &job->choices[0];
+    cJSON *const root = json_tree_object(&t), *const content = add_head(&t, root, job);
+    if (c->thought.size > 0)
+        add_block(&t, content, NULL, BLOCK_THOUGHT, &c->thought);
+    if (c->text.size > 0 || c->thought.size == 0)
+        add_block(&t, content, NULL, BLOCK_TEXT, &c->text);
+    add_stop(&t, root, c);
+    add_usage(&t, root, job);
+    return json_tree_text(&t, false);
+}
+
+/* -------------------------------------------------------------------------------------- streams */
+
+static cJSON *begin_event(struct json_tree *t, const char *type)
+{
+    cJSON *const root = json_tree_object(t);
+    json_add_string(t, root, "type", type);
+    return root;
+}
+
+static void close_block(struct choice *c)
+{
+    struct json_tree t;
+    if (c->blocks.open == BLOCK_NONE)
+        return;
+    json_add_number(&t, begin_event(&t, "content_block_stop"), "index", c->blocks.index++);
+    job_typed_event(c->job, &t);
+    c->blocks.open = BLOCK_NONE;
+}
+
+static void open_block(struct choice *c, enum block kind)
+{
+    static const struct text nothing = {0};
+    struct json_tree t;
+    if (c->blocks.open == kind)
+        return;
+    close_block(c);
+    c->blocks.open = kind;
+    cJSON *const root = begin_event(&t, "content_block_start");
+    json_add_number(&t, root, "index", c->blocks.index);
+    add_block(&t, root, "content_block", kind, &nothing);
+    job_typed_event(c->job, &t);
+    if (c->blocks.index == 0) {
+        begin_event(&t, "ping");
+        job_typed_event(c->job, &t);
+    }
+}
+
+static void send_text(struct choice *c, enum block kind, struct text *text)
+{
+    const bool thought = kind == BLOCK_THOUGHT;
+    struct json_tree t;
+    if (text->size == 0)
+        return;
+    open_block(c, kind);
+    cJSON *const root = begin_event(&t, "content_block_delta");
+    json_add_number(&t, root, "index", c->blocks.index);
+    cJSON *const delta = json_add_object(&t, root, "delta");
+    json_add_string(&t, delta, "type", thought ? "thinking_delta" : "text_delta");
+    json_add_text(&t, delta, thought ? "thinking" : "text", text->bytes, text->size);
+    job_typed_event(c->job, &t);
+    text->size = 0;
+}
+
+static void begin(struct job *job, struct choice *c)
+{
+    struct json_tree t;
+    cJSON *const message = json_add_object(&t, begin_event(&t, "message_start"), "message");
+    (void)c;
+    add_head(&t, message, job);
+    json_add_item(&t, message, "stop_reason", cJSON_CreateNull());
+    json_add_item(&t, message, "stop_sequence", cJSON_CreateNull());
+    add_usage(&t, message, job);
+    job_typed_event(job, &t);
+}
+
+static void piece(struct job *job, struct choice *c)
+{
+    (void)job;
+    send_text(c, BLOCK_THOUGHT, &c->thought);
+    send_text(c, BLOCK_TEXT, &c->text);
+}
+
+static void end(struct job *job, struct choice *c)
+{
+    struct json_tree t;
+    if (c->blocks.index == 0 && c->blocks.open == BLOCK_NONE)
+        open_block(c, BLOCK_TEXT); /* an empty text, as in `body` */
+    close_block(c);
+    cJSON *const root = begin_event(&t, "message_delta");
+    add_stop(&t, json_add_object(&t, root, "delta"), c);
+    add_usage(&t, root, job);
+    job_typed_event(job, &t);
+}
+
+static void finish(struct job *job)
+{
+    struct json_tree t;
+    begin_event(&t, "message_stop");
+    job_typed_event(job, &t);
+}
+
+static void fail(struct job *job, const struct api_error *e)
+{
+    job_event(job, "error", error_body(e, ERRORS_ANTHROPIC, NULL));
+}
+
+static const struct protocol messages = {.id_prefix = "msg_",
+                                         .stream_type = JOB_EVENTS,
+                                         .ping = JOB_PING,
+                                         .begin = begin,
+                                         .piece = piece,
+                                         .end = end,
+                                         .finish = finish,
+                                         .fail = fail,
+                                         .body = body};
+
+void messages_handler(const struct call *call, struct reply *reply)
+{
+    handle_job(call, &messages, messages_read, reply);
+}
+
+void count_tokens_handler(const struct call *call, struct reply *reply)
+{
+    struct json_tree t;
+    handle_job(call, &messages, messages_read, reply);
+    if (!reply->job)
+        return;
+    json_add_number(&t, json_tree_object(&t), "input_tokens", (double)reply->job->prompt_tokens);
+    reply->body = json_tree_text(&t, false);
+    job_release(reply->job);
+    reply->job = NULL;
+}
