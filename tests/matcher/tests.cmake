@@ -1,5 +1,6 @@
 rwkv7_add_test(test_schema matcher/test_schema.c)
 rwkv7_add_test(test_gbnf matcher/test_gbnf.c)
+rwkv7_add_test(test_calls matcher/test_calls.c)
 # Answers the scripts: schemas against texts, and random texts of schemas.
 add_executable(schema_tool matcher/schema_tool.c)
 target_link_libraries(schema_tool PRIVATE rwkv7_objects)
