@@ -8,6 +8,7 @@
 #include "base/options.h"
 #include "base/status.h"
 #include "generate/logprobs.h"
+#include "generate/tools.h"
 #include "text/sampler.h"
 #include "text/stream.h"
 
@@ -94,21 +95,9 @@ enum rwkv7_status request_open(struct request *r, const struct rwkv7_tokenizer *
     return status;
 }
 
-/* A grammar is about bytes, so any tokens of the text will do. */
 enum rwkv7_status request_follow(struct request *r, const char *text, size_t size, struct rwkv7_error *err)
 {
-    size_t room, count = 0, covered;
-    if (!r->matcher || size == 0)
-        return RWKV7_OK;
-    uint32_t *const ids = size_mul(size, 3, &room) ? mem_alloc(room, sizeof *ids) : NULL; /* as BPE needs */
-    if (!ids)
-        return fail_memory(err, "the text");
-    enum rwkv7_status status =
-        rwkv7_tokenizer_encode(r->prompt.tokenizer, text, size, true, ids, room, &count, &covered, err);
-    for (size_t i = 0; i < count && status == RWKV7_OK; i++)
-        status = rwkv7_matcher_advance(r->matcher, ids[i], err);
-    mem_free(ids);
-    return status;
+    return r->matcher ? tools_follow(r->matcher, r->prompt.tokenizer, text, size, err) : RWKV7_OK;
 }
 
 void request_clear(struct request *r)

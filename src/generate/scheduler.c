@@ -52,6 +52,11 @@ enum rwkv7_status scheduled_open_tokens(struct scheduled *job, struct rwkv7_sess
     return status;
 }
 
+enum rwkv7_status scheduled_follow(struct scheduled *job, const char *text, size_t size, struct rwkv7_error *err)
+{
+    return request_follow(&job->request, text, size, err);
+}
+
 void scheduled_close(struct scheduled *job)
 {
     rwkv7_session_close(job->session);

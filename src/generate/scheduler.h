@@ -67,6 +67,8 @@ enum rwkv7_status scheduled_open_tokens(struct scheduled *job, struct rwkv7_sess
                                         const struct rwkv7_tokenizer *tokenizer,
                                         const struct rwkv7_generator_options *opt, const uint32_t *ids, size_t count,
                                         struct rwkv7_error *err);
+/* Call it after opening: see request_follow. */
+enum rwkv7_status scheduled_follow(struct scheduled *job, const char *text, size_t size, struct rwkv7_error *err);
 /*
  * Frees what it holds; counts and the end stay readable. Must not be in a scheduler. Accepts a
  * zeroed struct.

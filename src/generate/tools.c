@@ -268,17 +268,20 @@ enum rwkv7_status tools_compile(const struct tools *t, const struct tools_answer
                                 const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
                                 char field[TOOLS_FIELD], struct rwkv7_error *err)
 {
-    const char *stops[TEMPLATE_STOPS];
-    const bool opened = *chat_template_opening(answer->thinking) != '\0';
+    const char *stops[TEMPLATE_STOPS], *const opening = chat_template_opening(answer->thinking);
+    const bool is_thought = !answer->prefilled && strstr(opening, "</think"); /* lacks only its last byte */
+    char closed[TOOLS_FIELD];
     struct call_grammar calls = {
         .is_free = t->mode == TOOLS_AUTO,
-        .thoughts = !answer->prefilled && (t->mode == TOOLS_AUTO || opened),
+        .thoughts = !answer->prefilled && (t->mode == TOOLS_AUTO || (*opening && !is_thought)),
+        .opening = is_thought ? closed : "",
         .most = t->single ? 1 : TOOLS_CALLS,
         .stops = stops,
     };
     struct call_function *const functions = mem_alloc(t->count, sizeof *functions);
     size_t refused = SIZE_MAX;
     *out = NULL;
+    snprintf(closed, sizeof closed, "%s>", opening);
     snprintf(field, TOOLS_FIELD, "tools");
     if (!functions)
         return fail_memory(err, "the tools");
@@ -300,5 +303,34 @@ enum rwkv7_status tools_compile(const struct tools *t, const struct tools_answer
     if (status == RWKV7_ERR_USAGE)
         fail_where(err, "%s: ", field);
     mem_free(functions);
+    return status;
+}
+
+/* A grammar is about bytes, so any tokens of the text will do. */
+enum rwkv7_status tools_follow(struct rwkv7_matcher *m, const struct rwkv7_tokenizer *tokenizer, const char *text,
+                               size_t size, struct rwkv7_error *err)
+{
+    size_t room, count = 0, covered;
+    if (size == 0)
+        return RWKV7_OK;
+    uint32_t *const ids = size_mul(size, 3, &room) ? mem_alloc(room, sizeof *ids) : NULL; /* as BPE needs */
+    if (!ids)
+        return fail_memory(err, "the text");
+    enum rwkv7_status status = rwkv7_tokenizer_encode(tokenizer, text, size, true, ids, room, &count, &covered, err);
+    for (size_t i = 0; i < count && status == RWKV7_OK; i++)
+        status = rwkv7_matcher_advance(m, ids[i], err);
+    mem_free(ids);
+    return status;
+}
+
+enum rwkv7_status tools_check_start(struct rwkv7_grammar *grammar, const struct rwkv7_tokenizer *tokenizer,
+                                    const char *text, size_t size, struct rwkv7_error *err)
+{
+    struct rwkv7_matcher *m;
+    enum rwkv7_status status = rwkv7_matcher_create(grammar, &m, err);
+    if (status != RWKV7_OK)
+        return status;
+    status = tools_follow(m, tokenizer, text, size, err);
+    rwkv7_matcher_close(m);
     return status;
 }

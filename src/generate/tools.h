@@ -100,5 +100,13 @@ struct tools_answer {
 enum rwkv7_status tools_compile(const struct tools *t, const struct tools_answer *answer,
                                 const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out,
                                 char field[TOOLS_FIELD], struct rwkv7_error *err);
+/*
+ * Advances a matcher of such a grammar over the start of the answer [size] that is in the prompt.
+ * RWKV7_ERR_USAGE: the grammar does not allow it. tools_check_start: only checks.
+ */
+enum rwkv7_status tools_follow(struct rwkv7_matcher *m, const struct rwkv7_tokenizer *tokenizer, const char *text,
+                               size_t size, struct rwkv7_error *err);
+enum rwkv7_status tools_check_start(struct rwkv7_grammar *grammar, const struct rwkv7_tokenizer *tokenizer,
+                                    const char *text, size_t size, struct rwkv7_error *err);
 
 #endif

@@ -42,7 +42,7 @@ static uint32_t text_before(struct regex *r, const struct call_grammar *c)
 {
     if (!c->is_free) {
         const uint32_t gap = regex_union(r, literal(r, " "), regex_repeat(r, literal(r, "\n"), 0, 2));
-        return c->thoughts ? regex_concat(r, thought(r), gap) : gap;
+        return regex_concat(r, c->thoughts ? thought(r) : literal(r, c->opening), gap);
     }
     const uint32_t text = without(r, tag);
     if (!c->thoughts)
@@ -117,6 +117,7 @@ enum rwkv7_status calls_key(const struct call_grammar *c, char **key, size_t *si
     const uint64_t numbers[] = {UINT64_MAX, c->is_free, c->thoughts, c->most, c->stop_count, c->count};
     struct text all = {0};
     text_add(&all, numbers, sizeof numbers);
+    text_add(&all, c->opening, strlen(c->opening) + 1);
     for (size_t i = 0; i < c->stop_count; i++)
         text_add(&all, c->stops[i], strlen(c->stops[i]) + 1);
     for (size_t i = 0; i < c->count; i++) {

@@ -29,6 +29,7 @@ struct call_grammar {
      * is_free: it must
      */
     bool thoughts;
+    const char *opening;      /* if neither: the answer begins with this text */
     uint32_t most;            /* number of calls */
     const char *const *stops; /* [stop_count] strings that may follow the last call, to end the answer */
     size_t stop_count;

@@ -5,14 +5,17 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "server/tool_fields.h"
 
-enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT };
+enum role { ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL };
 
 /* The prompt of a conversation, built message by message. */
 struct transcript {
     const struct chat_template *template;
+    const struct tools *tools;
     enum thinking thinking; /* of the last turn */
     struct text text;
+    size_t answer;      /* where the last answer begins in it */
     struct text user;   /* user messages since the last answer */
     bool any_user;      /* there is such a message, perhaps an empty one */
     struct text system; /* messages before the first turn */
@@ -30,6 +33,8 @@ static void add_owned(struct transcript *t, char *text)
 /* Adds the system prompt. Called when the first turn begins. */
 static void add_system(struct transcript *t)
 {
+    if (tools_are_used(t->tools))
+        tools_add_system(t->tools, &t->system);
     text_add(&t->system, "", 1);
     if (!t->system.failed && t->system.size > 1)
         add_owned(t, chat_template_system(t->template, t->system.bytes));
@@ -47,6 +52,7 @@ static void add_turn(struct transcript *t, enum thinking thinking)
         add_owned(t, chat_template_turn(t->template, t->user.bytes, !t->any_turn, thinking));
     t->text.failed = t->text.failed || t->user.failed;
     text_free(&t->user);
+    t->answer = t->text.size - strlen(chat_template_opening(thinking));
     t->any_turn = true;
     t->any_user = false;
 }
@@ -56,8 +62,10 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* Adds an answer in the form that the model writes: one space, then the trimmed text. */
-static void add_answer(struct transcript *t, const char *content, size_t size)
+/*
+ * Adds an answer in the form that the model writes: one space, then the trimmed text and the calls.
+ */
+static void add_answer(struct transcript *t, const char *content, size_t size, const struct text *calls)
 {
     add_turn(t, THINK_OFF);
     while (size > 0 && is_space(*content)) {
@@ -66,20 +74,22 @@ static void add_answer(struct transcript *t, const char *content, size_t size)
     }
     while (size > 0 && is_space(content[size - 1]))
         size--;
-    text_add(&t->text, " ", size > 0);
+    text_add(&t->text, " ", size > 0 || calls->size > 0);
     text_add(&t->text, content, size);
+    text_add(&t->text, "\n", size > 0 && calls->size > 0);
+    text_add(&t->text, calls->bytes, calls->size);
+    t->text.failed = t->text.failed || calls->failed;
 }
 
 static void add_message(struct transcript *t, enum role role, const struct text *content)
 {
     struct text *const to = role == ROLE_SYSTEM && !t->any_turn && !t->any_user ? &t->system : &t->user;
-    if (role == ROLE_ASSISTANT) {
-        add_answer(t, content->bytes, content->size);
-        return;
+    if (role == ROLE_TOOL) {
+        tools_add_result(to, content->bytes, content->size);
+    } else {
+        text_add(to, "\n", to->size > 0);
+        text_add(to, content->bytes, content->size);
     }
-    if (to->size > 0)
-        text_add(to, "\n", 1);
-    text_add(to, content->bytes, content->size);
     t->any_user = t->any_user || to == &t->user;
 }
 
@@ -110,35 +120,38 @@ static bool read_role(const cJSON *message, const char *param, enum role *role, 
     static const struct {
         const char *name;
         enum role role;
-    } roles[] = {
-        {"system", ROLE_SYSTEM}, {"developer", ROLE_SYSTEM}, {"user", ROLE_USER}, {"assistant", ROLE_ASSISTANT}};
+    } roles[] = {{"system", ROLE_SYSTEM},       {"developer", ROLE_SYSTEM}, {"user", ROLE_USER},
+                 {"assistant", ROLE_ASSISTANT}, {"tool", ROLE_TOOL},        {"function", ROLE_TOOL}};
     const cJSON *const name = cJSON_GetObjectItemCaseSensitive(message, "role");
     for (size_t i = 0; cJSON_IsString(name) && i < sizeof roles / sizeof *roles; i++)
         if (strcmp(name->valuestring, roles[i].name) == 0) {
             *role = roles[i].role;
             return true;
         }
-    return error_request(e, param, "%s: expected the role system, developer, user or assistant, found '%.60s'", param,
-                         cJSON_IsString(name) ? name->valuestring : "something else");
+    return error_request(e, param, "%s: expected the role system, developer, user, assistant or tool, found '%.60s'",
+                         param, cJSON_IsString(name) ? name->valuestring : "something else");
 }
 
 static bool read_message(struct transcript *t, const cJSON *message, int index, struct api_error *e)
 {
     char param[48];
     enum role role = ROLE_USER;
-    struct text content = {0};
+    struct text content = {0}, calls = {0};
     snprintf(param, sizeof param, "messages[%d]", index);
     if (!read_role(message, param, &role, e))
         return false;
-    const cJSON *const calls = cJSON_GetObjectItemCaseSensitive(message, "tool_calls");
-    if (calls && !cJSON_IsNull(calls) && cJSON_GetArraySize(calls) > 0)
-        return error_request(e, param, "%s: tool_calls is not supported", param);
-    const bool fine = read_content(cJSON_GetObjectItemCaseSensitive(message, "content"), param, &content, e);
-    if (fine) {
-        t->text.failed = t->text.failed || content.failed;
+    bool fine = read_content(cJSON_GetObjectItemCaseSensitive(message, "content"), param, &content, e);
+    if (fine && role == ROLE_ASSISTANT)
+        fine = tool_fields_add_calls(cJSON_GetObjectItemCaseSensitive(message, "tool_calls"), param, &calls, e);
+    if (fine && calls.size > 0 && !message->next)
+        fine = error_request(e, param, "%s: expected a message with the results after tool_calls", param);
+    t->text.failed = t->text.failed || content.failed;
+    if (fine && role == ROLE_ASSISTANT)
+        add_answer(t, content.bytes, content.size, &calls);
+    else if (fine)
         add_message(t, role, &content);
-    }
     text_free(&content);
+    text_free(&calls);
     return fine;
 }
 
@@ -165,11 +178,12 @@ static bool read_messages(struct transcript *t, const struct fields *f, bool *pr
     return true;
 }
 
-bool chat_prompt_read(const struct chat_template *template, enum thinking thinking, const struct fields *f,
-                      struct chat_prompt *out)
+bool chat_prompt_read(const struct chat_template *template, const struct tools *tools, enum thinking thinking,
+                      const struct fields *f, struct chat_prompt *out)
 {
-    struct transcript t = {.template = template, .thinking = thinking};
+    struct transcript t = {.template = template, .tools = tools, .thinking = thinking};
     const bool fine = read_messages(&t, f, &out->prefilled);
+    out->answer = t.answer;
     out->text = t.text; /* the caller frees it, on failure too */
     text_free(&t.user);
     text_free(&t.system);

@@ -1,13 +1,17 @@
-/* chat_prompt.h - the prompt of a conversation: its messages in the form of the chat template. */
+/*
+ * chat_prompt.h - the prompt of a conversation: its messages, the tools, earlier calls and their
+ * results in the form of the chat template.
+ */
 #ifndef SERVER_CHAT_PROMPT_H
 #define SERVER_CHAT_PROMPT_H
 
-#include "generate/chat_template.h"
+#include "generate/tools.h"
 #include "server/fields.h"
 #include "server/text.h"
 
 struct chat_prompt {
     struct text text; /* up to the start of the answer */
+    size_t answer;    /* where the answer begins in it */
     bool prefilled;   /* the last message is the start of the answer */
 };
 
@@ -15,7 +19,7 @@ struct chat_prompt {
  * Reads the field "messages". thinking: of the answer. False: see f->error. The caller frees
  * out->text, after a failure too.
  */
-bool chat_prompt_read(const struct chat_template *template, enum thinking thinking, const struct fields *f,
-                      struct chat_prompt *out);
+bool chat_prompt_read(const struct chat_template *template, const struct tools *tools, enum thinking thinking,
+                      const struct fields *f, struct chat_prompt *out);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "server/chat_prompt.h"
+#include "server/tool_fields.h"
 
 /*
  * A constraint applies from the first token, so a constrained answer has no thoughts. It is an
@@ -65,14 +66,38 @@ static bool read_scores(struct generation *g, const struct fields *f)
     return f->error->status == 0;
 }
 
+/*
+ * Compiles the grammar of an answer that may call tools. If the client began the answer, the grammar
+ * must allow its text: this fails here and not in the worker.
+ */
+static bool compile_tools(struct job *job, struct api_error *e)
+{
+    const struct server_options *const o = job->server->options;
+    const struct tools_answer answer = {o->template, job->thinking, job->prefilled};
+    char field[TOOLS_FIELD];
+    struct rwkv7_error err;
+    enum rwkv7_status status = tools_compile(&job->tools, &answer, o->tokenizer, &job->generation.grammar, field, &err);
+    if (status == RWKV7_ERR_USAGE)
+        return error_request(e, field, "%s", err.message);
+    if (status == RWKV7_OK)
+        status = tools_check_start(job->generation.grammar, o->tokenizer, job->given.bytes, job->given.size, &err);
+    if (status == RWKV7_ERR_USAGE)
+        return error_request(e, "messages", "messages: the start of the answer calls a tool in another form");
+    return status == RWKV7_OK || error_library(e, &err);
+}
+
 static bool read_prompt(struct job *job, const struct fields *f)
 {
     const struct server_options *const o = job->server->options;
     const bool begins = prompt_begins_with_bos(o->tokenizer, o->bos, rwkv7_session_tokens(o->start) == 0);
     struct chat_prompt prompt = {0};
     struct rwkv7_error err;
-    bool fine = chat_prompt_read(o->template, job->thinking, f, &prompt);
+    bool fine = chat_prompt_read(o->template, &job->tools, job->thinking, f, &prompt);
     job->prefilled = prompt.prefilled;
+    if (fine)
+        text_add(&job->given, prompt.text.bytes + prompt.answer, prompt.text.size - prompt.answer);
+    if (fine && job->given.failed)
+        fine = error_other(f->error, 500, NULL, "out of memory for the prompt");
     job->prompts = fine ? mem_alloc(1, sizeof *job->prompts) : NULL;
     if (fine && !job->prompts)
         fine = error_other(f->error, 500, NULL, "out of memory for the prompt");
@@ -103,8 +128,14 @@ bool chat_read(struct job *job, cJSON *request, struct api_error *e)
     for (size_t i = 0; i < TEMPLATE_STOPS; i++)
         if (template->stops[i] && !generation_add_stop(g, template->stops[i], e))
             return false;
+    if (!tool_fields_read(&f, &job->tools))
+        return false;
+    if (g->grammar && tools_are_used(&job->tools))
+        return error_request(e, "tools", "tools: a constrained answer cannot call tools; see tool_choice");
     read_thinking(job, &f);
     if (e->status || !read_prompt(job, &f))
+        return false;
+    if (tools_are_used(&job->tools) && !compile_tools(job, e))
         return false;
     return job_add_choices(job) || error_other(e, 500, NULL, "out of memory for the answer");
 }

@@ -38,17 +38,46 @@ static void send_piece(struct choice *c)
     if (!c->begun)
         job->protocol->begin(job, c);
     c->begun = true;
-    if (c->text.size > 0 || c->thought.size > 0)
+    if (c->text.size > 0 || c->thought.size > 0 || tool_calls_pending(&c->calls))
         job->protocol->piece(job, c);
+}
+
+/* Returns whether memory for the text was short. */
+static bool text_failed(const struct choice *c)
+{
+    return c->text.failed || c->thought.failed || c->answer.failed || c->calls.failed || c->scores.failed;
+}
+
+/* Divides new text into thoughts, content and calls. */
+static void add_text(struct choice *c, const char *text, size_t size)
+{
+    const bool with_tools = tools_are_used(&c->job->tools);
+    if (!job_splits(c->job))
+        text_add(&c->text, text, size);
+    else
+        splitter_add(&c->splitter, text, size, &c->thought, with_tools ? &c->answer : &c->text);
+    if (with_tools)
+        tool_calls_add(&c->calls, c->answer.bytes, c->answer.size, &c->text);
+    c->answer.size = 0;
+}
+
+static void end_text(struct choice *c)
+{
+    const bool with_tools = tools_are_used(&c->job->tools);
+    if (job_splits(c->job))
+        splitter_end(&c->splitter, &c->thought, with_tools ? &c->answer : &c->text);
+    if (!with_tools)
+        return;
+    tool_calls_add(&c->calls, c->answer.bytes, c->answer.size, &c->text);
+    tool_calls_end(&c->calls, c->end == RWKV7_END_STOP || c->end == RWKV7_END_TOKEN, &c->text);
 }
 
 static enum choice_start end_choice(struct worker *w, struct choice *c, enum rwkv7_end end)
 {
     struct job *const job = c->job;
     c->end = end;
-    if (job_splits(job))
-        splitter_end(&c->splitter, &c->thought, &c->text);
-    if (c->text.failed || c->thought.failed || c->scores.failed)
+    end_text(c);
+    if (text_failed(c))
         return lack_memory(w, c);
     send_piece(c);
     if (job->generation.stream)
@@ -76,15 +105,12 @@ static void take_step(struct worker *w, struct choice *c)
         const struct score score = {step->logprob, step->id, true};
         scores_add(&c->scores, score, step->top, step->top_count < c->scores.width ? step->top_count : c->scores.width);
     }
-    if (job_splits(job))
-        splitter_add(&c->splitter, step->text, step->length, &c->thought, &c->text);
-    else
-        text_add(&c->text, step->text, step->length);
+    add_text(c, step->text, step->length);
     if (c->splitter.part == SPLITTER_THOUGHT)
         c->thought_tokens += drawn;
     if (step->end != RWKV7_END_NONE)
         end_choice(w, c, step->end);
-    else if (c->text.failed || c->thought.failed || c->scores.failed)
+    else if (text_failed(c))
         lack_memory(w, c);
     else
         send_piece(c);
@@ -109,6 +135,8 @@ static enum choice_start run_choice(struct worker *w, struct choice *c, struct r
         return fail_choice(w, c, &err);
     }
     c->run.owner = c;
+    if (tools_are_used(&job->tools) && scheduled_follow(&c->run, job->given.bytes, job->given.size, &err) != RWKV7_OK)
+        return fail_choice(w, c, &err);
     if (scheduler_add(w->scheduler, &c->run, &err) != RWKV7_OK)
         return fail_choice(w, c, &err);
     if (c->phase == CHOICE_WAITING)
@@ -229,6 +257,8 @@ enum choice_start worker_start_choice(struct worker *w, struct choice *c)
     }
     if (job_splits(job) && job->prefilled) {
         c->splitter = (struct splitter){.part = SPLITTER_ANSWER, .any = true};
+        if (tools_are_used(&job->tools))
+            tool_calls_prefill(&c->calls, job->given.bytes, job->given.size);
     } else if (job_splits(job)) {
         const char *opening = chat_template_opening(job->thinking);
         for (; *opening; opening++)

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "server/handlers.h"
+#include "server/tool_fields.h"
 
 enum { DEFAULT_TOKENS = 16, PROMPTS = 256, SCORES = 1 << 21 };
 
@@ -229,7 +230,7 @@ static bool read_request(struct job *job, cJSON *request, struct api_error *e)
     const struct fields f = {request, e};
     struct generation *const g = &job->generation;
     int64_t top = -1;
-    if (!generation_read(g, job->server, &f, DEFAULT_TOKENS))
+    if (!generation_read(g, job->server, &f, DEFAULT_TOKENS) || !tool_fields_refuse(&f))
         return false;
     field_bool(&f, "echo", &job->echo);
     field_whole(&f, "logprobs", 0, GENERATION_TOP, &top);

@@ -16,9 +16,7 @@
 static const struct {
     const char *name, *neutral; /* JSON text, or NULL */
 } unsupported[] = {
-    {"tools", "[]"},
     {"functions", "[]"},
-    {"tool_choice", "\"none\""},
     {"function_call", "\"none\""},
     {"suffix", "\"\""},
     {"stop_token_ids", "[]"},

@@ -42,6 +42,8 @@ static void free_choice(struct choice *c)
     scheduled_close(&c->run);
     text_free(&c->text);
     text_free(&c->thought);
+    text_free(&c->answer);
+    tool_calls_free(&c->calls);
     text_free(&c->blocks.text);
     text_free(&c->blocks.thought);
     scores_free(&c->scores);
@@ -61,6 +63,8 @@ void job_release(struct job *job)
     mem_free(job->choices);
     mem_free(job->prompts);
     generation_free(&job->generation);
+    tools_free(&job->tools);
+    text_free(&job->given);
     text_free(&job->out);
     cJSON_free(job->body);
     pthread_mutex_destroy(&job->lock);
@@ -94,7 +98,7 @@ bool job_add_choices(struct job *job)
 
 bool job_splits(const struct job *job)
 {
-    return job->chat && !job->generation.grammar;
+    return job->chat && (!job->generation.grammar || tools_are_used(&job->tools));
 }
 
 /* --------------------------------------------------------------------------------------- worker */
@@ -269,7 +273,13 @@ void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job)
 
 const char *job_finish_reason(const struct choice *c)
 {
-    return c->end == RWKV7_END_LENGTH ? "length" : "stop";
+    return c->end == RWKV7_END_LENGTH ? "length" : tool_calls_complete(&c->calls) ? "tool_calls" : "stop";
+}
+
+void job_call_id(const struct choice *c, const char *prefix, size_t index, char id[JOB_CALL_ID])
+{
+    const char *const digits = c->job->id + strlen(c->job->protocol->id_prefix);
+    snprintf(id, JOB_CALL_ID, "%s%.16s%02zx%02zx", prefix, digits, c->index, index);
 }
 
 void job_finish_stream(struct job *job, const char *object)

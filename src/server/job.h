@@ -12,6 +12,8 @@
 #include <pthread.h>
 
 #include "generate/scheduler.h"
+#include "generate/tool_calls.h"
+#include "generate/tools.h"
 #include "server/generation.h"
 #include "server/scores.h"
 #include "server/splitter.h"
@@ -75,6 +77,8 @@ struct choice {
     size_t place_count;
     struct splitter splitter;
     struct text text, thought; /* not passed to the protocol yet */
+    struct text answer;        /* with tools: text without thoughts, before `calls` takes it */
+    struct tool_calls calls;   /* the protocol reads them with tool_calls_next, or as a whole */
     struct scores scores;      /* of that text */
     size_t offset;             /* characters before the next token, for text_offset */
     enum rwkv7_end end;
@@ -96,7 +100,9 @@ struct job {
     struct generation generation;
     bool chat; /* separate thoughts from texts, see job_splits */
     enum thinking thinking;
-    bool prefilled; /* the answer continues a text given by the client */
+    bool prefilled;     /* the answer continues a text given by the client */
+    struct text given;  /* the start of the answer, which is in the prompt */
+    struct tools tools; /* that the answer may call */
     bool echo;
     struct job_prompt *prompts; /* [prompt_count] */
     size_t prompt_count;
@@ -169,6 +175,9 @@ cJSON *job_head(struct json_tree *t, const struct job *job, const char *object);
 void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job);
 void job_add_seed(struct json_tree *t, cJSON *to, const struct job *job);
 const char *job_finish_reason(const struct choice *c);
+/* Writes the id of call `index` of a choice: the prefix and a number of its own. */
+enum { JOB_CALL_ID = 48 };
+void job_call_id(const struct choice *c, const char *prefix, size_t index, char id[JOB_CALL_ID]);
 uint64_t job_cached_tokens(const struct job *job); /* tokens of its prompts that were in the cache */
 /*
  * End the events of a stream in the way of OpenAI's older endpoints: usage in an event of its own,

@@ -17,12 +17,13 @@ static const char *const stops[] = {"\n\nUser:", "\nUser:"};
 static struct grammar *grammar;
 static struct automaton *automaton;
 
-static void open_grammar(bool is_free, bool thoughts, uint32_t most)
+static void open_grammar(bool is_free, bool thoughts, const char *opening, uint32_t most)
 {
     const struct call_grammar c = {.functions = functions,
                                    .count = 3,
                                    .is_free = is_free,
                                    .thoughts = thoughts,
+                                   .opening = opening,
                                    .most = most,
                                    .stops = stops,
                                    .stop_count = 2};
@@ -58,7 +59,7 @@ static void check_start(const char *text, bool wanted)
 
 static void test_calls(void)
 {
-    open_grammar(false, false, 2);
+    open_grammar(false, false, "", 2);
     check(PARIS, true);
     check(" " PARIS, true);
     check("\n\n" PARIS, true);
@@ -88,7 +89,7 @@ static void test_calls(void)
 
 static void test_text(void)
 {
-    open_grammar(true, false, 16);
+    open_grammar(true, false, "", 16);
     check("", true);
     check("any text, \xff too <tool_call", true);
     check("any <<tool_<tool_call\n", true);
@@ -107,7 +108,7 @@ static void test_text(void)
 /* A tag in a thought means nothing; after it, everything is as usual. */
 static void test_thoughts(void)
 {
-    open_grammar(true, true, 16);
+    open_grammar(true, true, "", 16);
     check(" <think>a <tool_call> b</think>", true);
     check(" <think>a <tool_call> b", true);
     check(" <think>a <tool_call> b</think>\nLook: " PARIS, true);
@@ -117,7 +118,7 @@ static void test_thoughts(void)
     check(" <thin" PARIS, true);
     check(PARIS, true);
     close_grammar();
-    open_grammar(false, true, 1);
+    open_grammar(false, true, "", 1);
     check(" <think>a <tool_call> b</think>\n" PARIS, true);
     check(" <think></think>" PARIS, true);
     check(" <think>\n</think>\n\n" PARIS, true);
@@ -125,11 +126,16 @@ static void test_thoughts(void)
     check(" <think>a", false);
     check(PARIS, false);
     close_grammar();
+    open_grammar(false, false, " <think>\n</think>", 1);
+    check(" <think>\n</think>\n" PARIS, true);
+    check(" <think>\n</think\n", false);
+    check(PARIS, false);
+    close_grammar();
 }
 
 static void check_refused(const struct call_function *list, size_t count, size_t which, const char *message)
 {
-    const struct call_grammar c = {.functions = list, .count = count, .is_free = true, .most = 1};
+    const struct call_grammar c = {.functions = list, .count = count, .opening = "", .is_free = true, .most = 1};
     struct rwkv7_error err = {0};
     size_t refused;
     CHECK(grammar_create(&grammar, &err) == RWKV7_OK);
@@ -155,7 +161,7 @@ static void test_references(void)
                       second[] = "{\"$defs\":{\"v\":{\"enum\":[2]}},\"properties\":{\"a\":{\"$ref\":\"#/$defs/v\"}},"
                                  "\"additionalProperties\":false,\"type\":\"object\"}";
     const struct call_function list[] = {{"f", first, false}, {"g", second, false}};
-    const struct call_grammar c = {.functions = list, .count = 2, .most = 1};
+    const struct call_grammar c = {.functions = list, .count = 2, .opening = "", .most = 1};
     struct rwkv7_error err = {0};
     size_t refused;
     CHECK(grammar_create(&grammar, &err) == RWKV7_OK);
@@ -171,7 +177,8 @@ static void test_references(void)
 /* Every failed allocation is an error, and nothing is lost. */
 static void test_memory(void)
 {
-    const struct call_grammar c = {.functions = functions, .count = 3, .is_free = true, .thoughts = true, .most = 2};
+    const struct call_grammar c = {
+        .functions = functions, .count = 3, .opening = "", .is_free = true, .thoughts = true, .most = 2};
     enum rwkv7_status status = RWKV7_ERR_MEMORY;
     for (long after = 0; status == RWKV7_ERR_MEMORY && after < 10000; after++) {
         struct rwkv7_error err = {0};
