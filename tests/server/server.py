@@ -187,27 +187,35 @@ THOUGHT_TOKENS = {796: ">hm ", 797: " so\n", 798: "\n</think>\n\nyes", 799: " or
 
 
 @contextlib.contextmanager
+def with_tokens(command, tokens, *options):
+    """A server in whose vocabulary some tokens have other texts."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        with open(VOCAB, encoding="utf-8") as own:
+            lines = {int(line.split()[0]): line for line in own.read().splitlines()}
+        lines.update((i, f"{i} {text!r} {len(text)}") for i, text in tokens.items())
+        file.write("\n".join(lines[i] for i in sorted(lines)) + "\n")
+        file.flush()
+        with serving(command, "--vocab", file.name, *options) as s:
+            yield s
+
+
+@contextlib.contextmanager
 def thinking(command, *options):
     """A server whose model thinks: some tokens have the texts of THOUGHT_TOKENS.
 
     Also yields a chat in which it writes a thought and then a text, in pieces, with high effort.
     """
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        with open(VOCAB, encoding="utf-8") as own:
-            lines = [line for line in own.read().splitlines() if int(line.split()[0]) not in THOUGHT_TOKENS]
-        file.write("\n".join(lines + [f"{i} {text!r} {len(text)}" for i, text in THOUGHT_TOKENS.items()]) + "\n")
-        file.flush()
-        with serving(command, "--vocab", file.name, *options) as s:
-            for seed in range(200):
-                settings = {"seed": seed, "temperature": 4, "max_tokens": 9, "logit_bias": {str(i): 100 for i in THOUGHT_TOKENS},
-                            "messages": [{"role": "user", "content": "Hi"}]}
-                message = s.post("/v1/chat/completions", {**settings, "reasoning_effort": "high"})
-                message = message.json()["choices"][0]["message"]
-                if len(message.get("reasoning_content", "")) > 6 and len(message["content"]) > 6:
-                    break
-            else:
-                raise AssertionError("no seed gives a thought")
-            yield s, settings
+    with with_tokens(command, THOUGHT_TOKENS, *options) as s:
+        for seed in range(200):
+            settings = {"seed": seed, "temperature": 4, "max_tokens": 9, "logit_bias": {str(i): 100 for i in THOUGHT_TOKENS},
+                        "messages": [{"role": "user", "content": "Hi"}]}
+            message = s.post("/v1/chat/completions", {**settings, "reasoning_effort": "high"})
+            message = message.json()["choices"][0]["message"]
+            if len(message.get("reasoning_content", "")) > 6 and len(message["content"]) > 6:
+                break
+        else:
+            raise AssertionError("no seed gives a thought")
+        yield s, settings
 
 
 def main(cases):

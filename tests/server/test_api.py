@@ -238,12 +238,12 @@ def fields(command):
         user = [{"role": "user", "content": "a"}]
         for body, param in (
                 ({}, "messages"), ({"messages": []}, "messages"), ({"messages": 5}, "messages"), ({"messages": [5]}, "messages[0]"),
-                ({"messages": [{"role": "system", "content": "x"}]}, "messages"), ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0]"),
+                ({"messages": [{"role": "system", "content": "x"}]}, "messages"), ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0]"),
                 ({"messages": user + [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[1]"),
                 ({"messages": [{"role": "user", "content": 5}]}, "messages[0]"), ({"messages": user, "logprobs": 1}, "logprobs"),
                 ({"messages": [{"role": "assistant", "content": None, "tool_calls": [{}]}]}, "messages[0]"),
                 ({"messages": user, "top_logprobs": 2}, "top_logprobs"), ({"messages": user, "max_tokens": 0}, "max_tokens"),
-                ({"messages": user, "reasoning_effort": "much"}, "reasoning_effort"), ({"messages": user, "tools": [1]}, "tools"),
+                ({"messages": user, "reasoning_effort": "much"}, "reasoning_effort"), ({"messages": user, "tools": [1]}, "tools[0]"),
                 ({"messages": user, "chat_template_kwargs": {"enable_thinking": 1}}, "enable_thinking"),
                 ({"messages": [{"role": "user", "content": "a b" * 3000}]}, "messages")):
             answer = s.post("/v1/chat/completions", body)

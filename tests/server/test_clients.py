@@ -25,7 +25,7 @@ ITEMS = [
 ]
 
 USE_OPENAI = r"""
-import sys, openai
+import json, sys, openai
 client = openai.OpenAI(base_url=sys.argv[1] + "/v1", api_key="any", max_retries=0)
 assert [m.id for m in client.models.list()] == ["rwkv7-demo"] and client.models.retrieve("rwkv7-demo").id == "rwkv7-demo"
 one = client.completions.create(model="any", prompt="Once upon a time", max_tokens=9, temperature=0, logprobs=2, echo=True)
@@ -43,9 +43,22 @@ assert pieces[-1].usage.completion_tokens == whole.usage.completion_tokens
 stream = client.chat.completions.create(**{**chat, "max_completion_tokens": 4000}, stream=True)
 next(iter(stream))
 stream.close()
+zone = {"type": "object", "properties": {"zone": {"enum": ["utc", "local"]}}, "required": ["zone"], "additionalProperties": False}
+tools = dict(model="any", messages=messages, seed=4, tool_choice="required", parallel_tool_calls=False,
+             tools=[{"type": "function", "function": {"name": "now", "strict": True, "parameters": zone}}])
+whole = client.chat.completions.create(**tools).choices[0]
+call = whole.message.tool_calls[0]
+assert whole.finish_reason == "tool_calls" and whole.message.content is None and call.function.name == "now", whole
+assert json.loads(call.function.arguments)["zone"] in ("utc", "local"), call
+with client.chat.completions.stream(**tools) as stream:
+    done = [e for e in stream if e.type == "tool_calls.function.arguments.done"]
+    assert [(e.name, e.arguments) for e in done] == [("now", call.function.arguments)], done
+    assert stream.get_final_completion().choices[0].message.tool_calls[0].function.parsed_arguments == json.loads(call.function.arguments)
+result = {"role": "tool", "tool_call_id": call.id, "content": "12:00"}
+client.chat.completions.create(model="any", messages=messages + [whole.message, result], tools=tools["tools"], max_tokens=3)
 for make, kind, param in ((lambda: client.completions.create(model="any", prompt="x", temperature=-1), openai.BadRequestError, "temperature"),
-                          (lambda: client.chat.completions.create(model="any", messages=messages, tools=[{"type": "function", "function": {"name": "f"}}]),
-                           openai.BadRequestError, "tools"),
+                          (lambda: client.chat.completions.create(model="any", messages=messages, tools=[{"type": "function", "function": {"name": " "}}]),
+                           openai.BadRequestError, "tools[0].function.name"),
                           (lambda: client.models.retrieve("other"), openai.NotFoundError, None)):
     try:
         make()

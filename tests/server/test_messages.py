@@ -139,7 +139,7 @@ def errors(command):
                 ({"messages": [{"role": "user", "content": [5]}]}, "messages[0]"), ({"messages": USER, "n": 2}, "n"),
                 ({"messages": USER, "tool_choice": {"type": "some"}}, "tool_choice"), ({"messages": USER, "logprobs": True}, "logprobs"),
                 ({"messages": [{"role": "user", "content": "a b" * 3000}]}, "messages"), ({"messages": USER, "stream": 1}, "stream"),
-                ({"messages": USER, "tools": [5]}, "tools")):
+                ({"messages": USER, "tools": [5]}, "tools[0]")):
             for path in ("/v1/messages", "/v1/messages/count_tokens"):
                 message = error(s.post(path, body), 400, "invalid_request_error")
                 assert message.startswith(named + ":") or message.startswith(named + " "), (body, message)
