@@ -45,12 +45,24 @@ static bool is_host(const char *text, const char *host)
 static const char *const loopback[] = {"localhost", "127.0.0.1", "[::1]"};
 #define LOOPBACK (sizeof loopback / sizeof *loopback)
 
-static bool is_loopback(const char *host)
+/* Returns whether `text` is a name of this computer, or NAME:PORT. */
+static bool names_loopback(const char *text)
 {
-    bool local = strcmp(host, "::1") == 0;
+    bool local = false;
     for (size_t i = 0; i < LOOPBACK; i++)
-        local = local || is_host(host, loopback[i]);
+        local = local || is_host(text, loopback[i]);
     return local;
+}
+
+bool guard_is_socket(const char *host)
+{
+    const size_t n = strlen(host);
+    return n > 5 && strcmp(host + n - 5, ".sock") == 0;
+}
+
+bool guard_is_loopback(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
 }
 
 /* Returns whether the list "A,B,..." contains the origin. */
@@ -74,18 +86,16 @@ bool guard_origin(const struct server_options *o, const char *origin)
         if (strncmp(origin, apps[i], strlen(apps[i])) == 0)
             return true;
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (strncmp(origin, schemes[i], strlen(schemes[i])) == 0 && is_loopback(origin + strlen(schemes[i])))
+        if (strncmp(origin, schemes[i], strlen(schemes[i])) == 0 && names_loopback(origin + strlen(schemes[i])))
             return true;
     return o->cors && listed(o->cors, origin);
 }
 
 bool guard_host(const struct server_options *o, const char *host)
 {
-    const size_t n = strlen(o->host);
-    const bool local = is_loopback(o->host) || strncmp(o->host, "127.", 4) == 0;
-    if ((n > 5 && strcmp(o->host + n - 5, ".sock") == 0) || !local)
+    if (guard_is_socket(o->host) || !guard_is_loopback(o->host))
         return true;
-    return host && (is_loopback(host) || is_host(host, o->host));
+    return host && (names_loopback(host) || is_host(host, o->host));
 }
 
 bool guard_header(const char *name, const char *value)

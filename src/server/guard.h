@@ -21,6 +21,9 @@ bool guard_key(const struct server_options *o, const char *authorization, const 
  */
 bool guard_origin(const struct server_options *o, const char *origin);
 
+bool guard_is_socket(const char *host);   /* the path of a UNIX socket: it ends in ".sock" */
+bool guard_is_loopback(const char *host); /* an address that only this computer can reach */
+
 /*
  * Returns whether the Host header names this server. Checked only if the server is bound to
  * loopback: there, another name means DNS rebinding, a foreign page whose DNS entry was changed to

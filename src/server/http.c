@@ -517,6 +517,11 @@ enum rwkv7_status http_start(struct server *s, const struct listener *l, struct 
     return RWKV7_OK;
 }
 
+const char *http_library_version(void)
+{
+    return MHD_get_version();
+}
+
 void http_quiesce(struct http *h)
 {
     h->fd = MHD_quiesce_daemon(h->daemon);

@@ -9,6 +9,7 @@
 
 struct http;
 
+const char *http_library_version(void); /* of libmicrohttpd: "0.9.75" */
 /*
  * Starts a thread that serves the listener's connections. It closes the listener's descriptor when
  * it ends.

@@ -111,8 +111,9 @@ struct job {
     uint64_t prompt_tokens; /* of all prompts */
     double started;         /* sys_seconds() when its first choice was started; 0: it was not */
     double first_token;     /* when its first token was drawn */
-    double last_write;
-    struct job *next; /* in a list of the worker */
+    double last_write;      /* sys_seconds() */
+    double stalled_since;   /* sys_seconds(); its client does not read since then; 0: it reads */
+    struct job *next;       /* in a list of the worker */
 
     /* shared */
     pthread_mutex_t lock;

@@ -13,14 +13,20 @@
 #include <unistd.h>
 
 #include "base/status.h"
+#include "server/guard.h"
 
-enum { BACKLOG = 128 };
+enum {
+    BACKLOG = 128,
+    SEND_BYTES = 256 << 10, /* of the system's memory for each connection; Linux may take megabytes otherwise */
+};
 
 static int new_socket(int family)
 {
-    const int fd = socket(family, SOCK_STREAM, 0);
-    if (fd >= 0)
+    const int fd = socket(family, SOCK_STREAM, 0), bytes = SEND_BYTES;
+    if (fd >= 0) {
         fcntl(fd, F_SETFD, FD_CLOEXEC);
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes); /* connections inherit it */
+    }
     return fd;
 }
 
@@ -103,10 +109,8 @@ static enum rwkv7_status open_tcp(const char *host, int port, struct listener *l
 
 enum rwkv7_status listen_open(const char *host, int port, struct listener *l, struct rwkv7_error *err)
 {
-    const size_t n = strlen(host);
     *l = (struct listener){.fd = -1};
-    enum rwkv7_status status =
-        n > 5 && strcmp(host + n - 5, ".sock") == 0 ? open_unix(host, l, err) : open_tcp(host, port, l, err);
+    enum rwkv7_status status = guard_is_socket(host) ? open_unix(host, l, err) : open_tcp(host, port, l, err);
     if (status == RWKV7_OK && listen(l->fd, BACKLOG) != 0)
         status = fail_errno(err, "cannot listen on %s", l->address);
     if (status != RWKV7_OK) {

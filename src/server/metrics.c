@@ -22,10 +22,12 @@ static const struct {
         [METRIC_STEPS] = {"steps_total", "Evaluations of the model."},
         [METRIC_STEP_TOKENS] = {"step_tokens_total", "Tokens in these evaluations."},
         [METRIC_CANCELLED] = {"cancelled_total", "Requests whose client left."},
+        [METRIC_SLOW] = {"slow_clients_total", "Requests that were ended because their client did not read."},
 },
   gauges[METRIC_GAUGES] =
       {
-          [METRIC_RUNNING] = {"sessions_running", "Texts being read or generated."},
+          [METRIC_RUNNING] = {"sessions_running", "Texts being read or generated, and paused ones."},
+          [METRIC_PAUSED] = {"sessions_paused", "Texts that wait for their clients to read."},
           [METRIC_WAITING] = {"sessions_waiting", "Requests in the queue."},
           [METRIC_STATE_BYTES] = {"state_bytes", "Bytes of cached states."},
           [METRIC_CONNECTIONS] = {"connections", "Open connections."},

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "server/guard.h"
 #include "server/http.h"
 #include "server/worker.h"
 
@@ -129,6 +130,16 @@ static void block_signals(sigset_t *before)
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_BLOCK, &all, before);
+}
+
+const char *server_library_version(void)
+{
+    return http_library_version();
+}
+
+bool server_is_local(const char *host)
+{
+    return guard_is_socket(host) || guard_is_loopback(host);
 }
 
 enum rwkv7_status server_run(const struct server_options *options, struct rwkv7_error *err)

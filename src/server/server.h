@@ -57,6 +57,14 @@ struct server_options {
     void *arg;
 };
 
+const char *server_library_version(void); /* of libmicrohttpd: "0.9.75" */
+
+/*
+ * Returns whether only programs on this computer can connect: the host is a loopback address or a
+ * UNIX socket.
+ */
+bool server_is_local(const char *host);
+
 /*
  * Serves until should_stop returns true, then waits at most `grace` seconds for running requests.
  * RWKV7_ERR_IO: cannot listen on the address. RWKV7_ERR_USAGE: an invalid option.

@@ -97,16 +97,22 @@ static void end_all(struct worker *w)
         worker_fail_job(w, w->jobs, &e);
 }
 
+/* Returns the number of choices that are generated or scored in the next step. */
+static size_t running_choices(const struct worker *w)
+{
+    size_t running = 0;
+    for (size_t i = 0; i < w->active_count; i++)
+        running += !w->active[i]->run.paused;
+    return running;
+}
+
 /* Starts choices of the oldest jobs while slots are free. */
 static void start_choices(struct worker *w)
 {
     for (struct job *job = w->jobs, *next; job; job = next) {
         next = job->next;
-        while (job->next_choice < job->choice_count) {
-            size_t running = 0;
-            for (size_t i = 0; i < w->active_count; i++)
-                running += !w->active[i]->run.paused;
-            if (running >= w->slots || w->active_count >= w->active_room)
+        while (job->next_choice < job->choice_count && job->stalled_since == 0) {
+            if (running_choices(w) >= w->slots || w->active_count >= w->active_room)
                 return;
             const enum choice_start started = worker_start_choice(w, &job->choices[job->next_choice]);
             if (started == CHOICE_JOB_ENDED || started == CHOICE_MUST_WAIT)
@@ -116,19 +122,52 @@ static void start_choices(struct worker *w)
     }
 }
 
-/* ------------------------------------------------------------------------------------- the loop */
+/* ------------------------------------------------------------------------------- stalled clients */
 
-/* Pauses the texts of clients that do not read. Returns whether any text is running. */
-static bool pause_texts(struct worker *w)
+/*
+ * Pauses the texts of clients that do not read: they keep their states, but give up their slots, and
+ * their requests do not count as waiting. Returns the number of these texts or requests, whichever
+ * is larger.
+ */
+static size_t pause_texts(struct worker *w)
 {
-    bool any = false;
+    size_t jobs = 0, texts = 0;
+    for (struct job *job = w->jobs; job; job = job->next) {
+        const bool full = job->generation.stream && job_is_full(job);
+        if (!full)
+            job->stalled_since = 0;
+        else if (job->stalled_since == 0)
+            job->stalled_since = sys_seconds();
+        jobs += full;
+    }
     for (size_t i = 0; i < w->active_count; i++) {
         struct choice *const c = w->active[i];
-        c->run.paused = c->phase == CHOICE_RUNNING && c->job->generation.stream && job_is_full(c->job);
-        any = any || (c->phase == CHOICE_RUNNING && !c->run.paused);
+        c->run.paused = c->phase == CHOICE_RUNNING && c->job->stalled_since > 0;
+        texts += c->run.paused;
     }
-    return any;
+    pthread_mutex_lock(&w->lock);
+    w->stalled = jobs;
+    pthread_mutex_unlock(&w->lock);
+    metrics_set(&w->server->metrics, METRIC_PAUSED, (double)texts);
+    return texts > jobs ? texts : jobs;
 }
+
+/* Ends the jobs that have stalled longest, until the others keep few enough states. */
+static void end_stalled(struct worker *w)
+{
+    struct api_error e = {0};
+    error_other(&e, 503, "client_too_slow", "the client did not read, and others needed the memory of its text");
+    while (pause_texts(w) > PAUSED_PER_SLOT * w->slots) {
+        struct job *longest = NULL;
+        for (struct job *job = w->jobs; job; job = job->next)
+            if (job->stalled_since > 0 && (!longest || job->stalled_since < longest->stalled_since))
+                longest = job;
+        metrics_count(&w->server->metrics, METRIC_SLOW, 1);
+        worker_fail_job(w, longest, &e);
+    }
+}
+
+/* ------------------------------------------------------------------------------------- the loop */
 
 static uint64_t evaluated(const struct worker *w)
 {
@@ -166,6 +205,24 @@ static void step(struct worker *w)
     metrics_count(&w->server->metrics, METRIC_STEP_TOKENS, evaluated(w) - before);
     while ((run = scheduler_event(w->scheduler)))
         worker_take_event(w, run->owner);
+}
+
+/* Returns the number of jobs of which no text was started. */
+static size_t waiting_jobs(const struct worker *w)
+{
+    size_t waiting = 0;
+    for (const struct job *job = w->jobs; job; job = job->next)
+        waiting += !job->started;
+    return waiting;
+}
+
+/* Returns whether the next step of the scheduler has a text. */
+static bool is_writing(const struct worker *w)
+{
+    for (size_t i = 0; i < w->active_count; i++)
+        if (w->active[i]->phase == CHOICE_RUNNING && !w->active[i]->run.paused)
+            return true;
+    return false;
 }
 
 static void keep_connections_alive(struct worker *w)
@@ -223,15 +280,16 @@ static void *run_worker(void *arg)
     bool idle = true;
     while (take_jobs(w, idle)) {
         drop_gone(w);
-        pause_texts(w);
+        end_stalled(w);
         start_choices(w);
-        const bool running = pause_texts(w);
+        const bool running = is_writing(w);
         if (running)
             step(w);
         idle = !worker_score_piece(w) && !running;
         keep_connections_alive(w);
         end_broken(w);
         metrics_set(&w->server->metrics, METRIC_RUNNING, (double)w->active_count);
+        metrics_set(&w->server->metrics, METRIC_WAITING, (double)waiting_jobs(w));
         metrics_set(&w->server->metrics, METRIC_STATE_BYTES, (double)prefix_cache_bytes(w->cache));
     }
     return NULL;
@@ -262,7 +320,7 @@ enum rwkv7_status worker_start(struct server *s, struct worker **out, struct rwk
     w->server = s;
     w->slots = o->parallel;
     w->vocab = (size_t)rwkv7_model_info(o->model)->shape.vocab;
-    w->active_room = 2 * o->parallel; /* running texts, and as many paused ones */
+    w->active_room = (1 + PAUSED_PER_SLOT) * o->parallel;
     w->active = mem_alloc(w->active_room, sizeof(struct choice *));
     w->cache = prefix_cache_create(o->cache);
     enum rwkv7_status status = scheduler_create(o->model, &scheduling, &w->scheduler, err);
@@ -284,7 +342,7 @@ bool worker_submit(struct worker *w, struct job *job, struct api_error *e)
     pthread_mutex_lock(&w->lock);
     if (w->closed) {
         error_other(e, 503, "shutting_down", "the server is shutting down");
-    } else if (w->count >= o->parallel + o->queue || w->tokens + job->prompt_tokens > 4 * o->max_prompt) {
+    } else if (w->count - w->stalled >= o->parallel + o->queue || w->tokens + job->prompt_tokens > 4 * o->max_prompt) {
         error_other(e, 429, "queue_full", "too many requests are waiting; try again later");
     } else {
         fits = true;

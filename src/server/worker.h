@@ -4,7 +4,10 @@
  * Each iteration of its loop: drop jobs of disconnected clients; start choices of the oldest jobs
  * while slots are free; run one step of the scheduler (one token for each text, and at most
  * WORKER_PIECE prompt tokens while any text is generated); score one piece of a prompt; pass the
- * events to the jobs. A text whose client does not read is paused and gives up its slot.
+ * events to the jobs.
+ *
+ * A text whose client does not read is paused: it keeps its state, but gives up its slot. If such
+ * texts keep more than PAUSED_PER_SLOT states per slot, those that have stalled longest are ended.
  */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
@@ -16,6 +19,9 @@
  * with 128 tokens of a prompt takes about four times as long as one without (docs/BENCHMARKS.md).
  */
 enum { WORKER_PIECE = 128 };
+
+/* States that texts of clients that do not read may keep, for each slot (--parallel). */
+enum { PAUSED_PER_SLOT = 7 };
 
 struct worker;
 

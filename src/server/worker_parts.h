@@ -13,6 +13,7 @@ struct worker {
     pthread_cond_t changed;
     struct job *incoming, *last_incoming;
     size_t count;    /* unfinished jobs */
+    size_t stalled;  /* of them, those whose clients do not read */
     uint64_t tokens; /* in their prompts */
     bool nudged, aborted, closed, stop;
 

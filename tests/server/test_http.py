@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -260,7 +261,7 @@ def clients_that_do_not_read(command):
     """Slow clients pause, free their slots, and get the complete text when they read again."""
     with serving(command, "--parallel", "2") as s:
         want = s.post("/v1/completions", TEXT).json()["choices"]
-        body = {"prompt": "Once", "max_tokens": 3000, "ignore_eos": True, "seed": 3, "stream": True, "logprobs": 20}
+        body = {"prompt": "Once", "max_tokens": 900, "ignore_eos": True, "seed": 3, "stream": True, "logprobs": 20}
         slow = []
         for _ in range(3):
             c = socket.socket()
@@ -288,8 +289,53 @@ def clients_that_do_not_read(command):
             t.start()
         for t in threads:
             t.join()
-        assert len(texts) == 3 and len(set(texts.values())) == 1 and len(texts[slow[0]]) > 3000
+        assert len(texts) == 3 and len(set(texts.values())) == 1 and len(texts[slow[0]]) > 900
         for c in slow:
+            c.close()
+
+
+def many_clients_that_do_not_read(command):
+    """Their texts, more than there may be, leave the slots to others. Those that are kept go on when their clients read."""
+    with serving(command, "--parallel", "2", "--queue", "12") as s:
+        want = s.post("/v1/completions", TEXT).json()["choices"]
+        body = {"prompt": "Once", "max_tokens": 60, "ignore_eos": True, "seed": 3, "stream": True, "logprobs": 20, "n": 16}
+        data = json.dumps(body).encode()
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(data)
+        silent = []
+        for _ in range(12):
+            c = socket.socket()
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            c.settimeout(PATIENCE)
+            c.connect(("127.0.0.1", s.port))
+            c.sendall(head + data)
+            silent.append(c)
+        end = time.monotonic() + PATIENCE
+        while s.metric("slow_clients_total") < 1 or s.metric("sessions_paused") < 8:
+            assert time.monotonic() < end, s.get("/metrics").body
+            time.sleep(0.01)
+        answer = s.post("/v1/completions", TEXT)
+        assert answer.json()["choices"] == want, answer.body
+        ends, texts = [], []
+
+        def read(c):
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            answer = parse(b"".join(iter(lambda: c.recv(1 << 20), b"")))
+            if answer.body.endswith(b"data: [DONE]\n\n"):
+                chosen = [""] * 16
+                for e in answer.events():
+                    chosen[e["choices"][0]["index"]] += e["choices"][0]["text"]
+                texts.append(chosen)
+            else:
+                ends.append(answer.events()[-1])
+
+        threads = [threading.Thread(target=read, args=(c,)) for c in silent]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert ends and all(e["error"]["message"].startswith("the client did not read") for e in ends), ends
+        assert texts and all(t == texts[0] for t in texts) and all(len(one) > 60 for one in texts[0])
+        for c in silent:
             c.close()
 
 
@@ -369,7 +415,14 @@ def addresses(command):
                 raise RuntimeError("two servers on one port")
         except AssertionError as error:
             assert "cannot listen on 127.0.0.1, port" in str(error), error
+    for host, options, warned in (("0.0.0.0", (), True), ("0.0.0.0", ("--api-key", "k"), False), ("127.0.0.2", (), False)):
+        with serving(command, *options, host=host) as s:
+            warnings = [line for line in s.messages if line.startswith("rwkv7: warning: anyone who can reach this computer")]
+            assert len(warnings) == warned, (host, s.messages)
+    version = subprocess.run([*command, "version"], check=True, capture_output=True, text=True).stdout
+    assert "\nserver: libmicrohttpd " in version, version
 
 
 if __name__ == "__main__":
-    main([paths, framing, bodies, keys, origins, queue, clients_that_leave, places_of_clients_that_left, clients_that_do_not_read, many_connections, the_end, addresses])
+    main([paths, framing, bodies, keys, origins, queue, clients_that_leave, places_of_clients_that_left, clients_that_do_not_read,
+          many_clients_that_do_not_read, many_connections, the_end, addresses])

@@ -181,6 +181,8 @@ static int run_server(struct serve *s)
         .arg = s,
     };
     struct rwkv7_error err;
+    if (s->key_count == 0 && !server_is_local(args->host) && err_begin_line())
+        fprintf(stderr, "rwkv7: warning: anyone who can reach this computer can use the server; set --api-key-file\n");
     return server_run(&options, &err) == RWKV7_OK ? DONE : report(&err);
 }
 

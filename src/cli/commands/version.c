@@ -6,6 +6,9 @@
 #include "cli/commands/engine.h"
 #include "cli/io/line.h"
 #include "cli/io/messages.h"
+#ifdef HAVE_MICROHTTPD
+#include "server/server.h"
+#endif
 
 int version_command(const void *args)
 {
@@ -21,6 +24,11 @@ int version_command(const void *args)
     for (int i = 0; rwkv7_build_info(i); i++)
         printf("%s\n", rwkv7_build_info(i));
     printf("editing: %s\n", line_editing());
+#ifdef HAVE_MICROHTTPD
+    printf("server: libmicrohttpd %s\n", server_library_version());
+#else
+    printf("server: none\n");
+#endif
     engine_close(&e);
     return DONE;
 }
