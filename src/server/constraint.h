@@ -7,8 +7,8 @@
 
 /*
  * Compiles the constraint of the request into *out, which the caller closes. NULL: there is none,
- * or an error (f->error, 400 with the field name). Runs on the HTTP thread, so that compiling does
- * not delay running texts. It takes longer than the rest of reading a request, so it comes last.
+ * or an error (f->error, 400 with the field name). It takes longer than the rest of reading a
+ * request, so it comes last.
  */
 void constraint_read(const struct fields *f, const struct rwkv7_tokenizer *tokenizer, struct rwkv7_grammar **out);
 

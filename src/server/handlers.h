@@ -1,6 +1,7 @@
 /*
- * handlers.h - the interface of the endpoint handlers. Handlers run on the HTTP thread and must not
- * block: an answer that takes time is a job.
+ * handlers.h - the interface of the endpoint handlers. Those of requests with a body run on the
+ * threads of handler_threads.h, several at once; the others on the HTTP thread. They must not block:
+ * an answer that needs the model is a job.
  */
 #ifndef SERVER_HANDLERS_H
 #define SERVER_HANDLERS_H

@@ -3,26 +3,23 @@
  *
  * libmicrohttpd calls `handle` several times per request: with the head, with each piece of the
  * body, at its end, and again when a suspended connection is resumed. `read_stream` sends the
- * output of a streaming job. Only these two functions suspend connections, under the lock of the
- * job; the worker resumes them through job.wake.
+ * output of a streaming job. Only these two functions suspend connections; for a job, under its
+ * lock. The worker resumes them through job.wake.
  *
- * This file refuses some heads that the library accepts, against request smuggling: a proxy might
- * find another end of such a request. These are two Content-Length or Host headers, Content-Length
- * with Transfer-Encoding, encodings other than chunked, names such as "Content-Length " and control
- * characters in values. Lines that end with a bare newline, and headers continued on the next line,
- * are accepted, because current proxies do not send them.
+ * Requests with a body are answered by handler_threads.c: the connection is suspended meanwhile.
  */
 #include "server/http.h"
 
 #include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
 #include "server/guard.h"
+#include "server/handler_threads.h"
+#include "server/head.h"
 #include "server/peers.h"
 #include "server/routes.h"
 #include "server/worker.h"
@@ -38,6 +35,7 @@ struct http {
     struct server *server;
     struct MHD_Daemon *daemon;
     struct peers peers;
+    struct handler_threads *handlers;
     int fd; /* the listener's, after http_quiesce */
     atomic_size_t answers;
     size_t body_bytes; /* of all requests being received; used by the HTTP thread only */
@@ -54,9 +52,13 @@ struct exchange {
     char path[96], method[8], id[65];
     char *origin; /* CORS origin that may read the answer; NULL: none */
     bool headed, get, has_body;
-    bool has_nul; /* in the path, after decoding */
+    bool has_nul;    /* in the path, after decoding */
+    size_t uri_size; /* before decoding */
     struct text body;
     struct api_error error; /* an error found before the body was complete */
+    struct handler_task task;
+    bool handled; /* task.reply is the answer, or has the job */
+    struct MHD_Connection *connection;
     struct job *job;
     int status; /* HTTP status of the answer; 0: none yet */
     double began;
@@ -230,46 +232,9 @@ static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, s
 
 /* ---------------------------------------------------------------------------------------- heads */
 
-/* Counts the headers that must not occur twice or together. */
-struct head {
-    int lengths, encodings, hosts;
-    bool chunked;
-    bool malformed; /* a name or value contains an invalid character */
-};
-
-static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct head *const h = arg;
-    (void)kind;
-    h->malformed = h->malformed || !guard_header(name, value);
-    if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0)
-        h->lengths++;
-    if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
-        h->hosts++;
-    if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-        h->encodings++;
-        h->chunked = value && strcasecmp(value, "chunked") == 0;
-    }
-    return MHD_YES;
-}
-
 static const char *header(struct MHD_Connection *c, const char *name)
 {
     return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
-}
-
-static bool check_framing(struct exchange *x, struct MHD_Connection *c, struct api_error *e)
-{
-    struct head h = {0};
-    MHD_get_connection_values(c, MHD_HEADER_KIND, count_header, &h);
-    x->has_body = h.lengths > 0 || h.encodings > 0 || h.malformed; /* one may follow */
-    if (h.malformed)
-        return error_request(e, NULL, "expected a header as 'Name: value', without control characters");
-    if (h.lengths > 1 || h.encodings > 1 || (h.lengths > 0 && h.encodings > 0))
-        return error_request(e, NULL, "expected one Content-Length or one Transfer-Encoding");
-    if (h.encodings > 0 && !h.chunked)
-        return error_request(e, NULL, "expected the Transfer-Encoding chunked");
-    return h.hosts <= 1 || error_request(e, NULL, "expected one Host");
 }
 
 static bool too_large(const struct http *h, struct api_error *e)
@@ -305,7 +270,7 @@ static bool check_origin(struct exchange *x, struct MHD_Connection *c, struct ap
 static bool check_head(struct exchange *x, struct MHD_Connection *c, bool options, struct api_error *e)
 {
     struct server *const s = x->http->server;
-    if (!check_framing(x, c, e) || !check_length(x->http, c, e))
+    if (!check_length(x->http, c, e))
         return false;
     if (!guard_host(s->options, header(c, MHD_HTTP_HEADER_HOST)))
         return error_other(e, 403, "host_not_allowed", "the Host is not this server");
@@ -323,8 +288,9 @@ static bool check_head(struct exchange *x, struct MHD_Connection *c, bool option
     return true;
 }
 
-static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, const char *path, const char *method)
+static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, const struct first_line *line)
 {
+    const char *const path = line->uri, *const method = line->method;
     const bool options = strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0;
     const char *const id = header(c, "X-Request-Id");
     x->headed = true;
@@ -341,6 +307,8 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
         snprintf(x->id, sizeof x->id, "%s", id);
     else
         server_new_id(x->http->server, x->id);
+    if (!head_check(c, line, &x->has_body, &x->error))
+        return x->has_body ? answer_error(x, c, &x->error) : MHD_YES;
     if (!x->get && !options && !(x->route && strcmp(method, MHD_HTTP_METHOD_POST) == 0)) {
         if (x->route)
             error_other(&x->error, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
@@ -374,18 +342,48 @@ static void take_body(struct exchange *x, const char *data, size_t size)
     }
 }
 
-static enum MHD_Result dispatch(struct exchange *x, struct MHD_Connection *c)
+/* Sends what the handler replied. */
+static enum MHD_Result answer_reply(struct exchange *x, struct MHD_Connection *c)
 {
-    struct reply reply = {0};
-    const struct call call = {x->http->server, x->name, x->body.bytes ? x->body.bytes : "", x->body.size};
-    x->route->handle(&call, &reply);
+    struct reply *const reply = &x->task.reply;
+    struct job *const job = reply->job;
+    char *const body = reply->body;
+    reply->job = NULL;
+    reply->body = NULL;
+    x->handled = false;
     x->http->body_bytes -= x->body.size;
     text_free(&x->body);
-    if (reply.error.status)
-        return answer_error(x, c, &reply.error);
-    if (reply.job)
-        return start_job(x, c, reply.job);
-    return answer(x, c, MHD_HTTP_OK, reply.type, reply.body);
+    if (reply->error.status)
+        return answer_error(x, c, &reply->error);
+    if (job)
+        return start_job(x, c, job);
+    return answer(x, c, MHD_HTTP_OK, reply->type, body);
+}
+
+/* Called by a handler thread after the handler. */
+static void resume_exchange(void *arg)
+{
+    struct exchange *const x = arg;
+    x->handled = true;
+    MHD_resume_connection(x->connection);
+}
+
+/* Calls the handler. Those of requests with a body may take long, so other threads call them. */
+static enum MHD_Result dispatch(struct exchange *x, struct MHD_Connection *c)
+{
+    struct handler_task *const task = &x->task;
+    task->call = (struct call){x->http->server, x->name, x->body.bytes ? x->body.bytes : "", x->body.size};
+    task->handle = x->route->handle;
+    task->done = resume_exchange;
+    task->arg = x;
+    x->connection = c;
+    if (x->get) {
+        task->handle(&task->call, &task->reply);
+        return answer_reply(x, c);
+    }
+    MHD_suspend_connection(c);
+    handler_threads_add(x->http->handlers, task);
+    return MHD_YES;
 }
 
 /* ------------------------------------------------------------------------------------ callbacks */
@@ -404,6 +402,7 @@ static void *begin_exchange(void *arg, const char *uri, struct MHD_Connection *c
     if (!x)
         return NULL;
     x->has_nul = strstr(uri, "%00") != NULL;
+    x->uri_size = strlen(uri);
     x->http = h;
     x->peer = peer_of(c);
     x->began = sys_seconds();
@@ -417,11 +416,10 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *p
 {
     struct exchange *const x = *context;
     (void)arg;
-    (void)version;
     if (!x)
         return MHD_NO; /* out of memory */
     if (!x->headed)
-        return take_head(x, c, path, method);
+        return take_head(x, c, &(struct first_line){method, path, version, x->uri_size});
     if (*size > 0) {
         take_body(x, data, *size);
         *size = 0;
@@ -429,6 +427,8 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *c, const char *p
     }
     if (x->job)
         return answer_job(x, c);
+    if (x->handled)
+        return answer_reply(x, c);
     peers_expect(&x->http->peers, x->peer, 0);
     if (x->error.status)
         return answer_error(x, c, &x->error);
@@ -464,6 +464,9 @@ static void end_exchange(void *arg, struct MHD_Connection *c, void **context, en
         h->server->options->log(h->server->options->arg, line);
     }
     h->body_bytes -= x->body.size;
+    if (x->task.reply.job) /* the client left while the handler ran */
+        job_release(x->task.reply.job);
+    cJSON_free(x->task.reply.body);
     peers_expect(&h->peers, x->peer, PEER_IDLE_SECONDS + PEER_SECONDS);
     text_free(&x->body);
     mem_free(x->origin);
@@ -497,6 +500,11 @@ enum rwkv7_status http_start(struct server *s, const struct listener *l, struct 
         return fail_memory(err, "the server");
     h->server = s;
     h->fd = -1;
+    const enum rwkv7_status status = handler_threads_start(&h->handlers, err);
+    if (status != RWKV7_OK) {
+        mem_free(h);
+        return status;
+    }
     peers_init(&h->peers);
     /*
      * poll: with epoll, libmicrohttpd 0.9.75 misses a close that arrives together with the last
@@ -509,6 +517,8 @@ enum rwkv7_status http_start(struct server *s, const struct listener *l, struct 
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES, MHD_OPTION_URI_LOG_CALLBACK, begin_exchange, h,
         MHD_OPTION_NOTIFY_COMPLETED, end_exchange, h, MHD_OPTION_NOTIFY_CONNECTION, note_connection, h, MHD_OPTION_END);
     if (!h->daemon) {
+        handler_threads_stop(h->handlers);
+        handler_threads_free(h->handlers);
         peers_free(&h->peers);
         mem_free(h);
         return fail(err, RWKV7_ERR_IO, "cannot serve %s: libmicrohttpd did not start", l->address);
@@ -539,7 +549,9 @@ size_t http_answers(struct http *h)
 
 void http_stop(struct http *h)
 {
+    handler_threads_stop(h->handlers); /* libmicrohttpd must not stop with suspended connections */
     MHD_stop_daemon(h->daemon);
+    handler_threads_free(h->handlers);
     listen_close(h->fd);
     peers_free(&h->peers);
     mem_free(h);

@@ -1,10 +1,10 @@
 /*
  * job.h - one request for generated text, from its JSON to the last byte of its answer.
  *
- * The HTTP thread creates a job, the worker generates its texts, and its protocol (completions.c or
- * chat.c) writes the answer. Both threads hold a reference. `lock` protects the members under
- * "shared". All others belong to the HTTP thread until the job is submitted, and to the worker
- * afterwards.
+ * A handler creates a job, the worker generates its texts, and its protocol (completions.c or
+ * chat.c) writes the answer. HTTP thread and worker hold a reference. `lock` protects the members
+ * under "shared". All others belong to the handler and the HTTP thread until the job is submitted, and to
+ * the worker afterwards.
  */
 #ifndef SERVER_JOB_H
 #define SERVER_JOB_H

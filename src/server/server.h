@@ -3,14 +3,19 @@
  *
  *     HTTP thread (libmicrohttpd)                    worker thread
  *       http.c: heads, limits, guard.c                 worker.c: every step evaluates all running
- *       routes.c -> completions.c, chat.c, ...           texts (generate/scheduler.h)
- *         JSON -> struct job  ------ queue ------->      text -> the job's output
- *       the connection is suspended                      the connection is resumed
+ *       the connection is suspended                      texts (generate/scheduler.h)
+ *         |                                            text -> the job's output
+ *         v                                              the connection is resumed
+ *     handler threads: JSON -> struct job
+ *       routes.c -> completions.c, chat.c, ...
+ *         |
+ *         v
+ *     HTTP thread: submits the job ---- queue ------>
  *       sends the job's output  <------------------
  *
- * A job (job.h) is one request for generated text. Both threads hold a reference; its lock protects
- * what they share. The caller's thread waits until it should stop; meanwhile it closes connections
- * that are too slow to send their request.
+ * A job (job.h) is one request for generated text. HTTP thread and worker hold a reference; its lock
+ * protects what they share. The caller's thread waits until it should stop; meanwhile it closes
+ * connections that are too slow to send their request.
  */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H

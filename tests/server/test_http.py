@@ -1,6 +1,7 @@
 """test_http.py - framing, hostile requests, keys, origins, limits, slow clients, shutdown."""
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -86,13 +87,22 @@ def framing(command):
                 while more := c.recv(65536):
                     got += more
                 assert got.startswith(b"HTTP/1.1 400 ") and got.count(b"HTTP/1.1") == 1, (name, got)
+        # the library would drop what follows a NUL byte, and the second line of a header
+        for bad in (b"X: a\0b\r\nY: c", b"X: a\0\r\nY: c", b"X: a\0Content-Length: 5", b"X: a\0", b"X\0: a", b"X: a\r\n b", b"X: a\r\n\tb\r\nY: c",
+                    b"X: \0", b"X:\0a"):
+            refused(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + bad + b"\r\n\r\n", 400)
+        refused(b"GET /health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400)
+        refused(b"GET  /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400)
+        for good in (b"X:", b"X:a", b"X:  \t a b \t\r\nCookie: a=b; c=d", b"X: a\nY: b"):
+            for path in (b"/health", b"/health?a=b%20c&d=+&e"):
+                assert s.raw(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + good + b"\r\n\r\n").status == 200, good
         for bad in (b"-1", b"+5", b"5 5", b"0x10", b"abc", b"99999999999999999999"):
             refused(head + b"Content-Length: " + bad + b"\r\n\r\n" + body, 400, 413, None)
         refused(head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, None)
         refused(head + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n", 400, 413, None)
         refused(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200000 + b"\r\n\r\n", 431, 400, None)
         refused(b"GET /" + b"a" * 200000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, 431, None)
-        refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200), 400, None)  # TLS
+        refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200) + b"\r\n\r\n", 400, None)  # TLS
         refused(b"GET /health\r\n\r\n", 400, None)
         # two requests at once, and one byte at a time
         with s.connect() as c:
@@ -181,6 +191,23 @@ def origins(command):
             assert s.get("/v1/models", headers={"Host": host}).status == 200, host
     with serving(command, "--cors", "*") as s:
         assert s.get("/health", headers={"Origin": "https://any.where"}).headers["access-control-allow-origin"] == "https://any.where"
+
+
+def slow_requests(command):
+    """The largest requests take a second to read. Meanwhile others are answered."""
+    with serving(command) as s:
+        for _ in range(5):  # on a busy machine, a small one may be late once
+            with s.connect() as c, s.connect() as other:
+                body = json.dumps({"prompt": "a", "choices": [str(i) for i in range(300000)] + [5]}).encode()
+                c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:-1])
+                for _ in range(len(body) // 8192):  # until the server has read it: at least so much in each of its rounds
+                    assert s.get("/health", s=other).status == 200
+                c.sendall(body[-1:])
+                assert s.post("/v1/completions", TEXT, s=other).status == 200
+                if not select.select([c], [], [], 0)[0]:
+                    break
+        else:
+            raise AssertionError("a slow request delays the others")
 
 
 def queue(command):
@@ -424,5 +451,5 @@ def addresses(command):
 
 
 if __name__ == "__main__":
-    main([paths, framing, bodies, keys, origins, queue, clients_that_leave, places_of_clients_that_left, clients_that_do_not_read,
+    main([paths, framing, bodies, keys, origins, slow_requests, queue, clients_that_leave, places_of_clients_that_left, clients_that_do_not_read,
           many_clients_that_do_not_read, many_connections, the_end, addresses])
