@@ -90,10 +90,9 @@ def framing(command):
         # the library would drop what follows a NUL byte, and the second line of a header
         for bad in (b"X: a\0b\r\nY: c", b"X: a\0\r\nY: c", b"X: a\0Content-Length: 5", b"X: a\0", b"X\0: a", b"X: a\r\n b", b"X: a\r\n\tb\r\nY: c",
                     b"X: \0", b"X:\0a"):
-            refused(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + bad + b"\r\n\r\n", 400)
-        refused(b"GET /health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400)
-        refused(b"GET  /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 400)
-        for good in (b"X:", b"X:a", b"X:  \t a b \t\r\nCookie: a=b; c=d", b"X: a\nY: b"):
+            refused(b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + bad + b"\r\n\r\n", 400, None)
+        refused(b"GET /health\0x HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, None)
+        for good in (b"X:", b"X:a", b"X:  \t a b \t\r\nCookie: a=b; c=d"):
             for path in (b"/health", b"/health?a=b%20c&d=+&e"):
                 assert s.raw(b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + good + b"\r\n\r\n").status == 200, good
         for bad in (b"-1", b"+5", b"5 5", b"0x10", b"abc", b"99999999999999999999"):
