@@ -31,7 +31,7 @@ typedef bool job_reader(struct job *job, cJSON *request, struct api_error *e);
 void handle_job(const struct call *call, const struct protocol *protocol, job_reader *read, struct reply *reply);
 
 handler completions_handler, chat_handler;
-handler messages_handler, count_tokens_handler;
+handler messages_handler, count_tokens_handler, responses_handler;
 handler tokenize_handler, detokenize_handler, tokenizer_info_handler;
 handler health_handler, models_handler, model_handler, metrics_handler;
 

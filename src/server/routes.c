@@ -15,6 +15,7 @@ static const struct route routes[] = {
     {"/metrics", false, false, metrics_handler},
     {"/messages", true, false, messages_handler},
     {"/messages/count_tokens", true, false, count_tokens_handler},
+    {"/responses", true, false, responses_handler},
 };
 #define COUNT (sizeof routes / sizeof *routes)
 _Static_assert(COUNT < METRIC_ENDPOINTS, "metrics count every endpoint, and unknown paths as the last one");

@@ -1,0 +1,159 @@
+"""test_responses.py - OpenAI's Responses API: the shape of answers, streams and errors."""
+import json
+
+from server import PATIENCE, main, serving, thinking
+
+USER = [{"role": "user", "content": "Where is the key?"}]
+SETTINGS = {"seed": 3, "temperature": 0.7}
+COLOURS = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"], "additionalProperties": False}
+
+
+def ask(s, body, status=200):
+    answer = s.post("/v1/responses", {"max_output_tokens": 30, **SETTINGS, **body})
+    assert answer.status == status, answer.body
+    return answer.json()
+
+
+def chat(s, body):
+    answer = s.post("/v1/chat/completions", {"max_tokens": 30, **SETTINGS, **body})
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+def same_text(command):
+    """Equal content and options give the text of /v1/chat/completions."""
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}, *USER]
+    items = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}, {"type": "reasoning", "id": "rs_1", "summary": []},
+             {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [
+                 {"type": "output_text", "text": "Hello.", "annotations": []}]},
+             {"role": "user", "content": [{"type": "input_text", "text": "Where is"}, {"type": "input_text", "text": " the key?"}]}]
+    system = [{"role": "system", "content": "Be brief."}]
+    with thinking(command) as (s, thoughts):
+        effort = {**{k: v for k, v in thoughts.items() if k not in ("messages", "max_tokens")}, "input": thoughts["messages"],
+                  "max_output_tokens": thoughts["max_tokens"], "reasoning": {"effort": "high", "summary": "auto"}}
+        for own, other in (({"input": "Where is the key?"}, {"messages": USER}), ({"input": USER}, {"messages": USER}),
+                           ({"input": said}, {"messages": said}), ({"input": items}, {"messages": said}),
+                           ({"input": USER, "instructions": "Be brief."}, {"messages": system + USER}),
+                           ({"input": [{"role": "developer", "content": "Be brief."}] + USER}, {"messages": system + USER}),
+                           ({"input": USER, "text": {}, "tools": [], "instructions": None, "store": True, "metadata": {"a": "b"}, "truncation": "auto",
+                             "include": ["reasoning.encrypted_content"], "previous_response_id": None, "background": False}, {"messages": USER}),
+                           ({"input": USER, "stop": ["e"], "top_p": 0.5, "min_p": 0.1}, {"messages": USER, "stop": "e", "top_p": 0.5, "min_p": 0.1}),
+                           (effort, {**thoughts, "reasoning_effort": "high"}), ({"input": USER, "reasoning": {"effort": None}}, {"messages": USER}),
+                           ({"input": USER, "text": {"format": {"type": "text"}, "verbosity": "low"}}, {"messages": USER}),
+                           ({"input": USER, "text": {"format": {"type": "json_schema", "name": "c", "schema": COLOURS, "strict": True}}},
+                            {"messages": USER, "response_format": {"type": "json_schema", "json_schema": {"schema": COLOURS}}}),
+                           ({"input": USER, "text": {"format": {"type": "json_object"}}}, {"messages": USER, "response_format": {"type": "json_object"}})):
+            got, want = ask(s, own), chat(s, other)
+            message = want["choices"][0]["message"]
+            texts = {item["type"]: item["content"][0]["text"] for item in got["output"]}
+            assert texts.get("message", "") == message["content"] and texts.get("reasoning", "") == message.get("reasoning_content", ""), (got, message)
+            usage = got["usage"]
+            assert usage["input_tokens"] == want["usage"]["prompt_tokens"] and usage["output_tokens"] == want["usage"]["completion_tokens"]
+            assert usage["total_tokens"] == want["usage"]["total_tokens"]
+            assert (usage["output_tokens_details"]["reasoning_tokens"] > 0) == ("reasoning" in texts), usage
+
+
+def shape(command):
+    with serving(command) as s:
+        got = ask(s, {"input": "Where is the key?", "model": "gpt"})
+        assert got["id"].startswith("resp_") and got["object"] == "response" and got["model"] == "rwkv7-demo" and got["error"] is None
+        assert got["status"] == "incomplete" and got["incomplete_details"] == {"reason": "max_output_tokens"} and got["seed"] == 3
+        assert got["temperature"] == 0.7 or abs(got["temperature"] - 0.7) < 1e-6
+        item = got["output"][0]
+        assert item["id"].startswith("msg_") and item["status"] == "incomplete" and item["role"] == "assistant" and item["type"] == "message"
+        text = item["content"][0]["text"]
+        assert item["content"] == [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
+        got = ask(s, {"input": "Where is the key?", "stop": text[3:5]})
+        assert got["status"] == "completed" and got["incomplete_details"] is None and got["output"][0]["status"] == "completed"
+        got = ask(s, {"input": "Where is the key?", "stop": text[:2]})  # an empty text is an item, too
+        assert got["output"][0]["content"][0]["text"] == "" and len(got["output"]) == 1
+        assert ask(s, {"input": "Hi", "temperature": 0})["temperature"] == 0
+        got = ask(s, {"input": "Hi", "text": {"format": {"type": "json_schema", "name": "c", "schema": COLOURS}}, "max_output_tokens": 1000})
+        assert json.loads(got["output"][0]["content"][0]["text"])["colour"] in ("red", "green"), got
+
+
+def streams(command):
+    with thinking(command) as (s, thoughts):
+        effort = {**{k: v for k, v in thoughts.items() if k != "messages"}, "input": thoughts["messages"], "reasoning": {"effort": "high"},
+                  "max_output_tokens": thoughts["max_tokens"]}
+        for body, items in (({"input": "Hi"}, ["message"]), ({"input": "Hi", "stop": ["e"]}, ["message"]), ({"input": "Hi", "logit_bias": {"0": 100}}, ["message"]),
+                            (effort, ["reasoning", "message"])):
+            whole = ask(s, body)
+            answer = s.post("/v1/responses", {"max_output_tokens": 30, **SETTINGS, **body, "stream": True})
+            assert answer.headers["content-type"] == "text/event-stream" and answer.whole
+            events = answer.typed_events()
+            assert [e["sequence_number"] for e in events] == list(range(len(events)))
+            kinds = [e["type"].removeprefix("response.") for e in events]
+            assert kinds[:2] == ["created", "in_progress"] and kinds[-1] == whole["status"], kinds
+            for e in events[:2]:
+                assert e["response"]["status"] == "in_progress" and e["response"]["output"] == [] and e["response"]["usage"] is None
+            at = 2
+            output = []
+            for index, kind in enumerate(items):
+                name = "reasoning_text" if kind == "reasoning" else "output_text"
+                assert kinds[at:at + 2] == ["output_item.added", "content_part.added"], kinds
+                item, part = events[at]["item"], events[at + 1]["part"]
+                assert item["status"] == "in_progress" and item["content"] == [] and part["text"] == "" and part["type"] == name
+                text, begin = "", at
+                at += 2
+                while kinds[at] == name + ".delta":
+                    assert events[at]["delta"]
+                    text += events[at]["delta"]
+                    at += 1
+                assert kinds[at:at + 3] == [name + ".done", "content_part.done", "output_item.done"], kinds
+                assert events[at]["text"] == events[at + 1]["part"]["text"] == text
+                done = events[at + 2]["item"]
+                assert done["type"] == kind and done["content"] == [{**part, "text": text}] and done["id"] == item["id"]
+                output.append(done)
+                for e in events[begin:at + 3]:
+                    assert e["output_index"] == index and e.get("item_id", item["id"]) == item["id"] and e.get("content_index", 0) == 0
+                at += 3
+            assert at == len(events) - 1
+            final = events[-1]["response"]
+            assert final["output"] == output
+            for item in output + whole["output"]:
+                del item["id"]
+            assert output == whole["output"] and set(final) == set(whole)
+            for name in set(whole) - {"id", "created_at", "usage", "output"}:
+                assert final[name] == whole[name], name
+            assert final["usage"]["output_tokens"] == whole["usage"]["output_tokens"]
+
+
+def errors(command):
+    with serving(command, "--max-tokens", "100", "--max-prompt", "1000") as s:
+        for body, param in (
+                ({}, "input"), ({"input": 5}, "input"), ({"input": []}, "input"), ({"input": [5]}, "input[0]"), ({"messages": USER}, "input"),
+                ({"input": [{"role": "tool", "content": "x"}]}, "input[0]"), ({"input": USER + [{"role": "user"}]}, "input[1]"),
+                ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0]"),
+                ({"input": [{"role": "user", "content": [{"type": "input_text"}]}]}, "input[0]"),
+                ({"input": USER + [{"type": "item_reference", "id": "msg_1"}]}, "input[1]"),
+                ({"input": [{"type": "function_call", "name": "f"}]}, "input[0]"),
+                ({"input": "a b" * 3000}, "input"), ({"input": "a", "max_output_tokens": 0}, "max_output_tokens"),
+                ({"input": "a", "max_output_tokens": 101}, "max_output_tokens"), ({"input": "a", "instructions": 5}, "instructions"),
+                ({"input": "a", "reasoning": 5}, "reasoning"), ({"input": "a", "reasoning": {"effort": "much"}}, "reasoning.effort"),
+                ({"input": "a", "text": {"format": {"type": "xml"}}}, "text.format"), ({"input": "a", "text": 5}, "text"),
+                ({"input": "a", "previous_response_id": "resp_1"}, "previous_response_id"), ({"input": "a", "background": True}, "background"),
+                ({"input": "a", "conversation": "c"}, "conversation"), ({"input": "a", "n": 2}, "n"), ({"input": "a", "temperature": "1"}, "temperature"),
+                ({"input": "a", "top_logprobs": 2}, "top_logprobs"), ({"input": "a", "tools": [5]}, "tools")):
+            error = ask(s, body, 400)["error"]
+            assert error["param"] == param and error["type"] == "invalid_request_error", (body, error)
+            assert error["message"].startswith(param + ":") or error["message"].startswith(param + " "), error
+        assert s.get("/v1/responses").status == 405 and s.get("/v1/responses/resp_1").status == 404
+    with serving(command, "--grace", "0", "--max-tokens", "1000000") as s:  # an error in a stream
+        body = json.dumps({"input": "a", "ignore_eos": True, "stream": True}).encode()
+        with s.connect() as c:
+            c.sendall(b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            got = b""
+            while b"output_text.delta" not in got:
+                got += c.recv(1000)
+            s.process.terminate()
+            while more := c.recv(65536):
+                got += more
+            assert s.process.wait(PATIENCE) == 0
+        last = json.loads(got[got.rindex(b"event: error\ndata: ") + 19:].split(b"\n")[0])
+        assert last["type"] == "error" and last["code"] == "shutting_down" and last["message"] == last["error"]["message"] and last["sequence_number"] > 2, last
+        assert b"response.completed" not in got
+
+
+if __name__ == "__main__":
+    main([same_text, shape, streams, errors])
