@@ -225,7 +225,7 @@ static bool read_prompts(struct job *job, const struct fields *f)
     return true;
 }
 
-static bool read_request(struct job *job, cJSON *request, struct api_error *e)
+bool completions_read(struct job *job, cJSON *request, struct api_error *e)
 {
     const struct fields f = {request, e};
     struct generation *const g = &job->generation;
@@ -248,5 +248,5 @@ static bool read_request(struct job *job, cJSON *request, struct api_error *e)
 
 void completions_handler(const struct call *call, struct reply *reply)
 {
-    handle_job(call, &completions, read_request, reply);
+    handle_job(call, &completions, completions_read, reply);
 }

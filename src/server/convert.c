@@ -14,12 +14,23 @@ cJSON *convert_take(cJSON *object, const char *name)
     return NULL;
 }
 
-void convert_begin(struct conversion *c, cJSON *request, const char *name, cJSON **old, struct api_error *e)
+void convert_begin(struct conversion *c, cJSON *request, struct api_error *e)
 {
     *c = (struct conversion){.request = {.root = request}, .error = e};
-    *old = convert_take(request, name);
-    cJSON_DeleteItemFromObjectCaseSensitive(request, "messages");
-    c->messages = json_add_array(&c->request, request, "messages");
+}
+
+void convert_set(struct conversion *c, const char *name, cJSON *item)
+{
+    cJSON_DeleteItemFromObjectCaseSensitive(c->request.root, name);
+    json_add_item(&c->request, c->request.root, name, item);
+}
+
+cJSON *convert_begin_messages(struct conversion *c, const char *name)
+{
+    cJSON *const old = convert_take(c->request.root, name);
+    c->messages = cJSON_CreateArray();
+    convert_set(c, "messages", c->messages);
+    return old;
 }
 
 void convert_move(struct conversion *c, cJSON *from, const char *name, cJSON *to, const char *new_name)
@@ -29,12 +40,6 @@ void convert_move(struct conversion *c, cJSON *from, const char *name, cJSON *to
         return;
     cJSON_DeleteItemFromObjectCaseSensitive(to, new_name);
     json_add_item(&c->request, to, new_name, item);
-}
-
-void convert_set(struct conversion *c, const char *name, cJSON *item)
-{
-    cJSON_DeleteItemFromObjectCaseSensitive(c->request.root, name);
-    json_add_item(&c->request, c->request.root, name, item);
 }
 
 cJSON *convert_add_message(struct conversion *c, const char *role)

@@ -13,7 +13,7 @@
 
 struct conversion {
     struct json_tree request; /* its root is the request */
-    cJSON *messages;          /* the converted messages; a member of the request */
+    cJSON *messages;          /* new ones, after convert_begin_messages; a member of the request */
     struct api_error *error;
 };
 
@@ -22,8 +22,12 @@ struct renamed {
     const char *own, *chat;
 };
 
-/* Begins with an empty list of messages. *old: the member `name`, removed; NULL if it is absent or null. */
-void convert_begin(struct conversion *c, cJSON *request, const char *name, cJSON **old, struct api_error *e);
+void convert_begin(struct conversion *c, cJSON *request, struct api_error *e);
+/*
+ * Begins a new list of messages, which replaces the member `name`. Returns that member, which the
+ * caller owns; NULL: absent or null.
+ */
+cJSON *convert_begin_messages(struct conversion *c, const char *name);
 /*
  * Renames the members of the table that are left and reads the request as a chat with one answer.
  * Errors name the fields as the client does. False: see c->error.

@@ -3,15 +3,22 @@
 
 #include "server/json_body.h"
 
+void handle_request(struct server *s, cJSON *request, const struct protocol *protocol, job_reader *read,
+                    struct reply *reply)
+{
+    struct job *const job = job_create(s, protocol);
+    if (!job)
+        error_other(&reply->error, 500, NULL, "out of memory for the request");
+    else if (read(job, request, &reply->error))
+        reply->job = job;
+    else
+        job_release(job);
+    cJSON_Delete(request);
+}
+
 void handle_job(const struct call *call, const struct protocol *protocol, job_reader *read, struct reply *reply)
 {
-    cJSON *const json = json_body_parse(call->body, call->size, &reply->error);
-    struct job *const job = json ? job_create(call->server, protocol) : NULL;
-    if (json && !job)
-        error_other(&reply->error, 500, NULL, "out of memory for the request");
-    else if (job && read(job, json, &reply->error))
-        reply->job = job;
-    else if (job)
-        job_release(job);
-    cJSON_Delete(json);
+    cJSON *const request = json_body_parse(call->body, call->size, &reply->error);
+    if (request)
+        handle_request(call->server, request, protocol, read, reply);
 }

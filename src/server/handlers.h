@@ -29,9 +29,19 @@ typedef void handler(const struct call *call, struct reply *reply);
 typedef bool job_reader(struct job *job, cJSON *request, struct api_error *e);
 /* The handler of every request for generated text: parses the body and creates the job. */
 void handle_job(const struct call *call, const struct protocol *protocol, job_reader *read, struct reply *reply);
+/* The same for a body that was parsed. Takes ownership of the request. */
+void handle_request(struct server *s, cJSON *request, const struct protocol *protocol, job_reader *read,
+                    struct reply *reply);
+/* The length of texts in answers that tell one. The model itself has no limit. */
+enum { HANDLERS_CONTEXT = 1048576 };
+
+/* Reads a request in the form of /v1/completions. */
+job_reader completions_read;
 
 handler completions_handler, chat_handler;
 handler messages_handler, count_tokens_handler, responses_handler;
+handler ollama_generate_handler, ollama_chat_handler, ollama_show_handler;
+handler ollama_tags_handler, ollama_ps_handler, ollama_version_handler;
 handler tokenize_handler, detokenize_handler, tokenizer_info_handler;
 handler health_handler, models_handler, model_handler, metrics_handler;
 

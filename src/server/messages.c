@@ -159,7 +159,7 @@ static void finish(struct job *job)
     job_typed_event(job, &t);
 }
 
-static void fail(struct job *job, const struct api_error *e)
+static void fail_stream(struct job *job, const struct api_error *e)
 {
     job_event(job, "error", error_body(e, ERRORS_ANTHROPIC, NULL));
 }
@@ -171,7 +171,7 @@ static const struct protocol messages = {.id_prefix = "msg_",
                                          .piece = piece,
                                          .end = end,
                                          .finish = finish,
-                                         .fail = fail,
+                                         .fail = fail_stream,
                                          .body = body};
 
 void messages_handler(const struct call *call, struct reply *reply)

@@ -201,8 +201,8 @@ static bool take_tool_choice(struct conversion *c, cJSON *choice)
 bool messages_read(struct job *job, cJSON *request, struct api_error *e)
 {
     struct conversion c;
-    cJSON *messages;
-    convert_begin(&c, request, "messages", &messages, e);
+    convert_begin(&c, request, e);
+    cJSON *const messages = convert_begin_messages(&c, "messages");
     cJSON *const system = convert_take(request, "system"), *const thinking = convert_take(request, "thinking"),
                  *const output = convert_take(request, "output_config"),
                  *const choice = convert_take(request, "tool_choice");

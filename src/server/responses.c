@@ -242,7 +242,7 @@ static void finish(struct job *job)
 }
 
 /* Clients look for the message in the event itself, or in the object "error". */
-static void fail(struct job *job, const struct api_error *e)
+static void fail_stream(struct job *job, const struct api_error *e)
 {
     struct json_tree t;
     cJSON *const root = begin_event(&t, &job->choices[0], "error");
@@ -260,7 +260,7 @@ static const struct protocol responses = {.id_prefix = ID_PREFIX,
                                           .piece = piece,
                                           .end = end,
                                           .finish = finish,
-                                          .fail = fail,
+                                          .fail = fail_stream,
                                           .body = body};
 
 void responses_handler(const struct call *call, struct reply *reply)

@@ -148,8 +148,8 @@ static bool refuse_stored(const struct conversion *c)
 bool responses_read(struct job *job, cJSON *request, struct api_error *e)
 {
     struct conversion c;
-    cJSON *input;
-    convert_begin(&c, request, "input", &input, e);
+    convert_begin(&c, request, e);
+    cJSON *const input = convert_begin_messages(&c, "input");
     take_tool_choice(&c);
     const bool fine = refuse_stored(&c) && take_input(&c, input) &&
                       take_inner(&c, "reasoning", "effort", "reasoning_effort") &&

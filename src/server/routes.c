@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+/* clang-format off: one endpoint per line */
 static const struct route routes[] = {
     {"/completions", true, false, completions_handler},
     {"/chat/completions", true, false, chat_handler},
@@ -16,7 +17,14 @@ static const struct route routes[] = {
     {"/messages", true, false, messages_handler},
     {"/messages/count_tokens", true, false, count_tokens_handler},
     {"/responses", true, false, responses_handler},
+    {"/api/generate", true, false, ollama_generate_handler},
+    {"/api/chat", true, false, ollama_chat_handler},
+    {"/api/show", true, false, ollama_show_handler},
+    {"/api/tags", false, false, ollama_tags_handler},
+    {"/api/ps", false, false, ollama_ps_handler},
+    {"/api/version", false, false, ollama_version_handler},
 };
+/* clang-format on */
 #define COUNT (sizeof routes / sizeof *routes)
 _Static_assert(COUNT < METRIC_ENDPOINTS, "metrics count every endpoint, and unknown paths as the last one");
 

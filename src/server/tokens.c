@@ -8,8 +8,6 @@
 #include "server/handlers.h"
 #include "server/json_body.h"
 
-enum { MAX_LENGTH = 1048576 }; /* reported as max_model_len; the model itself has no limit */
-
 void tokenize_handler(const struct call *call, struct reply *reply)
 {
     struct api_error *const e = &reply->error;
@@ -37,7 +35,7 @@ void tokenize_handler(const struct call *call, struct reply *reply)
         struct json_tree t;
         cJSON *const root = json_tree_object(&t);
         json_add_number(&t, root, "count", (double)count);
-        json_add_number(&t, root, "max_model_len", MAX_LENGTH);
+        json_add_number(&t, root, "max_model_len", HANDLERS_CONTEXT);
         cJSON *const tokens = json_add_array(&t, root, "tokens");
         for (size_t i = 0; i < count && !t.failed; i++) {
             cJSON *const one = pieces ? json_add_object(&t, tokens, NULL) : tokens;

@@ -1,0 +1,158 @@
+/*
+ * ollama.c - POST /api/generate and /api/chat: Ollama's API.
+ *
+ * An answer is a stream of lines of JSON by default; the last one has the counts and the times. The
+ * two endpoints differ in the member that holds the text.
+ */
+#include "base/sys.h"
+#include "server/handlers.h"
+#include "server/json_body.h"
+#include "server/ollama_info.h"
+#include "server/ollama_request.h"
+
+static const struct protocol ollama_generate, ollama_chat;
+
+static cJSON *begin_line(struct json_tree *t, const struct server *s)
+{
+    char now[OLLAMA_TIME];
+    cJSON *const root = json_tree_object(t);
+    ollama_now(now);
+    json_add_string(t, root, "model", s->name);
+    json_add_string(t, root, "created_at", now);
+    return root;
+}
+
+static void add_text(struct json_tree *t, cJSON *root, bool chat, const struct text *thought, const struct text *text)
+{
+    cJSON *const to = chat ? json_add_object(t, root, "message") : root;
+    if (chat)
+        json_add_string(t, to, "role", "assistant");
+    json_add_text(t, to, chat ? "content" : "response", text->bytes, text->size);
+    if (thought->size > 0)
+        json_add_text(t, to, "thinking", thought->bytes, thought->size);
+}
+
+static void add_nanoseconds(struct json_tree *t, cJSON *to, const char *name, double seconds)
+{
+    json_add_whole(t, to, name, seconds > 0 ? (uint64_t)(1e9 * seconds) : 0);
+}
+
+static void add_end(struct json_tree *t, cJSON *root, const struct choice *c)
+{
+    const struct job *const job = c->job;
+    const double now = sys_seconds(), first = job->first_token > 0 ? job->first_token : now;
+    json_add_bool(t, root, "done", true);
+    json_add_string(t, root, "done_reason", c->end == RWKV7_END_LENGTH ? "length" : "stop");
+    add_nanoseconds(t, root, "total_duration", now - job->arrived);
+    add_nanoseconds(t, root, "load_duration", job->started - job->arrived); /* the time in the queue */
+    json_add_number(t, root, "prompt_eval_count", (double)job->prompt_tokens);
+    add_nanoseconds(t, root, "prompt_eval_duration", first - job->started);
+    json_add_number(t, root, "eval_count", (double)c->tokens);
+    add_nanoseconds(t, root, "eval_duration", now - first);
+}
+
+static bool is_chat(const struct job *job)
+{
+    return job->protocol == &ollama_chat;
+}
+
+static void begin(struct job *job, struct choice *c)
+{
+    (void)job;
+    (void)c;
+}
+
+static void piece(struct job *job, struct choice *c)
+{
+    struct json_tree t;
+    cJSON *const root = begin_line(&t, job->server);
+    add_text(&t, root, is_chat(job), &c->thought, &c->text);
+    json_add_bool(&t, root, "done", false);
+    job_line(job, json_tree_text(&t, false));
+    c->text.size = c->thought.size = 0;
+}
+
+static void end(struct job *job, struct choice *c)
+{
+    static const struct text nothing = {0};
+    struct json_tree t;
+    cJSON *const root = begin_line(&t, job->server);
+    add_text(&t, root, is_chat(job), &nothing, &nothing);
+    add_end(&t, root, c);
+    job_line(job, json_tree_text(&t, false));
+}
+
+static void finish(struct job *job)
+{
+    (void)job;
+}
+
+static void fail_stream(struct job *job, const struct api_error *e)
+{
+    job_line(job, error_body(e, ERRORS_OLLAMA, NULL));
+}
+
+static char *body(struct job *job)
+{
+    struct json_tree t;
+    const struct choice *const c = &job->choices[0];
+    cJSON *const root = begin_line(&t, job->server);
+    add_text(&t, root, is_chat(job), &c->thought, &c->text);
+    add_end(&t, root, c);
+    return json_tree_text(&t, false);
+}
+
+static const struct protocol ollama_generate = {.id_prefix = "generate-",
+                                                .stream_type = OLLAMA_LINES,
+                                                .begin = begin,
+                                                .piece = piece,
+                                                .end = end,
+                                                .finish = finish,
+                                                .fail = fail_stream,
+                                                .body = body};
+
+static const struct protocol ollama_chat = {.id_prefix = "chat-",
+                                            .stream_type = OLLAMA_LINES,
+                                            .begin = begin,
+                                            .piece = piece,
+                                            .end = end,
+                                            .finish = finish,
+                                            .fail = fail_stream,
+                                            .body = body};
+
+/* Answers a request without a text: the model is always loaded. */
+static void answer_empty(const struct server *s, bool chat, bool unload, struct reply *reply)
+{
+    static const struct text nothing = {0};
+    struct json_tree t;
+    cJSON *const root = begin_line(&t, s);
+    add_text(&t, root, chat, &nothing, &nothing);
+    json_add_bool(&t, root, "done", true);
+    json_add_string(&t, root, "done_reason", unload ? "unload" : "load");
+    reply->body = json_tree_text(&t, false);
+}
+
+static void answer(const struct call *call, bool chat, struct reply *reply)
+{
+    cJSON *const json = json_body_parse(call->body, call->size, &reply->error);
+    bool unload;
+    if (!json)
+        return;
+    if (!ollama_is_empty(json, &unload)) {
+        handle_request(call->server, json, chat ? &ollama_chat : &ollama_generate,
+                       chat ? ollama_read_chat : ollama_read_generate, reply);
+        return;
+    }
+    answer_empty(call->server, chat, unload, reply);
+    cJSON_Delete(json);
+}
+
+void ollama_generate_handler(const struct call *call, struct reply *reply)
+{
+    answer(call, false, reply);
+}
+
+void ollama_chat_handler(const struct call *call, struct reply *reply)
+{
+    answer(call, true, reply);
+}

@@ -1,0 +1,187 @@
+"""test_ollama.py - Ollama's API: the shape of answers, streams and errors."""
+import datetime
+import json
+import re
+
+from server import PATIENCE, main, serving, thinking
+
+USER = [{"role": "user", "content": "Where is the key?"}]
+OPTIONS = {"seed": 3, "temperature": 0.7, "num_predict": 30}
+SETTINGS = {"seed": 3, "temperature": 0.7, "max_tokens": 30}
+COLOURS = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"], "additionalProperties": False}
+DURATIONS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+
+
+def ask(s, path, body, status=200):
+    answer = s.post(path, {"stream": False, **body, "options": {**OPTIONS, **body.get("options", {})}})
+    assert answer.status == status, answer.body
+    return answer.json()
+
+
+def chat(s, body, path="/v1/chat/completions"):
+    answer = s.post(path, {**SETTINGS, **body})
+    assert answer.status == 200, answer.body
+    return answer.json()
+
+
+def check_time(text):
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z", text), text
+    datetime.datetime.fromisoformat(text[:26])
+
+
+def check_end(got, usage, length):
+    check_time(got["created_at"])
+    assert got["model"] == "rwkv7-demo" and got["done"] is True and got["done_reason"] == ("length" if length else "stop")
+    assert got["prompt_eval_count"] == usage["prompt_tokens"] and got["eval_count"] == usage["completion_tokens"]
+    for name in DURATIONS:
+        assert isinstance(got[name], int) and got[name] >= 0, got
+    assert got["total_duration"] >= got["prompt_eval_duration"] + got["eval_duration"] > 0
+
+
+def same_text(command):
+    """Equal content and options give the text of /v1/chat/completions and /v1/completions."""
+    said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello.", "thinking": "hm"}, *USER]
+    with thinking(command) as (s, thoughts):
+        effort = {"messages": thoughts["messages"], "think": "high", "logit_bias": thoughts["logit_bias"],
+                  "options": {"seed": thoughts["seed"], "temperature": thoughts["temperature"], "num_predict": thoughts["max_tokens"]}}
+        for own, other in (({"messages": USER, "keep_alive": "5m", "tools": []}, {"messages": USER}), ({"messages": said}, {"messages": said}),
+                           ({"messages": USER, "options": {"top_k": 5, "top_p": 0.5, "min_p": 0.1, "frequency_penalty": 1, "presence_penalty": 1,
+                                                           "stop": ["e"], "num_ctx": 4096, "repeat_penalty": 1, "mirostat": 0}},
+                            {"messages": USER, "top_k": 5, "top_p": 0.5, "min_p": 0.1, "frequency_penalty": 1, "presence_penalty": 1, "stop": "e"}),
+                           ({"messages": USER, "options": {"num_predict": -1, "stop": ["e"]}}, {"messages": USER, "max_tokens": 4096, "stop": "e"}),
+                           ({"messages": USER, "format": "json"}, {"messages": USER, "response_format": {"type": "json_object"}}),
+                           ({"messages": USER, "format": COLOURS},
+                            {"messages": USER, "response_format": {"type": "json_schema", "json_schema": {"schema": COLOURS}}}),
+                           ({"messages": USER, "format": ""}, {"messages": USER}), ({"messages": USER, "think": None}, {"messages": USER}),
+                           ({"messages": USER, "think": False}, {"messages": USER, "chat_template_kwargs": {"enable_thinking": False}}),
+                           ({"messages": USER, "think": True}, {"messages": USER, "chat_template_kwargs": {"enable_thinking": True}}),
+                           (effort, {**thoughts, "reasoning_effort": "high"})):
+            got, want = ask(s, "/api/chat", own), chat(s, other)["choices"][0]
+            message = {"role": "assistant", "content": want["message"]["content"]}
+            if want["message"].get("reasoning_content"):
+                message["thinking"] = want["message"]["reasoning_content"]
+            assert got["message"] == message, (got, want)
+            check_end(got, chat(s, other)["usage"], want["finish_reason"] == "length")
+            if own["messages"] is said:
+                continue
+            own = {**own, "prompt": own["messages"][0]["content"]}
+            del own["messages"]
+            again = ask(s, "/api/generate", own)
+            assert again["response"] == message["content"] and again.get("thinking", "") == message.get("thinking", ""), (again, message)
+            check_end(again, chat(s, other)["usage"], want["finish_reason"] == "length")
+        got = ask(s, "/api/generate", {"prompt": "Hi", "system": "Be brief."})
+        want = chat(s, {"messages": [said[0], {"role": "user", "content": "Hi"}]})
+        assert got["response"] == want["choices"][0]["message"]["content"]
+        for more, other in (({}, {}), ({"format": "json"}, {"response_format": {"type": "json_object"}})):
+            got = ask(s, "/api/generate", {"prompt": "Once upon a time", "raw": True, **more})
+            want = chat(s, {"prompt": "Once upon a time", **other}, "/v1/completions")
+            assert got["response"] == want["choices"][0]["text"]
+            check_end(got, want["usage"], want["choices"][0]["finish_reason"] == "length")
+
+
+def streams(command):
+    with thinking(command) as (s, thoughts):
+        effort = {"messages": thoughts["messages"], "think": "high", "logit_bias": thoughts["logit_bias"],
+                  "options": {"seed": thoughts["seed"], "temperature": thoughts["temperature"], "num_predict": thoughts["max_tokens"]}}
+        for path, body in (("/api/chat", {"messages": USER}), ("/api/chat", {"messages": USER, "options": {"stop": ["e"]}}), ("/api/chat", effort),
+                           ("/api/chat", {"messages": USER, "logit_bias": {"0": 100}}), ("/api/generate", {"prompt": "Hi"}),
+                           ("/api/generate", {"prompt": "Hi", "raw": True})):
+            body = {**body, "options": {**OPTIONS, **body.get("options", {})}}
+            whole = ask(s, path, body)
+            answer = s.post(path, body)  # a stream by default
+            assert answer.headers["content-type"] == "application/x-ndjson" and answer.whole
+            assert s.post(path, {**body, "stream": True}).lines()[-1]["done"]
+            lines = answer.lines()
+            assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+            for line in lines:
+                check_time(line["created_at"])
+                assert line["model"] == "rwkv7-demo"
+                assert "message" not in line or line["message"]["role"] == "assistant"
+            def texts(x):
+                own = x["message"] if path == "/api/chat" else x
+                return own.get("thinking", ""), own["content" if path == "/api/chat" else "response"]
+
+            for i in range(2):
+                assert "".join(texts(x)[i] for x in lines) == texts(whole)[i], (lines, whole)
+            members = {"model", "created_at", "done", "message" if path == "/api/chat" else "response"}
+            for line in lines[:-1]:
+                assert set(line) - {"thinking"} == members and any(texts(line)), line
+            last = lines[-1]
+            assert texts(last) == ("", "") and set(last) == members | {"done_reason", "prompt_eval_count", "eval_count", *DURATIONS}
+            for name in ("done_reason", "prompt_eval_count", "eval_count"):
+                assert last[name] == whole[name]
+
+
+def shapes(command):
+    with serving(command, "--name", "mine") as s:
+        model = s.get("/api/tags").json()["models"]
+        assert len(model) == 1 and model[0]["name"] == model[0]["model"] == "mine" and model[0]["size"] > 0 and model[0]["digest"]
+        check_time(model[0]["modified_at"])
+        details = model[0]["details"]
+        assert details["family"] == "rwkv7" and details["families"] == ["rwkv7"] and re.fullmatch(r"[\d.]+[KMB]?", details["parameter_size"]), details
+        running = s.get("/api/ps").json()["models"]
+        assert running[0]["name"] == "mine" and running[0]["size_vram"] == 0 and running[0]["details"] == details
+        check_time(running[0]["expires_at"])
+        shown = s.post("/api/show", {"model": "mine"}).json()
+        assert shown["details"] == details and shown["capabilities"][0] == "completion" and shown["model_info"]["general.architecture"] == "rwkv7"
+        assert shown["model_info"]["general.parameter_count"] > 100000
+        version = [int(x) for x in s.get("/api/version").json()["version"].split(".")]
+        assert version >= [0, 6, 4]
+        for path, name, empty in (("/api/generate", "response", {}), ("/api/chat", "message", {"messages": []})):
+            for body, reason in ((empty, "load"), ({**empty, "keep_alive": 0}, "unload"), ({**empty, "keep_alive": "0"}, "unload")):
+                got = s.post(path, {"model": "mine", **body}).json()
+                assert got["done"] is True and got["done_reason"] == reason and name in got and set(got) == {"model", "created_at", name, "done", "done_reason"}
+
+
+def error(answer, status, named=""):
+    assert answer.status == status, answer.body
+    body = answer.json()
+    assert set(body) == {"error"} and (body["error"].startswith(named + ":") or body["error"].startswith(named + " ") or not named), body
+
+
+def errors(command):
+    """Every error is {"error": "text"}, also one that is found before the request is read."""
+    with serving(command, "--max-tokens", "100", "--max-prompt", "1000", "--max-body", "1") as s:
+        for body, named in (
+                ({"format": "xml"}, "format"), ({"format": 5}, "format"), ({"format": {"properties": {"a": {"uniqueItems": True}}}}, "format"),
+                ({"think": 5}, "think"), ({"think": "much"}, "think"), ({"options": []}, "options"), ({"options": {"temperature": "x"}}, "temperature"),
+                ({"options": {"num_predict": -3}}, "num_predict"), ({"options": {"num_predict": 0}}, "num_predict"),
+                ({"options": {"num_predict": 101}}, "num_predict"), ({"options": {"repeat_penalty": 1.1}}, "repeat_penalty"),
+                ({"options": {"mirostat": 2}}, "mirostat"), ({"options": {"stop": [5]}}, "stop"), ({"images": ["x"]}, "images"), ({"stream": 1}, "stream"),
+                ({"n": 2}, "n")):
+            error(s.post("/api/generate", {"prompt": "Hi", **body}), 400, named)
+            error(s.post("/api/chat", {"messages": USER, **body}), 400, named)
+        for body, named in (({"prompt": 5}, "prompt"), ({"prompt": "a", "system": 5}, "system"), ({"prompt": "a", "raw": 1}, "raw"),
+                            ({"prompt": "a", "template": "x"}, "template"), ({"prompt": "a", "suffix": "x"}, "suffix"), ({"prompt": "a b" * 3000}, "prompt"),
+                            ({"prompt": "a b" * 3000, "raw": True}, "prompt"), ({"prompt": "a", "raw": True, "options": {"num_predict": 101}}, "num_predict"),
+                            ({"prompt": "a", "raw": True, "n": 2}, "n")):
+            error(s.post("/api/generate", body), 400, named)
+        for body, named in (({"messages": 5}, "messages"), ({"messages": [5]}, "messages[0]"), ({"messages": USER + [{"role": "x"}]}, "messages[1]"),
+                            ({"messages": [{"role": "user", "content": "x", "images": ["x"]}]}, "images"), ({"messages": USER, "logprobs": True}, "logprobs")):
+            error(s.post("/api/chat", body), 400, named)
+        for path in ("/api/generate", "/api/chat", "/api/show"):
+            error(s.post(path, b"{"), 400)
+            error(s.get(path), 405)
+            error(s.post(path, b"x" * 1100000), 413)
+        error(s.post("/api/pull", {"model": "x"}), 404)
+        error(s.get("/api"), 404)
+    with serving(command, "--api-key", "right", "--strict-model") as s:
+        error(s.get("/api/tags"), 401)
+        error(s.post("/api/chat", {"messages": USER}), 401)
+        error(s.post("/api/chat", {"messages": USER, "model": "other"}, headers={"Authorization": "Bearer right"}), 404)
+    with serving(command, "--grace", "0", "--max-tokens", "1000000") as s:  # an error in a stream
+        body = json.dumps({"messages": USER, "ignore_eos": True}).encode()
+        with s.connect() as c:
+            c.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            got = b""
+            while b'"done":false' not in got:
+                got += c.recv(1000)
+            s.process.terminate()
+            while more := c.recv(65536):
+                got += more
+            assert s.process.wait(PATIENCE) == 0
+        assert got.endswith(b'{"error":"the server is shutting down"}\n\r\n0\r\n\r\n') and b'"done":true' not in got, got[-300:]
+
+
+if __name__ == "__main__":
+    main([same_text, streams, shapes, errors])
