@@ -134,7 +134,7 @@ def errors(command):
                 ({"input": "a", "text": {"format": {"type": "xml"}}}, "text.format"), ({"input": "a", "text": 5}, "text"),
                 ({"input": "a", "previous_response_id": "resp_1"}, "previous_response_id"), ({"input": "a", "background": True}, "background"),
                 ({"input": "a", "conversation": "c"}, "conversation"), ({"input": "a", "n": 2}, "n"), ({"input": "a", "temperature": "1"}, "temperature"),
-                ({"input": "a", "top_logprobs": 2}, "top_logprobs"), ({"input": "a", "tools": [5]}, "tools")):
+                ({"input": "a", "top_logprobs": 2}, "top_logprobs"), ({"input": "a", "tools": [5]}, "tools[0]")):
             error = ask(s, body, 400)["error"]
             assert error["param"] == param and error["type"] == "invalid_request_error", (body, error)
             assert error["message"].startswith(param + ":") or error["message"].startswith(param + " "), error
