@@ -906,7 +906,12 @@ struct rwkv7_grammar_options {
     enum rwkv7_grammar_kind kind;
     /* schemas: additionalProperties is false unless the schema says otherwise */
     bool strict;
-    bool compact;               /* JSON: no white space between its parts */
+    bool compact; /* JSON: no white space between its parts */
+    /*
+     * schemas: the members of an object come in the order of the schema, those without a name in it
+     * last. Otherwise in any order. Each named key comes at most once.
+     */
+    bool in_order;
     const char *text;           /* [size] */
     size_t size;                /* 0: up to the NUL that ends `text` */
     const char *const *choices; /* [choice_count] */

@@ -60,8 +60,8 @@ static uint32_t next_rule(struct automaton *a)
     return a->rule_of_rank[lowest];
 }
 
-/* Begins a symbol: a terminal becomes a thread, a rule is queued. `stack`: what follows it. */
-static void begin_symbol(struct automaton *a, uint32_t symbol, uint32_t stack)
+/* A terminal becomes a thread, a rule is queued. */
+void automaton_begin(struct automaton *a, uint32_t symbol, uint32_t stack)
 {
     if (!is_terminal(symbol)) {
         expand_later(a, symbol, stack);
@@ -80,7 +80,7 @@ static bool begin_symbols(struct automaton *a, uint32_t place, uint32_t below)
 {
     const struct grammar *const g = a->grammar;
     for (; g->symbols[place] != SYMBOL_END; place++) {
-        begin_symbol(a, g->symbols[place], stack_push(a, place + 1, 0, below));
+        automaton_begin(a, g->symbols[place], stack_push(a, place + 1, 0, below));
         if (!symbol_nullable(g, g->symbols[place]))
             return false;
     }
@@ -93,8 +93,12 @@ static void expand(struct automaton *a, uint32_t rule)
     const struct grammar_rule *const r = &g->rules[rule];
     const uint32_t stack = a->waiting[rule];
     a->waiting[rule] = UINT32_MAX;
+    if (r->is_object) {
+        object_begin(a, rule, stack);
+        return;
+    }
     if (r->is_repeat)
-        begin_symbol(a, r->symbol, stack_push(a, rule | PLACE_REPEAT, 1, stack));
+        automaton_begin(a, r->symbol, stack_push(a, rule | PLACE_REPEAT, 1, stack));
     for (uint32_t i = r->first; i != UINT32_MAX; i = g->alternatives[i].next)
         if (!g->alternatives[i].dropped) /* result unused: callers check `nullable` */
             begin_symbols(a, g->alternatives[i].first, stack);
@@ -118,8 +122,10 @@ static void resume(struct automaton *a, struct stack_entry entry)
     bool complete;
     if (entry.place & PLACE_REPEAT) {
         const struct grammar_rule *const r = &g->rules[entry.place & ~PLACE_REPEAT];
-        begin_symbol(a, r->symbol, stack_push(a, entry.place, entry.done + 1, entry.below));
+        automaton_begin(a, r->symbol, stack_push(a, entry.place, entry.done + 1, entry.below));
         complete = entry.done >= r->min;
+    } else if (entry.place & PLACE_KEY) {
+        complete = object_resume(a, entry.place & ~PLACE_KEY, entry.done, entry.below);
     } else {
         complete = begin_symbols(a, entry.place, entry.below);
     }
@@ -315,7 +321,9 @@ size_t automaton_bytes(const struct automaton *a)
            a->alphabet_room * sizeof *a->alphabets + a->stack_room * sizeof *a->stacks +
            a->entry_room * sizeof *a->entries + a->configuration_room * sizeof *a->configurations +
            a->thread_room * sizeof *a->threads + a->step_size * sizeof *a->steps + a->union_size * sizeof *a->unions +
-           (a->state_table.size + a->stack_table.size + a->configuration_table.size) * sizeof(uint32_t);
+           a->member_set_room * sizeof *a->member_sets + a->member_word_room * sizeof *a->member_words +
+           (a->state_table.size + a->stack_table.size + a->configuration_table.size + a->member_table.size) *
+               sizeof(uint32_t);
 }
 
 /* --------------------------------------------------------------------------------------- object */
@@ -367,6 +375,9 @@ void automaton_free(struct automaton *a)
     mem_free(a->configurations);
     mem_free(a->threads);
     mem_free(a->configuration_table.slots);
+    mem_free(a->member_sets);
+    mem_free(a->member_words);
+    mem_free(a->member_table.slots);
     mem_free(a->steps);
     mem_free(a->unions);
     mem_free(a->waiting);

@@ -42,9 +42,8 @@ bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32
     return status == TABLE_OK;
 }
 
-/* Doubles a table that is half full. `hash` gives the hash of a number. */
-static bool table_grow(struct automaton *a, struct index_table *t, uint32_t count,
-                       uint32_t (*hash)(const struct automaton *a, uint32_t number))
+bool index_grow(struct automaton *a, struct index_table *t, uint32_t count,
+                uint32_t (*hash)(const struct automaton *a, uint32_t number))
 {
     if (count < t->size / 2)
         return true;
@@ -94,7 +93,7 @@ uint32_t state_of_node(struct automaton *a, uint32_t node, uint32_t alphabet)
 {
     bool is_void;
     if (node == REGEX_NOTHING || a->error.status != RWKV7_OK ||
-        !table_grow(a, &a->state_table, a->state_count, hash_state))
+        !index_grow(a, &a->state_table, a->state_count, hash_state))
         return AUTOMATON_DEAD;
     uint32_t at = table_mix(3, node) & (a->state_table.size - 1);
     for (; a->state_table.slots[at]; at = (at + 1) & (a->state_table.size - 1))
@@ -140,7 +139,7 @@ static uint32_t hash_stack(const struct automaton *a, uint32_t i)
 static uint32_t find_stack(struct automaton *a, uint32_t count, bool may_end)
 {
     const struct stack_entry *const entries = a->entries + a->entry_count;
-    if (!table_grow(a, &a->stack_table, a->stack_count, hash_stack))
+    if (!index_grow(a, &a->stack_table, a->stack_count, hash_stack))
         return 0;
     uint32_t at = hash_entries(entries, count, may_end) & (a->stack_table.size - 1);
     for (; a->stack_table.slots[at]; at = (at + 1) & (a->stack_table.size - 1)) {
@@ -178,7 +177,7 @@ uint32_t stack_push(struct automaton *a, uint32_t place, uint32_t done, uint32_t
         if (done == r->max) /* no repetition is left */
             return below;
         done = r->max == REGEX_NO_LIMIT && done > r->min ? r->min : done;
-    } else if (g->symbols[place] == SYMBOL_END) {
+    } else if (!(place & PLACE_KEY) && g->symbols[place] == SYMBOL_END) {
         return below;
     }
     if (!reserve_entries(a, 1))
@@ -342,7 +341,7 @@ uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts
     if (count > AUTOMATON_MAX_THREADS)
         automaton_fail(a, RWKV7_ERR_USAGE, "the grammar is too ambiguous for this text: more than 1024 readings");
     if (a->error.status != RWKV7_OK ||
-        !table_grow(a, &a->configuration_table, a->configuration_count, hash_configuration))
+        !index_grow(a, &a->configuration_table, a->configuration_count, hash_configuration))
         return AUTOMATON_DEAD;
     uint32_t at = hash_threads(found, count, accepts) & (a->configuration_table.size - 1);
     for (; a->configuration_table.slots[at]; at = (at + 1) & (a->configuration_table.size - 1)) {

@@ -4,7 +4,9 @@
 
 #include "matcher/automaton.h"
 
-#define PLACE_REPEAT 0x80000000u
+/* The place of a stack entry: the index of a symbol, or a rule or a node of `keys` with such a bit. */
+#define PLACE_REPEAT 0x80000000u /* `done`: completed repetitions */
+#define PLACE_KEY 0x40000000u    /* `done`: a member set */
 
 /* The byte classes of a terminal: it treats all bytes of a class alike. */
 struct alphabet {
@@ -17,6 +19,16 @@ struct index_table {
     uint32_t *slots;
     uint32_t size;
 };
+
+/* The members of an object so far. */
+struct member_set {
+    uint32_t object;
+    uint32_t words; /* in any order: their bits, in `member_words` */
+    struct object_state state;
+};
+
+#define NO_SET UINT32_MAX
+#define NO_MEMBER UINT32_MAX
 
 struct step_memo {
     uint32_t configuration, byte, next;
@@ -52,6 +64,12 @@ struct automaton {
     uint32_t thread_count, thread_room;
     struct index_table configuration_table;
 
+    struct member_set *member_sets;
+    uint32_t member_set_count, member_set_room;
+    uint64_t *member_words;
+    uint32_t member_word_count, member_word_room;
+    struct index_table member_table;
+
     struct step_memo *steps; /* an entry with configuration AUTOMATON_DEAD is free */
     uint32_t step_size, step_used;
     struct union_memo *unions; /* an entry with a and b 0 is free */
@@ -77,6 +95,17 @@ struct automaton {
 enum rwkv7_status automaton_fail(struct automaton *a, enum rwkv7_status status, const char *message);
 /* Like regex_reserve; above the limit it fails, and the automaton counts as full. */
 bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size);
+
+/* Doubles a hash table of `count` numbers if it is half full. `hash` gives the hash of a number. */
+bool index_grow(struct automaton *a, struct index_table *t, uint32_t count,
+                uint32_t (*hash)(const struct automaton *a, uint32_t number));
+
+/* automaton.c: begins a symbol, a terminal or a rule; `stack` follows it. */
+void automaton_begin(struct automaton *a, uint32_t symbol, uint32_t stack);
+/* automaton_object.c: begins an object. */
+void object_begin(struct automaton *a, uint32_t rule, uint32_t below);
+/* Goes on in an object at a node of its keys. Returns whether it may end there. */
+bool object_resume(struct automaton *a, uint32_t node, uint32_t set, uint32_t below);
 
 /*
  * Returns the stack set with one entry on top of `below`, or `below` itself if `place` is at its

@@ -19,7 +19,12 @@ static void record(struct grammar *g, enum rwkv7_status status, const char *mess
         fail(&g->error, status, "%s", message);
 }
 
-static bool reserve(struct grammar *g, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size)
+void grammar_fail_memory(struct grammar *g)
+{
+    record(g, RWKV7_ERR_MEMORY, NULL);
+}
+
+bool grammar_reserve(struct grammar *g, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size)
 {
     if (wanted <= *room)
         return true;
@@ -68,6 +73,10 @@ void grammar_free(struct grammar *g)
     mem_free(g->alternatives);
     mem_free(g->symbols);
     mem_free(g->names);
+    mem_free(g->objects);
+    mem_free(g->members);
+    mem_free(g->keys);
+    mem_free(g->rests);
     mem_free(g);
 }
 
@@ -81,10 +90,10 @@ bool grammar_failed(const struct grammar *g)
     return g->error.status != RWKV7_OK || regex_status(g->regex, NULL) != RWKV7_OK;
 }
 
-static uint32_t new_rule(struct grammar *g, const struct grammar_rule *rule)
+uint32_t grammar_new_rule(struct grammar *g, const struct grammar_rule *rule)
 {
     if (grammar_failed(g) ||
-        !reserve(g, (void **)&g->rules, &g->rule_room, g->rule_count + 1, GRAMMAR_MAX_RULES, sizeof *g->rules))
+        !grammar_reserve(g, (void **)&g->rules, &g->rule_room, g->rule_count + 1, GRAMMAR_MAX_RULES, sizeof *g->rules))
         return 0;
     g->rules[g->rule_count] = *rule;
     return g->rule_count++;
@@ -96,12 +105,12 @@ uint32_t grammar_rule(struct grammar *g, const char *name, size_t length)
                                       .name_length = length < 64 ? (uint32_t)length : 64, /* truncated */
                                       .first = UINT32_MAX,
                                       .last = UINT32_MAX};
-    if (!reserve(g, (void **)&g->names, &g->name_room, g->name_size + rule.name_length, MAX_NAMES, 1))
+    if (!grammar_reserve(g, (void **)&g->names, &g->name_room, g->name_size + rule.name_length, MAX_NAMES, 1))
         return 0;
     if (rule.name_length > 0)
         memcpy(g->names + g->name_size, name, rule.name_length);
     g->name_size += rule.name_length;
-    return new_rule(g, &rule);
+    return grammar_new_rule(g, &rule);
 }
 
 uint32_t grammar_terminal(struct grammar *g, uint32_t node)
@@ -121,10 +130,10 @@ void grammar_add(struct grammar *g, uint32_t rule, const uint32_t *symbols, size
     uint32_t length = 0;
     for (size_t i = 0; i < count; i++)
         length += symbols[i] != (REGEX_EMPTY | SYMBOL_TERMINAL);
-    if (!reserve(g, (void **)&g->symbols, &g->symbol_room, g->symbol_count + length + 1,
-                 GRAMMAR_MAX_SYMBOLS + GRAMMAR_MAX_RULES, sizeof *g->symbols) ||
-        !reserve(g, (void **)&g->alternatives, &g->alternative_room, g->alternative_count + 1, GRAMMAR_MAX_SYMBOLS,
-                 sizeof *g->alternatives))
+    if (!grammar_reserve(g, (void **)&g->symbols, &g->symbol_room, g->symbol_count + length + 1,
+                         GRAMMAR_MAX_SYMBOLS + GRAMMAR_MAX_RULES, sizeof *g->symbols) ||
+        !grammar_reserve(g, (void **)&g->alternatives, &g->alternative_room, g->alternative_count + 1,
+                         GRAMMAR_MAX_SYMBOLS, sizeof *g->alternatives))
         return;
     g->alternatives[g->alternative_count] =
         (struct grammar_alternative){.first = g->symbol_count, .count = length, .next = UINT32_MAX};
@@ -152,7 +161,7 @@ uint32_t grammar_repeat(struct grammar *g, uint32_t symbol, uint32_t min, uint32
         return symbol;
     if (is_terminal(symbol) && max == 1)
         return grammar_terminal(g, regex_repeat(g->regex, terminal_node(symbol), min, max));
-    return new_rule(
+    return grammar_new_rule(
         g, &(struct grammar_rule){
                .first = UINT32_MAX, .last = UINT32_MAX, .is_repeat = true, .symbol = symbol, .min = min, .max = max});
 }
@@ -182,9 +191,9 @@ static void remove_left_recursion(struct grammar *g, uint32_t rule)
     if (!found)
         return;
     const struct grammar_rule old = g->rules[rule];
-    const uint32_t tail =
-        new_rule(g, &(struct grammar_rule){
-                        .name = old.name, .name_length = old.name_length, .first = UINT32_MAX, .last = UINT32_MAX});
+    const uint32_t tail = grammar_new_rule(
+        g, &(struct grammar_rule){
+               .name = old.name, .name_length = old.name_length, .first = UINT32_MAX, .last = UINT32_MAX});
     const uint32_t tails = grammar_repeat(g, tail, 0, REGEX_NO_LIMIT);
     g->rules[rule].first = g->rules[rule].last = UINT32_MAX;
     bool has_tail = false;
@@ -221,7 +230,8 @@ enum rwkv7_status grammar_finish(struct grammar *g, struct rwkv7_error *err)
     if (g->start == UINT32_MAX)
         record(g, RWKV7_ERR_USAGE, "the grammar has no start rule");
     for (uint32_t i = 0; i < rules && !grammar_failed(g); i++)
-        remove_left_recursion(g, i);
+        if (!g->rules[i].is_object)
+            remove_left_recursion(g, i);
     if (g->error.status != RWKV7_OK) {
         if (err)
             *err = g->error;

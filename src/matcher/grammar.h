@@ -49,6 +49,27 @@ void grammar_add(struct grammar *g, uint32_t rule, const uint32_t *symbols, size
  * REGEX_NO_LIMIT.
  */
 uint32_t grammar_repeat(struct grammar *g, uint32_t symbol, uint32_t min, uint32_t max);
+
+/* A member of an object. Its value may not be empty. */
+struct grammar_member {
+    const char *key; /* [size], as it is written between the quotes */
+    size_t size;
+    uint32_t value; /* symbol */
+    bool required;
+};
+
+struct grammar_object {
+    const struct grammar_member *members; /* [count] with different keys */
+    uint32_t count;
+    uint32_t min, max; /* of all members; members with other keys count as one for `min` */
+    bool in_order;     /* these members in this order, then others; false: all in any order */
+    bool has_others;
+    uint32_t before_first, before_next; /* expressions: up to the key of the first and of a later member */
+    uint32_t after_key;                 /* expression: what ends a key */
+    uint32_t other_first, other;        /* symbols: a first and a later member with another key */
+};
+/* Returns a rule for the members of an object, at least one, each key of the list at most once. */
+uint32_t grammar_object(struct grammar *g, const struct grammar_object *from);
 void grammar_start(struct grammar *g, uint32_t rule); /* sets the start rule */
 
 /*
@@ -76,6 +97,7 @@ struct schema_options {
     bool strict;    /* additionalProperties defaults to false; `oneOf` must be provably disjoint */
     bool compact;   /* no white space between the tokens of JSON */
     bool one_line;  /* at most a space there */
+    bool in_order;  /* members have the order of the schema; otherwise any order */
     uint32_t steps; /* limit of the work; 0: the default, about a second */
 };
 /*

@@ -77,9 +77,13 @@ static enum rwkv7_status uses_find(const struct grammar *g, struct uses *u, stru
     return RWKV7_OK;
 }
 
-/* A property that a rule has if all symbols of one of its alternatives have it. */
+/*
+ * A property that a rule has if all symbols of one of its alternatives have it. For objects,
+ * of_object tells it after an alternative has it; NULL: objects do not have the property.
+ */
 struct property {
     bool (*of_terminal)(struct grammar *g, uint32_t node, struct rwkv7_error *err);
+    bool (*of_object)(struct grammar *g, uint32_t rule, uint32_t alternative);
     bool of_empty_repeat; /* a repetition with min 0 has it */
     bool *(*flag)(struct grammar_rule *r);
 };
@@ -117,6 +121,14 @@ static void set_flag(struct grammar *g, struct uses *u, const struct property *p
     }
 }
 
+/* An alternative has the property, so its rule has it, unless that is an object with others. */
+static void set_by_alternative(struct grammar *g, struct uses *u, const struct property *p, uint32_t alternative)
+{
+    const uint32_t rule = u->owner[alternative];
+    if (!g->rules[rule].is_object || (p->of_object && p->of_object(g, rule, alternative)))
+        set_flag(g, u, p, rule);
+}
+
 /* Sets the flag of all rules with the property: the least fixed point. */
 static void propagate(struct grammar *g, struct uses *u, const struct property *p, struct rwkv7_error *err)
 {
@@ -133,7 +145,7 @@ static void propagate(struct grammar *g, struct uses *u, const struct property *
             for (const uint32_t *s = g->symbols + g->alternatives[i].first; *s != SYMBOL_END; s++)
                 u->unmet[i] += !is_terminal(*s) || !p->of_terminal(g, terminal_node(*s), err);
             if (u->unmet[i] == 0)
-                set_flag(g, u, p, rule);
+                set_by_alternative(g, u, p, i);
         }
     }
     for (uint32_t at = 0; at < u->queue_count; at++) {
@@ -143,7 +155,7 @@ static void propagate(struct grammar *g, struct uses *u, const struct property *
             if (place & REPETITION)
                 set_flag(g, u, p, place & ~REPETITION);
             else if (--u->unmet[place] == 0 && !g->alternatives[place].dropped)
-                set_flag(g, u, p, u->owner[place]);
+                set_by_alternative(g, u, p, place);
         }
     }
 }
@@ -191,8 +203,8 @@ static void drop_impossible(struct grammar *g)
 
 enum rwkv7_status grammar_check_rules(struct grammar *g, struct rwkv7_error *err)
 {
-    static const struct property productive = {can_match, true, productive_flag};
-    static const struct property nullable = {may_be_empty, true, nullable_flag};
+    static const struct property productive = {can_match, object_note_possible, true, productive_flag};
+    static const struct property nullable = {may_be_empty, NULL, true, nullable_flag};
     struct uses u;
     enum rwkv7_status status = uses_find(g, &u, err);
     if (status == RWKV7_OK)
@@ -200,6 +212,7 @@ enum rwkv7_status grammar_check_rules(struct grammar *g, struct rwkv7_error *err
     if (status == RWKV7_OK) {
         propagate(g, &u, &productive, err);
         drop_impossible(g);
+        object_finish(g);
         status = g->error.status;
         if (status != RWKV7_OK && err)
             *err = g->error;
@@ -230,11 +243,12 @@ struct visit {
 static uint32_t next_corner(const struct grammar *g, struct visit *v)
 {
     const struct grammar_rule *const r = &g->rules[v->rule];
-    if (r->is_repeat) {
-        if (v->entered || is_terminal(r->symbol))
+    if (r->is_repeat || r->is_object) {
+        const uint32_t symbol = r->is_repeat ? r->symbol : g->objects[r->symbol].other_first;
+        if (v->entered || is_terminal(symbol) || (r->is_object && !g->objects[r->symbol].has_others))
             return UINT32_MAX;
         v->entered = true;
-        return r->symbol;
+        return symbol;
     }
     while (v->alternative != UINT32_MAX) {
         const struct grammar_alternative *const a = &g->alternatives[v->alternative];

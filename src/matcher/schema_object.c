@@ -1,14 +1,11 @@
 /*
  * schema_object.c - the rule of the objects of a shape.
  *
- * Members come in this order: those in `properties`, in the order of the schema text (those of a
- * referenced schema at the position of its $ref); those only in `required`; any others. Keys of the
- * others differ from all named keys. patternProperties divide them into classes by the set of
- * patterns that match; each class has its own value.
- *
- * Each rule is a state: a position in this list, and the number of members so far. The count
- * saturates where minProperties and maxProperties no longer need it. It always distinguishes 0 from
- * more, because of the comma.
+ * Its members are those in `properties`, in the order of the schema text (those of a referenced
+ * schema at the position of its $ref), those only in `required`, and any others, whose keys differ
+ * from all named keys. patternProperties divide the others into classes by the set of patterns that
+ * match; each class has its own value. grammar_object (grammar.h) writes them in this order or in
+ * any order.
  */
 #include "matcher/schema.h"
 
@@ -18,8 +15,6 @@
 enum {
     MAX_ALL_PATTERNS = 32, /* different patterns of one shape */
     MAX_CLASSES = 64,
-    MAX_STATES = 60000, /* positions times counts */
-    MAX_INLINE = 32,    /* required members in one alternative */
 };
 
 struct member {
@@ -301,167 +296,119 @@ bool schema_object_possible(struct schema *s, struct shape *shape, unsigned dept
 
 /* ------------------------------------------------------------------------------------- the rule */
 
-struct writer {
-    struct schema *s;
-    struct object *o;
-    uint32_t cap;     /* counts are 0 to cap */
-    uint32_t *states; /* [count + 1][cap + 1]: symbols of rules, or 0 */
-    bool *used;
-    uint32_t other_first, other; /* one of the other members, without and with a comma */
-    bool ends;                   /* some state may end the object */
-};
-
-/* A key and its colon, after a comma unless it is the first. */
-static uint32_t key_symbol(struct schema *s, uint32_t key, bool first)
+/* The expression before a key, after a comma unless it is the first, with its quote or not. */
+static uint32_t before_key(struct schema *s, bool first, bool quote)
 {
     struct regex *r = s->regex;
-    uint32_t node = regex_concat(r, regex_literal(r, ":", 1), s->space);
-    if (key == regex_any_text(r)) { /* any key: allow all escapes */
-        const uint32_t quote = regex_literal(r, "\"", 1), any = regex_repeat(r, s->free_character, 0, REGEX_NO_LIMIT);
-        node = regex_concat(r, quote, regex_concat(r, any, regex_concat(r, quote, node)));
-    } else {
-        node = regex_concat(r, schema_string(s, key), node);
-    }
-    if (!first)
-        node = regex_concat(r, regex_concat(r, regex_literal(r, ",", 1), s->space), node);
-    return grammar_terminal(s->grammar, node);
+    const uint32_t node = quote ? regex_literal(r, "\"", 1) : REGEX_EMPTY;
+    return first ? node : regex_concat(r, regex_literal(r, ",", 1), regex_concat(r, s->space, node));
 }
 
-static uint32_t others_symbol(struct writer *w, bool first)
+/* The rule of a member with any key that is not in the list. */
+static uint32_t others_symbol(struct schema *s, const struct object *o, bool first)
 {
-    struct schema *s = w->s;
+    struct regex *r = s->regex;
     const uint32_t rule = grammar_rule(s->grammar, "member", 6);
-    for (uint32_t i = 0; i < w->o->class_count && !schema_failed(s); i++) {
-        const struct class *c = &w->o->classes[i];
-        const uint32_t key = key_symbol(s, c->keys, first);
-        grammar_add(s->grammar, rule, (uint32_t[]){key, schema_symbol(s, c->value)}, 2);
+    const uint32_t colon = regex_concat(r, regex_literal(r, ":", 1), s->space), before = before_key(s, first, false);
+    for (uint32_t i = 0; i < o->class_count && !schema_failed(s); i++) {
+        const struct class *c = &o->classes[i];
+        uint32_t key = schema_string(s, c->keys);
+        if (c->keys == regex_any_text(r)) { /* any key: allow all escapes */
+            const uint32_t quote = regex_literal(r, "\"", 1);
+            key = regex_concat(r, quote, regex_concat(r, regex_repeat(r, s->free_character, 0, REGEX_NO_LIMIT), quote));
+        }
+        const uint32_t terminal = grammar_terminal(s->grammar, regex_concat(r, before, regex_concat(r, key, colon)));
+        grammar_add(s->grammar, rule, (uint32_t[]){terminal, schema_symbol(s, c->value)}, 2);
     }
     return rule;
 }
 
-static uint32_t state(struct writer *w, uint32_t at, uint32_t count)
+/* Returns a key as it is written between the quotes of a JSON string; NULL if out of memory. */
+static const char *quoted_key(struct schema *s, const char *key, size_t size, size_t *quoted_size)
 {
-    const size_t i = (size_t)at * (w->cap + 1) + count;
-    if (!w->used[i]) {
-        w->used[i] = true;
-        w->states[i] = grammar_rule(w->s->grammar, "members", 7);
-    }
-    return w->states[i];
-}
-
-static uint32_t one_more(const struct writer *w, uint32_t count)
-{
-    return count < w->cap ? count + 1 : count;
-}
-
-/*
- * Adds an alternative that starts with member `at` and includes the required members right after
- * it.
- */
-static void write_member(struct writer *w, uint32_t rule, uint32_t at, uint32_t count)
-{
-    struct schema *s = w->s;
-    uint32_t symbols[2 * MAX_INLINE + 1], n = 0;
-    do {
-        const struct member *m = &w->o->members[at];
-        if (w->o->max != REGEX_NO_LIMIT && count >= w->o->max)
-            return;
-        symbols[n++] = key_symbol(s, regex_literal(s->regex, m->key, m->size), count == 0);
-        symbols[n++] = schema_symbol(s, m->value);
-        count = one_more(w, count);
-        at++;
-    } while (at < w->o->count && w->o->members[at].required && n < 2 * MAX_INLINE);
-    symbols[n++] = state(w, at, count);
-    grammar_add(s->grammar, rule, symbols, n);
-}
-
-/* Adds the alternatives after the last named member, with `count` members so far. */
-static void write_end(struct writer *w, uint32_t rule, uint32_t count)
-{
-    struct grammar *g = w->s->grammar;
-    const struct object *o = w->o;
-    const uint32_t missing = o->min > count ? o->min - count : 0; /* exact: see cap */
-    const uint32_t room = o->max == REGEX_NO_LIMIT ? o->max : o->max - count;
-
-    if (missing == 0)
-        w->ends = true;
-    if (missing == 0 && count > 0 && (o->class_count == 0 || room == 0))
-        grammar_add(g, rule, NULL, 0);
-    /* Two other members may have equal keys, so at most one counts towards minProperties. */
-    if (missing > 1 || o->class_count == 0 || room == 0)
-        return;
-    w->ends = true;
-    if (!w->other)
-        w->other = others_symbol(w, false);
-    if (count > 0) {
-        grammar_add(g, rule, (uint32_t[]){grammar_repeat(g, w->other, missing, room)}, 1);
-        return;
-    }
-    if (!w->other_first)
-        w->other_first = others_symbol(w, true);
-    grammar_add(g, rule,
-                (uint32_t[]){w->other_first, grammar_repeat(g, w->other, 0, room == REGEX_NO_LIMIT ? room : room - 1)},
-                2);
-}
-
-static void write_states(struct writer *w)
-{
-    struct grammar *g = w->s->grammar;
-    const struct object *o = w->o;
-    for (uint32_t at = 0; at <= o->count; at++) {
-        for (uint32_t count = 0; count <= w->cap && !schema_failed(w->s); count++) {
-            if (!w->used[(size_t)at * (w->cap + 1) + count])
-                continue;
-            const uint32_t rule = state(w, at, count);
-            grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1); /* a rule needs one */
-            if (at == o->count) {
-                write_end(w, rule, count);
-                continue;
-            }
-            if (o->members[at].value->count > 0)
-                write_member(w, rule, at, count);
-            if (!o->members[at].required)
-                grammar_add(g, rule, (uint32_t[]){state(w, at + 1, count)}, 1);
+    static const char short_forms[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+    char *const out = size <= SIZE_MAX / 6 ? schema_memory(s, size * 6 + 1, 1) : NULL;
+    size_t n = 0;
+    for (size_t i = 0; out && i < size; i++) {
+        const unsigned char c = (unsigned char)key[i];
+        const char *form = short_forms;
+        while (*form && *form != key[i])
+            form += 2;
+        if (*form) {
+            out[n++] = '\\';
+            out[n++] = form[1];
+        } else if (c < ' ') {
+            static const char digits[] = "0123456789abcdef";
+            memcpy(out + n, "\\u00", 4);
+            out[n + 4] = digits[c >> 4];
+            out[n + 5] = digits[c & 15];
+            n += 6;
+        } else {
+            out[n++] = key[i];
         }
     }
+    *quoted_size = n;
+    return out;
+}
+
+/* Returns the members for the grammar; NULL if out of memory. */
+static struct grammar_member *list_members(struct schema *s, const struct object *o, uint32_t *count)
+{
+    struct grammar_member *const list = schema_memory(s, o->count + 1u, sizeof *list);
+    *count = 0;
+    for (uint32_t i = 0; list && i < o->count && !schema_failed(s); i++) {
+        const struct member *const m = &o->members[i];
+        struct grammar_member *const to = &list[*count];
+        if (m->value->count == 0 && !m->required) /* no value is allowed */
+            continue;
+        to->key = quoted_key(s, m->key, m->size, &to->size);
+        to->required = m->required;
+        to->value = m->value->count > 0 ? schema_symbol(s, m->value) : grammar_terminal(s->grammar, REGEX_NOTHING);
+        if (!to->key)
+            return NULL;
+        ++*count;
+    }
+    return list;
 }
 
 bool schema_write_object(struct schema *s, struct shape *shape)
 {
     struct grammar *g = s->grammar;
+    struct regex *r = s->regex;
     const uint32_t rule = shape->rule[1];
     struct object o;
-    struct writer w = {.s = s, .o = &o};
-    size_t states;
+    struct grammar_object form = {.in_order = s->options.in_order};
 
     if (!collect(s, shape, &o))
         return false;
-    grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1);
+    grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1); /* a rule needs one */
     if (o.min > o.max || o.required_count > o.max)
         return !schema_failed(s);
     if (o.min <= o.required_count)
         o.min = 0;
     if (o.class_count == 0 && o.max >= o.count)
         o.max = REGEX_NO_LIMIT;
-    w.cap = o.max != REGEX_NO_LIMIT ? o.max : o.min;
-    if (w.cap > o.count) /* count named members only; a repetition counts the others */
-        w.cap = o.count;
-    if (w.cap == 0)
-        w.cap = 1;
-    states = (size_t)(o.count + 1) * (w.cap + 1);
-    if (states > MAX_STATES)
-        return schema_refuse(s, shape->schemas.at[0],
-                             "too many properties, or too large a minProperties or maxProperties");
-    w.states = schema_memory(s, states, sizeof *w.states);
-    w.used = schema_memory(s, states, sizeof *w.used);
-    if (!w.states || !w.used)
-        return false;
     if (o.min == 0 && o.required_count == 0)
         grammar_add(g, rule, &s->empty_object, 1);
-    if (o.max > 0)
-        grammar_add(g, rule, (uint32_t[]){s->open_object, state(&w, 0, 0), s->close_object}, 3);
-    write_states(&w);
-    if (!w.ends && o.min > 1 && o.min_at)
+    if (o.max == 0)
+        return !schema_failed(s);
+    form.members = list_members(s, &o, &form.count);
+    if (!form.members)
+        return false;
+    form.has_others = o.class_count > 0;
+    if (form.count + form.has_others < o.min && o.class_count > 0)
         return schema_refuse(s, o.min_at, "minProperties over 1 is not supported for keys that are not named");
+    if (form.count == 0 && !form.has_others)
+        return !schema_failed(s);
+    if (form.has_others) {
+        form.other_first = others_symbol(s, &o, true);
+        form.other = others_symbol(s, &o, false);
+    }
+    form.min = o.min;
+    form.max = o.max;
+    form.before_first = before_key(s, true, true);
+    form.before_next = before_key(s, false, true);
+    form.after_key = regex_concat(r, regex_literal(r, "\":", 2), s->space);
+    grammar_add(g, rule, (uint32_t[]){s->open_object, grammar_object(g, &form), s->close_object}, 3);
     return !schema_failed(s);
 }

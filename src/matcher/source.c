@@ -20,7 +20,7 @@ enum rwkv7_status source_check(struct rwkv7_grammar_options *o, struct rwkv7_err
 
 enum rwkv7_status source_build(const struct rwkv7_grammar_options *o, struct grammar *g, struct rwkv7_error *err)
 {
-    const struct schema_options json = {.strict = o->strict, .compact = o->compact};
+    const struct schema_options json = {.strict = o->strict, .compact = o->compact, .in_order = o->in_order};
     switch (o->kind) {
     case RWKV7_GRAMMAR_JSON:
         return json_build(&json, g, err);
@@ -46,7 +46,8 @@ enum rwkv7_status source_build(const struct rwkv7_grammar_options *o, struct gra
 enum rwkv7_status source_key(const struct rwkv7_grammar_options *o, char **key, size_t *size, struct rwkv7_error *err)
 {
     const bool choices = o->kind == RWKV7_GRAMMAR_CHOICES;
-    const uint64_t head[3] = {(uint64_t)o->kind, (uint64_t)o->strict | (uint64_t)o->compact << 1, o->mask_bytes};
+    const uint64_t flags = (uint64_t)o->strict | (uint64_t)o->compact << 1 | (uint64_t)o->in_order << 2;
+    const uint64_t head[3] = {(uint64_t)o->kind, flags, o->mask_bytes};
     bool valid = true;
     *size = sizeof head;
     for (size_t i = 0; choices && i < o->choice_count && valid; i++)

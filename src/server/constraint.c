@@ -169,6 +169,7 @@ void constraint_read(const struct fields *f, const struct rwkv7_tokenizer *token
 {
     struct constraint c = {.options = RWKV7_OPTIONS(c.options)};
     *out = NULL;
+    c.options.in_order = true; /* as OpenAI's API promises */
     if (f->error->status)
         return;
     take_response_format(&c, f);

@@ -4,6 +4,7 @@
  *
  *     S SIZE   compile a JSON Schema          O: done; E and a message: refused
  *     T SIZE   the same in strict mode
+ *     M SIZE   the same with members in the order of the schema
  *     G SIZE   compile a GBNF grammar
  *     I SIZE   match a text                   A: accepted; R and a position: rejected; F: failed
  *     W SEED   write a random text (no bytes) the text; F and a message: failed
@@ -33,7 +34,7 @@ static double seconds(void)
 static void build(char kind, const char *text, size_t size)
 {
     struct rwkv7_error err = {0};
-    const struct schema_options options = {.strict = kind == 'T'};
+    const struct schema_options options = {.strict = kind == 'T', .in_order = kind == 'M'};
     const double begin = seconds();
     automaton_free(automaton);
     grammar_free(grammar);

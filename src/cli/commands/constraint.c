@@ -83,6 +83,7 @@ int constraint_open(struct engine *engine, const struct constraint_args *args)
                    : args->regex    ? RWKV7_GRAMMAR_REGEX
                    : args->any_json ? RWKV7_GRAMMAR_JSON
                                     : RWKV7_GRAMMAR_CHOICES;
+    options.in_order = true; /* a reader expects the order that the schema shows */
     options.choices = args->choices.at;
     options.choice_count = args->choices.count;
     options.text = args->regex;
@@ -188,6 +189,7 @@ enum rwkv7_status constraint_of_line(const cJSON *line, const struct engine *eng
     *found = given != NULL;
     if (!given)
         return RWKV7_OK;
+    options.in_order = true; /* as constraint_open */
     if (strcmp(given->string, "any_json") == 0) {
         if (!cJSON_IsBool(given))
             return refuse(err, "'any_json': expected true or false");
