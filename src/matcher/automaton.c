@@ -16,6 +16,7 @@
 
 #define MAX_POPPED (1u << 18)
 #define MAX_STEPS (1u << 18)
+#define MAX_CALLERS (1u << 18)
 
 enum rwkv7_status automaton_status(const struct automaton *a, struct rwkv7_error *err)
 {
@@ -26,18 +27,18 @@ enum rwkv7_status automaton_status(const struct automaton *a, struct rwkv7_error
 
 /* ------------------------------------------------------------------------------------ expansion */
 
-/*
- * Queues a rule for expansion, followed by `stack`. A queued rule keeps the union of its stack
- * sets.
- */
+/* Queues a rule for expansion, followed by `stack`. */
 static void expand_later(struct automaton *a, uint32_t rule, uint32_t stack)
 {
     const struct grammar_rule *const rules = a->grammar->rules;
-    if (a->waiting[rule] != UINT32_MAX) {
-        a->waiting[rule] = stack_union(a, a->waiting[rule], stack);
+    const uint32_t before = a->waiting[rule];
+    if (!automaton_reserve(a, (void **)&a->callers, &a->caller_room, a->caller_count + 1, MAX_CALLERS,
+                           sizeof *a->callers))
         return;
-    }
-    a->waiting[rule] = stack;
+    a->callers[a->caller_count] = (struct caller){stack, before};
+    a->waiting[rule] = a->caller_count++;
+    if (before != UINT32_MAX)
+        return;
     uint32_t at = a->heap_count++;
     for (; at > 0 && a->heap[(at - 1) / 2] > rules[rule].rank; at = (at - 1) / 2)
         a->heap[at] = a->heap[(at - 1) / 2];
@@ -87,11 +88,23 @@ static bool begin_symbols(struct automaton *a, uint32_t place, uint32_t below)
     return true;
 }
 
+/* Returns the union of what follows a queued rule at its callers. */
+static uint32_t stack_of_callers(struct automaton *a, uint32_t rule)
+{
+    const uint32_t base = a->found_count;
+    for (uint32_t i = a->waiting[rule]; i != UINT32_MAX; i = a->callers[i].next)
+        if (!push_found(a, 0, a->callers[i].stack))
+            return 0;
+    const uint32_t count = a->found_count - base;
+    a->found_count = base;
+    return stack_union_of(a, a->found + base, count);
+}
+
 static void expand(struct automaton *a, uint32_t rule)
 {
     const struct grammar *const g = a->grammar;
     const struct grammar_rule *const r = &g->rules[rule];
-    const uint32_t stack = a->waiting[rule];
+    const uint32_t stack = stack_of_callers(a, rule);
     a->waiting[rule] = UINT32_MAX;
     if (r->is_object) {
         object_begin(a, rule, stack);
@@ -137,6 +150,7 @@ static uint32_t expand_all(struct automaton *a, uint32_t base, bool accepts)
 {
     while (a->heap_count > 0)
         expand(a, next_rule(a));
+    a->caller_count = 0;
     return configuration_of_found(a, base, accepts);
 }
 
@@ -289,7 +303,7 @@ bool automaton_recover(struct automaton *a)
         return false;
     a->error = a->regex->error = (struct rwkv7_error){0};
     a->full = false;
-    a->found_count = a->regex->scratch_count = 0;
+    a->found_count = a->caller_count = a->regex->scratch_count = 0;
     for (; a->heap_count > 0; a->heap_count--)
         a->waiting[a->rule_of_rank[a->heap[a->heap_count - 1]]] = UINT32_MAX;
     return full;
@@ -381,6 +395,7 @@ void automaton_free(struct automaton *a)
     mem_free(a->steps);
     mem_free(a->unions);
     mem_free(a->waiting);
+    mem_free(a->callers);
     mem_free(a->heap);
     mem_free(a->rule_of_rank);
     mem_free(a->popped);

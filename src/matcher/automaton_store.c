@@ -287,9 +287,13 @@ static uint32_t union_at_depth(struct automaton *a, uint32_t x, uint32_t y, unsi
     return result;
 }
 
-uint32_t stack_union(struct automaton *a, uint32_t x, uint32_t y)
+uint32_t stack_union_of(struct automaton *a, struct thread *threads, uint32_t count)
 {
-    return union_at_depth(a, x, y, 0);
+    for (; count > 1; count = (count + 1) / 2)
+        for (uint32_t i = 0; i < count; i += 2)
+            threads[i / 2].stack =
+                i + 1 < count ? union_at_depth(a, threads[i].stack, threads[i + 1].stack, 0) : threads[i].stack;
+    return threads[0].stack;
 }
 
 /* ------------------------------------------------------------------------------ configurations */
@@ -332,11 +336,11 @@ uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts
     a->found_count = base;
     if (total > 1)
         qsort(found, total, sizeof *found, compare_threads);
-    for (uint32_t i = 0; i < total && a->error.status == RWKV7_OK; i++) {
-        if (count > 0 && found[count - 1].state == found[i].state)
-            found[count - 1].stack = stack_union(a, found[count - 1].stack, found[i].stack);
-        else
-            found[count++] = found[i];
+    for (uint32_t i = 0, end; i < total && a->error.status == RWKV7_OK; i = end) {
+        const uint32_t state = found[i].state;
+        for (end = i + 1; end < total && found[end].state == state;)
+            end++;
+        found[count++] = (struct thread){state, stack_union_of(a, found + i, end - i)};
     }
     if (count > AUTOMATON_MAX_THREADS)
         automaton_fail(a, RWKV7_ERR_USAGE, "the grammar is too ambiguous for this text: more than 1024 readings");

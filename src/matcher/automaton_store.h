@@ -30,6 +30,12 @@ struct member_set {
 #define NO_SET UINT32_MAX
 #define NO_MEMBER UINT32_MAX
 
+/* A place from which a queued rule is called. */
+struct caller {
+    uint32_t stack; /* what follows the rule there */
+    uint32_t next;  /* caller of the same rule, or UINT32_MAX */
+};
+
 struct step_memo {
     uint32_t configuration, byte, next;
 };
@@ -77,8 +83,10 @@ struct automaton {
 
     /* Scratch for the computation of one frontier. */
     uint32_t search;   /* its number */
-    uint32_t *waiting; /* [rules]: stack set of a queued rule, or UINT32_MAX */
-    uint32_t *heap;    /* [rules]: min-heap of the ranks of queued rules */
+    uint32_t *waiting; /* [rules]: first caller of a queued rule, or UINT32_MAX */
+    struct caller *callers;
+    uint32_t caller_count, caller_room;
+    uint32_t *heap; /* [rules]: min-heap of the ranks of queued rules */
     uint32_t heap_count;
     uint32_t *rule_of_rank; /* [rules] */
     uint32_t *popped;       /* stack sets to pop */
@@ -112,7 +120,11 @@ bool object_resume(struct automaton *a, uint32_t node, uint32_t set, uint32_t be
  * end.
  */
 uint32_t stack_push(struct automaton *a, uint32_t place, uint32_t done, uint32_t below);
-uint32_t stack_union(struct automaton *a, uint32_t x, uint32_t y);
+/*
+ * Returns the union of the stack sets of `count` threads, one at least; changes them. Merges pairs,
+ * then pairs of pairs: one after the other, n of them would leave n * n / 2 entries behind.
+ */
+uint32_t stack_union_of(struct automaton *a, struct thread *threads, uint32_t count);
 uint32_t stack_bottom(struct automaton *a); /* contains only the empty stack */
 /* Returns the configuration of the threads found[base ..), and removes them from `found`. */
 uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts);

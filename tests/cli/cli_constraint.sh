@@ -51,11 +51,47 @@ exits 2
 err_has '^rwkv7: bad.json: '
 constrained --schema missing.json hello
 exits 1
-err_has '^rwkv7: missing.json: '
+err_has '^rwkv7: cannot read missing.json: '
 : >empty
 constrained --schema empty hello
 exits 1
-err 'rwkv7: empty: the file is empty'
+err 'rwkv7: empty: expected the text of --schema, found nothing'
+head -c 4194305 /dev/zero | tr '\0' ' ' >large
+constrained --schema large hello
+exits 1
+err 'rwkv7: large: expected at most 4 MB for --schema, found more'
+
+# From standard input, a pipe, and after a byte order mark.
+constrained --schema fixed.json hello
+cp "$work/out" fixed
+given "$(cat fixed.json)"
+run rwkv7 run -q --seed 4 -n 60 --model "$model" --vocab "$vocab" --schema - hello
+text "$(cat fixed)"
+mkfifo pipe
+{ printf '\357\273\277' && cat fixed.json; } >pipe &
+constrained --schema pipe hello
+text "$(cat fixed)"
+given "$(cat bad.json)"
+run rwkv7 run -q --seed 4 -n 60 --model "$model" --vocab "$vocab" --grammar - hello
+exits 2
+err_has '^rwkv7: standard input: grammar, line 1'
+printf 'hello' >prompt
+given "$(cat fixed.json)"
+run rwkv7 run -q --schema - --prompt-file -
+exits 2
+err_has '^rwkv7: --schema - and the prompt both read standard input; give one of them a file$'
+given "$(cat fixed.json)"
+run rwkv7 run -q --grammar - -
+exits 2
+err_has '^rwkv7: --grammar - and the prompt both read standard input; give one of them a file$'
+given "$(cat fixed.json)"
+run rwkv7 batch -q --schema -
+exits 2
+err_has '^rwkv7: --schema - and the requests both read standard input; give one of them a file$'
+given "$(cat fixed.json)"
+run rwkv7 chat -q --schema -
+exits 2
+err_has '^rwkv7: --schema - and the messages both read standard input; give one of them a file$'
 printf '{"prompt":"a","regex":"(","id":1}\n{"prompt":"a","regex":"a","choices":["b"]}\n{"prompt":"a","choices":"b"}\n' >lines
 run rwkv7 batch -q --model "$model" --vocab "$vocab" lines
 exits 1

@@ -194,11 +194,13 @@ static int open_all(struct batch *b)
     const struct seed_option *const seed = &b->args->request.sampling.seed;
     struct rwkv7_error err;
     struct stat st;
+    const char *const requests = b->args->common.operand ? b->args->common.operand : "-";
     int code = tuned_check(&b->args->common, &b->args->tuned, NULL);
     if (code == DONE)
-        code = constraint_check(&b->args->common, &b->args->constraint);
+        code = constraint_check(&b->args->common, &b->args->constraint,
+                                strcmp(requests, "-") == 0 ? "the requests" : NULL);
     if (code == DONE)
-        code = line_input_open(&b->in, b->args->common.operand ? b->args->common.operand : "-");
+        code = line_input_open(&b->in, requests);
     if (code == DONE)
         code = open_output(b, false);
     if (code == DONE)

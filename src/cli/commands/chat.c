@@ -546,7 +546,7 @@ int chat_command(const void *command_args)
         progress_disable();
     int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
-        code = constraint_check(&args->common, &args->constraint);
+        code = constraint_check(&args->common, &args->constraint, "the messages");
     if (code == DONE)
         code = inputs_refuse_stdout(); /* answers appended to the input would never end */
     if (code == DONE)

@@ -5,12 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/sys.h"
+#include "cli/io/input.h"
 #include "cli/io/messages.h"
+#include "cli/io/signals.h"
 
 const char *const constraint_members[] = {"any_json", "schema", "grammar", "regex", "choices", NULL};
 
-int constraint_check(const struct common_args *common, const struct constraint_args *args)
+enum { LARGEST = 4 << 20 }; /* bytes of a schema or grammar; the library's limit */
+
+static bool is_stdin(const char *path)
+{
+    return path && strcmp(path, "-") == 0;
+}
+
+bool constraint_reads_stdin(const struct constraint_args *args)
+{
+    return is_stdin(args->schema) || is_stdin(args->grammar);
+}
+
+int constraint_check(const struct common_args *common, const struct constraint_args *args, const char *reader)
 {
     const char *const given[] = {args->any_json ? "--any-json" : NULL, args->schema ? "--schema" : NULL,
                                  args->grammar ? "--grammar" : NULL, args->regex ? "--regex" : NULL,
@@ -21,6 +34,9 @@ int constraint_check(const struct common_args *common, const struct constraint_a
             return complain_usage(common->command, "%s and %s exclude each other", first, given[i]);
         first = given[i] ? given[i] : first;
     }
+    if (reader && constraint_reads_stdin(args))
+        return complain_usage(common->command, "%s - and %s both read standard input; give one of them a file", first,
+                              reader);
     return DONE;
 }
 
@@ -46,27 +62,32 @@ static uint64_t hash_options(const struct rwkv7_grammar_options *o)
 }
 
 /*
- * Reads the whole file: its content is hashed into the fingerprint, and must not change meanwhile.
+ * Reads the text of a schema or grammar to its end, as from a pipe. *text, which the caller frees,
+ * is set in any case. Returns an exit code.
  */
-static enum rwkv7_status read_text(const char *path, char **text, size_t *size, struct rwkv7_error *err)
+static int read_text(const char *path, const char *option, char **text, size_t *size)
 {
-    struct file_map map;
-    const enum rwkv7_status status = file_map_open(path, &map, err);
-    if (status != RWKV7_OK)
-        return status;
-    *size = map.size;
-    *text = malloc(map.size + 1);
-    if (*text) {
-        if (map.size > 0)
-            memcpy(*text, map.data, map.size);
-        (*text)[map.size] = '\0'; /* strlen() of an empty text must work */
+    struct input in;
+    size_t got = 1;
+    *text = malloc(LARGEST + 1); /* room for one more: `input_read` never gets 0 bytes */
+    *size = 0;
+    if (!*text)
+        return complain(FAILED, "out of memory for the text of %s", option);
+    int code = input_open(&in, path);
+    if (code != DONE)
+        return code;
+    while (code == DONE && got > 0 && *size <= LARGEST) {
+        code = input_read(&in, *text + *size, LARGEST + 1 - *size, &got);
+        *size += got;
     }
-    file_map_close(&map);
-    if (*text)
-        return RWKV7_OK;
-    err->status = RWKV7_ERR_MEMORY;
-    snprintf(err->message, sizeof err->message, "out of memory for the grammar");
-    return RWKV7_ERR_MEMORY;
+    if (code == DONE && interrupted)
+        code = INTERRUPTED;
+    else if (code == DONE && *size > LARGEST)
+        code = complain(FAILED, "%s: expected at most %d MB for %s, found more", in.name, LARGEST >> 20, option);
+    else if (code == DONE && *size == 0)
+        code = complain(FAILED, "%s: expected the text of %s, found nothing", in.name, option);
+    input_close(&in);
+    return code;
 }
 
 int constraint_open(struct engine *engine, const struct constraint_args *args)
@@ -75,7 +96,7 @@ int constraint_open(struct engine *engine, const struct constraint_args *args)
     const char *const path = args->schema ? args->schema : args->grammar;
     struct rwkv7_error err;
     char *text = NULL;
-    enum rwkv7_status status = RWKV7_OK;
+    int code = DONE;
     if (!args->any_json && !path && !args->regex && args->choices.count == 0)
         return DONE;
     options.kind = args->schema     ? RWKV7_GRAMMAR_SCHEMA
@@ -88,26 +109,18 @@ int constraint_open(struct engine *engine, const struct constraint_args *args)
     options.choice_count = args->choices.count;
     options.text = args->regex;
     if (path) {
-        status = read_text(path, &text, &options.size, &err);
+        code = read_text(path, args->schema ? "--schema" : "--grammar", &text, &options.size);
         options.text = text;
     }
-    if (status == RWKV7_OK)
+    if (code == DONE) {
         engine->grammar_hash = hash_options(&options);
-    if (status == RWKV7_OK && path && options.size == 0) {
-        free(text);
-        return complain(FAILED, "%s: the file is empty", path);
+        if (rwkv7_grammar_create(&options, engine->tokenizer, &engine->grammar, &err) != RWKV7_OK)
+            code = path && err.status == RWKV7_ERR_USAGE
+                       ? complain(MISUSED, "%s: %s", is_stdin(path) ? "standard input" : path, err.message)
+                       : report(&err);
     }
-    if (status == RWKV7_OK)
-        status = rwkv7_grammar_create(&options, engine->tokenizer, &engine->grammar, &err);
     free(text);
-    if (status == RWKV7_OK)
-        return DONE;
-    if (path && status == RWKV7_ERR_USAGE) {
-        char message[sizeof err.message];
-        snprintf(message, sizeof message, "%.100s: %.150s", path, err.message);
-        memcpy(err.message, message, sizeof message);
-    }
-    return report(&err);
+    return code;
 }
 
 static enum rwkv7_status refuse(struct rwkv7_error *err, const char *message)

@@ -9,8 +9,13 @@
 
 #include "cli/commands/engine.h"
 
-/* Rejects more than one constraint. Needs no model, so call it early. */
-int constraint_check(const struct common_args *common, const struct constraint_args *args);
+/*
+ * Rejects more than one constraint, and one from standard input ("-") if something else is read from
+ * there: `reader`, a phrase for the message; NULL: nothing. Needs no model, so call it early.
+ */
+int constraint_check(const struct common_args *common, const struct constraint_args *args, const char *reader);
+/* Returns whether the schema or grammar is "-", standard input. */
+bool constraint_reads_stdin(const struct constraint_args *args);
 /* Compiles the constraint, if there is one, to engine->grammar. The vocabulary must be open. */
 int constraint_open(struct engine *engine, const struct constraint_args *args);
 

@@ -200,7 +200,8 @@ static int run_generation(struct generation *g)
 
 int run_command(const void *command_args)
 {
-    const struct run_args *const args = command_args;
+    struct run_args own = *(const struct run_args *)command_args;
+    const struct run_args *const args = &own;
     struct engine engine = {0};
     struct generation g = {.args = args, .engine = &engine, .began = seconds()};
     if (args->print.verbose)
@@ -217,7 +218,9 @@ int run_command(const void *command_args)
         progress_disable();
     int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
-        code = constraint_check(&args->common, &args->constraint);
+        code =
+            constraint_check(&args->common, &args->constraint, prompt_names_stdin(&args->prompt) ? "the prompt" : NULL);
+    own.prompt.no_stdin = own.prompt.no_stdin || constraint_reads_stdin(&args->constraint);
     if (code == DONE)
         code = engine_open_runtime(&engine, &args->machine);
     if (code == DONE)
