@@ -306,7 +306,7 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
     const size_t size = (size_t)g->request.vocab * sizeof *g->logits;
 
     if (g->request.matcher)
-        return fail(err, RWKV7_ERR_USAGE, "a loaded text cannot be continued under a grammar; add a prompt");
+        return fail(err, RWKV7_ERR_USAGE, "a constraint cannot check a loaded text from its middle; add a prompt");
     if (g->loaded.piece[SAVED_PENDING].size > 0) {
         const enum rwkv7_status status = read_saved(g, err);
         if (status != RWKV7_OK)

@@ -346,14 +346,14 @@ enum rwkv7_status automaton_create(const struct grammar *g, struct automaton **o
 {
     struct automaton *const a = *out = mem_alloc(1, sizeof *a);
     if (!a)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, g->given);
     a->grammar = g;
     a->waiting = mem_alloc(g->rule_count, sizeof *a->waiting);
     a->heap = mem_alloc(g->rule_count, sizeof *a->heap);
     a->rule_of_rank = mem_alloc(g->rule_count, sizeof *a->rule_of_rank);
     enum rwkv7_status status = regex_copy(g->regex, &a->regex, err);
     if (status == RWKV7_OK && (!a->waiting || !a->heap || !a->rule_of_rank))
-        status = fail_memory(err, "the grammar");
+        status = fail_memory(err, g->given);
     if (status == RWKV7_OK && !automaton_reserve(a, (void **)&a->states, &a->state_room, 1, 64, sizeof *a->states))
         status = automaton_status(a, err);
     if (status == RWKV7_OK) {

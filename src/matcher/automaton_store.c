@@ -23,9 +23,9 @@ enum rwkv7_status automaton_fail(struct automaton *a, enum rwkv7_status status, 
 {
     if (a->error.status == RWKV7_OK) {
         if (status == RWKV7_ERR_MEMORY)
-            fail_memory(&a->error, "the grammar");
+            fail_memory(&a->error, a->grammar->given);
         else
-            fail(&a->error, status, "%s", message);
+            fail(&a->error, status, "%s %s", a->grammar->given, message);
     }
     return a->error.status;
 }
@@ -34,7 +34,7 @@ bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32
 {
     const enum table_status status = table_reserve(table, room, wanted, limit, size);
     if (status == TABLE_LIMIT) {
-        automaton_fail(a, RWKV7_ERR_USAGE, "the grammar needs too many states for this text");
+        automaton_fail(a, RWKV7_ERR_USAGE, "needs too many states for this text");
         a->full = true;
     }
     if (status == TABLE_MEMORY)
@@ -252,7 +252,7 @@ static uint32_t merge(struct automaton *a, uint32_t x, uint32_t y, unsigned dept
     }
     uint32_t result = 0;
     if (count > AUTOMATON_MAX_THREADS)
-        automaton_fail(a, RWKV7_ERR_USAGE, "the grammar is too ambiguous for this text: more than 1024 readings");
+        automaton_fail(a, RWKV7_ERR_USAGE, "is too ambiguous for this text: more than 1024 readings");
     else if (reserve_entries(a, count)) {
         memcpy(a->entries + a->entry_count, merged, count * sizeof *merged);
         result = find_stack(a, count, sx.may_end || sy.may_end);
@@ -269,7 +269,7 @@ static uint32_t union_at_depth(struct automaton *a, uint32_t x, uint32_t y, unsi
         return union_at_depth(a, y, x, depth);
     if (depth > MAX_UNION_DEPTH) {
         automaton_fail(a, RWKV7_ERR_USAGE,
-                       "the grammar is too ambiguous for this text: two readings differ in more "
+                       "is too ambiguous for this text: two readings differ in more "
                        "than 1000 levels");
         return x;
     }
@@ -343,7 +343,7 @@ uint32_t configuration_of_found(struct automaton *a, uint32_t base, bool accepts
         found[count++] = (struct thread){state, stack_union_of(a, found + i, end - i)};
     }
     if (count > AUTOMATON_MAX_THREADS)
-        automaton_fail(a, RWKV7_ERR_USAGE, "the grammar is too ambiguous for this text: more than 1024 readings");
+        automaton_fail(a, RWKV7_ERR_USAGE, "is too ambiguous for this text: more than 1024 readings");
     if (a->error.status != RWKV7_OK ||
         !index_grow(a, &a->configuration_table, a->configuration_count, hash_configuration))
         return AUTOMATON_DEAD;

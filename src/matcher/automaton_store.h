@@ -99,7 +99,10 @@ struct automaton {
 
 #define ROW_UNKNOWN UINT32_MAX
 
-/* Records a failure unless one is recorded already; returns the status of the recorded one. */
+/*
+ * Records a failure unless one is recorded already; returns the status of the recorded one. The
+ * message continues what the user gave: "the schema ...".
+ */
 enum rwkv7_status automaton_fail(struct automaton *a, enum rwkv7_status status, const char *message);
 /* Like regex_reserve; above the limit it fails, and the automaton counts as full. */
 bool automaton_reserve(struct automaton *a, void **table, uint32_t *room, uint32_t wanted, uint32_t limit, size_t size);

@@ -61,7 +61,7 @@ static enum rwkv7_status add_functions(const struct call_grammar *c, struct gram
     for (size_t i = 0; i < c->count; i++) {
         const struct call_function *const f = &c->functions[i];
         const struct schema_options options = {
-            .strict = f->strict, .one_line = true, .steps = STEPS / (uint32_t)c->count};
+            .strict = f->strict, .one_line = true, .in_order = true, .steps = STEPS / (uint32_t)c->count};
         uint32_t arguments;
         const enum rwkv7_status status = schema_add(f->schema, strlen(f->schema), &options, g, &arguments, err);
         if (status != RWKV7_OK) {
@@ -92,6 +92,7 @@ enum rwkv7_status calls_build(const struct call_grammar *c, struct grammar *g, s
     const uint32_t before = text_before(r, c), start = regex_concat(r, literal(r, tag), literal(r, head));
     const uint32_t end = grammar_terminal(g, literal(r, tail));
     *refused = SIZE_MAX;
+    grammar_describe(g, "the grammar of the tools", NULL);
     if (c->count == 0)
         return fail(err, RWKV7_ERR_USAGE, "there are no functions to call");
     const enum rwkv7_status status = add_functions(c, g, function, refused, err);

@@ -264,7 +264,7 @@ enum rwkv7_status gbnf_build(const char *text, size_t size, struct grammar *g, s
 {
     struct gbnf p = {.text = text, .at = text, .end = text + size, .grammar = g, .regex = grammar_regex(g), .err = err};
     if (size > GRAMMAR_MAX_TEXT)
-        return fail(err, RWKV7_ERR_USAGE, "grammar: %zu bytes; the limit is %u", size, GRAMMAR_MAX_TEXT);
+        return fail(err, RWKV7_ERR_USAGE, "grammar: expected at most %u bytes, found %zu", GRAMMAR_MAX_TEXT, size);
     if (gbnf_parse(&p) && resolve_names(&p))
         write_grammar(&p);
     if (p.status == RWKV7_OK) {

@@ -7,16 +7,21 @@
 
 #define MAX_NAMES (1u << 24) /* bytes */
 
-static const char too_large[] = "the grammar is too large: more than 131072 rules or 1048576 symbols";
-
 static void record(struct grammar *g, enum rwkv7_status status, const char *message)
 {
     if (g->error.status != RWKV7_OK)
         return;
     if (status == RWKV7_ERR_MEMORY)
-        fail_memory(&g->error, "the grammar");
+        fail_memory(&g->error, g->given);
     else
         fail(&g->error, status, "%s", message);
+}
+
+static void record_too_large(struct grammar *g)
+{
+    if (g->error.status == RWKV7_OK)
+        fail(&g->error, RWKV7_ERR_USAGE, "%s is too large: more than %u rules or %u symbols", g->given,
+             GRAMMAR_MAX_RULES, GRAMMAR_MAX_SYMBOLS);
 }
 
 void grammar_fail_memory(struct grammar *g)
@@ -29,7 +34,7 @@ bool grammar_reserve(struct grammar *g, void **table, uint32_t *room, uint32_t w
     if (wanted <= *room)
         return true;
     if (wanted > limit) {
-        record(g, RWKV7_ERR_USAGE, too_large);
+        record_too_large(g);
         return false;
     }
     uint32_t more = *room > limit / 2 ? limit : *room * 2;
@@ -52,6 +57,7 @@ enum rwkv7_status grammar_create(struct grammar **out, struct rwkv7_error *err)
     if (!g)
         return fail_memory(err, "the grammar");
     g->start = UINT32_MAX;
+    g->given = "the grammar";
     enum rwkv7_status status = regex_create(&g->regex, err);
     if (status == RWKV7_OK) {
         grammar_rule(g, "", 0); /* rule 0: returned by calls after a failure */
@@ -78,6 +84,12 @@ void grammar_free(struct grammar *g)
     mem_free(g->keys);
     mem_free(g->rests);
     mem_free(g);
+}
+
+void grammar_describe(struct grammar *g, const char *given, const char *void_message)
+{
+    g->given = given;
+    g->void_message = void_message;
 }
 
 struct regex *grammar_regex(struct grammar *g)
@@ -124,7 +136,7 @@ void grammar_add(struct grammar *g, uint32_t rule, const uint32_t *symbols, size
     if (grammar_failed(g))
         return;
     if (count > GRAMMAR_MAX_SYMBOLS) {
-        record(g, RWKV7_ERR_USAGE, too_large);
+        record_too_large(g);
         return;
     }
     uint32_t length = 0;
@@ -250,10 +262,11 @@ enum rwkv7_status grammar_finish(struct grammar *g, struct rwkv7_error *err)
 enum rwkv7_status regex_build(const char *text, size_t size, struct grammar *g, struct rwkv7_error *err)
 {
     uint32_t node;
+    grammar_describe(g, "the regular expression", "regular expression: matches no text");
     const enum rwkv7_status status = regex_parse(g->regex, text, size, 0, &node, err);
     if (status != RWKV7_OK)
         return status;
-    const uint32_t rule = grammar_rule(g, "the expression", 14), symbol = grammar_terminal(g, node);
+    const uint32_t rule = grammar_rule(g, "expression", 10), symbol = grammar_terminal(g, node);
     grammar_add(g, rule, &symbol, 1);
     grammar_start(g, rule);
     return grammar_finish(g, err);
@@ -267,7 +280,8 @@ enum rwkv7_status choices_build(const struct regex_text *choices, size_t count, 
             return fail(err, RWKV7_ERR_USAGE, "choice %zu is empty", i + 1);
     if (count == 0)
         return fail(err, RWKV7_ERR_USAGE, "there are no choices; give one at least");
-    const uint32_t rule = grammar_rule(g, "the choices", 11);
+    grammar_describe(g, "the list of choices", "the choices match no text");
+    const uint32_t rule = grammar_rule(g, "choices", 7);
     const uint32_t symbol = grammar_terminal(g, regex_literals(g->regex, choices, count));
     grammar_add(g, rule, &symbol, 1);
     grammar_start(g, rule);

@@ -30,7 +30,12 @@
 struct grammar;
 
 enum rwkv7_status grammar_create(struct grammar **out, struct rwkv7_error *err);
-void grammar_free(struct grammar *g);           /* NULL: does nothing */
+void grammar_free(struct grammar *g); /* NULL: does nothing */
+/*
+ * For messages: what the user gave ("the schema"; at first "the grammar"), and what is wrong if it
+ * matches no text (NULL: names the start rule). Both texts must outlive the grammar.
+ */
+void grammar_describe(struct grammar *g, const char *given, const char *void_message);
 struct regex *grammar_regex(struct grammar *g); /* the arena of its terminals' expressions */
 /* Returns whether a call has failed; long loops of a front end should then stop. */
 bool grammar_failed(const struct grammar *g);

@@ -67,7 +67,7 @@ static enum rwkv7_status uses_find(const struct grammar *g, struct uses *u, stru
                        .queue = mem_alloc(rules, sizeof *u->queue),
                        .places = mem_alloc((size_t)g->symbol_count + rules, sizeof *u->places)};
     if (!u->start || !u->unmet || !u->owner || !u->queue || !u->places)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, g->given);
     count_or_fill(g, u, false);
     for (uint32_t i = 0; i < rules; i++)
         u->start[i + 1] += u->start[i];
@@ -218,7 +218,8 @@ enum rwkv7_status grammar_check_rules(struct grammar *g, struct rwkv7_error *err
             *err = g->error;
     }
     if (status == RWKV7_OK && !g->rules[g->start].productive)
-        status = grammar_rule_error(g, g->start, "matches no text", err);
+        status = g->void_message ? fail(err, RWKV7_ERR_USAGE, "%s", g->void_message)
+                                 : grammar_rule_error(g, g->start, "matches no text", err);
     if (status == RWKV7_OK) {
         propagate(g, &u, &nullable, err);
         for (uint32_t i = 0; i < g->rule_count; i++) /* (x?){m,n} is (x?){0,n} */
@@ -275,7 +276,7 @@ enum rwkv7_status grammar_rank_rules(struct grammar *g, struct rwkv7_error *err)
     uint8_t *const state = mem_alloc(g->rule_count, 1);
     uint32_t depth = 0, rank = g->rule_count;
     if (!stack || !state)
-        status = fail_memory(err, "the grammar");
+        status = fail_memory(err, g->given);
     for (uint32_t first = 0; first < g->rule_count && status == RWKV7_OK; first++) {
         if (state[first] != NEW || !g->rules[first].reachable)
             continue;

@@ -71,6 +71,8 @@ struct object_rule {
 
 struct grammar {
     struct rwkv7_error error; /* the first failure */
+    const char *given;        /* what the user gave, for messages */
+    const char *void_message; /* for a grammar that matches no text; NULL: names the start rule */
     struct regex *regex;
     struct grammar_rule *rules;
     uint32_t rule_count, rule_room;

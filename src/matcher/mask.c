@@ -33,7 +33,7 @@ enum rwkv7_status mask_store_create(struct automaton *a, const struct vocab_tree
 {
     struct mask_store *const s = *out = mem_alloc(1, sizeof *s);
     if (!s)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, "the constraint");
     enum rwkv7_status status = part_finder_open(&s->finder, a, tree, shelf, err);
     const size_t slots = bytes / (s->finder.words * sizeof(uint64_t) + sizeof *s->slots + 1);
     s->has_end = has_end;
@@ -43,7 +43,7 @@ enum rwkv7_status mask_store_create(struct automaton *a, const struct vocab_tree
     s->slots = mem_alloc(s->slot_room, sizeof *s->slots);
     s->path = mem_alloc((size_t)tree->depth + 1, sizeof *s->path);
     if (status == RWKV7_OK && (!s->slots || !s->path))
-        status = fail_memory(err, "the grammar");
+        status = fail_memory(err, "the constraint");
     if (status != RWKV7_OK) {
         mask_store_free(s);
         *out = NULL;
@@ -172,8 +172,8 @@ static enum rwkv7_status add_thread(struct mask_store *s, struct thread t, uint6
     for (uint32_t i = 0; i < count && status == RWKV7_OK; i++) {
         status = walk_below(s, exits[i], frontier, known, bits, err);
         if (s->work > MAX_WORK)
-            return fail(err, RWKV7_ERR_USAGE, "the grammar is too expensive: a token takes more than %u steps",
-                        MAX_WORK);
+            return fail(err, RWKV7_ERR_USAGE, "%s is too expensive: a token takes more than %u steps",
+                        a->grammar->given, MAX_WORK);
     }
     return status;
 }
@@ -205,7 +205,7 @@ enum rwkv7_status mask_find(struct mask_store *s, uint32_t configuration, struct
     } else {
         i = take_slot(s, configuration);
         if (i == NO_SLOT)
-            return fail_memory(err, "the grammar");
+            return fail_memory(err, "the constraint");
         s->work = 0;
         for (uint32_t k = 0; k < c.count && status == RWKV7_OK; k++)
             status = add_thread(s, automaton_thread(s->finder.automaton, c.first + k), s->slots[i].bits, err);

@@ -66,7 +66,7 @@ static enum rwkv7_status engine_create(const struct rwkv7_grammar *g, struct eng
 {
     struct engine *const e = *out = mem_alloc(1, sizeof *e);
     if (!e)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, "the constraint");
     e->users = 1;
     enum rwkv7_status status = automaton_create(g->grammar, &e->automaton, err);
     if (status == RWKV7_OK)
@@ -138,7 +138,7 @@ static enum rwkv7_status kept_open(struct tokenizer_cache *cache, struct kept **
         return RWKV7_OK;
     struct kept *const k = mem_alloc(1, sizeof *k);
     if (!k)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, "the constraint");
     const enum rwkv7_status status = part_shelf_create(&k->shelf, err);
     if (status != RWKV7_OK) {
         mem_free(k);
@@ -241,7 +241,7 @@ static enum rwkv7_status open_grammar(const struct origin *o, const struct rwkv7
         goto end;
     g = mem_alloc(1, sizeof *g);
     if (!g) {
-        status = fail_memory(err, "the grammar");
+        status = fail_memory(err, "the constraint");
         goto end;
     }
     atomic_store(&g->users, 1);
@@ -503,6 +503,12 @@ bool rwkv7_matcher_is_accepting(const struct rwkv7_matcher *m)
     return m->accepting;
 }
 
+/* What the user gave, for messages. */
+static const char *given(const struct rwkv7_matcher *m)
+{
+    return m->engine->automaton->grammar->given;
+}
+
 static enum rwkv7_status advance(struct rwkv7_matcher *m, void *arg, struct rwkv7_error *err)
 {
     const uint32_t id = *(const uint32_t *)arg;
@@ -511,13 +517,13 @@ static enum rwkv7_status advance(struct rwkv7_matcher *m, void *arg, struct rwkv
     rwkv7_tokenizer_bytes(m->grammar->tokenizer, id, &length);
     if (id == RWKV7_END_OF_TEXT && length == 0) {
         const bool accepts = automaton_configuration(m->engine->automaton, m->configurations[m->count]).accepts;
-        return accepts ? RWKV7_OK : fail(err, RWKV7_ERR_USAGE, "the grammar does not allow the text to end here");
+        return accepts ? RWKV7_OK : fail(err, RWKV7_ERR_USAGE, "%s does not allow the text to end here", given(m));
     }
     const enum rwkv7_status status = read_token(m, m->configurations[m->count], id, &next, err);
     if (status != RWKV7_OK)
         return status;
     if (next == AUTOMATON_DEAD)
-        return fail(err, RWKV7_ERR_USAGE, "the grammar does not allow token %u here", id);
+        return fail(err, RWKV7_ERR_USAGE, "%s does not allow token %u here", given(m), id);
     m->ids[m->count++] = id;
     m->configurations[m->count] = next;
     return RWKV7_OK;
@@ -545,7 +551,7 @@ enum rwkv7_status rwkv7_matcher_mask(struct rwkv7_matcher *m, const uint64_t **m
     const enum rwkv7_status status = run(m, copy_mask, allowed, err);
     *mask = m->mask;
     if (status == RWKV7_OK && *allowed == 0 && !m->accepting)
-        return fail(err, RWKV7_ERR_USAGE, "no token of the vocabulary can continue this text of the grammar");
+        return fail(err, RWKV7_ERR_USAGE, "no token of the vocabulary can continue this text as %s requires", given(m));
     return status;
 }
 

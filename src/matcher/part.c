@@ -48,7 +48,7 @@ enum rwkv7_status part_shelf_create(struct part_shelf **out, struct rwkv7_error 
 {
     *out = mem_alloc(1, sizeof **out);
     if (!*out)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, "the constraint");
     fork_lock_init(&(*out)->lock);
     (*out)->forks = fork_count();
     return RWKV7_OK;
@@ -172,7 +172,7 @@ enum rwkv7_status part_finder_open(struct part_finder *f, struct automaton *a, c
     if (f->path && f->ids && f->exits)
         return RWKV7_OK;
     part_finder_close(f);
-    return fail_memory(err, "the grammar");
+    return fail_memory(err, "the constraint");
 }
 
 static void drop_parts(struct part_finder *f)
@@ -342,12 +342,12 @@ static enum rwkv7_status part_by_horizon(struct part_finder *f, uint32_t state, 
     atomic_fetch_add(&((struct shared_part *)base)->users, 1); /* hold() may drop it below */
     if (far != s.node) {
         *part = base;
-        return hold(f, state, base) ? RWKV7_OK : fail_memory(err, "the grammar");
+        return hold(f, state, base) ? RWKV7_OK : fail_memory(err, "the constraint");
     }
     walk(f, state, PART_NEAR);
     status = automaton_status(a, err);
     if (status == RWKV7_OK && !find_near_tokens(f))
-        status = fail_memory(err, "the grammar");
+        status = fail_memory(err, "the constraint");
     for (uint32_t i = 0; status == RWKV7_OK && i < base->exit_count; i++)
         if (f->tree->nodes[base->exits[i]].depth <= PART_NEAR)
             f->exits[f->exit_count++] = base->exits[i];
@@ -356,7 +356,7 @@ static enum rwkv7_status part_by_horizon(struct part_finder *f, uint32_t state, 
         for (uint32_t i = 0; *part && i < f->words; i++)
             (*part)->bits[i] |= base->bits[i] & f->near_tokens[i];
         if (!*part || !hold(f, state, *part))
-            status = fail_memory(err, "the grammar");
+            status = fail_memory(err, "the constraint");
     }
     part_release(base);
     return status;
@@ -385,11 +385,11 @@ static enum rwkv7_status make_part(struct part_finder *f, uint32_t state, struct
             return status;
         *part = part_of_walk(f);
         if (!*part)
-            return fail_memory(err, "the grammar");
+            return fail_memory(err, "the constraint");
         if (key.complete)
             shelf_add(f->shelf, key.bytes, key.size, *part);
     }
-    return hold(f, state, *part) ? RWKV7_OK : fail_memory(err, "the grammar");
+    return hold(f, state, *part) ? RWKV7_OK : fail_memory(err, "the constraint");
 }
 
 enum rwkv7_status part_find(struct part_finder *f, uint32_t state, uint64_t *bits, const uint32_t **exits,

@@ -203,7 +203,7 @@ enum rwkv7_status schema_add(const char *text, size_t size, const struct schema_
     if (s.options.steps > 0)
         s.budget = s.options.steps;
     if (size > GRAMMAR_MAX_TEXT)
-        return fail(err, RWKV7_ERR_USAGE, "JSON Schema: %zu bytes; the limit is %u", size, GRAMMAR_MAX_TEXT);
+        return fail(err, RWKV7_ERR_USAGE, "JSON Schema: expected at most %u bytes, found %zu", GRAMMAR_MAX_TEXT, size);
     enum rwkv7_status status = json_values_read(text, size, &s.text, err);
     if (status != RWKV7_OK) {
         fail_where(err, "JSON Schema, ");
@@ -238,6 +238,7 @@ enum rwkv7_status schema_build(const char *text, size_t size, const struct schem
     const uint32_t start = grammar_rule(g, "root", 4);
     const uint32_t space = grammar_terminal(g, white_space(grammar_regex(g), options ? options : &defaults));
     uint32_t value;
+    grammar_describe(g, "the schema", "no value satisfies this schema");
     enum rwkv7_status status = schema_add(text, size, options, g, &value, err);
     if (status != RWKV7_OK)
         return status;
@@ -254,5 +255,7 @@ enum rwkv7_status json_build(const struct schema_options *options, struct gramma
     static const char schema[] = "{\"type\":[\"object\",\"array\"]}";
     struct schema_options o = options ? *options : (struct schema_options){0};
     o.strict = false; /* allows any members */
-    return schema_build(schema, sizeof schema - 1, &o, g, err);
+    const enum rwkv7_status status = schema_build(schema, sizeof schema - 1, &o, g, err);
+    grammar_describe(g, "JSON", NULL);
+    return status;
 }

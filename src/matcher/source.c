@@ -5,12 +5,15 @@
 #include "matcher/grammar.h"
 #include "matcher/source.h"
 
+/* By kind: what the user gave, for messages. */
+static const char *const given[] = {"JSON", "JSON Schema", "grammar", "regular expression", "choices"};
+
 enum rwkv7_status source_check(struct rwkv7_grammar_options *o, struct rwkv7_error *err)
 {
     if ((unsigned)o->kind > RWKV7_GRAMMAR_CHOICES)
-        return fail(err, RWKV7_ERR_USAGE, "grammar: unknown kind %d", (int)o->kind);
+        return fail(err, RWKV7_ERR_USAGE, "unknown kind of grammar: %d", (int)o->kind);
     if (o->kind != RWKV7_GRAMMAR_JSON && o->kind != RWKV7_GRAMMAR_CHOICES && !o->text)
-        return fail(err, RWKV7_ERR_USAGE, "grammar: its text is missing");
+        return fail(err, RWKV7_ERR_USAGE, "%s: its text is missing", given[o->kind]);
     if (o->kind == RWKV7_GRAMMAR_JSON || o->kind == RWKV7_GRAMMAR_CHOICES)
         o->text = NULL;
     if (o->text && o->size == 0)
@@ -55,10 +58,11 @@ enum rwkv7_status source_key(const struct rwkv7_grammar_options *o, char **key, 
     if (!choices && o->text)
         valid = o->size <= GRAMMAR_MAX_TEXT && size_add(*size, o->size, size);
     if (!valid)
-        return fail(err, RWKV7_ERR_USAGE, "the grammar is too large: more than %u bytes", GRAMMAR_MAX_TEXT);
+        return fail(err, RWKV7_ERR_USAGE, "%s: expected at most %u bytes, found more", given[o->kind],
+                    GRAMMAR_MAX_TEXT);
     char *at = *key = mem_alloc(*size, 1);
     if (!at)
-        return fail_memory(err, "the grammar");
+        return fail_memory(err, "the constraint");
     memcpy(at, head, sizeof head);
     at += sizeof head;
     for (size_t i = 0; choices && i < o->choice_count; i++) {

@@ -42,6 +42,18 @@ out_has '"line":2,.*"finish":"length","prompt_tokens":[0-9]+,"tokens":3'
 constrained --regex 'a(b' hello
 exits 2
 err 'rwkv7: regular expression, character 2: this group is not closed'
+# Messages name what was given: no grammar and no rule if that is an expression.
+constrained --regex 'a(?!b)b' hello
+exits 2
+err 'rwkv7: regular expression: matches no text'
+printf '{"enum":[1],"type":"string"}' >void.json
+constrained --schema void.json hello
+exits 2
+err 'rwkv7: void.json: JSON Schema, #: no value satisfies this schema'
+printf 'root ::= "a" root' >void.gbnf
+constrained --grammar void.gbnf hello
+exits 2
+err 'rwkv7: void.gbnf: grammar: rule root: matches no text'
 constrained --choice a --regex b hello
 exits 2
 err_has '^rwkv7: --regex and --choice exclude each other$'
@@ -92,6 +104,10 @@ given "$(cat fixed.json)"
 run rwkv7 chat -q --schema -
 exits 2
 err_has '^rwkv7: --schema - and the messages both read standard input; give one of them a file$'
+run rwkv7 run -q --model "$model" --vocab "$vocab" -n 2 --state-out saved hello
+run rwkv7 run -q --model "$model" --vocab "$vocab" -n 2 --state-in saved --regex a
+exits 2
+err_has '^rwkv7: a constraint cannot check a loaded text from its middle; add a prompt$'
 printf '{"prompt":"a","regex":"(","id":1}\n{"prompt":"a","regex":"a","choices":["b"]}\n{"prompt":"a","choices":"b"}\n' >lines
 run rwkv7 batch -q --model "$model" --vocab "$vocab" lines
 exits 1

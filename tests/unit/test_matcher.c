@@ -393,9 +393,9 @@ static void test_matcher(void)
     rwkv7_grammar_close(g);
     rwkv7_grammar_close(same);
     CHECK(rwkv7_matcher_advance(m, 2, &err) == RWKV7_ERR_USAGE);
-    CHECK_STR(err.message, "the grammar does not allow token 2 here");
+    CHECK_STR(err.message, "the regular expression does not allow token 2 here");
     CHECK(rwkv7_matcher_advance(m, 0, &err) == RWKV7_ERR_USAGE);
-    CHECK_STR(err.message, "the grammar does not allow the text to end here");
+    CHECK_STR(err.message, "the regular expression does not allow the text to end here");
     CHECK(rwkv7_matcher_advance(m, 5, &err) == RWKV7_ERR_USAGE &&
           rwkv7_matcher_advance(m, 4096, &err) == RWKV7_ERR_USAGE);
     CHECK(rwkv7_matcher_tokens(m) == 0 && !rwkv7_matcher_is_accepting(m));
@@ -448,7 +448,7 @@ static void test_choices(void)
     CHECK(rwkv7_grammar_create(&o, t, &g, &err) == RWKV7_ERR_USAGE);
     o.kind = RWKV7_GRAMMAR_REGEX;
     CHECK(rwkv7_grammar_create(&o, t, &g, &err) == RWKV7_ERR_USAGE);
-    CHECK_STR(err.message, "grammar: its text is missing");
+    CHECK_STR(err.message, "regular expression: its text is missing");
     /* more grammars than the cache holds */
     for (int i = 0; i < 40; i++) {
         char text[16];
@@ -484,7 +484,7 @@ static void test_full(void)
         reached++;
     }
     CHECK_MSG(reached > 60000 && reached < 66000, "%zu", reached);
-    CHECK_STR(err.message, "the grammar needs too many states for this text");
+    CHECK_STR(err.message, "the regular expression needs too many states for this text");
     CHECK(rwkv7_matcher_tokens(long_one) == reached);
     CHECK(rwkv7_matcher_mask(m, &mask, &allowed, NULL) == RWKV7_OK && allowed == 2); /* b, bc */
     rwkv7_matcher_close(m);
