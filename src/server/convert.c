@@ -49,7 +49,7 @@ cJSON *convert_add_message(struct conversion *c, const char *role)
     return message;
 }
 
-void convert_add_call(struct conversion *c, cJSON *message, const char *id, const char *name, const char *arguments)
+void convert_add_call(struct conversion *c, cJSON *message, const char *id, const char *name, cJSON *arguments)
 {
     struct json_tree *const t = &c->request;
     cJSON *calls = cJSON_GetObjectItemCaseSensitive(message, "tool_calls");
@@ -60,7 +60,7 @@ void convert_add_call(struct conversion *c, cJSON *message, const char *id, cons
     json_add_string(t, call, "type", "function");
     cJSON *const function = json_add_object(t, call, "function");
     json_add_string(t, function, "name", name);
-    json_add_string(t, function, "arguments", arguments);
+    json_add_item(t, function, "arguments", arguments);
 }
 
 const char *convert_string(const cJSON *object, const char *name)

@@ -282,6 +282,23 @@ void job_call_id(const struct choice *c, const char *prefix, size_t index, char 
     snprintf(id, JOB_CALL_ID, "%s%.16s%02zx%02zx", prefix, digits, c->index, index);
 }
 
+void job_add_json(struct json_tree *t, cJSON *to, const char *name, const char *json, size_t size)
+{
+    char *const text = mem_string(json, size);
+    if (text)
+        cJSON_Minify(text);
+    json_add_item(t, to, name, text ? cJSON_CreateRaw(text) : NULL);
+    mem_free(text);
+}
+
+void job_add_arguments(struct json_tree *t, cJSON *to, const char *name, const struct tool_call *call)
+{
+    if (call->complete)
+        job_add_json(t, to, name, call->arguments.bytes, call->arguments.size);
+    else
+        json_add_object(t, to, name);
+}
+
 void job_finish_stream(struct job *job, const char *object)
 {
     static const char done[] = "data: [DONE]\n\n";

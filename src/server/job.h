@@ -59,11 +59,12 @@ enum choice_phase { CHOICE_WAITING, CHOICE_SCORING, CHOICE_RUNNING, CHOICE_ENDED
  * The state of a stream whose text is divided into numbered blocks (messages.c, responses.c). Other
  * protocols do not use it.
  */
-enum block { BLOCK_NONE, BLOCK_THOUGHT, BLOCK_TEXT };
+enum block { BLOCK_NONE, BLOCK_THOUGHT, BLOCK_TEXT, BLOCK_CALL };
 struct blocks {
     enum block open;
     int index;                 /* of the open block, or of the next one */
     int events;                /* number of events sent */
+    size_t call;               /* index of the call in the open block */
     struct text text, thought; /* all that was sent */
 };
 
@@ -179,6 +180,13 @@ const char *job_finish_reason(const struct choice *c);
 /* Writes the id of call `index` of a choice: the prefix and a number of its own. */
 enum { JOB_CALL_ID = 48 };
 void job_call_id(const struct choice *c, const char *prefix, size_t index, char id[JOB_CALL_ID]);
+/*
+ * Adds the arguments of a call as a JSON value, without white space; an empty object if the answer
+ * was truncated within them.
+ */
+void job_add_arguments(struct json_tree *t, cJSON *to, const char *name, const struct tool_call *call);
+/* Adds a value that is given as JSON text [size]. */
+void job_add_json(struct json_tree *t, cJSON *to, const char *name, const char *json, size_t size);
 uint64_t job_cached_tokens(const struct job *job); /* tokens of its prompts that were in the cache */
 /*
  * End the events of a stream in the way of OpenAI's older endpoints: usage in an event of its own,

@@ -1,7 +1,7 @@
 /*
  * messages.c - POST /v1/messages and /v1/messages/count_tokens: Anthropic's Messages API.
  *
- * An answer is a list of blocks: thoughts, if any, then the text. A stream announces each block,
+ * An answer is a list of blocks: thoughts, text, calls of tools. A stream announces each block,
  * sends its pieces and closes it.
  */
 #include "server/handlers.h"
@@ -12,6 +12,8 @@ static const char *stop_reason(const struct choice *c)
     const struct generation *const g = &c->job->generation;
     if (c->end == RWKV7_END_LENGTH)
         return "max_tokens";
+    if (tool_calls_complete(&c->calls))
+        return "tool_use";
     return c->stop >= 0 && (size_t)c->stop < g->client_stops ? "stop_sequence" : "end_turn";
 }
 
@@ -54,6 +56,22 @@ static void add_block(struct json_tree *t, cJSON *content, const char *name, enu
         json_add_string(t, block, "signature", "");
 }
 
+/* call: NULL in a stream, which sends the input in pieces. */
+static void add_call(struct json_tree *t, cJSON *content, const char *name, const struct choice *c, size_t index,
+                     const struct tool_call *call)
+{
+    cJSON *const block = json_add_object(t, content, name);
+    char id[JOB_CALL_ID];
+    job_call_id(c, "toolu_", index, id);
+    json_add_string(t, block, "type", "tool_use");
+    json_add_string(t, block, "id", id);
+    json_add_string(t, block, "name", c->calls.calls[index].name.bytes);
+    if (call)
+        job_add_arguments(t, block, "input", call);
+    else
+        json_add_object(t, block, "input");
+}
+
 static char *body(struct job *job)
 {
     struct json_tree t;
@@ -61,8 +79,10 @@ static char *body(struct job *job)
     cJSON *const root = json_tree_object(&t), *const content = add_head(&t, root, job);
     if (c->thought.size > 0)
         add_block(&t, content, NULL, BLOCK_THOUGHT, &c->thought);
-    if (c->text.size > 0 || c->thought.size == 0)
+    if (c->text.size > 0 || (c->thought.size == 0 && c->calls.count == 0))
         add_block(&t, content, NULL, BLOCK_TEXT, &c->text);
+    for (size_t i = 0; i < c->calls.count; i++)
+        add_call(&t, content, NULL, c, i, &c->calls.calls[i]);
     add_stop(&t, root, c);
     add_usage(&t, root, job);
     return json_tree_text(&t, false);
@@ -87,7 +107,8 @@ static void close_block(struct choice *c)
     c->blocks.open = BLOCK_NONE;
 }
 
-static void open_block(struct choice *c, enum block kind)
+/* call: its index, if the block is one. */
+static void open_block(struct choice *c, enum block kind, size_t call)
 {
     static const struct text nothing = {0};
     struct json_tree t;
@@ -97,7 +118,10 @@ static void open_block(struct choice *c, enum block kind)
     c->blocks.open = kind;
     cJSON *const root = begin_event(&t, "content_block_start");
     json_add_number(&t, root, "index", c->blocks.index);
-    add_block(&t, root, "content_block", kind, &nothing);
+    if (kind == BLOCK_CALL)
+        add_call(&t, root, "content_block", c, call, NULL);
+    else
+        add_block(&t, root, "content_block", kind, &nothing);
     job_typed_event(c->job, &t);
     if (c->blocks.index == 0) {
         begin_event(&t, "ping");
@@ -105,20 +129,26 @@ static void open_block(struct choice *c, enum block kind)
     }
 }
 
-static void send_text(struct choice *c, enum block kind, struct text *text)
+/* Sends a piece of the open block. */
+static void send_delta(struct choice *c, const char *type, const char *name, const char *text, size_t size)
 {
-    const bool thought = kind == BLOCK_THOUGHT;
     struct json_tree t;
-    if (text->size == 0)
-        return;
-    open_block(c, kind);
     cJSON *const root = begin_event(&t, "content_block_delta");
     json_add_number(&t, root, "index", c->blocks.index);
     cJSON *const delta = json_add_object(&t, root, "delta");
-    json_add_string(&t, delta, "type", thought ? "thinking_delta" : "text_delta");
-    json_add_text(&t, delta, thought ? "thinking" : "text", text->bytes, text->size);
+    json_add_string(&t, delta, "type", type);
+    json_add_text(&t, delta, name, text, size);
     job_typed_event(c->job, &t);
-    text->size = 0;
+}
+
+static void send_call(struct choice *c, const struct tool_event *e)
+{
+    if (e->kind == TOOL_CALL_BEGINS)
+        open_block(c, BLOCK_CALL, e->index);
+    else if (e->kind == TOOL_CALL_ARGUMENTS)
+        send_delta(c, "input_json_delta", "partial_json", e->text, e->size);
+    else
+        close_block(c);
 }
 
 static void begin(struct job *job, struct choice *c)
@@ -135,16 +165,26 @@ static void begin(struct job *job, struct choice *c)
 
 static void piece(struct job *job, struct choice *c)
 {
+    struct tool_event e;
     (void)job;
-    send_text(c, BLOCK_THOUGHT, &c->thought);
-    send_text(c, BLOCK_TEXT, &c->text);
+    if (c->thought.size > 0) {
+        open_block(c, BLOCK_THOUGHT, 0);
+        send_delta(c, "thinking_delta", "thinking", c->thought.bytes, c->thought.size);
+    }
+    if (c->text.size > 0) {
+        open_block(c, BLOCK_TEXT, 0);
+        send_delta(c, "text_delta", "text", c->text.bytes, c->text.size);
+    }
+    while (tool_calls_next(&c->calls, &e))
+        send_call(c, &e);
+    c->thought.size = c->text.size = 0;
 }
 
 static void end(struct job *job, struct choice *c)
 {
     struct json_tree t;
     if (c->blocks.index == 0 && c->blocks.open == BLOCK_NONE)
-        open_block(c, BLOCK_TEXT); /* an empty text, as in `body` */
+        open_block(c, BLOCK_TEXT, 0); /* an empty text, as in `body` */
     close_block(c);
     cJSON *const root = begin_event(&t, "message_delta");
     add_stop(&t, json_add_object(&t, root, "delta"), c);

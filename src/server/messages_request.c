@@ -35,20 +35,15 @@ static cJSON *parts_of(struct source *s)
 
 static bool take_call(struct source *s, cJSON *block)
 {
-    const cJSON *const input = cJSON_GetObjectItemCaseSensitive(block, "input");
-    char *const arguments = input ? cJSON_PrintUnformatted(input) : NULL;
+    struct conversion *const c = s->conversion;
+    cJSON *const input = convert_take(block, "input");
     if (!cJSON_IsObject(input) || !*convert_string(block, "name")) {
-        cJSON_free(arguments);
-        return error_request(s->conversion->error, s->param,
-                             "%s: expected a tool_use with a name and an object as input", s->param);
+        cJSON_Delete(input);
+        return error_request(c->error, s->param, "%s: expected a tool_use with a name and an object as input",
+                             s->param);
     }
     parts_of(s);
-    if (arguments)
-        convert_add_call(s->conversion, s->message, convert_string(block, "id"), convert_string(block, "name"),
-                         arguments);
-    else
-        s->conversion->request.failed = true;
-    cJSON_free(arguments);
+    convert_add_call(c, s->message, convert_string(block, "id"), convert_string(block, "name"), input);
     return true;
 }
 
@@ -186,7 +181,7 @@ static bool take_tool_choice(struct conversion *c, cJSON *choice)
         cJSON *const tool = cJSON_CreateObject();
         convert_set(c, "tool_choice", tool);
         json_add_string(t, tool, "type", "function");
-        json_add_string(t, json_add_object(t, tool, "function"), "name", convert_string(choice, "name"));
+        json_add_string(t, tool, "name", convert_string(choice, "name"));
     } else if (strcmp(type, "auto") == 0 || strcmp(type, "none") == 0) {
         convert_set(c, "tool_choice", cJSON_CreateString(type));
     } else if (strcmp(type, "any") == 0) {

@@ -22,7 +22,8 @@ static cJSON *begin_line(struct json_tree *t, const struct server *s)
     return root;
 }
 
-static void add_text(struct json_tree *t, cJSON *root, bool chat, const struct text *thought, const struct text *text)
+/* Adds the text and returns the object that has it. */
+static cJSON *add_text(struct json_tree *t, cJSON *root, bool chat, const struct text *thought, const struct text *text)
 {
     cJSON *const to = chat ? json_add_object(t, root, "message") : root;
     if (chat)
@@ -30,6 +31,28 @@ static void add_text(struct json_tree *t, cJSON *root, bool chat, const struct t
     json_add_text(t, to, chat ? "content" : "response", text->bytes, text->size);
     if (thought->size > 0)
         json_add_text(t, to, "thinking", thought->bytes, thought->size);
+    return to;
+}
+
+/* Adds the calls from `begin` to before `end`. Calls that were truncated are not shown. */
+static void add_calls(struct json_tree *t, cJSON *message, const struct choice *c, size_t begin, size_t end)
+{
+    cJSON *list = NULL;
+    for (size_t i = begin; i < end; i++) {
+        const struct tool_call *const from = &c->calls.calls[i];
+        char id[JOB_CALL_ID];
+        if (!from->complete)
+            continue;
+        if (!list)
+            list = json_add_array(t, message, "tool_calls");
+        cJSON *const call = json_add_object(t, list, NULL);
+        job_call_id(c, "call_", i, id);
+        json_add_string(t, call, "id", id);
+        cJSON *const function = json_add_object(t, call, "function");
+        json_add_number(t, function, "index", (double)i);
+        json_add_string(t, function, "name", from->name.bytes);
+        job_add_arguments(t, function, "arguments", from);
+    }
 }
 
 static void add_nanoseconds(struct json_tree *t, cJSON *to, const char *name, double seconds)
@@ -62,14 +85,27 @@ static void begin(struct job *job, struct choice *c)
     (void)c;
 }
 
-static void piece(struct job *job, struct choice *c)
+/* Sends new text, and the calls from `begin` to before `end`. */
+static void send_line(struct choice *c, size_t begin, size_t end)
 {
     struct json_tree t;
-    cJSON *const root = begin_line(&t, job->server);
-    add_text(&t, root, is_chat(job), &c->thought, &c->text);
+    cJSON *const root = begin_line(&t, c->job->server);
+    cJSON *const to = add_text(&t, root, is_chat(c->job), &c->thought, &c->text);
+    add_calls(&t, to, c, begin, end);
     json_add_bool(&t, root, "done", false);
-    job_line(job, json_tree_text(&t, false));
+    job_line(c->job, json_tree_text(&t, false));
     c->text.size = c->thought.size = 0;
+}
+
+static void piece(struct job *job, struct choice *c)
+{
+    struct tool_event e;
+    (void)job;
+    if (c->text.size > 0 || c->thought.size > 0)
+        send_line(c, 0, 0);
+    while (tool_calls_next(&c->calls, &e)) /* a call is sent as a whole */
+        if (e.kind == TOOL_CALL_ENDS)
+            send_line(c, e.index, e.index + 1);
 }
 
 static void end(struct job *job, struct choice *c)
@@ -97,7 +133,7 @@ static char *body(struct job *job)
     struct json_tree t;
     const struct choice *const c = &job->choices[0];
     cJSON *const root = begin_line(&t, job->server);
-    add_text(&t, root, is_chat(job), &c->thought, &c->text);
+    add_calls(&t, add_text(&t, root, is_chat(job), &c->thought, &c->text), c, 0, c->calls.count);
     add_end(&t, root, c);
     return json_tree_text(&t, false);
 }

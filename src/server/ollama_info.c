@@ -141,6 +141,7 @@ void ollama_show_handler(const struct call *call, struct reply *reply)
     json_add_number(&t, details, "rwkv7.vocab_size", info->shape.vocab);
     cJSON *const can = json_add_array(&t, root, "capabilities");
     json_add_string(&t, can, NULL, "completion");
+    json_add_string(&t, can, NULL, "tools");
     if (s->options->template->thinks)
         json_add_string(&t, can, NULL, "thinking");
     add_started(&t, root, "modified_at", s);

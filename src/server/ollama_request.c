@@ -141,6 +141,8 @@ bool ollama_read_generate(struct job *job, cJSON *request, struct api_error *e)
     field_string(&f, "system", &system);
     field_string(&f, "template", &template);
     field_bool(&f, "raw", &raw);
+    if (cJSON_GetArraySize(field_of(&f, "tools")) > 0)
+        error_request(e, "tools", "tools: only /api/chat has tools");
     if (*template)
         error_request(e, "template", "template is not supported; see serve --template");
     if (e->status || !take_common(&c, job->server))

@@ -1,9 +1,9 @@
 /*
  * responses.c - POST /v1/responses: OpenAI's Responses API.
  *
- * An answer is a list of items: thoughts, if any, then a message with the text. A stream announces
- * each item and its only part, sends its text, and repeats the text at the end of the part, of the
- * item and of the answer.
+ * An answer is a list of items: thoughts, a message with the text, calls of tools. A stream
+ * announces each item and its only part, sends its text, and repeats the text at the end of the
+ * part, of the item and of the answer.
  */
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +55,27 @@ static void add_item(struct json_tree *t, cJSON *to, const char *name, const str
         add_part(t, content, NULL, kind, text);
 }
 
+static void add_call_id(struct json_tree *t, cJSON *to, const char *name, const struct choice *c, const char *prefix,
+                        size_t index)
+{
+    char id[JOB_CALL_ID];
+    job_call_id(c, prefix, index, id);
+    json_add_string(t, to, name, id);
+}
+
+/* begun: only its name is known. */
+static void add_call(struct json_tree *t, cJSON *to, const char *name, const struct choice *c, size_t index, bool begun)
+{
+    const struct tool_call *const call = &c->calls.calls[index];
+    cJSON *const item = json_add_object(t, to, name);
+    add_call_id(t, item, "id", c, "fc_", index);
+    json_add_string(t, item, "type", "function_call");
+    json_add_string(t, item, "status", begun ? "in_progress" : call->complete ? "completed" : "incomplete");
+    add_call_id(t, item, "call_id", c, "call_", index);
+    json_add_string(t, item, "name", call->name.bytes);
+    json_add_text(t, item, "arguments", call->arguments.bytes, begun ? 0 : call->arguments.size);
+}
+
 static void add_usage(struct json_tree *t, cJSON *to, const struct job *job)
 {
     const struct choice *const c = &job->choices[0];
@@ -72,6 +93,29 @@ static void add_usage(struct json_tree *t, cJSON *to, const struct job *job)
 static double sampling_number(float x)
 {
     return x == RWKV7_ZERO ? 0 : (double)x;
+}
+
+/* Adds the members that repeat the tools of the request. */
+static void add_tools(struct json_tree *t, cJSON *to, const struct tools *tools)
+{
+    static const char *const modes[] = {[TOOLS_AUTO] = "auto", [TOOLS_NONE] = "none", [TOOLS_REQUIRED] = "required"};
+    json_add_bool(t, to, "parallel_tool_calls", !tools->single);
+    if (tools->only) {
+        cJSON *const choice = json_add_object(t, to, "tool_choice");
+        json_add_string(t, choice, "type", "function");
+        json_add_string(t, choice, "name", tools->only->name);
+    } else {
+        json_add_string(t, to, "tool_choice", modes[tools->mode]);
+    }
+    cJSON *const list = json_add_array(t, to, "tools");
+    for (size_t i = 0; i < tools->count; i++) {
+        const struct tool *const from = &tools->list[i];
+        cJSON *const tool = json_add_object(t, list, NULL);
+        json_add_string(t, tool, "type", "function");
+        json_add_string(t, tool, "name", from->name);
+        job_add_json(t, tool, "parameters", from->schema, strlen(from->schema));
+        json_add_bool(t, tool, "strict", from->strict);
+    }
 }
 
 /* Adds the members of an answer. ended: with its items and usage; else it is in progress. */
@@ -93,9 +137,11 @@ static void add_response(struct json_tree *t, cJSON *to, const struct choice *c,
     json_add_string(t, to, "model", job->server->name);
     cJSON *const output = json_add_array(t, to, "output");
     if (ended && thought->size > 0)
-        add_item(t, output, NULL, c, BLOCK_THOUGHT, thought, truncated && text->size == 0);
-    if (ended && (text->size > 0 || thought->size == 0))
-        add_item(t, output, NULL, c, BLOCK_TEXT, text, truncated);
+        add_item(t, output, NULL, c, BLOCK_THOUGHT, thought, truncated && text->size == 0 && c->calls.count == 0);
+    if (ended && (text->size > 0 || (thought->size == 0 && c->calls.count == 0)))
+        add_item(t, output, NULL, c, BLOCK_TEXT, text, truncated && c->calls.count == 0);
+    for (size_t i = 0; ended && i < c->calls.count; i++)
+        add_call(t, output, NULL, c, i, false);
     json_add_number(t, to, "max_output_tokens", (double)g->max_tokens);
     json_add_number(t, to, "temperature", sampling_number(g->sampling.temperature));
     json_add_number(t, to, "top_p", sampling_number(g->sampling.top_p));
@@ -103,9 +149,7 @@ static void add_response(struct json_tree *t, cJSON *to, const struct choice *c,
     json_add_item(t, to, "previous_response_id", cJSON_CreateNull());
     json_add_bool(t, to, "store", false);
     json_add_string(t, to, "truncation", "disabled");
-    json_add_bool(t, to, "parallel_tool_calls", true);
-    json_add_string(t, to, "tool_choice", "auto");
-    json_add_array(t, to, "tools");
+    add_tools(t, to, &job->tools);
     json_add_object(t, to, "metadata");
     if (ended)
         add_usage(t, to, job);
@@ -156,14 +200,12 @@ static void send_response(struct choice *c, const char *type, bool ended)
     job_typed_event(c->job, &t);
 }
 
-static void close_item(struct choice *c)
+static void send_text_ends(struct choice *c)
 {
     const enum block kind = c->blocks.open;
     const bool thought = kind == BLOCK_THOUGHT;
     const struct text *const text = thought ? &c->blocks.thought : &c->blocks.text;
     struct json_tree t;
-    if (kind == BLOCK_NONE)
-        return;
     cJSON *root = begin_part_event(&t, c, thought ? "response.reasoning_text.done" : "response.output_text.done");
     json_add_text(&t, root, "text", text->bytes, text->size);
     if (!thought)
@@ -175,8 +217,59 @@ static void close_item(struct choice *c)
     root = begin_item_event(&t, c, "response.output_item.done");
     add_item(&t, root, "item", c, kind, text, is_truncated(c)); /* a thought before text: c has not ended */
     job_typed_event(c->job, &t);
+}
+
+static void send_call_ends(struct choice *c)
+{
+    const size_t index = c->blocks.call;
+    const struct tool_call *const call = &c->calls.calls[index];
+    struct json_tree t;
+    cJSON *root = begin_item_event(&t, c, "response.function_call_arguments.done");
+    add_call_id(&t, root, "item_id", c, "fc_", index);
+    json_add_string(&t, root, "name", call->name.bytes);
+    json_add_text(&t, root, "arguments", call->arguments.bytes, call->arguments.size);
+    job_typed_event(c->job, &t);
+    root = begin_item_event(&t, c, "response.output_item.done");
+    add_call(&t, root, "item", c, index, false);
+    job_typed_event(c->job, &t);
+}
+
+static void close_item(struct choice *c)
+{
+    if (c->blocks.open == BLOCK_NONE)
+        return;
+    if (c->blocks.open == BLOCK_CALL)
+        send_call_ends(c);
+    else
+        send_text_ends(c);
     c->blocks.open = BLOCK_NONE;
     c->blocks.index++;
+}
+
+static void open_call(struct choice *c, size_t index)
+{
+    struct json_tree t;
+    close_item(c);
+    c->blocks.open = BLOCK_CALL;
+    c->blocks.call = index;
+    cJSON *const root = begin_item_event(&t, c, "response.output_item.added");
+    add_call(&t, root, "item", c, index, true);
+    job_typed_event(c->job, &t);
+}
+
+static void send_call(struct choice *c, const struct tool_event *e)
+{
+    struct json_tree t;
+    if (e->kind == TOOL_CALL_BEGINS) {
+        open_call(c, e->index);
+    } else if (e->kind == TOOL_CALL_ENDS) {
+        close_item(c);
+    } else {
+        cJSON *const root = begin_item_event(&t, c, "response.function_call_arguments.delta");
+        add_call_id(&t, root, "item_id", c, "fc_", e->index);
+        json_add_text(&t, root, "delta", e->text, e->size);
+        job_typed_event(c->job, &t);
+    }
 }
 
 static void open_item(struct choice *c, enum block kind)
@@ -222,9 +315,12 @@ static void begin(struct job *job, struct choice *c)
 
 static void piece(struct job *job, struct choice *c)
 {
+    struct tool_event e;
     (void)job;
     send_text(c, BLOCK_THOUGHT, &c->thought, &c->blocks.thought);
     send_text(c, BLOCK_TEXT, &c->text, &c->blocks.text);
+    while (tool_calls_next(&c->calls, &e))
+        send_call(c, &e);
 }
 
 static void end(struct job *job, struct choice *c)

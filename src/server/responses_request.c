@@ -47,7 +47,7 @@ static bool take_message(struct conversion *c, cJSON *item, const char *param)
 }
 
 /* Calls belong to the answer that they follow. */
-static bool take_call(struct conversion *c, const cJSON *item, const char *param)
+static bool take_call(struct conversion *c, cJSON *item, const char *param)
 {
     const int count = cJSON_GetArraySize(c->messages);
     cJSON *message = count > 0 ? cJSON_GetArrayItem(c->messages, count - 1) : NULL;
@@ -56,7 +56,7 @@ static bool take_call(struct conversion *c, const cJSON *item, const char *param
     if (strcmp(convert_string(message, "role"), "assistant") != 0)
         message = convert_add_message(c, "assistant");
     convert_add_call(c, message, convert_string(item, "call_id"), convert_string(item, "name"),
-                     convert_string(item, "arguments"));
+                     convert_take(item, "arguments"));
     return true;
 }
 
@@ -122,16 +122,6 @@ static bool take_inner(struct conversion *c, const char *outer, const char *inne
     return true;
 }
 
-/* {"type":"function","name":..} has its name in an object in chats. */
-static void take_tool_choice(struct conversion *c)
-{
-    cJSON *const choice = cJSON_GetObjectItemCaseSensitive(c->request.root, "tool_choice");
-    if (!cJSON_IsObject(choice) || !*convert_string(choice, "name"))
-        return;
-    cJSON *const function = json_add_object(&c->request, choice, "function");
-    convert_move(c, choice, "name", function, "name");
-}
-
 static bool refuse_stored(const struct conversion *c)
 {
     const struct fields f = {c->request.root, c->error};
@@ -150,7 +140,6 @@ bool responses_read(struct job *job, cJSON *request, struct api_error *e)
     struct conversion c;
     convert_begin(&c, request, e);
     cJSON *const input = convert_begin_messages(&c, "input");
-    take_tool_choice(&c);
     const bool fine = refuse_stored(&c) && take_input(&c, input) &&
                       take_inner(&c, "reasoning", "effort", "reasoning_effort") &&
                       take_inner(&c, "text", "format", "response_format") &&

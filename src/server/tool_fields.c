@@ -58,7 +58,7 @@ bool tool_fields_refuse(const struct fields *f)
 {
     const cJSON *const list = field_of(f, "tools");
     return !list || (cJSON_IsArray(list) && !list->child) ||
-           error_request(f->error, "tools", "tools: only /v1/chat/completions has tools");
+           error_request(f->error, "tools", "tools: only chats have tools");
 }
 
 /* The arguments are a string of JSON text; an object is accepted too. */

@@ -218,6 +218,11 @@ def thinking(command, *options):
         yield s, settings
 
 
+ZONE = {"type": "object", "properties": {"zone": {"enum": ["utc", "local"]}}, "required": ["zone"], "additionalProperties": False}
+TOOLS = [{"type": "function", "function": {"name": "zone", "description": "the zone", "parameters": ZONE}},
+         {"type": "function", "function": {"name": "now", "parameters": {"type": "object", "properties": {}, "additionalProperties": False}}}]
+
+
 def main(cases):
     """Runs the cases, functions that take the command, in their order."""
     command = sys.argv[1:]

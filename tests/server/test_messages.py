@@ -2,7 +2,7 @@
 import json
 import threading
 
-from server import PATIENCE, main, serving, thinking
+from server import PATIENCE, TOOLS, main, serving, thinking
 
 USER = [{"role": "user", "content": "Where is the key?"}]
 SETTINGS = {"max_tokens": 30, "seed": 3, "temperature": 0.7}
@@ -114,6 +114,70 @@ def streams(command):
             assert opened is None and content == whole["content"], (content, whole)
 
 
+def blocks(answer):
+    """The content of a stream. Checks the order of its events."""
+    content, opened = [], None
+    for e in answer.typed_events():
+        if e["type"] == "content_block_start":
+            assert opened is None and e["index"] == len(content)
+            opened = e["index"]
+            content.append(e["content_block"])
+            assert content[-1].get("input", {}) == {}
+        elif e["type"] == "content_block_stop":
+            assert e["index"] == opened
+            opened = None
+            if "json" in content[-1]:
+                content[-1]["input"] = json.loads(content[-1].pop("json"))
+        elif e["type"] == "content_block_delta" and e["delta"]["type"] == "input_json_delta":
+            content[opened]["json"] = content[opened].get("json", "") + e["delta"]["partial_json"]
+        elif e["type"] == "content_block_delta":
+            kind = content[opened]["type"]
+            content[opened][kind] += e["delta"][kind]
+    assert opened is None
+    return content
+
+
+def tools(command):
+    """Calls of tools are those of /v1/chat/completions, as are prompts with earlier calls."""
+    own = [{"name": t["function"]["name"], "input_schema": t["function"]["parameters"]} for t in TOOLS]
+    own[0]["description"] = "the zone"
+    call = {"id": "toolu_1", "name": "zone", "input": {"zone": "utc"}}
+    said = USER + [{"role": "assistant", "content": [{"type": "text", "text": "Wait."}, {"type": "tool_use", **call}]},
+                   {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "done"}]},
+                                                {"type": "text", "text": "And now?"}]}]
+    chats = USER + [{"role": "assistant", "content": "Wait.", "tool_calls": [
+        {"id": "toolu_1", "type": "function", "function": {"name": "zone", "arguments": "{\"zone\":\"utc\"}"}}]},
+                    {"role": "tool", "tool_call_id": "toolu_1", "content": "done"}, {"role": "user", "content": "And now?"}]
+    with serving(command) as s:
+        for seed in range(4):
+            for choice, other in ((None, None), ({"type": "auto"}, "auto"), ({"type": "any"}, "required"), ({"type": "none"}, "none"),
+                                  ({"type": "tool", "name": "zone"}, {"type": "function", "function": {"name": "zone"}}),
+                                  ({"type": "any", "disable_parallel_tool_use": True}, "required")):
+                settings = {"seed": seed, "temperature": 2, "max_tokens": 60}
+                single = {"parallel_tool_calls": False} if choice and "disable_parallel_tool_use" in choice else {}
+                body = {**settings, "messages": said, "tools": own, **({"tool_choice": choice} if choice else {})}
+                got = ask(s, body)
+                want = chat(s, {**settings, "messages": chats, "tools": TOOLS, **single, **({"tool_choice": other} if other else {})})["choices"][0]
+                calls = [b for b in got["content"] if b["type"] == "tool_use"]
+                wanted = want["message"].get("tool_calls", [])
+                assert len({b["id"] for b in calls}) == len(calls) and all(b["id"].startswith("toolu_") for b in calls)
+                for b, w in zip(calls, wanted):
+                    assert b["name"] == w["function"]["name"]
+                    assert b is calls[-1] and want["finish_reason"] == "length" or b["input"] == json.loads(w["function"]["arguments"])
+                assert len(calls) == len(wanted)
+                assert "".join(b["text"] for b in got["content"] if b["type"] == "text") == (want["message"]["content"] or "")
+                assert {"tool_calls": "tool_use", "stop": "end_turn", "length": "max_tokens"}[want["finish_reason"]] == got["stop_reason"]
+                if want["finish_reason"] != "length":
+                    pieces = blocks(s.post("/v1/messages", {**body, "stream": True}))
+                    for b in pieces + got["content"]:
+                        b.pop("id", None)
+                    assert pieces == got["content"], (pieces, got)
+                if choice and choice["type"] in ("any", "tool"):
+                    assert calls and "text" not in {b["type"] for b in got["content"]}
+        assert s.post("/v1/messages/count_tokens", {"messages": said, "tools": own}).json()["input_tokens"] > s.post(
+            "/v1/messages/count_tokens", {"messages": said}).json()["input_tokens"]
+
+
 def error(answer, status, kind):
     assert answer.status == status, answer.body
     body = answer.json()
@@ -139,7 +203,12 @@ def errors(command):
                 ({"messages": [{"role": "user", "content": [5]}]}, "messages[0]"), ({"messages": USER, "n": 2}, "n"),
                 ({"messages": USER, "tool_choice": {"type": "some"}}, "tool_choice"), ({"messages": USER, "logprobs": True}, "logprobs"),
                 ({"messages": [{"role": "user", "content": "a b" * 3000}]}, "messages"), ({"messages": USER, "stream": 1}, "stream"),
-                ({"messages": USER, "tools": [5]}, "tools[0]")):
+                ({"messages": USER, "tools": [5]}, "tools[0]"),
+                ({"messages": USER, "tools": [{"name": "f", "input_schema": {"properties": {"a": {"uniqueItems": True}}}}]}, "tools[0].input_schema"),
+                ({"messages": USER, "tool_choice": {"type": "any"}}, "tool_choice"),
+                ({"messages": USER + [{"role": "assistant", "content": [{"type": "tool_use", "name": "f", "input": 5}]}]}, "messages[1]"),
+                ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "tool_result", "content": "x"}]}]}, "messages[0]"),
+                ({"messages": [{"role": "user", "content": [{"type": "tool_use", "name": "f", "input": {}}]}]}, "messages[0]")):
             for path in ("/v1/messages", "/v1/messages/count_tokens"):
                 message = error(s.post(path, body), 400, "invalid_request_error")
                 assert message.startswith(named + ":") or message.startswith(named + " "), (body, message)
@@ -181,4 +250,4 @@ def errors(command):
 
 
 if __name__ == "__main__":
-    main([same_text, shape, streams, errors])
+    main([same_text, shape, streams, tools, errors])

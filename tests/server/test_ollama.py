@@ -3,7 +3,7 @@ import datetime
 import json
 import re
 
-from server import PATIENCE, main, serving, thinking
+from server import PATIENCE, TOOLS, main, serving, thinking
 
 USER = [{"role": "user", "content": "Where is the key?"}]
 OPTIONS = {"seed": 3, "temperature": 0.7, "num_predict": 30}
@@ -112,6 +112,33 @@ def streams(command):
                 assert last[name] == whole[name]
 
 
+def tools(command):
+    """Calls of tools are those of /v1/chat/completions, as are prompts with earlier calls."""
+    said = USER + [{"role": "assistant", "content": "Wait.", "tool_calls": [{"function": {"name": "zone", "arguments": {"zone": "utc"}}}]},
+                   {"role": "tool", "tool_name": "zone", "content": "done"}]
+    chats = USER + [{"role": "assistant", "content": "Wait.", "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "zone", "arguments": '{"zone":"utc"}'}}]}, {"role": "tool", "tool_call_id": "1", "content": "done"}]
+    with serving(command) as s:
+        for seed in range(6):
+            for more in ({}, {"tool_choice": "required"}):
+                body = {"messages": said, "tools": TOOLS, **more, "options": {"seed": seed, "temperature": 2, "num_predict": 80}}
+                got = ask(s, "/api/chat", body)
+                want = chat(s, {"messages": chats, "tools": TOOLS, **more, "seed": seed, "temperature": 2, "max_tokens": 80})["choices"][0]
+                wanted = []
+                for call in want["message"].get("tool_calls", []):
+                    try:
+                        wanted.append((call["function"]["name"], json.loads(call["function"]["arguments"])))
+                    except ValueError:  # truncated
+                        assert want["finish_reason"] == "length"
+                calls = got["message"].get("tool_calls", [])
+                assert [(c["function"]["name"], c["function"]["arguments"]) for c in calls] == wanted, (calls, want)
+                assert [c["function"]["index"] for c in calls] == list(range(len(calls))) and got["message"]["content"] == (want["message"]["content"] or "")
+                lines = s.post("/api/chat", body).lines()
+                pieces = [c for line in lines for c in line["message"].get("tool_calls", [])]
+                assert [c["function"] for c in pieces] == [c["function"] for c in calls]
+                assert "".join(line["message"]["content"] for line in lines) == got["message"]["content"]
+
+
 def shapes(command):
     with serving(command, "--name", "mine") as s:
         model = s.get("/api/tags").json()["models"]
@@ -123,7 +150,7 @@ def shapes(command):
         assert running[0]["name"] == "mine" and running[0]["size_vram"] == 0 and running[0]["details"] == details
         check_time(running[0]["expires_at"])
         shown = s.post("/api/show", {"model": "mine"}).json()
-        assert shown["details"] == details and shown["capabilities"][0] == "completion" and shown["model_info"]["general.architecture"] == "rwkv7"
+        assert shown["details"] == details and shown["capabilities"] == ["completion", "tools", "thinking"] and shown["model_info"]["general.architecture"] == "rwkv7"
         assert shown["model_info"]["general.parameter_count"] > 100000
         version = [int(x) for x in s.get("/api/version").json()["version"].split(".")]
         assert version >= [0, 6, 4]
@@ -154,7 +181,7 @@ def errors(command):
         for body, named in (({"prompt": 5}, "prompt"), ({"prompt": "a", "system": 5}, "system"), ({"prompt": "a", "raw": 1}, "raw"),
                             ({"prompt": "a", "template": "x"}, "template"), ({"prompt": "a", "suffix": "x"}, "suffix"), ({"prompt": "a b" * 3000}, "prompt"),
                             ({"prompt": "a b" * 3000, "raw": True}, "prompt"), ({"prompt": "a", "raw": True, "options": {"num_predict": 101}}, "num_predict"),
-                            ({"prompt": "a", "raw": True, "n": 2}, "n")):
+                            ({"prompt": "a", "raw": True, "n": 2}, "n"), ({"prompt": "a", "tools": TOOLS}, "tools")):
             error(s.post("/api/generate", body), 400, named)
         for body, named in (({"messages": 5}, "messages"), ({"messages": [5]}, "messages[0]"), ({"messages": USER + [{"role": "x"}]}, "messages[1]"),
                             ({"messages": [{"role": "user", "content": "x", "images": ["x"]}]}, "images"), ({"messages": USER, "logprobs": True}, "logprobs")):
@@ -184,4 +211,4 @@ def errors(command):
 
 
 if __name__ == "__main__":
-    main([same_text, streams, shapes, errors])
+    main([same_text, streams, tools, shapes, errors])

@@ -1,7 +1,7 @@
 """test_responses.py - OpenAI's Responses API: the shape of answers, streams and errors."""
 import json
 
-from server import PATIENCE, main, serving, thinking
+from server import PATIENCE, TOOLS, main, serving, thinking
 
 USER = [{"role": "user", "content": "Where is the key?"}]
 SETTINGS = {"seed": 3, "temperature": 0.7}
@@ -119,6 +119,60 @@ def streams(command):
             assert final["usage"]["output_tokens"] == whole["usage"]["output_tokens"]
 
 
+def tools(command):
+    """Calls of tools are those of /v1/chat/completions, as are prompts with earlier calls."""
+    own = [{"type": "function", **t["function"]} for t in TOOLS]
+    said = USER + [{"role": "assistant", "content": "Wait."}, {"type": "function_call", "call_id": "c1", "name": "zone", "arguments": '{"zone":"utc"}'},
+                   {"type": "function_call", "call_id": "c2", "name": "now", "arguments": "{}"},
+                   {"type": "function_call_output", "call_id": "c1", "output": "done"},
+                   {"type": "function_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "12"}]}]
+    calls = [{"id": "c1", "type": "function", "function": {"name": "zone", "arguments": '{"zone":"utc"}'}},
+             {"id": "c2", "type": "function", "function": {"name": "now", "arguments": "{}"}}]
+    chats = USER + [{"role": "assistant", "content": "Wait.", "tool_calls": calls}, {"role": "tool", "tool_call_id": "c1", "content": "done"},
+                    {"role": "tool", "tool_call_id": "c2", "content": "12"}]
+    with serving(command) as s:
+        for seed in range(4):
+            for more in ({}, {"tool_choice": "auto"}, {"tool_choice": "required"}, {"tool_choice": "none"}, {"tool_choice": {"type": "function", "name": "zone"}},
+                         {"tool_choice": "required", "parallel_tool_calls": False}):
+                settings = {"seed": seed, "temperature": 2, **more}
+                body = {**settings, "input": said, "tools": own, "max_output_tokens": 60}
+                got = ask(s, body)
+                want = chat(s, {**settings, "messages": chats, "tools": TOOLS, "max_tokens": 60})["choices"][0]
+                found = [item for item in got["output"] if item["type"] == "function_call"]
+                assert [(i["name"], i["arguments"]) for i in found] == [
+                    (c["function"]["name"], c["function"]["arguments"]) for c in want["message"].get("tool_calls", [])]
+                assert all(i["id"].startswith("fc_") and i["call_id"].startswith("call_") for i in found)
+                texts = [item["content"][0]["text"] for item in got["output"] if item["type"] == "message"]
+                assert "".join(texts) == (want["message"]["content"] or "") and bool(texts) == bool(texts and texts[0] or not found)
+                assert got["status"] == ("incomplete" if want["finish_reason"] == "length" else "completed")
+                assert [t["name"] for t in got["tools"]] == ["zone", "now"] and got["tools"][0]["parameters"] == own[0]["parameters"]
+                several = more.get("parallel_tool_calls", True) and not isinstance(more.get("tool_choice"), dict)
+                assert got["tool_choice"] == more.get("tool_choice", "auto") and got["parallel_tool_calls"] == several
+                events = s.post("/v1/responses", {**body, "stream": True}).typed_events()
+                assert [e["sequence_number"] for e in events] == list(range(len(events)))
+                output = []
+                for e in events:
+                    kind = e["type"].removeprefix("response.")
+                    if kind == "output_item.added":
+                        assert e["output_index"] == len(output)
+                        output.append(dict(e["item"]))
+                        assert e["item"]["status"] == "in_progress" and e["item"].get("arguments", "") == ""
+                    elif kind == "function_call_arguments.delta":
+                        assert e["item_id"] == output[-1]["id"] and e["output_index"] == len(output) - 1 and e["delta"]
+                        output[-1]["arguments"] += e["delta"]
+                    elif kind == "function_call_arguments.done":
+                        assert e["arguments"] == output[-1]["arguments"] and e["name"] == output[-1]["name"]
+                    elif kind == "output_item.done":
+                        if e["item"]["type"] == "function_call":
+                            assert e["item"] == {**output[-1], "status": e["item"]["status"]}
+                        output[-1] = e["item"]
+                assert output == events[-1]["response"]["output"]
+                for item in output + got["output"]:
+                    del item["id"]
+                    item.pop("call_id", None)
+                assert output == got["output"], (output, got["output"])
+
+
 def errors(command):
     with serving(command, "--max-tokens", "100", "--max-prompt", "1000") as s:
         for body, param in (
@@ -134,7 +188,8 @@ def errors(command):
                 ({"input": "a", "text": {"format": {"type": "xml"}}}, "text.format"), ({"input": "a", "text": 5}, "text"),
                 ({"input": "a", "previous_response_id": "resp_1"}, "previous_response_id"), ({"input": "a", "background": True}, "background"),
                 ({"input": "a", "conversation": "c"}, "conversation"), ({"input": "a", "n": 2}, "n"), ({"input": "a", "temperature": "1"}, "temperature"),
-                ({"input": "a", "top_logprobs": 2}, "top_logprobs"), ({"input": "a", "tools": [5]}, "tools[0]")):
+                ({"input": "a", "top_logprobs": 2}, "top_logprobs"), ({"input": "a", "tools": [5]}, "tools[0]"), ({"input": "a", "tool_choice": "required"}, "tool_choice"),
+                ({"input": "a", "tools": [{"type": "web_search"}]}, "tools[0].type")):
             error = ask(s, body, 400)["error"]
             assert error["param"] == param and error["type"] == "invalid_request_error", (body, error)
             assert error["message"].startswith(param + ":") or error["message"].startswith(param + " "), error
@@ -156,4 +211,4 @@ def errors(command):
 
 
 if __name__ == "__main__":
-    main([same_text, shape, streams, errors])
+    main([same_text, shape, streams, tools, errors])
