@@ -1,11 +1,15 @@
-"""test_clients.py - real clients against the server: the package openai and lm-evaluation-harness.
+"""test_clients.py - real clients against the server.
 
-Installing them takes minutes and half a gigabyte. They therefore run only with
-RWKV7_TEST_CLIENTS=all, which needs a network, or if RWKV7_CLIENTS_PYTHON names a Python that has
-them. Otherwise the test says that they are skipped.
+From PyPI: the package openai and lm-evaluation-harness. From npm: those of clients/package.json,
+which clients/clients.mjs uses. Installing them takes minutes and a gigabyte. They therefore run only
+with RWKV7_TEST_CLIENTS=all, which needs a network, or if RWKV7_CLIENTS_PYTHON names a Python that
+has them, or RWKV7_CLIENTS_NPM a folder in which `npm ci` has installed them. Otherwise the test says
+that they are skipped.
 """
+import glob
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,6 +19,7 @@ from server import main, serving
 OPENAI = "openai==3.57.0"
 LM_EVAL = "lm-eval[api]==0.4.13"
 STORY = "Once upon a time"
+CLIENTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 
 ITEMS = [
     {"context": "Ben was in the park. Anna sat in the mill.\nQ: Where is Anna?\nA:", "choices": [" park", " mill", " tower"], "answer": 1},
@@ -112,6 +117,47 @@ def openai_client(command):
             assert done.returncode == 0, done.stdout
 
 
+def npm_folder(folder):
+    """Returns a folder with the clients of npm; None if they could not be installed."""
+    given = os.environ.get("RWKV7_CLIENTS_NPM")
+    if not given and os.environ.get("RWKV7_TEST_CLIENTS") != "all":
+        print("SKIP: the clients of npm are tested with RWKV7_TEST_CLIENTS=all")
+        return None
+    if not given and not shutil.which("npm"):
+        print("SKIP: no npm")
+        return None
+    if given:
+        return given
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(os.path.join(CLIENTS, name), folder)
+    try:
+        done = run("npm", "ci", "--no-audit", "--no-fund", cwd=folder, timeout=600)
+    except subprocess.TimeoutExpired:
+        done = None
+    if not done or done.returncode != 0:
+        print("SKIP: the clients of npm could not be installed (no network?)", done.stdout if done else "")
+        return None
+    return folder
+
+
+def npm_clients(command):
+    """The packages openai, @anthropic-ai/sdk, ai, ollama and LangChain; see clients.mjs."""
+    with tempfile.TemporaryDirectory() as own:
+        folder = npm_folder(own)
+        if not folder:
+            return
+        # node 22 is installed with them where there is a binary; the packages need it
+        node = next(iter(glob.glob(os.path.join(folder, "node_modules", "node-linux-*", "bin", "node"))), "node")
+        if folder != own:
+            os.symlink(os.path.join(os.path.abspath(folder), "node_modules"), os.path.join(own, "node_modules"))
+        shutil.copy(os.path.join(CLIENTS, "clients.mjs"), own)
+        for client in ("openai", "anthropic", "ai", "ollama", "langchain"):
+            with serving(command) as s:
+                done = run(node, os.path.join(own, "clients.mjs"), s.url, client)
+                assert done.returncode == 0, (client, done.stdout)
+                print(client, "works")
+
+
 def eval_choices(command, folder):
     path = os.path.join(folder, "items.jsonl")
     with open(path, "w", encoding="utf-8") as file:
@@ -175,4 +221,4 @@ def lm_eval(command):
 
 
 if __name__ == "__main__":
-    main([harness_arithmetic, openai_client, lm_eval])
+    main([harness_arithmetic, openai_client, npm_clients, lm_eval])
