@@ -22,7 +22,7 @@ endif()
 if(RWKV7_HAS_SERVER)
   set(server_files chat chat_prompt chat_request choice completions constraint convert errors fields
     generation guard handler_threads handlers head http info job json_body listen messages messages_request
-    metrics ollama ollama_info ollama_request peers prefix_cache responses responses_request routes scores
+    metrics notify ollama ollama_info ollama_request peers prefix_cache responses responses_request routes scores
     server splitter state text tokens tool_fields worker)
   list(TRANSFORM server_files PREPEND src/server/)
   list(TRANSFORM server_files APPEND .c)
@@ -30,4 +30,11 @@ if(RWKV7_HAS_SERVER)
   target_compile_definitions(rwkv7_http INTERFACE HAVE_MICROHTTPD)
   target_include_directories(rwkv7_http SYSTEM INTERFACE "${libmicrohttpd_INCLUDE_DIR}")
   target_link_libraries(rwkv7_http INTERFACE "${libmicrohttpd_LIBRARY}")
+  if(CMAKE_SYSTEM_NAME STREQUAL Linux)
+    set(RWKV7_UNIT_DIR lib/systemd/system CACHE STRING "Folder of systemd units, relative to the prefix")
+    mark_as_advanced(RWKV7_UNIT_DIR)
+    configure_file(packaging/rwkv7.service.in rwkv7.service @ONLY)
+    install(FILES "${PROJECT_BINARY_DIR}/rwkv7.service" DESTINATION "${RWKV7_UNIT_DIR}" COMPONENT program)
+  endif()
+  install(FILES packaging/nginx.conf packaging/Containerfile DESTINATION "${CMAKE_INSTALL_DOCDIR}/examples" COMPONENT program)
 endif()

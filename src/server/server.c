@@ -14,6 +14,7 @@
 #include "base/sys.h"
 #include "server/guard.h"
 #include "server/http.h"
+#include "server/notify.h"
 #include "server/worker.h"
 
 enum { TICK_MS = 100, SEND_SECONDS = 2 };
@@ -111,6 +112,7 @@ static void serve(struct server *s, struct http *h)
         http_sweep(h);
         pause_ms(TICK_MS);
     }
+    notify_send("STOPPING=1");
     atomic_store(&s->draining, true);
     http_quiesce(h);
     drain(s, h, o->grace);
@@ -163,6 +165,7 @@ enum rwkv7_status server_run(const struct server_options *options, struct rwkv7_
     pthread_sigmask(SIG_SETMASK, &signals, NULL);
     if (status == RWKV7_OK) {
         options->ready(options->arg, listener.address);
+        notify_send("READY=1");
         serve(&s, http);
         http_stop(http);
     } else {
