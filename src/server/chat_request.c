@@ -94,9 +94,13 @@ static bool read_prompt(struct job *job, const struct fields *f)
     struct rwkv7_error err;
     bool fine = chat_prompt_read(o->template, &job->tools, job->thinking, f, &prompt);
     job->prefilled = prompt.prefilled;
+    if (fine && job->keeps_context && job->context.size > 0)
+        text_add_string(&job->context, o->template->between);
+    if (fine)
+        text_add(&job->context, prompt.text.bytes, prompt.text.size);
     if (fine)
         text_add(&job->given, prompt.text.bytes + prompt.answer, prompt.text.size - prompt.answer);
-    if (fine && job->given.failed)
+    if (fine && (job->given.failed || job->context.failed))
         fine = error_other(f->error, 500, NULL, "out of memory for the prompt");
     job->prompts = fine ? mem_alloc(1, sizeof *job->prompts) : NULL;
     if (fine && !job->prompts)
@@ -104,13 +108,17 @@ static bool read_prompt(struct job *job, const struct fields *f)
     if (fine) {
         struct job_prompt *const p = &job->prompts[0];
         job->prompt_count = 1;
-        if (server_encode(job->server, prompt.text.bytes, prompt.text.size, begins ? ENCODE_AFTER_END : ENCODE_TEXT,
+        if (server_encode(job->server, job->context.bytes, job->context.size, begins ? ENCODE_AFTER_END : ENCODE_TEXT,
                           &p->ids, &p->count, &err) != RWKV7_OK)
             fine = error_library(f->error, &err);
         else if (p->count > o->max_prompt)
             fine = error_request(f->error, "messages", "messages: expected at most %llu tokens",
                                  (unsigned long long)o->max_prompt);
     }
+    if (job->keeps_context)
+        job->context.size -= job->given.size;
+    else
+        text_free(&job->context);
     text_free(&prompt.text);
     return fine;
 }

@@ -65,6 +65,7 @@ void job_release(struct job *job)
     generation_free(&job->generation);
     tools_free(&job->tools);
     text_free(&job->given);
+    text_free(&job->context);
     text_free(&job->out);
     cJSON_free(job->body);
     pthread_mutex_destroy(&job->lock);

@@ -57,7 +57,7 @@ enum choice_phase { CHOICE_WAITING, CHOICE_SCORING, CHOICE_RUNNING, CHOICE_ENDED
 
 /*
  * The state of a stream whose text is divided into numbered blocks (messages.c, responses.c). Other
- * protocols do not use it.
+ * protocols use at most the texts.
  */
 enum block { BLOCK_NONE, BLOCK_THOUGHT, BLOCK_TEXT, BLOCK_CALL };
 struct blocks {
@@ -104,6 +104,12 @@ struct job {
     bool prefilled;     /* the answer continues a text given by the client */
     struct text given;  /* the start of the answer, which is in the prompt */
     struct tools tools; /* that the answer may call */
+    /*
+     * For protocols in which the client keeps the conversation as tokens (ollama.c): the text of the
+     * conversation before the prompt; after chat_read, up to the answer.
+     */
+    bool keeps_context;
+    struct text context;
     bool echo;
     struct job_prompt *prompts; /* [prompt_count] */
     size_t prompt_count;

@@ -4,7 +4,9 @@
  * An answer is a stream of lines of JSON by default; the last one has the counts and the times. The
  * two endpoints differ in the member that holds the text.
  */
+#include "base/mem.h"
 #include "base/sys.h"
+#include "server/chat_prompt.h"
 #include "server/handlers.h"
 #include "server/json_body.h"
 #include "server/ollama_info.h"
@@ -85,6 +87,36 @@ static void begin(struct job *job, struct choice *c)
     (void)c;
 }
 
+/*
+ * Adds the tokens of the conversation with the answer, which the client may send back. The answer
+ * has the form that it has in the prompts of later messages: without thoughts.
+ */
+static void add_context(struct json_tree *t, cJSON *root, const struct job *job, const struct text *text)
+{
+    const bool begins = job->prompts[0].count > 0 && job->prompts[0].ids[0] == RWKV7_END_OF_TEXT;
+    struct text all = {0};
+    uint32_t *ids = NULL;
+    size_t count = 0;
+    struct rwkv7_error err;
+    if (!job->keeps_context)
+        return;
+    text_add(&all, job->context.bytes, job->context.size);
+    const char *answer = text->bytes;
+    size_t size = text->size;
+    chat_prompt_trim(&answer, &size);
+    text_add(&all, " ", size > 0);
+    text_add(&all, answer, size);
+    if (all.failed || text->failed ||
+        server_encode(job->server, all.bytes, all.size, begins ? ENCODE_AFTER_END : ENCODE_TEXT, &ids, &count, &err) !=
+            RWKV7_OK)
+        t->failed = true;
+    cJSON *const list = json_add_array(t, root, "context");
+    for (size_t i = 0; i < count && !t->failed; i++)
+        json_add_number(t, list, NULL, ids[i]);
+    mem_free(ids);
+    text_free(&all);
+}
+
 /* Sends new text, and the calls from `begin` to before `end`. */
 static void send_line(struct choice *c, size_t begin, size_t end)
 {
@@ -94,6 +126,8 @@ static void send_line(struct choice *c, size_t begin, size_t end)
     add_calls(&t, to, c, begin, end);
     json_add_bool(&t, root, "done", false);
     job_line(c->job, json_tree_text(&t, false));
+    if (c->job->keeps_context)
+        text_add(&c->blocks.text, c->text.bytes, c->text.size);
     c->text.size = c->thought.size = 0;
 }
 
@@ -115,6 +149,7 @@ static void end(struct job *job, struct choice *c)
     cJSON *const root = begin_line(&t, job->server);
     add_text(&t, root, is_chat(job), &nothing, &nothing);
     add_end(&t, root, c);
+    add_context(&t, root, job, &c->blocks.text);
     job_line(job, json_tree_text(&t, false));
 }
 
@@ -135,6 +170,7 @@ static char *body(struct job *job)
     cJSON *const root = begin_line(&t, job->server);
     add_calls(&t, add_text(&t, root, is_chat(job), &c->thought, &c->text), c, 0, c->calls.count);
     add_end(&t, root, c);
+    add_context(&t, root, job, &c->text);
     return json_tree_text(&t, false);
 }
 

@@ -114,6 +114,33 @@ bool ollama_read_chat(struct job *job, cJSON *request, struct api_error *e)
     return take_common(&c, job->server) && convert_read(&c, job, names, sizeof names / sizeof *names);
 }
 
+/*
+ * "context": the tokens of the conversation so far, from an earlier answer. Their text is taken, and
+ * tokenized again with the prompt, so that the tokens are those of the same conversation in
+ * /api/chat.
+ */
+static bool take_context(struct conversion *c, struct job *job)
+{
+    const struct server *const s = job->server;
+    const int64_t vocab = rwkv7_model_info(s->options->model)->shape.vocab;
+    const struct fields f = {c->request.root, c->error};
+    const cJSON *const list = field_of(&f, "context");
+    job->keeps_context = true;
+    if (list && !cJSON_IsArray(list))
+        return error_request(c->error, "context", "context: expected a list of token ids");
+    for (const cJSON *one = list ? list->child : NULL; one; one = one->next) {
+        int64_t id;
+        size_t size;
+        if (!json_whole(one, 0, vocab - 1, &id))
+            return error_request(c->error, "context", "context: expected token ids from 0 to %lld",
+                                 (long long)vocab - 1);
+        const void *const bytes = rwkv7_tokenizer_bytes(s->options->tokenizer, (uint32_t)id, &size);
+        if (size > 0) /* the start of the document has no text */
+            text_add(&job->context, bytes, size);
+    }
+    return !job->context.failed || error_other(c->error, 500, NULL, "out of memory for the prompt");
+}
+
 /* The prompt as it is, without the chat template. */
 static bool read_raw(struct conversion *c, struct job *job)
 {
@@ -149,6 +176,8 @@ bool ollama_read_generate(struct job *job, cJSON *request, struct api_error *e)
         return false;
     if (raw)
         return read_raw(&c, job);
+    if (!take_context(&c, job))
+        return false;
     cJSON_Delete(convert_begin_messages(&c, "messages"));
     if (*system)
         json_add_string(&c.request, convert_add_message(&c, "system"), "content", system);

@@ -67,6 +67,7 @@ def same_text(command):
             own = {**own, "prompt": own["messages"][0]["content"]}
             del own["messages"]
             again = ask(s, "/api/generate", own)
+            assert again["context"][0] == 0
             assert again["response"] == message["content"] and again.get("thinking", "") == message.get("thinking", ""), (again, message)
             check_end(again, chat(s, other)["usage"], want["finish_reason"] == "length")
         got = ask(s, "/api/generate", {"prompt": "Hi", "system": "Be brief."})
@@ -107,9 +108,34 @@ def streams(command):
             for line in lines[:-1]:
                 assert set(line) - {"thinking"} == members and any(texts(line)), line
             last = lines[-1]
+            if path == "/api/generate" and "raw" not in body:
+                assert last.pop("context") == whole["context"]
             assert texts(last) == ("", "") and set(last) == members | {"done_reason", "prompt_eval_count", "eval_count", *DURATIONS}
             for name in ("done_reason", "prompt_eval_count", "eval_count"):
                 assert last[name] == whole[name]
+
+
+def context(command):
+    """An answer with the context of earlier ones is that of /api/chat with the same messages."""
+    with serving(command) as s:
+        for more in ({}, {"think": True}, {"regex": " x \\n"}):
+            for stream in (False, True):
+                messages, sent = [{"role": "system", "content": "Be brief."}], {"system": "Be brief."}
+                for question in ("Hi", "Where\nis the key?", "And the hat?"):
+                    messages.append({"role": "user", "content": question})
+                    want = ask(s, "/api/chat", {"messages": messages, **more})
+                    body = {"prompt": question, **sent, **more, "options": OPTIONS}
+                    lines = s.post("/api/generate", {**body, "stream": stream}).lines() if stream else [ask(s, "/api/generate", body)]
+                    text = "".join(line["response"] for line in lines)
+                    assert text == want["message"]["content"] and lines[-1]["prompt_eval_count"] == want["prompt_eval_count"], (text, want)
+                    messages.append({"role": "assistant", "content": text})
+                    sent = {"context": lines[-1]["context"]}
+        # the tokens that the model has read and written, without the opening of a thought
+        ids = s.post("/tokenize", {"prompt": "System: Be brief.\n\nUser: Hi\n\nAssistant:"}).json()["tokens"]
+        got = ask(s, "/api/generate", {"prompt": "Hi", "system": "Be brief."})
+        assert got["context"][:1] == [0] and s.post("/detokenize", {"tokens": got["context"][1:]}).json()["prompt"] == s.post(
+            "/detokenize", {"tokens": ids}).json()["prompt"] + " " * bool(got["response"]) + got["response"]
+        assert "context" not in ask(s, "/api/generate", {"prompt": "Hi", "raw": True})
 
 
 def tools(command):
@@ -181,7 +207,9 @@ def errors(command):
         for body, named in (({"prompt": 5}, "prompt"), ({"prompt": "a", "system": 5}, "system"), ({"prompt": "a", "raw": 1}, "raw"),
                             ({"prompt": "a", "template": "x"}, "template"), ({"prompt": "a", "suffix": "x"}, "suffix"), ({"prompt": "a b" * 3000}, "prompt"),
                             ({"prompt": "a b" * 3000, "raw": True}, "prompt"), ({"prompt": "a", "raw": True, "options": {"num_predict": 101}}, "num_predict"),
-                            ({"prompt": "a", "raw": True, "n": 2}, "n"), ({"prompt": "a", "tools": TOOLS}, "tools")):
+                            ({"prompt": "a", "raw": True, "n": 2}, "n"), ({"prompt": "a", "tools": TOOLS}, "tools"),
+                            ({"prompt": "a", "context": "x"}, "context"), ({"prompt": "a", "context": [-1]}, "context"), ({"prompt": "a", "context": [800]}, "context"),
+                            ({"prompt": "a", "context": [458] * 2000}, "prompt")):
             error(s.post("/api/generate", body), 400, named)
         for body, named in (({"messages": 5}, "messages"), ({"messages": [5]}, "messages[0]"), ({"messages": USER + [{"role": "x"}]}, "messages[1]"),
                             ({"messages": [{"role": "user", "content": "x", "images": ["x"]}]}, "images"), ({"messages": USER, "logprobs": True}, "logprobs")):
@@ -211,4 +239,4 @@ def errors(command):
 
 
 if __name__ == "__main__":
-    main([same_text, streams, tools, shapes, errors])
+    main([same_text, streams, context, tools, shapes, errors])
