@@ -147,17 +147,17 @@ static char *body(struct job *job)
     return json_tree_text(&t, false);
 }
 
-static const struct protocol chat = {.id_prefix = "chatcmpl-",
-                                     .stream_type = JOB_EVENTS,
-                                     .ping = JOB_PING,
-                                     .begin = begin,
-                                     .piece = piece,
-                                     .end = end,
-                                     .finish = finish,
-                                     .fail = job_fail_stream,
-                                     .body = body};
+const struct protocol chat_protocol = {.id_prefix = "chatcmpl-",
+                                       .stream_type = JOB_EVENTS,
+                                       .ping = JOB_PING,
+                                       .begin = begin,
+                                       .piece = piece,
+                                       .end = end,
+                                       .finish = finish,
+                                       .fail = job_fail_stream,
+                                       .body = body};
 
 void chat_handler(const struct call *call, struct reply *reply)
 {
-    handle_job(call, &chat, chat_read, reply);
+    handle_job(call, &chat_protocol, chat_read, reply);
 }

@@ -12,5 +12,6 @@
  * False: see *e.
  */
 bool chat_read(struct job *job, cJSON *request, struct api_error *e);
+extern const struct protocol chat_protocol; /* how /v1/chat/completions answers (chat.c) */
 
 #endif

@@ -64,6 +64,14 @@ void metrics_set(struct metrics *m, enum metric_gauge gauge, double value)
     pthread_mutex_unlock(&m->lock);
 }
 
+double metrics_gauge(struct metrics *m, enum metric_gauge gauge)
+{
+    pthread_mutex_lock(&m->lock);
+    const double value = m->gauges[gauge];
+    pthread_mutex_unlock(&m->lock);
+    return value;
+}
+
 void metrics_add(struct metrics *m, enum metric_gauge gauge, double more)
 {
     pthread_mutex_lock(&m->lock);

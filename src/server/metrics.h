@@ -48,6 +48,7 @@ void metrics_init(struct metrics *m);
 void metrics_free(struct metrics *m);
 void metrics_count(struct metrics *m, enum metric_counter counter, uint64_t more);
 void metrics_set(struct metrics *m, enum metric_gauge gauge, double value);
+double metrics_gauge(struct metrics *m, enum metric_gauge gauge);
 void metrics_add(struct metrics *m, enum metric_gauge gauge, double more);
 void metrics_time(struct metrics *m, enum metric_time time, double seconds);
 /* endpoint: index of the route, below METRIC_ENDPOINTS. */

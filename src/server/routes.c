@@ -23,6 +23,9 @@ static const struct route routes[] = {
     {"/api/tags", false, false, ollama_tags_handler},
     {"/api/ps", false, false, ollama_ps_handler},
     {"/api/version", false, false, ollama_version_handler},
+    {"/apply-template", true, false, apply_template_handler},
+    {"/props", false, false, props_handler},
+    {"/slots", false, false, slots_handler},
 };
 /* clang-format on */
 #define COUNT (sizeof routes / sizeof *routes)

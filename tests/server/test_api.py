@@ -439,6 +439,29 @@ def same_bytes(command):
         assert cached.metric("cached_prompt_tokens_total") > 0 and plain.metric("cached_prompt_tokens_total") == 0
 
 
+def llama(command):
+    """What clients of llama.cpp's server ask; /apply-template gives the prompt of a chat."""
+    with serving(command, "--parallel", "3") as s:
+        tools = [{"type": "function", "function": {"name": "now"}}]
+        for more in ({}, {"reasoning_effort": "low"}, {"tools": tools}, {"tools": tools, "tool_choice": "none"}):
+            body = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "A"},
+                                 {"role": "user", "content": "The \u00e9t\u00e9 "}], "temperature": 0, "max_tokens": 3, "ignore_eos": True, **more}
+            prompt = s.post("/apply-template", body).json()["prompt"]
+            assert prompt.startswith("System: Be brief.") and ("<tools>" in prompt) == (list(more) == ["tools"]), prompt
+            chat = s.post("/v1/chat/completions", body).json()["usage"]
+            text = s.post("/v1/completions", {"prompt": prompt, "max_tokens": 1}).json()["usage"]
+            assert chat["prompt_tokens"] == text["prompt_tokens"], (prompt, chat, text)
+        assert s.post("/apply-template", {"messages": body["messages"][:2]}).json() == {"prompt": "System: Be brief.\n\nUser: Hi\n\nAssistant:"}
+        started = {"messages": body["messages"][:2] + [{"role": "assistant", "content": "The"}]}
+        assert s.post("/apply-template", started).json()["prompt"].endswith("Assistant: The")
+        assert s.post("/apply-template", {"messages": []}).json()["error"]["param"] == "messages"
+        props = s.get("/props").json()
+        assert props["total_slots"] == 3 and props["default_generation_settings"]["params"]["temperature"] == 1 and props["eos_token"] == EOS
+        assert "/" not in props["model_path"]
+        slots = s.get("/slots").json()
+        assert [slot["id"] for slot in slots] == [0, 1, 2] and not any(slot["is_processing"] for slot in slots)
+
+
 def metrics(command):
     with serving(command) as s:
         s.post("/v1/completions", {"prompt": STORY, "max_tokens": 5, "ignore_eos": True})
@@ -453,5 +476,5 @@ def metrics(command):
 
 if __name__ == "__main__":
     chosen = os.environ.get("CASES")
-    cases = [text, streams, scores, tokens, stops, fields, chats, constraints, same_bytes, metrics]
+    cases = [text, streams, scores, tokens, stops, fields, chats, constraints, same_bytes, llama, metrics]
     main([c for c in cases if not chosen or c.__name__ in chosen.split(",")])
