@@ -9,6 +9,8 @@
 void text_add_json(struct text *t, const char *bytes, size_t size)
 {
     size_t plain = 0; /* start of the bytes that need no escape */
+    if (size == 0)
+        bytes = ""; /* an empty text has no bytes, and NULL + 0 is undefined */
     text_add(t, "\"", 1);
     for (size_t i = 0; i < size; i++) {
         const unsigned char c = (unsigned char)bytes[i];

@@ -110,17 +110,21 @@ static void send_header(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static handler *const handlers[] = {completions_handler, chat_handler, tokenize_handler, detokenize_handler};
+    /* by the first byte, from 'A' on; NULL: a header */
+    static handler *const handlers[] = {
+        completions_handler, chat_handler,          tokenize_handler,     detokenize_handler,      NULL,
+        responses_handler,   messages_handler,      count_tokens_handler, ollama_generate_handler, ollama_chat_handler,
+        ollama_show_handler, apply_template_handler};
     const size_t count = sizeof handlers / sizeof *handlers;
     if (size == 0)
         return 0;
     open_model();
-    const size_t which = data[0] % (count + 1);
+    const size_t which = (size_t)(unsigned char)(data[0] - 'A') % count;
     char *const rest = malloc(size); /* with a NUL, in memory of exactly this size */
     REQUIRE(rest);
     memcpy(rest, data + 1, size - 1);
     rest[size - 1] = '\0';
-    if (which < count)
+    if (handlers[which])
         send_body(handlers[which], rest, size - 1);
     else
         send_header(rest);
