@@ -11,5 +11,6 @@ case ${1:-} in
 esac
 root=$(dirname "$0")/..
 "$root/scripts/build.sh"
+# Many tests wait for programs, pipes and timers, so two run on each processor.
 exec ctest --test-dir "$root/build" --output-on-failure --no-tests=error \
-    --parallel "${CTEST_PARALLEL_LEVEL:-$(getconf _NPROCESSORS_ONLN)}" "$@"
+    --parallel "${CTEST_PARALLEL_LEVEL:-$((2 * $(getconf _NPROCESSORS_ONLN)))}" "$@"
