@@ -20,13 +20,14 @@ if(RWKV7_SERVER)
 endif()
 
 if(RWKV7_HAS_SERVER)
-  set(server_files chat chat_prompt chat_request choice completions constraint convert errors fields generation guard
-    handler_threads handlers head http info job json_body listen llama_info messages messages_request
-    metrics notify ollama ollama_info ollama_request peers prefix_cache responses responses_request
-    routes scores server splitter state text tokens tool_fields worker)
+  set(server_files assets chat chat_prompt chat_request choice completions constraint convert errors fields
+    generation guard handler_threads handlers head http info job json_body listen llama_info messages
+    messages_request metrics notify ollama ollama_info ollama_request page peers prefix_cache responses
+    responses_request routes scores server splitter state text tokens tool_fields worker)
   list(TRANSFORM server_files PREPEND src/server/)
   list(TRANSFORM server_files APPEND .c)
   target_sources(rwkv7_cli PRIVATE ${server_files})
+  include(cmake/Assets.cmake)
   target_compile_definitions(rwkv7_http INTERFACE HAVE_MICROHTTPD)
   target_include_directories(rwkv7_http SYSTEM INTERFACE "${libmicrohttpd_INCLUDE_DIR}")
   target_link_libraries(rwkv7_http INTERFACE "${libmicrohttpd_LIBRARY}")

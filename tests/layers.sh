@@ -22,7 +22,7 @@ arch    rwkv7|base/|formats/|kernels/|weights/|arch/
 engine  rwkv7|base/|formats/|kernels/|text/|weights/|arch/|engine/|build_config
 matcher rwkv7|base/|text/|matcher/
 generate rwkv7|base/|text/|matcher/|generate/
-server   rwkv7|base/|generate/|server/
+server   rwkv7|base/|generate/|server/|page_policy
 cli          rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/
 cli/commands rwkv7|base/|generate/|server/|cli/|cli/commands/|cli/io/|cli/options/
 cli/options  rwkv7|base/|generate/|cli/|cli/commands/|cli/io/|cli/options/

@@ -78,16 +78,29 @@ static bool listed(const char *list, const char *origin)
     return false;
 }
 
-bool guard_origin(const struct server_options *o, const char *origin)
+/* Returns whether a Host header is an IP address, with or without a port. */
+static bool is_address(const char *host)
+{
+    const size_t n = strcspn(host, ":");
+    if (*host == '[')
+        return true;
+    return n > 0 && strspn(host, "0123456789.") == n && host[n - 1] != '.';
+}
+
+bool guard_origin(const struct server_options *o, const char *origin, const char *host)
 {
     static const char *const apps[] = {"app://", "file://", "tauri://", "vscode-webview://"};
     static const char *const schemes[] = {"http://", "https://"};
+    const bool trusted = host && (o->key_count > 0 || is_address(host));
     for (size_t i = 0; i < sizeof apps / sizeof *apps; i++)
         if (strncmp(origin, apps[i], strlen(apps[i])) == 0)
             return true;
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (strncmp(origin, schemes[i], strlen(schemes[i])) == 0 && names_loopback(origin + strlen(schemes[i])))
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        const size_t n = strlen(schemes[i]);
+        if (strncmp(origin, schemes[i], n) == 0 &&
+            (names_loopback(origin + n) || (trusted && strcasecmp(origin + n, host) == 0)))
             return true;
+    }
     return o->cors && listed(o->cors, origin);
 }
 

@@ -15,11 +15,15 @@
 bool guard_key(const struct server_options *o, const char *authorization, const char *x_api_key);
 
 /*
- * Returns whether a web page of this origin may use the server: pages of this machine and the
- * origins of --cors. Otherwise any web page could use the server through the browser of its
- * visitor.
+ * Returns whether a web page of this origin may use the server: pages of this machine, the origins
+ * of --cors, and the page that this server sent, whose origin is the Host header (NULL: none).
+ * Otherwise any web page could use the server through the browser of its visitor.
+ *
+ * A Host that is a name proves nothing: with DNS rebinding, a foreign page has this address, too.
+ * It counts only if the server has keys, which a foreign page does not know; else it must be an IP
+ * address.
  */
-bool guard_origin(const struct server_options *o, const char *origin);
+bool guard_origin(const struct server_options *o, const char *origin, const char *host);
 
 bool guard_is_socket(const char *host);   /* the path of a UNIX socket: it ends in ".sock" */
 bool guard_is_loopback(const char *host); /* an address that only this computer can reach */

@@ -6,12 +6,14 @@
 #ifndef SERVER_HANDLERS_H
 #define SERVER_HANDLERS_H
 
+#include "server/assets.h"
 #include "server/job.h"
 
 struct call {
     struct server *server;
-    const char *name; /* the last part of the path, as in /v1/models/NAME; NULL: none */
-    const char *body; /* [size] */
+    const char *name;   /* the last part of the path, as in /v1/models/NAME; NULL: none */
+    const char *accept; /* the Accept header; NULL: none */
+    const char *body;   /* [size] */
     size_t size;
 };
 
@@ -19,7 +21,8 @@ struct call {
 struct reply {
     struct api_error error; /* the answer, if its status is set */
     const char *type;       /* NULL: application/json */
-    char *body;             /* for cJSON_free. NULL: out of memory, unless there is a job */
+    char *body;             /* for cJSON_free. NULL: out of memory, unless there is an asset or a job */
+    struct asset asset;     /* the answer, if it has data */
     struct job *job;        /* will produce the answer; the caller owns the reference */
 };
 
@@ -45,5 +48,6 @@ handler ollama_tags_handler, ollama_ps_handler, ollama_version_handler;
 handler apply_template_handler, props_handler, slots_handler;
 handler tokenize_handler, detokenize_handler, tokenizer_info_handler;
 handler health_handler, models_handler, model_handler, metrics_handler;
+handler page_handler, openapi_handler;
 
 #endif

@@ -66,6 +66,11 @@ struct exchange {
 
 /* -------------------------------------------------------------------------------------- answers */
 
+static const char *header(struct MHD_Connection *c, const char *name)
+{
+    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+}
+
 static void add_header(struct MHD_Response *r, const char *name, const char *value)
 {
     MHD_add_response_header(r, name, value); /* optional: ignore a lack of memory */
@@ -74,6 +79,7 @@ static void add_header(struct MHD_Response *r, const char *name, const char *val
 static void add_common_headers(struct exchange *x, struct MHD_Response *r)
 {
     add_header(r, "X-Request-Id", x->id);
+    add_header(r, "X-Content-Type-Options", "nosniff");
     if (x->errors == ERRORS_ANTHROPIC)
         add_header(r, "Request-Id", x->id);
     if (x->origin) {
@@ -121,6 +127,13 @@ static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int 
 static enum MHD_Result answer_error(struct exchange *x, struct MHD_Connection *c, const struct api_error *e)
 {
     return answer(x, c, e->status, NULL, error_body(e, x->errors, x->id));
+}
+
+static enum MHD_Result answer_asset(struct exchange *x, struct MHD_Connection *c, const struct asset *a)
+{
+    int status;
+    struct MHD_Response *const r = asset_response(a, header(c, MHD_HTTP_HEADER_IF_NONE_MATCH), &status);
+    return queue(x, c, status, r);
 }
 
 /* Answers a CORS preflight request (OPTIONS). */
@@ -232,11 +245,6 @@ static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, s
 
 /* ---------------------------------------------------------------------------------------- heads */
 
-static const char *header(struct MHD_Connection *c, const char *name)
-{
-    return MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
-}
-
 static bool too_large(const struct http *h, struct api_error *e)
 {
     return error_other(e, 413, NULL, "expected a body of at most %llu bytes",
@@ -261,7 +269,7 @@ static bool check_origin(struct exchange *x, struct MHD_Connection *c, struct ap
     const char *const origin = header(c, MHD_HTTP_HEADER_ORIGIN);
     if (!origin)
         return true;
-    if (!guard_origin(x->http->server->options, origin))
+    if (!guard_origin(x->http->server->options, origin, header(c, MHD_HTTP_HEADER_HOST)))
         return error_other(e, 403, "origin_not_allowed", "pages of this origin may not use the server (--cors)");
     x->origin = mem_string(origin, strlen(origin));
     return x->origin || error_other(e, 500, NULL, "out of memory for the request");
@@ -357,6 +365,8 @@ static enum MHD_Result answer_reply(struct exchange *x, struct MHD_Connection *c
         return answer_error(x, c, &reply->error);
     if (job)
         return start_job(x, c, job);
+    if (reply->asset.data)
+        return answer_asset(x, c, &reply->asset);
     return answer(x, c, MHD_HTTP_OK, reply->type, body);
 }
 
@@ -372,7 +382,11 @@ static void resume_exchange(void *arg)
 static enum MHD_Result dispatch(struct exchange *x, struct MHD_Connection *c)
 {
     struct handler_task *const task = &x->task;
-    task->call = (struct call){x->http->server, x->name, x->body.bytes ? x->body.bytes : "", x->body.size};
+    task->call = (struct call){.server = x->http->server,
+                               .name = x->name,
+                               .accept = header(c, MHD_HTTP_HEADER_ACCEPT),
+                               .body = x->body.bytes ? x->body.bytes : "",
+                               .size = x->body.size};
     task->handle = x->route->handle;
     task->done = resume_exchange;
     task->arg = x;

@@ -1,5 +1,6 @@
 /*
- * http.h - the HTTP side of the server, on libmicrohttpd. Only http.c, head.c and peers.c know the library.
+ * http.h - the HTTP side of the server, on libmicrohttpd. Only assets.c,
+ * head.c, http.c and peers.c know the library.
  */
 #ifndef SERVER_HTTP_H
 #define SERVER_HTTP_H

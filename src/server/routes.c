@@ -13,6 +13,8 @@ static const struct route routes[] = {
     {"/tokenize", true, false, tokenize_handler},
     {"/detokenize", true, false, detokenize_handler},
     {"/tokenizer_info", false, false, tokenizer_info_handler},
+    {"/", false, true, page_handler},
+    {"/openapi.json", false, true, openapi_handler},
     {"/metrics", false, false, metrics_handler},
     {"/messages", true, false, messages_handler},
     {"/messages/count_tokens", true, false, count_tokens_handler},
@@ -33,14 +35,15 @@ _Static_assert(COUNT < METRIC_ENDPOINTS, "metrics count every endpoint, and unkn
 
 const struct route *route_find(const char *path, unsigned *index, const char **name)
 {
-    if (strncmp(path, "/v1/", 4) == 0)
+    if (strncmp(path, "/v1/", 4) == 0 && path[4])
         path += 3;
     *name = NULL;
     for (*index = 0; *index < COUNT; ++*index) {
         const struct route *const r = &routes[*index];
         const size_t n = strlen(r->path);
-        if (r->path[n - 1] == '/' ? strncmp(path, r->path, n) == 0 && path[n] : strcmp(path, r->path) == 0) {
-            if (r->path[n - 1] == '/')
+        const bool named = n > 1 && r->path[n - 1] == '/';
+        if (named ? strncmp(path, r->path, n) == 0 && path[n] : strcmp(path, r->path) == 0) {
+            if (named)
                 *name = path + n;
             return r;
         }

@@ -5,7 +5,7 @@
 #include "server/handlers.h"
 
 struct route {
-    const char *path; /* without the optional prefix /v1; if it ends in "/", a name follows */
+    const char *path; /* without the optional prefix /v1; if it ends in "/", a name follows, except for "/" */
     bool post;        /* else GET and HEAD */
     bool public;      /* needs no key */
     handler *handle;

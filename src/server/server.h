@@ -44,6 +44,7 @@ struct server_options {
     uint64_t cache;         /* bytes of cached prompt states; 0: no cache */
     int grace;              /* seconds to finish running requests at the end */
     bool metrics;           /* serve /metrics */
+    bool page;              /* serve the web page at / */
     bool strict_model;      /* refuse requests whose "model" is not this model's name */
     enum rwkv7_bos bos;     /* for text prompts */
     enum thinking thinking; /* default of chats */

@@ -74,7 +74,7 @@ static void check_error(const struct api_error *e)
 
 static void send_body(handler *handle, const char *body, size_t size)
 {
-    const struct call call = {&server, NULL, body, size};
+    const struct call call = {.server = &server, .body = body, .size = size};
     struct reply reply = {0};
     handle(&call, &reply);
     if (reply.error.status) {
@@ -105,7 +105,7 @@ static void send_header(const char *text)
     if (guard_request_id(text))
         REQUIRE(strlen(text) <= 64 && !strpbrk(text, "\r\n \"<"));
     guard_host(&options, text);
-    guard_origin(&options, text);
+    guard_origin(&options, text, text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -165,6 +165,7 @@ static int run_server(struct serve *s)
         .cache = (uint64_t)args->cache << 20,
         .grace = args->grace,
         .metrics = !args->no_metrics,
+        .page = !args->no_page,
         .strict_model = args->strict_model,
         .bos = bos_option(&args->bos),
         .thinking = (enum thinking)args->template.thinking,

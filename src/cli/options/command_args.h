@@ -193,7 +193,7 @@ struct serve_args {
     int port, parallel, queue, max_connections, grace;
     int max_body, cache; /* MB */
     int max_prompt, max_tokens;
-    bool no_metrics, strict_model;
+    bool no_metrics, no_page, strict_model;
 };
 
 /* The values of --sizes, in the order of SIZES_WORDS. */

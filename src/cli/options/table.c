@@ -314,6 +314,7 @@ const struct option option_table[] = {
     {"cache-size", 0, SERVE, WHOLE(serve, cache, "MB", 0, 1 << 20), "256", "memory for states of prompts; 0: keep none"},
     {"grace", 0, SERVE, WHOLE(serve, grace, "SECONDS", 0, 86400), "30", "time to finish answers after a signal"},
     {"no-metrics", 0, SERVE, FLAG(serve, no_metrics), NULL, "do not serve /metrics"},
+    {"no-page", 0, SERVE, FLAG(serve, no_page), NULL, "do not serve the web page at /"},
     {"name", 0, SERVE, NAME(serve, name, "NAME"), NULL, "name of the model in answers; default: its file"},
     {"strict-model", 0, SERVE, FLAG(serve, strict_model), NULL, "refuse requests for a model of another name"},
 
