@@ -200,7 +200,12 @@ function checked(chat) {
 
 function loadChats() {
   const found = new Map();
-  for (const name of Object.keys(localStorage)) {
+  let names = [];
+  try {
+    names = Object.keys(localStorage);
+  } catch { // switched off
+  }
+  for (const name of names) {
     const chat = name.startsWith(PREFIX + "chat.") ? checked(load(name.slice(PREFIX.length))) : null;
     if (chat) found.set(chat.id, chat);
   }
@@ -385,15 +390,19 @@ async function request(path, options = {}) {
 async function* events(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) throw new Error("The connection was closed before the end of the answer.");
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    for (const line of lines) {
-      if (line === "data: [DONE]") return;
-      if (line.startsWith("data: ")) yield JSON.parse(line.slice(6));
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) throw new Error("The connection was closed before the end of the answer.");
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line === "data: [DONE]") return;
+        if (line.startsWith("data: ")) yield JSON.parse(line.slice(6));
+      }
     }
+  } finally {
+    reader.cancel().catch(() => {});
   }
 }
 
@@ -524,7 +533,10 @@ function listChats() {
 function removeChat(chat) {
   running.get(chat.id)?.controller.abort();
   chats.delete(chat.id);
-  localStorage.removeItem(PREFIX + "chat." + chat.id);
+  try {
+    localStorage.removeItem(PREFIX + "chat." + chat.id);
+  } catch { // switched off
+  }
   if (chat === current) open(null);
   else listChats();
   $("new-chat").focus();
