@@ -211,8 +211,12 @@ static enum choice_start begin_prompt(struct worker *w, struct choice *c)
         return fail_choice(w, c, &err);
     if (p->scored) {
         const struct score first = {.id = p->ids[p->hidden < p->count ? p->hidden : 0]};
-        if (p->hidden < p->count)
+        if (p->shared == 0 && p->hidden < p->count)
             scores_add(&p->scores, first, NULL, 0);
+        if (c->job->shared) {
+            rwkv7_session_copy(session, c->job->shared);
+            p->evaluated = p->shared - 1;
+        }
         p->session = session;
         c->phase = CHOICE_SCORING;
         w->active[w->active_count++] = c;
@@ -251,6 +255,8 @@ enum choice_start worker_start_choice(struct worker *w, struct choice *c)
     struct job_prompt *const p = c->prompt;
     if (p->begun && !p->ready && !(job->generation.max_tokens == 0 && !p->scored))
         return CHOICE_MUST_WAIT;
+    if (p->shared > 1 && !job->shared && p != job->prompts) /* the first prompt evaluates what they share */
+        return CHOICE_MUST_WAIT;
     if (job->started == 0) {
         job->started = sys_seconds();
         metrics_time(&w->server->metrics, METRIC_QUEUE, job->started - job->arrived);
@@ -279,10 +285,27 @@ static void score_rows(const struct worker *w, struct choice *c, size_t count)
         const size_t next = p->evaluated + i + 1;
         const struct distribution d = distribution_of(w->rows + i * w->vocab, (int)w->vocab);
         const struct score score = {log_probability(&d, p->ids[next]), p->ids[next], true};
-        if (next > p->hidden)
+        if (next > p->hidden && next >= p->shared)
             scores_add(&p->scores, score, top, distribution_top(&d, p->scores.width, top));
     }
     p->evaluated += count;
+}
+
+/* Evaluates the next of the shared tokens. After all but the last, lends the state to the other prompts. */
+static void read_shared(struct worker *w, struct choice *c)
+{
+    struct job_prompt *const p = c->prompt;
+    const size_t left = p->shared - 1 - p->evaluated, count = left < WORKER_PIECE ? left : WORKER_PIECE;
+    struct rwkv7_error err;
+    if (rwkv7_session_eval(p->session, p->ids + p->evaluated, count, RWKV7_LOGITS_NONE, NULL, &err) != RWKV7_OK) {
+        fail_choice(w, c, &err);
+        return;
+    }
+    p->evaluated += count;
+    metrics_count(&w->server->metrics, METRIC_STEPS, 1);
+    metrics_count(&w->server->metrics, METRIC_STEP_TOKENS, count);
+    if (count == left && rwkv7_session_clone(p->session, &c->job->shared, &err) != RWKV7_OK)
+        fail_choice(w, c, &err);
 }
 
 /*
@@ -316,10 +339,13 @@ static void score_piece(struct worker *w, struct choice *c)
     if (p->evaluated < p->count - 1)
         return;
     p->ready = true;
-    if (c->job->generation.max_tokens == 0)
-        end_choice(w, c, RWKV7_END_LENGTH);
-    else
+    if (c->job->generation.max_tokens > 0) {
         begin_from_state(w, c);
+        return;
+    }
+    rwkv7_session_close(p->session); /* other prompts may wait for long */
+    p->session = NULL;
+    end_choice(w, c, RWKV7_END_LENGTH);
 }
 
 bool worker_score_piece(struct worker *w)
@@ -329,7 +355,10 @@ bool worker_score_piece(struct worker *w)
         if (c->phase != CHOICE_SCORING)
             continue;
         w->score_turn++;
-        score_piece(w, c);
+        if (c->prompt->evaluated + 1 < c->prompt->shared)
+            read_shared(w, c);
+        else
+            score_piece(w, c);
         return true;
     }
     return false;

@@ -46,6 +46,7 @@ handler messages_handler, count_tokens_handler, responses_handler;
 handler ollama_generate_handler, ollama_chat_handler, ollama_show_handler;
 handler ollama_tags_handler, ollama_ps_handler, ollama_version_handler;
 handler apply_template_handler, props_handler, slots_handler;
+handler choose_handler;
 handler tokenize_handler, detokenize_handler, tokenizer_info_handler;
 handler health_handler, models_handler, model_handler, metrics_handler;
 handler page_handler, openapi_handler;

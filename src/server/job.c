@@ -60,6 +60,7 @@ void job_release(struct job *job)
         free_choice(&job->choices[i]);
     for (size_t i = 0; i < job->prompt_count; i++)
         free_prompt(&job->prompts[i]);
+    rwkv7_session_close(job->shared);
     mem_free(job->choices);
     mem_free(job->prompts);
     generation_free(&job->generation);

@@ -46,6 +46,7 @@ struct job_prompt {
     bool begun;                    /* a choice is evaluating it */
     bool ready;                    /* `session` has evaluated all but the last token */
     bool scored;                   /* the client wants log probabilities of its tokens */
+    size_t shared;                 /* tokens with which all prompts of the job begin; they are not scored */
     struct rwkv7_session *session; /* for its other choices, and while it is scored */
     size_t evaluated;              /* number of its tokens that were scored */
     struct scores scores;
@@ -113,7 +114,8 @@ struct job {
     bool echo;
     struct job_prompt *prompts; /* [prompt_count] */
     size_t prompt_count;
-    struct choice *choices; /* [choice_count], by prompt */
+    struct rwkv7_session *shared; /* has evaluated all shared tokens but the last; NULL: not yet */
+    struct choice *choices;       /* [choice_count], by prompt */
     size_t choice_count, next_choice, ended;
     uint64_t prompt_tokens; /* of all prompts */
     double started;         /* sys_seconds() when its first choice was started; 0: it was not */

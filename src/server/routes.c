@@ -25,6 +25,7 @@ static const struct route routes[] = {
     {"/api/tags", false, false, ollama_tags_handler},
     {"/api/ps", false, false, ollama_ps_handler},
     {"/api/version", false, false, ollama_version_handler},
+    {"/choose", true, false, choose_handler},
     {"/apply-template", true, false, apply_template_handler},
     {"/props", false, false, props_handler},
     {"/slots", false, false, slots_handler},

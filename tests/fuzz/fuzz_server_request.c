@@ -112,9 +112,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* by the first byte, from 'A' on; NULL: a header */
     static handler *const handlers[] = {
-        completions_handler, chat_handler,          tokenize_handler,     detokenize_handler,      NULL,
-        responses_handler,   messages_handler,      count_tokens_handler, ollama_generate_handler, ollama_chat_handler,
-        ollama_show_handler, apply_template_handler};
+        completions_handler, chat_handler,           tokenize_handler,     detokenize_handler,      NULL,
+        responses_handler,   messages_handler,       count_tokens_handler, ollama_generate_handler, ollama_chat_handler,
+        ollama_show_handler, apply_template_handler, choose_handler};
     const size_t count = sizeof handlers / sizeof *handlers;
     if (size == 0)
         return 0;

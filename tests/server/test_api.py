@@ -439,6 +439,44 @@ def same_bytes(command):
         assert cached.metric("cached_prompt_tokens_total") > 0 and plain.metric("cached_prompt_tokens_total") == 0
 
 
+def choose(command):
+    """Choices are ranked by their log probability, which is that of an echoed prompt."""
+    with serving(command) as s, serving(command, "--parallel", "1", "--cache-size", "0") as other:
+        long = "Ben was in the park. Anna sat in the mill. " * 30
+        for prompt in ("List: broom: crow, Emma: candle, key: hat.\nQ: Emma\nA:", "", "a", long + "\nQ: Where is Anna?\nA:"):
+            choices = [" candle", " crow", " hat", " a longer one \u00e9", " candle"] + [f" {i}" for i in range(20)]
+            got = s.post("/v1/choose", {"prompt": prompt, "choices": choices}).json()
+            data = got["data"]
+            assert got["object"] == "list" and sorted(d["index"] for d in data) == list(range(len(choices)))
+            assert all(d["choice"] == choices[d["index"]] and d["object"] == "choice" for d in data)
+            assert [(-d["logprob"], d["index"]) for d in data] == sorted((-d["logprob"], d["index"]) for d in data)
+            assert abs(sum(d["probability"] for d in data) - 1) < 1e-6
+            context = ([0] if prompt else []) + s.post("/tokenize", {"content": prompt}).json()["tokens"] or [0]
+            total = len(context)
+            for d in data[:6]:
+                own = s.post("/tokenize", {"content": d["choice"]}).json()["tokens"]
+                scores = s.post("/v1/completions", {"prompt": context + own, "max_tokens": 0, "echo": True, "logprobs": 0}).json()["choices"][0]["logprobs"]
+                want = math.fsum(scores["token_logprobs"][len(context):])
+                assert abs(d["logprob"] - want) < 1e-6 and d["tokens"] == len(own), (d, want)
+                assert abs(d["perplexity"] - math.exp(-want / len(own))) < 1e-6 * d["perplexity"]
+            for choice in choices:
+                total += len(s.post("/tokenize", {"content": choice}).json()["tokens"])
+            assert got["usage"]["prompt_tokens"] == total
+            for again in (s, other):
+                assert again.post("/choose", {"input": [prompt], "choices": choices}).json()["data"] == data
+        assert data[0]["choice"] is not None and s.post("/v1/choose", {"prompt": [458, 476], "choices": [" a"]}).json()["data"][0]["probability"] == 1
+        before = s.metric("step_tokens_total")
+        assert len(s.post("/v1/choose", {"prompt": long, "choices": [f" {i}" for i in range(100)]}).json()["data"]) == 100
+        shared = len(s.post("/tokenize", {"content": long}).json()["tokens"])
+        assert s.metric("step_tokens_total") - before < shared + 100 * 5  # the prompt is read once
+        for body, param in (({"choices": ["a"]}, "prompt"), ({"prompt": "a"}, "choices"), ({"prompt": "a", "choices": []}, "choices"),
+                            ({"prompt": "a", "choices": [5]}, "choices"), ({"prompt": "a", "choices": [""]}, "choices"),
+                            ({"prompt": ["a", "b"], "choices": ["a"]}, "prompt"), ({"prompt": "a", "choices": ["a"] * 257}, "choices"),
+                            ({"prompt": "a", "choices": ["a"], "stream": True}, "stream")):
+            answer = s.post("/v1/choose", body)
+            assert answer.status == 400 and answer.json()["error"]["param"] == param, (body, answer.body)
+
+
 def llama(command):
     """What clients of llama.cpp's server ask; /apply-template gives the prompt of a chat."""
     with serving(command, "--parallel", "3") as s:
@@ -476,5 +514,5 @@ def metrics(command):
 
 if __name__ == "__main__":
     chosen = os.environ.get("CASES")
-    cases = [text, streams, scores, tokens, stops, fields, chats, constraints, same_bytes, llama, metrics]
+    cases = [text, streams, scores, tokens, stops, fields, chats, constraints, same_bytes, choose, llama, metrics]
     main([c for c in cases if not chosen or c.__name__ in chosen.split(",")])
