@@ -163,6 +163,8 @@ REQUESTS = {
                   {"messages": MESSAGES, "stream": False, "tools": [TOOL], "tool_choice": "required", "options": {"seed": 1}}],
     "/api/generate": [{"prompt": "a", "stream": False, "options": {"num_predict": 3}}],
     "/api/show": [{"model": "x"}],
+    "/v1/choose": [{"prompt": "a", "choices": [" b", " c"]}],
+    "/apply-template": [{"messages": MESSAGES}],
     "/tokenize": [{"prompt": "a \u00e9"}, {"content": "a \u00e9", "with_pieces": True}],
     "/detokenize": [{"tokens": [5, 6]}],
 }
