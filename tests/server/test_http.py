@@ -1,9 +1,11 @@
 """test_http.py - framing, hostile requests, keys, origins, limits, slow clients, shutdown."""
 import json
 import os
+import re
 import select
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -119,6 +121,63 @@ def framing(command):
         for cut in (10, len(head), len(head + length) + 10):
             with s.connect() as c:
                 c.sendall((head + length + b"\r\n" + body)[:cut])
+
+
+def odd_requests(command):
+    """Requests that few clients send. None of them may disturb the server or become two requests."""
+    body = b'{"prompt":"hi","max_tokens":1}'
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n" % (len(body), body)
+    line = b"Host: localhost\r\n\r\n"
+    with serving(command) as s:
+        for data, *statuses in (
+                (chunked + b"X-Trailer: 1\r\n\r\n", 200),
+                (chunked + b"Content-Length: 5\r\n\r\n", 200, 400, None),
+                (head + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * (1 << 20) + b"\r\n", 400, 413, 431, 500, None),  # the library's own
+                (head + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n", 400, 413, None),
+                (head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n", 400, None),
+                (head + b"Expect: something\r\nContent-Length: %d\r\n\r\n" % len(body) + body, 200, 417),
+                (b"GET /health HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % i for i in range(5000)) + line, 431, 400, None),
+                (b"GET /health HTTP/1.1\r\n" + b"".join(b"X%d: y\r\n" % i for i in range(50)) + line, 200),
+                (b"TRACE /health HTTP/1.1\r\n" + line, 405),
+                (b"CONNECT example.org:80 HTTP/1.1\r\n" + line, 404, 400, 405),
+                (b"get /health HTTP/1.1\r\n" + line, 405, 400),
+                (b"A" * 5000 + b" /health HTTP/1.1\r\n" + line, 400, 405, 501),
+                (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, 404, 405, 505, None),
+                (b"GET /health HTTP/1.1 \r\n" + line, 200, 400, None),
+                (b"GET /health HTTP/9.9\r\n" + line, 200, 400, 403, 505, None),
+                (b"GET /health HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + line, 200),
+                (b"GET http://localhost/health HTTP/1.1\r\n" + line, 200, 404),
+                (b"GET //health HTTP/1.1\r\n" + line, 404),
+                (b"GET /%68ealth HTTP/1.1\r\n" + line, 200),
+                (b"GET /health%2f.. HTTP/1.1\r\n" + line, 404),
+                (b"GET /v1/models/%ff%fe HTTP/1.1\r\n" + line, 404),
+                (b"\r\n\r\nGET /health HTTP/1.1\r\n" + line, 200, 400, None)):
+            answer = s.raw(data)
+            assert (answer.status if answer else None) in statuses, (data[:100], answer and (answer.status, answer.body))
+            assert s.get("/health").status == 200, data[:100]
+
+
+def pipelines(command):
+    """The answers to requests that are sent at once come in their order."""
+    kinds = [("POST", "/v1/completions", TEXT, 200), ("GET", "/health", None, 200), ("POST", "/v1/completions", {**TEXT, "stream": True}, 200),
+             ("GET", "/nowhere", None, 404), ("POST", "/tokenize", {"prompt": "a b c"}, 200), ("POST", "/v1/completions", {"prompt": 1}, 400)]
+    with serving(command) as s, s.connect() as c:
+        data = b""
+        for i in range(60):
+            method, path, body, _ = kinds[i % len(kinds)]
+            body = b"" if body is None else json.dumps(body).encode()
+            data += f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: r{i}\r\n".encode()
+            data += (b"Content-Length: %d\r\n\r\n" % len(body) if body else b"\r\n") + body
+        data += b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        sender = threading.Thread(target=c.sendall, args=(data,))
+        sender.start()
+        got = b"".join(iter(lambda: c.recv(65536), b""))
+        sender.join()
+        found = re.findall(rb"HTTP/1\.1 (\d+) .*?X-Request-Id: (\S+)", got, re.S)
+        assert len(found) == 61, got[-1000:]
+        for i, (status, name) in enumerate(found[:60]):
+            assert name == b"r%d" % i and int(status) == kinds[i % len(kinds)][3], (i, status, name)
 
 
 def bodies(command):
@@ -281,6 +340,27 @@ def places_of_clients_that_left(command):
                 if s.metric("connections") == 1:
                     break
             assert s.metric("connections") == 1, (cut, s.metric("connections"))
+
+
+def connect_and_leave(command):
+    """Clients that leave at once, or after a part of a request: nothing is left of them."""
+    data = json.dumps({"prompt": "a", "max_tokens": 4096, "ignore_eos": True, "stream": True}).encode()
+    request = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(data) + data
+    with serving(command) as s:
+        for i in range(10000 if "RWKV7_TEST_SOAK" in os.environ else 1000):
+            with socket.create_connection((s.address, s.port), timeout=PATIENCE) as c:
+                if i % 4 == 1:
+                    c.sendall(request[:i % len(request)])
+                elif i % 4 == 2:
+                    c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection
+                elif i % 100 == 3:
+                    c.sendall(request)
+        wait_idle(s)
+        end = time.monotonic() + PATIENCE
+        while s.metric("connections") > 1 or s.metric("sessions_waiting") > 0:
+            assert time.monotonic() < end, s.get("/metrics").body
+            time.sleep(0.01)
+        assert s.post("/v1/completions", TEXT).status == 200
 
 
 def clients_that_do_not_read(command):
@@ -450,5 +530,5 @@ def addresses(command):
 
 
 if __name__ == "__main__":
-    main([paths, framing, bodies, keys, origins, slow_requests, queue, clients_that_leave, places_of_clients_that_left, clients_that_do_not_read,
+    main([paths, framing, odd_requests, pipelines, bodies, keys, origins, slow_requests, queue, clients_that_leave, places_of_clients_that_left, connect_and_leave, clients_that_do_not_read,
           many_clients_that_do_not_read, many_connections, the_end, addresses])
