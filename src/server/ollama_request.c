@@ -43,8 +43,9 @@ static bool take_limit(struct conversion *c, const struct server *server)
     const struct fields f = {c->request.root, c->error};
     const double most = (double)server->options->max_tokens;
     int64_t tokens = -1;
+    const bool given = field_of(&f, "num_predict") || !field_of(&f, "max_tokens");
     field_whole(&f, "num_predict", -2, INT32_MAX, &tokens);
-    if (c->error->status == 0)
+    if (c->error->status == 0 && given)
         convert_set(c, "num_predict", cJSON_CreateNumber(tokens < 0 ? most : (double)tokens));
     return c->error->status == 0;
 }

@@ -49,6 +49,7 @@ def same_text(command):
                                                            "stop": ["e"], "num_ctx": 4096, "repeat_penalty": 1, "mirostat": 0}},
                             {"messages": USER, "top_k": 5, "top_p": 0.5, "min_p": 0.1, "frequency_penalty": 1, "presence_penalty": 1, "stop": "e"}),
                            ({"messages": USER, "options": {"num_predict": -1, "stop": ["e"]}}, {"messages": USER, "max_tokens": 4096, "stop": "e"}),
+                           ({"messages": USER, "max_tokens": 5, "options": {"num_predict": None}}, {"messages": USER, "max_tokens": 5}),
                            ({"messages": USER, "format": "json"}, {"messages": USER, "response_format": {"type": "json_object"}}),
                            ({"messages": USER, "format": COLOURS},
                             {"messages": USER, "response_format": {"type": "json_schema", "json_schema": {"schema": COLOURS}}}),
