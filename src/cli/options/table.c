@@ -133,8 +133,9 @@ const struct command command_table[] = {
      "model", sizeof(struct chat_args), chat_parts, chat_command},
     {"serve", SERVE, "[MODEL]", 1, 0, "answer requests over HTTP",
      "Serves a model over HTTP, on this computer only unless --host says otherwise.\n"
-     "Clients of OpenAI's API work with http://127.0.0.1:8080/v1. Many requests are\n"
-     "answered at once, and an answer does not depend on the others.",
+     "Clients of OpenAI's API work with http://127.0.0.1:8080/v1, those of Anthropic's\n"
+     "and of Ollama's with http://127.0.0.1:8080. Many requests are answered at once,\n"
+     "and an answer does not depend on the others.",
      "model", sizeof(struct serve_args), serve_parts, serve_command},
     {"bench", BENCH, "", 0, 0, "measure speed",
      "Measures the speed of reading prompts (prefill) and of generating (decode), and\n"
