@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "base/text.h"
 
 enum {
     STEP = 64,             /* tokens evaluated between checks for cancellation */
@@ -347,6 +348,7 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
     struct rwkv7_generator_options options = c->options.generate;
     struct rwkv7_sampler_options sampling = c->options.sampling;
     const char **const stops = stop_strings(c, &options.stop_count);
+    const char *const opening = chat_template_opening(c->asked_thinking);
 
     conversation_end_answer(c);
     c->last.answered = 0;
@@ -361,9 +363,12 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
     options.sampling = &sampling;
     options.stops = stops;
     options.draft_model = NULL; /* `drafts` holds it already */
-    const enum rwkv7_status status =
-        rwkv7_generator_create(c->session, c->tokenizer, &options, &c->answer->generator, err);
+    if (c->tools)
+        options.grammar = c->tools;
+    enum rwkv7_status status = rwkv7_generator_create(c->session, c->tokenizer, &options, &c->answer->generator, err);
     mem_free(stops);
+    if (status == RWKV7_OK && c->tools)
+        status = generator_follow(c->answer->generator, opening, strlen(opening), err);
     if (status != RWKV7_OK)
         return status;
     if (c->drafts_count > c->log.count) /* undone */
@@ -375,6 +380,17 @@ enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, str
     generator_start_with(c->answer->generator, c->logits);
     generator_lend_mark(c->answer->generator, c->mark);
     return RWKV7_OK;
+}
+
+void conversation_last_turn(const struct conversation *c, struct text *to)
+{
+    const struct turn *const turn = &c->log.turns[c->log.turn_count - 1];
+    size_t length;
+    for (size_t i = turn->begin; i < c->log.count; i++) {
+        const uint8_t *const bytes = rwkv7_tokenizer_bytes(c->tokenizer, c->log.tokens[i], &length);
+        text_add(to, bytes, length);
+    }
+    text_add_string(to, c->log.unread ? c->log.unread : "");
 }
 
 /* Adds the last drawn token to the log, before the session evaluates it. */

@@ -10,6 +10,8 @@
 #include "generate/chat_template.h"
 #include "generate/generator.h"
 
+struct text;
+
 struct turn {
     char *user;                   /* the user's message */
     size_t begin;                 /* number of tokens before the turn */
@@ -47,6 +49,11 @@ struct conversation {
     float *logits, *asked_logits; /* [V] */
     size_t asked_count;           /* tokens before the last answer; 0: unknown */
     enum thinking asked_thinking;
+    /*
+     * of the next answers; set by the caller, who keeps it. The grammar describes an answer with the
+     * opening that the template puts in the prompt (tools.h).
+     */
+    struct rwkv7_grammar *tools;
 
     struct conversation_log log;
     bool follows_text;     /* the first turn follows text that does not end with an empty line */
@@ -91,6 +98,8 @@ enum rwkv7_status conversation_ask_again(struct conversation *c, enum thinking t
  * newlines, nor the end-of-text token.
  */
 enum rwkv7_status conversation_answer(struct conversation *c, uint64_t seed, struct rwkv7_error *err);
+/* Appends the text of the last turn: its message and the answer so far. There must be a turn. */
+void conversation_last_turn(const struct conversation *c, struct text *to);
 enum rwkv7_status conversation_next(struct conversation *c, struct rwkv7_step *step, struct rwkv7_error *err);
 /*
  * Ends the answer early. The last `lost` bytes of the last step were not shown; the conversation

@@ -136,6 +136,11 @@ void generator_set_limit(struct rwkv7_generator *g, uint64_t limit)
     g->request.limit = limit;
 }
 
+enum rwkv7_status generator_follow(struct rwkv7_generator *g, const char *text, size_t size, struct rwkv7_error *err)
+{
+    return request_follow(&g->request, text, size, err);
+}
+
 void generator_start_with(struct rwkv7_generator *g, const float *logits)
 {
     memcpy(g->logits, logits, (size_t)g->request.vocab * sizeof *logits);

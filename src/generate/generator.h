@@ -24,6 +24,8 @@ struct speculation *generator_speculation(struct rwkv7_generator *g);
 void generator_set_limit(struct rwkv7_generator *g, uint64_t limit);
 /* Like rwkv7_generator_sync, but without computing logits: for a prompt that is not continued. */
 enum rwkv7_status generator_read_only(struct rwkv7_generator *g, struct rwkv7_error *err);
+/* Call it before the first token is drawn: see request_follow. */
+enum rwkv7_status generator_follow(struct rwkv7_generator *g, const char *text, size_t size, struct rwkv7_error *err);
 /* Sets the logits [V] after the last token. The session must have evaluated all tokens. */
 void generator_start_with(struct rwkv7_generator *g, const float *logits);
 /* Returns whether the logits are available, so that the text can be continued. */

@@ -1,5 +1,5 @@
 # The program itself, through real pipes: one test per file of cases. Cross-built programs run in their emulator.
-foreach(cases cli_batch cli_bench cli_chat cli_completions cli_config cli_constraint cli_convert cli_demo cli_eval cli_gguf cli_input cli_logits cli_models cli_options cli_output cli_overwrite cli_pipes cli_pth cli_pull cli_run cli_speculate cli_state cli_terminal cli_tokenize cli_tuned)
+foreach(cases cli_batch cli_bench cli_chat cli_completions cli_config cli_constraint cli_convert cli_demo cli_eval cli_gguf cli_input cli_logits cli_models cli_options cli_output cli_overwrite cli_pipes cli_pth cli_pull cli_run cli_speculate cli_state cli_terminal cli_tokenize cli_tools cli_tuned)
   add_test(NAME ${cases} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/cli.sh ${cases}
                                  ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:rwkv7_cli>)
 endforeach()

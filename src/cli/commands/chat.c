@@ -1,11 +1,11 @@
 /* chat.c - `rwkv7 chat`: a conversation, typed at a terminal or piped in, one message per line. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "cli/commands/chat_tools.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/constraint.h"
 #include "cli/commands/engine.h"
@@ -18,6 +18,7 @@
 #include "cli/io/line.h"
 #include "cli/io/messages.h"
 #include "cli/io/output.h"
+#include "cli/io/remark.h"
 #include "cli/io/signals.h"
 #include "cli/io/target.h"
 #include "cli/io/terminal.h"
@@ -33,6 +34,7 @@ struct chat {
     struct prompt_cache cache;
     const struct chat_template *template;
     struct chat_template file_template; /* read from the file of --template */
+    struct chat_tools tools;
     struct line_reader *lines;
     bool terminal; /* standard input and output are a terminal */
     enum thinking thinking;
@@ -41,30 +43,6 @@ struct chat {
     bool ended;
     int failure; /* the exit code of the last message or command that failed */
 };
-
-/* A notice for the user on the terminal: neither an answer nor an error. */
-static void remark(const struct chat *c, const char *fmt, ...) RWKV7_PRINTF(2, 3);
-
-static void remark(const struct chat *c, const char *fmt, ...)
-{
-    if (c->args->print.quiet)
-        return;
-    const bool dim = terminal_colours();
-    va_list list, again;
-    va_start(list, fmt);
-    va_copy(again, list);
-    const int length = vsnprintf(NULL, 0, fmt, list);
-    char *const text = length < 0 ? NULL : malloc((size_t)length + 1);
-    if (text) {
-        vsnprintf(text, (size_t)length + 1, fmt, again);
-        rwkv7_text_plain(text); /* it may contain file names, which may hold control characters */
-        if (err_begin_line())
-            fprintf(stderr, "%s%s%s\n", dim ? "\033[2m" : "", text, dim ? "\033[0m" : "");
-    }
-    free(text);
-    va_end(again);
-    va_end(list);
-}
 
 static void on_interrupt(int signal_number)
 {
@@ -134,19 +112,22 @@ static int write_answer(struct chat *c, struct face *face, enum rwkv7_end *end)
 static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_error *err)
 {
     struct face face;
-    enum rwkv7_end end;
+    enum rwkv7_end end = RWKV7_END_NONE;
     progress_clear();
     if (asked == RWKV7_ERR_STOPPED) {
-        remark(c, "stopped before the answer; the message was removed");
+        remark("stopped before the answer; the message was removed");
         return DONE;
     }
     if (asked != RWKV7_OK)
         return report(err);
     const bool dim = isatty(STDOUT_FILENO) && terminal_colours();
-    int code = face_begin(&face, dim, (enum thoughts)c->args->thoughts, chat_template_opening(c->thinking));
+    int code = face_begin(&face, dim, (enum thoughts)c->args->thoughts, c->args->tools != NULL,
+                          chat_template_opening(c->thinking));
+    if (code == DONE)
+        code = chat_tools_prepare(&c->tools, &c->conversation, c->thinking);
     if (code == DONE)
         code = write_answer(c, &face, &end);
-    const int ended = face_end(&face);
+    const int ended = face_end(&face, end == RWKV7_END_STOP || end == RWKV7_END_TOKEN);
     if (code == DONE)
         code = ended;
     if (code == DONE && c->terminal)
@@ -154,9 +135,13 @@ static int answer(struct chat *c, enum rwkv7_status asked, const struct rwkv7_er
     if (code == DONE)
         code = out_flush();
     if (code == DONE && end == RWKV7_END_CANCELLED && c->terminal)
-        remark(c, "stopped");
+        remark("stopped");
     if (code == DONE && end == RWKV7_END_LENGTH)
-        remark(c, "stopped after %d tokens, see --tokens", c->args->request.tokens);
+        remark("stopped after %d tokens, see --tokens", c->args->request.tokens);
+    const size_t awaited = code == DONE && c->terminal ? chat_tools_awaited(&c->tools, &c->conversation) : 0;
+    if (awaited > 0)
+        remark("the next %zu message%s: result%s of the call%s", awaited, plural(awaited), plural(awaited),
+               plural(awaited));
     return code;
 }
 
@@ -170,7 +155,7 @@ static int undo_command(struct chat *c, const char *operand)
     struct rwkv7_error err;
     const int code = outcome(conversation_undo(&c->conversation, &err), &err);
     if (code == DONE)
-        remark(c, "undone; %zu message%s left", c->conversation.log.turn_count, plural(c->conversation.log.turn_count));
+        remark("undone; %zu message%s left", c->conversation.log.turn_count, plural(c->conversation.log.turn_count));
     return code;
 }
 
@@ -187,15 +172,25 @@ static int retry_command(struct chat *c, const char *operand)
     return answer(c, asked, &err);
 }
 
+static int start_with(struct chat *c, const char *system)
+{
+    struct text whole = {0};
+    struct rwkv7_error err;
+    int code = chat_tools_system(&c->tools, system, &whole);
+    if (code == DONE)
+        code = outcome(conversation_start(&c->conversation, whole.bytes, &err), &err);
+    text_free(&whole);
+    return code;
+}
+
 /* Starts a new conversation; if that fails, starts one without a system prompt. */
 static int start(struct chat *c, const char *system)
 {
-    struct rwkv7_error err;
-    const int code = outcome(conversation_start(&c->conversation, system, &err), &err);
+    const int code = start_with(c, system);
     if (code == DONE)
         return DONE;
     interrupted = 0;
-    const int again = outcome(conversation_start(&c->conversation, "", &err), &err);
+    const int again = start_with(c, "");
     return again == DONE ? code : again;
 }
 
@@ -204,7 +199,7 @@ static int reset_command(struct chat *c, const char *operand)
     (void)operand;
     const int code = start(c, c->system);
     if (code == DONE)
-        remark(c, *c->system ? "started over, with the same system prompt" : "started over");
+        remark(*c->system ? "started over, with the same system prompt" : "started over");
     return code;
 }
 
@@ -212,10 +207,10 @@ static int system_command(struct chat *c, const char *operand)
 {
     if (*operand == '\0') {
         if (!*c->system)
-            remark(c, "no system prompt");
+            remark("no system prompt");
         for (const char *line = c->system; *line;) {
             const size_t n = strcspn(line, "\n");
-            remark(c, "%.*s", (int)n, line);
+            remark("%.*s", (int)n, line);
             line += n + (line[n] == '\n');
         }
         return DONE;
@@ -227,7 +222,7 @@ static int system_command(struct chat *c, const char *operand)
     if (code == DONE) {
         free(c->system);
         c->system = system;
-        remark(c, "started over, with this system prompt");
+        remark("started over, with this system prompt");
     } else {
         free(system);
     }
@@ -249,7 +244,7 @@ static int think_command(struct chat *c, const char *operand)
         return complain(MISUSED, "/think needs one of %s, not '%s'", THINKING_WORDS, operand);
     const int code = set_thinking(c, (enum thinking)thinking);
     if (code == DONE)
-        remark(c, "thinking: %s, from the next message on", operand);
+        remark("thinking: %s, from the next message on", operand);
     return code;
 }
 
@@ -272,7 +267,7 @@ static int save_command(struct chat *c, const char *operand)
     if (code == DONE)
         code = save_conversation(c, operand);
     if (code == DONE)
-        remark(c, "saved to %s", operand);
+        remark("saved to %s", operand);
     return code;
 }
 
@@ -292,7 +287,7 @@ static int load_command(struct chat *c, const char *operand)
         return complain(MISUSED, "/load and --state exclude each other");
     const int code = load_conversation(c, operand);
     if (code == DONE)
-        remark(c, "%zu message%s, %llu tokens", c->conversation.log.turn_count, plural(c->conversation.log.turn_count),
+        remark("%zu message%s, %llu tokens", c->conversation.log.turn_count, plural(c->conversation.log.turn_count),
                (unsigned long long)rwkv7_session_tokens(c->conversation.session));
     return code;
 }
@@ -377,6 +372,7 @@ static int run_slash(struct chat *c, const char *text)
     if (!command)
         return complain(MISUSED, "unknown command '/%.*s'; see /help, or start the message with // for a literal /",
                         (int)(n < 40 ? n : 40), text);
+    chat_tools_forget_results(&c->tools);
     if (*command->operand == '\0' && *operand)
         return complain(MISUSED, "/%.*s takes no operand", (int)n, text);
     return command->run(c, operand);
@@ -407,13 +403,28 @@ static int open_lines(struct chat *c)
 
 /* ----------------------------------------------------------------------------------------- loop */
 
+/* Takes the result of a call. The model answers when there is one for each of its calls. */
+static int take_result(struct chat *c, const char *result, size_t awaited)
+{
+    struct rwkv7_error err;
+    const int code = chat_tools_add_result(&c->tools, result);
+    if (code != DONE || c->tools.result_count < awaited)
+        return code;
+    const enum rwkv7_status asked = conversation_ask(&c->conversation, c->tools.results.bytes, c->thinking, &err);
+    chat_tools_forget_results(&c->tools);
+    return answer(c, asked, &err);
+}
+
 static int take_message(struct chat *c, const char *text)
 {
-    if (text[strspn(text, " \t\n\r")] == '\0')
-        return DONE;
-    if (text[0] == '/' && text[1] != '/')
-        return run_slash(c, text + 1);
     struct rwkv7_error err;
+    const size_t awaited = chat_tools_awaited(&c->tools, &c->conversation);
+    if (awaited == 0 && text[strspn(text, " \t\n\r")] == '\0')
+        return DONE;
+    if (text[0] == '/' && text[1] != '/' && (awaited == 0 || c->terminal))
+        return run_slash(c, text + 1);
+    if (awaited > 0)
+        return take_result(c, text, awaited);
     const enum rwkv7_status asked = conversation_ask(&c->conversation, text + (text[0] == '/'), c->thinking, &err);
     return answer(c, asked, &err);
 }
@@ -443,7 +454,7 @@ static int converse(struct chat *c)
         if (!text && c->terminal && interrupted) {
             out_write("\n", 1);
             if (!hung_up)
-                remark(c, "^D or /quit ends, /help explains");
+                remark("^D or /quit ends, /help explains");
             continue;
         }
         if (!text)
@@ -497,10 +508,10 @@ static int create_conversation(struct chat *c)
 /* Loads the saved conversation of --state-in, or evaluates the system prompt. */
 static int start_conversation(struct chat *c)
 {
-    struct rwkv7_error err;
-    struct conversation *const talk = &c->conversation;
-    return c->args->saved.state_in ? load_conversation(c, c->args->saved.state_in)
-                                   : outcome(conversation_start(talk, c->system, &err), &err);
+    const int code = chat_tools_prepare(&c->tools, &c->conversation, c->thinking);
+    if (code != DONE)
+        return code;
+    return c->args->saved.state_in ? load_conversation(c, c->args->saved.state_in) : start_with(c, c->system);
 }
 
 static int begin(struct chat *c)
@@ -525,9 +536,9 @@ static int begin(struct chat *c)
     if (code == DONE)
         code = start_conversation(c);
     if (code == DONE && c->terminal)
-        remark(c, "%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
+        remark("%s; /help explains, ^C stops an answer, ^D ends", rwkv7_model_info(c->engine.model)->path);
     if (code == DONE && !args->model.model && rwkv7_model_info(c->engine.model)->shape.vocab < WORLD_IDS)
-        remark(c, "this is not a chat model; choose one with -m, see rwkv7 help pull");
+        remark("this is not a chat model; choose one with -m, see rwkv7 help pull");
     return code;
 }
 
@@ -542,11 +553,15 @@ int chat_command(const void *command_args)
                               args->system ? "system" : "prompt-cache");
     if (args->history && strcmp(args->history, "-") == 0)
         return complain_usage(args->common.command, "cannot keep the history in '-': use ./- for a file of that name");
-    if (args->print.quiet)
+    if (args->print.quiet) {
         progress_disable();
+        remark_disable();
+    }
     int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
         code = constraint_check(&args->common, &args->constraint, "the messages");
+    if (code == DONE)
+        code = chat_tools_open(&c.tools, args);
     if (code == DONE)
         code = inputs_refuse_stdout(); /* answers appended to the input would never end */
     if (code == DONE)
@@ -571,6 +586,7 @@ int chat_command(const void *command_args)
     line_close(c.lines);
     free(c.system);
     conversation_free(&c.conversation);
+    chat_tools_close(&c.tools);
     chat_template_free(&c.file_template);
     engine_close(&c.engine);
     return code;

@@ -7,11 +7,8 @@
 
 #include "cli/io/input.h"
 #include "cli/io/messages.h"
-#include "cli/io/signals.h"
 
 const char *const constraint_members[] = {"any_json", "schema", "grammar", "regex", "choices", NULL};
-
-enum { LARGEST = 4 << 20 }; /* bytes of a schema or grammar; the library's limit */
 
 static bool is_stdin(const char *path)
 {
@@ -61,35 +58,6 @@ static uint64_t hash_options(const struct rwkv7_grammar_options *o)
     return hash;
 }
 
-/*
- * Reads the text of a schema or grammar to its end, as from a pipe. *text, which the caller frees,
- * is set in any case. Returns an exit code.
- */
-static int read_text(const char *path, const char *option, char **text, size_t *size)
-{
-    struct input in;
-    size_t got = 1;
-    *text = malloc(LARGEST + 1); /* room for one more: `input_read` never gets 0 bytes */
-    *size = 0;
-    if (!*text)
-        return complain(FAILED, "out of memory for the text of %s", option);
-    int code = input_open(&in, path);
-    if (code != DONE)
-        return code;
-    while (code == DONE && got > 0 && *size <= LARGEST) {
-        code = input_read(&in, *text + *size, LARGEST + 1 - *size, &got);
-        *size += got;
-    }
-    if (code == DONE && interrupted)
-        code = INTERRUPTED;
-    else if (code == DONE && *size > LARGEST)
-        code = complain(FAILED, "%s: expected at most %d MB for %s, found more", in.name, LARGEST >> 20, option);
-    else if (code == DONE && *size == 0)
-        code = complain(FAILED, "%s: expected the text of %s, found nothing", in.name, option);
-    input_close(&in);
-    return code;
-}
-
 int constraint_open(struct engine *engine, const struct constraint_args *args)
 {
     struct rwkv7_grammar_options options = RWKV7_OPTIONS(options);
@@ -109,7 +77,7 @@ int constraint_open(struct engine *engine, const struct constraint_args *args)
     options.choice_count = args->choices.count;
     options.text = args->regex;
     if (path) {
-        code = read_text(path, args->schema ? "--schema" : "--grammar", &text, &options.size);
+        code = input_all(path, args->schema ? "--schema" : "--grammar", &text, &options.size);
         options.text = text;
     }
     if (code == DONE) {

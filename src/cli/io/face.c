@@ -12,8 +12,8 @@ static int put(const char *text)
     return out_write(text, strlen(text));
 }
 
-/* Shows one byte of a thought or of the answer. */
-static int show_byte(struct face *f, char c)
+/* Shows one byte of a thought or of the text of the answer. */
+static int show_text(struct face *f, char c)
 {
     int code = DONE;
     if (f->part == FACE_THOUGHT && f->thoughts == THOUGHTS_HIDE)
@@ -30,6 +30,39 @@ static int show_byte(struct face *f, char c)
     for (; code == DONE && f->newlines > 0; f->newlines--)
         code = put("\n");
     return code == DONE ? out_write(&c, 1) : code;
+}
+
+/* Shows the text and the calls that `calls` has found. */
+static int show_found(struct face *f)
+{
+    struct tool_event e;
+    int code = f->calls.failed ? complain(FAILED, "out of memory for the answer") : DONE;
+    for (size_t i = 0; i < f->content.size && code == DONE; i++)
+        code = show_text(f, f->content.bytes[i]);
+    f->content.size = 0;
+    while (code == DONE && tool_calls_next(&f->calls, &e)) {
+        if (e.kind == TOOL_CALL_ARGUMENTS) {
+            code = out_write(e.text, e.size);
+            continue;
+        }
+        const char *const parts[] = {f->any ? "\n" : "", "{\"name\": \"", e.call->name.bytes, "\", \"arguments\": "};
+        if (e.kind == TOOL_CALL_ENDS)
+            code = put("}");
+        else
+            for (size_t i = 0; i < sizeof parts / sizeof *parts && code == DONE; i++)
+                code = put(parts[i]);
+        f->any = true;
+        f->newlines = 0;
+    }
+    return code;
+}
+
+static int show_byte(struct face *f, char c)
+{
+    if (f->part != FACE_ANSWER || !f->with_calls)
+        return show_text(f, c);
+    tool_calls_add(&f->calls, &c, 1, &f->content);
+    return show_found(f);
 }
 
 static int end_thought(struct face *f)
@@ -94,18 +127,24 @@ int face_show(void *face, const char *text, size_t length)
     return code == DONE ? out_flush() : code;
 }
 
-int face_begin(struct face *f, bool dim, enum thoughts thoughts, const char *opening)
+int face_begin(struct face *f, bool dim, enum thoughts thoughts, bool with_calls, const char *opening)
 {
-    *f = (struct face){.dim = dim, .thoughts = thoughts};
+    *f = (struct face){.dim = dim, .thoughts = thoughts, .with_calls = with_calls};
     return face_show(f, opening, strlen(opening));
 }
 
-int face_end(struct face *f)
+int face_end(struct face *f, bool complete)
 {
     int code = f->part != FACE_ANSWER ? show_matched(f, f->part == FACE_START ? "<think>" : "</think>") : DONE;
+    if (code == DONE && f->with_calls) {
+        tool_calls_end(&f->calls, complete, &f->content);
+        code = show_found(f);
+    }
     if (code == DONE)
         code = end_thought(f);
     if (code == DONE)
         code = put("\n");
+    tool_calls_free(&f->calls);
+    text_free(&f->content);
     return code == DONE ? out_flush() : code;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -163,4 +164,33 @@ int input_ids(struct input *in, int (*take)(void *arg, uint32_t id), void *arg)
     if (comma && !interrupted)
         return missing_id(in);
     return inside ? take(arg, (uint32_t)id) : DONE;
+}
+
+/* ---------------------------------------------------------------------------------- whole files */
+
+enum { LARGEST = 4 << 20 }; /* bytes */
+
+int input_all(const char *path, const char *option, char **text, size_t *size)
+{
+    struct input in;
+    size_t got = 1;
+    *text = malloc(LARGEST + 1); /* room for one more: `input_read` never gets 0 bytes */
+    *size = 0;
+    if (!*text)
+        return complain(FAILED, "out of memory for the text of %s", option);
+    int code = input_open(&in, path);
+    if (code != DONE)
+        return code;
+    while (code == DONE && got > 0 && *size <= LARGEST) {
+        code = input_read(&in, *text + *size, LARGEST + 1 - *size, &got);
+        *size += got;
+    }
+    if (code == DONE && interrupted)
+        code = INTERRUPTED;
+    else if (code == DONE && *size > LARGEST)
+        code = complain(FAILED, "%s: expected at most %d MB for %s, found more", in.name, LARGEST >> 20, option);
+    else if (code == DONE && *size == 0)
+        code = complain(FAILED, "%s: expected the text of %s, found nothing", in.name, option);
+    input_close(&in);
+    return code;
 }

@@ -29,6 +29,11 @@ int input_open(struct input *in, const char *path);
 void input_close(struct input *in);
 /* Waits for the next bytes, at most `room`. *got is 0 at the end of file, and if interrupted. */
 int input_read(struct input *in, char *to, size_t room, size_t *got);
+/*
+ * Reads a file, such as a schema for `option`, to its end. It may be a pipe. *text, which the caller
+ * frees, is set in any case. Fails if it is empty or has more than 4 MB, the library's limit.
+ */
+int input_all(const char *path, const char *option, char **text, size_t *size);
 
 /*
  * Calls `take` for every id up to the end of file; ids are separated by white space or one comma.

@@ -176,6 +176,7 @@ struct chat_args {
     struct print_args print;
     struct template_args template;
     const char *system, *history;
+    const char *tools, *tool_choice;
     bool no_history;
     int thoughts; /* enum thoughts */
 };

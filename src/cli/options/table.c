@@ -219,6 +219,8 @@ const struct option option_table[] = {
     {"system", 0, CHAT, TEXT(chat, system, "TEXT"), NULL, "system prompt, read before the first message"},
     {"template", 0, CHAT | SERVE, INPUT(template, template, "FILE"), NULL, "chat template: g1, world, raven, instruction, FILE"},
     {"think", 0, CHAT | SERVE, CHOICE(template, thinking, THINKING_WORDS), "off", "think before answering; empty, fake: do not"},
+    {"tools", 0, CHAT, INPUT(chat, tools, "FILE"), NULL, "functions that the model may call, a JSON array"},
+    {"tool-choice", 0, CHAT, TEXT(chat, tool_choice, "WORD"), "auto", "auto, required, or the name of a function"},
     {"thoughts", 0, CHAT, CHOICE(chat, thoughts, "show|hide"), "show", "show or hide the thoughts"},
     {"history", 0, CHAT, TEXT(chat, history, "FILE"), NULL, "save typed lines in FILE; '': do not save them"},
     {"no-history", 0, CHAT, FLAG(chat, no_history), NULL, "do not save typed lines"},
