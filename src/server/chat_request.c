@@ -82,7 +82,7 @@ static bool compile_tools(struct job *job, struct api_error *e)
     if (status == RWKV7_OK)
         status = tools_check_start(job->generation.grammar, o->tokenizer, job->given.bytes, job->given.size, &err);
     if (status == RWKV7_ERR_USAGE)
-        return error_request(e, "messages", "messages: the start of the answer calls a tool in another form");
+        return error_request(e, "messages", "messages: an answer with these tools cannot begin with the last message");
     return status == RWKV7_OK || error_library(e, &err);
 }
 

@@ -57,6 +57,8 @@ static void check_job(const struct job *job)
             REQUIRE(p->ids[j] < vocab);
     }
     REQUIRE(request_open(&request, options.tokenizer, (int)vocab, &generate, NULL) == RWKV7_OK);
+    if (tools_are_used(&job->tools))
+        REQUIRE(request_follow(&request, job->given.bytes, job->given.size, NULL) == RWKV7_OK);
     request_clear(&request);
 }
 

@@ -146,11 +146,15 @@ def free(command):
                 for call in choice["message"]["tool_calls"]:
                     check_call(call)
             assert choice["finish_reason"] == "tool_calls" or cut < 20, choice
-        seen = 0
-        for seed in range(8):  # free text: no call, no part of a tag
+        # without a call, the text is that of the same prompt without tools
+        system = "You can call functions. Between <tools> and </tools>, each line describes one of them:\n<tools>\n" + "".join(
+            json.dumps(tool) + "\n" for tool in TOOLS) + "</tools>\nTo call a function, answer with its name and its arguments in this form:\n" \
+            '<tool_call>\n{"name": "NAME", "arguments": {"ARGUMENT": VALUE}}\n</tool_call>'
+        for seed in range(4):
             choice, = choices_of(seed=seed, max_tokens=30, ignore_eos=True)
-            seen += choice["finish_reason"] in ("length", "stop") and "tool_calls" not in choice["message"]
-        assert seen > 0
+            body = {"messages": [{"role": "system", "content": system}] + USER, "temperature": 1.5, "seed": seed, "max_tokens": 30, "ignore_eos": True}
+            same = s.post(CHAT, body).json()["choices"][0]
+            assert "tool_calls" not in choice["message"] and choice["message"]["content"] == same["message"]["content"].rstrip(), (choice, same)
 
 
 # tokens that cross the end of the tag, fit the grammar or do not; and the end of a thought
@@ -237,7 +241,7 @@ def errors(command):
                 ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice", "there is no tool 'g'"),
                 ({"tools": TOOLS, "parallel_tool_calls": 1}, "parallel_tool_calls", "true or false"),
                 ({"tools": TOOLS, "regex": "a"}, "tools", "a constrained answer cannot call tools"),
-                ({"tools": TOOLS, "messages": USER + [{"role": "assistant", "content": "<tool_call>{"}]}, "messages", "another form"),
+                ({"tools": TOOLS, "messages": USER + [{"role": "assistant", "content": "<tool_call>{"}]}, "messages", "cannot begin with the last message"),
                 ({"messages": USER + [{"role": "assistant", "tool_calls": [{"function": {"name": "f"}}]}]}, "messages[1]", "results"),
                 ({"messages": USER + [{"role": "assistant", "tool_calls": [{}]}]}, "messages[1]", "the name of a function"),
                 ({"functions": [{"name": "f"}]}, "functions", "not supported")):
