@@ -57,9 +57,9 @@ static inline void product_gemv(const struct kernels *k, float *y, const struct 
                                 int begin, int end)
 {
     if (w->type < MAT_FLOATS)
-        k->gemv[w->type](y, w, o->x, begin, end);
+        k->gemv[w->type](y, w, o->x, begin, end, &k->tuning);
     else
-        k->quant_gemv[w->type](y, w, &o->quants, begin, end);
+        k->quant_gemv[w->type](y, w, &o->quants, begin, end, &k->tuning);
 }
 
 /* Lists the active columns of a column-major matrix for a vector. */
@@ -101,13 +101,15 @@ static inline void product_gemm(const struct kernels *k, float *y, size_t ldy, c
 {
     const size_t cols = (size_t)w->cols;
     const bool few = tokens <= k->few_tokens[w->type];
-    if (w->type >= MAT_FLOATS)
+    if (w->type >= MAT_FLOATS) {
         (few ? k->quant_few : k->quant_gemm)[w->type](y, ldy, w, &o->quants, tokens, 0, w->rows, scratch);
-    else if (few)
-        for (size_t t = 0; t < (size_t)tokens; t++)
-            k->gemv[w->type](y + t * ldy, w, o->x + t * cols, 0, w->rows);
-    else
+    } else if (few) {
+        struct mat rows = *w;
+        for (size_t t = 0; t < (size_t)tokens; t++, rows.from_memory = false)
+            k->gemv[w->type](y + t * ldy, &rows, o->x + t * cols, 0, w->rows, &k->tuning);
+    } else {
         k->gemm[w->type](y, ldy, w, o->x, cols, tokens, 0, w->rows, &k->tuning, scratch);
+    }
 }
 
 /* Floats of scratch memory for product_gemm with matrices of `cols` columns. */
@@ -132,7 +134,11 @@ static inline struct mat product_rows(const struct mat *w, int begin, int end, v
     const size_t row_bytes = (size_t)w->cols * (w->type == MAT_F32 ? sizeof(float) : sizeof(uint16_t));
     const size_t offset = w->type < MAT_FLOATS ? (size_t)begin * row_bytes
                                                : (size_t)(begin / QUANT_ROWS) * quant_tile_bytes(w->type, w->cols);
-    return (struct mat){.type = w->type, .rows = end - begin, .cols = w->cols, .data = (const char *)w->data + offset};
+    return (struct mat){.type = w->type,
+                        .rows = end - begin,
+                        .cols = w->cols,
+                        .from_memory = w->from_memory,
+                        .data = (const char *)w->data + offset};
 }
 
 #endif

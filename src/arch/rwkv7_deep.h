@@ -32,7 +32,7 @@ static inline void deep_apply(const struct kernels *k, float *out, const struct 
     k->add(row, row_x, side * side);
     transpose(transposed, n, row, n, n, n, sizeof *row);
     const struct mat g = {.type = MAT_F32, .rows = side, .cols = side, .data = transposed};
-    k->gemv[MAT_F32](out, &g, low, 0, side);
+    k->gemv[MAT_F32](out, &g, low, 0, side, &k->tuning);
 }
 
 /* hidden = hidden (gate + s0) */

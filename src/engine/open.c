@@ -57,6 +57,7 @@ static void count(struct rwkv7_model *model)
 static enum rwkv7_status complete(struct rwkv7_model *model, struct rwkv7_error *err)
 {
     count(model);
+    model_mark_from_memory(model);
     return scratch_reserve(runtime_of(model), model, err);
 }
 

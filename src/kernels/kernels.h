@@ -54,11 +54,12 @@ struct mat {
     enum mat_type type;
     int rows, cols;
     bool by_column;
+    bool from_memory; /* too large for the caches together with its model: gemv also prefetches into the L2 cache */
     const void *data; /* aligned to its element type; quantized: to 64 bytes */
 };
 
 /* GEMV: computes rows [begin, end) of y = W x for x [cols]. Writes only y[begin] to y[end - 1]. */
-typedef void gemv_fn(float *y, const struct mat *w, const float *x, int begin, int end);
+typedef void gemv_fn(float *y, const struct mat *w, const float *x, int begin, int end, const struct tuning *tuning);
 
 /*
  * GEMM: y[t * ldy + i] = dot16(W[i], x + t * ldx) for t < tokens and i in [begin, end). The bits
@@ -86,7 +87,8 @@ struct quants {
  *     acc = fma((float)isum, scale of w * scale of x, acc)
  * where isum is the exact integer sum of s * q of w * q of x over the block.
  */
-typedef void quant_gemv_fn(float *y, const struct mat *w, const struct quants *x, int begin, int end);
+typedef void quant_gemv_fn(float *y, const struct mat *w, const struct quants *x, int begin, int end,
+                           const struct tuning *tuning);
 /*
  * GEMM with a quantized matrix: as quant_gemv for `tokens` vectors, result in y[t * ldy + i].
  * scratch: quant_scratch(cols) bytes, used by this call only, aligned to 64 bytes.

@@ -15,8 +15,7 @@
  */
 #define GEMM_FEW 12
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3)
-#define GEMV_AHEAD 1024 /* prefetch distance of GEMV in bytes of each stream */
-#define WKV_BLOCK 2     /* vectors of value channels at a time: two chains of FMAs each */
+#define WKV_BLOCK 2 /* vectors of value channels at a time: two chains of FMAs each */
 
 /* One register, for gemm_tile. */
 #define R_LANES 8

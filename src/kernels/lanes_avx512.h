@@ -14,8 +14,7 @@
  */
 #define GEMM_FEW 4
 #define GEMM_EACH_TOKENS(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
-#define GEMV_AHEAD 2048 /* prefetch distance of GEMV in bytes of each stream */
-#define WKV_BLOCK 4     /* vectors of value channels at a time: two chains of FMAs each */
+#define WKV_BLOCK 4 /* vectors of value channels at a time: two chains of FMAs each */
 
 /* One register, for gemm_tile. */
 #define R_LANES 16

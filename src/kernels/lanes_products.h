@@ -3,7 +3,6 @@
  * read_memory. Parameters, besides those of lanes.h:
  *
  *     GEMV_ROWS                     rows that GEMV processes at a time, one accumulator each
- *     GEMV_AHEAD                    prefetch distance of each row, in bytes
  *     GEMM_ROWS x GEMM_TOKENS       register tile of GEMM
  *     GEMM_EACH_TOKENS(DO)          DO(1) DO(2) ... DO(GEMM_TOKENS)
  *     GEMM_FEW                      value of few_tokens in the kernel table
@@ -29,26 +28,31 @@
 
 /*
  * gemv_rows computes `rows` rows of n columns, `stride` elements apart. rows is GEMV_ROWS, or 1 for
- * the remainder; a constant where inlined. left: elements from w to the end of its part.
+ * the remainder; a constant where inlined. left: elements from w to the end of its part. near, far:
+ * prefetch distances for the L1 and L2 cache in elements; far is 0 if the weights are in a cache.
  */
 #define DEFINE_GEMV(type, element)                                                                                     \
     ALWAYS_INLINE void gemv_rows_##type(float *y, const element *w, size_t stride, size_t left, const float *x, int n, \
-                                        int rows)                                                                      \
+                                        int rows, size_t near, size_t far)                                             \
     {                                                                                                                  \
-        enum { LINE = 64 / sizeof(element), AHEAD = GEMV_AHEAD / sizeof(element) };                                    \
+        enum { LINE = 64 / sizeof(element) };                                                                          \
         v16 acc[GEMV_ROWS];                                                                                            \
         int i = 0;                                                                                                     \
         for (int r = 0; r < rows; r++)                                                                                 \
             acc[r] = v_zero();                                                                                         \
         for (; i + LINE <= n; i += LINE) {                                                                             \
-            const size_t ahead = (size_t)i + AHEAD < left ? AHEAD : AHEAD + (GEMV_ROWS - 1) * stride;                  \
+            const size_t column = (size_t)i, skip = (GEMV_ROWS - 1) * stride;                                          \
+            const size_t to_l1 = column + near + (column + near < left ? 0 : skip);                                    \
+            const size_t to_l2 = column + far + (column + far < left ? 0 : skip);                                      \
             for (int step = 0; step < LINE; step += 16) {                                                              \
                 const v16 v = v_load(x + i + step, 16);                                                                \
                 for (int r = 0; r < rows; r++)                                                                         \
                     acc[r] = v_fma(v_load_##type(w + (size_t)r * stride + i + step, 16), v, acc[r]);                   \
             }                                                                                                          \
             for (int r = 0; r < rows; r++)                                                                             \
-                __builtin_prefetch(w + (size_t)r * stride + i + ahead);                                                \
+                __builtin_prefetch(w + (size_t)r * stride + to_l1);                                                    \
+            for (int r = 0; far > 0 && r < rows; r++)                                                                  \
+                __builtin_prefetch(w + (size_t)r * stride + to_l2, 0, 2);                                              \
         }                                                                                                              \
         for (; i < n; i += 16) {                                                                                       \
             const int m = n - i < 16 ? n - i : 16;                                                                     \
@@ -63,20 +67,27 @@
                 y[r] = v_fold(acc[r]);                                                                                 \
     }                                                                                                                  \
                                                                                                                        \
-    static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end)                         \
+    static void gemv_##type(float *y, const struct mat *w, const float *x, int begin, int end,                         \
+                            const struct tuning *tuning)                                                               \
     {                                                                                                                  \
-        const size_t cols = (size_t)w->cols;                                                                           \
+        const size_t cols = (size_t)w->cols, near = tuning_near(tuning, GEMV_ROWS) / sizeof(element),                  \
+                     far = tuning_far(tuning, GEMV_ROWS, w->from_memory) / sizeof(element);                            \
         const element *first_row = (const element *)w->data + (size_t)begin * cols;                                    \
         const int part_rows = (end - begin) / GEMV_ROWS;                                                               \
         for (int i = 0; i < part_rows; i++) {                                                                          \
             float sums[GEMV_ROWS];                                                                                     \
-            gemv_rows_##type(sums, first_row + (size_t)i * cols, (size_t)part_rows * cols,                             \
-                             (size_t)(part_rows - i) * cols, x, w->cols, GEMV_ROWS);                                   \
+            /* Two copies of the loop, as in lanes_quants_type.h. */                                                   \
+            const element *const row = first_row + (size_t)i * cols;                                                   \
+            const size_t stride = (size_t)part_rows * cols, left = (size_t)(part_rows - i) * cols;                     \
+            if (far > 0)                                                                                               \
+                gemv_rows_##type(sums, row, stride, left, x, w->cols, GEMV_ROWS, near, far);                           \
+            else                                                                                                       \
+                gemv_rows_##type(sums, row, stride, left, x, w->cols, GEMV_ROWS, near, 0);                             \
             for (int r = 0; r < GEMV_ROWS; r++)                                                                        \
                 y[begin + r * part_rows + i] = sums[r];                                                                \
         }                                                                                                              \
         for (int i = begin + part_rows * GEMV_ROWS; i < end; i++)                                                      \
-            gemv_rows_##type(y + i, (const element *)w->data + (size_t)i * cols, 0, 0, x, w->cols, 1);                 \
+            gemv_rows_##type(y + i, (const element *)w->data + (size_t)i * cols, 0, 0, x, w->cols, 1, near, far);      \
     }
 
 DEFINE_GEMV(f32, float)
@@ -219,7 +230,7 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
         float *tile_sums = scratch + (size_t)max_rows * ((cols + 15) / 16 * 16);                               \
         if (tokens == 1 || cols == 0) {                                                                        \
             for (size_t t = 0; t < (size_t)tokens; t++)                                                        \
-                gemv_##type(y + t * ldy, w, x + t * ldx, begin, end);                                          \
+                gemv_##type(y + t * ldy, w, x + t * ldx, begin, end, tuning);                                  \
             return;                                                                                            \
         }                                                                                                      \
         for (int i = begin, rows; i < end; i += rows) {                                                        \

@@ -85,20 +85,24 @@ static float dot16_half(const uint16_t *w, const float *x, int n, float (*widen)
     return fold(lanes);
 }
 
-static void gemv_f32_ref(float *y, const struct mat *w, const float *x, int begin, int end)
+static void gemv_f32_ref(float *y, const struct mat *w, const float *x, int begin, int end, const struct tuning *tuning)
 {
+    (void)tuning;
     for (int i = begin; i < end; i++)
         y[i] = dot16(row_f32(w, i), x, w->cols);
 }
 
-static void gemv_f16_ref(float *y, const struct mat *w, const float *x, int begin, int end)
+static void gemv_f16_ref(float *y, const struct mat *w, const float *x, int begin, int end, const struct tuning *tuning)
 {
+    (void)tuning;
     for (int i = begin; i < end; i++)
         y[i] = dot16_half(row_half(w, i), x, w->cols, f16_to_f32);
 }
 
-static void gemv_bf16_ref(float *y, const struct mat *w, const float *x, int begin, int end)
+static void gemv_bf16_ref(float *y, const struct mat *w, const float *x, int begin, int end,
+                          const struct tuning *tuning)
 {
+    (void)tuning;
     for (int i = begin; i < end; i++)
         y[i] = dot16_half(row_half(w, i), x, w->cols, bf16_to_f32);
 }
@@ -106,25 +110,25 @@ static void gemv_bf16_ref(float *y, const struct mat *w, const float *x, int beg
 static void gemm_f32_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                          int end, const struct tuning *tuning, float *scratch)
 {
-    (void)tuning, (void)scratch;
+    (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
-        gemv_f32_ref(y + t * ldy, w, x + t * ldx, begin, end);
+        gemv_f32_ref(y + t * ldy, w, x + t * ldx, begin, end, tuning);
 }
 
 static void gemm_f16_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                          int end, const struct tuning *tuning, float *scratch)
 {
-    (void)tuning, (void)scratch;
+    (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
-        gemv_f16_ref(y + t * ldy, w, x + t * ldx, begin, end);
+        gemv_f16_ref(y + t * ldy, w, x + t * ldx, begin, end, tuning);
 }
 
 static void gemm_bf16_ref(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, int begin,
                           int end, const struct tuning *tuning, float *scratch)
 {
-    (void)tuning, (void)scratch;
+    (void)scratch;
     for (size_t t = 0; t < (size_t)tokens; t++)
-        gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end);
+        gemv_bf16_ref(y + t * ldy, w, x + t * ldx, begin, end, tuning);
 }
 
 /* ------------------------------------------------------------------------------------ quantized */
@@ -172,8 +176,10 @@ static void quant_gemm_ref(float *y, size_t ldy, const struct mat *w, const stru
         }
 }
 
-static void quant_gemv_ref(float *y, const struct mat *w, const struct quants *x, int begin, int end)
+static void quant_gemv_ref(float *y, const struct mat *w, const struct quants *x, int begin, int end,
+                           const struct tuning *tuning)
 {
+    (void)tuning;
     quant_gemm_ref(y, 0, w, x, 1, begin, end, NULL);
 }
 

@@ -19,6 +19,9 @@ static size_t clamp(size_t n, size_t low, size_t high)
 void tuning_derive(struct tuning *out, const struct caches *caches)
 {
     out->l1 = caches->l1;
+    out->last_cache = caches->l3 > caches->l2 ? caches->l3 : caches->l2;
+    out->near = PREFETCH_NEAR;
+    out->far = PREFETCH_FAR;
     out->gemm_panel = (int)clamp(caches->l2 / 8 * 3 / sizeof(float), PANEL_LEAST, GEMM_PANEL_FLOATS);
     out->part_floats = (int)(clamp(caches->l2 / 16, PART_LEAST, PART_MOST) / sizeof(float));
     out->scan_tokens =

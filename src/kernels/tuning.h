@@ -39,6 +39,10 @@ struct tuning {
      * tokens of a register tile on every tier.
      */
     int scan_tokens;
+    /* Bytes of the largest cache, per core. A model that exceeds it is read from memory. */
+    size_t last_cache;
+    /* Prefetch distances of gemv in bytes; see tuning_near and tuning_far. */
+    size_t near, far;
 };
 
 /*
@@ -113,11 +117,31 @@ int tuning_gemm_block(const struct tuning *tuning, int lines, int total);
 /* ---------------------------------------------------------------------------- streams of memory */
 
 /*
- * Prefetch distance in bytes of each stream, for GEMV with quantized matrices. Measured on AVX-512:
- * 97 to 100 % of the bandwidth of read_memory with Q8, 91 % with Q4. Prefetching the whole next
- * tile instead: 85 to 93 % and 88 %.
+ * GEMV reads several streams side by side (GEMV_ROWS, QUANT_STREAMS) and prefetches each of them
+ * twice: into the L1 cache tuning_near bytes ahead, and, if the matrix comes from memory, into the
+ * L2 cache tuning_far bytes ahead. The L1 cache can wait for a few lines only (16 on the Xeon
+ * below); while the kernel computes, requests for the L2 cache keep the memory busy. They cost time
+ * if the weights are in a cache: 4 to 7 % in L3, up to 40 % in L2. Hence mat.from_memory.
+ *
+ * PREFETCH_NEAR is for all streams of a core together, PREFETCH_FAR is the distance between the two
+ * prefetches of one stream. Measured on a Xeon (model 207, Sapphire Rapids), in percent of
+ * read_memory, one core, without and with the second prefetch: q4 91 to 95, q8 98 to 99, bf16 92 to
+ * 98 with AVX-512; 82 to 89, 88 to 95, 92 to 98 with AVX2. From 2048 to 8192 total bytes of the
+ * first and 1024 to 4096 of the second, the speed varies by 1 %. docs/KERNELS.md explains how to
+ * measure other CPUs.
  */
-#define QUANT_AHEAD 1024
+#define PREFETCH_NEAR 4096
+#define PREFETCH_FAR 2048
+
+/* Prefetch distances of one of `streams` streams; far is 0 if the matrix is in a cache. */
+static inline size_t tuning_near(const struct tuning *tuning, int streams)
+{
+    return tuning->near / (size_t)streams;
+}
+static inline size_t tuning_far(const struct tuning *tuning, int streams, bool from_memory)
+{
+    return from_memory && tuning->far > 0 ? tuning_near(tuning, streams) + tuning->far : 0;
+}
 /* Prefetch distance in bytes of read_memory, which has eight streams and does no arithmetic. */
 #define READ_AHEAD 2048
 

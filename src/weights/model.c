@@ -187,3 +187,13 @@ void model_count(struct rwkv7_model *model)
     }
     info->step_bytes = info->weight_bytes - unread + info->session_bytes;
 }
+
+void model_mark_from_memory(struct rwkv7_model *model)
+{
+    const struct compute *compute = model->compute;
+    const uint64_t caches = (uint64_t)compute->kernels.tuning.last_cache * (uint64_t)pool_threads(compute->pool);
+    struct weight w = WEIGHT_BEFORE_FIRST;
+    while (weight_next(model->weights, &model->shape, &w))
+        if (!kind_is_vector(w.spec->kind))
+            weight_mat(model, &w)->from_memory = model->info.step_bytes > caches;
+}

@@ -122,6 +122,11 @@ void model_release(const struct rwkv7_model *model, const void *data, size_t siz
  * Computes the fields of info that depend on the weights (parameters, bytes). Called after packing.
  */
 void model_count(struct rwkv7_model *model);
+/*
+ * Sets mat.from_memory of all matrices, if the bytes that a token reads exceed the caches of the
+ * threads. Called after model_count.
+ */
+void model_mark_from_memory(struct rwkv7_model *model);
 /* Locks all weights in memory, both in blocks of the model and in the mapped file. */
 enum rwkv7_status model_lock(const struct rwkv7_model *model, struct rwkv7_error *err);
 

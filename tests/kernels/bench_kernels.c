@@ -81,7 +81,7 @@ static void gemv_share(void *arg, struct pool *pool, int rank)
     int begin, end;
     (void)rank;
     while (pool_take(pool, c->rows, 256, &begin, &end))
-        b->kernels->gemv[c->type](b->y, &w, b->x, begin, end);
+        b->kernels->gemv[c->type](b->y, &w, b->x, begin, end, &b->kernels->tuning);
 }
 
 static double run_gemv(struct bench *b)
@@ -115,7 +115,7 @@ static void quant_gemv_share(void *arg, struct pool *pool, int rank)
     int begin, end;
     (void)rank;
     while (pool_take(pool, c->rows, 256, &begin, &end))
-        b->kernels->quant_gemv[c->type](b->y, &w, &b->quants, begin, end);
+        b->kernels->quant_gemv[c->type](b->y, &w, &b->quants, begin, end, &b->kernels->tuning);
 }
 
 static double run_quant_gemv(struct bench *b)

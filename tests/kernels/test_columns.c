@@ -117,9 +117,9 @@ static void check_rows(const struct mat *w, const struct vector *v, const float 
     const struct mat by_row = rows_of_columns(w, 0, w->rows, memory);
     CHECK(by_row.type == w->type && by_row.rows == w->rows && by_row.cols == w->cols && !by_row.by_column);
     if (w->type < MAT_FLOATS)
-        ref.gemv[w->type](y, &by_row, v->x, 0, w->rows);
+        ref.gemv[w->type](y, &by_row, v->x, 0, w->rows, &ref.tuning);
     else
-        ref.quant_gemv[w->type](y, &by_row, &v->q, 0, w->rows);
+        ref.quant_gemv[w->type](y, &by_row, &v->q, 0, w->rows, &ref.tuning);
     CHECK_MSG(same(want, y, rows), "type %d, %d x %d: column-major and row-major products differ", w->type, w->rows,
               w->cols);
 

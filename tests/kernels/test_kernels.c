@@ -281,8 +281,8 @@ static void check_gemv(const struct kernels *tier, enum mat_type type)
         float *x = floats(1, (size_t)cols, place), *want, *got;
         random_fill(x, (size_t)cols, wild);
         twins(&want, &got, (size_t)rows, place);
-        ref.gemv[type](want, &w, x, begin, end);
-        tier->gemv[type](got, &w, x, begin, end);
+        ref.gemv[type](want, &w, x, begin, end, &ref.tuning);
+        tier->gemv[type](got, &w, x, begin, end, &tier->tuning);
         CHECK_MSG(same_floats(want, got, (size_t)rows), "%s: gemv type %d, %d x %d, rows %d to %d", tier->name, type,
                   rows, cols, begin, end);
     }
@@ -305,7 +305,7 @@ static void check_gemm_case(const struct kernels *tier, enum mat_type type, int 
     memset(scratch, 0xff, gemm_scratch(cols) * sizeof *scratch);
     twins(&want, &got, y_count, place);
     for (size_t t = 0; t < (size_t)tokens; t++)
-        ref.gemv[type](want + t * ldy, &w, x + t * ldx, begin, end);
+        ref.gemv[type](want + t * ldy, &w, x + t * ldx, begin, end, &ref.tuning);
     const struct caches caches = {(size_t)1 << (9 + random_below(9)), (size_t)1 << (12 + random_below(12)), 0};
     struct tuning tuning; /* derived from random cache sizes */
     tuning_derive(&tuning, &caches);
@@ -340,7 +340,7 @@ static void check_other_order(const struct kernels *k, enum mat_type type, int t
     twins(&want, &got, y_count, place);
     k->gemm[type](got, (size_t)rows, &w, x, (size_t)cols, tokens, begin, rows, &k->tuning, scratch);
     for (size_t t = 0; t < (size_t)tokens; t++)
-        ref.gemv[type](want + t * (size_t)rows, &w, x + t * (size_t)cols, begin, rows);
+        ref.gemv[type](want + t * (size_t)rows, &w, x + t * (size_t)cols, begin, rows, &ref.tuning);
     for (size_t j = 0; j < y_count; j++)
         worst = fmaxf(worst, fabsf(want[j] - got[j]));
     CHECK_MSG(worst < tolerance, "type %d, %d x %d, %d tokens, rows from %d: error %g", type, rows, cols, tokens, begin,
@@ -492,7 +492,7 @@ static void test_pinned(void)
         const struct mat w = random_matrix((enum mat_type)type, 19, 333, false, AT_START);
         float *x = floats(1, 333, AT_START), *y = floats(2, 19, AT_START);
         random_fill(x, 333, false);
-        ref.gemv[type](y, &w, x, 0, 19);
+        ref.gemv[type](y, &w, x, 0, 19, &ref.tuning);
         products = checksum(products, y, 19);
     }
     float *in[6], *S = floats(6, 64 * 64, AT_START), *y = floats(7, 64, AT_START);

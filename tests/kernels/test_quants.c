@@ -114,8 +114,8 @@ static void check_gemv(const struct kernels *tier, enum mat_type type, int rows,
     const struct quants x = random_quants(cols, 1, kind);
     float *want, *got;
     twins(&want, &got, (size_t)rows);
-    ref.quant_gemv[type](want, &w, &x, begin, end);
-    tier->quant_gemv[type](got, &w, &x, begin, end);
+    ref.quant_gemv[type](want, &w, &x, begin, end, &ref.tuning);
+    tier->quant_gemv[type](got, &w, &x, begin, end, &tier->tuning);
     CHECK_MSG(same_floats(want, got, (size_t)rows), "%s: quant_gemv type %d, %d x %d, rows %d to %d, kind %d",
               tier->name, type, rows, cols, begin, end, kind);
 }
@@ -297,7 +297,7 @@ static void test_pinned(void)
         for (int kind = 0; kind < WILD; kind++) {
             const struct mat w = random_matrix((enum mat_type)type, ROWS, COLS, (enum kind)kind);
             const struct quants x = random_quants(COLS, 1, (enum kind)kind);
-            ref.quant_gemv[type](y, &w, &x, 0, ROWS);
+            ref.quant_gemv[type](y, &w, &x, 0, ROWS, &ref.tuning);
             found = checksum(found, y, sizeof y);
         }
         CHECK_MSG(found == products[type], "checksum of %s: 0x%08x", weight_types[type].name, found);
