@@ -31,6 +31,8 @@ static const struct {
     {"i8mm", CPU_I8MM, kernels_init_i8mm},
 #endif
 };
+_Static_assert(GEMM_MAX_PANEL * 16 * (GEMM_SLAB + GEMM_SLAB_TOKENS) <= GEMM_PANEL_FLOATS,
+               "the scratch memory suffices for slabs");
 #define TIER_COUNT ((int)(sizeof tiers / sizeof tiers[0]))
 
 static size_t padded_cols(int cols)
@@ -44,6 +46,17 @@ int gemm_panel_rows(int cols, int floats)
     while (rows > 2 * GEMM_ROW_STEP && (size_t)rows * padded_cols(cols) > (size_t)floats)
         rows -= GEMM_ROW_STEP;
     return rows;
+}
+
+struct gemm_plan gemm_plan(const struct tuning *tuning, int cols, int lines)
+{
+    const int vectors = (int)(padded_cols(cols) / 16), block = tuning_gemm_block(tuning, lines, cols / 16);
+    const int slab = block < GEMM_SLAB ? block : GEMM_SLAB;
+    const int whole = gemm_panel_rows(cols, tuning->gemm_panel),
+              divided = gemm_panel_rows(GEMM_SLAB * 16, tuning->gemm_panel / 3 * 2);
+    if (whole >= GEMM_WHOLE_ROWS || whole >= divided || vectors <= slab)
+        return (struct gemm_plan){.rows = whole, .slab = vectors, .block = block};
+    return (struct gemm_plan){.rows = divided, .slab = slab, .tokens = GEMM_SLAB_TOKENS, .block = slab};
 }
 
 size_t gemm_scratch(int cols)

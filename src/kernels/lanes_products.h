@@ -10,14 +10,17 @@
  * GEMV is limited by memory bandwidth, which is highest when several long streams are read at once.
  * The rows of a call are divided into GEMV_ROWS equal parts, and one row of each part is processed
  * at a time. Each part is then one stream through consecutive rows, however short these are. At the
- * end of its part, a stream prefetches the start of the next call for as many rows.
+ * end of its part, a stream prefetches the start of the next call for as many rows. Distances:
+ * tuning_near and tuning_far.
  *
  * GEMM is limited by arithmetic. Rows are widened to a float32 panel that stays in the L2 cache,
  * and the accumulators of a tile of GEMM_ROWS x GEMM_TOKENS stay in registers. The 16 lanes are
  * independent, so a tile walks the columns once for each register's worth of lanes: an accumulator
  * then takes one register instead of a v16, which allows larger tiles. Columns are divided into
  * blocks whose vectors stay in the L1 cache (tuning_gemm_block); between blocks the accumulators
- * are stored in memory. Neither changes the order of additions.
+ * are stored in memory. Where whole rows would leave a panel of few rows, which are then multiplied
+ * by vectors read from further away, a panel is widened a slab of columns at a time (gemm_plan).
+ * None of this changes the order of additions.
  */
 #ifndef KERNELS_LANES_PRODUCTS_H
 #define KERNELS_LANES_PRODUCTS_H
@@ -155,22 +158,30 @@ struct prefetch {
     const char *position, *end;
 };
 
+/* The part of a panel that is packed at a time: vectors of columns [first, end) of `all`. */
+struct slab {
+    int first, end, all;
+};
+
 /*
- * Multiplies a panel by at most GEMM_TOKENS vectors, in blocks of `block` vectors of columns. y:
- * where the result of the first row and the first vector goes. tile_sums: memory for the sums of
- * all tiles. The first `tokens` tiles of a block prefetch x_next, the vectors of the next call; the
- * other tiles prefetch the next panel.
+ * Multiplies a slab of a panel by at most GEMM_TOKENS vectors, in blocks of `block` vectors of
+ * columns. y: where the result of the first row and the first vector goes; written after the last
+ * slab. tile_sums: the sums of all tiles, kept from slab to slab. The first `tokens` tiles of a
+ * block prefetch x_next, the vectors of the next call; the other tiles prefetch the next panel.
  */
-static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, const float *x, size_t ldx,
-                       int tokens, int block, const float *x_next, struct prefetch *next_panel, float *tile_sums)
+static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int cols, struct slab slab, const float *x,
+                       size_t ldx, int tokens, int block, const float *x_next, struct prefetch *next_panel,
+                       float *tile_sums)
 {
     static const float zeroes[STEP * GEMM_TOKENS];
     gemm_tile_fn *const tile = gemm_tiles[tokens];
-    const int full_vectors = cols / 16, all_vectors = (cols + 15) / 16;
+    const int full_vectors = cols / 16;
+    const size_t stride = (size_t)(slab.end - slab.first) * STEP; /* of a tile */
     float tail[GEMM_TOKENS][16]; /* the columns past the last full vector, padded with 0 */
     const float *vectors[GEMM_TOKENS];
-    for (int c = 0, count; c < all_vectors; c += count) {
-        count = c == full_vectors ? 1 : full_vectors - c < block ? full_vectors - c : block;
+    for (int c = slab.first, count; c < slab.end; c += count, panel += (size_t)count * STEP) {
+        const int limit = slab.end < full_vectors ? slab.end : full_vectors;
+        count = c == full_vectors ? 1 : limit - c < block ? limit - c : block;
         for (int t = 0; t < tokens; t++) {
             vectors[t] = x + (size_t)t * ldx + 16 * (size_t)c;
             if (c == full_vectors) {
@@ -185,10 +196,11 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
                 ahead = (const char *)(x_next + (size_t)i * ldx + 16 * (size_t)c);
             else if (next_panel->end - next_panel->position > 64 * count)
                 next_panel->position += 64 * count;
-            tile(sums, c == 0 ? zeroes : sums, panel + ((size_t)i * (size_t)all_vectors + (size_t)c) * STEP, vectors,
-                 count, ahead);
+            tile(sums, c == 0 ? zeroes : sums, panel + (size_t)i * stride, vectors, count, ahead);
         }
     }
+    if (slab.end < slab.all)
+        return;
     for (int r = 0; r < rows; r += GEMV_ROWS)
         for (int t = 0; t < tokens; t++) {
             v16 acc[GEMV_ROWS];
@@ -204,48 +216,60 @@ static void gemm_group(float *y, size_t ldy, const float *panel, int rows, int c
         }
 }
 
-#define DEFINE_GEMM(type, element)                                                                             \
-    /* Widens rows to tiles; those past the end are zero. */                                                   \
-    static void pack_##type(float *panel, const element *w, int rows, int cols)                                \
-    {                                                                                                          \
-        const size_t ld = (size_t)cols;                                                                        \
-        for (; rows > 0; rows -= GEMM_ROWS, w += GEMM_ROWS * ld)                                               \
-            for (int i = 0; i < cols; i += 16) {                                                               \
-                const int m = cols - i < 16 ? cols - i : 16;                                                   \
-                for (int r = 0; r < GEMM_ROWS; r++, panel += 16) {                                             \
-                    if (rows >= 2 * GEMM_ROWS && i % (64 / (int)sizeof(element)) == 0)                         \
-                        __builtin_prefetch(w + (size_t)(GEMM_ROWS + r) * ld + i);                              \
-                    v_store(panel, r < rows ? v_load_##type(w + (size_t)r * ld + i, m) : v_zero(), 16);        \
-                }                                                                                              \
-            }                                                                                                  \
-    }                                                                                                          \
-                                                                                                               \
-    static void gemm_##type(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens, \
-                            int begin, int end, const struct tuning *tuning, float *scratch)                   \
-    {                                                                                                          \
-        const size_t cols = (size_t)w->cols;                                                                   \
-        const element *data = w->data;                                                                         \
-        const int max_rows = gemm_panel_rows(w->cols, tuning->gemm_panel),                                     \
-                  block = tuning_gemm_block(tuning, GEMM_ROWS + GEMM_TOKENS, w->cols / 16);                    \
-        float *tile_sums = scratch + (size_t)max_rows * ((cols + 15) / 16 * 16);                               \
-        if (tokens == 1 || cols == 0) {                                                                        \
-            for (size_t t = 0; t < (size_t)tokens; t++)                                                        \
-                gemv_##type(y + t * ldy, w, x + t * ldx, begin, end, tuning);                                  \
-            return;                                                                                            \
-        }                                                                                                      \
-        for (int i = begin, rows; i < end; i += rows) {                                                        \
-            rows = end - i < max_rows ? end - i : max_rows;                                                    \
-            struct prefetch next_panel = {(const char *)(data + (size_t)(i + rows) * cols),                    \
-                                          (const char *)(data + (size_t)end * cols)};                          \
-            pack_##type(scratch, data + (size_t)i * cols, rows, w->cols);                                      \
-            for (int t = 0, batch; t < tokens; t += batch) {                                                   \
-                const float *vectors = x + (size_t)t * ldx;                                                    \
-                batch = tokens - t < GEMM_TOKENS ? tokens - t : GEMM_TOKENS;                                   \
-                gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, vectors, ldx, batch, block,   \
-                           t + 2 * GEMM_TOKENS <= tokens ? vectors + GEMM_TOKENS * ldx : vectors, &next_panel, \
-                           tile_sums);                                                                         \
-            }                                                                                                  \
-        }                                                                                                      \
+#define DEFINE_GEMM(type, element)                                                                                    \
+    /* Widens rows of n columns, ld apart, to tiles; those past the end are zero. */                                  \
+    static void pack_##type(float *panel, const element *w, size_t ld, int rows, int n)                               \
+    {                                                                                                                 \
+        for (; rows > 0; rows -= GEMM_ROWS, w += GEMM_ROWS * ld)                                                      \
+            for (int i = 0; i < n; i += 16) {                                                                         \
+                const int m = n - i < 16 ? n - i : 16;                                                                \
+                for (int r = 0; r < GEMM_ROWS; r++, panel += 16) {                                                    \
+                    if (rows >= 2 * GEMM_ROWS && i % (64 / (int)sizeof(element)) == 0)                                \
+                        __builtin_prefetch(w + (size_t)(GEMM_ROWS + r) * ld + i);                                     \
+                    v_store(panel, r < rows ? v_load_##type(w + (size_t)r * ld + i, m) : v_zero(), 16);               \
+                }                                                                                                     \
+            }                                                                                                         \
+    }                                                                                                                 \
+                                                                                                                      \
+    static void gemm_##type(float *y, size_t ldy, const struct mat *w, const float *x, size_t ldx, int tokens,        \
+                            int begin, int end, const struct tuning *tuning, float *scratch)                          \
+    {                                                                                                                 \
+        const size_t cols = (size_t)w->cols;                                                                          \
+        const element *data = w->data;                                                                                \
+        const struct gemm_plan plan = gemm_plan(tuning, w->cols, GEMM_ROWS + GEMM_TOKENS);                            \
+        struct slab slab = {.all = (w->cols + 15) / 16};                                                              \
+        float *const tile_sums = scratch + (size_t)plan.rows * 16 * (size_t)plan.slab;                                \
+        if (tokens == 1 || cols == 0) {                                                                               \
+            for (size_t t = 0; t < (size_t)tokens; t++)                                                               \
+                gemv_##type(y + t * ldy, w, x + t * ldx, begin, end, tuning);                                         \
+            return;                                                                                                   \
+        }                                                                                                             \
+        for (int i = begin, rows; i < end; i += rows) {                                                               \
+            const element *const first_row = data + (size_t)i * cols;                                                 \
+            rows = end - i < plan.rows ? end - i : plan.rows;                                                         \
+            struct prefetch next_panel = {(const char *)(first_row + (size_t)rows * cols),                            \
+                                          (const char *)(data + (size_t)end * cols)};                                 \
+            if (plan.tokens > 0) /* the next slab is elsewhere */                                                     \
+                next_panel.end = next_panel.position;                                                                 \
+            for (int first = 0, last; first < tokens; first = last) {                                                 \
+                last = plan.tokens > 0 && tokens - first > plan.tokens ? first + plan.tokens : tokens;                \
+                for (slab.first = 0; slab.first < slab.all; slab.first = slab.end) {                                  \
+                    const int from = 16 * slab.first;                                                                 \
+                    slab.end = slab.all - slab.first < plan.slab ? slab.all : slab.first + plan.slab;                 \
+                    pack_##type(scratch, first_row + from, cols, rows,                                                \
+                                (16 * slab.end < w->cols ? 16 * slab.end : w->cols) - from);                          \
+                    for (int t = first, batch; t < last; t += batch) {                                                \
+                        const float *vectors = x + (size_t)t * ldx;                                                   \
+                        batch = last - t < GEMM_TOKENS ? last - t : GEMM_TOKENS;                                      \
+                        gemm_group(y + (size_t)t * ldy + i, ldy, scratch, rows, w->cols, slab, vectors, ldx, batch,   \
+                                   plan.block, t + 2 * GEMM_TOKENS <= tokens ? vectors + GEMM_TOKENS * ldx : vectors, \
+                                   &next_panel,                                                                       \
+                                   plan.tokens > 0 ? tile_sums + (size_t)(t - first) * (size_t)plan.rows * 16         \
+                                                   : tile_sums);                                                      \
+                    }                                                                                                 \
+                }                                                                                                     \
+            }                                                                                                         \
+        }                                                                                                             \
     }
 
 DEFINE_GEMM(f32, float)

@@ -20,7 +20,8 @@
  *
  * GEMV is limited by memory bandwidth, which is highest when several streams are read at once, so
  * QUANT_STREAMS tiles are processed side by side. A stream consists of every QUANT_STREAMS-th tile
- * and is prefetched a fixed distance ahead; a call for the following rows continues the streams.
+ * and is prefetched tuning_near and tuning_far bytes ahead; a call for the following rows continues the
+ * streams.
  *
  * GEMM is limited by arithmetic. It multiplies QUANT_TILES tiles by up to QUANT_TOKENS vectors with
  * the sums of a block in registers. Types below 8 bits are unpacked to bytes, multiplied by s, 64

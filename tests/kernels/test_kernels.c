@@ -324,7 +324,8 @@ static void check_gemm(const struct kernels *tier, enum mat_type type)
     check_gemm_case(tier, type, 64, 70, 130 + random_below(20), false, AT_END);
     check_gemm_case(tier, type, 7, 100 + random_below(60), 1030 + random_below(30), false,
                     AT_END);                                                      /* two blocks of columns */
-    check_gemm_case(tier, type, 4, 40, 5000 + random_below(30), false, AT_START); /* panels of few rows */
+    check_gemm_case(tier, type, 4, 40, 5000 + random_below(30), false, AT_START); /* slabs of columns */
+    check_gemm_case(tier, type, GEMM_SLAB_TOKENS + 3, 9, 5000 + random_below(30), false, AT_END);
 }
 
 /* Compares gemm with another order of additions with gemv of the reference, within `tolerance`. */

@@ -11,6 +11,17 @@
 
 #define KB ((size_t)1024)
 
+static const struct rwkv7_shape shape = {.vocab = 100,
+                                         .layers = 2,
+                                         .channels = 320,
+                                         .heads = 5,
+                                         .head_size = 64,
+                                         .ffn = 1280,
+                                         .rank_w = 32,
+                                         .rank_a = 32,
+                                         .rank_v = 32,
+                                         .rank_g = 64};
+
 static struct tuning tuning_of(size_t l1, size_t l2)
 {
     struct tuning t;
@@ -59,20 +70,54 @@ static void test_sizes(void)
     CHECK(kernels_init(&k, NULL) && k.tuning.l1 >= 4 * KB && k.tuning.gemm_panel > 0);
 }
 
+static void check_plan(const struct tuning *t, int cols, int rows, int slab, int tokens)
+{
+    const struct gemm_plan plan = gemm_plan(t, cols, 10);
+    CHECK_MSG(plan.rows == rows && plan.slab == slab && plan.tokens == tokens && plan.block <= slab,
+              "%d columns: %d rows, slabs of %d, %d tokens, blocks of %d", cols, plan.rows, plan.slab, plan.tokens,
+              plan.block);
+}
+
+/* Whole rows, unless a panel would have too few of them. */
+static void test_plans(void)
+{
+    const struct tuning small = tuning_of(48 * KB, 256 * KB), large = tuning_of(48 * KB, 2048 * KB);
+    check_plan(&large, 64, 64, 4, 0);
+    check_plan(&large, 2048, 64, 128, 0);
+    check_plan(&large, 4096, 48, 256, 0);
+    check_plan(&large, 8192, 64, 64, GEMM_SLAB_TOKENS);
+    check_plan(&large, 8200, 64, 64, GEMM_SLAB_TOKENS);
+    check_plan(&small, 1024, 24, 64, 0);
+    check_plan(&small, 8192, 16, 512, 0);           /* slabs would not allow more rows */
+    for (int cols = 1; cols <= 20000; cols += 37) { /* the panel and the sums fit the scratch memory */
+        const struct gemm_plan plan = gemm_plan(&large, cols, 10);
+        const int tokens = plan.tokens > 0 ? plan.tokens : GEMM_MAX_TOKENS;
+        CHECK((size_t)plan.rows * 16 * (size_t)(plan.slab + tokens) <= gemm_scratch(cols));
+    }
+}
+
+/* Matrices count as read from memory if a token reads more bytes than the caches hold. */
+static void test_from_memory(void)
+{
+    for (int large = 0; large < 2; large++) {
+        struct rwkv7_runtime *rt = NULL;
+        struct rwkv7_model *model = NULL;
+        CHECK(rwkv7_runtime_create(&(struct rwkv7_runtime_options){.threads = 2}, &rt, NULL) == RWKV7_OK);
+        tuning_derive(&rt->compute.kernels.tuning,
+                      &(struct caches){32 * KB, 256 * KB, large ? 64 * 1024 * KB : 512 * KB});
+        CHECK(rwkv7_model_random(rt, &shape, &(struct rwkv7_random_options){.type = RWKV7_BF16}, &model, NULL) ==
+              RWKV7_OK);
+        CHECK(model->outer.head.from_memory == !large);
+        CHECK(model->outer.emb.from_memory == !large);
+        rwkv7_model_close(model);
+        rwkv7_runtime_close(rt);
+    }
+}
+
 /* Computes the logits of a prompt that is longer than any block, and of one more token. */
 static void logits_of(float *out, const struct caches *caches, enum rwkv7_type type)
 {
     enum { TOKENS = 120 };
-    static const struct rwkv7_shape shape = {.vocab = 100,
-                                             .layers = 2,
-                                             .channels = 320,
-                                             .heads = 5,
-                                             .head_size = 64,
-                                             .ffn = 1280,
-                                             .rank_w = 32,
-                                             .rank_a = 32,
-                                             .rank_v = 32,
-                                             .rank_g = 64};
     struct rwkv7_runtime *rt = NULL;
     struct rwkv7_model *model = NULL;
     struct rwkv7_session *s = NULL;
@@ -116,6 +161,8 @@ int main(void)
 {
     RUN(test_blocks);
     RUN(test_sizes);
+    RUN(test_plans);
+    RUN(test_from_memory);
     RUN(test_results);
     return test_end();
 }
