@@ -77,7 +77,7 @@ static void gemv_share(void *arg, struct pool *pool, int rank)
 {
     const struct bench *b = arg;
     const struct bench_case *c = b->what;
-    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
+    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .from_memory = true, .data = b->memory};
     int begin, end;
     (void)rank;
     while (pool_take(pool, c->rows, 256, &begin, &end))
@@ -111,7 +111,7 @@ static void quant_gemv_share(void *arg, struct pool *pool, int rank)
 {
     const struct bench *b = arg;
     const struct bench_case *c = b->what;
-    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .data = b->memory};
+    const struct mat w = {.type = c->type, .rows = c->rows, .cols = c->cols, .from_memory = true, .data = b->memory};
     int begin, end;
     (void)rank;
     while (pool_take(pool, c->rows, 256, &begin, &end))
@@ -321,6 +321,54 @@ static void run_case(struct bench *b, const struct bench_case *c, const struct k
     fflush(stdout);
 }
 
+/*
+ * Prints the speed of gemv for several prefetch distances (kernels/tuning.h), as a share of
+ * read_memory, for every tier that has its own kernel.
+ */
+static void sweep_prefetch(struct bench *b, const struct kernels *tiers, int count)
+{
+    static const struct bench_case products[] = {{"gemv", MAT_BF16, 1 << 17, 2048, 0, run_gemv},
+                                                 {"gemv", MAT_BF16, 1 << 22, 64, 0, run_gemv},
+                                                 {"quant_gemv", MAT_Q8, 1 << 18, 2048, 0, run_quant_gemv},
+                                                 {"quant_gemv", MAT_Q4, 1 << 18, 2048, 0, run_quant_gemv}};
+    static const size_t nears[] = {2048, 4096, 8192, 16384}, fars[] = {0, 1024, 2048, 4096};
+    enum { NEARS = sizeof nears / sizeof nears[0], FARS = sizeof fars / sizeof fars[0] };
+    static double share[NEARS][FARS][ROUNDS];
+    printf("Percent of the speed of read_memory. Rows: bytes of all streams prefetched into the L1 cache;\n"
+           "columns: bytes of a stream prefetched further ahead into the L2 cache. [ ]: what is used.\n");
+    for (size_t p = 0; p < sizeof products / sizeof products[0]; p++)
+        for (int i = 1; i < count; i++) {
+            const struct bench_case *c = &products[p];
+            struct kernels tier = tiers[i];
+            double read[ROUNDS];
+            if (tier.gemv[MAT_BF16] == tiers[i - 1].gemv[MAT_BF16] &&
+                (c->type < MAT_FLOATS || tier.quant_gemv[c->type] == tiers[i - 1].quant_gemv[c->type]))
+                continue;
+            for (int round = 0; round < ROUNDS; round++) {
+                read[round] = measure(b, &tiers[count - 1], &cases[0]);
+                for (int n = 0; n < NEARS; n++)
+                    for (int f = 0; f < FARS; f++) {
+                        tier.tuning.near = nears[n];
+                        tier.tuning.far = fars[f];
+                        share[n][f][round] = measure(b, &tier, c) / read[round];
+                    }
+            }
+            printf("\n%s, %s %dx%d, read_memory %.1f GB/s\n%8s", tier.name, weight_types[c->type].name, c->rows,
+                   c->cols, median(read), "");
+            for (int f = 0; f < FARS; f++)
+                printf(" %6zu ", fars[f]);
+            for (int n = 0; n < NEARS; n++) {
+                printf("\n%8zu", nears[n]);
+                for (int f = 0; f < FARS; f++) {
+                    const bool used = nears[n] == tiers[i].tuning.near && fars[f] == tiers[i].tuning.far;
+                    printf(used ? " [%4.0f%%]" : "  %4.0f%% ", 100 * median(share[n][f]));
+                }
+            }
+            printf("\n");
+            fflush(stdout);
+        }
+}
+
 static bool bench_open(struct bench *b, int threads)
 {
     bool ok = pool_create(threads, &b->pool, NULL) == RWKV7_OK;
@@ -368,12 +416,17 @@ int bench_kernels(const char *slot, int threads)
         for (int j = 0; j < MAX_COLS; j++)
             b.vectors[i][j] = i == 3 ? 1.0f : 0.05f; /* avoids denormals */
 
-    printf("%d thread%s for products and read_memory, medians of %d rounds\n%-42s", threads, threads > 1 ? "s" : "",
-           ROUNDS, "");
-    for (; kernels_supported(count) && count < MAX_TIERS - 1; count++) {
+    printf("%d thread%s for products and read_memory, medians of %d rounds\n", threads, threads > 1 ? "s" : "", ROUNDS);
+    for (; kernels_supported(count) && count < MAX_TIERS - 1; count++)
         kernels_init(&tiers[count], kernels_supported(count));
-        printf(" %8s", tiers[count].name);
+    if (slot && strcmp(slot, "prefetch") == 0) {
+        sweep_prefetch(&b, tiers, count);
+        bench_close(&b);
+        return 0;
     }
+    printf("%-42s", "");
+    for (int i = 0; i < count; i++)
+        printf(" %8s", tiers[i].name);
     struct rwkv7_error err;
     tiers[count] = tiers[count - 1];
     if (kernels_use_blas(&tiers[count], &err) == RWKV7_OK) {

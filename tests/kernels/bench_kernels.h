@@ -4,7 +4,8 @@
 
 /*
  * Prints GB/s and Gop/s of every kernel (or the one named `slot`) on every tier, with `threads`
- * threads for products. Returns the exit code.
+ * threads for products. The slot "prefetch" prints the speed of gemv for several prefetch distances
+ * instead. Returns the exit code.
  */
 int bench_kernels(const char *slot, int threads);
 
