@@ -138,6 +138,7 @@ static void settle(struct scheduled *job)
 static void unlink_job(struct scheduler *s, struct scheduled *job)
 {
     struct scheduled *before = NULL, *at = s->first;
+    speculation_account(&job->request.speculation, &s->costs);
     for (; at && at != job; at = at->next)
         before = at;
     if (!at)

@@ -1,6 +1,7 @@
 /* speculation.c - chooses the drafts and how many guesses to evaluate; see speculation.h. */
 #include "generate/speculation.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -11,21 +12,17 @@
  * rarely reached.
  */
 #define AUTO_TOKENS 16
-#define WORTH 1.03     /* minimum speedup for which a draft is used */
-#define LEARNING 16    /* the acceptance rate of a kind averages about this many guesses */
+#define WORTH 1.05     /* minimum speedup for which a draft is used */
+#define LEARNING 24    /* the acceptance rate of a kind averages about this many guesses */
 #define FIRST_WEIGHT 4 /* the initial acceptance rate counts as this many guesses */
-/*
- * Until measured, each further token is assumed to cost this fraction of the first. The value is
- * low, so that drafts are tried. A plain evaluation is one without a draft.
- */
-#define OPTIMISM 0.06
-#define FORGETTING 0.002 /* decay of costs toward it per plain evaluation: retries drafts */
-#define PLAIN_EVERY 64   /* evaluations between plain ones, which measure the cost */
-
 enum { MODEL_MISSES = 8, MODEL_PAUSE = 32, MODEL_PAUSE_MOST = 4096 }; /* tokens */
 
-/* Initial acceptance rates, in the order of enum draft_kind. */
-static const double first_acceptance[DRAFT_KINDS] = {0.25, 0.45, 0.7, 0.6, 0.7};
+/*
+ * Initial acceptance rates, in the order of enum draft_kind. Those by lookup are from English texts
+ * and source code (tests/unit/bench_speculation.c). The rate of an unknown source is low: first
+ * its guesses are only compared.
+ */
+static const double first_acceptance[DRAFT_KINDS] = {0.25, 0.4, 0.55, 0.7, 0.85, 0.95, 0.6, 0.3};
 
 void draft_text_close(struct draft_text *t)
 {
@@ -50,6 +47,9 @@ enum rwkv7_status speculation_open(struct speculation *s, int64_t mode, const st
 
 void speculation_close(struct speculation *s)
 {
+    struct step_costs *const costs = &speculation_text(s)->costs;
+    speculation_account(s, costs);
+    step_costs_settle(costs); /* the next text of a conversation uses them */
     draft_text_close(&s->own);
 }
 
@@ -71,6 +71,18 @@ void speculation_read(struct speculation *s, const uint32_t *ids, size_t count)
 
 /* ----------------------------------------------------------------------------------- acceptance */
 
+/* Returns the kind of the guess at this index of the draft. */
+static enum draft_kind kind_at(const struct speculation *s, size_t index)
+{
+    static const size_t least[DRAFT_MATCHES] = {0, 3, 4, 6, 9, 16};
+    int kind = DRAFT_MATCHES - 1;
+    if (s->kind != DRAFT_MATCH)
+        return s->kind;
+    while (s->match + index < least[kind]) /* earlier guesses extend the match */
+        kind--;
+    return (enum draft_kind)kind;
+}
+
 /* Updates the acceptance rate: compares the draft with the drawn token. */
 static void compare(struct speculation *s, uint32_t id)
 {
@@ -78,9 +90,9 @@ static void compare(struct speculation *s, uint32_t id)
         return;
     const bool is_right = s->ids[s->passed] == id;
     if (s->passed > s->certain) {
-        int *const weight = &s->weight[s->kind];
-        *weight += *weight < LEARNING;
-        s->acceptance[s->kind] += ((is_right ? 1.0 : 0.0) - s->acceptance[s->kind]) / *weight;
+        const enum draft_kind kind = kind_at(s, s->passed - 1);
+        s->weight[kind] += s->weight[kind] < LEARNING;
+        s->acceptance[kind] += ((is_right ? 1.0 : 0.0) - s->acceptance[kind]) / s->weight[kind];
     }
     if (s->kind == DRAFT_MODEL && s->passed == 1)
         s->model_misses = is_right ? 0 : s->model_misses + 1;
@@ -133,14 +145,6 @@ static size_t from_source(const struct draft_source *source, uint32_t *ids, size
     return source->draft ? source->draft(source->arg, ids, room) : 0;
 }
 
-static size_t from_lookup(struct speculation *s, size_t room)
-{
-    size_t match;
-    const size_t count = lookup_draft(&speculation_text(s)->lookup, s->ids + 1, room, &match);
-    s->kind = match < 3 ? DRAFT_SHORT : match < 6 ? DRAFT_MEDIUM : DRAFT_LONG;
-    return s->mode < 0 ? smaller(count, match + 2) : count; /* short matches predict little */
-}
-
 void speculation_draft(struct speculation *s, size_t room)
 {
     uint32_t forced[RWKV7_TRY];
@@ -155,7 +159,8 @@ void speculation_draft(struct speculation *s, size_t room)
         s->kind = DRAFT_SOURCE;
         s->drafted = from_source(&s->source, s->ids + 1, room);
     } else {
-        s->drafted = from_lookup(s, room);
+        s->kind = DRAFT_MATCH;
+        s->drafted = lookup_draft(&speculation_text(s)->lookup, s->ids + 1, room, &s->match);
     }
     if (s->certain > 0) { /* keep other guesses only if they begin with the forced ones */
         if (s->drafted <= s->certain || memcmp(s->ids + 1, forced, s->certain * sizeof *forced) != 0) {
@@ -165,7 +170,7 @@ void speculation_draft(struct speculation *s, size_t room)
         return;
     }
     if (!s->source.draft && model_is_ready(s) &&
-        (s->drafted == 0 || s->acceptance[s->kind] < s->acceptance[DRAFT_MODEL])) {
+        (s->drafted == 0 || s->acceptance[kind_at(s, 0)] < s->acceptance[DRAFT_MODEL])) {
         s->kind = DRAFT_MODEL; /* it drafts in speculation_fill */
         s->drafted = room;
     }
@@ -188,54 +193,22 @@ size_t speculation_fill(struct speculation *s, struct rwkv7_sampler *sampler)
     return 1 + s->chosen;
 }
 
-/* ---------------------------------------------------------------------------------------- costs */
-
-void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seconds)
-{
-    c->since_plain = plain ? 0 : c->since_plain + 1;
-    if (tokens < 1 || tokens > COSTS_MOST)
-        return;
-    double *const known = &c->seconds[tokens];
-    /*
-     * A lower time counts at once, a higher one gradually: other programs can only slow an
-     * evaluation down.
-     */
-    *known = *known == 0 || seconds < *known ? seconds : *known + (seconds - *known) / 8;
-    for (size_t n = tokens + 1; plain && n <= COSTS_MOST; n++) {
-        const double hoped = *known * (1 + OPTIMISM * (double)(n - tokens));
-        if (c->seconds[n] > hoped)
-            c->seconds[n] += (hoped - c->seconds[n]) * FORGETTING;
-    }
-}
-
-/*
- * Returns the seconds for evaluating n tokens: measured, interpolated or extrapolated. Returns 0 if
- * unknown, or if n is more than twice the largest measured number.
- */
-static double cost_of(const struct step_costs *c, size_t n)
-{
-    size_t below = n, above = n;
-    if (n > COSTS_MOST)
-        return 0;
-    while (below > 0 && c->seconds[below] == 0)
-        below--;
-    while (above <= COSTS_MOST && c->seconds[above] == 0)
-        above++;
-    if (below == 0)
-        return 0;
-    if (above <= COSTS_MOST)
-        return above == below ? c->seconds[n]
-                              : c->seconds[below] + (c->seconds[above] - c->seconds[below]) * (double)(n - below) /
-                                                        (double)(above - below);
-    return n > 2 * below ? 0 : c->seconds[below] * (1 + OPTIMISM * (double)(n - below));
-}
+/* --------------------------------------------------------------------------------------- number */
 
 /*
  * Returns the probability that the next guess is right, given that the chosen ones before it are.
  */
 static double chance(const struct speculation *s)
 {
-    return s->chosen < s->certain ? 1 : s->acceptance[s->kind];
+    return s->chosen < s->certain ? 1 : s->acceptance[kind_at(s, s->chosen)];
+}
+
+/* The same, less the error of a rate that is the mean of few guesses. */
+static double safe_chance(const struct speculation *s)
+{
+    const enum draft_kind kind = kind_at(s, s->chosen);
+    const double safe = s->acceptance[kind] - 1 / sqrt(s->weight[kind]);
+    return s->chosen < s->certain ? 1 : safe > 0 ? safe : 0;
 }
 
 /* Returns the text whose next guess is most likely to be accepted; NULL: no more guesses. */
@@ -250,37 +223,49 @@ static struct speculation *best_text(struct speculation *const *texts, size_t co
     return best;
 }
 
+void speculation_account(struct speculation *s, struct step_costs *c)
+{
+    c->accepted += (size_t)(s->total_accepted - s->accounted);
+    s->accounted = s->total_accepted;
+}
+
 void speculation_plan(struct step_costs *c, struct speculation *const *texts, size_t count)
 {
     struct speculation *picks[COSTS_MOST]; /* the text of each added guess, in order */
     size_t picked = 0, kept = 0, total = 0;
-    double expected = (double)count, drafting = 0;
+    double expected = (double)count, safe = (double)count, drafting = 0, spent = 0; /* tokens; seconds */
     for (size_t i = 0; i < count; i++) {
         texts[i]->chosen = texts[i]->mode > 0 ? texts[i]->drafted : 0;
-        texts[i]->reached = 1;
+        texts[i]->reached = texts[i]->safe = 1;
         total += 1 + texts[i]->chosen;
+        speculation_account(texts[i], c);
     }
-    const double plain = cost_of(c, total);
-    if (plain == 0 || c->since_plain >= PLAIN_EVERY)
-        return;
-    double best = WORTH * expected / plain;
-    for (struct speculation *s; picked < COSTS_MOST && (s = best_text(texts, count));) {
-        const double seconds = cost_of(c, total + picked + 1);
+    step_costs_settle(c);
+    const double plain = step_costs_of(c, total), credit = step_costs_credit(c) * plain;
+    const bool ready = !step_costs_need_plain(c, total);
+    double best = ready ? WORTH * expected / plain : 0;
+    for (struct speculation *s; ready && picked < COSTS_MOST && (s = best_text(texts, count));) {
+        const double seconds = step_costs_hoped(c, total, total + picked + 1);
         if (seconds == 0)
             break;
+        s->safe *= safe_chance(s);
         s->reached *= chance(s);
         s->chosen++;
         picks[picked++] = s;
         expected += s->reached;
+        safe += s->safe;
         if (s->kind == DRAFT_MODEL)
             drafting += speculation_text(s)->model.seconds;
-        if (expected / (seconds + drafting) > best) {
-            best = expected / (seconds + drafting);
+        const double all = seconds + drafting;
+        if (expected / all > best && all - plain * safe / (double)count <= credit) {
+            best = expected / all;
             kept = picked;
+            spent = drafting;
         }
     }
     while (picked > kept)
         picks[--picked]->chosen--;
+    step_costs_begin(c, total == count ? count : 0, total + kept, spent);
 }
 
 /* ---------------------------------------------------------------------------------------- tries */

@@ -19,23 +19,15 @@
  *
  * The length of a draft depends on costs measured while generating, and on the recent acceptance
  * rate of its kind of guess. Guesses that are not evaluated are also compared with the text, so
- * measuring the acceptance rate costs nothing.
+ * measuring the acceptance rate costs nothing; guesses begin to be evaluated when the text shows
+ * that they are right. step_costs.h bounds the loss if they are not.
  */
 #ifndef GENERATE_SPECULATION_H
 #define GENERATE_SPECULATION_H
 
 #include "generate/draft_model.h"
 #include "generate/lookup.h"
-
-/*
- * Measured costs: seconds for evaluating n tokens at once; 0: unknown. A zeroed struct knows none.
- */
-enum { COSTS_MOST = RWKV7_TRY };
-struct step_costs {
-    double seconds[COSTS_MOST + 1];
-    int since_plain; /* evaluations since the last one without a draft */
-};
-void step_costs_add(struct step_costs *c, size_t tokens, bool plain, double seconds);
+#include "generate/step_costs.h"
 
 /*
  * The source of drafts: one text, such as a conversation with all its answers, and a draft model. A
@@ -55,11 +47,11 @@ struct draft_source {
     void *arg;
 };
 
+/* The kinds of guesses whose acceptance differs. */
 enum draft_kind {
-    DRAFT_SHORT,  /* by lookup, after a match of 2 tokens */
-    DRAFT_MEDIUM, /* after a match of 3 to 5 */
-    DRAFT_LONG,   /* after a longer match */
-    DRAFT_MODEL,
+    DRAFT_MATCH,       /* by lookup: DRAFT_MATCHES kinds, by the number of tokens that match */
+    DRAFT_MATCHES = 6, /* after 2; 3; 4 or 5; 6 to 8; 9 to 15; more */
+    DRAFT_MODEL = DRAFT_MATCHES,
     DRAFT_SOURCE,
     DRAFT_KINDS
 };
@@ -80,12 +72,14 @@ struct speculation {
     const float *rows;       /* [tried][vocab] logits, owned by the driver */
     size_t vocab;
 
-    enum draft_kind kind;
+    enum draft_kind kind; /* DRAFT_MATCH: depends on `match` and the place in the draft */
+    size_t match;
     double acceptance[DRAFT_KINDS];              /* probability that the next guess is right */
     int weight[DRAFT_KINDS];                     /* number of guesses that it averages */
-    double reached;                              /* probability that all chosen guesses are right */
+    double reached, safe;                        /* probability that all chosen guesses are right; at least */
     int model_misses, model_pause, model_paused; /* tokens */
 
+    uint64_t accounted;                                  /* accepted guesses that step_costs know of */
     uint64_t total_drafted, total_accepted, total_steps; /* guesses evaluated; accepted; tries */
 };
 
@@ -116,6 +110,11 @@ const float *speculation_take(struct speculation *s, uint32_t id);
  * evaluated.
  */
 void speculation_draft(struct speculation *s, size_t room);
+/*
+ * Adds guesses that were accepted to the account of the driver's costs. speculation_plan and
+ * speculation_close (for the costs of the text) call it.
+ */
+void speculation_account(struct speculation *s, struct step_costs *c);
 /* Chooses the lengths of the drafts of texts [count] that are evaluated together. */
 void speculation_plan(struct step_costs *c, struct speculation *const *texts, size_t count);
 /*

@@ -295,19 +295,28 @@ static void test_lookup(void)
 
 /* ----------------------------------------------------------------------------------- the number */
 
-/* Returns the chosen number of guesses per text, for `texts` texts and these costs of n tokens. */
-static size_t chosen_of(const double *costs, size_t known, double acceptance, size_t texts, size_t certain)
+/* Adds a time as often as is needed to rely on it. */
+static void measure(struct step_costs *c, size_t tokens, bool plain, double seconds)
 {
-    struct step_costs c = {.since_plain = 0};
+    for (int i = 0; i < COSTS_RECENT; i++)
+        step_costs_add(c, tokens, plain, seconds);
+}
+
+/* Returns the chosen number of guesses per text, for `texts` texts and these costs of n tokens. */
+static size_t chosen_of(const double *costs, size_t known, double acceptance, size_t texts, size_t certain,
+                        double balance)
+{
+    struct step_costs c = {.balance = balance};
     struct speculation s[4];
     struct speculation *all[4];
     size_t sum = 0;
-    for (size_t n = 1; n <= known; n++)
-        c.seconds[n] = costs[n - 1];
+    for (size_t n = known; n > 0; n--)
+        measure(&c, n, n == 1, costs[n - 1]);
     for (size_t i = 0; i < texts; i++) {
         s[i] =
-            (struct speculation){.mode = RWKV7_SPECULATE_AUTO, .kind = DRAFT_LONG, .drafted = 15, .certain = certain};
-        s[i].acceptance[DRAFT_LONG] = acceptance;
+            (struct speculation){.mode = RWKV7_SPECULATE_AUTO, .kind = DRAFT_MODEL, .drafted = 15, .certain = certain};
+        s[i].acceptance[DRAFT_MODEL] = acceptance;
+        s[i].weight[DRAFT_MODEL] = 100;
         all[i] = &s[i];
     }
     speculation_plan(&c, all, texts);
@@ -318,7 +327,7 @@ static size_t chosen_of(const double *costs, size_t known, double acceptance, si
 
 static size_t chosen(const double *costs, size_t known, double acceptance, size_t texts)
 {
-    return chosen_of(costs, known, acceptance, texts, 0);
+    return chosen_of(costs, known, acceptance, texts, 0, 6);
 }
 
 static void test_number(void)
@@ -335,17 +344,42 @@ static void test_number(void)
     CHECK(chosen(steep, 8, 0.9, 1) == 0);
     CHECK(chosen(cliff, 8, 0.9, 2) == 2); /* two texts: four tokens in all */
     CHECK(chosen(cliff, 8, 0.9, 4) == 0);
-    CHECK(chosen_of(flat, 8, 0.01, 1, 3) == 3 && chosen_of(steep, 8, 0.01, 1, 3) == 0); /* forced tokens */
+    CHECK(chosen_of(flat, 8, 0.01, 1, 3, 6) == 3 && chosen_of(steep, 8, 0.01, 1, 3, 6) == 0); /* forced tokens */
+    CHECK(chosen_of(flat, 8, 0.3, 1, 0, -2) == 0);                                            /* no credit left */
+}
 
-    struct step_costs c = {.since_plain = 0};
-    step_costs_add(&c, 1, true, 1.0);
-    step_costs_add(&c, 5, false, 3.4);
-    CHECK(c.since_plain == 1 && c.seconds[5] == 3.4);
-    step_costs_add(&c, 5, false, 9); /* a slow outlier has little weight */
-    CHECK(c.seconds[5] < 4.2);
-    for (int i = 0; i < 3000; i++)
-        step_costs_add(&c, 1, true, 1.0);
-    CHECK(c.seconds[5] < 1.3); /* decays, so that this number is tried again */
+static void test_costs(void)
+{
+    struct step_costs c = {.balance = 0};
+    CHECK(step_costs_of(&c, 1) == 0 && step_costs_need_plain(&c, 1));
+    measure(&c, 1, true, 1);
+    CHECK(step_costs_of(&c, 1) == 1 && !step_costs_need_plain(&c, 1));
+    step_costs_add(&c, 1, true, 20); /* an outlier has no weight */
+    CHECK(step_costs_of(&c, 1) == 1);
+    CHECK(step_costs_of(&c, 2) > 1 && step_costs_of(&c, 3) == 0);
+    measure(&c, 5, false, 3.4);
+    CHECK(c.since_plain == COSTS_RECENT && step_costs_of(&c, 5) == 3.4 && step_costs_of(&c, 3) == 2.2);
+    CHECK(fabs(step_costs_hoped(&c, 1, 5) - 3.4) < 1e-9);
+    for (int i = 0; i < 1000; i++) /* trust fades, so that this number is tried again */
+        step_costs_add(&c, 1, true, 1);
+    CHECK(step_costs_of(&c, 5) == 3.4 && step_costs_hoped(&c, 1, 5) < 1.3);
+    for (int i = 0; i < 20; i++) /* everything is slower: the costs keep their ratios */
+        step_costs_add(&c, 1, true, 2);
+    CHECK(step_costs_of(&c, 1) == 1);
+    measure(&c, 5, false, 6.8);
+    CHECK(step_costs_of(&c, 5) == 3.4);
+
+    c = (struct step_costs){0}; /* the account: 3 tries of 4 tokens, of which 1, 1 and 3 are kept */
+    measure(&c, 1, true, 1);
+    measure(&c, 4, false, 1.5);
+    const double begin = step_costs_credit(&c);
+    for (int i = 0; i < 3; i++) {
+        step_costs_begin(&c, 1, 4, 0);
+        c.accepted = i < 2 ? 0 : 2;
+        step_costs_settle(&c);
+        const double now = step_costs_credit(&c) - begin;
+        CHECK_MSG(i == 2 ? now > 0.5 && now < 0.6 : now < -0.4 * (i + 1), "after %d: %g", i, now);
+    }
 }
 
 /* Forced tokens of a mask come first and count as certain. */
@@ -536,6 +570,7 @@ int main(void)
     RUN(test_nan);
     RUN(test_lookup);
     RUN(test_number);
+    RUN(test_costs);
     RUN(test_forced);
     RUN(test_forced_by_grammar);
     RUN(test_grammars);
