@@ -14,9 +14,11 @@ string(TOLOWER "${CMAKE_SYSTEM_PROCESSOR}" processor)
 if(processor MATCHES "^(x86_64|amd64)$")
   target_sources(rwkv7_objects PRIVATE
     src/kernels/avx2.c src/kernels/avxvnni.c src/kernels/avx512.c src/kernels/avx512vnni.c src/kernels/amx.c
-    src/kernels/amx_bf16.c)
+    src/kernels/amx_bf16.c src/text/weigh_avx2.c src/text/weigh_avx512.c)
   set(avx2 ${kernel} -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+  set_source_files_properties(src/text/weigh_avx2.c PROPERTIES COMPILE_OPTIONS "-mavx2;-mpopcnt")
+  set_source_files_properties(src/text/weigh_avx512.c PROPERTIES COMPILE_OPTIONS "${avx512};-mpopcnt")
   set_source_files_properties(src/kernels/avx2.c PROPERTIES COMPILE_OPTIONS "${avx2}")
   set_source_files_properties(src/kernels/avxvnni.c PROPERTIES COMPILE_OPTIONS "${avx2};-mavxvnni")
   set_source_files_properties(src/kernels/avx512.c PROPERTIES COMPILE_OPTIONS "${avx512}")

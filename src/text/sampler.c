@@ -17,16 +17,14 @@
  * token's weight, so sums are exact in any order.
  *
  * Tokens are ordered by increasing distance, and by increasing id for equal distances. Top-p,
- * top-k, min-p and the draw each need the shortest prefix of this order that satisfies a condition.
- * Nothing is sorted: the tokens near the best are gathered first, others only if those do not
- * suffice. A variant of quickselect then finds the end of the prefix in linear time.
+ * top-k, min-p and the draw each need the shortest prefix of this order that satisfies a condition
+ * (nearest.h). The loops over all logits are in weigh.h.
  */
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/float_env.h"
-#include "base/fmath.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/splitmix.h"
@@ -34,11 +32,7 @@
 #include "text/sampler_state.h"
 
 #define MAX_VOCAB (1 << 20)
-#define ONE 0x1p32 /* weight of the best token; the sum of all weights is at most 2^52, exact in a double too */
-#define ROUND_WEIGHT 0x1.8p20 /* adding it rounds a double below 2^19 to a multiple of 1 / ONE */
-#define FAR 24.0f             /* weights of tokens at this distance or farther are 0: e^-24 < 2^-33 */
-#define BLOCK 64              /* logits; a block is skipped if its best logit is too far away */
-#define LANES 8               /* logits processed together, so that compilers vectorise */
+#define BLOCK WEIGH_BLOCK /* logits; a block is skipped if its best logit is too far away */
 
 /* Returns the value of an option: 0 stands for the default, RWKV7_ZERO for 0. */
 static float value_of(float given, float by_default)
@@ -137,24 +131,29 @@ enum rwkv7_status rwkv7_sampler_create(const struct rwkv7_sampler_options *given
     s->random = opt.seed;
     s->vocab = vocab;
     s->scale = fminf(1.0f / opt.temperature, FLT_MAX);
-    s->blocks = (n + BLOCK - 1) / BLOCK;
+    s->loops = weigh_loops();
+    const size_t blocks = (n + BLOCK - 1) / BLOCK;
     s->biases = mem_alloc(opt.bias_count, sizeof *s->biases);
-    s->logits = mem_alloc(s->blocks, BLOCK * sizeof *s->logits);
-    s->block_best = mem_alloc(s->blocks, sizeof *s->block_best);
-    s->candidates = mem_alloc(n, sizeof *s->candidates);
+    s->logits = mem_alloc(blocks, BLOCK * sizeof *s->logits);
+    s->weights = mem_alloc(blocks, BLOCK * sizeof *s->weights);
+    s->scaled = mem_alloc(s->scale == 1 ? 0 : blocks, BLOCK * sizeof *s->scaled);
+    s->bits = mem_alloc(blocks, sizeof *s->bits);
+    s->blocks = (struct weigh_blocks){
+        .x = s->logits, .block_best = mem_alloc(blocks, sizeof *s->blocks.block_best), .count = blocks};
+    s->nearest.candidates = mem_alloc(n, sizeof *s->nearest.candidates);
     s->counts = mem_alloc(n, sizeof *s->counts);
     s->seen = mem_alloc(n, sizeof *s->seen);
     s->flags = mem_alloc(n, sizeof *s->flags);
     s->textless = mem_alloc(n, sizeof *s->textless);
-    if (!s->textless || !s->biases || !s->logits || !s->block_best || !s->candidates || !s->counts || !s->seen ||
-        !s->flags) {
+    if (!s->biases || !s->logits || !s->weights || !s->scaled || !s->bits || !s->blocks.block_best ||
+        !s->nearest.candidates || !s->counts || !s->seen || !s->flags || !s->textless) {
         rwkv7_sampler_close(s);
         return fail_memory(err, "the sampler");
     }
     if (opt.bias_count > 0)
         memcpy(s->biases, opt.biases, opt.bias_count * sizeof *s->biases);
     s->options.biases = s->biases;
-    for (size_t i = n; i < s->blocks * BLOCK; i++)
+    for (size_t i = n; i < blocks * BLOCK; i++)
         s->logits[i] = -INFINITY;
     for (uint32_t id = 0; tokenizer && id < (uint32_t)vocab; id++)
         if (is_exempt(tokenizer, id))
@@ -171,8 +170,11 @@ void rwkv7_sampler_close(struct rwkv7_sampler *s)
         return;
     mem_free(s->biases);
     mem_free(s->logits);
-    mem_free(s->block_best);
-    mem_free(s->candidates);
+    mem_free(s->weights);
+    mem_free(s->scaled);
+    mem_free(s->bits);
+    mem_free(s->blocks.block_best);
+    mem_free(s->nearest.candidates);
     mem_free(s->counts);
     mem_free(s->seen);
     mem_free(s->flags);
@@ -180,147 +182,12 @@ void rwkv7_sampler_close(struct rwkv7_sampler *s)
     mem_free(s);
 }
 
-/* -------------------------------------------------------------------------------------- weights */
-
-static inline double round_weight(float w)
-{
-    return ((double)w + ROUND_WEIGHT) - ROUND_WEIGHT;
-}
-
-static uint64_t to_units(float w)
-{
-    return (uint64_t)(round_weight(w) * ONE);
-}
-
-/* Computes the weights of one block at temperature 1 / scale, before rounding. */
-static void weigh_block(const struct rwkv7_sampler *s, size_t block, float scale, float *w)
-{
-    const float *const x = s->logits + block * BLOCK;
-    for (int i = 0; i < BLOCK; i++) {
-        const float d = (s->best - x[i]) * scale;
-        w[i] = d < FAR ? d : FAR;
-    }
-    for (int i = 0; i < BLOCK;
-         i++) /* a separate loop: otherwise gcc emits branches for the line above instead of vectorising */
-        w[i] = fmath_exp_minus(w[i]);
-}
-
-/* Returns the sum of the weights of all tokens at temperature 1 / scale. */
-static uint64_t total_weight(const struct rwkv7_sampler *s, float scale)
-{
-    double sum[LANES] = {0}, total = 0;
-    for (size_t b = 0; b < s->blocks; b++) {
-        float w[BLOCK];
-        if ((s->best - s->block_best[b]) * scale >= FAR)
-            continue;
-        weigh_block(s, b, scale, w);
-        for (int i = 0; i < BLOCK; i += LANES)
-            for (int lane = 0; lane < LANES; lane++)
-                sum[lane] += round_weight(w[i + lane]);
-    }
-    for (int lane = 0; lane < LANES; lane++)
-        total += sum[lane];
-    return (uint64_t)(total * ONE);
-}
-
-/* ----------------------------------------------------------------------------------- candidates */
-
-static uint64_t key_of(float distance, uint32_t id)
-{
-    uint32_t bits;
-    memcpy(&bits, &distance, sizeof bits);
-    return (uint64_t)bits << 32 | id;
-}
-
-static float distance_of(uint64_t key)
-{
-    const uint32_t bits = (uint32_t)(key >> 32);
-    float distance;
-    memcpy(&distance, &bits, sizeof distance);
-    return distance;
-}
-
-/*
- * Gathers all tokens up to some distance as candidates. The distance grows until one of these
- * holds: the weights add up to `wanted`, there are `limit` candidates, tokens farther away would
- * weigh less than `min_weight`, or all tokens are included. Banned tokens are at infinite distance
- * and are never gathered.
- */
-static void gather(struct rwkv7_sampler *s, float scale, uint64_t wanted, size_t limit, float min_weight)
-{
-    static const float reach[] = {0.0f, 4.0f, 8.0f, 16.0f, FAR, INFINITY};
-    size_t n = 0;
-    uint64_t mass = 0;
-
-    for (size_t k = 1; k < sizeof reach / sizeof reach[0]; k++) {
-        for (size_t b = 0; b < s->blocks; b++) {
-            const float *const x = s->logits + b * BLOCK;
-            float w[BLOCK];
-            if (s->best - s->block_best[b] >= reach[k])
-                continue;
-            weigh_block(s, b, scale, w);
-            for (uint32_t i = 0; i < BLOCK; i++) {
-                const float d = s->best - x[i];
-                if (d >= reach[k - 1] && d < reach[k]) {
-                    const uint64_t weight = to_units(w[i]);
-                    s->candidates[n++] = (struct candidate){key_of(d, (uint32_t)(b * BLOCK) + i), weight};
-                    mass += weight;
-                }
-            }
-        }
-        if (mass >= wanted || n >= limit || (reach[k] <= FAR && fmath_exp_minus(reach[k]) < min_weight))
-            break;
-    }
-    s->candidate_count = n;
-}
-
-static void swap(struct candidate *a, struct candidate *b)
-{
-    const struct candidate c = *a;
-    *a = *b;
-    *b = c;
-}
-
-/*
- * Finds the shortest prefix of the order whose weights reach `wanted` or that has `limit` tokens.
- * Rearranges c[0 .. n) so that it starts with this prefix, with the farthest token of the prefix
- * last. Returns the length of the prefix; n if none is shorter.
- */
-static size_t shortest(struct candidate *c, size_t n, uint64_t wanted, size_t limit)
-{
-    size_t begin = 0, end = n; /* c[0 .. begin) belongs to the prefix; c[end .. n) does not */
-    uint64_t mass = 0;         /* sum of the weights of c[0 .. begin) */
-
-    while (begin < end) {
-        swap(&c[begin + (end - begin) / 2], &c[end - 1]);
-        const struct candidate pivot = c[end - 1];
-        size_t middle = begin;
-        for (size_t i = begin; i < end - 1; i++) { /* branchless, because the comparison is unpredictable */
-            swap(&c[i], &c[middle]);
-            middle += c[middle].key < pivot.key;
-        }
-        swap(&c[middle], &c[end - 1]);
-        uint64_t nearer = mass;
-        for (size_t i = begin; i < middle; i++)
-            nearer += c[i].weight;
-        if (nearer >= wanted || middle >= limit) {
-            end = middle;
-        } else if (nearer + pivot.weight >= wanted || middle + 1 >= limit) {
-            return middle + 1;
-        } else {
-            mass = nearer + pivot.weight;
-            begin = middle + 1;
-        }
-    }
-    return n;
-}
-
 /* ---------------------------------------------------------------------------------------- steps */
 
 /* Bans the tokens whose bits are not set, by adding -infinity: a NaN stays NaN and is detected. */
 static void apply_mask(struct rwkv7_sampler *s, const uint64_t *mask, size_t bits)
 {
-    for (size_t b = 0; b < s->blocks; b++) {
+    for (size_t b = 0; b < s->blocks.count; b++) {
         float *const x = s->logits + b * BLOCK;
         uint64_t word = b * BLOCK < bits ? mask[b] : 0;
         if (bits - b * BLOCK < BLOCK && b * BLOCK < bits)
@@ -337,7 +204,6 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, c
                                  struct rwkv7_error *err)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
-    bool broken = false;
 
     memcpy(s->logits, logits, (size_t)s->vocab * sizeof *logits);
     if (mask)
@@ -350,31 +216,12 @@ static enum rwkv7_status prepare(struct rwkv7_sampler *s, const float *logits, c
         const uint32_t id = s->seen[i];
         s->logits[id] -= o->presence_penalty + s->counts[id] * o->frequency_penalty;
     }
-    s->best = -INFINITY;
-    for (size_t b = 0; b < s->blocks; b++) {
-        const float *const x = s->logits + b * BLOCK;
-        float best[LANES];
-        int bad[LANES] = {0};
-        for (int lane = 0; lane < LANES; lane++)
-            best[lane] = -INFINITY;
-        for (int i = 0; i < BLOCK; i += LANES) {
-            for (int lane = 0; lane < LANES; lane++) {
-                best[lane] = x[i + lane] > best[lane] ? x[i + lane] : best[lane];
-                bad[lane] |= !(x[i + lane] <= FLT_MAX);
-            }
-        }
-        for (int lane = 0; lane < LANES; lane++) {
-            best[0] = best[lane] > best[0] ? best[lane] : best[0];
-            broken |= bad[lane] != 0;
-        }
-        s->block_best[b] = best[0];
-        s->best = best[0] > s->best ? best[0] : s->best;
-    }
-    for (int id = 0; broken && id < s->vocab; id++)
+    const bool valid = s->loops->find_best(&s->blocks);
+    for (int id = 0; !valid && id < s->vocab; id++)
         if (!(s->logits[id] <= FLT_MAX))
             return fail(err, RWKV7_ERR_NUMERIC, "logit of token %d: expected a finite number or -infinity, found %s",
                         id, isnan(s->logits[id]) ? "NaN" : "infinity");
-    if (s->best == -INFINITY)
+    if (s->blocks.best == -INFINITY)
         return fail(err, RWKV7_ERR_NUMERIC, "all tokens are banned; allow at least one");
     return RWKV7_OK;
 }
@@ -386,43 +233,79 @@ static double next_uniform(struct rwkv7_sampler *s)
 }
 
 /* Returns the lowest id among the best tokens. */
-static uint32_t nearest(const struct rwkv7_sampler *s)
+static uint32_t best_id(const struct rwkv7_sampler *s)
 {
     size_t b = 0, i;
-    while (s->block_best[b] < s->best)
+    while (s->blocks.block_best[b] < s->blocks.best)
         b++;
-    for (i = b * BLOCK; s->logits[i] < s->best; i++)
+    for (i = b * BLOCK; s->logits[i] < s->blocks.best; i++)
         ;
     return (uint32_t)i;
 }
 
-/* Keeps the candidates that pass top-p, top-k and min-p. */
-static void keep(struct rwkv7_sampler *s)
+/*
+ * Makes s->nearest the tokens that pass top-p and top-k: all that are nearer, and the first
+ * candidates, whose number it returns. *total: sum of all weights at temperature 1; *sum: of those
+ * that pass.
+ */
+static size_t find_kept(struct rwkv7_sampler *s, double *total, double *sum)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
-    struct candidate *const c = s->candidates;
     const size_t limit = o->top_k > 0 ? (size_t)o->top_k : SIZE_MAX;
+    struct nearest *const n = &s->nearest;
+    struct candidate *const c = n->candidates;
+    *total = s->loops->weights(&s->blocks, 1.0f, s->weights);
     uint64_t wanted = UINT64_MAX;
 
     if (o->top_p < 1.0f) /* top-p 0 keeps the best token */
-        wanted = (uint64_t)fmax(1.0, ceil((double)o->top_p * (double)total_weight(s, 1.0f)));
-    gather(s, 1.0f, wanted, limit, o->min_p);
+        wanted = (uint64_t)fmax(1.0, ceil((double)o->top_p * (*total * NEAREST_ONE)));
+    nearest_find(s->loops, &s->blocks, s->weights, *total, wanted, limit, s->bits, n);
+    size_t end = n->candidate_count;
+    if (o->top_p < 1.0f)
+        end = nearest_end(n, end, wanted, SIZE_MAX);
+    const uint32_t last = end > 0 ? (uint32_t)(c[end - 1].key >> 32) : 0;
+    for (size_t i = end; o->top_p < 1.0f && i < n->candidate_count; i++)
+        if ((uint32_t)(c[i].key >> 32) == last) { /* an equal distance */
+            const struct candidate other = c[end];
+            c[end++] = c[i];
+            c[i] = other;
+        }
+    if (limit < n->count + end)
+        end = nearest_end(n, end, UINT64_MAX, limit);
+    uint64_t mass = n->mass;
+    for (size_t i = 0; i < end; i++)
+        mass += c[i].weight;
+    *sum = (double)mass / NEAREST_ONE;
+    return end;
+}
 
-    const size_t all = s->candidate_count;
-    size_t n = all, kept = 0;
-    if (o->top_p < 1.0f) {
-        n = shortest(c, all, wanted, SIZE_MAX);
-        const float last = distance_of(c[n - 1].key);
-        for (size_t i = n; i < all; i++)
-            if (distance_of(c[i].key) == last)
-                swap(&c[i], &c[n++]);
+/*
+ * Makes the weights w of all tokens 0 that find_kept did not find or that min-p drops. `end`: the
+ * number of candidates that are kept. Returns the sum of w.
+ */
+static double drop_others(const struct rwkv7_sampler *s, size_t end, float *w)
+{
+    const struct nearest *const n = &s->nearest;
+    const float least = s->options.min_p, best = s->blocks.best;
+    float last = 0;
+    double sum = 0;
+    for (size_t i = 0; i < end; i++)
+        last = fmaxf(last, nearest_distance(n->candidates[i].key));
+    if (end == 0)
+        last = nextafterf(n->from, 0.0f);
+    for (size_t i = end; i < n->candidate_count; i++) /* some may have the distance of a kept one */
+        w[(uint32_t)n->candidates[i].key] = 0;
+    for (size_t b = 0; b < s->blocks.count; b++) {
+        const float *const x = s->logits + b * BLOCK, *const plain = s->weights + b * BLOCK;
+        float *const v = w + b * BLOCK;
+        for (int i = 0; i < BLOCK; i++) {
+            const float near = best - x[i] <= last ? v[i] : 0.0f;
+            v[i] = plain[i] >= least ? near : 0.0f;
+        }
+        for (int i = 0; i < BLOCK; i++)
+            sum += (double)v[i];
     }
-    if (limit < n)
-        n = shortest(c, n, UINT64_MAX, limit);
-    for (size_t i = 0; i < n; i++)
-        if ((double)c[i].weight >= (double)o->min_p * ONE)
-            swap(&c[i], &c[kept++]);
-    s->candidate_count = kept;
+    return sum;
 }
 
 /*
@@ -432,25 +315,23 @@ static void keep(struct rwkv7_sampler *s)
 static uint32_t draw(struct rwkv7_sampler *s)
 {
     const struct rwkv7_sampler_options *const o = &s->options;
-    const bool cut = o->top_p < 1.0f || (o->top_k > 0 && o->top_k < s->vocab) || o->min_p > 0.0f;
-    uint64_t sum = 0;
+    struct nearest *const n = &s->nearest;
+    float *const w = s->scale == 1 ? s->weights : s->scaled;
+    double total, sum; /* of w; of the weights of the tokens that may be drawn */
 
-    if (cut) {
-        keep(s);
-        for (size_t i = 0; i < s->candidate_count; i++) {
-            struct candidate *const c = &s->candidates[i];
-            const float d = distance_of(c->key) * s->scale;
-            c->weight = to_units(fmath_exp_minus(d < FAR ? d : FAR));
-            sum += c->weight;
-        }
+    if (o->top_p < 1.0f || (o->top_k > 0 && o->top_k < s->vocab) || o->min_p > 0.0f) {
+        const size_t end = find_kept(s, &total, &sum);
+        if (s->scale != 1)
+            s->loops->weights(&s->blocks, s->scale, w);
+        if (s->scale != 1 || o->min_p > 0.0f)
+            total = sum = drop_others(s, end, w);
     } else {
-        sum = total_weight(s, s->scale);
+        total = sum = s->loops->weights(&s->blocks, s->scale, w);
     }
     const uint64_t wanted =
-        (uint64_t)(next_uniform(s) * (double)sum) + 1; /* the product rounds to a value below the total */
-    if (!cut)
-        gather(s, s->scale, wanted, SIZE_MAX, 0.0f);
-    return (uint32_t)s->candidates[shortest(s->candidates, s->candidate_count, wanted, SIZE_MAX) - 1].key;
+        (uint64_t)(next_uniform(s) * (sum * NEAREST_ONE)) + 1; /* the product rounds to a value below the total */
+    nearest_find(s->loops, &s->blocks, w, total, wanted, SIZE_MAX, s->bits, n);
+    return (uint32_t)n->candidates[nearest_end(n, n->candidate_count, wanted, SIZE_MAX) - 1].key;
 }
 
 void sampler_count(struct rwkv7_sampler *s, uint32_t id)
@@ -475,7 +356,7 @@ enum rwkv7_status sampler_draw_masked(struct rwkv7_sampler *s, const float *logi
     const enum rwkv7_status status = prepare(s, logits, mask, bits, err);
     if (status != RWKV7_OK)
         return status;
-    *id = s->options.temperature == 0.0f ? nearest(s) : draw(s);
+    *id = s->options.temperature == 0.0f ? best_id(s) : draw(s);
     return RWKV7_OK;
 }
 

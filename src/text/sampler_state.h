@@ -2,12 +2,8 @@
 #ifndef TEXT_SAMPLER_STATE_H
 #define TEXT_SAMPLER_STATE_H
 
+#include "text/nearest.h"
 #include "text/sampler.h"
-
-struct candidate {
-    uint64_t key; /* bits of the distance (never negative), then the id: sorts like the order of tokens */
-    uint64_t weight;
-};
 
 struct rwkv7_sampler {
     struct rwkv7_sampler_options options;
@@ -16,13 +12,13 @@ struct rwkv7_sampler {
     int vocab;
     float scale; /* 1 / temperature */
 
-    size_t blocks;
-    float *logits;     /* [blocks][BLOCK]: with bias and penalties; padded with -infinity */
-    float *block_best; /* [blocks]: best logit of each block */
-    float best;
-
-    struct candidate *candidates; /* [vocab] */
-    size_t candidate_count;
+    const struct weigh *loops;
+    struct weigh_blocks blocks; /* of `logits` */
+    float *logits;              /* [blocks][BLOCK]: with bias and penalties; padded with -infinity */
+    float *weights;             /* [blocks][BLOCK]: at temperature 1 */
+    float *scaled;              /* [blocks][BLOCK]: at another temperature, of the kept tokens */
+    uint64_t *bits;             /* [blocks] */
+    struct nearest nearest;     /* candidates [vocab] */
 
     float *counts;  /* [vocab]: decayed counts of occurrences */
     uint32_t *seen; /* [vocab]: tokens drawn so far */

@@ -259,23 +259,25 @@ static struct rwkv7_sampler_options cut(unsigned i)
  */
 static void test_naive(void)
 {
-    enum { N = 3000 };
-    static float logits[N];
-    static struct ranked work[N];
+    enum { N = 3000, MANY = 40000 };
+    static float logits[MANY];
+    static struct ranked work[MANY];
     uint64_t random = 3;
     for (unsigned i = 0; i < CUTS; i++) {
-        for (unsigned shape = 0; shape < 4; shape++) {
+        for (unsigned shape = 0; shape < 5; shape++) {
+            const bool many = shape == 4; /* enough to take a sample of them */
             struct rwkv7_sampler_options opt = cut(i);
-            const int n = 1 + (int)(splitmix64(&random) % N);
+            const int n = many ? MANY : 1 + (int)(splitmix64(&random) % N);
             uint64_t state = opt.seed = splitmix64(&random);
             struct rwkv7_sampler *s = sampler(&opt, n, NULL);
-            for (int draw = 0; draw < 12; draw++) {
+            for (int draw = 0; draw < (many ? 2 : 12); draw++) {
                 for (int k = 0; k < n; k++) {
                     const double u = (double)(splitmix64(&random) >> 11) * 0x1p-53;
                     logits[k] = (float)(shape == 0   ? -3 * log(u + 1e-12) /* a few stand out */
                                         : shape == 1 ? 0.5 * u             /* flat */
                                         : shape == 2 ? floor(6 * u)        /* many equals */
-                                                     : 60 * u);            /* most have weight 0 */
+                                        : many       ? -0.1 * (i % 4 + 1) * log(u + 1e-12)
+                                                     : 60 * u); /* most have weight 0 */
                     if (shape == 2 && k > 0 && u < 0.01)
                         logits[k] = -INFINITY;
                 }

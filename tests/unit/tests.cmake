@@ -19,6 +19,7 @@ rwkv7_add_test(test_stream unit/test_stream.c)
 rwkv7_add_test(test_regex unit/test_regex.c)
 rwkv7_add_test(test_matcher unit/test_matcher.c)
 rwkv7_add_test(test_sampler unit/test_sampler.c)
+rwkv7_add_test(test_weigh unit/test_weigh.c)
 rwkv7_add_test(test_sampler_memory unit/test_sampler_memory.c)
 foreach(bench bench_sampler bench_speculation) # not tests
   add_executable(${bench} unit/${bench}.c)
