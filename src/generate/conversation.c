@@ -459,6 +459,8 @@ void conversation_end_answer(struct conversation *c)
     if (!a)
         return;
     c->last.answering = sys_seconds() - a->begin;
+    if (a->generator)
+        c->last.writing = *rwkv7_generator_stats(a->generator);
     c->drafts_count = c->log.count; /* the generator has added the answer */
     rwkv7_generator_close(a->generator);
     mem_free(a);

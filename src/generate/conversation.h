@@ -64,9 +64,10 @@ struct conversation {
     size_t drafts_count;      /* number of log tokens that it contains */
 
     struct {
-        uint64_t asked, answered; /* tokens */
-        double asking, answering; /* seconds */
-    } last;                       /* the last turn */
+        uint64_t asked, answered;             /* tokens */
+        double asking, answering;             /* seconds */
+        struct rwkv7_generator_stats writing; /* of the answer; zeros without one */
+    } last;                                   /* the last turn */
 };
 
 /*

@@ -634,6 +634,11 @@ hello
 chat
 err_has '^1 message, [0-9]+ tokens; '
 err_has '^last: read [0-9]+ tokens, .* wrote 30 tokens'
+given 'hello
+/stats'
+chat --speculate 3
+err_has '^last: read .* tok/s; [0-9]\.[0-9]+ tokens per step, drafted [0-9]+, accepted [0-9]+$'
+out "$one"
 
 # A message has a length limit, in one line or several.
 { printf 'hello\n"""\n' && head -c 70000000 /dev/zero | tr '\0' x | fold -w 1000000; } >"$work/in"

@@ -21,7 +21,7 @@ rwkv7_add_test(test_matcher unit/test_matcher.c)
 rwkv7_add_test(test_sampler unit/test_sampler.c)
 rwkv7_add_test(test_weigh unit/test_weigh.c)
 rwkv7_add_test(test_sampler_memory unit/test_sampler_memory.c)
-foreach(bench bench_sampler bench_speculation) # not tests
+foreach(bench bench_batch bench_sampler bench_speculation) # not tests
   add_executable(${bench} unit/${bench}.c)
   target_link_libraries(${bench} PRIVATE rwkv7_objects)
   target_include_directories(${bench} PRIVATE ${PROJECT_SOURCE_DIR}/src)

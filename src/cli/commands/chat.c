@@ -301,10 +301,16 @@ static int stats_command(struct chat *c, const char *operand)
     fprintf(stderr, "%zu message%s, %llu tokens; state %s, memory %s\n", t->log.turn_count, plural(t->log.turn_count),
             (unsigned long long)rwkv7_session_tokens(t->session), scaled_text((double)info->session_bytes, "B", state),
             scaled_text((double)rwkv7_memory_peak(), "B", memory));
-    if (t->last.answered > 0)
-        fprintf(stderr, "last: read %llu tokens, %.1f tok/s; wrote %llu tokens, %.1f tok/s\n",
-                (unsigned long long)t->last.asked, (double)t->last.asked / t->last.asking,
-                (unsigned long long)t->last.answered, (double)t->last.answered / t->last.answering);
+    if (t->last.answered == 0)
+        return DONE;
+    fprintf(stderr, "last: read %llu tokens, %.1f tok/s; wrote %llu tokens, %.1f tok/s",
+            (unsigned long long)t->last.asked, (double)t->last.asked / t->last.asking,
+            (unsigned long long)t->last.answered, (double)t->last.answered / t->last.answering);
+    const struct rwkv7_generator_stats *const w = &t->last.writing;
+    if (w->drafted > 0 && w->steps > 0)
+        fprintf(stderr, "; %.2f tokens per step, drafted %llu, accepted %llu", (double)w->evaluated / (double)w->steps,
+                (unsigned long long)w->drafted, (unsigned long long)w->accepted);
+    fputs("\n", stderr);
     return DONE;
 }
 
