@@ -80,7 +80,7 @@ static void test_parts(void)
         for (int i = 0; i + WEIGH_PART <= COUNT; i += WEIGH_PART) {
             const struct weigh *const first = weigh_tier(0);
             const float best = first->part_best(x + i), sum = first->part_sum(x + i, best);
-            CHECK(sum >= 1 && sum <= WEIGH_PART);
+            CHECK(sum >= 1 && sum <= (int)WEIGH_PART);
             for (int j = 0; j < WEIGH_PART; j++)
                 CHECK(x[i + j] <= best);
             for (size_t tier = 1; weigh_tier(tier); tier++)
