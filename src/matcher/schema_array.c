@@ -1,7 +1,20 @@
-/* schema_array.c - the rule of the arrays of a shape. */
+/*
+ * schema_array.c - the rule of the arrays of a shape.
+ *
+ * With `contains`, each rule is a state: the number of elements so far, and which of these demands
+ * they have met. An element may meet any of those that are left; it then satisfies their schemas
+ * too.
+ */
 #include "matcher/schema.h"
 
+enum {
+    MAX_DEMANDS = 3,     /* `contains` of one shape */
+    MAX_POSITIONS = 256, /* elements that are counted together with demands */
+};
+
 struct array {
+    const struct json_value *demands[MAX_DEMANDS];
+    uint32_t demand_count;
     uint32_t min, max;
     uint32_t prefix_count;
     struct value **prefix; /* [prefix_count] */
@@ -22,10 +35,14 @@ const struct json_value *schema_rest(const struct keywords *k)
     return items && !k->at[KW_PREFIX_ITEMS] ? k->at[KW_ADDITIONAL_ITEMS] : NULL;
 }
 
-/* Returns the value of element `index`; UINT32_MAX: of the elements after all prefixes. */
-static struct value *element(struct schema *s, const struct shape *shape, uint32_t index)
+/*
+ * Returns the value of element `index`, UINT32_MAX: of the elements after all prefixes, if it also
+ * meets these demands (bits).
+ */
+static struct value *element(struct schema *s, const struct shape *shape, uint32_t index, const struct array *a,
+                             unsigned demands)
 {
-    const struct json_value **all = schema_memory(s, shape->schemas.count + 1u, sizeof *all);
+    const struct json_value **all = schema_memory(s, shape->schemas.count + 1u + MAX_DEMANDS, sizeof *all);
     uint32_t n = 0;
     if (!all)
         return NULL;
@@ -38,6 +55,9 @@ static struct value *element(struct schema *s, const struct shape *shape, uint32
         if (found)
             all[n++] = found;
     }
+    for (uint32_t i = 0; i < a->demand_count; i++)
+        if (demands >> i & 1)
+            all[n++] = a->demands[i];
     return schema_value(s, all, n);
 }
 
@@ -55,6 +75,10 @@ static bool collect(struct schema *s, const struct shape *shape, struct array *a
         const struct json_value *prefix = schema_prefix(k);
         if (prefix && prefix->count > a->prefix_count)
             a->prefix_count = prefix->count;
+        if (k->at[KW_CONTAINS] && a->demand_count == MAX_DEMANDS)
+            return schema_refuse(s, k->at[KW_CONTAINS], "more than %d contains for one array", MAX_DEMANDS);
+        if (k->at[KW_CONTAINS])
+            a->demands[a->demand_count++] = k->at[KW_CONTAINS];
         if (k->at[KW_MIN_ITEMS] && schema_is_count(k->at[KW_MIN_ITEMS], &n) && n > a->min)
             a->min = n;
         if (k->at[KW_MAX_ITEMS] && schema_is_count(k->at[KW_MAX_ITEMS], &n) && n < a->max)
@@ -65,10 +89,10 @@ static bool collect(struct schema *s, const struct shape *shape, struct array *a
     if (!schema_spend(s, 1 + a->prefix_count / 8 * a->prefix_count))
         return false;
     a->prefix = schema_memory(s, a->prefix_count + 1u, sizeof(struct value *));
-    if (!a->prefix || !(a->rest = element(s, shape, UINT32_MAX)))
+    if (!a->prefix || !(a->rest = element(s, shape, UINT32_MAX, a, 0)))
         return false;
     for (uint32_t i = 0; i < a->prefix_count; i++) {
-        if (!(a->prefix[i] = element(s, shape, i)))
+        if (!(a->prefix[i] = element(s, shape, i, a, 0)))
             return false;
         if (is_nothing(a->prefix[i])) { /* the array ends before it */
             a->prefix_count = a->max = i;
@@ -83,8 +107,13 @@ static bool collect(struct schema *s, const struct shape *shape, struct array *a
 bool schema_array_possible(struct schema *s, struct shape *shape, unsigned depth)
 {
     struct array a;
-    if (!collect(s, shape, &a) || a.min > a.max)
+    if (!collect(s, shape, &a) || a.min > a.max || (a.demand_count > 0 && a.max == 0))
         return false;
+    for (uint32_t i = 0; i < a.demand_count; i++) {
+        struct value *v = element(s, shape, UINT32_MAX, &a, 1u << i);
+        if (a.prefix_count == 0 && (!v || !schema_possible(s, v, depth)))
+            return false;
+    }
     for (uint32_t i = 0; i < a.min && i < a.prefix_count; i++)
         if (!schema_possible(s, a.prefix[i], depth))
             return false;
@@ -115,6 +144,70 @@ static uint32_t following(struct schema *s, const struct array *a, uint32_t afte
     return next;
 }
 
+/* A rule for each number of elements and each set of demands that they have met. */
+struct states {
+    struct array *array;
+    uint32_t last; /* further elements are not counted */
+    unsigned full; /* all demands */
+    uint32_t *rules;
+};
+
+static uint32_t state_rule(const struct states *t, uint32_t count, unsigned met)
+{
+    return t->rules[((count < t->last ? count : t->last) << t->array->demand_count) + met];
+}
+
+/* Adds the alternatives with one more element after `count`, which goes on with the next state. */
+static bool add_element(struct schema *s, const struct shape *shape, const struct states *t, uint32_t rule,
+                        uint32_t count, unsigned met)
+{
+    const struct array *a = t->array;
+    for (unsigned more = 0; more <= t->full; more++) {
+        if (more & met)
+            continue;
+        struct value *v = element(s, shape, count < a->prefix_count ? count : UINT32_MAX, a, more);
+        if (!v)
+            return false;
+        if (is_nothing(v))
+            continue;
+        const uint32_t next = state_rule(t, count + 1, met | more), symbol = schema_symbol(s, v);
+        if (count == 0)
+            grammar_add(s->grammar, rule, (uint32_t[]){s->open_array, symbol, next, s->close_array}, 4);
+        else
+            grammar_add(s->grammar, rule, (uint32_t[]){s->comma, symbol, next}, 3);
+    }
+    return !schema_failed(s);
+}
+
+/* Writes an array with `contains`: it has at least one element. */
+static bool write_demanding(struct schema *s, const struct shape *shape, struct array *a)
+{
+    struct states t = {.array = a, .full = (1u << a->demand_count) - 1};
+    const uint32_t nothing = grammar_terminal(s->grammar, REGEX_NOTHING), rule = shape->rule[0];
+    t.last = a->max != REGEX_NO_LIMIT ? a->max : a->min > a->prefix_count ? a->min : a->prefix_count;
+    t.last += t.last == 0;                      /* state 0 is the start */
+    grammar_add(s->grammar, rule, &nothing, 1); /* a rule needs one */
+    if (t.last > MAX_POSITIONS)
+        return schema_refuse(s, a->demands[0], "contains is not supported for more than %d counted elements",
+                             MAX_POSITIONS);
+    t.rules = schema_memory(s, (size_t)(t.last + 1) << a->demand_count, sizeof *t.rules);
+    if (!t.rules)
+        return false;
+    for (uint32_t i = 0; i < (t.last + 1) << a->demand_count; i++)
+        t.rules[i] = grammar_rule(s->grammar, "items", 5);
+    for (uint32_t i = 1; i <= t.last; i++) {
+        for (unsigned met = 0; met <= t.full; met++) {
+            const uint32_t at = state_rule(&t, i, met);
+            grammar_add(s->grammar, at, &nothing, 1);
+            if (i >= a->min && met == t.full)
+                grammar_add(s->grammar, at, NULL, 0);
+            if (i < a->max && !add_element(s, shape, &t, at, i, met))
+                return false;
+        }
+    }
+    return a->max == 0 || add_element(s, shape, &t, rule, 0, 0);
+}
+
 bool schema_write_array(struct schema *s, struct shape *shape)
 {
     struct grammar *g = s->grammar;
@@ -127,6 +220,8 @@ bool schema_write_array(struct schema *s, struct shape *shape)
         grammar_add(g, rule, (uint32_t[]){grammar_terminal(g, REGEX_NOTHING)}, 1);
         return !schema_failed(s);
     }
+    if (a.demand_count > 0)
+        return write_demanding(s, shape, &a);
     if (a.min == 0)
         grammar_add(g, rule, &s->empty_array, 1);
     if (a.max > 0) {

@@ -120,6 +120,11 @@ static enum check check_array(struct schema *s, const struct json_value *v, cons
     if (k->at[KW_MAX_ITEMS] && schema_is_count(k->at[KW_MAX_ITEMS], &limit) && v->count > limit)
         return CHECK_NO;
     const struct json_value *prefix = schema_prefix(k), *rest = schema_rest(k);
+    enum check found = from_bool(!k->at[KW_CONTAINS]);
+    for (const struct json_value *e = v->first; e && found == CHECK_NO; e = e->next)
+        found = check_at(s, e, k->at[KW_CONTAINS], false, depth + 1);
+    if (found != CHECK_YES)
+        return found;
     const struct json_value *of = prefix ? prefix->first : NULL;
     for (const struct json_value *e = v->first; e; e = e->next) {
         const struct json_value *schema = of ? of : rest;

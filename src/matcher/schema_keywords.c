@@ -172,10 +172,6 @@ static bool says_nothing(const struct keywords *k, enum keyword kw)
     switch (kw) {
     case KW_UNIQUE_ITEMS:
         return v->type != JSON_TRUE || (k->at[KW_MAX_ITEMS] && schema_is_count(k->at[KW_MAX_ITEMS], &max) && max <= 1);
-    case KW_CONTAINS: {
-        const struct json_value *min = json_member(k->schema, "minContains");
-        return min && !json_member(k->schema, "maxContains") && schema_is_count(min, &max) && max == 0;
-    }
     case KW_UNEVALUATED_ITEMS:
     case KW_UNEVALUATED_PROPERTIES:
     case KW_PROPERTY_NAMES:
@@ -204,6 +200,24 @@ static void replace_unevaluated(struct keywords *k)
             k->at[KW_ITEMS] = k->at[KW_UNEVALUATED_ITEMS];
         k->at[KW_UNEVALUATED_ITEMS] = NULL;
     }
+}
+
+/* `contains` means that at least one element satisfies it; other counts are refused. */
+static bool read_contains(struct schema *s, struct keywords *k)
+{
+    const struct json_value *min = json_member(k->schema, "minContains"), *max = json_member(k->schema, "maxContains");
+    uint32_t n = 1;
+    if (!k->at[KW_CONTAINS] || !(k->types & TYPE_ARRAY))
+        return true;
+    if (min && !schema_is_count(min, &n))
+        return schema_refuse(s, min, "expected a whole number, 0 or more");
+    if (max)
+        return schema_refuse(s, max, "maxContains is not supported");
+    if (n > 1)
+        return schema_refuse(s, min, "minContains above 1 is not supported");
+    if (n == 0)
+        k->at[KW_CONTAINS] = NULL;
+    return true;
 }
 
 static bool refuse_unsupported(struct schema *s, struct keywords *k)
@@ -245,7 +259,7 @@ static bool read_keywords(struct schema *s, struct keywords *k)
     if (items && !(items->type == JSON_ARRAY ? all_schemas(items) : is_schema(items)))
         return schema_refuse(s, items, "expected a schema, or an array of schemas");
     replace_unevaluated(k);
-    if (!refuse_unsupported(s, k) || !schema_imply(s, k))
+    if (!read_contains(s, k) || !refuse_unsupported(s, k) || !schema_imply(s, k))
         return false;
     for (int kw = KW_TYPE; kw < KW_NOT; kw++)
         k->plain = k->plain || k->at[kw];

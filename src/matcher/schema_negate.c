@@ -189,8 +189,8 @@ static bool all_negatable(struct schema *s, const struct json_value *list, unsig
 /* Returns whether all keywords of the schema itself have a negation. */
 static bool keywords_negatable(const struct keywords *k)
 {
-    return !k->at[KW_ONE_OF] && !k->at[KW_MULTIPLE_OF] && !k->at[KW_FORMAT] && !says_something(k->at[KW_ITEMS]) &&
-           !says_something(k->at[KW_PREFIX_ITEMS]) && !says_something(k->at[KW_ADDITIONAL_ITEMS]) &&
+    const bool prefix = schema_prefix(k) && (says_something(schema_prefix(k)) || says_something(schema_rest(k)));
+    return !k->at[KW_ONE_OF] && !k->at[KW_MULTIPLE_OF] && !k->at[KW_FORMAT] && !prefix &&
            !says_something(k->at[KW_PATTERN_PROPERTIES]) && !says_something(k->at[KW_ADDITIONAL_PROPERTIES]) &&
            values_negatable(k);
 }
@@ -204,6 +204,10 @@ static bool parts_negatable(struct schema *s, const struct keywords *k, unsigned
     }
     for (uint32_t i = 0; i < k->implied_count; i++)
         if (!schema_negatable(s, k->implied[i], depth + 1))
+            return false;
+    const struct json_value *const of_elements[] = {schema_rest(k), k->at[KW_CONTAINS]};
+    for (int i = 0; i < 2; i++)
+        if (of_elements[i] && !schema_negatable(s, of_elements[i], depth + 1))
             return false;
     return all_negatable(s, k->at[KW_ALL_OF], depth) && all_negatable(s, k->at[KW_ANY_OF], depth) &&
            all_negatable(s, k->at[KW_PROPERTIES], depth);
@@ -383,6 +387,17 @@ static bool negate_members(struct schema *s, struct json_value *any_of, const st
     return true;
 }
 
+/* One element violates `items`, or all violate `contains`. */
+static bool negate_elements(struct schema *s, struct json_value *any_of, const struct keywords *of)
+{
+    const struct json_value *const all = schema_rest(of), *const one = of->at[KW_CONTAINS];
+    struct keywords *k;
+    if (says_something(all) &&
+        (!(k = branch(s, any_of, TYPE_ARRAY)) || !(k->at[KW_CONTAINS] = schema_negation(s, all))))
+        return false;
+    return !one || ((k = branch(s, any_of, TYPE_ARRAY)) && (k->at[KW_ITEMS] = schema_negation(s, one)));
+}
+
 /* Negates the references and choices of `of`. */
 static bool negate_applicators(struct schema *s, struct json_value *any_of, const struct keywords *of)
 {
@@ -438,7 +453,7 @@ bool schema_expand_negation(struct schema *s, struct keywords *k)
            negate_count(s, any_of, of, KW_MIN_LENGTH, KW_MAX_LENGTH, TYPE_STRING) &&
            negate_count(s, any_of, of, KW_MIN_ITEMS, KW_MAX_ITEMS, TYPE_ARRAY) &&
            negate_count(s, any_of, of, KW_MIN_PROPERTIES, KW_MAX_PROPERTIES, TYPE_OBJECT) &&
-           negate_members(s, any_of, of) && negate_applicators(s, any_of, of);
+           negate_elements(s, any_of, of) && negate_members(s, any_of, of) && negate_applicators(s, any_of, of);
 }
 
 /* ------------------------------------------------------------------------------- in other words */

@@ -52,6 +52,7 @@ function arraySchema(depth) {
     else if (!sometimes(4)) s.items = schema(depth - 1);
     if (sometimes(2)) s.minItems = random(3);
     if (sometimes(2)) s.maxItems = (s.minItems ?? 0) + random(4);
+    if (sometimes(4)) s.contains = schema(0);
     return s;
 }
 
