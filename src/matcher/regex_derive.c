@@ -231,8 +231,9 @@ uint32_t regex_classes(struct regex *r, uint32_t node, uint8_t *class_of)
 /* ------------------------------------------------------------------------------------- liveness */
 
 enum { UNKNOWN, LIVE, VOID };
-#define VOID_SEARCH 20000u /* nodes */
-#define VOID_GROWTH 50000u /* nodes that one search may create; these take most of the time */
+#define VOID_SEARCH 20000u  /* nodes */
+#define VOID_GROWTH 50000u  /* nodes that one search may create; these take most of the time */
+#define VOID_STEPS 1000000u /* derivatives, and members of unions that they create */
 
 /* A node of the search, and the one from which it was reached. */
 struct found {
@@ -246,8 +247,8 @@ struct found {
 static enum rwkv7_status search(struct regex *r, uint32_t node, const uint8_t *bytes, uint32_t byte_count,
                                 struct found *queue, uint8_t *seen, uint32_t seen_room, struct rwkv7_error *err)
 {
-    const uint32_t before = r->count;
-    uint32_t count = 1, at = 0;
+    const uint32_t before = r->count, members = r->member_count;
+    uint32_t count = 1, at = 0, steps = 0;
     queue[0] = (struct found){node, UINT32_MAX};
     seen[node / 8] |= (uint8_t)(1u << (node % 8));
     for (; at < count; at++) {
@@ -261,11 +262,13 @@ static enum rwkv7_status search(struct regex *r, uint32_t node, const uint8_t *b
             continue;
         for (uint32_t i = 0; i < byte_count; i++) {
             const uint32_t d = derive(r, queue[at].node, bytes[i]);
+            steps++;
             if (r->error.status != RWKV7_OK)
                 return regex_status(r, err);
             if (d == REGEX_NOTHING || (seen[d / 8] >> (d % 8) & 1))
                 continue;
-            if (count == VOID_SEARCH || d >= seen_room || r->count - before > VOID_GROWTH)
+            if (count == VOID_SEARCH || d >= seen_room || r->count - before > VOID_GROWTH || steps > VOID_STEPS ||
+                r->member_count - members > VOID_STEPS)
                 return fail(err, RWKV7_ERR_USAGE, "an intersection or complement is too complex: more than %u states",
                             VOID_SEARCH);
             seen[d / 8] |= (uint8_t)(1u << (d % 8));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "matcher/regex_property.h"
 
 enum rwkv7_status regex_error(const struct regex_reader *in, const uint8_t *where, const char *fmt, ...)
 {
@@ -50,6 +51,7 @@ enum rwkv7_status regex_next_char(struct regex_reader *in, uint32_t *c)
 struct ranges {
     struct regex_range *items;
     size_t count, room;
+    uint32_t categories; /* of \p; not in `items` yet */
 };
 
 static enum rwkv7_status add_range(struct regex_reader *in, struct ranges *set, uint32_t low, uint32_t high)
@@ -175,8 +177,6 @@ static enum rwkv7_status read_escape(struct regex_reader *in, const uint8_t *sta
         return regex_error(in, start, "the word boundary \\%c is not supported", (int)letter);
     if (letter == 'k' || (letter >= '0' && letter <= '9'))
         return regex_error(in, start, "backreferences are not supported");
-    if (letter == 'p' || letter == 'P')
-        return regex_error(in, start, "Unicode properties (\\%c) are not supported", (int)letter);
     if (letter < 0x80 && ((letter | 0x20) >= 'a' && (letter | 0x20) <= 'z'))
         return regex_error(in, start, "unknown escape \\%c", (int)letter);
     return RWKV7_OK; /* punctuation stands for itself */
@@ -194,6 +194,7 @@ static enum rwkv7_status read_member(struct regex_reader *in, const uint8_t *sta
         return RWKV7_OK;
     if (in->at == in->end)
         return regex_error(in, start, "a backslash at the end");
+    uint32_t categories = 0;
     enum rwkv7_status status = regex_next_char(in, c);
     if (status != RWKV7_OK)
         return status;
@@ -208,6 +209,11 @@ static enum rwkv7_status read_member(struct regex_reader *in, const uint8_t *sta
     case 's':
     case 'S':
         return add_ranges(in, set, spaces, sizeof spaces / sizeof spaces[0], *c == 'S');
+    case 'p':
+    case 'P':
+        status = regex_property_read(in, start, *c == 'P', &categories);
+        set->categories |= categories;
+        return status;
     default:
         *is_set = false;
         return read_escape(in, start, in_class, c);
@@ -266,7 +272,19 @@ static bool only_surrogates(const struct ranges *set)
     for (size_t i = 0; i < set->count; i++)
         if (set->items[i].low < 0xd800 || set->items[i].high > 0xdfff)
             return false;
-    return set->count > 0;
+    return set->count > 0 && set->categories == 0;
+}
+
+/* Adds the characters of the categories to the ranges. */
+static enum rwkv7_status add_categories(struct regex_reader *in, struct ranges *set)
+{
+    struct regex_range *ranges;
+    size_t count;
+    enum rwkv7_status status = regex_property_ranges(in, set->categories, &ranges, &count);
+    if (status == RWKV7_OK)
+        status = add_ranges(in, set, ranges, count, false);
+    mem_free(ranges);
+    return status;
 }
 
 /*
@@ -304,11 +322,22 @@ enum rwkv7_status regex_parse_chars(struct regex_reader *in, struct regex *r, ui
         status = read_member(in, start, false, &set, &c, &is_set);
     if (status == RWKV7_OK && !is_set)
         status = add_range(in, &set, c, c);
+    const uint32_t categories = set.count == 0 && !negate ? set.categories : 0;
+    if (categories != 0 && categories == in->categories) {
+        *node = in->categories_node;
+        return status; /* nothing was allocated */
+    }
+    if (status == RWKV7_OK && set.categories != 0)
+        status = add_categories(in, &set);
     if (status == RWKV7_OK && !negate && only_surrogates(&set))
         status = regex_error(in, start, "surrogates are no characters; write the character, or \\u{H}");
     if (status == RWKV7_OK) {
         *node = regex_chars(r, set.items, set.count, negate);
         in->known[letter] = letter != 0 ? *node : 0;
+        if (categories != 0) {
+            in->categories = categories;
+            in->categories_node = *node;
+        }
         status = regex_status(r, in->err);
     }
     mem_free(set.items);

@@ -7,10 +7,19 @@
 
 #include "matcher/regex.h"
 
+/* Code points of one general category, numbered by utf8proc. */
+struct category_run {
+    uint32_t low, high;
+    uint8_t category;
+};
+
 struct regex_reader {
     const uint8_t *at, *end, *begin;
     struct rwkv7_error *err;
-    uint32_t known[128]; /* nodes of the dot and of \d, \w, ... by letter; 0: not used yet */
+    uint32_t known[128];       /* nodes of the dot and of \d, \w, ... by letter; 0: not used yet */
+    struct category_run *runs; /* [run_count] all code points; NULL until the first \p */
+    size_t run_count;
+    uint32_t categories, categories_node; /* the last set of categories, and its node; 0: none */
 };
 
 /* Fails with RWKV7_ERR_USAGE and the position of `where` in characters. */

@@ -361,5 +361,6 @@ enum rwkv7_status regex_parse(struct regex *r, const char *text, size_t size, un
         status = regex_status(r, err);
     }
     mem_free(p.parts);
+    mem_free(p.in.runs);
     return status;
 }

@@ -8,7 +8,7 @@
 #include "matcher/schema.h"
 
 enum {
-    MAX_DEMANDS = 3,     /* `contains` of one shape */
+    MAX_DEMANDS = 5,     /* `contains` of one shape */
     MAX_POSITIONS = 256, /* elements that are counted together with demands */
 };
 
@@ -165,6 +165,8 @@ static bool add_element(struct schema *s, const struct shape *shape, const struc
     for (unsigned more = 0; more <= t->full; more++) {
         if (more & met)
             continue;
+        if (!schema_spend(s, 1))
+            return false;
         struct value *v = element(s, shape, count < a->prefix_count ? count : UINT32_MAX, a, more);
         if (!v)
             return false;

@@ -46,6 +46,8 @@ struct path {
     uint32_t ref;                             /* id of the $ref that is being followed, or 0 */
     int seen_count, choice_count, plain_count;
     unsigned types; /* types that all of them allow */
+    bool loose;     /* the branches of oneOf do not exclude each other */
+    bool overflow;  /* there were more than MAX_SHAPES shapes */
     uint32_t room;  /* of value->shapes */
 };
 
@@ -203,7 +205,10 @@ static bool add_shape(struct path *p)
     for (uint32_t i = 0; i < v->count; i++)
         if (v->shapes[i] == h)
             return true;
-    if (v->count == MAX_SHAPES)
+    p->overflow = v->count == MAX_SHAPES;
+    if (p->overflow && !p->loose && !p->s->options.strict) /* expand() tries again */
+        return false;
+    if (p->overflow)
         return schema_refuse(p->s, v->schemas.at[0], "more than %d combinations of anyOf and oneOf", MAX_SHAPES);
     if (v->count == p->room) {
         struct shape **more = schema_memory(p->s, p->room * 2u + 4, sizeof(struct shape *));
@@ -258,7 +263,8 @@ static bool choose(struct path *p, int next)
     for (const struct json_value *branch = c.branches->first; branch; branch = branch->next, index++) {
         bool dead = false;
         if (!absorb(p, branch, c.cause, &dead, 0) ||
-            (one_of && !dead && !exclude_others(p, one_of, index, c.cause, &dead)) || (!dead && !choose(p, next + 1)))
+            (one_of && !dead && !p->loose && !exclude_others(p, one_of, index, c.cause, &dead)) ||
+            (!dead && !choose(p, next + 1)))
             return false;
         p->seen_count = seen;
         p->choice_count = choices;
@@ -268,19 +274,31 @@ static bool choose(struct path *p, int next)
     return true;
 }
 
-static bool expand(struct schema *s, struct value *v)
+/* Finds the shapes of a value: *p is scratch memory. */
+static bool find_shapes(struct schema *s, struct value *v, struct path *p, bool loose)
 {
     bool dead = false, good = true;
-    struct path *p = mem_alloc(1, sizeof *p);
-    if (!p)
-        return schema_no_memory(s);
+    memset(p, 0, sizeof *p);
     p->s = s;
     p->value = v;
     p->types = TYPE_ALL;
-    s->expanding++;
+    p->loose = loose;
+    v->count = 0;
     for (uint32_t i = 0; i < v->schemas.count && good && !dead; i++)
         good = absorb(p, v->schemas.at[i], -1, &dead, 0);
-    good = good && (dead || choose(p, 0));
+    return good && (dead || choose(p, 0));
+}
+
+/* If the branches of oneOf exclude each other in too many ways, oneOf is treated as anyOf. */
+static bool expand(struct schema *s, struct value *v)
+{
+    struct path *p = mem_alloc(1, sizeof *p);
+    if (!p)
+        return schema_no_memory(s);
+    s->expanding++;
+    bool good = find_shapes(s, v, p, false);
+    if (!good && p->overflow && !schema_failed(s))
+        good = find_shapes(s, v, p, true);
     s->expanding--;
     mem_free(p);
     uint32_t *scalars = good ? schema_memory(s, v->count + 1u, sizeof *scalars) : NULL;

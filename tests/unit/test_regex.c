@@ -80,6 +80,12 @@ static void test_table(void)
         {"(a|b)?c|", 0, "", "ab"},
         {"(x{0,3}){0,2}", 0, "xxxxxx", "xxxxxxx"},
         {"((a?){5}b){2}", 0, "aaabb", "aaaaaab"},
+        {"\\p{L}+", 0, "a\xc3\x89\xe6\xbc\xa2", "a1"},
+        {"[\\p{Lu}\\p{gc=Nd}-]+", 0, "A-\xd9\xa3", "a"}, /* an Arabic digit */
+        {"\\P{Letter}", 0, "1", "\xc3\x89"},
+        {"[^\\P{L}b]\\p{L}\\p{L}", 0, "abc", "bcd"},
+        {"\\p{General_Category=Currency_Symbol}", 0, "\xe2\x82\xac", "x"},
+        {"\\p{Cs}|x", 0, "x", "\xed\xa0\x80"}, /* surrogates are never matched */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].yes)
@@ -111,6 +117,11 @@ static void test_errors(void)
         {"^*", "regular expression, character 1: an anchor or a lookahead cannot be repeated"},
         {"a\\", "regular expression, character 2: a backslash at the end"},
         {"\\A", "regular expression, character 1: unknown escape \\A"},
+        {"a\\p{Greek}",
+         "regular expression, character 2: \\p{Greek} is not supported; general categories are, such as \\p{L} and "
+         "\\p{Nd}"},
+        {"\\pL", "regular expression, character 1: expected a property in braces, such as \\p{L}"},
+        {"\\p{L", "regular expression, character 1: expected a property in braces, such as \\p{L}"},
         {"\\u12", "regular expression, character 1: expected four hexadecimal digits after \\u"},
         {"[\\uD800-\\uDBFF]",
          "regular expression, character 1: surrogates are no characters; write the character, or \\u{H}"},
