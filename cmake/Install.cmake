@@ -11,7 +11,7 @@ install(TARGETS rwkv7_shared rwkv7_static EXPORT rwkv7Targets
         LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT library NAMELINK_COMPONENT development
         ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development
         PUBLIC_HEADER DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development)
-install(FILES docs/LIBRARY.md examples/story.c DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/librwkv7-dev" COMPONENT development)
+install(FILES docs/LIBRARY.md examples/story.c examples/fields.c DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/librwkv7-dev" COMPONENT development)
 include(CMakePackageConfigHelpers)
 set(config_folder "${CMAKE_INSTALL_LIBDIR}/cmake/rwkv7")
 install(EXPORT rwkv7Targets NAMESPACE rwkv7:: DESTINATION "${config_folder}" COMPONENT development)

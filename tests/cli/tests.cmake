@@ -15,12 +15,14 @@ if(CMAKE_SYSTEM_NAME STREQUAL Linux AND NOT CMAKE_CROSSCOMPILING)
 endif()
 set_tests_properties(cli_pipes cli_run PROPERTIES COST 50) # long tests; start them first
 
-# The program of examples/, which uses nothing but the public header.
-add_executable(example ${PROJECT_SOURCE_DIR}/examples/story.c)
-target_compile_options(example PRIVATE ${RWKV7_WARNINGS})
-target_link_libraries(example PRIVATE rwkv7::rwkv7)
-add_test(NAME example COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/example_test.sh
-                              ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:example>)
+# The programs of examples/, which use nothing but the public header.
+foreach(example story fields)
+  add_executable(example_${example} ${PROJECT_SOURCE_DIR}/examples/${example}.c)
+  target_compile_options(example_${example} PRIVATE ${RWKV7_WARNINGS})
+  target_link_libraries(example_${example} PRIVATE rwkv7::rwkv7)
+  add_test(NAME example_${example} COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/example_test.sh ${example}
+                                           ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:example_${example}>)
+endforeach()
 
 # scripts/build.sh on systems without some tools.
 add_test(NAME build_script COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/cli/build_test.sh ${PROJECT_SOURCE_DIR}/scripts)
