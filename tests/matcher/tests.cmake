@@ -1,5 +1,6 @@
 rwkv7_add_test(test_schema matcher/test_schema.c)
 rwkv7_add_test(test_object matcher/test_object.c)
+rwkv7_add_test(test_masks matcher/test_masks.c)
 rwkv7_add_test(test_gbnf matcher/test_gbnf.c)
 rwkv7_add_test(test_calls matcher/test_calls.c)
 # Answers the scripts: schemas against texts, and random texts of schemas.
