@@ -42,6 +42,35 @@ out_has '"line":2,.*"finish":"length","prompt_tokens":[0-9]+,"tokens":3'
 constrained --regex 'a(b' hello
 exits 2
 err 'rwkv7: regular expression, character 2: this group is not closed'
+# The same bytes with every number of threads, alone and in a batch.
+printf '{"type":"object","properties":{"list":{"type":"array","items":{"enum":["a","bc",7]},"maxItems":3},"s":{"type":"string","maxLength":9}},"required":["list","s"],"additionalProperties":false}' >several.json
+printf '{"prompt":"hello","seed":4}\n{"prompt":"hello","seed":5}\n{"prompt":"you"}\n' >lines
+for threads in 1 2; do
+    constrained --schema several.json -t "$threads" -n 200 hello
+    cp "$work/out" "alone$threads"
+    run rwkv7 batch -q -n 200 --model "$model" --vocab "$vocab" --schema several.json --seed 4 -t "$threads" lines
+    exits 0
+    cp "$work/out" "batch$threads"
+done
+ok 'one thread and two: the same text' cmp alone1 alone2
+ok 'one thread and two: the same batch' python3 -c 'import json, sys
+one, two = ([json.loads(line)["text"] for line in open(name)] for name in ("batch1", "batch2"))
+assert one == two and one[0] == open("alone1").read(), (one, two)
+[json.loads(text) for text in one]'
+
+# In a chat, each answer obeys the schema; /undo and /retry restore what the answer began with.
+printf 'hello\n/undo\nhello\nyou\n/undo\n/undo\nhello\nyou\n/retry\n' >typed
+given "$(cat typed)"
+run rwkv7 chat -q --seed 4 -n 200 --model "$model" --vocab "$vocab" --schema several.json
+exits 0
+ok 'answers of a chat are JSON' python3 -c 'import json, sys
+text, answers = open(sys.argv[1]).read().lstrip(), []
+while text:
+    answer, end = json.JSONDecoder().raw_decode(text)
+    text = text[end:].lstrip()
+    answers.append(answer)
+assert len(answers) == 6 and all(set(a) == {"list", "s"} for a in answers), answers' "$work/out"
+
 # Messages name what was given: no grammar and no rule if that is an expression.
 constrained --regex 'a(?!b)b' hello
 exits 2
