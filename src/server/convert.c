@@ -19,17 +19,17 @@ void convert_begin(struct conversion *c, cJSON *request, struct api_error *e)
     *c = (struct conversion){.request = {.root = request}, .error = e};
 }
 
-void convert_set(struct conversion *c, const char *name, cJSON *item)
+cJSON *convert_set(struct conversion *c, const char *name, cJSON *item)
 {
     cJSON_DeleteItemFromObjectCaseSensitive(c->request.root, name);
     json_add_item(&c->request, c->request.root, name, item);
+    return cJSON_GetObjectItemCaseSensitive(c->request.root, name);
 }
 
 cJSON *convert_begin_messages(struct conversion *c, const char *name)
 {
     cJSON *const old = convert_take(c->request.root, name);
-    c->messages = cJSON_CreateArray();
-    convert_set(c, "messages", c->messages);
+    c->messages = convert_set(c, "messages", cJSON_CreateArray());
     return old;
 }
 

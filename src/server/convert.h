@@ -38,8 +38,8 @@ bool convert_read(struct conversion *c, struct job *job, const struct renamed *n
 cJSON *convert_take(cJSON *object, const char *name);
 /* Moves a member to another object, with another name. Does nothing if it is absent or null. */
 void convert_move(struct conversion *c, cJSON *from, const char *name, cJSON *to, const char *new_name);
-/* Sets a member; an item that is NULL counts as a failed allocation. */
-void convert_set(struct conversion *c, const char *name, cJSON *item);
+/* Sets a member and returns it. NULL: out of memory, also if the item is NULL. */
+cJSON *convert_set(struct conversion *c, const char *name, cJSON *item);
 /* Appends a message without content. */
 cJSON *convert_add_message(struct conversion *c, const char *role);
 /* Adds a call of a tool to a message. arguments: an object, or a string of its JSON text; becomes a part of it. */

@@ -135,8 +135,7 @@ static bool take_thinking(struct conversion *c, const cJSON *thinking)
         return true;
     if (!off && strcmp(type, "enabled") != 0 && strcmp(type, "adaptive") != 0)
         return error_request(c->error, "thinking", "thinking: expected the type enabled, adaptive or disabled");
-    cJSON *const kwargs = cJSON_CreateObject();
-    convert_set(c, "chat_template_kwargs", kwargs);
+    cJSON *const kwargs = convert_set(c, "chat_template_kwargs", cJSON_CreateObject());
     json_add_bool(&c->request, kwargs, "enable_thinking", !off);
     return true;
 }
@@ -178,8 +177,7 @@ static bool take_tool_choice(struct conversion *c, cJSON *choice)
     if (single)
         convert_set(c, "parallel_tool_calls", cJSON_CreateFalse());
     if (strcmp(type, "tool") == 0) {
-        cJSON *const tool = cJSON_CreateObject();
-        convert_set(c, "tool_choice", tool);
+        cJSON *const tool = convert_set(c, "tool_choice", cJSON_CreateObject());
         json_add_string(t, tool, "type", "function");
         json_add_string(t, tool, "name", convert_string(choice, "name"));
     } else if (strcmp(type, "auto") == 0 || strcmp(type, "none") == 0) {

@@ -64,8 +64,7 @@ static bool take_format(struct conversion *c)
         cJSON_Delete(format);
         return c->error->status == 0;
     }
-    cJSON *const chat = cJSON_CreateObject();
-    convert_set(c, "format", chat);
+    cJSON *const chat = convert_set(c, "format", cJSON_CreateObject());
     json_add_string(t, chat, "type", json ? "json_object" : "json_schema");
     if (json)
         cJSON_Delete(format);
@@ -82,10 +81,9 @@ static bool take_think(struct conversion *c)
         return true;
     if (!cJSON_IsBool(think))
         return error_request(c->error, "think", "think: expected true, false or an effort");
-    cJSON *const kwargs = cJSON_CreateObject();
+    cJSON *const kwargs = convert_set(c, "chat_template_kwargs", cJSON_CreateObject());
     json_add_bool(&c->request, kwargs, "enable_thinking", cJSON_IsTrue(think));
     cJSON_DeleteItemFromObjectCaseSensitive(c->request.root, "think");
-    convert_set(c, "chat_template_kwargs", kwargs);
     return true;
 }
 
