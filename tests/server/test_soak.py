@@ -144,6 +144,7 @@ class Load:
                 self.disturb(rng)
             except ConnectionError:
                 pass  # the server closed it first
+            time.sleep(rng.random() / 100)
 
     def guarded(self, work, rng):
         try:
