@@ -20,7 +20,6 @@
 #include "generate/mark.h"
 #include "generate/saved_state.h"
 #include "text/sampler.h"
-#include "text/stream.h"
 
 enum { BORDERS = 8, FEED = 1 << 16 /* bytes of text between two evaluations */ };
 
@@ -341,20 +340,12 @@ static enum rwkv7_status resume(struct rwkv7_generator *g, struct rwkv7_error *e
  */
 enum rwkv7_status generator_shown(struct rwkv7_generator *g, struct rwkv7_error *err)
 {
-    const struct rwkv7_step *const step = &g->request.step;
-    const size_t held = stream_unshown(g->request.stream) + g->lost;
-    size_t length;
+    const size_t lost = g->lost;
     if (!g->unmarked)
         return RWKV7_OK;
     g->unmarked = false;
     g->lost = 0;
-    if (!step->drawn || step->end == RWKV7_END_TOKEN) {
-        mark_show(&g->mark, held);
-        return RWKV7_OK;
-    }
-    const uint8_t *const text = rwkv7_tokenizer_bytes(g->request.prompt.tokenizer, step->id, &length);
-    return mark_token(&g->mark, g->session, speculation_passed(&g->request.speculation), step->id, text, length, held,
-                      err);
+    return request_mark(&g->request, lost, g->session, &g->mark, err);
 }
 
 void generator_unshow(struct rwkv7_generator *g, size_t bytes)

@@ -19,8 +19,8 @@
 enum {
     NAME_ROOM = 64,
     PATH_ROOM = 4096,
-    PLAN_ROOM = 64,   /* maximum number of entries that one prompt creates */
-    GAP = 64,         /* minimum tokens between entries: fewer are cheaper to evaluate again */
+    PLAN_ROOM = 64, /* maximum number of entries that one prompt creates */
+    GAP = PROMPT_CACHE_GAP,
     GRID = 256,       /* tokens: the first of the doubling distances */
     ABANDONED = 3600, /* seconds after which an unfinished entry counts as abandoned */
 };
@@ -257,8 +257,7 @@ void prompt_cache_trim(const struct prompt_cache *c)
     mem_free(list.at);
 }
 
-/* Adds a position to the plan unless it is out of bounds or too close to another one. */
-static void consider(size_t place, size_t found, size_t *plan, size_t *n, size_t room)
+void prompt_cache_consider(size_t place, size_t found, size_t *plan, size_t *n, size_t room)
 {
     if (place < found + GAP || *n == room)
         return;
@@ -279,10 +278,10 @@ size_t prompt_cache_plan(size_t found, size_t count, const size_t *marks, size_t
         return 0;
     for (size_t i = 0; i < mark_count; i++)
         if (marks[i] < count)
-            consider(marks[i], found, plan, &n, room);
-    consider(count - 1, found, plan, &n, room);
+            prompt_cache_consider(marks[i], found, plan, &n, room);
+    prompt_cache_consider(count - 1, found, plan, &n, room);
     for (size_t grid = GRID; 2 * grid < count; grid *= 2)
-        consider((count - 1 - grid) / grid * grid, found, plan, &n, room);
+        prompt_cache_consider((count - 1 - grid) / grid * grid, found, plan, &n, room);
     return n;
 }
 

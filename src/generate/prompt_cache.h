@@ -58,6 +58,13 @@ void prompt_cache_trim(const struct prompt_cache *c);
  */
 size_t prompt_cache_plan(size_t found, size_t count, const size_t *marks, size_t mark_count, size_t *plan, size_t room);
 
+enum { PROMPT_CACHE_GAP = 64 }; /* minimum tokens between entries: fewer are cheaper to evaluate again */
+/*
+ * Adds a position to the plan [*n] in order, unless the plan is full or the position is too close to
+ * another one or to `found`.
+ */
+void prompt_cache_consider(size_t place, size_t found, size_t *plan, size_t *n, size_t room);
+
 /*
  * Evaluates a prompt with an open cache: loads the longest known prefix, evaluates the rest and
  * stores the planned states. The session must be at the start of a document. *cached: length of the

@@ -329,6 +329,20 @@ enum rwkv7_status request_end(struct request *r, enum rwkv7_end why, struct rwkv
     return status;
 }
 
+enum rwkv7_status request_mark(const struct request *r, size_t lost, const struct rwkv7_session *session,
+                               struct mark *m, struct rwkv7_error *err)
+{
+    const struct rwkv7_step *const step = &r->step;
+    const size_t held = stream_unshown(r->stream) + lost;
+    size_t length;
+    if (!step->drawn || step->end == RWKV7_END_TOKEN) {
+        mark_show(m, held);
+        return RWKV7_OK;
+    }
+    const uint8_t *const text = rwkv7_tokenizer_bytes(r->prompt.tokenizer, step->id, &length);
+    return mark_token(m, session, speculation_passed(&r->speculation), step->id, text, length, held, err);
+}
+
 void request_cancel(struct request *r)
 {
     atomic_store_explicit(&r->cancelled, true, memory_order_relaxed);

@@ -21,6 +21,7 @@
 
 #include <stdatomic.h>
 
+#include "generate/mark.h"
 #include "generate/prompt.h"
 #include "generate/speculation.h"
 
@@ -86,6 +87,12 @@ void request_evaluated(struct request *r, size_t count);
 enum rwkv7_status request_draw(struct request *r, const float *logits, struct rwkv7_error *err);
 /* Ends the text without another token. r->step contains the text that was held back. */
 enum rwkv7_status request_end(struct request *r, enum rwkv7_end why, struct rwkv7_error *err);
+/*
+ * Records the last step in a mark: its text counts as shown, except for the last `lost` bytes. The
+ * session has not evaluated the drawn token yet.
+ */
+enum rwkv7_status request_mark(const struct request *r, size_t lost, const struct rwkv7_session *session,
+                               struct mark *m, struct rwkv7_error *err);
 /* Asks the driver to end the text. Any thread or signal handler may call it. */
 void request_cancel(struct request *r);
 

@@ -1,6 +1,7 @@
 /* chat.c - POST /v1/chat/completions: answers the last message of a conversation. */
 #include "server/chat_request.h"
 #include "server/handlers.h"
+#include "server/session_use.h"
 
 static void add_scores(struct json_tree *t, cJSON *one, const struct choice *c)
 {
@@ -144,6 +145,7 @@ static char *body(struct job *job)
     }
     job_add_usage(&t, root, job);
     job_add_seed(&t, root, job);
+    session_use_report(&t, root, job);
     return json_tree_text(&t, false);
 }
 

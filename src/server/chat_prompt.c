@@ -20,7 +20,29 @@ struct transcript {
     bool any_user;      /* there is such a message, perhaps an empty one */
     struct text system; /* messages before the first turn */
     bool any_turn;
+    bool gap; /* the next turn begins with the text between turns */
+    struct chat_prompt *out;
+
+    const struct session_text *past; /* of the session; NULL: none, or only new messages follow it */
+    size_t undone;                   /* turns of it that differ; SIZE_MAX: all */
+    uint64_t history, asked;         /* of the conversation so far; before the last answer */
+    struct text last_user, last_answer;
 };
+
+/* Remembers that a message ends here. The oldest ends but the first are forgotten. */
+static void add_end(struct transcript *t, size_t end)
+{
+    size_t *const ends = t->out->ends;
+    if (t->out->end_count == CHAT_MARKS)
+        memmove(ends + 1, ends + 2, (--t->out->end_count - 1) * sizeof *ends);
+    ends[t->out->end_count++] = end;
+}
+
+static void replace_text(struct text *to, const char *bytes, size_t size)
+{
+    to->size = 0;
+    text_add(to, bytes, size);
+}
 
 static void add_owned(struct transcript *t, char *text)
 {
@@ -36,24 +58,48 @@ static void add_system(struct transcript *t)
     if (tools_are_used(t->tools))
         tools_add_system(t->tools, &t->system);
     text_add(&t->system, "", 1);
-    if (!t->system.failed && t->system.size > 1)
+    if (!t->system.failed && t->system.size > 1) {
+        if (t->gap)
+            text_add_string(&t->text, t->template->between);
+        t->gap = false;
         add_owned(t, chat_template_system(t->template, t->system.bytes));
+        t->history = session_history(t->history, 's', t->system.bytes, t->system.size - 1);
+        add_end(t, t->text.size);
+    }
     t->text.failed = t->text.failed || t->system.failed;
     text_free(&t->system);
+}
+
+/* If the session has read exactly the messages so far, the prompt begins after them. */
+static void find_past(struct transcript *t)
+{
+    const size_t found = t->past ? session_text_find(t->past, t->history) : SIZE_MAX;
+    if (found == SIZE_MAX)
+        return;
+    t->undone = found;
+    t->text.size = t->out->end_count = 0;
 }
 
 /* Adds the user's turn and the opening of the answer. */
 static void add_turn(struct transcript *t, enum thinking thinking)
 {
+    const size_t opening = strlen(chat_template_opening(thinking));
     if (!t->any_turn)
         add_system(t);
+    else
+        find_past(t);
+    t->history = session_history(t->history, 'u', t->user.bytes, t->user.size);
+    t->asked = t->history;
+    replace_text(&t->last_user, t->user.bytes, t->user.size);
     text_add(&t->user, "", 1);
     if (!t->user.failed)
-        add_owned(t, chat_template_turn(t->template, t->user.bytes, !t->any_turn, thinking));
-    t->text.failed = t->text.failed || t->user.failed;
+        add_owned(t, chat_template_turn(t->template, t->user.bytes, !t->gap, thinking));
+    t->text.failed = t->text.failed || t->user.failed || t->last_user.failed;
     text_free(&t->user);
-    t->answer = t->text.size - strlen(chat_template_opening(thinking));
-    t->any_turn = true;
+    t->answer = t->text.size - opening;
+    if (!t->text.failed)
+        add_end(t, t->answer);
+    t->any_turn = t->gap = true;
     t->any_user = false;
 }
 
@@ -84,6 +130,9 @@ static void add_answer(struct transcript *t, const char *content, size_t size, c
     text_add(&t->text, "\n", size > 0 && calls->size > 0);
     text_add(&t->text, calls->bytes, calls->size);
     t->text.failed = t->text.failed || calls->failed;
+    t->history = session_history(t->history, calls->size > 0 ? 'c' : 'a', content, size);
+    replace_text(&t->last_answer, content, size);
+    add_end(t, t->text.size);
 }
 
 static void add_message(struct transcript *t, enum role role, const struct text *content)
@@ -160,37 +209,96 @@ static bool read_message(struct transcript *t, const cJSON *message, int index, 
     return fine;
 }
 
+/* Returns whether the messages are only the new ones of a session. */
+static bool are_new(const cJSON *messages)
+{
+    enum role role = ROLE_USER;
+    struct api_error ignored = {0};
+    for (const cJSON *one = messages->child; one; one = one->next)
+        if (read_role(one, "", &role, &ignored) &&
+            (role == ROLE_ASSISTANT || (role == ROLE_SYSTEM && one == messages->child)))
+            return false;
+    return true;
+}
+
+/* Prepares to continue a session. */
+static void begin_session(struct transcript *t, const cJSON *messages, struct session_use *use)
+{
+    const struct session_text *const text = &use->text;
+    const bool at_root = text->turn_count == 0 && !text->rootless;
+    t->undone = SIZE_MAX;
+    if (at_root || are_new(messages)) {
+        t->history = text->history;
+        t->gap = text->gap;
+        return;
+    }
+    t->past = text;
+    if (!text->rootless) {
+        t->history = text->turns[0].history;
+        t->gap = text->turns[0].gap;
+    }
+}
+
+/* Sets the session back to where the prompt begins. */
+static bool end_session(struct transcript *t, struct session_use *use, bool prefilled)
+{
+    if (t->past && t->undone == SIZE_MAX)
+        session_text_restart(&use->text);
+    else if (t->past)
+        session_text_undo(&use->text, t->undone);
+    use->history = use->reads_only ? t->history : t->asked;
+    use->gap = t->gap;
+    text_add(&t->last_user, "", 1);
+    if (prefilled)
+        text_add(&use->visible, t->last_answer.bytes, t->last_answer.size);
+    if (!t->last_user.failed)
+        use->user = mem_string(t->last_user.bytes, t->last_user.size - 1);
+    return use->user && !t->last_answer.failed && !use->visible.failed;
+}
+
 /*
  * Builds the prompt of the whole conversation. *prefilled: the last message is the start of the
  * answer.
  */
-static bool read_messages(struct transcript *t, const struct fields *f, bool *prefilled)
+static bool read_messages(struct transcript *t, const struct fields *f, struct session_use *use, bool *prefilled)
 {
     const cJSON *const messages = field_of(f, "messages");
     int index = 0;
     if (!cJSON_IsArray(messages) || !messages->child)
         return error_request(f->error, "messages", "messages: expected a list of messages");
+    if (use)
+        begin_session(t, messages, use);
     for (const cJSON *one = messages->child; one; one = one->next)
         if (!read_message(t, one, index++, f->error))
             return false;
     *prefilled = t->any_turn && !t->any_user;
-    if (!*prefilled && !t->any_user)
+    if (use && use->reads_only) {
+        if (t->any_user)
+            return error_request(f->error, "messages", "messages: expected no message of the user at the end");
+        if (!t->any_turn)
+            add_system(t);
+    } else if (!*prefilled && !t->any_user) {
         return error_request(f->error, "messages", "messages: expected a message of the user");
-    if (!*prefilled)
+    } else if (!*prefilled) {
         add_turn(t, t->thinking);
+    }
+    if (use && !end_session(t, use, *prefilled))
+        t->text.failed = true;
     if (t->text.failed || t->user.failed)
         return error_other(f->error, 500, NULL, "out of memory for the prompt");
     return true;
 }
 
 bool chat_prompt_read(const struct chat_template *template, const struct tools *tools, enum thinking thinking,
-                      const struct fields *f, struct chat_prompt *out)
+                      const struct fields *f, struct session_use *use, struct chat_prompt *out)
 {
-    struct transcript t = {.template = template, .tools = tools, .thinking = thinking};
-    const bool fine = read_messages(&t, f, &out->prefilled);
+    struct transcript t = {.template = template, .tools = tools, .thinking = thinking, .out = out};
+    const bool fine = read_messages(&t, f, use, &out->prefilled);
     out->answer = t.answer;
     out->text = t.text; /* the caller frees it, on failure too */
     text_free(&t.user);
     text_free(&t.system);
+    text_free(&t.last_user);
+    text_free(&t.last_answer);
     return fine;
 }

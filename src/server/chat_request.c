@@ -86,13 +86,34 @@ static bool compile_tools(struct job *job, struct api_error *e)
     return status == RWKV7_OK || error_library(e, &err);
 }
 
-static bool read_prompt(struct job *job, const struct fields *f)
+/* Tokenizes the prompt and sets its marks: the tokens that do not depend on what follows an end. */
+static bool encode(struct job *job, const struct chat_prompt *prompt, struct api_error *e)
 {
     const struct server_options *const o = job->server->options;
-    const bool begins = prompt_begins_with_bos(o->tokenizer, o->bos, rwkv7_session_tokens(o->start) == 0);
+    struct job_prompt *const p = &job->prompts[0];
+    const bool begins = prompt_begins_with_bos(o->tokenizer, o->bos, session_use_at_start(job));
+    struct prompt pieces = {.tokenizer = o->tokenizer};
+    size_t done = 0;
+    const size_t before = job->context.size - prompt->text.size; /* text of earlier answers */
+    p->marks = mem_alloc(CHAT_MARKS, sizeof *p->marks);
+    bool fine = p->marks != NULL;
+    for (size_t i = 0; i < prompt->end_count && fine; i++) {
+        const size_t end = before + prompt->ends[i];
+        fine = prompt_add_text(&pieces, job->context.bytes + done, end - done, NULL) == RWKV7_OK;
+        p->marks[p->mark_count++] = pieces.end + begins;
+        done = end;
+    }
+    prompt_free(&pieces);
+    if (!fine)
+        return error_other(e, 500, NULL, "out of memory for the prompt");
+    return session_use_encode(job, 0, job->context.bytes, job->context.size, begins, false, e);
+}
+
+bool chat_read_prompt(struct job *job, const struct fields *f)
+{
+    const struct server_options *const o = job->server->options;
     struct chat_prompt prompt = {0};
-    struct rwkv7_error err;
-    bool fine = chat_prompt_read(o->template, &job->tools, job->thinking, f, &prompt);
+    bool fine = chat_prompt_read(o->template, &job->tools, job->thinking, f, job->use, &prompt);
     job->prefilled = prompt.prefilled;
     if (fine && job->keeps_context && job->context.size > 0)
         text_add_string(&job->context, o->template->between);
@@ -106,12 +127,9 @@ static bool read_prompt(struct job *job, const struct fields *f)
     if (fine && !job->prompts)
         fine = error_other(f->error, 500, NULL, "out of memory for the prompt");
     if (fine) {
-        struct job_prompt *const p = &job->prompts[0];
         job->prompt_count = 1;
-        if (server_encode(job->server, job->context.bytes, job->context.size, begins ? ENCODE_AFTER_END : ENCODE_TEXT,
-                          &p->ids, &p->count, &err) != RWKV7_OK)
-            fine = error_library(f->error, &err);
-        else if (p->count > o->max_prompt)
+        fine = encode(job, &prompt, f->error);
+        if (fine && job->prompts[0].count > o->max_prompt)
             fine = error_request(f->error, "messages", "messages: expected at most %llu tokens",
                                  (unsigned long long)o->max_prompt);
     }
@@ -141,9 +159,11 @@ bool chat_read(struct job *job, cJSON *request, struct api_error *e)
     if (g->grammar && tools_are_used(&job->tools))
         return error_request(e, "tools", "tools: a constrained answer cannot call tools; see tool_choice");
     read_thinking(job, &f);
-    if (e->status || !read_prompt(job, &f))
+    if (e->status || !session_use_read(job, &f) || !chat_read_prompt(job, &f))
         return false;
     if (tools_are_used(&job->tools) && !compile_tools(job, e))
         return false;
-    return job_add_choices(job) || error_other(e, 500, NULL, "out of memory for the answer");
+    if (!job_add_choices(job))
+        return error_other(e, 500, NULL, "out of memory for the answer");
+    return session_use_check(job, e);
 }

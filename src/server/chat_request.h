@@ -13,5 +13,7 @@
  */
 bool chat_read(struct job *job, cJSON *request, struct api_error *e);
 extern const struct protocol chat_protocol; /* how /v1/chat/completions answers (chat.c) */
+/* Reads "messages" into the prompt of a job whose session, if any, and thinking are set. */
+bool chat_read_prompt(struct job *job, const struct fields *f);
 
 #endif

@@ -6,11 +6,13 @@
  * the last token is kept for them in struct job_prompt, and each evaluates the last token itself.
  */
 #include <math.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/sys.h"
 #include "generate/logprobs.h"
 #include "generate/prompt_cache.h"
+#include "server/session_use.h"
 #include "server/worker_parts.h"
 
 static enum choice_start fail_choice(struct worker *w, struct choice *c, const struct rwkv7_error *err)
@@ -28,6 +30,12 @@ static enum choice_start lack_memory(struct worker *w, struct choice *c)
 }
 
 /* ----------------------------------------------------------------------------------------- text */
+
+/* Returns whether the cache knows the prompt and may keep its states. */
+static bool is_cached(const struct choice *c)
+{
+    return c->job->generation.cache && !c->prompt->follows;
+}
 
 /* Passes new text to the protocol. */
 static void send_piece(struct choice *c)
@@ -72,12 +80,39 @@ static void end_text(struct choice *c)
     tool_calls_end(&c->calls, c->end == RWKV7_END_STOP || c->end == RWKV7_END_TOKEN, &c->text);
 }
 
+/*
+ * Keeps the state after a long answer in the cache, for the next turn. Not after a stop string,
+ * which the next turn may not contain.
+ */
+static void keep_answer(const struct worker *w, const struct choice *c)
+{
+    const struct request *const r = &c->run.request;
+    const struct job_prompt *const p = c->prompt;
+    const bool stopped = c->end == RWKV7_END_STOP;
+    size_t count = p->count + c->drawn_count;
+    if (!is_cached(c) || stopped || c->drawn_count < PROMPT_CACHE_GAP || !c->run.session)
+        return;
+    count -= r->drawn_pending;
+    uint32_t *const ids = mem_alloc(count, sizeof *ids);
+    if (!ids)
+        return;
+    memcpy(ids, p->ids, p->count * sizeof *ids);
+    memcpy(ids + p->count, c->drawn, (count - p->count) * sizeof *ids);
+    prefix_cache_keep(w->cache, c->job->generation.salt, c->run.session, ids, count);
+    mem_free(ids);
+}
+
 static enum choice_start end_choice(struct worker *w, struct choice *c, enum rwkv7_end end)
 {
     struct job *const job = c->job;
+    struct rwkv7_error err;
     c->end = end;
-    end_text(c);
     if (text_failed(c))
+        return lack_memory(w, c);
+    if (session_use_end(c, &err) != RWKV7_OK)
+        return fail_choice(w, c, &err);
+    keep_answer(w, c);
+    if (job->protocol->keep && !job->protocol->keep(job, c))
         return lack_memory(w, c);
     send_piece(c);
     if (job->generation.stream)
@@ -87,6 +122,20 @@ static enum choice_start end_choice(struct worker *w, struct choice *c, enum rwk
         return CHOICE_STARTED;
     worker_finish_job(w, job);
     return CHOICE_JOB_ENDED;
+}
+
+static bool add_drawn(struct choice *c, uint32_t id)
+{
+    if (c->drawn_count == c->drawn_room) {
+        const size_t room = 2 * c->drawn_room + 64;
+        uint32_t *const grown = mem_grow(c->drawn, c->drawn_count, room, sizeof *grown);
+        if (!grown)
+            return false;
+        c->drawn = grown;
+        c->drawn_room = room;
+    }
+    c->drawn[c->drawn_count++] = id;
+    return true;
 }
 
 static void take_step(struct worker *w, struct choice *c)
@@ -101,14 +150,26 @@ static void take_step(struct worker *w, struct choice *c)
     metrics_count(&w->server->metrics, METRIC_GENERATED_TOKENS, drawn);
     c->tokens += drawn;
     c->stop = step->stop;
+    struct rwkv7_error err;
     if (job->generation.top >= 0 && step->drawn) {
         const struct score score = {step->logprob, step->id, true};
         scores_add(&c->scores, score, step->top, step->top_count < c->scores.width ? step->top_count : c->scores.width);
     }
+    const size_t before = c->text.size;
     add_text(c, step->text, step->length);
     if (c->splitter.part == SPLITTER_THOUGHT)
         c->thought_tokens += drawn;
-    if (step->end != RWKV7_END_NONE)
+    if (step->drawn && step->end != RWKV7_END_TOKEN && !add_drawn(c, step->id)) {
+        lack_memory(w, c);
+        return;
+    }
+    if (step->end != RWKV7_END_NONE) {
+        c->end = step->end;
+        end_text(c);
+    }
+    if (session_use_step(c, c->text.size - before, &err) != RWKV7_OK)
+        fail_choice(w, c, &err);
+    else if (step->end != RWKV7_END_NONE)
         end_choice(w, c, step->end);
     else if (text_failed(c))
         lack_memory(w, c);
@@ -137,7 +198,7 @@ static enum choice_start run_choice(struct worker *w, struct choice *c, struct r
     c->run.owner = c;
     if (tools_are_used(&job->tools) && scheduled_follow(&c->run, job->given.bytes, job->given.size, &err) != RWKV7_OK)
         return fail_choice(w, c, &err);
-    if (scheduler_add(w->scheduler, &c->run, &err) != RWKV7_OK)
+    if (session_use_begin(c, &err) != RWKV7_OK || scheduler_add(w->scheduler, &c->run, &err) != RWKV7_OK)
         return fail_choice(w, c, &err);
     if (c->phase == CHOICE_WAITING)
         w->active[w->active_count++] = c;
@@ -155,14 +216,19 @@ static void next_notice(struct choice *c)
             c->run.notice_at = c->places[i] - done;
 }
 
+/* Returns whether the state before the prompt's last token is needed. */
+static bool lends_state(const struct choice *c)
+{
+    return c->job->generation.choices > 1 || (c->job->use && c->job->use->reads_only);
+}
+
 /* Plans at which prompt positions the state is copied: for the cache, and for the other choices. */
 static void plan_notices(const struct worker *w, struct choice *c)
 {
     const struct job_prompt *const p = c->prompt;
-    const bool more = c->job->generation.choices > 1, cached = w->server->options->cache > 0;
-    if (c->job->generation.cache && cached)
-        c->place_count = prompt_cache_plan(p->cached, p->count, NULL, 0, c->places, CHOICE_PLACES - 1);
-    if (more && (c->place_count == 0 || c->places[c->place_count - 1] != p->count - 1))
+    if (is_cached(c) && prefix_cache_is_on(w->cache))
+        c->place_count = prefix_cache_plan(p->cached, p->count, p->marks, p->mark_count, c->places, CHOICE_PLACES - 1);
+    if (lends_state(c) && (c->place_count == 0 || c->places[c->place_count - 1] != p->count - 1))
         c->places[c->place_count++] = p->count - 1;
     next_notice(c);
 }
@@ -177,14 +243,24 @@ static enum choice_start lend_state(struct worker *w, struct choice *c)
     return CHOICE_STARTED;
 }
 
+/* Returns whether other processes may have prompts that differ from here on. */
+static bool is_border(const struct job_prompt *p, size_t done)
+{
+    bool found = done == p->count - 1;
+    for (size_t i = 0; i < p->mark_count; i++)
+        found = found || p->marks[i] == done;
+    return found;
+}
+
 static void take_notice(struct worker *w, struct choice *c)
 {
     const struct job_prompt *const p = c->prompt;
     const size_t done = p->cached + (size_t)c->run.request.evaluated;
-    if (c->job->generation.cache)
-        prefix_cache_keep(w->cache, c->run.session, p->ids, done);
+    if (is_cached(c))
+        (is_border(p, done) ? prefix_cache_share : prefix_cache_keep)(w->cache, c->job->generation.salt, c->run.session,
+                                                                      p->ids, done);
     next_notice(c);
-    if (done == p->count - 1 && c->job->generation.choices > 1)
+    if (done == p->count - 1 && lends_state(c))
         lend_state(w, c);
 }
 
@@ -207,7 +283,7 @@ static enum choice_start begin_prompt(struct worker *w, struct choice *c)
     struct rwkv7_error err;
     p->begun = true;
     metrics_count(&w->server->metrics, METRIC_PROMPT_TOKENS, p->count);
-    if (rwkv7_session_clone(w->server->options->start, &session, &err) != RWKV7_OK)
+    if (rwkv7_session_clone(session_use_start(c->job), &session, &err) != RWKV7_OK)
         return fail_choice(w, c, &err);
     if (p->scored) {
         const struct score first = {.id = p->ids[p->hidden < p->count ? p->hidden : 0]};
@@ -222,14 +298,14 @@ static enum choice_start begin_prompt(struct worker *w, struct choice *c)
         w->active[w->active_count++] = c;
         return CHOICE_STARTED;
     }
-    if (c->job->generation.cache)
-        p->cached = prefix_cache_find(w->cache, session, p->ids, p->count - 1);
+    if (is_cached(c))
+        p->cached = prefix_cache_find(w->cache, c->job->generation.salt, session, p->ids, p->count - 1);
     metrics_count(&w->server->metrics, METRIC_CACHED_TOKENS, p->cached);
     const enum choice_start started = run_choice(w, c, session, p->cached);
     if (started != CHOICE_STARTED)
         return started;
     plan_notices(w, c);
-    return p->cached == p->count - 1 && c->job->generation.choices > 1 ? lend_state(w, c) : CHOICE_STARTED;
+    return p->cached == p->count - 1 && lends_state(c) ? lend_state(w, c) : CHOICE_STARTED;
 }
 
 /*

@@ -154,6 +154,8 @@ static bool choose_read(struct job *job, cJSON *request, struct api_error *e)
         error_other(e, 500, NULL, "out of memory for the request");
     else if (completions_read(start, request, e) && start->choice_count != 1)
         error_request(e, "prompt", "prompt: expected one prompt");
+    else if (!e->status && start->use)
+        error_request(e, "session", "sessions and states are not supported here");
     else if (!e->status && start->generation.stream)
         error_request(e, "stream", "stream is not supported: the choices are ranked when all are known");
     job->generation.choices = 1;

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "server/handlers.h"
+#include "server/session_use.h"
 #include "server/tool_fields.h"
 
 enum { DEFAULT_TOKENS = 16, PROMPTS = 256, SCORES = 1 << 21 };
@@ -82,6 +83,7 @@ static char *body(struct job *job)
     }
     job_add_usage(&t, root, job);
     job_add_seed(&t, root, job);
+    session_use_report(&t, root, job);
     return json_tree_text(&t, false);
 }
 
@@ -139,14 +141,14 @@ static bool add_hidden(struct job_prompt *p)
 static bool read_text(struct job *job, struct job_prompt *p, const char *text, enum rwkv7_bos bos, struct api_error *e)
 {
     const struct server *const s = job->server;
-    const bool at_start = rwkv7_session_tokens(s->options->start) == 0;
-    struct rwkv7_error err;
-    if (server_encode(s, text, strlen(text), ENCODE_NAMED, &p->ids, &p->count, &err) != RWKV7_OK)
-        return error_library(e, &err);
+    const bool at_start = session_use_at_start(job);
+    if (!session_use_encode(job, (size_t)(p - job->prompts), text, strlen(text), false, true, e))
+        return false;
     if (job->echo)
         text_add_string(&p->echo, text);
     const bool has = p->count > 0 && p->ids[0] == RWKV7_END_OF_TEXT && s->end_text;
-    if (!has && prompt_begins_with_bos(s->options->tokenizer, bos, at_start) && !add_hidden(p))
+    if (!has && (at_start || !job->use) && prompt_begins_with_bos(s->options->tokenizer, bos, at_start) &&
+        !add_hidden(p))
         return error_other(e, 500, NULL, "out of memory for the prompt");
     return true;
 }
@@ -154,21 +156,15 @@ static bool read_text(struct job *job, struct job_prompt *p, const char *text, e
 static bool read_tokens(struct job *job, struct job_prompt *p, const cJSON *list, struct api_error *e)
 {
     const struct server *const s = job->server;
-    const int64_t vocab = rwkv7_model_info(s->options->model)->shape.vocab;
-    const int count = cJSON_GetArraySize(list);
-    p->ids = mem_alloc((size_t)count, sizeof *p->ids);
-    if (!p->ids)
+    if (!server_read_ids(s, list, "prompt", &p->ids, &p->count, e))
+        return false;
+    const bool start = p->count == 0 && s->end_text && session_use_at_start(job); /* of a document */
+    const bool begins = s->options->bos == RWKV7_BOS_ALWAYS && (!job->use || session_use_at_start(job));
+    if ((start || begins) && !add_hidden(p))
         return error_other(e, 500, NULL, "out of memory for the prompt");
-    for (const cJSON *one = list->child; one; one = one->next) {
-        int64_t id;
-        if (!json_whole(one, 0, vocab - 1, &id))
-            return error_request(e, "prompt", "prompt: expected token ids from 0 to %lld", (long long)vocab - 1);
-        p->ids[p->count++] = (uint32_t)id;
-    }
-    const bool start = p->count == 0 && s->end_text; /* the start of a document */
-    if ((start || s->options->bos == RWKV7_BOS_ALWAYS) && !add_hidden(p))
-        return error_other(e, 500, NULL, "out of memory for the prompt");
-    return !job->echo || show_tokens(s, p, e);
+    if (job->echo && !show_tokens(s, p, e))
+        return false;
+    return session_use_prepend(job, (size_t)(p - job->prompts), e);
 }
 
 /*
@@ -215,6 +211,8 @@ static bool read_prompts(struct job *job, const struct fields *f)
             return false;
         if (p->echo.failed)
             return error_other(e, 500, NULL, "out of memory for the prompts");
+        if (p->count == 0 && job->use && !session_use_at_start(job))
+            return error_request(e, "prompt", "prompt: the text has ended, so expected a prompt that is not empty");
         if (p->count == 0)
             return error_request(e, "prompt", "prompt: it is empty, and the vocabulary has no start of a document");
         tokens += p->count;
@@ -237,13 +235,15 @@ bool completions_read(struct job *job, cJSON *request, struct api_error *e)
     g->top = (int)top;
     if (g->max_tokens == 0 && !job->echo)
         error_request(e, "max_tokens", "max_tokens: 0 is allowed with echo only");
-    if (e->status || !read_prompts(job, &f))
+    if (e->status || !session_use_read(job, &f) || !read_prompts(job, &f))
         return false;
+    if (job->use)
+        job->use->gap = true;
     if (!job_add_choices(job))
         return error_other(e, 500, NULL, "out of memory for the answer");
     if (job->echo && top >= 0 && job->prompt_tokens * g->choices * (uint64_t)(top + 1) > SCORES)
         return error_request(e, "logprobs", "logprobs: expected at most %d log probabilities of prompts", SCORES);
-    return true;
+    return session_use_check(job, e);
 }
 
 void completions_handler(const struct call *call, struct reply *reply)

@@ -27,10 +27,6 @@ static const struct {
     {"use_beam_search", "false"},
     {"prompt_logprobs", NULL},
     {"thinking_budget", NULL},
-    {"session", NULL},
-    {"fork", NULL},
-    {"state", NULL},
-    {"return_state", "false"},
     {"modalities", "[\"text\"]"},
     {"audio", NULL},
 };
@@ -190,6 +186,10 @@ bool generation_read(struct generation *g, const struct server *s, const struct 
     field_bool(f, "stream", &g->stream);
     field_bool(f, "ignore_eos", &g->ignore_end);
     field_bool(f, "cache_prompt", &g->cache);
+    const char *salt = "";
+    field_string(f, "cache_salt", &salt);
+    if (snprintf(g->salt, sizeof g->salt, "%s", salt) > GENERATION_SALT)
+        error_request(f->error, "cache_salt", "cache_salt: expected at most %d bytes", GENERATION_SALT);
     const cJSON *const options = field_of(f, "stream_options");
     if (options && !cJSON_IsObject(options))
         error_request(f->error, "stream_options", "stream_options: expected an object");

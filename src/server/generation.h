@@ -8,7 +8,7 @@
 #include "server/fields.h"
 #include "server/state.h"
 
-enum { GENERATION_STOPS = 16, GENERATION_CHOICES = 16, GENERATION_TOP = 20 };
+enum { GENERATION_STOPS = 16, GENERATION_CHOICES = 16, GENERATION_TOP = 20, GENERATION_SALT = 64 };
 
 struct generation {
     struct rwkv7_sampler_options sampling;
@@ -23,6 +23,7 @@ struct generation {
     struct rwkv7_grammar *grammar; /* of all texts; NULL: they are not constrained */
     int top;                       /* number of top log probabilities to report; -1: report none */
     bool stream, include_usage, cache;
+    char salt[GENERATION_SALT + 1]; /* only prompts with the same one share cached states */
 };
 
 /*

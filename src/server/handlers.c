@@ -3,10 +3,12 @@
 
 #include "server/json_body.h"
 
-void handle_request(struct server *s, cJSON *request, const struct protocol *protocol, job_reader *read,
+void handle_request(const struct call *call, cJSON *request, const struct protocol *protocol, job_reader *read,
                     struct reply *reply)
 {
-    struct job *const job = job_create(s, protocol);
+    struct job *const job = job_create(call->server, protocol);
+    if (job)
+        job->session_header = call->session;
     if (!job)
         error_other(&reply->error, 500, NULL, "out of memory for the request");
     else if (read(job, request, &reply->error))
@@ -20,5 +22,5 @@ void handle_job(const struct call *call, const struct protocol *protocol, job_re
 {
     cJSON *const request = json_body_parse(call->body, call->size, &reply->error);
     if (request)
-        handle_request(call->server, request, protocol, read, reply);
+        handle_request(call, request, protocol, read, reply);
 }

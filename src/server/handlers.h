@@ -11,9 +11,12 @@
 
 struct call {
     struct server *server;
-    const char *name;   /* the last part of the path, as in /v1/models/NAME; NULL: none */
-    const char *accept; /* the Accept header; NULL: none */
-    const char *body;   /* [size] */
+    const char *method;
+    const char *name;    /* the last part of the path, as in /v1/models/NAME; NULL: none */
+    const char *accept;  /* the Accept header; NULL: none */
+    const char *session; /* the header X-Rwkv7-Session; NULL: none */
+    const char *order;   /* the argument ?order=; NULL: none */
+    const char *body;    /* [size] */
     size_t size;
 };
 
@@ -22,6 +25,7 @@ struct reply {
     struct api_error error; /* the answer, if its status is set */
     const char *type;       /* NULL: application/json */
     char *body;             /* for cJSON_free. NULL: out of memory, unless there is an asset or a job */
+    size_t size;            /* of a body that is not text; 0: it ends with a NUL */
     struct asset asset;     /* the answer, if it has data */
     struct job *job;        /* will produce the answer; the caller owns the reference */
 };
@@ -33,7 +37,7 @@ typedef bool job_reader(struct job *job, cJSON *request, struct api_error *e);
 /* The handler of every request for generated text: parses the body and creates the job. */
 void handle_job(const struct call *call, const struct protocol *protocol, job_reader *read, struct reply *reply);
 /* The same for a body that was parsed. Takes ownership of the request. */
-void handle_request(struct server *s, cJSON *request, const struct protocol *protocol, job_reader *read,
+void handle_request(const struct call *call, cJSON *request, const struct protocol *protocol, job_reader *read,
                     struct reply *reply);
 /* The length of texts in answers that tell one. The model itself has no limit. */
 enum { HANDLERS_CONTEXT = 1048576 };
@@ -48,6 +52,7 @@ handler ollama_tags_handler, ollama_ps_handler, ollama_version_handler;
 handler apply_template_handler, props_handler, slots_handler;
 handler choose_handler;
 handler tokenize_handler, detokenize_handler, tokenizer_info_handler;
+handler embeddings_handler, states_handler, state_handler;
 handler health_handler, models_handler, model_handler, metrics_handler;
 handler page_handler, openapi_handler;
 

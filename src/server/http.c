@@ -51,7 +51,7 @@ struct exchange {
     enum error_form errors;
     char path[96], method[8], id[65];
     char *origin; /* CORS origin that may read the answer; NULL: none */
-    bool headed, get, has_body;
+    bool headed, has_body;
     bool has_nul;    /* in the path, after decoding */
     size_t uri_size; /* before decoding */
     struct text body;
@@ -102,26 +102,37 @@ static enum MHD_Result queue(struct exchange *x, struct MHD_Connection *c, int s
     return result;
 }
 
-/* Answers with `body` and frees it. NULL: out of memory, the connection is closed. */
-static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int status, const char *type, char *body)
+/* Answers with `body` [size] and frees it. NULL: out of memory, the connection is closed. */
+static enum MHD_Result answer_bytes(struct exchange *x, struct MHD_Connection *c, int status, const char *type,
+                                    char *body, size_t size)
 {
     if (!body)
         return MHD_NO;
-    struct MHD_Response *const r = MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *const r = MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE);
     if (!r) {
         cJSON_free(body);
         return MHD_NO;
     }
+    char allowed[64] = "";
+    if (status == 405)
+        snprintf(allowed, sizeof allowed, "%s%s, OPTIONS", route_methods(x->route),
+                 route_allows(x->route, MHD_HTTP_METHOD_GET) ? ", HEAD" : "");
     add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type ? type : "application/json");
     if (status == 429 || status == 503)
         add_header(r, "Retry-After", "1");
     if (status == 401)
         add_header(r, "WWW-Authenticate", "Bearer");
     if (status == 405)
-        add_header(r, "Allow", x->route->post ? "POST, OPTIONS" : "GET, HEAD, OPTIONS");
+        add_header(r, "Allow", allowed);
     if (x->error.status && x->has_body)
         add_header(r, MHD_HTTP_HEADER_CONNECTION, "close"); /* the body was not read */
     return queue(x, c, status, r);
+}
+
+/* The same for a body that is text. */
+static enum MHD_Result answer(struct exchange *x, struct MHD_Connection *c, int status, const char *type, char *body)
+{
+    return answer_bytes(x, c, status, type, body, body ? strlen(body) : 0);
 }
 
 static enum MHD_Result answer_error(struct exchange *x, struct MHD_Connection *c, const struct api_error *e)
@@ -143,7 +154,7 @@ static enum MHD_Result answer_preflight(struct exchange *x, struct MHD_Connectio
     struct MHD_Response *const r = MHD_create_response_from_buffer(0, nothing, MHD_RESPMEM_PERSISTENT);
     const char *const headers = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Access-Control-Request-Headers");
     if (r) {
-        add_header(r, "Access-Control-Allow-Methods", "GET, POST, OPTIONS");
+        add_header(r, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS");
         if (headers)
             add_header(r, "Access-Control-Allow-Headers", headers);
         add_header(r, "Access-Control-Max-Age", "600");
@@ -245,20 +256,27 @@ static enum MHD_Result start_job(struct exchange *x, struct MHD_Connection *c, s
 
 /* ---------------------------------------------------------------------------------------- heads */
 
-static bool too_large(const struct http *h, struct api_error *e)
+/* Returns the maximum size of the body. A state may be uploaded whatever the limit is. */
+static uint64_t body_limit(const struct exchange *x)
 {
-    return error_other(e, 413, NULL, "expected a body of at most %llu bytes",
-                       (unsigned long long)h->server->options->max_body);
+    const struct server_options *const o = x->http->server->options;
+    const bool upload = strcmp(x->method, MHD_HTTP_METHOD_PUT) == 0;
+    return o->max_body + (upload ? rwkv7_model_info(o->model)->session_bytes : 0);
 }
 
-static bool check_length(const struct http *h, struct MHD_Connection *c, struct api_error *e)
+static bool too_large(const struct exchange *x, struct api_error *e)
+{
+    return error_other(e, 413, NULL, "expected a body of at most %llu bytes", (unsigned long long)body_limit(x));
+}
+
+static bool check_length(const struct exchange *x, struct MHD_Connection *c, struct api_error *e)
 {
     const char *const text = header(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
     uint64_t length = 0;
     for (const char *at = text; at && *at >= '0' && *at <= '9'; at++) {
         length = 10 * length + (uint64_t)(*at - '0');
-        if (length > h->server->options->max_body)
-            return too_large(h, e);
+        if (length > body_limit(x))
+            return too_large(x, e);
     }
     return true;
 }
@@ -278,7 +296,7 @@ static bool check_origin(struct exchange *x, struct MHD_Connection *c, struct ap
 static bool check_head(struct exchange *x, struct MHD_Connection *c, bool options, struct api_error *e)
 {
     struct server *const s = x->http->server;
-    if (!check_length(x->http, c, e))
+    if (!check_length(x, c, e))
         return false;
     if (!guard_host(s->options, header(c, MHD_HTTP_HEADER_HOST)))
         return error_other(e, 403, "host_not_allowed", "the Host is not this server");
@@ -289,8 +307,8 @@ static bool check_head(struct exchange *x, struct MHD_Connection *c, bool option
         return error_other(e, 401, "invalid_api_key", "Incorrect API key");
     if (!x->route)
         return error_other(e, 404, NULL, "there is no endpoint of this path");
-    if (x->get == x->route->post)
-        return error_other(e, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
+    if (!route_allows(x->route, x->method))
+        return error_other(e, 405, NULL, "expected %s", route_methods(x->route));
     if (atomic_load(&s->draining) && !x->route->public)
         return error_other(e, 503, "shutting_down", "the server is shutting down");
     return true;
@@ -302,7 +320,6 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
     const bool options = strcmp(method, MHD_HTTP_METHOD_OPTIONS) == 0;
     const char *const id = header(c, "X-Request-Id");
     x->headed = true;
-    x->get = strcmp(method, MHD_HTTP_METHOD_GET) == 0 || strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     snprintf(x->path, sizeof x->path, "%s", path);
     snprintf(x->method, sizeof x->method, "%s", method);
     x->errors = route_errors(path);
@@ -317,10 +334,6 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
         server_new_id(x->http->server, x->id);
     if (!head_check(c, line, &x->has_body, &x->error))
         return x->has_body ? answer_error(x, c, &x->error) : MHD_YES;
-    if (!x->get && !options && !(x->route && strcmp(method, MHD_HTTP_METHOD_POST) == 0)) {
-        if (x->route)
-            error_other(&x->error, 405, NULL, "expected %s", x->route->post ? "POST" : "GET");
-    }
     if (!check_head(x, c, options, &x->error) && x->has_body)
         return answer_error(x, c, &x->error); /* answer now: do not receive the body */
     return MHD_YES;
@@ -331,11 +344,11 @@ static enum MHD_Result take_head(struct exchange *x, struct MHD_Connection *c, c
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
     struct http *const h = x->http;
-    const uint64_t most = h->server->options->max_body;
+    const uint64_t most = body_limit(x);
     if (x->error.status)
         return;
     if (size > most - x->body.size)
-        too_large(h, &x->error);
+        too_large(x, &x->error);
     else if (h->body_bytes + size > BODIES * most)
         error_other(&x->error, 429, "queue_full", "too many requests are being received; try again later");
     else
@@ -367,6 +380,8 @@ static enum MHD_Result answer_reply(struct exchange *x, struct MHD_Connection *c
         return start_job(x, c, job);
     if (reply->asset.data)
         return answer_asset(x, c, &reply->asset);
+    if (reply->size > 0)
+        return answer_bytes(x, c, MHD_HTTP_OK, reply->type, body, reply->size);
     return answer(x, c, MHD_HTTP_OK, reply->type, body);
 }
 
@@ -378,20 +393,23 @@ static void resume_exchange(void *arg)
     MHD_resume_connection(x->connection);
 }
 
-/* Calls the handler. Those of requests with a body may take long, so other threads call them. */
+/* Calls the handler, on another thread if it may take long. */
 static enum MHD_Result dispatch(struct exchange *x, struct MHD_Connection *c)
 {
     struct handler_task *const task = &x->task;
     task->call = (struct call){.server = x->http->server,
+                               .method = x->method,
                                .name = x->name,
                                .accept = header(c, MHD_HTTP_HEADER_ACCEPT),
+                               .session = header(c, "X-Rwkv7-Session"),
+                               .order = MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, "order"),
                                .body = x->body.bytes ? x->body.bytes : "",
                                .size = x->body.size};
     task->handle = x->route->handle;
     task->done = resume_exchange;
     task->arg = x;
     x->connection = c;
-    if (x->get) {
+    if (route_is_quick(x->route)) {
         task->handle(&task->call, &task->reply);
         return answer_reply(x, c);
     }

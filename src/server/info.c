@@ -3,6 +3,7 @@
 
 #include "server/handlers.h"
 #include "server/routes.h"
+#include "server/session_store.h"
 
 static void add_model(struct json_tree *t, cJSON *to, const struct server *s)
 {
@@ -61,6 +62,10 @@ void metrics_handler(const struct call *call, struct reply *reply)
         error_other(&reply->error, 404, NULL, "metrics are switched off");
         return;
     }
+    struct server *const s = call->server;
+    metrics_set(&s->metrics, METRIC_STORED, s->store ? (double)session_store_count(s->store) : 0);
+    metrics_set(&s->metrics, METRIC_STATE_BYTES,
+                (double)(atomic_load(&s->cache_bytes) + (s->store ? session_store_bytes(s->store) : 0)));
     for (unsigned i = 0; i < METRIC_ENDPOINTS; i++)
         endpoints[i] = route_path(i);
     metrics_print(&call->server->metrics, endpoints, call->server->name,

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/sys.h"
+#include "server/session_use.h"
 
 struct job *job_create(struct server *s, const struct protocol *protocol)
 {
@@ -34,6 +35,7 @@ static void free_prompt(struct job_prompt *p)
     mem_free(p->ids);
     text_free(&p->echo);
     scores_free(&p->scores);
+    mem_free(p->marks);
     rwkv7_session_close(p->session);
 }
 
@@ -46,6 +48,7 @@ static void free_choice(struct choice *c)
     tool_calls_free(&c->calls);
     text_free(&c->blocks.text);
     text_free(&c->blocks.thought);
+    mem_free(c->drawn);
     scores_free(&c->scores);
 }
 
@@ -63,6 +66,7 @@ void job_release(struct job *job)
     rwkv7_session_close(job->shared);
     mem_free(job->choices);
     mem_free(job->prompts);
+    session_use_free(job->use);
     generation_free(&job->generation);
     tools_free(&job->tools);
     text_free(&job->given);
@@ -251,19 +255,28 @@ uint64_t job_cached_tokens(const struct job *job)
 {
     uint64_t cached = 0;
     for (size_t i = 0; i < job->prompt_count; i++)
-        cached += job->prompts[i].cached;
+        cached += job->prompts[i].known + job->prompts[i].cached;
     return cached;
+}
+
+uint64_t job_read_tokens(const struct job *job)
+{
+    uint64_t tokens = job->prompt_tokens;
+    for (size_t i = 0; i < job->prompt_count; i++)
+        tokens += job->prompts[i].known;
+    return tokens;
 }
 
 void job_add_usage(struct json_tree *t, cJSON *to, const struct job *job)
 {
+    const uint64_t prompts = job_read_tokens(job);
     uint64_t tokens = 0;
     for (size_t i = 0; i < job->choice_count; i++)
         tokens += job->choices[i].tokens;
     cJSON *const usage = json_add_object(t, to, "usage");
-    json_add_number(t, usage, "prompt_tokens", (double)job->prompt_tokens);
+    json_add_number(t, usage, "prompt_tokens", (double)prompts);
     json_add_number(t, usage, "completion_tokens", (double)tokens);
-    json_add_number(t, usage, "total_tokens", (double)(job->prompt_tokens + tokens));
+    json_add_number(t, usage, "total_tokens", (double)(prompts + tokens));
     json_add_number(t, json_add_object(t, usage, "prompt_tokens_details"), "cached_tokens",
                     (double)job_cached_tokens(job));
 }
@@ -304,11 +317,13 @@ void job_add_arguments(struct json_tree *t, cJSON *to, const char *name, const s
 void job_finish_stream(struct job *job, const char *object)
 {
     static const char done[] = "data: [DONE]\n\n";
-    if (job->generation.include_usage) {
+    if (job->generation.include_usage || (job->use && job->use->report)) {
         struct json_tree t;
         cJSON *const root = job_head(&t, job, object);
         json_add_array(&t, root, "choices");
-        job_add_usage(&t, root, job);
+        if (job->generation.include_usage)
+            job_add_usage(&t, root, job);
+        session_use_report(&t, root, job);
         job_event(job, NULL, json_tree_text(&t, false));
     }
     job_write(job, done, sizeof done - 1);

@@ -20,6 +20,7 @@
 
 struct job;
 struct choice;
+struct session_use;
 
 /*
  * How an endpoint writes its answer. The worker calls all functions. For a stream, the functions
@@ -32,6 +33,7 @@ struct protocol {
     void (*begin)(struct job *job, struct choice *c);         /* before the first piece of a choice */
     void (*piece)(struct job *job, struct choice *c);         /* sends and clears new text and scores */
     void (*end)(struct job *job, struct choice *c);           /* reason: c->end */
+    bool (*keep)(struct job *job, struct choice *c);          /* takes what it needs from its session; or NULL */
     void (*finish)(struct job *job);                          /* after all choices */
     void (*fail)(struct job *job, const struct api_error *e); /* ends a stream instead of `finish` */
     char *(*body)(struct job *job);                           /* for cJSON_free; NULL: out of memory */
@@ -50,10 +52,14 @@ struct job_prompt {
     struct rwkv7_session *session; /* for its other choices, and while it is scored */
     size_t evaluated;              /* number of its tokens that were scored */
     struct scores scores;
-    size_t cached; /* tokens that were in the cache */
+    size_t cached;  /* tokens that were in the cache */
+    uint64_t known; /* tokens of the session before this prompt; counted, but not evaluated */
+    bool follows;   /* the prompt continues a state, so the cache does not know it */
+    size_t *marks;  /* [mark_count] numbers of tokens after which other prompts may differ */
+    size_t mark_count;
 };
 
-enum { CHOICE_PLACES = 8 };
+enum { CHOICE_PLACES = 24 };
 enum choice_phase { CHOICE_WAITING, CHOICE_SCORING, CHOICE_RUNNING, CHOICE_ENDED };
 
 /*
@@ -87,7 +93,9 @@ struct choice {
     int stop;                /* index of the stop string that ended it, or -1 */
     uint64_t tokens;         /* drawn */
     uint64_t thought_tokens; /* of these, in thoughts */
-    bool begun;              /* protocol->begin was called */
+    uint32_t *drawn;         /* [drawn_count] their ids, without the end of the text */
+    size_t drawn_count, drawn_room;
+    bool begun; /* protocol->begin was called */
     struct blocks blocks;
 };
 
@@ -112,6 +120,9 @@ struct job {
     bool keeps_context;
     struct text context;
     bool echo;
+    bool base64;                /* the form of embeddings */
+    const char *session_header; /* while the request is read: X-Rwkv7-Session; NULL: none */
+    struct session_use *use;    /* NULL: neither a session nor a state */
     struct job_prompt *prompts; /* [prompt_count] */
     size_t prompt_count;
     struct rwkv7_session *shared; /* has evaluated all shared tokens but the last; NULL: not yet */
@@ -195,7 +206,9 @@ void job_call_id(const struct choice *c, const char *prefix, size_t index, char 
 void job_add_arguments(struct json_tree *t, cJSON *to, const char *name, const struct tool_call *call);
 /* Adds a value that is given as JSON text [size]. */
 void job_add_json(struct json_tree *t, cJSON *to, const char *name, const char *json, size_t size);
-uint64_t job_cached_tokens(const struct job *job); /* tokens of its prompts that were in the cache */
+/* Tokens of its prompts, those that a session has read before included; how many were not evaluated. */
+uint64_t job_read_tokens(const struct job *job);
+uint64_t job_cached_tokens(const struct job *job);
 /*
  * End the events of a stream in the way of OpenAI's older endpoints: usage in an event of its own,
  * if requested, with this "object", then [DONE]; or an error.

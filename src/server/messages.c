@@ -30,7 +30,7 @@ static void add_usage(struct json_tree *t, cJSON *to, const struct job *job)
 {
     const uint64_t cached = job_cached_tokens(job);
     cJSON *const usage = json_add_object(t, to, "usage");
-    json_add_number(t, usage, "input_tokens", (double)(job->prompt_tokens - cached));
+    json_add_number(t, usage, "input_tokens", (double)(job_read_tokens(job) - cached));
     json_add_number(t, usage, "cache_creation_input_tokens", 0);
     json_add_number(t, usage, "cache_read_input_tokens", (double)cached);
     json_add_number(t, usage, "output_tokens", (double)job->choices[0].tokens);

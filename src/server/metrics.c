@@ -29,7 +29,8 @@ static const struct {
           [METRIC_RUNNING] = {"sessions_running", "Texts being read or generated, and paused ones."},
           [METRIC_PAUSED] = {"sessions_paused", "Texts that wait for their clients to read."},
           [METRIC_WAITING] = {"sessions_waiting", "Requests in the queue."},
-          [METRIC_STATE_BYTES] = {"state_bytes", "Bytes of cached states."},
+          [METRIC_STORED] = {"sessions_stored", "Sessions and named states in memory."},
+          [METRIC_STATE_BYTES] = {"state_bytes", "Bytes of states in memory, those of prompts included."},
           [METRIC_CONNECTIONS] = {"connections", "Open connections."},
 },
   times[METRIC_TIMES] = {

@@ -70,7 +70,7 @@ static void add_end(struct json_tree *t, cJSON *root, const struct choice *c)
     json_add_string(t, root, "done_reason", c->end == RWKV7_END_LENGTH ? "length" : "stop");
     add_nanoseconds(t, root, "total_duration", now - job->arrived);
     add_nanoseconds(t, root, "load_duration", job->started - job->arrived); /* the time in the queue */
-    json_add_number(t, root, "prompt_eval_count", (double)job->prompt_tokens);
+    json_add_number(t, root, "prompt_eval_count", (double)job_read_tokens(job));
     add_nanoseconds(t, root, "prompt_eval_duration", first - job->started);
     json_add_number(t, root, "eval_count", (double)c->tokens);
     add_nanoseconds(t, root, "eval_duration", now - first);
@@ -211,7 +211,7 @@ static void answer(const struct call *call, bool chat, struct reply *reply)
     if (!json)
         return;
     if (!ollama_is_empty(json, &unload)) {
-        handle_request(call->server, json, chat ? &ollama_chat : &ollama_generate,
+        handle_request(call, json, chat ? &ollama_chat : &ollama_generate,
                        chat ? ollama_read_chat : ollama_read_generate, reply);
         return;
     }

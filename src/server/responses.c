@@ -80,13 +80,13 @@ static void add_usage(struct json_tree *t, cJSON *to, const struct job *job)
 {
     const struct choice *const c = &job->choices[0];
     cJSON *const usage = json_add_object(t, to, "usage");
-    json_add_number(t, usage, "input_tokens", (double)job->prompt_tokens);
+    json_add_number(t, usage, "input_tokens", (double)job_read_tokens(job));
     json_add_number(t, json_add_object(t, usage, "input_tokens_details"), "cached_tokens",
                     (double)job_cached_tokens(job));
     json_add_number(t, usage, "output_tokens", (double)c->tokens);
     json_add_number(t, json_add_object(t, usage, "output_tokens_details"), "reasoning_tokens",
                     (double)c->thought_tokens);
-    json_add_number(t, usage, "total_tokens", (double)(job->prompt_tokens + c->tokens));
+    json_add_number(t, usage, "total_tokens", (double)(job_read_tokens(job) + c->tokens));
 }
 
 /* The value that the sampler uses; RWKV7_ZERO stands for 0. */

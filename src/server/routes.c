@@ -29,6 +29,9 @@ static const struct route routes[] = {
     {"/apply-template", true, false, apply_template_handler},
     {"/props", false, false, props_handler},
     {"/slots", false, false, slots_handler},
+    {"/embeddings", true, false, embeddings_handler},
+    {"/states", true, false, states_handler},
+    {"/states/", true, false, state_handler},
 };
 /* clang-format on */
 #define COUNT (sizeof routes / sizeof *routes)
@@ -67,6 +70,29 @@ enum error_form route_errors(const char *path)
             return forms[i].form;
     }
     return ERRORS_OPENAI;
+}
+
+const char *route_methods(const struct route *r)
+{
+    return r->handle == states_handler  ? "GET, POST"
+           : r->handle == state_handler ? "GET, PUT, POST, DELETE"
+           : r->post                    ? "POST"
+                                        : "GET";
+}
+
+bool route_is_quick(const struct route *r)
+{
+    return !r->post;
+}
+
+bool route_allows(const struct route *r, const char *method)
+{
+    const char *const wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
+    const size_t size = strlen(wanted);
+    for (const char *at = route_methods(r); *at; at += strcspn(at, " "), at += *at == ' ')
+        if (strcspn(at, ",") == size && strncmp(at, wanted, size) == 0)
+            return true;
+    return false;
 }
 
 const char *route_path(unsigned index)

@@ -6,7 +6,7 @@
 
 struct route {
     const char *path; /* without the optional prefix /v1; if it ends in "/", a name follows, except for "/" */
-    bool post;        /* else GET and HEAD */
+    bool post;        /* else GET and HEAD; see route_methods for others */
     bool public;      /* needs no key */
     handler *handle;
 };
@@ -18,6 +18,11 @@ struct route {
 const struct route *route_find(const char *path, unsigned *index, const char **name);
 /* Returns the form of errors for a path, also for an unknown one: that of its protocol. */
 enum error_form route_errors(const char *path);
+/* Returns the methods of an endpoint, as in an Allow header. */
+const char *route_methods(const struct route *r);
+bool route_allows(const struct route *r, const char *method);
+/* Returns whether its handler reads neither a body nor a file. */
+bool route_is_quick(const struct route *r);
 /* Returns the path of endpoint `index`, as shown in metrics; NULL: no such endpoint. */
 const char *route_path(unsigned index);
 

@@ -15,6 +15,7 @@
 #include "server/guard.h"
 #include "server/http.h"
 #include "server/notify.h"
+#include "server/session_store.h"
 #include "server/worker.h"
 
 enum { TICK_MS = 100, SEND_SECONDS = 2 };
@@ -158,8 +159,11 @@ enum rwkv7_status server_run(const struct server_options *options, struct rwkv7_
         metrics_free(&s.metrics);
         return status;
     }
+    if (options->state_ram > 0)
+        status = session_store_open(options, &s.store, err);
     block_signals(&signals);
-    status = worker_start(&s, &s.worker, err);
+    if (status == RWKV7_OK)
+        status = worker_start(&s, &s.worker, err);
     if (status == RWKV7_OK)
         status = http_start(&s, &listener, &http, err);
     pthread_sigmask(SIG_SETMASK, &signals, NULL);
@@ -173,6 +177,7 @@ enum rwkv7_status server_run(const struct server_options *options, struct rwkv7_
     }
     if (s.worker)
         worker_stop(s.worker);
+    session_store_close(s.store);
     listen_remove(&listener);
     metrics_free(&s.metrics);
     return status;

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "generate/chat_template.h"
+#include "generate/prompt_cache.h"
 #include "rwkv7.h"
 
 struct server_options {
@@ -42,6 +43,8 @@ struct server_options {
     uint64_t max_prompt;    /* tokens in all prompts of a request */
     uint64_t max_tokens;    /* limit of generated tokens per text; also the default for chats */
     uint64_t cache;         /* bytes of cached prompt states; 0: no cache */
+    uint64_t state_ram;     /* bytes of sessions and named states in memory; 0: none are allowed */
+    const char *state_dir;  /* folder for those beyond that, and after the end; NULL: none */
     int grace;              /* seconds to finish running requests at the end */
     bool metrics;           /* serve /metrics */
     bool page;              /* serve the web page at / */
@@ -56,10 +59,13 @@ struct server_options {
     struct rwkv7_model *model;
     const struct rwkv7_tokenizer *tokenizer;
     const struct rwkv7_session *start; /* every text starts from a copy */
+    bool start_is_tuned;               /* it is not the start of a document */
+    struct prompt_cache *prompt_cache; /* folder of states of prompts, not opened yet; NULL: none */
 
     bool (*should_stop)(void *arg);                /* polled about ten times a second */
     void (*ready)(void *arg, const char *address); /* called once: "http://127.0.0.1:8080" */
     void (*log)(void *arg, const char *line);      /* for each request, from any thread; or NULL */
+    void (*warn)(void *arg, const char *line);     /* a problem that no request is told of; any thread */
     void *arg;
 };
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/splitmix.h"
 #include "generate/prompt.h"
 
@@ -47,4 +48,26 @@ enum rwkv7_status server_encode(const struct server *s, const char *text, size_t
     }
     prompt_free(&prompt);
     return status;
+}
+
+bool server_read_ids(const struct server *s, const cJSON *list, const char *param, uint32_t **ids, size_t *count,
+                     struct api_error *e)
+{
+    const int64_t vocab = rwkv7_model_info(s->options->model)->shape.vocab;
+    const cJSON *one;
+    *count = 0;
+    *ids = mem_alloc((size_t)cJSON_GetArraySize(list), sizeof **ids);
+    if (!*ids)
+        return error_other(e, 500, NULL, "out of memory for the prompt");
+    cJSON_ArrayForEach(one, list)
+    {
+        int64_t id;
+        if (!json_whole(one, 0, vocab - 1, &id)) {
+            mem_free(*ids);
+            *ids = NULL;
+            return error_request(e, param, "%s: expected token ids from 0 to %lld", param, (long long)vocab - 1);
+        }
+        (*ids)[(*count)++] = (uint32_t)id;
+    }
+    return true;
 }

@@ -4,12 +4,14 @@
 
 #include <stdatomic.h>
 
+#include "server/fields.h"
 #include "server/metrics.h"
 #include "server/server.h"
 
 #define SERVER_NAME_ROOM 128
 
 struct worker;
+struct session_store;
 
 struct server {
     const struct server_options *options;
@@ -18,6 +20,8 @@ struct server {
     const char *end_text;        /* stands for token 0; NULL: token 0 has a text of its own */
     int64_t started;             /* seconds since 1970 */
     struct worker *worker;
+    struct session_store *store;       /* NULL: no sessions */
+    atomic_uint_least64_t cache_bytes; /* of the states of prompts */
     struct metrics metrics;
     atomic_bool draining;      /* no new requests */
     atomic_uint_least64_t ids; /* state of the id generator */
@@ -43,5 +47,9 @@ enum encode_start {
  */
 enum rwkv7_status server_encode(const struct server *s, const char *text, size_t size, enum encode_start start,
                                 uint32_t **ids, size_t *count, struct rwkv7_error *err);
+
+/* Reads a list of token ids. *ids [*count] is allocated by mem_alloc; NULL after an error (*e). */
+bool server_read_ids(const struct server *s, const cJSON *list, const char *param, uint32_t **ids, size_t *count,
+                     struct api_error *e);
 
 #endif

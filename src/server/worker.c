@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "server/session_use.h"
 #include "server/worker_parts.h"
 
 #define PING_SECONDS 15
@@ -53,6 +54,7 @@ static void forget_job(struct worker *w, struct job *job)
 
 void worker_fail_job(struct worker *w, struct job *job, const struct api_error *e)
 {
+    session_use_release(job->use); /* before the client can repeat the request */
     job_fail(job, e);
     forget_job(w, job);
 }
@@ -84,6 +86,7 @@ static void drop_gone(struct worker *w)
         if (!job_is_gone(job))
             continue;
         metrics_count(&w->server->metrics, METRIC_CANCELLED, 1);
+        session_use_release(job->use);
         job_end(job, NULL);
         forget_job(w, job);
     }
@@ -290,7 +293,7 @@ static void *run_worker(void *arg)
         end_broken(w);
         metrics_set(&w->server->metrics, METRIC_RUNNING, (double)w->active_count);
         metrics_set(&w->server->metrics, METRIC_WAITING, (double)waiting_jobs(w));
-        metrics_set(&w->server->metrics, METRIC_STATE_BYTES, (double)prefix_cache_bytes(w->cache));
+        atomic_store(&w->server->cache_bytes, prefix_cache_bytes(w->cache));
     }
     return NULL;
 }
@@ -322,8 +325,10 @@ enum rwkv7_status worker_start(struct server *s, struct worker **out, struct rwk
     w->vocab = (size_t)rwkv7_model_info(o->model)->shape.vocab;
     w->active_room = (1 + PAUSED_PER_SLOT) * o->parallel;
     w->active = mem_alloc(w->active_room, sizeof(struct choice *));
-    w->cache = prefix_cache_create(o->cache);
-    enum rwkv7_status status = scheduler_create(o->model, &scheduling, &w->scheduler, err);
+    enum rwkv7_status status = o->prompt_cache ? prompt_cache_open(o->prompt_cache, o->model, err) : RWKV7_OK;
+    w->cache = prefix_cache_create(o->cache, o->prompt_cache);
+    if (status == RWKV7_OK)
+        status = scheduler_create(o->model, &scheduling, &w->scheduler, err);
     if (status == RWKV7_OK && (!w->active || !w->cache))
         status = fail_memory(err, "the worker");
     if (status == RWKV7_OK && pthread_create(&w->thread, NULL, run_worker, w) != 0)

@@ -76,7 +76,7 @@ static void check_error(const struct api_error *e)
 
 static void send_body(handler *handle, const char *body, size_t size)
 {
-    const struct call call = {.server = &server, .body = body, .size = size};
+    const struct call call = {.server = &server, .method = "POST", .body = body, .size = size};
     struct reply reply = {0};
     handle(&call, &reply);
     if (reply.error.status) {

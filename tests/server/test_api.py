@@ -211,7 +211,7 @@ def fields(command):
                                 {"type": "json_schema", "json_schema": {"schema": False}},
                                 {"type": "json_schema", "json_schema": {"schema": {"uniqueItems": True}}}),
             "json_schema": ({"type": "word"}, 5, [], "{"), "grammar": ("root", 5, {}), "regex": ("(", "a(?<!b)", 5, ["a"]), "choices": ([], "a", ["a", 5], {}),
-            "stop_token_ids": ([5],), "min_tokens": (1,), "repetition_penalty": (1.1,), "session": ("a",),
+            "stop_token_ids": ([5],), "min_tokens": (1,), "repetition_penalty": (1.1,), "session": ("a b", 5),
             "guided_json": ({"$ref": "#/no"}, "{", ""), "guided_regex": ("[",), "guided_choice": ([],), "guided_grammar": ("x",), "guided_json_object": (1,),
             "structured_outputs": (5, {"structural_tag": "x"}, {"regex": "["}, {"regex": "a", "choice": ["a"]}, {"json": False}), "model": (5,),
         }

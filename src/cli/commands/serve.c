@@ -24,6 +24,7 @@ struct serve {
     const struct chat_template *template;
     struct chat_template file_template;
     struct rwkv7_session *start;
+    struct prompt_cache cache;
     char *key_text;    /* the file of --api-key-file; `keys` points into it */
     const char **keys; /* [key_count] */
     size_t key_count;
@@ -53,6 +54,12 @@ static void print_line(void *arg, const char *line)
     snprintf(text, sizeof text, "rwkv7: %s", line);
     rwkv7_text_plain(text); /* the path comes from the network */
     fprintf(stderr, "%s\n", text);
+}
+
+static void print_warning(void *arg, const char *line)
+{
+    (void)arg;
+    complain(DONE, "%s", line);
 }
 
 enum { KEY_FILE_BYTES = 1 << 16 };
@@ -123,7 +130,7 @@ static int open_all(struct serve *s)
     const struct serve_args *const args = s->args;
     const char *why = "";
     struct rwkv7_error err;
-    int code = tuned_check(&args->common, &args->tuned, NULL);
+    int code = tuned_check(&args->common, &args->tuned, &args->saved);
     if (code == DONE)
         code = collect_keys(s);
     if (code == DONE)
@@ -150,6 +157,7 @@ static int open_all(struct serve *s)
 static int run_server(struct serve *s)
 {
     const struct serve_args *const args = s->args;
+    const bool cached = prompt_cache_option(&s->cache, &args->saved, args->machine.math);
     const struct server_options options = {
         .host = args->host,
         .port = args->port,
@@ -163,6 +171,8 @@ static int run_server(struct serve *s)
         .max_prompt = (uint64_t)args->max_prompt,
         .max_tokens = (uint64_t)args->max_tokens,
         .cache = (uint64_t)args->cache << 20,
+        .state_ram = (uint64_t)args->state_ram << 20,
+        .state_dir = args->state_dir,
         .grace = args->grace,
         .metrics = !args->no_metrics,
         .page = !args->no_page,
@@ -176,8 +186,11 @@ static int run_server(struct serve *s)
         .model = s->engine.model,
         .tokenizer = s->engine.tokenizer,
         .start = s->start,
+        .start_is_tuned = args->tuned.state != NULL,
+        .prompt_cache = cached ? &s->cache : NULL,
         .should_stop = should_stop,
         .ready = print_ready,
+        .warn = print_warning,
         .log = args->print.verbose ? print_line : NULL,
         .arg = s,
     };

@@ -187,12 +187,13 @@ struct serve_args {
     struct machine_args machine;
     struct bos_args bos;
     struct tuned_args tuned;
+    struct saved_args saved; /* only the prompt cache */
     struct print_args print;
     struct template_args template;
-    const char *host, *key_file, *cors, *name;
+    const char *host, *key_file, *cors, *name, *state_dir;
     struct text_list keys;
     int port, parallel, queue, max_connections, grace;
-    int max_body, cache; /* MB */
+    int max_body, cache, state_ram; /* MB */
     int max_prompt, max_tokens;
     bool no_metrics, no_page, strict_model;
 };

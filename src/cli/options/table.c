@@ -80,7 +80,7 @@ static const struct part chat_parts[] = {
 };
 static const struct part serve_parts[] = {
     PART(serve, common), PART(serve, model), PART(serve, machine), PART(serve, bos),
-    PART(serve, tuned), PART(serve, print), PART(serve, template), OWN(serve), END,
+    PART(serve, tuned), PART(serve, saved), PART(serve, print), PART(serve, template), OWN(serve), END,
 };
 static const struct part bench_parts[] = {
     PART(bench, common), PART(bench, model), PART(bench, machine), PART(bench, print), OWN(bench),
@@ -240,8 +240,8 @@ const struct option option_table[] = {
      "layout of its matrices; stated: see metadata"},
     {"state-in", 0, TALK, NAME(saved, state_in, "FILE"), NULL, "continue from a saved state"},
     {"state-out", 0, TALK, NAME(saved, state_out, "FILE"), NULL, "save the state at the end"},
-    {"prompt-cache", 0, TALK, NAME(saved, prompt_cache, "DIR"), NULL, "save states of prompts in DIR and reuse them"},
-    {"prompt-cache-size", 0, TALK, WHOLE(saved, prompt_cache_size, "MB", 0, INT32_MAX), "2000",
+    {"prompt-cache", 0, TALK | SERVE, NAME(saved, prompt_cache, "DIR"), NULL, "save states of prompts in DIR and reuse them"},
+    {"prompt-cache-size", 0, TALK | SERVE, WHOLE(saved, prompt_cache_size, "MB", 0, INT32_MAX), "2000",
      "maximum size of the cache"},
 
     HEADING("Length", WRITING),
@@ -315,6 +315,8 @@ const struct option option_table[] = {
     {"max-prompt", 0, SERVE, WHOLE(serve, max_prompt, "N", 1, 1 << 24), "1048576", "maximum tokens in the prompts of a request"},
     {"max-tokens", 0, SERVE, WHOLE(serve, max_tokens, "N", 1, 1 << 24), "4096", "maximum tokens in an answer"},
     {"cache-size", 0, SERVE, WHOLE(serve, cache, "MB", 0, 1 << 20), "256", "memory for states of prompts; 0: keep none"},
+    {"state-ram", 0, SERVE, WHOLE(serve, state_ram, "MB", 0, 1 << 20), "512", "memory for sessions; 0: no sessions"},
+    {"state-dir", 0, SERVE, NAME(serve, state_dir, "DIR"), NULL, "save sessions here beyond that, and at the end"},
     {"grace", 0, SERVE, WHOLE(serve, grace, "SECONDS", 0, 86400), "30", "time to finish answers after a signal"},
     {"no-metrics", 0, SERVE, FLAG(serve, no_metrics), NULL, "do not serve /metrics"},
     {"no-page", 0, SERVE, FLAG(serve, no_page), NULL, "do not serve the web page at /"},

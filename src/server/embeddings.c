@@ -1,0 +1,155 @@
+/*
+ * embeddings.c - POST /v1/embeddings: a vector for each text. RWKV models have no part that was
+ * trained for embeddings. The vector is what the last layer knows after the last token: the input of
+ * its channel mix (the normalised hidden vector), scaled to length 1.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/c_numbers.h"
+#include "base/mem.h"
+#include "server/base64.h"
+#include "server/handlers.h"
+
+enum { INPUTS = 2048 };
+
+/* -------------------------------------------------------------------------------------- answers */
+
+/* Stores the vector as floats in the choice's text. */
+static bool keep(struct job *job, struct choice *c)
+{
+    const struct rwkv7_shape *const shape = &rwkv7_model_info(job->server->options->model)->shape;
+    const size_t width = (size_t)shape->channels, layers = (size_t)shape->layers;
+    float *const all = mem_alloc(layers, width * sizeof *all);
+    double sum = 0;
+    if (!all)
+        return false;
+    float *const last = all + (layers - 1) * width;
+    rwkv7_session_get_state(c->run.session, NULL, NULL, all);
+    for (size_t i = 0; i < width; i++)
+        sum += (double)last[i] * last[i];
+    for (size_t i = 0; i < width && sum > 0; i++)
+        last[i] = (float)(last[i] / sqrt(sum));
+    c->text.size = 0;
+    text_add(&c->text, last, width * sizeof *last);
+    mem_free(all);
+    return !c->text.failed;
+}
+
+static void add_vector(struct json_tree *t, cJSON *to, const struct choice *c, bool base64)
+{
+    struct text digits = {0};
+    if (base64) {
+        text_add_base64(&digits, c->text.bytes, c->text.size);
+        json_add_text(t, to, "embedding", digits.bytes, digits.size);
+    } else {
+        cJSON *const list = json_add_array(t, to, "embedding");
+        for (size_t i = 0; i < c->text.size / sizeof(float); i++) {
+            float x;
+            memcpy(&x, c->text.bytes + i * sizeof x, sizeof x);
+            json_add_logprob(t, list, NULL, x);
+        }
+    }
+    t->failed = t->failed || digits.failed;
+    text_free(&digits);
+}
+
+static char *body(struct job *job)
+{
+    struct json_tree t;
+    cJSON *const root = json_tree_object(&t);
+    json_add_string(&t, root, "object", "list");
+    cJSON *const data = json_add_array(&t, root, "data");
+    for (size_t i = 0; i < job->choice_count && !t.failed; i++) {
+        cJSON *const one = json_add_object(&t, data, NULL);
+        json_add_string(&t, one, "object", "embedding");
+        json_add_number(&t, one, "index", (double)i);
+        add_vector(&t, one, &job->choices[i], job->base64);
+    }
+    json_add_string(&t, root, "model", job->server->name);
+    cJSON *const usage = json_add_object(&t, root, "usage");
+    json_add_number(&t, usage, "prompt_tokens", (double)job->prompt_tokens);
+    json_add_number(&t, usage, "total_tokens", (double)job->prompt_tokens);
+    return json_tree_text(&t, false);
+}
+
+static const struct protocol embeddings = {.id_prefix = "embd-", .keep = keep, .body = body};
+
+/* ------------------------------------------------------------------------------------- requests */
+
+static bool read_format(struct job *job, const struct fields *f)
+{
+    const int64_t width = rwkv7_model_info(job->server->options->model)->shape.channels;
+    const char *format = "float";
+    int64_t dimensions = width;
+    field_string(f, "encoding_format", &format);
+    field_whole(f, "dimensions", 1, INT32_MAX, &dimensions);
+    if (strcmp(format, "float") != 0 && strcmp(format, "base64") != 0)
+        error_request(f->error, "encoding_format", "encoding_format: expected float or base64");
+    if (dimensions != width)
+        error_request(f->error, "dimensions", "dimensions: expected %lld, the length of this model's vectors",
+                      (long long)width);
+    job->base64 = strcmp(format, "base64") == 0;
+    return f->error->status == 0;
+}
+
+static bool read_input(struct job *job, struct job_prompt *p, const cJSON *input, struct api_error *e)
+{
+    const struct server_options *const o = job->server->options;
+    const bool begins = prompt_begins_with_bos(o->tokenizer, o->bos, rwkv7_session_tokens(o->start) == 0);
+    struct rwkv7_error err;
+    if (cJSON_IsArray(input))
+        server_read_ids(job->server, input, "input", &p->ids, &p->count, e);
+    else if (server_encode(job->server, input->valuestring, strlen(input->valuestring),
+                           begins ? ENCODE_AFTER_END : ENCODE_TEXT, &p->ids, &p->count, &err) != RWKV7_OK)
+        error_library(e, &err);
+    if (!e->status && p->count == 0)
+        error_request(e, "input", "input: expected texts that are not empty");
+    return e->status == 0;
+}
+
+/* Reads "input": "text", ["text", ...], [1, ...] or [[1, ...], ...]. */
+static bool read_inputs(struct job *job, const struct fields *f)
+{
+    struct api_error *const e = f->error;
+    const cJSON *const input = field_of(f, "input"), *const first = cJSON_IsArray(input) ? input->child : NULL;
+    const bool several = cJSON_IsString(first) || cJSON_IsArray(first);
+    uint64_t tokens = 0;
+    if (!several && !cJSON_IsString(input) && !cJSON_IsNumber(first))
+        return error_request(e, "input", "input: expected a string, a list of strings, token ids or lists of them");
+    const size_t count = several ? (size_t)cJSON_GetArraySize(input) : 1;
+    if (count > INPUTS)
+        return error_request(e, "input", "input: expected at most %d texts", INPUTS);
+    job->prompts = mem_alloc(count, sizeof *job->prompts);
+    if (!job->prompts)
+        return error_other(e, 500, NULL, "out of memory for the texts");
+    for (const cJSON *one = several ? first : input; job->prompt_count < count; one = one->next) {
+        struct job_prompt *const p = &job->prompts[job->prompt_count++];
+        if (several && cJSON_IsString(one) != cJSON_IsString(first))
+            return error_request(e, "input", "input: the elements differ in their types");
+        if (several && !cJSON_IsString(one) && !cJSON_IsArray(one))
+            return error_request(e, "input", "input: expected strings or lists of token ids");
+        if (!read_input(job, p, one, e))
+            return false;
+        tokens += p->count;
+        if (tokens > job->server->options->max_prompt)
+            return error_request(e, "input", "input: expected at most %llu tokens",
+                                 (unsigned long long)job->server->options->max_prompt);
+    }
+    return true;
+}
+
+static bool read_request(struct job *job, cJSON *request, struct api_error *e)
+{
+    const struct fields fields = {request, e}, *const f = &fields;
+    if (!generation_read(&job->generation, job->server, f, 1) || !read_format(job, f) || !read_inputs(job, f))
+        return false;
+    job->generation.max_tokens = job->generation.choices = 1; /* drawn, and not used */
+    job->generation.stream = false;
+    return job_add_choices(job) || error_other(e, 500, NULL, "out of memory for the answer");
+}
+
+void embeddings_handler(const struct call *call, struct reply *reply)
+{
+    handle_job(call, &embeddings, read_request, reply);
+}
