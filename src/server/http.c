@@ -115,8 +115,8 @@ static enum MHD_Result answer_bytes(struct exchange *x, struct MHD_Connection *c
     }
     char allowed[64] = "";
     if (status == 405)
-        snprintf(allowed, sizeof allowed, "%s%s, OPTIONS", route_methods(x->route),
-                 route_allows(x->route, MHD_HTTP_METHOD_GET) ? ", HEAD" : "");
+        snprintf(allowed, sizeof allowed, "%s%s, OPTIONS", route_methods(x->route, x->name),
+                 route_allows(x->route, x->name, MHD_HTTP_METHOD_GET) ? ", HEAD" : "");
     add_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type ? type : "application/json");
     if (status == 429 || status == 503)
         add_header(r, "Retry-After", "1");
@@ -307,8 +307,8 @@ static bool check_head(struct exchange *x, struct MHD_Connection *c, bool option
         return error_other(e, 401, "invalid_api_key", "Incorrect API key");
     if (!x->route)
         return error_other(e, 404, NULL, "there is no endpoint of this path");
-    if (!route_allows(x->route, x->method))
-        return error_other(e, 405, NULL, "expected %s", route_methods(x->route));
+    if (!route_allows(x->route, x->name, x->method))
+        return error_other(e, 405, NULL, "expected %s", route_methods(x->route, x->name));
     if (atomic_load(&s->draining) && !x->route->public)
         return error_other(e, 503, "shutting_down", "the server is shutting down");
     return true;

@@ -72,10 +72,11 @@ enum error_form route_errors(const char *path)
     return ERRORS_OPENAI;
 }
 
-const char *route_methods(const struct route *r)
+const char *route_methods(const struct route *r, const char *name)
 {
+    const bool action = name && strchr(name, '/'); /* fork, undo */
     return r->handle == states_handler  ? "GET, POST"
-           : r->handle == state_handler ? "GET, PUT, POST, DELETE"
+           : r->handle == state_handler ? action ? "POST" : "GET, PUT, DELETE"
            : r->post                    ? "POST"
                                         : "GET";
 }
@@ -85,11 +86,11 @@ bool route_is_quick(const struct route *r)
     return !r->post;
 }
 
-bool route_allows(const struct route *r, const char *method)
+bool route_allows(const struct route *r, const char *name, const char *method)
 {
     const char *const wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
     const size_t size = strlen(wanted);
-    for (const char *at = route_methods(r); *at; at += strcspn(at, " "), at += *at == ' ')
+    for (const char *at = route_methods(r, name); *at; at += strcspn(at, " "), at += *at == ' ')
         if (strcspn(at, ",") == size && strncmp(at, wanted, size) == 0)
             return true;
     return false;

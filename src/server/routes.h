@@ -18,9 +18,9 @@ struct route {
 const struct route *route_find(const char *path, unsigned *index, const char **name);
 /* Returns the form of errors for a path, also for an unknown one: that of its protocol. */
 enum error_form route_errors(const char *path);
-/* Returns the methods of an endpoint, as in an Allow header. */
-const char *route_methods(const struct route *r);
-bool route_allows(const struct route *r, const char *method);
+/* Returns the methods of an endpoint, as in an Allow header. name: as from route_find. */
+const char *route_methods(const struct route *r, const char *name);
+bool route_allows(const struct route *r, const char *name, const char *method);
 /* Returns whether its handler reads neither a body nor a file. */
 bool route_is_quick(const struct route *r);
 /* Returns the path of endpoint `index`, as shown in metrics; NULL: no such endpoint. */

@@ -286,16 +286,13 @@ static void change_state(const struct call *call, const char *id, const char *ac
 void state_handler(const struct call *call, struct reply *reply)
 {
     const char *const slash = strchr(call->name, '/');
-    const bool post = strcmp(call->method, "POST") == 0;
     char *const id = mem_string(call->name, slash ? (size_t)(slash - call->name) : strlen(call->name));
     if (!id)
         error_other(&reply->error, 500, NULL, "out of memory for the request");
     else if (!is_on(call, &reply->error))
         ;
-    else if (slash && !post)
-        error_other(&reply->error, 404, NULL, "expected POST to fork or undo");
-    else if (post)
-        change_state(call, id, slash ? slash + 1 : "", reply);
+    else if (slash)
+        change_state(call, id, slash + 1, reply);
     else if (strcmp(call->method, "PUT") == 0)
         upload(call, id, reply);
     else if (strcmp(call->method, "DELETE") == 0)

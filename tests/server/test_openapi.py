@@ -106,8 +106,9 @@ def fields(command):
     described = set()
     for operations in doc["paths"].values():
         for operation in operations.values():
-            if "requestBody" in operation:
-                described |= properties(doc, operation["requestBody"]["content"]["application/json"]["schema"], True)
+            form = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if form:
+                described |= properties(doc, form["schema"], True)
     missing = {name for name in described if f'"{name}"' not in code}
     assert not missing, f"described, but no string in src/server: {missing}"
     read = set(re.findall(r'\bfield_(?:number|whole|bool|string)\(\s*&?\w+,\s*"(\w+)"', code))
@@ -153,7 +154,8 @@ def conforms(doc, schema, value, where, names=None):
 MESSAGES = [{"role": "user", "content": "Hi"}]
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"at": {"enum": ["sky"]}}, "required": ["at"]}}}
 REQUESTS = {
-    "/v1/completions": [{"prompt": "a", "logprobs": 2, "echo": True, "max_tokens": 3}, {"prompt": [[5], [6]], "max_tokens": 2}],
+    "/v1/completions": [{"prompt": "a", "logprobs": 2, "echo": True, "max_tokens": 3}, {"prompt": [[5], [6]], "max_tokens": 2},
+                        {"prompt": "a", "max_tokens": 2, "session": "a", "return_state": "base64"}],
     "/v1/chat/completions": [{"messages": MESSAGES, "max_tokens": 3, "logprobs": True, "top_logprobs": 2, "reasoning_effort": "high"},
                              {"messages": MESSAGES, "tools": [TOOL], "tool_choice": "required", "seed": 1, "max_tokens": 200}],
     "/v1/messages": [{"messages": MESSAGES, "max_tokens": 3}, {"messages": MESSAGES, "max_tokens": 200, "tools": [TOOL], "tool_choice": {"type": "any"}, "seed": 1}],
@@ -167,6 +169,10 @@ REQUESTS = {
     "/apply-template": [{"messages": MESSAGES}],
     "/tokenize": [{"prompt": "a \u00e9"}, {"content": "a \u00e9", "with_pieces": True}],
     "/detokenize": [{"tokens": [5, 6]}],
+    "/v1/embeddings": [{"input": "a"}, {"input": ["a", "b"], "encoding_format": "base64"}],
+    "/v1/states": [{"id": "rwkv7-demo", "prompt": "a"}],
+    "/v1/states/{name}/fork": [{"to": "copy"}],
+    "/v1/states/{name}/undo": [{}],
 }
 
 
@@ -176,6 +182,8 @@ def answers(command):
         doc = description(s)
         for path, operations in doc["paths"].items():
             for method, operation in operations.items():
+                if path == "/v1/states" and method == "get":
+                    s.post("/v1/states", {"id": "first", "prompt": "a"})
                 bodies = REQUESTS[path] if method == "post" else [None] if method == "get" else []
                 for body in bodies:
                     answer = s.request(method.upper(), path.replace("{name}", "rwkv7-demo"), body)
