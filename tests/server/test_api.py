@@ -488,6 +488,7 @@ def choose(command):
         for body, param in (({"choices": ["a"]}, "prompt"), ({"prompt": "a"}, "choices"), ({"prompt": "a", "choices": []}, "choices"),
                             ({"prompt": "a", "choices": [5]}, "choices"), ({"prompt": "a", "choices": [""]}, "choices"),
                             ({"prompt": ["a", "b"], "choices": ["a"]}, "prompt"), ({"prompt": "a", "choices": ["a"] * 257}, "choices"),
+                            ({"prompt": "a", "choices": ["a"], "session": "x"}, "session"),
                             ({"prompt": "a", "choices": ["a"], "stream": True}, "stream")):
             answer = s.post("/v1/choose", body)
             assert answer.status == 400 and answer.json()["error"]["param"] == param, (body, answer.body)
