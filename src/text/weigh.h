@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/target.h"
+
 enum { WEIGH_BLOCK = 64 };
 #define WEIGH_FAR 24.0f /* weights of tokens at this distance or farther are 0: e^-24 < 2^-33 */
 
