@@ -125,7 +125,10 @@ class Server:
         s = s or self.connect()
         got = b""
         try:
-            s.sendall(data)
+            try:
+                s.sendall(data)
+            except ConnectionError:  # the server may have answered a part, and closed
+                pass
             while not is_whole(got):
                 more = s.recv(65536)
                 if not more:
