@@ -47,19 +47,14 @@ static void print_ready(void *arg, const char *address)
     fflush(stderr);
 }
 
+/* Called by any thread: unlike complain(), it reads nothing that a signal handler writes. */
 static void print_line(void *arg, const char *line)
 {
-    char text[256];
+    char text[600];
     (void)arg;
     snprintf(text, sizeof text, "rwkv7: %s", line);
     rwkv7_text_plain(text); /* the path comes from the network */
     fprintf(stderr, "%s\n", text);
-}
-
-static void print_warning(void *arg, const char *line)
-{
-    (void)arg;
-    complain(DONE, "%s", line);
 }
 
 enum { KEY_FILE_BYTES = 1 << 16 };
@@ -158,6 +153,7 @@ static int run_server(struct serve *s)
 {
     const struct serve_args *const args = s->args;
     const bool cached = prompt_cache_option(&s->cache, &args->saved, args->machine.math);
+    s->cache.warn = print_line;
     const struct server_options options = {
         .host = args->host,
         .port = args->port,
@@ -190,7 +186,7 @@ static int run_server(struct serve *s)
         .prompt_cache = cached ? &s->cache : NULL,
         .should_stop = should_stop,
         .ready = print_ready,
-        .warn = print_warning,
+        .warn = print_line,
         .log = args->print.verbose ? print_line : NULL,
         .arg = s,
     };
