@@ -14,7 +14,11 @@
 #include "base/status.h"
 #include "base/sys.h"
 
-enum { PATH_ROOM = 4096, DROPPED_NAMES = 4096 };
+enum {
+    PATH_ROOM = 4096,
+    DROPPED_NAMES = 4096,
+    ENTRY_BYTES = 1024, /* what an entry costs beside its text: a copy may have no bytes of its own */
+};
 
 struct entry {
     char id[SESSION_ID + 1];
@@ -32,7 +36,8 @@ struct session_store {
     const char *folder; /* NULL: none */
     void (*warn)(void *arg, const char *line);
     void *arg;
-    atomic_uint_least64_t snapshot_bytes, text_bytes;
+    atomic_uint_least64_t snapshot_bytes;
+    atomic_uint_least64_t text_bytes; /* with ENTRY_BYTES of each entry that is not dropped */
 
     pthread_mutex_t lock; /* protects the rest */
     struct entry *newest;
@@ -82,8 +87,11 @@ static enum rwkv7_status save(const struct session_store *s, const struct entry 
     char path[PATH_ROOM];
     struct rwkv7_bytes image = {0};
     struct out_file out = {0};
+    struct stat st;
     path_of(s, en->id, path);
     enum rwkv7_status status = session_image_save(&en->text, &s->context, &image, err);
+    if (status == RWKV7_OK && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) /* a pipe would block */
+        status = fail(err, RWKV7_ERR_IO, "%s: expected a regular file", path);
     if (status == RWKV7_OK)
         status = out_file_open_private(path, &out, err);
     if (status == RWKV7_OK)
@@ -162,10 +170,26 @@ static void unlink_entry(struct session_store *s, const struct entry *en)
     *at = en->next;
 }
 
+/* Frees a text. Only the name is left. */
+static void drop(struct session_store *s, struct entry *en)
+{
+    clear_text(s, en);
+    if (!en->dropped)
+        atomic_fetch_sub(&s->text_bytes, ENTRY_BYTES);
+    en->dropped = true;
+}
+
+static void undrop(struct session_store *s, struct entry *en)
+{
+    if (en->dropped)
+        atomic_fetch_add(&s->text_bytes, ENTRY_BYTES);
+    en->dropped = false;
+}
+
 static void remove_entry(struct session_store *s, struct entry *en)
 {
     unlink_entry(s, en);
-    clear_text(s, en);
+    drop(s, en);
     mem_free(en);
 }
 
@@ -184,6 +208,7 @@ static struct entry *add(struct session_store *s, const char *id, struct api_err
         return NULL;
     }
     snprintf(en->id, sizeof en->id, "%s", id);
+    atomic_fetch_add(&s->text_bytes, ENTRY_BYTES);
     en->next = s->newest;
     s->newest = en;
     return en;
@@ -203,8 +228,7 @@ static void put_away(struct session_store *s, struct entry *en)
         remove_entry(s, en);
         return;
     }
-    clear_text(s, en);
-    en->dropped = true;
+    drop(s, en);
 }
 
 /* Returns the least recently used entry that is in memory and not taken; NULL: there is none. */
@@ -348,7 +372,8 @@ bool session_store_put(struct session_store *s, const char *id, bool must_be_new
         else if (en || (en = add(s, id, e))) {
             set_text(s, en, text);
             en->changed = true;
-            en->dropped = en->created = false;
+            en->created = false;
+            undrop(s, en);
             use(s, en);
             trim(s);
             stored = true;
