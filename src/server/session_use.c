@@ -118,11 +118,12 @@ bool session_use_create(struct job *job, const char *id, const char *state, stru
     if (state)
         session_text_root(&job->use->text);
     const struct session_text before = job->use->text; /* a state that the request begins with */
-    if (!take(job->use, id ? id : name, "id", &created, e))
-        return false;
+    const bool taken = take(job->use, id ? id : name, "id", &created, e);
     none = job->use->text;
     job->use->text = before;
     session_text_clear(&none);
+    if (!taken)
+        return false;
     return created || error_request(e, "id", "there is a state '%s' already", job->use->id);
 }
 

@@ -384,12 +384,14 @@ def restart(command):
             with open(path, "rb") as f:
                 assert f.read() == damage
             assert any("'a' cannot be loaded" in line for line in s.messages), s.messages
-        # not a file
+        # not a file: neither read nor written
         os.remove(path)
         os.mkfifo(path)
         with serving(command, "--state-dir", folder) as s:
             assert s.post("/v1/completions", {"prompt": "a", "session": "a"}).status == 500
             assert s.post("/v1/completions", {"prompt": "a", "session": "b", "max_tokens": 1}).status == 200
+            Client(s).put("a", s.get("/v1/states/b").body)
+        assert any("'a' cannot be saved" in line for line in s.messages), s.messages
         # a folder that others may write to
         os.chmod(folder, 0o777)
         result = subprocess.run([*command, "serve", "--port", "0", "--state-dir", folder], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -421,6 +423,19 @@ def memory(command):
                     assert error["code"] == "session_dropped"
                     c.delete("s0")
                     assert c.text(STORY, session="s0", max_tokens=6) + c.text("", session="s0", max_tokens=6) == first + rest
+    with serving(command, "--state-ram", "1", "--cache-size", "0") as s:  # copies share a state, but are not free
+        c = Client(s)
+        c.post("/v1/states", {"id": "a", "prompt": "a"})
+        for i in range(1100):
+            c.post(f"/v1/states/a{i - 1 if i else ''}/fork", {"to": f"a{i}"})
+        assert s.metric("sessions_stored") <= 1024 and s.metric("state_bytes") <= 1 << 20
+    with serving(command, "--cache-size", "0") as s:  # refused requests keep nothing
+        c = Client(s)
+        c.post("/v1/states", {"id": "a", "prompt": "a"})
+        for body in ({"id": "no name", "state": "a"}, {"id": "a", "state": "a"}, {"id": "b", "state": "a", "tokens": 1}):
+            c.post("/v1/states", {"prompt": "b", **body}, status=400)
+        c.delete("a")
+        assert s.metric("state_bytes") == 0
     with serving(command, "--state-ram", "0") as s:
         for body in ({"session": "a"}, {"state": "a"}, {"return_state": True}):
             assert s.post("/v1/completions", {"prompt": "a", **body}).status == 400
