@@ -38,6 +38,7 @@ static bool find_best(struct weigh_blocks *b)
         b->block_best[k] = block_best(x);
         b->best = b->block_best[k] > b->best ? b->block_best[k] : b->best;
     }
+    b->best += 0.0f; /* -0 becomes 0: the distance -0 - 0 would be -0, whose bits sort last */
     return !bad;
 }
 

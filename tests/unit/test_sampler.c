@@ -389,6 +389,19 @@ static void test_zeros(void)
     rwkv7_sampler_close(b);
 }
 
+/* A logit of 0 is as good as one of -0. */
+static void test_signed_zeros(void)
+{
+    const float logits[] = {-0.0f, 0.0f, -1.0f, -0.0f};
+    struct rwkv7_sampler_options opt = defaults();
+    opt.top_k = 2;
+    opt.top_p = 1.0f;
+    struct rwkv7_sampler *s = sampler(&opt, 4, NULL);
+    for (int draw = 0; draw < 50; draw++)
+        CHECK(next(s, logits) < 2);
+    rwkv7_sampler_close(s);
+}
+
 /* Results for fixed seeds. These numbers must never change. */
 static void test_seeds(void)
 {
@@ -555,6 +568,7 @@ int main(void)
     RUN(test_distributions);
     RUN(test_ties);
     RUN(test_zeros);
+    RUN(test_signed_zeros);
     RUN(test_seeds);
     RUN(test_reproducible);
     RUN(test_textless);
