@@ -88,10 +88,10 @@ enum {
  * Parses an expression in ECMAScript syntax, except for its non-regular features. Supported: . [..]
  * \d \w \s \D \W \S | (..) (?:..) (?<name>..) * + ? {m} {m,} {m,n} (a trailing ? has no effect), ^
  * $, (?=..) and (?!..) where the rest of the whole expression follows, \t \n \r \v \f \0 \xHH
- * \uHHHH \u{H..} \cX, \p{..} with a general category, escaped punctuation. RWKV7_ERR_USAGE: "regular expression,
- * character 7: ...", counted from 1. Backreferences, \b and lookbehind are refused. The result is a
- * node of `r` that matches UTF-8. Syntax errors are not recorded in the arena; running out of
- * memory or nodes is.
+ * \uHHHH \u{H..} \cX, \p{..} with a general category, escaped punctuation. RWKV7_ERR_USAGE:
+ * "regular expression, character 7: ...", counted from 1. Backreferences, \b and lookbehind are
+ * refused. The result is a node of `r` that matches UTF-8. Syntax errors are not recorded in the
+ * arena; running out of memory or nodes is.
  */
 enum rwkv7_status regex_parse(struct regex *r, const char *text, size_t size, unsigned flags, uint32_t *out,
                               struct rwkv7_error *err);

@@ -32,10 +32,10 @@ uint64_t nearest_key(float distance, uint32_t id);
 float nearest_distance(uint64_t key);
 
 /*
- * w: weights, whose sum is total. Finds candidates that include the end of the shortest prefix whose weights w reach `wanted` or
- * that has `limit` tokens; the last tokens at a finite distance, if there is no such prefix.
- * bits [b->count]: scratch. A range ends at a distance, so the candidates include all tokens with
- * the distance of any of them.
+ * Finds candidates that include the end of the shortest prefix whose weights reach `wanted` or that
+ * has `limit` tokens. If there is no such prefix, the candidates are the last tokens at a finite
+ * distance; possibly none. They include all tokens with the distance of any of them. w: the
+ * weights, whose sum is `total`. bits [b->count]: scratch.
  */
 void nearest_find(const struct weigh *loops, const struct weigh_blocks *b, const float *w, double total,
                   uint64_t wanted, size_t limit, uint64_t *bits, struct nearest *n);

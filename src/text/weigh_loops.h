@@ -1,7 +1,7 @@
 /*
  * weigh_loops.h - the loops of weigh.h: find_best, weights, range, part_best, part_sum. Included
- * once for each instruction set, by a file that defines range_of_block. The inner loops have no branches, so that compilers vectorise
- * them.
+ * once for each instruction set, by a file that defines range_of_block. The inner loops have no
+ * branches, so that compilers vectorise them.
  */
 #include <float.h>
 #include <math.h>
