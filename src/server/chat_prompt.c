@@ -194,7 +194,11 @@ static bool read_message(struct transcript *t, const cJSON *message, int index, 
     snprintf(param, sizeof param, "messages[%d]", index);
     if (!read_role(message, param, &role, e))
         return false;
-    bool fine = read_content(cJSON_GetObjectItemCaseSensitive(message, "content"), param, &content, e);
+    const cJSON *const value = cJSON_GetObjectItemCaseSensitive(message, "content");
+    const bool has_content = value && !cJSON_IsNull(value);
+    bool fine = read_content(value, param, &content, e);
+    if (fine && (role == ROLE_SYSTEM || role == ROLE_USER) && !has_content)
+        fine = error_request(e, param, "%s: expected content, a string or a list of parts", param);
     if (fine && role == ROLE_ASSISTANT)
         fine = tool_fields_add_calls(cJSON_GetObjectItemCaseSensitive(message, "tool_calls"), param, &calls, e);
     if (fine && calls.size > 0 && !message->next)

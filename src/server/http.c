@@ -299,14 +299,16 @@ static bool check_head(struct exchange *x, struct MHD_Connection *c, bool option
     if (!check_length(x, c, e))
         return false;
     if (!guard_host(s->options, header(c, MHD_HTTP_HEADER_HOST)))
-        return error_other(e, 403, "host_not_allowed", "the Host is not this server");
+        return error_other(e, 403, "host_not_allowed",
+                           "the header Host names another computer; use localhost or 127.0.0.1");
     if (!check_origin(x, c, e) || options)
         return e->status == 0;
     if (!(x->route && x->route->public) &&
         !guard_key(s->options, header(c, MHD_HTTP_HEADER_AUTHORIZATION), header(c, "X-Api-Key")))
-        return error_other(e, 401, "invalid_api_key", "Incorrect API key");
+        return error_other(e, 401, "invalid_api_key",
+                           "Incorrect API key: expected 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'");
     if (!x->route)
-        return error_other(e, 404, NULL, "there is no endpoint of this path");
+        return error_other(e, 404, NULL, "no such endpoint; /openapi.json lists all");
     if (!route_allows(x->route, x->name, x->method))
         return error_other(e, 405, NULL, "expected %s", route_methods(x->route, x->name));
     if (atomic_load(&s->draining) && !x->route->public)

@@ -129,12 +129,16 @@ static enum rwkv7_status open_folder(const char *folder, struct rwkv7_error *err
     struct stat st;
     if (mkdir(folder, 0700) != 0 && errno != EEXIST)
         return fail_errno(err, "cannot create %s for states", folder);
-    if (stat(folder, &st) != 0 || access(folder, R_OK | W_OK | X_OK) != 0)
+    if (stat(folder, &st) != 0)
         return fail_errno(err, "cannot use %s for states", folder);
     if (!S_ISDIR(st.st_mode))
         return fail(err, RWKV7_ERR_IO, "cannot use %s for states: it is not a folder", folder);
-    if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
-        return fail(err, RWKV7_ERR_IO, "cannot use %s for states: other users may write to it", folder);
+    if (access(folder, R_OK | W_OK | X_OK) != 0)
+        return fail_errno(err, "cannot use %s for states", folder);
+    if (st.st_uid != geteuid())
+        return fail(err, RWKV7_ERR_IO, "cannot use %s for states: it belongs to another user", folder);
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return fail(err, RWKV7_ERR_IO, "cannot use %s for states: other users may write to it; use chmod go-w", folder);
     return RWKV7_OK;
 }
 
@@ -436,11 +440,8 @@ void session_store_list(struct session_store *s, void (*show)(void *arg, const s
 {
     pthread_mutex_lock(&s->lock);
     for (const struct entry *en = s->newest; en; en = en->next) {
-        const struct session_info info = {.id = en->id,
-                                          .tokens = session_text_tokens(&en->text),
-                                          .turns = en->text.turn_count,
-                                          .bytes = session_text_bytes(&en->text),
-                                          .busy = en->taken};
+        const struct session_info info = {
+            .id = en->id, .tokens = session_text_tokens(&en->text), .turns = en->text.turn_count, .busy = en->taken};
         if (!en->dropped && !en->created)
             show(arg, &info);
     }

@@ -55,7 +55,8 @@ bool session_store_delete(struct session_store *s, const char *id, struct api_er
 
 struct session_info {
     const char *id;
-    uint64_t tokens, turns, bytes;
+    uint64_t tokens, turns; /* of a text in memory */
+    uint64_t bytes;         /* of the file, if on_disk */
     bool busy;
     bool on_disk; /* not in memory: tokens and turns are unknown */
 };

@@ -21,6 +21,7 @@ static bool is_on(const struct call *call, struct api_error *e)
 struct listing {
     struct json_tree tree;
     cJSON *data;
+    uint64_t state; /* bytes of a state of the model */
 };
 
 static void show(void *arg, const struct session_info *info)
@@ -36,7 +37,7 @@ static void show(void *arg, const struct session_info *info)
         json_add_number(t, one, "tokens", (double)info->tokens);
         json_add_number(t, one, "turns", (double)info->turns);
     }
-    json_add_number(t, one, "bytes", (double)info->bytes);
+    json_add_number(t, one, "bytes", (double)(info->on_disk ? info->bytes : l->state));
     json_add_bool(t, one, "busy", info->busy);
     json_add_string(t, one, "stored", info->on_disk ? "disk" : "memory");
 }
@@ -47,6 +48,7 @@ static void list_states(const struct call *call, struct reply *reply)
     cJSON *const root = json_tree_object(&l.tree);
     json_add_string(&l.tree, root, "object", "list");
     l.data = json_add_array(&l.tree, root, "data");
+    l.state = rwkv7_model_info(call->server->options->model)->session_bytes;
     session_store_list(call->server->store, show, &l);
     reply->body = json_tree_text(&l.tree, false);
 }
@@ -199,16 +201,16 @@ static void upload(const struct call *call, const char *id, struct reply *reply)
     }
     if (!read_order(call, &order, e))
         return;
-    const enum rwkv7_status status =
-        session_image_is_state(call->body, call->size)
-            ? session_image_load(&text, context, call->body, call->size, &err)
-            : session_image_load_tuned(&text, context, call->body, call->size, order, &err);
+    const bool tuned = !session_image_is_state(call->body, call->size);
+    const enum rwkv7_status status = tuned
+                                         ? session_image_load_tuned(&text, context, call->body, call->size, order, &err)
+                                         : session_image_load(&text, context, call->body, call->size, &err);
     if (status == RWKV7_ERR_USAGE) {
         error_request(e, "order", "%s with ?order=", err.message);
     } else if (status == RWKV7_ERR_MEMORY || status == RWKV7_ERR_IO) {
         error_library(e, &err);
     } else if (status != RWKV7_OK) {
-        error_other(e, 400, "invalid_state", "%s", err.message);
+        error_other(e, 400, "invalid_state", tuned ? "not a state file; read as a tuned state: %s" : "%s", err.message);
     } else {
         reply->body = describe(call, id, &text);
         if (!session_store_put(call->server->store, id, false, &text, e)) {

@@ -240,6 +240,7 @@ def fields(command):
                 ({}, "messages"), ({"messages": []}, "messages"), ({"messages": 5}, "messages"), ({"messages": [5]}, "messages[0]"),
                 ({"messages": [{"role": "system", "content": "x"}]}, "messages"), ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0]"),
                 ({"messages": user + [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[1]"),
+                ({"messages": [{"role": "user"}]}, "messages[0]"), ({"messages": [{"role": "system", "content": None}, *user]}, "messages[0]"),
                 ({"messages": [{"role": "user", "content": 5}]}, "messages[0]"), ({"messages": user, "logprobs": 1}, "logprobs"),
                 ({"messages": [{"role": "assistant", "content": None, "tool_calls": [{}]}]}, "messages[0]"),
                 ({"messages": user, "top_logprobs": 2}, "top_logprobs"), ({"messages": user, "max_tokens": 0}, "max_tokens"),

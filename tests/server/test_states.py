@@ -282,6 +282,7 @@ def named(command):
         # return_state
         one = c.write(STORY, return_state=True)["state"]
         assert one["id"].startswith("state-") and one["tokens"] == len(c.ids(STORY)) + 13 and one["bytes"] == BYTES
+        assert all(listed["bytes"] == BYTES for listed in c.states().values())
         assert c.text("", state=one["id"]) == c.text(STORY, max_tokens=24)[len(want):]
         image = base64.b64decode(c.write(STORY, return_state="base64")["state"]["data"], validate=True)
         assert image.startswith(b"RWKV7ST\0")
@@ -397,6 +398,10 @@ def restart(command):
         result = subprocess.run([*command, "serve", "--port", "0", "--state-dir", folder], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                 text=True, check=False)
         assert result.returncode == 1 and "other users may write to it" in result.stderr, result
+        # no folder
+        result = subprocess.run([*command, "serve", "--port", "0", "--state-dir", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                text=True, check=False)
+        assert result.returncode == 1 and "it is not a folder" in result.stderr, result
 
 
 def memory(command):
@@ -510,7 +515,8 @@ def hostile(command):
         for at in (0, 7, 8, 12, 16, 24, 40, 60, 5000, len(image) - 9, len(image) - 1):
             c.put("b", image[:at] + bytes([image[at] ^ 0x40]) + image[at + 1:], status=400)
         for junk in (b"", b"x", b"PK\x03\x04", b"RWKV7ST\0", bytes(1000), image + b"x" * 8, b"{}", struct.pack("<Q", 1 << 60)):
-            c.put("b", junk, status=400)
+            error = c.put("b", junk, status=400)["error"]
+            assert error["message"].startswith("not a state file") != junk.startswith(b"RWKV7ST\0") or error["param"] == "order", error
         assert s.request("PUT", "/v1/states/b", bytes(2 << 20)).status == 413
         # an upload that ends too early
         with s.connect() as raw:
