@@ -35,6 +35,7 @@ static const struct magic {
     {"7z\xbc\xaf\x27\x1c", 6, "a 7-Zip archive; unpack it first"},
     {"\x93NUMPY", 6, "a NumPy array (.npy), which is not supported"},
     {"\x89HDF\r\n\x1a\n", 8, "an HDF5 file, which is not supported"},
+    {"RWKV7ST", 8, "a saved state, not a model"},
     {"\177ELF", 4, "a program, not a model"},
     {"%PDF-", 5, "a PDF document, not a model"},
     {"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16, "zeros, probably an incomplete download"},

@@ -253,6 +253,7 @@ def other_formats():
     other("model.safetensors.zst", b"\x28\xb5\x2f\xfd\x04\x58" + bytes(20), "a zstd archive")
     other("model.safetensors.xz", b"\xfd7zXZ\0\0\4" + bytes(20), "an xz archive")
     other("array.npy", b"\x93NUMPY\1\0" + bytes(20), "a NumPy array (.npy)")
+    other("saved.state", b"RWKV7ST\0" + bytes(24), "a saved state, not a model")
     other("config.json", b'{\n  "architectures": ["RWKV7ForCausalLM"]\n}\n', "JSON text")
     other("vocab.txt", b"1 '\\x00' 1\n2 '\\x01' 1\n", "a vocabulary, not a model")
     other("zeros.safetensors", bytes(64), "zeros, probably an incomplete download")
