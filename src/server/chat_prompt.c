@@ -22,6 +22,7 @@ struct transcript {
     bool any_turn;
     bool gap; /* the next turn begins with the text between turns */
     struct chat_prompt *out;
+    struct session_intro *intro; /* what the text before has read, and then with this one; NULL: nothing */
 
     const struct session_text *past; /* of the session; NULL: none, or only new messages follow it */
     size_t undone;                   /* turns of it that differ; SIZE_MAX: all */
@@ -52,11 +53,35 @@ static void add_owned(struct transcript *t, char *text)
     mem_free(text);
 }
 
-/* Adds the system prompt. Called when the first turn begins. */
+/* Notes a hash of what is read. Returns whether it was the last one of its kind already. */
+static bool is_known(uint64_t *last, const struct text *text)
+{
+    const uint64_t hash = session_history(0, 's', text->bytes, text->size), before = *last;
+    *last = hash;
+    return hash == before;
+}
+
+/* Adds the tools to the system prompt. */
+static void add_tools(struct transcript *t)
+{
+    struct text tools = {0};
+    tools_add_system(t->tools, &tools);
+    t->system.failed = t->system.failed || tools.failed;
+    if (!tools.failed && !(t->intro && is_known(&t->intro->tools, &tools)))
+        tools_add_system(t->tools, &t->system);
+    text_free(&tools);
+}
+
+/*
+ * Adds the system prompt. Called when the first turn begins. What an answer that is continued has
+ * read already is left out.
+ */
 static void add_system(struct transcript *t)
 {
+    if (t->intro && t->system.size > 0 && is_known(&t->intro->system, &t->system))
+        t->system.size = 0;
     if (tools_are_used(t->tools))
-        tools_add_system(t->tools, &t->system);
+        add_tools(t);
     text_add(&t->system, "", 1);
     if (!t->system.failed && t->system.size > 1) {
         if (t->gap)
@@ -270,8 +295,10 @@ static bool read_messages(struct transcript *t, const struct fields *f, struct s
     int index = 0;
     if (!cJSON_IsArray(messages) || !messages->child)
         return error_request(f->error, "messages", "messages: expected a list of messages");
-    if (use)
+    if (use) {
         begin_session(t, messages, use);
+        t->intro = &use->intro;
+    }
     for (const cJSON *one = messages->child; one; one = one->next)
         if (!read_message(t, one, index++, f->error))
             return false;

@@ -46,7 +46,7 @@ enum { HANDLERS_CONTEXT = 1048576 };
 job_reader completions_read;
 
 handler completions_handler, chat_handler;
-handler messages_handler, count_tokens_handler, responses_handler;
+handler messages_handler, count_tokens_handler, responses_handler, response_handler;
 handler ollama_generate_handler, ollama_chat_handler, ollama_show_handler;
 handler ollama_tags_handler, ollama_ps_handler, ollama_version_handler;
 handler apply_template_handler, props_handler, slots_handler;

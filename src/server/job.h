@@ -121,6 +121,8 @@ struct job {
     struct text context;
     bool echo;
     bool base64;                /* the form of embeddings */
+    bool stores;                /* responses.c: later requests may continue from the answer */
+    char previous[64];          /* id of the answer that this one continues from; empty: none */
     const char *session_header; /* while the request is read: X-Rwkv7-Session; NULL: none */
     struct session_use *use;    /* NULL: neither a session nor a state */
     struct job_prompt *prompts; /* [prompt_count] */

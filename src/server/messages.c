@@ -6,6 +6,7 @@
  */
 #include "server/handlers.h"
 #include "server/messages_request.h"
+#include "server/session_use.h"
 
 static const char *stop_reason(const struct choice *c)
 {
@@ -85,6 +86,7 @@ static char *body(struct job *job)
         add_call(&t, content, NULL, c, i, &c->calls.calls[i]);
     add_stop(&t, root, c);
     add_usage(&t, root, job);
+    session_use_report(&t, root, job);
     return json_tree_text(&t, false);
 }
 
@@ -189,6 +191,7 @@ static void end(struct job *job, struct choice *c)
     cJSON *const root = begin_event(&t, "message_delta");
     add_stop(&t, json_add_object(&t, root, "delta"), c);
     add_usage(&t, root, job);
+    session_use_report(&t, root, job);
     job_typed_event(job, &t);
 }
 

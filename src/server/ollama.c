@@ -74,6 +74,7 @@ static void add_end(struct json_tree *t, cJSON *root, const struct choice *c)
     add_nanoseconds(t, root, "prompt_eval_duration", first - job->started);
     json_add_number(t, root, "eval_count", (double)c->tokens);
     add_nanoseconds(t, root, "eval_duration", now - first);
+    session_use_report(t, root, job);
 }
 
 static bool is_chat(const struct job *job)

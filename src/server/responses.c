@@ -4,12 +4,17 @@
  * An answer is a list of items: thoughts, a message with the text, calls of tools. A stream
  * announces each item and its only part, sends its text, and repeats the text at the end of the
  * part, of the item and of the answer.
+ *
+ * The state after an answer is stored under its id, unless the request says otherwise. A later
+ * request with this id as "previous_response_id" continues from a copy. DELETE /v1/responses/ID
+ * removes it.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "server/handlers.h"
 #include "server/responses_request.h"
+#include "server/session_use.h"
 
 #define ID_PREFIX "resp_"
 
@@ -146,15 +151,18 @@ static void add_response(struct json_tree *t, cJSON *to, const struct choice *c,
     json_add_number(t, to, "temperature", sampling_number(g->sampling.temperature));
     json_add_number(t, to, "top_p", sampling_number(g->sampling.top_p));
     json_add_whole(t, to, "seed", g->seed);
-    json_add_item(t, to, "previous_response_id", cJSON_CreateNull());
-    json_add_bool(t, to, "store", false);
+    json_add_item(t, to, "previous_response_id",
+                  *job->previous ? cJSON_CreateString(job->previous) : cJSON_CreateNull());
+    json_add_bool(t, to, "store", job->use && job->use->stores);
     json_add_string(t, to, "truncation", "disabled");
     add_tools(t, to, &job->tools);
     json_add_object(t, to, "metadata");
-    if (ended)
-        add_usage(t, to, job);
-    else
+    if (!ended) {
         json_add_item(t, to, "usage", cJSON_CreateNull());
+        return;
+    }
+    add_usage(t, to, job);
+    session_use_report(t, to, job);
 }
 
 static char *body(struct job *job)
@@ -362,4 +370,19 @@ static const struct protocol responses = {.id_prefix = ID_PREFIX,
 void responses_handler(const struct call *call, struct reply *reply)
 {
     handle_job(call, &responses, responses_read, reply);
+}
+
+void response_handler(const struct call *call, struct reply *reply)
+{
+    struct session_store *const store = call->server->store;
+    struct json_tree t;
+    if (!store)
+        error_other(&reply->error, 404, "response_not_found", "answers are not stored (--state-ram)");
+    else if (session_store_delete_answer(store, call->name, &reply->error)) {
+        cJSON *const root = json_tree_object(&t);
+        json_add_string(&t, root, "id", call->name);
+        json_add_string(&t, root, "object", "response");
+        json_add_bool(&t, root, "deleted", true);
+        reply->body = json_tree_text(&t, false);
+    }
 }

@@ -11,8 +11,7 @@ static const struct renamed names[] = {{"input", "messages"},
                                        {"reasoning.effort", "reasoning_effort"},
                                        {"text.format", "response_format"}};
 
-/* Fields that would need answers to be stored. */
-static const char *const stored[] = {"previous_response_id", "conversation", "prompt"};
+static const char *const unsupported[] = {"conversation", "prompt"};
 
 /* Gives text parts the type that they have in chats. */
 static bool rename_parts(struct conversion *c, cJSON *content, const char *param)
@@ -122,16 +121,31 @@ static bool take_inner(struct conversion *c, const char *outer, const char *inne
     return true;
 }
 
-static bool refuse_stored(const struct conversion *c)
+static bool refuse(const struct conversion *c)
 {
     const struct fields f = {c->request.root, c->error};
     bool background = false;
-    for (size_t i = 0; i < sizeof stored / sizeof *stored; i++)
-        if (field_of(&f, stored[i]))
-            return error_request(c->error, stored[i], "%s is not supported: answers are not stored", stored[i]);
+    for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++)
+        if (field_of(&f, unsupported[i]))
+            return error_request(c->error, unsupported[i], "%s is not supported", unsupported[i]);
     field_bool(&f, "background", &background);
     if (background)
-        error_request(c->error, "background", "background is not supported: answers are not stored");
+        error_request(c->error, "background", "background is not supported");
+    return c->error->status == 0;
+}
+
+/* Reads where the conversation continues and whether its answer is stored. */
+static bool read_store(const struct conversion *c, struct job *job)
+{
+    const struct fields f = {c->request.root, c->error};
+    const char *previous = NULL;
+    job->stores = true;
+    field_bool(&f, "store", &job->stores);
+    field_string(&f, "previous_response_id", &previous);
+    if (previous && !*previous)
+        error_request(c->error, "previous_response_id", "previous_response_id: expected the id of an answer");
+    if (previous) /* what is too long is found to be unknown */
+        snprintf(job->previous, sizeof job->previous, "%s", previous);
     return c->error->status == 0;
 }
 
@@ -140,7 +154,7 @@ bool responses_read(struct job *job, cJSON *request, struct api_error *e)
     struct conversion c;
     convert_begin(&c, request, e);
     cJSON *const input = convert_begin_messages(&c, "input");
-    const bool fine = refuse_stored(&c) && take_input(&c, input) &&
+    const bool fine = refuse(&c) && read_store(&c, job) && take_input(&c, input) &&
                       take_inner(&c, "reasoning", "effort", "reasoning_effort") &&
                       take_inner(&c, "text", "format", "response_format") &&
                       convert_read(&c, job, names, sizeof names / sizeof *names);

@@ -19,6 +19,7 @@ static const struct route routes[] = {
     {"/messages", true, false, messages_handler},
     {"/messages/count_tokens", true, false, count_tokens_handler},
     {"/responses", true, false, responses_handler},
+    {"/responses/", true, false, response_handler},
     {"/api/generate", true, false, ollama_generate_handler},
     {"/api/chat", true, false, ollama_chat_handler},
     {"/api/show", true, false, ollama_show_handler},
@@ -75,10 +76,11 @@ enum error_form route_errors(const char *path)
 const char *route_methods(const struct route *r, const char *name)
 {
     const bool action = name && strchr(name, '/'); /* fork, undo */
-    return r->handle == states_handler  ? "GET, POST"
-           : r->handle == state_handler ? action ? "POST" : "GET, PUT, DELETE"
-           : r->post                    ? "POST"
-                                        : "GET";
+    return r->handle == states_handler     ? "GET, POST"
+           : r->handle == state_handler    ? action ? "POST" : "GET, PUT, DELETE"
+           : r->handle == response_handler ? "DELETE"
+           : r->post                       ? "POST"
+                                           : "GET";
 }
 
 bool route_is_quick(const struct route *r)

@@ -24,16 +24,18 @@ struct entry {
     char id[SESSION_ID + 1];
     struct session_text text;
     bool taken;
-    bool created;       /* by the request that took it; nobody else sees it yet */
-    bool changed;       /* differs from its file */
-    bool dropped;       /* only the name is left */
-    struct entry *next; /* the next less recently used one */
+    bool created;               /* by the request that took it; nobody else sees it yet */
+    bool changed;               /* differs from its file */
+    bool dropped;               /* only the name is left */
+    bool answer;                /* it never changes, and has no file */
+    struct session_intro intro; /* of an answer */
+    struct entry *next;         /* the next less recently used one */
 };
 
 struct session_store {
     struct session_context context;
-    uint64_t limit;
-    const char *folder; /* NULL: none */
+    uint64_t limit, state_bytes; /* state_bytes: of one state */
+    const char *folder;          /* NULL: none */
     void (*warn)(void *arg, const char *line);
     void *arg;
     atomic_uint_least64_t snapshot_bytes;
@@ -41,6 +43,7 @@ struct session_store {
 
     pthread_mutex_t lock; /* protects the rest */
     struct entry *newest;
+    uint64_t answers; /* entries that are answers */
 };
 
 bool session_id_is_valid(const char *id)
@@ -194,6 +197,7 @@ static void remove_entry(struct session_store *s, struct entry *en)
 {
     unlink_entry(s, en);
     drop(s, en);
+    s->answers -= en->answer;
     mem_free(en);
 }
 
@@ -218,12 +222,12 @@ static struct entry *add(struct session_store *s, const char *id, struct api_err
     return en;
 }
 
-/* Frees the memory of a text. Its file, or at least its name, stays. */
+/* Frees the memory of a text. Its file, or at least its name, stays, unless it is an answer. */
 static void put_away(struct session_store *s, struct entry *en)
 {
     struct rwkv7_error err;
-    bool kept = s->folder && !en->changed;
-    if (s->folder && en->changed) {
+    bool kept = en->answer || (s->folder && !en->changed);
+    if (!kept && s->folder) {
         kept = save(s, en, &err) == RWKV7_OK;
         if (!kept)
             warn(s, en->id, "is dropped, because it cannot be saved", err.message);
@@ -235,14 +239,22 @@ static void put_away(struct session_store *s, struct entry *en)
     drop(s, en);
 }
 
-/* Returns the least recently used entry that is in memory and not taken; NULL: there is none. */
-static struct entry *oldest(struct session_store *s)
+/* Returns the least recently used answer, or other text that is in memory and not taken; NULL: none. */
+static struct entry *oldest(struct session_store *s, bool answer)
 {
     struct entry *found = NULL;
     for (struct entry *en = s->newest; en; en = en->next)
-        if (!en->taken && !en->dropped)
+        if (en->answer == answer && !en->taken && !en->dropped)
             found = en;
     return found;
+}
+
+/* Returns the entry whose memory is freed next; NULL: there is none. */
+static struct entry *victim(struct session_store *s)
+{
+    const bool answer = s->answers * s->state_bytes > s->limit / 2;
+    struct entry *const found = oldest(s, answer);
+    return found ? found : oldest(s, !answer);
 }
 
 /* Forgets the oldest names of dropped texts. */
@@ -260,7 +272,7 @@ static void trim_names(struct session_store *s)
 static void trim(struct session_store *s)
 {
     struct entry *en;
-    while (session_store_bytes(s) > s->limit && (en = oldest(s)))
+    while (session_store_bytes(s) > s->limit && (en = victim(s)))
         if (!session_text_drop_states(&en->text, 0))
             put_away(s, en);
     trim_names(s);
@@ -299,6 +311,11 @@ static struct entry *fetch(struct session_store *s, const char *id, bool create,
 
 /* ------------------------------------------------------------------------------------ interface */
 
+static bool refuse_answer(const char *id, struct api_error *e)
+{
+    return error_request(e, "id", "'%s' is an answer, which cannot be changed; see previous_response_id", id);
+}
+
 static bool copy_text(struct session_text *out, const struct entry *en, struct api_error *e)
 {
     return session_text_copy(out, &en->text) || error_other(e, 500, NULL, "out of memory for the state");
@@ -331,6 +348,8 @@ bool session_store_take(struct session_store *s, const char *id, bool create, st
     bool taken = false;
     if (en && en->taken)
         error_other(e, 409, "session_busy", "the session '%s' is in use by another request", id);
+    else if (en && en->answer)
+        refuse_answer(id, e);
     else if (en && copy_text(out, en, e))
         taken = en->taken = true;
     else if (en && en->created)
@@ -371,6 +390,8 @@ bool session_store_put(struct session_store *s, const char *id, bool must_be_new
         struct entry *en = find(s, id);
         if (en && en->taken)
             error_other(e, 409, "session_busy", "the session '%s' is in use by another request", id);
+        else if (en && en->answer)
+            refuse_answer(id, e);
         else if (must_be_new && ((en && !en->dropped) || has_file(s, id)))
             error_request(e, "to", "there is a state '%s' already", id);
         else if (en || (en = add(s, id, e))) {
@@ -410,6 +431,68 @@ bool session_store_delete(struct session_store *s, const char *id, struct api_er
     pthread_mutex_unlock(&s->lock);
     return e->status == 0;
 }
+
+/* --------------------------------------------------------------------------------------- answers */
+
+/* Returns an answer; NULL: see *e, with this code. */
+static struct entry *find_answer(struct session_store *s, const char *id, const char *code, struct api_error *e)
+{
+    struct entry *const en = find(s, id);
+    if (en && en->answer)
+        return en;
+    error_other(e, 404, code, "there is no stored answer '%s': it was deleted, or dropped to save memory", id);
+    return NULL;
+}
+
+bool session_store_put_answer(struct session_store *s, const char *id, const struct session_text *text,
+                              const struct session_intro *intro, struct api_error *e)
+{
+    struct session_text copy;
+    if (!session_text_copy(&copy, text))
+        return error_other(e, 500, NULL, "out of memory for the answer's state");
+    session_text_root(&copy);
+    pthread_mutex_lock(&s->lock);
+    struct entry *en = find(s, id);
+    if (en)
+        error_other(e, 409, NULL, "there is a state '%s' already", id);
+    else if ((en = add(s, id, e))) {
+        en->answer = true;
+        en->intro = *intro;
+        s->answers++;
+        set_text(s, en, &copy);
+        trim(s);
+    }
+    pthread_mutex_unlock(&s->lock);
+    session_text_clear(&copy);
+    return e->status == 0;
+}
+
+bool session_store_get_answer(struct session_store *s, const char *id, struct session_text *out,
+                              struct session_intro *intro, struct api_error *e)
+{
+    *out = (struct session_text){0};
+    pthread_mutex_lock(&s->lock);
+    struct entry *const en = find_answer(s, id, "previous_response_not_found", e);
+    const bool found = en && copy_text(out, en, e);
+    if (found) {
+        *intro = en->intro;
+        use(s, en);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
+bool session_store_delete_answer(struct session_store *s, const char *id, struct api_error *e)
+{
+    pthread_mutex_lock(&s->lock);
+    struct entry *const en = find_answer(s, id, "response_not_found", e);
+    if (en)
+        remove_entry(s, en);
+    pthread_mutex_unlock(&s->lock);
+    return en != NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ lists */
 
 /* Shows the files of texts that are not in memory. */
 static void list_files(struct session_store *s, void (*show)(void *arg, const struct session_info *info), void *arg)
@@ -489,6 +572,7 @@ enum rwkv7_status session_store_open(const struct server_options *o, struct sess
                                           .tokenizer = o->tokenizer,
                                           .bytes = &s->snapshot_bytes};
     s->limit = o->state_ram;
+    s->state_bytes = state;
     s->folder = o->state_dir;
     s->warn = o->warn;
     s->arg = o->arg;

@@ -7,6 +7,10 @@
  * a dropped text is remembered, so that a client learns of it instead of talking to a new session.
  * A file is removed only when its text is deleted by a request.
  *
+ * A stored answer is a text that never changes: requests continue from it, and it stays as it is.
+ * Answers are kept in memory only. While the limit is exceeded, the least recently used answer is
+ * dropped and forgotten if answers take more than half of the limit; else a session is put away.
+ *
  * Any thread may call these functions. They wait for the disk when a text is saved or loaded.
  */
 #ifndef SERVER_SESSION_STORE_H
@@ -52,6 +56,22 @@ void session_store_return(struct session_store *s, const char *id, struct sessio
 bool session_store_put(struct session_store *s, const char *id, bool must_be_new, struct session_text *text,
                        struct api_error *e);
 bool session_store_delete(struct session_store *s, const char *id, struct api_error *e);
+
+/*
+ * Hashes of the system prompt and of the tools that a conversation has read last; 0: none. A request
+ * that continues an answer repeats them as a rule, and they are not read again.
+ */
+struct session_intro {
+    uint64_t system, tools;
+};
+
+/* Stores a copy of the text as an answer, under a new name. It cannot be undone. */
+bool session_store_put_answer(struct session_store *s, const char *id, const struct session_text *text,
+                              const struct session_intro *intro, struct api_error *e);
+/* As session_store_get and session_store_delete, for answers only; 404: there is no such answer. */
+bool session_store_get_answer(struct session_store *s, const char *id, struct session_text *out,
+                              struct session_intro *intro, struct api_error *e);
+bool session_store_delete_answer(struct session_store *s, const char *id, struct api_error *e);
 
 struct session_info {
     const char *id;

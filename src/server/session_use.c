@@ -78,17 +78,25 @@ bool session_use_read(struct job *job, const struct fields *f)
     field_string(f, "fork", &fork);
     field_string(f, "state", &state);
     const enum return_state returns = read_return(f);
+    const bool stores = job->stores && job->server->store;
+    if (*job->previous && (session || fork || state))
+        error_request(e, "previous_response_id", "previous_response_id: expected neither a session nor a state");
+    if (*job->previous && !job->server->store)
+        error_request(e, "previous_response_id", "previous_response_id: answers are not stored (--state-ram)");
     if (fork && !session)
         error_request(e, "fork", "fork: needs a session");
     if (fork && state)
         error_request(e, "state", "state: expected either a state or a fork");
-    if (e->status || (!session && !state && returns == RETURN_NONE))
+    if (e->status || (!session && !state && returns == RETURN_NONE && !stores && !*job->previous))
         return e->status == 0;
     if (!open_use(job, e))
         return false;
     struct session_use *const use = job->use;
     use->returns = returns;
-    use->kept = returns != RETURN_NONE;
+    use->stores = stores;
+    use->kept = returns != RETURN_NONE || stores;
+    if (*job->previous && !session_store_get_answer(use->store, job->previous, &use->text, &use->intro, e))
+        return blame(e, "previous_response_id");
     if (fork)
         return take_copy(use, session, fork, e);
     if (session && !take(use, session, "session", &created, e))
@@ -133,9 +141,11 @@ bool session_use_check(const struct job *job, struct api_error *e)
         return true;
     if (job->generation.max_tokens == 0)
         return error_request(e, "max_tokens", "max_tokens: expected at least 1 with a session");
-    if (job->choice_count > 1)
-        return error_request(e, job->prompt_count > 1 ? "prompt" : "n",
-                             "session, return_state: expected one prompt and one answer");
+    if (job->choice_count > 1) {
+        const char *const field = job->prompt_count > 1 ? "prompt" : "n";
+        return error_request(e, field, "%s: expected one prompt and one answer with session, return_state or store",
+                             field);
+    }
     return true;
 }
 
@@ -345,6 +355,7 @@ enum rwkv7_status session_use_end(struct choice *c, struct rwkv7_error *err)
         return RWKV7_OK;
     struct session_growth g = {
         .ids = {p->ids + use->repeated}, .counts = {p->count - use->repeated}, .user = use->user, .gap = use->gap};
+    struct api_error e = {0};
     enum rwkv7_status status = mark_settle(&use->mark, err);
     if (status != RWKV7_OK)
         return status;
@@ -362,6 +373,9 @@ enum rwkv7_status session_use_end(struct choice *c, struct rwkv7_error *err)
         return fail_memory(err, "the session");
     if (use->returns != RETURN_NONE)
         status = make_report(use, rwkv7_model_info(job->server->options->model)->session_bytes, err);
+    if (status == RWKV7_OK && use->stores &&
+        !session_store_put_answer(use->store, job->id, &use->text, &use->intro, &e))
+        status = fail(err, RWKV7_ERR_MEMORY, "%s", e.message);
     if (status == RWKV7_OK && use->taken) {
         session_store_return(use->store, use->id, &use->text);
         use->taken = false;

@@ -24,15 +24,17 @@ struct session_use {
     char id[SESSION_ID + 1]; /* where the text will be stored; empty: nowhere */
     bool taken;              /* `id` is a session that this request has taken */
     bool kept;               /* the position after the answer is needed */
+    bool stores;             /* the answer is stored under the job's id */
     bool reads_only;         /* nothing is generated: it ends after the prompt */
     enum return_state returns;
     struct session_text text; /* before the request; after its end: with it */
 
     /* set by the reader of the prompt */
-    size_t repeated;  /* first tokens of the prompt that are in the log already */
-    uint64_t history; /* of the conversation with the question; 0: no conversation */
-    bool gap;         /* of the text after the request */
-    char *user;       /* the last message; NULL: none */
+    size_t repeated;            /* first tokens of the prompt that are in the log already */
+    uint64_t history;           /* of the conversation with the question; 0: no conversation */
+    bool gap;                   /* of the text after the request */
+    char *user;                 /* the last message; NULL: none */
+    struct session_intro intro; /* what it has read; set to that of the answer that it continues */
 
     /* set by the worker */
     struct mark mark;

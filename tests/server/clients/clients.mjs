@@ -84,7 +84,17 @@ const clients = {
     checkZone(JSON.parse(call.arguments));
     const input = [{ role: 'user', content: USER }, ...calls.output, { type: 'function_call_output', call_id: call.call_id, output: 'done' }];
     assert.equal((await client.responses.create({ ...request, input, tools })).object, 'response');
-    await rejects(client.responses.create({ ...request, previous_response_id: 'resp_1' }), OpenAI.BadRequestError, /previous_response_id/);
+    // a second turn, twice from one stored answer, is that of the whole conversation
+    const second = [{ role: 'user', content: 'Why?' }];
+    const full = { ...request, input: [{ role: 'user', content: USER }, ...whole.output, ...second] };
+    const longer = await client.responses.create({ ...full, max_output_tokens: 40, store: false });
+    for (let i = 0; i < 2; i++)
+      assert.equal((await client.responses.create({ ...request, input: second, max_output_tokens: 40, previous_response_id: whole.id })).output_text, longer.output_text);
+    const result = [{ type: 'function_call_output', call_id: call.call_id, output: 'done' }];
+    assert.equal((await client.responses.create({ ...request, input: result, tools, previous_response_id: calls.id })).previous_response_id, calls.id);
+    await client.responses.delete(whole.id);
+    for (const id of [whole.id, longer.id, 'resp_1'])
+      await rejects(client.responses.create({ ...request, previous_response_id: id }), OpenAI.NotFoundError, /no stored answer/);
     await rejects(client.responses.create({ ...request, temperature: 5000 }), OpenAI.BadRequestError, /temperature/);
     const aborted = await client.responses.create({ ...request, max_output_tokens: 4000, stream: true });
     for await (const event of aborted) if (event.type === 'response.output_text.delta') break;
@@ -147,6 +157,13 @@ const clients = {
       const picture = [{ role: 'user', content: [{ type: 'image', image: new Uint8Array([1]), mediaType: 'image/png' }] }];
       await rejects(generateText({ ...rest, model, messages: picture }), null, /image/);
     }
+    // a second turn from a stored answer
+    const first = await generateText({ ...settings, model: models.responses });
+    const { responseId } = first.providerMetadata.openai;
+    const next = await generateText({ ...settings, model: models.responses, prompt: 'Why?', providerOptions: { openai: { previousResponseId: responseId } } });
+    const turns = [{ role: 'user', content: USER }, { role: 'assistant', content: first.text }, { role: 'user', content: 'Why?' }];
+    const { prompt, ...rest } = settings;
+    assert.equal(next.text, (await generateText({ ...rest, model: models.chat, messages: turns })).text);
     assert.ok((await generateText({ model: openai.completion('any'), prompt: USER, maxOutputTokens: 5 })).text.length > 0);
   },
 
