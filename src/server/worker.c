@@ -215,7 +215,7 @@ static size_t waiting_jobs(const struct worker *w)
 {
     size_t waiting = 0;
     for (const struct job *job = w->jobs; job; job = job->next)
-        waiting += !job->started;
+        waiting += job->started == 0;
     return waiting;
 }
 

@@ -10,12 +10,13 @@
 #include "test.h"
 
 static const char *const schemas[] = {
-    "{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":6},\"age\":{\"type\":\"integer\","
-    "\"minimum\":0,\"maximum\":120},\"nested\":{\"type\":\"array\",\"items\":{\"enum\":[\"a\",\"the\",true]}}},"
-    "\"required\":[\"name\",\"age\"],\"additionalProperties\":false}",
-    "{\"type\":\"object\",\"properties\":{\"a\":{},\"an\":{},\"and\":{\"type\":\"null\"}},\"minProperties\":2,"
-    "\"maxProperties\":3,\"additionalProperties\":{\"type\":\"boolean\"}}",
-    "{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"contains\":{\"pattern\":\"^\\\\p{Lu}\"},\"maxItems\":3}",
+    ("{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\",\"maxLength\":6},\"age\":{\"type\":"
+     "\"integer\","
+     "\"minimum\":0,\"maximum\":120},\"nested\":{\"type\":\"array\",\"items\":{\"enum\":[\"a\",\"the\",true]}}},"
+     "\"required\":[\"name\",\"age\"],\"additionalProperties\":false}"),
+    ("{\"type\":\"object\",\"properties\":{\"a\":{},\"an\":{},\"and\":{\"type\":\"null\"}},\"minProperties\":2,"
+     "\"maxProperties\":3,\"additionalProperties\":{\"type\":\"boolean\"}}"),
+    ("{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"contains\":{\"pattern\":\"^\\\\p{Lu}\"},\"maxItems\":3}"),
 };
 
 static uint64_t random_state = 1;
@@ -68,8 +69,8 @@ static void check_schema(const struct rwkv7_tokenizer *t, const char *schema, bo
         rwkv7_matcher_reset(m);
         rwkv7_matcher_reset(n);
         for (int i = 0; i < 25; i++) {
-            const uint64_t *with, *without;
-            size_t allowed, same;
+            const uint64_t *with = NULL, *without = NULL;
+            size_t allowed = 0, same = 0;
             const uint32_t id = check_mask(t, m, trial);
             CHECK(rwkv7_matcher_mask(m, &with, &allowed, NULL) == RWKV7_OK &&
                   rwkv7_matcher_mask(n, &without, &same, NULL) == RWKV7_OK);
