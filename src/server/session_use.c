@@ -115,21 +115,21 @@ bool session_use_read(struct job *job, const struct fields *f)
 bool session_use_create(struct job *job, const char *id, const char *state, struct api_error *e)
 {
     char digits[ID_DIGITS + 1], name[SESSION_ID + 1];
-    struct session_text none;
     bool created;
     server_new_id(job->server, digits);
     snprintf(name, sizeof name, "state-%s", digits);
     if (!open_use(job, e))
         return false;
-    if (state && !session_store_get(job->use->store, state, &job->use->text, e))
+    struct session_use *const use = job->use;
+    if (state && !session_store_get(use->store, state, &use->text, e))
         return blame(e, "state");
     if (state)
-        session_text_root(&job->use->text);
-    const struct session_text before = job->use->text; /* a state that the request begins with */
-    const bool taken = take(job->use, id ? id : name, "id", &created, e);
-    none = job->use->text;
-    job->use->text = before;
-    session_text_clear(&none);
+        session_text_root(&use->text);
+    struct session_text before = use->text; /* a state that the request begins with */
+    use->text = (struct session_text){0};
+    const bool taken = take(use, id ? id : name, "id", &created, e);
+    session_text_clear(&use->text);
+    use->text = before;
     if (!taken)
         return false;
     return created || error_request(e, "id", "there is a state '%s' already", job->use->id);

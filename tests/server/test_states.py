@@ -535,6 +535,13 @@ def hostile(command):
         c.post("/v1/completions", {"prompt": "a", "state": "none"}, status=404)
         c.post("/v1/completions", {"prompt": "a", "session": "none", "fork": "b"}, status=404)
         assert set(c.states()) == {"a"} and c.text("", state="a") == before
+        # a refused name lets go of the state that the text would begin with
+        held = s.metric("state_bytes")
+        c.put("base", image)
+        for name in ("a b", "a", "base"):
+            c.post("/v1/states", {"id": name, "state": "base", "prompt": "x"}, status=400)
+        c.delete("base")
+        assert s.metric("state_bytes") == held
 
 
 def foreign(command):
