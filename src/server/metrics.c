@@ -10,7 +10,7 @@
 
 /* Upper limits of the buckets, in seconds. */
 static const double limits[METRIC_BUCKETS] = {.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60};
-static const int statuses[METRIC_STATUSES] = {200, 204, 400, 401, 403, 404, 405, 413, 429, 499, 500, 503};
+static const int statuses[METRIC_STATUSES] = {200, 204, 304, 400, 401, 403, 404, 405, 409, 413, 429, 499, 500, 503};
 
 static const struct {
     const char *name, *help;

@@ -32,7 +32,7 @@ enum metric_time { METRIC_FIRST_TOKEN, METRIC_TOKEN, METRIC_REQUEST, METRIC_QUEU
 
 #define METRIC_BUCKETS 14
 #define METRIC_ENDPOINTS 64
-#define METRIC_STATUSES 12
+#define METRIC_STATUSES 14
 
 struct metrics {
     pthread_mutex_t lock; /* protects the rest */

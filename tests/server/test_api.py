@@ -524,6 +524,9 @@ def metrics(command):
         assert s.metric("generated_tokens_total") == 5 and s.metric("prompt_tokens_total") == 7
         body = s.get("/metrics").body.decode()
         assert 'rwkv7_requests_total{endpoint="/completions",status="200"} 1' in body and "rwkv7_token_seconds_bucket" in body
+        tag = s.get("/openapi.json").headers["etag"]
+        assert s.get("/openapi.json", headers={"If-None-Match": tag}).status == 304
+        assert 'endpoint="/openapi.json",status="304"} 1' in s.get("/metrics").body.decode()
         for line in body.splitlines():
             assert line.startswith("#") or len(line.rsplit(" ", 1)) == 2 and float(line.rsplit(" ", 1)[1]) >= 0, line
     with serving(command, "--no-metrics") as s:

@@ -463,6 +463,7 @@ def races(command):
         c.post("/v1/states/r/undo", {}, status=409)
         c.delete("r", status=409)
         c.put("r", c.get("r"), status=409)
+        assert 'endpoint="/states/",status="409"} 3' in s.get("/metrics").body.decode()
         assert c.text("", state="r") == c.text("", session="r", fork="busy") == want  # reading it is no conflict
         first.close()
         while s.metric("sessions_running") > 0:
