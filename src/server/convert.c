@@ -44,9 +44,9 @@ void convert_move(struct conversion *c, cJSON *from, const char *name, cJSON *to
 
 cJSON *convert_add_message(struct conversion *c, const char *role)
 {
-    cJSON *const message = json_add_object(&c->request, c->messages, NULL);
-    json_add_string(&c->request, message, "role", role);
-    return message;
+    c->last = json_add_object(&c->request, c->messages, NULL);
+    json_add_string(&c->request, c->last, "role", role);
+    return c->last;
 }
 
 void convert_add_call(struct conversion *c, cJSON *message, const char *id, const char *name, cJSON *arguments)

@@ -14,6 +14,7 @@
 struct conversion {
     struct json_tree request; /* its root is the request */
     cJSON *messages;          /* new ones, after convert_begin_messages; a member of the request */
+    cJSON *last;              /* the newest of them; NULL: none */
     struct api_error *error;
 };
 

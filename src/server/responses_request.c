@@ -48,8 +48,7 @@ static bool take_message(struct conversion *c, cJSON *item, const char *param)
 /* Calls belong to the answer that they follow. */
 static bool take_call(struct conversion *c, cJSON *item, const char *param)
 {
-    const int count = cJSON_GetArraySize(c->messages);
-    cJSON *message = count > 0 ? cJSON_GetArrayItem(c->messages, count - 1) : NULL;
+    cJSON *message = c->last;
     if (!*convert_string(item, "name") || !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(item, "arguments")))
         return error_request(c->error, param, "%s: expected a name, and arguments as a string", param);
     if (strcmp(convert_string(message, "role"), "assistant") != 0)
