@@ -155,8 +155,6 @@ static bool choose_read(struct job *job, cJSON *request, struct api_error *e)
     else if (completions_read(start, request, e) && start->choice_count != 1)
         error_request(e, "prompt", "prompt: expected one prompt");
     else if (!e->status && start->use)
-        error_request(e, "session", "sessions and states are not supported here");
-    else if (!e->status && start->use)
         error_request(e, "session", "session: choices follow the prompt only, not a session or a state");
     else if (!e->status && start->generation.stream)
         error_request(e, "stream", "stream is not supported: the choices are ranked when all are known");
