@@ -46,6 +46,7 @@ static void forget_job(struct worker *w, struct job *job)
             worker_drop_choice(w, &job->choices[i]);
     pthread_mutex_lock(&w->lock);
     w->count--;
+    w->stalled -= job->stalled_since > 0; /* as pause_texts has counted: never more than `count` */
     w->tokens -= job->prompt_tokens;
     pthread_mutex_unlock(&w->lock);
     metrics_time(&w->server->metrics, METRIC_REQUEST, sys_seconds() - job->arrived);
