@@ -40,6 +40,7 @@ struct session_store {
     void *arg;
     atomic_uint_least64_t snapshot_bytes;
     atomic_uint_least64_t text_bytes; /* with ENTRY_BYTES of each entry that is not dropped */
+    atomic_size_t count; /* texts in memory, as of the last unlock */
 
     pthread_mutex_t lock; /* protects the rest */
     struct entry *newest;
@@ -309,6 +310,16 @@ static struct entry *fetch(struct session_store *s, const char *id, bool create,
     return en;
 }
 
+/* Unlocks the store after a change. */
+static void unlock(struct session_store *s)
+{
+    size_t count = 0;
+    for (const struct entry *en = s->newest; en; en = en->next)
+        count += !en->dropped && !en->created;
+    atomic_store(&s->count, count);
+    pthread_mutex_unlock(&s->lock);
+}
+
 /* ------------------------------------------------------------------------------------ interface */
 
 static bool refuse_answer(const char *id, struct api_error *e)
@@ -333,7 +344,7 @@ bool session_store_get(struct session_store *s, const char *id, struct session_t
         use(s, en);
         trim(s);
     }
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     return found;
 }
 
@@ -360,7 +371,7 @@ bool session_store_take(struct session_store *s, const char *id, bool create, st
     }
     if (taken && created)
         *created = en->created;
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     return taken;
 }
 
@@ -378,7 +389,7 @@ void session_store_return(struct session_store *s, const char *id, struct sessio
         remove_entry(s, en);
     }
     trim(s);
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
 }
 
 bool session_store_put(struct session_store *s, const char *id, bool must_be_new, struct session_text *text,
@@ -403,7 +414,7 @@ bool session_store_put(struct session_store *s, const char *id, bool must_be_new
             trim(s);
             stored = true;
         }
-        pthread_mutex_unlock(&s->lock);
+        unlock(s);
     }
     session_text_clear(text);
     return stored;
@@ -428,7 +439,7 @@ bool session_store_delete(struct session_store *s, const char *id, struct api_er
     }
     if (!e->status && en)
         remove_entry(s, en);
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     return e->status == 0;
 }
 
@@ -532,14 +543,9 @@ void session_store_list(struct session_store *s, void (*show)(void *arg, const s
     pthread_mutex_unlock(&s->lock);
 }
 
-size_t session_store_count(struct session_store *s)
+size_t session_store_count(const struct session_store *s)
 {
-    size_t count = 0;
-    pthread_mutex_lock(&s->lock);
-    for (const struct entry *en = s->newest; en; en = en->next)
-        count += !en->dropped && !en->created;
-    pthread_mutex_unlock(&s->lock);
-    return count;
+    return atomic_load(&s->count);
 }
 
 uint64_t session_store_bytes(const struct session_store *s)

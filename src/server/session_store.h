@@ -11,7 +11,8 @@
  * Answers are kept in memory only. While the limit is exceeded, the least recently used answer is
  * dropped and forgotten if answers take more than half of the limit; else a session is put away.
  *
- * Any thread may call these functions. They wait for the disk when a text is saved or loaded.
+ * Any thread may call these functions. They wait while a text is saved or loaded, also by another
+ * thread, except for session_store_count and session_store_bytes, which never wait.
  */
 #ifndef SERVER_SESSION_STORE_H
 #define SERVER_SESSION_STORE_H
@@ -30,7 +31,7 @@ enum rwkv7_status session_store_open(const struct server_options *o, struct sess
 /* Saves what has changed, if there is a folder. No text may be taken. */
 void session_store_close(struct session_store *s);
 const struct session_context *session_store_context(const struct session_store *s);
-size_t session_store_count(struct session_store *s);         /* texts in memory */
+size_t session_store_count(const struct session_store *s);   /* texts in memory */
 uint64_t session_store_bytes(const struct session_store *s); /* their bytes */
 
 /* Returns whether the name is valid: 1 to 64 of A-Z a-z 0-9 . _ -, but neither "." nor "..". */
