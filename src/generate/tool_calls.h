@@ -11,9 +11,9 @@
  *         TOOL_CALL_ARGUMENTS   the next piece of the JSON text of its arguments: e.text [e.size]
  *         TOOL_CALL_ENDS        its arguments are complete
  *
- * Who needs no events reads `calls` at the end. Content precedes all calls: after a call only
- * further calls follow (tools_compile). It never contains a part of a tag. White space at its end
- * is dropped. If the input is valid UTF-8, so is each piece.
+ * Callers that need no events read `calls` at the end. Content precedes all calls: after a call
+ * only further calls follow (tools_compile). It never contains a part of a tag. White space at its
+ * end is dropped. If the input is valid UTF-8, so is each piece.
  */
 #ifndef GENERATE_TOOL_CALLS_H
 #define GENERATE_TOOL_CALLS_H

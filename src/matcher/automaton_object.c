@@ -13,7 +13,7 @@
 #define MAX_MEMBER_SETS (1u << 18)
 #define MAX_MEMBER_WORDS (1u << 19) /* of 8 bytes */
 
-/* 64-bit words of the set of an object's members; in order, the place tells them. */
+/* 64-bit words of an object's member set. 0 if members come in order: state.place then says it all. */
 static uint32_t words_of(const struct object_rule *o)
 {
     return o->in_order ? 0 : (o->count + 63) / 64;

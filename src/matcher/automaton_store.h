@@ -4,7 +4,7 @@
 
 #include "matcher/automaton.h"
 
-/* The place of a stack entry: the index of a symbol, or a rule or a node of `keys` with such a bit. */
+/* The place of a stack entry: the index of a symbol, or a rule or a node of `keys` with its bit. */
 #define PLACE_REPEAT 0x80000000u /* `done`: completed repetitions */
 #define PLACE_KEY 0x40000000u    /* `done`: a member set */
 

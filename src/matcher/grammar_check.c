@@ -78,8 +78,9 @@ static enum rwkv7_status uses_find(const struct grammar *g, struct uses *u, stru
 }
 
 /*
- * A property that a rule has if all symbols of one of its alternatives have it. For objects,
- * of_object tells it after an alternative has it; NULL: objects do not have the property.
+ * A property that a rule has if all symbols of one of its alternatives have it. Whenever an
+ * alternative of an object gets it, of_object says whether the object has it too; NULL: objects
+ * never have it.
  */
 struct property {
     bool (*of_terminal)(struct grammar *g, uint32_t node, struct rwkv7_error *err);
@@ -121,7 +122,7 @@ static void set_flag(struct grammar *g, struct uses *u, const struct property *p
     }
 }
 
-/* An alternative has the property, so its rule has it, unless that is an object with others. */
+/* An alternative has got the property: so has its rule; an object only if of_object says so. */
 static void set_by_alternative(struct grammar *g, struct uses *u, const struct property *p, uint32_t alternative)
 {
     const uint32_t rule = u->owner[alternative];

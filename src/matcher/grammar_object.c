@@ -18,7 +18,10 @@
 
 /* ----------------------------------------------------------------------------------- what follows */
 
-/* Returns whether an object of so many members can be completed with up to these. */
+/*
+ * Returns whether an object in this state can be completed with at most `possible` more members of
+ * the list, of which `required` are required.
+ */
 static bool has_room(const struct object_rule *o, const struct object_state *state, uint32_t possible,
                      uint32_t required)
 {

@@ -54,8 +54,8 @@ static void set_range(struct search *s, float from, float to)
 }
 
 /*
- * Estimates from a sample where the prefix ends in the range: from the result's start to its end,
- * most probably.
+ * Estimates from a sample of the range where the prefix ends: most probably at a distance from
+ * *from up to *to.
  */
 static void estimate(const struct search *s, float *from, float *to)
 {
@@ -68,10 +68,10 @@ static void estimate(const struct search *s, float *from, float *to)
     const size_t per_block = s->b->count > SAMPLES / 2 ? 1 : SAMPLES / s->b->count;
     size_t n = 0;
     for (size_t k = 0; k < s->b->count && n < SAMPLES; k++) {
-        const unsigned turn = (unsigned)(k * 29 % WEIGH_BLOCK); /* not always the first tokens of a block */
-        uint64_t bits = turn ? s->bits[k] >> turn | s->bits[k] << (WEIGH_BLOCK - turn) : s->bits[k];
+        const unsigned rotation = (unsigned)(k * 29 % WEIGH_BLOCK); /* not always the first tokens of a block */
+        uint64_t bits = rotation ? s->bits[k] >> rotation | s->bits[k] << (WEIGH_BLOCK - rotation) : s->bits[k];
         for (size_t i = 0; bits && i < per_block && n < SAMPLES; i++, bits &= bits - 1) {
-            const size_t at = k * WEIGH_BLOCK + ((unsigned)__builtin_ctzll(bits) + turn) % WEIGH_BLOCK;
+            const size_t at = k * WEIGH_BLOCK + ((unsigned)__builtin_ctzll(bits) + rotation) % WEIGH_BLOCK;
             distance[n] = s->b->best - s->b->x[at];
             weight[n] = by_mass ? s->w[at] : 1;
             if (!(distance[n] < INFINITY))
