@@ -54,10 +54,11 @@ const struct weigh *weigh_tier(size_t i)
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (i == 1)
-        return __builtin_cpu_supports("avx2") ? &weigh_avx2 : NULL;
-    if (i == 2)
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") ? &weigh_avx2 : NULL;
+    if (i == 2) /* callers stop at the first NULL, so tier 1 is supported */
+        return __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") &&
+                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+                       __builtin_cpu_supports("avx512vl")
                    ? &weigh_avx512
                    : NULL;
 #endif
