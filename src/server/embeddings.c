@@ -1,6 +1,6 @@
 /*
- * embeddings.c - POST /v1/embeddings: a vector for each text. RWKV models have no part that was
- * trained for embeddings. The vector is what the last layer knows after the last token: the input of
+ * embeddings.c - POST /v1/embeddings, and /api/embed and /api/embeddings of Ollama's API: a vector
+ * for each text. RWKV models have no part that was trained for embeddings. The vector is what the last layer knows after the last token: the input of
  * its channel mix (the normalised hidden vector), scaled to length 1.
  */
 #include <math.h>
@@ -9,6 +9,7 @@
 
 #include "base/c_numbers.h"
 #include "base/mem.h"
+#include "base/sys.h"
 #include "server/base64.h"
 #include "server/handlers.h"
 
@@ -52,15 +53,16 @@ static void add_numbers(struct text *list, const struct choice *c)
     text_add(list, "]", sizeof "]");
 }
 
-static void add_vector(struct json_tree *t, cJSON *to, const struct choice *c, bool base64)
+/* name: NULL: `to` is a list. */
+static void add_vector(struct json_tree *t, cJSON *to, const char *name, const struct choice *c, bool base64)
 {
     struct text text = {0};
     if (base64) {
         text_add_base64(&text, c->text.bytes, c->text.size);
-        json_add_text(t, to, "embedding", text.bytes, text.size);
+        json_add_text(t, to, name, text.bytes, text.size);
     } else {
         add_numbers(&text, c);
-        json_add_item(t, to, "embedding", text.failed ? NULL : cJSON_CreateRaw(text.bytes));
+        json_add_item(t, to, name, text.failed ? NULL : cJSON_CreateRaw(text.bytes));
     }
     t->failed = t->failed || text.failed;
     text_free(&text);
@@ -76,7 +78,7 @@ static char *body(struct job *job)
         cJSON *const one = json_add_object(&t, data, NULL);
         json_add_string(&t, one, "object", "embedding");
         json_add_number(&t, one, "index", (double)i);
-        add_vector(&t, one, &job->choices[i], job->base64);
+        add_vector(&t, one, "embedding", &job->choices[i], job->base64);
     }
     json_add_string(&t, root, "model", job->server->name);
     cJSON *const usage = json_add_object(&t, root, "usage");
@@ -85,6 +87,35 @@ static char *body(struct job *job)
     return json_tree_text(&t, false);
 }
 
+static void add_nanoseconds(struct json_tree *t, cJSON *to, const char *name, double seconds)
+{
+    json_add_whole(t, to, name, seconds > 0 ? (uint64_t)(1e9 * seconds) : 0);
+}
+
+static char *ollama_body(struct job *job)
+{
+    struct json_tree t;
+    cJSON *const root = json_tree_object(&t);
+    json_add_string(&t, root, "model", job->server->name);
+    cJSON *const list = json_add_array(&t, root, "embeddings");
+    for (size_t i = 0; i < job->choice_count && !t.failed; i++)
+        add_vector(&t, list, NULL, &job->choices[i], false);
+    add_nanoseconds(&t, root, "total_duration", sys_seconds() - job->arrived);
+    add_nanoseconds(&t, root, "load_duration", job->started - job->arrived); /* the time in the queue */
+    json_add_number(&t, root, "prompt_eval_count", (double)job->prompt_tokens);
+    return json_tree_text(&t, false);
+}
+
+/* The form of Ollama's older endpoint, for one text. */
+static char *ollama_old_body(struct job *job)
+{
+    struct json_tree t;
+    add_vector(&t, json_tree_object(&t), "embedding", &job->choices[0], false);
+    return json_tree_text(&t, false);
+}
+
+static const struct protocol ollama_embed = {.id_prefix = "embd-", .keep = keep, .body = ollama_body};
+static const struct protocol ollama_old = {.id_prefix = "embd-", .keep = keep, .body = ollama_old_body};
 static const struct protocol embeddings = {.id_prefix = "embd-", .keep = keep, .body = body};
 
 /* ------------------------------------------------------------------------------------- requests */
@@ -94,7 +125,8 @@ static bool read_format(struct job *job, const struct fields *f)
     const int64_t width = rwkv7_model_info(job->server->options->model)->shape.channels;
     const char *format = "float";
     int64_t dimensions = width;
-    field_string(f, "encoding_format", &format);
+    if (job->protocol == &embeddings) /* Ollama's API has one form */
+        field_string(f, "encoding_format", &format);
     field_whole(f, "dimensions", 1, INT32_MAX, &dimensions);
     if (strcmp(format, "float") != 0 && strcmp(format, "base64") != 0)
         error_request(f->error, "encoding_format", "encoding_format: expected float or base64");
@@ -164,4 +196,31 @@ static bool read_request(struct job *job, cJSON *request, struct api_error *e)
 void embeddings_handler(const struct call *call, struct reply *reply)
 {
     handle_job(call, &embeddings, read_request, reply);
+}
+
+static bool read_old(struct job *job, cJSON *request, struct api_error *e)
+{
+    const cJSON *const prompt = cJSON_GetObjectItemCaseSensitive(request, "prompt");
+    if (!cJSON_IsString(prompt))
+        return error_request(e, "prompt", "prompt: expected a string");
+    cJSON_DeleteItemFromObjectCaseSensitive(request, "input");
+    cJSON *const input = cJSON_DetachItemFromObjectCaseSensitive(request, "prompt");
+    if (!cJSON_AddItemToObject(request, "input", input)) {
+        cJSON_Delete(input);
+        return error_other(e, 500, NULL, "out of memory for the request");
+    }
+    if (read_request(job, request, e))
+        return true;
+    error_rename(e, "input", "prompt");
+    return false;
+}
+
+void ollama_embed_handler(const struct call *call, struct reply *reply)
+{
+    handle_job(call, &ollama_embed, read_request, reply);
+}
+
+void ollama_embeddings_handler(const struct call *call, struct reply *reply)
+{
+    handle_job(call, &ollama_old, read_old, reply);
 }

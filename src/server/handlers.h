@@ -48,6 +48,7 @@ job_reader completions_read;
 handler completions_handler, chat_handler;
 handler messages_handler, count_tokens_handler, responses_handler, response_handler;
 handler ollama_generate_handler, ollama_chat_handler, ollama_show_handler;
+handler ollama_embed_handler, ollama_embeddings_handler;
 handler ollama_tags_handler, ollama_ps_handler, ollama_version_handler;
 handler apply_template_handler, props_handler, slots_handler;
 handler choose_handler;

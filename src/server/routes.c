@@ -22,6 +22,8 @@ static const struct route routes[] = {
     {"/responses/", true, false, response_handler},
     {"/api/generate", true, false, ollama_generate_handler},
     {"/api/chat", true, false, ollama_chat_handler},
+    {"/api/embed", true, false, ollama_embed_handler},
+    {"/api/embeddings", true, false, ollama_embeddings_handler},
     {"/api/show", true, false, ollama_show_handler},
     {"/api/tags", false, false, ollama_tags_handler},
     {"/api/ps", false, false, ollama_ps_handler},

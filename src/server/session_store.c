@@ -473,7 +473,7 @@ bool session_store_put_answer(struct session_store *s, const char *id, const str
         set_text(s, en, &copy);
         trim(s);
     }
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     session_text_clear(&copy);
     return e->status == 0;
 }
@@ -499,7 +499,7 @@ bool session_store_delete_answer(struct session_store *s, const char *id, struct
     struct entry *const en = find_answer(s, id, "response_not_found", e);
     if (en)
         remove_entry(s, en);
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     return en != NULL;
 }
 

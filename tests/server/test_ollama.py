@@ -187,6 +187,25 @@ def shapes(command):
                 assert got["done"] is True and got["done_reason"] == reason and name in got and set(got) == {"model", "created_at", name, "done", "done_reason"}
 
 
+def vectors(command):
+    """The vectors of /v1/embeddings in both forms."""
+    texts = ["Dora was in the mill.", "x" * 3000, "Dora"]
+    with serving(command, "--name", "mine", "--max-prompt", "5000") as s:
+        want = s.post("/v1/embeddings", {"input": texts}).json()
+        wanted = [one["embedding"] for one in want["data"]]
+        got = s.post("/api/embed", {"model": "mine", "input": texts, "truncate": True, "keep_alive": "5m", "options": {"num_ctx": 512}}).json()
+        assert set(got) == {"model", "embeddings", "total_duration", "load_duration", "prompt_eval_count"}
+        assert got["embeddings"] == wanted and got["model"] == "mine" and got["prompt_eval_count"] == want["usage"]["prompt_tokens"]
+        assert got["total_duration"] >= got["load_duration"] >= 0
+        assert s.post("/api/embed", {"input": texts[0], "encoding_format": "base64", "dimensions": len(wanted[0])}).json()["embeddings"] == wanted[:1]
+        assert s.post("/api/embeddings", {"model": "mine", "prompt": texts[2]}).json() == {"embedding": wanted[2]}
+        for body in ({}, {"input": 5}, {"input": []}, {"input": "a b" * 3000}, {"prompt": "a"}):
+            error(s.post("/api/embed", body), 400, "input")
+        error(s.post("/api/embed", {"input": "a", "dimensions": 5}), 400, "dimensions")
+        for body in ({}, {"prompt": 5}, {"prompt": ["a"]}, {"prompt": "a b" * 3000}, {"input": "a"}):
+            error(s.post("/api/embeddings", body), 400, "prompt")
+
+
 def error(answer, status, named=""):
     assert answer.status == status, answer.body
     body = answer.json()
@@ -215,7 +234,7 @@ def errors(command):
         for body, named in (({"messages": 5}, "messages"), ({"messages": [5]}, "messages[0]"), ({"messages": USER + [{"role": "x"}]}, "messages[1]"),
                             ({"messages": [{"role": "user", "content": "x", "images": ["x"]}]}, "images"), ({"messages": USER, "logprobs": True}, "logprobs")):
             error(s.post("/api/chat", body), 400, named)
-        for path in ("/api/generate", "/api/chat", "/api/show"):
+        for path in ("/api/generate", "/api/chat", "/api/embed", "/api/embeddings", "/api/show"):
             error(s.post(path, b"{"), 400)
             error(s.get(path), 405)
             error(s.post(path, b"x" * 1100000), 413)
@@ -240,4 +259,4 @@ def errors(command):
 
 
 if __name__ == "__main__":
-    main([same_text, streams, context, tools, shapes, errors])
+    main([same_text, streams, context, tools, shapes, vectors, errors])

@@ -165,6 +165,8 @@ REQUESTS = {
     "/api/chat": [{"messages": MESSAGES, "stream": False, "options": {"num_predict": 3}, "return_state": True}, {},
                   {"messages": MESSAGES, "stream": False, "tools": [TOOL], "tool_choice": "required", "options": {"seed": 1}}],
     "/api/generate": [{"prompt": "a", "stream": False, "options": {"num_predict": 3}}],
+    "/api/embed": [{"model": "x", "input": ["a", "b"]}],
+    "/api/embeddings": [{"model": "x", "prompt": "a"}],
     "/api/show": [{"model": "x"}],
     "/v1/choose": [{"prompt": "a", "choices": [" b", " c"]}],
     "/apply-template": [{"messages": MESSAGES}],

@@ -173,6 +173,9 @@ const clients = {
     assert.ok((await client.show({ model: 'rwkv7-demo' })).capabilities.includes('completion'));
     assert.equal((await client.ps()).models.length, 1);
     assert.match((await client.version()).version, /^\d+\.\d+\.\d+$/);
+    const vectors = await client.embed({ model: 'any', input: [USER, 'Hi'] });
+    assert.deepEqual((await client.embeddings({ model: 'any', prompt: USER })).embedding, vectors.embeddings[0]);
+    assert.equal(vectors.embeddings.length, 2);
     const options = { temperature: 0, num_predict: 24 };
     const whole = await client.chat({ model: 'any', messages: MESSAGES, options });
     assert.equal(whole.message.content, TEXT);
