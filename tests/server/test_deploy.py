@@ -167,12 +167,14 @@ def sessions(proxy, a):
     """The requests of one session go to one replica, those of many to both."""
     first = set()  # whether the first replica was used
     for session in range(20):
-        used = []
+        used, texts = [], []
         for _ in range(2):
             before = a.metric("prompt_tokens_total")
-            assert proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{session}",)).status == 200
+            answer = proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{session}",))
+            assert answer.status == 200, answer.body
             used.append(a.metric("prompt_tokens_total") > before)
-        assert used[0] == used[1], (session, used)
+            texts.append(answer.json()["usage"]["prompt_tokens"])
+        assert used[0] == used[1] and texts[1] > texts[0], (session, used, texts)  # it continued
         first.add(used[0])
     assert first == {True, False}, first
 
@@ -187,7 +189,7 @@ def clients_that_leave(proxy, a, b):
 
 
 def full_queues(proxy, a):
-    """The requests that one replica refuses go to the other."""
+    """The requests that one replica refuses go to the other, but not those of its sessions."""
     busy = []
     for _ in range(4):  # its slots and its queue
         c = a.connect()
@@ -197,6 +199,8 @@ def full_queues(proxy, a):
     wait_for(lambda: a.post("/v1/completions", TEXT).status == 429, "the queue is not full")
     for _ in range(10):
         assert proxy.ask("/v1/completions", TEXT).status == 200
+    statuses = [proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{i}",)).status for i in range(20)]
+    assert set(statuses) == {200, 429}, statuses
     for c in busy:
         c.close()
 
@@ -215,11 +219,13 @@ def nginx(command):
         clients_that_leave(proxy, a, b)
         sessions(proxy, a)
         full_queues(proxy, a)
-        # one replica ends: the other answers everything
+        # one replica ends: the other answers everything but the sessions of the first
         b.process.send_signal(signal.SIGTERM)
         b.process.wait(PATIENCE)
-        for i in range(20):
-            assert proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{i}",)).status == 200
+        for _ in range(10):
+            assert proxy.ask("/v1/completions", TEXT).status == 200
+        statuses = [proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{i}",)).status for i in range(20)]
+        assert set(statuses) == {200, 502}, statuses
 
 
 if __name__ == "__main__":
