@@ -224,6 +224,8 @@ static enum rwkv7_status read_conversation(struct session_text *t, const struct 
         t->history = read_history(own);
         if (!r.bad && !r.no_memory)
             read_turns(&r, t, cJSON_GetObjectItemCaseSensitive(own ? own : json, "turns"), own ? "tokens" : "begin");
+        if (own) /* the log begins at the start of a document, before the oldest turn that was not forgotten */
+            t->rootless = (t->turn_count > 0 ? t->turns[0].tokens : t->count) > 0;
         t->gap = read_gap(own, t->turn_count > 0);
     }
     cJSON_Delete(json);

@@ -404,6 +404,33 @@ def restart(command):
         assert result.returncode == 1 and "it is not a folder" in result.stderr, result
 
 
+def without_first_turn(image):
+    """A state file that has forgotten the oldest turn, as those of sessions with more than 1024 turns."""
+    begin = image.index(b'"turns":[', image.index(b'"server":')) + 9
+    end = image.index(b"},", begin) + 2
+    body = image[:begin] + b" " * (end - begin) + image[end:-8]
+    low, high = 1, 0
+    for (word,) in struct.iter_unpack("<I", body):
+        low += word
+        high += low
+    return body + struct.pack("<Q", (high * 0x9E3779B97F4A7C15 ^ low) % (1 << 64))
+
+
+def forgotten(command):
+    """A whole conversation begins at the start of a document, also if the session's first turns were forgotten."""
+    with serving(command) as s:
+        c = Client(s)
+        for _ in range(3):
+            c.text(STORY, session="a", max_tokens=2)
+        c.put("b", without_first_turn(c.get("a")))
+        assert c.states()["a"]["turns"] == 3 and c.states()["b"]["turns"] == 2
+        messages = {"role": "system", "content": "Answer briefly."}, user("Where is Dora?")
+        want = c.chat(*messages)
+        for name in "ab":
+            got = c.chat(*messages, session=name)
+            assert got["choices"] == want["choices"] and got["usage"] == want["usage"], (name, got, want)
+
+
 def memory(command):
     """The least recently used sessions go to the folder, or are dropped; memory stays below its limit."""
     with tempfile.TemporaryDirectory() as folder:
@@ -688,4 +715,4 @@ def embeddings(command):
 
 
 if __name__ == "__main__":
-    main([texts, characters, chats, turns, named, exchange, restart, memory, races, hostile, foreign, long_prompts, shared_cache, embeddings])
+    main([texts, characters, chats, turns, named, exchange, restart, forgotten, memory, races, hostile, foreign, long_prompts, shared_cache, embeddings])
