@@ -227,6 +227,7 @@ static enum rwkv7_status read_conversation(struct session_text *t, const struct 
         if (own) /* the log begins at the start of a document, before the oldest turn that was not forgotten */
             t->rootless = (t->turn_count > 0 ? t->turns[0].tokens : t->count) > 0;
         t->gap = read_gap(own, t->turn_count > 0);
+        session_text_forget(t, SESSION_TURNS);
     }
     cJSON_Delete(json);
     if (r.no_memory)

@@ -223,6 +223,18 @@ void session_text_restart(struct session_text *t)
         session_text_undo(t, t->turn_count);
 }
 
+void session_text_forget(struct session_text *t, size_t keep)
+{
+    if (t->turn_count <= keep)
+        return;
+    const size_t dropped = t->turn_count - keep;
+    for (size_t i = 0; i < dropped; i++)
+        clear_turn(&t->turns[i]);
+    t->turn_count = keep;
+    memmove(t->turns, t->turns + dropped, keep * sizeof *t->turns);
+    t->rootless = true;
+}
+
 bool session_text_grow(struct session_text *t, const struct session_growth *g, size_t limit)
 {
     bool failed = !reserve(t, g->counts[0] + g->counts[1]);
@@ -234,11 +246,7 @@ bool session_text_grow(struct session_text *t, const struct session_growth *g, s
         snapshot_release(g->state);
         return false;
     }
-    if (t->turn_count == SESSION_TURNS) {
-        clear_turn(&t->turns[0]);
-        memmove(t->turns, t->turns + 1, --t->turn_count * sizeof *t->turns);
-        t->rootless = true;
-    }
+    session_text_forget(t, SESSION_TURNS - 1);
     t->turns[t->turn_count++] = (struct session_turn){
         .tokens = t->count, .unread = t->unread, .user = user, .history = t->history, .gap = t->gap, .state = t->state};
     for (int i = 0; i < 2; i++) {

@@ -87,6 +87,8 @@ void session_text_restart(struct session_text *t);
 void session_text_root(struct session_text *t);
 /* Drops the states of all turns but the newest `keep`. Returns whether there were any. */
 bool session_text_drop_states(struct session_text *t, size_t keep);
+/* Forgets all turns but the newest `keep`. */
+void session_text_forget(struct session_text *t, size_t keep);
 
 /* The end of a turn. */
 struct session_growth {

@@ -333,6 +333,16 @@ def exchange(command):
         assert c.answer(user("Who?"), session="talk2") == c.answer(user("Who?"), session="talk")
         c.post("/v1/states/talk2/undo", {"turns": 2})
         assert c.answer(user(question), session="talk2")["content"] == one
+        # a conversation with more turns than a session keeps; its beginning is forgotten, also after it was saved again
+        program(command, "chat", "--quiet", "-n", "1", "--no-history", "--state-out", path, stdin=b"a\n" * 1030)
+        with open(path, "rb") as f:
+            c.put("long", f.read())
+        assert c.states()["long"]["turns"] == 1024
+        c.answer(user("Who?"), session="long", max_tokens=1)
+        assert c.states()["long"]["turns"] == 1024
+        c.put("again", c.get("long"))
+        whole = [user("Where is Dora?"), assistant("Here."), user("Why?")]
+        assert c.answer(*whole, session="long") == c.answer(*whole, session="again") == c.answer(*whole)
 
 
 def restart(command):
