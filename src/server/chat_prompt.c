@@ -128,28 +128,13 @@ static void add_turn(struct transcript *t, enum thinking thinking)
     t->any_user = false;
 }
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-void chat_prompt_trim(const char **answer, size_t *size)
-{
-    while (*size > 0 && is_space(**answer)) {
-        ++*answer;
-        --*size;
-    }
-    while (*size > 0 && is_space((*answer)[*size - 1]))
-        --*size;
-}
-
 /*
  * Adds an answer in the form that the model writes: one space, then the trimmed text and the calls.
  */
 static void add_answer(struct transcript *t, const char *content, size_t size, const struct text *calls)
 {
     add_turn(t, THINK_OFF);
-    chat_prompt_trim(&content, &size);
+    text_trim(&content, &size);
     text_add(&t->text, " ", size > 0 || calls->size > 0);
     text_add(&t->text, content, size);
     text_add(&t->text, "\n", size > 0 && calls->size > 0);

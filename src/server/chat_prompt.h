@@ -35,7 +35,5 @@ struct chat_prompt {
  */
 bool chat_prompt_read(const struct chat_template *template, const struct tools *tools, enum thinking thinking,
                       const struct fields *f, struct session_use *use, struct chat_prompt *out);
-/* Leaves out the white space around an answer, as prompts with earlier answers do. */
-void chat_prompt_trim(const char **answer, size_t *size);
 
 #endif

@@ -6,11 +6,11 @@
  */
 #include "base/mem.h"
 #include "base/sys.h"
-#include "server/chat_prompt.h"
 #include "server/handlers.h"
 #include "server/json_body.h"
 #include "server/ollama_info.h"
 #include "server/ollama_request.h"
+#include "server/session_use.h"
 
 static const struct protocol ollama_generate, ollama_chat;
 
@@ -104,7 +104,7 @@ static void add_context(struct json_tree *t, cJSON *root, const struct job *job,
     text_add(&all, job->context.bytes, job->context.size);
     const char *answer = text->bytes;
     size_t size = text->size;
-    chat_prompt_trim(&answer, &size);
+    text_trim(&answer, &size);
     text_add(&all, " ", size > 0);
     text_add(&all, answer, size);
     if (all.failed || text->failed ||

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "server/text.h"
 
 /* ------------------------------------------------------------------------------------ snapshots */
 
@@ -268,20 +269,10 @@ bool session_text_grow(struct session_text *t, const struct session_growth *g, s
 
 /* -------------------------------------------------------------------------------------- history */
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 uint64_t session_history(uint64_t before, char role, const char *text, size_t size)
 {
     struct hash hash;
-    while (size > 0 && is_space(*text)) {
-        text++;
-        size--;
-    }
-    while (size > 0 && is_space(text[size - 1]))
-        size--;
+    text_trim(&text, &size);
     hash_begin(&hash);
     hash_add(&hash, &before, sizeof before);
     hash_add(&hash, &role, 1);

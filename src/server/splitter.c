@@ -3,14 +3,9 @@
 
 static const char *const tags[] = {[SPLITTER_START] = "<think>", [SPLITTER_THOUGHT] = "</think>"};
 
-static bool is_space(char c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static void put(struct splitter *s, char c, struct text *to)
 {
-    if (!s->any && is_space(c))
+    if (!s->any && text_is_space(c))
         return;
     if (c == '\n') {
         s->newlines++;
@@ -41,7 +36,7 @@ static void give_up(struct splitter *s, struct text *thought, struct text *answe
 
 static void take(struct splitter *s, char c, struct text *thought, struct text *answer)
 {
-    if (s->part == SPLITTER_START && s->matched == 0 && is_space(c))
+    if (s->part == SPLITTER_START && s->matched == 0 && text_is_space(c))
         return;
     if (s->part != SPLITTER_ANSWER && c != tags[s->part][s->matched])
         give_up(s, thought, answer);

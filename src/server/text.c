@@ -31,6 +31,21 @@ void text_add_json(struct text *t, const char *bytes, size_t size)
     text_add(t, "\"", 1);
 }
 
+bool text_is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+void text_trim(const char **text, size_t *size)
+{
+    while (*size > 0 && text_is_space(**text)) {
+        ++*text;
+        --*size;
+    }
+    while (*size > 0 && text_is_space((*text)[*size - 1]))
+        --*size;
+}
+
 void json_add_text(struct json_tree *t, cJSON *to, const char *name, const char *bytes, size_t size)
 {
     struct text quoted = {0};
