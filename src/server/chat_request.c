@@ -86,7 +86,7 @@ static bool compile_tools(struct job *job, struct api_error *e)
     return status == RWKV7_OK || error_library(e, &err);
 }
 
-/* Tokenizes the prompt and sets its marks: the tokens that do not depend on what follows an end. */
+/* Tokenizes the prompt. Sets its marks: the number of tokens up to the end of each message. */
 static bool encode(struct job *job, const struct chat_prompt *prompt, struct api_error *e)
 {
     const struct server_options *const o = job->server->options;

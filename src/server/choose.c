@@ -146,7 +146,7 @@ static bool choose_read(struct job *job, cJSON *request, struct api_error *e)
 {
     struct conversion c;
     convert_begin(&c, request, e);
-    cJSON *const list = convert_take(request, "choices"); /* a constraint there */
+    cJSON *const list = convert_take(request, "choices"); /* /v1/completions has a constraint of this name */
     struct job *const start = job_create(job->server, &choose);
     convert_move(&c, request, "input", request, "prompt"); /* the name in ai00 */
     convert_set(&c, "max_tokens", cJSON_CreateNumber(1));

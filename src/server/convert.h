@@ -43,7 +43,7 @@ void convert_move(struct conversion *c, cJSON *from, const char *name, cJSON *to
 cJSON *convert_set(struct conversion *c, const char *name, cJSON *item);
 /* Appends a message without content. */
 cJSON *convert_add_message(struct conversion *c, const char *role);
-/* Adds a call of a tool to a message. arguments: an object, or a string of its JSON text; becomes a part of it. */
+/* Adds a call of a tool to a message. arguments: an object, or a string of its JSON text; taken over. */
 void convert_add_call(struct conversion *c, cJSON *message, const char *id, const char *name, cJSON *arguments);
 /* Returns the text of a string member; "" if it is none. */
 const char *convert_string(const cJSON *object, const char *name);

@@ -39,7 +39,7 @@ void handle_job(const struct call *call, const struct protocol *protocol, job_re
 /* The same for a body that was parsed. Takes ownership of the request. */
 void handle_request(const struct call *call, cJSON *request, const struct protocol *protocol, job_reader *read,
                     struct reply *reply);
-/* The length of texts in answers that tell one. The model itself has no limit. */
+/* The context length that answers report where clients expect one. The model has no limit. */
 enum { HANDLERS_CONTEXT = 1048576 };
 
 /* Reads a request in the form of /v1/completions. */

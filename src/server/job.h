@@ -1,9 +1,9 @@
 /*
  * job.h - one request for generated text, from its JSON to the last byte of its answer.
  *
- * A handler creates a job, the worker generates its texts, and its protocol (completions.c or
- * chat.c) writes the answer. HTTP thread and worker hold a reference. `lock` protects the members
- * under "shared". All others belong to the handler and the HTTP thread until the job is submitted, and to
+ * A handler creates a job, the worker generates its texts, and its protocol (completions.c, chat.c,
+ * ...) writes the answer. HTTP thread and worker hold a reference. `lock` protects the members under
+ * "shared". All others belong to the handler and the HTTP thread until the job is submitted, and to
  * the worker afterwards.
  */
 #ifndef SERVER_JOB_H
@@ -24,7 +24,8 @@ struct session_use;
 
 /*
  * How an endpoint writes its answer. The worker calls all functions. For a stream, the functions
- * write events with job_event or job_line; otherwise, `body` returns the whole answer.
+ * write events with job_event or job_line; otherwise, `body` returns the whole answer. A protocol
+ * without streams has only `body`, and perhaps `keep`.
  */
 struct protocol {
     const char *id_prefix;

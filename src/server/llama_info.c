@@ -48,7 +48,7 @@ void props_handler(const struct call *call, struct reply *reply)
     add_defaults(&t, root, s->options);
     json_add_number(&t, root, "total_slots", (double)s->options->parallel);
     json_add_string(&t, root, "model_alias", s->name);
-    json_add_string(&t, root, "model_path", s->name); /* not the path, which is no client's business */
+    json_add_string(&t, root, "model_path", s->name); /* not the path: clients learn no file names */
     json_add_string(&t, root, "chat_template", "");   /* see /apply-template */
     json_add_string(&t, root, "bos_token", "");
     json_add_string(&t, root, "eos_token", s->end_text ? s->end_text : "");
@@ -59,7 +59,7 @@ void props_handler(const struct call *call, struct reply *reply)
     reply->body = json_tree_text(&t, false);
 }
 
-/* Places for texts are interchangeable here, so the first ones count as busy. */
+/* Slots are interchangeable here, so the first ones are reported as busy. */
 void slots_handler(const struct call *call, struct reply *reply)
 {
     struct json_tree t;

@@ -311,7 +311,7 @@ enum rwkv7_status session_image_load(struct session_text *t, const struct sessio
     return status;
 }
 
-/* Writes an upload to a temporary file without a name that others could open. */
+/* Writes an upload to a temporary file that only this user can open. path: a template of mkstemp, then the name. */
 static enum rwkv7_status write_temporary(const void *file, size_t size, char path[], struct rwkv7_error *err)
 {
     const int fd = mkstemp(path);

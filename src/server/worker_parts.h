@@ -33,8 +33,9 @@ enum choice_start {
     CHOICE_JOB_ENDED
 };
 
-/* In worker.c. Both free the job unless the HTTP thread still holds a reference. */
+/* In worker.c. Ends the evaluation of a choice. Its text stays until the job is freed. */
 void worker_drop_choice(struct worker *w, struct choice *c);
+/* Both end the job and free it, unless the HTTP thread still holds a reference. */
 void worker_fail_job(struct worker *w, struct job *job, const struct api_error *e);
 void worker_finish_job(struct worker *w, struct job *job);
 
