@@ -49,7 +49,8 @@ struct exchange {
     unsigned endpoint;
     const char *name; /* of the route */
     enum error_form errors;
-    char path[96], method[8], id[65];
+    char path[16 + SERVER_NAME_ROOM]; /* has room for /v1/models/NAME */
+    char method[8], id[65];
     char *origin; /* CORS origin that may read the answer; NULL: none */
     bool headed, has_body;
     bool has_nul;    /* in the path, after decoding */

@@ -249,6 +249,9 @@ def fields(command):
                 ({"messages": [{"role": "user", "content": "a b" * 3000}]}, "messages")):
             answer = s.post("/v1/chat/completions", body)
             assert answer.status == 400 and answer.json()["error"]["param"] == param, (str(body)[:100], answer.body)
+    name = "n" * 100 + "/" + "m" * 26  # the longest
+    with serving(command, "--name", name) as s:
+        assert s.get("/v1/models/" + name).json()["id"] == s.get("/v1/models").json()["data"][0]["id"] == name
     with serving(command, "--strict-model", "--name", "mine") as s:
         assert s.post("/v1/completions", {"prompt": "a", "model": "other"}).json()["error"]["code"] == "model_not_found"
         assert s.post("/v1/completions", {"prompt": "a", "model": "mine"}).json()["model"] == "mine"
