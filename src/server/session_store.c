@@ -40,7 +40,7 @@ struct session_store {
     void *arg;
     atomic_uint_least64_t snapshot_bytes;
     atomic_uint_least64_t text_bytes; /* with ENTRY_BYTES of each entry that is not dropped */
-    atomic_size_t count; /* texts in memory, as of the last unlock */
+    atomic_size_t count;              /* texts in memory, as of the last unlock */
 
     pthread_mutex_t lock; /* protects the rest */
     struct entry *newest;
@@ -489,7 +489,7 @@ bool session_store_get_answer(struct session_store *s, const char *id, struct se
         *intro = en->intro;
         use(s, en);
     }
-    pthread_mutex_unlock(&s->lock);
+    unlock(s);
     return found;
 }
 
@@ -518,13 +518,11 @@ static void list_files(struct session_store *s, void (*show)(void *arg, const st
         if (size < sizeof ending || size - strlen(ending) > SESSION_ID ||
             strcmp(file->d_name + size - strlen(ending), ending) != 0)
             continue;
-        memcpy(id, file->d_name, size - strlen(ending));
-        id[size - strlen(ending)] = '\0';
+        snprintf(id, sizeof id, "%.*s", (int)(size - strlen(ending)), file->d_name);
         path_of(s, id, path);
         if (!session_id_is_valid(id) || find(s, id) || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
             continue;
-        const struct session_info info = {.id = id, .bytes = (uint64_t)st.st_size, .on_disk = true};
-        show(arg, &info);
+        show(arg, &(struct session_info){.id = id, .bytes = (uint64_t)st.st_size, .on_disk = true});
     }
     if (folder)
         closedir(folder);
