@@ -189,7 +189,7 @@ def clients_that_leave(proxy, a, b):
 
 
 def full_queues(proxy, a):
-    """The requests that one replica refuses go to the other, but not those of its sessions."""
+    """The requests that one replica refuses go to the other, but not those of its sessions. Returns the status of session 0."""
     busy = []
     for _ in range(4):  # its slots and its queue
         c = a.connect()
@@ -201,8 +201,11 @@ def full_queues(proxy, a):
         assert proxy.ask("/v1/completions", TEXT).status == 200
     statuses = [proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{i}",)).status for i in range(20)]
     assert set(statuses) == {200, 429}, statuses
+    # nginx takes "0" for false
+    zero = proxy.ask("/v1/completions", TEXT, ("X-Rwkv7-Session: 0",)).status
     for c in busy:
         c.close()
+    return zero
 
 
 def nginx(command):
@@ -218,7 +221,7 @@ def nginx(command):
         buffering(proxy)
         clients_that_leave(proxy, a, b)
         sessions(proxy, a)
-        full_queues(proxy, a)
+        zero = full_queues(proxy, a)
         # one replica ends: the other answers everything but the sessions of the first
         b.process.send_signal(signal.SIGTERM)
         b.process.wait(PATIENCE)
@@ -226,6 +229,7 @@ def nginx(command):
             assert proxy.ask("/v1/completions", TEXT).status == 200
         statuses = [proxy.ask("/v1/completions", TEXT, (f"X-Rwkv7-Session: s{i}",)).status for i in range(20)]
         assert set(statuses) == {200, 502}, statuses
+        assert (zero, proxy.ask("/v1/completions", TEXT, ("X-Rwkv7-Session: 0",)).status) in ((429, 200), (200, 502)), zero
 
 
 if __name__ == "__main__":
