@@ -41,14 +41,14 @@ static char *read_file(const char *path)
 static void eval_text(struct rwkv7_session *session, const struct rwkv7_tokenizer *tokenizer, const char *text,
                       float *logits)
 {
-    const size_t size = strlen(text);
-    uint32_t *const ids = malloc((size + 1) * sizeof *ids);
+    const size_t size = strlen(text), room = 3 * size; /* enough for every tokenizer */
+    uint32_t *const ids = malloc((room + 1) * sizeof *ids);
     const size_t first = rwkv7_tokenizer_has_end_of_text(tokenizer); /* begins a text, as in training */
     size_t count, covered;
     if (!ids)
         exit(EXIT_FAILURE);
     ids[0] = RWKV7_END_OF_TEXT;
-    need(rwkv7_tokenizer_encode(tokenizer, text, size, true, ids + first, size, &count, &covered, &err));
+    need(rwkv7_tokenizer_encode(tokenizer, text, size, true, ids + first, room, &count, &covered, &err));
     need(rwkv7_session_eval(session, ids, first + count, RWKV7_LOGITS_LAST, logits, &err));
     free(ids);
 }
