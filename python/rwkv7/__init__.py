@@ -40,3 +40,9 @@ def build_info() -> List[str]:
 def memory_peak() -> int:
     """Peak resident memory of this process in bytes; 0 if unknown."""
     return int(lib.rwkv7_memory_peak())
+
+
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__  # for messages: rwkv7.FileError
+del _name

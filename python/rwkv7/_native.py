@@ -131,7 +131,8 @@ def _listen(caught: List[BaseException]) -> Generator[bool, None, None]:
         except GeneratorExit:
             raise
         except BaseException as error:  # raised by a handler of a signal
-            caught.append(error)
+            # Without the frame of this generator, which traceback.clear_frames() would end.
+            caught.append(error.with_traceback(error.__traceback__.tb_next if error.__traceback__ else None))
 
 
 class Listener:
