@@ -28,7 +28,7 @@ class GenerateOptions(SamplerOptions):
     ignore_end: bool = False  # never draw the end of text
     resumable: bool = False  # the text will be saved and continued, see Generator.save()
     reseed: bool = False  # after load(): start from `seed`, not from the saved random numbers
-    speculate: Union[int, str] = 0  # guess up to this many tokens, or "auto"; never changes the text
+    speculate: Union[int, str] = 0  # guess up to this many tokens, or "auto"; with math="exact", the text is the same
     draft_model: "Optional[Model]" = None  # a smaller model that guesses
     grammar: Optional[Grammar] = None  # only texts of this grammar, or of one of the next five:
     schema: Union[None, str, bytes, bool, Mapping[str, Any]] = None
@@ -126,7 +126,7 @@ class Generator(n.Object):
             with handle.lock:
                 self._listener.call(lib.rwkv7_generator_feed, handle, *n.given(prompt))
         else:
-            ids, count = n.ids_of(prompt or ())
+            ids, count = n.ids_of(() if prompt is None else prompt)
             with handle.lock:
                 self._listener.call(lib.rwkv7_generator_feed_tokens, handle, ids, count)
 

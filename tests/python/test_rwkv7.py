@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import unittest
+import warnings
 from unittest import mock
 
 from common import MODEL, PACKAGE, ROOT, program
@@ -227,6 +228,8 @@ class Sessions(Case):
         sampler = self.model.sampler(temperature=0, top_p=1)
         self.assertEqual(sampler.next(logits), sampler.next(logits.astype(float)))
         self.assertEqual(sampler.next(numpy.stack([logits, logits], 1)[:, 0]), sampler.next(logits))
+        self.assertEqual(self.model.generate(numpy.array([1, 2]), seed=1, max_tokens=3).text(),
+                         self.model.generate([1, 2], seed=1, max_tokens=3).text())
         logits.setflags(write=False)
         sampler.next(logits)
 
@@ -369,6 +372,16 @@ class Models(Case):
         self.assertEqual(self.tokenizer.token_bytes(4000000000), b"")
 
 
+    def test_loading(self):
+        with mock.patch.object(_native, "LIBRARY", "librwkv7-absent.so"):
+            with mock.patch.dict(os.environ, {"RWKV7_LIBRARY": ""}):
+                self.assertRaisesRegex(ImportError, "librwkv7-absent.so: .*; install librwkv7, or name", _native._load)
+            with mock.patch.dict(os.environ, {"RWKV7_LIBRARY": "/nonexistent"}):
+                self.assertRaisesRegex(ImportError, "/nonexistent: ", _native._load)
+        with mock.patch.object(_native, "__version__", "99.0.0"):
+            self.assertRaisesRegex(ImportError, "has version .*needs 99.0.0 or newer", _native._load)
+
+
 class Lifetimes(Case):
     def test_use_after_close(self):
         model = rwkv7.Model()
@@ -483,6 +496,21 @@ class Threads(Case):
         generator.text()  # ends
         thread.join()
         self.assertEqual(generator.end, "cancelled")
+
+    def test_fork(self):
+        session = self.model.session()
+        session.eval([1, 2, 3])
+        expected = as_bytes(session.copy().eval([4]))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python warns where there are threads
+            child = os.fork()
+        if child == 0:
+            try:
+                os._exit(as_bytes(session.eval([4])) != expected)
+            finally:
+                os._exit(2)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(as_bytes(session.eval([4])), expected)
 
     def interrupt(self, call):
         """Sends SIGINT to the main thread during a call that would take minutes."""
