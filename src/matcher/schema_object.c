@@ -9,6 +9,7 @@
  */
 #include "matcher/schema.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -338,11 +339,7 @@ static const char *quoted_key(struct schema *s, const char *key, size_t size, si
             out[n++] = '\\';
             out[n++] = form[1];
         } else if (c < ' ') {
-            static const char digits[] = "0123456789abcdef";
-            memcpy(out + n, "\\u00", 4);
-            out[n + 4] = digits[c >> 4];
-            out[n + 5] = digits[c & 15];
-            n += 6;
+            n += (size_t)snprintf(out + n, sizeof "\\u0000", "\\u%04x", c);
         } else {
             out[n++] = key[i];
         }
