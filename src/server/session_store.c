@@ -559,10 +559,10 @@ const struct session_context *session_store_context(const struct session_store *
 enum rwkv7_status session_store_open(const struct server_options *o, struct session_store **out,
                                      struct rwkv7_error *err)
 {
-    const uint64_t state = rwkv7_model_info(o->model)->session_bytes;
+    const uint64_t state = rwkv7_model_info(o->model)->session_bytes, least = (2 * state >> 20) + 1;
     if (o->state_ram < 2 * state)
         return fail(err, RWKV7_ERR_USAGE, "--state-ram: expected at least %llu MB, for two states of this model",
-                    (unsigned long long)((2 * state >> 20) + 1));
+                    (unsigned long long)least);
     if (o->state_dir && strlen(o->state_dir) > PATH_ROOM - SESSION_ID - 16)
         return fail(err, RWKV7_ERR_USAGE, "--state-dir: the name is too long");
     const enum rwkv7_status status = o->state_dir ? open_folder(o->state_dir, err) : RWKV7_OK;
