@@ -22,9 +22,9 @@ endif()
 if(RWKV7_HAS_SERVER)
   set(server_files assets base64 chat chat_prompt chat_request choice choose completions constraint convert
     embeddings errors fields generation guard handler_threads handlers head http info job json_body listen
-    llama_info messages messages_request metrics notify ollama ollama_info ollama_request page peers prefix_cache
-    responses responses_request routes scores server session_image session_store session_text session_use splitter
-    state states text tokens tool_fields worker)
+    llama_info messages messages_request metrics notify ollama ollama_info ollama_request page peers
+    prefix_cache responses responses_request routes scores server session_folder session_image session_store
+    session_text session_use splitter state states text tokens tool_fields worker)
   list(TRANSFORM server_files PREPEND src/server/)
   list(TRANSFORM server_files APPEND .c)
   target_sources(rwkv7_cli PRIVATE ${server_files})

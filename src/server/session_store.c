@@ -2,7 +2,6 @@
 #include "server/session_store.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "base/out_file.h"
 #include "base/status.h"
 #include "base/sys.h"
+#include "server/session_folder.h"
 
 enum {
     PATH_ROOM = 4096,
@@ -126,24 +126,6 @@ static bool load(const struct session_store *s, const char *id, struct session_t
     if (status == RWKV7_ERR_STATE)
         return error_other(e, 400, "invalid_state", "the file of the state '%s': %s", id, err.message);
     return error_library(e, &err);
-}
-
-static enum rwkv7_status open_folder(const char *folder, struct rwkv7_error *err)
-{
-    struct stat st;
-    if (mkdir(folder, 0700) != 0 && errno != EEXIST)
-        return fail_errno(err, "cannot create %s for states", folder);
-    if (stat(folder, &st) != 0)
-        return fail_errno(err, "cannot use %s for states", folder);
-    if (!S_ISDIR(st.st_mode))
-        return fail(err, RWKV7_ERR_IO, "cannot use %s for states: it is not a folder", folder);
-    if (access(folder, R_OK | W_OK | X_OK) != 0)
-        return fail_errno(err, "cannot use %s for states", folder);
-    if (st.st_uid != geteuid())
-        return fail(err, RWKV7_ERR_IO, "cannot use %s for states: it belongs to another user", folder);
-    if (st.st_mode & (S_IWGRP | S_IWOTH))
-        return fail(err, RWKV7_ERR_IO, "cannot use %s for states: other users may write to it; use chmod go-w", folder);
-    return RWKV7_OK;
 }
 
 /* -------------------------------------------------------------------------------------- entries */
@@ -559,13 +541,14 @@ const struct session_context *session_store_context(const struct session_store *
 enum rwkv7_status session_store_open(const struct server_options *o, struct session_store **out,
                                      struct rwkv7_error *err)
 {
-    const uint64_t state = rwkv7_model_info(o->model)->session_bytes, least = (2 * state >> 20) + 1;
+    const uint64_t state = rwkv7_model_info(o->model)->session_bytes;
+    const uint64_t megabytes = (2 * state >> 20) + 1;
     if (o->state_ram < 2 * state)
         return fail(err, RWKV7_ERR_USAGE, "--state-ram: expected at least %llu MB, for two states of this model",
-                    (unsigned long long)least);
+                    (unsigned long long)megabytes);
     if (o->state_dir && strlen(o->state_dir) > PATH_ROOM - SESSION_ID - 16)
         return fail(err, RWKV7_ERR_USAGE, "--state-dir: the name is too long");
-    const enum rwkv7_status status = o->state_dir ? open_folder(o->state_dir, err) : RWKV7_OK;
+    const enum rwkv7_status status = o->state_dir ? session_folder_open(o->state_dir, err) : RWKV7_OK;
     if (status != RWKV7_OK)
         return status;
     struct session_store *const s = mem_alloc(1, sizeof *s);
