@@ -111,6 +111,12 @@ bool guard_host(const struct server_options *o, const char *host)
     return host && (names_loopback(host) || is_host(host, o->host));
 }
 
+bool guard_reading(const struct server_options *o, const char *host)
+{
+    return o->key_count > 0 || guard_is_socket(o->host) ||
+           (host && (names_loopback(host) || is_address(host) || is_host(host, o->host)));
+}
+
 bool guard_header(const char *name, const char *value)
 {
     static const char word[] = "!#$%&'*+-.^_`|~abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";

@@ -36,6 +36,13 @@ bool guard_is_loopback(const char *host); /* an address that only this computer 
 bool guard_host(const struct server_options *o, const char *host);
 
 /*
+ * Returns whether a GET request without an Origin may read sessions and states. Browsers send no Origin
+ * if the page comes from the same address, which is so with DNS rebinding, too. So without keys, the
+ * Host must be an IP address or the name that the server was started with.
+ */
+bool guard_reading(const struct server_options *o, const char *host);
+
+/*
  * Returns whether a header is well-formed: the name is a token (RFC 9110), and the value (may be
  * NULL) contains no control characters except tabs.
  */

@@ -308,6 +308,9 @@ static bool check_head(struct exchange *x, struct MHD_Connection *c, bool option
         !guard_key(s->options, header(c, MHD_HTTP_HEADER_AUTHORIZATION), header(c, "X-Api-Key")))
         return error_other(e, 401, "invalid_api_key",
                            "Incorrect API key: expected 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'");
+    if (x->route && route_reads_states(x->route, x->method) && !header(c, MHD_HTTP_HEADER_ORIGIN) &&
+        !guard_reading(s->options, header(c, MHD_HTTP_HEADER_HOST)))
+        return error_other(e, 403, "host_not_allowed", "without keys, states are read by IP address, not by name");
     if (!x->route)
         return error_other(e, 404, NULL, "no such endpoint; /openapi.json lists all");
     if (!route_allows(x->route, x->name, x->method))

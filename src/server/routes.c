@@ -85,6 +85,12 @@ const char *route_methods(const struct route *r, const char *name)
                                            : "GET";
 }
 
+bool route_reads_states(const struct route *r, const char *method)
+{
+    return (r->handle == states_handler || r->handle == state_handler) &&
+           (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0);
+}
+
 bool route_is_quick(const struct route *r)
 {
     return !r->post;

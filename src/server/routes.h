@@ -21,6 +21,8 @@ enum error_form route_errors(const char *path);
 /* Returns the methods of an endpoint, as in an Allow header. name: as from route_find. */
 const char *route_methods(const struct route *r, const char *name);
 bool route_allows(const struct route *r, const char *name, const char *method);
+/* Returns whether a request of this method reads sessions and states, but changes nothing. */
+bool route_reads_states(const struct route *r, const char *method);
 /* Returns whether its handler reads neither a body nor a file. */
 bool route_is_quick(const struct route *r);
 /* Returns the path of endpoint `index`, as shown in metrics; NULL: no such endpoint. */

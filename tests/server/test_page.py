@@ -115,10 +115,17 @@ def origins(command):
             assert status(s, host, "http://192.168.1.6:8080") == 403, host
         for host in ("example.org", "example.org:8080", "192.168.1.5.example.org", "1.2.3.4."):  # DNS rebinding
             assert status(s, host, "http://" + host) == 403, host
+        # a page sends no Origin with GET to its own address
+        for host, want in (("192.168.1.5:8080", 200), ("[fe80::1]", 200), ("localhost:80", 200), ("example.org:8080", 403), ("", 403)):
+            for path in ("/v1/states", "/states/none"):
+                got = s.get(path, headers={"Host": host}).status
+                assert got == (404 if want == 200 and "none" in path else want), (host, path, got)
+            assert s.get("/v1/models", headers={"Host": host}).status == 200, host
         assert status(s, "192.168.1.5:8080", "http://192.168.1.5:8081") == status(s, "192.168.1.5", "ftp://192.168.1.5") == 403
     with serving(command, "--api-key", "k", host="0.0.0.0") as s:
         assert status(s, "example.org", "https://example.org", Authorization="Bearer k") == 200
         assert status(s, "example.org", "https://example.org") == 401
+        assert s.get("/v1/states", headers={"Host": "example.org", "Authorization": "Bearer k"}).status == 200
         assert status(s, "example.org", "https://evil.org", Authorization="Bearer k") == 403
 
 
