@@ -109,9 +109,9 @@ static enum choice_start end_choice(struct worker *w, struct choice *c, enum rwk
     c->end = end;
     if (text_failed(c))
         return lack_memory(w, c);
+    keep_answer(w, c); /* before the session is taken */
     if (session_use_end(c, &err) != RWKV7_OK)
         return fail_choice(w, c, &err);
-    keep_answer(w, c);
     if (job->protocol->keep && !job->protocol->keep(job, c))
         return lack_memory(w, c);
     send_piece(c);

@@ -81,6 +81,20 @@ def stored_answers(command):
         assert c.refused("/v1/chat/completions", {"messages": [second], "session": one["id"]}, 400)["param"] == "session"
 
 
+def repeated_answers(command):
+    """Clients that send the whole conversation again find stored answers in the cache of prompts."""
+    first, second, _ = QUESTIONS
+    story = {"logit_bias": {"0": -100}, "max_output_tokens": 150, "stop": []}
+    with serving(command) as s:
+        c = Speaker(s)
+        one = c.respond(first, **story)
+        assert one["usage"]["output_tokens"] > 100, one
+        two = c.respond(first, assistant(said(one)), second)
+        plain = c.respond(first, assistant(said(one)), second, store=False)
+        assert said(two) == said(plain)
+        assert two["usage"]["input_tokens_details"]["cached_tokens"] > 100, two["usage"]
+
+
 def forgotten_answers(command):
     """Ids of answers that are not stored, deleted or dropped."""
     first, second, _ = QUESTIONS
@@ -224,4 +238,4 @@ def sessions(command):
 
 
 if __name__ == "__main__":
-    main([stored_answers, forgotten_answers, stored_tools, sessions])
+    main([stored_answers, repeated_answers, forgotten_answers, stored_tools, sessions])
