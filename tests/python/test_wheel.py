@@ -20,7 +20,7 @@ import rwkv7
 print(os.path.dirname(os.path.dirname(rwkv7.__file__)))
 print(rwkv7.Model().generate({PROMPT!r}, seed=10, max_tokens=20).text(), end="")
 with open("/proc/self/maps") as maps:
-    print("".join(line.split()[-1] + "\\n" for line in maps if "rwkv7" in line or "cjson" in line or "utf8proc" in line), file=sys.stderr)
+    print("".join(line.split(None, 5)[-1] for line in maps if "rwkv7" in line or "cjson" in line or "utf8proc" in line), file=sys.stderr)
 """
 
 
@@ -57,7 +57,7 @@ class WheelTest(unittest.TestCase):
                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             text = program("run", "-q", "-N", "--seed", "10", "-n", "20", PROMPT)
             self.assertEqual(result.stdout, installed.encode() + b"\n" + text)
-            libraries = set(result.stderr.decode().split())
+            libraries = set(result.stderr.decode().splitlines()) - {""}
             self.assertGreater(len(libraries), 0)
             for path in libraries:
                 self.assertTrue(path.startswith(installed), path)
