@@ -19,8 +19,8 @@
 /* ----------------------------------------------------------------------------------- what follows */
 
 /*
- * Returns whether an object in this state can be completed with at most `possible` more members of
- * the list, of which `required` are required.
+ * Returns whether an object in this state can be completed. At most `possible` members of the list
+ * can still be written; `required` of them must be.
  */
 static bool has_room(const struct object_rule *o, const struct object_state *state, uint32_t possible,
                      uint32_t required)

@@ -157,7 +157,7 @@ static uint32_t state_rule(const struct states *t, uint32_t count, unsigned met)
     return t->rules[((count < t->last ? count : t->last) << t->array->demand_count) + met];
 }
 
-/* Adds the alternatives with one more element after `count`, which goes on with the next state. */
+/* Adds the alternatives in which one more element follows `count` elements, then the next state. */
 static bool add_element(struct schema *s, const struct shape *shape, const struct states *t, uint32_t rule,
                         uint32_t count, unsigned met)
 {

@@ -12,7 +12,7 @@ struct head {
     bool chunked;
     bool malformed; /* a name or value contains an invalid character */
     const char *at; /* end of the previous header in the library's memory; NULL: do not check */
-    size_t left;    /* bytes of the head behind it */
+    size_t left;    /* bytes of the head after `at` */
 };
 
 /*
