@@ -35,7 +35,7 @@ struct protocol {
     void (*piece)(struct job *job, struct choice *c);         /* sends and clears new text and scores */
     void (*end)(struct job *job, struct choice *c);           /* reason: c->end */
     bool (*keep)(struct job *job, struct choice *c);          /* takes what it needs from its session; or NULL */
-    void (*finish)(struct job *job);                          /* after all choices */
+    void (*finish)(struct job *job);                          /* after all choices; NULL: nothing */
     void (*fail)(struct job *job, const struct api_error *e); /* ends a stream instead of `finish` */
     char *(*body)(struct job *job);                           /* for cJSON_free; NULL: out of memory */
 };

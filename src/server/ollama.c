@@ -154,11 +154,6 @@ static void end(struct job *job, struct choice *c)
     job_line(job, json_tree_text(&t, false));
 }
 
-static void finish(struct job *job)
-{
-    (void)job;
-}
-
 static void fail_stream(struct job *job, const struct api_error *e)
 {
     job_line(job, error_body(e, ERRORS_OLLAMA, NULL));
@@ -180,7 +175,6 @@ static const struct protocol ollama_generate = {.id_prefix = "generate-",
                                                 .begin = begin,
                                                 .piece = piece,
                                                 .end = end,
-                                                .finish = finish,
                                                 .fail = fail_stream,
                                                 .body = body};
 
@@ -189,7 +183,6 @@ static const struct protocol ollama_chat = {.id_prefix = "chat-",
                                             .begin = begin,
                                             .piece = piece,
                                             .end = end,
-                                            .finish = finish,
                                             .fail = fail_stream,
                                             .body = body};
 

@@ -340,11 +340,6 @@ static void end(struct job *job, struct choice *c)
     send_response(c, is_truncated(c) ? "response.incomplete" : "response.completed", true);
 }
 
-static void finish(struct job *job)
-{
-    (void)job;
-}
-
 /* Clients look for the message in the event itself, or in the object "error". */
 static void fail_stream(struct job *job, const struct api_error *e)
 {
@@ -363,7 +358,6 @@ static const struct protocol responses = {.id_prefix = ID_PREFIX,
                                           .begin = begin,
                                           .piece = piece,
                                           .end = end,
-                                          .finish = finish,
                                           .fail = fail_stream,
                                           .body = body};
 

@@ -63,7 +63,8 @@ void worker_fail_job(struct worker *w, struct job *job, const struct api_error *
 void worker_finish_job(struct worker *w, struct job *job)
 {
     if (job->generation.stream) {
-        job->protocol->finish(job);
+        if (job->protocol->finish)
+            job->protocol->finish(job);
         job_end(job, NULL);
         forget_job(w, job);
         return;
