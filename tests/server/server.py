@@ -149,6 +149,31 @@ class Server:
         lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in head.items() if value is not None)]
         return self.raw("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""), s)
 
+    def begin(self, path, body, buffer=None):
+        """Sends a POST request and returns the connection, whose answer is not read yet. buffer: bytes that the kernel may receive."""
+        data = json.dumps(body).encode()
+        s = socket.socket()
+        s.settimeout(PATIENCE)
+        if buffer:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        s.connect((self.address, self.port))
+        s.sendall(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        return s
+
+    def cut_stream(self, path, body, mark):
+        """Ends the server when a stream has sent `mark`; returns all bytes of the answer."""
+        with self.begin(path, body) as s:
+            got = b""
+            while mark not in got:
+                more = s.recv(1000)
+                assert more, got
+                got += more
+            self.process.terminate()
+            while more := s.recv(65536):
+                got += more
+        assert self.process.wait(PATIENCE) == 0
+        return got
+
     def get(self, path, **more):
         return self.request("GET", path, **more)
 

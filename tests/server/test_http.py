@@ -368,16 +368,7 @@ def clients_that_do_not_read(command):
     with serving(command, "--parallel", "2") as s:
         want = s.post("/v1/completions", TEXT).json()["choices"]
         body = {"prompt": "Once", "max_tokens": 900, "ignore_eos": True, "seed": 3, "stream": True, "logprobs": 20}
-        slow = []
-        for _ in range(3):
-            c = socket.socket()
-            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            c.settimeout(PATIENCE)
-            c.connect(("127.0.0.1", s.port))
-            data = json.dumps(body).encode()
-            c.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
-                      % len(data) + data)
-            slow.append(c)
+        slow = [s.begin("/v1/completions", body, buffer=4096) for _ in range(3)]
         for _ in range(20):
             assert s.post("/v1/completions", TEXT).json()["choices"] == want
         # both slots are free, although three texts are unfinished
@@ -405,16 +396,7 @@ def many_clients_that_do_not_read(command):
     with serving(command, "--parallel", "2", "--queue", "12") as s:
         want = s.post("/v1/completions", TEXT).json()["choices"]
         body = {"prompt": "Once", "max_tokens": 60, "ignore_eos": True, "seed": 3, "stream": True, "logprobs": 20, "n": 16}
-        data = json.dumps(body).encode()
-        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(data)
-        silent = []
-        for _ in range(12):
-            c = socket.socket()
-            c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            c.settimeout(PATIENCE)
-            c.connect(("127.0.0.1", s.port))
-            c.sendall(head + data)
-            silent.append(c)
+        silent = [s.begin("/v1/completions", body, buffer=4096) for _ in range(12)]
         end = time.monotonic() + PATIENCE
         while s.metric("slow_clients_total") < 1 or s.metric("sessions_paused") < 8:
             assert time.monotonic() < end, s.get("/metrics").body

@@ -2,7 +2,7 @@
 import json
 import threading
 
-from server import PATIENCE, TOOLS, main, serving, thinking
+from server import TOOLS, main, serving, thinking
 
 USER = [{"role": "user", "content": "Where is the key?"}]
 SETTINGS = {"max_tokens": 30, "seed": 3, "temperature": 0.7}
@@ -236,17 +236,9 @@ def errors(command):
         assert full and {a.status for a in answers} <= {200, 429}
         error(full[0], 429, "rate_limit_error")
     with serving(command, "--grace", "0", "--max-tokens", "1000000") as s:  # an error in a stream
-        body = json.dumps({"messages": USER, "max_tokens": 1000000, "ignore_eos": True, "stream": True}).encode()
-        with s.connect() as c:
-            c.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            got = b""
-            while b"text_delta" not in got:
-                got += c.recv(1000)
-            s.process.terminate()
-            while more := c.recv(65536):
-                got += more
-            assert b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",' in got and b"message_stop" not in got, got[-300:]
-            assert s.process.wait(PATIENCE) == 0
+        body = {"messages": USER, "max_tokens": 1000000, "ignore_eos": True, "stream": True}
+        got = s.cut_stream("/v1/messages", body, b"text_delta")
+        assert b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error",' in got and b"message_stop" not in got, got[-300:]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import datetime
 import json
 import re
 
-from server import PATIENCE, TOOLS, main, serving, thinking
+from server import TOOLS, main, serving, thinking
 
 USER = [{"role": "user", "content": "Where is the key?"}]
 OPTIONS = {"seed": 3, "temperature": 0.7, "num_predict": 30}
@@ -245,16 +245,7 @@ def errors(command):
         error(s.post("/api/chat", {"messages": USER}), 401)
         error(s.post("/api/chat", {"messages": USER, "model": "other"}, headers={"Authorization": "Bearer right"}), 404)
     with serving(command, "--grace", "0", "--max-tokens", "1000000") as s:  # an error in a stream
-        body = json.dumps({"messages": USER, "ignore_eos": True}).encode()
-        with s.connect() as c:
-            c.sendall(b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            got = b""
-            while b'"done":false' not in got:
-                got += c.recv(1000)
-            s.process.terminate()
-            while more := c.recv(65536):
-                got += more
-            assert s.process.wait(PATIENCE) == 0
+        got = s.cut_stream("/api/chat", {"messages": USER, "ignore_eos": True}, b'"done":false')
         assert got.endswith(b'{"error":"the server is shutting down"}\n\r\n0\r\n\r\n') and b'"done":true' not in got, got[-300:]
 
 

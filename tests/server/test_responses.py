@@ -1,7 +1,7 @@
 """test_responses.py - OpenAI's Responses API: the shape of answers, streams and errors."""
 import json
 
-from server import PATIENCE, TOOLS, main, serving, thinking
+from server import TOOLS, main, serving, thinking
 
 USER = [{"role": "user", "content": "Where is the key?"}]
 SETTINGS = {"seed": 3, "temperature": 0.7}
@@ -195,16 +195,7 @@ def errors(command):
             assert error["message"].startswith(param + ":") or error["message"].startswith(param + " "), error
         assert s.get("/v1/responses").status == 405 and s.get("/v1/responses/resp_1").status == 405
     with serving(command, "--grace", "0", "--max-tokens", "1000000") as s:  # an error in a stream
-        body = json.dumps({"input": "a", "ignore_eos": True, "stream": True}).encode()
-        with s.connect() as c:
-            c.sendall(b"POST /v1/responses HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            got = b""
-            while b"output_text.delta" not in got:
-                got += c.recv(1000)
-            s.process.terminate()
-            while more := c.recv(65536):
-                got += more
-            assert s.process.wait(PATIENCE) == 0
+        got = s.cut_stream("/v1/responses", {"input": "a", "ignore_eos": True, "stream": True}, b"output_text.delta")
         last = json.loads(got[got.rindex(b"event: error\ndata: ") + 19:].split(b"\n")[0])
         assert last["type"] == "error" and last["code"] == "shutting_down" and last["message"] == last["error"]["message"] and last["sequence_number"] > 2, last
         assert b"response.completed" not in got
