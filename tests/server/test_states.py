@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import threading
 
-from server import main, parse, serving
+from server import main, serving
 
 STORY = "Once upon a time"
 BYTES = 101376  # of a state of the model that ships
@@ -247,6 +247,29 @@ def turns(command):
         c.post("/v1/states/none/fork", {"to": "z"}, status=404)
         c.post("/v1/states/none/undo", {}, status=404)
         c.post("/v1/states/t/grow", {}, status=404)
+
+
+def positions(command):
+    """undo returns to everything that was at a position; a conversation that was only read is found."""
+    first, second, third = user("Where is Dora?"), user("Where is the lamp?"), user("Who has it?")
+    system = {"role": "system", "content": "Answer in one word."}
+    with serving(command, "--cache-size", "0") as s:
+        c = Client(s)
+        # before the first turn of a chat nothing precedes the user's message
+        c.answer(first, session="chat")
+        assert c.post("/v1/states/chat/undo", {})["turns"] == 0
+        assert c.answer(second, session="chat") == c.answer(second)
+        # shown text that no evaluated token contains: the last token had the stop string in it, too
+        assert c.text(STORY, session="cut", stop=["ellar"]).endswith(" c")
+        want = c.text(" Then", session="cut", fork="before")
+        c.text(" And", session="cut")
+        c.post("/v1/states/cut/undo", {})
+        assert c.text(" Then", session="cut") == want
+        # a conversation that was only read is found, too
+        read = [system, first, assistant("In the mill.")]
+        tokens = c.post("/v1/states", {"id": "read", "messages": read})["tokens"]
+        got = c.chat(*read, third, session="read", fork="went")
+        assert got["choices"] == c.chat(*read, third)["choices"] and cached(got) >= tokens - 1, (got["usage"], tokens)
 
 
 def named(command):
@@ -725,4 +748,4 @@ def embeddings(command):
 
 
 if __name__ == "__main__":
-    main([texts, characters, chats, turns, named, exchange, restart, forgotten, memory, races, hostile, foreign, long_prompts, shared_cache, embeddings])
+    main([texts, characters, chats, turns, positions, named, exchange, restart, forgotten, memory, races, hostile, foreign, long_prompts, shared_cache, embeddings])
